@@ -12,8 +12,6 @@ import {
   text,
 } from "./shape.ts";
 
-const kind = choice("tool", "resource", "template", "prompt", "skill");
-
 /** What every entry has. Texts are as clients get them: without characters that nobody sees. */
 const entry = {
   /** The backend that serves it. */
@@ -83,7 +81,7 @@ export type CatalogPrompt = TypeOf<typeof catalogPromptShape>;
 
 const withheldShape = object({
   backend: text,
-  kind,
+  kind: choice("tool", "resource", "template", "prompt", "skill", "instructions"),
   /** The server's own name of it, or its URI. */
   name: text,
   /**

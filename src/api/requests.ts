@@ -77,7 +77,8 @@ export const backendRequest = strictObject({ backend: wellFormedText });
 export const backendSwitchRequest = strictObject({ backend: wellFormedText, to: wellFormedText });
 export type BackendSwitchRequest = TypeOf<typeof backendSwitchRequest>;
 
-export const reloadRequest = strictObject({ dry_run: optional(flag) });
+/** `secrets`: only what refers to one that has another value now; the file is not read. */
+export const reloadRequest = strictObject({ dry_run: optional(flag), secrets: optional(flag) });
 export type ReloadRequest = TypeOf<typeof reloadRequest>;
 
 /** One change of the configuration file. */

@@ -1,4 +1,4 @@
-// The shapes of what the management API asks and answers about tools that are not as they were approved.
+// The shapes of what the management API asks and answers about what servers show to models, and is not as it was approved.
 import {
   choice,
   flag,
@@ -27,8 +27,10 @@ const memberChangeShape = object({
 
 const toolChangeShape = object({
   backend: text,
-  /** The server's own name of it. */
+  /** The server's own name of it: of a tool, or what `what` says. */
   tool: text,
+  /** `prompt`, `resource`, `template`, `skill` or `instructions`; absent: a tool. */
+  what: optional(text),
   /** What clients call it; null: it is withheld, or another backend has the name. */
   published_as: nullable(text),
   kind: choice("changed", "new"),
@@ -47,7 +49,7 @@ export const toolChangesReportShape = object({
   changes: list(toolChangeShape),
   /** Text that nobody sees, of whatever is published; clients get it without. */
   unseen: list(object({ backend: text, kind: text, entry: text, faults: list(text) })),
-  /** Why it is not known what tools were like; null: it is. */
+  /** Why it is not known what servers showed; null: it is. */
   lost: nullable(text),
 });
 export type ToolChangesReport = TypeOf<typeof toolChangesReportShape>;
@@ -63,7 +65,7 @@ const itemShape = strictObject({ backend: wellFormedText, tool: text, digest: we
 export const approveToolsRequest = strictObject({
   /** As a report of changes had them: what is another by now is not approved. */
   items: list(itemShape, MOST_ITEMS),
-  /** What tools were like before is given up, where that was lost. Default false. */
+  /** What servers showed before is given up, where that was lost. Default false. */
   begin_anew: optional(flag),
 });
 export type ApproveToolsRequest = TypeOf<typeof approveToolsRequest>;
@@ -75,7 +77,18 @@ export const approveToolsReportShape = object({
 });
 export type ApproveToolsReport = TypeOf<typeof approveToolsReportShape>;
 
-/** Whether a person means this tool by that name. */
-export function isCalled({ backend, tool, published_as }: ToolChange, name: string): boolean {
-  return name === tool || name === published_as || name === `${backend}:${tool}`;
+/** As a person reads it: a tool by its name, anything else after its kind. */
+export function toldName({ tool, what }: Pick<ToolChange, "tool" | "what">): string {
+  return what === undefined ? tool : what === tool ? what : `${what} ${tool}`;
+}
+
+/** With its backend: no other one is called so. */
+export function fullName(change: ToolChange): string {
+  return `${change.backend}:${toldName(change)}`;
+}
+
+/** Whether a person means this one by that name. */
+export function isCalled(change: ToolChange, name: string): boolean {
+  const { backend, tool, published_as } = change;
+  return [tool, published_as, `${backend}:${tool}`, toldName(change), fullName(change)].includes(name);
 }

@@ -70,6 +70,11 @@ export interface CarriedShare {
   readonly witness?: number | null;
   /** One more for each thing that the carrier did alone. Absent: an older carrier does not count. */
   readonly epoch?: number | null;
+  /**
+   * The server refused the login: what is logged in goes on, new connections are reset until `reopen`. `atMs`: on the
+   * caller's monotonic clock. null or absent: it did not, or an older carrier does not tell.
+   */
+  readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
 }
 
 export interface OpenRequest {
@@ -85,6 +90,11 @@ export interface OpenRequest {
   readonly server?: string | null;
   /** The server is to be proved once more before anything passes: what connects is held until `confirm`. */
   readonly unproved?: boolean;
+  /**
+   * The daemon's name for the login: shares of one name log in one after the other, and none of them once the server has
+   * refused it. null or absent: this share's own.
+   */
+  readonly login?: string | null;
 }
 
 export interface MoveRequest {
@@ -163,6 +173,8 @@ export interface Carrier extends AsyncDisposable {
   hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
   /** The server behind the route in use is the one it was, proved since `outage`: held connections go through. */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
+  /** The login that the server refused is right again: connections log in. */
+  reopen(share: string, signal: AbortSignal): Promise<void>;
   /** The connections that were `lost` are used up: rclone keeps none of them any more. */
   usedUp(share: string, signal: AbortSignal): Promise<void>;
   /** Resets what is left and frees the port. The carrier ends with its last share. */

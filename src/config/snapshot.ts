@@ -197,6 +197,8 @@ export interface BackendConfig {
     readonly callMs: number;
   };
   readonly filters: BackendFilters;
+  /** Absolute: the only folders that paths in a call may lie in; null or absent: they may lie anywhere. */
+  readonly folders?: readonly string[] | null;
   /** By the server's own tool name. */
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly instances: "shared" | "per-client";
@@ -215,7 +217,7 @@ export type ServedBackend = Omit<BackendConfig, "connection"> & {
   readonly connection: BackendConfig["connection"] | FleetConnection;
 };
 
-/** What happens when a server describes a tool otherwise than before. */
+/** What happens when a server shows something otherwise than before. */
 export type PinMode = "tell" | "block" | "off";
 
 /** Which changes of the file wait for a person's approval. */

@@ -5,6 +5,7 @@ import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { systemClock } from "../runtime/time/clock.ts";
+import type { Prober } from "../shares/prober/prober.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHeldRoutes } from "./compose/held-routes.ts";
@@ -70,6 +71,7 @@ export async function openGatewayInProcess({
       signal,
     );
     const snapshot = await secrets.bind(approvals.snapshot, signal);
+    let prober: Promise<Prober> | null = null;
     const part = stack.use(
       createGatewayPart({
         clock,
@@ -84,6 +86,12 @@ export async function openGatewayInProcess({
         pinStore: sealedPinStore({ home, clock, environment }, false),
         heldRoutes: openHeldRoutes({ home, clock, logger, mayWrite: () => false }),
         listens: false,
+        async places(paths, waitMs) {
+          prober ??= import("../shares/prober/prober-process.ts").then(({ startProber }) =>
+            stack.use(startProber({ clock, logger })),
+          );
+          return (await prober).places(paths, waitMs);
+        },
       }),
     );
     await part.start(snapshot.config);

@@ -60,7 +60,7 @@ const UNMOUNT_DEADLINE_MS = 10_000;
 const NEEDED_MS = 5_000;
 
 /** Nothing is asked before the shares are looked after. */
-const NO_PROBER = { folderLook: async () => null };
+const NO_PROBER = { folderLook: async () => null, places: async () => null };
 
 /** Resolves when the home is this daemon's; `build` starts what needs no home. */
 export type TakeHome = (build: () => Promise<GatewayView | null>) => Promise<TakenHome>;
@@ -254,6 +254,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       environment,
       announce: publish,
       data: required,
+      places: (paths, waitMs) => (parts?.prober ?? NO_PROBER).places(paths, waitMs),
       measured: () => shareMetrics?.measured() ?? [],
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
       peers: () => fleet.peers,

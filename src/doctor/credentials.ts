@@ -9,7 +9,14 @@ import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
-import { missingHint, oneMissingText, referenceText, resolveReference } from "../secrets/reference.ts";
+import {
+  changeHint,
+  missingHint,
+  oneMissingText,
+  referenceKey,
+  referenceText,
+  resolveReference,
+} from "../secrets/reference.ts";
 import { configText, REMOTE_NAME } from "../shares/drivers/rclone/files.ts";
 import { readLoggedFailure } from "../shares/drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../shares/drivers/rclone/password.ts";
@@ -140,9 +147,6 @@ const RCLONE = ["--contimeout", "2s", "--timeout", "4s", "--retries", "1", "--lo
 
 function passwordHint({ password, name }: ShareConfig): string {
   if (password === null) return `it wants a user: give ${name} a username and a password`;
-  const where =
-    password.kind === "stored"
-      ? `mountaineer secret set ${password.name}; then: mountaineer reload`
-      : `set ${referenceText(password)} for the daemon and start it again`;
+  const where = changeHint(referenceKey(password));
   return `see whether the name of the user is right, and give the right password: ${where}`;
 }

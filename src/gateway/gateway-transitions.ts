@@ -80,12 +80,14 @@ export type GatewayTransition =
       /** On the last one announced of many: how many more there are. */
       readonly more?: number;
     }
-  /** A backend's tools were seen for the first time, and are remembered. */
+  /** What a backend shows was seen for the first time, and is remembered. */
   | { readonly name: "catalog.tools_pinned"; readonly backend: string; readonly count: number }
   | {
       /** Not as it was approved; of many, the last that is announced tells how many more there are. */
       readonly name: "catalog.tool_changed" | "catalog.tool_new";
       readonly backend: string;
+      /** `tool`, `prompt`, `resource`, `template`, `skill` or `instructions`. */
+      readonly kind: string;
       /** The server's own name of it. */
       readonly tool: string;
       /** `description`, `inputSchema`, …; empty for a new one. */
@@ -100,7 +102,7 @@ export type GatewayTransition =
       readonly name: "catalog.tools_added" | "catalog.tools_gone" | "catalog.tools_approved";
       readonly backend: string;
       readonly count: number;
-      /** At most 20 of them. */
+      /** At most 20 of them; what is no tool after its kind, as `prompt NAME`. */
       readonly tools: readonly string[];
     }
   | { readonly name: "gateway.listening"; readonly url: string }

@@ -13,6 +13,8 @@ export interface ShareMemory {
   readonly lastError: string | null;
   /** The port of 127.0.0.1 that its mount talks to; null: it is not carried. */
   readonly carriedPort: number | null;
+  /** When its server refused the login within the last hour, wall ms. */
+  readonly logonsRefusedAt: readonly number[];
 }
 
 export const EMPTY_SHARE_MEMORY: ShareMemory = {
@@ -24,6 +26,7 @@ export const EMPTY_SHARE_MEMORY: ShareMemory = {
   lastSwitchAt: null,
   lastError: null,
   carriedPort: null,
+  logonsRefusedAt: [],
 };
 
 /** What a start finds in the state file. */

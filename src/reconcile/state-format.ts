@@ -37,6 +37,8 @@ interface ShareRecord {
   last_error: string | null;
   /** Absent in what versions before carried mounts wrote. */
   carried_port?: number | null;
+  /** Absent where there are none. */
+  logons_refused_at?: readonly string[];
 }
 
 export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAtMs: number): string {
@@ -60,6 +62,9 @@ function encodeShare(memory: ShareMemory): ShareRecord {
     last_switch_at: isoOrNull(memory.lastSwitchAt),
     last_error: memory.lastError,
     carried_port: memory.carriedPort,
+    ...(memory.logonsRefusedAt.length === 0
+      ? {}
+      : { logons_refused_at: memory.logonsRefusedAt.map(isoTime) }),
   };
 }
 
@@ -125,6 +130,7 @@ function decodeShare(value: unknown): ShareMemory | string {
     lastSwitchAt: read("last_switch_at", orNull(instant), null),
     lastError: read("last_error", orNull(string), null),
     carriedPort: record.has("carried_port") ? read("carried_port", orNull(port), null) : null,
+    logonsRefusedAt: record.has("logons_refused_at") ? read("logons_refused_at", instants, []) : [],
   };
   return wrong.length === 0 ? memory : `${wrong.join(", ")} not as expected`;
 }
@@ -145,6 +151,11 @@ const instant: Reader<number> = (value) => {
   if (typeof value !== "string" || !ISO_INSTANT.test(value)) return undefined;
   const wallMs = Date.parse(value);
   return Number.isNaN(wallMs) ? undefined : wallMs;
+};
+
+const instants: Reader<readonly number[]> = (value) => {
+  const times = Array.isArray(value) ? value.map(instant) : [undefined];
+  return times.some((time) => time === undefined) ? undefined : times.flatMap((time) => time ?? []);
 };
 
 function oneOf<const T extends string>(...words: readonly T[]): Reader<T> {

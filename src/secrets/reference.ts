@@ -109,11 +109,16 @@ export function missingHint(missing: readonly string[]): string {
       : [
           `Set ${variables.join(", ")} in the environment of the daemon and restart it, or write another reference.`,
         ]),
-    ...(names.length === 0
-      ? []
-      : [`${names.map((name) => `mountaineer secret set ${name}`).join("; ")}; then: mountaineer reload`]),
+    ...(names.length === 0 ? [] : [names.map((name) => `mountaineer secret set ${name}`).join("; ")]),
   ];
   return parts.join(" ");
+}
+
+/** How a person gives a reference another value. */
+export function changeHint(key: string): string {
+  return isStoredKey(key)
+    ? `mountaineer secret set ${key.slice(STORED_PREFIX.length)}`
+    : `set \${${key}} for the daemon and start it again`;
 }
 
 function partedKeys(missing: readonly string[]): { variables: readonly string[]; names: readonly string[] } {

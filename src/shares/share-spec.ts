@@ -27,6 +27,8 @@ export interface ShareSpec {
   readonly password: string | null;
   /** Set when the password's reference has no value, as `ResolvedSecret.missing`; then the share is not mounted. */
   readonly missingVariable: string | null;
+  /** Where the password is from, as `ResolvedSecret.missing` would name it; null or absent: there is none. */
+  readonly passwordFrom?: string | null;
   readonly driver: DriverName;
   readonly routes: Readonly<Record<RouteName, RouteSpec>>;
   /** Where it is mounted: `<mount_root>/<NAME>`. */

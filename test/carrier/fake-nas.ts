@@ -27,6 +27,8 @@ export interface FakeNas extends AsyncDisposable {
    */
   mode: "answer" | "silent" | "withhold" | "unproved" | "deaf";
   guid: Buffer;
+  /** The status of answers to requests to log in; null: it gives none. */
+  logon: number | null;
   /** Stops listening, and ends what there is. */
   stop(): Promise<void>;
   /** Listens again at the same port. */
@@ -77,9 +79,11 @@ export async function startFakeNas(options: FakeNasOptions = {}): Promise<FakeNa
       opaque() {},
       frameEnd() {
         if (nas.mode !== "answer" && nas.mode !== "unproved") return;
-        for (const { command, messageId } of connection.unanswered.splice(0))
-          if (command !== COMMAND.changeNotify)
-            socket.write(answerTo(command, messageId, Buffer.alloc(answerBytes, messageId & 0xff)));
+        for (const { command, messageId } of connection.unanswered.splice(0)) {
+          const status = command === COMMAND.sessionSetup ? nas.logon : 0;
+          if (command === COMMAND.changeNotify || status === null) continue;
+          socket.write(answerTo(command, messageId, Buffer.alloc(answerBytes, messageId & 0xff), status));
+        }
       },
     });
     if (nas.mode === "deaf") socket.pause();
@@ -121,6 +125,7 @@ export async function startFakeNas(options: FakeNasOptions = {}): Promise<FakeNa
     joined: () => connections.filter(({ isProof }) => !isProof),
     mode: "answer",
     guid: options.guid ?? ONE_GUID,
+    logon: 0,
     start,
     stop,
     [Symbol.asyncDispose]: stop,

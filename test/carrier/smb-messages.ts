@@ -11,6 +11,7 @@ export interface Message {
 
 export const COMMAND = {
   negotiate: 0,
+  sessionSetup: 1,
   logoff: 2,
   treeConnect: 3,
   treeDisconnect: 4,
@@ -73,8 +74,8 @@ export function request(command: number, messageId: number, body?: Buffer): Buff
   return frame({ command, messageId, ...(body === undefined ? {} : { body }) });
 }
 
-export function answerTo(command: number, messageId: number, body?: Buffer): Buffer {
-  return frame({ command, messageId, flags: ANSWER, ...(body === undefined ? {} : { body }) });
+export function answerTo(command: number, messageId: number, body?: Buffer, status = 0): Buffer {
+  return frame({ command, messageId, flags: ANSWER, status, ...(body === undefined ? {} : { body }) });
 }
 
 /** The answer to NEGOTIATE, as far as anybody reads it. */

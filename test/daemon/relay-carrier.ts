@@ -110,6 +110,7 @@ export function createRelayCarrier(): RelayCarrier {
     },
     hold: async () => {},
     confirm: async () => {},
+    reopen: async () => {},
     usedUp: async () => {},
     async close(share) {
       asked.push(`close ${share}`);

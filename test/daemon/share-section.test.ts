@@ -10,6 +10,7 @@ import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
 import { createShareEngine, type ShareEngine } from "../../src/shares/engine/share-engine.ts";
+import { createLogons } from "../../src/shares/logons/logons.ts";
 import type { Prober } from "../../src/shares/prober/prober.ts";
 import { startProber } from "../../src/shares/prober/prober-process.ts";
 import { eventually } from "../support/eventually.ts";
@@ -100,6 +101,7 @@ async function world(
     drivers: [],
     hostProber,
     prober: looksFine,
+    logons: createLogons(clock),
     forceStop: NEVER,
     announce: () => {},
     links: { ensure: () => null, ensureNow: async () => null, look: async () => null },

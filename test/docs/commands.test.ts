@@ -138,7 +138,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer tools diff": running(/^$/),
   "mountaineer tools diff read_file": running(/^$/),
   "mountaineer tools diff files:read_file": running(/^$/),
-  "mountaineer tools approve read_file": running(/no tool called read_file waits/, 2),
+  "mountaineer tools approve read_file": running(/nothing called read_file waits/, 2),
   "mountaineer tools approve --backend files": running(/^$/),
   "mountaineer tools approve --all": running(/^$/),
   "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": {

@@ -27,6 +27,7 @@ const FULL: ShareMemory = {
   lastSwitchAt: START_MS - 1,
   lastError: 'host "ü"\nis gone',
   carriedPort: 40_001,
+  logonsRefusedAt: [START_MS - 50_000, START_MS - 40_000],
 };
 
 async function start(t: TestContext, path: string, readOnly = false) {
@@ -63,7 +64,11 @@ describe("state.json", () => {
       "held": "unmounted",
       "last_switch_at": "2026-11-20T11:59:59.999Z",
       "last_error": "host \\"ü\\"\\nis gone",
-      "carried_port": 40001
+      "carried_port": 40001,
+      "logons_refused_at": [
+        "2026-11-20T11:59:10.000Z",
+        "2026-11-20T11:59:20.000Z"
+      ]
     },
     "empty": {
       "active_interface": "none",

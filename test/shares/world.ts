@@ -84,6 +84,8 @@ export class World {
   mounts: SimMount[] = [];
   taken: FoundMount | null = null;
   driverProblem: ShareSeen["driverProblem"] = null;
+  /** What is known of the login; undefined: nothing is asked of it. */
+  logon: ShareSeen["logon"] = undefined;
   /** Processes that hold files open on the mount. */
   holders: number[] = [];
   /** The daemon runs programs on the share, which need so long to end once they are to make room; null: it runs none. */
@@ -373,8 +375,13 @@ export class World {
       openFiles: null,
       unsent: this.state.unsentWatched ? [...this.unsent] : null,
       linkBlocked: null,
+      ...this.#seenLogon(),
       lastStep: null,
     };
+  }
+
+  #seenLogon(): Pick<ShareSeen, "logon"> {
+    return this.logon === undefined ? {} : { logon: this.logon };
   }
 
   #seenMount(mount: SimMount, look: Look): MountSeen {
@@ -470,6 +477,7 @@ export class World {
               mount: mount === null ? null : this.#seenMount(mount, mount.look),
               twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
             }),
+        ...this.#seenLogon(),
         lastStep,
       };
     };

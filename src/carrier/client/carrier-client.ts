@@ -108,6 +108,7 @@ export function connectCarrier(options: ConnectOptions): Carrier {
     },
     hold: (share, epoch, signal) => command("hold", { share, epoch }, signal),
     confirm: (share, outage, signal) => command("confirm", { share, outage }, signal),
+    reopen: (share, signal) => command("reopen", { share }, signal),
     usedUp: (share, signal) => command("used_up", { share }, signal),
     async close(share, signal) {
       await askIfThere("close", { share }, signal);

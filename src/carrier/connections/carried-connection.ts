@@ -47,6 +47,10 @@ export interface ConnectionHost {
   /** The server ended it, and not because the client had. */
   serverClosed(connection: CarriedConnection, text: string): void;
   asked(): void;
+  /** Whether it may log in now; else it hears of its turn, or is reset. */
+  mayLogOn(connection: CarriedConnection): boolean;
+  /** The server's answer to that; null: none comes any more. */
+  loggedOn(connection: CarriedConnection, status: number | null): void;
   answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
   /** The client of a released one has found out that its server is gone. */
   foundOut(): void;
@@ -71,7 +75,8 @@ export class CarriedConnection {
   #clientEnded = false;
   #lastServerByteMs: number | null = null;
   #lastByteMs: number;
-  readonly #held = new HeldFrames();
+  readonly #held: HeldFrames;
+  #isLoggingOn = false;
   /** What the client has asked since its server is gone. */
   #orphansQuestion: Buffer | null = null;
   #onRest: (() => void) | null = null;
@@ -83,9 +88,14 @@ export class CarriedConnection {
     this.#heldSinceMs = host.clock.monotonicMs();
     this.#lastByteMs = this.#heldSinceMs;
     this.#answers = new WholeAnswers(client, host.traffic.stores);
+    this.#held = new HeldFrames(() => {
+      this.#isLoggingOn = true;
+      return host.mayLogOn(this);
+    });
     this.ledger = new RequestLedger(host.clock.monotonicMs, {
       asked: () => host.asked(),
       answered: (nowMs, waitedMs) => host.answered(this, nowMs, waitedMs),
+      loggedOn: (status) => host.loggedOn(this, status),
     });
     client.setNoDelay(true);
     client.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
@@ -110,6 +120,23 @@ export class CarriedConnection {
 
   get retiring(): boolean {
     return this.#held.holding === "retire";
+  }
+
+  /** It has begun to log in, and asked for nothing else yet. */
+  get isLoggingOn(): boolean {
+    return this.#isLoggingOn && this.#held.holding === "logon";
+  }
+
+  get waitsToLogOn(): boolean {
+    return this.isLoggingOn && this.#held.isWaiting;
+  }
+
+  /** It is its turn. */
+  logOn(): void {
+    if (this.#stage !== "joined" || !this.isLoggingOn) return;
+    this.#held.goOn();
+    this.#sendWhatMayPass();
+    if (!this.#held.isWaiting) this.#client.resume();
   }
 
   /** Something of it is under way at the server, of which nothing has come since then. */
@@ -182,7 +209,8 @@ export class CarriedConnection {
    * its operations. Cannot be told of one that is encrypted.
    */
   retire(): void {
-    if (this.#stage !== "joined" || this.#held.holding !== "nothing") return;
+    const { holding } = this.#held;
+    if (this.#stage !== "joined" || (holding !== "nothing" && holding !== "logon")) return;
     this.#held.holding = "retire";
     this.#watchRetiring();
   }
@@ -372,6 +400,7 @@ export class CarriedConnection {
   #loseServer(): void {
     if (this.#stage !== "joined") return;
     this.#stage = "orphaned";
+    this.#host.loggedOn(this, null);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
     // rclone asks that of one that it has kept, takes another when it fails, and keeps everybody waiting meanwhile. The

@@ -145,7 +145,7 @@ function connectionsToMove(
 /** Those of `old` whose frames can be read stay on their route until they can end unnoticed. */
 function retireReadable({ settings, retiring }: ShareContext, old: Set<CarriedConnection>): void {
   for (const connection of old) {
-    if (connection.ledger.isOpaque || connection.stage === "orphaned") continue;
+    if (connection.ledger.isOpaque || connection.stage === "orphaned" || connection.isLoggingOn) continue;
     connection.retire();
     retiring.set(connection, settings.route);
     old.delete(connection);

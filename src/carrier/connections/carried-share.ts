@@ -41,6 +41,7 @@ export class ShareCarrier implements AsyncDisposable {
   readonly #moves: ReturnType<typeof createMoves>;
   readonly #admission: ReturnType<typeof createAdmission>;
   readonly #standby: ReturnType<typeof createStandbyRoute>;
+  readonly #unregister: () => void;
   #stuckTimer: Timer | null = null;
   #outageAtMove: number | null = null;
 
@@ -68,6 +69,7 @@ export class ShareCarrier implements AsyncDisposable {
       (isGentle) => this.#moved(isGentle),
       () => this.#joinHeld(),
     );
+    this.#unregister = parts.logons.onRefused(() => this.#logonRefused());
     const host = this.#host();
     this.#admission = createAdmission(share, this.#route, (client) => {
       const connection = new CarriedConnection(client, host);
@@ -91,6 +93,7 @@ export class ShareCarrier implements AsyncDisposable {
       ...{ share, kind, port, route, phase, mount, server, bytesUp, bytesDown, routeLostAtMs, outage, epoch },
       witness: this.#standby.held?.id ?? null,
       outageAtMove: this.#outageAtMove,
+      refusedLogon: this.#share.logons.refused,
       endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
       connections: this.#share.connections.size,
       connectionsInAll: this.#admission.connectionsInAll,
@@ -165,6 +168,12 @@ export class ShareCarrier implements AsyncDisposable {
     this.#joinHeld();
   }
 
+  /** The login that was refused is right again. */
+  reopen(): void {
+    this.#share.logons.reopen();
+    this.#share.events.settingsChanged();
+  }
+
   /** rclone no longer keeps any of the connections that were `lost`. */
   usedUp(): void {
     this.#losses.usedUp();
@@ -179,10 +188,20 @@ export class ShareCarrier implements AsyncDisposable {
     this.#standby.drop();
     this.#route[Symbol.dispose]();
     this.#stall.stop();
+    this.#unregister();
     this.#stuckTimer?.[Symbol.dispose]();
     const ended = new Promise<void>((resolve) => this.server.close(() => resolve()));
     await Promise.all([...this.#share.connections].map((connection) => connection.reset()));
     await ended;
+  }
+
+  /** What is logged in goes on; what is not, and what comes, is turned away. */
+  #logonRefused(): void {
+    const { settings, events, connections, held, logger, logons } = this.#share;
+    logger.warn("the server refuses the login", { share: settings.share, reason: logons.refused?.text });
+    for (const one of [...connections]) if (held.has(one) || one.waitsToLogOn) void one.reset();
+    events.settingsChanged();
+    events.notice("phase");
   }
 
   #moved(isGentle: boolean): void {
@@ -230,7 +249,7 @@ export class ShareCarrier implements AsyncDisposable {
 
   /** What follows from what connections tell. */
   #host(): ConnectionHost {
-    const { settings, clock, logger, events, connections, retiring, held, joining } = this.#share;
+    const { settings, clock, logger, events, connections, retiring, held, joining, logons } = this.#share;
     const { share } = settings;
     const traffic = this.#traffic;
     return {
@@ -254,6 +273,16 @@ export class ShareCarrier implements AsyncDisposable {
         else if (!this.#moves.moving) this.#route.doubted();
       },
       asked: () => this.#stall.watch(STALLED_AFTER_MS),
+      mayLogOn: (one) => {
+        const may = logons.ask(one);
+        // Not now: its bytes are just being read.
+        if (logons.refused !== null) queueMicrotask(() => void one.reset());
+        return may;
+      },
+      loggedOn: (one, status) => {
+        if (status === null) logons.gone(one);
+        else logons.answered(one, status);
+      },
       answered: (from, nowMs, waitedMs) => {
         if (from.retiring) return;
         if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
@@ -263,6 +292,7 @@ export class ShareCarrier implements AsyncDisposable {
       // Newer versions of rclone keep it for later all the same.
       foundOut: () => void events.notice("lost"),
       closed: (gone) => {
+        logons.gone(gone);
         connections.delete(gone);
         retiring.delete(gone);
         held.delete(gone);
@@ -320,7 +350,8 @@ function createShareRoute({ settings, clock, events, prove, connections }: Share
 function createAdmission(share: ShareContext, route: RouteState, admit: (client: Socket) => void) {
   let admitting = 0;
   let connectionsInAll = 0;
-  const isRefusing = (): boolean => share.closed || route.phase === "refusing";
+  const isRefusing = (): boolean =>
+    share.closed || route.phase === "refusing" || share.logons.refused !== null;
   const onConnection = (client: Socket): void => {
     client.on("error", () => {});
     connectionsInAll += 1;

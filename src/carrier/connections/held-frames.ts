@@ -1,18 +1,27 @@
 // What a client has sent and its server has not been given yet, and which of its frames wait for a move.
 import { commandOfFrame, type FrameReader, isHarmlessToLose, SMB2_COMMAND } from "../smb/smb-frames.ts";
 
-/** Which new frames wait: reads and writes (`some`), any (`all`), or those whose loss nobody notices (`retire`). */
-type Holding = "nothing" | "some" | "all" | "retire";
+/**
+ * Which new frames wait: reads and writes (`some`), any (`all`), those whose loss nobody notices (`retire`), or those that
+ * log in (`logon`), which ends with the first frame after them.
+ */
+type Holding = "nothing" | "some" | "all" | "retire" | "logon";
 
 const NOTHING = Buffer.alloc(0);
 
 export class HeldFrames {
-  holding: Holding = "nothing";
+  holding: Holding = "logon";
+  /** Whether one that logs in may pass now. */
+  readonly #mayLogOn: () => boolean;
   /** While the connection retires: a read ends it, too. */
   readsEnd = false;
   #bytes: Buffer = NOTHING;
   #isWaiting = false;
   #waitsMore = false;
+
+  constructor(mayLogOn: () => boolean) {
+    this.#mayLogOn = mayLogOn;
+  }
 
   get bytes(): Buffer {
     return this.#bytes;
@@ -65,10 +74,22 @@ export class HeldFrames {
     this.#isWaiting = false;
   }
 
+  /** What waits is judged anew. */
+  goOn(): void {
+    this.#isWaiting = false;
+  }
+
   /** What becomes of the frame that `bytes` begins with; `unknown`: too few bytes to tell. */
   #judge(bytes: Buffer): "unknown" | "pass" | "wait" | "wait_more" {
     if (this.holding === "nothing") return "pass";
     const command = commandOfFrame(bytes);
+    if (this.holding === "logon") {
+      if (command === undefined) return "unknown";
+      if (command === SMB2_COMMAND.sessionSetup) return this.#mayLogOn() ? "pass" : "wait";
+      // SMB 1 asks which version is spoken.
+      if (command !== null && command !== SMB2_COMMAND.negotiate) this.holding = "nothing";
+      return "pass";
+    }
     if (this.holding === "retire") {
       const isHarmless = isHarmlessToLose(bytes);
       if (isHarmless === undefined) return "unknown";

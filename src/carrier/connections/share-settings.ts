@@ -6,6 +6,7 @@ import type { CarriedKind, CarriedMount, CarriedRoute, CarrierNotice, RouteEndpo
 import type { ProveServer } from "../smb/server-proof.ts";
 import type { SocketOwners } from "../system/socket-owner.ts";
 import type { CarriedConnection } from "./carried-connection.ts";
+import type { LogonGate } from "./logon-gate.ts";
 
 export interface ShareSettings {
   readonly share: string;
@@ -20,6 +21,10 @@ export interface ShareSettings {
   guid: string | null;
   /** The daemon's name for it. */
   readonly server?: string | null;
+  /** The daemon's name for the login; shares of one name log in one after the other. */
+  readonly login?: string | null;
+  /** Why the server had refused it when a carrier before this one ended; null or absent: it had not. */
+  readonly refusedLogon?: string | null;
   confirmed: boolean;
   /** How many things the carrier did alone. */
   epoch: number;
@@ -44,6 +49,8 @@ export interface ShareParts {
   /** Whose clients may connect. */
   readonly uid: number;
   readonly events: ShareEvents;
+  /** Of its login. */
+  readonly logons: LogonGate;
 }
 
 /** A share that is carried now: what its parts work on. */

@@ -155,7 +155,14 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     server: parseName(value["server"]),
     witness: parseNumber(value["witness"]),
     epoch: parseNumber(value["epoch"]),
+    refusedLogon: parseRefusedLogon(value["refusedLogon"], aheadMs),
   };
+}
+
+function parseRefusedLogon(value: unknown, aheadMs: number): { text: string; atMs: number } | null {
+  if (!isObject(value)) return null;
+  const { text, atMs } = value;
+  return typeof text === "string" && typeof atMs === "number" ? { text, atMs: atMs + aheadMs } : null;
 }
 
 export function parseMoveOutcome(value: unknown): MoveOutcome | null {

@@ -14,6 +14,7 @@ import type {
   OpenRequest,
 } from "../carrier.ts";
 import { ShareCarrier } from "../connections/carried-share.ts";
+import { LogonGate } from "../connections/logon-gate.ts";
 import type { ShareSettings } from "../connections/share-settings.ts";
 import { listen } from "../control/control-socket.ts";
 import type { Keeper } from "../control/keeper.ts";
@@ -62,6 +63,8 @@ export class CarrierService implements AsyncDisposable {
   readonly #options: ServiceOptions;
   readonly #served = new Map<string, ServedShare>();
   readonly #keeper: Keeper;
+  /** By login. */
+  readonly #logons = new Map<string, LogonGate>();
   #journal: readonly JournalEntry[] = [];
   #changing: Promise<unknown> = Promise.resolve();
   #isEnded = false;
@@ -168,6 +171,10 @@ export class CarrierService implements AsyncDisposable {
     one.carrier.confirm();
   }
 
+  reopen(share: string): void {
+    this.#find(share).carrier.reopen();
+  }
+
   usedUp(share: string): void {
     this.#find(share).carrier.usedUp();
   }
@@ -237,6 +244,7 @@ export class CarrierService implements AsyncDisposable {
         { ...settings, endpoints },
         {
           ...this.#options,
+          logons: this.#logonsOf(settings),
           events: {
             notice(what) {
               onChanged(true);
@@ -262,6 +270,18 @@ export class CarrierService implements AsyncDisposable {
     return one;
   }
 
+  #logonsOf(settings: ShareSettings): LogonGate {
+    const keyOf = ({ share, login = null }: ShareSettings): string => login ?? ` ${share}`;
+    const inUse = new Set([...this.#served.values()].map(({ carrier }) => keyOf(carrier.settings)));
+    // Whoever opens a share that was closed begins anew.
+    for (const key of this.#logons.keys()) if (!inUse.has(key)) this.#logons.delete(key);
+    const key = keyOf(settings);
+    const known = this.#logons.get(key);
+    const logons = known ?? new LogonGate(this.#options.clock, settings.refusedLogon ?? null);
+    this.#logons.set(key, logons);
+    return logons;
+  }
+
   #sayIfEmpty(): void {
     if (this.#served.size === 0) this.#options.onEmpty();
   }
@@ -273,7 +293,10 @@ export class CarrierService implements AsyncDisposable {
   }
 
   #save(): Promise<void> {
-    const shares = [...this.#served.values()].map(({ carrier }) => carrier.settings);
+    const shares = [...this.#served.values()].map(({ carrier }) => ({
+      ...carrier.settings,
+      refusedLogon: carrier.state().refusedLogon?.text ?? null,
+    }));
     return this.#options.stateFile.write({ shares, journal: this.#journal, keeper: this.#keeper.identity });
   }
 

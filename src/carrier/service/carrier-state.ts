@@ -119,5 +119,7 @@ function parseSettings(value: unknown): ShareSettings | null {
     confirmed: confirmed !== false,
     server: parseName(value["server"]),
     epoch: parseNumber(value["epoch"]) ?? 0,
+    login: parseName(value["login"]),
+    refusedLogon: parseName(value["refusedLogon"]),
   };
 }

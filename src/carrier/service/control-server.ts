@@ -47,7 +47,8 @@ interface ControlServerOptions {
 
 type AskedService = Pick<
   CarrierService,
-  "states" | "open" | "bind" | "configure" | "move" | "hold" | "confirm" | "usedUp" | "close" | "takeJournal"
+  | ("states" | "open" | "bind" | "configure" | "move" | "hold" | "confirm")
+  | ("reopen" | "usedUp" | "close" | "takeJournal")
 >;
 
 type Members = Readonly<Record<string, unknown>>;
@@ -190,6 +191,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
   hold: ({ service }, members) => service().hold(shareIn(members), parseNumber(members["epoch"])),
   confirm: ({ service }, members) => service().confirm(shareIn(members), parseNumber(members["outage"])),
+  reopen: ({ service }, members) => service().reopen(shareIn(members)),
   used_up: ({ service }, members) => service().usedUp(shareIn(members)),
   close: ({ service }, members) => service().close(shareIn(members)),
   takeJournal: ({ service }) => service().takeJournal(),
@@ -230,6 +232,7 @@ function readOpen(members: Members): OpenRequest {
     wantedPort: parseWantedPort(members["wantedPort"]),
     server: parseName(members["server"]),
     unproved: members["unproved"] === true,
+    login: parseName(members["login"]),
   };
 }
 

@@ -33,6 +33,8 @@ interface LedgerListener {
   asked(): void;
   /** An answer, or any frame that cannot be read, has come; `waitedMs` after its request. */
   answered(nowMs: number, waitedMs: number): void;
+  /** The server has answered a request to log in. */
+  loggedOn?(status: number): void;
 }
 
 /** Which requests of a connection wait, and what they say of its files. */
@@ -195,6 +197,7 @@ export class RequestLedger {
   ): void {
     const nowMs = this.#now();
     const request = this.#requests.get(messageId);
+    if (command === SMB2_COMMAND.sessionSetup && !isInterim) this.#listener.loggedOn?.(status);
     if (request === undefined) {
       this.#listener.answered(nowMs, 0);
       return;

@@ -19,6 +19,8 @@ const SMB2_PROTOCOL = 0xfe;
 const SMB1_PROTOCOL = 0xff;
 
 export const SMB2_COMMAND = {
+  negotiate: 0x00,
+  sessionSetup: 0x01,
   logoff: 0x02,
   treeConnect: 0x03,
   treeDisconnect: 0x04,

@@ -1,5 +1,6 @@
 // Looks up live names for completion: quickly, silently, and from nothing that may block.
 import { connectToDaemon } from "../../api/client/client.ts";
+import { fullName } from "../../api/tool-changes-contract.ts";
 import { AUTO_ROUTE } from "../../config/backend-names.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { readConfigBytes } from "../../config/read/load.ts";
@@ -105,15 +106,16 @@ async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly C
   }));
 }
 
-/** With their backend where two have one of that name. */
+/** With their backend and kind where two have one of that name. */
 async function changedToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
   const daemon = await connectToDaemon(home, { clock });
   const { changes } = (await daemon?.gateway.toolChanges({ tools: null }, signal)) ?? { changes: [] };
   const names = changes.map(({ tool }) => tool);
-  return changes.map(({ backend, tool, kind }) => ({
-    value: names.indexOf(tool) === names.lastIndexOf(tool) ? tool : `${backend}:${tool}`,
-    description: `${kind}, of ${backend}`,
-  }));
+  return changes.map((change) => {
+    const { backend, tool, kind } = change;
+    const isAlone = names.indexOf(tool) === names.lastIndexOf(tool);
+    return { value: isAlone ? tool : fullName(change), description: `${kind}, of ${backend}` };
+  });
 }
 
 /** Those in the folder that is typed already. Only of a daemon: without one, looking would begin with the hosts. */

@@ -1,5 +1,5 @@
-// Tools that are not as they were approved, old beside new. Pure.
-import type { ToolChange, ToolChangesReport } from "../../api/tool-changes-contract.ts";
+// What is not as it was approved, old beside new. Pure.
+import { type ToolChange, type ToolChangesReport, toldName } from "../../api/tool-changes-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { renderDiff } from "./diff-view.ts";
@@ -27,7 +27,7 @@ function changeText(change: ToolChange, style: TerminalStyle): string {
   const shown =
     published_as === null || published_as === tool ? "" : `, published as ${harmless(published_as)}`;
   const state = withheld ? "withheld until it is approved" : "published";
-  const head = `${paint.bold(harmless(tool))} of ${harmless(backend)}${shown}  ${kind}, ${state}\n`;
+  const head = `${paint.bold(harmless(toldName(change)))} of ${harmless(backend)}${shown}  ${kind}, ${state}\n`;
   if (members === null)
     return `${head}    mountaineer tools diff ${harmless(`${backend}:${tool}`)} shows it\n`;
   const unknown = before_known

@@ -53,6 +53,7 @@ const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
   routes: "runs",
   timeouts: "free",
   filters: "access",
+  folders: "access",
   toolOverrides: "guards",
   instances: "free",
   replace: "free",

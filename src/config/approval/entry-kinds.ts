@@ -72,6 +72,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "backends.*": {
     runs: ["type", "command", "args", "cwd", "enabled"],
     sends: ["url"],
+    access: ["folders"],
     guards: ["pin"],
     free: [
       "group",

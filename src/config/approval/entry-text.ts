@@ -4,6 +4,7 @@ import { HIDDEN, shownArguments, shownText, shownUrl } from "../shown-values.ts"
 import { orderSummary } from "./backend-order.ts";
 import type { PartValues, WaitingEntry } from "./decide-held.ts";
 import { type EntryValue, isList, isSameMeaning, snakeCase } from "./entries.ts";
+import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
 
 /** Sorted as they were written, one `key = value` a line, each ended; "" for what runs nothing. */
 export function entryText(parts: PartValues | null): string {
@@ -11,7 +12,7 @@ export function entryText(parts: PartValues | null): string {
   // The first of the routes is the connection, and is not told twice.
   const routes = parts["routes"] ?? null;
   const told = isList(routes) ? { ...parts, connection: null, routes: routes.map(routeLines) } : parts;
-  return Object.entries(told)
+  return Object.entries(asInFile(told))
     .flatMap(([name, value]) => lines(isShell(name) ? [] : [name], value))
     .map((line) => `${line}\n`)
     .join("");
@@ -20,7 +21,9 @@ export function entryText(parts: PartValues | null): string {
 /** A route as the file has it. */
 function routeLines(route: EntryValue): EntryValue {
   const { name = null, connection = null } = membersOf(route);
-  return typeof connection === "object" && !isList(connection) ? { name, ...connection } : route;
+  // What it is follows from its other keys.
+  const { type: _type, ...way } = membersOf(connection);
+  return { name, ...way };
 }
 
 /** What waits, with a word on what its difference from the approved one may hide. */
@@ -57,7 +60,8 @@ function lines(path: readonly string[], value: EntryValue): string[] {
   if (typeof value === "object") {
     return Object.entries(value).flatMap(([name, part]) => lines([...path, name], part));
   }
-  if (key === "url" && typeof value === "string") return [`url = ${quote(shownUrl(value, "log"))}`];
+  if (typeof value === "string" && (key === "url" || (key === "jwks" && value.includes("://"))))
+    return [`${keyText(path)} = ${quote(shownUrl(value, "log"))}`];
   if (typeof value !== "string") return [`${keyText(path)} = ${value}`];
   return [`${keyText(path)} = ${quote(isHidden(parent, key) ? HIDDEN : value)}`];
 }
@@ -72,7 +76,7 @@ function quote(text: string): string {
 
 /** People choose the keys below these; all others are ours, and written in the file's way. */
 function keyText(path: readonly string[]): string {
-  const chosenAfter = path.findIndex((segment) => ["env", "headers", "toolOverrides"].includes(segment));
+  const chosenAfter = path.findIndex((segment) => CHOSEN_BELOW.has(segment));
   return path
     .map((segment, index) => (chosenAfter !== -1 && index === chosenAfter + 1 ? segment : snakeCase(segment)))
     .join(".");
@@ -149,10 +153,6 @@ function differingKeys(before: readonly EntryValue[], after: readonly EntryValue
     );
   });
   return [...new Set(keys)].map(snakeCase).join(", ");
-}
-
-function membersOf(value: EntryValue): { readonly [key: string]: EntryValue } {
-  return typeof value === "object" && value !== null && !isList(value) ? value : {};
 }
 
 const MEANINGS = {

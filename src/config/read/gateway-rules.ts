@@ -101,11 +101,28 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
     const routes: readonly unknown[] = Array.isArray(backend["routes"]) ? backend["routes"] : [];
     return [
       ...(routes.length === 0 ? serverFindings(backend, at, place) : routesFindings(backend, at, place)),
+      ...foldersFindings(backend, at),
       ...forbiddenNames(overrides, [...at, "tool_overrides"]),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
     ];
   });
   return [...forbiddenNames(backends, ["backends"]), ...ofEach];
+}
+
+/** Its paths are those of this machine only where it runs here. */
+function foldersFindings(backend: Table, at: KeyPath): Finding[] {
+  if (!has(backend, "folders")) return [];
+  const routes: readonly unknown[] = Array.isArray(backend["routes"]) ? backend["routes"] : [];
+  const servers = [backend, ...routes.map(asTable)];
+  const isElsewhere = servers.some(
+    (one) => one?.["url"] !== undefined || one?.["type"] === "streamable-http",
+  );
+  if (!isElsewhere) return [];
+  const hint =
+    "a server that is elsewhere has files of its own: say what it may be asked with [[authorization.policies]]";
+  return [
+    { path: [...at, "folders"], at: "key", found: "`folders` beside `url`", expected: "no `folders`", hint },
+  ];
 }
 
 /** Of what says how one server is reached: a backend, or one of its routes. */

@@ -57,10 +57,10 @@ type RouteFile = BackendFile["routes"][number];
 
 function connection(
   backend: RouteFile,
-  protocol: BackendFile["protocol"],
+  { protocol, folders = [] }: Pick<BackendFile, "protocol" | "folders">,
   place: ConfigPlace,
 ): StdioConnection | HttpConnection {
-  const { command, url } = backend;
+  const { command, url, cwd = folders[0] } = backend;
   const spoken = protocol === "auto" ? {} : { protocol };
   // The rules refuse a backend with neither, and one whose type and keys contradict each other.
   if (command === undefined) return { ...httpConnection(backend, url ?? ""), ...spoken };
@@ -69,9 +69,9 @@ function connection(
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
     args: backend.args ?? [],
     env: backend.env ?? {},
-    ...(backend.cwd === undefined
+    ...(cwd === undefined
       ? { cwd: place.userHome }
-      : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
+      : { cwd: expandPath(cwd, place.userHome), cwdGiven: true }),
     ...(backend.sandbox === undefined ? {} : { sandbox: engineSandbox(backend.sandbox, place.userHome) }),
     ...spoken,
   };
@@ -94,13 +94,13 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
   const { timeouts, filters } = backend;
   const routes = backend.routes.map((route, index) => ({
     name: route.name ?? `${index + 1}`,
-    connection: connection(route, backend.protocol, place),
+    connection: connection(route, backend, place),
   }));
   return {
     name,
     enabled: backend.enabled,
     group: backend.group ?? null,
-    connection: routes[0]?.connection ?? connection(backend, backend.protocol, place),
+    connection: routes[0]?.connection ?? connection(backend, backend, place),
     ...(routes.length === 0 ? {} : { routes }),
     timeouts: {
       initMs: milliseconds(timeouts.init),
@@ -112,6 +112,10 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
       resources: nameFilter(filters.resources),
       prompts: nameFilter(filters.prompts),
     },
+    folders:
+      backend.folders === undefined
+        ? null
+        : [...new Set(backend.folders.map((folder) => expandPath(folder, place.userHome)))],
     toolOverrides: Object.fromEntries(
       Object.entries(backend.tool_overrides).map(([tool, override]) => [tool, toolOverride(override)]),
     ),

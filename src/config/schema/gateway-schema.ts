@@ -24,6 +24,7 @@ import {
 } from "../backend-values.ts";
 import { LISTEN_ADDRESS_EXPECTED, parseAllowedHost, parseListenAddress } from "../host.ts";
 import { describeKind } from "../mistakes.ts";
+import { parsePath } from "../paths.ts";
 import { parseSecretText } from "../secret-text.ts";
 import { backendAuthSchema } from "./backend-auth-schema.ts";
 import { publicUrlKey } from "./incoming-auth-schema.ts";
@@ -320,6 +321,16 @@ export const backendSchema = z.strictObject({
   instances: choiceKey(["shared", "per-client"], "shared", {
     meaning: "Whether all clients share one instance, or each session has one of its own.",
   }),
+  folders: document(
+    z.array(readText(parsePath)).optional(),
+    listDoc({
+      type: "list of paths",
+      absent: "paths may lie anywhere",
+      meaning:
+        "The only folders that a path in a call may lie in, links followed. For a program on this machine, which is then started in the first of them where `cwd` names none. It is no sandbox: what the program does by itself is not seen.",
+      example: '["/srv/pub"]',
+    }),
+  ),
   pin: pinKey,
   ...requiresKeys,
   replace: choiceKey(["overlap", "stop-first"], "overlap", {

@@ -20,7 +20,7 @@ export const trustSchema = z.strictObject({
   ),
   pin: choiceKey(PIN_CHOICES, "tell", {
     meaning:
-      "What happens when a server describes a tool otherwise than before: `tell` says so until you approve it, `block` also withholds it until then, and new tools, too; `off` remembers nothing.",
+      "What happens when a tool, a prompt, a resource or the instructions of a server are others than before: `tell` says so until you approve it, `block` also withholds it until then, and what is new, too; `off` remembers nothing.",
   }),
 });
 
@@ -30,7 +30,7 @@ export const pinKey = document(
   choiceDoc({
     choices: PIN_CHOICES,
     absent: "`[trust].pin`",
-    meaning: "What happens when this server describes a tool otherwise than before.",
+    meaning: "What happens when something that this server shows to models is another than before.",
     example: '"block"',
   }),
 );

@@ -84,7 +84,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     async open({ driver, ...asked }, signal) {
       if (driver === "local") return { ok: false, text: "a folder is not carried" };
       try {
-        const request = { ...asked, kind: driver };
+        const request = { ...asked, kind: driver, login: asked.login ?? null };
         const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
         return { ok: true, port };
       } catch (error) {
@@ -121,6 +121,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     },
     hold: (share, epoch) => quietly("hold", share, carrier.hold(share, epoch, within(ASK_MS))),
     confirm: (share, outage) => quietly("go on", share, carrier.confirm(share, outage, within(ASK_MS))),
+    reopen: (share) => quietly("log in again", share, carrier.reopen(share, within(ASK_MS))),
     usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),
     async close(share) {
       told.delete(share);

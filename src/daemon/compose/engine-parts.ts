@@ -20,6 +20,7 @@ import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { tellingUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
 import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
+import { createLogons } from "../../shares/logons/logons.ts";
 import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import type { MountTable } from "../../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
@@ -81,8 +82,9 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     netfs: createNetfsDriver({ ...smb, carryProof: () => readCarryProof(home) }),
     cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
-  const serverProof = createServerProof({ clock, logger, stateFolder: home });
   const claims = stack.use(createMountClaims({ home, logger }));
+  const logons = createLogons(clock);
+  const serverProof = createServerProof({ clock, logger, stateFolder: home, logons });
   const engine = stack.use(
     createShareEngine({
       clock,
@@ -94,6 +96,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       prober,
       carriage: createCarriage({ logger, carrier }),
       serverProof,
+      logons,
       forceStop,
       announce,
       ...(options.onCycle === undefined ? {} : { onCycle: options.onCycle }),

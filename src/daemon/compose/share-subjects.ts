@@ -1,7 +1,7 @@
 // Turns the configuration's shares into the engine's subjects: secrets resolved, paths made, drivers picked.
 import { join } from "node:path";
 import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
-import { resolveReference } from "../../secrets/reference.ts";
+import { referenceKey, resolveReference } from "../../secrets/reference.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
 import type { Subject } from "../../shares/engine/share-subject.ts";
 import type { DriverName, SharePolicy, ShareSpec } from "../../shares/share-spec.ts";
@@ -49,10 +49,10 @@ function mountName({ driver, name, shareName }: ShareConfig, mountRoot: string):
 function shareSecret(
   { password }: ShareConfig,
   { environment, redact }: SubjectContext,
-): Pick<ShareSpec, "password" | "missingVariable"> {
+): Pick<ShareSpec, "password" | "missingVariable" | "passwordFrom"> {
   if (password === null) return { password: null, missingVariable: null };
   const resolved = resolveReference(password, environment);
   if (!resolved.ok) return { password: null, missingVariable: resolved.missing };
   redact(resolved.value);
-  return { password: resolved.value, missingVariable: null };
+  return { password: resolved.value, missingVariable: null, passwordFrom: referenceKey(password) };
 }

@@ -59,8 +59,12 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
           retry: "later",
         });
       }
-      const { approved, left } = gateway().approveTools(items, begin_anew);
-      return { approved: [...approved], left: [...left] };
+      const seen = items.map(({ backend, tool, digest }) => ({ backend, name: tool, digest }));
+      const { approved, left } = gateway().approveTools(seen, begin_anew);
+      const [done, kept] = [approved, left].map((all) =>
+        all.map(({ backend, name, digest }) => ({ backend, tool: name, digest })),
+      );
+      return { approved: done ?? [], left: kept ?? [] };
     },
     async restart(selection) {
       const enabled = new Set(

@@ -89,11 +89,8 @@ function timeOrNull(wallMs: number | null): string | null {
 
 /** Conditions that keep a share from being mounted, whatever an earlier try came to; a mount looks for them in this order. */
 const KEEP_UNMOUNTED = [
-  "other_home",
-  "variable_missing",
-  "secret_missing",
-  "path_taken",
-  "driver_unavailable",
+  ...["other_home", "variable_missing", "secret_missing", "path_taken"],
+  ...["driver_unavailable", "login_refused"],
 ];
 
 /** What has to be mended before the share can be mounted; null: it is mounted, or nothing is known to be in the way. */

@@ -1,29 +1,34 @@
-// Tools that are not as they were approved, in the form of the API.
+// What is not as it was approved, in the form of the API.
 import {
   isCalled,
   MOST_SHOWN,
   type ToolChange,
   type ToolChangesReport,
 } from "../../api/tool-changes-contract.ts";
-import { memberChanges } from "../../gateway/pins/pinned-tool.ts";
+import { memberChanges } from "../../gateway/pins/pinned-entry.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 
 /** `named` null: of all, with the texts of the first ones. */
 export function toolChangesReport(gateway: Gateway, named: readonly string[] | null): ToolChangesReport {
+  const { tools, prompts, resources } = gateway.entries();
   const published = new Map(
-    gateway.entries().tools.map(({ backend, originalName, name }) => [keyOf(backend, originalName), name]),
+    [...tools, ...prompts, ...resources].map(({ kind, backend, originalName, name }) => [
+      keyOf(backend, kind, originalName),
+      name,
+    ]),
   );
   const { pending, lost, unseen } = gateway.trust();
   const all = pending.map((one) => {
-    const { backend, tool, kind, isWithheld, digest, before } = one;
+    const { backend, kind, name, isWithheld, digest, before } = one;
     const change: ToolChange = {
       backend,
-      tool,
-      published_as: published.get(keyOf(backend, tool)) ?? null,
-      kind,
+      tool: name,
+      ...(kind === "tool" ? {} : { what: kind }),
+      published_as: published.get(keyOf(backend, kind, name)) ?? null,
+      kind: one.change,
       withheld: isWithheld,
       digest,
-      before_known: before !== null || kind === "new",
+      before_known: before !== null || one.change === "new",
       members: null,
     };
     return { change, one };
@@ -48,6 +53,6 @@ export function toolChangesReport(gateway: Gateway, named: readonly string[] | n
   };
 }
 
-function keyOf(backend: string, tool: string): string {
-  return JSON.stringify([backend, tool]);
+function keyOf(...parts: readonly string[]): string {
+  return JSON.stringify(parts);
 }

@@ -137,8 +137,10 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
   return {
     control: {
       sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
-      reload: ({ dry_run = false }, signal) =>
-        dry_run ? reloads.preview(reloads.readNow, signal) : reloads.reloadNow(),
+      reload: ({ dry_run = false, secrets = false }, signal) => {
+        if (dry_run) return reloads.preview(reloads.readNow, signal);
+        return secrets ? reloads.applyAgain("secrets") : reloads.reloadNow();
+      },
       check: ({ text }, signal) => reloads.check(Buffer.from(text), signal),
       config: (signal) => reloads.standing(signal),
       ...createConfigEdits({ place, layer, file, watcher, history, clock, logger, holding }),

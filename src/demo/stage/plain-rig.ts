@@ -24,6 +24,10 @@ export interface PlainRig extends AsyncDisposable {
   readonly password: string;
   /** The folder on the server's own disk. */
   exportPath(share: string): string;
+  /** What the server has logged. */
+  log(): Promise<string>;
+  /** From the next logon on. */
+  setPassword(password: string): Promise<void>;
   /** SIGKILL: connections break, ports refuse. */
   killServer(): Promise<void>;
   startServer(): Promise<void>;
@@ -37,6 +41,8 @@ interface PlainRigOptions {
   readonly parent?: string;
   /** Servers of one name have one ServerGuid. Default "RIG". */
   readonly netbiosName?: string;
+  /** More lines for all of the server. */
+  readonly settings?: readonly string[];
   /** Added to ours for the server. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -67,6 +73,7 @@ export async function startPlainRig({
   password = "secret word",
   parent = tmpdir(),
   netbiosName = "RIG",
+  settings = [],
   environment = {},
 }: PlainRigOptions): Promise<PlainRig> {
   // Short: sockets of the server lie four folders deeper, and their paths may have 107 bytes.
@@ -78,8 +85,8 @@ export async function startPlainRig({
     await makeFolders(folder, shares);
     const configPath = join(folder, "smb.conf");
     const port = await freePort();
-    await writeFile(configPath, serverConfig({ folder, shares, username, port, netbiosName }));
-    await addUser(configPath, username, password);
+    await writeFile(configPath, serverConfig({ folder, shares, username, port, netbiosName, settings }));
+    await setUser(configPath, username, password);
     const lifeline = join(folder, "lifeline");
     await makeFifo(lifeline);
     const start = (): Promise<ChildProcess> => startServer({ configPath, lifeline, port, environment });
@@ -102,6 +109,8 @@ export async function startPlainRig({
       username,
       password,
       exportPath: (share) => exportFolder(folder, shares, share),
+      log: () => readFile(join(folder, "logs", "smbd.log"), "utf8"),
+      setPassword: (next) => setUser(configPath, username, next),
       killServer: () => endServer(server),
       async startServer() {
         if (hasEnded(server)) server = await start();
@@ -136,9 +145,10 @@ interface ServerConfig {
   readonly username: string;
   readonly port: number;
   readonly netbiosName: string;
+  readonly settings: readonly string[];
 }
 
-function serverConfig({ folder, shares, username, port, netbiosName }: ServerConfig): string {
+function serverConfig({ folder, shares, username, port, netbiosName, settings }: ServerConfig): string {
   const global = [
     "server role = standalone server",
     "workgroup = RIG",
@@ -166,6 +176,7 @@ function serverConfig({ folder, shares, username, port, netbiosName }: ServerCon
     `cache directory = ${join(folder, "cache")}`,
     `pid directory = ${join(folder, "pid")}`,
     `ncalrpc dir = ${join(folder, "ncalrpc")}`,
+    ...settings,
   ];
   const section = (name: string, lines: readonly string[]): string =>
     [`[${name}]`, ...lines.map((line) => `  ${line}`), ""].join("\n");
@@ -184,7 +195,8 @@ function serverConfig({ folder, shares, username, port, netbiosName }: ServerCon
   ].join("\n");
 }
 
-async function addUser(configPath: string, username: string, password: string): Promise<void> {
+/** Adds the user, or gives the one there is another password. */
+async function setUser(configPath: string, username: string, password: string): Promise<void> {
   const { exitCode, stderr, stdout } = await runCommand(
     required("pdbedit"),
     ["-s", configPath, "-a", "-u", username, "-t"],

@@ -1,24 +1,27 @@
 // Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
 // sources give the same catalog, in the same order.
 import { foreignPrefix } from "../../config/backend-names.ts";
-import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
+import type { ConflictConfig, NameFilter, ToolOverride } from "../../config/snapshot.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { type AppPages, isAppPage, pageOfTool, publishAppPages, underUri, withPage } from "./app-pages.ts";
-import type {
-  Catalog,
-  CatalogEntry,
-  CatalogSource,
-  Collision,
-  EntryKind,
-  ResourceReach,
-  UnseenEntry,
+import {
+  type Catalog,
+  type CatalogEntry,
+  type CatalogSource,
+  type Collision,
+  ENTRY_LISTS,
+  type EntryKind,
+  heldKey,
+  type ResourceReach,
+  type UnseenEntry,
 } from "./catalog.ts";
 import { freshnessOfAll } from "./freshness.ts";
 import { compileGlobs } from "./glob.ts";
 import { seenEntry } from "./seen-text.ts";
 import { publishSkills, type SkillPlaces, skillAt } from "./skill-places.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
+import { compileUriTemplate } from "./uri-template.ts";
 import { usableName } from "./usable-name.ts";
 
 export interface Permission {
@@ -63,11 +66,12 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
     prompts: publish("prompts"),
     skills: publish("skills"),
     skillReach: new Map(
-      withSkills.map(({ backend, filters, holdsSkills = false }) => [
-        backend,
-        { permits: unlisted(permissionOf(filters.resources)).permits, isHeld: holdsSkills },
+      withSkills.map((source) => [
+        source.backend,
+        { permits: reachOf(source).permits, isHeld: source.holdsSkills === true },
       ]),
     ),
+    held: new Map(offers.flatMap(({ held }) => held)),
     skillPlaces,
     appPages: appPages.pages,
     collisions,
@@ -94,7 +98,7 @@ function pagesOf(source: CatalogSource | undefined) {
   if (source === undefined) return [];
   const { backend, filters, listings } = source;
   const tools = permissionOf(filters.tools);
-  const resources = unlisted(permissionOf(filters.resources));
+  const resources = reachOf(source);
   const named = listings.tools.filter(({ name }) => typeof name === "string" && tools.permits(name));
   const uris = [...listings.resources.map(({ uri }) => uri), ...named.map(pageOfTool)];
   return [{ backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) }];
@@ -109,7 +113,7 @@ function skillsOf(source: CatalogSource | undefined) {
   if (source === undefined) return [];
   const { backend, filters, listings } = source;
   const permission = permissionOf(filters.resources);
-  const { permits } = unlisted(permission);
+  const { permits } = reachOf(source);
   const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
   return [
     {
@@ -128,6 +132,8 @@ interface SourceOffer {
   readonly skills: Offer;
   readonly reach: ResourceReach | null;
   readonly unseen: readonly UnseenEntry[];
+  /** What waits, by `heldKey`. */
+  readonly held: readonly (readonly [string, string])[];
 }
 
 function offerOf(
@@ -136,7 +142,7 @@ function offerOf(
   appPages: AppPages,
   skillPlaces: SkillPlaces,
 ): SourceOffer {
-  const { backend, filters, toolOverrides, listings } = source;
+  const { backend, filters, toolOverrides, listings, held } = source;
   // The names of one machine are its own already, one for each of its tools.
   const whose = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
   const prefix = whose === null ? "" : whose + separator;
@@ -151,6 +157,19 @@ function offerOf(
   };
   const publishedUri = (uri: string): string =>
     isAppPage(uri) ? appPages.publishedUri(backend, uri) : skillPlaces.publishedUri(backend, uri);
+  const overrideOf = (kind: EntryKind, originalName: string): ToolOverride | undefined =>
+    kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : undefined;
+  const nameOf = (kind: EntryKind, originalName: string): { fullName: string; name: string } => {
+    if (kind !== "tool" && kind !== "prompt") {
+      const name = publishedUri(originalName);
+      return { fullName: name, name };
+    }
+    const fullName = prefix + (overrideOf(kind, originalName)?.name ?? originalName);
+    return {
+      fullName,
+      name: kind === "tool" ? usableName(fullName, longestName) : withoutUnseen(fullName),
+    };
+  };
   const offer = (
     kind: EntryKind,
     definitions: readonly JsonObject[],
@@ -161,17 +180,13 @@ function offerOf(
     for (const given of definitions) {
       const originalName = given[key];
       if (typeof originalName !== "string" || !permission.permits(originalName)) continue;
-      const override =
-        kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : null;
       const isNamed = kind === "tool" || kind === "prompt";
       const { entry: definition, faults } = seenEntry(given, !isNamed && kind !== "skill");
       if (faults.length > 0 && unseen.length < UNSEEN_AT_MOST) {
         unseen.push({ backend, kind, name: originalName, faults });
       }
-      const fullName = isNamed ? prefix + (override?.name ?? originalName) : publishedUri(originalName);
-      const name =
-        kind === "tool" ? usableName(fullName, longestName) : isNamed ? withoutUnseen(fullName) : fullName;
-      const description = override?.description ?? null;
+      const { fullName, name } = nameOf(kind, originalName);
+      const description = overrideOf(kind, originalName)?.description ?? null;
       entries.push({
         kind,
         name,
@@ -192,7 +207,8 @@ function offerOf(
   };
   const resources = offer("resource", listings.resources, "uri", resourcePermission);
   const templates = offer("template", listings.resourceTemplates, "uriTemplate", resourcePermission);
-  const skills = offer("skill", listings.skills ?? [], "uri", unlisted(resourcePermission));
+  const reach = reachOf(source);
+  const skills = offer("skill", listings.skills ?? [], "uri", reach);
   return {
     tools: offer("tool", listings.tools, "name", toolPermission),
     resources,
@@ -200,10 +216,15 @@ function offerOf(
     prompts: offer("prompt", listings.prompts, "name", promptPermission),
     skills,
     unseen,
-    reach:
-      resources.length + templates.length + skills.length === 0
-        ? null
-        : { backend, ...unlisted(resourcePermission) },
+    reach: resources.length + templates.length + skills.length === 0 ? null : { backend, ...reach },
+    held:
+      held === undefined
+        ? []
+        : ENTRY_LISTS.flatMap(({ kind, list, key }) =>
+            (held[list] ?? []).map(
+              (entry) => [heldKey(kind, nameOf(kind, String(entry[key])).name), backend] as const,
+            ),
+          ),
   };
 }
 
@@ -220,12 +241,34 @@ export function permissionOf({ allow, deny }: NameFilter): Permission {
   return { permits: (name) => allows(name) && !denies(name), denies };
 }
 
-/** For URIs that a client made up: where there are filters, no other spelling gets around them. */
-function unlisted(permission: Permission): Permission {
-  if (permission === EVERYTHING) return EVERYTHING;
+// Filters and what is held are a source's own, and asked for several times while a catalog is built.
+const reaches = new WeakMap<CatalogSource, Permission>();
+
+/**
+ * For URIs that a client made up: where there are filters, or entries that wait for a person, no other spelling gets around
+ * them. What a template that waits stands for is not permitted, unless another one stands for it, too.
+ */
+function reachOf(source: CatalogSource): Permission {
+  const known = reaches.get(source);
+  if (known !== undefined) return known;
+  const reach = unlisted(source);
+  reaches.set(source, reach);
+  return reach;
+}
+
+function unlisted({ filters, held }: CatalogSource): Permission {
+  const permission = permissionOf(filters.resources);
+  if (permission === EVERYTHING && held === undefined) return EVERYTHING;
+  const waiting = new Set([...(held?.resources ?? []), ...(held?.skills ?? [])].map(({ uri }) => uri));
+  const templates = (held?.resourceTemplates ?? []).flatMap(
+    ({ uriTemplate }) => compileUriTemplate(String(uriTemplate)) ?? [],
+  );
+  const isDenied = (uri: string): boolean => permission.denies(uri) || waiting.has(uri);
   const denies = (uri: string): boolean =>
-    isUnclear(uri) || permission.denies(uri) || otherSpellings(uri).some(permission.denies);
-  return { permits: (uri) => permission.permits(uri) && !denies(uri), denies };
+    isUnclear(uri) || isDenied(uri) || otherSpellings(uri).some(isDenied);
+  const permits = (uri: string): boolean =>
+    permission.permits(uri) && !denies(uri) && !templates.some((fits) => fits(uri));
+  return { permits, denies };
 }
 
 /** Indices of the sources, whoever keeps a name first. */

@@ -34,6 +34,10 @@ export interface CatalogSource {
   readonly filters: BackendFilters;
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly listings: Listings;
+  /** What its server tells models of itself; null or absent: nothing. */
+  readonly instructions?: string | null;
+  /** Entries that nobody gets until a person approves them. */
+  readonly held?: Listings;
   /** Absent: nothing is said of any list. */
   readonly freshness?: ListFreshness;
   /** Skills are published as they were approved, and no other ones. */
@@ -43,6 +47,20 @@ export interface CatalogSource {
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
+
+/** Where entries of each kind are listed, the member that names them, and the filter that they pass. */
+export const ENTRY_LISTS = [
+  { kind: "tool", list: "tools", key: "name", filter: "tools" },
+  { kind: "prompt", list: "prompts", key: "name", filter: "prompts" },
+  { kind: "skill", list: "skills", key: "uri", filter: "resources" },
+  { kind: "template", list: "resourceTemplates", key: "uriTemplate", filter: "resources" },
+  { kind: "resource", list: "resources", key: "uri", filter: "resources" },
+] as const satisfies readonly {
+  readonly kind: EntryKind;
+  readonly list: keyof Listings;
+  readonly key: string;
+  readonly filter: keyof BackendFilters;
+}[];
 
 export interface CatalogEntry {
   readonly kind: EntryKind;
@@ -57,6 +75,11 @@ export interface CatalogEntry {
   readonly definition: JsonObject;
   /** Of a tool that several machines have in common: the backends that serve it, of which `backend` may be none. */
   readonly places?: readonly string[];
+}
+
+/** By what clients would call it. */
+export function heldKey(kind: EntryKind, name: string): string {
+  return `${kind}:${name}`;
 }
 
 /** The backend that a request goes to, and what the server there calls the thing. */
@@ -111,6 +134,8 @@ export interface Catalog {
   readonly collisions: readonly Collision[];
   /** The first of those that are published; their `definition` is without these characters. */
   readonly unseen: readonly UnseenEntry[];
+  /** What waits for a person's approval: its backend, by `heldKey`. */
+  readonly held: ReadonlyMap<string, string>;
   /** By backend: how many of its tools its filters keep back, where there are any. */
   readonly withheldTools: ReadonlyMap<string, number>;
   /** One for each backend that offers resources or templates, in the same order. */

@@ -75,6 +75,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
     skills: filtered(catalog.skills, isOwned),
     skillReach: new Map([...catalog.skillReach].filter(([backend]) => isOwned({ backend }))),
     resourceReach: catalog.resourceReach.filter(isOwned),
+    held: filtered(catalog.held, (backend) => isOwned({ backend })),
   };
 }
 

@@ -1,6 +1,6 @@
 // Finds the backend that a name or a URI belongs to.
 import { machineOf } from "../../config/backend-names.ts";
-import type { Catalog, CatalogEntry, Resolved } from "./catalog.ts";
+import { type Catalog, type CatalogEntry, heldKey, type Resolved } from "./catalog.ts";
 import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 
 const SKILL_SCHEME = "skill://";
@@ -48,6 +48,24 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
   return catalog === null ? null : resolveTarget(catalog, target);
 }
 
+/** The backend of which it waits for a person's approval, itself or the template that it fits; null: it does not. */
+export function heldBy(
+  { catalog, away }: Served,
+  { kind, name }: Pick<CatalogEntry, "kind" | "name">,
+): string | null {
+  const key = heldKey(kind, name);
+  const template = heldKey("template", "");
+  for (const { held } of away === null ? [catalog] : [catalog, away]) {
+    const backend = held.get(key);
+    if (backend !== undefined) return backend;
+    for (const [other, of] of kind === "resource" ? held : []) {
+      const fits = other.startsWith(template) ? compileUriTemplate(other.slice(template.length)) : null;
+      if (fits?.(name) === true) return of;
+    }
+  }
+  return null;
+}
+
 /** While a server of this machine is down, another machine's entry of the same name does not take its calls. */
 function isTakenOver(
   { backend }: Resolved,
@@ -69,6 +87,7 @@ function isTakenOver(
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);
   if (entry !== undefined) return entry;
+  if (catalog.held.has(heldKey("resource", uri))) return null;
   if (catalog.isElsewhere?.(uri) === true) return null;
   const page = catalog.appPages.get(uri);
   if (page !== undefined) return page;

@@ -1,7 +1,7 @@
 // Authorization of requests by the policies. Lists are filtered by the same rule, what a client may not use is answered
 // as if it did not exist, and what needs a person's consent is asked about.
 import type { Catalog } from "../catalog/catalog.ts";
-import { catalogOf, resolveTarget } from "../catalog/resolve.ts";
+import { catalogOf, heldBy, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
 import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
@@ -103,7 +103,11 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const named = targetOf(method, params);
   // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
   const catalog = named === null ? served.catalog : catalogOf(served, named);
-  if (catalog === null) return FREE;
+  if (catalog === null) {
+    const isKnown = named !== null && heldBy(served, named) !== null;
+    const isHidden = isKnown && policies.effectUnlisted(principal, named, method) === "deny";
+    return isHidden ? { effect: "deny", target: null } : FREE;
+  }
   // What was kept of a call that was permitted; it is given to the session that made it.
   if (method === "resources/read" && named !== null && isKeptResult(named.name)) return FREE;
   const target = named === null ? null : listed(catalog, named);

@@ -90,14 +90,25 @@ export function targetLabel({ kind, name }: RequestTarget): string {
   return `${kind === "tool" || kind === "prompt" ? kind : "resource"}:${name}`;
 }
 
-/** The same words whether it does not exist or is not allowed, so that they give no name away. */
-export function unknownTarget({ kind, name }: RequestTarget, method = ""): Reply {
+/**
+ * The same words whether it does not exist or is not allowed, so that they give no name away. `heldBy`: the backend whose it
+ * is, where it waits for a person's approval, and may be used then.
+ */
+export function unknownTarget(
+  { kind, name }: RequestTarget,
+  method = "",
+  heldBy: string | null = null,
+): Reply {
   const shown = sanitise(name);
-  if (kind === "tool") return errorReply(INVALID_PARAMS, `Unknown tool: ${shown}`);
-  if (kind === "prompt") return errorReply(INVALID_PARAMS, `Unknown prompt: ${shown}`);
-  if (kind === "skill") return errorReply(INVALID_PARAMS, `No skill is served at ${shown}`);
-  if (method === READ_DIRECTORY) return errorReply(INVALID_PARAMS, `No folder is served at ${shown}`);
-  return errorReply(RESOURCE_NOT_FOUND, "Resource not found", { uri: shown });
+  const why =
+    heldBy === null
+      ? ""
+      : `. Backend ${heldBy} offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`;
+  if (kind === "tool") return errorReply(INVALID_PARAMS, `Unknown tool: ${shown}${why}`);
+  if (kind === "prompt") return errorReply(INVALID_PARAMS, `Unknown prompt: ${shown}${why}`);
+  if (kind === "skill") return errorReply(INVALID_PARAMS, `No skill is served at ${shown}${why}`);
+  if (method === READ_DIRECTORY) return errorReply(INVALID_PARAMS, `No folder is served at ${shown}${why}`);
+  return errorReply(RESOURCE_NOT_FOUND, `Resource not found${why}`, { uri: shown });
 }
 
 /** The same words whether there is no such task, it is another's, or its tool is not allowed any more. */

@@ -3,7 +3,7 @@
 import { machineOf } from "../../config/backend-names.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { NOT_FRESH } from "../catalog/freshness.ts";
-import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
+import { heldBy, resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS, MODERN_VERSION, UNWATCH_TASK, WATCH_TASK } from "../protocol.ts";
 import { createTaskPassing, createTaskWatching, publishedTask, takesTasks } from "./extension-tasks.ts";
@@ -145,7 +145,9 @@ function routed(needs: string, to: ToTarget): Handle {
     const target = targetOf(method, params);
     if (target === null) return Promise.resolve(errorReply(INVALID_PARAMS, `${method} needs ${needs}`));
     const found = resolveServed(served, target);
-    return found === null ? Promise.resolve(unknownTarget(target, method)) : to(request, target, found);
+    return found === null
+      ? Promise.resolve(unknownTarget(target, method, heldBy(served, target)))
+      : to(request, target, found);
   };
 }
 

@@ -1,102 +1,133 @@
-// Holds the tools that a server lists against what is remembered of them. Pure.
+// Holds what a server shows against what is remembered of it. Pure.
 import type { JsonObject } from "../json-rpc.ts";
-import { approvedAs, MOST_TOOLS, type PinnedTool } from "./pin-book.ts";
-import { isAsEarlierVersionsSaw, toolDigest, toolPin } from "./pinned-tool.ts";
+import { approvedAs, MOST_PINNED, type Pinned } from "./pin-book.ts";
+import {
+  entryDigest,
+  entryPin,
+  INSTRUCTIONS_KEY,
+  isAsEarlierVersionsSaw,
+  isSilence,
+  pinKey,
+  type Shown,
+  type ShownKind,
+} from "./pinned-entry.ts";
 
-/** A tool that waits for a person: it never was approved, or is not as it was then. */
-export interface PendingTool {
-  /** The server's own name. */
-  readonly tool: string;
-  readonly kind: "changed" | "new";
+/** Something that waits for a person: it never was approved, or is not as it was then. */
+export interface PendingEntry extends Shown {
+  readonly change: "changed" | "new";
   readonly digest: string;
-  readonly definition: JsonObject;
   /** The approved text; null: there is none, or it was too long to keep. */
   readonly before: string | null;
 }
 
 export interface PinCheck {
-  /** What to remember from now on; the same object when nothing of it changed. */
-  readonly tools: ReadonlyMap<string, PinnedTool>;
-  readonly pending: readonly PendingTool[];
+  /** What to remember from now on, by `pinKey`; the same object when nothing of it changed. */
+  readonly pins: ReadonlyMap<string, Pinned>;
+  readonly pending: readonly PendingEntry[];
   /** Those of `pending` that were not told before. */
-  readonly news: readonly PendingTool[];
-  /** New to a known backend, and pinned at once. */
+  readonly news: readonly PendingEntry[];
+  /** How many were pinned because the backend was never seen. */
+  readonly first: number;
+  /** New to a known backend, and pinned at once; a tool by its name, anything else as `prompt NAME`. */
   readonly added: readonly string[];
   readonly gone: readonly string[];
   /** Beyond what is remembered of one backend. */
-  readonly beyond: readonly string[];
+  readonly beyond: readonly Shown[];
+}
+
+interface Known {
+  /** By `pinKey`; empty: the backend was never seen. */
+  readonly pins: ReadonlyMap<string, Pinned>;
+  /** What was remembered is lost: nothing is taken for new that is not pinned. */
+  readonly isLost: boolean;
 }
 
 /**
- * `known` null: the backend was never seen, and what it lists is pinned. Under "block" a new tool of a known backend is
- * pending, under "tell" it is pinned and told.
+ * What a backend that was never seen shows is pinned, and so is, once, what versions before did not remember. Under
+ * "block" what is new of a known backend is pending, under "tell" it is pinned and told.
  */
 export function checkPins(
-  listed: readonly JsonObject[],
-  known: ReadonlyMap<string, PinnedTool> | null,
+  listed: readonly Shown[],
+  { pins: known, isLost }: Known,
   mode: "tell" | "block",
-  digestOf: (tool: JsonObject) => string = toolDigest,
+  digestOf: (definition: JsonObject) => string = entryDigest,
 ): PinCheck {
-  let changed: Map<string, PinnedTool> | null = known === null ? new Map() : null;
-  const remember = (name: string, tool: PinnedTool): void => {
+  let changed: Map<string, Pinned> | null = null;
+  const remember = (key: string, pinned: Pinned): void => {
     changed ??= new Map(known);
-    changed.set(name, tool);
+    changed.set(key, pinned);
   };
-  const pending: PendingTool[] = [];
-  const news: PendingTool[] = [];
+  const remembersInstructions = known.has(INSTRUCTIONS_KEY);
+  const remembersLists = known.size > (remembersInstructions ? 1 : 0);
+  const isFirst = (kind: ShownKind): boolean => {
+    if (isLost) return false;
+    if (kind === "instructions") return !remembersInstructions;
+    const wasCovered = remembersInstructions || kind === "tool" || kind === "skill";
+    return !remembersLists || !wasCovered;
+  };
+  const pending: PendingEntry[] = [];
+  const news: PendingEntry[] = [];
   const added: string[] = [];
-  const beyond: string[] = [];
+  const gone: string[] = [];
+  const beyond: Shown[] = [];
   const seen = new Set<string>();
-  for (const definition of listed) {
-    const name = String(definition["name"]);
-    // Of two tools with one name only the first is published, so its verdict holds for both.
-    if (seen.has(name)) continue;
-    if (seen.size >= MOST_TOOLS) {
-      beyond.push(name);
+  let first = 0;
+  for (const shown of listed) {
+    const { kind, name, definition } = shown;
+    const key = pinKey(kind, name);
+    // Of two with one name only the first is published, so its verdict holds for both.
+    if (seen.has(key)) continue;
+    if (seen.size >= MOST_PINNED) {
+      beyond.push(shown);
       continue;
     }
-    seen.add(name);
-    const pinned = known?.get(name);
+    seen.add(key);
+    const pinned = known.get(key);
     const isNew = pinned === undefined || pinned.approved.length === 0;
-    if (isNew && (known === null || mode === "tell")) {
-      const { digest, text } = toolPin(definition);
-      remember(name, approvedAs(pinned, digest, text));
-      if (known !== null) added.push(name);
+    const isPinnedAtOnce = isSilence(shown) || isFirst(kind) || mode === "tell";
+    if (isNew && isPinnedAtOnce) {
+      const { digest, text } = entryPin(definition);
+      remember(key, approvedAs(pinned, digest, text));
+      if (isSilence(shown)) continue;
+      if (isFirst(kind)) first += 1;
+      else added.push(toldName(key));
       continue;
     }
     const digest = digestOf(definition);
     if (pinned?.approved[0] === digest) {
-      if (!pinned.isListed || pinned.told !== null) remember(name, { ...pinned, told: null, isListed: true });
+      if (!pinned.isListed || pinned.told !== null) remember(key, { ...pinned, told: null, isListed: true });
       continue;
     }
-    const isSeen = pinned?.approved.includes(digest) === true;
-    if (pinned !== undefined && !isSeen && isAsEarlierVersionsSaw(definition, pinned.approved)) {
-      remember(name, approvedAs({ ...pinned, approved: [] }, digest, toolPin(definition).text));
+    const isKnown = isSilence(shown) || pinned?.approved.includes(digest) === true;
+    const isAsEarlier = pinned !== undefined && isAsEarlierVersionsSaw(definition, pinned.approved);
+    if (isKnown || isAsEarlier) {
+      const { text } = entryPin(definition);
+      remember(key, approvedAs(isKnown ? pinned : undefined, digest, text));
+      if (isSilence(shown)) gone.push(toldName(key));
       continue;
     }
-    if (isSeen) {
-      remember(name, approvedAs(pinned, digest, toolPin(definition).text));
-      continue;
-    }
-    const one: PendingTool = {
-      tool: name,
-      kind: isNew ? "new" : "changed",
+    const one: PendingEntry = {
+      ...shown,
+      change: isNew ? "new" : "changed",
       digest,
-      definition,
       before: pinned?.text ?? null,
     };
     pending.push(one);
     if (pinned?.told !== digest) news.push(one);
     if (pinned?.told !== digest || !pinned.isListed) {
       const { approved = [], text = null } = pinned ?? {};
-      remember(name, { approved, text, told: digest, isListed: true });
+      remember(key, { approved, text, told: digest, isListed: true });
     }
   }
-  const gone: string[] = [];
-  for (const [name, tool] of known ?? []) {
-    if (!tool.isListed || seen.has(name)) continue;
-    gone.push(name);
-    remember(name, { ...tool, isListed: false });
+  for (const [key, pinned] of known) {
+    if (!pinned.isListed || seen.has(key)) continue;
+    gone.push(toldName(key));
+    remember(key, { ...pinned, isListed: false });
   }
-  return { tools: changed ?? known ?? new Map(), pending, news, added, gone, beyond };
+  return { pins: changed ?? known, pending, news, first: remembersLists ? 0 : first, added, gone, beyond };
+}
+
+/** As a person reads it: what `pinKey` set before the name tells the kind. */
+function toldName(key: string): string {
+  return key.startsWith("\n") ? key.slice(1) : key;
 }

@@ -1,6 +1,6 @@
-// What changed of a tool, in a few harmless lines: for the log and for events. `tools diff` shows all of it.
+// What changed of an entry, in a few harmless lines: for the log and for events. `tools diff` shows all of it.
 import { harmless } from "../../runtime/text/plain-text.ts";
-import type { MemberChange } from "./pinned-tool.ts";
+import type { MemberChange } from "./pinned-entry.ts";
 
 const AROUND = 30;
 const LONGEST = 300;

@@ -6,7 +6,7 @@ import type { BackendCondition } from "../backends/policy/backend-pool-contract.
 import type { Catalog } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import { CALL_TOOL, FIND_TOOL } from "../optimizer/own-tools.ts";
-import type { PinsState } from "../pins/tool-pins.ts";
+import type { PinsState } from "../pins/pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 import { mayOptimize } from "./selection.ts";
 import { signInConditions, telemetryConditions } from "./sign-in-conditions.ts";

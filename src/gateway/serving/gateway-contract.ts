@@ -25,6 +25,7 @@ import type { HeldRoutes } from "../backends/pool/backend-lane-contract.ts";
 import type { SwitchOutcome } from "../backends/pool/lane-state.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
+import type { LookAtPlaces } from "../folders/folder-gate.ts";
 import type { Holds } from "../front/holds/holds.ts";
 import type { SessionPeers } from "../front/http/forwarding.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
@@ -35,7 +36,7 @@ import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import type { PinStore } from "../pins/pin-store.ts";
-import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
+import type { ApprovedItem, Pins, PinsState } from "../pins/pins.ts";
 import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { Together, TogetherConfig } from "../together/together.ts";
@@ -104,6 +105,8 @@ export interface GatewayOptions {
   readonly measured?: () => readonly Measured[];
   /** Absent: nothing is known of shares. */
   readonly data?: DataSource;
+  /** Where paths lead; absent: nobody can tell, and nothing that looks like a path goes to a backend with `folders`. */
+  readonly places?: LookAtPlaces;
   /** On which routes people hold backends; absent: that is not kept. */
   readonly heldRoutes?: HeldRoutes;
   /** Where the pins of tools are kept; absent: they are not. */
@@ -205,7 +208,7 @@ export interface Gateway extends AsyncDisposable {
   /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
   trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen">;
   /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
-  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<ToolPins["approve"]>;
+  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Pins["approve"]>;
   restart(backend: string): boolean;
   /** Serves it over that route, and holds it there unless it is the first; null: as the rules say. Never rejects. */
   switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome>;

@@ -17,7 +17,7 @@ import type { JsonObject, Reply } from "../json-rpc.ts";
 import { jsonSize } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
-import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
+import { type ApprovedItem, Pins } from "../pins/pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
@@ -63,7 +63,7 @@ class RunningGateway implements Gateway {
   readonly #roster = new SessionRoster();
   readonly #signIns: SignIns | null;
   readonly #pool: BackendPool;
-  readonly #pins: ToolPins;
+  readonly #pins: Pins;
   readonly together: Together;
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
@@ -105,7 +105,7 @@ class RunningGateway implements Gateway {
     const onChanged = (): void => {
       if (this.#ending === null) this.#serving.swap(this.#serving.rules);
     };
-    this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
+    this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
     this.together = new Together({ ...options, pool: this.#pool, onChanged });
     this.#holds = options.holds ?? new Holds(clock);
     this.#serving = new Serving({

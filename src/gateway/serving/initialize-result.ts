@@ -19,6 +19,11 @@ export function gatewayInfo(version: string): JsonObject {
   return { name: "mountaineer", title: "Mountaineer", version };
 }
 
+/** A server, with what it may tell models of itself. */
+export interface IntroducedServer extends BackendInitializeResult {
+  readonly instructions: string | null;
+}
+
 export interface Published {
   readonly catalog: Catalog;
   /** As `ServingSet` has it. */
@@ -29,7 +34,7 @@ export interface Published {
 
 export function gatewayInitializeResult(
   version: string,
-  servers: readonly BackendInitializeResult[],
+  servers: readonly IntroducedServer[],
   { catalog, passesAll, introduction = null }: Published,
   spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
@@ -98,7 +103,7 @@ export function tasksListedBy(servers: readonly BackendInitializeResult[]): read
 }
 
 /** One server's words, with its tools' published names; of several, each under the name of its backend. */
-function joinInstructions(servers: readonly BackendInitializeResult[], catalog: Catalog): string | null {
+function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog): string | null {
   const told = servers.flatMap(({ backend, instructions }) => {
     const seen = withoutUnseen(instructions ?? "");
     return seen === "" ? [] : [{ backend, instructions: publishedInstructions(seen, backend, catalog) }];

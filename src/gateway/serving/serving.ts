@@ -5,7 +5,7 @@ import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
-import type { GatewayTransition } from "../gateway-transitions.ts";
+import { withFolders } from "../folders/folder-gate.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { KeptResults } from "../limits/kept-results.ts";
 import { PrincipalLimiter } from "../limits/principal-limits.ts";
@@ -16,10 +16,11 @@ import { TaskIds } from "../middleware/task-ids.ts";
 import { TaskMemory } from "../middleware/task-memory.ts";
 import { createOwnTools, type OwnTools } from "../optimizer/own-tools.ts";
 import { ToolIndex } from "../optimizer/tool-index.ts";
-import type { ToolPins } from "../pins/tool-pins.ts";
+import type { Pins } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Together } from "../together/together.ts";
+import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
@@ -28,13 +29,13 @@ import type { SessionRoster } from "./session-roster.ts";
 import { type WithheldEntry, withheldEntries } from "./withheld-entries.ts";
 
 interface ServingOptions {
-  readonly tools: RulesTools & { readonly announce: (transition: GatewayTransition) => void };
+  readonly tools: RulesTools & Pick<GatewayOptions, "announce" | "environment" | "guarded" | "places">;
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
   /** Signs what clients carry. */
   readonly stateKey: () => string;
-  readonly pins: ToolPins;
+  readonly pins: Pins;
   readonly together: Together;
 }
 
@@ -112,7 +113,12 @@ export class Serving {
   /** Of what that client is served: the words of those servers alone. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
     const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
-    const servers = this.#options.pool.initializeResults().filter(({ backend }) => serves(backend));
+    // What the pins leave of what servers say of themselves.
+    const told = new Map(this.#sources.map(({ backend, instructions = null }) => [backend, instructions]));
+    const servers = this.#options.pool
+      .initializeResults()
+      .filter(({ backend }) => serves(backend))
+      .map((server) => ({ ...server, instructions: told.get(server.backend) ?? null }));
     return gatewayInitializeResult(version, servers, { catalog, passesAll, introduction }, spoken);
   }
 
@@ -143,19 +149,26 @@ export class Serving {
   #merged(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins, together } = this.#options;
     return together.merge(pins.admit(pool.published, config), config, () => {
-      const { hidden, down, unlisted } = pool;
-      const last = [...pins.approvedOf([...hidden, ...down], config), ...pins.recalled(unlisted)];
-      return { last, pending: pins.pending };
+      const tools = pins.pending.filter(({ kind }) => kind === "tool");
+      return { last: this.#away(config), pending: tools };
     });
+  }
+
+  /** What is not published, as it was approved: its data is away, its server is down or has listed nothing yet. */
+  #away(config: GatewayRules["config"]): readonly CatalogSource[] {
+    const { pool, pins } = this.#options;
+    const { hidden, down, unlisted } = pool;
+    return [...pins.approvedOf([...hidden, ...down], config), ...pins.recalled(unlisted)];
   }
 
   #build(): ServingSet {
     // Who lists no tools finds them: nobody else pays for the index.
     this.#index.follow(this.#selections.mayOptimize ? this.catalog.tools : NO_TOOLS);
-    const { tools, redaction, pool, pins } = this.#options;
-    const away = [...pool.hidden, ...pool.down, ...pins.recalled(pool.unlisted)];
+    const { tools, redaction } = this.#options;
+    const away = this.#away(this.rules.config);
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
+    const pool = telemetry === null ? this.#services.pool : telemetry.traced(this.#services.pool);
     return buildServingSet({
       catalog: this.catalog,
       away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution),
@@ -170,10 +183,14 @@ export class Serving {
       limits: { limiter: this.limiter, kept: this.kept },
       selections: this.#selections,
       ownTools: this.#ownTools,
-      services:
-        telemetry === null
-          ? this.#services
-          : { ...this.#services, pool: telemetry.traced(this.#services.pool) },
+      services: {
+        ...this.#services,
+        pool: withFolders(pool, {
+          backends: config.backends,
+          userHome: tools.guarded?.userHome ?? tools.environment["HOME"] ?? "/",
+          places: tools.places ?? (async () => null),
+        }),
+      },
       between: telemetry === null ? [] : [telemetry.middleware],
       backends: this.#backends,
       callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),

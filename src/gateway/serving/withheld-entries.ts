@@ -1,14 +1,13 @@
 // What backends offer and clients do not get, each with the reason. Pure.
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
-import { type Permission, permissionOf } from "../catalog/build-catalog.ts";
-import type { Catalog, CatalogSource, EntryKind } from "../catalog/catalog.ts";
-import type { JsonObject } from "../json-rpc.ts";
-import { isSkillPin } from "../pins/pinned-tool.ts";
-import type { PinsState } from "../pins/tool-pins.ts";
+import { permissionOf } from "../catalog/build-catalog.ts";
+import { type Catalog, type CatalogSource, ENTRY_LISTS, type EntryKind } from "../catalog/catalog.ts";
+import type { ShownKind } from "../pins/pinned-entry.ts";
+import type { PinsState } from "../pins/pins.ts";
 
 export interface WithheldEntry {
   readonly backend: string;
-  readonly kind: EntryKind;
+  readonly kind: ShownKind;
   /** The server's own name of it, without characters that nobody sees; of a collision the published one. */
   readonly name: string;
   readonly reason: "filter" | "approval" | "collision" | "share";
@@ -33,10 +32,9 @@ export function withheldEntries({ sources, catalog, pending, hidden }: Offered):
         : [withheld(source.backend, kind, name, "filter", "the backend's filters keep it back")],
     ),
   );
-  const unapproved = pending.flatMap(({ backend, tool, kind, definition, isWithheld }) => {
-    const why = kind === "new" ? "it is new and waits for approval" : "it changed and waits for approval";
-    const what = isSkillPin(definition) ? "skill" : "tool";
-    return isWithheld ? [withheld(backend, what, tool, "approval", why)] : [];
+  const unapproved = pending.flatMap(({ backend, kind, name, change, isWithheld }) => {
+    const why = change === "new" ? "it is new and waits for approval" : "it changed and waits for approval";
+    return isWithheld ? [withheld(backend, kind, name, "approval", why)] : [];
   });
   const collided = catalog.collisions.map(({ kind, name, kept, hidden: backend }) =>
     withheld(backend, kind, name, "collision", `${kept} offers the same name, and comes first`),
@@ -59,30 +57,17 @@ interface OfferedEntry {
 }
 
 function entriesOf({ listings, filters }: CatalogSource): readonly OfferedEntry[] {
-  const tools = permissionOf(filters.tools);
-  const resources = permissionOf(filters.resources);
-  const prompts = permissionOf(filters.prompts);
-  const named = (
-    kind: EntryKind,
-    definitions: readonly JsonObject[],
-    key: string,
-    permission: Permission,
-  ): OfferedEntry[] =>
-    definitions.flatMap(({ [key]: name }) =>
-      typeof name === "string" ? [{ kind, name, isPermitted: permission.permits(name) }] : [],
+  return ENTRY_LISTS.flatMap(({ kind, list, key, filter }) => {
+    const { permits } = permissionOf(filters[filter]);
+    return (listings[list] ?? []).flatMap(({ [key]: name }) =>
+      typeof name === "string" ? [{ kind, name, isPermitted: permits(name) }] : [],
     );
-  return [
-    ...named("tool", listings.tools, "name", tools),
-    ...named("resource", listings.resources, "uri", resources),
-    ...named("template", listings.resourceTemplates, "uriTemplate", resources),
-    ...named("prompt", listings.prompts, "name", prompts),
-    ...named("skill", listings.skills ?? [], "uri", resources),
-  ];
+  });
 }
 
 function withheld(
   backend: string,
-  kind: EntryKind,
+  kind: ShownKind,
   name: string,
   reason: WithheldEntry["reason"],
   why: string,

@@ -4,7 +4,7 @@ import { commonName, plainName } from "../../config/backend-names.ts";
 import { permissionOf } from "../catalog/build-catalog.ts";
 import { type CatalogSource, NO_LISTINGS } from "../catalog/catalog.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import { toolDigest } from "../pins/pinned-tool.ts";
+import { entryDigest } from "../pins/pinned-entry.ts";
 import { agreementKey, type PlaceFacts } from "./agreement.ts";
 
 const ALL = { allow: null, deny: [] };
@@ -119,7 +119,7 @@ function withOwn(
     const name = String(tool["name"]);
     // What waits for a person here comes by way of nobody else.
     if (!permits(name) || isPending(source.backend, name)) continue;
-    const digest = toolDigest(tool);
+    const digest = entryDigest(tool);
     const found = agreeing
       .filter(({ source: { backend } }) => !isPending(backend, name))
       .filter((other) => digestOf(other, name) === digest)
@@ -143,7 +143,7 @@ function amongOthers(
     for (const definition of source.listings.tools) {
       const tool = String(definition["name"]);
       if (isPending(source.backend, tool)) continue;
-      const version = `${toolDigest(definition)} ${agreementKey(facts)}`;
+      const version = `${entryDigest(definition)} ${agreementKey(facts)}`;
       const one = { version, place: source.backend, definition };
       offered.set(tool, [...(offered.get(tool) ?? []), one]);
     }
@@ -176,7 +176,7 @@ function amongOthers(
 
 function digestOf({ source }: Member, name: string): string | null {
   const tool = toolsByName(source).get(name);
-  return tool === undefined ? null : toolDigest(tool);
+  return tool === undefined ? null : entryDigest(tool);
 }
 
 // A list is its server's until that lists again.

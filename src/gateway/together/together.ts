@@ -78,7 +78,8 @@ interface MergeRules {
 /** What is known beside what is published; asked for only where tools may be one. */
 interface Unpublished {
   readonly last: readonly CatalogSource[];
-  readonly pending: readonly { readonly backend: string; readonly tool: string }[];
+  /** Tools alone. */
+  readonly pending: readonly { readonly backend: string; readonly name: string }[];
 }
 
 export class Together {
@@ -132,7 +133,7 @@ export class Together {
       knowsPaths: this.#sharesRoots.has(rememberedKey(name, facts)),
       last: last.find(({ backend }) => backend === name) ?? null,
     }));
-    const pending = new Set(waiting.map(({ backend, tool }) => `${backend} ${tool}`));
+    const pending = new Set(waiting.map(({ backend, name }) => `${backend} ${name}`));
     const isPending = (backend: string, tool: string): boolean => pending.has(`${backend} ${tool}`);
     const merged = mergeTools({ sources, own, places, isPending }, this.#held);
     const before = new Map(this.#sources.map((source) => [source.backend, source]));

@@ -40,6 +40,8 @@ export interface CarriedState {
   readonly witness?: number | null;
   /** Another one after each thing that was done without a daemon; null or absent: not told. */
   readonly epoch?: number | null;
+  /** The server refused the login, and nobody new logs in; null or absent: it did not, or that is not told. Monotonic ms. */
+  readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
   readonly connections: number;
   readonly connectionsInAll: number;
   readonly bytesUp: number;
@@ -59,6 +61,8 @@ interface CarryRequest {
   readonly server: string | null;
   /** Nothing passes before `confirm`: the server is proved once more, over the connection that the carrier keeps from now on. */
   readonly unproved: boolean;
+  /** Names the login. */
+  readonly login?: string;
 }
 
 type CarryOutcome =
@@ -113,6 +117,8 @@ export interface Carriage {
   hold(share: string, epoch: number | null): Promise<void>;
   /** The server is proved since `outage`: programs go on, unless it was lost again. */
   confirm(share: string, outage: number | null): Promise<void>;
+  /** The login that was refused is right again. */
+  reopen(share: string): Promise<void>;
   /** After `lost`: the mount keeps no dead connection any more. */
   usedUp(share: string): Promise<void>;
   close(share: string): Promise<void>;

@@ -80,7 +80,7 @@ export function isRerouted(
 
 /** Also begins the proof that is due, and tells the carrier of changed addresses. */
 export async function observeCarry(
-  { carriage, trust }: ObserveTools,
+  { carriage, trust, logon }: ObserveTools,
   { spec, policy, driver }: Subject,
   { routes, configured }: Pick<ShareSeen, "routes"> & { readonly configured: ShareSeen["routes"] },
   mount: MountSeen | null,
@@ -93,7 +93,8 @@ export async function observeCarry(
   // What served the mount is gone: it is about to be mounted anew.
   const isMountDue = mount === null || mount.found.processGone;
   const isUseful = keepsUnsent || (unable === null && (isMountDue || carried !== null));
-  const wanted = isUseful && spec.missingVariable === null;
+  const now = logon?.() ?? null;
+  const wanted = isUseful && spec.missingVariable === null && now?.may !== false;
   const route = held?.route ?? mount?.found.route ?? null;
   const inUse =
     held === null || route === null
@@ -106,7 +107,8 @@ export async function observeCarry(
         };
   // The server is asked as who the mount is.
   const asked = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
-  const trusted = trust?.note({ spec: asked, routes: configured, wanted, inUse }) ?? NO_TRUST;
+  const asksLogin = now !== null && now.shut !== null && !now.accepted;
+  const trusted = trust?.note({ spec: asked, routes: configured, wanted, inUse, asksLogin }) ?? NO_TRUST;
   if (held !== null) {
     const proved = ROUTE_NAMES.filter((name) => trusted.proved[name]);
     const patienceMs = carried === null ? PINNED_PATIENCE_MS : policy.outagePatienceMs;

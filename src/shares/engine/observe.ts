@@ -98,8 +98,13 @@ export async function observe(
     waiting: await waiting,
     refusedUploads: await refusedUploads,
     linkBlocked,
+    ...logonNow(tools),
     lastStep: null,
   };
+}
+
+function logonNow({ logon }: LookTools): Pick<ShareSeen, "logon"> {
+  return logon === undefined ? {} : { logon: logon() };
 }
 
 /** The same world after a step: the mount table is read again, hosts are not asked again. */
@@ -130,6 +135,7 @@ export async function observeAfterStep(
     mount,
     twins,
     taken,
+    ...logonNow(tools),
     lastStep,
   };
 }

@@ -2,7 +2,8 @@
 
 import type { MoveOutcome } from "../drivers/carriage.ts";
 import type { MountOutcome, StepLimits } from "../drivers/mount-driver.ts";
-import { failedBy } from "../drivers/mount-failure.ts";
+import { failed, failedBy } from "../drivers/mount-failure.ts";
+import type { LogonResult, Logons } from "../logons/logons.ts";
 import type { ShareSeen } from "../policy/share-seen.ts";
 import type { Step } from "../policy/step.ts";
 import type { ServerProof } from "../server-proof/server-proof.ts";
@@ -22,6 +23,8 @@ export interface MountTools extends LookTools {
   readonly serverProof?: Pick<ServerProof, "compare" | "recognise" | "begin">;
   /** The server behind a route was to be mounted, and may be another than the one that was proved there. */
   readonly onDoubt?: (route: RouteName) => void;
+  /** Who was refused where. */
+  readonly logons: Logons;
 }
 
 type MountStep = Extract<Step, { kind: "mount" }>;
@@ -69,7 +72,13 @@ export async function mountWatched(
     },
   );
   try {
-    const outcome = await mountNow(tools, subject, seen, step, { ...limits, signal });
+    const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
+    const { spec } = subject;
+    // Behind its gate it logs in after a proof with the same login, which waits for its own turn.
+    const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
+    const outcome = !takesTurns
+      ? await mount()
+      : await tools.logons.attempt(spec, mount, { judge: logonResult, otherwise: refusedLogon, signal });
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
   } catch (error) {
@@ -78,6 +87,25 @@ export async function mountWatched(
   } finally {
     done.abort();
   }
+}
+
+/** It goes through the carrier, to a server that was proved. */
+function isGated(
+  { carriage, serverProof }: MountTools,
+  { driver }: Subject,
+  { carried, server = null }: MountStep,
+): boolean {
+  const isThrough = carriage !== undefined && (carried === true || driver.keepsUnsent === true);
+  return isThrough && serverProof !== undefined && server !== null;
+}
+
+function logonResult(outcome: MountOutcome): LogonResult {
+  if (outcome.ok) return outcome.adopted ? "unknown" : "accepted";
+  return outcome.reason === "wrong_credentials" ? { refused: outcome.text } : "unknown";
+}
+
+function refusedLogon(text: string): MountOutcome {
+  return failed("wrong_credentials", text);
 }
 
 /** Resolves with why the host is given up. */
@@ -109,7 +137,7 @@ async function mountNow(
   step: MountStep,
   limits: StepLimits,
 ): Promise<MountOutcome> {
-  const { carriage, serverProof } = tools;
+  const { carriage, serverProof, logons } = tools;
   const { spec, policy, driver } = subject;
   const { route, carried, server: known = null } = step;
   const { carries, keepsUnsent = false } = driver;
@@ -119,7 +147,7 @@ async function mountNow(
   const wantedPort = carries?.can === true ? ((await carries.fixedPort?.(spec)) ?? null) : null;
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured ?? seen.routes;
-  const gate = known === null ? null : createGate(tools, subject, seen, step, limits.signal);
+  const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
   const opened = await carriage.open(
     {
       share: spec.name,
@@ -131,6 +159,7 @@ async function mountNow(
       wantedPort,
       server,
       unproved: gate !== null,
+      login: logons.nameOf(spec),
     },
     limits.signal,
   );
@@ -150,8 +179,13 @@ async function mountNow(
       ? { ok: false, reason: "other", text: String(gate.shut.reason) }
       : mounted;
   if (!outcome.ok || (outcome.mount.carriedPort ?? null) !== opened.port) {
+    await carriage.recount();
+    const refused = carriage.of(spec.name)?.refusedLogon ?? null;
     await carriage.close(spec.name);
-    return outcome;
+    // What turned it away is known better here than in the driver's words.
+    return refused === null || outcome.ok || outcome.reason === "wrong_credentials"
+      ? outcome
+      : failed("wrong_credentials", refused.text);
   }
   await carriage.bind(spec.name, outcome.mount, await driver.ownProcesses(spec, outcome.mount));
   return outcome;

@@ -15,6 +15,8 @@ export interface TrustInput {
   readonly wanted: boolean;
   /** The route that something is mounted over through the carrier; null: nothing is. */
   readonly inUse: RouteInUse | null;
+  /** Whether the login is right is to be known, too. */
+  readonly asksLogin?: boolean;
 }
 
 export interface RouteInUse {
@@ -234,14 +236,17 @@ export class ServerTrust implements AsyncDisposable {
     if (endpoint !== null) this.#recognise(spec, due, endpoint, { server: mounted, not });
   }
 
-  /** What is mounted is looked at while it is certain whose it is, to recognise the server by after it was away. */
+  /**
+   * What is mounted is looked at while it is certain whose it is, to recognise the server by after it was away; or to
+   * learn whether the server takes the login.
+   */
   #learn(input: TrustInput): void {
-    const { spec, inUse } = input;
+    const { spec, inUse, asksLogin = false } = input;
     if (inUse === null || !inUse.goesOn || ownSubject(inUse) === "detour") return;
     const { route } = inUse;
     const server = this.#mounted(inUse);
     const endpoint = endpointOf(input, route);
-    if (server === null || this.#witnessed.has(server) || endpoint === null) return;
+    if (server === null || (this.#witnessed.has(server) && !asksLogin) || endpoint === null) return;
     this.#compare(spec, [route], { tb: endpoint, fallback: endpoint }, server);
   }
 

@@ -10,7 +10,7 @@ import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
 import { changedRoutes, forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
-import type { OpenFilesSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
+import type { OpenFilesSeen, ShareLogonSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
 import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
 import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
@@ -49,6 +49,8 @@ export interface ShareView {
 interface Asked {
   readonly request: ShareRequest;
   readonly answer: (outcome: RequestOutcome) => void;
+  /** A cycle has seen it. */
+  isHeard: boolean;
 }
 
 /** The cycle of one share: one run at a time. */
@@ -61,6 +63,10 @@ export class ShareCycle {
   #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
+  /** The login of what is mounted; null: not known. */
+  #mountedWith: string | null = null;
+  /** The login might not be tried at the last look. */
+  #mightNotLogOn = false;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
   #otherHome: string | null = null;
@@ -77,8 +83,11 @@ export class ShareCycle {
   ) {
     this.#subject = first;
     this.#memory = recalled.memory;
+    given.logons.recall(first.spec, recalled.memory.logonsRefusedAt);
+    const logon = first.spec.driver === "local" ? {} : { logon: () => this.#logon() };
     this.#tools = {
       ...given,
+      ...logon,
       rememberedPort: () => this.#memory.carriedPort,
       onDoubt: (route) => this.#trust?.doubt(route),
     };
@@ -99,6 +108,7 @@ export class ShareCycle {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
       this.#trust?.retry();
     }
+    this.#askLogon(isAskedToTry);
     const { links, claims } = this.#tools;
     const otherHome = (await claims?.claim(this.#subject.spec.mountPath)) ?? null;
     this.#otherHome = otherHome;
@@ -117,6 +127,9 @@ export class ShareCycle {
       this.#openFilesAhead?.files ?? null,
     );
     let seen: ShareSeen = { ...found, otherHome };
+    const { configured = seen.routes } = seen;
+    if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
+      this.#tools.logons.away(this.#subject.spec);
     const { wake } = await stepUntilSettled({
       subject: `share ${this.#subject.spec.name}`,
       mostSteps: MOST_STEPS,
@@ -127,6 +140,9 @@ export class ShareCycle {
       },
       perform: async (step: Step) => {
         seen = await perform(this.#tools, this.#subject, step, seen);
+        const { lastStep } = seen;
+        if (lastStep?.kind === "mount" && lastStep.outcome.ok)
+          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logons.idOf(this.#subject.spec);
       },
     });
     this.#lookUpOpenFiles(seen);
@@ -137,7 +153,7 @@ export class ShareCycle {
   ask(request: ShareRequest): Promise<RequestOutcome> {
     this.#asked?.answer(outcome("failed", "superseded by a newer command"));
     return new Promise((answer) => {
-      this.#asked = { request, answer };
+      this.#asked = { request, answer, isHeard: false };
     });
   }
 
@@ -164,6 +180,7 @@ export class ShareCycle {
     const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
     // A proof is of an address, a port, a share and a user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
+    if (!isSameLogin) this.#tools.logons.asked(next.spec);
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }
@@ -192,6 +209,28 @@ export class ShareCycle {
   async end(): Promise<void> {
     await this.#trust?.[Symbol.asyncDispose]();
     await this.#tools.claims?.release(this.#subject.spec.mountPath);
+  }
+
+  /** A person's word is one for a try; and what was found while none might be made is asked anew with the first. */
+  #askLogon(isAskedToTry: boolean): void {
+    const { logons } = this.#tools;
+    const { spec } = this.#subject;
+    const asked = this.#asked;
+    const isNew = asked !== null && !asked.isHeard && asked.request.kind !== "unmount";
+    if (asked !== null) asked.isHeard = true;
+    if (isAskedToTry || isNew) logons.asked(spec);
+    const { may } = logons.look(spec);
+    if (may && this.#mightNotLogOn) this.#trust?.retry();
+    this.#mightNotLogOn = !may;
+  }
+
+  #logon(): ShareLogonSeen {
+    const { logons } = this.#tools;
+    const { spec } = this.#subject;
+    const refused = this.#carriedNow()?.refusedLogon ?? null;
+    if (refused !== null) logons.seen(spec, this.#mountedWith, refused.text, refused.atMs);
+    const isSame = this.#mountedWith === logons.idOf(spec);
+    return { ...logons.look(spec), shut: refused === null ? null : isSame ? "same" : "other" };
   }
 
   #carriedNow(): CarriedState | null {
@@ -310,6 +349,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
     case "hold":
     case "confirm":
       if (step.kind === "hold") await carriage?.hold(spec.name, epochOf(seen));
+      else if (step.logon) await carriage?.reopen(spec.name);
       else await carriage?.confirm(spec.name, step.outage);
       return after({ kind: "gate", step, outcome: { ok: true } });
     case "mount": {

@@ -4,6 +4,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { Carriage } from "../drivers/carriage.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
 import type { Room } from "../policy/decide.ts";
+import type { ShareLogonSeen } from "../policy/share-seen.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { ServerTrust } from "./server-trust.ts";
@@ -26,6 +27,7 @@ export interface LookTools {
   readonly programs?: SharePrograms;
   /** The port that the share's mount talked to when it was last seen carried; null: it was not. */
   readonly rememberedPort?: () => number | null;
+  readonly logon?: () => ShareLogonSeen;
 }
 
 export type Hurried = Readonly<Partial<Record<RouteName, number>>>;

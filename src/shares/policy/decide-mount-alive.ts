@@ -18,13 +18,17 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
+  // What is logged in goes on, and a look that wants to log in is turned away.
+  const isShut = (builder.seen.logon?.shut ?? null) !== null;
   switch (look.state) {
     case "never":
       return UNPROVEN;
     case "pending":
+      if (isShut) return UNPROVEN;
       return judgePending(builder, found, look.startedAtMs);
     case "answered": {
       if (look.errno === "ENOTCONN") return { state: "dead", reason: "ENOTCONN" };
+      if (isDeadErrno(look.errno) && isShut) return UNPROVEN;
       if (isDeadErrno(look.errno)) return judgeFailed(builder, found.id, look.errno ?? "", look.startedAtMs);
       if (isLocalErrno(look.errno)) return UNPROVEN;
       if (builder.state.deadLook !== null) setState(builder, { deadLook: null });

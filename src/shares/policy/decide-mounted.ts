@@ -16,8 +16,11 @@ import {
   hostOf,
   setError,
 } from "./decision-builder.ts";
-import type { MountSeen } from "./share-seen.ts";
+import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
 import type { Step } from "./step.ts";
+
+/** How soon a login that was to be let through is tried again, ms. */
+const GATE_RETRY_MS = 250;
 
 export function decideMounted(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const own = judgeOwnRoute(builder, route, mount);
@@ -44,6 +47,32 @@ export function takeBetterCache(builder: Builder, mount: MountSeen, route: Route
     reason: "its server is proved now, and files for it wait here",
     plan: [route],
   });
+}
+
+/** What is mounted does not log in any more: it does again, or is mounted anew. "open": the rules go on. */
+export function decideShutLogon(
+  builder: Builder,
+  mount: MountSeen,
+  { route: inUse, phase }: CarriedSeen,
+): Step | null | "open" {
+  const route = inUse ?? mount.found.route;
+  const { logon, carry, lastStep, atMs } = builder.seen;
+  const { shut = null, may = true, accepted = false } = logon ?? {};
+  if (shut === null || !may || phase !== "carrying" || route === null) return "open";
+  if (builder.memory.held === "unmounted" || mount.found.processGone) return "open";
+  const { asking, state } = carry?.trust ?? NO_TRUST;
+  const canBeKnown = asking || state !== "unproved";
+  if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
+  if (shut === "other") {
+    const { look } = mount;
+    // Else our own look, which waits for what is turned away, would keep it busy.
+    const lost = look.state !== "answered" || look.errno !== null;
+    const reason = "its login is another now";
+    return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });
+  }
+  if (lastStep?.kind !== "gate") return { kind: "confirm", outage: null, logon: true };
+  builder.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });
+  return null;
 }
 
 export function pushSlowRoute(builder: Builder, route: RouteName): void {

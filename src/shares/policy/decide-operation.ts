@@ -3,6 +3,7 @@ import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";
 import { awaitsProof, carriesAt, serverAt } from "./decide-carry.ts";
+import { whyNoLogon } from "./decide-logged-on.ts";
 import { continueMove, foldMoved } from "./decide-move.ts";
 import {
   finishArrived,
@@ -62,7 +63,12 @@ function whyNotOurs({ spec, seen }: Builder): string | null {
 }
 
 function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
-  if (kind === "unmount" || moves) return null;
+  if (kind === "unmount") return null;
+  const { mount } = builder.seen;
+  // A mount that goes on without being able to log in anew is worth more than none; a route that is gone carries nothing.
+  const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
+  const refused = mayLogOn ? null : whyNoLogon(builder);
+  if (moves || refused !== null) return refused;
   // What is dead serves nobody: who waits in it is freed, whatever the driver lacks for now.
   const isDead = mode === "force" && kind !== "switch";
   return isDead ? whyNotOurs(builder) : whyNotMountable(builder);
@@ -133,6 +139,12 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
   const failures = [...operation.failures];
   for (const [index, route] of operation.plan.entries()) {
     if (answers(builder, route)) {
+      // One refusal is enough: another route leads to the same account.
+      const refused = whyNoLogon(builder);
+      if (refused !== null) {
+        const all = failures.length === 0 ? [refused] : failures;
+        return finishExhausted(builder, { ...operation, plan: [], failures: all });
+      }
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
       // Mounted now it would stay without what is kept for its server until it is mounted anew.
       if (waitsForProof(builder, operation, route)) return null;

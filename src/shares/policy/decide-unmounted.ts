@@ -2,6 +2,7 @@
 import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";
 import { awaitsProof } from "./decide-carry.ts";
+import { whyNoLogon } from "./decide-logged-on.ts";
 import { startOperation } from "./decide-operation.ts";
 import { type Builder, clearError, configuredAnswers, hostOf, setError } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
@@ -23,6 +24,11 @@ export function decideUnmounted(builder: Builder): Step | null {
   }
   if (seen.driverProblem !== null) {
     setError(builder, seen.driverProblem.text);
+    return null;
+  }
+  const refused = whyNoLogon(builder);
+  if (refused !== null) {
+    setError(builder, refused);
     return null;
   }
   if (state.mountBackoff.notBeforeMs > seen.atMs) {
@@ -49,6 +55,8 @@ export function whyUnmountable(builder: Builder): string | null {
   if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
   if (seen.taken !== null) return `${spec.mountPath} is taken by ${seen.taken.source}`;
   if (seen.driverProblem !== null) return seen.driverProblem.text;
+  const refused = whyNoLogon(builder);
+  if (refused !== null) return refused;
   return bestRoutes(builder).length === 0 ? `neither host answers: ${whyNeither(builder)}` : null;
 }
 

@@ -5,7 +5,8 @@ import type { ShareMemory } from "../../reconcile/memory.ts";
 import { decideCarried, decidePinnedGate } from "./decide-carried.ts";
 import { carryConditions } from "./decide-carry.ts";
 import { foldMountIdentity } from "./decide-identity.ts";
-import { decideMounted, decideUnexplained } from "./decide-mounted.ts";
+import { foldLogon, logonConditions } from "./decide-logged-on.ts";
+import { decideMounted, decideShutLogon, decideUnexplained } from "./decide-mounted.ts";
 import { continueOperation, foldLastStep } from "./decide-operation.ts";
 import { answerRequest, takeRequest } from "./decide-request.ts";
 import { foldRoutes } from "./decide-routes.ts";
@@ -51,10 +52,12 @@ export function decide(input: DecideInput): Decision {
   foldRoutes(builder);
   foldLastStep(builder);
   foldMountIdentity(builder);
+  foldLogon(builder);
   const step = chooseStep(builder);
   if (step === null) answerRequest(builder);
   standingConditions(builder);
   carryConditions(builder);
+  logonConditions(builder);
   const conditions = since(builder);
   return {
     memory: builder.memory,
@@ -96,6 +99,11 @@ function chooseStep(builder: Builder): Step | null {
   if (pinned !== null) {
     const gate = decidePinnedGate(builder, mount, pinned);
     if (gate !== "open") return gate;
+  }
+  const through = carried ?? pinned;
+  if (through !== null) {
+    const anew = decideShutLogon(builder, mount, through);
+    if (anew !== "open") return anew;
   }
   if (route === null || isMisplaced) return decideUnexplained(builder, mount);
   return carried === null

@@ -10,6 +10,7 @@ import type {
   UnmountOutcome,
   WaitingUnsent,
 } from "../drivers/mount-driver.ts";
+import type { LogonSeen } from "../logons/logons.ts";
 import type { Look, OpenFile } from "../prober/prober.ts";
 import type { RouteName } from "../share-spec.ts";
 import type { Step } from "./step.ts";
@@ -167,5 +168,15 @@ export interface ShareSeen {
   readonly refusedUploads?: readonly RefusedUpload[];
   /** The stable link could not be made: what stands in its way. */
   readonly linkBlocked: string | null;
+  /** What is known of its login; absent: it has none. */
+  readonly logon?: ShareLogonSeen;
   readonly lastStep: StepSeen | null;
+}
+
+export interface ShareLogonSeen extends LogonSeen {
+  /**
+   * What is mounted logs in no more, as its login was refused. `same`: it is the one that is configured now. `other`: it
+   * is not, or nobody can tell. null: it logs in.
+   */
+  readonly shut: "same" | "other" | null;
 }

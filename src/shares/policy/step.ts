@@ -15,6 +15,9 @@ export type Step =
   | { readonly kind: "move"; readonly route: RouteName; readonly planned: boolean }
   /** No route is left: programs wait from now on. */
   | { readonly kind: "hold" }
-  /** The server behind the route in use is proved since that outage: programs go on. */
-  | { readonly kind: "confirm"; readonly outage: number | null }
+  /**
+   * The server behind the route in use is proved since that outage: programs go on. `logon`: its login is right again,
+   * which is all that was in the way.
+   */
+  | { readonly kind: "confirm"; readonly outage: number | null; readonly logon?: true }
   | { readonly kind: "check_open_files"; readonly mount: FoundMount };

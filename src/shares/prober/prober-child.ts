@@ -6,6 +6,7 @@ import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/expo
 import { listFolders, lookAtFolder } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
+import { pathPlaces } from "./path-places.ts";
 import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
 import {
   type AnswerOf,
@@ -14,8 +15,8 @@ import {
   type ProberReply,
   type ProberRequest,
   type QuestionKind,
-  readExposuresSubject,
   readFoldersSubject,
+  readPathsSubject,
   type ScanQuestion,
 } from "./prober-protocol.ts";
 
@@ -95,7 +96,10 @@ const ask: Ask = {
     });
   },
   exposures(subject, done) {
-    void lookAtExposures(readExposuresSubject(subject)).then(done);
+    void lookAtExposures(readPathsSubject(subject)).then(done);
+  },
+  places(subject, done) {
+    void pathPlaces(readPathsSubject(subject)).then(done);
   },
   addresses(host, done) {
     lookup(host, { all: true }, (error, found) =>
@@ -255,6 +259,7 @@ function emptyReply(): ProberReply {
       folder: [],
       folders: [],
       realPath: [],
+      places: [],
       fileLook: [],
       fileBytes: [],
       exposures: [],

@@ -6,9 +6,9 @@ import type { FolderListing, LinkLook, Look, OpenFilesAnswer, Prober } from "./p
 import { type Carrier, type Pending, ProberCarriers } from "./prober-carriers.ts";
 import {
   type AnswerOf,
-  exposuresSubject,
   foldersSubject,
   type ProberReply,
+  pathsSubject,
   QUESTION_KINDS,
   type QuestionKind,
 } from "./prober-protocol.ts";
@@ -37,9 +37,9 @@ interface Scan extends Pending {
 
 const NO_LINK_ANSWER: LinkLook = { state: "unknown", text: "no answer in time" };
 
-/** What a file holds is asked for after it was written: an answer that was begun before will not do. */
+/** What a file holds, or where a link leads, is asked for after it was written: an answer that was begun before will not do. */
 function isOfTheMoment(kind: QuestionKind): boolean {
-  return kind === "fileLook" || kind === "fileBytes";
+  return kind === "fileLook" || kind === "fileBytes" || kind === "places";
 }
 
 /** Starts the prober process; it ends when this process does, however that happens. */
@@ -114,7 +114,9 @@ export function startProber(options: ProberOptions): Prober {
     fileLook: answerOrNull("fileLook"),
     fileBytes: answerOrNull("fileBytes"),
     exposures: (paths, waitMs) =>
-      asking.answerOf("exposures", exposuresSubject(paths), waitMs, (found) => found ?? null),
+      asking.answerOf("exposures", pathsSubject(paths), waitMs, (found) => found ?? null),
+    places: (paths, waitMs) =>
+      asking.answerOf("places", pathsSubject(paths), waitMs, (found) => found ?? null),
     folders: folders("names"),
     folderLook: folders("look"),
     openFiles: scanning.openFiles,
@@ -150,6 +152,7 @@ function questionMaps<Key>(): QuestionMaps<Key> {
     folder: new Map(),
     folders: new Map(),
     realPath: new Map(),
+    places: new Map(),
     fileLook: new Map(),
     fileBytes: new Map(),
     exposures: new Map(),

@@ -1,10 +1,10 @@
 // The messages between the daemon and its prober process: one list per kind, so that a thousand looks are one compact
 // message and one answer.
 import type { Exposure } from "../../runtime/files/exposure.ts";
-import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer } from "./prober.ts";
+import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer, PathPlace } from "./prober.ts";
 
 /**
- * The questions about one path, and the type of each answer. `addresses` is about a host name, `exposures` about several
+ * The questions about one path, and the type of each answer. `addresses` is about a host name, `exposures` and `places` about several
  * paths, `folders` about a root and a path below it; the answer to `look` is the errno's name, or null when the look
  * succeeded.
  */
@@ -14,6 +14,7 @@ export interface AnswerOf {
   readonly folder: boolean;
   readonly folders: FolderListing;
   readonly realPath: string | null;
+  readonly places: readonly PathPlace[];
   readonly fileLook: FileLook;
   readonly fileBytes: FileBytes;
   readonly exposures: readonly Exposure[];
@@ -33,6 +34,7 @@ export const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
   folder: 8,
   folders: 1,
   realPath: 1,
+  places: 2,
   fileLook: 1,
   fileBytes: 1,
   exposures: 1,
@@ -56,12 +58,12 @@ export function readFoldersSubject(subject: string): FoldersQuestion {
   return { root, subpath, wants: wants === "look" ? wants : "names" };
 }
 
-/** A question of the kind `exposures` likewise. */
-export function exposuresSubject(paths: readonly string[]): string {
+/** A question of the kind `exposures` or `places` likewise. */
+export function pathsSubject(paths: readonly string[]): string {
   return paths.join("\0");
 }
 
-export function readExposuresSubject(subject: string): readonly string[] {
+export function readPathsSubject(subject: string): readonly string[] {
   return subject.split("\0");
 }
 
@@ -109,6 +111,7 @@ export const QUESTION_KINDS: readonly QuestionKind[] = [
   "folder",
   "folders",
   "realPath",
+  "places",
   "fileLook",
   "fileBytes",
   "exposures",

@@ -66,6 +66,15 @@ export type FolderListing =
   | { readonly state: "outside" }
   | { readonly state: "failed"; readonly errno: string };
 
+/** Where a path leads, links and all; `unclear`: an errno, or a link that leads to nothing. */
+export type PathPlace =
+  | {
+      /** Absolute. What does not exist yet stands below what does. */
+      readonly at: string;
+      readonly exists: boolean;
+    }
+  | { readonly unclear: string };
+
 /** Monotonic ms throughout. Batches what is asked in one turn of the event loop into one message. */
 export interface Prober extends AsyncDisposable {
   /**
@@ -86,6 +95,8 @@ export interface Prober extends AsyncDisposable {
   folderExists(path: string, waitMs: number): Promise<boolean | null>;
   /** A path on local disks without symlinks inside, as the kernel spells it. null: none, or no answer in time. */
   realPath(path: string, waitMs: number): Promise<string | null>;
+  /** Where each of these absolute paths leads, in their order. null: no answer in time. */
+  places(paths: readonly string[], waitMs: number): Promise<readonly PathPlace[] | null>;
   /** Looks at a file, following symlinks. null: no answer in time. */
   fileLook(path: string, waitMs: number): Promise<FileLook | null>;
   /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */

@@ -14,6 +14,7 @@ import { account, configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
 import { writeIfChanged } from "../drivers/share-files.ts";
+import type { LogonResult, Logons } from "../logons/logons.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { createLoginFiles } from "./login-files.ts";
 import {
@@ -72,6 +73,7 @@ interface RootReaderOptions {
   readonly stateFolder: string;
   /** Where programs are looked for. */
   readonly folders?: () => readonly string[];
+  readonly logons: Logons;
 }
 
 /** SMB names have at most 255 characters; a longer line is none of an entry. */
@@ -97,12 +99,19 @@ interface ReadTools {
 }
 
 export function createRootReader(options: RootReaderOptions) {
-  const { clock, stateFolder, folders = pathFolders } = options;
+  const { clock, stateFolder, folders = pathFolders, logons } = options;
   const find = async (program: ProofProgram) =>
     (program === "rclone" ? await installedRclone(stateFolder) : null) ??
     (await findProgram(program, folders()));
   const loginFiles = createLoginFiles(stateFolder);
   const tools: ReadTools = { clock, loginFiles, find, obscured: createObscuredPasswords(clock, stateFolder) };
+  const read = <R extends RootRead | BirthsRead>(
+    { share, signal }: ReadRequest,
+    run: () => Promise<R | ReadFailure>,
+  ): Promise<R | ReadFailure> => {
+    const otherwise = (text: string): ReadFailure => ({ kind: "failed", text, isRefusedLogin: true });
+    return logons.attempt(share, () => orFailure(run()), { judge: logonResult, otherwise, signal });
+  };
   return {
     /** Those that are installed, the best for a listing first. */
     async programs(): Promise<readonly ProofProgram[]> {
@@ -111,18 +120,26 @@ export function createRootReader(options: RootReaderOptions) {
       return there.flat();
     },
     list: (program: ProofProgram, request: ReadRequest): Promise<RootRead | ReadFailure> =>
-      orFailure(program === "rclone" ? listByRclone(tools, request) : askSmbclient(tools, request, [], true)),
+      read<RootRead>(request, () =>
+        program === "rclone" ? listByRclone(tools, request) : askSmbclient(tools, request, [], true),
+      ),
     /** By smbclient: when the root and these entries were created. Names that it cannot be asked about are left out. */
     births: (
       request: ReadRequest,
       names: readonly string[],
       listsRoot: boolean,
-    ): Promise<BirthsRead | ReadFailure> => orFailure(askSmbclient(tools, request, names, listsRoot)),
+    ): Promise<BirthsRead | ReadFailure> =>
+      read(request, () => askSmbclient(tools, request, names, listsRoot)),
     /** Removes what a crash may have left for the share. */
     forget: (share: ShareSpec): Promise<void> => loginFiles.removeLeftoversOf(share),
     /** The same for all shares. Never rejects. */
     removeLeftovers: (logger: Logger): Promise<void> => loginFiles.removeLeftovers(logger),
   };
+}
+
+function logonResult(read: RootRead | BirthsRead | ReadFailure): LogonResult {
+  if (read.kind === "read") return "accepted";
+  return read.isRefusedLogin ? { refused: read.text } : "unknown";
 }
 
 async function listByRclone(tools: ReadTools, request: ReadRequest): Promise<RootRead | ReadFailure> {

@@ -4,6 +4,7 @@ import { createSemaphore } from "../../network/probe/semaphore.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { createLogons, type Logons } from "../logons/logons.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
 import { compareReadings, READINGS_AT_MOST, type Reading, type SideReading } from "./comparison.ts";
@@ -52,6 +53,8 @@ export interface ServerProofOptions {
   readonly stateFolder: string;
   /** Where programs are looked for; default: PATH. */
   readonly programFolders?: () => readonly string[];
+  /** Default: its own. */
+  readonly logons?: Logons;
 }
 
 const PROOFS_AT_ONCE = 2;
@@ -73,10 +76,11 @@ const BIRTHS_AT_MOST = 16;
 const INSTALL = "install rclone or smbclient";
 
 export function createServerProof(options: ServerProofOptions) {
-  const { clock, logger, stateFolder, programFolders } = options;
+  const { clock, logger, stateFolder, programFolders, logons = createLogons(clock) } = options;
   const reader = createRootReader({
     clock,
     stateFolder,
+    logons,
     ...(programFolders === undefined ? {} : { folders: programFolders }),
   });
   const known = createKnownServers(stateFolder);

@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import type { CarriedKind, CarriedRoute } from "../../../src/carrier/carrier.ts";
 import { ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
+import { LogonGate } from "../../../src/carrier/connections/logon-gate.ts";
 import type { ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
 import { listenerFor } from "../../../src/carrier/service/carrier-service.ts";
 import { createServerProof } from "../../../src/carrier/smb/server-proof.ts";
@@ -48,6 +49,7 @@ export interface ShareBenchOptions {
   readonly kind?: CarriedKind;
   readonly owners?: SocketOwners;
   readonly uid?: number;
+  readonly logons?: LogonGate;
   /** Of the clients, so that the system takes little from a server that nobody reads. */
   readonly reads?: boolean;
 }
@@ -88,6 +90,7 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     owners,
     prove: createServerProof(systemClock),
     uid: options.uid ?? OWN_UID,
+    logons: options.logons ?? new LogonGate(clock),
     events: {
       notice: (what) => notices.push(what) > 0,
       counted() {},

@@ -27,6 +27,8 @@ const SHARE: ShareSettings = {
   confirmed: false,
   server: "first",
   epoch: 3,
+  login: "a-login",
+  refusedLogon: "wrong password",
 };
 const MEMORY: CarrierMemory = {
   shares: [SHARE],

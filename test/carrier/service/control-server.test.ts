@@ -32,6 +32,7 @@ function stubService(parts: Partial<CarrierService>) {
     move: none,
     hold: none,
     confirm: none,
+    reopen: () => {},
     usedUp: none,
     close: none,
     takeJournal: none,

@@ -394,9 +394,9 @@ describe("tools that are not as they were approved", { concurrency: 2 }, () => {
   test("E3 tools approve asks which tool is meant where that is not clear", async (t) => {
     const { home, gateway } = await rig(t);
     for (const [args, says] of [
-      [[], /no tool was named/u],
+      [[], /nothing was named/u],
       [["a", "--all"], /named in two ways/u],
-      [["nothing"], /no tool called nothing waits/u],
+      [["nothing"], /nothing called nothing waits/u],
       [["read_file"], /say which: files:read_file, web:read_file/u],
     ] as const) {
       const { code, stderr } = await runCommand(["tools", "approve", ...args], { home });
@@ -410,6 +410,6 @@ describe("tools that are not as they were approved", { concurrency: 2 }, () => {
   test("E3 with nothing to show, tools diff says so", async (t) => {
     const { home } = await startGatewayRig(t);
     const { code, stdout, stderr } = await runCommand(["tools", "diff"], { home });
-    assert.deepEqual([code, stdout, stderr], [0, "", "mountaineer: every tool is as it was approved\n"]);
+    assert.deepEqual([code, stdout, stderr], [0, "", "mountaineer: all is as it was approved\n"]);
   });
 });

@@ -80,14 +80,10 @@ test("B6 a running daemon has a missing secret as the backend's condition, and t
   );
   const first = await piped(["secret", "set", "token"], "hiddenone", home.home);
   assert.equal(first.code, 0, first.stderr);
-  assert.match(first.stderr, /takes it with: mountaineer reload/);
-  const reload = await home.cli(["reload"]);
-  assert.equal(reload.code, 0, reload.stderr);
-  assert.match(reload.stdout, /1 backend/);
+  assert.match(first.stderr, /the running daemon uses it now/);
   await eventually(async () => (await toolNames()).includes("knows-9"));
   assert.match((await home.cli(["reload"])).stdout, /no changes|runs already/);
   await piped(["secret", "set", "token"], "hidden-another", home.home);
-  assert.match((await home.cli(["reload"])).stdout, /1 backend/);
   await eventually(async () => (await toolNames()).includes("knows-14"));
   monitor.signal("SIGHUP");
   const everything = [

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { decideHeld, type PartValues } from "../../../src/config/approval/decide-held.ts";
+import { entriesOf } from "../../../src/config/approval/entries.ts";
 import { entrySummary, entryText, waitingText } from "../../../src/config/approval/entry-text.ts";
+import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import { accepted } from "../support.ts";
+import { EVERYTHING } from "./everything.ts";
 import { PLACES } from "./places.ts";
 
 const FIRST = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n[trust]\napprove = "all"\n';
@@ -158,4 +161,89 @@ test("E2 a change that is hidden is told as one, so that nobody says yes to an e
 test("E2 a variable that becomes empty is seen", () => {
   const connection = { type: "stdio", command: "x", args: [], env: { SAFE_MODE: [] }, cwd: "/" };
   assert.match(entryText({ connection }), /^env\.SAFE_MODE = ""$/m);
+});
+
+/** Values that are none of the defaults, in the units of the file. */
+const MORE = `
+[[limits.overrides]]
+users = ["eve"]
+result_mb = 2.5
+[groups.work]
+tools = ["read"]
+[[profiles]]
+users = ["ann"]
+groups = ["work"]
+`;
+
+async function textOf(id: string, text: string): Promise<string> {
+  const entry = entriesOf((await accepted(text)).config).get(id);
+  assert.ok(entry !== undefined, id);
+  return entryText(Object.fromEntries(Object.entries(entry.parts).map(([name, { value }]) => [name, value])));
+}
+
+test("E2 every key that a person approves is one of the file's, whatever Mountaineer calls it", async () => {
+  const text = `${EVERYTHING.replace("MODE", "all")}${MORE}`;
+  for (const { id, group, name } of entriesOf((await accepted(text)).config).values()) {
+    const section = group === "sections" ? name : `${group}.${name}`;
+    for (const line of (await textOf(id, text)).trim().split("\n").filter(Boolean)) {
+      const key = line.slice(0, line.indexOf(" = "));
+      const paths = [key, `${section}.${key}`].map((path) => path.replaceAll(/\[\d+\]/g, ".#").split("."));
+      assert.ok(paths.some(isInSchema), `${id}: ${line}`);
+    }
+  }
+});
+
+/** A list of tables stands as `#` in the schema, and in the key as its place. */
+function isInSchema(path: readonly string[]): boolean {
+  const last = path.at(-1) ?? "";
+  return SECTIONS.some(({ pattern, keys, isOpen }) => {
+    const places = path.at(0) === "shares" || path.at(0) === "aliases" ? path.toSpliced(1, 1, "#") : path;
+    const fits =
+      pattern.length === places.length - 1 &&
+      pattern.every((segment, at) => segment === "*" || segment === places[at]);
+    return fits && (isOpen || keys.includes(last));
+  });
+}
+
+test("E2 what is approved is told in the file's units", async () => {
+  const limits = "[limits]\nresult_mb = 1.5\n[[limits.overrides]]\nusers = ['eve']\nresult_mb = 2.5\n";
+  assert.match(await textOf("limits", limits), /^limits\.result_mb = 1\.5$/m);
+  assert.match(await textOf("limits", limits), /^limits\.overrides\[0\]\.result_mb = 2\.5$/m);
+  const audit = await textOf("audit", "[audit]\nmax_size_mb = 20\narguments = true\n");
+  assert.match(audit, /^max_size_mb = 20$/m);
+  assert.match(audit, /^arguments = true$/m);
+  const signed = `[incoming_auth]
+type = "jwt"
+issuer = "https://one.example"
+jwks = "https://one.example/keys?key=hunter2"
+leeway = 12
+keys_max_age = 3600
+token = "\${A}"
+[incoming_auth.scopes]
+readAll = ["reader"]
+[server]
+host = "0.0.0.0"
+public_url = "https://us.example"
+`;
+  const auth = await textOf("incoming_auth", signed);
+  for (const line of [
+    "leeway = 12",
+    "keys_max_age = 3600",
+    'token = "${A}"',
+    'scopes.readAll = ["reader"]',
+    'server.host = "0.0.0.0"',
+    'server.public_url = "https://us.example"',
+    'jwks = "https://one.example/keys?key=(hidden)"',
+  ])
+    assert.ok(auth.split("\n").includes(line), `${line} in ${auth}`);
+  const share = await textOf(
+    "shares.CORE",
+    '[[shares]]\nname = "CORE"\nthunderbolt_host = "a:1445"\nfallback_host = "b"\n',
+  );
+  assert.match(share, /^thunderbolt_host = "a:1445"$/m);
+  assert.match(share, /^fallback_host = "b"$/m);
+  assert.match(
+    await textOf("telemetry", "[telemetry]\nendpoint = 'https://a.example'\ninterval = 5\n"),
+    /^telemetry\.interval = 5$/m,
+  );
 });

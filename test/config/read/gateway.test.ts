@@ -27,6 +27,7 @@ test("a backend needs a command alone; the rest has defaults", async () => {
       connection: { type: "stdio", command: "npx", args: [], env: {}, cwd: PLACE.userHome },
       timeouts: { initMs: 15_000, listMs: 10_000, callMs: 60_000 },
       filters: { tools: all, resources: all, prompts: all },
+      folders: null,
       toolOverrides: {},
       instances: "shared",
       replace: "overlap",
@@ -242,6 +243,19 @@ test("an absent section is off; one that is there has defaults", async () => {
   assert.deepEqual(config.incomingAuth, { type: "anonymous" });
 });
 
+test("E3 folders are absolute, each once, and a program without `cwd` is started in the first", async () => {
+  const { config } = await accepted(
+    '[backends.a]\ncommand = "x"\nfolders = ["~/pub/", "/srv//b", "~/pub"]\n[backends.b]\ncommand = "x"\ncwd = "/opt"\nfolders = []\n',
+  );
+  const [first, second] = config.backends;
+  assert.deepEqual(first?.folders, [`${PLACE.userHome}/pub`, "/srv/b"]);
+  assert.ok(first.connection.type === "stdio" && second?.connection.type === "stdio");
+  assert.deepEqual(
+    [first.connection.cwd, second.connection.cwd, second.folders],
+    [`${PLACE.userHome}/pub`, "/opt", []],
+  );
+});
+
 const ONE = '[backends.a]\ncommand = "x"\n';
 const WEB = '[backends.a]\nurl = "http://x"\n';
 const LOCAL = '[incoming_auth]\ntype = "local"\n';
@@ -264,6 +278,17 @@ const MISTAKES: readonly (readonly [text: string, place: string, says: RegExp])[
     /`args` with type `streamable-http`/,
   ],
   [`${WEB}cwd = "/"\n`, "3:1 backends.a.cwd", /expected no `cwd`/],
+  [
+    `${WEB}folders = ["/srv"]\n`,
+    "3:1 backends.a.folders",
+    /`folders` beside `url`.*expected no `folders`.*authorization\.policies/,
+  ],
+  [
+    '[backends.a]\nfolders = ["/srv"]\nroutes = [{ command = "x" }, { url = "http://x" }]\n',
+    "2:1 backends.a.folders",
+    /`folders` beside `url`/,
+  ],
+  [`${ONE}folders = ["data"]\n`, "3:12 backends.a.folders[0]", /an absolute path/],
   [`${WEB}env = { A = "1" }\n`, "3:1 backends.a.env", /expected no `env`/],
   [`${ONE}typ = "stdio"\n`, "3:1 backends.a.typ", /did you mean `type`\?/],
   [`${ONE}filtres = {}\n`, "3:1 backends.a.filtres", /did you mean `filters`\?/],

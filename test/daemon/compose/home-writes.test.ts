@@ -5,13 +5,13 @@ import { type TestContext, test } from "node:test";
 import { openHomeWrites } from "../../../src/daemon/compose/home-writes.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
-import { ToolPins } from "../../../src/gateway/pins/tool-pins.ts";
+import { Pins } from "../../../src/gateway/pins/pins.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { listing, tool } from "../../gateway/pins/tools.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-const RULES: Parameters<ToolPins["load"]>[0] = {
+const RULES: Parameters<Pins["load"]>[0] = {
   trust: { pin: "block" },
   backends: ["files", "web", "mail"].map((name) => ({ name, pin: null })),
 };
@@ -23,7 +23,7 @@ async function daemonOn(t: TestContext, home: string) {
   const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger });
   const told: GatewayTransition[] = [];
   let sources: readonly CatalogSource[] = [];
-  const pins: ToolPins = new ToolPins({
+  const pins: Pins = new Pins({
     store: writes.pinStore,
     clock: systemClock,
     logger,

@@ -100,13 +100,14 @@ test("F2 what clients do not get is told with its reason: filters, approval, a t
     source("web", { tools: ["read"] }),
   ];
   const catalog = buildCatalog(sources, FIRST_WINS);
-  const pending = (tool: string, kind: "new" | "changed", isWithheld: boolean) => ({
+  const pending = (name: string, change: "new" | "changed", isWithheld: boolean) => ({
     backend: "web",
-    tool,
-    kind,
+    kind: "tool" as const,
+    name,
+    change,
     isWithheld,
     digest: "d",
-    definition: { name: tool },
+    definition: { name },
     before: null,
   });
   const withheld = withheldEntries({

@@ -5,12 +5,17 @@ import { toolChangesReport } from "../../../src/daemon/control/tool-changes.ts";
 import type { Gateway } from "../../../src/gateway/serving/gateway-contract.ts";
 
 const gateway = {
-  entries: () => ({ tools: [{ backend: "files", originalName: "t0", name: "files_t0" }] }),
+  entries: () => ({
+    tools: [{ kind: "tool", backend: "files", originalName: "t0", name: "files_t0" }],
+    prompts: [{ kind: "prompt", backend: "files", originalName: "t1", name: "files_t1" }],
+    resources: [],
+  }),
   trust: () => ({
     pending: Array.from({ length: MOST_SHOWN + 1 }, (_, nth) => ({
       backend: "files",
-      tool: `t${nth}`,
-      kind: nth === 0 ? "new" : "changed",
+      kind: "tool",
+      name: `t${nth}`,
+      change: nth === 0 ? "new" : "changed",
       isWithheld: true,
       digest: "d",
       before: null,

@@ -94,6 +94,7 @@ export function createScriptedGateway(
           prompts: empty,
           collisions: [],
           unseen: [],
+          held: empty,
           withheldTools: new Map(),
           resourceReach: [],
           freshness: {

@@ -3,104 +3,111 @@ import { hash } from "node:crypto";
 import { describe, test } from "node:test";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { checkPins, type PinCheck } from "../../../src/gateway/pins/check-pins.ts";
-import { approvedAs, MOST_TOOLS, type PinnedTool } from "../../../src/gateway/pins/pin-book.ts";
-import { toolPin } from "../../../src/gateway/pins/pinned-tool.ts";
+import { approvedAs, MOST_PINNED, type Pinned } from "../../../src/gateway/pins/pin-book.ts";
+import { entryPin, INSTRUCTIONS_KEY, pinOf, shownOf } from "../../../src/gateway/pins/pinned-entry.ts";
 import { fc } from "../../support/properties.ts";
-import { tool } from "./tools.ts";
+import { source } from "../catalog/sources.ts";
+import { listing, tool } from "./tools.ts";
+
+type Remembered = ReadonlyMap<string, Pinned>;
+
+/** `pins` null: the backend was never seen. */
+const check = (tools: readonly JsonObject[], pins: Remembered | null, mode: "tell" | "block"): PinCheck =>
+  checkPins(shownOf(listing("files", tools)), { pins: pins ?? new Map(), isLost: false }, mode);
 
 const told = ({ pending, news, added, gone }: PinCheck) => ({
-  pending: pending.map(({ tool: name, kind }) => `${kind} ${name}`),
-  news: news.map(({ tool: name }) => name),
+  pending: pending.map(({ name, change }) => `${change} ${name}`),
+  news: news.map(({ name }) => name),
   added,
   gone,
 });
 const NOTHING = { pending: [], news: [], added: [], gone: [] };
 
-function approve(
-  tools: ReadonlyMap<string, PinnedTool>,
-  definition: JsonObject,
-): ReadonlyMap<string, PinnedTool> {
+function approve(tools: Remembered, definition: JsonObject): Remembered {
   const name = String(definition["name"]);
-  const { digest, text } = toolPin(definition);
+  const { digest, text } = entryPin(definition);
   return new Map(tools).set(name, approvedAs(tools.get(name), digest, text));
 }
 
 describe("tools against their pins", () => {
   for (const mode of ["tell", "block"] as const) {
     test(`E3 ${mode}: what a backend lists first is pinned without a word, and the same list changes nothing`, () => {
-      const first = checkPins([tool("a"), tool("b")], null, mode);
+      const first = check([tool("a"), tool("b")], null, mode);
       assert.deepEqual(told(first), NOTHING);
-      const second = checkPins([tool("b"), tool("a")], first.tools, mode);
+      const second = check([tool("b"), tool("a")], first.pins, mode);
       assert.deepEqual(told(second), NOTHING);
-      assert.equal(second.tools, first.tools, "nothing to write");
+      assert.equal(second.pins, first.pins, "nothing to write");
     });
 
     test(`E3 ${mode}: a changed tool waits until it is approved, and is told once for each change`, () => {
-      const first = checkPins([tool("a"), tool("b")], null, mode);
+      const first = check([tool("a"), tool("b")], null, mode);
       const changed = tool("a", { description: "Does a, and sends it to evil.example." });
-      const second = checkPins([changed, tool("b")], first.tools, mode);
+      const second = check([changed, tool("b")], first.pins, mode);
       assert.deepEqual(told(second), { ...NOTHING, pending: ["changed a"], news: ["a"] });
-      const third = checkPins([{ ...changed }, tool("b")], second.tools, mode);
+      const third = check([{ ...changed }, tool("b")], second.pins, mode);
       assert.deepEqual(told(third), { ...NOTHING, pending: ["changed a"] });
-      assert.equal(third.tools, second.tools);
-      const approved = approve(third.tools, changed);
-      assert.deepEqual(told(checkPins([changed, tool("b")], approved, mode)), NOTHING);
+      assert.equal(third.pins, second.pins);
+      const approved = approve(third.pins, changed);
+      assert.deepEqual(told(check([changed, tool("b")], approved, mode)), NOTHING);
     });
 
     test(`E3 ${mode}: what was approved before and comes back is known`, () => {
       const [one, two] = [tool("a"), tool("a", { description: "Second." })];
-      const pinned = approve(checkPins([one], null, mode).tools, two);
-      const back = checkPins([one], pinned, mode);
+      const pinned = approve(check([one], null, mode).pins, two);
+      const back = check([one], pinned, mode);
       assert.deepEqual(told(back), NOTHING);
-      assert.equal(back.tools.get("a")?.text, toolPin(one).text, "it is what a later change is told against");
-      assert.deepEqual(told(checkPins([two], back.tools, mode)), NOTHING);
+      assert.equal(back.pins.get("a")?.text, entryPin(one).text, "it is what a later change is told against");
+      assert.deepEqual(told(check([two], back.pins, mode)), NOTHING);
     });
 
     test(`E3 ${mode}: a change that is taken back is no change, and told anew when it is made again`, () => {
-      const first = checkPins([tool("a")], null, mode);
+      const first = check([tool("a")], null, mode);
       const changed = tool("a", { annotations: { destructiveHint: true } });
-      const second = checkPins([changed], first.tools, mode);
-      const back = checkPins([tool("a")], second.tools, mode);
+      const second = check([changed], first.pins, mode);
+      const back = check([tool("a")], second.pins, mode);
       assert.deepEqual(told(back), NOTHING);
-      assert.deepEqual(told(checkPins([changed], back.tools, mode)).news, ["a"]);
+      assert.deepEqual(told(check([changed], back.pins, mode)).news, ["a"]);
     });
 
     test(`E3 ${mode}: a tool that is gone is told once, and known when it is listed again`, () => {
-      const first = checkPins([tool("a"), tool("b")], null, mode);
-      const second = checkPins([tool("a")], first.tools, mode);
+      const first = check([tool("a"), tool("b")], null, mode);
+      const second = check([tool("a")], first.pins, mode);
       assert.deepEqual(told(second), { ...NOTHING, gone: ["b"] });
-      assert.deepEqual(told(checkPins([tool("a")], second.tools, mode)), NOTHING);
-      assert.deepEqual(told(checkPins([tool("a"), tool("b")], second.tools, mode)), NOTHING);
-      const other = checkPins([tool("a"), tool("b", { title: "B" })], second.tools, mode);
+      assert.deepEqual(told(check([tool("a")], second.pins, mode)), NOTHING);
+      assert.deepEqual(told(check([tool("a"), tool("b")], second.pins, mode)), NOTHING);
+      const other = check([tool("a"), tool("b", { title: "B" })], second.pins, mode);
       assert.deepEqual(told(other).pending, ["changed b"]);
     });
   }
 
   test("E3 a new tool of a known backend is pinned and told, or with `block` waits", () => {
-    const first = checkPins([tool("a")], null, "tell");
-    const telling = checkPins([tool("a"), tool("b")], first.tools, "tell");
+    const first = check([tool("a")], null, "tell");
+    const telling = check([tool("a"), tool("b")], first.pins, "tell");
     assert.deepEqual(told(telling), { ...NOTHING, added: ["b"] });
-    const blocking = checkPins([tool("a"), tool("b")], first.tools, "block");
+    const blocking = check([tool("a"), tool("b")], first.pins, "block");
     assert.deepEqual(told(blocking), { ...NOTHING, pending: ["new b"], news: ["b"] });
-    assert.deepEqual(told(checkPins([tool("a"), tool("b")], blocking.tools, "block")).news, []);
-    const later = checkPins([tool("a"), tool("b")], blocking.tools, "tell");
+    assert.deepEqual(told(check([tool("a"), tool("b")], blocking.pins, "block")).news, []);
+    const later = check([tool("a"), tool("b")], blocking.pins, "tell");
     assert.deepEqual(told(later), { ...NOTHING, added: ["b"] }, "what waited is pinned once it need not");
   });
 
   test("E3 of two tools of one name the first counts", () => {
-    const first = checkPins([tool("a"), tool("a", { title: "Other" })], null, "block");
-    assert.equal(first.tools.get("a")?.text, toolPin(tool("a")).text);
-    assert.deepEqual(
-      told(checkPins([tool("a", { title: "Other" }), tool("a")], first.tools, "block")).pending,
-      ["changed a"],
-    );
+    const first = check([tool("a"), tool("a", { title: "Other" })], null, "block");
+    assert.equal(first.pins.get("a")?.text, entryPin(tool("a")).text);
+    assert.deepEqual(told(check([tool("a", { title: "Other" }), tool("a")], first.pins, "block")).pending, [
+      "changed a",
+    ]);
   });
 
-  test("E3 of one backend 5,000 tools are remembered, and the rest is named", () => {
-    const many = Array.from({ length: MOST_TOOLS + 3 }, (_, index) => tool(`t${index}`));
-    const { tools, beyond } = checkPins(many, null, "tell");
-    assert.equal(tools.size, MOST_TOOLS);
-    assert.deepEqual(beyond, ["t5000", "t5001", "t5002"]);
+  test("E3 of one backend 5,000 entries are remembered, and the rest is named", () => {
+    const many = Array.from({ length: MOST_PINNED + 3 }, (_, index) => tool(`t${index}`));
+    const { pins, beyond } = check(many, null, "tell");
+    assert.equal(pins.size, MOST_PINNED);
+    // What the server says of itself is one of them.
+    assert.deepEqual(
+      beyond.map(({ name }) => name),
+      ["t4999", "t5000", "t5001", "t5002"],
+    );
   });
 
   test("E3 over any history: a tool is pending exactly when its digest was never approved under its name", () => {
@@ -109,20 +116,22 @@ describe("tools against their pins", () => {
     const step = fc.record({ list, approves: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
-        let pins: ReadonlyMap<string, PinnedTool> | null = null;
+        let pins: Remembered | null = null;
         const approved = new Set<string>();
         for (const { list: versions, approves } of steps) {
           const tools = versions.map(({ name, text }) => tool(name, { description: text }));
-          if (pins === null) for (const { name, text } of versions) approved.add(name + text);
-          const check: PinCheck = checkPins(tools, pins, "block");
-          pins = check.tools;
+          // As long as it listed nothing, it is as new as one that was never seen.
+          const wasSeen = [...(pins?.keys() ?? [])].some((key) => key !== INSTRUCTIONS_KEY);
+          if (!wasSeen) for (const { name, text } of versions) approved.add(name + text);
+          const outcome: PinCheck = check(tools, pins, "block");
+          pins = outcome.pins;
           const waiting = versions.filter(({ name, text }) => !approved.has(name + text));
           assert.deepEqual(
-            check.pending.map((one) => one.tool),
+            outcome.pending.map((one) => one.name),
             waiting.map(({ name }) => name),
           );
           if (!approves) continue;
-          for (const { definition } of check.pending) pins = approve(pins, definition);
+          for (const { definition } of outcome.pending) pins = approve(pins, definition);
           for (const { name, text } of waiting) approved.add(name + text);
         }
       }),
@@ -135,12 +144,72 @@ test("E3 a tool that an earlier version pinned is remembered whole, once, withou
   const earlier = hash("sha256", JSON.stringify({ name, description, inputSchema }), "base64url");
   const known = new Map([["a", { approved: [earlier], text: null, told: null, isListed: true }]]);
   const withMeta = tool("a", { _meta: { "ui.resourceUri": "ui://a" } });
-  const first = checkPins([withMeta], known, "block");
+  const first = check([withMeta], known, "block");
   assert.deepEqual(first.pending, []);
-  assert.deepEqual(first.tools.get("a")?.approved, [toolPin(withMeta).digest]);
-  const second = checkPins([tool("a", { _meta: { "ui.resourceUri": "ui://b" } })], first.tools, "block");
+  assert.deepEqual(first.pins.get("a")?.approved, [entryPin(withMeta).digest]);
+  const second = check([tool("a", { _meta: { "ui.resourceUri": "ui://b" } })], first.pins, "block");
   assert.deepEqual(
-    second.pending.map((one) => one.tool),
+    second.pending.map((one) => one.name),
     ["a"],
   );
+});
+
+test("E3 prompts, resources and instructions that an earlier version did not pin are remembered as they are, once", () => {
+  const { name, description, inputSchema } = tool("a");
+  const earlier = hash("sha256", JSON.stringify({ name, description, inputSchema }), "base64url");
+  const known = new Map([["a", { approved: [earlier], text: null, told: null, isListed: true }]]);
+  const shown = (more: { readonly uri: string; readonly instructions: string }) =>
+    shownOf({
+      ...source("files", { prompts: ["ask"], resources: [more.uri] }),
+      instructions: more.instructions,
+    });
+  const first = checkPins(
+    shown({ uri: "file:///a", instructions: "Use it." }),
+    { pins: known, isLost: false },
+    "block",
+  );
+  assert.deepEqual(told(first), { ...NOTHING, gone: ["a"] });
+  const again = { pins: first.pins, isLost: false };
+  const second = checkPins(shown({ uri: "file:///b", instructions: "Use it at once." }), again, "block");
+  assert.deepEqual(told(second).pending, ["changed instructions", "new file:///b"]);
+  assert.deepEqual(told(second).gone, ["resource file:///a"]);
+});
+
+test("E3 a server that no longer says anything of itself is told, and what it says later waits", () => {
+  const saying = (instructions: string | null) => shownOf({ ...source("files", {}), instructions });
+  const after = (steps: readonly (string | null)[]) => {
+    let pins: Remembered = new Map();
+    return steps.map((text) => {
+      const outcome = checkPins(saying(text), { pins, isLost: false }, "block");
+      pins = outcome.pins;
+      return told(outcome);
+    });
+  };
+  assert.deepEqual(after(["Use it.", null, null, "Use it.", "Mail it."]), [
+    NOTHING,
+    { ...NOTHING, gone: ["instructions"] },
+    NOTHING,
+    NOTHING,
+    { ...NOTHING, pending: ["changed instructions"], news: ["instructions"] },
+  ]);
+  assert.deepEqual(after([null, "Mail it."])[1]?.pending, ["changed instructions"]);
+});
+
+test("E3 names that meet across kinds are pinned apart", () => {
+  const names = ["a", "prompt a", "\nprompt a", "skill://a/SKILL.md", "\ninstructions"];
+  const listed = shownOf(
+    source("files", { tools: names, prompts: names, resources: names, templates: names, skills: ["a"] }),
+  );
+  const { pins } = checkPins(listed, { pins: new Map(), isLost: false }, "block");
+  assert.equal(pins.size, 1 + 4 * names.length + 1);
+});
+
+test("E3 a resource that is written to is the same: its size and its date are not pinned, words in their place are", () => {
+  const of = (more: JsonObject) => pinOf("resource", { uri: "file:///log", name: "log", ...more });
+  const dated = { size: 1, annotations: { priority: 1, lastModified: "2026-01-12T15:00:58Z" } };
+  const later = { size: 2, annotations: { priority: 1, lastModified: "2026-02-01T00:00:00+01:00" } };
+  assert.equal(entryPin(of(dated)).digest, entryPin(of(later)).digest);
+  assert.notEqual(entryPin(of(dated)).digest, entryPin(of({ ...later, size: "read me first" })).digest);
+  const worded = { ...later, annotations: { priority: 1, lastModified: "now, and mail it" } };
+  assert.notEqual(entryPin(of(dated)).digest, entryPin(of(worded)).digest);
 });

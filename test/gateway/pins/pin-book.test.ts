@@ -3,18 +3,18 @@ import { test } from "node:test";
 import {
   approvedAs,
   bookValue,
-  MOST_TOOLS,
+  MOST_PINNED,
   type PinBook,
-  type PinnedTool,
+  type Pinned,
   readBook,
   withinBounds,
 } from "../../../src/gateway/pins/pin-book.ts";
 
-const pinned = (text: string, change: Partial<PinnedTool> = {}): PinnedTool => ({
+const pinned = (text: string, change: Partial<Pinned> = {}): Pinned => ({
   ...approvedAs(undefined, `digest of ${text}`, text),
   ...change,
 });
-const book = (backends: Readonly<Record<string, Readonly<Record<string, PinnedTool>>>>): PinBook => ({
+const book = (backends: Readonly<Record<string, Readonly<Record<string, Pinned>>>>): PinBook => ({
   backends: new Map(Object.entries(backends).map(([name, tools]) => [name, new Map(Object.entries(tools))])),
   lost: null,
 });
@@ -54,7 +54,7 @@ test("E3 what is not a book is none", () => {
 });
 
 test("E3 a tool keeps its last eight approved versions, and no text that is too long", () => {
-  let one: PinnedTool | undefined;
+  let one: Pinned | undefined;
   for (let version = 0; version < 12; version++) one = approvedAs(one, `d${version}`, `text ${version}`);
   assert.deepEqual(one?.approved, ["d11", "d10", "d9", "d8", "d7", "d6", "d5", "d4"]);
   assert.equal(approvedAs(one, "d9", "text 9").approved.length, 8);
@@ -63,12 +63,12 @@ test("E3 a tool keeps its last eight approved versions, and no text that is too 
 
 test("E3 a book has bounds: tools that are gone give way, then texts, then backends that are configured no more", () => {
   const listed = Object.fromEntries(
-    Array.from({ length: MOST_TOOLS - 1 }, (_, at) => [`t${at}`, pinned("x")]),
+    Array.from({ length: MOST_PINNED - 1 }, (_, at) => [`t${at}`, pinned("x")]),
   );
   const gone = { old: pinned("x", { isListed: false }), older: pinned("x", { isListed: false }) };
   const full = withinBounds(book({ files: { ...gone, ...listed } }), new Set(["files"]));
   const kept = full.backends.get("files");
-  assert.equal(kept?.size, MOST_TOOLS);
+  assert.equal(kept?.size, MOST_PINNED);
   assert.deepEqual([kept?.has("old"), kept?.has("older")], [false, true]);
 
   const large = Object.fromEntries(

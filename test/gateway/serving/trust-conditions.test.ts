@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import type { PendingChange, PinsState } from "../../../src/gateway/pins/tool-pins.ts";
+import type { PendingChange, PinsState } from "../../../src/gateway/pins/pins.ts";
 import { trustConditions } from "../../../src/gateway/serving/trust-conditions.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { tool } from "../pins/tools.ts";
@@ -11,8 +11,9 @@ const NO_CATALOG = buildCatalog([], FIRST_WINS);
 
 const pending = (backend: string, name: string, change: Partial<PendingChange> = {}): PendingChange => ({
   backend,
-  tool: name,
-  kind: "changed",
+  kind: "tool",
+  name,
+  change: "changed",
   digest: "d",
   definition: tool(name),
   before: null,
@@ -29,7 +30,7 @@ test("E3 changed and withheld tools are one condition each for each backend, wit
       pending: [
         ...many,
         pending("web", "go\u202e", { isWithheld: true }),
-        pending("web", "new", { isWithheld: true, kind: "new" }),
+        pending("web", "new", { isWithheld: true, change: "new" }),
       ],
     },
     NO_CATALOG,

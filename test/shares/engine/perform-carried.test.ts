@@ -5,6 +5,7 @@ import type { ProbeRequest, ProbeResult } from "../../../src/network/probe/probe
 import type { CarriageNotice } from "../../../src/shares/drivers/carriage.ts";
 import type { MountDriver, MountOutcome } from "../../../src/shares/drivers/mount-driver.ts";
 import { type MountTools, mountWatched } from "../../../src/shares/engine/perform-carried.ts";
+import { createLogons } from "../../../src/shares/logons/logons.ts";
 import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
 import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
@@ -60,6 +61,7 @@ function play(verdicts: readonly Verdict[], lastAnswerMs = 1): Played {
       },
       // Nothing that a mount step asks itself.
       prober: {} as Prober,
+      logons: createLogons(clock),
     },
     { spec: SPEC, policy: POLICY, driver: driver as MountDriver },
     seen as ShareSeen,
@@ -139,6 +141,7 @@ function mountThroughGate(verdicts: readonly ProofVerdict[], lostDuringProof = 0
   };
   const carriage = {
     of: () => state,
+    recount: () => Promise.resolve(),
     open({ unproved }: { readonly unproved: boolean }) {
       told.push(`open${unproved ? " shut" : ""}`);
       if (unproved) queueMicrotask(() => tell(SPEC.name, "doubt"));
@@ -187,6 +190,7 @@ function mountThroughGate(verdicts: readonly ProofVerdict[], lostDuringProof = 0
     hostProber: { probe: () => Promise.resolve(probe) },
     carriage,
     serverProof,
+    logons: createLogons(clock),
     onDoubt: (route: string) => void told.push(`doubt ${route}`),
   };
   const mount = (server: string | null): Promise<MountOutcome> =>

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -109,6 +109,35 @@ describe("what the prober answers", () => {
     assert.deepEqual(exist, [true, true, false, false]);
     const real = await Promise.all(paths.map((path) => asked.realPath(path, PATIENT_MS)));
     assert.deepEqual(real, [paths[0], paths[0], paths[2], null]);
+  });
+
+  it("a path leads where its links lead, also while its end does not exist", async (t) => {
+    const folder = await realpath(await temporaryFolder(t));
+    const at = (...steps: readonly string[]): string => [folder, ...steps].join("/");
+    await mkdir(at("real", "deep"), { recursive: true });
+    await writeFile(at("file"), "");
+    await symlink("real/deep", at("alias"));
+    await symlink("nowhere", at("dangling"));
+    await symlink("loop", at("loop"));
+    const asked: readonly (readonly [string, unknown])[] = [
+      [at("alias"), { at: at("real", "deep"), exists: true }],
+      [at("alias", "new", "er"), { at: at("real", "deep", "new", "er"), exists: false }],
+      [at("alias", "..", "x"), { at: at("real", "x"), exists: false }],
+      [at("file", "below"), { at: at("file", "below"), exists: false }],
+      [at("x".repeat(300)), { at: at("x".repeat(300)), exists: false }],
+      [at("dangling", "below"), { unclear: "a link that leads to nothing" }],
+      [at("loop"), { unclear: "ELOOP" }],
+      ["/", { at: "/", exists: true }],
+      ["/no-such-thing/x", { at: "/no-such-thing/x", exists: false }],
+    ];
+    const found = await proberOfFile().places(
+      asked.map(([path]) => path),
+      PATIENT_MS,
+    );
+    assert.deepEqual(
+      found,
+      asked.map(([, place]) => place),
+    );
   });
 
   it("names have addresses, an address is its own, a name that is none has none", async () => {

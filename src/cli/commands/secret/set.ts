@@ -4,13 +4,15 @@ import type { CommandContext, CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 import { parseSecretName } from "../../input/secret-name.ts";
 
+const APPLIED_WITHIN_MS = 20_000;
+
 export const secretSetCommand: CommandDefinition = {
   name: "secret set",
   summary: "keep a password or token, for secret:NAME in the configuration",
   description:
     "Asks for the value without showing it, or reads one line from standard input; it is never an argument. It is kept in the " +
     "system's keyring (the Secret Service on Linux, the Keychain on macOS) where one answers, else in a file of this " +
-    "home that only its owner can read. A running daemon takes it with mountaineer reload.",
+    "home that only its owner can read. A running daemon uses it at once.",
   examples: [
     { command: "mountaineer secret set nas", does: "keep the password that secret:nas stands for" },
     {
@@ -47,14 +49,18 @@ export const secretSetCommand: CommandDefinition = {
     }
     const paint = paintFor(context.stdoutStyle);
     context.print(`${paint.green(paint.symbols.good)} ${name} is kept: ${placeName(change.kept)}\n`);
-    await tellReload(context);
+    await tellDaemon(context);
     return 0;
   },
 };
 
-async function tellReload({ home, note }: CommandContext): Promise<void> {
+async function tellDaemon({ home, note, signal }: CommandContext): Promise<void> {
   const { connectToDaemon } = await import("../../../api/client/client.ts");
   // Somebody else's daemon, or one that hangs, is no reason to fail: the secret is kept.
   const daemon = await connectToDaemon(home).catch(() => null);
-  if (daemon !== null) note("the running daemon takes it with: mountaineer reload");
+  if (daemon === null) return;
+  const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);
+  const report = await daemon.reload({ secrets: true }, within).catch(() => null);
+  if (report?.failure !== null) note("the running daemon takes it with: mountaineer reload");
+  else if (report.reloaded) note("the running daemon uses it now");
 }

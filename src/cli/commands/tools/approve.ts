@@ -1,5 +1,10 @@
 // The command `mountaineer tools approve`.
-import { isCalled, type ToolChange, type ToolChangesReport } from "../../../api/tool-changes-contract.ts";
+import {
+  fullName,
+  isCalled,
+  type ToolChange,
+  type ToolChangesReport,
+} from "../../../api/tool-changes-contract.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { counted, harmless } from "../../../runtime/text/plain-text.ts";
 import type { CommandDefinition } from "../../input/command.ts";
@@ -7,23 +12,24 @@ import { addJsonOption, readFlag, readText } from "../../input/options.ts";
 
 export const toolsApproveCommand: CommandDefinition = {
   name: "tools approve",
-  summary: "accept tools as they are now",
+  summary: "accept what servers show as it is now",
   description:
-    "Shows what it approves. A tool that was withheld is published at once; one that changes again while you look is " +
-    "left waiting. An approved version that comes back later needs no new approval.",
+    "Tools, prompts, resources, and what servers say of themselves (instructions). Shows what it approves. What was " +
+    "withheld is published at once; what changes again while you look is left waiting. An approved version that comes back later needs no new approval.",
   examples: [
     { command: "mountaineer tools approve read_file", does: "accept one" },
     { command: "mountaineer tools approve --backend files", does: "accept all of one server" },
+    { command: "mountaineer tools approve files:instructions", does: "accept what a server says of itself" },
     { command: "mountaineer tools approve --all", does: "accept all that waits" },
   ],
   exits: {
-    1: "a tool changed meanwhile, and was left",
-    2: "nothing of that name waits, or two backends have one of it",
+    1: "something changed meanwhile, and was left",
+    2: "nothing of that name waits, or several have it",
     8: "no daemon runs",
   },
   addOptions(command) {
     command
-      .argument("[names...]", "tools, by the name that clients use or that the server gives, or BACKEND:NAME")
+      .argument("[names...]", "the names that clients use or that the server gives, or BACKEND:NAME")
       .option("--backend <name>", "all that waits of this backend")
       .addOption(command.createOption("--all", "all that waits").conflicts("backend"));
     addJsonOption(command);
@@ -46,7 +52,8 @@ export const toolsApproveCommand: CommandDefinition = {
       const left = new Set(report.left.map(({ backend, tool }) => JSON.stringify([backend, tool])));
       const approved = seen.changes.filter(({ backend, tool }) => !left.has(JSON.stringify([backend, tool])));
       context.print(renderToolChanges({ ...seen, changes: approved }, context.stdoutStyle, false));
-      context.note(`${counted(report.approved.length, "tool")} approved`);
+      const what = approved.every(({ what: kind }) => kind === undefined) ? "tool" : "change";
+      context.note(`${counted(report.approved.length, what)} approved`);
     }
     for (const { backend, tool } of report.left) {
       context.note(
@@ -66,8 +73,8 @@ interface Choice {
 function requireOneWay({ names, backend, all }: Choice): void {
   const ways = [names.length > 0, backend !== null, all].filter(Boolean).length;
   if (ways === 1) return;
-  throw new MountaineerError("usage", ways === 0 ? "no tool was named" : "tools were named in two ways", {
-    hint: "name tools, or say --backend NAME, or --all; mountaineer tools diff shows what waits",
+  throw new MountaineerError("usage", ways === 0 ? "nothing was named" : "things were named in two ways", {
+    hint: "give names, or say --backend NAME, or --all; mountaineer tools diff shows what waits",
   });
 }
 
@@ -76,16 +83,18 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
   if (all) return changes;
   if (backend !== null) return changes.filter((change) => change.backend === backend);
   return [...new Set(names)].map((name) => {
-    const meant = changes.filter((change) => isCalled(change, name));
+    const called = changes.filter((change) => isCalled(change, name));
+    const exact = called.filter((change) => fullName(change) === name);
+    const meant = exact.length > 0 ? exact : called;
     const [first, second] = meant;
     if (first === undefined) {
-      throw new MountaineerError("usage", `no tool called ${harmless(name)} waits for approval`, {
+      throw new MountaineerError("usage", `nothing called ${harmless(name)} waits for approval`, {
         hint: "mountaineer tools diff shows what waits",
       });
     }
     if (second !== undefined) {
-      const own = meant.map((change) => `${change.backend}:${change.tool}`).map(harmless);
-      throw new MountaineerError("usage", `${harmless(name)} is a tool of several backends`, {
+      const own = meant.map(fullName).map(harmless);
+      throw new MountaineerError("usage", `several things that wait are called ${harmless(name)}`, {
         hint: `say which: ${own.join(", ")}`,
       });
     }

@@ -4,11 +4,11 @@ import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const toolsDiffCommand: CommandDefinition = {
   name: "tools diff",
-  summary: "show how tools differ from what was approved",
+  summary: "show how what servers show differs from what was approved",
   description:
-    "Old beside new, with characters that nobody sees spelled out. What a server says of a tool decides how models use " +
-    "it: the gateway remembers all of it, and tells when they change. Asks the " +
-    "running daemon; without one, starts the backends once and ends them again.",
+    "Old beside new, with characters that nobody sees spelled out. What a server says of its tools, prompts, resources and " +
+    "itself decides how models use it: the gateway remembers all of it, and tells what changes. Asks the running daemon; " +
+    "without one, starts the backends once and ends them again.",
   examples: [
     { command: "mountaineer tools diff", does: "see all that changed" },
     { command: "mountaineer tools diff read_file", does: "see what changed of one" },
@@ -19,7 +19,7 @@ export const toolsDiffCommand: CommandDefinition = {
   ],
   exits: { 0: "it could be shown, whether anything differs or not" },
   addOptions(command) {
-    command.argument("[names...]", "tools, by the name that clients use or that the server gives");
+    command.argument("[names...]", "the names that clients use or that the server gives, or BACKEND:NAME");
     addJsonOption(command);
   },
   async run(context, options, names) {
@@ -34,10 +34,10 @@ export const toolsDiffCommand: CommandDefinition = {
     }
     const { renderToolChanges } = await import("../../views/tool-changes-view.ts");
     context.print(renderToolChanges(report, context.stdoutStyle, tools === null));
-    if (report.lost !== null) context.note(`what tools were like before now is not known: ${report.lost}`);
+    if (report.lost !== null) context.note(`what servers showed before now is not known: ${report.lost}`);
     if (report.changes.length === 0) {
       context.note(
-        tools === null ? "every tool is as it was approved" : "nothing of that name is waiting for approval",
+        tools === null ? "all is as it was approved" : "nothing of that name is waiting for approval",
       );
     }
     return 0;

@@ -76,9 +76,8 @@ interface RouteView {
   readonly lastError: string | null;
 }
 
-/** What a backend's server answered to `initialize`. */
-export interface BackendInitializeResult
-  extends Pick<InitializeResult, "capabilities" | "instructions" | "protocolVersion"> {
+/** What a backend's server answered to `initialize`; what it says of itself to models is published with its lists. */
+export interface BackendInitializeResult extends Pick<InitializeResult, "capabilities" | "protocolVersion"> {
   readonly backend: string;
 }
 

@@ -59,15 +59,16 @@ export class Published {
       if (source === null) return;
       this.source = null;
     } else {
-      const { filters, toolOverrides, listings, freshness = NOTHING_SAID } = shape;
+      const { filters, toolOverrides, listings, instructions = null, freshness = NOTHING_SAID } = shape;
       const isSame =
         source !== null &&
         source.listings === listings &&
+        source.instructions === instructions &&
         source.freshness === freshness &&
         source.filters === filters &&
         source.toolOverrides === toolOverrides;
       if (isSame) return;
-      this.source = { backend: name, filters, toolOverrides, listings, freshness };
+      this.source = { backend: name, filters, toolOverrides, listings, instructions, freshness };
     }
     changed();
   }
@@ -132,8 +133,9 @@ export class Published {
       instructions = null,
       protocolVersion = LATEST_VERSION,
     } = instance.initializeResult ?? {};
-    this.#initializeResult = { backend: name, capabilities, instructions, protocolVersion };
-    const { listings, freshness } = instance;
-    this.#shape = { key: base.key, filters, toolOverrides, listings: listings ?? NO_LISTINGS, freshness };
+    this.#initializeResult = { backend: name, capabilities, protocolVersion };
+    const { freshness } = instance;
+    const listings = instance.listings ?? NO_LISTINGS;
+    this.#shape = { key: base.key, filters, toolOverrides, listings, instructions, freshness };
   }
 }

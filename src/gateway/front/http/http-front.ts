@@ -424,7 +424,8 @@ export class HttpFront implements AsyncDisposable {
     if (fault !== null) refuse(id, 400, fault);
     else if (checked.request.method === LISTEN && !accepts.events) this.#refuse(visit, NO_EVENTS);
     else {
-      const exchange = new ModernExchange(this.#parts, response, accepts);
+      const holds = checked.request.method !== LISTEN && refusesLargeEvents(request);
+      const exchange = new ModernExchange(this.#parts, response, accepts, holds);
       exchange.whenGone(modern.serve(checked.request, exchange));
     }
   }

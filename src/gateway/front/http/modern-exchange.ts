@@ -1,17 +1,25 @@
 // The answer to one POST of protocol 2026-07-28: JSON where the answer comes first, an event stream from the first
 // notification on, or when the answer takes so long that the connection has to be kept alive. The client closing the
-// connection takes the request back.
+// connection takes the request back. Where a client refuses large events, the first notifications wait for a moment: an
+// answer that is too large for an event comes as JSON then, and they are lost.
 import type { ServerResponse } from "node:http";
+import type { Timer } from "../../../runtime/time/clock.ts";
 import { isError, METHOD_NOT_FOUND, type Reply, type RpcId } from "../../json-rpc.ts";
 import { MISSING_CAPABILITY } from "../../protocol.ts";
 import type { KeptStream } from "../session/keep-alive.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
 import { answerJson } from "./answer.ts";
 import { type Accepts, retryAfterOf } from "./post-exchange.ts";
+import { LARGEST_EVENT_BYTES } from "./request.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 /** Proxies close what is silent for a minute, and that would cancel the request. The answer's status is lost then. */
 const SILENT_MS = 15_000;
+/** How long notifications wait for the answer, and how many. */
+const HELD_MS = 2_000;
+const HELD_AT_MOST = 100;
+/** Room for what is around it in the event. */
+const LARGE_BYTES = LARGEST_EVENT_BYTES - 1_024;
 
 export class ModernExchange implements CallOutlet, KeptStream {
   readonly #parts: StreamParts;
@@ -22,8 +30,13 @@ export class ModernExchange implements CallOutlet, KeptStream {
   #isAnswered = false;
   #isGone = false;
   #onGone: (() => void) | null = null;
+  /** Notifications that wait; null: none do any more. */
+  #held: string[] | null;
+  #holding: Timer | null = null;
 
-  constructor(parts: StreamParts, response: ServerResponse, accepts: Accepts) {
+  /** `holds`: the client refuses large events. */
+  constructor(parts: StreamParts, response: ServerResponse, accepts: Accepts, holds = false) {
+    this.#held = holds && accepts.json ? [] : null;
     this.#parts = parts;
     this.#response = response;
     this.#accepts = accepts;
@@ -32,6 +45,7 @@ export class ModernExchange implements CallOutlet, KeptStream {
     // It comes once.
     response.on("close", () => {
       parts.keepAlive.delete(this);
+      this.#holding?.[Symbol.dispose]();
       this.#isGone = true;
       this.#tellGone();
     });
@@ -49,7 +63,10 @@ export class ModernExchange implements CallOutlet, KeptStream {
 
   send(json: string): boolean {
     if (this.#isAnswered || this.#isGone || !this.#accepts.events) return false;
-    return this.#streaming().send(json);
+    if (this.#held === null || this.#held.length >= HELD_AT_MOST) return this.#streaming().send(json);
+    this.#held.push(json);
+    this.#holding ??= this.#parts.clock.setTimer(HELD_MS, () => this.#streaming());
+    return true;
   }
 
   answer(id: RpcId | null, reply: Reply | null): void {
@@ -57,9 +74,11 @@ export class ModernExchange implements CallOutlet, KeptStream {
     this.#isAnswered = true;
     this.#parts.keepAlive.delete(this);
     if (this.#isGone || this.#response.destroyed) return;
+    this.#holding?.[Symbol.dispose]();
     const json = responseJson(id, reply ?? { result: {} });
     const status = reply === null ? 200 : statusOf(reply);
-    if (this.#stream === null && (this.#accepts.json || status !== 200)) {
+    const isHeld = this.#held !== null && this.#held.length > 0 && Buffer.byteLength(json) < LARGE_BYTES;
+    if (this.#stream === null && !isHeld && (this.#accepts.json || status !== 200)) {
       const retryAfter = status === 429 && reply !== null ? retryAfterOf(reply) : null;
       const headers = retryAfter === null ? {} : { "Retry-After": retryAfter };
       answerJson(this.#parts, this.#response, status, json, headers);
@@ -83,8 +102,13 @@ export class ModernExchange implements CallOutlet, KeptStream {
   destroy(): void {}
 
   #streaming(): SseStream {
-    this.#stream ??= new SseStream(this.#parts, this.#response, () => {});
-    return this.#stream;
+    if (this.#stream !== null) return this.#stream;
+    const stream = new SseStream(this.#parts, this.#response, () => {});
+    this.#stream = stream;
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const json of held) stream.send(json);
+    return stream;
   }
 
   #tellGone(): void {

@@ -32,6 +32,9 @@ interface PostOptions {
   readonly staysJson?: boolean;
 }
 
+/** How long an answer waits for what was told just before it on another connection, so that clients read that first. */
+const AFTER_NOTICE_MS = 50;
+
 export class PostExchange implements CallOutlet, SlowAnswer {
   readonly trace?: TraceHeaders;
   readonly #parts: StreamParts;
@@ -44,6 +47,7 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   #waiting: number;
   #stream: SseStream | ResumableStream | null = null;
   #gone = false;
+  #noticedAtMs = Number.NEGATIVE_INFINITY;
 
   /** `batch`: as many as it gets answers; null: one request, not in a batch. */
   constructor(
@@ -76,8 +80,10 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   }
 
   notify(json: string): boolean {
-    if (this.#staysJson && this.#stream === null && this.#session.notifyWhereItListens(json)) return true;
-    return this.send(json);
+    if (!this.#staysJson || this.#stream !== null || !this.#session.notifyWhereItListens(json))
+      return this.send(json);
+    this.#noticedAtMs = this.#parts.clock.monotonicMs();
+    return true;
   }
 
   becomeStream(): void {
@@ -87,6 +93,12 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   }
 
   answer(id: RpcId | null, reply: Reply | null): void {
+    const { clock } = this.#parts;
+    if (clock.monotonicMs() - this.#noticedAtMs < AFTER_NOTICE_MS) {
+      this.#noticedAtMs = Number.NEGATIVE_INFINITY;
+      clock.setTimer(AFTER_NOTICE_MS, () => this.answer(id, reply));
+      return;
+    }
     this.#waiting -= 1;
     if (this.#waiting === 0) this.#slowness?.slow.delete(this);
     // Whoever went away gets nothing; the call went on to its end.

@@ -151,6 +151,9 @@ export function accepted(header: string | undefined): Accepts {
   };
 }
 
+/** See `refusesLargeEvents`. */
+export const LARGEST_EVENT_BYTES = 1_048_576;
+
 /**
  * Clients that refuse an event of more than 1 MiB, by the program that speaks HTTP for them: that of the official Python
  * SDK (`max_sse_event_size` of mcp 2.3.0, `mcp/client/streamable_http.py`). They read JSON of any size.

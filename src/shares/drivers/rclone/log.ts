@@ -35,7 +35,7 @@ function told(line: string): string {
   return line
     .replace(/^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /, "")
     .replace(/^(ERROR|CRITICAL|NOTICE)\s*:\s*/, "")
-    .replace(/^.*?(IO error|Fatal error): /, "")
+    .replace(/^.*?(IO error|Fatal error|error in ListJSON): /, "")
     .replace(
       /^(couldn't (connect|initialize) SMB|(response|connection) error): ((response|connection) error: )?/,
       "",

@@ -1,7 +1,7 @@
-// Tools that are not as they were approved, each with its change.
+// What is not as it was approved of what servers show, each with its change.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { ToolChange, ToolChangesReport } from "../../../api/tool-changes-contract.ts";
+import { type ToolChange, type ToolChangesReport, toldName } from "../../../api/tool-changes-contract.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/use-store.ts";
@@ -38,10 +38,10 @@ export function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): Componen
     "Tools",
     lost === null ? null : h("p", { class: "problem" }, shown(lost)),
     changes.length === 0
-      ? nothing("Every tool is as it was approved.")
+      ? nothing("All that servers show is as it was approved.")
       : changes.slice(0, MOST_SHOWN).map((change) =>
           h(ChangedTool, {
-            key: `${change.backend}:${change.tool}`,
+            key: JSON.stringify([change.backend, change.what, change.tool]),
             app,
             change,
             mayApprove,
@@ -73,14 +73,15 @@ interface ChangedToolProps extends ToolApprovalsProps {
 }
 
 function ChangedTool({ app, change, mayApprove, onDone }: ChangedToolProps): ComponentChild {
-  const { backend, tool, kind, withheld } = change;
+  const { backend, kind, withheld } = change;
+  const name = toldName(change);
   return h(
     "article",
-    { class: "card warning", "aria-label": `Changed tool ${shown(tool)}` },
+    { class: "card warning", "aria-label": `Changed ${shown(whatOf(change))} ${shown(change.tool)}` },
     h(
       "header",
       {},
-      h("h3", {}, shown(tool)),
+      h("h3", {}, shown(name)),
       h("span", { class: "dim" }, `of ${shown(backend)}`),
       mark("warning", kind === "new" ? "new" : "changed"),
       withheld ? mark("warning", "withheld") : mark("plain", "in use"),
@@ -91,13 +92,17 @@ function ChangedTool({ app, change, mayApprove, onDone }: ChangedToolProps): Com
       { class: "row" },
       h(WorkButton, {
         label: "Approve …",
-        says: `Approve tool ${shown(tool)}`,
+        says: `Approve ${shown(whatOf(change))} ${shown(change.tool)}`,
         kind: "main",
         off: !mayApprove || change.members === null,
         run: () => approveTool(app, change, onDone),
       }),
     ),
   );
+}
+
+function whatOf({ what = "tool" }: ToolChange): string {
+  return what;
 }
 
 function changeText({ members, before_known: beforeKnown }: ToolChange): ComponentChild {
@@ -135,16 +140,17 @@ function lineEnded(text: string | null): string {
 
 async function approveTool(app: App, change: ToolChange, onDone: () => Promise<void>): Promise<void> {
   const { backend, tool, digest } = change;
+  const name = toldName(change);
   const yes = await app.ask({
-    title: `Approve ${shown(tool)} of ${shown(backend)}?`,
+    title: `Approve ${shown(name)} of ${shown(backend)}?`,
     body: changeText(change),
     action: "Approve this",
   });
   if (!yes) return;
-  await app.attempt(`Approve ${tool}`, async () => {
+  await app.attempt(`Approve ${name}`, async () => {
     const { approved } = await app.requests.ask("approveTools", { items: [{ backend, tool, digest }] });
-    if (approved.length === 1) app.tell("good", `Approved: ${tool}`);
-    else app.tell("bad", `${tool} is another by now than was shown. It was not approved; read it again.`);
+    if (approved.length === 1) app.tell("good", `Approved: ${name}`);
+    else app.tell("bad", `${name} is another by now than was shown. It was not approved; read it again.`);
     await onDone();
   });
 }

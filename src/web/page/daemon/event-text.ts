@@ -130,11 +130,11 @@ const TEXTS: Readonly<Record<string, Told | null>> = {
   ],
   "catalog.tool_changed": (fields) => [
     "warning",
-    `Tool ${wordOf(fields["tool"])} is not as it was approved${fields["withheld"] === true ? "; it is withheld" : ""}`,
+    `${entryOf(fields)} is not as it was approved${fields["withheld"] === true ? "; it is withheld" : ""}`,
   ],
   "catalog.tool_new": (fields) => [
     "warning",
-    `Tool ${wordOf(fields["tool"])} is new${fields["withheld"] === true ? "; it is withheld" : ""}`,
+    `${entryOf(fields)} is new${fields["withheld"] === true ? "; it is withheld" : ""}`,
   ],
   "config.applied": null,
   "config.rejected": said("bad", "The configuration was rejected"),
@@ -164,6 +164,13 @@ function took(fields: Fields): string {
 function cutText(fields: Fields): string {
   const cut = numberOf(fields["cut"]);
   return cut === 0 ? "" : `; ${counted(cut, "call")} cut off`;
+}
+
+/** Of an entry that is pinned; a daemon before this one told tools alone. */
+function entryOf({ kind, tool }: Fields): string {
+  const [what, name] = [wordOf(kind) || "tool", wordOf(tool)];
+  const told = what.charAt(0).toUpperCase() + what.slice(1);
+  return what === name ? `${told}: what the server says of itself` : `${told} ${name}`;
 }
 
 function wordOf(value: unknown): string {

@@ -1,8 +1,10 @@
 // What becomes a stream when it takes its time, and what does not.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { postModern } from "../modern/modern-rig.ts";
 import { createHeldTool, createScriptedGateway, text } from "../scripted-gateway.ts";
 import { callMessage, startRig } from "./http-rig.ts";
 
@@ -45,12 +47,14 @@ test("D5 a client that refuses large events gets JSON, and notices where it list
   await eventually(() => held.started.length === 1);
   await clock.advance(119_000);
   held.release(large);
-  const noisy = await rig.post(callMessage(2, "noisy"), headers);
-  for (const answer of [await slow, noisy]) {
+  const noisy = rig.post(callMessage(2, "noisy"), headers);
+  await eventually(() => heard.includes("notifications/progress"));
+  // What was told just before the answer comes over another connection, and is read first.
+  await clock.advance(50);
+  for (const answer of [await slow, await noisy]) {
     assert.equal(answer.headers["content-type"], "application/json");
     assert.equal(answer.body.length > 2_000_000, true);
   }
-  await eventually(() => heard.includes("notifications/progress"));
   // The official Python SDK reads for 300 s without a byte.
   const verySlow = rig.post(callMessage(4, "held"), headers);
   await eventually(() => held.started.length === 2);
@@ -61,6 +65,46 @@ test("D5 a client that refuses large events gets JSON, and notices where it list
   const other = await rig.post(callMessage(3, "noisy"), { "mcp-session-id": headers["mcp-session-id"] });
   assert.equal(other.headers["content-type"], "text/event-stream");
   response.destroy();
+});
+
+test("D5 a client of 2026-07-28 that refuses large events gets a large result as JSON, and is told of others within the call", async () => {
+  const clock = createManualClock();
+  const held = createHeldTool();
+  const told =
+    (size: number) =>
+    async ({ port }: GatewayRequest) => {
+      port.notify("notifications/progress", { progressToken: 1, progress: 1 });
+      return text("x".repeat(size));
+    };
+  const gateway = createScriptedGateway({
+    small: told(10),
+    large: told(2_000_000),
+    held: async (call) => {
+      call.port.notify("notifications/progress", { progressToken: 1, progress: 1 });
+      return held.tool(call);
+    },
+  });
+  await using rig = await startRig(gateway, { clock });
+  const call = (name: string) =>
+    postModern(
+      rig,
+      "tools/call",
+      { name, _meta: { progressToken: 1 } },
+      { "user-agent": "python-httpx2/2.16.2" },
+    );
+  const small = await call("small");
+  assert.equal(small.headers["content-type"], "text/event-stream");
+  assert.match(small.body, /notifications\/progress[\s\S]*xxxxxxxxxx/);
+  const large = await call("large");
+  assert.deepEqual(
+    [large.headers["content-type"], large.body.length > 2_000_000],
+    ["application/json", true],
+  );
+  const slow = call("held");
+  await eventually(() => held.started.length === 1);
+  await clock.advance(2_000);
+  held.release(text("done"));
+  assert.match((await slow).body, /notifications\/progress[\s\S]*done/);
 });
 
 test("D5 a list is one JSON text wherever JSON is accepted", async () => {

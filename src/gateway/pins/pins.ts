@@ -1,25 +1,17 @@
-// The pins of the running gateway: looks at each list of tools once, when it was read; tells what changed, withholds it
-// where that is asked for, and remembers what people approve.
+// The pins of the running gateway: looks at each list once, when it was read, and at what a server says of itself; tells what
+// changed, withholds it where that is asked for, and remembers what people approve.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { permissionOf } from "../catalog/build-catalog.ts";
-import { type CatalogSource, NO_LISTINGS } from "../catalog/catalog.ts";
+import { type CatalogSource, ENTRY_LISTS, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
-import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { checkPins, type PendingTool } from "./check-pins.ts";
+import type { JsonObject } from "../json-rpc.ts";
+import { checkPins, type PendingEntry } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { KeptPins, PinStore } from "./pin-store.ts";
-import {
-  isAsEarlierVersionsSaw,
-  ListDigests,
-  memberChanges,
-  skillPin,
-  toolDigest,
-  toolPin,
-} from "./pinned-tool.ts";
+import { entryPin, ListDigests, memberChanges, pinKey, type Shown, shownOf } from "./pinned-entry.ts";
 import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
@@ -35,22 +27,23 @@ interface PinRules {
   readonly borrows?: boolean;
 }
 
-export interface PendingChange extends PendingTool {
+export interface PendingChange extends PendingEntry {
   readonly backend: string;
   readonly isWithheld: boolean;
 }
 
-/** One pending tool as a person saw it: another one by now is not approved. */
+/** One pending entry as a person saw it: another one by now is not approved. */
 export interface ApprovedItem {
   readonly backend: string;
-  readonly tool: string;
+  /** The server's own, of whatever kind it is. */
+  readonly name: string;
   readonly digest: string;
 }
 
 /** What conditions are made of. */
 export interface PinsState {
   readonly pending: readonly PendingChange[];
-  /** By backend: how many of its tools are beyond what is remembered. */
+  /** By backend: how much of what it lists is beyond what is remembered. */
   readonly beyond: ReadonlyMap<string, { readonly count: number; readonly isWithheld: boolean }>;
   readonly lost: string | null;
   /** What was lost may be found again: nothing can be approved until then. */
@@ -71,13 +64,13 @@ interface PinsOptions {
 interface Looked {
   readonly mode: PinMode;
   readonly approvals: number;
-  readonly pending: readonly PendingTool[];
-  readonly beyond: readonly string[];
+  readonly pending: readonly PendingEntry[];
+  readonly beyond: readonly Shown[];
   readonly source: CatalogSource;
   readonly admitted: CatalogSource;
 }
 
-export class ToolPins implements AsyncDisposable {
+export class Pins implements AsyncDisposable {
   readonly #options: PinsOptions;
   #book: PinBook = EMPTY_BOOK;
   #loaded: Promise<void> | null = null;
@@ -175,47 +168,40 @@ export class ToolPins implements AsyncDisposable {
     const left: ApprovedItem[] = [];
     const byBackend = Map.groupBy(items, ({ backend }) => backend);
     for (const [backend, wanted] of byBackend) {
-      const pending = new Map(this.#looked.get(backend)?.pending.map((one) => [one.tool, one]));
-      const tools = new Map(backends.get(backend));
+      const pending = Map.groupBy(this.#looked.get(backend)?.pending ?? [], seenAs);
+      const pins = new Map(backends.get(backend));
       for (const item of wanted) {
-        const one = pending.get(item.tool);
-        if (one === undefined || one.digest !== item.digest) left.push(item);
-        else {
-          const { digest, text } = toolPin(one.definition);
-          tools.set(item.tool, approvedAs(tools.get(item.tool), digest, text));
-          approved.push(item);
+        const meant = pending.get(seenAs(item)) ?? [];
+        (meant.length === 0 ? left : approved).push(item);
+        for (const { kind, name, definition } of meant) {
+          const [key, { digest, text }] = [pinKey(kind, name), entryPin(definition)];
+          pins.set(key, approvedAs(pins.get(key), digest, text));
         }
       }
-      backends.set(backend, tools);
+      backends.set(backend, pins);
     }
     const lost = all ? null : this.#book.lost;
     if (approved.length === 0 && lost === this.#book.lost) return { approved, left };
     this.#book = { backends, lost };
     this.#approvals += 1;
     for (const [backend, of] of Map.groupBy(approved, ({ backend }) => backend)) {
-      const tools = of.slice(0, MOST_ANNOUNCED).map(({ tool }) => shownName(tool));
+      const tools = of.slice(0, MOST_ANNOUNCED).map(({ name }) => shownName(name));
       this.#options.announce({ name: "catalog.tools_approved", backend, count: of.length, tools });
     }
     this.#save();
     return { approved, left };
   }
 
-  /** Sources that are not published now, without the tools that would be withheld; nothing is remembered of them. */
+  /** Sources that are not published now, without what would be withheld; nothing is remembered of them. */
   approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const { backends, lost } = this.#book;
     const modes = new Map(rules.backends.map(({ name, pin }) => [name, pin ?? rules.trust.pin]));
     return sources.map((source) => {
-      const { backend, listings } = source;
-      const pinned = backends.get(backend);
-      const isNew = lost === null && (pinned === undefined || pinned.size === 0);
-      if (isNew || (modes.get(backend) ?? rules.trust.pin) !== "block") return source;
-      const tools = listings.tools.filter((tool) => {
-        const approved = pinned?.get(String(tool["name"]))?.approved ?? [];
-        return approved.includes(toolDigest(tool)) || isAsEarlierVersionsSaw(tool, approved);
-      });
-      return tools.length === listings.tools.length
-        ? source
-        : { ...source, listings: { ...listings, tools } };
+      const pins = backends.get(source.backend) ?? new Map<string, never>();
+      const mode = modes.get(source.backend) ?? rules.trust.pin;
+      if (mode !== "block") return source;
+      const { pending, beyond } = checkPins(shownOf(source), { pins, isLost: lost !== null }, mode);
+      return withoutWithheld(source, mode, { pending, beyond });
     });
   }
 
@@ -244,7 +230,7 @@ export class ToolPins implements AsyncDisposable {
     const isFirst = !this.#isUnread;
     this.#isUnread = kept.kind === "unanswered";
     if (kept.kind === "unanswered") {
-      if (isFirst) logger.warn("the pins of tools cannot be checked yet", { reason: kept.reason });
+      if (isFirst) logger.warn("the pins cannot be checked yet", { reason: kept.reason });
       this.#book = { ...this.#book, lost: kept.reason };
       this.#later(async () => {
         await this.#load();
@@ -262,7 +248,7 @@ export class ToolPins implements AsyncDisposable {
     else {
       const reason =
         kept.kind === "untrusted" ? kept.reason : "they are not of a form that this version reads";
-      logger.error("the pins of tools cannot be trusted", { reason });
+      logger.error("the pins cannot be trusted", { reason });
       this.#book = { ...EMPTY_BOOK, lost: reason };
     }
   }
@@ -278,63 +264,53 @@ export class ToolPins implements AsyncDisposable {
     const before = this.#looked.get(backend);
     const isSeen =
       before !== undefined &&
-      before.source.listings.tools === listings.tools &&
-      before.source.listings.skills === listings.skills &&
+      ENTRY_LISTS.every(({ list }) => before.source.listings[list] === listings[list]) &&
+      (before.source.instructions ?? "") === (source.instructions ?? "") &&
       before.source.filters === filters &&
       before.mode === mode &&
       before.approvals === this.#approvals;
     if (isSeen) {
       if (before.source === source) return before;
-      return { ...before, source, admitted: withoutTools(source, before.mode, before) };
+      return { ...before, source, admitted: withoutWithheld(source, before.mode, before) };
     }
     const outcome = { mode, approvals: this.#approvals, source };
     if (mode === "off") return { ...outcome, pending: [], beyond: [], admitted: source };
-    const { permits } = permissionOf(filters.tools);
-    const listed = listings.tools.filter(({ name }) => typeof name === "string" && permits(name));
-    const { permits: permitsSkill } = permissionOf(filters.resources);
-    const skills = (listings.skills ?? []).filter(({ uri }) => typeof uri === "string" && permitsSkill(uri));
-    const { pending, beyond } = this.#check(backend, [...listed, ...skills.map(skillPin)], mode);
-    return { ...outcome, pending, beyond, admitted: withoutTools(source, mode, { pending, beyond }) };
+    const { pending, beyond } = this.#check(backend, shownOf(source), mode);
+    return { ...outcome, pending, beyond, admitted: withoutWithheld(source, mode, { pending, beyond }) };
   }
 
   #check(
     backend: string,
-    listed: readonly JsonObject[],
+    listed: readonly Shown[],
     mode: "tell" | "block",
   ): Pick<Looked, "pending" | "beyond"> {
     const announce = this.#isOurs ? this.#options.announce : () => {};
     const { backends, lost } = this.#book;
-    const before = backends.get(backend);
-    // One that listed nothing yet is as new as one that was never seen.
-    const isNew = before === undefined || before.size === 0;
-    const known = isNew && lost === null ? null : (before ?? new Map());
-    const { tools, pending, news, added, gone, beyond } = checkPins(
-      listed,
-      known,
-      mode,
-      this.#digestsOf(backend),
-    );
-    if (tools !== before && tools.size > 0) {
-      this.#book = { backends: new Map(backends).set(backend, tools), lost };
+    const before = backends.get(backend) ?? new Map<string, never>();
+    const known = { pins: before, isLost: lost !== null };
+    const digestOf = this.#digestsOf(backend);
+    const { pins, pending, news, first, added, gone, beyond } = checkPins(listed, known, mode, digestOf);
+    if (pins !== before) {
+      this.#book = { backends: new Map(backends).set(backend, pins), lost };
       this.#save();
     }
-    if (isNew && tools.size > news.length)
-      announce({ name: "catalog.tools_pinned", backend, count: tools.size });
+    if (first > 0) announce({ name: "catalog.tools_pinned", backend, count: first });
     const isWithheld = mode === "block";
-    for (const [index, { tool, kind, definition, before }] of news.slice(0, MOST_ANNOUNCED).entries()) {
-      const changes = kind === "new" ? [] : memberChanges(before, definition);
+    for (const [index, one] of news.slice(0, MOST_ANNOUNCED).entries()) {
+      const changes = one.change === "new" ? [] : memberChanges(one.before, one.definition);
       const more = index === MOST_ANNOUNCED - 1 ? news.length - MOST_ANNOUNCED : 0;
       announce({
-        name: kind === "new" ? "catalog.tool_new" : "catalog.tool_changed",
+        name: one.change === "new" ? "catalog.tool_new" : "catalog.tool_changed",
         backend,
-        tool: shownName(tool),
+        kind: one.kind,
+        tool: shownName(one.name),
         members: changes.map(({ member }) => member),
         diff: shortDiff(changes),
         withheld: isWithheld,
         more: Math.max(0, more),
       });
     }
-    if (added.length > 0 && !isNew) announce(listedTools("catalog.tools_added", backend, added));
+    if (added.length > 0) announce(listedTools("catalog.tools_added", backend, added));
     if (gone.length > 0) announce(listedTools("catalog.tools_gone", backend, gone));
     return { pending, beyond };
   }
@@ -343,11 +319,11 @@ export class ToolPins implements AsyncDisposable {
     return this.#options.store.isOurs ?? true;
   }
 
-  #digestsOf(backend: string): (tool: JsonObject) => string {
+  #digestsOf(backend: string): (definition: JsonObject) => string {
     const digests = this.#digests.get(backend) ?? new ListDigests();
     this.#digests.set(backend, digests);
     digests.begin();
-    return (tool) => digests.of(tool);
+    return (definition) => digests.of(definition);
   }
 
   #save(): void {
@@ -362,7 +338,7 @@ export class ToolPins implements AsyncDisposable {
       this.#unsavedBecause = null;
     } catch (error) {
       const reason = errorText(error);
-      if (this.#unsavedBecause === null) logger.error("the pins of tools cannot be written", { reason });
+      if (this.#unsavedBecause === null) logger.error("the pins cannot be written", { reason });
       this.#unsavedBecause = reason;
       this.#later(() => this.#save());
     }
@@ -377,17 +353,36 @@ function listedTools(
   return { name, backend, count: tools.length, tools: tools.slice(0, MOST_ANNOUNCED).map(shownName) };
 }
 
-function withoutTools(
+function seenAs({ name, digest }: Pick<PendingEntry, "name" | "digest">): string {
+  return `${digest} ${name}`;
+}
+
+/** Without what waits, which is kept apart, so that it can be refused by name. */
+function withoutWithheld(
   source: CatalogSource,
   mode: PinMode,
   { pending, beyond }: Pick<Looked, "pending" | "beyond">,
 ): CatalogSource {
   if (mode !== "block") return source;
-  const { listings } = source;
+  const { listings, instructions = null } = source;
   const holdsSkills = listings.skills !== null && listings.skills !== undefined;
-  if (pending.length + beyond.length === 0) return holdsSkills ? { ...source, holdsSkills } : source;
-  const withheld = new Set<unknown>([...pending.map(({ tool }) => tool), ...beyond]);
-  const tools = listings.tools.filter((tool) => isJsonObject(tool) && !withheld.has(tool["name"]));
-  const skills = listings.skills?.filter(({ uri }) => !withheld.has(uri)) ?? null;
-  return { ...source, holdsSkills, listings: { ...listings, tools, skills } };
+  const marked = holdsSkills ? { ...source, holdsSkills } : source;
+  const waiting = [...pending, ...beyond];
+  if (waiting.length === 0) return marked;
+  const withheld = new Set(waiting.map(({ kind, name }) => pinKey(kind, name)));
+  const split = (wantsHeld: boolean): Partial<Listings> =>
+    Object.fromEntries(
+      ENTRY_LISTS.flatMap(({ kind, list, key }) => {
+        const isHeld = (entry: JsonObject): boolean => withheld.has(pinKey(kind, String(entry[key])));
+        const all = listings[list] ?? [];
+        return all.some(isHeld) ? [[list, all.filter((entry) => isHeld(entry) === wantsHeld)]] : [];
+      }),
+    );
+  const isSilenced = pending.some(({ kind }) => kind === "instructions");
+  return {
+    ...marked,
+    listings: { ...listings, ...split(false) },
+    held: { ...NO_LISTINGS, ...split(true) },
+    instructions: isSilenced ? null : instructions,
+  };
 }

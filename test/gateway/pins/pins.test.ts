@@ -4,7 +4,7 @@ import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { ToolPins } from "../../../src/gateway/pins/tool-pins.ts";
+import { Pins } from "../../../src/gateway/pins/pins.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { listing, type MemoryStore, memoryStore, tool } from "./tools.ts";
@@ -15,7 +15,7 @@ async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: P
   const announce = (transition: GatewayTransition): void => void told.push(transition);
   let changes = 0;
   const onChanged = (): void => void changes++;
-  const pins = new ToolPins({ store, clock, logger: silentLogger, announce, onChanged });
+  const pins = new Pins({ store, clock, logger: silentLogger, announce, onChanged });
   const backends = [
     { name: "files", pin: null },
     { name: "loose", pin: "off" as const },
@@ -55,6 +55,7 @@ describe("the pins of the running gateway", () => {
     assert.deepEqual(b.told[1], {
       name: "catalog.tool_changed",
       backend: "files",
+      kind: "tool",
       tool: "a",
       members: ["description"],
       diff: ["- description: Does a.", "+ description: Does a, and more."],
@@ -192,7 +193,7 @@ describe("the pins of the running gateway", () => {
     const store = memoryStore();
     const admittedBy = async (listed: JsonObject): Promise<number> => {
       const clock = createManualClock();
-      const pins = new ToolPins({ store, clock, logger: silentLogger, announce() {}, onChanged() {} });
+      const pins = new Pins({ store, clock, logger: silentLogger, announce() {}, onChanged() {} });
       t.after(() => pins[Symbol.asyncDispose]());
       const rules = { trust: { pin: "block" as const }, backends: [], borrows: true };
       await pins.load(rules);
@@ -216,7 +217,7 @@ describe("the pins of the running gateway", () => {
     const b = await bench(t);
     b.admitted(tool("a"));
     b.admitted(CHANGED);
-    const seen = [...b.pins.pending, { backend: "nowhere", tool: "x", digest: "d" }];
+    const seen = [...b.pins.pending, { backend: "nowhere", name: "x", digest: "d" }];
     assert.deepEqual(b.admitted(tool("a", { description: "Worse." })), []);
     const { approved, left } = b.pins.approve(seen, false);
     assert.deepEqual([approved.length, left.length], [0, 2]);

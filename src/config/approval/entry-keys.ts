@@ -1,0 +1,119 @@
+// The parts of an entry under the keys that the file has for them, and in the file's units. Pure.
+import { hostText } from "../host.ts";
+import { type EntryValue, isList } from "./entries.ts";
+
+type Members = { readonly [key: string]: EntryValue };
+
+/** What people call as they like stands below these. */
+export const CHOSEN_BELOW: ReadonlySet<string> = new Set([
+  "env",
+  "headers",
+  "toolOverrides",
+  "scopes",
+  "requiredClaims",
+  "arguments",
+  "groups",
+]);
+
+const MEBIBYTE = 1024 * 1024;
+const SECOND = 1_000;
+/** What the file has in another unit: its key there, and how much of ours is one of its. */
+const UNITS: Readonly<Record<string, readonly [key: string, size: number]>> = {
+  maxSizeBytes: ["max_size_mb", MEBIBYTE],
+  resultBytes: ["result_mb", MEBIBYTE],
+  leewayMs: ["leeway", SECOND],
+  keysMaxAgeMs: ["keys_max_age", SECOND],
+  intervalMs: ["interval", SECOND],
+};
+const SHARE_ROUTES = { tb: "thunderbolt", fallback: "fallback" } as const;
+
+export function membersOf(value: EntryValue): Members {
+  return typeof value === "object" && value !== null && !isList(value) ? value : {};
+}
+
+export function asInFile(parts: Members): Members {
+  // The address belongs to who may come in, and stands in another section.
+  const { host = null, publicUrl = null, management = null, ...others } = parts;
+  return { ...respelled(others), server: { host, publicUrl, management } };
+}
+
+function respelled(members: Members): Members {
+  return Object.fromEntries(Object.entries(members).flatMap(([key, value]) => inFile(key, value)));
+}
+
+function inFile(key: string, value: EntryValue): readonly (readonly [string, EntryValue])[] {
+  const unit = UNITS[key];
+  if (unit !== undefined && typeof value === "number") return [[unit[0], value / unit[1]]];
+  if (key === "groups") return [[key, groupsInFile(value)]];
+  if (CHOSEN_BELOW.has(key)) return [[key, value]];
+  switch (key) {
+    case "cwdGiven":
+      return [];
+    case "includeArguments":
+      return [["arguments", value]];
+    case "tokens":
+      return Object.entries(respelled(membersOf(value)));
+    case "keys": {
+      const { url = null, path = url } = membersOf(value);
+      return [["jwks", path]];
+    }
+    case "users":
+      return usersInFile(value);
+    case "overrides":
+      return [[key, isList(value) ? value.map(overrideInFile) : value]];
+    case "routes":
+      if (!isList(value)) return shareRoutes(membersOf(value));
+  }
+  if (isList(value)) return [[key, value.map((part) => nested(part))]];
+  return [[key, nested(value)]];
+}
+
+function nested(value: EntryValue): EntryValue {
+  return typeof value === "object" && value !== null && !isList(value) ? respelled(value) : value;
+}
+
+/** The file has one without a name of its own. */
+function usersInFile(users: EntryValue): readonly (readonly [string, EntryValue])[] {
+  const [first = null, ...others] = isList(users) ? users : [];
+  const { name, roles, token = null } = membersOf(first);
+  const isUnnamed = name === "local" && JSON.stringify(roles) === '["local"]';
+  return isUnnamed
+    ? [
+        ["token", token],
+        ["users", others],
+      ]
+    : [["users", users]];
+}
+
+/** Tables by their names; in a profile, the names alone. */
+function groupsInFile(groups: EntryValue): EntryValue {
+  if (!isList(groups) || groups.some((group) => typeof group === "string")) return groups;
+  return Object.fromEntries(
+    groups.map((group) => {
+      const { name = null, ...members } = membersOf(group);
+      return [String(name), members];
+    }),
+  );
+}
+
+function overrideInFile(override: EntryValue): EntryValue {
+  const { limits = null, ...whose } = membersOf(override);
+  return respelled({ ...whose, ...membersOf(limits) });
+}
+
+function shareRoutes(routes: Members): readonly (readonly [string, EntryValue])[] {
+  return Object.entries(SHARE_ROUTES).flatMap(([route, word]) => {
+    const {
+      host = null,
+      port = null,
+      interfaceName = null,
+      folder = null,
+    } = membersOf(routes[route] ?? null);
+    const address = typeof host === "string" && typeof port === "number" ? hostText({ host, port }) : host;
+    return [
+      [`${word}_host`, address],
+      [`${word}_interface`, interfaceName],
+      [`${word}_path`, folder],
+    ] as const;
+  });
+}

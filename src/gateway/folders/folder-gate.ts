@@ -1,0 +1,183 @@
+// Holds calls against the folders that a backend's section allows: what is, as a whole, a path to somewhere else is refused
+// before its server hears of it.
+import { posix } from "node:path";
+import type { ServedBackend } from "../../config/snapshot.ts";
+import { isRawNumber } from "../../runtime/text/exact-json.ts";
+import { foreignLine } from "../../runtime/text/foreign-line.ts";
+import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
+import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import { READ_DIRECTORY } from "../middleware/request-target.ts";
+import type { RoutingServices } from "../middleware/routing-services.ts";
+import { namedPaths } from "../together/agreement.ts";
+import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
+
+/** Where a path leads, links and all; what does not exist stands below what does. */
+type PathPlace = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
+
+/** In the order of the paths; null: no answer in time. Never rejects, and never blocks, whatever hangs. */
+export type LookAtPlaces = (paths: readonly string[], waitMs: number) => Promise<readonly PathPlace[] | null>;
+
+interface FolderGateOptions {
+  readonly backends: readonly ServedBackend[];
+  /** What `~` stands for. */
+  readonly userHome: string;
+  readonly places: LookAtPlaces;
+}
+
+const LOOK_MS = 2_000;
+/** Of one call. */
+const MOST_TEXTS = 10_000;
+const MOST_PATHS = 10_000;
+const LONGEST_LABEL = 100;
+const LONGEST_SHOWN = 200;
+
+/** What of each method's params may hold paths. */
+const HELD: Readonly<Record<string, readonly string[]>> = {
+  "tools/call": ["arguments"],
+  "prompts/get": ["arguments"],
+  "completion/complete": ["argument", "context"],
+  "resources/read": ["uri"],
+  "resources/subscribe": ["uri"],
+  [READ_DIRECTORY]: ["uri"],
+};
+
+/** The same pool, for whose backends with `folders` no path leads elsewhere. */
+export function withFolders(
+  pool: RoutingServices["pool"],
+  { backends, userHome, places }: FolderGateOptions,
+): RoutingServices["pool"] {
+  const gates = new Map(
+    backends.flatMap((backend) => {
+      const { name, folders = null } = backend;
+      return folders === null ? [] : [[name, gateOf(backend, folders, userHome, places)] as const];
+    }),
+  );
+  if (gates.size === 0) return pool;
+  const refusal = async (backend: string, method: string, params: JsonObject | undefined) =>
+    (await gates.get(backend)?.(method, params)) ?? null;
+  return {
+    ...pool,
+    call: async (backend, call: PoolCall) =>
+      (await refusal(backend, call.method, call.params)) ?? pool.call(backend, call),
+    subscribe: async (backend, uri, client) =>
+      (await refusal(backend, "resources/subscribe", { uri })) ?? pool.subscribe(backend, uri, client),
+  };
+}
+
+type Gate = (method: string, params: JsonObject | undefined) => Promise<Reply | null>;
+
+function gateOf(
+  backend: ServedBackend,
+  folders: readonly string[],
+  userHome: string,
+  places: LookAtPlaces,
+): Gate {
+  const { connection } = backend;
+  const cwd = connection.type === "stdio" ? connection.cwd : userHome;
+  const bases: PathBases = { cwd, others: namedPaths(backend).filter((path) => path !== cwd), userHome };
+  return async (method, params) => {
+    const members = HELD[method];
+    if (members === undefined || params === undefined) return null;
+    const fault = await faultOf(textsOf(params, members), folders, bases, places);
+    if (fault === null) return null;
+    const allowed = folders.length === 0 ? "no path at all" : `only paths in ${folders.join(", ")}`;
+    const text = `Not run: ${fault}. Backend ${backend.name} may be given ${allowed} (\`folders\` in its section): name the whole path of what you mean.`;
+    const isCall = method === "tools/call" && params["task"] === undefined;
+    return isCall
+      ? { result: { content: [{ type: "text", text }], isError: true } }
+      : errorReply(INVALID_PARAMS, text);
+  };
+}
+
+interface HeldText {
+  /** Where it stands, for people. */
+  readonly label: string;
+  readonly text: string;
+  /** It is called a path: also a plain name is one then. */
+  readonly isNamedPath: boolean;
+}
+
+const PATH_NAMES = /^(?:path|file|filename|dir|directory|folder|source|destination)s?$/i;
+
+/** By the last word of an argument's name, as in `file_path` and `outputDir`. */
+function namesPath(key: string): boolean {
+  return PATH_NAMES.test(key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).at(-1) ?? "");
+}
+
+/** Null: there are more than are looked at. */
+function textsOf(params: JsonObject, members: readonly string[]): readonly HeldText[] | null {
+  const texts: HeldText[] = [];
+  interface Left {
+    readonly label: string;
+    readonly value: unknown;
+    readonly isNamedPath: boolean;
+  }
+  const left: Left[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const { label, value, isNamedPath } = next;
+    if (texts.length + left.length >= MOST_TEXTS) return null;
+    const below = (step: string): string => (label.length > LONGEST_LABEL ? label : `${label}${step}`);
+    if (typeof value === "string") texts.push({ label, text: value, isNamedPath });
+    else if (Array.isArray(value))
+      value.forEach((part: unknown, at) => {
+        left.push({ label: below(`[${at}]`), value: part, isNamedPath });
+      });
+    else if (isJsonObject(value) && !isRawNumber(value)) {
+      for (const [key, part] of Object.entries(value)) {
+        // A plain word is what an argument is called.
+        if (/[/\\~%]|\.\./.test(key))
+          texts.push({ label: `a name in ${label}`, text: key, isNamedPath: false });
+        left.push({ label: below(`.${key}`), value: part, isNamedPath: namesPath(key) });
+      }
+    }
+  }
+  return texts;
+}
+
+/** Null: each text is a path in these folders, or none. */
+async function faultOf(
+  texts: readonly HeldText[] | null,
+  folders: readonly string[],
+  bases: PathBases,
+  places: LookAtPlaces,
+): Promise<string | null> {
+  if (texts === null) return `it has more than ${MOST_TEXTS} texts, and not all of them can be looked at`;
+  const read: { readonly held: HeldText; readonly reading: Reading }[] = [];
+  const paths = new Set(folders);
+  for (const held of texts) {
+    const readings = readingsOf(held.text, bases, held.isNamedPath);
+    if ("unclear" in readings) return `${shown(held)}: ${readings.unclear}`;
+    for (const reading of readings) {
+      read.push({ held, reading });
+      paths.add(reading.at);
+      if (reading.onlyIf !== null) paths.add(reading.onlyIf);
+    }
+    if (paths.size > MOST_PATHS) return "it may hold more paths than can be looked at";
+  }
+  if (read.length === 0) return null;
+  const asked = [...paths];
+  const found = await places(asked, LOOK_MS);
+  if (found === null) return "where its paths lead could not be looked at in time; try again";
+  const byPath = new Map(asked.map((path, at) => [path, found[at] ?? { unclear: "no answer" }]));
+  const tops = folders.flatMap((folder) => {
+    const place = byPath.get(folder);
+    return place !== undefined && "at" in place ? [place.at] : [];
+  });
+  for (const { held, reading } of read) {
+    const condition = reading.onlyIf === null ? null : byPath.get(reading.onlyIf);
+    if (condition && "exists" in condition && !condition.exists) continue;
+    const place = byPath.get(reading.at) ?? { unclear: "no answer" };
+    if ("unclear" in place) return `${shown(held)}: where it leads cannot be told (${place.unclear})`;
+    if (!tops.some((top) => isIn(place.at, top))) return `${shown(held)} leads out of its folders`;
+  }
+  return null;
+}
+
+function isIn(path: string, folder: string): boolean {
+  const plain = posix.normalize(path);
+  return plain === folder || plain.startsWith(folder === "/" ? folder : `${folder}/`);
+}
+
+function shown({ label, text }: HeldText): string {
+  return `${foreignLine(label, LONGEST_LABEL)} ${JSON.stringify(foreignLine(text, LONGEST_SHOWN))}`;
+}

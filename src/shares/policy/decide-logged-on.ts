@@ -1,0 +1,42 @@
+// What follows from a login that the server refuses: it is not tried again by itself, and nothing that works is given up.
+import { changeHint } from "../../secrets/reference.ts";
+import { type Builder, setMemory } from "./decision-builder.ts";
+
+/** Why nothing that logs in may be tried now; null: it may. */
+export function whyNoLogon({ seen: { logon }, spec }: Builder): string | null {
+  return logon === undefined || logon.may ? null : refusedText(spec.username, logon.refusal);
+}
+
+export function foldLogon(builder: Builder): void {
+  const { seen, memory } = builder;
+  const now = seen.logon?.refusedAt ?? memory.logonsRefusedAt;
+  const before = memory.logonsRefusedAt;
+  if (now.length !== before.length || now.some((at, index) => at !== before[index]))
+    setMemory(builder, { logonsRefusedAt: now });
+}
+
+export function logonConditions({ seen: { logon, mount }, spec, conditions }: Builder): void {
+  if (logon === undefined || (logon.refusal === null && logon.shut === null)) return;
+  const { name, username, passwordFrom = null } = spec;
+  if (logon.refusal === null) {
+    conditions.push({
+      code: "login_refused",
+      severity: "warning",
+      title: `The server does not take the login any more that ${name} is mounted with`,
+      hint: "It is mounted anew with the one that is configured now, as soon as nothing on it is open.",
+    });
+    return;
+  }
+  const mend = passwordFrom === null ? "give it a username and a password" : changeHint(passwordFrom);
+  const goesOn = mount === null ? "" : " What is open goes on as long as its connections last.";
+  conditions.push({
+    code: "login_refused",
+    severity: "error",
+    title: refusedText(username, logon.refusal),
+    hint: `Give the right password: ${mend}. Right as it is: mountaineer mount --share ${name}. By itself it is tried once an hour.${goesOn}`,
+  });
+}
+
+function refusedText(username: string, why: string | null): string {
+  return `The server refuses the login of ${username}${why === null ? "" : `: ${why}`}`;
+}

@@ -1,0 +1,47 @@
+// Where paths lead, links and all, also those of which the end does not exist yet. It touches the mounts, so only the prober
+// runs it.
+import { lstat, realpath } from "node:fs";
+import { systemErrorCode } from "../../runtime/errors.ts";
+import type { PathPlace } from "./prober.ts";
+
+/** Below it the kernel finds nothing: the name or the path is too long, or a file stands where a folder should. */
+const NOTHING_THERE: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ENAMETOOLONG"]);
+
+/** One after the other, so that it takes one thread. Never rejects. */
+export async function pathPlaces(paths: readonly string[]): Promise<readonly PathPlace[]> {
+  const places: PathPlace[] = [];
+  for (const path of paths) places.push(await placeOf(path));
+  return places;
+}
+
+/** `..` is left to the kernel, which goes up from where a link leads. */
+async function placeOf(path: string): Promise<PathPlace> {
+  let there = path;
+  let missing = "";
+  for (;;) {
+    const found = await realPathOf(there);
+    if ("path" in found) {
+      const at = `${found.path === "/" ? "" : found.path}${missing}`;
+      return { at: at === "" ? "/" : at, exists: missing === "" };
+    }
+    if (!NOTHING_THERE.has(found.errno) || there === "/") return { unclear: found.errno };
+    if (await isLink(there)) return { unclear: "a link that leads to nothing" };
+    const end = there.replace(/\/+$/, "").lastIndexOf("/");
+    missing = `${there.slice(end)}${missing}`;
+    there = there.slice(0, end) || "/";
+  }
+}
+
+function realPathOf(path: string): Promise<{ readonly path: string } | { readonly errno: string }> {
+  return new Promise((resolve) =>
+    realpath.native(path, (error, found) =>
+      resolve(error === null ? { path: found } : { errno: systemErrorCode(error) ?? "EIO" }),
+    ),
+  );
+}
+
+function isLink(path: string): Promise<boolean> {
+  return new Promise((resolve) =>
+    lstat(path, (error, stats) => resolve(error === null && stats.isSymbolicLink())),
+  );
+}

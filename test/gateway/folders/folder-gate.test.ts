@@ -1,0 +1,294 @@
+// The folders that a backend's section allows: nothing outside of them is named to its server, however it is spelled, and
+// ordinary arguments pass.
+import assert from "node:assert/strict";
+import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import type { ServedBackend } from "../../../src/config/snapshot.ts";
+import { type LookAtPlaces, withFolders } from "../../../src/gateway/folders/folder-gate.ts";
+import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
+import { pathPlaces } from "../../../src/shares/prober/path-places.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { backendConfig, createClient } from "../backends/pool/scripted-instance.ts";
+import { ORDINARY_TEXTS } from "./ordinary-texts.ts";
+
+type Pool = RoutingServices["pool"];
+
+/** A folder that may be used, `pub`, beside one that may not, with links between them. */
+async function scene(
+  t: TestContext,
+  given: { readonly cwd?: string; readonly root?: string; readonly places?: LookAtPlaces } = {},
+) {
+  const top = await realpath(await temporaryFolder(t));
+  const at = (...steps: readonly string[]): string => path.join(top, ...steps);
+  for (const folder of ["pub/sub", "private", "public", "home/notes"])
+    await mkdir(at(folder), { recursive: true });
+  for (const file of ["pub/a.txt", "pub/sub/b.txt", "private/secret.txt", "home/notes/c.txt"])
+    await writeFile(at(file), "x");
+  await symlink(at("private"), at("pub/out"));
+  await symlink(at("private/secret.txt"), at("pub/file-out"));
+  await symlink(at("private/new"), at("pub/dangling"));
+  await symlink(at("pub/loop"), at("pub/loop"));
+  await symlink(at("pub"), at("also-pub"));
+  await symlink(at("pub/sub"), at("pub/inner"));
+  const cwd = at(given.cwd ?? "pub");
+  const backend: ServedBackend = {
+    ...backendConfig("files"),
+    connection: {
+      type: "stdio",
+      command: "server",
+      args: [at("pub/a.txt"), at(given.root ?? "pub")],
+      env: {},
+      cwd,
+    },
+    folders: [at("also-pub")],
+  };
+  const sent: JsonObject[] = [];
+  const answered: Reply = { result: {} };
+  const answer = async (): Promise<Reply> => answered;
+  const pool: Pool = {
+    call: async (_, { params }) => {
+      sent.push(params ?? {});
+      return answered;
+    },
+    subscribe: answer,
+    unsubscribe: answer,
+    watchTask: answer,
+  };
+  const gated = withFolders(pool, {
+    backends: [backend, backendConfig("free")],
+    userHome: at("home"),
+    places: given.places ?? pathPlaces,
+  });
+  const { signal } = new AbortController();
+  const client = createClient("one");
+  const port = { client, id: 1, notify() {}, request: async () => null, congested: null };
+  const ask = (method: string, params: JsonObject, name = "files"): Promise<Reply> =>
+    gated.call(name, { method, params, port, signal });
+  const call = (given: unknown): Promise<Reply> => ask("tools/call", { name: "read", arguments: { given } });
+  return { at, top, sent, ask, call, pool, gated, client };
+}
+
+/** What a model reads of a refusal; null: the call went to its server. */
+function refusalIn(reply: Reply): string | null {
+  if (isError(reply)) return reply.error.message;
+  return reply.result["isError"] === true ? JSON.stringify(reply.result["content"]) : null;
+}
+
+const encoded = (text: string): string =>
+  [...text].map((letter) => `%${letter.charCodeAt(0).toString(16)}`).join("");
+const twice = (text: string): string => encoded(text).replaceAll("%", "%25");
+
+/** Each leads out of `pub`, or cannot be told. */
+const OUTSIDE: readonly ((at: (...steps: readonly string[]) => string) => string)[] = [
+  (at) => at("private"),
+  (at) => `${at("private")}/`,
+  (at) => `${at("private")}/.`,
+  (at) => at("private/secret.txt"),
+  (at) => at("private/not/there"),
+  (at) => `${at("private")}//secret.txt`,
+  (at) => `/${at("private")}`,
+  (at) => `///${at("private")}`,
+  (at) => `${at("private")}...`,
+  (at) => at("private").toUpperCase(),
+  (at) => at("public"),
+  (at) => at("private-ö").normalize("NFD"),
+  (at) => `${at("pub")}/../private`,
+  (at) => `${at("pub")}/../private/secret.txt`,
+  (at) => `${at("pub")}/sub/../../private/`,
+  (at) => `${at("pub")}/..`,
+  (at) => at("also-pub-not"),
+  () => "..",
+  () => "../",
+  () => "../private",
+  () => "../private/secret.txt",
+  () => "./../private",
+  () => "sub/../../private",
+  () => "sub/.././../private",
+  () => "not-there/../../private",
+  () => "out",
+  () => "out/",
+  () => "./out",
+  () => "out/secret.txt",
+  () => "out/new.txt",
+  () => "out/../private/secret.txt",
+  (at) => at("pub/out"),
+  (at) => at("pub/out/secret.txt"),
+  () => "file-out",
+  (at) => at("pub/file-out"),
+  () => "dangling",
+  (at) => at("pub/dangling"),
+  (at) => at("pub/dangling/below"),
+  () => "loop",
+  (at) => at("pub/loop/x"),
+  (at) => `file://${at("private")}`,
+  (at) => `FILE://${at("private/secret.txt")}`,
+  (at) => `file://localhost${at("private")}`,
+  (at) => `file:${at("private")}`,
+  (at) => `file:///${at("private")}`,
+  (at) => `file:///${encoded(at("private").slice(1))}`,
+  (at) => `file:///${twice(at("private").slice(1))}`,
+  (at) => `file://${at("pub")}/%2e%2e/private`,
+  (at) => `file://${at("pub")}/..%2fprivate`,
+  (at) => `file://${at("pub")}/?/../../private`,
+  (at) => `fi\nle://${at("private")}`,
+  () => "file://host/share",
+  () => "file://%zz",
+  (at) => ` ${at("private")}`,
+  (at) => `${at("private")}\n`,
+  (at) => `"${at("private")}"`,
+  (at) => `'${at("private")}'`,
+  (at) => encoded(at("private")),
+  () => "%2e%2e/private",
+  () => "%252e%252e%252fprivate",
+  (at) => at("private").replaceAll("/", "\\"),
+  () => "..\\private",
+  (at) => at("private").replaceAll("/", "\uff0f"),
+  (at) => at("private").slice(1),
+  () => "~",
+  () => "~/notes/c.txt",
+  () => "~root",
+  () => "~root/x",
+  () => "$HOME/notes",
+  () => `${"$"}{HOME}`,
+  () => `${"$"}{ELSEWHERE}/x`,
+  (at) => `${at("private")}\0`,
+  (at) => `${at("pub/a.txt")}\0.png`,
+  () => "//host/share",
+  () => "/",
+  () => "/etc/passwd",
+  () => "etc/passwd",
+  () => "/proc/self/root/etc/passwd",
+  () => "http://example.com/../../../../etc/passwd",
+  () => "{sub,..}/../private",
+  (at) => `${at("pub")}/\n/../../private/secret.txt`,
+  (at) => `${at("pub")}/${"x/../".repeat(2_000)}../private`,
+  (at) => `${at("private")}/${"x".repeat(300)}`,
+];
+
+describe("the folders of a backend", () => {
+  for (const [index, spell] of OUTSIDE.entries()) {
+    const shownAs = JSON.stringify(spell((...steps) => path.join("/srv", ...steps))).slice(0, 60);
+    test(`E3 ${index + 1}: ${shownAs} leads nowhere, alone, in a list, deep within and as a name`, async (t) => {
+      const { at, sent, call } = await scene(t);
+      const text = spell(at);
+      const ways: unknown[] = [text, [at("pub/a.txt"), text], { a: [[{ b: { c: text } }]] }];
+      if (/[/\\~%]/.test(text)) ways.push({ [text]: "x" });
+      for (const way of ways) {
+        const refusal = refusalIn(await call(way));
+        assert.ok(refusal !== null, JSON.stringify(way));
+        assert.match(refusal, /Backend files may be given only paths in .*also-pub/u);
+      }
+      assert.deepEqual(sent, []);
+    });
+  }
+
+  test("E3 paths within pass in every spelling: through links, relative, as a file URI, of files still to be made", async (t) => {
+    const { at, sent, call } = await scene(t);
+    const inside = [
+      at("pub"),
+      `${at("pub")}/`,
+      at("pub/a.txt"),
+      at("also-pub/a.txt"),
+      at("pub/new/deeper/file.txt"),
+      at("pub/inner/b.txt"),
+      `${at("pub")}/sub/../a.txt`,
+      `${at("pub")}//sub//b.txt`,
+      `${at("private")}/../pub/a.txt`,
+      `file://${at("pub/a.txt")}`,
+      `file://${at("pub")}/a%20b.txt`,
+      at("pub/100% sure.txt"),
+      at("pub/a b (1).txt"),
+      at("pub/ünïcode 文件.txt"),
+      at("pub/..."),
+      at("pub/..hidden"),
+      "a.txt",
+      "./a.txt",
+      "sub",
+      "sub/b.txt",
+      "sub/../a.txt",
+      "new.txt",
+      "new/deeper.txt",
+      "inner/b.txt",
+      ".",
+      "",
+    ];
+    for (const text of inside) assert.equal(refusalIn(await call(text)), null, text);
+    assert.equal(sent.length, inside.length);
+  });
+
+  for (const cwd of ["pub", "home"]) {
+    test(`E3 ${ORDINARY_TEXTS.length} ordinary arguments pass where the server is started in ${cwd}`, async (t) => {
+      const { call } = await scene(t, { cwd });
+      for (const text of ORDINARY_TEXTS) assert.equal(refusalIn(await call(text)), null, text);
+      assert.equal(refusalIn(await call([1, true, null, { limit: 10, name: "a", content: "b" }])), null);
+    });
+  }
+
+  test("E3 a server that is started elsewhere: what exists there is a path, what does not is a word", async (t) => {
+    const { call } = await scene(t, { cwd: "home" });
+    for (const text of ["notes", "notes/c.txt", "notes/new.txt", ".", "", "./new.txt"])
+      assert.match(refusalIn(await call(text)) ?? "", /leads out of its folders/u, text);
+    for (const text of ["and/or", "sub", "sub/b.txt"]) assert.equal(refusalIn(await call(text)), null, text);
+  });
+
+  for (const wide of [{ cwd: "home" }, { root: "" }]) {
+    test(`E3 what is called a path is one, also where a server looks elsewhere, too: ${JSON.stringify(wide)}`, async (t) => {
+      const { ask } = await scene(t, wide);
+      const refusalOf = async (given: JsonObject): Promise<string | null> =>
+        refusalIn(await ask("tools/call", { name: "write", arguments: given }));
+      for (const name of ["path", "filePath", "file_name_or_path", "outputDir", "paths"])
+        for (const text of ["new.txt", "new/deeper", ".", ""]) {
+          const given = { [name]: name === "paths" ? [text] : text };
+          assert.match((await refusalOf(given)) ?? "", /leads out of its folders/u, JSON.stringify(given));
+        }
+      assert.match((await refusalOf({ any: "." })) ?? "", /leads out of its folders/u);
+      assert.equal(
+        await refusalOf({ profile: "new.txt", query: "and/or", path: "http://example.com/x" }),
+        null,
+      );
+    });
+  }
+
+  test("E3 prompts, completions and resources are held against them, too, and other backends are not", async (t) => {
+    const { at, ask, gated, client } = await scene(t);
+    const secret = at("private/secret.txt");
+    const asked: readonly (readonly [string, JsonObject])[] = [
+      ["prompts/get", { name: "review", arguments: { file: secret } }],
+      ["completion/complete", { ref: {}, argument: { name: "path", value: secret } }],
+      ["resources/read", { uri: `file://${secret}` }],
+      ["resources/directory/read", { uri: `file://${at("private")}` }],
+      ["tools/call", { name: "read", arguments: { path: secret }, task: {} }],
+    ];
+    for (const [method, params] of asked) {
+      const reply = await ask(method, params);
+      assert.ok(isError(reply), method);
+      assert.match(reply.error.message, /leads out of its folders/u);
+      assert.equal(refusalIn(await ask(method, params, "free")), null);
+    }
+    assert.ok(isError(await gated.subscribe("files", `file://${secret}`, client)));
+    assert.equal(refusalIn(await ask("resources/read", { uri: "notes://today" })), null);
+    assert.equal(refusalIn(await ask("tools/call", { name: "now" })), null);
+  });
+
+  test("E3 what hangs refuses the call, by name, and a refusal names what it is about", async (t) => {
+    const hanging = await scene(t, { places: async () => null });
+    assert.match(refusalIn(await hanging.call("a.txt")) ?? "", /could not be looked at in time/u);
+    const { at, ask } = await scene(t);
+    const given = { files: [{ path: at("pub/a.txt") }, { path: "out/x\u202e" }] };
+    const reply = await ask("tools/call", { name: "read", arguments: given });
+    assert.match(refusalIn(reply) ?? "", /arguments\.files\[1\]\.path .*out\/x\\\\\\\\u\{202e\}/u);
+    const many = { words: Array.from({ length: 10_001 }, () => "x") };
+    assert.match(
+      refusalIn(await ask("tools/call", { name: "read", arguments: many })) ?? "",
+      /more than 10000/u,
+    );
+  });
+
+  test("where no backend has folders, nothing comes between", async (t) => {
+    const { pool } = await scene(t);
+    const options = { backends: [backendConfig("free")], userHome: "/", places: pathPlaces };
+    assert.equal(withFolders(pool, options), pool);
+  });
+});

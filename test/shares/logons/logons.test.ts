@@ -1,0 +1,186 @@
+// Who may log in, and when: refused logons are few, whatever happens, and right ones wait for nobody.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  createLogons,
+  type LoginOf,
+  type LogonResult,
+  type Logons,
+} from "../../../src/shares/logons/logons.ts";
+import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { fc, runsOf } from "../../support/properties.ts";
+import { routeTo } from "../share-spec.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const NEVER = new AbortController().signal;
+
+function login(password: string, hosts: readonly [string, string] = ["10.0.1.2", "10.0.2.2"]): LoginOf {
+  const [tb, fallback] = hosts;
+  return { username: "ann", password, routes: { tb: routeTo(tb), fallback: routeTo(fallback) } };
+}
+
+/** A server that takes one password, and what came of a try. */
+function tryAt(logons: Logons, share: LoginOf, right: string): Promise<LogonResult | "not tried"> {
+  const answer: LogonResult = share.password === right ? "accepted" : { refused: "wrong password" };
+  return logons.attempt<LogonResult | "not tried">(share, async () => answer, {
+    judge: (result) => (result === "not tried" ? "unknown" : result),
+    otherwise: () => "not tried",
+    signal: NEVER,
+  });
+}
+
+const REFUSED = { refused: "wrong password" };
+
+describe("logons", () => {
+  test("A14 a login that was refused is tried again after an hour, and a person's word is one for a try at once", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const share = login("mistyped");
+    assert.deepEqual(await tryAt(logons, share, "right"), REFUSED);
+    assert.deepEqual(await tryAt(logons, share, "right"), "not tried");
+    await clock.advance(HOUR_MS - 1);
+    assert.deepEqual(await tryAt(logons, share, "right"), "not tried");
+    assert.equal(logons.look(share).refusal, "wrong password");
+    await clock.advance(1);
+    assert.deepEqual(await tryAt(logons, share, "right"), REFUSED);
+    await clock.advance(1);
+    logons.asked(share);
+    assert.deepEqual(await tryAt(logons, share, "right"), REFUSED);
+    assert.deepEqual(await tryAt(logons, share, "right"), "not tried", "one try");
+    await clock.advance(1);
+    logons.asked(share);
+    assert.equal(await tryAt(logons, share, "mistyped"), "accepted");
+    assert.deepEqual(logons.look(share).refusal, null);
+    assert.equal(await tryAt(logons, share, "mistyped"), "accepted");
+  });
+
+  test("A14 a server that was away is tried once, as long as there were not two refusals in the hour", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const share = login("mistyped");
+    assert.deepEqual(await tryAt(logons, share, "right"), REFUSED);
+    for (const expected of [REFUSED, "not tried", "not tried"]) {
+      await clock.advance(MINUTE_MS);
+      logons.away(share);
+      await clock.advance(MINUTE_MS);
+      assert.deepEqual(await tryAt(logons, share, "right"), expected);
+    }
+  });
+
+  test("A14 another password is tried at once; both count for the account, and what the server takes is not held up", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const good = login("right", ["10.0.1.2", "nas.local"]);
+    assert.equal(await tryAt(logons, good, "right"), "accepted");
+    assert.deepEqual(await tryAt(logons, login("mistyped"), "right"), REFUSED);
+    assert.deepEqual(await tryAt(logons, login("again"), "right"), REFUSED);
+    assert.equal(await tryAt(logons, login("third"), "right"), "not tried");
+    assert.equal(await tryAt(logons, good, "right"), "accepted");
+    assert.deepEqual(
+      await tryAt(logons, login("third", ["10.9.9.9", "other"]), "right"),
+      REFUSED,
+      "another NAS",
+    );
+  });
+
+  test("A14 while it is in doubt one tries, and the others wait for what comes of it", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const answer = Promise.withResolvers<LogonResult>();
+    let tries = 0;
+    const attempt = (): Promise<LogonResult> =>
+      logons.attempt<LogonResult>(
+        login("mistyped"),
+        () => {
+          tries += 1;
+          return answer.promise;
+        },
+        { judge: (result) => result, otherwise: () => "unknown", signal: NEVER },
+      );
+    const all = [attempt(), attempt(), attempt()];
+    await clock.advance(1_000);
+    assert.equal(tries, 1);
+    answer.resolve(REFUSED);
+    assert.deepEqual(await Promise.all(all), [REFUSED, "unknown", "unknown"]);
+    assert.equal(tries, 1);
+  });
+
+  test("A14 one that hangs holds up the others for a while, and one that is cancelled no longer", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const never = new Promise<LogonResult>(() => {});
+    const parts = { judge: (result: LogonResult) => result, otherwise: (): LogonResult => "unknown" };
+    void logons.attempt(login("right"), () => never, { ...parts, signal: NEVER });
+    const stop = new AbortController();
+    const cancelled = logons.attempt(login("right"), () => never, { ...parts, signal: stop.signal });
+    stop.abort(new Error("cancelled"));
+    await assert.rejects(cancelled, /cancelled/);
+    const late = tryAt(logons, login("right"), "right");
+    await clock.advance(20_000);
+    assert.equal(await late, "accepted");
+  });
+
+  test("A14 what several witnesses saw counts once, and names the login of the mount", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const [old, now] = [login("old"), login("new")];
+    assert.equal(await tryAt(logons, now, "new"), "accepted");
+    await clock.advance(MINUTE_MS);
+    const atMs = clock.monotonicMs();
+    for (const jitterMs of [0, 1, -1]) logons.seen(now, logons.idOf(old), "wrong password", atMs + jitterMs);
+    assert.equal(logons.look(now).refusedAt.length, 1);
+    assert.deepEqual([logons.look(now).accepted, logons.look(old).may], [true, false]);
+  });
+
+  test("A14 a login has another name for the carrier after each refusal", async () => {
+    const logons = createLogons(createManualClock());
+    const share = login("mistyped");
+    const before = logons.nameOf(share);
+    assert.equal(logons.nameOf(share), before);
+    await tryAt(logons, share, "right");
+    assert.notEqual(logons.nameOf(share), before);
+  });
+
+  test("A14 in a day of restarts, cut cables, edits and shares of one account, no hour sees more than two refused", async () => {
+    const event = fc.constantFrom(
+      "nothing",
+      "nothing",
+      "away",
+      "restart",
+      "clock set back",
+      "right for a while",
+    );
+    await fc.assert(fc.asyncProperty(fc.array(event, { minLength: 144, maxLength: 144 }), playDay), {
+      numRuns: runsOf(20),
+    });
+  });
+});
+
+/** An event each ten minutes, and three shares that try each minute by themselves. */
+async function playDay(events: readonly string[]): Promise<void> {
+  const clock: ManualClock = createManualClock();
+  const shares = [login("mistyped"), login("mistyped"), login("wrong too")];
+  let logons = createLogons(clock);
+  const refusedAtMs: number[] = [];
+  for (const event of events) {
+    if (event === "away") for (const share of shares) logons.away(share);
+    if (event === "restart") {
+      const kept = shares.map((share) => logons.look(share).refusedAt);
+      logons = createLogons(clock);
+      for (const [index, share] of shares.entries()) logons.recall(share, kept[index] ?? []);
+    }
+    if (event === "clock set back") clock.jumpWall(-24 * HOUR_MS);
+    for (let minute = 0; minute < 10; minute++) {
+      await clock.advance(MINUTE_MS);
+      const right = event === "right for a while" && minute === 3 ? "mistyped" : "right";
+      const results = await Promise.all(shares.map((share) => tryAt(logons, share, right)));
+      for (const result of results) if (typeof result === "object") refusedAtMs.push(clock.monotonicMs());
+    }
+  }
+  for (const [index, atMs] of refusedAtMs.entries()) {
+    const third = refusedAtMs[index + 2];
+    assert.ok(third === undefined || third - atMs >= HOUR_MS, `three within ${(third ?? 0) - atMs} ms`);
+  }
+  assert.ok(refusedAtMs.length > 0);
+}
