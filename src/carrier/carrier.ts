@@ -27,7 +27,7 @@ export interface CarriedMount {
  * - `carrying`: the route takes connections, or nothing has asked for one yet.
  * - `waiting`: there is no route; connections are held.
  * - `unconfirmed`: the server has closed or refused connections since it was last proved; new ones are held until
- *   `confirm` (or, while no daemon is connected, until the server's GUID is the one known).
+ *   `confirm` (or, while no daemon answers, until a connection from before has heard from its server).
  * - `refusing`: the patience is over; connections are reset until a route is back.
  */
 export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
@@ -64,6 +64,13 @@ export interface CarriedShare {
   /** As it was opened with. */
   readonly server?: string | null;
   /**
+   * Another one for each connection that shows who is behind the route not in use; null: there is none, and without a
+   * daemon that route is not taken. Absent: an older carrier has none.
+   */
+  readonly witness?: number | null;
+  /** One more for each thing that the carrier did alone. Absent: an older carrier does not count. */
+  readonly epoch?: number | null;
+  /**
    * The server refused the login: what is logged in goes on, new connections are reset until `reopen`. `atMs`: on the
    * caller's monotonic clock. null or absent: it did not, or an older carrier does not tell.
    */
@@ -81,6 +88,8 @@ export interface OpenRequest {
   readonly wantedPort: number | null;
   /** The daemon's name for the server that is mounted; null or absent: it has none. */
   readonly server?: string | null;
+  /** The server is to be proved once more before anything passes: what connects is held until `confirm`. */
+  readonly unproved?: boolean;
   /**
    * The daemon's name for the login: shares of one name log in one after the other, and none of them once the server has
    * refused it. null or absent: this share's own.
@@ -94,7 +103,14 @@ export interface MoveRequest {
   readonly endpoint: RouteEndpoint;
   /** Waits for a quiet instant, 2 s at most. An unplanned move does not wait. */
   readonly planned: boolean;
+  /** The share's when this was decided: nothing is changed if the carrier has acted alone since. null or absent: not known. */
+  readonly epoch?: number | null;
+  /** Likewise: nothing is changed if the server behind the route may be another since. */
+  readonly witness?: number | null;
 }
+
+/** What may change of a share that is open; `epoch` as for a move. */
+export type ConfigureRequest = Pick<OpenRequest, "endpoints" | "patienceMs"> & Pick<MoveRequest, "epoch">;
 
 export type MoveOutcome =
   | {
@@ -121,11 +137,12 @@ export interface CarrierNotice {
   readonly what: "stalled" | "answered" | "unconfirmed" | "confirmed" | "lost" | "moved" | "phase" | "gone";
 }
 
-/** What the carrier did while no daemon was connected. */
+/** What the carrier did while no daemon answered. */
 export interface JournalEntry {
   readonly share: string;
   /** Wall ms. */
   readonly at: number;
+  /** The same as `to`: it stayed, and programs wait. */
   readonly from: CarriedRoute;
   readonly to: CarriedRoute;
   readonly reason: string;
@@ -146,15 +163,14 @@ export interface Carrier extends AsyncDisposable {
   open(request: OpenRequest, signal: AbortSignal): Promise<CarriedShare>;
   /** Says which mount talks through the port; the share is closed by the carrier itself once that is gone. */
   bind(share: string, mount: CarriedMount, signal: AbortSignal): Promise<void>;
-  /** Newest endpoints and patience of a share that is open; changes nothing of the route in use. */
-  configure(
-    share: string,
-    change: Pick<OpenRequest, "endpoints" | "patienceMs">,
-    signal: AbortSignal,
-  ): Promise<void>;
+  /**
+   * Newest endpoints and patience of a share that is open; changes nothing of the route in use. The other route is named
+   * as long as its server is proved to be the one of the route in use: the carrier then keeps a connection there.
+   */
+  configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /** There is no route: connections are held from now on. `confirm` or `move` end it. */
-  hold(share: string, signal: AbortSignal): Promise<void>;
+  hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
   /** The server behind the route in use is the one it was, proved since `outage`: held connections go through. */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
   /** The login that the server refused is right again: connections log in. */

@@ -36,6 +36,8 @@ export interface ServersScene extends AsyncDisposable {
   /** `sh -c` in a process of its own, as the mount may hang; null: it failed, or took longer than `withinMs`. */
   sh(script: string, withinMs?: number): Promise<string | null>;
   onServer(server: ServerName, path: string): Promise<string | null>;
+  /** The path of a file on the server's own disk. */
+  exported(server: ServerName, path: string): string;
   filesOn(server: ServerName): Promise<readonly string[]>;
   status(): Promise<ShareStatus>;
   until(what: string, holds: (share: ShareStatus) => boolean, ms?: number): Promise<ShareStatus>;
@@ -73,7 +75,9 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
       `shares_root = "${join(home.folder, "Shares")}"`,
       "check_interval_secs = 0.5",
       "connect_timeout_ms = 3000",
-      "outage_patience_secs = 20",
+      ...(settings.some((line) => line.startsWith("outage_patience_secs"))
+        ? []
+        : ["outage_patience_secs = 20"]),
       ...settings,
       "[sync]",
       QUICK_SYNC,
@@ -130,6 +134,7 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
         throw error;
       }
     },
+    exported,
     filesOn: (server) => readdir(exported(server)),
     status,
     async until(what, holds, ms = 40_000) {
@@ -166,6 +171,8 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
       // It ends with its mount, a few seconds later.
       await eventually(
         async () => [...(await carriersOf(home.home)), ...(await keepersOf(home.home))].length === 0,
+        // A minute where the daemon was killed before it said which mount it is.
+        90_000,
       );
     },
   };

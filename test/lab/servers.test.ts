@@ -78,6 +78,29 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
     }
   }
 
+  test("A13 a clone that takes the server's place between its proof and the mount gets nothing that was written before", (t) =>
+    play(t, [], async (scene) => {
+      await scene.until("carried", isCarried);
+      assert.notEqual(await scene.sh(`printf 'of A' > '${scene.mounted}/precious.txt'`), null);
+      await scene.home.cli(["unmount", "--share", SHARE, "--force"]);
+      assert.equal(await scene.onServer("A", "precious.txt"), null, "it is not sent yet");
+      // Both go on to answer, with the same ServerGuid: no look sees a difference.
+      for (const route of ["tb", "fallback"] as const) scene.lead(route, "CLONE");
+      await scene.home.cli(["mount", "--share", SHARE]);
+      await scene.until("mounted", isMounted);
+      await eventually(
+        async () => (await scene.sh(`cat '${scene.mounted}/one-more.txt'`)) === "of the clone",
+        60_000,
+        200,
+      );
+      await assertNowhereElse(scene, "precious.txt");
+      const waiting = (await scene.unsent()).filter(({ in_use }) => !in_use);
+      assert.deepEqual(
+        waiting.flatMap(({ files }) => files.map(({ path }) => path)),
+        ["precious.txt"],
+      );
+    }));
+
   test("A13 the hosts are edited to another NAS while both routes are away: it gets nothing, and a person's word sends it there", (t) =>
     play(t, [], async (scene) => {
       await scene.until("carried", isCarried);

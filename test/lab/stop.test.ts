@@ -100,6 +100,8 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       t.diagnostic(`stopped in ${Math.round(end.ms)} ms`);
       assert.match(await monitor.stderr(), /left mounted at exit/);
       await lab.rig.restoreAll();
+      // Alone, the carrier has nothing to know the server by.
+      await scene.start("tb");
       await eventually(
         async () => (await readFile(scene.exported("CORE", "new.txt"), "utf8")) === "just written",
         30_000,

@@ -106,7 +106,7 @@ export function connectCarrier(options: ConnectOptions): Carrier {
       if (outcome === null) throw notUnderstood();
       return outcome;
     },
-    hold: (share, signal) => command("hold", { share }, signal),
+    hold: (share, epoch, signal) => command("hold", { share, epoch }, signal),
     confirm: (share, outage, signal) => command("confirm", { share, outage }, signal),
     reopen: (share, signal) => command("reopen", { share }, signal),
     usedUp: (share, signal) => command("used_up", { share }, signal),

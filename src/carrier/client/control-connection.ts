@@ -73,13 +73,15 @@ export async function connectControl(
         return;
       }
       isGreeted = true;
-      socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION } }));
+      socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION, answers: true } }));
       greeted.resolve(connection(String(hello["program"])));
     } else if (typeof id === "number") {
       const question = waiting.get(id);
       waiting.delete(id);
       if (message["ok"] === true) question?.resolve(message["result"]);
       else question?.reject(errorOf(message));
+    } else if (push === "ping") {
+      socket.write(formatLine({ pong: true }));
     } else if (typeof push === "string" && isGreeted) {
       listener.onPush(message);
     } else if (message["refused"] !== undefined) {

@@ -27,24 +27,39 @@ export interface Move {
   readonly to: CarriedRoute;
   readonly endpoint: RouteEndpoint;
   readonly planned: boolean;
+  /** The number of the connection that shows who is there; null or absent: there was none. */
+  readonly witness?: number | null;
   /** When nobody waits for it any more, monotonic; nothing is changed after that. */
   readonly untilMs: number;
 }
 
-/** `onMoved`: another route is in use. `onEnd`: the move is over, however it ended. */
-export function createMoves(share: ShareContext, onMoved: (isGentle: boolean) => void, onEnd: () => void) {
+/**
+ * `hasEnded`: a connection that showed who is there shows it no more. `onMoved`: another route is in use. `onEnd`: the move
+ * is over, however it ended.
+ */
+export function createMoves(
+  share: ShareContext,
+  hasEnded: (witness: number) => Promise<boolean>,
+  onMoved: (isGentle: boolean) => void,
+  onEnd: () => void,
+) {
   const { settings, clock } = share;
   let moves = 0;
   let moving = false;
   let moved: Promise<unknown> = Promise.resolve();
 
-  const moveNow = async ({ to, endpoint, planned, untilMs }: Move): Promise<MoveOutcome> => {
+  const moveNow = async ({ to, endpoint, planned, untilMs, witness = null }: Move): Promise<MoveOutcome> => {
     const startedAtMs = clock.monotonicMs();
     if (startedAtMs + MOVE_PROOF_MS + (planned ? QUIET_WAIT_MS : 0) > untilMs)
       return { ok: false, reason: "silent", text: "another move took too long" };
-    const proof = await proveSoon(share, endpoint);
+    const [proof, isUncertain] = await Promise.all([
+      proveSoon(share, endpoint),
+      witness !== null && hasEnded(witness),
+    ]);
     if (share.closed) return CLOSED_MEANWHILE;
     if (!proof.ok) return { ok: false, reason: proof.reason, text: proof.text };
+    if (isUncertain)
+      return { ok: false, reason: "refused", text: "the server there must be proved again: it was away" };
     // Since it was last asked there, it was replaced.
     if (settings.guid !== null && proof.guid !== settings.guid)
       return {
@@ -63,7 +78,7 @@ export function createMoves(share: ShareContext, onMoved: (isGentle: boolean) =>
       await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));
       if (share.closed) return CLOSED_MEANWHILE;
       settings.route = to;
-      settings.endpoints = { ...settings.endpoints, [to]: endpoint };
+      settings.endpoints = { [to]: endpoint };
       settings.guid = proof.guid;
       moves += 1;
       onMoved(isGentle);

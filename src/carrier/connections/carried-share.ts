@@ -3,12 +3,13 @@ import type { Server, Socket } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
-import type { CarriedMount, CarriedShare, MoveOutcome, OpenRequest, RouteEndpoint } from "../carrier.ts";
+import type { CarriedMount, CarriedShare, ConfigureRequest, MoveOutcome, RouteEndpoint } from "../carrier.ts";
 import { createAnswerStores } from "../smb/whole-answers.ts";
 import { CarriedConnection, type ConnectionHost, type Traffic } from "./carried-connection.ts";
 import { createMoves, type Move } from "./carried-moves.ts";
 import { RouteState } from "./route-state.ts";
 import type { ShareContext, ShareParts, ShareSettings } from "./share-settings.ts";
+import { createStandbyRoute, otherRoute, type Standby } from "./standby-route.ts";
 
 /** Far above what SMB clients open; each may cost 130 KB while it is busy. */
 const CONNECTIONS_AT_MOST = 2_000;
@@ -39,6 +40,7 @@ export class ShareCarrier implements AsyncDisposable {
   readonly #losses: ReturnType<typeof createLosses>;
   readonly #moves: ReturnType<typeof createMoves>;
   readonly #admission: ReturnType<typeof createAdmission>;
+  readonly #standby: ReturnType<typeof createStandbyRoute>;
   readonly #unregister: () => void;
   #stuckTimer: Timer | null = null;
   #outageAtMove: number | null = null;
@@ -58,10 +60,12 @@ export class ShareCarrier implements AsyncDisposable {
     };
     this.#share = share;
     this.#route = createShareRoute(share);
+    this.#standby = createStandbyRoute(share);
     this.#stall = createStallWatch(share);
     this.#losses = createLosses(share);
     this.#moves = createMoves(
       share,
+      (witness) => this.#standby.hasEnded(witness),
       (isGentle) => this.#moved(isGentle),
       () => this.#joinHeld(),
     );
@@ -82,11 +86,12 @@ export class ShareCarrier implements AsyncDisposable {
   }
 
   state(): CarriedShare {
-    const { share, kind, port, route, mount, server = null } = this.settings;
+    const { share, kind, port, route, mount, server = null, epoch } = this.settings;
     const { bytesUp, bytesDown, longestWaitMs } = this.#traffic;
     const { phase, routeLostAtMs, outage } = this.#route;
     return {
-      ...{ share, kind, port, route, phase, mount, server, bytesUp, bytesDown, routeLostAtMs, outage },
+      ...{ share, kind, port, route, phase, mount, server, bytesUp, bytesDown, routeLostAtMs, outage, epoch },
+      witness: this.#standby.held?.id ?? null,
       outageAtMove: this.#outageAtMove,
       refusedLogon: this.#share.logons.refused,
       endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
@@ -99,15 +104,10 @@ export class ShareCarrier implements AsyncDisposable {
     };
   }
 
-  configure({ endpoints, patienceMs }: Pick<OpenRequest, "endpoints" | "patienceMs">): void {
+  /** The endpoint of the route in use changes by a move alone, which proves it. */
+  configure({ endpoints, patienceMs }: ConfigureRequest): void {
     const { settings } = this;
-    // That of the route in use changes by a move alone, which proves it; and one that is silent now is not forgotten.
-    const inUse = endpointOf(settings);
-    settings.endpoints = {
-      ...settings.endpoints,
-      ...endpoints,
-      ...(inUse === undefined ? {} : { [settings.route]: inUse }),
-    };
+    this.#standby.keep(endpoints[otherRoute(settings.route)]);
     settings.patienceMs = patienceMs;
     this.#route.armPatience();
     this.#share.events.settingsChanged();
@@ -116,6 +116,32 @@ export class ShareCarrier implements AsyncDisposable {
 
   bind(mount: CarriedMount): void {
     this.settings.mount = mount;
+    this.#share.events.settingsChanged();
+  }
+
+  /** The route that may be taken without a daemon; null: none. */
+  get standby(): Standby | null {
+    return this.#standby.held;
+  }
+
+  /** Since when the server behind the route in use is not certain, monotonic ms; null: it is. */
+  get doubtedAtMs(): number | null {
+    return this.#route.doubtedAtMs;
+  }
+
+  /** A connection from before the doubt has heard from its server since that answers again: nobody took its place. */
+  get outlivedDoubt(): boolean {
+    const { answeredAtMs } = this.#route;
+    if (answeredAtMs === null) return false;
+    return [...this.#share.connections].some(
+      ({ stage, retiring, lastServerByteMs }) =>
+        stage === "joined" && !retiring && lastServerByteMs !== null && lastServerByteMs > answeredAtMs,
+    );
+  }
+
+  /** What a daemon has decided until now no longer counts. */
+  beginAlone(): void {
+    this.settings.epoch += 1;
     this.#share.events.settingsChanged();
   }
 
@@ -159,6 +185,7 @@ export class ShareCarrier implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#share.closed = true;
+    this.#standby.drop();
     this.#route[Symbol.dispose]();
     this.#stall.stop();
     this.#unregister();
@@ -180,6 +207,7 @@ export class ShareCarrier implements AsyncDisposable {
   #moved(isGentle: boolean): void {
     const { settings, events, retiring } = this.#share;
     this.#stall.end();
+    this.#standby.moved();
     this.#outageAtMove = this.#route.outage;
     this.#route.confirm();
     settings.confirmed = true;

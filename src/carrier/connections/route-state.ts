@@ -77,6 +77,16 @@ export class RouteState implements Disposable {
     return this.#lossAtMs;
   }
 
+  /** When the server was first doubted, since it was last proved; null: it was not. */
+  get doubtedAtMs(): number | null {
+    return this.#doubtedAtMs;
+  }
+
+  /** When it answered again after that; null: it has not. */
+  get answeredAtMs(): number | null {
+    return this.#trying === null ? this.#answeredAtMs : null;
+  }
+
   /** Another one after each loss: a proof that was begun before it says nothing. */
   get outage(): number {
     return this.#outage;

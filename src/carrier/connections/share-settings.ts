@@ -13,6 +13,7 @@ export interface ShareSettings {
   readonly kind: CarriedKind;
   readonly port: number;
   route: CarriedRoute;
+  /** Of the route in use. */
   endpoints: Partial<Record<CarriedRoute, RouteEndpoint>>;
   patienceMs: number;
   mount: CarriedMount | null;
@@ -25,6 +26,8 @@ export interface ShareSettings {
   /** Why the server had refused it when a carrier before this one ended; null or absent: it had not. */
   readonly refusedLogon?: string | null;
   confirmed: boolean;
+  /** How many things the carrier did alone. */
+  epoch: number;
 }
 
 interface ShareEvents {

@@ -69,7 +69,8 @@ export function parsePatience(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
 }
 
-export function parseOutage(value: unknown): number | null {
+/** The number of an outage, an epoch or a witness; null: there is none, or an older side does not count them. */
+export function parseNumber(value: unknown): number | null {
   return typeof value === "number" ? value : null;
 }
 
@@ -149,9 +150,11 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     lastAnswerAtMs: time("lastAnswerAtMs"),
     unansweredSinceMs: time("unansweredSinceMs"),
     routeLostAtMs: time("routeLostAtMs"),
-    outage: parseOutage(value["outage"]),
-    outageAtMove: parseOutage(value["outageAtMove"]),
+    outage: parseNumber(value["outage"]),
+    outageAtMove: parseNumber(value["outageAtMove"]),
     server: parseName(value["server"]),
+    witness: parseNumber(value["witness"]),
+    epoch: parseNumber(value["epoch"]),
     refusedLogon: parseRefusedLogon(value["refusedLogon"], aheadMs),
   };
 }

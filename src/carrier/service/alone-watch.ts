@@ -1,18 +1,20 @@
-// What the carrier does by itself, most of it only while no daemon is connected: stay, take the other route, or close.
+// What the carrier does by itself, most of it only while no daemon answers: stay, take the other route, wait, or close.
 
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import type { CarriedMount, CarriedRoute } from "../carrier.ts";
+import type { CarriedMount } from "../carrier.ts";
 import type { ProveServer } from "../smb/server-proof.ts";
 import type { CarrierService, ServedShare } from "./carrier-service.ts";
 
 const LOOK_EVERY_MS = 500;
-const LOST_FOR_MS = 2_000;
-const UNANSWERED_FOR_MS = 5_000;
+const DOUBTED_FOR_MS = 2_000;
+const UNANSWERED_FOR_MS = 2_000;
+/** A daemon is asked for a sign of life when a request has waited for so long. */
+const STALLED_FOR_MS = 300;
 const PROOF_MS = 1_000;
-/** A daemon that is restarted, or has only lost its connection, is back by then and judges better. */
-const ALONE_FOR_MS = 1_500;
+/** A daemon that is restarted, or held up for a moment, answers by then and judges better. */
+const ALONE_FOR_MS = 3_000;
 const UNBOUND_AT_MOST_MS = 60_000;
 const LOOK_AT_MOUNT_EVERY_MS = 2_000;
 const GONE_LOOKS = 2;
@@ -25,6 +27,8 @@ interface AloneWatchOptions {
   readonly service: Pick<CarrierService, "served" | "close" | "confirm" | "hold" | "move" | "note">;
   readonly prove: ProveServer;
   readonly isPresent: (mount: CarriedMount) => Promise<boolean>;
+  /** Asks the daemons for a sign of life; false: one of them could give none. */
+  readonly ping: () => boolean;
 }
 
 /** A share, and when it is looked at again. */
@@ -34,36 +38,42 @@ interface Watched {
   learnNotBeforeMs: number;
   mountNotBeforeMs: number;
   goneLooks: number;
+  /** It was written down that it waits. */
+  waits: boolean;
 }
 
 export class AloneWatch implements Disposable {
   readonly #options: AloneWatchOptions;
   readonly #watched = new Map<ServedShare, Watched>();
-  #aloneSinceMs: number | null;
+  #daemons = 0;
+  /** Since when no daemon is connected, or none has answered a ping; null: one is there, as far as is known. */
+  #silentSinceMs: number | null;
   #timer: Timer | null = null;
   #ended = false;
 
   constructor(options: AloneWatchOptions) {
     this.#options = options;
-    this.#aloneSinceMs = options.clock.monotonicMs();
+    this.#silentSinceMs = options.clock.monotonicMs();
     this.#arm();
   }
 
   /** How many daemons are connected now. */
   daemons(count: number): void {
-    if (count > 0) this.#aloneSinceMs = null;
-    else this.#aloneSinceMs ??= this.#options.clock.monotonicMs();
-    this.#arm();
+    if (count > this.#daemons) this.#silentSinceMs = null;
+    if (count === 0) this.#silentSinceMs ??= this.#options.clock.monotonicMs();
+    this.#daemons = count;
+    this.changed();
+  }
+
+  /** A daemon has said something. */
+  heard(): void {
+    this.#silentSinceMs = null;
   }
 
   /** A share came, or is another now. */
   changed(): void {
+    this.#pingIfTroubled();
     this.#arm();
-  }
-
-  /** The server of a share that is not confirmed answers again. */
-  answersAgain(one: ServedShare): void {
-    if (this.#aloneSinceMs !== null) this.#confirmIfKnown(one, this.#agoMs(this.#aloneSinceMs));
   }
 
   [Symbol.dispose](): void {
@@ -75,17 +85,43 @@ export class AloneWatch implements Disposable {
     return this.#options.clock.monotonicMs() - atMs;
   }
 
-  /** While a daemon is connected and every server known, nothing is due: a carrier at rest is not woken. */
+  /** For how long no daemon has answered. */
+  #silentMs(): number {
+    return this.#silentSinceMs === null ? 0 : this.#agoMs(this.#silentSinceMs);
+  }
+
+  #pingIfTroubled(): void {
+    const { clock, service, ping } = this.#options;
+    if (this.#silentSinceMs !== null) return;
+    if (![...service.served.values()].some((one) => this.#isTroubled(one))) return;
+    if (ping()) this.#silentSinceMs = clock.monotonicMs();
+  }
+
+  #isTroubled({ carrier }: ServedShare): boolean {
+    return carrier.state().phase !== "carrying" || this.#unansweredMs(carrier) >= STALLED_FOR_MS;
+  }
+
+  /** For how long something has waited for an answer while nothing was answered. */
+  #unansweredMs(carrier: ServedShare["carrier"]): number {
+    const { unansweredSinceMs, lastAnswerAtMs } = carrier.state();
+    if (unansweredSinceMs === null) return 0;
+    return this.#agoMs(Math.max(unansweredSinceMs, lastAnswerAtMs ?? unansweredSinceMs));
+  }
+
+  /** While a daemon answers and all is well, nothing is due: a carrier at rest is not woken. */
   #arm(): void {
     if (this.#ended || this.#timer !== null) return;
     const served = [...this.#options.service.served.values()];
-    if (this.#aloneSinceMs === null && served.every(({ carrier }) => carrier.settings.guid !== null)) return;
+    const isAtRest = (one: ServedShare): boolean =>
+      one.carrier.settings.guid !== null && !this.#isTroubled(one);
+    if (this.#silentSinceMs === null && served.every(isAtRest)) return;
     this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => this.#lookAtAll());
   }
 
   #lookAtAll(): void {
     const { service, logger } = this.#options;
     this.#timer = null;
+    this.#pingIfTroubled();
     const present = new Set(service.served.values());
     for (const one of this.#watched.keys()) if (!present.has(one)) this.#watched.delete(one);
     for (const one of present) {
@@ -95,6 +131,7 @@ export class AloneWatch implements Disposable {
         learnNotBeforeMs: 0,
         mountNotBeforeMs: 0,
         goneLooks: 0,
+        waits: false,
       };
       this.#watched.set(one, watch);
       if (watch.busy) continue;
@@ -113,11 +150,21 @@ export class AloneWatch implements Disposable {
 
   async #look(watch: Watched): Promise<void> {
     await this.#learn(watch);
-    if (this.#aloneSinceMs === null) return;
-    const aloneMs = this.#agoMs(this.#aloneSinceMs);
-    if (await this.#closeIfUnused(watch, aloneMs)) return;
-    this.#confirmIfKnown(watch.one, aloneMs);
-    if (aloneMs >= ALONE_FOR_MS) await this.#leaveRouteIfGone(watch.one);
+    if (!this.#isTroubled(watch.one)) watch.waits = false;
+    // One that is only asked just now answers in time, if it can.
+    if (this.#silentMs() < LOOK_EVERY_MS) return;
+    if (await this.#closeIfUnused(watch)) return;
+    const reason = await this.#whyGone(watch.one);
+    if (reason === null || this.#silentSinceMs === null) return;
+    const leftMs = ALONE_FOR_MS - this.#silentMs();
+    if (leftMs > PROOF_MS) return;
+    if (leftMs > 0) await this.#options.clock.sleep(leftMs);
+    if (this.isAlone && !this.#ended && this.#isTroubled(watch.one)) await this.#act(watch, reason);
+  }
+
+  /** No daemon has answered for so long that it is not waited for. */
+  get isAlone(): boolean {
+    return this.#silentMs() >= ALONE_FOR_MS;
   }
 
   /** The server's GUID is asked for once: later ones are compared with it. */
@@ -133,64 +180,66 @@ export class AloneWatch implements Disposable {
   }
 
   /** True when it was closed. */
-  async #closeIfUnused(watch: Watched, aloneMs: number): Promise<boolean> {
+  async #closeIfUnused(watch: Watched): Promise<boolean> {
     const { clock, logger, service, isPresent } = this.#options;
     const { share, mount } = watch.one.carrier.settings;
     const nowMs = clock.monotonicMs();
     if (mount === null) {
-      if (Math.min(aloneMs, nowMs - watch.one.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
+      // A daemon that was killed just then did not come to say which mount it is.
+      if (watch.one.carrier.state().connections > 0) return false;
+      if (Math.min(this.#silentMs(), nowMs - watch.one.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {
       if (nowMs < watch.mountNotBeforeMs) return false;
       watch.mountNotBeforeMs = nowMs + LOOK_AT_MOUNT_EVERY_MS;
       watch.goneLooks = (await isPresent(mount)) ? 0 : watch.goneLooks + 1;
-      if (watch.goneLooks < GONE_LOOKS || this.#aloneSinceMs === null) return false;
+      if (watch.goneLooks < GONE_LOOKS || this.#silentSinceMs === null) return false;
     }
     logger.info("a share's mount is gone", { share });
     await service.close(share);
     return true;
   }
 
-  /** The same server as before, as far as its GUID tells. */
-  #confirmIfKnown({ carrier, seenGuid, seenOutage, wasConfirmed }: ServedShare, aloneMs: number): void {
-    const { share, guid } = carrier.settings;
-    const { phase, routeLostAtMs, outage } = carrier.state();
-    const isDoubted = phase === "unconfirmed" || phase === "refusing";
-    if (!isDoubted || routeLostAtMs !== null) return;
-    if (guid === null || seenGuid !== guid || seenOutage !== outage) return;
-    if (aloneMs >= ALONE_FOR_MS || wasConfirmed) this.#options.service.confirm(share, outage);
-  }
-
-  /** Why the route in use is taken for gone; null: it is not. */
+  /** Why the route in use is not to be relied on; null: it is, or it is too soon to tell. */
   async #whyGone({ carrier }: ServedShare): Promise<string | null> {
+    const { doubtedAtMs } = carrier;
+    if (doubtedAtMs !== null) {
+      if (this.#agoMs(doubtedAtMs) < DOUBTED_FOR_MS) return null;
+      const isThere = carrier.state().routeLostAtMs === null;
+      return isThere ? "the server may be another since it was away" : "the route takes no connections";
+    }
     const { endpoints, route } = carrier.settings;
-    const { routeLostAtMs, unansweredSinceMs, lastAnswerAtMs } = carrier.state();
-    if (routeLostAtMs !== null)
-      return this.#agoMs(routeLostAtMs) >= LOST_FOR_MS ? "the route takes no connections" : null;
-    if (unansweredSinceMs === null) return null;
-    const silentMs = this.#agoMs(Math.max(unansweredSinceMs, lastAnswerAtMs ?? unansweredSinceMs));
     const endpoint = endpoints[route];
-    if (silentMs < UNANSWERED_FOR_MS || endpoint === undefined) return null;
+    if (this.#unansweredMs(carrier) < UNANSWERED_FOR_MS || endpoint === undefined) return null;
     const { ok } = await this.#options.prove(endpoint, PROOF_MS);
     return ok ? null : "the server does not answer over the route";
   }
 
-  async #leaveRouteIfGone(one: ServedShare): Promise<void> {
-    const { clock, service, prove } = this.#options;
-    const { settings } = one.carrier;
-    const { share } = settings;
-    const reason = await this.#whyGone(one);
-    if (reason === null || this.#aloneSinceMs === null) return;
-    const from = settings.route;
-    const to: CarriedRoute = from === "tb" ? "fallback" : "tb";
-    const endpoint = settings.endpoints[to];
-    const proof = endpoint === undefined ? null : await prove(endpoint, PROOF_MS);
-    if (this.#aloneSinceMs === null) return;
-    if (endpoint === undefined || proof?.ok !== true || proof.guid !== settings.guid) {
-      if (one.carrier.state().routeLostAtMs === null) service.hold(share);
+  /** Goes on only with a server that a connection has shown to be the one all the time. */
+  async #act(watch: Watched, reason: string): Promise<void> {
+    const { clock, logger, service } = this.#options;
+    const { carrier } = watch.one;
+    const { share, route: from } = carrier.settings;
+    if (carrier.outlivedDoubt) {
+      carrier.beginAlone();
+      service.confirm(share, carrier.state().outage);
       return;
     }
-    const untilMs = clock.monotonicMs() + MOVE_WITHIN_MS;
-    const outcome = await service.move({ share, to, endpoint, planned: false }, untilMs);
-    if (outcome.ok) service.note({ share, at: clock.wallMs(), from, to, reason });
+    const { standby } = carrier;
+    if (standby !== null && (await standby.witness.stillThere(PROOF_MS))) {
+      if (!this.isAlone) return;
+      carrier.beginAlone();
+      const { route: to, endpoint, id: witness } = standby;
+      const untilMs = clock.monotonicMs() + MOVE_WITHIN_MS;
+      const outcome = await service.move({ share, to, endpoint, planned: false, witness }, untilMs);
+      if (outcome.ok) service.note({ share, at: clock.wallMs(), from, to, reason });
+      return;
+    }
+    if (watch.waits || !this.isAlone) return;
+    watch.waits = true;
+    carrier.beginAlone();
+    if (carrier.state().phase === "carrying") service.hold(share, null);
+    const text = `${reason}, and nothing shows who is behind the other`;
+    logger.warn("a share waits for its daemon", { share, reason: text });
+    service.note({ share, at: clock.wallMs(), from, to: from, reason: text });
   }
 }

@@ -57,6 +57,7 @@ async function main(): Promise<void> {
     service: () => service,
     program: basename(dirname(program)).replace(/^program-/u, ""),
     onDaemons: (count) => watch.daemons(count),
+    onHeard: () => watch.heard(),
   });
   const service: CarrierService = new CarrierService({
     clock,
@@ -74,15 +75,21 @@ async function main(): Promise<void> {
         logger,
         onChange,
       }),
-    onNotice: (notice) => control.notice(notice),
+    onNotice: (notice) => control.notice(notice) && !watch.isAlone,
     onChanged(urgent) {
       control.changed(urgent);
       if (urgent) watch.changed();
     },
-    onUnconfirmed: (one) => watch.answersAgain(one),
     onEmpty: () => ending.resolve(),
   });
-  const watch: AloneWatch = new AloneWatch({ clock, logger, service, prove, isPresent });
+  const watch: AloneWatch = new AloneWatch({
+    clock,
+    logger,
+    service,
+    prove,
+    isPresent,
+    ping: () => control.ping(),
+  });
 
   const inherited = Array.from({ length: inheritedCount }, (_, index) => FIRST_INHERITED + index);
   await service.restore(memory, await takeOver(inherited, logger));

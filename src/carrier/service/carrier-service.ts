@@ -7,6 +7,7 @@ import type {
   CarriedMount,
   CarriedShare,
   CarrierNotice,
+  ConfigureRequest,
   JournalEntry,
   MoveOutcome,
   MoveRequest,
@@ -39,8 +40,6 @@ interface ServiceOptions {
   readonly onNotice: (notice: CarrierNotice) => boolean;
   /** `urgent`: a phase, a route, a share that came or went; else counters. */
   readonly onChanged: (urgent: boolean) => void;
-  /** The server of a share that is not confirmed answers again: `seenGuid` says which. */
-  readonly onUnconfirmed: (one: ServedShare) => void;
   /** The last share is gone, and whoever closed it is about to be told. */
   readonly onEmpty: () => void;
 }
@@ -53,8 +52,6 @@ export interface ServedShare {
   seenGuid: string | null;
   /** The loss after which that was seen. */
   seenOutage: number | null;
-  /** Taken over from a carrier that died, when the server was proved. */
-  wasConfirmed: boolean;
 }
 
 export function listenerFor(): Server {
@@ -97,7 +94,7 @@ export class CarrierService implements AsyncDisposable {
         if (server === undefined)
           this.#options.logger.error("a share's port was lost with its keeper", { share, port });
         // Nobody has watched the server meanwhile.
-        else this.#serve(server, { ...settings, confirmed: false }, settings.confirmed);
+        else this.#serve(server, { ...settings, confirmed: false });
       }
       for (const server of byPort.values()) server.close();
       await this.#holdPorts();
@@ -105,7 +102,7 @@ export class CarrierService implements AsyncDisposable {
     });
   }
 
-  open({ wantedPort, ...request }: OpenRequest): Promise<CarriedShare> {
+  open({ wantedPort, unproved = false, ...request }: OpenRequest): Promise<CarriedShare> {
     return this.#inTurn(async () => {
       const { share, route } = request;
       // Whoever opens has nothing mounted: what is left of an earlier mount ends here.
@@ -119,8 +116,9 @@ export class CarrierService implements AsyncDisposable {
       // Port 0: one that the system picks.
       await listen(server, { host: "127.0.0.1", port: wantedPort ?? 0, backlog: BACKLOG });
       const port = portOf(server);
-      const settings = { ...request, port, mount: null, guid: null, confirmed: true };
-      const { carrier } = this.#serve(server, settings, false);
+      const settings = { ...request, port, mount: null, guid: null, confirmed: !unproved, epoch: 0 };
+      const { carrier } = this.#serve(server, settings);
+      carrier.configure(request);
       await this.#holdPorts();
       await this.#save();
       this.#options.logger.info("a share is carried", { share, port, route });
@@ -134,15 +132,16 @@ export class CarrierService implements AsyncDisposable {
     await this.#save();
   }
 
-  async configure(share: string, change: Pick<OpenRequest, "endpoints" | "patienceMs">): Promise<void> {
-    this.#find(share).carrier.configure(change);
+  async configure(share: string, change: ConfigureRequest): Promise<void> {
+    this.#findAt(share, change.epoch ?? null).carrier.configure(change);
     await this.#save();
   }
 
-  async move({ share, ...wanted }: MoveRequest, untilMs: number): Promise<MoveOutcome> {
+  async move({ share, epoch = null, ...wanted }: MoveRequest, untilMs: number): Promise<MoveOutcome> {
     const { to, planned } = wanted;
     const one = this.#served.get(share);
     if (one === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not carried` };
+    if (isOutdated(one, epoch)) return { ok: false, reason: "refused", text: OUTDATED };
     const from = one.carrier.settings.route;
     const outcome = await one.carrier.move({ ...wanted, untilMs });
     this.#options.logger.info(outcome.ok ? "a share was moved" : "a share was not moved", {
@@ -158,8 +157,9 @@ export class CarrierService implements AsyncDisposable {
     return outcome;
   }
 
-  hold(share: string): void {
-    this.#find(share).carrier.hold();
+  /** `epoch`: the share's when this was decided; null: not known. */
+  hold(share: string, epoch: number | null): void {
+    this.#findAt(share, epoch).carrier.hold();
   }
 
   /** Nothing happens when the server was lost again since `outage`; null: whichever. */
@@ -168,7 +168,6 @@ export class CarrierService implements AsyncDisposable {
     const now = one.carrier.state().outage;
     if (outage !== null && outage !== now) return;
     if (one.seenGuid !== null && one.seenOutage === now) one.carrier.settings.guid = one.seenGuid;
-    one.wasConfirmed = false;
     one.carrier.confirm();
   }
 
@@ -227,34 +226,45 @@ export class CarrierService implements AsyncDisposable {
     throw new MountaineerError("share_unknown", `${share} is not carried`);
   }
 
-  #serve(server: Server, settings: ShareSettings, wasConfirmed: boolean): ServedShare {
-    const { share } = settings;
-    const { clock, onChanged, onNotice, onUnconfirmed } = this.#options;
+  #findAt(share: string, epoch: number | null): ServedShare {
+    const one = this.#find(share);
+    if (isOutdated(one, epoch)) throw new MountaineerError("aborted", OUTDATED, { retry: "later" });
+    return one;
+  }
+
+  #serve(server: Server, settings: ShareSettings): ServedShare {
+    const { share, route } = settings;
+    const { clock, onChanged, onNotice } = this.#options;
+    const inUse = settings.endpoints[route];
+    // That another route was proved died with the carrier that held a connection there.
+    const endpoints = inUse === undefined ? {} : { [route]: inUse };
     const one: ServedShare = {
-      carrier: new ShareCarrier(server, settings, {
-        ...this.#options,
-        logons: this.#logonsOf(settings),
-        events: {
-          notice(what) {
-            onChanged(true);
-            return onNotice({ share, what });
-          },
-          counted: () => onChanged(false),
-          settingsChanged: () => {
-            onChanged(true);
-            if (!this.#isEnded) void this.#save();
-          },
-          unconfirmed(guid) {
-            one.seenGuid = guid;
-            one.seenOutage = one.carrier.state().outage;
-            onUnconfirmed(one);
+      carrier: new ShareCarrier(
+        server,
+        { ...settings, endpoints },
+        {
+          ...this.#options,
+          logons: this.#logonsOf(settings),
+          events: {
+            notice(what) {
+              onChanged(true);
+              return onNotice({ share, what });
+            },
+            counted: () => onChanged(false),
+            settingsChanged: () => {
+              onChanged(true);
+              if (!this.#isEnded) void this.#save();
+            },
+            unconfirmed(guid) {
+              one.seenGuid = guid;
+              one.seenOutage = one.carrier.state().outage;
+            },
           },
         },
-      }),
+      ),
       openedAtMs: clock.monotonicMs(),
       seenGuid: null,
       seenOutage: null,
-      wasConfirmed,
     };
     this.#served.set(share, one);
     return one;
@@ -293,6 +303,13 @@ export class CarrierService implements AsyncDisposable {
   #holdPorts(): Promise<void> {
     return this.#keeper.hold([...this.#served.values()].map(({ carrier }) => carrier.server));
   }
+}
+
+const OUTDATED = "the carrier has acted alone since this was decided";
+
+/** The carrier has acted alone since a daemon decided something at `epoch`. */
+function isOutdated({ carrier }: ServedShare, epoch: number | null): boolean {
+  return epoch !== null && epoch !== carrier.settings.epoch;
 }
 
 /** Takes over listening sockets that were inherited, as many as are some. */

@@ -15,6 +15,7 @@ import {
   parseKind,
   parseMount,
   parseName,
+  parseNumber,
   parseRoute,
 } from "../control/control-messages.ts";
 
@@ -117,6 +118,7 @@ function parseSettings(value: unknown): ShareSettings | null {
     guid: typeof guid === "string" ? guid : null,
     confirmed: confirmed !== false,
     server: parseName(value["server"]),
+    epoch: parseNumber(value["epoch"]) ?? 0,
     login: parseName(value["login"]),
     refusedLogon: parseName(value["refusedLogon"]),
   };

@@ -17,7 +17,7 @@ import {
   parseLine,
   parseMount,
   parseName,
-  parseOutage,
+  parseNumber,
   parsePatience,
   parseRoute,
   parseWantedPort,
@@ -41,6 +41,8 @@ interface ControlServerOptions {
   readonly program: string;
   /** How many daemons are connected, each time that changes. */
   readonly onDaemons: (count: number) => void;
+  /** A daemon has said something. */
+  readonly onHeard: () => void;
 }
 
 type AskedService = Pick<
@@ -54,6 +56,8 @@ type Members = Readonly<Record<string, unknown>>;
 export function createControlServer(options: ControlServerOptions) {
   const { clock, logger } = options;
   const daemons = new Set<Socket>();
+  /** Those of an older version that answer no ping. */
+  const mute = new Set<Socket>();
   const all = new Set<Socket>();
   let countersTimer: Timer | null = null;
   let pushed = "";
@@ -84,6 +88,7 @@ export function createControlServer(options: ControlServerOptions) {
       return;
     }
     const { hello, id } = message;
+    if (daemons.has(socket)) options.onHeard();
     if (isObject(hello)) {
       if (!speaksWith(hello["protocol"])) {
         send(socket, { refused: `protocol ${PROTOCOL_VERSION} is spoken here` });
@@ -91,6 +96,7 @@ export function createControlServer(options: ControlServerOptions) {
         return;
       }
       daemons.add(socket);
+      if (hello["answers"] !== true) mute.add(socket);
       options.onDaemons(daemons.size);
       send(socket, { push: "shares", ...stateOf(options) });
     } else if (typeof id === "number" && daemons.has(socket)) {
@@ -115,6 +121,7 @@ export function createControlServer(options: ControlServerOptions) {
     socket.on("close", () => {
       deadline[Symbol.dispose]();
       all.delete(socket);
+      mute.delete(socket);
       if (daemons.delete(socket)) options.onDaemons(daemons.size);
     });
     send(socket, { hello: { protocol: PROTOCOL_VERSION, program: options.program, pid: process.pid } });
@@ -128,6 +135,12 @@ export function createControlServer(options: ControlServerOptions) {
       // The state that it is about comes first.
       pushState();
       for (const socket of daemons) send(socket, { push: "notice", notice });
+      return daemons.size > 0;
+    },
+    /** Asks the daemons for a sign of life; false: one of them could give none. */
+    ping(): boolean {
+      if (mute.size > 0) return false;
+      for (const socket of daemons) send(socket, { push: "ping" });
       return daemons.size > 0;
     },
     changed(urgent: boolean): void {
@@ -172,11 +185,12 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     service().configure(shareIn(members), {
       endpoints: parseEndpoints(members["endpoints"]),
       patienceMs: need(parsePatience(members["patienceMs"])),
+      epoch: parseNumber(members["epoch"]),
     }),
   move: ({ clock, service }, members) =>
     service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
-  hold: ({ service }, members) => service().hold(shareIn(members)),
-  confirm: ({ service }, members) => service().confirm(shareIn(members), parseOutage(members["outage"])),
+  hold: ({ service }, members) => service().hold(shareIn(members), parseNumber(members["epoch"])),
+  confirm: ({ service }, members) => service().confirm(shareIn(members), parseNumber(members["outage"])),
   reopen: ({ service }, members) => service().reopen(shareIn(members)),
   used_up: ({ service }, members) => service().usedUp(shareIn(members)),
   close: ({ service }, members) => service().close(shareIn(members)),
@@ -217,6 +231,7 @@ function readOpen(members: Members): OpenRequest {
     patienceMs: need(parsePatience(members["patienceMs"])),
     wantedPort: parseWantedPort(members["wantedPort"]),
     server: parseName(members["server"]),
+    unproved: members["unproved"] === true,
     login: parseName(members["login"]),
   };
 }
@@ -227,5 +242,7 @@ function readMove(members: Members): MoveRequest {
     to: need(parseRoute(members["to"])),
     endpoint: need(parseEndpoint(members["endpoint"])),
     planned: members["planned"] === true,
+    epoch: parseNumber(members["epoch"]),
+    witness: parseNumber(members["witness"]),
   };
 }

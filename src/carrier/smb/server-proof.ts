@@ -1,5 +1,5 @@
 // Asks a server over a route with an SMB2 NEGOTIATE: does it answer, and which server is it?
-import { startHostProbe } from "../../network/probe/host-probe.ts";
+import { type KeptConnection, startHostProbe } from "../../network/probe/host-probe.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { RouteEndpoint } from "../carrier.ts";
 
@@ -8,7 +8,7 @@ export type ServerProof =
    * `guid`: the ServerGuid, in hex. It alone does not prove that two servers are one. `connection`: the one it was asked
    * over, where that is kept.
    */
-  | { readonly ok: true; readonly guid: string; readonly connection?: Disposable }
+  | { readonly ok: true; readonly guid: string; readonly connection?: KeptConnection }
   /** `refused`: certain at once, as no route or nobody listening. `silent`: anything else. */
   | { readonly ok: false; readonly reason: "refused" | "silent"; readonly text: string };
 

@@ -1,5 +1,5 @@
 // What the engine asks of the carrier, in the engine's own words: answers with deadlines, and nothing rejects.
-import type { Carrier, CarrierNotice, MoveRequest } from "../../carrier/carrier.ts";
+import type { CarriedShare, Carrier, CarrierNotice, MoveRequest } from "../../carrier/carrier.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { processIdentity } from "../../runtime/process/process-identity.ts";
@@ -22,6 +22,8 @@ interface CarriageTools {
 export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
   /** What was last told of a share's endpoints, so that the same is not told again. */
   const told = new Map<string, string>();
+  /** Of each share, how much the carrier had done alone when its journal was last read. */
+  const epochs = new Map<string, number>();
   let first: Promise<void> | null = null;
   let isReady = false;
 
@@ -34,12 +36,24 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     }
   };
 
+  const readJournal = async (): Promise<void> => {
+    for (const entry of await carrier.takeJournal(within(ASK_MS))) {
+      if (entry.from === entry.to) logger.warn("waited while no daemon answered", { ...entry });
+      else logger.info("moved while no daemon answered", { ...entry });
+    }
+  };
+  /** This process may have been stopped, and not have ended. */
+  const readJournalIfNew = ({ share, epoch = null }: CarriedShare): void => {
+    const before = epochs.get(share) ?? epoch;
+    if (epoch === null) return;
+    epochs.set(share, epoch);
+    if (epoch !== before) void quietly("tell its journal", share, readJournal());
+  };
+
   const firstWord = async (): Promise<void> => {
     try {
       await carrier.refresh(within(FIRST_WORD_MS));
-      for (const entry of await carrier.takeJournal(within(ASK_MS))) {
-        logger.info("moved while no daemon ran", { ...entry });
-      }
+      await readJournal();
     } catch (error) {
       logger.debug("no carrier answers", { reason: errorText(error) });
     }
@@ -47,7 +61,11 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
   };
 
   return {
-    of: (share) => carrier.shares.get(share) ?? null,
+    of(share) {
+      const state = carrier.shares.get(share) ?? null;
+      if (state !== null) readJournalIfNew(state);
+      return state;
+    },
     get absentSinceMs() {
       return carrier.absentSinceMs;
     },
@@ -63,16 +81,14 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       first ??= firstWord();
       return first;
     },
-    async open({ share, driver, route, endpoints, patienceMs, wantedPort, server, login }, signal) {
+    async open({ driver, ...asked }, signal) {
       if (driver === "local") return { ok: false, text: "a folder is not carried" };
       try {
-        const where = { share, kind: driver, route, endpoints, patienceMs, wantedPort };
-        const request = { ...where, server, login: login ?? null };
+        const request = { ...asked, kind: driver, login: asked.login ?? null };
         const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
-        told.set(share, JSON.stringify([endpoints, patienceMs]));
         return { ok: true, port };
       } catch (error) {
-        logger.warn("a share has no carrier", { share, reason: errorText(error) });
+        logger.warn("a share has no carrier", { share: asked.share, reason: errorText(error) });
         return { ok: false, text: `the carrier does not open a port: ${errorText(error)}` };
       }
     },
@@ -81,8 +97,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       const process = pid === undefined ? null : await processIdentity(pid);
       await quietly("watch the mount", share, carrier.bind(share, { id, path, process }, within(ASK_MS)));
     },
-    async move({ share, to, endpoint, planned }, signal) {
-      const request: MoveRequest = { share, to, endpoint, planned };
+    async move(request: MoveRequest, signal) {
       try {
         const outcome = await carrier.move(request, signal);
         if (!outcome.ok) return { ok: false, text: outcome.text };
@@ -91,17 +106,20 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
         return { ok: false, text: errorText(error) };
       }
     },
-    keepEndpoints(share, endpoints: Endpoints, patienceMs) {
-      const text = JSON.stringify([endpoints, patienceMs]);
-      if (told.get(share) === text) return;
+    keepEndpoints(share, endpoints: Endpoints, patienceMs, epoch) {
+      const { route, witness } = carrier.shares.get(share) ?? {};
+      // Another witness is asked for with each look, as long as there is none.
+      const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
+      const text = JSON.stringify([endpoints, patienceMs, route]);
+      if (told.get(share) === text && isKept) return;
       told.set(share, text);
-      const asked = carrier.configure(share, { endpoints, patienceMs }, within(ASK_MS));
+      const asked = carrier.configure(share, { endpoints, patienceMs, epoch }, within(ASK_MS));
       void asked.catch((error: unknown) => {
         told.delete(share);
         logger.debug("the carrier was not told of endpoints", { share, reason: errorText(error) });
       });
     },
-    hold: (share) => quietly("hold", share, carrier.hold(share, within(ASK_MS))),
+    hold: (share, epoch) => quietly("hold", share, carrier.hold(share, epoch, within(ASK_MS))),
     confirm: (share, outage) => quietly("go on", share, carrier.confirm(share, outage, within(ASK_MS))),
     reopen: (share) => quietly("log in again", share, carrier.reopen(share, within(ASK_MS))),
     usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),

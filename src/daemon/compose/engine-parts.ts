@@ -21,6 +21,7 @@ import { tellingUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-b
 import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { createLogons } from "../../shares/logons/logons.ts";
+import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import type { MountTable } from "../../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
@@ -81,6 +82,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     netfs: createNetfsDriver({ ...smb, carryProof: () => readCarryProof(home) }),
     cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
+  const claims = stack.use(createMountClaims({ home, logger }));
   const logons = createLogons(clock);
   const serverProof = createServerProof({ clock, logger, stateFolder: home, logons });
   const engine = stack.use(
@@ -100,6 +102,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       ...(options.onCycle === undefined ? {} : { onCycle: options.onCycle }),
       ...(options.programs === undefined ? {} : { programs: options.programs }),
       links: createStableLinks(clock, prober),
+      claims,
     }),
   );
   return {

@@ -89,7 +89,7 @@ function timeOrNull(wallMs: number | null): string | null {
 
 /** Conditions that keep a share from being mounted, whatever an earlier try came to; a mount looks for them in this order. */
 const KEEP_UNMOUNTED = [
-  ...["variable_missing", "secret_missing", "path_taken"],
+  ...["other_home", "variable_missing", "secret_missing", "path_taken"],
   ...["driver_unavailable", "login_refused"],
 ];
 

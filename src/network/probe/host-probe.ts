@@ -3,9 +3,15 @@ import { randomFillSync } from "node:crypto";
 import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { ProbeReason, ProbeVerdict } from "./probe-result.ts";
-import { buildNegotiateRequest, CLIENT_GUID_BYTES, createNegotiateReader } from "./smb-negotiate.ts";
+import {
+  buildEchoRequest,
+  buildNegotiateRequest,
+  CLIENT_GUID_BYTES,
+  createNegotiateReader,
+  isEchoAnswer,
+} from "./smb-negotiate.ts";
 
 export interface ProbeEndpoint {
   /** An IP address; a link-local IPv6 one with its zone. */
@@ -25,7 +31,13 @@ export interface EndpointFinding {
   readonly serverGuid: string | null;
 }
 
-export interface RunningProbe extends Disposable {
+/** The connection of a probe that was answered. */
+export interface KeptConnection extends Disposable {
+  /** Whether the server answers over this very connection now. Never rejects. */
+  stillThere(timeoutMs: number): Promise<boolean>;
+}
+
+export interface RunningProbe extends KeptConnection {
   /** Never rejects. Disposing the probe ends its socket at once and resolves this as silent, if it has not resolved. */
   readonly finding: Promise<EndpointFinding>;
 }
@@ -132,6 +144,8 @@ export function startHostProbe(
   let connected = false;
   let ended = false;
   let kept = false;
+  let echo: PromiseWithResolvers<boolean> | null = null;
+  let echoes = 0;
 
   const end = (finding: EndpointFinding): void => {
     if (ended) return;
@@ -143,6 +157,7 @@ export function startHostProbe(
       return;
     }
     ended = true;
+    echo?.resolve(false);
     if (kept && finding !== DISPOSED) onGone?.();
     deadline[Symbol.dispose]();
     // A reset leaves no TIME_WAIT: thousands of those make each bind to an address scan for a free port for
@@ -166,7 +181,10 @@ export function startHostProbe(
     onread: {
       buffer: Buffer.allocUnsafe(READ_BUFFER_BYTES),
       callback(length, buffer) {
-        if (kept) return true;
+        if (kept) {
+          if (echo !== null && isEchoAnswer(buffer.subarray(0, length))) echo.resolve(true);
+          return true;
+        }
         const answer = reader.push(buffer.subarray(0, length));
         if (answer.kind === "negotiated") {
           const { serverGuid } = answer;
@@ -199,6 +217,21 @@ export function startHostProbe(
   }
   return {
     finding: promise,
+    async stillThere(withinMs) {
+      if (!kept || ended) return false;
+      // A server grants one request at a time: whoever asks meanwhile waits for the same answer.
+      if (echo === null) {
+        const asked = Promise.withResolvers<boolean>();
+        echo = asked;
+        echoes += 1;
+        socket.write(buildEchoRequest(echoes));
+        void asked.promise.then(() => {
+          echo = null;
+        });
+      }
+      const { promise: answer } = echo;
+      return (await settledWithin(clock, withinMs, answer)) && answer;
+    },
     [Symbol.dispose]: () => end(DISPOSED),
   };
 }

@@ -1,4 +1,5 @@
-// The bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the request, and a reader of the answer with a size limit.
+// The bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the request, and a reader of the answer with a size limit. And of
+// ECHO (2.2.28), which needs no session.
 
 const TRANSPORT_HEADER_BYTES = 4;
 const SMB2_HEADER_BYTES = 64;
@@ -64,6 +65,29 @@ export function buildNegotiateRequest(clientGuid: Uint8Array): Buffer {
   message.writeUInt16LE(0x0002, encryptionStart + 10);
   message.writeUInt16LE(0x0001, encryptionStart + 12);
   return packet;
+}
+
+const ECHO = 13;
+const COMMAND_OFFSET = TRANSPORT_HEADER_BYTES + 12;
+
+/** A whole ECHO request. `messageId`: one more than that of the request before it on the connection. */
+export function buildEchoRequest(messageId: number): Buffer {
+  const packet = Buffer.alloc(TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES + 4);
+  packet.writeUInt32BE(SMB2_HEADER_BYTES + 4, 0);
+  packet.write("\xfeSMB", TRANSPORT_HEADER_BYTES, "latin1");
+  packet.writeUInt16LE(SMB2_HEADER_BYTES, TRANSPORT_HEADER_BYTES + 4);
+  packet.writeUInt16LE(ECHO, COMMAND_OFFSET);
+  // Credits asked for: the next ECHO needs one.
+  packet.writeUInt16LE(1, TRANSPORT_HEADER_BYTES + 14);
+  packet.writeUInt32LE(messageId, TRANSPORT_HEADER_BYTES + 24);
+  packet.writeUInt16LE(4, TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES);
+  return packet;
+}
+
+/** `bytes` begin with the answer to an ECHO, whatever it says: the server that got it lives. */
+export function isEchoAnswer(bytes: Uint8Array): boolean {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.length >= COMMAND_OFFSET + 2 && view.readUInt16LE(COMMAND_OFFSET) === ECHO;
 }
 
 function alignTo8(offset: number): number {

@@ -36,6 +36,10 @@ export interface CarriedState {
   readonly outageAtMove?: number | null;
   /** The server that is mounted; null or absent: not told. */
   readonly server?: string | null;
+  /** Another one for each connection that shows who is behind the route not in use; null: none. Absent: not told. */
+  readonly witness?: number | null;
+  /** Another one after each thing that was done without a daemon; null or absent: not told. */
+  readonly epoch?: number | null;
   /** The server refused the login, and nobody new logs in; null or absent: it did not, or that is not told. Monotonic ms. */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
   readonly connections: number;
@@ -55,6 +59,8 @@ interface CarryRequest {
   /** A port that the share's own mount instructions name; null: any. */
   readonly wantedPort: number | null;
   readonly server: string | null;
+  /** Nothing passes before `confirm`: the server is proved once more, over the connection that the carrier keeps from now on. */
+  readonly unproved: boolean;
   /** Names the login. */
   readonly login?: string;
 }
@@ -75,6 +81,10 @@ interface MoveTarget {
   readonly endpoint: RouteEndpoint;
   /** True: the move waits for a moment with no request in flight. */
   readonly planned: boolean;
+  /** The share's when this was decided: another one since, and nothing is changed. */
+  readonly epoch?: number | null;
+  /** Likewise. */
+  readonly witness?: number | null;
 }
 
 /**
@@ -99,9 +109,12 @@ export interface Carriage {
   /** Says which mount talks through the port, so that the port ends with it. */
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveTarget, signal: AbortSignal): Promise<MoveOutcome>;
-  /** The newest endpoints; asks the carrier only when they changed. */
-  keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number): void;
-  hold(share: string): Promise<void>;
+  /**
+   * The newest endpoints: of the route in use, and of the other while that is proved. Asks the carrier when they changed,
+   * and as long as nothing shows who is behind the other. `epoch` as for a move.
+   */
+  keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number, epoch: number | null): void;
+  hold(share: string, epoch: number | null): Promise<void>;
   /** The server is proved since `outage`: programs go on, unless it was lost again. */
   confirm(share: string, outage: number | null): Promise<void>;
   /** The login that was refused is right again. */

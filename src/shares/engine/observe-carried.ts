@@ -55,9 +55,10 @@ export function withCarried(
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
   const { route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
+  const { outageAtMove = null, witness = null, epoch = null } = state;
   const carried: CarriedSeen = {
     ...{ port: carriedPort, route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage },
-    outageAtMove: state.outageAtMove ?? null,
+    ...{ outageAtMove, witness, epoch },
     rerouted: isRerouted(spec, configured[route], state),
     server: found.server ?? state.server ?? null,
   };
@@ -115,6 +116,7 @@ export async function observeCarry(
       spec.name,
       endpointsOf(spec, configured, carried === null ? [] : proved),
       patienceMs,
+      held.epoch ?? null,
     );
   }
   return { unable, trust: trusted, asks: wanted };
@@ -136,8 +138,9 @@ async function abilityOf(
   };
 }
 
-function inUseOf({ server = null, outage, outageAtMove = null, phase }: CarriedSeen, route: RouteName) {
-  return { route, server, outage, outageAtMove, goesOn: phase === "carrying" };
+function inUseOf(carried: CarriedSeen, route: RouteName) {
+  const { server = null, outage, outageAtMove = null, witness = null, phase } = carried;
+  return { route, server, outage, outageAtMove, witness, goesOn: phase === "carrying" };
 }
 
 /** What was mounted without a proof of both routes is carried once they are proved; nothing is mounted anew for it. */

@@ -7,6 +7,7 @@ import type { LogonResult, Logons } from "../logons/logons.ts";
 import type { ShareSeen } from "../policy/share-seen.ts";
 import type { Step } from "../policy/step.ts";
 import type { ServerProof } from "../server-proof/server-proof.ts";
+import type { RouteName } from "../share-spec.ts";
 import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-carried.ts";
 import type { LookTools, Subject } from "./share-subject.ts";
 
@@ -20,6 +21,8 @@ const MOVE_DEADLINE_MS = 4_000;
 export interface MountTools extends LookTools {
   /** Absent where nothing can be proved. */
   readonly serverProof?: Pick<ServerProof, "compare" | "recognise" | "begin">;
+  /** The server behind a route was to be mounted, and may be another than the one that was proved there. */
+  readonly onDoubt?: (route: RouteName) => void;
   /** Who was refused where. */
   readonly logons: Logons;
 }
@@ -37,7 +40,16 @@ export async function moveCarried(
   if (carriage === undefined || endpoint === undefined)
     return { ok: false, text: "its address is not known" };
   const signal = AbortSignal.any([forceStop, AbortSignal.timeout(MOVE_DEADLINE_MS)]);
-  return carriage.move({ share: spec.name, to: route, endpoint, planned }, signal);
+  const witness = route === seen.mount?.carried?.route ? null : (seen.mount?.carried?.witness ?? null);
+  return carriage.move(
+    { share: spec.name, to: route, endpoint, planned, epoch: epochOf(seen), witness },
+    signal,
+  );
+}
+
+/** By which the carrier knows that something was decided before it acted alone. */
+export function epochOf({ mount }: ShareSeen): number | null {
+  return (mount?.carried ?? mount?.pinned)?.epoch ?? null;
 }
 
 /** Mounts, and gives up at once when the host goes away meanwhile: two probes in a row without an answer. */
@@ -62,10 +74,11 @@ export async function mountWatched(
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
-    const outcome =
-      spec.driver === "local"
-        ? await mount()
-        : await tools.logons.attempt(spec, mount, { judge: logonResult, otherwise: refusedLogon, signal });
+    // Behind its gate it logs in after a proof with the same login, which waits for its own turn.
+    const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
+    const outcome = !takesTurns
+      ? await mount()
+      : await tools.logons.attempt(spec, mount, { judge: logonResult, otherwise: refusedLogon, signal });
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
   } catch (error) {
@@ -74,6 +87,16 @@ export async function mountWatched(
   } finally {
     done.abort();
   }
+}
+
+/** It goes through the carrier, to a server that was proved. */
+function isGated(
+  { carriage, serverProof }: MountTools,
+  { driver }: Subject,
+  { carried, server = null }: MountStep,
+): boolean {
+  const isThrough = carriage !== undefined && (carried === true || driver.keepsUnsent === true);
+  return isThrough && serverProof !== undefined && server !== null;
 }
 
 function logonResult(outcome: MountOutcome): LogonResult {
@@ -108,12 +131,15 @@ async function watchHost(
 }
 
 async function mountNow(
-  { carriage, serverProof, logons }: MountTools,
-  { spec, policy, driver }: Subject,
+  tools: MountTools,
+  subject: Subject,
   seen: ShareSeen,
-  { route, carried, server: known = null }: MountStep,
+  step: MountStep,
   limits: StepLimits,
 ): Promise<MountOutcome> {
+  const { carriage, serverProof, logons } = tools;
+  const { spec, policy, driver } = subject;
+  const { route, carried, server: known = null } = step;
   const { carries, keepsUnsent = false } = driver;
   const server = known ?? (keepsUnsent ? await serverProof?.begin(spec, route) : undefined) ?? null;
   if (carriage === undefined || (!carried && !keepsUnsent))
@@ -121,6 +147,7 @@ async function mountNow(
   const wantedPort = carries?.can === true ? ((await carries.fixedPort?.(spec)) ?? null) : null;
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured ?? seen.routes;
+  const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
   const opened = await carriage.open(
     {
       share: spec.name,
@@ -131,18 +158,26 @@ async function mountNow(
       patienceMs,
       wantedPort,
       server,
+      unproved: gate !== null,
       login: logons.nameOf(spec),
     },
     limits.signal,
   );
   if (!opened.ok) {
+    gate?.end();
     // Nothing would hold back what goes to another server at that address.
     if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
     // A share without a carrier is better than none: it is mounted over its route, and carried from its next mount on.
     return driver.mount(spec, route, limits);
   }
   const through = { port: opened.port, patienceMs: policy.outagePatienceMs, pinned: carried !== true };
-  const outcome = await driver.mount(spec, route, limits, through, server ?? undefined);
+  const signal = gate === null ? limits.signal : AbortSignal.any([limits.signal, gate.shut]);
+  const mounted = await driver.mount(spec, route, { ...limits, signal }, through, server ?? undefined);
+  gate?.end();
+  const outcome: MountOutcome =
+    gate?.shut.aborted === true && !mounted.ok
+      ? { ok: false, reason: "other", text: String(gate.shut.reason) }
+      : mounted;
   if (!outcome.ok || (outcome.mount.carriedPort ?? null) !== opened.port) {
     await carriage.recount();
     const refused = carriage.of(spec.name)?.refusedLogon ?? null;
@@ -154,4 +189,57 @@ async function mountNow(
   }
   await carriage.bind(spec.name, outcome.mount, await driver.ownProcesses(spec, outcome.mount));
   return outcome;
+}
+
+/**
+ * What the mount asks is held by the carrier until the server is proved once more, over a connection that lasts from before
+ * that proof to its end: another may have come since the last one. `shut`: it is not the one, and nothing has passed.
+ */
+function createGate(
+  { carriage, serverProof, onDoubt }: MountTools,
+  { spec, driver: { carries } }: Subject,
+  seen: ShareSeen,
+  { route, server = null }: MountStep,
+  signal: AbortSignal,
+) {
+  const ended = new AbortController();
+  const shut = new AbortController();
+  const prove = async (): Promise<void> => {
+    const { probe } = (seen.configured ?? seen.routes)[route];
+    if (carriage === undefined || serverProof === undefined || probe.address === null) return;
+    const outage = carriage.of(spec.name)?.outage ?? null;
+    const isSteady = (): boolean => (carriage.of(spec.name)?.outage ?? null) === outage;
+    const account = carries?.can === true ? await carries.account?.(spec) : undefined;
+    const endpoint = {
+      address: probe.address,
+      port: spec.routes[route].port,
+      localAddress: probe.localAddress ?? null,
+      serverGuid: probe.serverGuid ?? null,
+    };
+    const asked = { ...spec, ...account };
+    const until = AbortSignal.any([signal, ended.signal]);
+    const verdict = await serverProof.recognise(asked, route, endpoint, { server, isSteady }, until);
+    if (!isSteady()) return;
+    if (verdict.kind === "same" && verdict.server === server) {
+      await carriage.confirm(spec.name, outage);
+      return;
+    }
+    onDoubt?.(route);
+    const why = verdict.kind === "same" ? "it is another that is known" : verdict.text;
+    shut.abort(`the server may be another than the one that was proved: ${why}`);
+  };
+  let proving: Promise<void> = Promise.resolve();
+  // Again when the connection that was to last has ended.
+  const unregister = carriage?.onNotice((share, notice) => {
+    if (share !== spec.name || notice !== "doubt") return;
+    // Rejects only when the step has ended.
+    proving = proving.then(prove).catch(() => {});
+  });
+  return {
+    shut: shut.signal,
+    end(): void {
+      unregister?.();
+      ended.abort();
+    },
+  };
 }

@@ -27,6 +27,8 @@ export interface RouteInUse {
   readonly outage: number | null;
   /** What it was when this route was taken; null or absent: not told. */
   readonly outageAtMove?: number | null;
+  /** Another one for each connection that shows who is behind the other route; null or absent: none. */
+  readonly witness?: number | null;
   /** Its connections have gone on since they were proved: its server is the one. */
   readonly goesOn: boolean;
   /** Where it leads still, when the configuration names another address; null or absent: where that says. */
@@ -74,6 +76,8 @@ export class ServerTrust implements AsyncDisposable {
   #text: string | null = null;
   /** Why the routes lead to two servers; until both are known to be one, nobody can tell any more, or an edit. */
   #different: string | null = null;
+  /** The routes were found to lead to two servers, and neither was lost since. */
+  #areTwo = false;
   /** Servers that can be recognised by what is known of them. */
   readonly #witnessed = new Set<string>();
   /** The server in use by what was known of it before it was mounted. */
@@ -135,6 +139,7 @@ export class ServerTrust implements AsyncDisposable {
     known.server = null;
     known.asked = false;
     known.doubts++;
+    this.#areTwo = false;
     this.#backoff = NO_BACKOFF;
   }
 
@@ -180,6 +185,8 @@ export class ServerTrust implements AsyncDisposable {
     const lost = inUse === null ? [] : routesLost(before, inUse);
     for (const route of lost) this.doubt(inUse !== null && route === inUse.route ? ownSubject(inUse) : route);
     if (lost.length > 0) cutOff(this.#asking);
+    if (inUse !== null && before?.route === inUse.route && (before.witness ?? null) !== null)
+      if (before.witness !== inUse.witness) this.doubt(otherRoute(inUse.route));
   }
 
   #serverSeen({ server, asked }: RouteTrust, mounted: string | null): ServerSeen {
@@ -202,7 +209,7 @@ export class ServerTrust implements AsyncDisposable {
       const endpoint = endpointOf(input, own);
       // Both may have been away together: that they are equal does not say that they are the one of before.
       if (endpoint !== null && !isPaused) {
-        this.#recognise(spec, own, endpoint, { server: mounted });
+        this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;
       }
       if (own !== "detour" && endpoint !== null) return;
@@ -225,7 +232,7 @@ export class ServerTrust implements AsyncDisposable {
       return;
     }
     const endpoint = endpointOf(input, due);
-    const not = this.#different === null ? null : known[otherRoute(due)].server;
+    const not = this.#areTwo ? known[otherRoute(due)].server : null;
     if (endpoint !== null) this.#recognise(spec, due, endpoint, { server: mounted, not });
   }
 
@@ -246,7 +253,7 @@ export class ServerTrust implements AsyncDisposable {
   #recognise(spec: ShareSpec, subject: Subject, endpoint: ProofEndpoint, expected: Expected): void {
     const route = subject === "detour" ? (this.#inUseBefore?.route ?? "tb") : subject;
     const ask: Ask = (signal) => this.#tools.proof.recognise(spec, route, endpoint, expected, signal);
-    this.#begin([subject], ask, null);
+    this.#begin([subject], ask, null, expected.isSteady);
   }
 
   /** What was seen counts only if the server in use was not lost meanwhile: what answers then may be another server. */
@@ -256,11 +263,17 @@ export class ServerTrust implements AsyncDisposable {
     endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
     inUse: string | null,
   ): void {
-    const { proof, outage: outageNow } = this.#tools;
-    const outage = outageNow();
-    const isSteady = (): boolean => outage === null || outageNow() === outage;
+    const { proof } = this.#tools;
+    const isSteady = this.#steadiness();
     const ask: Ask = (signal) => proof.compare(spec, endpoints, inUse, isSteady, signal);
     this.#begin(routes, ask, inUse, isSteady);
+  }
+
+  /** From now on: the server in use was not lost. */
+  #steadiness(): () => boolean {
+    const { outage: outageNow } = this.#tools;
+    const outage = outageNow();
+    return () => outage === null || outageNow() === outage;
   }
 
   #begin(subjects: readonly Subject[], ask: Ask, mounted: string | null, isSteady = ALWAYS): void {
@@ -298,7 +311,10 @@ export class ServerTrust implements AsyncDisposable {
       this.#backoff = backOff(this.#backoff, this.#tools.clock.monotonicMs());
       const other = verdict.kind === "different" ? (verdict.server ?? null) : null;
       if (verdict.kind === "unproved") this.#different = null;
-      else if (steady.length > 1) this.#different = verdict.text;
+      else if (steady.length > 1) {
+        this.#different = verdict.text;
+        this.#areTwo = true;
+      }
       for (const subject of steady) {
         if (verdict.kind === "unproved") this.#known[subject].asked = true;
         if (other === null) continue;

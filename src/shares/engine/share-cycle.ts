@@ -6,6 +6,7 @@ import { stepUntilSettled } from "../../reconcile/step-loop.ts";
 import { isOutsideEvent, type Trigger } from "../../reconcile/trigger.ts";
 import type { CarriedState } from "../drivers/carriage.ts";
 import type { StableLinks } from "../links/stable-links.ts";
+import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
 import { changedRoutes, forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
@@ -16,7 +17,7 @@ import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
 import { createHurry } from "./hurry.ts";
 import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { isCarriedPort } from "./observe-carried.ts";
-import { type MountTools, mountWatched, moveCarried } from "./perform-carried.ts";
+import { epochOf, type MountTools, mountWatched, moveCarried } from "./perform-carried.ts";
 import { ServerTrust, type TrustInput } from "./server-trust.ts";
 import type { Hurried, Subject } from "./share-subject.ts";
 
@@ -27,6 +28,8 @@ const UNMOUNT_DEADLINE_MS = 15_000;
 export interface CycleTools extends MountTools {
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
+  /** Absent: nobody else looks after the mount paths. */
+  readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts steps under way: the daemon has no more time. */
   readonly forceStop: AbortSignal;
   /** Only transitions that are remembered are announced. */
@@ -66,6 +69,7 @@ export class ShareCycle {
   #mightNotLogOn = false;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
+  #otherHome: string | null = null;
 
   /**
    * `recalled` is what the state file says, `observedAt` (wall ms) when it was last true. `onProof` is called when a proof
@@ -81,7 +85,12 @@ export class ShareCycle {
     this.#memory = recalled.memory;
     given.logons.recall(first.spec, recalled.memory.logonsRefusedAt);
     const logon = first.spec.driver === "local" ? {} : { logon: () => this.#logon() };
-    this.#tools = { ...given, ...logon, rememberedPort: () => this.#memory.carriedPort };
+    this.#tools = {
+      ...given,
+      ...logon,
+      rememberedPort: () => this.#memory.carriedPort,
+      onDoubt: (route) => this.#trust?.doubt(route),
+    };
     this.#state = recalledLaneState(given, recalled);
     this.#view = { subject: first, memory: recalled.memory, seen: null, conditions: [] };
     const { clock, serverProof } = given;
@@ -100,12 +109,16 @@ export class ShareCycle {
       this.#trust?.retry();
     }
     this.#askLogon(isAskedToTry);
-    const { links } = this.#tools;
-    let seen = await observe(
+    const { links, claims } = this.#tools;
+    const otherHome = (await claims?.claim(this.#subject.spec.mountPath)) ?? null;
+    this.#otherHome = otherHome;
+    const ensured = isAskedFor ? links.ensureNow : links.ensure;
+    const found = await observe(
       {
         ...this.#tools,
-        ensureLink: isAskedFor ? links.ensureNow : links.ensure,
-        trust: this.#trust,
+        ensureLink: otherHome === null ? ensured : () => null,
+        // A proof is a login of its own.
+        trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
       this.#subject,
@@ -113,6 +126,7 @@ export class ShareCycle {
       this.#state,
       this.#openFilesAhead?.files ?? null,
     );
+    let seen: ShareSeen = { ...found, otherHome };
     const { configured = seen.routes } = seen;
     if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
       this.#tools.logons.away(this.#subject.spec);
@@ -179,7 +193,7 @@ export class ShareCycle {
     const lookOnly = { ...this.#tools, ensureLink: () => null, trust: told };
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
-    const seen = { ...found, linkBlocked };
+    const seen = { ...found, linkBlocked, otherHome: this.#otherHome };
     const { conditions, memory } = this.#decide(seen, null);
     return this.#withCarriage({ subject: this.#subject, memory, seen, conditions });
   }
@@ -194,6 +208,7 @@ export class ShareCycle {
   /** Ends what is under way beside the cycles; resolves when nothing of it is left. */
   async end(): Promise<void> {
     await this.#trust?.[Symbol.asyncDispose]();
+    await this.#tools.claims?.release(this.#subject.spec.mountPath);
   }
 
   /** A person's word is one for a try; and what was found while none might be made is asked anew with the first. */
@@ -333,7 +348,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
     }
     case "hold":
     case "confirm":
-      if (step.kind === "hold") await carriage?.hold(spec.name);
+      if (step.kind === "hold") await carriage?.hold(spec.name, epochOf(seen));
       else if (step.logon) await carriage?.reopen(spec.name);
       else await carriage?.confirm(spec.name, step.outage);
       return after({ kind: "gate", step, outcome: { ok: true } });

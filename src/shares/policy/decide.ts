@@ -18,9 +18,9 @@ import {
   type NewCondition,
 } from "./decision-builder.ts";
 import type { LaneState } from "./lane-state.ts";
-import type { RequestOutcome } from "./share-request.ts";
+import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
-import { standingConditions } from "./standing-conditions.ts";
+import { lookedAfterBy, standingConditions } from "./standing-conditions.ts";
 import type { Step } from "./step.ts";
 
 export interface Decision {
@@ -72,6 +72,11 @@ export function decide(input: DecideInput): Decision {
 }
 
 function chooseStep(builder: Builder): Step | null {
+  const { otherHome = null } = builder.seen;
+  if (otherHome !== null) {
+    builder.outcome ??= builder.request && outcome("failed", lookedAfterBy(builder.spec, otherHome));
+    return null;
+  }
   if (builder.state.operation !== null) {
     const step = continueOperation(builder);
     if (step !== null) return step;

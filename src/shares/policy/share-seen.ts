@@ -49,6 +49,9 @@ export interface CarriedSeen {
   readonly rerouted: boolean;
   /** The server that it was mounted from; null or absent: not told. */
   readonly server?: string | null;
+  /** As the carrier tells them. */
+  readonly witness?: number | null;
+  readonly epoch?: number | null;
 }
 
 /** What is known of the server behind the routes. */
@@ -144,6 +147,8 @@ export interface ShareSeen {
   readonly mount: MountSeen | null;
   /** Other mounts of the same share; a condition, never unmounted. */
   readonly twins: readonly FoundMount[];
+  /** Another home whose daemon looks after our path; null or absent: none does. */
+  readonly otherHome?: string | null;
   /** Something that is not this share, and not our doing, at our path. */
   readonly taken: FoundMount | null;
   /** What keeps the driver from mounting anything now, whether something is mounted or not. */

@@ -2,6 +2,7 @@
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, WaitingUnsent } from "../drivers/mount-driver.ts";
+import type { ShareSpec } from "../share-spec.ts";
 import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
 import type { OpenFilesSeen } from "./share-seen.ts";
 
@@ -37,6 +38,14 @@ function obstacles({ seen, spec }: Builder): NewCondition[] {
       hint: seen.mount === null ? hint : `${hint}; until then what is mounted stays while it serves`,
     });
   }
+  if ((seen.otherHome ?? null) !== null) {
+    conditions.push({
+      code: "other_home",
+      severity: "error",
+      title: lookedAfterBy(spec, seen.otherHome ?? ""),
+      hint: "Give one of the two homes another mount_root, or end the other's daemon; until then nothing is touched.",
+    });
+  }
   if (seen.taken !== null) {
     conditions.push({
       code: "path_taken",
@@ -54,6 +63,10 @@ function obstacles({ seen, spec }: Builder): NewCondition[] {
     });
   }
   return conditions;
+}
+
+export function lookedAfterBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: string): string {
+  return `${mountPath} is looked after by the daemon of ${home}`;
 }
 
 /** Mounts and routes of which there are two where one was meant. */

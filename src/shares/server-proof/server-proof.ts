@@ -43,7 +43,7 @@ export type ProofVerdict =
 
 /**
  * Answers within 12 s of its turn, with `unproved` when that is too short; two proofs run at once, the others wait.
- * Rejects only when the signal aborts. One at a time for a share.
+ * Rejects only when the signal aborts. Those of one share take turns.
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
 
@@ -65,6 +65,8 @@ export interface Expected {
   readonly server: string | null;
   /** One that is behind the other route, and not behind this one. */
   readonly not?: string | null;
+  /** What was read may be of two servers, and is of no use, if not. Absent: nobody can tell. */
+  readonly isSteady?: () => boolean;
 }
 
 /** A file that is written all the time is seen to change in it. */
@@ -83,6 +85,12 @@ export function createServerProof(options: ServerProofOptions) {
   });
   const known = createKnownServers(stateFolder);
   const semaphore = createSemaphore(PROOFS_AT_ONCE);
+  const turns = new Map<string, ReturnType<typeof createSemaphore>>();
+  const inTurn = ({ name }: ShareSpec, work: () => Promise<ProofVerdict>): Promise<ProofVerdict> => {
+    const turn = turns.get(name) ?? createSemaphore(1);
+    turns.set(name, turn);
+    return turn.use(() => semaphore.use(work));
+  };
 
   return {
     /**
@@ -96,7 +104,7 @@ export function createServerProof(options: ServerProofOptions) {
       isSteady: () => boolean,
       signal: AbortSignal,
     ): Promise<ProofVerdict> {
-      return semaphore.use(async () => {
+      return inTurn(share, async () => {
         signal.throwIfAborted();
         const guids = compareGuids(share, endpoints);
         if (guids.kind !== "one") return guids.verdict;
@@ -128,7 +136,7 @@ export function createServerProof(options: ServerProofOptions) {
       expected: Expected,
       signal: AbortSignal,
     ): Promise<ProofVerdict> {
-      return semaphore.use(async () => {
+      return inTurn(share, async () => {
         signal.throwIfAborted();
         const source = sourceOf(share.routes[route], share.shareName);
         const { serverGuid } = endpoint;
@@ -149,6 +157,7 @@ export function createServerProof(options: ServerProofOptions) {
         const read = await readAgain(reader, programs, [...born], request);
         if (read.kind === "failed")
           return other ?? unproved(`${source} cannot be listed: ${harmless(read.text)}`);
+        if (expected.isSteady?.() === false) return unproved(`the server of ${source} was lost meanwhile`);
         const root = { serverGuid, listing: read.listing, births: read.births };
         const more = async (): Promise<Births | null> => {
           if (!programs.includes("smbclient")) return null;

@@ -10,7 +10,8 @@ const THERE = { ok: true, guid: "ab" } as const;
 
 /** With the connection over which it was asked. */
 function thereOver(closed: string[], name: string): ServerProof {
-  return { ...THERE, connection: { [Symbol.dispose]: () => void closed.push(name) } };
+  const stillThere = () => Promise.resolve(true);
+  return { ...THERE, connection: { stillThere, [Symbol.dispose]: () => void closed.push(name) } };
 }
 
 function start(t: TestContext, confirmed = true) {

@@ -71,6 +71,7 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     mount: null,
     guid: null,
     confirmed: true,
+    epoch: 0,
   };
   const notices: string[] = [];
   const unconfirmed: string[] = [];

@@ -48,6 +48,35 @@ describe("a move of a carried share", () => {
     assert.deepEqual(bench.notices, []);
   });
 
+  test("A13 a route whose server was away since it was proved is not taken, however soon another answers there", async (t) => {
+    const { other, bench } = await twoRoutes(t);
+    const { share } = bench;
+    share.configure({ endpoints: { fallback: other.endpoint }, patienceMs: 60_000 });
+    const witness = (await eventually(() => share.standby)).id;
+    await other.stop();
+    await other.start();
+    const move = { to: "fallback", endpoint: other.endpoint, planned: false } as const;
+    const untilMs = systemClock.monotonicMs() + 60_000;
+    const refused = await share.move({ ...move, witness, untilMs });
+    assert.ok(!refused.ok && refused.reason === "refused", JSON.stringify(refused));
+    // Proved again since.
+    share.configure({ endpoints: { fallback: other.endpoint }, patienceMs: 60_000 });
+    const next = (await eventually(() => share.standby)).id;
+    assert.notEqual(next, witness);
+    assert.ok((await share.move({ ...move, witness: next, untilMs })).ok);
+    assert.equal(share.standby, null, "the route in use needs none");
+  });
+
+  test("A13 what is not named any more is not held either", async (t) => {
+    const { other, bench } = await twoRoutes(t);
+    const { share } = bench;
+    share.configure({ endpoints: { fallback: other.endpoint }, patienceMs: 60_000 });
+    await eventually(() => share.standby);
+    share.configure({ endpoints: {}, patienceMs: 60_000 });
+    assert.equal(share.standby, null);
+    await eventually(() => other.connections[0]?.ending === "reset");
+  });
+
   test("A10 a question that has no answer yet is not waited for alone: the next one may be answered at once", async (t) => {
     const { other, bench } = await twoRoutes(t);
     other.mode = "silent";

@@ -202,6 +202,7 @@ describe("the carrier's process", () => {
     const first = bench.connect();
     const { port } = await first.open(openRequest("CORE", nas, other), signal);
     await untilGuidKnown(bench.home);
+    await untilShare(first, "CORE", ({ witness }) => (witness ?? null) !== null);
     await first[Symbol.asyncDispose]();
     await nas.stop();
     assert.equal(await ask(port), "answered");
@@ -217,6 +218,36 @@ describe("the carrier's process", () => {
       { share: "CORE", from: "tb", to: "fallback", more: 0 },
     );
     assert.deepEqual(await next.takeJournal(signal), []);
+  });
+
+  test("A13 alone, it goes to no server that came after the proof, and a command from before is refused", async (t) => {
+    const nas = await startFakeNas();
+    const other = await startFakeNas({ host: "127.0.0.2" });
+    t.after(() => Promise.all([nas.stop(), other.stop()]));
+    const bench = await startBench(t);
+    const first = bench.connect();
+    const { port, epoch = null } = await first.open(openRequest("CORE", nas, other), signal);
+    await untilGuidKnown(bench.home);
+    await untilShare(first, "CORE", ({ witness }) => (witness ?? null) !== null);
+    // A copy with the same ServerGuid takes its place.
+    await other.stop();
+    await other.start();
+    await untilShare(first, "CORE", ({ witness }) => witness === null);
+    await first[Symbol.asyncDispose]();
+    await nas.stop();
+    assert.equal(await ask(port, 6_000), "late");
+    assert.equal(other.joined().length, 0);
+    const next = bench.connect();
+    const waiting = await untilShare(next, "CORE", () => true);
+    assert.deepEqual([waiting.route, waiting.phase], ["tb", "waiting"]);
+    const [entry] = await next.takeJournal(signal);
+    assert.deepEqual([entry?.from, entry?.to], ["tb", "tb"], "it says that it waited");
+    const move = { share: "CORE", to: "fallback", endpoint: other.endpoint, planned: false } as const;
+    const refused = await next.move({ ...move, epoch }, signal);
+    assert.equal(refused.ok, false);
+    await assert.rejects(next.hold("CORE", epoch, signal), { code: "aborted" });
+    assert.equal((await next.move({ ...move, epoch: waiting.epoch ?? null }, signal)).ok, true);
+    assert.equal(await ask(port), "answered");
   });
 
   test("A10 alone, it goes to no server that is another, and confirms none", async (t) => {
@@ -235,7 +266,7 @@ describe("the carrier's process", () => {
     assert.equal(await ask(port, 3_000), "late", "another server in its place");
     assert.equal(other.joined().length, 0);
     await nas.stop();
-    // The right one again, and a daemon: alone, it would go on with it.
+    // The right one again, and a daemon.
     const next = bench.connect();
     await next.refresh(signal);
     nas.guid = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");

@@ -32,7 +32,6 @@ describe("the carrier's shares", () => {
       }),
       onNotice: () => true,
       onChanged: (isUrgent) => void told.push(isUrgent),
-      onUnconfirmed: () => {},
       onEmpty: () => {},
     });
     await service.open(openRequest("CORE", nas));
@@ -64,7 +63,6 @@ describe("the carrier's shares", () => {
       keeper: () => keeper,
       onNotice: () => true,
       onChanged: () => {},
-      onUnconfirmed: () => {},
       onEmpty: () => void events.push("empty"),
     });
     await service.open(openRequest("CORE", nas));

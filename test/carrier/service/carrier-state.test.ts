@@ -26,6 +26,7 @@ const SHARE: ShareSettings = {
   guid: "ab",
   confirmed: false,
   server: "first",
+  epoch: 3,
   login: "a-login",
   refusedLogon: "wrong password",
 };

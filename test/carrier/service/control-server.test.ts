@@ -51,6 +51,7 @@ async function start(t: TestContext, parts: Partial<CarrierService>) {
     service: () => stubService(parts),
     program: "abc",
     onDaemons: (count) => void daemons.push(count),
+    onHeard: () => {},
   });
   control.server.listen(path);
   await once(control.server, "listening");

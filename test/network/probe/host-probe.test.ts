@@ -61,9 +61,31 @@ for (const [limit, line] of [
 ] as const) {
   test(`A2 a real server that speaks ${limit} answers`, { skip: noSmbd ?? false }, async (t) => {
     const port = await startSmbServer(t, [line]);
-    assert.equal((await probe(port)).verdict, "answers");
+    let gone = 0;
+    const endpoint = { address: "127.0.0.1", port, localAddress: null };
+    using kept = startHostProbe(systemClock, endpoint, LONG_MS, () => {
+      gone += 1;
+    });
+    assert.equal((await kept.finding).verdict, "answers");
+    // Again over the same connection, without a login; asked twice at once, too.
+    for (let round = 0; round < 3; round += 1)
+      assert.deepEqual(await Promise.all([kept.stillThere(LONG_MS), kept.stillThere(LONG_MS)]), [true, true]);
+    assert.equal(gone, 0);
   });
 }
+
+test("A13 a kept connection that gets no answer, or has ended, shows nobody", async (t) => {
+  const peer = await startPeer(t, answerNegotiate);
+  const endpoint = { address: "127.0.0.1", port: peer.port, localAddress: null };
+  const clock = createManualClock();
+  using kept = startHostProbe(clock, endpoint, LONG_MS, () => {});
+  assert.equal((await kept.finding).verdict, "answers");
+  const asked = kept.stillThere(1_000);
+  await clock.advance(1_000);
+  assert.equal(await asked, false);
+  kept[Symbol.dispose]();
+  assert.equal(await kept.stillThere(1_000), false);
+});
 
 test("A2 a real server that speaks SMB 1 only does not answer", { skip: noSmbd ?? false }, async (t) => {
   const port = await startSmbServer(t, ["server min protocol = NT1", "server max protocol = NT1"]);

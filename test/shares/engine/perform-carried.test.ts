@@ -1,12 +1,14 @@
-// A mount step over a host that goes away meanwhile.
+// A mount step: over a host that goes away meanwhile, and over a server that is proved once more before anything passes.
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { ProbeRequest, ProbeResult } from "../../../src/network/probe/probe-result.ts";
+import type { CarriageNotice } from "../../../src/shares/drivers/carriage.ts";
 import type { MountDriver, MountOutcome } from "../../../src/shares/drivers/mount-driver.ts";
-import { mountWatched } from "../../../src/shares/engine/perform-carried.ts";
+import { type MountTools, mountWatched } from "../../../src/shares/engine/perform-carried.ts";
 import { createLogons } from "../../../src/shares/logons/logons.ts";
 import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
+import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
 import { POLICY, SPEC } from "../world.ts";
 
@@ -124,4 +126,110 @@ test("What to mount: when the step has ended its host is asked no more", async (
   await played.clock.advance(5000);
   assert.equal(played.asked.length, length);
   assert.equal(played.clock.pendingTimers, 0);
+});
+
+/** A mount through a carrier that holds back what connects; the driver is through once something passes. */
+function mountThroughGate(verdicts: readonly ProofVerdict[], lostDuringProof = 0) {
+  const clock = createManualClock();
+  const told: string[] = [];
+  const passed = Promise.withResolvers<void>();
+  const state = { outage: 7, phase: "carrying" };
+  let tell: (share: string, notice: CarriageNotice) => void = () => {};
+  const lose = (): void => {
+    state.outage += 1;
+    queueMicrotask(() => tell(SPEC.name, "doubt"));
+  };
+  const carriage = {
+    of: () => state,
+    recount: () => Promise.resolve(),
+    open({ unproved }: { readonly unproved: boolean }) {
+      told.push(`open${unproved ? " shut" : ""}`);
+      if (unproved) queueMicrotask(() => tell(SPEC.name, "doubt"));
+      else passed.resolve();
+      return Promise.resolve({ ok: true, port: 4_000 });
+    },
+    confirm(_share: string, outage: number) {
+      told.push(`confirm ${outage}`);
+      if (outage === state.outage) passed.resolve();
+      return Promise.resolve();
+    },
+    bind: () => Promise.resolve(told.push("bind")),
+    close: () => Promise.resolve(told.push("close")),
+    onNotice(listener: typeof tell) {
+      tell = listener;
+      return () => void told.push("no more notices");
+    },
+  };
+  const driver = {
+    name: "rclone",
+    carries: { can: true },
+    keepsUnsent: true,
+    ownProcesses: () => Promise.resolve([]),
+    async mount(_share: unknown, _route: unknown, { signal }: { readonly signal: AbortSignal }) {
+      const cancelled = new Promise<"cancelled">((resolve) =>
+        signal.addEventListener("abort", () => resolve("cancelled")),
+      );
+      if ((await Promise.race([passed.promise, cancelled])) === "cancelled")
+        return { ok: false, reason: "timed_out", text: "cancelled" };
+      return { ok: true, adopted: false, mount: { carriedPort: 4_000 } };
+    },
+  };
+  let asked = 0;
+  const serverProof = {
+    begin: () => Promise.resolve("provisional"),
+    recognise() {
+      if (asked < lostDuringProof) lose();
+      const verdict = verdicts[Math.min(asked, verdicts.length - 1)];
+      asked += 1;
+      return Promise.resolve(verdict);
+    },
+  };
+  const probe = resultOf("10.0.1.2", ANSWERS, 1);
+  const tools = {
+    clock,
+    hostProber: { probe: () => Promise.resolve(probe) },
+    carriage,
+    serverProof,
+    logons: createLogons(clock),
+    onDoubt: (route: string) => void told.push(`doubt ${route}`),
+  };
+  const mount = (server: string | null): Promise<MountOutcome> =>
+    mountWatched(
+      // Of these a mount asks nothing else.
+      tools as unknown as MountTools,
+      { spec: SPEC, policy: POLICY, driver: driver as unknown as MountDriver },
+      { routes: { tb: { atMs: 0, probe }, fallback: { atMs: 0, probe } } } as ShareSeen,
+      { kind: "mount", route: "tb", carried: true, ...(server === null ? {} : { server }) },
+      { deadlineMs: DEADLINE_MS, signal: new AbortController().signal },
+    );
+  return { mount, told };
+}
+
+test("A13 nothing passes to a server before it is proved once more, over a connection that lasts all the while", async () => {
+  const same: ProofVerdict = { kind: "same", server: "s1" };
+  const { mount, told } = mountThroughGate([same]);
+  assert.equal((await mount("s1")).ok, true);
+  assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
+  const lostOnce = mountThroughGate([same], 1);
+  assert.equal((await lostOnce.mount("s1")).ok, true);
+  assert.deepEqual(lostOnce.told, ["open shut", "confirm 8", "no more notices", "bind"]);
+});
+
+for (const [who, verdict] of [
+  ["another one that is known", { kind: "same", server: "s2" }],
+  ["another one", { kind: "different", text: "nothing is as it was" }],
+  ["one that cannot be proved", { kind: "unproved", text: "nothing is as it was" }],
+] as const) {
+  test(`A13 a server swapped between its proof and the mount gets nothing, and is asked for anew: ${who}`, async () => {
+    const { mount, told } = mountThroughGate([verdict]);
+    const outcome = await mount("s1");
+    assert.match(outcome.ok ? "" : outcome.text, /^the server may be another than the one that was proved: /);
+    assert.deepEqual(told, ["open shut", "doubt tb", "no more notices", "close"]);
+  });
+}
+
+test("A13 a server that nobody can prove is mounted as what it is", async () => {
+  const { mount, told } = mountThroughGate([{ kind: "unproved", text: "it is empty" }]);
+  assert.equal((await mount(null)).ok, true);
+  assert.deepEqual(told, ["open", "bind"]);
 });

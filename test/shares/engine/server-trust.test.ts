@@ -37,8 +37,13 @@ function scene(): Scene {
       isSteady: () => boolean,
       signal: AbortSignal,
     ) => ask("compare", signal, isSteady),
-    recognise: (_share: unknown, route: RouteName, _end: unknown, _expected: unknown, signal: AbortSignal) =>
-      ask(`recognise ${route}`, signal),
+    recognise: (
+      _share: unknown,
+      route: RouteName,
+      _end: unknown,
+      { not = null }: { readonly not?: string | null },
+      signal: AbortSignal,
+    ) => ask(`recognise ${route}${not === null ? "" : `, not ${not}`}`, signal),
   };
   const made: Scene = {
     clock,
@@ -96,6 +101,41 @@ test("A10 both routes are proved by one comparison, and its end is told", async 
   assert.deepEqual([servers?.tb.id, servers?.fallback.id], ["s1", "s1"]);
   assert.equal(asked.length, 1);
   await trust[Symbol.asyncDispose]();
+});
+
+test("A13 the other route is proved again when the connection that showed who is there has ended", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same", server: "s1" });
+  await turn();
+  const held = (witness: number | null) => note({}, { inUse: { ...goingOn("tb"), witness } });
+  held(null);
+  assert.deepEqual(held(7).proved, { tb: true, fallback: true });
+  assert.equal(asked.length, 1);
+  assert.deepEqual(held(null).proved, { tb: true, fallback: false });
+  assert.equal(asked.length, 2);
+  asked[1]?.answer({ kind: "same", server: "s1" });
+  await turn();
+  assert.deepEqual(held(8).proved, { tb: true, fallback: true });
+  assert.equal(asked.length, 2, "a new one says nothing against it");
+});
+
+test("A13 routes that led to two servers may lead to one after they were away: neither is ruled out for the other", async () => {
+  const { note, asked } = scene();
+  const answered = async (verdict: ProofVerdict): Promise<string | undefined> => {
+    asked.at(-1)?.answer(verdict);
+    await turn();
+    note();
+    return asked.at(-1)?.what;
+  };
+  note();
+  assert.equal(await answered({ kind: "different", text: "two" }), "recognise tb");
+  assert.equal(await answered({ kind: "same", server: "s1" }), "recognise fallback, not s1");
+  await answered({ kind: "same", server: "s2" });
+  note({ tb: false, fallback: false });
+  note();
+  assert.equal(asked.at(-1)?.what, "recognise tb");
+  assert.equal(await answered({ kind: "same", server: "s1" }), "recognise fallback");
 });
 
 test("A10 a route that was away is not proved any more, and compared with the one that stayed", async () => {

@@ -356,6 +356,19 @@ describe("the server proof", { skip: missing ?? false }, () => {
     await clone(root, otherRoot);
     await writeFile(join(otherRoot, "one more.txt"), "");
     await setCreated(replaced, "first.txt", "2020:01:02-03:04:05");
+    const isSteady = (): boolean => false;
+    assertVerdict(
+      await proof.recognise(
+        replaced,
+        "tb",
+        await probed(replaced.routes.tb),
+        { server: null, isSteady },
+        NEVER,
+      ),
+      "unproved",
+      /was lost meanwhile/,
+    );
+    assert.equal((await knownTo(proof, whole)).length, 1, "what may be read of two servers makes none known");
     const copy = await idAt(replaced);
     assert.notEqual(copy, original);
     assert.equal(await idAt(whole), original);

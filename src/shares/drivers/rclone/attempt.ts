@@ -1,6 +1,6 @@
 // One try to mount with rclone: prepares, starts the program, waits for its mount and proves it.
 
-import { readFile, truncate, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import { type DetachedProcess, startDetached } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -26,6 +26,7 @@ import {
   type RclonePlace,
 } from "./files.ts";
 import { readLoggedFailure } from "./log.ts";
+import { beginLog } from "./logs.ts";
 import type { ServingProcesses } from "./serving.ts";
 import type { RcloneUnmount } from "./unmount.ts";
 import type { UnsentWrites } from "./unsent.ts";
@@ -113,7 +114,7 @@ async function prepare(
   const password = share.password === null ? null : await obscure(share.password);
   const config = configText(share, connectsTo(share.routes[route], through), password);
   await writeIfChanged(place.files.config, config);
-  await emptyLog(place.files.log);
+  await beginLog(place.files.log);
   await care.review(place);
 }
 
@@ -137,7 +138,7 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
       return failed("other", "rclone is stuck with a file and does not end");
     }
     await care.setStuckAside(place, outcome.stuck);
-    await emptyLog(files.log);
+    await beginLog(files.log);
   }
 }
 
@@ -199,16 +200,6 @@ async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): P
     reason,
     `${sourceOf(share.routes[route], share.shareName)}: ${withoutSecret(text, share.password)}`,
   );
-}
-
-/** What stands in it is about this mount alone. */
-async function emptyLog(path: string): Promise<void> {
-  try {
-    await truncate(path);
-  } catch (error) {
-    if (systemErrorCode(error) !== "ENOENT") throw error;
-    await writeFile(path, "", { mode: 0o600 });
-  }
 }
 
 async function readLog(path: string): Promise<string> {

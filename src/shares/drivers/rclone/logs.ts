@@ -1,5 +1,5 @@
-// Cuts rclone's logs while their mounts live: by itself a log grows as long as its mount lives.
-import { open, readdir, stat } from "node:fs/promises";
+// Cuts rclone's logs while their mounts live: by itself a log grows as long as its mount lives. Keeps those of crashes.
+import { open, readdir, readFile, rename, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
@@ -20,6 +20,9 @@ const LOOKED_AT_MS = 10_000;
 const MOST_BYTES = 1024 * 1024;
 const KEPT_BYTES = 256 * 1024;
 const PIECE_BYTES = 64 * 1024;
+const CRASHES_KEPT = 3;
+/** As Go begins its last words. */
+const CRASH = /^(?:panic: |fatal error: |SIG[A-Z]+: )/mu;
 
 export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptions) {
   let lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -51,6 +54,22 @@ export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptio
       })();
     },
   };
+}
+
+/** Makes the log ready for a mount of its own. One with a crash is kept as `PATH.1`, the ones before it up to `PATH.3`. */
+export async function beginLog(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).size > MOST_BYTES) await cutLog(path, KEPT_BYTES);
+    if (CRASH.test(await readFile(path, "utf8"))) {
+      for (let number = CRASHES_KEPT - 1; number > 0; number -= 1)
+        await rename(`${path}.${number}`, `${path}.${number + 1}`).catch(() => {});
+      await rename(path, `${path}.1`);
+    }
+    await truncate(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+    await writeFile(path, "", { mode: 0o600 });
+  }
 }
 
 /**

@@ -58,11 +58,21 @@ export function createServingProcesses() {
   const searched = new Set<string>();
   const listeners = new Set<(shareName: string) => void>();
   const findForeign = createForeignSearch();
+  /** Those of an earlier life; all that are started later are known. */
+  let earlier: Promise<readonly RcloneProcess[]> | null = null;
+  const findUnnoted = async (files: RcloneFiles): Promise<ProcessNote | null> => {
+    earlier ??= listRcloneMounts();
+    const one = (await earlier).find(({ arguments: args }) => args.includes(files.config));
+    return one === undefined ? null : noteOf(one, files);
+  };
 
   const known = async ({ shareName, files }: RcloneShare): Promise<Known | null> => {
     const current = started.get(shareName);
     if (current !== undefined) return current;
-    const note = parseProcessNote(await readIfPresent(files.process).catch(nothingBelowFile));
+    const noted = parseProcessNote(await readIfPresent(files.process).catch(nothingBelowFile));
+    const isServing = noted !== null && (await isRunning(noted.identity));
+    // A daemon that was killed between a start and its note leaves a process that only its arguments tell.
+    const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
     // Another caller may have been faster, or a process may have been started meanwhile.
     const now = started.get(shareName);
     if (now !== undefined) return now;
@@ -187,6 +197,14 @@ async function foreignServer(
 interface RcloneProcess {
   readonly identity: ProcessIdentity;
   readonly arguments: readonly string[];
+}
+
+function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: RcloneFiles): ProcessNote | null {
+  // As it was started: what to mount, then where.
+  const mountPath = args[args.indexOf("mount") + 2];
+  if (mountPath === undefined) return null;
+  const server = serverOfArguments(args, folder);
+  return { identity, mountPath, carriedPort: carriedPortOf(args), pinned: false, server };
 }
 
 const AT_ONCE = 16;

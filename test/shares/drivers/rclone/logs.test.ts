@@ -7,7 +7,7 @@ import { describe, it, type TestContext, test } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { readLoggedFailure } from "../../../../src/shares/drivers/rclone/log.ts";
-import { createRcloneLogs, cutLog } from "../../../../src/shares/drivers/rclone/logs.ts";
+import { beginLog, createRcloneLogs, cutLog } from "../../../../src/shares/drivers/rclone/logs.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -39,6 +39,29 @@ test("a log keeps its newest lines whole, and the same reason is read from it", 
   assert.ok(left.length > 255 * 1024 && left.length <= 256 * 1024, `${left.length}`);
   assert.ok(left.startsWith(OLD) && left.endsWith(OLD + NEWEST));
   assert.equal(readLoggedFailure(left)?.reason, "refused");
+});
+
+test("the logs of the last three crashes outlive the mounts that follow; other logs begin anew", async (t) => {
+  const { log } = await logOf(t, "CORE");
+  await beginLog(log);
+  assert.equal(await sizeOf(log), 0);
+  for (const crash of [1, 2, 3, 4]) {
+    await appendFile(
+      log,
+      `${OLD.repeat(crash === 4 ? 20_000 : 1)}panic: number ${crash}\n\ngoroutine 1 [running]:\n`,
+    );
+    await beginLog(log);
+    await appendFile(log, NEWEST);
+    await beginLog(log);
+    assert.equal(await sizeOf(log), 0);
+  }
+  const kept = await Promise.all([1, 2, 3].map((number) => readFile(`${log}.${number}`, "utf8")));
+  assert.deepEqual(
+    kept.map((text) => /panic: number (\d)/.exec(text)?.[1]),
+    ["4", "3", "2"],
+  );
+  assert.ok((kept[0]?.length ?? 0) <= 256 * 1024);
+  await assert.rejects(stat(`${log}.4`), { code: "ENOENT" });
 });
 
 test("a log without line ends is cut too", async (t) => {

@@ -1,0 +1,95 @@
+// The route that is not in use, as long as a connection shows that the server that was proved there is still the one.
+import { holdWitness, type ServerWitness } from "../../network/probe/server-witness.ts";
+import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
+import type { ShareContext } from "./share-settings.ts";
+
+const ANSWER_WITHIN_MS = 1_000;
+/** Whoever took the server's place ends its connection at once. */
+const ENDS_WITHIN_MS = 300;
+
+export interface Standby {
+  readonly route: CarriedRoute;
+  readonly endpoint: RouteEndpoint;
+  /** Another one for each. */
+  readonly id: number;
+  readonly witness: Pick<ServerWitness, "stillThere">;
+}
+
+export function createStandbyRoute({ settings, clock, logger, prove, events }: ShareContext) {
+  let wanted: Pick<Standby, "route" | "endpoint"> | null = null;
+  let held: (Standby & { readonly witness: ServerWitness }) | null = null;
+  // No other carrier of this share has told the same.
+  let lastId = clock.wallMs();
+
+  const drop = (): void => {
+    wanted = null;
+    held?.witness[Symbol.dispose]();
+    held = null;
+  };
+  const begin = async (asked: Pick<Standby, "route" | "endpoint">): Promise<void> => {
+    const { share } = settings;
+    const witness = await holdWitness({
+      clock,
+      connect: async (onGone) => {
+        const proof = await prove(asked.endpoint, ANSWER_WITHIN_MS, onGone);
+        return proof.ok && proof.connection !== undefined
+          ? { guid: proof.guid, connection: proof.connection }
+          : null;
+      },
+      onGone: () => {
+        if (wanted !== asked) return;
+        drop();
+        logger.info("the other route must be proved again", { share, route: asked.route });
+        events.settingsChanged();
+      },
+    });
+    if (wanted !== asked) {
+      witness?.[Symbol.dispose]();
+      return;
+    }
+    if (witness === null) {
+      wanted = null;
+      return;
+    }
+    lastId += 1;
+    held = { ...asked, id: lastId, witness };
+    logger.info("the other route may be taken alone", { share, route: asked.route });
+    events.settingsChanged();
+  };
+
+  return {
+    /** null: nothing shows who is there. */
+    get held(): Standby | null {
+      return held;
+    },
+    /** The server there is proved; undefined: it is not, or not any more. */
+    keep(endpoint: RouteEndpoint | undefined): void {
+      const route = otherRoute(settings.route);
+      const isKept = wanted !== null && wanted.route === route && isEqual(wanted.endpoint, endpoint);
+      if (isKept) return;
+      drop();
+      if (endpoint === undefined) return;
+      wanted = { route, endpoint };
+      void begin(wanted);
+    },
+    /** The connection of that number, or of one that took over from it, has ended since. */
+    async hasEnded(id: number): Promise<boolean> {
+      const asked = held;
+      if (asked?.id === id) await asked.witness.stillThere(ENDS_WITHIN_MS);
+      return asked?.id !== id || held !== asked;
+    },
+    /** The route in use is another now. */
+    moved(): void {
+      if (wanted?.route === settings.route) drop();
+    },
+    drop,
+  };
+}
+
+export function otherRoute(route: CarriedRoute): CarriedRoute {
+  return route === "tb" ? "fallback" : "tb";
+}
+
+function isEqual(one: RouteEndpoint, other: RouteEndpoint | undefined): boolean {
+  return one.address === other?.address && one.port === other.port && one.localAddress === other.localAddress;
+}

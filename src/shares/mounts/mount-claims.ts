@@ -1,0 +1,93 @@
+// Which home looks after a mount path: one for each path and user, as long as its daemon runs.
+import { createHash } from "node:crypto";
+import { lstat, mkdir, open, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText } from "../../runtime/errors.ts";
+import { beginExclusive, type ExclusiveFileLock } from "../../runtime/files/sqlite-file-lock.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+
+interface ClaimsOptions {
+  readonly home: string;
+  readonly logger: Logger;
+  /** Where all homes of the user look; default: the user's runtime folder. */
+  readonly folder?: string;
+}
+
+/** What a lock file's name keeps of its path's hash. */
+const NAME_CHARACTERS = 32;
+
+export interface MountClaims extends AsyncDisposable {
+  /** null: the path is this home's from now on, or nobody can tell; else the home that has it. Never rejects. */
+  claim(path: string): Promise<string | null>;
+  release(path: string): Promise<void>;
+}
+
+/** The lock is the system's, and gone with the process that holds it. */
+export function createMountClaims({ home, logger, folder }: ClaimsOptions): MountClaims {
+  const held = new Map<string, ExclusiveFileLock>();
+  let saidSo = false;
+  const fileOf = async (path: string): Promise<string> => {
+    const name = createHash("sha256").update(path).digest("hex").slice(0, NAME_CHARACTERS);
+    return join(folder ?? (await runtimeFolder()), name);
+  };
+  const claimNow = async (path: string): Promise<string | null> => {
+    if (folder === undefined) await ensureOwn(await runtimeFolder());
+    const file = await fileOf(path);
+    await (await open(file, "a", 0o600)).close();
+    const before = await stat(file);
+    const lock = beginExclusive(file);
+    if (lock === null) {
+      const owner = await readFile(`${file}.home`, "utf8").catch(() => "");
+      // At a handover the daemon before this one is about to let go of it.
+      return owner === home ? null : owner === "" ? "another home" : owner;
+    }
+    // Whoever let go of it just now has removed it.
+    if ((await stat(file).catch(() => null))?.ino !== before.ino) {
+      lock.release();
+      return null;
+    }
+    held.set(path, lock);
+    await writeFile(`${file}.home`, home, { mode: 0o600 });
+    return null;
+  };
+  const release = async (path: string): Promise<void> => {
+    const lock = held.get(path);
+    if (lock === undefined) return;
+    held.delete(path);
+    const file = await fileOf(path);
+    await Promise.all([unlink(file), unlink(`${file}.home`)]).catch(() => {});
+    lock.release();
+  };
+  return {
+    async claim(path) {
+      if (held.has(path)) return null;
+      try {
+        return await claimNow(path);
+      } catch (error) {
+        if (!saidSo) logger.warn("mount paths cannot be claimed", { reason: errorText(error) });
+        saidSo = true;
+        return null;
+      }
+    },
+    release,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...held.keys()].map(release));
+    },
+  };
+}
+
+/** Told by the user alone, and not by the environment: a shell's and a service's differ. */
+async function runtimeFolder(): Promise<string> {
+  const uid = process.getuid?.() ?? 0;
+  if (uid === 0) return "/var/run/mountaineer";
+  const own = `/run/user/${uid}`;
+  const found = await lstat(own).catch(() => null);
+  return found?.uid === uid ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
+}
+
+async function ensureOwn(folder: string): Promise<void> {
+  await mkdir(folder, { mode: 0o700 }).catch(() => {});
+  const found = await lstat(folder);
+  const isOwn = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
+  if (!isOwn) throw new Error(`${folder} is not this user's alone`);
+}

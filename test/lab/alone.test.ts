@@ -1,0 +1,142 @@
+// The daemon is stopped or killed, and then a cable is cut: the carrier goes on alone where a connection shows that the
+// server is the one that was proved, and waits elsewhere.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
+import type { Monitor } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { longestEndingIn, type Program, startProgram } from "./load.ts";
+import { writeKnownFile } from "./programs/known-bytes.ts";
+import { monotonicMs, type WorkLine } from "./programs/work-log.ts";
+import { isCarried, type ServersScene, serversScene } from "./servers-scene.ts";
+
+const missing = await missingForTwoServers();
+/** 32 MiB. */
+const BLOCKS = 8_192;
+/** Programs wait for their server all through a story, on a busy machine, too. */
+const SETTINGS = ["outage_patience_secs = 120"];
+
+interface Daemon {
+  /** It gives no answer from now on. */
+  rest(): Promise<void>;
+  /** It is back. */
+  wake(): Promise<unknown>;
+}
+
+const DAEMONS: readonly (readonly [string, (scene: ServersScene, monitor: Monitor) => Daemon])[] = [
+  [
+    "is stopped",
+    (_, monitor) => ({
+      rest: async () => monitor.signal("SIGSTOP"),
+      wake: async () => monitor.signal("SIGCONT"),
+    }),
+  ],
+  ["is killed", (scene, monitor) => ({ rest: () => monitor.kill9(), wake: () => scene.start() })],
+];
+
+interface Story {
+  readonly scene: ServersScene;
+  readonly daemon: Daemon;
+  readonly reader: Program;
+}
+
+/** A file is being read over tb, and the carrier holds a connection over the other route. */
+async function play(
+  t: TestContext,
+  daemonOf: (scene: ServersScene, monitor: Monitor) => Daemon,
+  story: (parts: Story) => Promise<void>,
+): Promise<void> {
+  const scene = await serversScene(t, SETTINGS);
+  try {
+    await writeKnownFile(scene.exported("A", "large.bin"), BLOCKS, "right");
+    await writeKnownFile(scene.exported("CLONE", "large.bin"), BLOCKS, "wrong");
+    const monitor = await scene.start();
+    await scene.until("carried", (share) => isCarried(share) && share.active_interface === "tb");
+    await eventually(() => carrierSaid(scene, "the other route may be taken alone"), 40_000, 50);
+    const file = join(scene.mounted, "large.bin");
+    await using reader = await startProgram(`${scene.home.folder}/logs`, "reader", "read-large-file.ts", [
+      file,
+      "right",
+    ]);
+    await story({ scene, daemon: daemonOf(scene, monitor), reader });
+  } catch (error) {
+    t.diagnostic(await scene.said());
+    t.diagnostic(await carrierLog(scene));
+    throw error;
+  } finally {
+    await scene[Symbol.asyncDispose]();
+  }
+}
+
+function carrierLog(scene: ServersScene): Promise<string> {
+  return readFile(join(scene.home.home, "carrier/carrier.log"), "utf8").catch(String);
+}
+
+async function carrierSaid(scene: ServersScene, message: string): Promise<boolean> {
+  return (await carrierLog(scene)).includes(`"message":"${message}"`);
+}
+
+async function readsSince(reader: Program, atMs: number): Promise<readonly WorkLine[]> {
+  return (await reader.lines()).filter(({ fromMs, error }) => fromMs > atMs && error === null);
+}
+
+async function assertNothingFailed(reader: Program): Promise<void> {
+  assert.deepEqual(
+    (await reader.lines()).filter(({ error }) => error !== null),
+    [],
+  );
+}
+
+describe("the carrier alone", { skip: missing ?? false, timeout: 600_000 }, () => {
+  for (const [what, daemonOf] of DAEMONS) {
+    for (const cut of ["drop", "refuse"] as const) {
+      test(`A15 the daemon ${what}, then the cable (${cut}): a file that is read goes on over the other route`, (t) =>
+        play(t, daemonOf, async ({ scene, daemon, reader }) => {
+          await daemon.rest();
+          const cutAtMs = monotonicMs();
+          await scene.cables.tb.setMode(cut);
+          await eventually(() => carrierSaid(scene, "a share was moved"), 60_000, 50);
+          const movedAtMs = monotonicMs();
+          await eventually(async () => (await readsSince(reader, movedAtMs)).length > 20, 60_000, 50);
+          // Aim: 4 s. No claim of speed on a busy machine.
+          const longestMs = longestEndingIn(await reader.lines(), cutAtMs, Number.POSITIVE_INFINITY);
+          t.diagnostic(
+            `moved ${Math.round(movedAtMs - cutAtMs)} ms after the cut, longest read ${Math.round(longestMs)} ms`,
+          );
+          await daemon.wake();
+          await scene.until("carried", (share) => isCarried(share) && share.active_interface === "fallback");
+          await eventually(
+            async () => (await scene.home.logged("moved while no daemon answered")).length === 1,
+            30_000,
+            100,
+          );
+          await assertNothingFailed(reader);
+        }));
+    }
+
+    test(`A13 the daemon ${what}, another NAS takes the other route, then the cable: it gets nothing, and the daemon tells it`, (t) =>
+      play(t, daemonOf, async ({ scene, daemon, reader }) => {
+        await daemon.rest();
+        scene.lead("fallback", "CLONE");
+        await scene.cables.tb.setMode("refuse");
+        assert.notEqual(await scene.sh(`printf 'of A' > '${scene.mounted}/precious.txt'`), null);
+        await eventually(() => carrierSaid(scene, "a share waits for its daemon"), 60_000, 50);
+        assert.equal(await carrierSaid(scene, "a share was moved"), false);
+        scene.lead("fallback", "A");
+        await daemon.wake();
+        await scene.until(
+          "carried",
+          (share) => isCarried(share) && share.active_interface === "fallback",
+          90_000,
+        );
+        assert.equal((await scene.home.logged("waited while no daemon answered")).length, 1);
+        const backAtMs = monotonicMs();
+        await eventually(async () => (await readsSince(reader, backAtMs)).length > 20, 60_000, 100);
+        await eventually(async () => (await scene.onServer("A", "precious.txt")) === "of A", 60_000, 100);
+        assert.equal(await scene.onServer("CLONE", "precious.txt"), null);
+        await assertNothingFailed(reader);
+      }));
+  }
+});
