@@ -48,6 +48,9 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
   return catalog === null ? null : resolveTarget(catalog, target);
 }
 
+/** Templates that wait, and are tried for words on why something is not there: a server may list any number. */
+const MOST_TRIED = 200;
+
 /** The backend of which it waits for a person's approval, itself or the template that it fits; null: it does not. */
 export function heldBy(
   { catalog, away }: Served,
@@ -55,12 +58,15 @@ export function heldBy(
 ): string | null {
   const key = heldKey(kind, name);
   const template = heldKey("template", "");
+  let tried = 0;
   for (const { held } of away === null ? [catalog] : [catalog, away]) {
     const backend = held.get(key);
     if (backend !== undefined) return backend;
     for (const [other, of] of kind === "resource" ? held : []) {
-      const fits = other.startsWith(template) ? compileUriTemplate(other.slice(template.length)) : null;
-      if (fits?.(name) === true) return of;
+      if (tried === MOST_TRIED) break;
+      if (!other.startsWith(template)) continue;
+      tried += 1;
+      if (compileUriTemplate(other.slice(template.length))?.(name) === true) return of;
     }
   }
   return null;

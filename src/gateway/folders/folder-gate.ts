@@ -38,6 +38,7 @@ const HELD: Readonly<Record<string, readonly string[]>> = {
   "tools/call": ["arguments"],
   "prompts/get": ["arguments"],
   "completion/complete": ["argument", "context"],
+  "skills/get": ["uri"],
   "resources/read": ["uri"],
   "resources/subscribe": ["uri"],
   [READ_DIRECTORY]: ["uri"],
@@ -102,11 +103,13 @@ interface HeldText {
   readonly isNamedPath: boolean;
 }
 
-const PATH_NAMES = /^(?:path|file|filename|dir|directory|folder|source|destination)s?$/i;
+const PATH_NAMES =
+  /^(?:(?:file|dir|folder|full)?path|file|(?:file|path|dir)name|dir|directory|folder|source|destination)s?$/i;
 
-/** By the last word of an argument's name, as in `file_path` and `outputDir`. */
+/** By the last word of an argument's name, as in `file_path`, `outputDir` and `file2`. */
 function namesPath(key: string): boolean {
-  return PATH_NAMES.test(key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).at(-1) ?? "");
+  const words = key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).filter((word) => word !== "");
+  return PATH_NAMES.test(words.at(-1) ?? "");
 }
 
 /** Null: there are more than are looked at. */
@@ -129,9 +132,8 @@ function textsOf(params: JsonObject, members: readonly string[]): readonly HeldT
       });
     else if (isJsonObject(value) && !isRawNumber(value)) {
       for (const [key, part] of Object.entries(value)) {
-        // A plain word is what an argument is called.
-        if (/[/\\~%]|\.\./.test(key))
-          texts.push({ label: `a name in ${label}`, text: key, isNamedPath: false });
+        // A plain word is what an argument is called. With a dot in it, it may be what a file is.
+        if (/[^\w\s-]/.test(key)) texts.push({ label: `a name in ${label}`, text: key, isNamedPath: false });
         left.push({ label: below(`.${key}`), value: part, isNamedPath: namesPath(key) });
       }
     }

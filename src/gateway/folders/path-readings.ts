@@ -29,9 +29,12 @@ const LONGEST_TEXT = 32 * 1024;
 export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (given.includes("\0")) return { unclear: "it has a NUL character" };
   // What servers leave out can make any path as long as one likes.
-  const text = given.length > LONGEST_TEXT ? given.trim().replace(/\/(?:\.?\/)+/g, "/") : given;
-  if (text.length > LONGEST_TEXT)
-    return hasStepUp(text) ? { unclear: "it is too long to be looked at, and has `..` in it" } : [];
+  const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(LEFT_OUT, "/") : given;
+  if (text.length > LONGEST_TEXT) {
+    if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be looked at, and has `..` in it" };
+    const isFileUri = /^file:\S/i.test(fileUriIn(headOf(text)) ?? "");
+    return isFileUri ? { unclear: "it is too long to be looked at, and is a file URI" } : [];
+  }
   const readings = new Map<string, Reading>();
   for (const form of formsOf(text)) {
     const found = readForm(form, bases, isNamedPath);
@@ -47,12 +50,24 @@ export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean
   return [...readings.values()];
 }
 
+/** Its first characters, without those that URL parsers leave out. */
+function headOf(text: string): string {
+  let head = "";
+  for (let at = 0; at < text.length && head.length < 200; at++)
+    if (!"\t\n\r".includes(text.charAt(at))) head += text.charAt(at);
+  return head;
+}
+
+/** Slashes and dots that add nothing to a path, also where they are escaped. */
+const LEFT_OUT = /(?:\/|%(?:25)?2f)(?:(?:\.|%(?:25)?2e)?(?:\/|%(?:25)?2f))+/gi;
+const STEP_UP_SOMEHOW = /(?:^|\/|%(?:25)?2f)(?:\.|%(?:25)?2e){2}(?:\/|%(?:25)?2f|$)/i;
+
 /**
  * As it is, without spaces and quotes around it, and as servers may decode it: compatible letters, escapes (twice), and `\`
  * for `/`.
  */
 function formsOf(text: string): ReadonlySet<string> {
-  const forms = new Set([text, text.trim(), unquoted(text.trim())]);
+  const forms = new Set([text, within(text, isEdge), within(text, isEdgeOrQuote)]);
   for (const form of [...forms]) forms.add(form.normalize("NFKC"));
   for (const form of [...forms]) {
     const once = unescaped(form);
@@ -61,14 +76,25 @@ function formsOf(text: string): ReadonlySet<string> {
   return forms;
 }
 
-function unquoted(text: string): string {
+/** Without what stands around it. A pattern for the end would look at each run of spaces within. */
+function within(text: string, isAround: (code: number) => boolean): string {
   let [start, end] = [0, text.length];
-  while (start < end && QUOTES.has(text.charAt(start))) start++;
-  while (end > start && QUOTES.has(text.charAt(end - 1))) end--;
+  while (start < end && isAround(text.charCodeAt(start))) start++;
+  while (end > start && isAround(text.charCodeAt(end - 1))) end--;
   return text.slice(start, end);
 }
 
-const QUOTES: ReadonlySet<string> = new Set(["'", '"', "`"]);
+/** Spaces and control characters: URL parsers leave these out, and Python's `strip` some of them. */
+function isEdge(code: number): boolean {
+  if (code <= 0xa0) return code <= 0x20 || code >= 0x7f;
+  return code > 0xff && /\s/.test(String.fromCharCode(code));
+}
+
+function isEdgeOrQuote(code: number): boolean {
+  return isEdge(code) || code === QUOTES.double || code === QUOTES.single || code === QUOTES.back;
+}
+
+const QUOTES = { double: 0x22, single: 0x27, back: 0x60 };
 
 function unescaped(text: string): string {
   try {
@@ -84,13 +110,12 @@ function unescaped(text: string): string {
 
 function readForm(form: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (form.includes("\0")) return { unclear: "it has a NUL character" };
-  // URL parsers leave these out.
-  const compact = form.replace(/[\t\n\r]/g, "");
-  if (/^\s*file:/i.test(compact)) return ofFileUri(compact.trim(), bases);
+  const fileUri = fileUriIn(form);
+  if (fileUri !== null) return ofFileUri(fileUri, bases);
   const { userHome } = bases;
-  const home = /^(?:~|\$HOME|\$\{HOME\})(?=\/|$)/.exec(form)?.[0];
+  const home = /^(?:~|\$HOME|\$\{HOME\})(?=[/\\]|$)/.exec(form)?.[0];
   if (home !== undefined) {
-    const path = `${userHome}${form.slice(home.length)}`;
+    const path = `${userHome}${form.slice(home.length).replaceAll("\\", "/")}`;
     return hasLines(form) ? unlikely(userHome, path) : certain(path);
   }
   const isLine = !hasLines(form) || hasStepUp(form);
@@ -104,6 +129,13 @@ function readForm(form: string, bases: PathBases, isNamedPath: boolean): Reading
     ...(form.startsWith("/") ? ofAbsolute(form) : ofRelative(form, bases, isNamedPath)),
     ...(slashed === form ? [] : ofBackslashes(slashed, bases)),
   ];
+}
+
+/** Without what URL parsers leave out, and what may stand before it (`view-source:`, `git+`, `<URL:`); null: it is none. */
+function fileUriIn(text: string): string | null {
+  const plain = within(text.replace(/[\t\n\r]/g, ""), isEdge);
+  const uri = plain.replace(/^<?(?:[a-z][\w.-]*[+:])*(?=file:\/)/i, "");
+  return /^file:/i.test(uri) ? uri : null;
 }
 
 function ofFileUri(uri: string, bases: PathBases): Readings {

@@ -13,8 +13,11 @@ const MOST_WITHOUT_SESSION = 500;
 const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
+/** Of one without a session as it was: the port that it borrows says next what another one calls itself. */
+type Introduced = Pick<ClientPort, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
+
 export interface ConnectedClient {
-  readonly client: ClientPort;
+  readonly client: Introduced;
   /** Wall ms. */
   readonly sinceMs: number;
   /** Of tools, prompts and resources. */
@@ -24,14 +27,14 @@ export interface ConnectedClient {
 }
 
 interface Entry {
-  client: ClientPort;
+  client: Introduced;
   readonly sinceMs: number;
   calls: number;
   lastError: ConnectedClient["lastError"];
   /** Monotonic ms. */
   seenMs: number;
   /** Its streams that are open. */
-  open: number;
+  readonly open: Set<ClientPort>;
 }
 
 export class ConnectedClients {
@@ -48,16 +51,15 @@ export class ConnectedClients {
   }
 
   opened(client: ClientPort): void {
-    if (client.protocolVersion === MODERN_VERSION) this.#seen(client).open += 1;
+    if (client.protocolVersion === MODERN_VERSION) this.#seen(client).open.add(client);
     else this.#sessions.set(client, this.#made(client));
   }
 
   closed(client: ClientPort): void {
     if (this.#sessions.delete(client)) return;
     const entry = this.#others.get(keyOf(client));
-    if (entry === undefined) return;
-    entry.open = Math.max(0, entry.open - 1);
-    entry.seenMs = this.#clock.monotonicMs();
+    // A port that nobody borrows any more listened to nothing.
+    if (entry?.open.delete(client) === true) entry.seenMs = this.#clock.monotonicMs();
   }
 
   answered({ method, port: { client } }: Pick<GatewayRequest, "method" | "port">, reply: Reply): void {
@@ -74,7 +76,7 @@ export class ConnectedClients {
   get list(): readonly ConnectedClient[] {
     const sinceMs = this.#clock.monotonicMs() - HERE_MS;
     for (const [key, { open, seenMs }] of this.#others)
-      if (open === 0 && seenMs < sinceMs) this.#others.delete(key);
+      if (open.size === 0 && seenMs < sinceMs) this.#others.delete(key);
     return [...this.#sessions.values(), ...this.#others.values()].toSorted(
       (one, other) => one.sinceMs - other.sinceMs,
     );
@@ -82,8 +84,10 @@ export class ConnectedClients {
 
   #seen(client: ClientPort): Entry {
     const key = keyOf(client);
-    const entry = this.#others.get(key) ?? this.#made(client);
-    entry.client = client;
+    const { principal, group, clientInfo, protocolVersion } = client;
+    const shown = { principal, group, clientInfo, protocolVersion };
+    const entry = this.#others.get(key) ?? this.#made(shown);
+    entry.client = shown;
     entry.seenMs = this.#clock.monotonicMs();
     this.#others.set(key, entry);
     const [first] = this.#others.keys();
@@ -91,9 +95,9 @@ export class ConnectedClients {
     return entry;
   }
 
-  #made(client: ClientPort): Entry {
+  #made(client: Introduced): Entry {
     const [sinceMs, seenMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
-    return { client, sinceMs, calls: 0, lastError: null, seenMs, open: 0 };
+    return { client, sinceMs, calls: 0, lastError: null, seenMs, open: new Set() };
   }
 }
 

@@ -16,7 +16,8 @@ export async function pathPlaces(paths: readonly string[]): Promise<readonly Pat
 
 /** `..` is left to the kernel, which goes up from where a link leads. */
 async function placeOf(path: string): Promise<PathPlace> {
-  let there = path;
+  // With a slash behind it, a link to a file or to nothing would not be found; servers leave that out.
+  let there = withoutEndSlashes(path);
   let missing = "";
   for (;;) {
     const found = await realPathOf(there);
@@ -26,10 +27,17 @@ async function placeOf(path: string): Promise<PathPlace> {
     }
     if (!NOTHING_THERE.has(found.errno) || there === "/") return { unclear: found.errno };
     if (await isLink(there)) return { unclear: "a link that leads to nothing" };
-    const end = there.replace(/\/+$/, "").lastIndexOf("/");
+    const end = there.lastIndexOf("/");
     missing = `${there.slice(end)}${missing}`;
-    there = there.slice(0, end) || "/";
+    there = withoutEndSlashes(there.slice(0, end));
   }
+}
+
+/** But for that of the root. A pattern for them would look at each run of slashes within. */
+function withoutEndSlashes(path: string): string {
+  let end = path.length;
+  while (path.charAt(end - 1) === "/") end--;
+  return path.slice(0, end) || "/";
 }
 
 function realPathOf(path: string): Promise<{ readonly path: string } | { readonly errno: string }> {

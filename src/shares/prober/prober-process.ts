@@ -35,6 +35,9 @@ interface Scan extends Pending {
   readonly settle: (answers: readonly OpenFilesAnswer[]) => void;
 }
 
+/** Questions about places that begin with one path: each that hangs may hold a process until its mount answers. */
+const MOST_HANGING = 2;
+
 const NO_LINK_ANSWER: LinkLook = { state: "unknown", text: "no answer in time" };
 
 /** What a file holds, or where a link leads, is asked for after it was written: an answer that was begun before will not do. */
@@ -90,6 +93,22 @@ export function startProber(options: ProberOptions): Prober {
     return looks.get(mountId) ?? { state: "never" };
   };
 
+  /** Questions about places that hang, and that nobody waits for any more: by their number, the path that each began with. */
+  const hanging = new Map<number, string>();
+  const places: Prober["places"] = async (paths, waitMs) => {
+    const [first = ""] = paths;
+    const alike = [...hanging.values()].filter((path) => path === first);
+    if (children.disposed || alike.length >= MOST_HANGING) return null;
+    const subject = pathsSubject(paths);
+    const one = asking.question("places", subject, subject, ({ sequence }) => hanging.delete(sequence));
+    if (one.late) return null;
+    await waits.wait(one.waiters, waitMs, () => {});
+    const isOver = one.waiters.size > 0 || !asking.questions.places.has(one.sequence);
+    if (!isOver && one.late) hanging.set(one.sequence, first);
+    else if (!isOver) asking.drop("places", subject, one);
+    return one.answer ?? null;
+  };
+
   return {
     look(mountId, path, waitMs) {
       if (children.disposed) return Promise.resolve(lastLook(mountId));
@@ -101,11 +120,7 @@ export function startProber(options: ProberOptions): Prober {
     forget(mountId) {
       looks.delete(mountId);
       const look = asking.asked.look.get(mountId);
-      if (look === undefined) return;
-      asking.asked.look.delete(mountId);
-      asking.questions.look.delete(look.sequence);
-      children.drop(look);
-      for (const waiter of look.waiters) waiter();
+      if (look !== undefined) asking.drop("look", mountId, look);
     },
     readLink,
     readLinks: (paths, waitMs) => Promise.all(paths.map((path) => readLink(path, waitMs))),
@@ -115,8 +130,7 @@ export function startProber(options: ProberOptions): Prober {
     fileBytes: answerOrNull("fileBytes"),
     exposures: (paths, waitMs) =>
       asking.answerOf("exposures", pathsSubject(paths), waitMs, (found) => found ?? null),
-    places: (paths, waitMs) =>
-      asking.answerOf("places", pathsSubject(paths), waitMs, (found) => found ?? null),
+    places,
     folders: folders("names"),
     folderLook: folders("look"),
     openFiles: scanning.openFiles,
@@ -231,7 +245,15 @@ function createProberQuestions({ clock, waits, newSequence, children }: AskTools
       : waits.wait(one.waiters, waitMs, () => read(one.answer));
   };
 
-  return { takeAnswers, answerOf, asked, question, questions };
+  /** Nobody is to hear of it any more. */
+  const drop = <Kind extends QuestionKind>(kind: Kind, key: string, dropped: Question<Kind>): void => {
+    questions[kind].delete(dropped.sequence);
+    if (asked[kind].get(key) === dropped) asked[kind].delete(key);
+    children.drop(dropped);
+    for (const waiter of dropped.waiters) waiter();
+  };
+
+  return { takeAnswers, answerOf, asked, question, questions, drop };
 }
 
 /** Questions for the processes that hold files open: one answer for each path, and nobody waits for a late one. */

@@ -95,7 +95,10 @@ export interface Prober extends AsyncDisposable {
   folderExists(path: string, waitMs: number): Promise<boolean | null>;
   /** A path on local disks without symlinks inside, as the kernel spells it. null: none, or no answer in time. */
   realPath(path: string, waitMs: number): Promise<string | null>;
-  /** Where each of these absolute paths leads, in their order. null: no answer in time. */
+  /**
+   * Where each of these absolute paths leads, in their order. null: no answer in time, or there was none for others that
+   * begin with the same path, and these still hang.
+   */
   places(paths: readonly string[], waitMs: number): Promise<readonly PathPlace[] | null>;
   /** Looks at a file, following symlinks. null: no answer in time. */
   fileLook(path: string, waitMs: number): Promise<FileLook | null>;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import { resolveServed, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
+import { heldKey } from "../../../src/gateway/catalog/catalog.ts";
+import { heldBy, resolveServed, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { FIRST_WINS, source } from "./sources.ts";
 
 const catalog = buildCatalog(
@@ -35,6 +36,15 @@ test("G1 while an own server is down, another machine's entry of the same name t
   assert.deepEqual([of("tool", "github_x"), of("tool", "github_y")], ["own", "all@github"]);
   assert.equal(of("prompt", "github_p"), "own");
   assert.deepEqual([of("resource", "u://a"), of("resource", "u://b")], ["own", "all@github"]);
+});
+
+test("E3 of templates that wait for approval the first 200 are tried: a server may list any number", () => {
+  const held = new Map(
+    Array.from({ length: 201 }, (_, at) => [heldKey("template", `w://${at}/{x}`), "a"] as const),
+  );
+  const told = (name: string) =>
+    heldBy({ catalog: { ...catalog, held }, away: null }, { kind: "resource", name });
+  assert.deepEqual([told("w://199/1"), told("w://200/1")], ["a", null]);
 });
 
 describe("URIs", () => {

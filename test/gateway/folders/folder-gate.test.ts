@@ -120,6 +120,12 @@ const OUTSIDE: readonly ((at: (...steps: readonly string[]) => string) => string
   () => "dangling",
   (at) => at("pub/dangling"),
   (at) => at("pub/dangling/below"),
+  () => "file-out/",
+  (at) => at("pub/file-out/./"),
+  (at) => `file://${at("pub/file-out")}/`,
+  () => "dangling/",
+  () => "dangling/.",
+  (at) => `${at("pub/dangling")}//`,
   () => "loop",
   (at) => at("pub/loop/x"),
   (at) => `file://${at("private")}`,
@@ -169,6 +175,19 @@ const OUTSIDE: readonly ((at: (...steps: readonly string[]) => string) => string
   (at) => `${"/".repeat(100_000)}${at("private")}`,
   (at) => `${" ".repeat(100_000)}${at("private")}`,
   (at) => `${at("pub")}/${"x/../".repeat(20_000)}../private`,
+  // As URL parsers and `strip` of other languages read them.
+  (at) => `\u0001file://${at("private")}`,
+  (at) => `\u001c${at("private")}\u0085`,
+  (at) => `" ${at("private")} "`,
+  (at) => `${"'".repeat(40_000)}${at("private")}`,
+  (at) => `view-source:file://${at("private")}`,
+  (at) => `git+file://${at("private")}`,
+  (at) => `<URL:file://${at("private")}>`,
+  (at) => `file://${at("private")}?${"x".repeat(40_000)}`,
+  (at) => `file:///${"\n".repeat(40_000)}${at("private").slice(1)}`,
+  (at) => `${at("pub")}${"/%2e".repeat(20_000)}/../private`,
+  (at) => `${at("pub")}/${"x/%2e%2e/".repeat(5_000)}%2e%2e/private`,
+  () => "~\\notes\\c.txt",
 ];
 
 describe("the folders of a backend", () => {
@@ -231,10 +250,13 @@ describe("the folders of a backend", () => {
   }
 
   test("E3 a server that is started elsewhere: what exists there is a path, what does not is a word", async (t) => {
-    const { call } = await scene(t, { cwd: "home" });
+    const { at, call } = await scene(t, { cwd: "home" });
     for (const text of ["notes", "notes/c.txt", "notes/new.txt", ".", "", "./new.txt"])
       assert.match(refusalIn(await call(text)) ?? "", /leads out of its folders/u, text);
     for (const text of ["and/or", "sub", "sub/b.txt"]) assert.equal(refusalIn(await call(text)), null, text);
+    await writeFile(at("home/c.txt"), "x");
+    assert.match(refusalIn(await call({ "c.txt": "new content" })) ?? "", /leads out of its folders/u);
+    assert.equal(refusalIn(await call({ "d.txt": "new content", "user.name": "x" })), null);
   });
 
   for (const wide of [{ cwd: "home" }, { root: "" }]) {
@@ -242,7 +264,7 @@ describe("the folders of a backend", () => {
       const { ask } = await scene(t, wide);
       const refusalOf = async (given: JsonObject): Promise<string | null> =>
         refusalIn(await ask("tools/call", { name: "write", arguments: given }));
-      for (const name of ["path", "filePath", "file_name_or_path", "outputDir", "paths"])
+      for (const name of ["path", "filePath", "file_name_or_path", "outputDir", "filepath", "file2", "paths"])
         for (const text of ["new.txt", "new/deeper", ".", ""]) {
           const given = { [name]: name === "paths" ? [text] : text };
           assert.match((await refusalOf(given)) ?? "", /leads out of its folders/u, JSON.stringify(given));
@@ -263,6 +285,7 @@ describe("the folders of a backend", () => {
       ["completion/complete", { ref: {}, argument: { name: "path", value: secret } }],
       ["resources/read", { uri: `file://${secret}` }],
       ["resources/directory/read", { uri: `file://${at("private")}` }],
+      ["skills/get", { uri: `file://${at("private/SKILL.md")}` }],
       ["tools/call", { name: "read", arguments: { path: secret }, task: {} }],
     ];
     for (const [method, params] of asked) {

@@ -69,6 +69,21 @@ test("one of 2026-07-28 is there while it listens, and five minutes after each r
   assert.deepEqual(listed(), []);
 });
 
+test("clients of 2026-07-28 that borrow one port after the other keep their names, and its end closes no stream", async () => {
+  const { clients, clock, answer, listed } = rig();
+  const modern = (name: string): ClientPort => named(name, { protocolVersion: MODERN_VERSION });
+  const port = { ...modern("one") };
+  answer(port, OK);
+  Object.assign(port, { clientInfo: { name: "two", version: "1" } });
+  answer(port, OK);
+  const names = (): unknown[] => listed().map(([name]) => name);
+  assert.deepEqual(names(), ["one", "two"]);
+  clients.opened(modern("two"));
+  clients.closed(port);
+  await clock.advance(600_000);
+  assert.deepEqual(names(), ["two"]);
+});
+
 test("clients that call themselves ever otherwise are bounded", () => {
   const { clients, answer } = rig();
   for (let at = 0; at < 2_000; at++) answer(named(`c${at}`, { protocolVersion: MODERN_VERSION }), OK);

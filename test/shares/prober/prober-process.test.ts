@@ -9,6 +9,7 @@ import { describe, it, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { pathPlaces } from "../../../src/shares/prober/path-places.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import { missingForFuse, mountLocalFuse } from "../../rig/local-fuse-mount.ts";
@@ -126,6 +127,7 @@ describe("what the prober answers", () => {
       [at("file", "below"), { at: at("file", "below"), exists: false }],
       [at("x".repeat(300)), { at: at("x".repeat(300)), exists: false }],
       [at("dangling", "below"), { unclear: "a link that leads to nothing" }],
+      [at("dangling", ""), { unclear: "a link that leads to nothing" }],
       [at("loop"), { unclear: "ELOOP" }],
       ["/", { at: "/", exists: true }],
       ["/no-such-thing/x", { at: "/no-such-thing/x", exists: false }],
@@ -138,6 +140,19 @@ describe("what the prober answers", () => {
       found,
       asked.map(([, place]) => place),
     );
+  });
+
+  it("the places of long paths with many slashes cost little", async () => {
+    const paths = Array.from(
+      { length: 10 },
+      (_, at) => `${"/".repeat(2_000)}no-such-thing${at}${"/a".repeat(900)}/..`,
+    );
+    const before = process.cpuUsage();
+    const found = await pathPlaces(paths);
+    const { user } = process.cpuUsage(before);
+    assert.ok(found.every((place) => "exists" in place && !place.exists));
+    // A tenth of what it is where each slash is looked at for each step.
+    assert.ok(user < 2_000_000, `${user / 1_000} ms`);
   });
 
   it("names have addresses, an address is its own, a name that is none has none", async () => {
@@ -304,6 +319,24 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     assert.ok(ids.every((id) => asked.lastLook(id).state === "pending"));
     hung.goOn();
     await eventually(() => ids.every((id) => asked.lastLook(id).state === "answered"));
+    await eventually(() => asked.pids.length === 1);
+  });
+
+  it("however often it is asked where paths lead, few processes hang in it, and other folders are looked at", async (t) => {
+    const folder = await temporaryFolder(t);
+    await using hung = await mountLocalFuse(folder);
+    const asked = prober(t, SOON_LATE_MS);
+    await hung.hang();
+    const at = (index: number): string[] => [hung.path, join(hung.path, `${index}`)];
+    // Longer than until they are late.
+    const burst = Array.from({ length: 12 }, (_, index) => asked.places(at(index), 4 * SOON_LATE_MS));
+    assert.deepEqual(new Set(await Promise.all(burst)), new Set([null]));
+    for (let index = 12; index < 24; index++)
+      assert.equal(await asked.places(at(index), 4 * SOON_LATE_MS), null);
+    assert.ok(asked.pids.length <= 6, `${asked.pids.length} processes`);
+    assert.deepEqual(await asked.places(["/"], PATIENT_MS), [{ at: "/", exists: true }]);
+    hung.goOn();
+    await eventually(async () => (await asked.places(at(0), PATIENT_MS))?.length === 2);
     await eventually(() => asked.pids.length === 1);
   });
 

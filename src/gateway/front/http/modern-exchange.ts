@@ -15,9 +15,10 @@ import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 /** Proxies close what is silent for a minute, and that would cancel the request. The answer's status is lost then. */
 const SILENT_MS = 15_000;
-/** How long notifications wait for the answer, and how many. */
+/** How long notifications wait for the answer, how many, and how much of them. */
 const HELD_MS = 2_000;
 const HELD_AT_MOST = 100;
+const HELD_CHARACTERS = LARGEST_EVENT_BYTES;
 /** Room for what is around it in the event. */
 const LARGE_BYTES = LARGEST_EVENT_BYTES - 1_024;
 
@@ -32,6 +33,7 @@ export class ModernExchange implements CallOutlet, KeptStream {
   #onGone: (() => void) | null = null;
   /** Notifications that wait; null: none do any more. */
   #held: string[] | null;
+  #heldCharacters = 0;
   #holding: Timer | null = null;
 
   /** `holds`: the client refuses large events. */
@@ -63,7 +65,9 @@ export class ModernExchange implements CallOutlet, KeptStream {
 
   send(json: string): boolean {
     if (this.#isAnswered || this.#isGone || !this.#accepts.events) return false;
-    if (this.#held === null || this.#held.length >= HELD_AT_MOST) return this.#streaming().send(json);
+    this.#heldCharacters += json.length;
+    const isFull = this.#heldCharacters > HELD_CHARACTERS || this.#held?.length === HELD_AT_MOST;
+    if (this.#held === null || isFull) return this.#streaming().send(json);
     this.#held.push(json);
     this.#holding ??= this.#parts.clock.setTimer(HELD_MS, () => this.#streaming());
     return true;

@@ -71,14 +71,15 @@ test("D5 a client of 2026-07-28 that refuses large events gets a large result as
   const clock = createManualClock();
   const held = createHeldTool();
   const told =
-    (size: number) =>
+    (size: number, message = "") =>
     async ({ port }: GatewayRequest) => {
-      port.notify("notifications/progress", { progressToken: 1, progress: 1 });
+      port.notify("notifications/progress", { progressToken: 1, progress: 1, message });
       return text("x".repeat(size));
     };
   const gateway = createScriptedGateway({
     small: told(10),
     large: told(2_000_000),
+    loud: told(2_000_000, "y".repeat(1_100_000)),
     held: async (call) => {
       call.port.notify("notifications/progress", { progressToken: 1, progress: 1 });
       return held.tool(call);
@@ -100,6 +101,7 @@ test("D5 a client of 2026-07-28 that refuses large events gets a large result as
     [large.headers["content-type"], large.body.length > 2_000_000],
     ["application/json", true],
   );
+  assert.equal((await call("loud")).headers["content-type"], "text/event-stream", "so much is not kept back");
   const slow = call("held");
   await eventually(() => held.started.length === 1);
   await clock.advance(2_000);
