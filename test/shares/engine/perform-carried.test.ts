@@ -129,18 +129,20 @@ test("What to mount: when the step has ended its host is asked no more", async (
 });
 
 /** A mount through a carrier that holds back what connects; the driver is through once something passes. */
-function mountThroughGate(verdicts: readonly ProofVerdict[], lostDuringProof = 0) {
+function mountThroughGate(verdicts: readonly ProofVerdict[], { lostDuringProof = 0, refuses = false } = {}) {
   const clock = createManualClock();
   const told: string[] = [];
   const passed = Promise.withResolvers<void>();
   const state = { outage: 7, phase: "carrying" };
+  const refusedLogon = { text: "wrong password", atMs: clock.monotonicMs() };
+  const logons = createLogons(clock);
   let tell: (share: string, notice: CarriageNotice) => void = () => {};
   const lose = (): void => {
     state.outage += 1;
     queueMicrotask(() => tell(SPEC.name, "doubt"));
   };
   const carriage = {
-    of: () => state,
+    of: () => (refuses ? { ...state, refusedLogon } : state),
     recount: () => Promise.resolve(),
     open({ unproved }: { readonly unproved: boolean }) {
       told.push(`open${unproved ? " shut" : ""}`);
@@ -171,6 +173,7 @@ function mountThroughGate(verdicts: readonly ProofVerdict[], lostDuringProof = 0
       );
       if ((await Promise.race([passed.promise, cancelled])) === "cancelled")
         return { ok: false, reason: "timed_out", text: "cancelled" };
+      if (refuses) return { ok: false, reason: "other", text: "it does not list" };
       return { ok: true, adopted: false, mount: { carriedPort: 4_000 } };
     },
   };
@@ -190,7 +193,7 @@ function mountThroughGate(verdicts: readonly ProofVerdict[], lostDuringProof = 0
     hostProber: { probe: () => Promise.resolve(probe) },
     carriage,
     serverProof,
-    logons: createLogons(clock),
+    logons,
     onDoubt: (route: string) => void told.push(`doubt ${route}`),
   };
   const mount = (server: string | null): Promise<MountOutcome> =>
@@ -202,7 +205,7 @@ function mountThroughGate(verdicts: readonly ProofVerdict[], lostDuringProof = 0
       { kind: "mount", route: "tb", carried: true, ...(server === null ? {} : { server }) },
       { deadlineMs: DEADLINE_MS, signal: new AbortController().signal },
     );
-  return { mount, told };
+  return { mount, told, logons };
 }
 
 test("A13 nothing passes to a server before it is proved once more, over a connection that lasts all the while", async () => {
@@ -210,7 +213,7 @@ test("A13 nothing passes to a server before it is proved once more, over a conne
   const { mount, told } = mountThroughGate([same]);
   assert.equal((await mount("s1")).ok, true);
   assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
-  const lostOnce = mountThroughGate([same], 1);
+  const lostOnce = mountThroughGate([same], { lostDuringProof: 1 });
   assert.equal((await lostOnce.mount("s1")).ok, true);
   assert.deepEqual(lostOnce.told, ["open shut", "confirm 8", "no more notices", "bind"]);
 });
@@ -232,4 +235,12 @@ test("A13 a server that nobody can prove is mounted as what it is", async () => 
   const { mount, told } = mountThroughGate([{ kind: "unproved", text: "it is empty" }]);
   assert.equal((await mount(null)).ok, true);
   assert.deepEqual(told, ["open", "bind"]);
+});
+
+test("A14 a login that is refused behind the gate, after its proof was accepted, is tried no more", async () => {
+  const { mount, logons } = mountThroughGate([{ kind: "same", server: "s1" }], { refuses: true });
+  const outcome = await mount("s1");
+  assert.equal(outcome.ok ? null : outcome.reason, "wrong_credentials");
+  const { may, refusal, refusedAt } = logons.look(SPEC);
+  assert.deepEqual([may, refusal, refusedAt.length], [false, "wrong password", 1]);
 });
