@@ -178,8 +178,9 @@ async function mountNow(
   }
   const through = { port: opened.port, patienceMs: policy.outagePatienceMs, pinned: carried !== true };
   const signal = gate === null ? limits.signal : AbortSignal.any([limits.signal, gate.shut]);
-  const mounted = await driver.mount(spec, route, { ...limits, signal }, through, server ?? undefined);
-  gate?.end();
+  const mounted = await driver
+    .mount(spec, route, { ...limits, signal }, through, server ?? undefined)
+    .finally(() => gate?.end());
   const outcome: MountOutcome =
     gate?.shut.aborted === true && !mounted.ok
       ? { ok: false, reason: "other", text: String(gate.shut.reason) }

@@ -129,7 +129,7 @@ test("What to mount: when the step has ended its host is asked no more", async (
 });
 
 /** A mount through a carrier that holds back what connects; the driver is through once something passes. */
-function mountThroughGate(verdicts: readonly ProofVerdict[], { lostDuringProof = 0, refuses = false } = {}) {
+function mountThroughGate(verdicts: readonly ProofVerdict[], { lostDuringProof = 0, refuses = false, breaks = false } = {}) {
   const clock = createManualClock();
   const told: string[] = [];
   const passed = Promise.withResolvers<void>();
@@ -173,6 +173,7 @@ function mountThroughGate(verdicts: readonly ProofVerdict[], { lostDuringProof =
       );
       if ((await Promise.race([passed.promise, cancelled])) === "cancelled")
         return { ok: false, reason: "timed_out", text: "cancelled" };
+      if (breaks) throw new Error("a mistake in the driver");
       if (refuses) return { ok: false, reason: "other", text: "it does not list" };
       return { ok: true, adopted: false, mount: { carriedPort: 4_000 } };
     },
@@ -235,6 +236,12 @@ test("A13 a server that nobody can prove is mounted as what it is", async () => 
   const { mount, told } = mountThroughGate([{ kind: "unproved", text: "it is empty" }]);
   assert.equal((await mount(null)).ok, true);
   assert.deepEqual(told, ["open", "bind"]);
+});
+
+test("A13 a gate ends with its mount, however that ends", async () => {
+  const { mount, told } = mountThroughGate([{ kind: "same", server: "s1" }], { breaks: true });
+  assert.equal((await mount("s1")).ok, false);
+  assert.deepEqual(told, ["open shut", "confirm 7", "no more notices"]);
 });
 
 test("A14 a login that is refused behind the gate, after its proof was accepted, is tried no more", async () => {
