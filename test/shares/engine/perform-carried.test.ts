@@ -129,7 +129,10 @@ test("What to mount: when the step has ended its host is asked no more", async (
 });
 
 /** A mount through a carrier that holds back what connects; the driver is through once something passes. */
-function mountThroughGate(verdicts: readonly ProofVerdict[], { lostDuringProof = 0, refuses = false, breaks = false } = {}) {
+function mountThroughGate(
+  verdicts: readonly ProofVerdict[],
+  { lostDuringProof = 0, refuses = false, breaks = false } = {},
+) {
   const clock = createManualClock();
   const told: string[] = [];
   const passed = Promise.withResolvers<void>();
