@@ -43,5 +43,9 @@ test("A13 a home that is given another mount_root leaves the path that it had to
   await second.start();
   await untilToldOfOther(second);
   await first.writeConfig(text.replace("/volumes", "/elsewhere"));
-  await second.untilShare("CORE", ({ conditions }) => conditions.length === 0, SETTLES_MS);
+  await second.untilShare(
+    "CORE",
+    ({ conditions }) => conditions.every(({ code }) => code !== "other_home"),
+    SETTLES_MS,
+  );
 });
