@@ -139,7 +139,16 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer tools diff read_file": running(/^$/),
   "mountaineer tools diff files:read_file": running(/^$/),
   "mountaineer tools approve read_file": running(/nothing called read_file waits/, 2),
+  "mountaineer tools approve files:instructions": running(/nothing called \S+ waits/, 2),
   "mountaineer tools approve --backend files": running(/^$/),
+  "mountaineer tools disable delete_file": running(/delete_file/, 2),
+  "mountaineer tools enable delete_file": running(/delete_file/, 2),
+  "mountaineer clients": running(/^$|^Client +User/),
+  "mountaineer clients --json | jq -r '.clients[] | select(.last_error != null) | .name'": {
+    on: "running",
+    says: /^$/,
+    needs: "jq",
+  },
   "mountaineer tools approve --all": running(/^$/),
   "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": {
     on: "running",

@@ -48,6 +48,7 @@ describe("errors", () => {
       driver_unavailable: 1,
       program_unavailable: 1,
       registry_failed: 1,
+      rclone_refused: 1,
       client_unreadable: 3,
       backend_unknown: 2,
       entry_unknown: 2,

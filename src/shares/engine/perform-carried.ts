@@ -1,12 +1,13 @@
 // Steps that concern routes while they are taken: mounting through the carrier, moving, and giving up on a host that goes.
 
+import { errorText } from "../../runtime/errors.ts";
 import type { MoveOutcome } from "../drivers/carriage.ts";
 import type { MountOutcome, StepLimits } from "../drivers/mount-driver.ts";
 import { failed, failedBy } from "../drivers/mount-failure.ts";
 import type { LogonResult, Logons } from "../logons/logons.ts";
 import type { ShareSeen } from "../policy/share-seen.ts";
 import type { Step } from "../policy/step.ts";
-import type { ServerProof } from "../server-proof/server-proof.ts";
+import type { ProofVerdict, ServerProof } from "../server-proof/server-proof.ts";
 import type { RouteName } from "../share-spec.ts";
 import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-carried.ts";
 import type { LookTools, Subject } from "./share-subject.ts";
@@ -200,17 +201,22 @@ async function mountNow(
 
 /**
  * What the mount asks is held by the carrier until the server is proved once more, over a connection that lasts from before
- * that proof to its end: another may have come since the last one. `shut`: it is not the one, and nothing has passed.
+ * that proof to its end: another may have come since the last one. `shut`: it may be another, and nothing has passed.
  */
 function createGate(
   { carriage, serverProof, onDoubt }: MountTools,
-  { spec, driver: { carries } }: Subject,
+  { spec, driver }: Subject,
   seen: ShareSeen,
   { route, server = null }: MountStep,
   signal: AbortSignal,
 ) {
   const ended = new AbortController();
   const shut = new AbortController();
+  const { carries } = driver;
+  const keepsFor = async (id: string | null): Promise<boolean> => {
+    const kept = (await driver.waiting?.(spec, true))?.find((one) => one.server === id);
+    return kept !== undefined && kept.proved && kept.files.length > 0;
+  };
   const prove = async (): Promise<void> => {
     const { probe } = (seen.configured ?? seen.routes)[route];
     if (carriage === undefined || serverProof === undefined || probe.address === null) return;
@@ -225,9 +231,17 @@ function createGate(
     };
     const asked = { ...spec, ...account };
     const until = AbortSignal.any([signal, ended.signal]);
-    const verdict = await serverProof.recognise(asked, route, endpoint, { server, isSteady }, until);
+    const verdict = await serverProof
+      .recognise(asked, route, endpoint, { server, isSteady }, until)
+      .catch((error: unknown): ProofVerdict => {
+        until.throwIfAborted();
+        // What is known of servers cannot be read or written down.
+        return { kind: "unproved", text: errorText(error) };
+      });
     if (!isSteady()) return;
-    if (verdict.kind === "same" && verdict.server === server) {
+    // What cannot be told now says nothing against it; what waits for a server that was proved goes to none that is not.
+    const isIt = verdict.kind === "same" && verdict.server === server;
+    if (isIt || (verdict.kind === "unproved" && !(await keepsFor(server)))) {
       await carriage.confirm(spec.name, outage);
       return;
     }

@@ -76,7 +76,7 @@ export class ServerTrust implements AsyncDisposable {
   };
   #state: TrustSeen["state"] = "unasked";
   #text: string | null = null;
-  /** Why the routes lead to two servers; until both are known to be one, nobody can tell any more, or an edit. */
+  /** Why the routes lead to two servers; until both are known to be one, or an edit. */
   #different: string | null = null;
   /** The routes were found to lead to two servers, and neither was lost since. */
   #areTwo = false;
@@ -330,8 +330,7 @@ export class ServerTrust implements AsyncDisposable {
       this.#text = verdict.text;
       this.#backoff = backOff(this.#backoff, this.#tools.clock.monotonicMs());
       const other = verdict.kind === "different" ? (verdict.server ?? null) : null;
-      if (verdict.kind === "unproved") this.#different = null;
-      else if (steady.length > 1) {
+      if (verdict.kind === "different" && steady.length > 1) {
         this.#different = verdict.text;
         this.#areTwo = true;
       }
