@@ -43,6 +43,8 @@ export interface ConnectionHost {
   readonly orphans: boolean;
   /** Held again: the route did not take it. */
   connectFailed(connection: CarriedConnection, text: string): void;
+  /** False: its server may be another than the one that was proved, as that was lost meanwhile. It is held again then. */
+  mayJoin(connection: CarriedConnection): boolean;
   connected(connection: CarriedConnection): void;
   /** The server ended it, and not because the client had. */
   serverClosed(connection: CarriedConnection, text: string): void;
@@ -316,6 +318,10 @@ export class CarriedConnection {
 
   #onConnect(): void {
     if (this.#stage !== "connecting") return;
+    if (!this.#host.mayJoin(this)) {
+      this.unjoin();
+      return;
+    }
     this.#clearTimer();
     this.#stage = "joined";
     const { clock, traffic } = this.#host;

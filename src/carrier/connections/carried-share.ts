@@ -256,6 +256,12 @@ export class ShareCarrier implements AsyncDisposable {
       clock,
       traffic,
       orphans: settings.kind === "rclone",
+      mayJoin: (connected) => {
+        if (this.#route.phase === "carrying") return true;
+        joining.delete(connected);
+        held.add(connected);
+        return false;
+      },
       connected: (joined) => {
         joining.delete(joined);
         this.#joinHeld();

@@ -153,7 +153,7 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     outage: parseNumber(value["outage"]),
     outageAtMove: parseNumber(value["outageAtMove"]),
     server: parseName(value["server"]),
-    witness: parseNumber(value["witness"]),
+    ...(value["witness"] === undefined ? {} : { witness: parseNumber(value["witness"]) }),
     epoch: parseNumber(value["epoch"]),
     refusedLogon: parseRefusedLogon(value["refusedLogon"], aheadMs),
   };

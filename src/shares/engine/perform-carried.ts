@@ -149,6 +149,12 @@ async function mountNow(
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured ?? seen.routes;
   const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
+  /** Behind its gate it had no turn, at whose end a refusal is noted. */
+  const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
+    if (gate !== null && !outcome.ok && outcome.reason === "wrong_credentials")
+      logons.seen(spec, logons.idOf(spec), outcome.text, atMs);
+    return outcome;
+  };
   const opened = await carriage.open(
     {
       share: spec.name,
@@ -169,12 +175,13 @@ async function mountNow(
     // Nothing would hold back what goes to another server at that address.
     if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
     // A share without a carrier is better than none: it is mounted over its route, and carried from its next mount on.
-    return driver.mount(spec, route, limits);
+    return noted(await driver.mount(spec, route, limits));
   }
   const through = { port: opened.port, patienceMs: policy.outagePatienceMs, pinned: carried !== true };
   const signal = gate === null ? limits.signal : AbortSignal.any([limits.signal, gate.shut]);
-  const mounted = await driver.mount(spec, route, { ...limits, signal }, through, server ?? undefined);
-  gate?.end();
+  const mounted = await driver
+    .mount(spec, route, { ...limits, signal }, through, server ?? undefined)
+    .finally(() => gate?.end());
   const outcome: MountOutcome =
     gate?.shut.aborted === true && !mounted.ok
       ? { ok: false, reason: "other", text: String(gate.shut.reason) }
@@ -185,8 +192,8 @@ async function mountNow(
     await carriage.close(spec.name);
     // What turned it away is known better here than in the driver's words.
     return refused === null || outcome.ok || outcome.reason === "wrong_credentials"
-      ? outcome
-      : failed("wrong_credentials", refused.text);
+      ? noted(outcome, refused?.atMs)
+      : noted(failed("wrong_credentials", refused.text), refused.atMs);
   }
   await carriage.bind(spec.name, outcome.mount, await driver.ownProcesses(spec, outcome.mount));
   return outcome;

@@ -60,6 +60,8 @@ type Subject = RouteName | "detour";
 
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
+/** A connection that shows who is there lasts longer, unless its server ends it as nobody logs in on it, ms. */
+const WITNESS_LASTS_MS = 30_000;
 /** Why a proof was ended early. */
 const LOST = Symbol("a route or its server was lost");
 
@@ -94,6 +96,9 @@ export class ServerTrust implements AsyncDisposable {
   #compared: AbortController | null = null;
   #backoff = NO_BACKOFF;
   #inUseBefore: RouteInUse | null = null;
+  #witnessSinceMs = 0;
+  /** After those that ended soon, one after the other: a proof after each, for ever, would be no rest for its server. */
+  #witnessPause = NO_BACKOFF;
 
   /** `onVerdict` is called when a proof that was begun has ended. */
   constructor(tools: TrustTools, onVerdict: () => void) {
@@ -185,8 +190,23 @@ export class ServerTrust implements AsyncDisposable {
     const lost = inUse === null ? [] : routesLost(before, inUse);
     for (const route of lost) this.doubt(inUse !== null && route === inUse.route ? ownSubject(inUse) : route);
     if (lost.length > 0) cutOff(this.#asking);
-    if (inUse !== null && before?.route === inUse.route && (before.witness ?? null) !== null)
-      if (before.witness !== inUse.witness) this.doubt(otherRoute(inUse.route));
+    this.#foldWitness(before, inUse);
+  }
+
+  #foldWitness(before: RouteInUse | null, inUse: RouteInUse | null): void {
+    const { witness = null } = inUse ?? {};
+    const had = before?.witness ?? null;
+    if (witness === had) return;
+    const nowMs = this.#tools.clock.monotonicMs();
+    const isSoon = nowMs - this.#witnessSinceMs < WITNESS_LASTS_MS;
+    this.#witnessSinceMs = nowMs;
+    if (had === null || inUse === null || before?.route !== inUse.route) return;
+    const other = otherRoute(inUse.route);
+    this.doubt(other);
+    this.#witnessPause = isSoon ? backOff(this.#witnessPause, nowMs) : NO_BACKOFF;
+    if (this.#witnessPause.failures <= 1) return;
+    this.#known[other].asked = true;
+    this.#backoff = this.#witnessPause;
   }
 
   #serverSeen({ server, asked }: RouteTrust, mounted: string | null): ServerSeen {

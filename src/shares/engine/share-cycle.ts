@@ -70,6 +70,8 @@ export class ShareCycle {
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
   #otherHome: string | null = null;
+  /** Mount paths that it looks after: an edit may have named another while something is mounted at the one before. */
+  readonly #claimed = new Set<string>();
 
   /**
    * `recalled` is what the state file says, `observedAt` (wall ms) when it was last true. `onProof` is called when a proof
@@ -110,7 +112,9 @@ export class ShareCycle {
     }
     this.#askLogon(isAskedToTry);
     const { links, claims } = this.#tools;
-    const otherHome = (await claims?.claim(this.#subject.spec.mountPath)) ?? null;
+    const { mountPath } = this.#subject.spec;
+    this.#claimed.add(mountPath);
+    const otherHome = (await claims?.claim(mountPath)) ?? null;
     this.#otherHome = otherHome;
     const ensured = isAskedFor ? links.ensureNow : links.ensure;
     const found = await observe(
@@ -126,6 +130,7 @@ export class ShareCycle {
       this.#state,
       this.#openFilesAhead?.files ?? null,
     );
+    await this.letGo([mountPath, found.mount?.found.path]);
     let seen: ShareSeen = { ...found, otherHome };
     const { configured = seen.routes } = seen;
     if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
@@ -208,7 +213,15 @@ export class ShareCycle {
   /** Ends what is under way beside the cycles; resolves when nothing of it is left. */
   async end(): Promise<void> {
     await this.#trust?.[Symbol.asyncDispose]();
-    await this.#tools.claims?.release(this.#subject.spec.mountPath);
+  }
+
+  /** Other homes may have its mount paths from now on, but for these. Not while it may still take a step there. */
+  async letGo(kept: readonly (string | undefined)[] = []): Promise<void> {
+    for (const path of this.#claimed) {
+      if (kept.includes(path)) continue;
+      this.#claimed.delete(path);
+      await this.#tools.claims?.release(path);
+    }
   }
 
   /** A person's word is one for a try; and what was found while none might be made is asked anew with the first. */

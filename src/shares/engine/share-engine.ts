@@ -68,6 +68,7 @@ export function createShareEngine(tools: EngineTools) {
     const before = ending.get(name);
     const ended = (async () => {
       await keeper.lane[Symbol.asyncDispose]();
+      await keeper.cycle.letGo();
       await before;
       if (forget) await memory.forget(name);
     })();

@@ -233,7 +233,8 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
   const { asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
   const { lastStep, atMs } = builder.seen;
   if (isOwnProved(builder, route, carried)) {
-    if (lastStep?.kind !== "gate") return { kind: "confirm", outage };
+    // The proof is older than a step of this cycle, and the outage may be newer: that is looked at anew first.
+    if (lastStep === null) return { kind: "confirm", outage };
     builder.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });
     return null;
   }

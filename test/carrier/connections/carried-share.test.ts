@@ -82,6 +82,25 @@ describe("the connections of a carried share", () => {
     assert.ok(bench.notices.includes("confirmed"));
   });
 
+  test("A13 a connection that is being made when the server is lost gives what takes it nothing: it is held, and made anew", async (t) => {
+    const nas = await startFakeNas();
+    // Runs before the connection to the server, begun in the same turn of the loop, can stand.
+    const ownerOf = (): Promise<number> => {
+      setImmediate(() => bench.share.hold());
+      return Promise.resolve(OWN_UID);
+    };
+    const bench = await startShare(t, { nas, owners: { ownerOf } });
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => bench.unconfirmed.length === 1);
+    bench.share.confirm();
+    await eventually(() => client.received.length > 0);
+    assert.deepEqual(
+      nas.joined().map(({ bytes }) => bytes.length > 0),
+      [false, true],
+    );
+  });
+
   test("A10 a FIN of the client reaches the server after what it sent, and casts no doubt on it", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     client.socket.end(request(COMMAND.write, 1, Buffer.alloc(200_000, 3)));

@@ -128,23 +128,36 @@ test("What to mount: when the step has ended its host is asked no more", async (
   assert.equal(played.clock.pendingTimers, 0);
 });
 
+interface GateOptions {
+  readonly lostDuringProof?: number;
+  /** The mount's login. */
+  readonly refuses?: boolean;
+  /** The driver throws. */
+  readonly breaks?: boolean;
+  /** What is kept for servers. */
+  readonly waiting?: readonly object[];
+}
+
+const NOTHING: readonly object[] = [];
+
 /** A mount through a carrier that holds back what connects; the driver is through once something passes. */
 function mountThroughGate(
   verdicts: readonly ProofVerdict[],
-  lostDuringProof = 0,
-  waiting: readonly object[] = [],
+  { lostDuringProof = 0, refuses = false, breaks = false, waiting = NOTHING }: GateOptions = {},
 ) {
   const clock = createManualClock();
   const told: string[] = [];
   const passed = Promise.withResolvers<void>();
   const state = { outage: 7, phase: "carrying" };
+  const refusedLogon = { text: "wrong password", atMs: clock.monotonicMs() };
+  const logons = createLogons(clock);
   let tell: (share: string, notice: CarriageNotice) => void = () => {};
   const lose = (): void => {
     state.outage += 1;
     queueMicrotask(() => tell(SPEC.name, "doubt"));
   };
   const carriage = {
-    of: () => state,
+    of: () => (refuses ? { ...state, refusedLogon } : state),
     recount: () => Promise.resolve(),
     open({ unproved }: { readonly unproved: boolean }) {
       told.push(`open${unproved ? " shut" : ""}`);
@@ -176,6 +189,8 @@ function mountThroughGate(
       );
       if ((await Promise.race([passed.promise, cancelled])) === "cancelled")
         return { ok: false, reason: "timed_out", text: "cancelled" };
+      if (breaks) throw new Error("a mistake in the driver");
+      if (refuses) return { ok: false, reason: "other", text: "it does not list" };
       return { ok: true, adopted: false, mount: { carriedPort: 4_000 } };
     },
   };
@@ -195,7 +210,7 @@ function mountThroughGate(
     hostProber: { probe: () => Promise.resolve(probe) },
     carriage,
     serverProof,
-    logons: createLogons(clock),
+    logons,
     onDoubt: (route: string) => void told.push(`doubt ${route}`),
   };
   const mount = (server: string | null): Promise<MountOutcome> =>
@@ -207,7 +222,7 @@ function mountThroughGate(
       { kind: "mount", route: "tb", carried: true, ...(server === null ? {} : { server }) },
       { deadlineMs: DEADLINE_MS, signal: new AbortController().signal },
     );
-  return { mount, told };
+  return { mount, told, logons };
 }
 
 test("A13 nothing passes to a server before it is proved once more, over a connection that lasts all the while", async () => {
@@ -215,7 +230,7 @@ test("A13 nothing passes to a server before it is proved once more, over a conne
   const { mount, told } = mountThroughGate([same]);
   assert.equal((await mount("s1")).ok, true);
   assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
-  const lostOnce = mountThroughGate([same], 1);
+  const lostOnce = mountThroughGate([same], { lostDuringProof: 1 });
   assert.equal((await lostOnce.mount("s1")).ok, true);
   assert.deepEqual(lostOnce.told, ["open shut", "confirm 8", "no more notices", "bind"]);
 });
@@ -226,7 +241,9 @@ for (const [who, verdict] of [
   ["one that cannot be proved, while files wait for it", { kind: "unproved", text: "nothing is as it was" }],
 ] as const) {
   test(`A13 a server swapped between its proof and the mount gets nothing, and is asked for anew: ${who}`, async () => {
-    const { mount, told } = mountThroughGate([verdict], 0, [{ server: "s1", proved: true, files: [{}] }]);
+    const { mount, told } = mountThroughGate([verdict], {
+      waiting: [{ server: "s1", proved: true, files: [{}] }],
+    });
     const outcome = await mount("s1");
     assert.match(outcome.ok ? "" : outcome.text, /^the server may be another than the one that was proved: /);
     assert.deepEqual(told, ["open shut", "doubt tb", "no more notices", "close"]);
@@ -241,7 +258,7 @@ test("A13 what cannot be told of a server keeps no mount shut for which nothing 
     // Nothing is known of it yet by which it could be told from another.
     [{ server: "s1", proved: false, files: [{}] }],
   ]) {
-    const { mount, told } = mountThroughGate([{ kind: "unproved", text: "no space left" }], 0, waiting);
+    const { mount, told } = mountThroughGate([{ kind: "unproved", text: "no space left" }], { waiting });
     assert.equal((await mount("s1")).ok, true);
     assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
   }
@@ -251,4 +268,18 @@ test("A13 a server that nobody can prove is mounted as what it is", async () => 
   const { mount, told } = mountThroughGate([{ kind: "unproved", text: "it is empty" }]);
   assert.equal((await mount(null)).ok, true);
   assert.deepEqual(told, ["open", "bind"]);
+});
+
+test("A13 a gate ends with its mount, however that ends", async () => {
+  const { mount, told } = mountThroughGate([{ kind: "same", server: "s1" }], { breaks: true });
+  assert.equal((await mount("s1")).ok, false);
+  assert.deepEqual(told, ["open shut", "confirm 7", "no more notices"]);
+});
+
+test("A14 a login that is refused behind the gate, after its proof was accepted, is tried no more", async () => {
+  const { mount, logons } = mountThroughGate([{ kind: "same", server: "s1" }], { refuses: true });
+  const outcome = await mount("s1");
+  assert.equal(outcome.ok ? null : outcome.reason, "wrong_credentials");
+  const { may, refusal, refusedAt } = logons.look(SPEC);
+  assert.deepEqual([may, refusal, refusedAt.length], [false, "wrong password", 1]);
 });

@@ -120,6 +120,31 @@ test("A13 the other route is proved again when the connection that showed who is
   assert.equal(asked.length, 2, "a new one says nothing against it");
 });
 
+test("A13 a server that ends such connections soon, one after the other, is proved after ever longer pauses, and at once when it is needed", async () => {
+  const { note, asked, clock } = scene();
+  note();
+  let answered = 0;
+  const look = async (witness: number | null, tb = true): Promise<TrustSeen> => {
+    const seenNow = note({ tb }, { inUse: { ...(tb ? goingOn("tb") : lost("tb")), witness } });
+    for (; answered < asked.length; answered += 1) asked[answered]?.answer({ kind: "same", server: "s1" });
+    await turn();
+    return seenNow;
+  };
+  let witness: number | null = null;
+  for (let second = 0; second < 600; second += 1) {
+    const { proved } = await look(witness);
+    // It ends within a second, and there is a new one for each proof.
+    witness = witness === null && proved.fallback ? second : null;
+    await clock.advance(1_000);
+  }
+  assert.ok(asked.length > 3 && asked.length < 20, `${asked.length} proofs in ten minutes`);
+  await look(null, true);
+  const before = asked.length;
+  await look(null, false);
+  assert.equal(asked.length, before + 1);
+  assert.equal(asked.at(-1)?.what, "recognise fallback");
+});
+
 test("A13 routes that led to two servers may lead to one after they were away: neither is ruled out for the other", async () => {
   const { note, asked } = scene();
   const answered = async (verdict: ProofVerdict): Promise<string | undefined> => {

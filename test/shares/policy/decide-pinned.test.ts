@@ -35,7 +35,7 @@ function decided(
   pinned: CarriedSeen,
   routes: ShareSeen["routes"],
   configured = routes,
-  { carry = null, openFiles = null }: Partial<Pick<ShareSeen, "carry" | "openFiles">> = {},
+  { carry = null, openFiles = null, lastStep = null }: Partial<ShareSeen> = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
   const isGone = routes.tb.probe.verdict === "gone";
@@ -65,7 +65,7 @@ function decided(
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured },
       mount: { found, look, pinned },
       ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles, unsent: null },
-      ...{ linkBlocked: null, lastStep: null, carry },
+      ...{ linkBlocked: null, lastStep, carry },
     },
   });
 }
@@ -95,4 +95,16 @@ test("A13 what an edit left unexplained is mounted over the route that answers, 
     openFiles: { atMs: NOW_MS, state: "none", holders: [], unsent: [], hiddenProcesses: 0, text: null },
   });
   assert.deepEqual([step?.kind, state.operation?.plan], ["unmount", ["fallback"]]);
+});
+
+test("A13 a server that was lost while a step was taken is looked at anew before anything passes: its proof is older", () => {
+  const routes = { tb: probed("answers"), fallback: probed("answers") };
+  const trust = { ...NO_TRUST, state: "same" as const, proved: { tb: true, fallback: false } };
+  const carry = { unable: "carry is off", trust, asks: true };
+  const lost: CarriedSeen = { ...CARRIED, phase: "unconfirmed", outage: 8 };
+  assert.deepEqual(decided(lost, routes, routes, { carry }).step, { kind: "confirm", outage: 8 });
+  const outcome = { ok: false, reason: "other", text: "it is mounted already" } as const;
+  const lastStep = { kind: "mount", step: { kind: "mount", route: "tb" }, outcome, tookMs: 1 } as const;
+  const { step, wake } = decided(lost, routes, routes, { carry, lastStep });
+  assert.deepEqual([step, wake?.atMs], [null, NOW_MS + 250]);
 });

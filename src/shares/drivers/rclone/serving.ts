@@ -51,6 +51,12 @@ function nothingBelowFile(error: unknown): null {
   throw error;
 }
 
+/** macOS has no such folder, and asks for each share that is a link there whether rclone left something of it. */
+function noneIfMissing(error: unknown): string[] {
+  if (systemErrorCode(error) === "ENOENT") return [];
+  throw error;
+}
+
 export function createServingProcesses() {
   /** null: it was looked for, and there is none. */
   const started = new Map<string, Known | null>();
@@ -209,9 +215,10 @@ function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: Rclone
 
 const AT_ONCE = 16;
 
-/** Every `rclone mount` that runs, of any user whose processes show. */
-export async function listRcloneMounts(): Promise<readonly RcloneProcess[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+/** Every `rclone mount` that runs, of any user whose processes show; none where the system has no `/proc`. */
+export async function listRcloneMounts(processes = "/proc"): Promise<readonly RcloneProcess[]> {
+  const names = await readdir(processes).catch(noneIfMissing);
+  const pids = names.filter((name) => /^\d+$/.test(name));
   const found: RcloneProcess[] = [];
   for (let index = 0; index < pids.length; index += AT_ONCE) {
     const some = await Promise.all(pids.slice(index, index + AT_ONCE).map(readProcess));

@@ -6,7 +6,7 @@ import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { processNoteText, rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
-import { createServingProcesses } from "../../../../src/shares/drivers/rclone/serving.ts";
+import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 test("A13 a process that was started and not noted is known by its arguments, and so is the server whose cache it has", async (t) => {
@@ -37,4 +37,8 @@ test("A13 a process that was started and not noted is known by its arguments, an
   await once(child, "exit");
   // Nobody serves it now: the note is what is known.
   assert.equal(await createServingProcesses().serverInUse(share), "first");
+});
+
+test("What to mount: where the system lists no processes, as macOS, none of rclone's is found, and nothing fails", async (t) => {
+  assert.deepEqual(await listRcloneMounts(join(await temporaryFolder(t), "proc")), []);
 });
