@@ -3,6 +3,8 @@
 const HOUR_MS = 3_600_000;
 /** Of one account, in any hour, without a person's word. */
 const REFUSALS_AT_MOST = 2;
+/** How long a person's word is for logins that have not had their turn. */
+const ASKED_FOR_MS = 60_000;
 
 export interface Refusal {
   /** Monotonic ms. */
@@ -34,17 +36,23 @@ interface LogonDecision {
 }
 
 export function decideLogon(input: LogonInput): LogonDecision {
-  const { nowMs, login, acceptedAtMs, askedAtMs, awayAtMs } = input;
+  const { nowMs, login, acceptedAtMs, awayAtMs } = input;
   const refusals = input.refusals.filter((one) => isRecent(one, nowMs));
   // It stands until the login is accepted, however long ago it was.
   const newestOwn = input.refusals.findLast((one) => one.login === login) ?? null;
   const own = newestOwn === null || isSince(acceptedAtMs, newestOwn) ? null : newestOwn;
   const newest = refusals.at(-1);
   const isGood = acceptedAtMs !== null && own === null;
-  if (newest === undefined || isGood || isSince(askedAtMs, newest)) return { may: true, refusal: own };
+  if (newest === undefined || isGood || isAsked(input, newest, own)) return { may: true, refusal: own };
   if (refusals.length >= REFUSALS_AT_MOST) return { may: false, refusal: own ?? newest };
   const isDue = own === null || !isRecent(own, nowMs) || isSince(awayAtMs, own);
   return { may: isDue, refusal: own };
+}
+
+/** A person asks for a try of each login of the account: one that is refused then takes no other's. */
+function isAsked({ askedAtMs }: LogonInput, newest: Refusal, own: Refusal | null): boolean {
+  if (askedAtMs === null || (own !== null && own.atMs >= askedAtMs)) return false;
+  return newest.atMs - askedAtMs < ASKED_FOR_MS;
 }
 
 /** It counts for an hour. */

@@ -1,6 +1,7 @@
 // Who may log in, and when: refused logons are few, whatever happens, and right ones wait for nobody.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { decideLogon } from "../../../src/shares/logons/decide-logon.ts";
 import {
   createLogons,
   type LoginOf,
@@ -184,3 +185,13 @@ async function playDay(events: readonly string[]): Promise<void> {
   }
   assert.ok(refusedAtMs.length > 0);
 }
+
+test("A14 a person's word is for each login of an account: one that is refused then takes no other's turn", () => {
+  const asked = { nowMs: 1_000, acceptedAtMs: null, askedAtMs: 500, awayAtMs: null };
+  const other = (atMs: number) => ({ atMs, login: "other", text: "refused" });
+  const refusals = [other(400), other(600)];
+  assert.equal(decideLogon({ ...asked, refusals, login: "own" }).may, true);
+  assert.equal(decideLogon({ ...asked, refusals, login: "other" }).may, false);
+  const later = [other(500 + 60_000), other(500 + 60_000)];
+  assert.equal(decideLogon({ ...asked, nowMs: 70_000, refusals: later, login: "own" }).may, false);
+});
