@@ -120,6 +120,8 @@ describe("the carrier alone", { skip: missing ?? false, timeout: 600_000 }, () =
       play(t, daemonOf, async ({ scene, daemon, reader }) => {
         await daemon.rest();
         scene.lead("fallback", "CLONE");
+        // rclone asks for the folder again a second later, and would wait for that.
+        await scene.sh(`ls '${scene.mounted}'`);
         await scene.cables.tb.setMode("refuse");
         assert.notEqual(await scene.sh(`printf 'of A' > '${scene.mounted}/precious.txt'`), null);
         await eventually(() => carrierSaid(scene, "a share waits for its daemon"), 60_000, 50);
