@@ -1,5 +1,6 @@
-// What the gateway keeps in its home: pins of tools, the names that clients have used, and the routes that people hold backends on. Only the daemon in charge
-// writes there; one that is to take over reads them at its start, and again when it is in charge.
+// What the gateway keeps in its home: pins of tools, the names that clients have used, and the routes that people hold
+// backends on. Only the daemon in charge writes there; one that is to take over reads them at its start, and again when it is
+// in charge.
 import type { PinStore } from "../../gateway/pins/pin-store.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";

@@ -1,4 +1,5 @@
-// The pins of tools in the home, and the names that clients have used: a sealed file each, so that what somebody else wrote there is not taken for ours.
+// The pins of tools in the home, and the names that clients have used: a sealed file each, so that what somebody else wrote
+// there is not taken for ours.
 import type { KeptPins, PinStore } from "../../gateway/pins/pin-store.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts";

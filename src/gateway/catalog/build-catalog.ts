@@ -263,6 +263,29 @@ function withheldOf(tools: readonly JsonObject[], filter: NameFilter): number {
   return tools.filter(({ name }) => typeof name === "string" && !permits(name)).length;
 }
 
+interface ListedEntry {
+  readonly kind: EntryKind;
+  /** The server's own name of it. */
+  readonly name: string;
+  readonly entry: JsonObject;
+  /** Its backend's filters let it pass. */
+  readonly isPermitted: boolean;
+}
+
+/** All that has a name in the lists of a backend. */
+export function namedEntries({
+  listings,
+  filters,
+}: Pick<CatalogSource, "listings" | "filters">): readonly ListedEntry[] {
+  return ENTRY_LISTS.flatMap(({ kind, list, key, filter }) => {
+    const { permits } = permissionOf(filters[filter]);
+    return (listings[list] ?? []).flatMap((entry) => {
+      const name = entry[key];
+      return typeof name === "string" ? [{ kind, name, entry, isPermitted: permits(name) }] : [];
+    });
+  });
+}
+
 /** What the filter leaves of names. */
 export function permissionOf({ allow, deny }: NameFilter): Permission {
   if (allow === null && deny.length === 0) return EVERYTHING;

@@ -73,7 +73,8 @@ export class Namer {
   }
 }
 
-function ownKey({ kind, backend, plainName }: NamedEntry): string {
+/** The same for an entry whatever it is called. */
+export function ownKey({ kind, backend, plainName }: NamedEntry): string {
   return `${kind} ${backend} ${plainName}`;
 }
 

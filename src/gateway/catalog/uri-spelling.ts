@@ -48,7 +48,8 @@ function plainSpelling(uri: string): string {
   return unescaped(uri).replace(/^[A-Za-z][A-Za-z\d+.-]*:/, (scheme) => scheme.toLowerCase());
 }
 
-function unescaped(text: string): string {
+/** Without percent escapes. */
+export function unescaped(text: string): string {
   if (!text.includes("%")) return text;
   try {
     return decodeURIComponent(text);

@@ -1,5 +1,6 @@
 // What a text of a call's arguments names in the file system, in every way in which servers read texts as paths. Pure.
 import { posix } from "node:path";
+import { unescaped } from "../catalog/uri-spelling.ts";
 
 /** Where a server would look. */
 export interface Reading {
@@ -95,18 +96,6 @@ function isEdgeOrQuote(code: number): boolean {
 }
 
 const QUOTES = { double: 0x22, single: 0x27, back: 0x60 };
-
-function unescaped(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch (error) {
-    if (!(error instanceof URIError)) throw error;
-    // Not all of it is UTF-8: what is ASCII is still meant.
-    return text.replace(/%([0-7][\dA-Fa-f])/g, (_, hex: string) =>
-      String.fromCharCode(Number.parseInt(hex, 16)),
-    );
-  }
-}
 
 function readForm(form: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (form.includes("\0")) return { unclear: "it has a NUL character" };

@@ -1,5 +1,6 @@
 // The limits in the chain of a request: whoever is over one gets an error that says which, and when to come back.
 import type { GatewayRequest, Handle, Middleware } from "../middleware/middleware.ts";
+import { OWN_ANSWERS } from "../middleware/own-answers.ts";
 import type { KeptResults } from "./kept-results.ts";
 import { withinSize } from "./large-results.ts";
 import type { PrincipalLimiter } from "./principal-limits.ts";
@@ -9,18 +10,6 @@ export interface LimitParts {
   readonly limiter: PrincipalLimiter;
   readonly kept: KeptResults;
 }
-
-/** What no backend is asked for: how clients connect, and what they list. */
-const OWN_ANSWERS: ReadonlySet<string> = new Set([
-  "initialize",
-  "ping",
-  "logging/setLevel",
-  "tools/list",
-  "prompts/list",
-  "resources/list",
-  "resources/templates/list",
-  "skills/list",
-]);
 
 export function createLimits({ limiter, kept }: LimitParts): Middleware {
   return (next: Handle) => (request: GatewayRequest) => {

@@ -12,7 +12,7 @@ const MOST_ACCOUNTS = 10_000;
 const IN_FLIGHT_RETRY_MS = 1_000;
 
 /** What the gateway answers by itself, as lists, costs it less than a call: so many times as much may be asked. */
-const OWN_ANSWERS = 10;
+const OWN_ANSWERS_TIMES = 10;
 
 interface Bucket {
   /** Requests that it may make now. */
@@ -103,7 +103,7 @@ export class PrincipalLimiter {
   count(principal: Principal, isOwn = false): { readonly error: RpcError } | null {
     const { limits, account } = this.#knownOf(principal);
     if (limits.callsPerSecond === null) return null;
-    const times = isOwn ? OWN_ANSWERS : 1;
+    const times = isOwn ? OWN_ANSWERS_TIMES : 1;
     const perSecond = limits.callsPerSecond * times;
     const bucket = isOwn ? account.own : account.calls;
     const nowMs = this.#clock.monotonicMs();
@@ -141,7 +141,7 @@ export class PrincipalLimiter {
       const atMs = this.#clock.monotonicMs();
       account = {
         calls: { tokens: burst, atMs },
-        own: { tokens: burst * OWN_ANSWERS, atMs },
+        own: { tokens: burst * OWN_ANSWERS_TIMES, atMs },
         inFlight: 0,
       };
       this.#accounts.set(key, account);

@@ -7,6 +7,7 @@ import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
 import { type AskedCall, refusalText } from "./asking.ts";
 import type { Asked, GatewayRequest, Handle, Middleware } from "./middleware.ts";
+import { OWN_ANSWERS } from "./own-answers.ts";
 import { type Effect, effectWith, type Policies, type PolicyTarget } from "./policies.ts";
 import {
   isKeptResult,
@@ -22,14 +23,7 @@ import { hintsOf } from "./tool-hints.ts";
 
 /** What these give is filtered, or concerns nobody but who asks (a task is known only to the session that began it). */
 const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
-  "initialize",
-  "ping",
-  "logging/setLevel",
-  "tools/list",
-  "prompts/list",
-  "resources/list",
-  "resources/templates/list",
-  "skills/list",
+  ...OWN_ANSWERS,
   "tasks/get",
   "tasks/result",
   "tasks/cancel",

@@ -2,8 +2,8 @@
 // of it.
 import { hash } from "node:crypto";
 import { isRawNumber, parseExactly } from "../../runtime/text/exact-json.ts";
-import { permissionOf } from "../catalog/build-catalog.ts";
-import { type CatalogSource, ENTRY_LISTS, type EntryKind } from "../catalog/catalog.ts";
+import { namedEntries } from "../catalog/build-catalog.ts";
+import type { CatalogSource, EntryKind } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
 /** In the order in which they are told; whatever else there is follows by its name. */
@@ -25,17 +25,12 @@ export interface Shown {
 export const INSTRUCTIONS_KEY = "\ninstructions";
 
 /** What the filters leave of what a server shows: what it says of itself first, as it is never beyond what is remembered. */
-export function shownOf({ listings, filters, instructions }: CatalogSource): readonly Shown[] {
+export function shownOf(source: CatalogSource): readonly Shown[] {
   const name = "instructions";
-  const text = instructions ?? "";
-  const entries = ENTRY_LISTS.flatMap(({ kind, list, key, filter }) => {
-    const { permits } = permissionOf(filters[filter]);
-    return (listings[list] ?? []).flatMap((entry): Shown[] => {
-      const name = entry[key];
-      if (typeof name !== "string" || !permits(name)) return [];
-      return [{ kind, name, definition: pinOf(kind, entry) }];
-    });
-  });
+  const text = source.instructions ?? "";
+  const entries = namedEntries(source).flatMap((one): Shown[] =>
+    one.isPermitted ? [{ kind: one.kind, name: one.name, definition: pinOf(one.kind, one.entry) }] : [],
+  );
   return [
     { kind: name, name, definition: text === "" ? { name } : { name, instructions: text } },
     ...entries,

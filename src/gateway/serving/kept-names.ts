@@ -6,7 +6,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { Resolved } from "../catalog/catalog.ts";
-import type { NamedEntry, NameOwners } from "../catalog/names.ts";
+import { type NamedEntry, type NameOwners, ownKey } from "../catalog/names.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 
 /** Of one backend: more of it makes nobody else's forgotten. */
@@ -61,8 +61,8 @@ export class KeptNames implements AsyncDisposable {
 
   /** These are in use from now on. */
   use(fresh: NameOwners, isConfigured: (backend: string) => boolean): void {
-    const given = new Set([...fresh.values()].map(ownerKey));
-    const owners = new Map([...this.owners].filter(([, entry]) => !given.has(ownerKey(entry))));
+    const given = new Set([...fresh.values()].map(ownKey));
+    const owners = new Map([...this.owners].filter(([, entry]) => !given.has(ownKey(entry))));
     for (const [key, entry] of fresh) {
       owners.delete(key);
       owners.set(key, entry);
@@ -154,10 +154,6 @@ export class KeptNames implements AsyncDisposable {
 /** `tool`: as its server calls it. */
 export function toolKey(backend: string, tool: string): string {
   return JSON.stringify([backend, tool]);
-}
-
-function ownerKey({ kind, backend, plainName }: NamedEntry): string {
-  return JSON.stringify([kind, backend, plainName]);
 }
 
 function withinBounds(owners: NameOwners, isConfigured: (backend: string) => boolean): NameOwners {

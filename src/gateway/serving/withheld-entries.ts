@@ -1,7 +1,7 @@
 // What backends offer and clients do not get, each with the reason. Pure.
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
-import { permissionOf } from "../catalog/build-catalog.ts";
-import { type Catalog, type CatalogSource, ENTRY_LISTS, type EntryKind } from "../catalog/catalog.ts";
+import { namedEntries } from "../catalog/build-catalog.ts";
+import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import type { ShownKind } from "../pins/pinned-entry.ts";
 import type { PinsState } from "../pins/pins.ts";
 
@@ -29,7 +29,7 @@ export function withheldEntries({ sources, catalog, pending, hidden }: Offered):
     withheld(backend, "tool", name, "off", "you have switched it off"),
   );
   const filtered = sources.flatMap((source) =>
-    entriesOf(source).flatMap(({ kind, name, isPermitted }) =>
+    namedEntries(source).flatMap(({ kind, name, isPermitted }) =>
       isPermitted
         ? []
         : [withheld(source.backend, kind, name, "filter", "the backend's filters keep it back")],
@@ -43,29 +43,13 @@ export function withheldEntries({ sources, catalog, pending, hidden }: Offered):
     withheld(backend, kind, name, "collision", `${kept} offers the same name, and comes first`),
   );
   const away = hidden.flatMap((source) =>
-    entriesOf(source).flatMap(({ kind, name, isPermitted }) =>
+    namedEntries(source).flatMap(({ kind, name, isPermitted }) =>
       isPermitted
         ? [withheld(source.backend, kind, name, "share", "the share that its backend requires is away")]
         : [],
     ),
   );
   return [...off, ...filtered, ...unapproved, ...collided, ...away];
-}
-
-interface OfferedEntry {
-  readonly kind: EntryKind;
-  readonly name: string;
-  /** Its backend's filters let it pass. */
-  readonly isPermitted: boolean;
-}
-
-function entriesOf({ listings, filters }: CatalogSource): readonly OfferedEntry[] {
-  return ENTRY_LISTS.flatMap(({ kind, list, key, filter }) => {
-    const { permits } = permissionOf(filters[filter]);
-    return (listings[list] ?? []).flatMap(({ [key]: name }) =>
-      typeof name === "string" ? [{ kind, name, isPermitted: permits(name) }] : [],
-    );
-  });
 }
 
 function withheld(

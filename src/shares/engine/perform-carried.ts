@@ -10,6 +10,7 @@ import type { Step } from "../policy/step.ts";
 import type { ProofVerdict, ServerProof } from "../server-proof/server-proof.ts";
 import type { RouteName } from "../share-spec.ts";
 import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-carried.ts";
+import { proofEndpoint } from "./server-trust.ts";
 import type { LookTools, Subject } from "./share-subject.ts";
 
 /** How often the host is asked while a mount over it is under way, and how long it may take to answer, ms. */
@@ -215,20 +216,15 @@ function createGate(
   const { carries } = driver;
   const keepsFor = async (id: string | null): Promise<boolean> => {
     const kept = (await driver.waiting?.(spec, true))?.find((one) => one.server === id);
-    return kept !== undefined && kept.proved && kept.files.length > 0;
+    return kept?.proved === true && kept.files.length > 0;
   };
   const prove = async (): Promise<void> => {
     const { probe } = (seen.configured ?? seen.routes)[route];
-    if (carriage === undefined || serverProof === undefined || probe.address === null) return;
+    const endpoint = proofEndpoint(probe, spec.routes[route].port);
+    if (carriage === undefined || serverProof === undefined || endpoint === null) return;
     const outage = carriage.of(spec.name)?.outage ?? null;
     const isSteady = (): boolean => (carriage.of(spec.name)?.outage ?? null) === outage;
     const account = carries?.can === true ? await carries.account?.(spec) : undefined;
-    const endpoint = {
-      address: probe.address,
-      port: spec.routes[route].port,
-      localAddress: probe.localAddress ?? null,
-      serverGuid: probe.serverGuid ?? null,
-    };
     const asked = { ...spec, ...account };
     const until = AbortSignal.any([signal, ended.signal]);
     const verdict = await serverProof

@@ -390,13 +390,17 @@ function cutOff(proof: AbortController | null): void {
 
 function endpointOf(input: TrustInput, subject: Subject): ProofEndpoint | null {
   const probe = probeOf(input, subject);
-  if (probe?.verdict !== "answers" || probe.address === null) return null;
+  if (probe?.verdict !== "answers") return null;
   const { inUse, spec } = input;
   const port = subject === "detour" ? inUse?.detour?.port : spec.routes[subject].port;
-  return {
-    address: probe.address,
-    port: port ?? 445,
-    localAddress: probe.localAddress ?? null,
-    serverGuid: probe.serverGuid ?? null,
-  };
+  return proofEndpoint(probe, port ?? 445);
+}
+
+/** Where a proof asks; null: the host has no address. */
+export function proofEndpoint(
+  { address, localAddress, serverGuid }: RouteSeen["probe"],
+  port: number,
+): ProofEndpoint | null {
+  if (address === null) return null;
+  return { address, port, localAddress: localAddress ?? null, serverGuid: serverGuid ?? null };
 }
