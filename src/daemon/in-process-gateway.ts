@@ -1,5 +1,5 @@
 // The gateway run once inside a command, for when no daemon runs: the same gateway, without a listener.
-import type { InProcessGateway, InProcessOptions } from "../api/control.ts";
+import type { InProcessGateway, InProcessOptions } from "../api/in-process.ts";
 import { packageVersion } from "../api/version.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -104,18 +104,17 @@ export async function openGatewayInProcess({
     };
     return {
       control: {
-        ...control,
-        async tools(asker) {
+        async tools(_, asker) {
           await settled(asker);
-          return control.tools(asker);
+          return control.tools();
         },
-        async catalog(asker) {
+        async catalog(_, asker) {
           await settled(asker);
-          return control.catalog(asker);
+          return control.catalog();
         },
         async toolChanges(request, asker) {
           await settled(asker);
-          return control.toolChanges(request, asker);
+          return control.toolChanges(request);
         },
         async call(request, asker) {
           await settled(asker);

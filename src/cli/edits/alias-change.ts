@@ -6,7 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findAlias, findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
 import { changeConfig } from "../sessions/config-session.ts";
-import { type AskedPlaces, withPlaces } from "../sessions/place-session.ts";
+import { askEngine } from "../sessions/control-session.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
 interface NewAlias {
@@ -75,9 +75,8 @@ export async function addAlias(context: CommandContext, wanted: NewAlias): Promi
 
 /** Rejects with `alias_unknown`, `config_…`. */
 export async function removeAlias(context: CommandContext, wanted: string): Promise<RemovedAlias | null> {
-  const before = await withPlaces(context, { intent: "look", command: "alias remove" }, ({ places }) =>
-    places.aliases(context.signal),
-  );
+  const purpose = { intent: "look", command: "alias remove" } as const;
+  const before = await askEngine(context, purpose, "aliases", null);
   const edited = await changeConfig(context, "alias remove", async (editor, view) => {
     await refuseToBeginAfresh(context, view);
     const { name, path } = findAlias(await readMembers(view), wanted);
@@ -95,7 +94,5 @@ export async function reconcileAliases(
   context: CommandContext,
   command: string,
 ): Promise<readonly AliasStatus[]> {
-  const ask = { intent: "change", command } as const;
-  const call = ({ places }: AskedPlaces) => places.reconcileAliases(context.signal);
-  return (await withPlaces(context, ask, call)).aliases;
+  return (await askEngine(context, { intent: "change", command }, "reconcileAliases", null)).aliases;
 }

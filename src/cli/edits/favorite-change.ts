@@ -7,10 +7,11 @@ import type { ConfigEditWire } from "../../api/requests.ts";
 import { nameKey } from "../../config/names.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { openEngine, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
 import { changeConfig, viewConfig } from "../sessions/config-session.ts";
-import { onceOpened, withControl, withDaemonOr } from "../sessions/control-session.ts";
+import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
@@ -42,9 +43,8 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite): 
   });
   if (!edited.runs) return { changed: edited.changed, share: null };
   const name = entry.name.normalize("NFC");
-  const [share = null] = await withControl(context, { intent: "change", command: "shares add" }, (control) =>
-    control.mount([name], context.signal),
-  );
+  const purpose = { intent: "change", command: "shares add" } as const;
+  const [share = null] = (await askEngine(context, purpose, "mount", { shares: [name] })).results;
   return { changed: edited.changed, share: share === null ? null : asMounted(share) };
 }
 
@@ -99,11 +99,12 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
   let unmount: StepResult | null = null;
   if (cleanup) {
     leaveFolder();
-    unmount = await withControl(context, { intent: "change", command: "shares remove" }, async (control) => {
-      const { shares } = await control.status(context.signal);
+    const purpose = { intent: "change", command: "shares remove" } as const;
+    unmount = await withAsk(context, purpose, openEngine, async (ask) => {
+      const { shares } = await ask("status", null, context.signal);
       for (const known of shares) if (known.name === name) targets.add(known.mount_path);
-      const [result = null] = await control.unmount([name], { force }, context.signal);
-      return result;
+      const { results } = await ask("unmount", { shares: [name], force }, context.signal);
+      return results[0] ?? null;
     });
     const isGone = unmount?.result === "unmounted" || unmount?.result === "skipped";
     if (!isGone) return { removed: false, runs: true, share: name, aliases: [], unmount, link: null };
@@ -135,14 +136,12 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
   await withDaemonOr(
     context,
     "change",
-    async ({ places }) => void (await places.reconcileAliases(signal)),
-    async () => {
-      const { openEngine } = await import("../in-process/open.ts");
-      const command = "shares remove";
-      const opening = openEngine({ home, configPath, signal, intent: "change", command, looksFirst: false });
-      return onceOpened(opening, async (engine) => {
-        await engine.forget(name);
-        await engine.places.reconcileAliases(signal);
+    async ({ ask }) => void (await ask("reconcileAliases", null, signal)),
+    () => {
+      const opening = openEngine({ home, configPath, signal, intent: "change", command: "shares remove" });
+      return onceOpened(opening, async ({ control, forget }) => {
+        await forget(name);
+        await control.reconcileAliases(null, signal);
       });
     },
   );
@@ -150,7 +149,6 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
 
 /** A secret that only the share used stays, and the person who removed the share should know. */
 async function tellUnused(context: CommandContext, names: readonly string[]): Promise<void> {
-  const { openSecrets } = await import("../in-process/open.ts");
   const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
   if (unknown !== null) return;
   for (const { name, kept, used_by: users } of secrets) {

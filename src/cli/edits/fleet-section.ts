@@ -28,11 +28,11 @@ export function refuseSection(
 
 /** One that knows no `[fleet]` would refuse it when all else is done. */
 export async function refuseOlderDaemon(
-  { daemon }: { readonly daemon: Pick<DaemonClient, "fleet"> | null },
+  { daemon }: { readonly daemon: Pick<DaemonClient, "ask"> | null },
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await daemon?.fleet(signal);
+    await daemon?.ask("fleet", null, signal);
   } catch (error) {
     if (!(error instanceof MountaineerError && error.code === "fleet_off")) throw error;
   }

@@ -82,7 +82,7 @@ async function lockHome(home: string, command: string, signal: AbortSignal): Pro
 }
 
 async function daemonView(context: CommandContext, daemon: DaemonClient): Promise<ConfigView> {
-  const { global } = await daemon.status(context.signal);
+  const { global } = await daemon.ask("status", null, context.signal);
   const path = global.config_path;
   return {
     daemon,
@@ -90,8 +90,8 @@ async function daemonView(context: CommandContext, daemon: DaemonClient): Promis
     path,
     format: configFormat(path),
     read: () => readConfigIfPresent(path),
-    history: async () => (await daemon.history(context.signal)).entries,
-    historyText: (n) => daemon.historyText(n, context.signal),
+    history: async () => (await daemon.ask("history", null, context.signal)).entries,
+    historyText: (n) => daemon.ask("historyText", { n: n }, context.signal),
   };
 }
 
@@ -123,10 +123,14 @@ function placeOf({ home }: CommandContext): ConfigPlace {
 
 function daemonEditor(daemon: DaemonClient, signal: AbortSignal): ConfigEditor {
   return {
-    edit: (edits) => daemon.edit({ edits: [...edits], source: "cli" }, signal),
+    edit: (edits) => daemon.ask("edit", { edits: [...edits], source: "cli" }, signal),
     replace: (text, seenSha256) =>
-      daemon.editText({ text, expected_sha256: seenSha256, source: "cli" }, signal),
+      daemon.ask("editText", { text, expected_sha256: seenSha256, source: "cli" }, signal),
     rollback: (n, seen) =>
-      daemon.rollback(seen === null ? { n } : { n, sha256: seen.entry, expected_sha256: seen.file }, signal),
+      daemon.ask(
+        "rollback",
+        seen === null ? { n } : { n, sha256: seen.entry, expected_sha256: seen.file },
+        signal,
+      ),
   };
 }
