@@ -1,7 +1,7 @@
 // The interfaces of the daemon's code inside a command: the engine run once, and the daemon in the foreground.
 import type { Duplex } from "node:stream";
 import type { StatusReport } from "./contract.ts";
-import type { Control, OperationName } from "./operations.ts";
+import type { Ask, OperationName } from "./operations.ts";
 import type { PageFiles } from "./page-files.ts";
 
 /** How the engine is opened inside a single-shot command. */
@@ -18,23 +18,24 @@ export interface InProcessOptions {
   readonly signal: AbortSignal;
 }
 
-/** What performs some of the operations inside a command, in a daemon's stead. */
+/** What answers some of the operations inside a command, in a daemon's stead. */
 export interface InProcess<Names extends OperationName> extends AsyncDisposable {
-  readonly control: Pick<Control, Names>;
+  readonly ask: Ask<Names>;
 }
 
+export type EngineOperation =
+  | ("status" | "verify" | "reconcile" | "mount" | "unmount" | "switchRoute" | "unsent")
+  | ("aliases" | "reconcileAliases" | "folders");
+export type ToolOperation = "tools" | "catalog" | "toolChanges" | "call";
+
 /** The share engine run once. */
-export interface InProcessEngine
-  extends InProcess<
-    | ("status" | "verify" | "reconcile" | "mount" | "unmount" | "switchRoute" | "unsent")
-    | ("aliases" | "reconcileAliases" | "folders")
-  > {
+export interface InProcessEngine extends InProcess<EngineOperation> {
   /** Drops what is remembered of a share that is no longer configured, as a daemon does at once. */
   forget(share: string): Promise<void>;
 }
 
 /** The gateway run once; disposing ends its backends. */
-export interface InProcessGateway extends InProcess<"tools" | "catalog" | "toolChanges" | "call"> {
+export interface InProcessGateway extends InProcess<ToolOperation> {
   /** Once every backend is ready or has failed. */
   status(signal: AbortSignal): Promise<Pick<StatusReport, "gateway" | "backends">>;
   /** Serves one client that speaks lines of JSON-RPC, as the owner, until the stream ends. */

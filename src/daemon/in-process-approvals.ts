@@ -1,5 +1,6 @@
 // Approving when no daemon runs: what the next one will find approved.
 import type { InProcessApprovals, InProcessOptions } from "../api/in-process.ts";
+import { askOf } from "../api/operations.ts";
 import { findPlace } from "../config/locate.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../config/snapshot.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
@@ -30,7 +31,7 @@ export async function openApprovalsInProcess(options: InProcessOptions): Promise
     const parts = { place, environment, snapshot, clock, logger: silentLogger, publish: () => {}, writes };
     const { keeper } = await startApprovals(parts, signal);
     return {
-      control: {
+      ask: askOf<"approvals" | "approve">({
         approvals: () => approvalsReport(keeper, snapshot),
         async approve({ entries, loosen = false }) {
           const ids = requireWaiting(keeper, entries);
@@ -38,7 +39,7 @@ export async function openApprovalsInProcess(options: InProcessOptions): Promise
           keeper.applied(judged);
           return { approved: [...ids], reload: null, now: approvalsReport(keeper, snapshot) };
         },
-      },
+      }),
       async [Symbol.asyncDispose]() {
         await keeper[Symbol.asyncDispose]();
         await lock?.[Symbol.asyncDispose]();

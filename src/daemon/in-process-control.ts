@@ -1,7 +1,8 @@
 // The share engine run once inside a command, for when no daemon runs: no timer, no listeners.
 import { join } from "node:path";
 import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
-import type { InProcessEngine, InProcessOptions } from "../api/in-process.ts";
+import type { EngineOperation, InProcessEngine, InProcessOptions } from "../api/in-process.ts";
+import { askOf } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { openMemory } from "../reconcile/state-file.ts";
@@ -102,7 +103,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
     const { control } = createShareControl(engine, clock);
     return {
-      control: {
+      ask: askOf<EngineOperation>({
         ...control,
         ...places.control,
         async status() {
@@ -125,7 +126,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
           const skipsGateway = (request.shares ?? null) === null && wantsGateway(config);
           return skipsGateway ? { ...report, findings: [NOT_LOOKED_AT, ...report.findings] } : report;
         },
-      },
+      }),
       async forget(share) {
         await memory.forget(share);
       },

@@ -72,13 +72,13 @@ test("E2 G1 `approve` without a daemon shows what waits of the fleet's layer", a
   await keep(2, `${DENIED}${PROGRAM}`);
   const options = { home, configPath: null, intent: "change", command: "approve", signal } as const;
   const own = await openApprovalsInProcess(options);
-  const { control } = own;
-  const { waiting } = await control.approvals(null, signal);
+  const { ask } = own;
+  const { waiting } = await ask("approvals", null, signal);
   assert.deepEqual(
     waiting.map(({ id }) => id),
     ["backends.program"],
   );
-  await control.approve({ entries: waiting.map(({ id, digest }) => ({ id, digest })) }, signal);
+  await ask("approve", { entries: waiting.map(({ id, digest }) => ({ id, digest })) }, signal);
   await own[Symbol.asyncDispose]();
   const { keeper, snapshot } = await start();
   assert.deepEqual([keeper.waiting, snapshot.config.backends.map(({ name }) => name)], [[], ["program"]]);

@@ -31,10 +31,10 @@ test("without a daemon verify and status see a link that is missing or replaced,
   const link = join(folder, "Shares", "CORE");
   const seen = async (): Promise<readonly (string | undefined)[]> => {
     await using engine = await open("look");
-    const { control } = engine;
-    const { ok, findings } = await control.verify({}, NEVER);
+    const { ask } = engine;
+    const { ok, findings } = await ask("verify", {}, NEVER);
     assert.equal(ok, findings.length === 0);
-    const told = (await control.status(null, NEVER)).shares[0]?.conditions.map(
+    const told = (await ask("status", null, NEVER)).shares[0]?.conditions.map(
       ({ code, title }) => `${code} ${title}`,
     );
     assert.deepEqual(
@@ -45,8 +45,8 @@ test("without a daemon verify and status see a link that is missing or replaced,
   };
   {
     await using engine = await open("change");
-    const { control } = engine;
-    assert.equal((await control.mount({}, NEVER)).results[0]?.result, "mounted");
+    const { ask } = engine;
+    assert.equal((await ask("mount", {}, NEVER)).results[0]?.result, "mounted");
   }
   assert.deepEqual(await seen(), []);
   await rm(link);
@@ -57,8 +57,8 @@ test("without a daemon verify and status see a link that is missing or replaced,
   assert.equal(await readFile(link, "utf8"), "mine");
   await rm(link);
   await using engine = await open("change");
-  const { control } = engine;
-  assert.equal((await control.reconcile({}, NEVER)).results[0]?.result, "skipped");
+  const { ask } = engine;
+  assert.equal((await ask("reconcile", {}, NEVER)).results[0]?.result, "skipped");
   assert.deepEqual(await seen(), []);
 });
 
@@ -118,8 +118,8 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
         command: "status",
         signal: NEVER,
       });
-      const { control } = engine;
-      const [share] = (await control.status(null, NEVER)).shares;
+      const { ask } = engine;
+      const [share] = (await ask("status", null, NEVER)).shares;
       assert.deepEqual([share?.tb_reachable, share?.fb_reachable], [true, true]);
     }
     assert.deepEqual(await readdir(home), ["config.toml"]);
@@ -142,9 +142,9 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
         command: "mount",
         signal: NEVER,
       });
-      const { control } = engine;
+      const { ask } = engine;
       // It waits for the proof, and is cancelled at the end.
-      void control.mount({}, NEVER);
+      void ask("mount", {}, NEVER);
       await eventually(async () => (await logins()).filter((name) => name.endsWith(".auth")).length === 2);
     }
     assert.deepEqual(await logins(), []);
@@ -159,31 +159,31 @@ test("C3 without a daemon a gateway is told as configured, as not looked at, and
   await write('[backends.files]\ncommand = "there-is-no-such-server"\n');
   {
     await using engine = await look();
-    const { control } = engine;
-    const { gateway, backends } = await control.status(null, NEVER);
+    const { ask } = engine;
+    const { gateway, backends } = await ask("status", null, NEVER);
     assert.equal(gateway?.url, null);
     assert.deepEqual(
       backends?.map(({ name, phase }) => [name, phase]),
       [["files", "Pending"]],
     );
-    const { ok, findings } = await control.verify({}, NEVER);
+    const { ok, findings } = await ask("verify", {}, NEVER);
     assert.deepEqual([ok, findings.map(({ code }) => code)], [true, ["gateway_not_running"]]);
   }
   await write('[backends.web]\nurl = "http://127.0.0.1:9/"\nheaders = { A = "${MOUNTAINEER_UNSET}" }\n');
   {
     await using engine = await look();
-    const { control } = engine;
+    const { ask } = engine;
     assert.deepEqual(
-      (await control.status(null, NEVER)).backends?.[0]?.conditions.map(({ code, title }) => [code, title]),
+      (await ask("status", null, NEVER)).backends?.[0]?.conditions.map(({ code, title }) => [code, title]),
       [["secret_missing", "backend web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
     );
   }
   await write("");
   await using engine = await look();
-  const { control } = engine;
+  const { ask } = engine;
   assert.deepEqual(
-    [(await control.status(null, NEVER)).gateway, (await control.status(null, NEVER)).backends],
+    [(await ask("status", null, NEVER)).gateway, (await ask("status", null, NEVER)).backends],
     [undefined, undefined],
   );
-  assert.deepEqual((await control.verify({}, NEVER)).findings, []);
+  assert.deepEqual((await ask("verify", {}, NEVER)).findings, []);
 });

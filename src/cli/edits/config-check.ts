@@ -77,7 +77,7 @@ async function waitingIn(
     if (daemon !== null) return (await daemon.ask("reload", { dry_run: true }, signal)).waiting ?? [];
     const options = { home, configPath, signal, intent: "look", command: "config validate" } as const;
     await using approvals = await openApprovals(options);
-    return (await approvals.control.approvals(null, signal)).waiting.map(({ id }) => id);
+    return (await approvals.ask("approvals", null, signal)).waiting.map(({ id }) => id);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;

@@ -139,9 +139,9 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
     async ({ ask }) => void (await ask("reconcileAliases", null, signal)),
     () => {
       const opening = openEngine({ home, configPath, signal, intent: "change", command: "shares remove" });
-      return onceOpened(opening, async ({ control, forget }) => {
+      return onceOpened(opening, async ({ ask, forget }) => {
         await forget(name);
-        await control.reconcileAliases(null, signal);
+        await ask("reconcileAliases", null, signal);
       });
     },
   );

@@ -1,7 +1,7 @@
 // Finds who answers a command: the running daemon, one that is just starting, or the engine in this process.
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
-import type { InProcess, InProcessEngine, InProcessOptions } from "../../api/in-process.ts";
-import { type Ask, askOf, type InputOf, type OperationName, type OutputOf } from "../../api/operations.ts";
+import type { EngineOperation, InProcess, InProcessOptions } from "../../api/in-process.ts";
+import type { Ask, InputOf, OperationName, OutputOf } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { openEngine } from "../in-process/open.ts";
@@ -35,12 +35,12 @@ export function withAsk<Names extends OperationName, T>(
 ): Promise<T> {
   const { home, configPath, signal } = context;
   const alone = (): Promise<Alone<T>> =>
-    onceOpened(open({ home, configPath, signal, ...purpose }), ({ control }) => use(askOf(control)));
+    onceOpened(open({ home, configPath, signal, ...purpose }), (own) => use(own.ask));
   return withDaemonOr(context, purpose.intent, ({ ask }) => use(ask), alone, clock);
 }
 
 /** The same, for one thing that is asked of shares and the places in them. */
-export function askEngine<Name extends keyof InProcessEngine["control"]>(
+export function askEngine<Name extends EngineOperation>(
   context: CommandContext,
   purpose: Purpose,
   name: Name,

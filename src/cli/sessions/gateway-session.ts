@@ -1,8 +1,8 @@
 // Finds the gateway for a command: the running daemon's, or one that runs once in this process.
 import type { BackendStatus } from "../../api/contract.ts";
 import { gatewayOff } from "../../api/gateway-names.ts";
-import type { InProcessGateway } from "../../api/in-process.ts";
-import { type Ask, askOf } from "../../api/operations.ts";
+import type { InProcessGateway, ToolOperation } from "../../api/in-process.ts";
+import type { Ask } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { openGateway } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -16,7 +16,7 @@ export const RUNNING_BACKENDS: DaemonPurpose = {
 };
 
 interface AskedGateway {
-  readonly ask: Ask<keyof InProcessGateway["control"]>;
+  readonly ask: Ask<ToolOperation>;
   /** Rejects with `gateway_off`. */
   backends(signal: AbortSignal): Promise<readonly BackendStatus[]>;
 }
@@ -43,8 +43,8 @@ export function withGateway<T>(
         },
       }),
     () =>
-      withOwnGateway(context, command, ({ control, status }) =>
-        use({ ask: askOf(control), backends: async (signal) => (await status(signal)).backends ?? [] }),
+      withOwnGateway(context, command, ({ ask, status }) =>
+        use({ ask, backends: async (signal) => (await status(signal)).backends ?? [] }),
       ),
   );
 }
