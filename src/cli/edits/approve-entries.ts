@@ -71,8 +71,8 @@ export async function setApproveMode(
     return FAILED_EXIT;
   }
   const value = mode === "default" ? null : mode;
-  const edit = await changeConfig(context, "approve", (editor) =>
-    editor.edit([{ key: "trust.approve", value }]),
+  const edit = await changeConfig(context, "approve", (ask) =>
+    ask("edit", { edits: [{ key: "trust.approve", value }], source: "cli" }, context.signal),
   );
   if (edit.errors.length > 0) throw refusalError(edit.errors);
   return withAsk(context, APPROVING, openApprovals, async (ask) => {

@@ -29,7 +29,7 @@ interface AddedFavorite {
 
 /** Saves the share, mounts it and resolves when that is known. Rejects with `usage` and `config_…`. */
 export async function addFavorite(context: CommandContext, entry: NewFavorite): Promise<AddedFavorite> {
-  const edited = await changeConfig(context, "shares add", async (editor, view) => {
+  const edited = await changeConfig(context, "shares add", async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const { shares } = await readMembers(view);
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
@@ -38,7 +38,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite): 
         hint: `choose another name, or: mountaineer shares remove --share ${twin.name}`,
       });
     }
-    const report = await editor.edit([{ add: "shares", entry }]);
+    const report = await ask("edit", { edits: [{ add: "shares", entry }], source: "cli" }, context.signal);
     return { changed: report.changed, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return { changed: edited.changed, share: null };
@@ -113,8 +113,8 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
     ...aliases.map((alias) => ({ remove: "aliases" as const, name: alias })),
     { remove: "shares", name },
   ];
-  const runs = await changeConfig(context, "shares remove", async (editor) =>
-    tellSaved(context, await editor.edit(edits)),
+  const runs = await changeConfig(context, "shares remove", async (ask) =>
+    tellSaved(context, await ask("edit", { edits, source: "cli" }, context.signal)),
   );
   // What still runs would make its links again.
   if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };

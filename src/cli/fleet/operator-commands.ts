@@ -98,10 +98,10 @@ async function replaceStolen(context: CommandContext, json: boolean): Promise<nu
   const options = homeOptions(context);
   const keys = await operatorKeys(options);
   const operator = userKey(await nextOperatorKey(options, keys));
-  await changeConfig(context, "fleet keys rotate", async (editor, view) => {
+  await changeConfig(context, "fleet keys rotate", async (ask, view) => {
     if ((await readMembers(view)).fleet === null) throw notInFleet();
     const edits = [{ key: "fleet.operator", value: JSON.stringify(operator) }];
-    tellSaved(context, await editor.edit(edits));
+    tellSaved(context, await ask("edit", { edits, source: "cli" }, context.signal));
   });
   await settledOperatorKey(options, operator);
   if (json) {
