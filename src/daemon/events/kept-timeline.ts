@@ -2,7 +2,7 @@
 // so that an idle disk may sleep. What cannot be read or written costs the past of the timeline, and nothing else.
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import type { TimelineControl } from "../../api/control.ts";
+import type { TimelineReport } from "../../api/timeline-contract.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
 import { readRegularFile } from "../../runtime/files/read-regular-file.ts";
@@ -32,11 +32,15 @@ interface KeptTimelineOptions extends TimelineOptions {
   readonly follows: boolean;
 }
 
+interface KeptTimeline extends AsyncDisposable {
+  timeline(): Promise<TimelineReport>;
+}
+
 /**
  * For the daemon in charge. Disposed, it has written what is known by then, and writes nothing more: the next daemon has
  * the file. Never rejects.
  */
-export async function keepTimeline(options: KeptTimelineOptions): Promise<TimelineControl & AsyncDisposable> {
+export async function keepTimeline(options: KeptTimelineOptions): Promise<KeptTimeline> {
   const { home, clock, logger, follows } = options;
   const path = join(home, FILE_NAME);
   const found = await findBefore(path, options);

@@ -1,7 +1,6 @@
 // The last day of shares and backends: told by transitions, and looked at afresh when somebody asks. It begins with what
 // the daemon before it knew.
 import type { StatusReport } from "../../api/contract.ts";
-import type { TimelineControl } from "../../api/control.ts";
 import type { TimelineMinute, TimelineReport } from "../../api/timeline-contract.ts";
 import type { CallMinute } from "../../gateway/telemetry/call-minutes.ts";
 import type { Bus } from "../../runtime/bus.ts";
@@ -44,7 +43,9 @@ export interface TimelineOptions {
   readonly minutes: () => ReadonlyMap<string, readonly CallMinute[]>;
 }
 
-interface Timeline extends TimelineControl, Disposable {
+interface Timeline extends Disposable {
+  /** How it was over the last day, as far as the daemon knows. */
+  timeline(): Promise<TimelineReport>;
   /** Grows with what happens to shares and backends. */
   readonly changes: number;
   /** All that the next daemon should know, looked at afresh. */
