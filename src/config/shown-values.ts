@@ -7,7 +7,7 @@ import type { SecretText } from "./snapshot.ts";
  * `log`: everything is shown but what may be a secret, since who reads it wants to know what ran. `report`: nothing is
  * shown but what is known to be harmless, since others read it.
  */
-type Audience = "log" | "report";
+export type Audience = "log" | "report";
 
 export const HIDDEN = "(hidden)";
 

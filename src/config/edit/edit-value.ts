@@ -44,3 +44,22 @@ export function assertWritable(value: ConfigValue, levels = DEEPEST_VALUE): void
 export function keyName(path: KeyPath): string {
   return `\`${pathText(path)}\``;
 }
+
+/** What a parser made of a value, as one that can be written; null for what cannot. */
+export function plain(value: unknown): ConfigValue | null {
+  if (Array.isArray(value)) return value.map((part) => plain(part) ?? "");
+  if (value instanceof Date) return value.toISOString();
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "bigint":
+    case "boolean":
+      return value;
+    case "object": {
+      if (value === null) return null;
+      return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plain(part) ?? ""]));
+    }
+    default:
+      return null;
+  }
+}

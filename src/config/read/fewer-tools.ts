@@ -1,7 +1,7 @@
 // Which tools clients are shown: what the sections mean, and mistakes between their keys.
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { type Finding, quoted } from "../mistakes.ts";
-import type { FewerToolsFile } from "../schema/fewer-tools-schema.ts";
+import type { ConfigFile } from "../schema/schema.ts";
 import type { GroupConfig, OptimizerConfig, ProfileConfig } from "../snapshot.ts";
 import { asTable, type Table } from "./tables.ts";
 
@@ -11,7 +11,11 @@ interface FewerTools {
   readonly profiles: readonly ProfileConfig[];
 }
 
-export function fewerTools({ optimizer, groups, profiles }: FewerToolsFile): FewerTools {
+export function fewerTools({
+  optimizer,
+  groups,
+  profiles,
+}: Pick<ConfigFile, "optimizer" | "groups" | "profiles">): FewerTools {
   return {
     optimizer: { enabled: optimizer.enabled, keepTools: optimizer.keep_tools },
     groups: Object.entries(groups).map(([name, { tools = null, backends = null }]) => ({

@@ -15,7 +15,8 @@ import {
   pathText,
 } from "../mistakes.ts";
 import { reachWarnings } from "../reach.ts";
-import { type ConfigFile, configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
+import { type ConfigFile, configFile, memberSection, sectionAt } from "../schema/schema.ts";
+import type { Issue } from "../schema/schema-keys.ts";
 import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
 import { unstatedShareWarnings } from "../unstated-shares.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
@@ -126,10 +127,11 @@ interface CheckedTables {
 }
 
 export function checkTables(value: unknown, place: ConfigPlace): CheckedTables {
-  const checked = configFileSchema.safeParse(value);
-  const ofValues = checked.success ? [] : valueFindings(value, checked.error.issues, 5 * MISTAKE_LIMIT);
+  const issues: Issue[] = [];
+  const file = configFile.read(value, [], issues);
+  const ofValues = valueFindings(value, issues, 5 * MISTAKE_LIMIT);
   const findings = firstOfEachKey([...ofValues, ...ruleFindings(value, place)]);
-  return { file: checked.success ? checked.data : null, findings };
+  return { file: issues.length === 0 ? file : null, findings };
 }
 
 /** What a checked file comes to on this machine. */

@@ -53,7 +53,8 @@ function bytes(mebibytes: number): number {
   return Math.round(mebibytes * MEBIBYTE);
 }
 
-type RouteFile = BackendFile["routes"][number];
+/** Of a backend, or of one of its routes. */
+type RouteFile = Omit<BackendFile["routes"][number], "name">;
 
 function connection(
   backend: RouteFile,

@@ -1,0 +1,182 @@
+// Declares the tables of the configuration: which keys and tables each has, and what people are told of it.
+import { describeValue, type KeyPath } from "../mistakes.ts";
+import type { TextReading } from "../names.ts";
+import type { Issue, Key, Node, OutOf } from "./schema-keys.ts";
+import type { JsonSchema } from "./values.ts";
+
+/** What is said of a table, or of each table of a list. */
+interface TableText {
+  readonly meaning: string;
+  /** Where the file has none, it is not shown among what holds. */
+  readonly isOptional?: boolean;
+}
+
+export type Members = Readonly<Record<string, Place>>;
+
+/** A table with these keys and tables. */
+export interface Table<Out> extends Node<Out>, TableText {
+  readonly kind: "table";
+  readonly keys: Members;
+}
+
+/** A table in which people choose the keys, all of which mean the same. */
+export interface OpenTable<Out> extends Node<Out>, TableText {
+  readonly kind: "open";
+  readonly key: Key<unknown>;
+}
+
+/** A list or a table of tables. */
+export interface TablesOf<Out> extends Node<Out> {
+  readonly kind: "list" | "named";
+  /** What it holds, for people: `shares`. */
+  readonly noun: string;
+  readonly table: Table<unknown>;
+}
+
+/** Whoever declares a key in a table has to say all that a `Key` says. */
+export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesOf<unknown>;
+
+type OutOfMembers<M extends Members> = { readonly [Name in keyof M]: OutOf<M[Name]> };
+
+function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+/** Plain assignment would make `__proto__` a prototype. */
+function put(table: object, key: string, value: unknown): void {
+  Object.defineProperty(table, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+/** A table that is read as if it were there and empty where the file has none. */
+export function table<M extends Members>(text: TableText | string, keys: M): Table<OutOfMembers<M>> {
+  return {
+    ...(typeof text === "string" ? { meaning: text } : text),
+    kind: "table",
+    isRequired: false,
+    keys,
+    json() {
+      const names = Object.keys(keys).filter((name) => keys[name]?.isRequired);
+      return {
+        type: "object",
+        properties: Object.fromEntries(Object.entries(keys).map(([name, place]) => [name, place.json()])),
+        ...(names.length === 0 ? {} : { required: names }),
+        additionalProperties: false,
+      };
+    },
+    read(written = {}, path, issues) {
+      const read = {};
+      if (!isTable(written)) issues.push({ kind: "section", path });
+      else {
+        for (const [name, place] of Object.entries(keys)) {
+          const value = Object.hasOwn(written, name) ? written[name] : undefined;
+          put(read, name, place.read(value, [...path, name], issues));
+        }
+        for (const key of Object.keys(written)) {
+          if (!Object.hasOwn(keys, key)) issues.push({ kind: "unknown", path, key });
+        }
+      }
+      // Each of its keys was read by what is declared for it; without an issue, all of them are as declared.
+      return read as OutOfMembers<M>;
+    },
+  };
+}
+
+/** The same table, or nothing where the file has none. */
+export function orAbsent<P extends Place>(
+  place: P,
+): Omit<P, "read"> & Pick<Node<OutOf<P> | undefined>, "read"> {
+  return {
+    ...place,
+    read: (written, path, issues) =>
+      // `place` reads its own type.
+      written === undefined ? undefined : (place.read(written, path, issues) as OutOf<P>),
+  };
+}
+
+/** `[[NAME]]`: none where the file has none. */
+export function listOf<Out>(noun: string, one: Table<Out>): TablesOf<readonly Out[]> {
+  return {
+    kind: "list",
+    noun,
+    table: one,
+    isRequired: false,
+    json: () => ({ type: "array", items: one.json() }),
+    read(written = [], path, issues) {
+      if (Array.isArray(written)) {
+        return written.map((value: unknown, index) => one.read(value ?? null, [...path, index], issues));
+      }
+      issues.push({ kind: "section", path });
+      return [];
+    },
+  };
+}
+
+type NameReader = (name: string) => TextReading;
+/** What editors check while one types; the reading of names says more. */
+type NamePattern = { readonly pattern?: string };
+
+function readNamed<Out>(
+  written: unknown,
+  path: KeyPath,
+  issues: Issue[],
+  readName: NameReader,
+  member: Node<Out>,
+): Readonly<Record<string, Out>> {
+  const read = {};
+  if (!isTable(written)) issues.push({ kind: "section", path });
+  else {
+    for (const [name, value] of Object.entries(written)) {
+      const at = [...path, name];
+      const reading = readName(name);
+      if (reading.ok && name !== "__proto__") put(read, name, member.read(value, at, issues));
+      else issues.push({ kind: "detail", path: at, at: "key", detail: wrongName(name, reading) });
+    }
+  }
+  return read;
+}
+
+function wrongName(name: string, reading: TextReading) {
+  // What stands under it would be lost wherever an object is copied.
+  if (name === "__proto__" || reading.ok)
+    return { found: "a name that is taken", expected: "another name", hint: null };
+  return { found: describeValue(name), expected: reading.expected, hint: reading.hint };
+}
+
+function namedJson({ pattern }: NamePattern, member: Node<unknown>): JsonSchema {
+  const propertyNames = { ...(pattern === undefined ? {} : { pattern }), type: "string" };
+  return { type: "object", propertyNames, additionalProperties: member.json() };
+}
+
+/** `[NAME.*]`: tables under names that people choose; none where the file has none. */
+export function named<Out>(
+  noun: string,
+  readName: NameReader,
+  one: Table<Out>,
+  pattern: NamePattern = {},
+): TablesOf<Readonly<Record<string, Out>>> {
+  return {
+    kind: "named",
+    noun,
+    table: one,
+    isRequired: false,
+    json: () => namedJson(pattern, one),
+    read: (written = {}, path, issues) => readNamed(written, path, issues, readName, one),
+  };
+}
+
+/** A table in which people choose the keys. */
+export function open<Out>(
+  text: TableText | string,
+  readName: NameReader,
+  key: Key<Out>,
+  pattern: NamePattern = {},
+): OpenTable<Readonly<Record<string, Out>>> {
+  return {
+    ...(typeof text === "string" ? { meaning: text } : text),
+    kind: "open",
+    isRequired: false,
+    key,
+    json: () => namedJson(pattern, key),
+    read: (written = {}, path, issues) => readNamed(written, path, issues, readName, key),
+  };
+}
