@@ -3,8 +3,8 @@ import type { AccessControl, HandoverControl, LogControl, TimelineControl } from
 import { gatewayOff } from "../api/gateway-names.ts";
 import { Access } from "../api/http/access.ts";
 import type { DoorSettings, ManagementDoor } from "../api/http/management-door.ts";
-import { isLoopback } from "../config/host.ts";
 import { MANAGEMENT_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
+import { isLoopback } from "../config/values/host.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";

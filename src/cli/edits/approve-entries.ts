@@ -6,7 +6,7 @@ import type {
   WaitingEntryWire,
 } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
-import { refusalError } from "../../config/mistakes.ts";
+import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";

@@ -8,6 +8,7 @@ import {
   type ManagementConfig,
   type MountaineerConfig,
   type ServerConfig,
+  snakeCase,
 } from "../snapshot.ts";
 import { asApproved, BACKEND_ORDER, inOrder, orderOf, orderWith } from "./backend-order.ts";
 import {
@@ -18,7 +19,6 @@ import {
   entriesOf,
   isList,
   isSameMeaning,
-  snakeCase,
   WHOLE_SECTIONS,
 } from "./entries.ts";
 import { type EntryKind, isAsStrict, stricter, waits } from "./entry-kinds.ts";

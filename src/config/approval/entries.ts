@@ -1,5 +1,6 @@
 // The entries of a configuration: what a person approves as one. Each has parts, and each part is of one kind. Pure.
 import { isDeepStrictEqual } from "node:util";
+import { isReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
 import {
   type AliasConfig,
@@ -8,6 +9,7 @@ import {
   type MountaineerConfig,
   type ServerConfig,
   type ShareConfig,
+  snakeCase,
   type TrustConfig,
 } from "../snapshot.ts";
 import type { EntryKind } from "./entry-kinds.ts";
@@ -165,11 +167,6 @@ function managementPart(server: ServerConfig | null): EntryPart {
   return { kind: "runs", value: isDefault ? null : plain(management) };
 }
 
-/** How the file spells the name of a section. */
-export function snakeCase(key: string): string {
-  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
 function backendEntry(backend: BackendConfig): Entry {
   const { connection, routes, ...parts } = partsOf(withoutProtocol(backend), BACKEND_FIELDS);
   // The first route is both: they wait together, or not at all.
@@ -210,8 +207,8 @@ function partsOf<T extends object>(one: T, kinds: Readonly<Record<string, FieldK
 function plain(value: unknown): EntryValue {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === "object" && value !== null) {
-    const isReference = "kind" in value && value.kind === "stored" && "name" in value;
-    const entries = Object.entries(value).filter(([key]) => !(isReference && key === "revision"));
+    const isStamped = isReference(value);
+    const entries = Object.entries(value).filter(([key]) => !(isStamped && key === "revision"));
     return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
   }
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;

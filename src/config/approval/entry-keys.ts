@@ -1,5 +1,5 @@
 // The parts of an entry under the keys that the file has for them, and in the file's units. Pure.
-import { hostText } from "../host.ts";
+import { hostText } from "../values/host.ts";
 import { type EntryValue, isList } from "./entries.ts";
 
 type Members = { readonly [key: string]: EntryValue };

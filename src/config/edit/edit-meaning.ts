@@ -2,8 +2,8 @@
 // it parses to this.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { type KeyPath, pathText, quoted } from "../mistakes.ts";
-import { nameKey } from "../names.ts";
+import { type KeyPath, pathText, quoted } from "../values/mistakes.ts";
+import { nameKey } from "../values/names.ts";
 import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
 
 /** One change asked for. A share or alias goes by its name or its index: `["shares", "CORE", "driver"]`. */

@@ -1,6 +1,6 @@
 // The values that an edit may write, and the checks before one reaches a file.
 import { MountaineerError } from "../../runtime/errors.ts";
-import { type KeyPath, pathText } from "../mistakes.ts";
+import { type KeyPath, pathText } from "../values/mistakes.ts";
 
 /** A value that TOML and YAML both can hold. */
 export type ConfigValue =

@@ -1,12 +1,12 @@
 // The effective value of every key: the file's or the default, and which of the two.
 import type { ConfigPlace } from "../locate.ts";
-import type { KeyPath } from "../mistakes.ts";
-import { RESERVED_SHARE_NAME } from "../names.ts";
-import { defaultSharesRoot } from "../paths.ts";
 import { fileText, textValues } from "../read/file-values.ts";
 import { defaultAuditPath } from "../read/normalize-gateway.ts";
 import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "../schema/schema.ts";
 import type { ConfigFormat } from "../snapshot.ts";
+import type { KeyPath } from "../values/mistakes.ts";
+import { RESERVED_SHARE_NAME } from "../values/names.ts";
+import { defaultSharesRoot } from "../values/paths.ts";
 import { indexedPath, valueAt } from "./edit-meaning.ts";
 import { type ConfigTable, type ConfigValue, plain } from "./edit-value.ts";
 import type { ConfigKey } from "./key-path.ts";

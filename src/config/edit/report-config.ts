@@ -1,10 +1,11 @@
 // What a file's configuration says, fit to be read by others: one key a line, without comments, and of everything that
 // may hold a secret no more than what is known to be harmless.
-import { type KeyPath, pathText } from "../mistakes.ts";
+
 import { fileText, textValues } from "../read/file-values.ts";
 import { sectionAround } from "../schema/schema.ts";
 import { HIDDEN, hiddenValues, shownArguments, shownSecretText, shownUrl } from "../shown-values.ts";
 import type { BackendConfig, ConfigFormat } from "../snapshot.ts";
+import { type KeyPath, pathText } from "../values/mistakes.ts";
 import { plain } from "./edit-value.ts";
 import { shownCommand, shownOfKey } from "./shown-key.ts";
 import { tomlValue } from "./toml-value.ts";

@@ -1,9 +1,9 @@
 // What is shown of a key's value as it stands in the file, by what the key may hold.
 import { parseReference } from "../../secrets/reference.ts";
-import { hasSecretQuery } from "../backend-values.ts";
 import type { KeyDoc } from "../schema/schema-keys.ts";
-import { isShowable } from "../secret-text.ts";
 import { type Audience, HIDDEN, shownArguments, shownText, shownUrl, shownWritten } from "../shown-values.ts";
+import { hasSecretQuery } from "../values/backend-values.ts";
+import { isShowable } from "../values/secret-text.ts";
 import type { ConfigValue } from "./edit-value.ts";
 
 /**

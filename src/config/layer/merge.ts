@@ -1,7 +1,8 @@
 // Lays a file over the fleet's layer, as tables: what the file says wins. Remembers what came from which. Pure.
-import type { KeyPath } from "../mistakes.ts";
-import { nameKey } from "../names.ts";
+
 import { asTable } from "../read/tables.ts";
+import type { KeyPath } from "../values/mistakes.ts";
+import { nameKey } from "../values/names.ts";
 
 /** Settings: each key by itself. */
 const BY_KEY: ReadonlySet<string> = new Set([

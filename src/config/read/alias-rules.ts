@@ -1,9 +1,9 @@
 // The rules between aliases and everything else: the share exists, names and paths are unique, and no alias is in the
 // way of a share's link or mount.
 import { join } from "node:path";
-import { describeValue, type Finding, type KeyPath, pathText, quoted } from "../mistakes.ts";
-import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../names.ts";
-import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
+import { describeValue, type Finding, type KeyPath, pathText, quoted } from "../values/mistakes.ts";
+import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../values/names.ts";
+import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
 import { shareNames, unknownShareHint } from "./requires-rules.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 

@@ -1,26 +1,10 @@
-// `[backends.NAME.auth]`: the rules between its keys, and its values for the engine.
-import { isCredentialHeader } from "../backend-names.ts";
-import { type Finding, type KeyPath, MISSING } from "../mistakes.ts";
-import type { BackendAuthFile } from "../schema/schema.ts";
-import type { BackendAuthConfig } from "../snapshot.ts";
+// `[backends.NAME.auth]`: the rules between its keys.
+import { isCredentialHeader } from "../values/backend-names.ts";
+import { type Finding, type KeyPath, MISSING } from "../values/mistakes.ts";
 import { asTable, type Table } from "./tables.ts";
 
 /** Keys that mean something only where a person signs in. */
 const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
-
-export function backendAuth(auth: BackendAuthFile): BackendAuthConfig {
-  return {
-    type: auth.type,
-    clientId: auth.client_id ?? null,
-    clientSecret: auth.client_secret ?? null,
-    privateKey: auth.private_key ?? null,
-    clientMetadataUrl: auth.client_metadata_url ?? null,
-    clientName: auth.client_name,
-    scopes: auth.scopes ?? null,
-    issuer: auth.issuer ?? null,
-    redirectPort: auth.redirect_port ?? null,
-  };
-}
 
 /** All mistakes between keys of the section; the values may be right or wrong. */
 export function backendAuthFindings(backend: Table, at: KeyPath): Finding[] {

@@ -1,38 +1,7 @@
-// Which tools clients are shown: what the sections mean, and mistakes between their keys.
+// Which tools clients are shown: mistakes between the keys of the sections.
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { type Finding, quoted } from "../mistakes.ts";
-import type { ConfigFile } from "../schema/schema.ts";
-import type { GroupConfig, OptimizerConfig, ProfileConfig } from "../snapshot.ts";
+import { type Finding, quoted } from "../values/mistakes.ts";
 import { asTable, type Table } from "./tables.ts";
-
-interface FewerTools {
-  readonly optimizer: OptimizerConfig;
-  readonly groups: readonly GroupConfig[];
-  readonly profiles: readonly ProfileConfig[];
-}
-
-export function fewerTools({
-  optimizer,
-  groups,
-  profiles,
-}: Pick<ConfigFile, "optimizer" | "groups" | "profiles">): FewerTools {
-  return {
-    optimizer: { enabled: optimizer.enabled, keepTools: optimizer.keep_tools },
-    groups: Object.entries(groups).map(([name, { tools = null, backends = null }]) => ({
-      name,
-      tools,
-      backends,
-    })),
-    profiles: profiles.map(
-      ({ users = null, clients = null, groups: wanted = null, optimizer: on = null }) => ({
-        users,
-        clients,
-        groups: wanted,
-        optimizer: on,
-      }),
-    ),
-  };
-}
 
 /** Names that nothing has, and tables that say nothing. */
 export function fewerToolsFindings(file: Table): readonly Finding[] {

@@ -1,9 +1,9 @@
 // The rules between keys of the gateway's sections. They read the file's values right or wrong.
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { isCredentialHeader } from "../backend-names.ts";
-import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "../mistakes.ts";
-import { expandPath, isWithin, parsePath } from "../paths.ts";
-import { isLiteral, parseSecretText } from "../secret-text.ts";
+import { isCredentialHeader } from "../values/backend-names.ts";
+import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "../values/mistakes.ts";
+import { expandPath, isWithin, parsePath } from "../values/paths.ts";
+import { isLiteral, parseSecretText } from "../values/secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
 import { fewerToolsFindings } from "./fewer-tools.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";

@@ -1,8 +1,8 @@
 // The rules between keys of `[incoming_auth]` and `[server]`. They read the file's values right or wrong.
-import { isLoopback, parseListenAddress } from "../host.ts";
-import { type Finding, type KeyPath, MISSING, pathText, quoted } from "../mistakes.ts";
-import { expandPath, parsePath } from "../paths.ts";
-import { isKeysAddress } from "../sign-in-values.ts";
+import { isLoopback, parseListenAddress } from "../values/host.ts";
+import { type Finding, type KeyPath, MISSING, pathText, quoted } from "../values/mistakes.ts";
+import { expandPath, parsePath } from "../values/paths.ts";
+import { isKeysAddress } from "../values/sign-in-values.ts";
 import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
 
 /** Keys that say something of tokens which an authorization server signs. */

@@ -6,6 +6,11 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
+import { reachWarnings } from "../reach.ts";
+import { type ConfigFile, configFile, memberSection, sectionAt } from "../schema/schema.ts";
+import type { Issue } from "../schema/schema-keys.ts";
+import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
+import { unstatedShareWarnings } from "../unstated-shares.ts";
 import {
   type ConfigMistake,
   type Finding,
@@ -13,12 +18,7 @@ import {
   MISSING,
   MISTAKE_LIMIT,
   pathText,
-} from "../mistakes.ts";
-import { reachWarnings } from "../reach.ts";
-import { type ConfigFile, configFile, memberSection, sectionAt } from "../schema/schema.ts";
-import type { Issue } from "../schema/schema-keys.ts";
-import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
-import { unstatedShareWarnings } from "../unstated-shares.ts";
+} from "../values/mistakes.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";

@@ -1,8 +1,8 @@
 // The rule between backends and shares: what a backend requires is a share of this file.
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { describeValue, type Finding, quoted } from "../mistakes.ts";
-import { parseShareName } from "../names.ts";
-import { parseRequirement, requirementOf } from "../requirement.ts";
+import { describeValue, type Finding, quoted } from "../values/mistakes.ts";
+import { parseShareName } from "../values/names.ts";
+import { parseRequirement, requirementOf } from "../values/requirement.ts";
 import { asTable, type Table } from "./tables.ts";
 
 /** Names of shares in the file's spelling, as far as they are names. */

@@ -1,7 +1,7 @@
 // The rules between keys, which no single value can break alone. They read the file's values right or wrong, so that
 // these mistakes are reported together with those of single values.
 
-import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../host.ts";
+import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../values/host.ts";
 import {
   describeServerShare,
   describeValue,
@@ -10,9 +10,9 @@ import {
   MISSING,
   pathText,
   quoted,
-} from "../mistakes.ts";
-import { nameKey, parseServerShareName, parseShareName } from "../names.ts";
-import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../paths.ts";
+} from "../values/mistakes.ts";
+import { nameKey, parseServerShareName, parseShareName } from "../values/names.ts";
+import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../values/paths.ts";
 import { aliasFindings } from "./alias-rules.ts";
 import { fleetFindings } from "./fleet-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";

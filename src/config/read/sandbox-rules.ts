@@ -1,22 +1,10 @@
-// What a backend's sandbox means on this machine, and the rules between its keys.
-import type { Finding, KeyPath } from "../mistakes.ts";
-import { expandPath, isWithin, parsePath } from "../paths.ts";
-import type { BackendFile } from "../schema/schema.ts";
-import type { SandboxConfig } from "../snapshot.ts";
+// The rules between the keys of a backend's sandbox.
+import type { Finding, KeyPath } from "../values/mistakes.ts";
+import { expandPath, isWithin, parsePath } from "../values/paths.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 
 /** What every sandbox shows of the system, read-only. */
 const SYSTEM_FOLDERS = ["/usr", "/etc", "/opt", "/nix", "/bin", "/sbin", "/lib", "/tmp"];
-
-export function engineSandbox(
-  { kind, read, write, network }: NonNullable<BackendFile["sandbox"]>,
-  userHome: string,
-): SandboxConfig {
-  const absolute = (paths: readonly string[]): readonly string[] => [
-    ...new Set(paths.map((path) => expandPath(path, userHome))),
-  ];
-  return { kind, read: absolute(read), write: absolute(write), network };
-}
 
 /** Of one backend's table; `at` leads to it. */
 export function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {

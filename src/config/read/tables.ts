@@ -1,5 +1,5 @@
 // Reads tables of a file that is not checked yet.
-import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
+import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 

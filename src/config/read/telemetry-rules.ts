@@ -1,6 +1,6 @@
 // The rules between keys of `[telemetry]` and `[server]`. They read the file's values right or wrong.
-import { isLoopback } from "../host.ts";
-import { type Finding, MISSING } from "../mistakes.ts";
+import { isLoopback } from "../values/host.ts";
+import { type Finding, MISSING } from "../values/mistakes.ts";
 import { asTable, type Table } from "./tables.ts";
 
 /** Whoever reads `/metrics` learns what is served, and how much: beyond this machine it takes a token. */

@@ -1,6 +1,5 @@
 // Mistakes in single keys and values: the schema's issues, in words for people.
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "../mistakes.ts";
 import {
   ANY_PLACE,
   knownKeys,
@@ -11,6 +10,7 @@ import {
   TOP_NAMES,
 } from "../schema/schema.ts";
 import type { Issue, KeyDoc } from "../schema/schema-keys.ts";
+import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "../values/mistakes.ts";
 
 function isIndexable(value: unknown): value is Readonly<Record<string | number, unknown>> {
   return typeof value === "object" && value !== null;

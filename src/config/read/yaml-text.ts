@@ -1,6 +1,6 @@
 // Reads YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
 import type { Alias, Document, DocumentOptions, Node, Pair, ParseOptions, YAMLMap, YAMLSeq } from "yaml";
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import type { ParsedText, SyntaxFinding } from "./source-text.ts";
 

@@ -5,9 +5,9 @@ import {
   parseSubpath,
   SHARE_NAME_EXPECTED,
   SUBPATH_EXPECTED,
-} from "../names.ts";
+} from "../values/names.ts";
 import { optional, required } from "./schema-keys.ts";
-import { path, text } from "./values.ts";
+import { path, text } from "./value-types.ts";
 
 export const aliasKeys = {
   name: required("free", text("plain", parseAliasName), {

@@ -1,8 +1,8 @@
 // The keys of `[backends.NAME.auth]`: how the gateway signs in to a server by OAuth.
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
-import { parseClientId, parseScope } from "../backend-values.ts";
+import { parseClientId, parseScope } from "../values/backend-values.ts";
 import { choiceKey, defaulted, optional } from "./schema-keys.ts";
-import { label, list, number, reference, text, url } from "./values.ts";
+import { label, list, number, reference, text, url } from "./value-types.ts";
 
 export const backendAuthKeys = {
   type: choiceKey("sends", ["oauth", "client-credentials"], "oauth", {

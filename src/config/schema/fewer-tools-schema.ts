@@ -1,7 +1,7 @@
 // The keys that decide which tools a client is shown: `[optimizer]`, `[groups.NAME]`, `[[profiles]]`.
-import { parseBackendName } from "../backend-names.ts";
+import { parseBackendName } from "../values/backend-names.ts";
 import { defaulted, optional, toggleKey } from "./schema-keys.ts";
-import { globs, list, text, toggle } from "./values.ts";
+import { globs, list, text, toggle } from "./value-types.ts";
 
 export const optimizerKeys = {
   enabled: toggleKey(

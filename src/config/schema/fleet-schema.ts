@@ -14,9 +14,9 @@ import {
   parseOperator,
   parseSharing,
   SHARING_EXPECTED,
-} from "../fleet-values.ts";
+} from "../values/fleet-values.ts";
 import { optional, required } from "./schema-keys.ts";
-import { list, path, reference, text } from "./values.ts";
+import { list, path, reference, text } from "./value-types.ts";
 
 export const fleetKeys = {
   name: required("sends", text("plain", parseMachineName), {

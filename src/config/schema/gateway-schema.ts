@@ -7,7 +7,7 @@ import {
   parseServerToolName,
   parseVariableName,
   TOOL_NAME_EXPECTED,
-} from "../backend-names.ts";
+} from "../values/backend-names.ts";
 import {
   isHeaderText,
   isVariableText,
@@ -15,9 +15,9 @@ import {
   parseDescription,
   parseProgram,
   parseSeparator,
-} from "../backend-values.ts";
-import { LISTEN_ADDRESS_EXPECTED, parseAllowedHost, parseListenAddress } from "../host.ts";
-import { describeKind } from "../mistakes.ts";
+} from "../values/backend-values.ts";
+import { LISTEN_ADDRESS_EXPECTED, parseAllowedHost, parseListenAddress } from "../values/host.ts";
+import { describeKind } from "../values/mistakes.ts";
 import { backendAuthKeys } from "./backend-auth-schema.ts";
 import { publicUrlKey } from "./incoming-auth-schema.ts";
 import { requiresKeys } from "./requires-schema.ts";
@@ -25,9 +25,9 @@ import { sandboxKeys } from "./sandbox-schema.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { listOf, named, open, orAbsent, table } from "./tables.ts";
 import { pinKey } from "./trust-schema.ts";
-import { choice, globs, label, list, path, secretText, text, toggle, url } from "./values.ts";
+import { choice, globs, label, list, path, secretText, text, toggle, url } from "./value-types.ts";
 
-const managementKeys = {
+export const managementKeys = {
   enabled: optional("runs", toggle, {
     absent: "true where `host` is this machine alone",
     meaning:
@@ -94,8 +94,9 @@ const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
 const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
 
-function filter(what: string, names: string, allowed: string, denied: string) {
-  return table(`Which of its ${what} are published.`, {
+/** `what` of a server, by `names`. */
+function filterOf(what: string, names: string, allowed: string, denied: string) {
+  return {
     allow: optional("access", globs, {
       absent: "all",
       meaning: `The ${what} that are published, by patterns over ${names}; \`*\` stands for anything.`,
@@ -106,8 +107,15 @@ function filter(what: string, names: string, allowed: string, denied: string) {
       meaning: `The ${what} that are not, even where \`allow\` has them.`,
       example: denied,
     }),
-  });
+  };
 }
+
+const OWN_NAMES = "the server's own names";
+export const filterKeys = {
+  tools: filterOf("tools", OWN_NAMES, '["read_*", "search"]', '["delete_*"]'),
+  resources: filterOf("resources", "their addresses", '["file:///srv/*"]', '["file:///srv/private/*"]'),
+  prompts: filterOf("prompts", OWN_NAMES, '["review*"]', '["draft_*"]'),
+};
 
 const timeoutsKeys = {
   init: numberKey("free", {
@@ -134,7 +142,7 @@ const timeoutsKeys = {
   }),
 };
 
-const toolOverrideKeys = {
+export const toolOverrideKeys = {
   name: optional("guards", text("plain", parsePublishedToolName), {
     absent: "as the server says",
     expected: TOOL_NAME_EXPECTED,
@@ -269,9 +277,9 @@ export const backendKeys = {
   ),
   timeouts: table("How long the gateway waits for the server.", timeoutsKeys),
   filters: table("What of the server is published.", {
-    tools: filter("tools", "the server's own names", '["read_*", "search"]', '["delete_*"]'),
-    resources: filter("resources", "their addresses", '["file:///srv/*"]', '["file:///srv/private/*"]'),
-    prompts: filter("prompts", "the server's own names", '["review*"]', '["draft_*"]'),
+    tools: table("Which of its tools are published.", filterKeys.tools),
+    resources: table("Which of its resources are published.", filterKeys.resources),
+    prompts: table("Which of its prompts are published.", filterKeys.prompts),
   }),
   tool_overrides: named(
     "tools",

@@ -13,10 +13,10 @@ import {
   parsePublicUrl,
   parseScope,
   SIGNING_ALGORITHMS,
-} from "../sign-in-values.ts";
+} from "../values/sign-in-values.ts";
 import { choiceKey, defaulted, numberKey, optional, required } from "./schema-keys.ts";
 import { listOf, open, table } from "./tables.ts";
-import { label, list, reference, text } from "./values.ts";
+import { label, list, reference, text } from "./value-types.ts";
 
 /** Of `[server]`: what metadata and tokens call the gateway. */
 export const publicUrlKey = optional("access", text("plain", parsePublicUrl), {

@@ -1,7 +1,7 @@
 // The keys of `[limits]`: what one principal may use of the gateway.
 import { numberKey, optional, optionalNumberKey } from "./schema-keys.ts";
 import { listOf, table } from "./tables.ts";
-import { globs } from "./values.ts";
+import { globs } from "./value-types.ts";
 
 const CALLS_PER_SECOND = {
   min: 0,

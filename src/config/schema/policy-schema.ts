@@ -1,8 +1,8 @@
 // The keys of `[authorization]`: who may use what, and what is asked about first.
-import { parseLabel } from "../backend-values.ts";
+import { parseLabel } from "../values/backend-values.ts";
 import { choiceKey, optional, required } from "./schema-keys.ts";
 import { listOf, open, orAbsent, table } from "./tables.ts";
-import { choice, globs, list } from "./values.ts";
+import { choice, globs, list } from "./value-types.ts";
 
 const EFFECTS = ["allow", "deny", "ask"] as const;
 
@@ -25,7 +25,7 @@ const argumentKey = required("access", globs, {
   example: '["/srv/*"]',
 });
 
-const policyKeys = {
+export const policyKeys = {
   effect: required("access", choice(EFFECTS), {
     meaning:
       "What the policy does where it fits; `ask` asks the person at the client that calls, and refuses where that client cannot ask.",

@@ -1,7 +1,7 @@
 // The keys of a backend that say which shares it needs, and what happens while they are not there.
-import { parseRequirement, REQUIREMENT_EXPECTED } from "../requirement.ts";
+import { parseRequirement, REQUIREMENT_EXPECTED } from "../values/requirement.ts";
 import { choiceKey, defaulted, numberKey } from "./schema-keys.ts";
-import { list, text } from "./values.ts";
+import { list, text } from "./value-types.ts";
 
 /** What may become of a backend whose data is gone. */
 const UNAVAILABLE_CHOICES = ["hide", "stop", "error"] as const;

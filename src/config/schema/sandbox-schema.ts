@@ -1,6 +1,6 @@
 // The keys of a backend's sandbox.
 import { defaulted, required, toggleKey } from "./schema-keys.ts";
-import { choice, list, path } from "./values.ts";
+import { choice, list, path } from "./value-types.ts";
 
 const SANDBOX_KINDS = ["bubblewrap"] as const;
 

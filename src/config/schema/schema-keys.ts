@@ -1,5 +1,5 @@
 // Declares a key of the configuration, once: its values, its default, its documentation, and what a change of it decides.
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import {
   choice,
   type IssueDetail,
@@ -8,7 +8,7 @@ import {
   type Shown,
   toggle,
   type Value,
-} from "./values.ts";
+} from "./value-types.ts";
 
 /** What a key decides, and so in which mode a change of it waits for a person's approval. */
 export type EntryKind =
@@ -70,29 +70,32 @@ export interface Node<Out> {
 
 export type OutOf<N> = N extends Node<infer Out> ? Out : never;
 
-export interface Key<Out> extends Node<Out> {
+export interface Key<Out, Unit extends string | null = string | null> extends Node<Out> {
   readonly kind: "key";
-  readonly doc: KeyDoc;
+  readonly doc: KeyDoc & { readonly unit: Unit };
   /** What holds without the key; undefined: that depends on more. */
   readonly fallback: Out | undefined;
+  /** What the engine gets of a value; absent: the value. */
+  readonly settle: Value<unknown>["settle"];
 }
 
-type Described = Pick<KeyDoc, "meaning" | "example"> & Partial<Omit<KeyDoc, "approval" | "shown">>;
+type Described = Pick<KeyDoc, "meaning" | "example"> & Partial<Omit<KeyDoc, "approval" | "shown" | "unit">>;
 
-function keyOf<Out>(
+function keyOf<Out, Unit extends string | null = null>(
   approval: Approval,
   value: Value<unknown>,
-  described: Described,
+  { unit, ...described }: Described & { readonly unit: Unit },
   fallback: Out | undefined,
   isRequired = false,
-): Key<Out> {
+): Key<Out, Unit> {
   const { type, expected, choices, shown } = value;
-  const doc = { unit: null, absent: null, type, expected, choices, shown, ...described, approval };
+  const doc = { absent: null, type, expected, choices, shown, ...described, unit, approval };
   const hasDefault = fallback !== undefined && !Array.isArray(fallback);
   return {
     kind: "key",
     doc,
     fallback,
+    settle: value.settle,
     isRequired,
     json: () => ({
       ...(hasDefault ? { default: fallback } : {}),
@@ -126,7 +129,7 @@ function description({ meaning, unit, absent }: KeyDoc): string {
 
 /** A key without which its table is a mistake. */
 export function required<Out>(approval: Approval, value: Value<Out>, doc: Described): Key<Out> {
-  return keyOf<Out>(approval, value, doc, undefined, true);
+  return keyOf<Out>(approval, value, { ...doc, unit: null }, undefined, true);
 }
 
 /** A key without a value of its own where the file says nothing; `absent` says what holds then. */
@@ -135,7 +138,7 @@ export function optional<Out>(
   value: Value<Out>,
   doc: Described & { readonly absent: string },
 ): Key<Out | undefined> {
-  return keyOf<Out | undefined>(approval, value, doc, undefined);
+  return keyOf<Out | undefined>(approval, value, { ...doc, unit: null }, undefined);
 }
 
 export function defaulted<Out>(
@@ -144,44 +147,36 @@ export function defaulted<Out>(
   fallback: NoInfer<Out>,
   doc: Described & { readonly absent: string },
 ): Key<Out> {
-  return keyOf<Out>(approval, value, doc, fallback);
+  return keyOf<Out>(approval, value, { ...doc, unit: null }, fallback);
 }
 
-interface NumberKey {
+interface NumberKey<Unit> {
   readonly min: number;
   readonly max: number;
   readonly whole?: boolean;
-  readonly unit: string | null;
+  readonly unit: Unit;
   readonly meaning: string;
 }
 
 /** A number from `min` to `max`. */
-export function numberKey(
+export function numberKey<const Unit extends string | null>(
   approval: Approval,
-  { min, max, whole = false, unit, meaning, absent }: NumberKey & { readonly absent: number },
-): Key<number> {
+  { min, max, whole = false, unit, meaning, absent }: NumberKey<Unit> & { readonly absent: number },
+): Key<number, Unit> {
   const shown = String(absent);
-  return keyOf(
-    approval,
-    number(min, max, whole, unit),
-    { unit, meaning, absent: shown, example: shown },
-    absent,
-  );
+  const doc = { unit, meaning, absent: shown, example: shown };
+  return keyOf(approval, number(min, max, whole, unit), doc, absent);
 }
 
 /** A number that may be absent; `absent` says in words what holds then. */
-export function optionalNumberKey(
+export function optionalNumberKey<const Unit extends string | null>(
   approval: Approval,
-  { min, max, whole = false, unit, meaning }: NumberKey,
+  { min, max, whole = false, unit, meaning }: NumberKey<Unit>,
   absent: string,
   example: number,
-): Key<number | undefined> {
-  return optional(approval, number(min, max, whole, unit), {
-    unit,
-    meaning,
-    absent,
-    example: String(example),
-  });
+): Key<number | undefined, Unit> {
+  const doc = { unit, meaning, absent, example: String(example) };
+  return keyOf<number | undefined, Unit>(approval, number(min, max, whole, unit), doc, undefined);
 }
 
 /** True or false. */

@@ -1,7 +1,7 @@
 // The whole configuration file: its sections in reading order, and their schema. Validation, the starter, the reference
 // in docs/ and the editors' JSON Schema are made from it.
-import { parseBackendName } from "../backend-names.ts";
-import type { KeyPath } from "../mistakes.ts";
+import { parseBackendName } from "../values/backend-names.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import { aliasKeys } from "./alias-schema.ts";
 import { groupKeys, optimizerKeys, profileKeys } from "./fewer-tools-schema.ts";
 import { fleetKeys } from "./fleet-schema.ts";
@@ -20,7 +20,7 @@ const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
 /** What may follow a reload that failed. */
 const ON_FAILURE_CHOICES = ["backoff", "fixed", "stop"] as const;
 
-const syncKeys = {
+export const syncKeys = {
   enabled: toggleKey(
     "free",
     true,
@@ -51,7 +51,7 @@ const syncKeys = {
   }),
 };
 
-const notifyKeys = {
+export const notifyKeys = {
   enabled: toggleKey("free", false, "Show notifications on the desktop of the user who runs Mountaineer."),
   failover: toggleKey("free", true, "When a share goes over the fallback."),
   tb_ready: toggleKey("free", true, "When Thunderbolt is back for a share, and going back waits."),

@@ -1,9 +1,9 @@
 // The keys of `[global]` and `[[shares]]`.
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
-import { describeServerShare } from "../mistakes.ts";
-import { parseServerShareName, parseShareName, parseUserName, SHARE_NAME_EXPECTED } from "../names.ts";
+import { describeServerShare } from "../values/mistakes.ts";
+import { parseServerShareName, parseShareName, parseUserName, SHARE_NAME_EXPECTED } from "../values/names.ts";
 import { choiceKey, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
-import { choice, host, networkInterface, path, reference, text } from "./values.ts";
+import { choice, host, networkInterface, path, reference, text } from "./value-types.ts";
 
 /** The ways to mount that a configuration may name. */
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;

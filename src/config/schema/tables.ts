@@ -1,8 +1,8 @@
 // Declares the tables of the configuration: which keys and tables each has, and what people are told of it.
-import { describeValue, type KeyPath } from "../mistakes.ts";
-import type { TextReading } from "../names.ts";
+import { describeValue, type KeyPath } from "../values/mistakes.ts";
+import type { TextReading } from "../values/names.ts";
 import type { Issue, Key, Node, OutOf } from "./schema-keys.ts";
-import type { JsonSchema } from "./values.ts";
+import type { JsonSchema } from "./value-types.ts";
 
 /** What is said of a table, or of each table of a list. */
 interface TableText {

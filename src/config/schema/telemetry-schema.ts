@@ -1,8 +1,8 @@
 // The keys of `[telemetry]`: where traces and metrics go.
-import { parseHeaderName } from "../backend-names.ts";
+import { parseHeaderName } from "../values/backend-names.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { open } from "./tables.ts";
-import { label, reference, url } from "./values.ts";
+import { label, reference, url } from "./value-types.ts";
 
 const headerKey = required("sends", reference, {
   absent: "none",

@@ -1,6 +1,6 @@
 // The keys of `[trust]`: what is believed without being asked about.
 import { choiceKey, optional } from "./schema-keys.ts";
-import { choice } from "./values.ts";
+import { choice } from "./value-types.ts";
 
 /** Which changes of the file wait until a person approves them. */
 const APPROVE_CHOICES = ["commands", "all", "none"] as const;

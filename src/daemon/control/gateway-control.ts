@@ -2,7 +2,7 @@
 import type { CallReport } from "../../api/contract.ts";
 import type { GatewayControl } from "../../api/control.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
-import { AUTO_ROUTE } from "../../config/backend-names.ts";
+import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

@@ -1,5 +1,5 @@
 // Mistakes in a configuration: their fields, and a list of them as text.
-import { MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 
 /** One mistake, at its place in the file. */
 export interface ConfigMistake {

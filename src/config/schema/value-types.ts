@@ -6,12 +6,12 @@ import {
   SECRET_NAME_RULE,
   type SecretReference,
 } from "../../secrets/reference.ts";
-import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../backend-values.ts";
-import { HOST_EXPECTED, type HostAddress, parseHost } from "../host.ts";
-import { describeKind, describeValue, type KeyPath } from "../mistakes.ts";
-import { parseInterfaceName } from "../names.ts";
-import { PATH_EXPECTED, parsePath } from "../paths.ts";
-import { parseSecretText } from "../secret-text.ts";
+import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
+import { HOST_EXPECTED, type HostAddress, parseHost } from "../values/host.ts";
+import { describeKind, describeValue, type KeyPath } from "../values/mistakes.ts";
+import { parseInterfaceName } from "../values/names.ts";
+import { expandPath, PATH_EXPECTED, parsePath } from "../values/paths.ts";
+import { parseSecretText } from "../values/secret-text.ts";
 
 /** JSON Schema, draft 2020-12. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -40,6 +40,8 @@ export interface Value<Out> {
   readonly choices: readonly string[] | null;
   readonly shown: Shown;
   readonly json: JsonSchema;
+  /** What the engine gets of a value that was read; absent: the value itself. */
+  settle?(value: unknown, userHome: string): unknown;
   /** Undefined once `refuse` was told. */
   read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
 }
@@ -115,6 +117,12 @@ export function choice<const Word extends string>(choices: readonly Word[]): Val
   };
 }
 
+/** Each once. */
+function settledList(settle: NonNullable<Value<unknown>["settle"]>): NonNullable<Value<unknown>["settle"]> {
+  return (values, userHome) =>
+    Array.isArray(values) ? [...new Set(values.map((value: unknown) => settle(value, userHome)))] : values;
+}
+
 /** A list, shown as its members are unless it says otherwise. */
 export function list<Out>(
   member: Value<Out>,
@@ -131,6 +139,7 @@ export function list<Out>(
     choices: null,
     shown,
     json: { ...(fewest === 0 ? {} : { minItems: fewest }), type: "array", items: member.json },
+    ...(member.settle === undefined ? {} : { settle: settledList(member.settle) }),
     read(value, refuse, at = []) {
       if (!Array.isArray(value) || value.length < fewest) return refuse(null, at);
       const members = value.map((one: unknown, index) => member.read(one, refuse, [...at, index]));
@@ -139,7 +148,11 @@ export function list<Out>(
   };
 }
 
-export const path = text("plain", parsePath, { type: "path", expected: PATH_EXPECTED });
+/** Absolute for the engine. */
+export const path: Value<string> = {
+  ...text("plain", parsePath, { type: "path", expected: PATH_EXPECTED }),
+  settle: (value, userHome) => expandPath(String(value), userHome),
+};
 
 export const host = text<HostAddress>(
   "plain",
