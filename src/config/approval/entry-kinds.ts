@@ -2,8 +2,6 @@
 import type { EntryKind } from "../schema/schema-keys.ts";
 import type { ApproveMode } from "../snapshot.ts";
 
-export type { EntryKind };
-
 const STRICTNESS: readonly ApproveMode[] = ["none", "commands", "all"];
 
 /** True when `one` lets more wait than `other`, or as much. */

@@ -62,7 +62,7 @@ function lines(path: readonly string[], value: EntryValue): string[] {
   if (typeof value === "object") {
     return Object.entries(value).flatMap(([name, part]) => lines([...path, name], part));
   }
-  if (typeof value === "string" && (key === "url" || (key === "jwks" && value.includes("://"))))
+  if (typeof value === "string" && /^[a-z][\w+.-]*:\/\//i.test(value))
     return [`${keyText(path)} = ${quote(shownUrl(value, "log"))}`];
   if (typeof value !== "string") return [`${keyText(path)} = ${value}`];
   return [`${keyText(path)} = ${quote(isHidden(parent, key) ? HIDDEN : value)}`];

@@ -1,6 +1,6 @@
 // The keys of a table as the engine has them: camelCase, milliseconds, bytes, absolute paths; what the file does not say is
 // null.
-import type { Approval, Key, OutOf } from "./schema-keys.ts";
+import type { Approval, EntryKind, Key, OutOf } from "./schema-keys.ts";
 import type { Members, Place } from "./tables.ts";
 
 type Camel<Name> = Name extends `${infer Word}_${infer Rest}` ? `${Word}${Capitalize<Camel<Rest>>}` : Name;
@@ -31,7 +31,7 @@ export function unitSize({ doc }: Key<unknown>): number {
   return doc.unit === "seconds" ? SECOND_MS : doc.unit === "MiB" ? MEBIBYTE : 1;
 }
 
-function camelCase(name: string): string {
+export function camelCase(name: string): string {
   return name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
@@ -68,11 +68,11 @@ export function settled<M extends Members>(
   return Object.fromEntries(entries) as Settled<M>;
 }
 
-const SERIOUSNESS: readonly Approval[] = ["runs", "approval", "sends", "access", "guards"];
+const SERIOUSNESS = ["runs", "approval", "sends", "access", "guards"] as const;
 
 /** The most serious of some kinds. */
-export function mostSerious(kinds: readonly Approval[]): Approval {
-  return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? "free";
+export function mostSerious(kinds: readonly Approval[]): EntryKind | null {
+  return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? null;
 }
 
 /** What changes of a place decide: of a table, the most serious that one of its keys does. */
@@ -86,7 +86,7 @@ export function approvalOf(place: Place): Approval {
     case "named":
       return approvalOf(place.table);
     case "table":
-      return mostSerious(Object.values(place.keys).map(approvalOf));
+      return mostSerious(Object.values(place.keys).map(approvalOf)) ?? "free";
   }
 }
 
