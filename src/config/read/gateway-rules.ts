@@ -18,13 +18,6 @@ function has(table: Table, key: string): boolean {
   return table[key] !== undefined && table[key] !== null;
 }
 
-/** Zod passes over this one name, so that what stands below it would silently not hold. */
-function forbiddenNames(table: Table | null, at: KeyPath): Finding[] {
-  if (table === null || !Object.hasOwn(table, "__proto__")) return [];
-  const path = [...at, "__proto__"];
-  return [{ path, at: "key", found: "a name that is taken", expected: "another name", hint: null }];
-}
-
 function connectionFindings(backend: Table, at: KeyPath): Finding[] {
   const { type } = backend;
   const isHttp = type === "streamable-http" || (type !== "stdio" && has(backend, "url"));
@@ -93,7 +86,7 @@ function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
 }
 
 function backendFindings(backends: Table, place: RulePlace): Finding[] {
-  const ofEach = Object.entries(backends).flatMap(([name, entry]) => {
+  return Object.entries(backends).flatMap(([name, entry]) => {
     const backend = asTable(entry);
     if (backend === null) return [];
     const at: KeyPath = ["backends", name];
@@ -102,11 +95,9 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
     return [
       ...(routes.length === 0 ? serverFindings(backend, at, place) : routesFindings(backend, at, place)),
       ...foldersFindings(backend, at),
-      ...forbiddenNames(overrides, [...at, "tool_overrides"]),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
     ];
   });
-  return [...forbiddenNames(backends, ["backends"]), ...ofEach];
 }
 
 /** Its paths are those of this machine only where it runs here. */
@@ -127,13 +118,10 @@ function foldersFindings(backend: Table, at: KeyPath): Finding[] {
 
 /** Of what says how one server is reached: a backend, or one of its routes. */
 function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] {
-  const env = asTable(table["env"]);
   const headers = asTable(table["headers"]);
   return [
     ...connectionFindings(table, at),
     ...sandboxFindings(table, at, place),
-    ...forbiddenNames(env, [...at, "env"]),
-    ...forbiddenNames(headers, [...at, "headers"]),
     ...headerFindings(headers ?? {}, [...at, "headers"]),
     ...backendAuthFindings(table, at),
   ];

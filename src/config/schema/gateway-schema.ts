@@ -23,7 +23,7 @@ import { publicUrlKey } from "./incoming-auth-schema.ts";
 import { requiresKeys } from "./requires-schema.ts";
 import { sandboxKeys } from "./sandbox-schema.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
-import { listOf, named, open, orAbsent, table } from "./tables.ts";
+import { listOf, named, open, optionalTable, orAbsent, table } from "./tables.ts";
 import { pinKey } from "./trust-schema.ts";
 import { choice, globs, label, list, path, secretText, text, toggle, url } from "./value-types.ts";
 
@@ -79,12 +79,8 @@ export const serverKeys = {
     unit: "seconds",
     meaning: "How long calls on a removed or replaced backend may go on before they end with an error.",
   }),
-  management: table(
-    {
-      meaning:
-        "The management API and the page in a browser, at the gateway's address. Every key has a default.",
-      isOptional: true,
-    },
+  management: optionalTable(
+    "The management API and the page in a browser, at the gateway's address. Every key has a default.",
     managementKeys,
   ),
 };
@@ -204,8 +200,8 @@ function connectionTables({ env, headers, auth, sandbox }: ConnectionTexts) {
   return {
     env: orAbsent(open(env, parseVariableName, variableKey, { pattern: "^[A-Za-z_][A-Za-z0-9_]*$" })),
     headers: orAbsent(open(headers, parseHeaderName, headerKey)),
-    auth: orAbsent(table({ meaning: auth, isOptional: true }, backendAuthKeys)),
-    sandbox: orAbsent(table({ meaning: sandbox, isOptional: true }, sandboxKeys)),
+    auth: orAbsent(table(auth, backendAuthKeys)),
+    sandbox: orAbsent(table(sandbox, sandboxKeys)),
   };
 }
 

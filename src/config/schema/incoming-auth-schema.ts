@@ -120,19 +120,12 @@ export const incomingAuthKeys = {
   }),
   users: listOf("users", table("One block per user who has a token.", userKeys)),
   scopes: open(
-    {
-      meaning:
-        "The roles that a scope of a token gives, by the scope's name. Each scope NAME is the role `scope:NAME`, too.",
-      isOptional: true,
-    },
+    "The roles that a scope of a token gives, by the scope's name. Each scope NAME is the role `scope:NAME`, too.",
     parseScope,
     scopeKey,
   ),
   required_claims: open(
-    {
-      meaning: "What a token must say besides, by the claim's name. For `jwt` and `oidc`.",
-      isOptional: true,
-    },
+    "What a token must say besides, by the claim's name. For `jwt` and `oidc`.",
     parseClaimPath,
     claimKey,
   ),

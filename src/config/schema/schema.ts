@@ -11,7 +11,7 @@ import { limitsKeys } from "./limits-schema.ts";
 import { authorizationKeys } from "./policy-schema.ts";
 import { choiceKey, type Key, type KeyDoc, numberKey, type OutOf, toggleKey } from "./schema-keys.ts";
 import { globalKeys, shareKeys } from "./share-schema.ts";
-import { listOf, type Members, named, orAbsent, type Place, table } from "./tables.ts";
+import { listOf, type Members, named, optionalTable, orAbsent, type Place, table } from "./tables.ts";
 import { telemetryKeys } from "./telemetry-schema.ts";
 import { trustKeys } from "./trust-schema.ts";
 
@@ -65,11 +65,8 @@ const BACKEND_NAME = { pattern: "^[A-Za-z][A-Za-z0-9_-]{0,63}$" };
 export const configFile = table("", {
   global: table("What holds for all shares. Every key has a default.", globalKeys),
   sync: table("How changes of this file are noticed and applied. Every key has a default.", syncKeys),
-  notify: table(
-    {
-      meaning: "What is told by a notification on the desktop. Without this section nothing is.",
-      isOptional: true,
-    },
+  notify: optionalTable(
+    "What is told by a notification on the desktop. Without this section nothing is.",
     notifyKeys,
   ),
   shares: listOf("shares", table("One block per share; none is fine.", shareKeys)),
@@ -82,11 +79,7 @@ export const configFile = table("", {
   ),
   server: orAbsent(
     table(
-      {
-        meaning:
-          "Where the gateway listens for MCP clients. It is started when backends or this section are configured; every key has a default.",
-        isOptional: true,
-      },
+      "Where the gateway listens for MCP clients. It is started when backends or this section are configured; every key has a default.",
       serverKeys,
     ),
   ),
@@ -99,18 +92,12 @@ export const configFile = table("", {
     ),
     BACKEND_NAME,
   ),
-  conflict_resolution: table(
-    {
-      meaning: "What happens when two backends offer the same name. Every key has a default.",
-      isOptional: true,
-    },
+  conflict_resolution: optionalTable(
+    "What happens when two backends offer the same name. Every key has a default.",
     conflictKeys,
   ),
-  optimizer: table(
-    {
-      meaning: "Fewer tools in a client's list, for those that read it whole into every conversation.",
-      isOptional: true,
-    },
+  optimizer: optionalTable(
+    "Fewer tools in a client's list, for those that read it whole into every conversation.",
     optimizerKeys,
   ),
   groups: named(
@@ -129,59 +116,36 @@ export const configFile = table("", {
       profileKeys,
     ),
   ),
-  incoming_auth: table({ meaning: "Who may come in.", isOptional: true }, incomingAuthKeys),
+  incoming_auth: optionalTable("Who may come in.", incomingAuthKeys),
   authorization: orAbsent(
     table(
-      {
-        meaning: "Who may use what. Without this section everybody who comes in may use everything.",
-        isOptional: true,
-      },
+      "Who may use what. Without this section everybody who comes in may use everything.",
       authorizationKeys,
     ),
   ),
-  limits: table(
-    {
-      meaning:
-        "What one principal (a user, everybody without a token, the owner) may use of the gateway. Every key has a default, which a person with a dozen agents never meets.",
-      isOptional: true,
-    },
+  limits: optionalTable(
+    "What one principal (a user, everybody without a token, the owner) may use of the gateway. Every key has a default, which a person with a dozen agents never meets.",
     limitsKeys,
   ),
   audit: orAbsent(
     table(
-      {
-        meaning:
-          "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
-        isOptional: true,
-      },
+      "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
       auditKeys,
     ),
   ),
-  trust: table(
-    {
-      meaning:
-        "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
-      isOptional: true,
-    },
+  trust: optionalTable(
+    "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
     trustKeys,
   ),
   telemetry: orAbsent(
     table(
-      {
-        meaning:
-          "Traces and metrics, for OpenTelemetry and Prometheus. Without this section nothing is measured.",
-        isOptional: true,
-      },
+      "Traces and metrics, for OpenTelemetry and Prometheus. Without this section nothing is measured.",
       telemetryKeys,
     ),
   ),
   fleet: orAbsent(
     table(
-      {
-        meaning:
-          "Several machines that know of each other, over NATS with JetStream. Without this section nothing of it is loaded.",
-        isOptional: true,
-      },
+      "Several machines that know of each other, over NATS with JetStream. Without this section nothing of it is loaded.",
       fleetKeys,
     ),
   ),
@@ -258,7 +222,7 @@ function sectionsAt(pattern: readonly string[], place: Place, members: string | 
     keys: keys ?? [],
     tables: tables ?? [],
     isOpen: place.kind === "open",
-    isOptional: place.isOptional ?? false,
+    isOptional: place.isOptional,
     key: keyNamed,
     keyDoc: (key: string) => keyNamed(key).doc,
   };

@@ -8,7 +8,7 @@ import type { JsonSchema } from "./value-types.ts";
 interface TableText {
   readonly meaning: string;
   /** Where the file has none, it is not shown among what holds. */
-  readonly isOptional?: boolean;
+  readonly isOptional: boolean;
 }
 
 export type Members = Readonly<Record<string, Place>>;
@@ -48,9 +48,14 @@ function put(table: object, key: string, value: unknown): void {
 }
 
 /** A table that is read as if it were there and empty where the file has none. */
-export function table<M extends Members>(text: TableText | string, keys: M): Table<OutOfMembers<M>> {
+export function table<M extends Members>(
+  meaning: string,
+  keys: M,
+  isOptional = false,
+): Table<OutOfMembers<M>> {
   return {
-    ...(typeof text === "string" ? { meaning: text } : text),
+    meaning,
+    isOptional,
     kind: "table",
     isRequired: false,
     keys,
@@ -81,15 +86,22 @@ export function table<M extends Members>(text: TableText | string, keys: M): Tab
   };
 }
 
+/** The same, and not shown among what holds where the file has none. */
+export function optionalTable<M extends Members>(meaning: string, keys: M): Table<OutOfMembers<M>> {
+  return table(meaning, keys, true);
+}
+
 /** The same table, or nothing where the file has none. */
-export function orAbsent<P extends Place>(
+export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
   place: P,
 ): Omit<P, "read"> & Pick<Node<OutOf<P> | undefined>, "read"> {
+  const { read, ...others } = place;
   return {
-    ...place,
+    ...others,
+    isOptional: true,
     read: (written, path, issues) =>
       // `place` reads its own type.
-      written === undefined ? undefined : (place.read(written, path, issues) as OutOf<P>),
+      written === undefined ? undefined : (read(written, path, issues) as OutOf<P>),
   };
 }
 
@@ -166,13 +178,14 @@ export function named<Out>(
 
 /** A table in which people choose the keys. */
 export function open<Out>(
-  text: TableText | string,
+  meaning: string,
   readName: NameReader,
   key: Key<Out>,
   pattern: NamePattern = {},
 ): OpenTable<Readonly<Record<string, Out>>> {
   return {
-    ...(typeof text === "string" ? { meaning: text } : text),
+    meaning,
+    isOptional: true,
     kind: "open",
     isRequired: false,
     key,

@@ -47,9 +47,5 @@ export const telemetryKeys = {
     meaning: "What Prometheus sends as `Authorization: Bearer …`, by reference.",
     example: '"secret:metrics"',
   }),
-  headers: open(
-    { meaning: "Headers of everything that is sent, such as `Authorization`.", isOptional: true },
-    parseHeaderName,
-    headerKey,
-  ),
+  headers: open("Headers of everything that is sent, such as `Authorization`.", parseHeaderName, headerKey),
 };
