@@ -7,7 +7,8 @@ import type { ConfigFormat } from "../snapshot.ts";
 import type { KeyPath } from "../values/mistakes.ts";
 import { RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot } from "../values/paths.ts";
-import { indexedPath, valueAt } from "./edit-meaning.ts";
+import { define, isTable, valueAt } from "../values/table.ts";
+import { indexedPath } from "./edit-meaning.ts";
 import { type ConfigTable, type ConfigValue, plain } from "./edit-value.ts";
 import type { ConfigKey } from "./key-path.ts";
 import { shownOfKey } from "./shown-key.ts";
@@ -119,8 +120,7 @@ function pathsOf(file: unknown, { pattern, isOptional, isOpen }: SectionDoc): Ke
 }
 
 function tableKeys(value: unknown): string[] {
-  const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
-  return isTable && !(value instanceof Date) ? Object.keys(value) : [];
+  return isTable(value) ? Object.keys(value) : [];
 }
 
 async function blocksOf({ bytes, format, place }: ConfigSource): Promise<EffectiveBlock[]> {
@@ -177,11 +177,6 @@ export async function effectiveData(source: ConfigSource): Promise<ConfigTable> 
   }
   // Only plain values were put in.
   return { shares: [], ...data } as ConfigTable;
-}
-
-function define(target: object, key: string | number, value: unknown): void {
-  // Plain assignment would make `__proto__` a prototype.
-  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
 /** The table at `path`, made on the way; a list where a place follows. */

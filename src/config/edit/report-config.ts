@@ -6,6 +6,7 @@ import { sectionAround } from "../schema/schema.ts";
 import { HIDDEN, hiddenValues, shownArguments, shownSecretText, shownUrl } from "../shown-values.ts";
 import type { BackendConfig, ConfigFormat } from "../snapshot.ts";
 import { type KeyPath, pathText } from "../values/mistakes.ts";
+import { isTable } from "../values/table.ts";
 import { plain } from "./edit-value.ts";
 import { shownCommand, shownOfKey } from "./shown-key.ts";
 import { tomlValue } from "./toml-value.ts";
@@ -22,10 +23,6 @@ export async function reportedConfig(bytes: Uint8Array, format: ConfigFormat): P
   };
   tell([], await textValues(fileText(bytes), format), null);
   return lines.join("\n");
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
 function shownLine(path: KeyPath, value: unknown, around: unknown): string {

@@ -1,6 +1,5 @@
 // Which tools clients are shown: mistakes between the keys of the sections.
-import { closestWord } from "../../runtime/text/suggest.ts";
-import { type Finding, quoted } from "../values/mistakes.ts";
+import { type Finding, namesHint, quoted } from "../values/mistakes.ts";
 import { asTable, type Table } from "./tables.ts";
 
 /** Names that nothing has, and tables that say nothing. */
@@ -44,14 +43,7 @@ function unknownNames(
     typeof name === "string" && !known.includes(name) ? [{ index, name }] : [],
   );
   return unknown.slice(0, MOST_TOLD).map(({ index, name }) => {
-    const meant = closestWord(name, known);
-    const some = known.slice(0, MOST_TOLD).map(quoted).join(", ");
-    const hint =
-      meant !== null
-        ? `did you mean ${quoted(meant)}?`
-        : known.length === 0
-          ? `no ${kind} is configured`
-          : `there are ${some}`;
+    const hint = namesHint(name, known, `no ${kind} is configured`);
     return {
       path: [...at, index],
       at: "value",

@@ -7,7 +7,6 @@ import {
   describeValue,
   type Finding,
   type KeyPath,
-  MISSING,
   pathText,
   quoted,
 } from "../values/mistakes.ts";
@@ -17,7 +16,7 @@ import { aliasFindings } from "./alias-rules.ts";
 import { fleetFindings } from "./fleet-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
 import { requiresFindings } from "./requires-rules.ts";
-import { asTable, type RulePlace, type Table } from "./tables.ts";
+import { asTable, missing, type RulePlace, type Table, wrong } from "./tables.ts";
 
 type RouteKeys = { readonly host: string; readonly path: string };
 
@@ -33,14 +32,6 @@ function readHost(value: unknown): HostAddress | null {
 
 function readPath(value: unknown, userHome: string): string | null {
   return typeof value === "string" && parsePath(value).ok ? expandPath(value, userHome) : null;
-}
-
-function missing(path: KeyPath, expected: string, hint: string | null): Finding {
-  return { path, at: "key", found: MISSING, expected, hint };
-}
-
-function wrong(path: KeyPath, found: string, expected: string, hint: string | null = null): Finding {
-  return { path, at: "value", found, expected, hint };
 }
 
 /** Which keys the driver needs, and which do not go with it. */

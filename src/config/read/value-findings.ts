@@ -11,19 +11,7 @@ import {
 } from "../schema/schema.ts";
 import type { Issue, KeyDoc } from "../schema/schema-keys.ts";
 import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "../values/mistakes.ts";
-
-function isIndexable(value: unknown): value is Readonly<Record<string | number, unknown>> {
-  return typeof value === "object" && value !== null;
-}
-
-function valueAt(root: unknown, path: KeyPath): unknown {
-  let value = root;
-  for (const segment of path) {
-    if (!isIndexable(value) || !Object.hasOwn(value, segment)) return undefined;
-    value = value[segment];
-  }
-  return value;
-}
+import { valueAt } from "../values/table.ts";
 
 const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
 /** What MCP clients and other gateways call things that have another name here, by section and key. */

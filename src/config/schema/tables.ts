@@ -1,6 +1,7 @@
 // Declares the tables of the configuration: which keys and tables each has, and what people are told of it.
 import { describeValue, type KeyPath } from "../values/mistakes.ts";
 import type { TextReading } from "../values/names.ts";
+import { define, isTable } from "../values/table.ts";
 import type { Issue, Key, Node, OutOf } from "./schema-keys.ts";
 import type { JsonSchema } from "./value-types.ts";
 
@@ -38,15 +39,6 @@ export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesO
 
 type OutOfMembers<M extends Members> = { readonly [Name in keyof M]: OutOf<M[Name]> };
 
-function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
-}
-
-/** Plain assignment would make `__proto__` a prototype. */
-function put(table: object, key: string, value: unknown): void {
-  Object.defineProperty(table, key, { value, enumerable: true, configurable: true, writable: true });
-}
-
 /** A table that is read as if it were there and empty where the file has none. */
 export function table<M extends Members>(
   meaning: string,
@@ -74,7 +66,7 @@ export function table<M extends Members>(
       else {
         for (const [name, place] of Object.entries(keys)) {
           const value = Object.hasOwn(written, name) ? written[name] : undefined;
-          put(read, name, place.read(value, [...path, name], issues));
+          define(read, name, place.read(value, [...path, name], issues));
         }
         for (const key of Object.keys(written)) {
           if (!Object.hasOwn(keys, key)) issues.push({ kind: "unknown", path, key });
@@ -140,7 +132,7 @@ function readNamed<Out>(
     for (const [name, value] of Object.entries(written)) {
       const at = [...path, name];
       const reading = readName(name);
-      if (reading.ok && name !== "__proto__") put(read, name, member.read(value, at, issues));
+      if (reading.ok && name !== "__proto__") define(read, name, member.read(value, at, issues));
       else issues.push({ kind: "detail", path: at, at: "key", detail: wrongName(name, reading) });
     }
   }
