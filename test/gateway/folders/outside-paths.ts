@@ -13,6 +13,7 @@ export async function layOut(at: At): Promise<void> {
   await symlink(at("private"), at("pub/out"));
   await symlink(at("private/secret.txt"), at("pub/file-out"));
   await symlink(at("private/new"), at("pub/dangling"));
+  await symlink(at("private"), at("pub/öut".normalize("NFD")));
   await symlink(at("pub/loop"), at("pub/loop"));
   await symlink(at("pub"), at("also-pub"));
   await symlink(at("pub/sub"), at("pub/inner"));
@@ -51,6 +52,7 @@ export const OUTSIDE: readonly ((at: At) => string)[] = [
   () => "not-there/../../private",
   () => "out",
   () => "out/",
+  () => "öut/secret.txt".normalize("NFC"),
   () => "./out",
   () => "out/secret.txt",
   () => "out/new.txt",
