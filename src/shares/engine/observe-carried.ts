@@ -119,7 +119,8 @@ export async function observeCarry(
       held.epoch ?? null,
     );
   }
-  return { unable, trust: trusted, asks: wanted };
+  const unguarded = keepsUnsent && mount?.found.madeByDriver === true && !isCarriedPort(mount.found);
+  return { unable, trust: trusted, asks: wanted, unguarded };
 }
 
 /** Whether the share could be carried, and whose login its mount has. */

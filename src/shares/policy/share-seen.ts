@@ -92,6 +92,8 @@ export interface CarrySeen {
   /** What keeps the share from being carried at all; null: nothing. */
   readonly unable: string | null;
   readonly trust: TrustSeen;
+  /** What is mounted talks to its host by itself, as of an earlier version: nothing holds back what waits for its server. */
+  readonly unguarded?: boolean;
 }
 
 export interface OpenFilesSeen {
