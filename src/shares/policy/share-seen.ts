@@ -52,6 +52,7 @@ export interface CarriedSeen {
   /** As the carrier tells them. */
   readonly witness?: number | null;
   readonly epoch?: number | null;
+  readonly encrypted?: boolean;
 }
 
 /** What is known of the server behind the routes. */

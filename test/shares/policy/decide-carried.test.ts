@@ -53,6 +53,19 @@ describe("mounting", () => {
     assert.ok(world.conditionCodes.includes("server_unproved"));
   });
 
+  test("A10 a server that encrypts: through rclone a reader may notice a cut, and it is said; the kernel's client goes on", () => {
+    for (const [driver, codes] of [
+      ["rclone", ["encrypted"]],
+      ["cifs", []],
+    ] as const) {
+      const world = new World({ carry: "auto" });
+      world.spec = { ...world.spec, driver };
+      world.carrier.encrypted = true;
+      world.advance(5000);
+      assert.deepEqual(world.conditionCodes, codes);
+    }
+  });
+
   test('A10 carry = "off" proves nothing and carries nothing', () => {
     const world = new World({ carry: "off" });
     world.advance(5000);
