@@ -473,6 +473,28 @@ describe("a carried mount that is dead", () => {
     assert.ok(world.conditionCodes.includes("different_servers"));
   });
 
+  test("A10 its looks fail while the server answers others: rclone gave them a lost connection, so it is dead after mount_hang_secs alone", () => {
+    const world = carriedWorld();
+    const { mount } = world;
+    assert.ok(mount?.carried !== undefined);
+    const failFor = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += 100) {
+        if (mount.carried !== undefined) mount.carried.lastAnswerAtMs = world.nowMs + 100;
+        world.advance(100);
+      }
+    };
+    mount.errno = "EIO";
+    failFor(8_000);
+    assert.deepEqual(world.stepKinds, []);
+    mount.errno = null;
+    world.advance(3_000);
+    mount.errno = "EIO";
+    failFor(8_000);
+    assert.deepEqual(world.stepKinds, [], "it answered meanwhile");
+    failFor(5_000);
+    assert.ok(world.stepKinds.includes("mount tb carried"), world.stepKinds.join());
+  });
+
   test("A10 it hangs while its route answers: dead after mount_hang_secs", () => {
     const world = carriedWorld();
     assert.ok(world.mount !== null);
