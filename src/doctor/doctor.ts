@@ -244,7 +244,7 @@ async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorF
   const finding = findingsOf("shares");
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
-    const { findings } = await daemon.verify(null, limit);
+    const { findings } = await daemon.ask("verify", { shares: null }, limit);
     if (findings.length === 0)
       return [finding("ok", "verify", "the daemon finds everything as it should be")];
     return findings

@@ -36,7 +36,9 @@ export async function examineFleet(
     ];
   }
   try {
-    const { name, link, machines, conditions } = await daemon.fleet(
+    const { name, link, machines, conditions } = await daemon.ask(
+      "fleet",
+      null,
       AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
     );
     const found = conditions.map(({ severity, code, title, hint }) =>
@@ -90,7 +92,7 @@ function unknownOf(sessions: readonly string[] = [], machines: FleetReport["mach
 async function checkOf(daemon: DaemonClient, nowMs: number, signal: AbortSignal): Promise<DoctorFinding[]> {
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]);
-    return checkFindings(await daemon.fleetCheck(limit), nowMs);
+    return checkFindings(await daemon.ask("fleetCheck", null, limit), nowMs);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;

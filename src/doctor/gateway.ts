@@ -102,7 +102,7 @@ function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
 /** Null: no daemon answers. */
 async function statusOf({ daemon, signal }: DoctorContext): Promise<StatusReport | null> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
-  return (await daemon?.status(deadline).catch(() => null)) ?? null;
+  return (await daemon?.ask("status", null, deadline).catch(() => null)) ?? null;
 }
 
 /** Whether the gateway's port is free, or ours. */

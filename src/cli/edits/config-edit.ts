@@ -29,7 +29,7 @@ interface Draft {
  * `config_changed`; what was typed is then left where stderr says.
  */
 export async function editConfigFile(context: CommandContext): Promise<number> {
-  const draft = await viewConfig(context, begin);
+  const draft = await viewConfig(context, (view) => begin(view, context.signal));
   try {
     const bytes = await edited(context, draft);
     if (bytes === "gone") {
@@ -52,17 +52,17 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
   }
 }
 
-async function begin(view: ConfigView): Promise<Draft> {
+async function begin(view: ConfigView, signal: AbortSignal): Promise<Draft> {
   const { path, place } = view;
   const found = await view.read();
-  const begun = found ?? new TextEncoder().encode(await firstText(view));
+  const begun = found ?? new TextEncoder().encode(await firstText(view, signal));
   const copy = await openEditedCopy(basename(path), begun);
   return { view: { path, place }, seenSha256: sha256Of(found), begun, copy };
 }
 
 /** What there is to edit where there is no file: what runs, else the starter. */
-async function firstText({ daemon, format, historyText }: ConfigView): Promise<string> {
-  if (daemon !== null) return historyText(0);
+async function firstText({ daemon, format }: ConfigView, signal: AbortSignal): Promise<string> {
+  if (daemon !== null) return daemon.ask("historyText", { n: 0 }, signal);
   return format === "toml" ? starterText() : "";
 }
 
@@ -93,12 +93,16 @@ async function land(
   { view, seenSha256 }: Draft,
   bytes: Uint8Array,
 ): Promise<number> {
-  return changeConfig(context, "config edit", async (editor, now) => {
+  return changeConfig(context, "config edit", async (ask, now) => {
     // A daemon that was started, or ended, meanwhile may use another file.
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);
     }
-    const report = await editor.replace(decodedText(bytes), seenSha256);
+    const report = await ask(
+      "editText",
+      { text: decodedText(bytes), expected_sha256: seenSha256, source: "cli" },
+      context.signal,
+    );
     return tellEdit(context, report, {
       json: false,
       done: `${now.path} is changed`,

@@ -13,7 +13,7 @@ export function listFavorites(context: CommandContext): Promise<Favorite[]> {
   return viewConfig(context, async (view) => {
     await requireNamedFile(context, view);
     const config = await readMembers(view);
-    const status = view.daemon === null ? null : await view.daemon.status(context.signal);
+    const status = view.daemon === null ? null : await view.daemon.ask("status", null, context.signal);
     return config.shares.map((share) => {
       const known = status?.shares.find(({ name }) => name === share.name);
       return favorite(config, share, known ?? null);

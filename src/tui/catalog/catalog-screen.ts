@@ -60,7 +60,7 @@ export function createCatalogScreen({
   const load = onceMore(async () => {
     try {
       const client = await link.daemon();
-      const report = await client.gateway.catalog(signal);
+      const report = await client.ask("catalog", null, signal);
       state.set(withCatalog(state.get(), report));
     } catch (error) {
       if (signal.aborted) return;
@@ -80,7 +80,7 @@ export function createCatalogScreen({
     try {
       const client = await link.daemon();
       const request = { tool: item.name, arguments: { ...given } };
-      const report = await client.gateway.call(request, AbortSignal.any([own.signal, signal]));
+      const report = await client.ask("call", request, AbortSignal.any([own.signal, signal]));
       if (!own.signal.aborted)
         state.set(withAnswer(state.get(), report, Math.round(clock.monotonicMs() - startedMs)));
     } catch (error) {
@@ -96,7 +96,7 @@ export function createCatalogScreen({
   const switchTool = async ({ name }: CatalogItem, on: boolean): Promise<void> => {
     const state = on ? "on" : "off";
     try {
-      await (await link.daemon()).gateway.switchTools({ tools: [name], on }, signal);
+      await (await link.daemon()).ask("switchTools", { tools: [name], on }, signal);
       prompt.note({ tone: "good", text: `${name} is switched ${state}` });
       load();
     } catch (error) {

@@ -167,14 +167,14 @@ function createConfigErrands(
         break;
       case "history":
         void attempt(async (client) => {
-          const { entries } = await client.history(signal);
+          const { entries } = await client.ask("history", null, signal);
           const file = await fileOf(client, signal);
           return (now) => withHistory(withFile(now, file), entries);
         });
         break;
       case "version":
         void attempt(async (client) => {
-          const text = await client.historyText(action.entry.n, signal);
+          const text = await client.ask("historyText", { n: action.entry.n }, signal);
           return (now) => withVersion(now, action.entry, text);
         });
         break;
@@ -209,7 +209,7 @@ function createSaves(
     state.set({ ...state.get(), busy: "rollback" });
     const failure = await attempt(async (client) => {
       const request = { n: entry.n, sha256: entry.sha256, expected_sha256: sha256 };
-      const report = await client.rollback(request, signal);
+      const report = await client.ask("rollback", request, signal);
       refusal = refusalOf(report.errors);
       const file = await fileOf(client, signal);
       return (now) => withFile(withRollback(now, entry, report), file);
@@ -234,7 +234,7 @@ function refusalOf([first]: readonly ConfigMistakeWire[]): string | null {
 }
 
 async function fileOf(client: DaemonClient, signal: AbortSignal): Promise<ConfigFile> {
-  const { path, sha256, text } = await client.config(signal);
+  const { path, sha256, text } = await client.ask("config", null, signal);
   return { path, sha256, text };
 }
 
@@ -245,7 +245,7 @@ async function checkOf(
   signal: AbortSignal,
 ): Promise<ConfigCheckReport | null> {
   try {
-    return await client.check({ text }, signal);
+    return await client.ask("checkConfig", { text }, signal);
   } catch (error) {
     if (error instanceof MountaineerError && error.code === "protocol") return null;
     throw error;
@@ -259,7 +259,7 @@ async function save(
   signal: AbortSignal,
 ): Promise<{ refusal: string | null; next: (now: ConfigState) => ConfigState }> {
   try {
-    const report = await client.editText({ text, expected_sha256: sha256, source: "tui" }, signal);
+    const report = await client.ask("editText", { text, expected_sha256: sha256, source: "tui" }, signal);
     return { refusal: refusalOf(report.errors), next: (now) => withSaved(now, text, report) };
   } catch (error) {
     if (!(error instanceof MountaineerError) || error.code !== "config_changed") throw error;

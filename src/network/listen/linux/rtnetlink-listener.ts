@@ -5,13 +5,13 @@ import { closeSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
 import { readInterfaces } from "../../interfaces.ts";
+import { compareInterfaces } from "../events/compare-interfaces.ts";
 import { endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
 import type {
   NetworkEventListener,
   NetworkEventSource,
   RunningEventSource,
 } from "../events/network-event-source.ts";
-import { compareInterfaces } from "../polling-listener.ts";
 import { CONTROL_BYTES, EVENT_FD_SLOT, STOP_SLOT } from "./rtnetlink-thread.ts";
 
 /** The thread ends in 2 ms. */
