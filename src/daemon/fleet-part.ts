@@ -233,8 +233,8 @@ function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean
 }
 
 function acrossMachines(config: FleetConfig): boolean {
-  const { export: exported = [], import: imported = [] } = config;
-  return exported.length > 0 || imported.length > 0 || sharesSessions(config);
+  const lists = [config.export, config.import];
+  return lists.some((list) => (list ?? []).length > 0) || sharesSessions(config);
 }
 
 function sharesSessions(config: FleetConfig | null): boolean {

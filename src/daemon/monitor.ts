@@ -10,7 +10,7 @@ import { readDaemonNote, removeDaemonNote, writeDaemonNote } from "../api/socket
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
 import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
-import { mistakesError } from "../config/mistakes.ts";
+import { mistakesError } from "../config/values/mistakes.ts";
 import type { GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { openMemory } from "../reconcile/state-file.ts";

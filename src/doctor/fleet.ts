@@ -49,7 +49,7 @@ export async function examineFleet(
       return [...missing, finding("info", "fleet_connecting", "the fleet is being connected to")];
     }
     const checked = [
-      ...unknownOf(fleet.sessions, machines),
+      ...unknownOf(fleet.sessions ?? [], machines),
       ...(await checkOf(daemon, clock.wallMs(), signal)),
     ];
     if (found.length > 0) return [...missing, ...found, ...checked];

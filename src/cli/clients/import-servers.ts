@@ -8,9 +8,9 @@ import { type FoundFile, type PlannedBackend, planImport } from "../../clients/i
 import { readFoundFiles } from "../../clients/read-files.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findPlace } from "../../config/locate.ts";
-import { refusalError } from "../../config/mistakes.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { parseConfig } from "../../config/read/load.ts";
+import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";

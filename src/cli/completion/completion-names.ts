@@ -1,10 +1,10 @@
 // Looks up live names for completion: quickly, silently, and from nothing that may block.
 import { connectToDaemon } from "../../api/client/client.ts";
 import { fullName } from "../../api/tool-changes-contract.ts";
-import { AUTO_ROUTE } from "../../config/backend-names.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { readConfigBytes } from "../../config/read/load.ts";
 import { parseToml } from "../../config/read/toml-text.ts";
+import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";

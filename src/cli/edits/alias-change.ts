@@ -1,7 +1,7 @@
 // Adds and removes an alias: in the configuration first, then its link.
 import { isAbsolute, resolve } from "node:path";
 import type { AliasStatus } from "../../api/contract.ts";
-import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/names.ts";
+import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findAlias, findShare, readMembers, tellSaved } from "../sessions/config-members.ts";

@@ -1,7 +1,7 @@
 // `mountaineer approve`: shows what waits, asks, and approves it.
 import type { ApproveReport, WaitingEntryWire } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
-import { refusalError } from "../../config/mistakes.ts";
+import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { openApprovals } from "../in-process/open.ts";

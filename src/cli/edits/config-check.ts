@@ -2,9 +2,9 @@
 import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
 import { findPlace } from "../../config/locate.ts";
-import { mistakesError } from "../../config/mistakes.ts";
-import { expandPath } from "../../config/paths.ts";
 import { type LoadedConfig, loadConfig, parseConfig } from "../../config/read/load.ts";
+import { mistakesError } from "../../config/values/mistakes.ts";
+import { expandPath } from "../../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { openApprovals } from "../in-process/open.ts";

@@ -3,8 +3,8 @@
 import { basename } from "node:path";
 import { isSameFile } from "../../api/client/same-config.ts";
 import { starterText } from "../../config/edit/starter.ts";
-import { refusalError } from "../../config/mistakes.ts";
 import { parseConfig } from "../../config/read/load.ts";
+import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type EditedCopy, openEditedCopy } from "../../runtime/process/editor.ts";

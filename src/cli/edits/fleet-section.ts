@@ -2,7 +2,7 @@
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { editConfig } from "../../config/edit/edit.ts";
-import type { FleetSection } from "../../config/fleet-values.ts";
+import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";

@@ -6,7 +6,7 @@ import type { FleetLayerReport } from "../../api/fleet-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
 import { findPlace } from "../../config/locate.ts";
-import { type ConfigMistake, mistakesError } from "../../config/mistakes.ts";
+import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
 import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { Handover } from "../../fleet/layer/handovers.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";

@@ -2,9 +2,9 @@
 import type { FoundShare } from "../../api/found-share.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
-import { mistakesError, refusalError } from "../../config/mistakes.ts";
 import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
 import type { ConfigFormat, ConfigSnapshot } from "../../config/snapshot.ts";
+import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";

@@ -1,7 +1,7 @@
 // The gateway's operations in the API: tools, calls, restarts, logs.
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
 import type { Control } from "../../api/operations.ts";
-import { AUTO_ROUTE } from "../../config/backend-names.ts";
+import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

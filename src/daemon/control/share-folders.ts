@@ -3,7 +3,7 @@
 import type { FoldersReport } from "../../api/contract.ts";
 import type { InputOf } from "../../api/operations.ts";
 import { selectShares } from "../../api/share-selection.ts";
-import { parseSubpath } from "../../config/names.ts";
+import { parseSubpath } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";

@@ -5,7 +5,6 @@ import type { TimelineMinute, TimelineReport } from "../../api/timeline-contract
 import type { CallMinute } from "../../gateway/telemetry/call-minutes.ts";
 import type { Bus } from "../../runtime/bus.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
-import { createPauses } from "./pauses.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 import { DAY_MS, Spans } from "./spans.ts";
 import {
@@ -13,7 +12,6 @@ import {
   type Gap,
   type KnownTimeline,
   MINUTE_MS,
-  MINUTES_AT_ONCE,
   MOST_GAPS,
   PHASES,
   type ShareState,
@@ -126,7 +124,7 @@ export function startTimeline(
       return shares.changes + backends.changes;
     },
     known,
-    timeline: () => reportOf(known()),
+    timeline: async () => reportOf(known()),
     [Symbol.dispose]() {
       unsubscribe();
       timer[Symbol.dispose]();
@@ -235,22 +233,10 @@ function merged(earlier: readonly CallMinute[], own: readonly CallMinute[]): rea
   return [...all, ...earlier.slice(next)];
 }
 
-/** A few backends at a time: a day of many would keep others waiting. */
-async function reportOf(known: KnownTimeline): Promise<TimelineReport> {
-  const { sinceMs, untilMs, gaps, shares, minutes } = known;
+function reportOf(known: KnownTimeline): TimelineReport {
+  const { sinceMs, untilMs, gaps, shares, backends, minutes } = known;
   const step = stepFor(minutes);
   const times = ({ fromMs, toMs }: Gap) => ({ from: isoTime(fromMs), to: isoTime(toMs) });
-  const backends: TimelineReport["backends"] = [];
-  const pause = createPauses(MINUTES_AT_ONCE);
-  for (const [name, spans] of known.backends) {
-    const counted = minutes.get(name) ?? [];
-    backends.push({
-      name,
-      spans: spans.map((span) => ({ ...times(span), phase: span.state })),
-      minutes: inSteps(counted, step),
-    });
-    await pause(spans.length + counted.length);
-  }
   return {
     from: isoTime(untilMs - DAY_MS),
     to: isoTime(untilMs),
@@ -265,7 +251,11 @@ async function reportOf(known: KnownTimeline): Promise<TimelineReport> {
         route: span.state.active_interface,
       })),
     })),
-    backends,
+    backends: [...backends].map(([name, spans]) => ({
+      name,
+      spans: spans.map((span) => ({ ...times(span), phase: span.state })),
+      minutes: inSteps(minutes.get(name) ?? [], step),
+    })),
   };
 }
 

@@ -3,7 +3,7 @@
 import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import type { AliasReport, ConfigMistakeWire, ReloadReport, StepResult } from "../../api/contract.ts";
-import { nameKey, parseAliasName } from "../../config/names.ts";
+import { nameKey, parseAliasName } from "../../config/values/names.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -1,0 +1,33 @@
+// The command `mountaineer backends list`.
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, showResult } from "../input/options.ts";
+
+export const backendsListCommand: CommandDefinition = {
+  name: "backends list",
+  summary: "show every MCP server, what it publishes and what is wrong",
+  description:
+    "Changes nothing. Asks the running daemon; without one, starts the backends once, tells how that went, and ends " +
+    "them again.",
+  examples: [
+    { command: "mountaineer backends list", does: "see how the backends are" },
+    {
+      command: `mountaineer backends list --json | jq -r '.backends[] | select(.phase != "Ready") | .name'`,
+      does: "name those that are not ready",
+    },
+  ],
+  exits: { 0: "it could answer, however the backends are" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
+    const asking = withGateway(context, "backends list", (gateway) => gateway.backends(context.signal));
+    const listed = await listedOr(context, null, asking);
+    const backends = listed ?? [];
+    const { renderBackends } = await import("../views/gateway-view.ts");
+    showResult(context, options, { backends }, () =>
+      renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }),
+    );
+    if (listed?.length === 0)
+      context.note("no backend is configured; the gateway listens with nothing to publish");
+    return 0;
+  },
+};

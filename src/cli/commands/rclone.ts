@@ -1,0 +1,46 @@
+// The commands `mountaineer rclone ...`.
+
+import { resolve } from "node:path";
+import { Argument } from "commander";
+import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
+
+const rcloneInstallCommand: CommandDefinition = {
+  name: "rclone install",
+  summary: "take rclone's official release into the home",
+  description:
+    "Downloads the release that this version of Mountaineer pins, for this machine, from downloads.rclone.org, or takes an " +
+    "archive that you downloaded; its SHA-256 must be the pinned one. From its next mount on each share uses it instead of " +
+    "the system's. Versions lie side by side in the home's folder rclone; none is removed. Without this command nothing is fetched.",
+  examples: [
+    { command: "mountaineer rclone install", does: "download it" },
+    { command: "mountaineer rclone install ./rclone.zip", does: "take an archive that is here already" },
+  ],
+  exits: {},
+  addOptions(command) {
+    command.addArgument(new Argument("[file]", "rclone's archive, as its site offers it"));
+    addJsonOption(command);
+  },
+  async run(context, options, [file]) {
+    const { installRclone } = await import("../../rclone-release/install.ts");
+    const path = file === undefined ? null : resolve(file);
+    const installed = await installRclone({ home: context.home, file: path, signal: context.signal });
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(installed, null, 2)}\n`);
+    else {
+      context.print(`rclone ${installed.version} is installed: ${installed.program}\n`);
+      context.note("each share uses it from its next mount on");
+    }
+    return 0;
+  },
+};
+
+export const RCLONE_COMMANDS: GroupedCommands = {
+  group: {
+    name: "rclone",
+    summary: "a newer rclone than the system's",
+    description:
+      "The driver rclone mounts with the one in the home, if there is one, else with the system's.",
+    examples: [{ command: "mountaineer rclone install", does: "take the official release into the home" }],
+  },
+  commands: [rcloneInstallCommand],
+};

@@ -1,0 +1,26 @@
+// The command `mountaineer shares list`.
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, showResult } from "../input/options.ts";
+
+export const sharesListCommand: CommandDefinition = {
+  name: "shares list",
+  summary: "show the shares of the configuration and their aliases",
+  description:
+    "What the file says; with a daemon running, also whether they are mounted. Waits for no host and no mount.",
+  examples: [
+    { command: "mountaineer shares list", does: "see which shares there are" },
+    { command: "mountaineer shares list --json | jq -r '.shares[].stable_path'", does: "their links" },
+  ],
+  exits: { 0: "it could answer" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { listFavorites } = await import("../edits/favorite-list.ts");
+    const { renderFavorites } = await import("../views/place-view.ts");
+    const favorites = await listFavorites(context);
+    showResult(context, options, { shares: favorites, favorites }, () =>
+      renderFavorites(favorites, context.stdoutStyle),
+    );
+    if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
+    return 0;
+  },
+};

@@ -1,0 +1,135 @@
+// Mistakes in a configuration: their fields, and a list of them as text.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
+
+/** One mistake, at its place in the file. */
+export interface ConfigMistake {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** From 1, in UTF-16 units as editors count; a byte order mark does not count. */
+  readonly column: number;
+  /** `shares[1].fallback_host`; empty when the mistake is about the text and not about a key. */
+  readonly path: string;
+  readonly found: string;
+  readonly expected: string;
+  readonly hint: string | null;
+}
+
+export type KeyPath = readonly (string | number)[];
+
+/** A mistake before its place is known. */
+export interface Finding {
+  readonly path: KeyPath;
+  /** Whether the key or its value is to be pointed at. */
+  readonly at: "key" | "value";
+  readonly found: string;
+  readonly expected: string;
+  readonly hint: string | null;
+  /** It rests on something that is not there, so it may be wrong where a part of the text could not be read. */
+  readonly restsOnAbsence?: true;
+}
+
+/** What `found` says of a key that is not there. */
+export const MISSING = "nothing";
+
+/** More mistakes than this are not listed; the last entry then says so. */
+export const MISTAKE_LIMIT = 200;
+
+const SHOWN_CHARACTERS = 60;
+// Control and format characters would let a file move the cursor, or reorder what a terminal shows.
+const UNSAFE_CHARACTER = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/** `text` in double quotes, shortened, with what could upset a terminal escaped. */
+export function quoted(text: string): string {
+  const characters = [...text.slice(0, SHOWN_CHARACTERS * 2)];
+  const shown = characters.slice(0, SHOWN_CHARACTERS).join("");
+  const rest = shown.length < text.length ? "…" : "";
+  const safe = shown
+    .replaceAll("\\", "\\\\")
+    .replaceAll('"', '\\"')
+    .replaceAll(UNSAFE_CHARACTER, (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ""}}`);
+  return `"${safe}${rest}"`;
+}
+
+/** What stands in the file, in a few words. */
+export function describeValue(value: unknown): string {
+  if (value === undefined || value === null) return MISSING;
+  if (typeof value === "string") return `string ${quoted(value)}`;
+  if (typeof value === "number" || typeof value === "bigint") return `number ${value}`;
+  if (typeof value === "boolean") return String(value);
+  if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
+  if (value instanceof Date) return "a date";
+  return "a table";
+}
+
+/** The kind of a value without the value, for keys whose values are secret. */
+export function describeKind(value: unknown): string {
+  if (typeof value === "string") return "a string";
+  if (typeof value === "number" || typeof value === "bigint") return "a number";
+  if (typeof value === "boolean") return "a boolean";
+  return describeValue(value);
+}
+
+/** A share's name as it may be told: one that is part of an address may carry a password, as in `ann:secret@nas/core`. */
+export function describeServerShare(name: string): string {
+  return /[@:]/.test(name) ? describeKind(name) : describeValue(name);
+}
+
+const BARE_KEY = /^[A-Za-z0-9_-]{1,60}$/;
+
+/** `["shares", 1, "name"]` as `shares[1].name`; keys that are not bare are quoted. */
+export function pathText(path: KeyPath): string {
+  let text = "";
+  for (const segment of path) {
+    if (typeof segment === "number") text += `[${segment}]`;
+    else text += `${text === "" ? "" : "."}${BARE_KEY.test(segment) ? segment : quoted(segment)}`;
+  }
+  return text;
+}
+
+/** All mistakes as text for people: `file:line:column: path`, then what was found and expected. */
+export function describeMistakes(mistakes: readonly ConfigMistake[]): string {
+  return mistakes
+    .map((mistake) => {
+      const place = `${mistake.file}:${mistake.line}:${mistake.column}:`;
+      const lines = [mistake.path === "" ? place : `${place} ${mistake.path}`];
+      lines.push(`  found     ${mistake.found}`, `  expected  ${mistake.expected}`);
+      if (mistake.hint !== null) lines.push(`  hint      ${mistake.hint}`);
+      return lines.join("\n");
+    })
+    .join("\n");
+}
+
+/** The error a command ends with when its configuration has mistakes. */
+export function mistakesError(
+  mistakes: readonly ConfigMistake[],
+  hint: string | null = null,
+): MountaineerError {
+  return invalid(`the configuration has ${counted(mistakes)}`, mistakes, hint);
+}
+
+/** The same for one that was to be written: what is there has no such line. */
+export function refusalError(mistakes: readonly ConfigMistake[]): MountaineerError {
+  return invalid(`the configuration would have ${counted(mistakes)}; nothing was written`, mistakes);
+}
+
+function counted({ length }: readonly ConfigMistake[]): string {
+  return length === 1 ? "a mistake" : `${length} mistakes`;
+}
+
+function invalid(
+  text: string,
+  mistakes: readonly ConfigMistake[],
+  hint: string | null = null,
+): MountaineerError {
+  const details = hint === null ? {} : { hint };
+  return new MountaineerError("config_invalid", `${text}\n${describeMistakes(mistakes)}`, details);
+}
+
+/** What to say beside a name that is none of `known`; `none` where there are none at all. */
+export function namesHint(name: string, known: readonly string[], none: string): string {
+  const meant = closestWord(name, known);
+  if (meant !== null) return `did you mean ${quoted(meant)}?`;
+  return known.length === 0 ? none : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
+}

@@ -1,0 +1,60 @@
+// Texts with references to secrets in them, for a backend's environment and headers: `Bearer ${TOKEN}`, `Bearer
+// ${secret:token}`, or `secret:token` alone. `$${` stands for `${` itself.
+import {
+  parseReference,
+  REFERENCE_FORM,
+  type SecretReference,
+  STORED_FORM,
+} from "../../secrets/reference.ts";
+
+/** Text with references to secrets in it: plain parts and references, in order. */
+export type SecretText = readonly (string | SecretReference)[];
+
+type SecretTextReading =
+  | { readonly ok: true; readonly value: SecretText }
+  | { readonly ok: false; readonly expected: string; readonly hint: string };
+
+const MARK = /\$\$\{|\$\{(?:(?:[A-Za-z_][A-Za-z0-9_]*|secret:[A-Za-z0-9._-]+)\})?/g;
+// What stands around references without being a secret: separators, and how an Authorization header begins.
+const HARMLESS = /^(?:[\s:;,./@=&-]*|(?:bearer|basic|token|apikey) +)$/i;
+
+/** Reads a text; neighbouring plain parts are one, and an empty text has no parts. */
+export function parseSecretText(text: string): SecretTextReading {
+  const whole = parseReference(text);
+  if (whole !== null) return { ok: true, value: [whole] };
+  const parts: (string | SecretReference)[] = [];
+  let plain = "";
+  let done = 0;
+  for (const { 0: mark, index } of text.matchAll(MARK)) {
+    plain += text.slice(done, index);
+    done = index + mark.length;
+    if (mark === "$${") {
+      plain += "${";
+      continue;
+    }
+    const reference = parseReference(mark);
+    if (reference === null) {
+      const expected = `text in which \`${REFERENCE_FORM}\` names an environment variable, or \`\${${STORED_FORM}}\` a secret`;
+      return { ok: false, expected, hint: "a `${` that is no reference is written as `$${`" };
+    }
+    if (plain !== "") parts.push(plain);
+    plain = "";
+    parts.push(reference);
+  }
+  plain += text.slice(done);
+  if (plain !== "") parts.push(plain);
+  return { ok: true, value: parts };
+}
+
+/** True when every value comes from the file itself: there is something, and none of it is a reference. */
+export function isLiteral(text: SecretText): boolean {
+  return text.length > 0 && text.every((part) => typeof part === "string");
+}
+
+/** True when a text may be shown as it is written: it is empty, or its references are all that it says. */
+export function isShowable(text: string): boolean {
+  const reading = parseSecretText(text);
+  if (!reading.ok) return false;
+  if (isLiteral(reading.value)) return false;
+  return reading.value.every((part) => typeof part !== "string" || HARMLESS.test(part));
+}
