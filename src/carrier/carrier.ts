@@ -75,6 +75,8 @@ export interface CarriedShare {
    * caller's monotonic clock. null or absent: it did not, or an older carrier does not tell.
    */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
+  /** What passed could not be read, as it is encrypted. Absent: an older carrier does not tell. */
+  readonly encrypted?: boolean;
 }
 
 export interface OpenRequest {

@@ -12,6 +12,8 @@ import type { Scene } from "./scene.ts";
 
 const MARK = "large";
 const ROWS_BEFORE = 2000;
+const SAVED_LINES = 500;
+const COPIERS = ["rsync", "cp", "tar"] as const;
 const LINES_BEFORE = "what was there before\n".repeat(5000);
 /** What is closed is sent after a second; the rest is for a large file and a busy machine. */
 const ARRIVES_MS = 60_000;
@@ -43,8 +45,9 @@ export async function prepareWork(scene: Scene, share: string, megabytes: number
     await mkdir(at(name));
     makeDatabase(at(name, "rows.db"));
   }
-  for (const name of ["cwd", "copied", "saved"]) await mkdir(at(name));
-  await writeFile(at("saved", "document.txt"), "before\n");
+  for (const name of ["cwd", "saved", ...COPIERS]) await mkdir(at(name));
+  for (const name of ["document.txt", "vim.txt"])
+    await writeFile(at("saved", name), "before\n".repeat(SAVED_LINES));
   await runTool("git", ["init", "--quiet", at("repository")], "/");
   await writeFile(at("repository", "notes.txt"), "before\n");
   await gitIn(at("repository"), "add", ".");
@@ -65,11 +68,9 @@ function gitIn(repository: string, ...args: readonly string[]): Promise<string> 
   return runTool("git", [...who, ...args], repository);
 }
 
-export async function startWork(scene: Scene, share: string): Promise<WorkUnderWay> {
+/** `many`: also those that send more files at once than an old rclone survives a cut under. */
+export async function startWork(scene: Scene, share: string, many = false): Promise<WorkUnderWay> {
   const logs = path.join(scene.folder, "logs");
-  const copied = path.join(scene.folder, "to-copy");
-  await mkdir(copied);
-  await writeFile(path.join(copied, "first.txt"), "first\n");
   const at = (...parts: readonly string[]): string => scene.at(share, ...parts);
   const programs: { program: Program; errors: Errors }[] = [];
   const start = async (
@@ -89,7 +90,12 @@ export async function startWork(scene: Scene, share: string): Promise<WorkUnderW
   // docs/drivers.md: a rollback journal that rclone has sent comes back after SQLite deleted it.
   await start("journal", "any", "sqlite-commits.ts", at("journal", "rows.db"), "delete");
   await start("editor", "one per cut", "save-document.ts", at("saved", "document.txt"));
-  await start("rsync", "one per cut", "rsync-rounds.ts", copied, at("copied"));
+  const copiers = many ? COPIERS : ["rsync"];
+  for (const how of copiers) {
+    await mkdir(path.join(scene.folder, how));
+    await start(how, "one per cut", "copy-rounds.ts", path.join(scene.folder, how), at(how), how);
+  }
+  if (many) await start("vim", "one per cut", "vim-saves.ts", at("saved", "vim.txt"));
   await start("git", "one per cut", "git-commits.ts", at("repository"));
   return {
     stop: () =>
@@ -112,6 +118,11 @@ export async function assertOnServer(scene: Scene, share: string, done: readonly
   };
   const lastOf = (name: string, operation: string): number =>
     acknowledged(linesOf(name), operation).at(-1) ?? 0;
+  const assertSaved = async (name: string, last: number): Promise<void> => {
+    const text = await readFile(at("saved", name), "utf8");
+    const expected = `version ${last}\n`.repeat(SAVED_LINES);
+    assert.equal(text, expected, `not version ${last}, but ${text.slice(0, 20)}`);
+  };
   const checks: Readonly<Record<string, () => Promise<void>>> = {
     async appender() {
       const text = await readFile(at("lines.txt"), "utf8");
@@ -124,22 +135,16 @@ export async function assertOnServer(scene: Scene, share: string, done: readonly
       assert.deepEqual(numbers, acknowledged(linesOf("appender"), "append"));
     },
     wal: () => assertRows(scene, at("wal"), acknowledged(linesOf("wal"), "commit")),
-    async editor() {
-      const text = await readFile(at("saved", "document.txt"), "utf8");
-      const last = lastOf("editor", "save");
-      assert.equal(text, `version ${last}\n`.repeat(500), `not version ${last}, but ${text.slice(0, 20)}`);
-    },
-    async rsync() {
-      const from = path.join(scene.folder, "to-copy");
-      assert.deepEqual((await readdir(at("copied"))).toSorted(), (await readdir(from)).toSorted());
-      for (const name of await readdir(from)) {
-        const [there, here] = await Promise.all([
-          readFile(at("copied", name)),
-          readFile(path.join(from, name)),
-        ]);
-        assert.ok(there.equals(here), `${name} is another on the server`);
-      }
-    },
+    editor: () => assertSaved("document.txt", lastOf("editor", "save")),
+    ...(done.some(({ name }) => name === "vim")
+      ? { vim: () => assertSaved("vim.txt", lastOf("vim", "save")) }
+      : {}),
+    ...Object.fromEntries(
+      COPIERS.filter((how) => done.some(({ name }) => name === how)).map((how) => [
+        how,
+        () => assertCopied(path.join(scene.folder, how), at(how)),
+      ]),
+    ),
     async git() {
       const repository = at("repository");
       await gitIn(repository, "fsck", "--full", "--strict");
@@ -163,6 +168,15 @@ export async function assertOnServer(scene: Scene, share: string, done: readonly
   assert.deepEqual(wrong, [], "the server lacks what was acknowledged");
   // Its names are git's own, not plain ones.
   await rm(at("repository"), { recursive: true });
+}
+
+async function assertCopied(from: string, to: string): Promise<void> {
+  const names = (await readdir(from, { recursive: true })).toSorted();
+  assert.deepEqual((await readdir(to, { recursive: true })).toSorted(), names);
+  for (const name of names.filter((each) => each.endsWith(".txt"))) {
+    const [there, here] = await Promise.all([readFile(path.join(to, name)), readFile(path.join(from, name))]);
+    assert.ok(there.equals(here), `${name} is another on the server`);
+  }
 }
 
 async function assertRows(scene: Scene, folder: string, committed: readonly number[]): Promise<void> {

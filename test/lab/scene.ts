@@ -86,11 +86,11 @@ export function serverName(share: string): string {
 /** A rig with these shares for all stories of a file. */
 export function useRig(
   shares: readonly string[],
-  { oneServer = false, apart = [] }: Pick<RootRigOptions, "oneServer" | "apart"> = {},
+  { apart = [], ...options }: Omit<RootRigOptions, "shares"> = {},
 ): { readonly rig: RootRig } {
   let rig: RootRig | null = null;
   before(async () => {
-    rig = await startRootRig({ shares: shares.map(serverName), apart: apart.map(serverName), oneServer });
+    rig = await startRootRig({ shares: shares.map(serverName), apart: apart.map(serverName), ...options });
   });
   after(() => rig?.[Symbol.asyncDispose]());
   return {

@@ -2,7 +2,7 @@
 // own, and a third one. Cables lead to whichever, the configuration names whichever, and programs write all the time.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { promisify } from "node:util";
@@ -43,6 +43,8 @@ export interface ServersScene extends AsyncDisposable {
   until(what: string, holds: (share: ShareStatus) => boolean, ms?: number): Promise<ShareStatus>;
   unsent(): Promise<readonly UnsentServer[]>;
   rclone(): Promise<readonly number[]>;
+  /** Ends all that runs, and leaves the home with the share's cache where the version before the servers' own kept it. */
+  leaveAsBefore(): Promise<void>;
   /** Ends of the daemon's log and rclone's. */
   said(): Promise<string>;
 }
@@ -149,10 +151,23 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
     },
     async unsent() {
       const daemon = await home.daemon();
-      const { servers: told } = await daemon.unsent({ what: "show" }, AbortSignal.timeout(RUN_MS));
+      const { servers: told } = await daemon.ask("unsent", { what: "show" }, AbortSignal.timeout(RUN_MS));
       return told;
     },
     rclone: () => rclonesOf(home.home),
+    async leaveAsBefore() {
+      for (const monitor of monitors) await monitor.kill9();
+      killAll(await rclonesOf(home.home));
+      await run("fusermount3", ["-uz", join(home.home, "volumes", SHARE)]).catch(() => {});
+      const { folder } = rcloneFiles(home.home, SHARE);
+      const [server = assert.fail("no server is known")] = await readdir(join(folder, "servers"));
+      const own = join(folder, "servers", server);
+      const { witness } = JSON.parse(await readFile(join(own, "server.json"), "utf8"));
+      const note = { version: 1, shareName, username: a.username, ...witness };
+      await writeFile(join(folder, "server.json"), JSON.stringify(note));
+      await rename(join(own, "cache"), join(folder, "cache"));
+      await rm(join(folder, "servers"), { recursive: true });
+    },
     async said() {
       const log = (await home.log())
         .filter(

@@ -170,6 +170,30 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       );
     }));
 
+  test("A13 after an upgrade what the version before left unsent goes to its server alone, and is listed with that meanwhile", (t) =>
+    play(t, [], async (scene) => {
+      await scene.until("carried", isCarried);
+      await writeUnsent(scene, "precious.txt");
+      await scene.leaveAsBefore();
+      for (const route of ["tb", "fallback"] as const) {
+        scene.lead(route, "CLONE");
+        await scene.cables[route].setMode("pass");
+      }
+      await scene.start();
+      await scene.until("the clone mounted", isMounted, 90_000);
+      const { host, port } = scene.cables.tb;
+      const [waiting] = (await scene.unsent()).filter(({ in_use }) => !in_use);
+      assert.deepEqual(
+        waiting?.files.map(({ path }) => path),
+        ["precious.txt"],
+      );
+      assert.ok(waiting?.source?.startsWith(`//${host}:${port}/`));
+      await assertNowhereElse(scene, "precious.txt");
+      for (const route of ["tb", "fallback"] as const) scene.lead(route, "A");
+      await eventually(async () => (await scene.onServer("A", "precious.txt")) === "of A", 60_000, 100);
+      await assertNowhereElse(scene, "precious.txt");
+    }));
+
   test("A14 after a mistyped first password the right one mounts the share carried", (t) =>
     play(t, [], async (scene) => {
       await scene.edit("cables", "${MISTYPED}");

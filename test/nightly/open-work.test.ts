@@ -19,8 +19,10 @@ import { missingForRootRig } from "../rig/root-rig.ts";
 
 const ALL = process.env["MOUNTAINEER_OPEN_WORK"] === "all";
 const SEED = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 20_261_125);
+/** The folder of a newer rclone than the system's: with it come the programs that an older one does not survive. */
+const NEWER = process.env["MOUNTAINEER_NEWER_RCLONE"];
 /** Of each kind, there and back. */
-const CUTS = ALL ? 25 : 2;
+const CUTS = Number(process.env["MOUNTAINEER_CUTS"] ?? (ALL ? 25 : 2));
 const OUTAGES = ALL
   ? { restarts: 4, restartMs: 15_000, losses: 4, lossMs: 30_000 }
   : { restarts: 1, restartMs: 4_000, losses: 1, lossMs: 5_000 };
@@ -28,13 +30,15 @@ const PLANNED = ALL ? 200 : 8;
 /** Far beyond the second that a move may cost: a machine that is busy for seconds must fail nobody. */
 const STALLS_AT_MOST_MS = 15_000;
 
+const ENV = NEWER === undefined ? {} : { PATH: `${NEWER}:${process.env["PATH"]}` };
+
 /** Both off: only cuts and switches move the share. */
 const BY_HAND = { auto_failback: false, lsof_recheck: false, check_interval_secs: 2 };
 
 describe("open work", { skip: missingForRootRig() ?? false, timeout: ALL ? 3_600_000 : 600_000 }, () => {
   const lab = useRig(["WORK"], { oneServer: true });
   const play = (story: (scene: Scene) => Promise<void>): Promise<void> =>
-    playScene(lab.rig, { shares: ["WORK"], settings: BY_HAND, carry: "auto" }, async (scene) => {
+    playScene(lab.rig, { shares: ["WORK"], settings: BY_HAND, carry: "auto", env: ENV }, async (scene) => {
       await prepareWork(scene, "WORK", ALL ? 400 : 48);
       await scene.start("tb");
       await untilCarriedOver(scene, "WORK", "tb");
@@ -45,7 +49,7 @@ describe("open work", { skip: missingForRootRig() ?? false, timeout: ALL ? 3_600
     play(async (scene) => {
       const random = randomFrom(SEED);
       const mounted = await mountedNow(scene);
-      const work = await startWork(scene, "WORK");
+      const work = await startWork(scene, "WORK", NEWER !== undefined);
       const moves: Move[] = [];
       for (const act of shuffle(random, unplanned(scene, random))) moves.push(await act());
       const done = await work.stop();
@@ -60,7 +64,7 @@ describe("open work", { skip: missingForRootRig() ?? false, timeout: ALL ? 3_600
   test("A10 planned moves under the same load: no error in any program", (t) =>
     play(async (scene) => {
       const mounted = await mountedNow(scene);
-      const work = await startWork(scene, "WORK");
+      const work = await startWork(scene, "WORK", NEWER !== undefined);
       const moves: Move[] = [];
       for (let times = 0; times < PLANNED; times++) moves.push(await switchOnce(scene, "WORK"));
       const done = await work.stop();

@@ -23,6 +23,8 @@ export interface RigServerOptions {
   readonly exports: Readonly<Record<Route, ReadonlyMap<string, string>>>;
   /** One smbd at both addresses: it is gone, frozen or back at both. */
   readonly oneServer: boolean;
+  /** More lines of its [global] section. */
+  readonly settings: readonly string[];
   readonly username: string;
   readonly password: string;
   /** Resolves once a TCP connection from the workstation to the address is accepted. */
@@ -128,6 +130,7 @@ async function writeConfig(options: RigServerOptions, route: Route): Promise<str
     "load printers = no",
     "printcap name = /dev/null",
     "map to guest = Bad User",
+    ...options.settings,
     "log level = 1",
     `log file = ${own}/smbd.log`,
     `passdb backend = tdbsam:${options.folder}/passdb.tdb`,

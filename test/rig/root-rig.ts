@@ -17,6 +17,8 @@ export interface RootRigOptions {
   readonly apart?: readonly string[];
   /** One smbd at both addresses, as a NAS has; default: one for each, with no knowledge of each other. */
   readonly oneServer?: boolean;
+  /** More lines of its [global] section. */
+  readonly settings?: readonly string[];
 }
 
 export interface RootRig extends AsyncDisposable {
@@ -75,6 +77,7 @@ export async function startRootRig({
   shares = ["CORE"],
   apart = [],
   oneServer = false,
+  settings = [],
 }: RootRigOptions = {}): Promise<RootRig> {
   const token = process.env["MOUNTAINEER_TEST_RUN"] ?? `p${process.pid}`;
   const prefix = `mt-${token}-${rigs++}`;
@@ -111,6 +114,7 @@ export async function startRootRig({
       namespace: network.server,
       exports,
       oneServer,
+      settings,
       username,
       password,
       untilAnswers,

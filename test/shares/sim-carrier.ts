@@ -26,6 +26,8 @@ export class SimCarrier {
   /** Which server is behind each route. */
   readonly servers: Record<RouteName, string> = { tb: "nas", fallback: "nas" };
   proofTakesMs = 100;
+  /** As the server has it. */
+  encrypted = false;
   /** Proofs cannot be made: a wrong password, an empty root. */
   unprovable = false;
   /** What a proof that failed says; null: nothing. */
@@ -91,6 +93,7 @@ export class SimCarrier {
       routeLostAtMs: phase === "unconfirmed" ? null : lostAtMs,
       outage: null,
       rerouted: false,
+      encrypted: this.encrypted,
     };
   }
 

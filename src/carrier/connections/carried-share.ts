@@ -34,6 +34,7 @@ export class ShareCarrier implements AsyncDisposable {
   readonly settings: ShareSettings;
   readonly server: Server;
   readonly #share: ShareContext;
+  #encrypted = false;
   readonly #traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0, stores: createAnswerStores() };
   readonly #route: RouteState;
   readonly #stall: ReturnType<typeof createStallWatch>;
@@ -94,6 +95,7 @@ export class ShareCarrier implements AsyncDisposable {
       witness: this.#standby.held?.id ?? null,
       outageAtMove: this.#outageAtMove,
       refusedLogon: this.#share.logons.refused,
+      encrypted: this.#isEncrypted(),
       endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
       connections: this.#share.connections.size,
       connectionsInAll: this.#admission.connectionsInAll,
@@ -102,6 +104,11 @@ export class ShareCarrier implements AsyncDisposable {
       lastAnswerAtMs: this.#stall.lastAnswerAtMs,
       unansweredSinceMs: unansweredSinceMs(this.#share),
     };
+  }
+
+  #isEncrypted(): boolean {
+    this.#encrypted ||= [...this.#share.connections].some(({ ledger }) => ledger.isOpaque);
+    return this.#encrypted;
   }
 
   /** The endpoint of the route in use changes by a move alone, which proves it. */

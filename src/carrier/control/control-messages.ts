@@ -156,6 +156,7 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     ...(value["witness"] === undefined ? {} : { witness: parseNumber(value["witness"]) }),
     epoch: parseNumber(value["epoch"]),
     refusedLogon: parseRefusedLogon(value["refusedLogon"], aheadMs),
+    encrypted: value["encrypted"] === true,
   };
 }
 

@@ -1,5 +1,5 @@
 // What is published: every name, which backend it belongs to, and what the server calls it.
-import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
+import type { BackendConfig, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { NameOwners } from "./names.ts";
 import type { SkillPlaces } from "./skill-places.ts";
@@ -32,7 +32,7 @@ export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | 
 /** One backend's part. */
 export interface CatalogSource {
   readonly backend: string;
-  readonly filters: BackendFilters;
+  readonly filters: BackendConfig["filters"];
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly listings: Listings;
   /** What its server tells models of itself; null or absent: nothing. */
@@ -67,7 +67,7 @@ export const ENTRY_LISTS = [
   readonly list: keyof Listings;
   readonly method: string;
   readonly key: string;
-  readonly filter: keyof BackendFilters;
+  readonly filter: keyof BackendConfig["filters"];
 }[];
 
 export interface CatalogEntry {

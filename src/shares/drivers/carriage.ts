@@ -42,6 +42,8 @@ export interface CarriedState {
   readonly epoch?: number | null;
   /** The server refused the login, and nobody new logs in; null or absent: it did not, or that is not told. Monotonic ms. */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
+  /** Nobody but its two ends can read what passes; absent: not told. */
+  readonly encrypted?: boolean;
   readonly connections: number;
   readonly connectionsInAll: number;
   readonly bytesUp: number;

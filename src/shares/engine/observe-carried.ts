@@ -55,10 +55,10 @@ export function withCarried(
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
   const { route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
-  const { outageAtMove = null, witness = null, epoch = null } = state;
+  const { outageAtMove = null, witness = null, epoch = null, encrypted = false } = state;
   const carried: CarriedSeen = {
     ...{ port: carriedPort, route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage },
-    ...{ outageAtMove, witness, epoch },
+    ...{ outageAtMove, witness, epoch, encrypted },
     rerouted: isRerouted(spec, configured[route], state),
     server: found.server ?? state.server ?? null,
   };
@@ -119,7 +119,8 @@ export async function observeCarry(
       held.epoch ?? null,
     );
   }
-  return { unable, trust: trusted, asks: wanted };
+  const unguarded = keepsUnsent && mount?.found.madeByDriver === true && !isCarriedPort(mount.found);
+  return { unable, trust: trusted, asks: wanted, unguarded };
 }
 
 /** Whether the share could be carried, and whose login its mount has. */

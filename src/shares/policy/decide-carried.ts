@@ -1,4 +1,5 @@
 // What to do with a share that is carried: its mount stays whatever becomes of the routes, and moves between them.
+import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName } from "../share-spec.ts";
 import { isOwnProved } from "./decide-carry.ts";
 import { judgeMount, type MountVerdict, settleBackoff } from "./decide-mount-alive.ts";
@@ -138,8 +139,15 @@ function judgeCarried(
       look: { state: "pending", startedAtMs: Math.max(look.startedAtMs, sinceMs) },
     });
   }
-  const isOld = look.state === "answered" && look.startedAtMs < sinceMs && isDeadErrno(look.errno);
-  return isOld ? { state: "unproven" } : judgeMount(builder, mount);
+  const hasFailed = look.state === "answered" && isDeadErrno(look.errno);
+  if (hasFailed && look.startedAtMs < sinceMs) return { state: "unproven" };
+  const verdict = judgeMount(builder, mount);
+  // rclone keeps lost connections beside those that live: whoever gets one fails, and the server answers others.
+  const answersOthers = lastAnswerAtMs !== null && hasFailed && lastAnswerAtMs >= look.startedAtMs;
+  const deadAtMs = (builder.state.deadLook?.startedAtMs ?? 0) + builder.policy.mountHangMs;
+  if (verdict.state !== "dead" || !answersOthers || builder.seen.atMs >= deadAtMs) return verdict;
+  builder.wakes.push({ atMs: builder.seen.atMs + CONFIRM_AFTER_MS, reason: "confirm" });
+  return { state: "unproven" };
 }
 
 /** Since when the server behind the route in use answers without being proved. */

@@ -89,6 +89,14 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
       hint: "Until it is, a change of route mounts the share anew and cuts open files off.",
     });
   }
+  if (carried?.encrypted === true && spec.driver === "rclone") {
+    conditions.push({
+      code: "encrypted",
+      severity: "warning",
+      title: `The server of ${spec.name} encrypts: a program that reads may get an error when a route is lost`,
+      hint: "With rclone 1.70 or newer it is rare: `mountaineer rclone install`; docs/drivers.md says whose error it is.",
+    });
+  }
   const phase = carried?.phase ?? (pinned?.phase === "unconfirmed" ? "unconfirmed" : "carrying");
   if (phase !== "carrying") {
     conditions.push({

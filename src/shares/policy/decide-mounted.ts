@@ -34,7 +34,9 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
   if (own === "answers") clearError(builder, "host and mount answer");
   settleBackoff(builder);
   return (
-    takeBetterCache(builder, mount, route) ?? (route === "fallback" ? decideRecovery(builder, mount) : null)
+    takeBetterCache(builder, mount, route) ??
+    takeGuard(builder, mount, route) ??
+    (route === "fallback" ? decideRecovery(builder, mount) : null)
   );
 }
 
@@ -47,6 +49,14 @@ export function takeBetterCache(builder: Builder, mount: MountSeen, route: Route
     reason: "its server is proved now, and files for it wait here",
     plan: [route],
   });
+}
+
+/** It is mounted through the carrier as soon as nothing on it is open. */
+function takeGuard(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
+  if (builder.seen.carry?.unguarded !== true || isBackingOff(builder)) return null;
+  if (whyNotMountable(builder) !== null) return null;
+  const reason = "an earlier version mounted it, and nothing would keep its files from another server";
+  return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route) });
 }
 
 /** What is mounted does not log in any more: it does again, or is mounted anew. "open": the rules go on. */
@@ -85,13 +95,22 @@ export function pushSlowRoute(builder: Builder, route: RouteName): void {
   });
 }
 
-function decideHostGone(builder: Builder, { pinned = null }: MountSeen, route: RouteName): Step | null {
+function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
+  const { pinned = null } = mount;
+  const { carry, lastStep } = builder.seen;
   const other = otherRoute(route);
   const { probe } = builder.seen.routes[route];
   // Its host has another address by now: what is mounted would never go there.
   if (pinned?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
+  }
+  if (!answers(builder, other) && carry?.unguarded === true && lastStep?.kind !== "unmount") {
+    setError(
+      builder,
+      `${hostOf(builder, route)} is gone, and whoever answers there next would get what is unsent`,
+    );
+    return { kind: "unmount", mount: mount.found, mode: "force" };
   }
   if (!answers(builder, other)) {
     setError(builder, `both hosts are gone, the mount is kept: ${whyNeither(builder)}`);

@@ -254,7 +254,7 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
       name: "share.unmounted",
       from,
       forced,
-      reason: operation?.reason ?? "",
+      reason: operation?.reason ?? builder.memory.lastError ?? "",
       duration_ms,
       open_files: files === null || files.state === "unknown" ? null : files.holders.length,
       unsent_files: files?.unsent.length ?? null,

@@ -52,6 +52,7 @@ export interface CarriedSeen {
   /** As the carrier tells them. */
   readonly witness?: number | null;
   readonly epoch?: number | null;
+  readonly encrypted?: boolean;
 }
 
 /** What is known of the server behind the routes. */
@@ -92,6 +93,8 @@ export interface CarrySeen {
   /** What keeps the share from being carried at all; null: nothing. */
   readonly unable: string | null;
   readonly trust: TrustSeen;
+  /** What is mounted talks to its host by itself, as of an earlier version: nothing holds back what waits for its server. */
+  readonly unguarded?: boolean;
 }
 
 export interface OpenFilesSeen {

@@ -97,13 +97,13 @@ function parseServer(id: string, text: string | null): KnownServer | null {
   const { version, shareName, source, witness } = members;
   if (typeof shareName !== "string") return null;
   // Version 1 knew one server of each share, and had its witness beside the rest.
-  if (version === 1) return { id, shareName, source: null, witness: parseWitness(members) };
-  if (version !== VERSION) return null;
+  const known = version === 1 ? members : witness;
+  if (version !== 1 && version !== VERSION) return null;
   return {
     id,
     shareName,
     source: typeof source === "string" ? source : null,
-    witness: isObject(witness) ? parseWitness(witness) : null,
+    witness: isObject(known) ? parseWitness(known) : null,
   };
 }
 

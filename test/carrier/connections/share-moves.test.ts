@@ -264,10 +264,13 @@ describe("a move of a carried share", () => {
 
   test("A10 an encrypted session is left after 20 ms of silence", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
+    assert.equal(bench.share.state().encrypted, false);
     client.send(encrypted());
     await joined(nas);
+    await eventually(() => bench.share.state().encrypted);
     const outcome = await bench.move("fallback", other, true);
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    assert.equal(bench.share.state().encrypted, true, "still told, although that connection is gone");
   });
 
   test("A10 what is held goes over the new route, and is not reset", async (t) => {

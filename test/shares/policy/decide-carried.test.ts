@@ -53,6 +53,19 @@ describe("mounting", () => {
     assert.ok(world.conditionCodes.includes("server_unproved"));
   });
 
+  test("A10 a server that encrypts: through rclone a reader may notice a cut, and it is said; the kernel's client goes on", () => {
+    for (const [driver, codes] of [
+      ["rclone", ["encrypted"]],
+      ["cifs", []],
+    ] as const) {
+      const world = new World({ carry: "auto" });
+      world.spec = { ...world.spec, driver };
+      world.carrier.encrypted = true;
+      world.advance(5000);
+      assert.deepEqual(world.conditionCodes, codes);
+    }
+  });
+
   test('A10 carry = "off" proves nothing and carries nothing', () => {
     const world = new World({ carry: "off" });
     world.advance(5000);
@@ -458,6 +471,28 @@ describe("a carried mount that is dead", () => {
     world.event().advance(5000);
     assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
     assert.ok(world.conditionCodes.includes("different_servers"));
+  });
+
+  test("A10 its looks fail while the server answers others: rclone gave them a lost connection, so it is dead after mount_hang_secs alone", () => {
+    const world = carriedWorld();
+    const { mount } = world;
+    assert.ok(mount?.carried !== undefined);
+    const failFor = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += 100) {
+        if (mount.carried !== undefined) mount.carried.lastAnswerAtMs = world.nowMs + 100;
+        world.advance(100);
+      }
+    };
+    mount.errno = "EIO";
+    failFor(8_000);
+    assert.deepEqual(world.stepKinds, []);
+    mount.errno = null;
+    world.advance(3_000);
+    mount.errno = "EIO";
+    failFor(8_000);
+    assert.deepEqual(world.stepKinds, [], "it answered meanwhile");
+    failFor(5_000);
+    assert.ok(world.stepKinds.includes("mount tb carried"), world.stepKinds.join());
   });
 
   test("A10 it hangs while its route answers: dead after mount_hang_secs", () => {

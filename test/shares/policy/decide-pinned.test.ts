@@ -30,9 +30,9 @@ function probed(verdict: "answers" | "silent" | "gone"): RouteSeen {
   return { atMs: NOW_MS, probe: { ...probe, text: verdict } };
 }
 
-/** What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
+/** `pinned`: null for one that talks to its host itself. What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
 function decided(
-  pinned: CarriedSeen,
+  pinned: CarriedSeen | null,
   routes: ShareSeen["routes"],
   configured = routes,
   { carry = null, openFiles = null, lastStep = null }: Partial<ShareSeen> = {},
@@ -44,11 +44,11 @@ function decided(
     path: SPEC.mountPath,
     source: "//10.0.1.2/CORE",
     sameShare: true,
-    route: pinned.rerouted && isAnswering ? null : ("tb" as const),
+    route: pinned?.rerouted === true && isAnswering ? null : ("tb" as const),
     processGone: false,
     madeByDriver: true,
-    carriedPort: pinned.port,
-    pinned: true,
+    carriedPort: pinned?.port ?? null,
+    pinned: pinned !== null,
   };
   const atMs = LOST_AT_MS - 1_000;
   const look = { state: "answered", startedAtMs: atMs, finishedAtMs: atMs, errno: null } as const;
@@ -63,7 +63,7 @@ function decided(
     },
     seen: {
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured },
-      mount: { found, look, pinned },
+      mount: pinned === null ? { found, look } : { found, look, pinned },
       ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles, unsent: null },
       ...{ linkBlocked: null, lastStep, carry },
     },
@@ -107,4 +107,25 @@ test("A13 a server that was lost while a step was taken is looked at anew before
   const lastStep = { kind: "mount", step: { kind: "mount", route: "tb" }, outcome, tookMs: 1 } as const;
   const { step, wake } = decided(lost, routes, routes, { carry, lastStep });
   assert.deepEqual([step, wake?.atMs], [null, NOW_MS + 250]);
+});
+
+const UNGUARDED = { asks: false, unable: null, trust: NO_TRUST, unguarded: true } as const;
+
+test("A13 what an earlier version mounted is ended once its server and the other are gone: nothing would keep its files from whoever answers there next", () => {
+  const routes = { tb: probed("gone"), fallback: probed("gone") };
+  const { step, memory } = decided(null, routes, routes, { carry: UNGUARDED });
+  assert.deepEqual(step?.kind === "unmount" && step.mode, "force");
+  assert.match(memory.lastError ?? "", /whoever answers there next/);
+  assert.equal(decided(null, routes).step, null, "what the carrier keeps is not");
+});
+
+test("A13 what an earlier version mounted is mounted through the carrier as soon as nothing on it is open", () => {
+  const routes = { tb: probed("answers"), fallback: probed("answers") };
+  const files = { atMs: NOW_MS, holders: [], unsent: [], hiddenProcesses: 0, text: null };
+  const open = { ...files, state: "open", unsent: ["file"] } as const;
+  const step = (openFiles: ShareSeen["openFiles"]) =>
+    decided(null, routes, routes, { carry: UNGUARDED, openFiles }).step?.kind ?? null;
+  assert.equal(step(null), "check_open_files");
+  assert.equal(step(open), null);
+  assert.equal(step({ ...files, state: "none" }), "unmount");
 });

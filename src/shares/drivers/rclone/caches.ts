@@ -7,6 +7,7 @@ import type { Logger } from "../../../runtime/log/log.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ShareSpec } from "../../share-spec.ts";
+import { sourceOf } from "../../smb-source.ts";
 import type { UnsentFile, WaitingUnsent } from "../mount-driver.ts";
 import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../share-files.ts";
 import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "./files.ts";
@@ -35,19 +36,19 @@ export type Caches = ReturnType<typeof createCaches>;
 export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }: CachesOptions) {
   const looked = new Map<string, { readonly atMs: number; readonly waiting: readonly WaitingUnsent[] }>();
 
-  const look = async (
-    { name, shareName }: ShareSpec,
-    inUse: string | null,
-  ): Promise<readonly WaitingUnsent[]> => {
+  const look = async (share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> => {
+    const { name, shareName } = share;
     const waiting: WaitingUnsent[] = [];
     for (const files of await listCaches(shareFiles(stateFolder, name).folder)) {
       const paths = await unsent.of(files.cache, shareName);
       if (paths.length === 0) continue;
       const folder = join(files.cache, "vfs", REMOTE_NAME, shareName);
       const found = await Promise.all(paths.map((path) => unsentFile(folder, path)));
+      const told = await toldOf(files);
+      if (told.source === null && files.server === FIRST_SERVER) await noteSource(share, files);
       waiting.push({
         server: files.server,
-        ...(await toldOf(files)),
+        ...told,
         inUse: files.server === inUse,
         files: found.filter((file) => file !== null),
         folder,
@@ -152,6 +153,14 @@ async function toldOf({ folder, server }: RcloneFiles): Promise<ServerTold> {
     source: typeof source === "string" ? source : null,
     proved: isObject(witness) || typeof serverGuid === "string",
   };
+}
+
+/** Versions before this one did not: their server was met where the share was set to when this one looks first. */
+async function noteSource({ routes, shareName }: ShareSpec, { folder }: RcloneFiles): Promise<void> {
+  const path = join(folder, "server.json");
+  const before = jsonObject((await readIfPresent(path)) ?? "") ?? { version: 1, shareName };
+  const source = sourceOf(routes.tb.host === null ? routes.fallback : routes.tb, shareName);
+  await writeDurably(path, `${JSON.stringify({ ...before, source })}\n`, { mode: 0o600 });
 }
 
 function orderPath({ folder, server }: RcloneFiles): string {

@@ -111,7 +111,8 @@ export function mountArguments(
   version: RcloneVersion | null = null,
 ): string[] {
   return [
-    ...["mount", remoteOf(share.shareName), path],
+    // What programs wrote into the folder just before is set aside once it is mounted on; else they could keep it from that.
+    ...["mount", remoteOf(share.shareName), path, "--allow-non-empty"],
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
     // Carried, it is the preferred host whatever the route: what programs see as the source never changes.

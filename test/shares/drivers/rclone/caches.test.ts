@@ -16,9 +16,10 @@ import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone
 import { createUnsentWrites } from "../../../../src/shares/drivers/rclone/unsent.ts";
 import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
 import type { Prober } from "../../../../src/shares/prober/prober.ts";
+import { sourceOf } from "../../../../src/shares/smb-source.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
-import { shareSpec } from "../../share-spec.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
 
 const SHARE = shareSpec({});
 const [AWAY, HERE] = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"] as const;
@@ -94,6 +95,30 @@ test("A13 a crash right after the files were handed over leaves no word for file
   await caches.prepare(SHARE, here);
   assert.deepEqual(await unsent.of(here.cache, SHARE.shareName), []);
 });
+
+for (const [proved, before] of [
+  [true, { version: 1, shareName: SHARE.shareName, username: "u", serverGuid: "aa", entries: [] }],
+  [false, null],
+] as const) {
+  test(`A13 files that a version before left, its server ${proved ? "" : "not "}proved, are listed with where it was, whatever the hosts are edited to`, async (t) => {
+    const { caches, stateFolder } = await scene(t);
+    const old = rcloneFilesIn(shareFiles(stateFolder, SHARE.name).folder);
+    await write(old, "of before");
+    const note = join(old.folder, "server.json");
+    if (before !== null) await writeFile(note, JSON.stringify(before));
+    const told = async (share: typeof SHARE) =>
+      (await caches.all(share, HERE)).map((one) => [one.server, one.source, one.proved]);
+    await told(SHARE);
+    const routes = { tb: routeTo("10.9.9.9"), fallback: routeTo(null) };
+    const source = sourceOf(SHARE.routes.tb, SHARE.shareName);
+    assert.deepEqual(await told({ ...SHARE, routes }), [["first", source, proved]]);
+    // What was known of it is known still.
+    assert.deepEqual(JSON.parse(await readFile(note, "utf8")), {
+      ...(before ?? { version: 1, shareName: SHARE.shareName }),
+      source,
+    });
+  });
+}
 
 test("A11 what one server's rclone did not touch says nothing of another server's files", async (t) => {
   const { care, away, here } = await scene(t);
