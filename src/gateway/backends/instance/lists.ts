@@ -125,7 +125,8 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList> {
     }
     if (isError(asked.reply)) {
       const { error } = asked.reply;
-      if (error.code !== METHOD_NOT_FOUND || cursor !== null) return failed(errorAnswer(listed.method, error));
+      if (error.code !== METHOD_NOT_FOUND || cursor !== null)
+        return failed(errorAnswer(listed.method, error));
       // Many servers have resources and no templates; one that declares a list and has none means an empty one.
       if (listed.list !== "resourceTemplates") onOddity(listed.method, "no_such_list");
       return { kind: "read", entries, faulty, freshness };
@@ -134,7 +135,9 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList> {
     freshness = leastFresh(freshness, freshnessOf(result));
     const page: unknown = result[listed.list];
     if (!Array.isArray(page))
-      return failed(linkFailure("protocol", `${listed.method} was answered without a list of ${listed.list}`));
+      return failed(
+        linkFailure("protocol", `${listed.method} was answered without a list of ${listed.list}`),
+      );
     // Before anything is made of them: a page may hold millions of faulty ones.
     given += page.length;
     if (given > MAX_ENTRIES) return failed(tooMuch(listed, `${MAX_ENTRIES} entries`));
@@ -149,7 +152,8 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList> {
           fault === null ? checkEntry(listed.list, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.entry !== null) kept.push(checked.entry);
         if (checked.faults.length > 0) note(String(entry[listed.key]), checked);
-        const unusable = listed.list === "tools" && checked.entry !== null ? headerFault(checked.entry) : null;
+        const unusable =
+          listed.list === "tools" && checked.entry !== null ? headerFault(checked.entry) : null;
         if (unusable !== null) note(String(entry[listed.key]), { entry: null, faults: [unusable] }, true);
       }
     }
