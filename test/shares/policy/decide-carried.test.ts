@@ -485,12 +485,12 @@ describe("a carried mount that is dead", () => {
     };
     mount.errno = "EIO";
     failFor(8_000);
-    assert.deepEqual(world.stepKinds, []);
+    assert.equal(world.stepKinds.length, 0);
     mount.errno = null;
     world.advance(3_000);
     mount.errno = "EIO";
     failFor(8_000);
-    assert.deepEqual(world.stepKinds, [], "it answered meanwhile");
+    assert.equal(world.stepKinds.length, 0, "it answered meanwhile");
     failFor(5_000);
     assert.ok(world.stepKinds.includes("mount tb carried"), world.stepKinds.join());
   });
