@@ -93,7 +93,7 @@ function environmentSection(): string {
     ["MOUNTAINEER_LOG", "`debug` logs more, and prints stacks with errors"],
     [
       "VISUAL, EDITOR",
-      "the editor of `config edit`; `vi` without them. Spaces part its arguments: `code --wait`",
+      "the editor of `config edit` and of the live view; `vi` without them. Spaces part its arguments: `code --wait`",
     ],
     ["MOUNTAINEER_DEBUG", "anything: prints stacks with errors"],
     ["NO_COLOR, FORCE_COLOR", "anything: never colour; always colour"],

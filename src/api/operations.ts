@@ -25,7 +25,6 @@ import {
   MANAGE_PREFIX,
   reloadReportShape,
   restartReportShape,
-  type StepResult,
   statusReportShape,
   stepReportShape,
   switchToolsReportShape,
@@ -43,7 +42,7 @@ import {
   fleetLayerTextShape,
   fleetReportShape,
 } from "./fleet-contract.ts";
-import { BODY_LIMIT_BYTES, operation, requireReach, type Served } from "./operation.ts";
+import { BODY_LIMIT_BYTES, type Operation, operation, requireReach } from "./operation.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "./records-contract.ts";
 import {
   backendRequest,
@@ -54,6 +53,7 @@ import {
   editRequest,
   editTextRequest,
   foldersRequest,
+  readRequest,
   reloadRequest,
   rollbackRequest,
   sharesRequest,
@@ -78,245 +78,209 @@ const CALL_LIMIT_BYTES = 16 * 1024 * 1024;
 /** Thousands of names, each with its digest. */
 const TOOLS_LIMIT_BYTES = 4 * 1024 * 1024;
 
-const steps = async (results: Promise<readonly StepResult[]>) => ({ results: await results });
-
-/** By the name of the client's call. */
+/** What one is asked with and answers is declared here alone; `Control` performs it. */
 export const OPERATIONS = {
+  /** What is known now; never waits for a mount or a host. */
   status: operation({
-    part: "control",
     at: "GET status",
     says: "How the daemon, its shares, aliases and backends are",
     output: statusReportShape,
-    perform: (control) => control.status(),
   }),
   verify: operation({
-    part: "control",
     at: "POST verify",
     says: "Look at shares afresh and say what is wrong; nothing is changed",
     input: sharesRequest,
     output: verifyReportShape,
     counts: "steps",
-    perform: (control, { shares = null }, signal) => control.verify(shares, signal),
   }),
+  /** One cycle of each share, until it has nothing more to do at once. */
   reconcile: operation({
-    part: "control",
     at: "POST reconcile",
     says: "Bring shares to where they should be, now",
     input: sharesRequest,
     output: stepReportShape,
     counts: "steps",
-    perform: (control, { shares = null }, signal) => steps(control.reconcile(shares, signal)),
   }),
   mount: operation({
-    part: "control",
     at: "POST mount",
     says: "Mount shares",
     input: sharesRequest,
     output: stepReportShape,
     counts: "steps",
-    perform: (control, { shares = null }, signal) => steps(control.mount(shares, signal)),
   }),
   unmount: operation({
-    part: "control",
     at: "POST unmount",
     says: "Unmount shares, and keep them so",
     input: unmountRequest,
     output: stepReportShape,
     counts: "steps",
-    perform: (control, { shares = null, force = false }, signal) =>
-      steps(control.unmount(shares, { force }, signal)),
   }),
+  /** `wait`: until open files close, or the signal aborts. */
   switchRoute: operation({
-    part: "control",
     at: "POST switch",
     says: "Move shares to another route",
     input: switchRequest,
     output: stepReportShape,
     counts: "steps",
-    perform: (control, { shares = null, to, force = false, wait = false }, signal) =>
-      steps(control.switchRoute(shares, { to, force, wait }, signal)),
   }),
+  /**
+   * What waits for which server, and where; after a person's word: how it is then. Rejects with `usage` where that cannot be
+   * done, also because files are open.
+   */
   unsent: operation({
-    part: "control",
     at: "POST unsent",
     says: "Files that are not on their server yet, and a person's word about them",
     input: unsentRequest,
     output: unsentReportShape,
     counts: "steps",
-    perform: (control, request, signal) => control.unsent(request, signal),
   }),
+  /** Resolves when the next daemon is ready, and takes over. Rejects with `handover_failed`, and all is as before. */
   handOver: operation({
-    part: "handover",
     at: "POST restart",
     says: "Start the installed program beside the running one and hand over to it",
     output: handOverReportShape,
     counts: "config",
-    perform: (handover, _, signal) => handover.begin(signal),
   }),
   aliases: operation({
-    part: "places",
     at: "GET aliases",
     says: "Look at every alias",
     output: aliasReportShape,
     counts: "places",
-    perform: (places, _, signal) => places.aliases(signal),
   }),
   reconcileAliases: operation({
-    part: "places",
     at: "POST aliases/reconcile",
     says: "Make, mend and remove the links of aliases",
     output: aliasReportShape,
     counts: "places",
-    perform: (places, _, signal) => places.reconcileAliases(signal),
   }),
+  /**
+   * Within a deadline. Rejects with `share_unknown`, `share_unavailable` (not mounted, or no answer), `path_unknown` (no folder
+   * there, or it lies outside the share), `permission_denied` and `usage` (a path that leads out).
+   */
   folders: operation({
-    part: "places",
     at: "POST folders",
     says: "The folders in a folder of a share",
     input: foldersRequest,
     output: foldersReportShape,
     counts: "places",
-    perform: (places, request, signal) => places.folders(request, signal),
   }),
-  // Only calls are counted: everything else answers at once, and is needed most when all calls hang.
+  // Of the gateway only calls are counted: everything else answers at once, and is needed most when all calls hang. Without a
+  // gateway all but `audit` reject with `gateway_off`, and unknown names with `backend_unknown` or `tool_unknown`.
+  /** In a command: once every backend is ready or has failed. */
   tools: operation({
-    part: "gateway",
     at: "GET tools",
     says: "The tools that are published",
     output: toolsReportShape,
-    perform: (gateway, _, signal) => gateway.tools(signal),
   }),
   switchTools: operation({
-    part: "gateway",
     at: "POST tools/switch",
     says: "Switch tools off or on, for all clients",
     input: switchToolsRequest,
     output: switchToolsReportShape,
-    perform(gateway, request, signal, rights) {
-      // What a person has switched off comes back by the word of one who may approve it.
-      if (request.on) requireReach("with_commands", rights);
-      return gateway.switchTools(request, signal);
-    },
+    // What a person has switched off comes back by the word of one who may approve it.
+    reachFor: ({ on }) => (on ? "with_commands" : "signed_in"),
   }),
   clients: operation({
-    part: "gateway",
     at: "GET clients",
     says: "The MCP clients that are connected now",
     output: clientsReportShape,
-    perform: (gateway, _, signal) => gateway.clients(signal),
   }),
   catalog: operation({
-    part: "gateway",
     at: "GET catalog",
     says: "All that is published, with its backends",
     output: catalogReportShape,
-    perform: (gateway, _, signal) => gateway.catalog(signal),
   }),
+  /** A tool's error is an answer; the owner may call whatever is published. */
   call: operation({
-    part: "gateway",
     at: "POST call",
     says: "Call a tool",
     input: callRequest,
     output: callReportShape,
     counts: "calls",
     bodyLimitBytes: CALL_LIMIT_BYTES,
-    perform: (gateway, request, signal) => gateway.call(request, signal),
   }),
   toolChanges: operation({
-    part: "gateway",
     at: "POST tools/changes",
     says: "Tools that are not as they were approved",
     input: toolChangesRequest,
     output: toolChangesReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
-    perform: (gateway, request, signal) => gateway.toolChanges(request, signal),
   }),
+  /** What is another by now is left. */
   approveTools: operation({
-    part: "gateway",
     at: "POST tools/approve",
     says: "Approve tools as they were shown",
     reach: "with_commands",
     input: approveToolsRequest,
     output: approveToolsReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
-    perform: (gateway, request, signal) => gateway.approveTools(request, signal),
   }),
   restart: operation({
-    part: "gateway",
     at: "POST backends/restart",
     says: "Start backends anew",
     input: backendsRequest,
     output: restartReportShape,
-    perform: (gateway, { backends = null }, signal) => gateway.restart(backends, signal),
   }),
+  /** Holds it on that route unless it is the first. */
   switchBackend: operation({
-    part: "gateway",
     at: "POST backends/switch",
     says: "Serve a backend over another route",
     input: backendSwitchRequest,
     output: backendSwitchReportShape,
     counts: "steps",
-    perform: (gateway, request, signal) => gateway.switchRoute(request, signal),
   }),
   logs: operation({
-    part: "gateway",
     at: "POST backends/logs",
     says: "What a backend has written to its log",
     input: backendRequest,
     output: backendLogsReportShape,
-    perform: (gateway, { backend }, signal) => gateway.logs(backend, signal),
   }),
+  /** Rejects with `timed_out`. */
   audit: operation({
-    part: "gateway",
     at: "POST audit",
     says: "What was called, the newest first",
     input: auditRequest,
     output: auditReportShape,
     counts: "records",
-    perform: (gateway, request, signal) => gateway.audit(request, signal),
   }),
   timeline: operation({
-    part: "timeline",
     at: "GET timeline",
     says: "The last day of shares and backends",
     output: timelineReportShape,
     counts: "records",
-    perform: (timeline) => timeline.timeline(),
   }),
+  // Of the fleet all reject with `fleet_off` where none is configured, and what needs its link with `fleet_unreachable`.
+  /** Once it is known which machines are there: within seconds, mostly at once. */
   fleet: operation({
-    part: "fleet",
     at: "GET fleet",
     says: "The machines of the fleet, and what each tells of itself",
     output: fleetReportShape,
-    perform: (fleet) => fleet.fleet(),
   }),
   fleetLayer: operation({
-    part: "fleet",
     at: "GET fleet/config",
     says: "The configuration that all machines of the fleet have in common",
     output: fleetLayerReportShape,
     counts: "config",
-    perform: (fleet, _, signal) => fleet.layer(signal),
   }),
   fleetLayerHistory: operation({
-    part: "fleet",
     at: "GET fleet/config/history",
     says: "Its revisions that are kept",
     output: fleetLayerHistoryShape,
     counts: "config",
-    perform: (fleet, _, signal) => fleet.layerHistory(signal),
   }),
+  /** Rejects with `history_unknown`, too. */
   fleetLayerText: operation({
-    part: "fleet",
     at: "GET fleet/config/history/",
     says: "The text of one of them",
     input: strictObject({ n: count }),
     output: fleetLayerTextShape,
     counts: "config",
-    perform: (fleet, { n }, signal) => fleet.layerText(n, signal),
   }),
+  /**
+   * Rejects with `config_changed` when another one was first, `usage` for one that this machine would not believe, and
+   * `permission_denied`.
+   */
   putFleetLayer: operation({
-    part: "fleet",
     at: "PUT fleet/config/text",
     says: "Put one that the operator's key has signed in its place",
     reach: "socket",
@@ -324,86 +288,74 @@ export const OPERATIONS = {
     output: fleetLayerPutShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
-    perform: (fleet, request, signal) => fleet.putLayer(request, signal),
   }),
   fleetCheck: operation({
-    part: "fleet",
     at: "POST fleet/check",
     says: "What the fleet's server permits to this machine, tried with words that change nothing",
     output: fleetCheckShape,
-    perform: (fleet, _, signal) => fleet.check(signal),
   }),
+  /** Rejects with `timed_out` when the disk does not answer. */
   daemonLog: operation({
-    part: "log",
     at: "POST log",
     says: "The daemon's own log, the newest first",
     input: logRequest,
     output: logReportShape,
     counts: "records",
-    perform: (log, request, signal) => log.log(request, signal),
   }),
   sync: operation({
-    part: "config",
     at: "GET sync",
     says: "What became of changes of the configuration",
     output: syncReportShape,
-    perform: (config) => config.sync(),
   }),
+  /** Resolves at commit. A rejected file is a value, not an error. */
   reload: operation({
-    part: "config",
     at: "POST reload",
     says: "Read the configuration file again and apply it",
     input: reloadRequest,
     output: reloadReportShape,
     counts: "config",
-    perform: (config, request, signal) => config.reload(request, signal),
   }),
   config: operation({
-    part: "config",
     at: "GET config",
     says: "The configuration file as it stands",
     output: configReportShape,
     counts: "config",
-    perform: (config, _, signal) => config.config(signal),
   }),
+  /**
+   * Applies itself at once. Rejects with `config_changed` when the file is not what was expected, and with `commands_refused`
+   * when it would change what runs and the asker's rights do not reach so far. Whoever has those approves what they change.
+   */
   edit: operation({
-    part: "config",
     at: "POST config/edit",
     says: "Change keys of the configuration and apply it",
     input: editRequest,
     output: editReportShape,
     counts: "config",
-    perform: (config, request, signal, rights) => config.edit(request, signal, rights),
   }),
   editText: operation({
-    part: "config",
     at: "PUT config/text",
     says: "Replace the text of the configuration and apply it",
     input: editTextRequest,
     output: editReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
-    perform: (config, request, signal, rights) => config.editText(request, signal, rights),
   }),
+  /** Held against what runs; mistakes are a value. */
   checkConfig: operation({
-    part: "config",
     at: "POST config/check",
     says: "What a text would do as the configuration; nothing is written",
     input: checkConfigRequest,
     output: configCheckReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
-    perform: (config, request, signal) => config.check(request, signal),
   }),
   approvals: operation({
-    part: "config",
     at: "GET config/approvals",
     says: "What waits for approval",
     output: approvalsReportShape,
-    perform: (config) => config.approvals(),
   }),
+  /** Rejects with `entry_unknown`, `config_changed` (something else waits than was shown) and `secret_unavailable`. */
   approve: operation({
-    part: "config",
     at: "POST config/approve",
     says: "Approve entries as they were shown",
     reach: "with_commands",
@@ -411,93 +363,125 @@ export const OPERATIONS = {
     output: approveReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
-    perform(config, request, signal, rights) {
-      // Whoever loosens that sits at the machine.
-      if (request.loosen === true) requireReach("socket", rights);
-      return config.approve(request, signal);
-    },
+    // Whoever loosens that sits at the machine.
+    reachFor: ({ loosen }) => (loosen === true ? "socket" : "signed_in"),
   }),
   history: operation({
-    part: "config",
     at: "GET config/history",
     says: "The contents of the configuration that were accepted",
     output: historyReportShape,
     counts: "config",
-    perform: (config, _, signal) => config.history(signal),
   }),
   historyText: operation({
-    part: "config",
     at: "GET config/history/",
     says: "The text of one of them",
     input: strictObject({ n: count }),
     output: text,
     counts: "config",
-    perform: (config, { n }, signal) => config.historyText(n, signal),
   }),
   rollback: operation({
-    part: "config",
     at: "POST config/rollback",
     says: "Go back to one of them",
     input: rollbackRequest,
     output: editReportShape,
     counts: "config",
-    perform: (config, request, signal, rights) => config.rollback(request, signal, rights),
   }),
+  /** Good for a minute, once. Rejects with `gateway_off` where nothing listens, or nothing is served there. */
   openPage: operation({
-    part: "access",
     at: "POST access/link",
     says: "A link that signs one browser in",
     reach: "socket",
     output: pageLinkShape,
-    perform: (access) => access.openPage(),
   }),
+  /** The one before opens nothing any more. Rejects with `home_unwritable`, as forgetting one does. */
   makeToken: operation({
-    part: "access",
     at: "POST access/token",
     says: "A new token for the management API",
     reach: "socket",
     output: serverTokenShape,
-    perform: (access) => access.makeToken(),
   }),
   forgetToken: operation({
-    part: "access",
     at: "POST access/token/forget",
     says: "Let no token in any more",
     reach: "socket",
     output: forgottenTokenShape,
-    perform: (access) => access.forgetToken(),
   }),
 };
 
 type Operations = typeof OPERATIONS;
 export type OperationName = keyof Operations;
-export type InputOf<Name extends OperationName> = Parameters<Operations[Name]["perform"]>[1];
+/** Null: it is asked with nothing. */
+export type InputOf<Name extends OperationName> = TypeOf<NonNullable<Operations[Name]["input"]>>;
 export type OutputOf<Name extends OperationName> = TypeOf<Operations[Name]["output"]>;
+
+/** All that a daemon performs. Parts of it, and the engine run once in a command, have some operations each. */
+export type Control = {
+  readonly [Name in OperationName]: (
+    input: InputOf<Name>,
+    signal: AbortSignal,
+    rights?: Rights,
+  ) => OutputOf<Name> | Promise<OutputOf<Name>>;
+};
+
+/** Asks a daemon, or the engine in this process, for one of these operations. */
+export type Ask<Names extends OperationName = OperationName> = <Name extends Names>(
+  name: Name,
+  input: InputOf<Name>,
+  signal: AbortSignal,
+) => Promise<OutputOf<Name>>;
+
+/** What is asked is performed here, as for the owner. */
+export function askOf<Names extends OperationName>(control: Pick<Control, Names>): Ask<Names> {
+  return async (name, input, signal) => control[name](input, signal, OWNERS_RIGHTS);
+}
+
+const TABLE: { readonly [Name in OperationName]: Operation<InputOf<Name>, OutputOf<Name>> } = OPERATIONS;
+export const OPERATION_NAMES: readonly OperationName[] = Object.keys(OPERATIONS).filter(
+  (name): name is OperationName => name in OPERATIONS,
+);
 
 /** What a request asks for, once its path is known. */
 export interface AskedOperation
-  extends Pick<Operations[OperationName], "method" | "counts" | "bodyLimitBytes" | "input"> {
+  extends Pick<Operations[OperationName], "method" | "counts" | "bodyLimitBytes"> {
+  /**
+   * Reads the body first, so that a bad one is refused before anything is begun. Throws `protocol`, `commands_refused` and
+   * `owner_only`.
+   */
   prepare(body: string): (signal: AbortSignal) => unknown;
 }
 
 /** The operation at a path (without its query); null when nothing is served there. */
 export function findOperation(
   path: string,
-  served: Served,
+  control: Partial<Control>,
   rights: Rights = OWNERS_RIGHTS,
 ): AskedOperation | null {
   if (!path.startsWith(`${MANAGE_PREFIX}/`)) return null;
-  const name = path.slice(MANAGE_PREFIX.length + 1);
-  const [, base = name, n] = /^(.+\/)(\d{1,9})$/.exec(name) ?? [];
-  const found = Object.values(OPERATIONS).find(
-    (each) => each.path === base && each.path.endsWith("/") === (n !== undefined),
-  );
-  if (found === undefined) return null;
-  // Operations of the gateway are found even when none runs, so that they can be refused with a reason.
-  if (found.part !== "gateway" && (served[found.part] ?? null) === null) return null;
+  const asked = path.slice(MANAGE_PREFIX.length + 1);
+  const [, base = asked, n] = /^(.+\/)(\d{1,9})$/.exec(asked) ?? [];
+  const name = OPERATION_NAMES.find((each) => OPERATIONS[each].path === base);
+  if (name === undefined || base.endsWith("/") !== (n !== undefined)) return null;
+  return prepared(name, control, rights, n === undefined ? null : `{"n":${Number(n)}}`);
+}
+
+/** `inPath`: the input, where the path says it. */
+function prepared<Name extends OperationName>(
+  name: Name,
+  control: { readonly [Each in OperationName]?: Control[Each] },
+  rights: Rights,
+  inPath: string | null,
+): AskedOperation | null {
+  const perform: Control[Name] | undefined = control[name];
+  if (perform === undefined) return null;
+  const { input, reach, reachFor, ...asked } = TABLE[name];
   return {
-    ...found,
-    prepare: (body) => found.prepare(n === undefined ? body : `{"n":${Number(n)}}`, served, rights),
+    ...asked,
+    prepare(body) {
+      requireReach(reach, rights);
+      const request = readRequest(inPath ?? body, input);
+      requireReach(reachFor(request), rights);
+      return (signal) => perform(request, signal, rights);
+    },
   };
 }
 

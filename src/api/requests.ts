@@ -132,8 +132,11 @@ export interface RequestShape<Input> extends Shape<Input> {
   readonly fields: Fields;
 }
 
-/** Reads a body; an empty one is `{}`. Throws `protocol`, naming the field that is wrong. */
-export function readRequest<Input>(body: string, { fields }: RequestShape<Input>): Input {
+/** Reads a body; an empty one is `{}`. Without a shape it is null. Throws `protocol`, naming the field that is wrong. */
+export function readRequest<Input>(body: string, shape: RequestShape<Input> | null): Input {
+  // The input of an operation without a shape is declared as null.
+  if (shape === null) return null as Input;
+  const { fields } = shape;
   const given = parseBody(body);
   for (const [name, value] of Object.entries(given)) {
     const shape = Object.hasOwn(fields, name) ? fields[name] : undefined;

@@ -1,5 +1,4 @@
 // Selects shares by name, and makes the error for an unknown one.
-import type { ShareSelection } from "./control.ts";
 import { type NameKind, selectNames } from "./name-selection.ts";
 
 const SHARES: NameKind = {
@@ -13,6 +12,9 @@ const SHARES: NameKind = {
  * The selected of `known`, in the order of `known`, each once; null selects all. Throws `share_unknown`, naming
  * what there is and what was probably meant.
  */
-export function selectShares(selection: ShareSelection, known: readonly string[]): readonly string[] {
+export function selectShares(
+  selection: readonly string[] | null,
+  known: readonly string[],
+): readonly string[] {
   return selectNames(selection, known, SHARES);
 }

@@ -3,7 +3,7 @@ import type { StatusReport } from "../api/contract.ts";
 import { packageVersion } from "../api/version.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";
 import type { CommandContext } from "./input/command.ts";
-import { withControl } from "./sessions/control-session.ts";
+import { askEngine } from "./sessions/control-session.ts";
 import { renderStatus } from "./views/status-view.ts";
 import { paintFor } from "./views/terminal-style.ts";
 
@@ -16,9 +16,7 @@ const MORE = "mountaineer --help lists all commands.";
 
 /** Looks, and changes nothing. */
 export async function showFirstPage(context: CommandContext): Promise<number> {
-  const report = await withControl(context, { intent: "look", command: "status" }, (control) =>
-    control.status(context.signal),
-  );
+  const report = await askEngine(context, { intent: "look", command: "status" }, "status", null);
   if (isNothing(report)) context.print(firstPage(context));
   else context.print(`${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n${MORE}\n`);
   return 0;

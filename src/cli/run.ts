@@ -1,7 +1,7 @@
 // The process around a command: signals, closed streams, uncaught errors, and the exit code.
 import { resolve } from "node:path";
 import { findPlace } from "../config/locate.ts";
-import { expandPath } from "../config/paths.ts";
+import { expandPath } from "../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { exitCodeOfError, failureText } from "./failure.ts";

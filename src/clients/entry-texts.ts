@@ -1,7 +1,8 @@
 // What stands for something else in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `${VARIABLE:-default}`,
 // `${input:ID}`, `${userHome}`. Here they are references, or what they stand for today.
-import { parseSecretText } from "../config/secret-text.ts";
+
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
+import { parseSecretText } from "../config/values/secret-text.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {

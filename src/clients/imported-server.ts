@@ -2,9 +2,9 @@
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
-import { parseSecretText } from "../config/secret-text.ts";
 import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
+import { parseSecretText } from "../config/values/secret-text.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 import type { ClientSurroundings } from "./client.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";

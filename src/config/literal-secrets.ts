@@ -1,9 +1,11 @@
 // The secrets that a configuration holds written out, as far as one can tell by their looks or by the names that they
 // stand under. Pure.
+
 import { routeKeys, routesOf } from "./backend-routes.ts";
-import { type KeyPath, pathText } from "./mistakes.ts";
 import { hiddenValues, shownArguments, shownSecretText, shownText, shownUrl } from "./shown-values.ts";
-import type { BackendConfig, SecretText, StdioConnection } from "./snapshot.ts";
+import type { BackendConfig, StdioConnection } from "./snapshot.ts";
+import { type KeyPath, pathText } from "./values/mistakes.ts";
+import type { SecretText } from "./values/secret-text.ts";
 
 interface LiteralSecret {
   /** The key that holds it: `backends.files.args[2]`. */

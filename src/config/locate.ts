@@ -5,8 +5,8 @@ import { extname, join, resolve } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { shellWord } from "../runtime/text/plain-text.ts";
-import { expandPath, USUAL_HOME_NAME } from "./paths.ts";
 import type { ConfigFormat } from "./snapshot.ts";
+import { expandPath, USUAL_HOME_NAME } from "./values/paths.ts";
 
 /** What a configuration's defaults depend on. */
 export interface ConfigPlace {

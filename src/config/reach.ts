@@ -3,9 +3,9 @@
 import { join } from "node:path";
 import type { SecretReference } from "../secrets/reference.ts";
 import { routeKeys, routesOf } from "./backend-routes.ts";
-import { pathText } from "./mistakes.ts";
-import { expandPath, isWithin } from "./paths.ts";
 import type { BackendConfig, ConfigWarning, StdioConnection } from "./snapshot.ts";
+import { pathText } from "./values/mistakes.ts";
+import { expandPath, isWithin } from "./values/paths.ts";
 
 /** What a backend is not meant to touch, in every spelling that is known. Absolute paths. */
 export interface GuardedPlaces {

@@ -1,13 +1,11 @@
 // What may be shown of a program's arguments, of an address and of other texts in the configuration, any of which may
 // hold a secret that somebody wrote out. Pure.
-import { parseSecretText } from "./secret-text.ts";
-import type { SecretText } from "./snapshot.ts";
-
+import { parseSecretText, type SecretText } from "./values/secret-text.ts";
 /**
  * `log`: everything is shown but what may be a secret, since who reads it wants to know what ran. `report`: nothing is
  * shown but what is known to be harmless, since others read it.
  */
-type Audience = "log" | "report";
+export type Audience = "log" | "report";
 
 export const HIDDEN = "(hidden)";
 

@@ -1,27 +1,69 @@
 // A configuration for the engine: checked, complete, in milliseconds and absolute paths, immutable.
 import type { SecretReference } from "../secrets/reference.ts";
 import type { LimitsConfig } from "./limits.ts";
-import type { ShareRequirement } from "./requirement.ts";
+import type { aliasKeys } from "./schema/alias-schema.ts";
+import type { backendAuthKeys } from "./schema/backend-auth-schema.ts";
+import type { groupKeys, optimizerKeys, profileKeys } from "./schema/fewer-tools-schema.ts";
+import type { fleetKeys } from "./schema/fleet-schema.ts";
+import type {
+  auditKeys,
+  conflictKeys,
+  filterKeys,
+  managementKeys,
+  serverKeys,
+  toolOverrideKeys,
+} from "./schema/gateway-schema.ts";
+import type { sandboxKeys } from "./schema/sandbox-schema.ts";
+import type { notifyKeys, syncKeys } from "./schema/schema.ts";
+import type { Settled } from "./schema/settled.ts";
+import type { globalKeys } from "./schema/share-schema.ts";
+import type { telemetryKeys } from "./schema/telemetry-schema.ts";
+import type { trustKeys } from "./schema/trust-schema.ts";
+import type { ShareRequirement } from "./values/requirement.ts";
+import type { SecretText } from "./values/secret-text.ts";
 
 export type ConfigFormat = "toml" | "yaml";
 
-export interface GlobalConfig {
-  /** Absolute. */
+// Each of these has the keys of its section, as `Settled` says; what they mean is declared with them (`schema/`).
+export type GlobalConfig = Settled<typeof globalKeys> & {
   readonly sharesRoot: string;
-  /** Absolute. */
   readonly mountRoot: string;
-  readonly checkIntervalMs: number;
-  readonly networkDebounceMs: number;
-  readonly connectTimeoutMs: number;
-  readonly mountHangMs: number;
-  /** For shares that say nothing of their own. */
-  readonly carry: "auto" | "on" | "off";
-  /** How long programs on a carried share wait without a route. */
-  readonly outagePatienceMs: number;
-  readonly autoFailback: boolean;
-  readonly autoFailbackStableMs: number;
-  readonly lsofRecheck: boolean;
-}
+};
+export type SyncSettings = Settled<typeof syncKeys>;
+export type NotifyConfig = Settled<typeof notifyKeys>;
+/** The management API and the page at the gateway's address. */
+export type ManagementConfig = Settled<typeof managementKeys>;
+export type ServerConfig = Settled<typeof serverKeys> & { readonly management: ManagementConfig };
+/** What a program is kept apart by, and what it may use all the same. */
+export type SandboxConfig = Settled<typeof sandboxKeys>;
+/** How the gateway signs in to a server by OAuth. */
+export type BackendAuthConfig = Settled<typeof backendAuthKeys>;
+/** Globs over the server's own names (resources: URIs). Deny wins. */
+export type NameFilter = Settled<typeof filterKeys.tools>;
+/** null: as the server says. */
+export type ToolOverride = Settled<typeof toolOverrideKeys>;
+export type TrustConfig = Settled<typeof trustKeys>;
+export type ConflictConfig = Settled<typeof conflictKeys>;
+export type AuditConfig = Omit<Settled<typeof auditKeys>, "enabled" | "arguments" | "path"> & {
+  readonly path: string;
+  readonly includeArguments: boolean;
+};
+/** Where traces and metrics go. */
+export type TelemetryConfig = Settled<typeof telemetryKeys> & {
+  readonly headers: Readonly<Record<string, SecretReference>>;
+};
+type FleetKeys = Settled<typeof fleetKeys>;
+type FleetList = "export" | "import" | "together" | "sessions";
+/** Which machine this is among several, and how they reach each other. Absent lists are empty ones. */
+export type FleetConfig = Omit<FleetKeys, FleetList> & Partial<Pick<FleetKeys, FleetList>>;
+/** Which tools are listed where not all are. */
+export type OptimizerConfig = Settled<typeof optimizerKeys>;
+/** A part of everything, with an address of its own. */
+export type GroupConfig = Settled<typeof groupKeys> & { readonly name: string };
+/** What some clients are served; the first that fits counts. null: whoever, whatever, as usual. */
+export type ProfileConfig = Settled<typeof profileKeys>;
+/** A link to a folder inside a share, at `path`. */
+export type AliasConfig = Settled<typeof aliasKeys> & { readonly path: string };
 
 export interface RouteConfig {
   /** A name or address without brackets; null for a route of driver `local` without hosts. */
@@ -47,63 +89,11 @@ export interface ShareConfig {
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };
 }
 
-/** How the configuration file is watched. */
-export interface SyncSettings {
-  readonly enabled: boolean;
-  readonly pollIntervalMs: number;
-  readonly debounceMs: number;
-  readonly detection: "mtime" | "hash" | "inotify";
-  readonly onFailure: "backoff" | "fixed" | "stop";
-}
-
-/** What is told on the desktop. */
-export interface NotifyConfig {
-  /** False: nothing is, whatever the others say. */
-  readonly enabled: boolean;
-  readonly failover: boolean;
-  readonly tbReady: boolean;
-  readonly configRejected: boolean;
-}
-
-/** The management API and the page at the gateway's address. */
-export interface ManagementConfig {
-  /** null: only while the gateway listens on loopback. */
-  readonly enabled: boolean | null;
-  /** Whoever signed in there may change what runs, and approve. */
-  readonly allowCommands: boolean;
-  /** Names beside the machine's own by which it may be asked for, in lower case. */
-  readonly allowedHosts: readonly string[];
-}
-
 export const MANAGEMENT_DEFAULT: ManagementConfig = {
   enabled: null,
   allowCommands: false,
   allowedHosts: [],
 };
-
-export interface ServerConfig {
-  /** A name or IP address, without brackets. */
-  readonly host: string;
-  readonly port: number;
-  /** What clients call the endpoint, without a slash at its end; null: as it listens. */
-  readonly publicUrl: string | null;
-  /** Of one request's body. */
-  readonly bodyLimitBytes: number;
-  /** How long calls on a removed or replaced backend may go on. */
-  readonly drainTimeoutMs: number;
-  readonly management: ManagementConfig;
-}
-
-/** Text with references to secrets in it: plain parts and references, in order. */
-export type SecretText = readonly (string | SecretReference)[];
-
-/** What a program is kept apart by, and what it may use all the same. Paths are absolute. */
-export interface SandboxConfig {
-  readonly kind: "bubblewrap";
-  readonly read: readonly string[];
-  readonly write: readonly string[];
-  readonly network: boolean;
-}
 
 export interface StdioConnection {
   readonly type: "stdio";
@@ -141,41 +131,6 @@ export interface FleetConnection {
   readonly instance: string;
 }
 
-/** How the gateway signs in to a server by OAuth. */
-export interface BackendAuthConfig {
-  readonly type: "oauth" | "client-credentials";
-  readonly clientId: string | null;
-  readonly clientSecret: SecretReference | null;
-  readonly privateKey: SecretReference | null;
-  readonly clientMetadataUrl: string | null;
-  readonly clientName: string;
-  /** null: those that the server asks for. */
-  readonly scopes: readonly string[] | null;
-  /** The only authorization server to sign in at; null: the one that the server names. */
-  readonly issuer: string | null;
-  /** null: any free one. */
-  readonly redirectPort: number | null;
-}
-
-/** Globs over the server's own names (resources: URIs). Deny wins. */
-export interface NameFilter {
-  /** null: all. */
-  readonly allow: readonly string[] | null;
-  readonly deny: readonly string[];
-}
-
-export interface BackendFilters {
-  readonly tools: NameFilter;
-  readonly resources: NameFilter;
-  readonly prompts: NameFilter;
-}
-
-/** null: as the server says. */
-export interface ToolOverride {
-  readonly name: string | null;
-  readonly description: string | null;
-}
-
 /** One way to a backend's server. */
 export interface BackendRoute {
   readonly name: string;
@@ -196,7 +151,7 @@ export interface BackendConfig {
     readonly listMs: number;
     readonly callMs: number;
   };
-  readonly filters: BackendFilters;
+  readonly filters: Readonly<Record<"tools" | "resources" | "prompts", NameFilter>>;
   /** Absolute: the only folders that paths in a call may lie in; null or absent: they may lie anywhere. */
   readonly folders?: readonly string[] | null;
   /** By the server's own tool name. */
@@ -222,21 +177,6 @@ export type PinMode = "tell" | "block" | "off";
 
 /** Which changes of the file wait for a person's approval. */
 export type ApproveMode = "commands" | "all" | "none";
-
-export interface TrustConfig {
-  /** null: as the backends reach the home. */
-  readonly approve: ApproveMode | null;
-  readonly pin: PinMode;
-}
-
-export interface ConflictConfig {
-  readonly strategy: "first-wins" | "prefix" | "priority" | "error";
-  readonly separator: string;
-  /** Names of backends, the first wins; those not named follow in the file's order. */
-  readonly order: readonly string[];
-  /** Of a published tool, characters. */
-  readonly longestName: number;
-}
 
 export interface AuthUser {
   readonly name: string;
@@ -309,94 +249,8 @@ export interface AuthorizationConfig {
   readonly policies: readonly PolicyConfig[];
 }
 
-export interface AuditConfig {
-  /** Absolute. */
-  readonly path: string;
-  readonly maxSizeBytes: number;
-  /** Rotated files that are kept. */
-  readonly keep: number;
-  readonly includeArguments: boolean;
-  /** Globs over argument names whose values are never written. */
-  readonly redact: readonly string[];
-}
-
 /** How what is sent is encoded; both go by HTTP. */
-export type OtlpProtocol = "http/protobuf" | "http/json";
-
-/** Where traces and metrics go. */
-export interface TelemetryConfig {
-  /** Without a slash at its end; null: nothing is sent. */
-  readonly endpoint: string | null;
-  readonly protocol: OtlpProtocol;
-  readonly headers: Readonly<Record<string, SecretReference>>;
-  readonly traces: boolean;
-  readonly metrics: boolean;
-  /** From 0 to 1. */
-  readonly sample: number;
-  readonly intervalMs: number;
-  readonly serviceName: string;
-  readonly prometheus: boolean;
-  /** null: `/metrics` is for this machine alone. */
-  readonly metricsToken: SecretReference | null;
-}
-
-/** Which machine this is among several, and how they reach each other. */
-export interface FleetConfig {
-  readonly name: string;
-  /** `tls://HOST:PORT`, or `nats://HOST:PORT` on loopback. */
-  readonly servers: readonly string[];
-  /** An nkey's seed, or a text with a JWT and one. */
-  readonly credentials: SecretReference;
-  /** Absolute; null: the CAs that Node knows. */
-  readonly tlsCa: string | null;
-  /** `U…`: who signs what all machines have in common; null: nobody's word counts here. */
-  readonly operator: string | null;
-  /** Backends of this machine that others may use, by name, or `*`; absent: none. */
-  readonly export?: readonly string[];
-  /** Whose backends are used here: machines, `MACHINE/BACKEND`, or `*`; absent: nobody's. */
-  readonly import?: readonly string[];
-  /** Of those that are imported: whose tools are one with each other and with those of this machine; absent: nobody's. */
-  readonly together?: readonly string[];
-  /** Machines that share their clients' sessions with this one, or `*`; absent: none. */
-  readonly sessions?: readonly string[];
-}
-
-/** Which tools are listed where not all are. */
-export interface OptimizerConfig {
-  readonly enabled: boolean;
-  /** Patterns over published names. */
-  readonly keepTools: readonly string[];
-}
-
-/** A part of everything, with an address of its own. */
-export interface GroupConfig {
-  readonly name: string;
-  /** Patterns over published names; null: all tools of its backends. */
-  readonly tools: readonly string[] | null;
-  /** null: those that have one of the tools. */
-  readonly backends: readonly string[] | null;
-}
-
-/** What some clients are served; the first that fits counts. null: whoever, whatever, as usual. */
-export interface ProfileConfig {
-  /** Patterns over names and subjects of principals. */
-  readonly users: readonly string[] | null;
-  /** Patterns over the names that clients give themselves. */
-  readonly clients: readonly string[] | null;
-  readonly groups: readonly string[] | null;
-  readonly optimizer: boolean | null;
-}
-
-/** A link to a folder inside a share. */
-export interface AliasConfig {
-  readonly name: string;
-  /** Absolute: where the link is. */
-  readonly path: string;
-  /** A share's name, as that share spells it. */
-  readonly share: string;
-  /** From the share's root, without a slash around it; never leads out of it. */
-  readonly targetSubpath: string;
-}
+export type OtlpProtocol = TelemetryConfig["protocol"];
 
 /** What lies under the file. */
 export interface LayerConfig {
@@ -454,6 +308,11 @@ export interface ConfigSnapshot {
   readonly format: ConfigFormat;
   readonly config: MountaineerConfig;
   readonly warnings: readonly ConfigWarning[];
+}
+
+/** How the file spells the name of a section, or of a key without a unit. */
+export function snakeCase(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** Freezes plain objects and arrays all the way down, and returns its argument. */

@@ -1,9 +1,9 @@
 // Backends that are given a folder on a share and do not say that they require it. Path arithmetic alone.
 import { join } from "node:path";
 import { routeKeys, routesOf } from "./backend-routes.ts";
-import { pathText } from "./mistakes.ts";
-import { isWithin } from "./paths.ts";
 import type { ConfigWarning, MountaineerConfig } from "./snapshot.ts";
+import { pathText } from "./values/mistakes.ts";
+import { isWithin } from "./values/paths.ts";
 
 /** One warning for each backend that is enabled and works on a share unsaid. */
 export function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {

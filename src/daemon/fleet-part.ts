@@ -2,7 +2,7 @@
 import { type Duplex, duplexPair } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import type { Condition, StatusReport } from "../api/contract.ts";
-import type { FleetControl } from "../api/control.ts";
+import type { FleetCheckReport, FleetReport } from "../api/fleet-contract.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
@@ -23,7 +23,10 @@ const DRAIN_MS = 3_500;
 /** Disposing says farewell, soon. */
 export interface FleetPart extends AsyncDisposable {
   readonly applier: ConfigApplier;
-  readonly control: FleetControl;
+  readonly control: LayerDesk & {
+    fleet(): Promise<FleetReport>;
+    fleetCheck(input: null, signal: AbortSignal): Promise<FleetCheckReport>;
+  };
   /** Empty while no fleet is configured. */
   conditions(): Condition[];
   /** Begins with the first configuration; resolves when all is loaded, whether or not a server answers. */
@@ -146,11 +149,11 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
         if (report === undefined) throw fleetOff();
         return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
       },
-      layer: async (signal) => desk().layer(signal),
-      layerHistory: async (signal) => desk().layerHistory(signal),
-      layerText: async (revision, signal) => desk().layerText(revision, signal),
-      putLayer: async (request, signal) => desk().putLayer(request, signal),
-      async check(signal) {
+      fleetLayer: async (...asked) => desk().fleetLayer(...asked),
+      fleetLayerHistory: async (...asked) => desk().fleetLayerHistory(...asked),
+      fleetLayerText: async (...asked) => desk().fleetLayerText(...asked),
+      putFleetLayer: async (...asked) => desk().putFleetLayer(...asked),
+      async fleetCheck(_, signal) {
         if (config === null) throw fleetOff();
         const { checkFleet } = await import("../fleet/way-in/fleet-check.ts");
         return checkFleet({ ...options, home, config }, signal);
@@ -230,8 +233,8 @@ function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean
 }
 
 function acrossMachines(config: FleetConfig): boolean {
-  const { export: exported = [], import: imported = [] } = config;
-  return exported.length > 0 || imported.length > 0 || sharesSessions(config);
+  const lists = [config.export, config.import];
+  return lists.some((list) => (list ?? []).length > 0) || sharesSessions(config);
 }
 
 function sharesSessions(config: FleetConfig | null): boolean {

@@ -1,7 +1,7 @@
 // The gateway inside the service: loaded when one is configured, and its part in a reload.
 import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
-import type { GatewayControl } from "../api/control.ts";
+import type { Control } from "../api/operations.ts";
 import type { AuditConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Gateway, GatewayOptions, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import { closeDoor } from "../gateway/serving/given-door.ts";
@@ -16,10 +16,9 @@ import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 export interface GatewayPart extends AsyncDisposable {
   readonly applier: ConfigApplier;
-  readonly control: GatewayControl & {
-    /** By backend, what it was asked in each minute of the last day; empty while no gateway is configured. */
-    callMinutes(): ReadonlyMap<string, readonly CallMinute[]>;
-  };
+  readonly control: ReturnType<typeof createGatewayControl> & Pick<Control, "audit">;
+  /** By backend, what it was asked in each minute of the last day; empty while no gateway is configured. */
+  callMinutes(): ReadonlyMap<string, readonly CallMinute[]>;
   /** Begins with the first configuration; resolves when the gateway listens, or has failed to. */
   start(config: MountaineerConfig, door?: GivenDoor | null): Promise<void>;
   /**
@@ -61,8 +60,8 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
     control: {
       ...createGatewayControl(current),
       audit: (request, signal) => auditReport(audit, request, pages, signal),
-      callMinutes: () => current()?.calls.minutes ?? new Map(),
     },
+    callMinutes: () => current()?.calls.minutes ?? new Map(),
     applier: {
       name: "gateway",
       async prepare({ after }, signal) {

@@ -1,5 +1,6 @@
 // Approving when no daemon runs: what the next one will find approved.
-import type { ApprovalsControl, InProcessOptions } from "../api/control.ts";
+import type { InProcessApprovals, InProcessOptions } from "../api/in-process.ts";
+import { askOf } from "../api/operations.ts";
 import { findPlace } from "../config/locate.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../config/snapshot.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
@@ -17,7 +18,7 @@ import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
 const LOCK_WAIT_MS = 10_000;
 
 /** Lookers take no lock and write nothing. Rejects with what keeps a start from happening. */
-export async function openApprovalsInProcess(options: InProcessOptions): Promise<ApprovalsControl> {
+export async function openApprovalsInProcess(options: InProcessOptions): Promise<InProcessApprovals> {
   const { home, configPath, intent, command, signal } = options;
   const writes = intent === "change";
   const environment = process.env;
@@ -30,13 +31,15 @@ export async function openApprovalsInProcess(options: InProcessOptions): Promise
     const parts = { place, environment, snapshot, clock, logger: silentLogger, publish: () => {}, writes };
     const { keeper } = await startApprovals(parts, signal);
     return {
-      approvals: async () => approvalsReport(keeper, snapshot),
-      async approve({ entries, loosen = false }) {
-        const ids = requireWaiting(keeper, entries);
-        const judged = await keeper.judge(snapshot, null, { ids, loosens: loosen });
-        keeper.applied(judged);
-        return { approved: [...ids], reload: null, now: approvalsReport(keeper, snapshot) };
-      },
+      ask: askOf<"approvals" | "approve">({
+        approvals: () => approvalsReport(keeper, snapshot),
+        async approve({ entries, loosen = false }) {
+          const ids = requireWaiting(keeper, entries);
+          const judged = await keeper.judge(snapshot, null, { ids, loosens: loosen });
+          keeper.applied(judged);
+          return { approved: [...ids], reload: null, now: approvalsReport(keeper, snapshot) };
+        },
+      }),
       async [Symbol.asyncDispose]() {
         await keeper[Symbol.asyncDispose]();
         await lock?.[Symbol.asyncDispose]();

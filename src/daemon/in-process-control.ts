@@ -1,7 +1,8 @@
 // The share engine run once inside a command, for when no daemon runs: no timer, no listeners.
 import { join } from "node:path";
 import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
-import type { InProcessControl, InProcessOptions } from "../api/control.ts";
+import type { EngineOperation, InProcessEngine, InProcessOptions } from "../api/in-process.ts";
+import { askOf } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { openMemory } from "../reconcile/state-file.ts";
@@ -41,8 +42,8 @@ const NOT_LOOKED_AT: VerifyFinding = {
 };
 
 /** Lookers take no lock, mount nothing and write nothing. Rejects with what keeps a start from happening. */
-export async function openInProcess(options: InProcessOptions): Promise<InProcessControl> {
-  const { home, configPath, intent, command, signal, looksFirst = true } = options;
+export async function openInProcess(options: InProcessOptions): Promise<InProcessEngine> {
+  const { home, configPath, intent, command, signal } = options;
   const clock = systemClock;
   const environment = process.env;
   const changes = intent === "change";
@@ -87,9 +88,6 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     const startedAt = isoTime(clock.wallMs());
     const redact = (secret: string): void => log.redact(secret);
     engine.apply(shareSubjects(config, { environment: secrets.values, drivers, redact, intervalMs: null }));
-    // What a looker tells is one fresh look; a changing command's cycles look for themselves.
-    const views =
-      changes || !looksFirst ? null : await Promise.all(engine.names.map((name) => engine.look(name)));
     const places = stack.use(
       await openPlaces({
         home,
@@ -101,33 +99,37 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         publish: (transition) => logTransition(logger, transition),
       }),
     );
-    const aliases = changes || !looksFirst ? [] : await places.aliases.look();
-    const status = (): StatusReport => ({
-      global: globalStatus(home, snapshot, startedAt, approvals.keeper.conditions()),
-      shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
-      ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
-      ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, secrets.values) : {}),
-    });
-    const control = createShareControl(engine, clock);
+    // What a looker tells is one fresh look; a changing command's cycles look for themselves.
+    const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
+    const { control } = createShareControl(engine, clock);
     return {
-      ...control,
-      status,
-      async reconcile(selection, signal) {
-        const results = await control.reconcile(selection, signal);
-        await places.aliases.reconcile(signal);
-        return results;
-      },
-      places: places.control,
+      ask: askOf<EngineOperation>({
+        ...control,
+        ...places.control,
+        async status() {
+          const shares = await Promise.all(engine.names.map(viewOf));
+          const aliases = changes ? [] : await places.aliases.look();
+          return {
+            global: globalStatus(home, snapshot, startedAt, approvals.keeper.conditions()),
+            shares: shares.map(shareStatus),
+            ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
+            ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, secrets.values) : {}),
+          };
+        },
+        async reconcile(request, signal) {
+          const report = await control.reconcile(request, signal);
+          await places.aliases.reconcile(signal);
+          return report;
+        },
+        async verify(request, signal) {
+          const report = await control.verify(request, signal);
+          const skipsGateway = (request.shares ?? null) === null && wantsGateway(config);
+          return skipsGateway ? { ...report, findings: [NOT_LOOKED_AT, ...report.findings] } : report;
+        },
+      }),
       async forget(share) {
         await memory.forget(share);
       },
-      async verify(selection, signal) {
-        const report = await control.verify(selection, signal);
-        const skipsGateway = selection === null && wantsGateway(config);
-        return skipsGateway ? { ...report, findings: [NOT_LOOKED_AT, ...report.findings] } : report;
-      },
-      unmount: (selection, { force: cut }, signal) =>
-        control.unmount(selection, { force: cut, hold: true }, signal),
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -1,5 +1,6 @@
 // The gateway run once inside a command, for when no daemon runs: the same gateway, without a listener.
-import type { InProcessGateway, InProcessOptions } from "../api/control.ts";
+import type { InProcessGateway, InProcessOptions, ToolOperation } from "../api/in-process.ts";
+import { askOf } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -97,30 +98,15 @@ export async function openGatewayInProcess({
     );
     await part.start(snapshot.config);
     signal.throwIfAborted();
-    const { control } = part;
     const settled = async (asker: AbortSignal): Promise<void> => {
       await part.settled(asker);
       asker.throwIfAborted();
     };
+    const ask = askOf<ToolOperation>(part.control);
     return {
-      control: {
-        ...control,
-        async tools(asker) {
-          await settled(asker);
-          return control.tools(asker);
-        },
-        async catalog(asker) {
-          await settled(asker);
-          return control.catalog(asker);
-        },
-        async toolChanges(request, asker) {
-          await settled(asker);
-          return control.toolChanges(request, asker);
-        },
-        async call(request, asker) {
-          await settled(asker);
-          return control.call(request, asker);
-        },
+      async ask(name, input, asker) {
+        await settled(asker);
+        return ask(name, input, asker);
       },
       async status(asker) {
         await settled(asker);

@@ -2,14 +2,15 @@
 
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import type { LogControl, MonitorOptions } from "../api/control.ts";
 import { ManagementDoor } from "../api/http/management-door.ts";
+import type { MonitorOptions } from "../api/in-process.ts";
+import type { Control } from "../api/operations.ts";
 import { startManagementServer } from "../api/server/server.ts";
 import { readDaemonNote, removeDaemonNote, writeDaemonNote } from "../api/socket/daemon-note.ts";
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
 import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
-import { mistakesError } from "../config/mistakes.ts";
+import { mistakesError } from "../config/values/mistakes.ts";
 import type { GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { openMemory } from "../reconcile/state-file.ts";
@@ -27,7 +28,7 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
-import { createLogControl } from "./control/log-control.ts";
+import { createLogReader } from "./control/log-control.ts";
 import { keepTimeline } from "./events/kept-timeline.ts";
 import { keptLayerOf } from "./fleet-part.ts";
 import { Handover } from "./handover/hand-over.ts";
@@ -158,8 +159,8 @@ async function run(options: RunOptions): Promise<void> {
       });
     }
     const isLocked = (): boolean => held?.isHeld === true;
-    const own = createLogControl(filePath, clock);
-    await serve(options, { service, door, own, charge, isLocked, connections, logger, clock, stack });
+    const daemonLog = createLogReader(filePath, clock);
+    await serve(options, { service, door, daemonLog, charge, isLocked, connections, logger, clock, stack });
   } finally {
     await stack[Symbol.asyncDispose]();
   }
@@ -211,7 +212,7 @@ async function takeTurn(
 interface ServeParts {
   readonly service: SentinelService;
   /** The log of this process. */
-  readonly own: LogControl;
+  readonly daemonLog: Control["daemonLog"];
   /** Beside MCP, at the gateway's address. */
   readonly door: ManagementDoor;
   readonly charge: DisposalStack;
@@ -226,7 +227,7 @@ interface ServeParts {
 /** Opens the sockets; resolves when it is to stop, or, all who were there served, when another daemon is in charge. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const { home, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
-  const { service, door, own, charge, isLocked, connections, logger, clock, stack } = parts;
+  const { service, door, daemonLog, charge, isLocked, connections, logger, clock, stack } = parts;
   const noteFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
@@ -273,24 +274,25 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       bus: service.bus,
       status: () => service.control.status(),
       isSeen: service.isSeen,
-      minutes: () => service.gateway.callMinutes(),
+      minutes: () => service.callMinutes(),
     }),
   );
+  const common = {
+    ...service.control,
+    daemonLog,
+    timeline: () => timeline.timeline(),
+    handOver: (_: null, asker: AbortSignal) => handover.begin(asker),
+  };
+  const events = service.stream;
   const overHttp = sockets.use(
-    await openManagement({ home, door, service, handover, log: own, timeline, clock, logger }),
+    await openManagement({ home, door, service, control: common, events, clock, logger }),
   );
+  const control: Control = { ...common, ...overHttp.access };
   const management = sockets.use(
     await startManagementServer({
       home,
-      control: service.control,
-      config: service.config,
-      gateway: service.gateway,
-      places: service.places,
-      fleet: service.fleet,
-      handover,
-      log: own,
-      timeline,
-      access: overHttp.access,
+      control,
+      events,
       mcpSocket: mcpSocketPath,
       clock,
       logger,

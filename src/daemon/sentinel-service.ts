@@ -2,7 +2,7 @@
 // order and ends in reverse.
 import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
-import type { ConfigControl, DaemonControl, FleetControl, PlaceControl } from "../api/control.ts";
+import type { Control } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { ConfigPlace } from "../config/locate.ts";
@@ -30,6 +30,7 @@ import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { announcements } from "./events/announcements.ts";
+import type { EventStream } from "./events/event-stream.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { createFleetPart } from "./fleet-part.ts";
@@ -98,11 +99,9 @@ interface ServiceOptions {
 
 export interface SentinelService extends AsyncDisposable {
   readonly state: "starting" | "running" | "reloading" | "stopping";
-  readonly control: DaemonControl;
-  readonly config: ConfigControl;
-  readonly gateway: GatewayPart["control"];
-  readonly places: PlaceControl;
-  readonly fleet: FleetControl;
+  readonly control: ReturnType<typeof createServiceControl>;
+  readonly stream: EventStream;
+  readonly callMinutes: GatewayPart["callMinutes"];
   /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
   serveLines(stream: Duplex): void;
   readonly bus: Bus<ServiceTransition>;
@@ -172,10 +171,8 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       return state === "running" && config.watcher.busy ? "reloading" : state;
     },
     control,
-    config: config.control,
-    gateway: gateway.control,
-    places: parts.places.control,
-    fleet: parts.fleet.control,
+    stream: parts.stream,
+    callMinutes: () => gateway.callMinutes(),
     serveLines: (stream) => gateway.serveLines(stream),
     bus: parts.bus,
     isSeen: (share) => engine.view(share).seen !== null,
@@ -183,7 +180,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       state = "stopping";
     }),
     server: () => config.watcher.running.snapshot.config.server,
-    reload: (signal) => config.control.reload({}, signal),
+    reload: (signal) => control.reload({}, signal),
     forceStop: () => force.abort(),
     [Symbol.asyncDispose]() {
       state = "stopping";
@@ -350,6 +347,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     startedAt,
     force,
     bus,
+    stream,
     notifications,
     engine,
     required,
@@ -397,7 +395,7 @@ async function stop(
   if (unmounts) {
     // A cycle under way may carry out the request that the next one was begun for.
     engine.rest();
-    const results = await shareControl.unmount(null, { force: false, hold: false }, force.signal);
+    const { results } = await shareControl.unmountAtExit(force.signal);
     for (const { share, result, detail } of results) {
       if (result !== "unmounted" && result !== "skipped") {
         logger.warn("left mounted at exit", { share, reason: detail });
@@ -420,7 +418,8 @@ function createServiceControl(
     privacy,
     notifications,
     engine,
-    shareControl,
+    shareControl: { control: shares },
+    places,
     aliases,
     triggers,
     gateway,
@@ -428,7 +427,7 @@ function createServiceControl(
     config,
     keeper,
   }: ServiceParts,
-): DaemonControl {
+) {
   const conditions = createGlobalConditions({
     clock,
     memory,
@@ -448,6 +447,11 @@ function createServiceControl(
   ];
 
   return {
+    ...shares,
+    ...places.control,
+    ...gateway.control,
+    ...config.control,
+    ...fleet.control,
     status: (): StatusReport => {
       const running = config.watcher.running.snapshot.config.global;
       return {
@@ -469,14 +473,13 @@ function createServiceControl(
         ...withWaiting(gateway.status(), keeper.conditions()),
       };
     },
-    ...shareControl,
-    reconcile(selection, signal) {
+    reconcile(request, signal) {
       aliases.trigger("user");
-      return shareControl.reconcile(selection, signal);
+      return shares.reconcile(request, signal);
     },
-    async verify(selection, signal) {
-      const report = await shareControl.verify(selection, signal);
-      if (selection !== null) return report;
+    async verify(request, signal) {
+      const report = await shares.verify(request, signal);
+      if ((request.shares ?? null) !== null) return report;
       const status = gateway.status();
       const findings = [
         ...globalFindings(globalConditions()),
@@ -490,7 +493,5 @@ function createServiceControl(
         looked_at: { shares: report.looked_at?.shares ?? 0, backends },
       };
     },
-    unmount: (selection, { force: cut }, signal) =>
-      shareControl.unmount(selection, { force: cut, hold: true }, signal),
-  };
+  } satisfies Partial<Control>;
 }

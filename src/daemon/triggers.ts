@@ -54,10 +54,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack): Tr
     return ROUTE_NAMES.some((route) => {
       const { host, interfaceName } = spec.routes[route];
       if (host === null) return false;
-      return deltaMayTouch(delta, {
-        addresses: hostProber.addressesOf(host),
-        interfaceName: interfaceName ?? seen?.routes[route].probe.interfaceName ?? null,
-      });
+      return deltaMayTouch(delta, interfaceName ?? seen?.routes[route].probe.interfaceName ?? null);
     });
   };
 

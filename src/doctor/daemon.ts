@@ -45,7 +45,7 @@ export async function examineDaemon(context: DoctorContext): Promise<DoctorFindi
   let status: StatusReport;
   const late = AbortSignal.timeout(STATUS_DEADLINE_MS);
   try {
-    status = await daemon.status(AbortSignal.any([signal, late]));
+    status = await daemon.ask("status", null, AbortSignal.any([signal, late]));
   } catch (error) {
     signal.throwIfAborted();
     const pid = daemon.pid ?? holder?.pid ?? null;
@@ -165,7 +165,11 @@ async function sharedPaths({ snapshot, signal }: DoctorContext, home: string): P
   if (snapshot === null) return [];
   try {
     const other = await connectToDaemon(home);
-    const status = await other?.status(AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]));
+    const status = await other?.ask(
+      "status",
+      null,
+      AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]),
+    );
     if (status === undefined) return [];
     const { mountRoot, sharesRoot } = snapshot.config.global;
     const ours = new Set(

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import type { Doctor, DoctorArea, DoctorFinding, DoctorReport } from "../api/doctor-report.ts";
 import { packageVersion } from "../api/version.ts";
 import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
-import { describeMistakes } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { describeMistakes } from "../config/values/mistakes.ts";
 import { loadConfigApart } from "../config/worker/load-apart.ts";
 import { type StartedApprovals, startApprovals } from "../daemon/approvals/start-approvals.ts";
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
@@ -244,7 +244,7 @@ async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorF
   const finding = findingsOf("shares");
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
-    const { findings } = await daemon.verify(null, limit);
+    const { findings } = await daemon.ask("verify", { shares: null }, limit);
     if (findings.length === 0)
       return [finding("ok", "verify", "the daemon finds everything as it should be")];
     return findings

@@ -36,7 +36,9 @@ export async function examineFleet(
     ];
   }
   try {
-    const { name, link, machines, conditions } = await daemon.fleet(
+    const { name, link, machines, conditions } = await daemon.ask(
+      "fleet",
+      null,
       AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
     );
     const found = conditions.map(({ severity, code, title, hint }) =>
@@ -47,7 +49,7 @@ export async function examineFleet(
       return [...missing, finding("info", "fleet_connecting", "the fleet is being connected to")];
     }
     const checked = [
-      ...unknownOf(fleet.sessions, machines),
+      ...unknownOf(fleet.sessions ?? [], machines),
       ...(await checkOf(daemon, clock.wallMs(), signal)),
     ];
     if (found.length > 0) return [...missing, ...found, ...checked];
@@ -90,7 +92,7 @@ function unknownOf(sessions: readonly string[] = [], machines: FleetReport["mach
 async function checkOf(daemon: DaemonClient, nowMs: number, signal: AbortSignal): Promise<DoctorFinding[]> {
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]);
-    return checkFindings(await daemon.fleetCheck(limit), nowMs);
+    return checkFindings(await daemon.ask("fleetCheck", null, limit), nowMs);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;

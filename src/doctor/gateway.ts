@@ -4,9 +4,9 @@ import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import { isLoopback } from "../config/host.ts";
 import { shownText } from "../config/shown-values.ts";
 import type { BackendConfig, ServerConfig } from "../config/snapshot.ts";
+import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
 import { findPortHolder } from "../gateway/front/http/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
@@ -102,7 +102,7 @@ function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
 /** Null: no daemon answers. */
 async function statusOf({ daemon, signal }: DoctorContext): Promise<StatusReport | null> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
-  return (await daemon?.status(deadline).catch(() => null)) ?? null;
+  return (await daemon?.ask("status", null, deadline).catch(() => null)) ?? null;
 }
 
 /** Whether the gateway's port is free, or ours. */

@@ -1,7 +1,7 @@
 // Checks each host: whether it answers SMB, and whether the route to it is the configured one.
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import { hostText } from "../config/host.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
+import { hostText } from "../config/values/host.ts";
 import type { ProbeReason, ProbeResult } from "../network/probe/probe-result.ts";
 import { lookUpRoute } from "../network/routes/route-lookup.ts";
 import type { RouteLookup } from "../network/routes/route-output.ts";

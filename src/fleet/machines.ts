@@ -1,7 +1,7 @@
 // The machines of a fleet, as this one has heard of them. Who is there is judged by this machine's own monotonic clock
 // alone: what others write in their summaries about times counts for nothing.
 import type { FleetMachine } from "../api/fleet-contract.ts";
-import { isMachineName } from "../config/fleet-values.ts";
+import { isMachineName } from "../config/values/fleet-values.ts";
 import { readSummary, type Summary } from "./summary.ts";
 
 /** How often a machine shows that it is there, ms. */

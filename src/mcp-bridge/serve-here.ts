@@ -1,7 +1,7 @@
 // Serves an MCP client on stdin and stdout with a gateway inside this process.
 import { Duplex } from "node:stream";
 import { finished } from "node:stream/promises";
-import type { InProcessGateway } from "../api/control.ts";
+import type { InProcessGateway } from "../api/in-process.ts";
 import { type BridgeEnds, FIRST_LISTS_MS } from "./ends.ts";
 
 /**

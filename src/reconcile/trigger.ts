@@ -31,7 +31,7 @@ export interface Trigger {
   readonly reason: TriggerReason;
   /** Monotonic ms at which it came: what is observed must be no older. */
   readonly atMs: number;
-  /** What happened, for the log: `tb0 lost carrier`. */
+  /** What happened, for the log: `tb0 went down`. */
   readonly details: readonly string[];
 }
 

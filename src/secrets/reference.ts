@@ -26,6 +26,13 @@ type ResolvedSecret =
 /** The process's environment and, under `secret:NAME`, the values of the secrets that were looked for. */
 export type SecretValues = Readonly<Record<string, string | undefined>>;
 
+/** Whether a part of a configuration is a reference: nothing else in one looks like it. */
+export function isReference(value: object): value is SecretReference {
+  if (!("kind" in value)) return false;
+  if (value.kind === "environment") return "variable" in value && typeof value.variable === "string";
+  return value.kind === "stored" && "name" in value && typeof value.name === "string";
+}
+
 /** How references are written, for messages and docs. */
 export const REFERENCE_FORM = `\${VARIABLE}`;
 export const STORED_FORM = "secret:NAME";

@@ -22,9 +22,9 @@ type SealedContent =
   /** There was a file, and it is gone; `note` is that of the newest content. */
   | { readonly state: "missing"; readonly note: string }
   /** Not what we wrote last; `note` is that of the newest content, "" where that is lost, too. */
-  | { readonly state: "unsound"; readonly reason: string; readonly note: string }
+  | { readonly state: "unsound"; readonly reason: string; readonly note: string; readonly claimed: unknown }
   /** The keyring that has the key gives no answer now; look again later. */
-  | { readonly state: "unverifiable"; readonly reason: string };
+  | { readonly state: "unverifiable"; readonly reason: string; readonly claimed: unknown };
 
 interface SealedWriteOptions {
   /** False: an older copy with the same note may stand in for this one; the keyring is not asked. Default true. */
@@ -101,21 +101,24 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
     },
     async read(limits) {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
+      // Anybody may have written it: good for nothing but to be more careful.
+      const claimed = claimedIn(text);
       if (found.kind === "unanswered") {
         const isNew = text === null && (await isBusGone(options.environment)) && !(await isThere(keyPath));
-        return isNew ? { state: "never" } : { state: "unverifiable", reason: found.reason };
+        return isNew ? { state: "never" } : { state: "unverifiable", reason: found.reason, claimed };
       }
       if (found.kind === "none") {
         if (text === null) return { state: "never" };
-        if (!found.asked && isKeyElsewhere(text)) return { state: "unverifiable", reason: ELSEWHERE };
-        return { state: "unsound", reason: "the key that it was sealed with is gone", note: "" };
+        if (!found.asked && isKeyElsewhere(text))
+          return { state: "unverifiable", reason: ELSEWHERE, claimed };
+        return { state: "unsound", reason: "the key that it was sealed with is gone", note: "", claimed };
       }
       held = { key: found.key, place: found.place };
       const { key, serial, note } = found.key;
       if (text === null) return serial === 0 ? { state: "never" } : { state: "missing", note };
       const opened = openSeal(text, name, key);
-      if (typeof opened === "string") return { state: "unsound", reason: opened, note };
-      if (opened.serial < serial) return { state: "unsound", reason: "it is an older copy", note };
+      if (typeof opened === "string") return { state: "unsound", reason: opened, note, claimed };
+      if (opened.serial < serial) return { state: "unsound", reason: "it is an older copy", note, claimed };
       held = { ...held, key: { key, serial: opened.serial, note: opened.note } };
       return { state: "sound", value: opened.value, note: opened.note };
     },
@@ -170,6 +173,14 @@ function sealed(value: unknown, name: string, { key, serial, note }: SealingKey,
   const body = JSON.stringify(value, null, 2);
   const header = { version: VERSION, serial, note, key_in: place, mac: macOf(name, serial, note, body, key) };
   return `${JSON.stringify(header)}\n${body}\n`;
+}
+
+function claimedIn(text: string | null): unknown {
+  try {
+    return text === null ? null : JSON.parse(text.slice(text.indexOf("\n") + 1));
+  } catch {
+    return null;
+  }
 }
 
 /** What the file says of itself: whoever changes that gains nothing but that it cannot be verified. */

@@ -1,5 +1,5 @@
 // What one look at the file leads to. Pure: what was seen and what is remembered in, one decision out.
-import type { ConfigMistake } from "../config/mistakes.ts";
+import type { ConfigMistake } from "../config/values/mistakes.ts";
 import type { SyncSettings } from "./sync-settings.ts";
 
 /** What a content says once it is parsed and checked. */

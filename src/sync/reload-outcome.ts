@@ -1,6 +1,6 @@
 // What came of a content: the answer that decides whether it is tried again.
 import type { ConfigDiff } from "../config/diff.ts";
-import type { ConfigMistake } from "../config/mistakes.ts";
+import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 
 export type ReloadOutcome =

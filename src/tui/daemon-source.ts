@@ -25,11 +25,11 @@ interface DaemonSourceOptions {
 export function createDaemonSource({ link, configPath }: DaemonSourceOptions): SyncSource & ApprovalsSource {
   return {
     follow: (listener, signal) => followSync(link, configPath, listener, signal),
-    config: async (signal) => (await link.daemon()).config(signal),
-    edit: async (request, signal) => (await link.daemon()).edit(request, signal),
-    reload: async (signal) => (await link.daemon()).reload({}, signal),
-    approvals: async (signal) => (await link.daemon()).approvals(signal),
-    approve: async (request, signal) => (await link.daemon()).approve(request, signal),
+    config: async (signal) => (await link.daemon()).ask("config", null, signal),
+    edit: async (request, signal) => (await link.daemon()).ask("edit", request, signal),
+    reload: async (signal) => (await link.daemon()).ask("reload", {}, signal),
+    approvals: async (signal) => (await link.daemon()).ask("approvals", null, signal),
+    approve: async (request, signal) => (await link.daemon()).ask("approve", request, signal),
   };
 }
 
@@ -48,7 +48,7 @@ function followSync(
     for (let look = 1; look <= LOOKS; look += 1) {
       if (current !== client) return;
       try {
-        const report = await client.sync(signal);
+        const report = await client.ask("sync", null, signal);
         if (configPath !== null) await requireSameConfig(report.config_path, configPath);
         if (current !== client) return;
         listener.present(report);

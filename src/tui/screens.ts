@@ -14,6 +14,7 @@ import type { DaemonLink } from "./link/daemon-link.ts";
 import { createLogsScreen } from "./logs/logs-screen.ts";
 import { createSyncScreen } from "./sync/sync-screen.ts";
 import type { SyncSession } from "./sync/sync-session.ts";
+import type { EditText } from "./terminal/lent-terminal.ts";
 import type { Prompt } from "./terminal/prompt.ts";
 import type { Screen } from "./terminal/screen.ts";
 import type { TuiStyle } from "./terminal/terminal-style.ts";
@@ -24,6 +25,8 @@ export interface ScreenContext {
   readonly link: DaemonLink;
   /** Asks before what cannot be taken back, and runs actions beside everything else. */
   readonly prompt: Prompt;
+  /** Opens a text in the person's editor. */
+  readonly edit: EditText;
   readonly style: TuiStyle;
   /** Ends with the program. */
   readonly signal: AbortSignal;

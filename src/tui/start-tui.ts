@@ -20,6 +20,8 @@ interface TuiOptions {
   readonly style: TuiStyle;
   /** Key of the screen that is shown first; null: the dashboard. */
   readonly screen: string | null;
+  /** Until disposal Ctrl-C is another program's. */
+  readonly yieldInterrupts: () => Disposable;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
@@ -29,7 +31,8 @@ interface TuiOptions {
  * terminal then is as it was. Waits for a daemon where none runs. Rejects with the signal's reason, and with `usage`
  * when the daemon uses another configuration than `configPath`.
  */
-export async function startTui({ home, configPath, door, style, screen, signal }: TuiOptions): Promise<void> {
+export async function startTui(options: TuiOptions): Promise<void> {
+  const { home, configPath, door, style, screen, yieldInterrupts, signal } = options;
   prepareEnvironment(style.color);
   // Before anything is drawn: the terminal would show keys typed meanwhile, and move what is drawn.
   process.stdin.setRawMode(true);
@@ -38,6 +41,7 @@ export async function startTui({ home, configPath, door, style, screen, signal }
     { createFrame },
     { createRedraws },
     { createPrompt },
+    { createLentTerminal },
     { createScreens },
     { doorConnection, homeConnection, startDaemonLink },
     { startSyncSession },
@@ -47,6 +51,7 @@ export async function startTui({ home, configPath, door, style, screen, signal }
     import("./terminal/frame.ts"),
     import("./terminal/redraws.ts"),
     import("./terminal/prompt.ts"),
+    import("./terminal/lent-terminal.ts"),
     import("./screens.ts"),
     import("./link/daemon-link.ts"),
     import("./sync/sync-session.ts"),
@@ -60,10 +65,12 @@ export async function startTui({ home, configPath, door, style, screen, signal }
   const source = createDaemonSource({ link, configPath });
   const session = startSyncSession(source, until);
   const prompt = createPrompt(until);
+  const lent = createLentTerminal(yieldInterrupts, until);
   using redraws = createRedraws(systemClock);
   const context = {
     link,
     prompt,
+    edit: lent.edit,
     style,
     signal: until,
     clock: systemClock,
@@ -79,7 +86,7 @@ export async function startTui({ home, configPath, door, style, screen, signal }
     onChange: redraws.ask,
     signal: until,
   });
-  const app = renderApp({ frame, redraws, style });
+  const app = renderApp({ frame, redraws, lent, style });
   const end = (): void => app.unmount();
   signal.addEventListener("abort", end, { once: true });
   // The terminal is gone: nobody is left to leave.

@@ -3,6 +3,7 @@ import { type Instance, render, useApp, useInput, usePaste, useWindowSize } from
 import { createElement as h, type ReactElement, useEffect, useSyncExternalStore } from "react";
 import type { Frame } from "./terminal/frame.ts";
 import { keysOf } from "./terminal/key.ts";
+import type { LentTerminal } from "./terminal/lent-terminal.ts";
 import { Lines } from "./terminal/lines-view.ts";
 import type { Redraws } from "./terminal/redraws.ts";
 import { symbolsFor, type TuiStyle } from "./terminal/terminal-style.ts";
@@ -10,6 +11,7 @@ import { symbolsFor, type TuiStyle } from "./terminal/terminal-style.ts";
 interface TuiAppProps {
   readonly frame: Frame;
   readonly redraws: Redraws;
+  readonly lent: Pick<LentTerminal, "suspend">;
   readonly style: TuiStyle;
 }
 
@@ -25,8 +27,9 @@ export function renderApp(props: TuiAppProps): Instance {
   });
 }
 
-function TuiApp({ frame, redraws, style }: TuiAppProps): ReactElement {
-  const { exit } = useApp();
+function TuiApp({ frame, redraws, lent, style }: TuiAppProps): ReactElement {
+  const { exit, suspendTerminal } = useApp();
+  lent.suspend = suspendTerminal;
   const { columns: width, rows: height } = useWindowSize();
   useSyncExternalStore(redraws.count.subscribe, redraws.count.get);
 

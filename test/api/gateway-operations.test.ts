@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { assertRefused, get, post, startRig, talk } from "./management-rig.ts";
 import { sampleReload, scriptedConfig } from "./sample-config.ts";
-import { gatewayReport, sampleCatalog, sampleTool, scriptedGateway } from "./sample-gateway.ts";
+import { gatewayReport, noGateway, sampleCatalog, sampleTool, scriptedGateway } from "./sample-gateway.ts";
 import { scriptedControl } from "./sample-report.ts";
 
 const never = new AbortController().signal;
@@ -24,15 +24,17 @@ test("each request to the gateway crosses the socket and comes back as it was", 
   const { home } = await startRig(t, { gateway });
   const client = await connectToDaemon(home);
   assert.ok(client);
-  assert.deepEqual(await client.gateway.tools(never), {
+  assert.deepEqual(await client.ask("tools", null, never), {
     tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
   });
-  assert.deepEqual(await client.gateway.catalog(never), sampleCatalog());
+  assert.deepEqual(await client.ask("catalog", null, never), sampleCatalog());
   const request = { tool: "read_file", arguments: { path: "/Füße", depth: { n: 1 } } };
-  assert.deepEqual(await client.gateway.call(request, never), { result, error: null });
-  assert.deepEqual(await client.gateway.restart(["web"], never), { restarted: ["web"] });
-  assert.deepEqual(await client.gateway.restart(null, never), { restarted: ["files", "web"] });
-  assert.deepEqual(await client.gateway.logs("web", never), { lines: ["web started", "listening"] });
+  assert.deepEqual(await client.ask("call", request, never), { result, error: null });
+  assert.deepEqual(await client.ask("restart", { backends: ["web"] }, never), { restarted: ["web"] });
+  assert.deepEqual(await client.ask("restart", { backends: null }, never), { restarted: ["files", "web"] });
+  assert.deepEqual(await client.ask("logs", { backend: "web" }, never), {
+    lines: ["web started", "listening"],
+  });
   assert.deepEqual(
     gateway.calls.map(({ name, request: asked }) => [name, asked]),
     [
@@ -49,7 +51,7 @@ test("each request to the gateway crosses the socket and comes back as it was", 
 test("a status with a gateway and backends comes as it is", async (t) => {
   const report = gatewayReport();
   const { home } = await startRig(t, { control: scriptedControl(report) });
-  assert.deepEqual(await (await connectToDaemon(home))?.status(never), report);
+  assert.deepEqual(await (await connectToDaemon(home))?.ask("status", null, never), report);
 });
 
 test("a tool's error, and a call's, are answers and no failures of the API", async (t) => {
@@ -63,27 +65,19 @@ test("a tool's error, and a call's, are answers and no failures of the API", asy
   const { home } = await startRig(t, { gateway });
   const client = await connectToDaemon(home);
   for (const report of errors) {
-    assert.deepEqual(await client?.gateway.call({ tool: "read_file" }, never), report);
+    assert.deepEqual(await client?.ask("call", { tool: "read_file" }, never), report);
   }
 });
 
-test("without a gateway everything about it is refused with gateway_off, and what to do", async (t) => {
-  const { home, server } = await startRig(t);
+test("where no gateway runs what is asked of it is refused with gateway_off, and what to do", async (t) => {
+  const { home, server } = await startRig(t, { gateway: noGateway() });
   const client = await connectToDaemon(home);
-  assert.ok(client);
-  for (const asked of [
-    client.gateway.tools(never),
-    client.gateway.call({ tool: "x" }, never),
-    client.gateway.restart(null, never),
-    client.gateway.logs("x", never),
-  ]) {
-    await assert.rejects(asked, (error) => {
-      assert.ok(error instanceof MountaineerError);
-      assert.equal(error.code, "gateway_off");
-      assert.match(error.hint ?? "", /backend/);
-      return true;
-    });
-  }
+  await assert.rejects(client?.ask("tools", null, never) ?? assert.fail(), (error) => {
+    assert.ok(error instanceof MountaineerError);
+    assert.equal(error.code, "gateway_off");
+    assert.match(error.hint ?? "", /backend/);
+    return true;
+  });
   assert.equal((await talk(server.socketPath, get("tools"))).status, 409);
 });
 
@@ -91,12 +85,12 @@ test("unknown backends and tools say what was probably meant", async (t) => {
   const { home, server } = await startRig(t, { gateway: scriptedGateway() });
   const client = await connectToDaemon(home);
   assert.ok(client);
-  await assert.rejects(client.gateway.restart(["files", "wbe"], never), {
+  await assert.rejects(client.ask("restart", { backends: ["files", "wbe"] }, never), {
     code: "backend_unknown",
     hint: "did you mean web? (configured: files, web)",
   });
-  await assert.rejects(client.gateway.logs("flies", never), { code: "backend_unknown" });
-  await assert.rejects(client.gateway.call({ tool: "raed_file" }, never), {
+  await assert.rejects(client.ask("logs", { backend: "flies" }, never), { code: "backend_unknown" });
+  await assert.rejects(client.ask("call", { tool: "raed_file" }, never), {
     code: "tool_unknown",
     message: 'there is no tool named "raed_file"',
     hint: "did you mean read_file? (published: read_file, write_file)",
@@ -130,7 +124,7 @@ test("a call may carry megabytes both ways", async (t) => {
   const gateway = scriptedGateway(({ arguments: given }) => ({ result: { given }, error: null }));
   const { home, server } = await startRig(t, { gateway });
   const client = await connectToDaemon(home);
-  const report = await client?.gateway.call({ tool: "write_file", arguments: { big } }, never);
+  const report = await client?.ask("call", { tool: "write_file", arguments: { big } }, never);
   assert.deepEqual(report, { result: { given: { big } }, error: null });
   const tooBig = post(
     "call",
@@ -146,17 +140,17 @@ test("calls that hang hold up no step, no reload, no restart and no other questi
   assert.ok(client);
   const cancel = new AbortController();
   const hanging = Array.from({ length: 32 }, () =>
-    client.gateway.call({ tool: "read_file" }, cancel.signal).catch((error: unknown) => error),
+    client.ask("call", { tool: "read_file" }, cancel.signal).catch((error: unknown) => error),
   );
   await eventually(() => gateway.calls.length === 32);
-  await assert.rejects(client.gateway.call({ tool: "read_file" }, never), {
+  await assert.rejects(client.ask("call", { tool: "read_file" }, never), {
     code: "daemon_unreachable",
     message: /32 requests are under way/,
   });
   assert.equal((await talk(server.socketPath, post("mount", "{}"))).status, 200);
-  assert.deepEqual(await client.reload({}, never), sampleReload());
-  assert.deepEqual(await client.gateway.restart(["web"], never), { restarted: ["web"] });
-  assert.equal((await client.gateway.tools(never)).tools.length, 2);
+  assert.deepEqual(await client.ask("reload", {}, never), sampleReload());
+  assert.deepEqual(await client.ask("restart", { backends: ["web"] }, never), { restarted: ["web"] });
+  assert.equal((await client.ask("tools", null, never)).tools.length, 2);
   cancel.abort();
   await Promise.all(hanging);
   await eventually(() =>
@@ -174,7 +168,7 @@ test("a long call is told to be under way for as long as it takes; no deadline b
   const { home } = await startRig(t, { gateway, clock });
   const client = await connectToDaemon(home, { silenceMs: 60_000 });
   assert.ok(client);
-  const calling = client.gateway.call({ tool: "read_file" }, never);
+  const calling = client.ask("call", { tool: "read_file" }, never);
   const call = await eventually(() => gateway.calls[0]);
   await clock.advance(3_600_000 + SIGN_OF_LIFE_MS);
   assert.equal(call.signal.aborted, false);
@@ -188,13 +182,13 @@ test("a client that goes away cancels its call, and so does a daemon that stops"
   const client = await connectToDaemon(home);
   assert.ok(client);
   const cancel = new AbortController();
-  const cancelled = client.gateway.call({ tool: "read_file" }, cancel.signal);
+  const cancelled = client.ask("call", { tool: "read_file" }, cancel.signal);
   cancelled.catch(() => {});
   const first = await eventually(() => gateway.calls[0]);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(cancelled, { code: "aborted", message: "stopped by SIGINT" });
   await eventually(() => first.signal.aborted);
-  const stopped = client.gateway.call({ tool: "read_file" }, never);
+  const stopped = client.ask("call", { tool: "read_file" }, never);
   stopped.catch(() => {});
   const second = await eventually(() => gateway.calls[1]);
   await server[Symbol.asyncDispose]();

@@ -1,14 +1,8 @@
 // A management server for one test, and raw requests to it.
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import type {
-  ConfigControl,
-  DaemonControl,
-  GatewayControl,
-  LogControl,
-  PlaceControl,
-  TimelineControl,
-} from "../../src/api/control.ts";
+import type { Control } from "../../src/api/operations.ts";
+import type { Events } from "../../src/api/server/event-streams.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server/server.ts";
 import { type Logger, silentLogger } from "../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
@@ -17,17 +11,12 @@ import { scriptedControl } from "./sample-report.ts";
 
 export interface RigOptions {
   readonly home?: string;
-  readonly control?: DaemonControl;
-  /** Absent: a server without. */
-  readonly config?: ConfigControl;
-  /** Absent: a server without. */
-  readonly gateway?: GatewayControl;
-  /** Absent: a server without. */
-  readonly places?: PlaceControl;
-  /** Absent: a server without. */
-  readonly log?: LogControl;
-  /** Absent: a server without. */
-  readonly timeline?: TimelineControl;
+  /** Each absent: a server without. */
+  readonly control?: Partial<Control>;
+  readonly config?: Partial<Control> & Events;
+  readonly gateway?: Partial<Control>;
+  readonly places?: Partial<Control>;
+  readonly records?: Partial<Control>;
   readonly mcpSocket?: string;
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -42,12 +31,14 @@ export async function startRig(t: Scope, options: RigOptions = {}): Promise<Rig>
   const home = options.home ?? (await temporaryFolder(t));
   const server = await startManagementServer({
     home,
-    control: options.control ?? scriptedControl(),
-    config: options.config ?? null,
-    gateway: options.gateway ?? null,
-    ...(options.places === undefined ? {} : { places: options.places }),
-    ...(options.log === undefined ? {} : { log: options.log }),
-    ...(options.timeline === undefined ? {} : { timeline: options.timeline }),
+    control: {
+      ...(options.control ?? scriptedControl()),
+      ...options.config,
+      ...options.gateway,
+      ...options.places,
+      ...options.records,
+    },
+    events: options.config ?? null,
     mcpSocket: options.mcpSocket ?? null,
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import { findOperation, OPERATIONS } from "../../src/api/operations.ts";
+import { findOperation, OPERATION_NAMES, OPERATIONS } from "../../src/api/operations.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { assertRefused, get, post, startRig, talk } from "./management-rig.ts";
@@ -15,31 +15,18 @@ import {
   sampleSyncReport,
   scriptedConfig,
 } from "./sample-config.ts";
-import { scriptedGateway } from "./sample-gateway.ts";
 import { sampleReport, sampleResult, scriptedControl } from "./sample-report.ts";
 
 const never = new AbortController().signal;
 const fail = () => assert.fail();
 const SHA256 = "ab".repeat(32);
 
-test("every operation is found at its path, with its method, and only when something serves it", () => {
-  const served = {
-    control: scriptedControl(),
-    config: scriptedConfig(),
-    gateway: scriptedGateway(),
-    places: { aliases: fail, reconcileAliases: fail, folders: fail },
-    handover: { begin: fail },
-    log: { log: fail },
-    timeline: { timeline: fail },
-    fleet: { fleet: fail, layer: fail, layerHistory: fail, layerText: fail, putLayer: fail, check: fail },
-    access: { openPage: fail, makeToken: fail, forgetToken: fail },
-  };
-  for (const { method, path, part } of Object.values(OPERATIONS)) {
+test("every operation is found at its path, with its method, and only when something performs it", () => {
+  for (const name of OPERATION_NAMES) {
+    const { method, path } = OPERATIONS[name];
     const asked = `/manage/v1/${path.endsWith("/") ? `${path}3` : path}`;
-    assert.equal(findOperation(asked, served)?.method, method, path);
-    const alone = { control: served.control, config: null, gateway: null };
-    const isServed = part === "control" || part === "gateway";
-    assert.equal(findOperation(asked, alone)?.method, isServed ? method : undefined, path);
+    assert.equal(findOperation(asked, { [name]: fail })?.method, method, path);
+    assert.equal(findOperation(asked, {}), null, path);
   }
 });
 
@@ -48,23 +35,23 @@ test("each call about the configuration crosses the socket and comes back as it 
   const { home } = await startRig(t, { config });
   const client = await connectToDaemon(home);
   assert.ok(client);
-  assert.deepEqual(await client.sync(never), sampleSyncReport());
-  assert.deepEqual(await client.config(never), sampleConfig());
-  assert.deepEqual(await client.reload({}, never), sampleReload());
-  assert.deepEqual(await client.reload({ dry_run: true }, never), sampleReload({ dry_run: true }));
+  assert.deepEqual(await client.ask("sync", null, never), sampleSyncReport());
+  assert.deepEqual(await client.ask("config", null, never), sampleConfig());
+  assert.deepEqual(await client.ask("reload", {}, never), sampleReload());
+  assert.deepEqual(await client.ask("reload", { dry_run: true }, never), sampleReload({ dry_run: true }));
   const edit = {
     edits: [{ key: "global.lsof_recheck", value: null }],
     expected_sha256: SHA256,
     source: "tui",
   };
-  assert.deepEqual(await client.edit(edit, never), sampleEdit());
+  assert.deepEqual(await client.ask("edit", edit, never), sampleEdit());
   const text = { text: "\ufeff# Füße 🎬\r\n", expected_sha256: SHA256, source: "cli" };
-  assert.deepEqual(await client.editText(text, never), sampleEdit());
-  assert.deepEqual(await client.check({ text: "[global" }, never), sampleCheck());
-  assert.deepEqual(await client.rollback({ n: 3 }, never), sampleEdit());
-  assert.deepEqual(await client.history(never), { entries: [sampleEntry(0), sampleEntry(1)] });
-  assert.equal(await client.historyText(1, never), "# before\n");
-  await assert.rejects(client.historyText(7, never), { code: "history_unknown" });
+  assert.deepEqual(await client.ask("editText", text, never), sampleEdit());
+  assert.deepEqual(await client.ask("checkConfig", { text: "[global" }, never), sampleCheck());
+  assert.deepEqual(await client.ask("rollback", { n: 3 }, never), sampleEdit());
+  assert.deepEqual(await client.ask("history", null, never), { entries: [sampleEntry(0), sampleEntry(1)] });
+  assert.equal(await client.ask("historyText", { n: 1 }, never), "# before\n");
+  await assert.rejects(client.ask("historyText", { n: 7 }, never), { code: "history_unknown" });
   assert.deepEqual(
     config.calls.map(({ name, request }) => [name, request]),
     [
@@ -72,7 +59,7 @@ test("each call about the configuration crosses the socket and comes back as it 
       ["reload", { dry_run: true }],
       ["edit", edit],
       ["editText", text],
-      ["check", { text: "[global" }],
+      ["checkConfig", { text: "[global" }],
       ["rollback", { n: 3 }],
     ],
   );
@@ -83,8 +70,8 @@ test("a text that begins as JSON comes as it is, and so does an empty one", asyn
   config.texts.splice(0, 2, '{"a":1}', "");
   const { home } = await startRig(t, { config });
   const client = await connectToDaemon(home);
-  assert.equal(await client?.historyText(0, never), '{"a":1}');
-  assert.equal(await client?.historyText(1, never), "");
+  assert.equal(await client?.ask("historyText", { n: 0 }, never), '{"a":1}');
+  assert.equal(await client?.ask("historyText", { n: 1 }, never), "");
 });
 
 test("what is asked wrongly about the configuration is refused and never reaches it", async (t) => {
@@ -179,7 +166,7 @@ test("a client that goes away aborts its reload", async (t) => {
   const { home } = await startRig(t, { config });
   const client = await connectToDaemon(home);
   const cancel = new AbortController();
-  const asking = client?.reload({}, cancel.signal);
+  const asking = client?.ask("reload", {}, cancel.signal);
   asking?.catch(() => {});
   const call = await eventually(() => config.calls[0]);
   cancel.abort();

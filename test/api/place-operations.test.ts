@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
 import type { AliasReport, FoldersReport } from "../../src/api/contract.ts";
-import type { PlaceControl } from "../../src/api/control.ts";
+import type { Control } from "../../src/api/operations.ts";
 import { foldersRequest, readRequest } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { assertRefused, get, post, startRig } from "./management-rig.ts";
@@ -12,7 +12,9 @@ const NEVER = new AbortController().signal;
 
 const ALIAS = sampleAlias();
 
-function scripted(): PlaceControl & { readonly calls: unknown[] } {
+type Places = Pick<Control, "aliases" | "reconcileAliases" | "folders">;
+
+function scripted(): Places & { readonly calls: unknown[] } {
   const calls: unknown[] = [];
   const report: AliasReport = { aliases: [ALIAS] };
   return {
@@ -39,12 +41,12 @@ function scripted(): PlaceControl & { readonly calls: unknown[] } {
 test("A8 what a client asks reaches the daemon, and comes back as it was", async (t) => {
   const places = scripted();
   const { home } = await startRig(t, { places });
-  const client = (await connectToDaemon(home))?.places ?? assert.fail();
-  assert.deepEqual(await client.aliases(NEVER), { aliases: [ALIAS] });
-  assert.equal((await client.reconcileAliases(NEVER)).aliases[0]?.link, "taken");
-  assert.deepEqual((await client.folders({ share: "CORE", subpath: "ü" }, NEVER)).folders, ["a", "b"]);
-  await assert.rejects(client.folders({ share: "HUNG" }, NEVER), { code: "share_unavailable", hint: "wait" });
-  await assert.rejects(client.folders({ share: "X" }, NEVER), { code: "share_unknown" });
+  const { ask } = (await connectToDaemon(home)) ?? assert.fail();
+  assert.deepEqual(await ask("aliases", null, NEVER), { aliases: [ALIAS] });
+  assert.equal((await ask("reconcileAliases", null, NEVER)).aliases[0]?.link, "taken");
+  assert.deepEqual((await ask("folders", { share: "CORE", subpath: "ü" }, NEVER)).folders, ["a", "b"]);
+  await assert.rejects(ask("folders", { share: "HUNG" }, NEVER), { code: "share_unavailable", hint: "wait" });
+  await assert.rejects(ask("folders", { share: "X" }, NEVER), { code: "share_unknown" });
   assert.deepEqual(places.calls.slice(0, 3), ["aliases", "reconcile", { share: "CORE", subpath: "ü" }]);
 });
 
@@ -67,5 +69,5 @@ test("what is asked wrongly is refused and never reaches it", async (t) => {
 test("a server without places serves none", async (t) => {
   const { home } = await startRig(t);
   const client = await connectToDaemon(home);
-  await assert.rejects(client?.places.aliases(NEVER) ?? assert.fail(), { code: "protocol" });
+  await assert.rejects(client?.ask("aliases", null, NEVER) ?? assert.fail(), { code: "protocol" });
 });

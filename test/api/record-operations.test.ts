@@ -25,13 +25,13 @@ const LOG: LogReport = {
 test("F2 what is asked of the audit and of the log crosses the socket and comes back as it was", async (t) => {
   const gateway = scriptedGateway();
   const asked: LogRequest[] = [];
-  const log = {
-    log: async (request: LogRequest) => {
+  const records = {
+    daemonLog: async (request: LogRequest) => {
       asked.push(request);
       return LOG;
     },
   };
-  const { home } = await startRig(t, { gateway, log });
+  const { home } = await startRig(t, { gateway, records });
   const client = await connectToDaemon(home);
   assert.ok(client);
   const audit = {
@@ -43,19 +43,22 @@ test("F2 what is asked of the audit and of the log crosses the socket and comes 
     outcome: "error",
     text: "Füße",
   };
-  assert.deepEqual(await client.gateway.audit(audit, never), sampleAudit());
+  assert.deepEqual(await client.ask("audit", audit, never), sampleAudit());
   assert.deepEqual(
     gateway.calls.map(({ request }) => request),
     [audit],
   );
   const lines = { limit: 2, before: "2026-01-31T12:00:00Z", level: "info", text: "core" } as const;
-  assert.deepEqual(await client.log(lines, never), LOG);
+  assert.deepEqual(await client.ask("daemonLog", lines, never), LOG);
   assert.deepEqual(asked, [lines]);
 });
 
 test("what is asked wrongly of records is refused and reaches nothing", async (t) => {
   const gateway = scriptedGateway();
-  const { server } = await startRig(t, { gateway, log: { log: () => assert.fail("it was asked") } });
+  const { server } = await startRig(t, {
+    gateway,
+    records: { daemonLog: () => assert.fail("it was asked") },
+  });
   await assertRefused(server, [
     [post("audit", '{"limit":-1}'), 400, /limit is not a whole number/],
     [post("audit", '{"before":"yesterday"}'), 400, /before is not a page's/],

@@ -11,8 +11,9 @@ import type {
   SyncEvent,
   SyncReport,
 } from "../../src/api/contract.ts";
-import type { ConfigControl } from "../../src/api/control.ts";
+import type { Control } from "../../src/api/operations.ts";
 import type { EditRequest } from "../../src/api/requests.ts";
+import type { Events } from "../../src/api/server/event-streams.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { secondsAgo } from "./sample-report.ts";
 
@@ -127,7 +128,13 @@ export function sampleEntry(n: number, changes: Partial<HistoryEntry> = {}): His
   };
 }
 
-export interface ScriptedConfig extends ConfigControl {
+type ConfigControl = Pick<
+  Control,
+  | ("sync" | "reload" | "config" | "edit" | "editText" | "checkConfig" | "approvals" | "approve")
+  | ("history" | "historyText" | "rollback")
+>;
+
+export interface ScriptedConfig extends ConfigControl, Events {
   readonly calls: { readonly name: string; readonly request: unknown; readonly signal: AbortSignal }[];
   /** Tells all listeners, with the next id. */
   emit(event: StreamEvent): void;
@@ -190,12 +197,12 @@ export function scriptedConfig(script: ConfigScript = {}): ScriptedConfig {
       const ids = request.entries.map(({ id }) => id);
       return { approved: ids, reload: sampleReload(), now: { ...sampleApprovals(), waiting: [] } };
     },
-    async check(request, signal) {
-      calls.push({ name: "check", request, signal });
+    async checkConfig(request, signal) {
+      calls.push({ name: "checkConfig", request, signal });
       return sampleCheck();
     },
     history: async () => ({ entries: texts.map((_, n) => sampleEntry(n)) }),
-    historyText: async (n) => textOf(n),
+    historyText: async ({ n }) => textOf(n),
     listen(afterId, listener) {
       if (afterId !== null) for (const { id, event } of kept) if (id > afterId) listener(id, event);
       listeners.add(listener);

@@ -11,8 +11,8 @@ import type {
   StatusReport,
   ToolEntry,
 } from "../../src/api/contract.ts";
-import type { GatewayControl } from "../../src/api/control.ts";
-import { selectBackends, toolUnknown } from "../../src/api/gateway-names.ts";
+import { gatewayOff, selectBackends, toolUnknown } from "../../src/api/gateway-names.ts";
+import type { Control } from "../../src/api/operations.ts";
 import type { AuditReport } from "../../src/api/records-contract.ts";
 import type { CallRequest } from "../../src/api/requests.ts";
 import { isCalled, type ToolChange, type ToolChangesReport } from "../../src/api/tool-changes-contract.ts";
@@ -90,6 +90,12 @@ export interface GatewayCall {
   readonly request: unknown;
   readonly signal: AbortSignal;
 }
+
+type GatewayControl = Pick<
+  Control,
+  | ("tools" | "switchTools" | "clients" | "catalog" | "call" | "toolChanges" | "approveTools")
+  | ("restart" | "switchBackend" | "logs" | "audit")
+>;
 
 export interface ScriptedGateway extends GatewayControl {
   readonly calls: GatewayCall[];
@@ -189,6 +195,14 @@ export function sampleClient(changes: Partial<ClientStatus> = {}): ClientStatus 
   };
 }
 
+/** What a daemon performs where no gateway is configured. */
+export function noGateway(): Partial<Control> {
+  const off = () => {
+    throw gatewayOff();
+  };
+  return { tools: off, call: off, logs: off };
+}
+
 /** A gateway that notes every request, and answers a call with what `answer` says. */
 export function scriptedGateway(
   answer: (request: CallRequest, signal: AbortSignal) => CallReport | Promise<CallReport> = ({ tool }) => ({
@@ -205,8 +219,8 @@ export function scriptedGateway(
   const calls: GatewayCall[] = [];
   return {
     calls,
-    async tools(signal) {
-      calls.push({ name: "tools", request: null, signal });
+    async tools(request, signal) {
+      calls.push({ name: "tools", request, signal });
       return { tools: [...tools] };
     },
     async switchTools(request, signal) {
@@ -219,12 +233,12 @@ export function scriptedGateway(
         );
       return { switched: [...request.tools] };
     },
-    async clients(signal) {
-      calls.push({ name: "clients", request: null, signal });
+    async clients(request, signal) {
+      calls.push({ name: "clients", request, signal });
       return { clients: [sampleClient()] };
     },
-    async catalog(signal) {
-      calls.push({ name: "catalog", request: null, signal });
+    async catalog(request, signal) {
+      calls.push({ name: "catalog", request, signal });
       return sampleCatalog();
     },
     async call(request, signal) {
@@ -247,12 +261,13 @@ export function scriptedGateway(
         left: request.items.filter((item) => !isSeen(item)),
       };
     },
-    async restart(selection, signal) {
+    async restart(request, signal) {
+      const { backends: selection = null } = request;
       calls.push({ name: "restart", request: selection, signal });
       return { restarted: [...selectBackends(selection, backends)] };
     },
-    async switchRoute(request, signal) {
-      calls.push({ name: "switchRoute", request, signal });
+    async switchBackend(request, signal) {
+      calls.push({ name: "switchBackend", request, signal });
       selectBackends([request.backend], backends);
       if (request.to === "gone") {
         return { backend: request.backend, result: "failed", route: "1", detail: "it does not answer" };
@@ -264,7 +279,7 @@ export function scriptedGateway(
         detail: `over route ${request.to}`,
       };
     },
-    async logs(backend, signal) {
+    async logs({ backend }, signal) {
       calls.push({ name: "logs", request: backend, signal });
       selectBackends([backend], backends);
       return { lines: [`${backend} started`, "listening"] };

@@ -7,7 +7,7 @@ import type {
   StepResult,
   VerifyReport,
 } from "../../src/api/contract.ts";
-import type { DaemonControl } from "../../src/api/control.ts";
+import type { Control } from "../../src/api/operations.ts";
 import { selectShares } from "../../src/api/share-selection.ts";
 
 export const SAMPLE_NOW = Date.UTC(2026, 0, 2, 12, 0, 0);
@@ -100,7 +100,14 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
-export interface ScriptedControl extends DaemonControl {
+interface Request {
+  readonly shares?: readonly string[] | null;
+}
+
+type ShareControl = Pick<Control, "verify" | "reconcile" | "mount" | "unmount" | "switchRoute" | "unsent">;
+
+export interface ScriptedControl extends ShareControl {
+  status(): StatusReport;
   readonly calls: Call[];
 }
 
@@ -112,23 +119,28 @@ export function scriptedControl(
   verify: VerifyReport = { ok: true, findings: [] },
 ): ScriptedControl {
   const calls: Call[] = [];
-  const note = (call: Call): readonly string[] => {
+  const note = (name: string, request: Request, signal: AbortSignal): [Call, readonly string[]] => {
+    const { shares: selection = null, ...options } = request;
+    const call = { name, selection, options, signal };
     calls.push(call);
     const names = report.shares.map(({ name }) => name);
-    return selectShares(call.selection, names);
+    return [call, selectShares(selection, names)];
   };
-  const step = async (call: Call) => Promise.all(note(call).map((share) => answer(share, call)));
+  const step = (name: string) => async (request: Request, signal: AbortSignal) => {
+    const [call, shares] = note(name, request, signal);
+    return { results: await Promise.all(shares.map((share) => answer(share, call))) };
+  };
   return {
     calls,
     status: () => report,
-    async verify(selection, signal) {
-      note({ name: "verify", selection, options: {}, signal });
+    async verify(request, signal) {
+      note("verify", request, signal);
       return verify;
     },
-    reconcile: (selection, signal) => step({ name: "reconcile", selection, options: {}, signal }),
-    mount: (selection, signal) => step({ name: "mount", selection, options: {}, signal }),
-    unmount: (selection, options, signal) => step({ name: "unmount", selection, options, signal }),
-    switchRoute: (selection, options, signal) => step({ name: "switch", selection, options, signal }),
+    reconcile: step("reconcile"),
+    mount: step("mount"),
+    unmount: step("unmount"),
+    switchRoute: step("switch"),
     unsent: async () => ({ servers: [] }),
   };
 }

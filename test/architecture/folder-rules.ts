@@ -141,8 +141,6 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   diff: ["config"],
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
-  // Foreign data comes in at three edges: the file, the wire, the state file.
-  zod: ["config", "reconcile"],
   jose: ["gateway"],
   minisearch: ["gateway"],
   commander: ["cli"],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostKey, hostText, parseHost } from "../../src/config/host.ts";
+import { hostKey, hostText, parseHost } from "../../src/config/values/host.ts";
 
 function address(text: string) {
   const reading = parseHost(text);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeMistakes } from "../../src/config/mistakes.ts";
+import { describeMistakes } from "../../src/config/values/mistakes.ts";
 
 test("B6 mistakes are told with their place, what was found and expected, and a hint where there is one", () => {
   const mistake = { file: "/c.toml", line: 2, column: 3, found: "7", expected: "a text" };

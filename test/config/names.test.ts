@@ -7,7 +7,7 @@ import {
   parseShareName,
   parseSubpath,
   parseUserName,
-} from "../../src/config/names.ts";
+} from "../../src/config/values/names.ts";
 
 test("a share's name is one path component", () => {
   for (const name of [

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { expandPath, isWithin, parsePath } from "../../src/config/paths.ts";
+import { expandPath, isWithin, parsePath } from "../../src/config/values/paths.ts";
 
 test("paths are absolute or below the home folder", () => {
   for (const path of ["/", "/Volumes", "~", "~/Shares", "/a b/ä"]) assert.ok(parsePath(path).ok, path);

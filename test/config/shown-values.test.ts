@@ -1,7 +1,6 @@
 // What logs and reports show of arguments, addresses, variables and headers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseSecretText } from "../../src/config/secret-text.ts";
 import {
   hiddenValues,
   shownArguments,
@@ -9,6 +8,7 @@ import {
   shownText,
   shownUrl,
 } from "../../src/config/shown-values.ts";
+import { parseSecretText } from "../../src/config/values/secret-text.ts";
 import { fc } from "../support/properties.ts";
 
 type Args = readonly string[];

@@ -63,7 +63,7 @@ test("What to mount: with rclone gone, no switch and no edit unmounts what serve
 
   await path.remove();
   const switching = { to: "fallback", force: true, wait: false } as const;
-  const [refused] = await service.control.switchRoute(["CORE"], switching, NEVER);
+  const [refused] = (await service.control.switchRoute(switching, NEVER)).results;
   assert.equal(refused?.result, "failed");
   // Found by the check before the step, or, when that has just passed, by the step itself.
   assert.match(
@@ -74,7 +74,7 @@ test("What to mount: with rclone gone, no switch and no edit unmounts what serve
 
   await rig.write(await text("elsewhere"));
   await until("CORE", (seen) => tellsOf("path_changed")(seen) && tellsOf("driver_unavailable")(seen));
-  const verified = await service.control.verify(["CORE"], NEVER);
+  const verified = await service.control.verify({ shares: ["CORE"] }, NEVER);
   assert.ok(verified.findings.some(({ code }) => code === "driver_unavailable"));
   assert.equal(share("CORE").mount_path, join(rig.folder, "volumes", "CORE"));
   assert.ok(!isUnmounted(), "what serves keeps serving");
@@ -86,6 +86,6 @@ test("What to mount: with rclone gone, no switch and no edit unmounts what serve
   });
   assert.ok(isUnmounted());
   assert.ok(!tellsOf("driver_unavailable")(moved));
-  const [switched] = await service.control.switchRoute(["CORE"], switching, NEVER);
+  const [switched] = (await service.control.switchRoute(switching, NEVER)).results;
   assert.equal(switched?.result, "switched");
 });

@@ -45,17 +45,17 @@ async function machine(
 async function put(service: SentinelService, revision: number, text: string): Promise<void> {
   const { newest } = await linked(service);
   const request = { document: signed(revision, text), expected_sequence: newest?.sequence ?? 0 };
-  await service.fleet.putLayer(request, NEVER);
+  await service.control.putFleetLayer(request, NEVER);
 }
 
 /** Once there is a link. */
 function linked(service: SentinelService) {
-  return eventually(() => service.fleet.layer(NEVER).catch(() => null));
+  return eventually(() => service.control.fleetLayer(null, NEVER).catch(() => null));
 }
 
 /** What a service says of itself to all. */
 async function layerOf(service: SentinelService): Promise<MachineLayer | null> {
-  const { machines } = await service.fleet.fleet();
+  const { machines } = await service.control.fleet();
   return machines[0]?.state?.layer ?? null;
 }
 
@@ -85,7 +85,7 @@ test(
     t.diagnostic(`applied on both after ${Date.now() - begunMs} ms`);
     await eventually(async () => (await layerOf(desktop.service))?.revision === 1);
     await eventually(async () => {
-      const { machines } = await laptop.service.fleet.fleet();
+      const { machines } = await laptop.service.control.fleet();
       return machines.some(({ own, state }) => !own && state?.layer?.revision === 1);
     });
     const kept = join(other.rig.home, "fleet", "layer.json");
@@ -136,7 +136,7 @@ test(
       [["common"], 1],
     );
     await eventually(async () => {
-      const { machines } = await laptop.service.fleet.fleet();
+      const { machines } = await laptop.service.control.fleet();
       return machines.some(
         ({ state }) => state?.layer?.revision === 1 && state.layer.refused?.revision === 2,
       );
@@ -182,12 +182,12 @@ test(
     }
     // The daemon itself puts nothing there that it would not believe.
     const unsigned = { document: signed(9, "", randomBytes(32)), expected_sequence: 0 };
-    await assert.rejects(service.fleet.putLayer(unsigned, NEVER), { code: "usage" });
+    await assert.rejects(service.control.putFleetLayer(unsigned, NEVER), { code: "usage" });
     // Who was not there first hears it.
     await put(service, 6, REMOTE("six"));
     const late = { document: signed(7, ""), expected_sequence: 1 };
     await assert.rejects(
-      service.fleet.putLayer(late, NEVER),
+      service.control.putFleetLayer(late, NEVER),
       /revision 6, signed on nas at 2026-11-20.*first/,
     );
     await eventually(() => backendsOf(service).join() === "six");
@@ -212,20 +212,20 @@ test("G1 what a layer would run waits for approval on each machine", needsNats, 
   await put(service, 1, `${PROGRAM}${REMOTE("common")}`);
   await eventually(() => backendsOf(service).includes("common"));
   assert.deepEqual(
-    service.config.approvals().waiting.map(({ id }) => id),
+    service.control.approvals().waiting.map(({ id }) => id),
     ["backends.program"],
   );
   assert.ok(condition(service, "waiting_for_approval"));
   await eventually(async () => (await layerOf(service))?.revision === 1);
   await stop();
   const again = await start();
-  const [waiting] = again.service.config.approvals().waiting;
+  const [waiting] = again.service.control.approvals().waiting;
   assert.ok(waiting);
   const isOn = ({ control }: SentinelService): boolean | undefined =>
     control.status().backends?.find(({ name }) => name === "program")?.enabled;
   assert.equal(isOn(again.service), false);
-  await again.service.config.approve({ entries: [{ id: waiting.id, digest: waiting.digest }] }, NEVER);
-  assert.deepEqual(again.service.config.approvals().waiting, []);
+  await again.service.control.approve({ entries: [{ id: waiting.id, digest: waiting.digest }] });
+  assert.deepEqual(again.service.control.approvals().waiting, []);
   assert.equal(isOn(again.service), true);
 });
 

@@ -49,10 +49,10 @@ test(
     await until("CORE", overTb);
     await eventually(() => watcher.sees("laptop").state?.shares[0]?.route === "tb");
     await eventually(async () =>
-      (await service.fleet.fleet()).machines.some(({ name, own }) => name === "nas" && !own),
+      (await service.control.fleet()).machines.some(({ name, own }) => name === "nas" && !own),
     );
     assert.deepEqual(fleetConditions(service), []);
-    await service.control.unmount(["CORE"], { force: false }, NEVER);
+    await service.control.unmount({ shares: ["CORE"] }, NEVER);
     await eventually(() => watcher.sees("laptop").state?.shares[0]?.phase === "unmounted");
     await stop();
     await eventually(() => watcher.sees("laptop").presence === "gone");
@@ -70,7 +70,7 @@ test("G1 a fleet is joined, changed and left by an edit, without a restart", nee
   const shares = await rig.config(["CORE"]);
   await rig.write(shares);
   const { service, logger } = await rig.start();
-  const fleet = (): Promise<FleetReport> => service.fleet.fleet();
+  const fleet = (): Promise<FleetReport> => service.control.fleet();
   await assert.rejects(fleet(), { code: "fleet_off" });
   await rig.write(shares + fleetLines("laptop", nats.url));
   await eventually(() => watcher.sees("laptop").presence === "here");

@@ -48,10 +48,10 @@ test("C3 with nothing of a gateway configured there is none: nothing is shown, a
   await part.start(await configOf(NOTHING));
   assert.deepEqual(part.status(), {});
   await part.settled(NEVER);
-  await assert.rejects(part.control.tools(NEVER), isOff);
+  await assert.rejects(part.control.tools(), isOff);
   await assert.rejects(part.control.call({ tool: "x" }, NEVER), isOff);
-  await assert.rejects(part.control.restart(null, NEVER), isOff);
-  await assert.rejects(part.control.logs("x", NEVER), isOff);
+  await assert.rejects(part.control.restart({}), isOff);
+  await assert.rejects(part.control.logs({ backend: "x" }), isOff);
   const [, theirs] = duplexPair();
   part.serveLines(theirs);
   assert.ok(theirs.destroyed);
@@ -128,7 +128,7 @@ test("tools, calls, restarts and logs are asked by name, and a name that nobody 
   const text = `[server]\nport = ${await freePort()}\n${backend("files", "f_")}`;
   await part.start(await configOf(text));
   await part.settled(NEVER);
-  const { tools } = await part.control.tools(NEVER);
+  const { tools } = await part.control.tools();
   const [echo] = tools;
   assert.deepEqual(
     [echo?.name, echo?.backend, echo?.original_name, echo?.description, echo?.input_schema],
@@ -143,10 +143,10 @@ test("tools, calls, restarts and logs are asked by name, and a name that nobody 
     );
   await rejectsWith(part.control.call({ tool: "f_ecko" }, NEVER), "tool_unknown", /f_echo/);
   await rejectsWith(part.control.call({ tool: "entirely else" }, NEVER), "tool_unknown", /f_sleep/);
-  await rejectsWith(part.control.restart(["file"], NEVER), "backend_unknown", /files/);
-  await rejectsWith(part.control.logs("zzzzzzzz", NEVER), "backend_unknown", /files/);
+  await rejectsWith(part.control.restart({ backends: ["file"] }), "backend_unknown", /files/);
+  await rejectsWith(part.control.logs({ backend: "zzzzzzzz" }), "backend_unknown", /files/);
   const pid = part.status().backends?.[0]?.pid;
-  assert.deepEqual(await part.control.restart(null, NEVER), { restarted: ["files"] });
+  assert.deepEqual(await part.control.restart({}), { restarted: ["files"] });
   await eventually(() => part.status().backends?.[0]?.pid !== pid);
-  assert.deepEqual(await part.control.logs("files", NEVER), { lines: [] });
+  assert.deepEqual(await part.control.logs({ backend: "files" }), { lines: [] });
 });

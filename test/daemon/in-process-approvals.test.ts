@@ -71,14 +71,15 @@ test("E2 G1 `approve` without a daemon shows what waits of the fleet's layer", a
   await start();
   await keep(2, `${DENIED}${PROGRAM}`);
   const options = { home, configPath: null, intent: "change", command: "approve", signal } as const;
-  const control = await openApprovalsInProcess(options);
-  const { waiting } = await control.approvals();
+  const own = await openApprovalsInProcess(options);
+  const { ask } = own;
+  const { waiting } = await ask("approvals", null, signal);
   assert.deepEqual(
     waiting.map(({ id }) => id),
     ["backends.program"],
   );
-  await control.approve({ entries: waiting.map(({ id, digest }) => ({ id, digest })) });
-  await control[Symbol.asyncDispose]();
+  await ask("approve", { entries: waiting.map(({ id, digest }) => ({ id, digest })) }, signal);
+  await own[Symbol.asyncDispose]();
   const { keeper, snapshot } = await start();
   assert.deepEqual([keeper.waiting, snapshot.config.backends.map(({ name }) => name)], [[], ["program"]]);
 });

@@ -30,10 +30,13 @@ test("without a daemon verify and status see a link that is missing or replaced,
     openInProcess({ home, configPath: null, intent, command: "verify", signal: NEVER });
   const link = join(folder, "Shares", "CORE");
   const seen = async (): Promise<readonly (string | undefined)[]> => {
-    await using control = await open("look");
-    const { ok, findings } = await control.verify(null, NEVER);
+    await using engine = await open("look");
+    const { ask } = engine;
+    const { ok, findings } = await ask("verify", {}, NEVER);
     assert.equal(ok, findings.length === 0);
-    const told = control.status().shares[0]?.conditions.map(({ code, title }) => `${code} ${title}`);
+    const told = (await ask("status", null, NEVER)).shares[0]?.conditions.map(
+      ({ code, title }) => `${code} ${title}`,
+    );
     assert.deepEqual(
       findings.map(({ code, text }) => `${code} ${text}`),
       told,
@@ -41,8 +44,9 @@ test("without a daemon verify and status see a link that is missing or replaced,
     return findings.map(({ text }) => text);
   };
   {
-    await using control = await open("change");
-    assert.equal((await control.mount(null, NEVER))[0]?.result, "mounted");
+    await using engine = await open("change");
+    const { ask } = engine;
+    assert.equal((await ask("mount", {}, NEVER)).results[0]?.result, "mounted");
   }
   assert.deepEqual(await seen(), []);
   await rm(link);
@@ -52,8 +56,9 @@ test("without a daemon verify and status see a link that is missing or replaced,
   assert.deepEqual(await seen(), [`The link to the mount is not right: ${link} is a file`]);
   assert.equal(await readFile(link, "utf8"), "mine");
   await rm(link);
-  await using control = await open("change");
-  assert.equal((await control.reconcile(null, NEVER))[0]?.result, "skipped");
+  await using engine = await open("change");
+  const { ask } = engine;
+  assert.equal((await ask("reconcile", {}, NEVER)).results[0]?.result, "skipped");
   assert.deepEqual(await seen(), []);
 });
 
@@ -106,14 +111,15 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
     const real = (await findProgram("rclone", PATH.split(delimiter))) ?? "";
     await usePrograms(t, folder, { rclone: `echo "$1" >> ${asked}; exec ${real} "$@"` });
     {
-      await using control = await openInProcess({
+      await using engine = await openInProcess({
         home,
         configPath: null,
         intent: "look",
         command: "status",
         signal: NEVER,
       });
-      const [share] = control.status().shares;
+      const { ask } = engine;
+      const [share] = (await ask("status", null, NEVER)).shares;
       assert.deepEqual([share?.tb_reachable, share?.fb_reachable], [true, true]);
     }
     assert.deepEqual(await readdir(home), ["config.toml"]);
@@ -129,15 +135,16 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
         name.startsWith("proof-"),
       );
     {
-      await using control = await openInProcess({
+      await using engine = await openInProcess({
         home,
         configPath: null,
         intent: "change",
         command: "mount",
         signal: NEVER,
       });
+      const { ask } = engine;
       // It waits for the proof, and is cancelled at the end.
-      void control.mount(null, NEVER);
+      void ask("mount", {}, NEVER);
       await eventually(async () => (await logins()).filter((name) => name.endsWith(".auth")).length === 2);
     }
     assert.deepEqual(await logins(), []);
@@ -151,26 +158,32 @@ test("C3 without a daemon a gateway is told as configured, as not looked at, and
     openInProcess({ home, configPath: null, intent: "look", command: "verify", signal: NEVER });
   await write('[backends.files]\ncommand = "there-is-no-such-server"\n');
   {
-    await using control = await look();
-    const { gateway, backends } = control.status();
+    await using engine = await look();
+    const { ask } = engine;
+    const { gateway, backends } = await ask("status", null, NEVER);
     assert.equal(gateway?.url, null);
     assert.deepEqual(
       backends?.map(({ name, phase }) => [name, phase]),
       [["files", "Pending"]],
     );
-    const { ok, findings } = await control.verify(null, NEVER);
+    const { ok, findings } = await ask("verify", {}, NEVER);
     assert.deepEqual([ok, findings.map(({ code }) => code)], [true, ["gateway_not_running"]]);
   }
   await write('[backends.web]\nurl = "http://127.0.0.1:9/"\nheaders = { A = "${MOUNTAINEER_UNSET}" }\n');
   {
-    await using control = await look();
+    await using engine = await look();
+    const { ask } = engine;
     assert.deepEqual(
-      control.status().backends?.[0]?.conditions.map(({ code, title }) => [code, title]),
+      (await ask("status", null, NEVER)).backends?.[0]?.conditions.map(({ code, title }) => [code, title]),
       [["secret_missing", "backend web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
     );
   }
   await write("");
-  await using control = await look();
-  assert.deepEqual([control.status().gateway, control.status().backends], [undefined, undefined]);
-  assert.deepEqual((await control.verify(null, NEVER)).findings, []);
+  await using engine = await look();
+  const { ask } = engine;
+  assert.deepEqual(
+    [(await ask("status", null, NEVER)).gateway, (await ask("status", null, NEVER)).backends],
+    [undefined, undefined],
+  );
+  assert.deepEqual((await ask("verify", {}, NEVER)).findings, []);
 });

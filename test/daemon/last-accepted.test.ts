@@ -34,7 +34,7 @@ for (const [name, sync] of [
     const { rig, good } = await mistaken(t, sync);
     const { service, until, transitions, logger } = await rig.start();
     await until("CORE", overTb);
-    const report = service.config.sync();
+    const report = service.control.sync();
     assert.deepEqual([report.watching, report.generation, report.sha256], ["live", 1, sha256Of(good)]);
     assert.match(report.last_error?.reason ?? "", /config\.toml:1:2: gobal/);
     assert.deepEqual(
@@ -48,7 +48,7 @@ for (const [name, sync] of [
     assert.match(condition?.hint ?? "", /mending the file applies it/);
     const told = logger.lines.filter(({ message }) => message === "config.rejected");
     assert.deepEqual([told.length, told[0]?.level], [1, "error"]);
-    const { entries } = await service.config.history(NEVER);
+    const { entries } = await service.control.history();
     assert.deepEqual(
       entries.map(({ source, sha256 }) => [source, sha256]),
       [["start", sha256Of(good)]],
@@ -56,7 +56,7 @@ for (const [name, sync] of [
     );
 
     await rig.write(await rig.config(["CORE", "MEDIA"], sync === undefined ? {} : { sync }));
-    await eventually(() => service.config.sync().last_error === null);
+    await eventually(() => service.control.sync().last_error === null);
     await until("MEDIA", overTb);
     assert.ok(!service.control.status().global.conditions.some(({ code }) => code === "config_rejected"));
     assert.ok(!transitions.some((each) => each.name === "share.unmounted"), "CORE stayed as it was");
@@ -66,10 +66,10 @@ for (const [name, sync] of [
 test("B6 a rollback, or the accepted bytes again, mend what a start found", async (t) => {
   const { rig, good } = await mistaken(t);
   const { service } = await rig.start();
-  await service.config.rollback({ n: 0 }, NEVER);
+  await service.control.rollback({ n: 0 }, NEVER);
   assert.equal(await readFile(rig.configFile, "utf8"), good);
-  await eventually(() => service.config.sync().last_error === null);
-  assert.equal(service.config.sync().generation, 1);
+  await eventually(() => service.control.sync().last_error === null);
+  assert.equal(service.control.sync().generation, 1);
 });
 
 test("B6 commands, homes without a history and other files end with the mistakes, as before", async (t) => {
@@ -133,12 +133,12 @@ test("B6 a start with a file that cannot be read runs what was accepted last, te
   await mkdir(rig.configFile);
   const { service, until } = await rig.start();
   await until("CORE", overTb);
-  const report = service.config.sync();
+  const report = service.control.sync();
   assert.equal(report.sha256, sha256Of(good));
   assert.match(report.last_error?.reason ?? "", /EISDIR|is not a file/);
   await rm(rig.configFile, { recursive: true });
   await rig.write(good.replace('name = "CORE"', 'name = "CORE"  # mended'));
-  await eventually(() => service.config.sync().last_error === null);
+  await eventually(() => service.control.sync().last_error === null);
 });
 
 test("E2 what somebody put into the history runs no more than what somebody put into the file", async (t) => {
@@ -165,13 +165,13 @@ test("E2 what somebody put into the history runs no more than what somebody put 
   });
   await rig.write("[[[");
   const { service } = await rig.start();
-  const { waiting } = service.config.approvals();
+  const { waiting } = service.control.approvals();
   assert.deepEqual(
     waiting.map(({ id }) => id),
     ["backends.files"],
   );
   await eventually(() => isThere("approved"));
   assert.equal(await isThere("smuggled"), false, "what was approved runs in its stead");
-  await service.config.reload({}, NEVER);
+  await service.control.reload({}, NEVER);
   assert.equal(await isThere("smuggled"), false);
 });

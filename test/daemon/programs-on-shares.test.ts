@@ -65,11 +65,11 @@ async function stage(
     backend: backendNow,
     untilPhase: (phase) => eventually(() => (backendNow().phase === phase ? backendNow() : null)),
     async call(ms = 0) {
-      const report = await running.service.gateway.call({ tool: "who", arguments: { ms } }, NEVER);
+      const report = await running.service.control.call({ tool: "who", arguments: { ms } }, NEVER);
       if (report.result === null) throw new Error(report.error?.message);
       return report.result["structuredContent"] as Answer;
     },
-    tools: async () => (await running.service.gateway.tools(NEVER)).tools.map(({ name }) => name),
+    tools: async () => (await running.service.control.tools()).tools.map(({ name }) => name),
     take: (route) => rename(folder(route), `${folder(route)}-away`),
     give: (route) => rename(`${folder(route)}-away`, folder(route)),
   };
@@ -172,11 +172,7 @@ test("C1 switch by hand waits for the call in flight, which is answered once", a
   await s.untilPhase("Ready");
   const slow = s.call(2_000);
   await eventually(() => s.backend().in_flight === 1);
-  const [switched] = await s.service.control.switchRoute(
-    null,
-    { to: "fallback", force: false, wait: false },
-    NEVER,
-  );
+  const [switched] = (await s.service.control.switchRoute({ to: "fallback" }, NEVER)).results;
   assert.deepEqual([switched?.result, switched?.active_interface], ["switched", "fallback"]);
   assert.equal((await slow).cwd, join(s.rig.folder, "CORE-tb"));
   assert.equal((await s.call()).cwd, join(s.rig.folder, "CORE-fallback"));
@@ -188,14 +184,14 @@ for (const mode of ["hide", "stop", "error"] as const) {
     const s = await stage(t, lines, FAST);
     await s.until("CORE", overTb);
     const { pid } = await s.untilPhase("Ready");
-    const [unmounted] = await s.service.control.unmount(null, { force: false }, NEVER);
+    const [unmounted] = (await s.service.control.unmount({}, NEVER)).results;
     assert.equal(unmounted?.result, "unmounted", unmounted?.detail ?? "");
     await eventually(() => s.backend().conditions.some(({ code }) => code === "share_away"));
     assert.deepEqual(await s.tools(), mode === "error" ? ["who"] : []);
     await assert.rejects(s.call(), /share CORE is away: it was unmounted by hand/);
     assert.equal(s.backend().instances, 0, "it made room");
     assert.throws(() => process.kill(pid ?? 0, 0), { code: "ESRCH" });
-    await s.service.control.mount(null, NEVER);
+    await s.service.control.mount({}, NEVER);
     await s.untilPhase("Ready");
     assert.equal((await s.call()).cwd, join(s.rig.folder, "CORE-tb"));
   });

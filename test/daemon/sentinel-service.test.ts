@@ -25,7 +25,7 @@ test("A1 a service that starts mounts what is configured and says that it runs",
   assert.equal(global.pid, process.pid);
   assert.equal(global.check_interval_secs, 0.2);
   assert.deepEqual(
-    (await service.config.history(NEVER)).entries.map(({ n, source, summary }) => ({ n, source, summary })),
+    (await service.control.history()).entries.map(({ n, source, summary }) => ({ n, source, summary })),
     [{ n: 0, source: "start", summary: "started" }],
   );
 });
@@ -118,18 +118,18 @@ test("A6 a share that is removed and added again begins anew: what was held is n
   await rig.write(both);
   const first = await rig.start();
   await Promise.all([first.until("CORE", overTb), first.until("MEDIA", overTb)]);
-  await first.service.control.unmount(["MEDIA"], { force: false }, NEVER);
+  await first.service.control.unmount({ shares: ["MEDIA"] }, NEVER);
   await first.stop();
 
   const { service, until, share } = await rig.start();
   await until("CORE", overTb);
   assert.equal(share("MEDIA").held, "unmounted", "what is held survives a restart");
-  await service.config.editText(
-    { text: await rig.config(["CORE"]), expected_sha256: service.config.sync().sha256, source: "test" },
+  await service.control.editText(
+    { text: await rig.config(["CORE"]), expected_sha256: service.control.sync().sha256, source: "test" },
     NEVER,
   );
-  await service.config.editText(
-    { text: both, expected_sha256: service.config.sync().sha256, source: "test" },
+  await service.control.editText(
+    { text: both, expected_sha256: service.control.sync().sha256, source: "test" },
     NEVER,
   );
   await until("MEDIA", overTb);
@@ -143,8 +143,8 @@ test("A6 removing and adding a share over and over leaves one lane for it and it
   const { service, until, state, transitions } = await rig.start();
   await Promise.all([until("CORE", overTb), until("MEDIA", overTb)]);
   for (const text of [one, both, one, both, one, both]) {
-    const { sha256 } = service.config.sync();
-    await service.config.editText({ text, expected_sha256: sha256, source: "test" }, NEVER);
+    const { sha256 } = service.control.sync();
+    await service.control.editText({ text, expected_sha256: sha256, source: "test" }, NEVER);
   }
   await until("MEDIA", overTb);
   await eventually(async () => (await state()).shares["MEDIA"]?.["active_interface"] === "tb");
@@ -221,7 +221,7 @@ test("A6 the interval and the toggles hold at once, and the flag of the command 
   const flagged = await rig.start({ intervalMs: 250 });
   assert.equal(flagged.service.control.status().global.check_interval_secs, 0.25);
   await rig.write(await rig.config(["CORE"], { global: ["check_interval_secs = 5"] }));
-  await eventually(() => flagged.service.config.sync().generation === 2);
+  await eventually(() => flagged.service.control.sync().generation === 2);
   assert.equal(flagged.service.control.status().global.check_interval_secs, 0.25);
 });
 
@@ -238,18 +238,18 @@ test("B6 a broken file changes nothing, is told once with its place, and mending
   assert.match(condition.title, /config\.toml:4:1: .*check_intervall_secs/);
   assert.match(condition.title, /did you mean/);
   assert.equal(condition.severity, "error");
-  assert.equal(condition.since, service.config.sync().last_error?.since);
-  assert.equal(service.config.sync().generation, 1);
-  assert.equal(service.config.sync().events.at(-1)?.type, "error");
+  assert.equal(condition.since, service.control.sync().last_error?.since);
+  assert.equal(service.control.sync().generation, 1);
+  assert.equal(service.control.sync().events.at(-1)?.type, "error");
   assertRejectedAlone(logger);
-  const wrong = await service.control.verify(null, NEVER);
+  const wrong = await service.control.verify({}, NEVER);
   assert.equal(wrong.ok, false);
   assert.ok(wrong.findings.some(({ share, code }) => share === null && code === "config_rejected"));
-  assert.equal((await service.control.verify(["CORE"], NEVER)).ok, true);
+  assert.equal((await service.control.verify({ shares: ["CORE"] }, NEVER)).ok, true);
 
   await rig.write(good.replace("0.2", "0.3"));
-  await eventually(() => service.config.sync().last_error === null);
-  assert.equal(service.config.sync().generation, 2);
+  await eventually(() => service.control.sync().last_error === null);
+  assert.equal(service.control.sync().generation, 2);
   assert.ok(!service.control.status().global.conditions.some(({ code }) => code.startsWith("config_")));
 });
 
@@ -260,7 +260,7 @@ test("B4 under `stop` watching ends, every face says so, and a reload by hand ap
   await rig.write(good);
   const { service, logger } = await rig.start();
   await rig.write(`${good}[`);
-  await eventually(() => service.config.sync().watching === "stopped");
+  await eventually(() => service.control.sync().watching === "stopped");
   const codes = service.control.status().global.conditions.map(({ code }) => code);
   assert.ok(codes.includes("sync_stopped") && codes.includes("config_rejected"), codes.join());
   assertRejectedAlone(logger);
@@ -269,9 +269,9 @@ test("B4 under `stop` watching ends, every face says so, and a reload by hand ap
   const report = await service.reload(NEVER);
   assert.deepEqual(report.settings, ["global.check_interval_secs"]);
   assert.equal(report.reloaded, true);
-  assert.equal(service.config.sync().watching, "live");
+  assert.equal(service.control.sync().watching, "live");
   await rig.write(mended.replace("0.4", "0.5"));
-  await eventually(() => service.config.sync().generation === 3);
+  await eventually(() => service.control.sync().generation === 3);
 });
 
 test("B10 with `enabled = false` nothing is watched; reloads and edits apply all the same, and can switch it on", async (t) => {
@@ -280,20 +280,20 @@ test("B10 with `enabled = false` nothing is watched; reloads and edits apply all
   const text = await rig.config(["CORE"], { sync });
   await rig.write(text);
   const { service } = await rig.start();
-  assert.equal(service.config.sync().watching, "off");
+  assert.equal(service.control.sync().watching, "off");
   await rig.write(text.replace("0.2", "0.3"));
   const report = await service.reload(NEVER);
   assert.equal(report.reloaded, true);
-  assert.equal(service.config.sync().generation, 2);
-  const edited = await service.config.edit(
+  assert.equal(service.control.sync().generation, 2);
+  const edited = await service.control.edit(
     { edits: [{ key: "sync.enabled", value: "true" }], source: "test" },
     NEVER,
   );
   assert.deepEqual(edited.reload?.settings, ["sync.enabled"]);
-  assert.equal(service.config.sync().watching, "live");
+  assert.equal(service.control.sync().watching, "live");
   const now = await readFile(rig.configFile, "utf8");
   await rig.write(now.replace("0.3", "0.4"));
-  await eventually(() => service.config.sync().generation === 4);
+  await eventually(() => service.control.sync().generation === 4);
 });
 
 test("B3 a file that is deleted changes nothing, is named, is not made anew, and counts when it is back", async (t) => {
@@ -312,7 +312,7 @@ test("B3 a file that is deleted changes nothing, is named, is not made anew, and
   assert.equal(report.reloaded, false);
   await assert.rejects(open(rig.configFile), { code: "ENOENT" });
   await rig.write(text.replace("0.2", "0.3"));
-  await eventually(() => service.config.sync().generation === 2);
+  await eventually(() => service.control.sync().generation === 2);
   assert.ok(!service.control.status().global.conditions.some(({ code }) => code === "config_missing"));
 });
 
@@ -322,11 +322,11 @@ test("a deleted file is written again by a rollback to what runs", async (t) => 
   await rig.write(text);
   const { service } = await rig.start();
   await rm(rig.configFile);
-  const report = await service.config.rollback({ n: 0 }, NEVER);
+  const report = await service.control.rollback({ n: 0 }, NEVER);
   assert.equal(report.changed, true);
   assert.equal(report.reload?.reloaded, false);
   assert.equal(await readFile(rig.configFile, "utf8"), text);
-  assert.equal((await service.config.history(NEVER)).entries.length, 1);
+  assert.equal((await service.control.history()).entries.length, 1);
 });
 
 test("B4 a folder in the file's place is told as unreadable, retried, and cleared when the file is back", async (t) => {
@@ -341,11 +341,11 @@ test("B4 a folder in the file's place is told as unreadable, retried, and cleare
     service.control.status().global.conditions.find(({ code }) => code === "config_unreadable"),
   );
   assert.match(condition.title, /EISDIR|not a file/);
-  assert.equal(service.config.sync().events.filter(({ type }) => type === "error").length, 1);
+  assert.equal(service.control.sync().events.filter(({ type }) => type === "error").length, 1);
   await rm(rig.configFile, { recursive: true });
   await rename(`${rig.configFile}.away`, rig.configFile);
-  await eventually(() => service.config.sync().last_error === null);
-  assert.equal(service.config.sync().generation, 1);
+  await eventually(() => service.control.sync().last_error === null);
+  assert.equal(service.control.sync().generation, 1);
 });
 
 test("A10 a login that a killed daemon left is removed when the next one has started", async (t) => {

@@ -148,7 +148,7 @@ args = ["${COUNTING_SERVER}", "${path.join(folder, "counted")}"]
   const signal = (): AbortSignal => AbortSignal.timeout(ANSWERS_MS);
   const workOnce = async (id: string): Promise<void> => {
     assert.equal(await readFile(path.join(shares, WORKED_ON, "file.txt"), "utf8"), "there");
-    const { error } = await client().gateway.call({ tool: "count", arguments: { id } }, signal());
+    const { error } = await client().ask("call", { tool: "count", arguments: { id } }, signal());
     assert.equal(error, null);
   };
   return {
@@ -166,7 +166,7 @@ args = ["${COUNTING_SERVER}", "${path.join(folder, "counted")}"]
     },
     run: (args, input) =>
       startCommand(args, { home: folder, within: enter, ...(input === undefined ? {} : { input }) }),
-    report: () => client().fleet(signal()),
+    report: () => client().ask("fleet", null, signal()),
     cut: (direction) => cut(place, direction),
     work() {
       const over = new AbortController();

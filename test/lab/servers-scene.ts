@@ -152,7 +152,7 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
     },
     async unsent() {
       const daemon = await home.daemon();
-      const { servers: told } = await daemon.unsent({ what: "show" }, AbortSignal.timeout(RUN_MS));
+      const { servers: told } = await daemon.ask("unsent", { what: "show" }, AbortSignal.timeout(RUN_MS));
       return told;
     },
     rclone: () => rclonesOf(home.home),

@@ -136,7 +136,7 @@ test("B6 kill -9 of the daemon during its edits leaves the old file or the new o
       for (let value = first + 1; ; value += 1) {
         last = value;
         const edits = [{ key: "global.connect_timeout_ms", value: String(value) }];
-        const { reload } = await daemon.edit({ edits, source: "test" }, NEVER);
+        const { reload } = await daemon.ask("edit", { edits, source: "test" }, NEVER);
         assert.equal(reload?.reloaded, true);
         answered = value;
       }
@@ -157,9 +157,13 @@ test("B6 kill -9 of the daemon during its edits leaves the old file or the new o
   const { sha256 } = await home.sync();
   assert.equal(sha256, sha256Of(await readFile(home.configFile)));
   const daemon = await home.daemon();
-  const { entries } = await daemon.history(NEVER);
+  const { entries } = await daemon.ask("history", null, NEVER);
   assert.equal(entries[0]?.sha256, sha256, "the newest of the history is what runs");
-  await daemon.edit({ edits: [{ key: "global.connect_timeout_ms", value: "999" }], source: "test" }, NEVER);
+  await daemon.ask(
+    "edit",
+    { edits: [{ key: "global.connect_timeout_ms", value: "999" }], source: "test" },
+    NEVER,
+  );
   const left = (await readdir(home.home)).filter(
     (name) => name.includes("config.toml") && name !== "config.toml",
   );

@@ -36,7 +36,7 @@ test("E2 kill -9 between a yes and what it is for, at each step: it runs after t
     { env: { NODE_OPTIONS: `--import ${HOOK}`, KILL_AT: order } },
   );
   await eventually(() => isThere(ran("first")));
-  const waitingOf = async (daemon: DaemonClient) => (await daemon.approvals(SIGNAL())).waiting;
+  const waitingOf = async (daemon: DaemonClient) => (await daemon.ask("approvals", null, SIGNAL())).waiting;
   const waits = async (daemon: DaemonClient, name: string) =>
     eventually(async () =>
       (await waitingOf(daemon)).find(({ id, waiting }) => id === ID && waiting.includes(name)),
@@ -53,7 +53,7 @@ test("E2 kill -9 between a yes and what it is for, at each step: it runs after t
     assert.equal(await isThere(ran(name)), false);
     await writeFile(`${order}.new`, String(step));
     await rename(`${order}.new`, order);
-    const answer = await daemon.approve({ entries: [{ id, digest }] }, SIGNAL()).catch(() => null);
+    const answer = await daemon.ask("approve", { entries: [{ id, digest }] }, SIGNAL()).catch(() => null);
     const isKilled = await eventually(async () => {
       if (await isThere(`${order}.killed`)) return "killed";
       return (await isThere(ran(name))) && answer !== null && "done";
@@ -74,7 +74,8 @@ test("E2 kill -9 between a yes and what it is for, at each step: it runs after t
       outcomes.asked += 1;
       assert.ok(answer === null, "what was answered with yes is not asked again");
       assert.equal(again.digest, digest);
-      await next.approve(
+      await next.ask(
+        "approve",
         { entries: [again].map(({ id: which, digest: what }) => ({ id: which, digest: what })) },
         SIGNAL(),
       );

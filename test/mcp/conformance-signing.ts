@@ -103,10 +103,10 @@ async function callOnce(home: string, signal: AbortSignal): Promise<string | nul
     command: "call",
     intent: "look",
   });
-  const { tools } = await gateway.control.tools(signal);
+  const { tools } = await gateway.ask("tools", null, signal);
   const { backends = [] } = await gateway.status(signal);
   const [name] = tools.map((tool) => tool.name);
   if (name === undefined) return backends[0]?.reason ?? "it has no tools";
-  const { error } = await gateway.control.call({ tool: name, arguments: {} }, signal);
+  const { error } = await gateway.ask("call", { tool: name, arguments: {} }, signal);
   return error?.message ?? null;
 }

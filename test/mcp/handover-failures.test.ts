@@ -212,7 +212,7 @@ test("B11 a command that is under way when the line is crossed gets its answer",
   const until = path.join(rig.folder, "go");
   const daemon = await rig.daemon();
   const request = { tool: "sleep", arguments: { until, text: "rested" } };
-  const call = daemon.gateway.call(request, AbortSignal.timeout(60_000));
+  const call = daemon.ask("call", request, AbortSignal.timeout(60_000));
   await eventually(async () => (await rig.status()).gateway?.in_flight === 1);
   const handing = handOver(rig);
   await logged(rig, "handing over");

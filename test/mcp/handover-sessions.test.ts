@@ -67,7 +67,7 @@ async function midway(t: TestContext, slow: Section = nodeBackend(LIGHT_SERVER, 
   const old = (await rig.status()).global.pid ?? 0;
   const daemon = await rig.daemon();
   // Answered, if at all, right before the line is crossed.
-  daemon.handOver(AbortSignal.timeout(60_000)).catch(() => {});
+  daemon.ask("handOver", null, AbortSignal.timeout(60_000)).catch(() => {});
   const next = await eventually(
     async () => (await daemonsOf(rig.home.home)).find((pid) => pid !== old) ?? null,
   );

@@ -51,7 +51,7 @@ const STORIES: readonly Story[] = [
       const { reason, last_error } = await rig.backend("crash-start");
       assert.match(`${reason} ${last_error}`, /5|ended|cannot find/u);
       const daemon = await rig.daemon();
-      const logs = await daemon.gateway.logs("crash-start", AbortSignal.timeout(ANSWERS_MS));
+      const logs = await daemon.ask("logs", { backend: "crash-start" }, AbortSignal.timeout(ANSWERS_MS));
       assert.ok(JSON.stringify(logs).includes("cannot find my data"));
     },
   },

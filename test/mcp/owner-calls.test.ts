@@ -20,7 +20,7 @@ async function startOwner(t: TestContext): Promise<Owner> {
   await rig.untilReady("light");
   const daemon = await rig.daemon();
   const call: Owner["call"] = async (tool, given = {}, signal = AbortSignal.timeout(SETTLES_MS)) => {
-    const { result, error } = await daemon.gateway.call({ tool, arguments: given }, signal);
+    const { result, error } = await daemon.ask("call", { tool, arguments: given }, signal);
     const content = result?.["content"];
     assert.ok(Array.isArray(content), JSON.stringify(error));
     return content[0].text;
@@ -59,7 +59,7 @@ test("B7 the owner's process ends when its backend is restarted or removed, and 
   const { rig, pid } = await startOwner(t);
   const restarted = await pid();
   const daemon = await rig.daemon();
-  await daemon.gateway.restart(["light"], AbortSignal.timeout(SETTLES_MS));
+  await daemon.ask("restart", { backends: ["light"] }, AbortSignal.timeout(SETTLES_MS));
   await eventually(async () => !(await rig.processes()).includes(restarted));
   const removed = await pid();
   await rig.edit({ backends: {} });

@@ -94,7 +94,7 @@ test("D1 a task ends with its server's process, and outlives a reload where its 
   const near = begun(await call("near_slow_compute", { seconds: 60 }));
   const remote = begun(await call("far_slow_compute", { seconds: 60 }));
   const { pid } = await rig.backend("near");
-  await (await rig.daemon()).gateway.restart(["near"], AbortSignal.timeout(10_000));
+  await (await rig.daemon()).ask("restart", { backends: ["near"] }, AbortSignal.timeout(10_000));
   await rig.untilBackend("near", (backend) => backend.pid !== pid && backend.phase === "Ready");
   const gone = await get(near);
   assert.deepEqual(

@@ -11,7 +11,7 @@ import { type GatewayRig, handOver, nodeBackend, startGatewayRig } from "./gatew
 import { connectLight } from "./light-client.ts";
 
 async function timelineOf(rig: GatewayRig): Promise<TimelineReport> {
-  return (await rig.daemon()).timeline(AbortSignal.timeout(ANSWERS_MS));
+  return (await rig.daemon()).ask("timeline", null, AbortSignal.timeout(ANSWERS_MS));
 }
 
 function callsIn({ backends }: TimelineReport): number {

@@ -96,6 +96,7 @@ for (const place of ["keyring", "file"] as const) {
       state: "unsound",
       reason: "it is an older copy",
       note: "",
+      claimed: { n: 1 },
     });
   });
 }
@@ -115,7 +116,11 @@ test("E2 with the key in the keyring, neither a key file nor a locked keyring ma
   await forger.write({ n: 666 }, LIMITS);
   assert.equal((await opened().read(LIMITS)).state, "unsound");
   keyring.lockedBecause = "it is locked";
-  assert.deepEqual(await opened().read(LIMITS), { state: "unverifiable", reason: "it is locked" });
+  assert.deepEqual(await opened().read(LIMITS), {
+    state: "unverifiable",
+    reason: "it is locked",
+    claimed: { n: 666 },
+  });
   await assert.rejects(opened().write({}, LIMITS), { code: "secret_unavailable" });
 });
 

@@ -60,7 +60,7 @@ async function openRecords(t: TestContext, screen: string): Promise<Records & As
   const lines: string[] = [];
   const gateway = {
     ...scriptedGateway(),
-    async logs(backend: string) {
+    async logs({ backend }: { backend: string }) {
       return { lines: backend === "web" ? [...lines] : [`${backend} started`] };
     },
     async audit(request: AuditRequest) {
@@ -74,8 +74,8 @@ async function openRecords(t: TestContext, screen: string): Promise<Records & As
     control: { ...scriptedControl(), status: () => status },
     config: scriptedConfig(),
     gateway,
-    log: {
-      async log({ limit = 100 }: LogRequest) {
+    records: {
+      async daemonLog({ limit = 100 }: LogRequest) {
         if (records.failure !== null) throw records.failure;
         const newest = log.slice(-limit).reverse();
         return { path: "/home/ada/.mountaineer/mountaineer.log", lines: newest, more: false, next: null };

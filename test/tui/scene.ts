@@ -45,6 +45,13 @@ export interface Scene extends AsyncDisposable {
   save(text: string): Promise<void>;
 }
 
+/** A program for VISUAL: asks for a line, and runs `command` of the shell with it as `$typed` and the file as `$1`. */
+export async function editorThat(t: TestContext, command: string): Promise<string> {
+  const path = join(await temporaryFolder(t), "editor");
+  await writeFile(path, `#!/bin/sh\nprintf 'my editor:'\nIFS= read -r typed\n${command}\n`, { mode: 0o755 });
+  return path;
+}
+
 /** A home, and a terminal that runs the live view for it. */
 export async function openScene(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
   const folder = await temporaryFolder(t);
@@ -71,7 +78,7 @@ export async function openScene(t: TestContext, options: SceneOptions = {}): Pro
     async sync() {
       const daemon = await connectToDaemon(home.home);
       assert.ok(daemon !== null, "a daemon runs");
-      return daemon.sync(AbortSignal.timeout(SOON_MS));
+      return daemon.ask("sync", null, AbortSignal.timeout(SOON_MS));
     },
     async save(text) {
       await writeFile(`${home.configFile}.new`, text);

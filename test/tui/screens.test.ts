@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { StatusReport, StepResult } from "../../src/api/contract.ts";
+import type { InputOf } from "../../src/api/operations.ts";
 import { startRig } from "../api/management-rig.ts";
 import { scriptedConfig } from "../api/sample-config.ts";
 import { gatewayReport, sampleBackend, scriptedGateway } from "../api/sample-gateway.ts";
@@ -18,16 +19,18 @@ const READY: StatusReport = {
 describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () => {
   test("F2 the dashboard mounts, unmounts, switches, restarts and reloads by keys, and asks before it takes away", async (t) => {
     const asked: string[] = [];
-    const answer = (share: string, changes: Partial<StepResult>) => [sampleResult({ share, ...changes })];
+    const answer = (share: string, changes: Partial<StepResult>) => ({
+      results: [sampleResult({ share, ...changes })],
+    });
     const control = {
       ...scriptedControl(),
       status: () => READY,
-      async mount(names: readonly string[] | null) {
-        asked.push(`mount ${names}`);
+      async mount({ shares }: InputOf<"mount">) {
+        asked.push(`mount ${shares}`);
         return answer("CORE", { detail: "mounted over Thunderbolt" });
       },
-      async unmount(names: readonly string[] | null, { force }: { force: boolean }) {
-        asked.push(`unmount ${names} ${force}`);
+      async unmount({ shares, force }: InputOf<"unmount">) {
+        asked.push(`unmount ${shares} ${force}`);
         return force
           ? answer("CORE", { result: "unmounted", detail: "unmounted by force" })
           : answer("CORE", {
@@ -36,16 +39,16 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
               holders: [{ pid: 7, command: "vim", path: "/x" }],
             });
       },
-      async switchRoute(names: readonly string[] | null, { to }: { to: string }) {
-        asked.push(`switch ${names} ${to}`);
+      async switchRoute({ shares, to }: InputOf<"switchRoute">) {
+        asked.push(`switch ${shares} ${to}`);
         return answer("MEDIA", { result: "switched", detail: `switched to ${to}` });
       },
     };
     const gateway = {
       ...scriptedGateway(),
-      async restart(names: readonly string[] | null) {
-        asked.push(`restart ${names}`);
-        return { restarted: [...(names ?? [])] };
+      async restart({ backends = null }: InputOf<"restart">) {
+        asked.push(`restart ${backends}`);
+        return { restarted: [...(backends ?? [])] };
       },
     };
     const config = scriptedConfig();
@@ -93,10 +96,10 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     const answer = Promise.withResolvers<void>();
     const slow = {
       ...config,
-      async config(signal: AbortSignal) {
+      async config(_: null, signal: AbortSignal) {
         asked.resolve();
         await answer.promise;
-        return config.config(signal);
+        return config.config(null, signal);
       },
     };
     const { home } = await startRig(t, {
@@ -110,14 +113,12 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await terminal.until("▸ go to Config");
     await terminal.press("Enter");
     await asked.promise;
-    // Each of these letters is a screen of its own, where nothing is open that takes it.
-    await terminal.press("Enter", "# aesl");
+    await terminal.press("h", "r");
     // What is behind them has been drawn, so that they have been read.
     await terminal.resize(100, 30);
     await terminal.until((lines) => lines.length === 30 && /\[g\] Config/.test(lines[0] ?? ""));
     answer.resolve();
-    await terminal.until("# aesl");
-    await terminal.until("editing");
+    await terminal.until("Roll back to version 0");
   });
 
   test("F2 ten thousand events a second neither hold keys up nor are lost without a word; sizes change meanwhile", async (t) => {

@@ -7,7 +7,7 @@ import { nodeBackend, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { CONFIG, MOUNTAINEER, openScene, row } from "./scene.ts";
+import { CONFIG, editorThat, MOUNTAINEER, openScene, row } from "./scene.ts";
 import { NO_TERMINAL, type Terminal } from "./terminal.ts";
 
 describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, () => {
@@ -70,6 +70,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
   test("B9 left by Ctrl-C right after a save, of the settings or of the file, what was saved is saved", async (t) => {
     await using scene = await openScene(t, {
       columns: 100,
+      env: { VISUAL: await editorThat(t, 'exec sed -i "$typed" "$1"') },
       command: `${MOUNTAINEER} tui --screen sync; echo "ended with $?"; exec ${MOUNTAINEER} tui`,
     });
     const { home, terminal } = scene;
@@ -84,11 +85,11 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await terminal.until("debounce=0.055");
     assert.equal(await readFile(home.configFile, "utf8"), CONFIG.replace("debounce=0.05", "debounce=0.055"));
     await terminal.press("Enter");
-    await terminal.until("editing");
-    await terminal.press("# typed", "Enter", "C-s");
+    await terminal.until("my editor:");
+    await terminal.press("1s/^/# written, /", "Enter");
     await terminal.until("Save it?");
     await terminal.press("Enter", "C-c");
-    const expected = `# typed\n${CONFIG.replace("debounce=0.05", "debounce=0.055")}`;
+    const expected = `# written, ${CONFIG.replace("debounce=0.05", "debounce=0.055")}`;
     await eventually(async () => (await readFile(home.configFile, "utf8")) === expected);
   });
 

@@ -109,7 +109,7 @@ export async function openPageRig(
     async link() {
       const client = await connectToDaemon(home.home);
       if (client === null) throw new Error("no daemon answers");
-      return (await client.openPage(AbortSignal.timeout(SOON_MS))).url;
+      return (await client.ask("openPage", null, AbortSignal.timeout(SOON_MS))).url;
     },
     async signedIn({ width = 1200, height = 900, dark = false, view = "" } = {}) {
       const context = await browser.newContext({

@@ -3,25 +3,11 @@ import { lstat } from "node:fs/promises";
 import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
-import type { ForgottenToken, PageLink, ServerToken } from "../access-contract.ts";
-import type { ApprovalsReport } from "../approval-contract.ts";
 import { type BackendPhases, backendPhases } from "../backend-phases.ts";
-import type { HandOverReport, StatusReport, SyncReport } from "../contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl, LogControl, PlaceControl } from "../control.ts";
-import type {
-  FleetCheckReport,
-  FleetLayerHistory,
-  FleetLayerPut,
-  FleetLayerReport,
-  FleetLayerRequest,
-  FleetLayerText,
-  FleetReport,
-} from "../fleet-contract.ts";
 import { errorFromBody } from "../http-errors.ts";
-import { type InputOf, OPERATIONS, type OperationName, type OutputOf, requestPath } from "../operations.ts";
+import { type Ask, OPERATIONS, type OperationName, type OutputOf, requestPath } from "../operations.ts";
 import { readDaemonNote } from "../socket/daemon-note.ts";
 import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
-import type { TimelineReport } from "../timeline-contract.ts";
 import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";
 import { exchange, type HttpDoor, type Listener, strange } from "./http-exchange.ts";
 
@@ -29,47 +15,21 @@ import { exchange, type HttpDoor, type Listener, strange } from "./http-exchange
 const SILENCE_DEADLINE_MS = 6_000;
 const CONNECT_DEADLINE_MS = 2_000;
 
-/** The control of a daemon, as far as it can be had from outside: everything takes a while, and may be cancelled. */
-export interface RemoteControl extends Omit<DaemonControl, "status"> {
-  status(signal: AbortSignal): Promise<StatusReport>;
-}
-
-/** The configuration of a running daemon, likewise. */
-interface RemoteConfig extends Omit<ConfigControl, "sync" | "listen" | "approvals"> {
-  approvals(signal: AbortSignal): Promise<ApprovalsReport>;
-  sync(signal: AbortSignal): Promise<SyncReport>;
-}
-
 interface FollowFrom {
   /** Events after this one that are still kept come first; null, and by default, only those from now on. */
   readonly afterId?: number | null;
 }
 
-/** Every call may also reject with `daemon_unreachable`, `protocol`, or `aborted` when its signal did. */
-export interface DaemonClient extends RemoteControl, RemoteConfig, LogControl {
+export interface DaemonClient {
+  /**
+   * Resolves with the value itself, so that fields of a newer daemon are kept. May also reject with `daemon_unreachable`,
+   * `protocol`, or `aborted` when its signal did; what is cancelled here is cancelled there.
+   */
+  readonly ask: Ask;
   /** "" for one behind a door. */
   readonly socketPath: string;
-  /** The last day of shares and backends. */
-  timeline(signal: AbortSignal): Promise<TimelineReport>;
-  /** Rejects with `fleet_off` where no fleet is configured. */
-  fleet(signal: AbortSignal): Promise<FleetReport>;
-  /** As `FleetControl` has them. */
-  fleetLayer(signal: AbortSignal): Promise<FleetLayerReport>;
-  fleetLayerHistory(signal: AbortSignal): Promise<FleetLayerHistory>;
-  fleetLayerText(revision: number, signal: AbortSignal): Promise<FleetLayerText>;
-  putFleetLayer(request: FleetLayerRequest, signal: AbortSignal): Promise<FleetLayerPut>;
-  fleetCheck(signal: AbortSignal): Promise<FleetCheckReport>;
-  /** As `HandoverControl.begin`. */
-  handOver(signal: AbortSignal): Promise<HandOverReport>;
-  /** As `AccessControl` has them. */
-  openPage(signal: AbortSignal): Promise<PageLink>;
-  makeToken(signal: AbortSignal): Promise<ServerToken>;
-  forgetToken(signal: AbortSignal): Promise<ForgottenToken>;
   /** Where it serves MCP clients, if it has a gateway. */
   readonly mcpSocketPath: string;
-  /** A call that is cancelled here is cancelled there. */
-  readonly gateway: GatewayControl;
-  readonly places: PlaceControl;
   /** As its daemon.json says; null when that is not known. */
   readonly pid: number | null;
   /** Likewise, ISO 8601 UTC; with the pid it tells one daemon from the next. */
@@ -161,7 +121,7 @@ export async function connectToDoor(
 ): Promise<DaemonClient> {
   requirePrivate(door.origin);
   const nothing = { socketPath: "", mcpSocketPath: "", pid: null, startedAt: null };
-  const { global } = await createClient({ at: door, ...nothing }, options).status(signal);
+  const { global } = await createClient({ at: door, ...nothing }, options).ask("status", null, signal);
   return createClient({ at: door, ...nothing, pid: global.pid, startedAt: global.started_at }, options);
 }
 
@@ -210,53 +170,12 @@ function createClient(
     throw strange(`its answer to ${path} is wrong at ${where}: expected ${fault.expected}`);
   };
   return {
+    ask,
     socketPath,
     mcpSocketPath,
     pid,
     startedAt,
     backendPhases: async (signal) => backendPhases(await answer("status", null, signal)),
-    ...shareCalls(ask),
-    gateway: {
-      tools: (signal) => ask("tools", null, signal),
-      catalog: (signal) => ask("catalog", null, signal),
-      call: (request, signal) => ask("call", request, signal),
-      switchTools: (request, signal) => ask("switchTools", request, signal),
-      clients: (signal) => ask("clients", null, signal),
-      toolChanges: (request, signal) => ask("toolChanges", request, signal),
-      approveTools: (request, signal) => ask("approveTools", request, signal),
-      restart: (backends, signal) => ask("restart", { backends }, signal),
-      switchRoute: (request, signal) => ask("switchBackend", request, signal),
-      logs: (backend, signal) => ask("logs", { backend }, signal),
-      audit: (request, signal) => ask("audit", request, signal),
-    },
-    places: {
-      aliases: (signal) => ask("aliases", null, signal),
-      reconcileAliases: (signal) => ask("reconcileAliases", null, signal),
-      folders: (request, signal) => ask("folders", request, signal),
-    },
-    log: (request, signal) => ask("daemonLog", request, signal),
-    timeline: (signal) => ask("timeline", null, signal),
-    fleet: (signal) => ask("fleet", null, signal),
-    fleetLayer: (signal) => ask("fleetLayer", null, signal),
-    fleetLayerHistory: (signal) => ask("fleetLayerHistory", null, signal),
-    fleetLayerText: (n, signal) => ask("fleetLayerText", { n }, signal),
-    putFleetLayer: (request, signal) => ask("putFleetLayer", request, signal),
-    fleetCheck: (signal) => ask("fleetCheck", null, signal),
-    handOver: (signal) => ask("handOver", null, signal),
-    sync: (signal) => ask("sync", null, signal),
-    reload: (request, signal) => ask("reload", request, signal),
-    config: (signal) => ask("config", null, signal),
-    edit: (request, signal) => ask("edit", request, signal),
-    editText: (request, signal) => ask("editText", request, signal),
-    check: (request, signal) => ask("checkConfig", request, signal),
-    approvals: (signal) => ask("approvals", null, signal),
-    approve: (request, signal) => ask("approve", request, signal),
-    history: (signal) => ask("history", null, signal),
-    historyText: (n, signal) => ask("historyText", { n }, signal),
-    rollback: (request, signal) => ask("rollback", request, signal),
-    openPage: (signal) => ask("openPage", null, signal),
-    makeToken: (signal) => ask("makeToken", null, signal),
-    forgetToken: (signal) => ask("forgetToken", null, signal),
     async *events(signal, { afterId = null } = {}) {
       using stream = await openEventStream(listener, { signal, afterId });
       yield* stream.events;
@@ -280,25 +199,4 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
           : "mountaineer restart runs the version that is installed; a daemon that does not know it: stop it and start it again",
     },
   );
-}
-
-/** Resolves with the value itself, so that fields of a newer daemon are kept. */
-type Ask = <Name extends OperationName>(
-  name: Name,
-  input: InputOf<Name> & (object | null),
-  signal: AbortSignal,
-) => Promise<OutputOf<Name>>;
-
-function shareCalls(ask: Ask): RemoteControl {
-  const steps = async (report: Promise<OutputOf<"mount">>) => (await report).results;
-  return {
-    status: (signal) => ask("status", null, signal),
-    verify: (shares, signal) => ask("verify", { shares }, signal),
-    reconcile: (shares, signal) => steps(ask("reconcile", { shares }, signal)),
-    mount: (shares, signal) => steps(ask("mount", { shares }, signal)),
-    unmount: (shares, { force }, signal) => steps(ask("unmount", { shares, force }, signal)),
-    unsent: (request, signal) => ask("unsent", request, signal),
-    switchRoute: (shares, { to, force, wait }, signal) =>
-      steps(ask("switchRoute", { shares, to, force, wait }, signal)),
-  };
 }

@@ -11,10 +11,9 @@ import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts"
 import type { Rights } from "../access-contract.ts";
 import { MANAGE_PREFIX } from "../contract.ts";
 import { httpStatusOf } from "../http-errors.ts";
-import type { Served } from "../operation.ts";
-import { type AskedOperation, findOperation } from "../operations.ts";
+import { type AskedOperation, type Control, findOperation } from "../operations.ts";
 import type { PageFiles } from "../page-files.ts";
-import { createEventStreams, type EventStreams } from "../server/event-streams.ts";
+import { createEventStreams, type EventStreams, type Events } from "../server/event-streams.ts";
 import { createPerformer, type Performer } from "../server/performing.ts";
 import type { Access } from "./access.ts";
 import {
@@ -56,7 +55,9 @@ export interface DoorSettings {
 }
 
 interface DoorParts {
-  readonly served: Served;
+  /** What it lacks is not served. */
+  readonly control: Partial<Control>;
+  readonly events: Events | null;
   readonly access: Access;
   /** As they are now. */
   readonly settings: () => DoorSettings;
@@ -108,12 +109,12 @@ export class ManagementDoor {
    */
   open(parts: DoorParts): AsyncDisposable & { settled(): Promise<unknown> } {
     const { clock, logger } = this.#options;
-    const { config } = parts.served;
+    const { events } = parts;
     const stopping = new AbortController();
     const stack = createDisposalStack((error) =>
       logger.warn("the management API did not end cleanly", { reason: errorText(error) }),
     );
-    const streams = config === null ? null : createEventStreams({ config, clock, logger });
+    const streams = events === null ? null : createEventStreams({ events, clock, logger });
     const performer = createPerformer({ clock, stopping: stopping.signal });
     this.#opened = { ...parts, streams, performer, stopping: stopping.signal };
     this.#first.resolve();
@@ -228,7 +229,7 @@ export class ManagementDoor {
     } else if (path === OPENAPI_PATH) {
       if (request.method === "GET") answerValue(exchange, openApiDocument());
       else this.#notAllowed(exchange, "GET");
-    } else await this.#operate(exchange, findOperation(path, opened.served, rights), opened);
+    } else await this.#operate(exchange, findOperation(path, opened.control, rights), opened);
   }
 
   async #operate(exchange: Exchange, operation: AskedOperation | null, opened: Opened): Promise<void> {

@@ -2,7 +2,7 @@
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import { EVENT_STREAM_PATH, MANAGE_PREFIX, streamEventShape } from "../contract.ts";
 import { ERROR_STATUSES } from "../http-errors.ts";
-import { OPERATIONS, type OperationName } from "../operations.ts";
+import { OPERATION_NAMES, OPERATIONS, type OperationName } from "../operations.ts";
 import type { JsonSchema } from "../shape.ts";
 
 /** Beside what the table's errors become: heads, bodies and tokens that are refused before an operation is reached. */
@@ -35,9 +35,8 @@ export function openApiDocument(): JsonSchema {
 }
 
 function draw(): JsonSchema {
-  const names = Object.keys(OPERATIONS).filter((name): name is OperationName => name in OPERATIONS);
   const paths: Record<string, JsonSchema> = {};
-  for (const name of names) {
+  for (const name of OPERATION_NAMES) {
     const { method, path, reach } = OPERATIONS[name];
     // What nobody gets over HTTP is not in a document about it.
     if (reach === "socket") continue;

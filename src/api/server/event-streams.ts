@@ -5,7 +5,6 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
-import type { ConfigControl } from "../control.ts";
 
 export const LISTENER_LIMIT = 32;
 /** What may wait for one reader: a replay of all that is kept, and more than any burst. */
@@ -16,15 +15,20 @@ const END_DEADLINE_MS = 10_000;
 const GREETING = "retry: 1000\n: connected\n\n";
 const HEARTBEAT = ":\n\n";
 
+export interface Events {
+  /** Hears every event from now on; `afterId` first replays those after it that are kept. Returns its unregister. */
+  listen(afterId: number | null, listener: (id: number, event: StreamEvent) => void): () => void;
+}
+
 export type EventStreams = ReturnType<typeof createEventStreams>;
 
 /** Nothing is heard before somebody listens. */
 export function createEventStreams(options: {
-  readonly config: ConfigControl;
+  readonly events: Events;
   readonly clock: Clock;
   readonly logger: Logger;
 }) {
-  const { config, clock, logger } = options;
+  const { events, clock, logger } = options;
   const streams = new Set<Stream>();
   return {
     /** Answers the request with the stream, which ends when `stillIn` says no. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
@@ -46,7 +50,7 @@ export function createEventStreams(options: {
       );
       streams.add(stream);
       response.once("close", () => streams.delete(stream));
-      stream.hear((listener) => config.listen(afterId, listener));
+      stream.hear((listener) => events.listen(afterId, listener));
     },
     /** Ends every stream. */
     end(): void {

@@ -9,11 +9,10 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { EVENT_STREAM_PATH } from "../contract.ts";
 import { errorBody, httpStatusOf } from "../http-errors.ts";
-import type { Served } from "../operation.ts";
-import { findOperation } from "../operations.ts";
+import { type Control, findOperation } from "../operations.ts";
 import { removeDaemonNote, writeDaemonNote } from "../socket/daemon-note.ts";
 import { listenPrivately } from "../socket/private-socket.ts";
-import { createEventStreams, type EventStreams } from "./event-streams.ts";
+import { createEventStreams, type EventStreams, type Events } from "./event-streams.ts";
 import { createPerformer } from "./performing.ts";
 
 /** Of a request that is not served anyway. */
@@ -27,8 +26,10 @@ const DRAIN_DEADLINE_MS = 10_000;
 const CONNECTION_LIMIT = 128;
 const STOP_DEADLINE_MS = 1_000;
 
-/** Without `config` no events are served either. */
-interface ManagementServerOptions extends Served {
+interface ManagementServerOptions {
+  /** What it lacks is not served. */
+  readonly control: Partial<Control>;
+  readonly events: Events | null;
   readonly home: string;
   /** Where MCP clients are served (`startMcpSocket`), for the note; null: nowhere. */
   readonly mcpSocket: string | null;
@@ -40,7 +41,7 @@ interface ManagementServerOptions extends Served {
 export type ManagementServer = Awaited<ReturnType<typeof startManagementServer>>;
 
 /**
- * Serves `control`, `config` and `gateway` over the home's socket, whose path it notes in `<home>/daemon.json`. The
+ * Serves `control` and `events` over the home's socket, whose path it notes in `<home>/daemon.json`. The
  * home's lock must be held. Disposing removes both, aborts the requests under way, and cuts what is left after a second. Rejects with
  * `path_taken` and `home_unwritable`.
  */
@@ -86,12 +87,12 @@ interface Visit {
 }
 
 function startExchange(options: ManagementServerOptions) {
-  const { config, clock, logger } = options;
+  const { events, clock, logger } = options;
   // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
   const { createServer } = process.getBuiltinModule("node:http");
   const visits = new Map<Duplex, Visit>();
   const stopping = new AbortController();
-  const streams = config === null ? null : createEventStreams({ config, clock, logger });
+  const streams = events === null ? null : createEventStreams({ events, clock, logger });
 
   const server = createServer({
     // The deadlines here are kept with the injected clock instead.
@@ -201,7 +202,7 @@ function createRequests({ options, clock, logger, visits, stopping, streams, ans
     const startedAtMs = clock.monotonicMs();
     try {
       const path = pathOf(request);
-      const operation = findOperation(path, options);
+      const operation = findOperation(path, options.control);
       const limitBytes = operation?.bodyLimitBytes ?? UNSERVED_LIMIT_BYTES;
       const body = await readBody(request, limitBytes);
       visit.timer[Symbol.dispose]();

@@ -8,9 +8,9 @@ import { type FoundFile, type PlannedBackend, planImport } from "../../clients/i
 import { readFoundFiles } from "../../clients/read-files.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findPlace } from "../../config/locate.ts";
-import { refusalError } from "../../config/mistakes.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { parseConfig } from "../../config/read/load.ts";
+import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
@@ -110,8 +110,9 @@ export async function importServers(context: CommandContext, manner: ImportManne
       keptNow.push(name);
     }
     if (draft.hasToken) await makeToken(context);
-    const report = await changeConfig(context, "import", async (editor, { daemon }) => {
-      const replaced = await editor.replace(draft.after, draft.seenSha256);
+    const report = await changeConfig(context, "import", async (ask, { daemon }) => {
+      const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };
+      const replaced = await ask("editText", request, context.signal);
       if (daemon === null || replaced.errors.length > 0 || manner.waitMs === 0) return replaced;
       // Who lists tools right after it gets theirs. It is saved, whatever becomes of the wait.
       const settled = draft.added.map(({ name }) =>

@@ -1,9 +1,9 @@
 // A backend by what a registry says of it: asks for what the server wants, and keeps what is secret as a secret.
 import { escaped } from "../../clients/entry-texts.ts";
-import { isSecretHeader, isSecretVariable } from "../../config/backend-names.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
-import { parseSecretText } from "../../config/secret-text.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
+import { isSecretHeader, isSecretVariable } from "../../config/values/backend-names.ts";
+import { parseSecretText } from "../../config/values/secret-text.ts";
 import { askRegistry, OFFICIAL_REGISTRY } from "../../registry/registry-client.ts";
 import {
   type RegistryArgument,

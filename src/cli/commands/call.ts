@@ -34,7 +34,7 @@ export const callCommand: CommandDefinition = {
     const { answerJson, answerText, callFailure } = await import("../views/call-view.ts");
     const { signal } = context;
     const request = { tool, arguments: await readToolArguments(given, context.stdin, signal) };
-    const report = await withGateway(context, "call", ({ control }) => control.call(request, signal));
+    const report = await withGateway(context, "call", ({ ask }) => ask("call", request, signal));
     if (readFlag(options, "json") && report.result !== null) {
       context.print(answerJson(report.result));
     }

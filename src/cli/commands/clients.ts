@@ -19,10 +19,11 @@ export const clientsCommand: CommandDefinition = {
   exits: { 8: "no daemon runs" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withDaemonsGateway } = await import("../sessions/gateway-session.ts");
+    const { askDaemon } = await import("../sessions/control-session.ts");
+    const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
     const { renderTable } = await import("../views/table-view.ts");
     const { CLIENT_TITLES, clientWords } = await import("../../api/words/client-words.ts");
-    const report = await withDaemonsGateway(context, ({ control }) => control.clients(context.signal));
+    const report = await askDaemon(context, RUNNING_BACKENDS, "clients", null);
     const rows = report.clients.map((client) => clientWords(client, Date.now()));
     showResult(context, options, report, () =>
       rows.length === 0 ? "" : renderTable(CLIENT_TITLES, rows, context.stdoutStyle),

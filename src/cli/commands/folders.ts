@@ -20,14 +20,12 @@ export const foldersCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { withPlaces } = await import("../sessions/place-session.ts");
+    const { askEngine } = await import("../sessions/control-session.ts");
     const { renderFolders } = await import("../views/place-view.ts");
     const share = readText(options, "share") ?? "";
     const subpath = readText(options, "subpath") ?? "";
-    const ask = { intent: "look", command: "folders" } as const;
-    const report = await withPlaces(context, ask, ({ places }) =>
-      places.folders({ share, subpath }, context.signal),
-    );
+    const purpose = { intent: "look", command: "folders" } as const;
+    const report = await askEngine(context, purpose, "folders", { share, subpath });
     showResult(context, options, report, () => renderFolders(report));
     if (report.truncated) context.note("there are more; only the first are listed");
     return 0;

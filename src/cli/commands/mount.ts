@@ -18,5 +18,5 @@ export const mountCommand: CommandDefinition = {
     addJsonOption(command);
   },
   run: (context, options) =>
-    runSteps(context, options, "mount", (control, selection, signal) => control.mount(selection, signal)),
+    runSteps(context, options, "mount", (ask, shares, signal) => ask("mount", { shares }, signal)),
 };

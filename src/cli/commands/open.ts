@@ -19,13 +19,9 @@ export const openCommand: CommandDefinition = {
     command.addOption(new Option("--print", "print the link only"));
   },
   async run(context, options) {
-    const { withDaemonOr } = await import("../sessions/control-session.ts");
-    const { url } = await withDaemonOr(
-      context,
-      "look",
-      (daemon) => daemon.openPage(context.signal),
-      () => Promise.reject(noDaemon()),
-    );
+    const { askDaemon } = await import("../sessions/control-session.ts");
+    const purpose = { intent: "look", so: "so there is no page" } as const;
+    const { url } = await askDaemon(context, purpose, "openPage", null);
     context.print(`${url}\n`);
     if (readFlag(options, "print")) return 0;
     const { openInBrowser } = await import("../sessions/web-browser.ts");
@@ -38,9 +34,3 @@ export const openCommand: CommandDefinition = {
     return 0;
   },
 };
-
-function noDaemon(): MountaineerError {
-  return new MountaineerError("daemon_unreachable", "no daemon runs for this home, so there is no page", {
-    hint: "mountaineer monitor starts one",
-  });
-}

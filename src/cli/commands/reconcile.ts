@@ -18,7 +18,5 @@ export const reconcileCommand: CommandDefinition = {
     addJsonOption(command);
   },
   run: (context, options) =>
-    runSteps(context, options, "reconcile", (control, selection, signal) =>
-      control.reconcile(selection, signal),
-    ),
+    runSteps(context, options, "reconcile", (ask, shares, signal) => ask("reconcile", { shares }, signal)),
 };

@@ -1,8 +1,8 @@
 // The command `mountaineer reload`.
 import type { NameChanges } from "../../api/contract.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";
+import type { DaemonPurpose } from "../sessions/control-session.ts";
 
 export const reloadCommand: CommandDefinition = {
   name: "reload",
@@ -31,16 +31,17 @@ export const reloadCommand: CommandDefinition = {
   },
 };
 
+const RELOADING: DaemonPurpose = {
+  intent: "change",
+  so: "so there is nothing to reload",
+  hint: "mountaineer monitor starts one, with what the file says then",
+};
+
 async function reload(context: CommandContext, json: boolean): Promise<number> {
-  const { withDaemonOr } = await import("../sessions/control-session.ts");
+  const { askDaemon } = await import("../sessions/control-session.ts");
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
   const { tellReload } = await import("../edits/edit-outcome.ts");
-  const report = await withDaemonOr(
-    context,
-    "change",
-    (daemon) => daemon.reload({}, context.signal),
-    () => Promise.reject(noDaemon()),
-  );
+  const report = await askDaemon(context, RELOADING, "reload", {});
   return tellReload(context, report, { json, staying: NOTHING_STAYS });
 }
 
@@ -54,8 +55,8 @@ async function dryRun(context: CommandContext, json: boolean): Promise<number> {
       const { firstStart } = await import("../init/first-start.ts");
       return tellReload(context, await firstStart(view), { json, staying: NOTHING_STAYS });
     }
-    const report = await view.daemon.reload({ dry_run: true }, context.signal);
-    const { shares, backends = [] } = await view.daemon.status(context.signal);
+    const report = await view.daemon.ask("reload", { dry_run: true }, context.signal);
+    const { shares, backends = [] } = await view.daemon.ask("status", null, context.signal);
     const staying = {
       shares: untouched(shares, report.shares),
       backends: untouched(backends, report.backends),
@@ -69,14 +70,4 @@ function untouched(
   { removed, changed }: NameChanges,
 ): string[] {
   return running.map(({ name }) => name).filter((name) => !removed.includes(name) && !changed.includes(name));
-}
-
-function noDaemon(): MountaineerError {
-  return new MountaineerError(
-    "daemon_unreachable",
-    "no daemon runs for this home, so there is nothing to reload",
-    {
-      hint: "mountaineer monitor starts one, with what the file says then",
-    },
-  );
 }

@@ -23,13 +23,9 @@ export const restartCommand: CommandDefinition = {
   exits: { 1: "the new one did not take over, and why is said; the old one goes on", 8: "no daemon runs" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withDaemonOr } = await import("../sessions/control-session.ts");
-    const report = await withDaemonOr(
-      context,
-      "change",
-      (daemon) => daemon.handOver(context.signal),
-      () => Promise.reject(noDaemon()),
-    );
+    const { askDaemon } = await import("../sessions/control-session.ts");
+    const purpose = { intent: "change", so: "so none can hand over" } as const;
+    const report = await askDaemon(context, purpose, "handOver", null);
     const pid = await untilServed(context, report);
     if (readFlag(options, "json")) context.print(`${JSON.stringify({ ...report, to: pid }, null, 2)}\n`);
     else {
@@ -62,15 +58,9 @@ async function untilServed({ home, signal }: CommandContext, { from }: HandOverR
 /** Null: nobody answers, or whoever did has just gone. */
 async function pidOf(daemon: DaemonClient | null, signal: AbortSignal): Promise<number | null> {
   try {
-    return (await daemon?.status(signal))?.global.pid ?? null;
+    return (await daemon?.ask("status", null, signal))?.global.pid ?? null;
   } catch (error) {
     if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
     throw error;
   }
-}
-
-function noDaemon(): MountaineerError {
-  return new MountaineerError("daemon_unreachable", "no daemon runs for this home, so none can hand over", {
-    hint: "mountaineer monitor starts one",
-  });
 }

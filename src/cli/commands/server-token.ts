@@ -1,7 +1,5 @@
 // The command `mountaineer server-token`.
 import { Option } from "commander";
-import type { ForgottenToken, ServerToken } from "../../api/access-contract.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";
 
@@ -21,15 +19,10 @@ export const serverTokenCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { withDaemonOr } = await import("../sessions/control-session.ts");
-    const isRemoved = readFlag(options, "remove");
-    const report = await withDaemonOr(
-      context,
-      "change",
-      (daemon): Promise<ServerToken | ForgottenToken> =>
-        isRemoved ? daemon.forgetToken(context.signal) : daemon.makeToken(context.signal),
-      () => Promise.reject(noDaemon()),
-    );
+    const { askDaemon } = await import("../sessions/control-session.ts");
+    const operation = readFlag(options, "remove") ? "forgetToken" : "makeToken";
+    const purpose = { intent: "change", so: "so none can take a token" } as const;
+    const report = await askDaemon(context, purpose, operation, null);
     if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
     else if ("token" in report) {
       context.print(`${report.token}\n`);
@@ -38,13 +31,3 @@ export const serverTokenCommand: CommandDefinition = {
     return 0;
   },
 };
-
-function noDaemon(): MountaineerError {
-  return new MountaineerError(
-    "daemon_unreachable",
-    "no daemon runs for this home, so none can take a token",
-    {
-      hint: "mountaineer monitor starts one",
-    },
-  );
-}

@@ -19,10 +19,8 @@ export const statusCommand: CommandDefinition = {
   exits: { 0: "it could answer, however things are" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withControl } = await import("../sessions/control-session.ts");
-    const report = await withControl(context, { intent: "look", command: "status" }, (control) =>
-      control.status(context.signal),
-    );
+    const { askEngine } = await import("../sessions/control-session.ts");
+    const report = await askEngine(context, { intent: "look", command: "status" }, "status", null);
     const { renderStatus } = await import("../views/status-view.ts");
     showResult(context, options, report, () =>
       renderStatus(report, { ...context.stdoutStyle, now: Date.now() }),

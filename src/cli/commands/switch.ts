@@ -66,8 +66,8 @@ export const switchCommand: CommandDefinition = {
       });
     }
     const request = { to, force: readFlag(options, "force"), wait: readFlag(options, "wait") };
-    return runSteps(context, options, "switch", (control, selection, signal) =>
-      control.switchRoute(selection, request, signal),
+    return runSteps(context, options, "switch", (ask, shares, signal) =>
+      ask("switchRoute", { ...request, shares }, signal),
     );
   },
 };
@@ -86,11 +86,10 @@ async function switchBackend(
           : "a backend is ready over the new route before it leaves the old one; mountaineer switch --help",
     });
   }
-  const { withDaemonsGateway } = await import("../sessions/gateway-session.ts");
+  const { askDaemon } = await import("../sessions/control-session.ts");
+  const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
   const { renderBackendSwitch } = await import("../views/gateway-view.ts");
-  const report = await withDaemonsGateway(context, ({ control }) =>
-    control.switchRoute(request, context.signal),
-  );
+  const report = await askDaemon(context, RUNNING_BACKENDS, "switchBackend", request);
   showResult(context, options, report, () => renderBackendSwitch(report, context.stdoutStyle));
   return report.result === "failed" ? 1 : 0;
 }

@@ -51,7 +51,7 @@ export const tuiCommand: CommandDefinition = {
       .option("--token-file <path>", "a file that holds the management token for --url");
   },
   async run(context, options) {
-    const { home, configPath, stdoutStyle, signal } = context;
+    const { home, configPath, stdoutStyle, yieldInterrupts, signal } = context;
     const isPlain = readFlag(options, "plain");
     const { TERM } = process.env;
     if (!isPlain && (!process.stdin.isTTY || !process.stdout.isTTY || TERM === "dumb")) {
@@ -67,7 +67,7 @@ export const tuiCommand: CommandDefinition = {
     }
     const { startTui } = await import("../../tui/start-tui.ts");
     const screen = SCREENS[readText(options, "screen") ?? "dashboard"] ?? null;
-    await startTui({ home, configPath, door, style: stdoutStyle, screen, signal });
+    await startTui({ home, configPath, door, style: stdoutStyle, screen, yieldInterrupts, signal });
     return 0;
   },
 };

@@ -20,7 +20,7 @@ export const unmountCommand: CommandDefinition = {
     addJsonOption(command);
   },
   run: (context, options) =>
-    runSteps(context, options, "unmount", (control, selection, signal) =>
-      control.unmount(selection, { force: readFlag(options, "force") }, signal),
+    runSteps(context, options, "unmount", (ask, shares, signal) =>
+      ask("unmount", { shares, force: readFlag(options, "force") }, signal),
     ),
 };

@@ -29,7 +29,7 @@ export const unsentCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { withControl } = await import("../sessions/control-session.ts");
+    const { askEngine } = await import("../sessions/control-session.ts");
     const { leaveFolder } = await import("../sessions/step-command.ts");
     const share = readText(options, "share");
     const [sendHere, setAside] = [readFlag(options, "sendHere"), readFlag(options, "setAside")];
@@ -39,7 +39,7 @@ export const unsentCommand: CommandDefinition = {
     leaveFolder();
     const request = { share, server: readText(options, "server"), what } as const;
     const asked = { intent: what === "show" ? "look" : "change", command: "unsent" } as const;
-    const report = await withControl(context, asked, (control) => control.unsent(request, context.signal));
+    const report = await askEngine(context, asked, "unsent", request);
     showResult(context, options, report, () => renderUnsent(report));
     return 0;
   },

@@ -17,11 +17,10 @@ export const verifyCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { withControl } = await import("../sessions/control-session.ts");
+    const { askEngine } = await import("../sessions/control-session.ts");
     const { FAILED_EXIT, renderVerify } = await import("../views/results-view.ts");
-    const report = await withControl(context, { intent: "look", command: "verify" }, (control) =>
-      control.verify(readSelection(options), context.signal),
-    );
+    const shares = readSelection(options);
+    const report = await askEngine(context, { intent: "look", command: "verify" }, "verify", { shares });
     showResult(context, options, report, () => renderVerify(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   },

@@ -1,10 +1,10 @@
 // Looks up live names for completion: quickly, silently, and from nothing that may block.
 import { connectToDaemon } from "../../api/client/client.ts";
 import { fullName } from "../../api/tool-changes-contract.ts";
-import { AUTO_ROUTE } from "../../config/backend-names.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { readConfigBytes } from "../../config/read/load.ts";
 import { parseToml } from "../../config/read/toml-text.ts";
+import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";
@@ -101,7 +101,7 @@ async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
 
 async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
   const daemon = await connectToDaemon(home, { clock });
-  const report = await daemon?.gateway.tools(signal);
+  const report = await daemon?.ask("tools", null, signal);
   return (report?.tools ?? []).map(({ name, description }) => ({
     value: name,
     description: description?.split("\n")[0] ?? "",
@@ -109,14 +109,14 @@ async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly C
 }
 
 async function offToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
-  const { off = [] } = (await (await connectToDaemon(home, { clock }))?.gateway.tools(signal)) ?? {};
+  const { off = [] } = (await (await connectToDaemon(home, { clock }))?.ask("tools", null, signal)) ?? {};
   return off.map(({ name, backend }) => ({ value: name, description: `of ${backend}, switched off` }));
 }
 
 /** With their backend and kind where two have one of that name. */
 async function changedToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
   const daemon = await connectToDaemon(home, { clock });
-  const { changes } = (await daemon?.gateway.toolChanges({ tools: null }, signal)) ?? { changes: [] };
+  const { changes } = (await daemon?.ask("toolChanges", { tools: null }, signal)) ?? { changes: [] };
   const names = changes.map(({ tool }) => tool);
   return changes.map((change) => {
     const { backend, tool, kind } = change;
@@ -131,7 +131,7 @@ async function folderNames({ home, share, typed, clock, signal }: NamePlace): Pr
   if (share === null || typed.startsWith("/")) return [];
   const above = typed.slice(0, typed.lastIndexOf("/") + 1);
   const daemon = await connectToDaemon(home, { clock });
-  const report = await daemon?.places.folders({ share, subpath: above.replace(/\/$/, "") }, signal);
+  const report = await daemon?.ask("folders", { share, subpath: above.replace(/\/$/, "") }, signal);
   return (report?.folders ?? []).map((name) => ({ value: `${above}${name}/`, description: "" }));
 }
 

@@ -1,12 +1,12 @@
 // Adds and removes an alias: in the configuration first, then its link.
 import { isAbsolute, resolve } from "node:path";
 import type { AliasStatus } from "../../api/contract.ts";
-import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/names.ts";
+import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findAlias, findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
 import { changeConfig } from "../sessions/config-session.ts";
-import { type AskedPlaces, withPlaces } from "../sessions/place-session.ts";
+import { askEngine } from "../sessions/control-session.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
 interface NewAlias {
@@ -47,7 +47,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias): Promi
   const isTyped = wanted.path !== null && !isAbsolute(wanted.path) && !wanted.path.startsWith("~");
   // What a person types is relative to where they stand; a daemon stands elsewhere.
   const path = wanted.path !== null && isTyped ? resolve(wanted.path) : wanted.path;
-  const edited = await changeConfig(context, "alias add", async (editor, view) => {
+  const edited = await changeConfig(context, "alias add", async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const config = await readMembers(view);
     const share = findShare(config, wanted.share).name;
@@ -64,7 +64,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias): Promi
       );
     }
     const entry = { name, share, target_subpath: targetSubpath, ...(path === null ? {} : { path }) };
-    const report = await editor.edit([{ add: "aliases", entry }]);
+    const report = await ask("edit", { edits: [{ add: "aliases", entry }], source: "cli" }, context.signal);
     return { changed: report.changed, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return { changed: edited.changed, alias: null };
@@ -75,13 +75,12 @@ export async function addAlias(context: CommandContext, wanted: NewAlias): Promi
 
 /** Rejects with `alias_unknown`, `config_…`. */
 export async function removeAlias(context: CommandContext, wanted: string): Promise<RemovedAlias | null> {
-  const before = await withPlaces(context, { intent: "look", command: "alias remove" }, ({ places }) =>
-    places.aliases(context.signal),
-  );
-  const edited = await changeConfig(context, "alias remove", async (editor, view) => {
+  const purpose = { intent: "look", command: "alias remove" } as const;
+  const before = await askEngine(context, purpose, "aliases", null);
+  const edited = await changeConfig(context, "alias remove", async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const { name, path } = findAlias(await readMembers(view), wanted);
-    const report = await editor.edit([{ remove: "aliases", name }]);
+    const report = await ask("edit", { edits: [{ remove: "aliases", name }], source: "cli" }, context.signal);
     return { name, path, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return null;
@@ -95,7 +94,5 @@ export async function reconcileAliases(
   context: CommandContext,
   command: string,
 ): Promise<readonly AliasStatus[]> {
-  const ask = { intent: "change", command } as const;
-  const call = ({ places }: AskedPlaces) => places.reconcileAliases(context.signal);
-  return (await withPlaces(context, ask, call)).aliases;
+  return (await askEngine(context, { intent: "change", command }, "reconcileAliases", null)).aliases;
 }

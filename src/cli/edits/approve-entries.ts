@@ -1,29 +1,22 @@
 // `mountaineer approve`: shows what waits, asks, and approves it.
-import type {
-  ApprovalsReport,
-  ApproveReport,
-  ApproveRequest,
-  WaitingEntryWire,
-} from "../../api/approval-contract.ts";
+import type { ApproveReport, WaitingEntryWire } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
-import { refusalError } from "../../config/mistakes.ts";
+import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { openApprovals } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { changeConfig } from "../sessions/config-session.ts";
-import { onceOpened, withDaemonOr } from "../sessions/control-session.ts";
+import { withAsk } from "../sessions/control-session.ts";
 import { renderApprovals, renderEntry } from "../views/approvals-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
+const APPROVING = { intent: "change", command: "approve" } as const;
+
 interface Manner {
   readonly json: boolean;
   readonly asks: boolean;
-}
-
-interface Approver {
-  approvals(): Promise<ApprovalsReport>;
-  approve(request: ApproveRequest): Promise<ApproveReport>;
 }
 
 /** Resolves with the exit code. Rejects with `entry_unknown`. */
@@ -32,7 +25,10 @@ export async function listEntries(
   names: readonly string[],
   json: boolean,
 ): Promise<number> {
-  const report = await withApprover(context, "look", (approver) => approver.approvals());
+  const purpose = { intent: "look", command: "approve" } as const;
+  const report = await withAsk(context, purpose, openApprovals, (ask) =>
+    ask("approvals", null, context.signal),
+  );
   const shown = { ...report, waiting: [...named(report.waiting, names)] };
   if (json) context.print(`${JSON.stringify(shown, null, 2)}\n`);
   else context.print(renderApprovals(shown, context.stdoutStyle, entryDiff));
@@ -45,8 +41,8 @@ export function approveEntries(
   names: readonly string[],
   { json, asks, all }: Manner & { readonly all: boolean },
 ): Promise<number> {
-  return withApprover(context, "change", async (approver) => {
-    const before = await approver.approvals();
+  return withAsk(context, APPROVING, openApprovals, async (ask) => {
+    const before = await ask("approvals", null, context.signal);
     const shown = named(before.waiting, names);
     if (shown.length === 0) {
       if (json) context.print(`${JSON.stringify({ approved: [], reload: null, now: before }, null, 2)}\n`);
@@ -59,7 +55,7 @@ export function approveEntries(
       return FAILED_EXIT;
     }
     const entries = chosen.map(({ id, digest }) => ({ id, digest }));
-    tell(context, await approver.approve({ entries }), json);
+    tell(context, await ask("approve", { entries }, context.signal), json);
     return chosen.length === shown.length ? 0 : FAILED_EXIT;
   });
 }
@@ -75,14 +71,14 @@ export async function setApproveMode(
     return FAILED_EXIT;
   }
   const value = mode === "default" ? null : mode;
-  const edit = await changeConfig(context, "approve", (editor) =>
-    editor.edit([{ key: "trust.approve", value }]),
+  const edit = await changeConfig(context, "approve", (ask) =>
+    ask("edit", { edits: [{ key: "trust.approve", value }], source: "cli" }, context.signal),
   );
   if (edit.errors.length > 0) throw refusalError(edit.errors);
-  return withApprover(context, "change", async (approver) => {
-    const { waiting } = await approver.approvals();
+  return withAsk(context, APPROVING, openApprovals, async (ask) => {
+    const { waiting } = await ask("approvals", null, context.signal);
     const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));
-    tell(context, await approver.approve({ entries, loosen: true }), json);
+    tell(context, await ask("approve", { entries, loosen: true }, context.signal), json);
     return 0;
   });
 }
@@ -94,27 +90,6 @@ const MODES: Readonly<Record<string, string>> = {
   default:
     "From now on changes that decide what runs wait only while a backend can reach Mountaineer's home.",
 };
-
-function withApprover<T>(
-  context: CommandContext,
-  intent: "look" | "change",
-  use: (approver: Approver) => Promise<T>,
-): Promise<T> {
-  const { home, configPath, signal } = context;
-  return withDaemonOr(
-    context,
-    intent,
-    (daemon) =>
-      use({
-        approvals: () => daemon.approvals(signal),
-        approve: (request) => daemon.approve(request, signal),
-      }),
-    async () => {
-      const { openApprovals } = await import("../in-process/open.ts");
-      return onceOpened(openApprovals({ home, configPath, signal, intent, command: "approve" }), use);
-    },
-  );
-}
 
 function named(waiting: readonly WaitingEntryWire[], names: readonly string[]): readonly WaitingEntryWire[] {
   if (names.length === 0) return waiting;

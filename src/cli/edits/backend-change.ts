@@ -122,10 +122,10 @@ async function change(
   { waitMs }: Pick<ChangeOptions, "waitMs">,
   editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[],
 ): Promise<BackendChange> {
-  return changeConfig(context, command, async (editor, view) => {
+  return changeConfig(context, command, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
-    const edits = editsFor(await readMembers(view));
-    const report = edits.length === 0 ? null : await editor.edit(edits);
+    const edits = [...editsFor(await readMembers(view))];
+    const report = edits.length === 0 ? null : await ask("edit", { edits, source: "cli" }, context.signal);
     const runs = report === null || tellSaved(context, report);
     const { daemon } = view;
     const isWaitedFor = runs && daemon !== null && waitMs > 0;

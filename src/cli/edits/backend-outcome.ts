@@ -21,7 +21,7 @@ export async function settledBackend(
   const untilMs = clock.monotonicMs() + waitMs;
   let settledLooks = 0;
   for (;;) {
-    const { backends = [] } = await daemon.status(signal);
+    const { backends = [] } = await daemon.ask("status", null, signal);
     const backend = backends.find((one) => one.name === name) ?? null;
     settledLooks = backend === null || isSettled(backend) ? settledLooks + 1 : 0;
     if (settledLooks >= SETTLED_LOOKS || clock.monotonicMs() >= untilMs) return backend;

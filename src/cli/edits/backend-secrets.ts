@@ -1,8 +1,8 @@
 // Secrets that somebody types as a backend's values: kept outside of the configuration, or refused.
 import { literalSecrets } from "../../config/literal-secrets.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
-import { parseSecretText } from "../../config/secret-text.ts";
-import type { BackendConfig, SecretText } from "../../config/snapshot.ts";
+import type { BackendConfig } from "../../config/snapshot.ts";
+import { parseSecretText, type SecretText } from "../../config/values/secret-text.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";

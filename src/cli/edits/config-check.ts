@@ -2,11 +2,12 @@
 import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
 import { findPlace } from "../../config/locate.ts";
-import { mistakesError } from "../../config/mistakes.ts";
-import { expandPath } from "../../config/paths.ts";
 import { type LoadedConfig, loadConfig, parseConfig } from "../../config/read/load.ts";
+import { mistakesError } from "../../config/values/mistakes.ts";
+import { expandPath } from "../../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
+import { openApprovals } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -73,11 +74,10 @@ async function waitingIn(
   daemon: DaemonClient | null,
 ): Promise<readonly string[]> {
   try {
-    if (daemon !== null) return (await daemon.reload({ dry_run: true }, signal)).waiting ?? [];
-    const { openApprovals } = await import("../in-process/open.ts");
+    if (daemon !== null) return (await daemon.ask("reload", { dry_run: true }, signal)).waiting ?? [];
     const options = { home, configPath, signal, intent: "look", command: "config validate" } as const;
     await using approvals = await openApprovals(options);
-    return (await approvals.approvals()).waiting.map(({ id }) => id);
+    return (await approvals.ask("approvals", null, signal)).waiting.map(({ id }) => id);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;

@@ -1,14 +1,13 @@
 // `config edit`: opens a private copy in the editor, checks it before it is saved, and never loses it.
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename } from "node:path";
 import { isSameFile } from "../../api/client/same-config.ts";
 import { starterText } from "../../config/edit/starter.ts";
-import { refusalError } from "../../config/mistakes.ts";
 import { parseConfig } from "../../config/read/load.ts";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { refusalError } from "../../config/values/mistakes.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { type EditedCopy, openEditedCopy } from "../../runtime/process/editor.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
@@ -16,14 +15,13 @@ import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { tellEdit } from "./edit-outcome.ts";
-import { runEditor } from "./editor.ts";
 
 /** What is edited: where it goes, what was there, and the copy that the editor has. */
 interface Draft {
   readonly view: Pick<ConfigView, "path" | "place">;
   readonly seenSha256: string;
   readonly begun: Uint8Array;
-  readonly copyPath: string;
+  readonly copy: EditedCopy;
 }
 
 /**
@@ -31,52 +29,49 @@ interface Draft {
  * `config_changed`; what was typed is then left where stderr says.
  */
 export async function editConfigFile(context: CommandContext): Promise<number> {
-  const draft = await viewConfig(context, begin);
+  const draft = await viewConfig(context, (view) => begin(view, context.signal));
   try {
     const bytes = await edited(context, draft);
     if (bytes === "gone") {
       context.note("the editor removed its copy: nothing was changed");
-      await discard(draft);
+      await draft.copy.discard();
       return FAILED_EXIT;
     }
     if (bytes === null) {
       context.print(`${paintFor(context.stdoutStyle).symbols.skip} nothing was changed\n`);
-      await discard(draft);
+      await draft.copy.discard();
       return 0;
     }
     const exitCode = await land(context, draft, bytes);
-    await discard(draft);
+    await draft.copy.discard();
     return exitCode;
   } catch (error) {
-    await keepOrDiscard(context, draft);
+    const kept = await draft.copy.keepWritten();
+    if (kept !== null) context.note(`what you wrote is kept in ${kept}`);
     throw error;
   }
 }
 
-async function begin(view: ConfigView): Promise<Draft> {
+async function begin(view: ConfigView, signal: AbortSignal): Promise<Draft> {
   const { path, place } = view;
   const found = await view.read();
-  const begun = found ?? new TextEncoder().encode(await firstText(view));
-  // Of its own, and closed to others: a password may be typed here before it is refused.
-  const folder = await mkdtemp(join(tmpdir(), "mountaineer-edit-"));
-  const copyPath = join(folder, basename(path));
-  await writeFile(copyPath, begun, { mode: 0o600 });
-  return { view: { path, place }, seenSha256: sha256Of(found), begun, copyPath };
+  const begun = found ?? new TextEncoder().encode(await firstText(view, signal));
+  const copy = await openEditedCopy(basename(path), begun);
+  return { view: { path, place }, seenSha256: sha256Of(found), begun, copy };
 }
 
 /** What there is to edit where there is no file: what runs, else the starter. */
-async function firstText({ daemon, format, historyText }: ConfigView): Promise<string> {
-  if (daemon !== null) return historyText(0);
+async function firstText({ daemon, format }: ConfigView, signal: AbortSignal): Promise<string> {
+  if (daemon !== null) return daemon.ask("historyText", { n: 0 }, signal);
   return format === "toml" ? starterText() : "";
 }
 
 /** The copy once it is a valid configuration; null when it is what it was, "gone" when the editor removed it. */
 async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array | null | "gone"> {
-  const { view, begun, copyPath } = draft;
+  const { view, begun, copy } = draft;
   for (;;) {
-    await runEditor(copyPath, context);
-    const bytes = await readCopy(copyPath);
-    if (bytes === "gone") return bytes;
+    const bytes = await editedCopy(context, copy);
+    if (bytes === null) return "gone";
     if (Buffer.compare(bytes, begun) === 0) return null;
     const loaded = await parseConfig(bytes, view.path, view.place);
     if (loaded.ok) return bytes;
@@ -87,13 +82,10 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
   }
 }
 
-async function readCopy(path: string): Promise<Uint8Array | "gone"> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return "gone";
-    throw error;
-  }
+/** Ctrl-C is the editor's meanwhile. */
+async function editedCopy(context: CommandContext, copy: EditedCopy): Promise<Uint8Array | null> {
+  using _interrupts = context.yieldInterrupts();
+  return await copy.edit(context.signal);
 }
 
 async function land(
@@ -101,26 +93,20 @@ async function land(
   { view, seenSha256 }: Draft,
   bytes: Uint8Array,
 ): Promise<number> {
-  return changeConfig(context, "config edit", async (editor, now) => {
+  return changeConfig(context, "config edit", async (ask, now) => {
     // A daemon that was started, or ended, meanwhile may use another file.
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);
     }
-    const report = await editor.replace(decodedText(bytes), seenSha256);
+    const report = await ask(
+      "editText",
+      { text: decodedText(bytes), expected_sha256: seenSha256, source: "cli" },
+      context.signal,
+    );
     return tellEdit(context, report, {
       json: false,
       done: `${now.path} is changed`,
       same: "the file said so already",
     });
   });
-}
-
-async function keepOrDiscard(context: CommandContext, draft: Draft): Promise<void> {
-  const bytes = await readFile(draft.copyPath).catch(() => null);
-  if (bytes === null || Buffer.compare(bytes, draft.begun) === 0) await discard(draft);
-  else context.note(`what you wrote is kept in ${draft.copyPath}`);
-}
-
-async function discard({ copyPath }: Draft): Promise<void> {
-  await rm(dirname(copyPath), { recursive: true, force: true });
 }

@@ -4,20 +4,25 @@ import { type ConfigKey, parseConfigKey, parseConfigValue } from "../../config/e
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
-import type { KeyEdit } from "../sessions/config-editor.ts";
 import { type ConfigView, changeConfig, requireNamedFile } from "../sessions/config-session.ts";
 import { valueText } from "./config-value-text.ts";
 import { tellEdit } from "./edit-outcome.ts";
+
+interface KeyEdit {
+  readonly key: string;
+  /** As it was typed; null unsets the key. */
+  readonly value: string | null;
+}
 
 /** Resolves with the exit code; rejects with `usage` and `config_key_unknown` before anything is looked at. */
 export async function setKey(context: CommandContext, edit: KeyEdit, json: boolean): Promise<number> {
   const key = parseConfigKey(edit.key);
   if (edit.value !== null) parseConfigValue(edit.value, key);
   const command = edit.value === null ? "config unset" : "config set";
-  return changeConfig(context, command, async (editor, view) => {
+  return changeConfig(context, command, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const before = await heldBy(view, key);
-    const report = await editor.edit([edit]);
+    const report = await ask("edit", { edits: [edit], source: "cli" }, context.signal);
     const after = await heldBy(view, key);
     const name = harmless(edit.key);
     const now = after === null ? "" : heldText(after, false);

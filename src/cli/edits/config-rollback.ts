@@ -1,9 +1,9 @@
 // `config rollback`: shows what would change, asks, and does it.
 
+import type { InputOf } from "../../api/operations.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
-import type { SeenRollback } from "../sessions/config-editor.ts";
 import { changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { renderDiff } from "../views/diff-view.ts";
@@ -16,13 +16,16 @@ interface RollbackManner {
   readonly asks: boolean;
 }
 
+/** Hashes of the entry and of the file that a person was shown before saying yes. */
+type Seen = Required<Pick<InputOf<"rollback">, "sha256" | "expected_sha256">>;
+
 /** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` when what was shown changed. */
 export async function rollBack(
   context: CommandContext,
   n: number,
   { json, asks }: RollbackManner,
 ): Promise<number> {
-  let seen: SeenRollback | null = null;
+  let seen: Seen | null = null;
   if (asks && context.ask !== null) {
     const shown = await show(context, n);
     if (shown.differs && !/^y(es)?$/i.test(await context.ask("Put it back so? [y/N] "))) {
@@ -32,8 +35,8 @@ export async function rollBack(
     // While the question stands, an edit may make the entry another number.
     seen = shown.seen;
   }
-  return changeConfig(context, "config rollback", async (editor) =>
-    tellEdit(context, await editor.rollback(n, seen), {
+  return changeConfig(context, "config rollback", async (ask) =>
+    tellEdit(context, await ask("rollback", { n, ...seen }, context.signal), {
       json,
       done: `entry ${n} of the history is back`,
       same: `the file is what entry ${n} was`,
@@ -44,14 +47,17 @@ export async function rollBack(
 async function show(
   context: CommandContext,
   n: number,
-): Promise<{ readonly differs: boolean; readonly seen: SeenRollback }> {
+): Promise<{ readonly differs: boolean; readonly seen: Seen }> {
   const { diff, seen } = await viewConfig(context, async (view) => {
-    const after = await view.historyText(n);
+    const after = await view.ask("historyText", { n }, context.signal);
     const before = await view.read();
     const names = { before: view.path, after: `history ${n}` };
     return {
       diff: diffText(decodedText(before), after, names),
-      seen: { entry: sha256Of(new TextEncoder().encode(after)), file: sha256Of(before) },
+      seen: {
+        sha256: sha256Of(new TextEncoder().encode(after)),
+        expected_sha256: sha256Of(before),
+      },
     };
   });
   if (diff !== "") context.print(renderDiff(diff, context.stdoutStyle));

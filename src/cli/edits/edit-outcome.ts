@@ -1,6 +1,6 @@
 // What a command says, and ends with, after it changed the configuration or had it reloaded.
 import type { EditReport, ReloadReport } from "../../api/contract.ts";
-import { mistakesError, refusalError } from "../../config/mistakes.ts";
+import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";

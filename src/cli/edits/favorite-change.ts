@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { StepResult } from "../../api/contract.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
-import { nameKey } from "../../config/names.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
+import { nameKey } from "../../config/values/names.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { openEngine, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
 import { changeConfig, viewConfig } from "../sessions/config-session.ts";
-import { onceOpened, withControl, withDaemonOr } from "../sessions/control-session.ts";
+import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
@@ -28,7 +29,7 @@ interface AddedFavorite {
 
 /** Saves the share, mounts it and resolves when that is known. Rejects with `usage` and `config_…`. */
 export async function addFavorite(context: CommandContext, entry: NewFavorite): Promise<AddedFavorite> {
-  const edited = await changeConfig(context, "shares add", async (editor, view) => {
+  const edited = await changeConfig(context, "shares add", async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const { shares } = await readMembers(view);
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
@@ -37,14 +38,13 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite): 
         hint: `choose another name, or: mountaineer shares remove --share ${twin.name}`,
       });
     }
-    const report = await editor.edit([{ add: "shares", entry }]);
+    const report = await ask("edit", { edits: [{ add: "shares", entry }], source: "cli" }, context.signal);
     return { changed: report.changed, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return { changed: edited.changed, share: null };
   const name = entry.name.normalize("NFC");
-  const [share = null] = await withControl(context, { intent: "change", command: "shares add" }, (control) =>
-    control.mount([name], context.signal),
-  );
+  const purpose = { intent: "change", command: "shares add" } as const;
+  const [share = null] = (await askEngine(context, purpose, "mount", { shares: [name] })).results;
   return { changed: edited.changed, share: share === null ? null : asMounted(share) };
 }
 
@@ -99,11 +99,12 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
   let unmount: StepResult | null = null;
   if (cleanup) {
     leaveFolder();
-    unmount = await withControl(context, { intent: "change", command: "shares remove" }, async (control) => {
-      const { shares } = await control.status(context.signal);
+    const purpose = { intent: "change", command: "shares remove" } as const;
+    unmount = await withAsk(context, purpose, openEngine, async (ask) => {
+      const { shares } = await ask("status", null, context.signal);
       for (const known of shares) if (known.name === name) targets.add(known.mount_path);
-      const [result = null] = await control.unmount([name], { force }, context.signal);
-      return result;
+      const { results } = await ask("unmount", { shares: [name], force }, context.signal);
+      return results[0] ?? null;
     });
     const isGone = unmount?.result === "unmounted" || unmount?.result === "skipped";
     if (!isGone) return { removed: false, runs: true, share: name, aliases: [], unmount, link: null };
@@ -112,8 +113,8 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
     ...aliases.map((alias) => ({ remove: "aliases" as const, name: alias })),
     { remove: "shares", name },
   ];
-  const runs = await changeConfig(context, "shares remove", async (editor) =>
-    tellSaved(context, await editor.edit(edits)),
+  const runs = await changeConfig(context, "shares remove", async (ask) =>
+    tellSaved(context, await ask("edit", { edits, source: "cli" }, context.signal)),
   );
   // What still runs would make its links again.
   if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };
@@ -135,14 +136,12 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
   await withDaemonOr(
     context,
     "change",
-    async ({ places }) => void (await places.reconcileAliases(signal)),
-    async () => {
-      const { openEngine } = await import("../in-process/open.ts");
-      const command = "shares remove";
-      const opening = openEngine({ home, configPath, signal, intent: "change", command, looksFirst: false });
-      return onceOpened(opening, async (engine) => {
-        await engine.forget(name);
-        await engine.places.reconcileAliases(signal);
+    async ({ ask }) => void (await ask("reconcileAliases", null, signal)),
+    () => {
+      const opening = openEngine({ home, configPath, signal, intent: "change", command: "shares remove" });
+      return onceOpened(opening, async ({ ask, forget }) => {
+        await forget(name);
+        await ask("reconcileAliases", null, signal);
       });
     },
   );
@@ -150,7 +149,6 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
 
 /** A secret that only the share used stays, and the person who removed the share should know. */
 async function tellUnused(context: CommandContext, names: readonly string[]): Promise<void> {
-  const { openSecrets } = await import("../in-process/open.ts");
   const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
   if (unknown !== null) return;
   for (const { name, kept, used_by: users } of secrets) {

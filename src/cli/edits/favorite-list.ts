@@ -1,8 +1,8 @@
 // The list of shares: each share's settings in the file, and its state if a daemon runs.
 import { join } from "node:path";
 import type { ShareStatus } from "../../api/contract.ts";
-import { hostText } from "../../config/host.ts";
 import type { MountaineerConfig, RouteConfig } from "../../config/snapshot.ts";
+import { hostText } from "../../config/values/host.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
@@ -13,7 +13,7 @@ export function listFavorites(context: CommandContext): Promise<Favorite[]> {
   return viewConfig(context, async (view) => {
     await requireNamedFile(context, view);
     const config = await readMembers(view);
-    const status = view.daemon === null ? null : await view.daemon.status(context.signal);
+    const status = view.daemon === null ? null : await view.daemon.ask("status", null, context.signal);
     return config.shares.map((share) => {
       const known = status?.shares.find(({ name }) => name === share.name);
       return favorite(config, share, known ?? null);

@@ -2,7 +2,7 @@
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { editConfig } from "../../config/edit/edit.ts";
-import type { FleetSection } from "../../config/fleet-values.ts";
+import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -28,11 +28,11 @@ export function refuseSection(
 
 /** One that knows no `[fleet]` would refuse it when all else is done. */
 export async function refuseOlderDaemon(
-  { daemon }: { readonly daemon: Pick<DaemonClient, "fleet"> | null },
+  { daemon }: { readonly daemon: Pick<DaemonClient, "ask"> | null },
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await daemon?.fleet(signal);
+    await daemon?.ask("fleet", null, signal);
   } catch (error) {
     if (!(error instanceof MountaineerError && error.code === "fleet_off")) throw error;
   }
@@ -48,19 +48,22 @@ export function writeSection(
     key: `fleet.${key}`,
     value: JSON.stringify(value),
   }));
-  return changeConfig(context, command, async (editor) => tellSaved(context, await editor.edit(edits)));
+  return changeConfig(context, command, async (ask) =>
+    tellSaved(context, await ask("edit", { edits, source: "cli" }, context.signal)),
+  );
 }
 
 /** Resolves with whether there was one. */
 export function removeSection(context: CommandContext): Promise<boolean> {
-  return changeConfig(context, "fleet leave", async (editor, view) => {
+  return changeConfig(context, "fleet leave", async (ask, view) => {
     const bytes = await view.read();
     const { fleet } = await readMembers(view);
     if (bytes === null || fleet === null) return false;
     // The whole section at once: what stands between without one of its keys is no configuration.
     const edits = [{ kind: "unset" as const, keyPath: ["fleet"] }];
     const edited = await editConfig({ bytes, format: view.format, edits });
-    tellSaved(context, await editor.replace(decodedText(edited.bytes), sha256Of(bytes)));
+    const request = { text: decodedText(edited.bytes), expected_sha256: sha256Of(bytes), source: "cli" };
+    tellSaved(context, await ask("editText", request, context.signal));
     return true;
   });
 }

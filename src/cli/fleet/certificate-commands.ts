@@ -4,10 +4,11 @@ import type { DaemonClient } from "../../api/client/client.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
+import { withDaemon } from "../sessions/control-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions } from "./home-options.ts";
-import { nextRevision, readSigner, withDaemon } from "./layer-commands.ts";
+import { LINKED, nextRevision, readSigner } from "./layer-commands.ts";
 import { textThatCounts } from "./operator-commands.ts";
 
 const KNOWN_WITHIN_MS = 5_000;
@@ -33,7 +34,7 @@ export async function rotateCertificate(
     tell(context, json, { authority: next.fingerprint, in_use: left.length === 0, lacking: left });
     return left.length === 0 ? 0 : FAILED_EXIT;
   };
-  return withDaemon(context, (daemon) => withKeys(options, signal, () => renew(daemon)));
+  return withDaemon(context, LINKED, (daemon) => withKeys(options, signal, () => renew(daemon)));
 }
 
 /** What is common to all is signed once more, with the new authority beside it. */
@@ -41,12 +42,12 @@ async function publish(context: CommandContext, daemon: DaemonClient): Promise<v
   const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const { key, handovers, nextAuthority, report } = await readSigner(context, daemon);
   const text = await textThatCounts(context.home, report.line ?? report.operator ?? "", report);
-  const { name: by } = await daemon.fleet(context.signal);
+  const { name: by } = await daemon.ask("fleet", null, context.signal);
   const time = new Date(systemClock.wallMs()).toISOString();
   const words = { revision: nextRevision(report), time, by, text };
   const document = signLayer(words, key, handovers, nextAuthority);
   const expected_sequence = report.newest?.sequence ?? 0;
-  await daemon.putFleetLayer({ document, expected_sequence }, context.signal);
+  await daemon.ask("putFleetLayer", { document, expected_sequence }, context.signal);
 }
 
 /** Which members do not say that they know it, in time; and who of all is there. */
@@ -60,7 +61,7 @@ async function knowing(
   const untilMs = systemClock.monotonicMs() + withinMs;
   for (;;) {
     const { members } = await requireFleet(home);
-    const { machines } = await daemon.fleet(signal);
+    const { machines } = await daemon.ask("fleet", null, signal);
     const known = new Set(
       machines.filter(({ state }) => state?.layer?.authority === fingerprint).map(({ name }) => name),
     );

@@ -47,10 +47,10 @@ export function rotateMachine(context: CommandContext, wish: Wish): Promise<numb
 /** Before the old key opens nothing any more, the daemon is there by the new one. */
 async function signInAnew({ signal }: CommandContext, daemon: DaemonClient | null): Promise<void> {
   if (daemon === null) return;
-  await daemon.reload({}, signal);
+  await daemon.ask("reload", {}, signal);
   const untilMs = systemClock.monotonicMs() + CONNECTED_WITHIN_MS;
   for (;;) {
-    const { link } = await daemon.fleet(signal);
+    const { link } = await daemon.ask("fleet", null, signal);
     if (link.state === "connected") return;
     if (systemClock.monotonicMs() >= untilMs) {
       throw new MountaineerError(

@@ -6,7 +6,7 @@ import type { FleetLayerReport } from "../../api/fleet-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
 import { findPlace } from "../../config/locate.ts";
-import { type ConfigMistake, mistakesError } from "../../config/mistakes.ts";
+import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
 import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { Handover } from "../../fleet/layer/handovers.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -14,7 +14,7 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readInput } from "../input/standard-input.ts";
-import { withDaemonOr } from "../sessions/control-session.ts";
+import { type DaemonPurpose, withDaemon } from "../sessions/control-session.ts";
 import { forTerminal, renderDiff } from "../views/diff-view.ts";
 import { localTime } from "../views/history-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -33,8 +33,8 @@ interface Wish {
 
 /** Each resolves with the exit code. */
 export function getLayer(context: CommandContext, { json }: Wish): Promise<number> {
-  return withDaemon(context, async (daemon) => {
-    const report = await daemon.fleetLayer(context.signal);
+  return withDaemon(context, LINKED, async (daemon) => {
+    const report = await daemon.ask("fleetLayer", null, context.signal);
     const { newest, text } = report;
     if (json) context.print(`${JSON.stringify(report, null, 2)}\n`);
     else if (text !== null) context.print(context.isTerminal ? forTerminal(text) : text);
@@ -48,7 +48,7 @@ export async function setLayer(
   { file, json }: Wish & { readonly file: string },
 ): Promise<number> {
   const text = await readText(context, file);
-  return withDaemon(context, async (daemon) => {
+  return withDaemon(context, LINKED, async (daemon) => {
     const signer = await readSigner(context, daemon);
     return signNews(context, daemon, {
       ...signer,
@@ -63,17 +63,17 @@ export async function rollBackLayer(
   context: CommandContext,
   { revision, json }: Wish & { readonly revision: number },
 ): Promise<number> {
-  return withDaemon(context, async (daemon) => {
+  return withDaemon(context, LINKED, async (daemon) => {
     const signer = await readSigner(context, daemon);
-    const { text } = await daemon.fleetLayerText(revision, context.signal);
+    const { text } = await daemon.ask("fleetLayerText", { n: revision }, context.signal);
     return signNews(context, daemon, { ...signer, text, name: `revision ${revision}`, json });
   });
 }
 
 export async function diffLayer(context: CommandContext, file: string): Promise<number> {
   const after = await readText(context, file);
-  return withDaemon(context, async (daemon) => {
-    const { newest, text } = await daemon.fleetLayer(context.signal);
+  return withDaemon(context, LINKED, async (daemon) => {
+    const { newest, text } = await daemon.ask("fleetLayer", null, context.signal);
     const before = newest?.revision == null ? "no revision" : `revision ${newest.revision}`;
     const diff = diffText(text ?? "", after, { before, after: file });
     context.print(context.isTerminal ? renderDiff(diff, context.stdoutStyle) : diff);
@@ -83,8 +83,8 @@ export async function diffLayer(context: CommandContext, file: string): Promise<
 }
 
 export function layerHistory(context: CommandContext, { json }: Wish): Promise<number> {
-  return withDaemon(context, async (daemon) => {
-    const { entries } = await daemon.fleetLayerHistory(context.signal);
+  return withDaemon(context, LINKED, async (daemon) => {
+    const { entries } = await daemon.ask("fleetLayerHistory", null, context.signal);
     if (json) {
       context.print(`${JSON.stringify(entries, null, 2)}\n`);
       return 0;
@@ -136,11 +136,11 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   const operator = report.line ?? publicKeyText(publicBytes(key));
   const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
-  const { name: by } = await daemon.fleet(context.signal);
+  const { name: by } = await daemon.ask("fleet", null, context.signal);
   const time = new Date(systemClock.wallMs()).toISOString();
   const document = signLayer({ revision, time, by, text }, key, handovers, nextAuthority);
   const expected_sequence = report.newest?.sequence ?? 0;
-  await daemon.putFleetLayer({ document, expected_sequence }, context.signal);
+  await daemon.ask("putFleetLayer", { document, expected_sequence }, context.signal);
   return told(
     context,
     { json },
@@ -168,7 +168,7 @@ async function mistakesIn(
   const { text, name } = layer;
   const alone = await checkLayerApart({ path: name, place, text }, limits);
   if (alone.length > 0) return alone;
-  const { global } = await daemon.status(signal);
+  const { global } = await daemon.ask("status", null, signal);
   const own = { path: global.config_path, place, content: null, writeStarter: false };
   const { loaded } = await loadConfigApart({ ...own, layer }, limits);
   return loaded.ok ? [] : loaded.mistakes;
@@ -191,7 +191,7 @@ export async function answers(
 ): Promise<readonly Answer[]> {
   const untilMs = systemClock.monotonicMs() + ANSWERED_WITHIN_MS;
   for (;;) {
-    const { machines } = await daemon.fleet(signal);
+    const { machines } = await daemon.ask("fleet", null, signal);
     const here = machines.filter(({ presence }) => presence === "here");
     const said = here.map(({ name, state }) => {
       const { refused = null, revision: runs = null } = state?.layer ?? {};
@@ -275,7 +275,7 @@ async function afterRenewal(context: CommandContext, daemon: DaemonClient): Prom
   const untilMs = systemClock.monotonicMs() + (isRenewed ? LINKED_WITHIN_MS : 0);
   for (;;) {
     try {
-      return await daemon.fleetLayer(signal);
+      return await daemon.ask("fleetLayer", null, signal);
     } catch (error) {
       const passes = error instanceof MountaineerError && error.code === "fleet_unreachable";
       if (!passes || systemClock.monotonicMs() >= untilMs) throw error;
@@ -309,19 +309,5 @@ function newestText({ newest, operator }: FleetLayerReport): string {
   return `revision ${revision}, signed on ${harmless(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
 }
 
-export function withDaemon(
-  context: CommandContext,
-  use: (daemon: DaemonClient) => Promise<number>,
-): Promise<number> {
-  return withDaemonOr(context, "look", use, () =>
-    Promise.reject(
-      new MountaineerError(
-        "daemon_unreachable",
-        "no daemon runs for this home, and it has the link to the fleet",
-        {
-          hint: "mountaineer monitor starts one",
-        },
-      ),
-    ),
-  );
-}
+/** What needs the link that a daemon has. */
+export const LINKED: DaemonPurpose = { intent: "look", so: "and it has the link to the fleet" };

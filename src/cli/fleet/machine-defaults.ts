@@ -1,7 +1,7 @@
 // What a machine is called in a fleet, and where the others reach it, unless somebody says so.
 import { BlockList, isIP, isIPv6 } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
-import { isMachineName, MACHINE_NAME_EXPECTED, parseFleetServer } from "../../config/fleet-values.ts";
+import { isMachineName, MACHINE_NAME_EXPECTED, parseFleetServer } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 
 const LONGEST_NAME = 32;

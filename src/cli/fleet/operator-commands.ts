@@ -5,9 +5,10 @@ import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
 import { changeConfig } from "../sessions/config-session.ts";
+import { withDaemon } from "../sessions/control-session.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions, notInFleet } from "./home-options.ts";
-import { type Answer, answers, nextRevision, readSigner, withDaemon } from "./layer-commands.ts";
+import { type Answer, answers, LINKED, nextRevision, readSigner } from "./layer-commands.ts";
 
 interface Wish {
   readonly json: boolean;
@@ -38,7 +39,7 @@ async function handOver(context: CommandContext, json: boolean): Promise<number>
   const { signHandover } = await import("../../fleet/layer/handovers.ts");
   const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const options = homeOptions(context);
-  return withDaemon(context, async (daemon) => {
+  return withDaemon(context, LINKED, async (daemon) => {
     const pending = (await operatorKeys(options)).next;
     const { key, handovers, nextAuthority, report } = await readSigner(context, daemon);
     const line = report.line ?? userKey(key);
@@ -57,11 +58,11 @@ async function handOver(context: CommandContext, json: boolean): Promise<number>
     const number = (handovers.at(-1)?.number ?? 0) + 1;
     const handover = signHandover({ to: operator, number, time }, key);
     const revision = nextRevision(report);
-    const { name: by } = await daemon.fleet(context.signal);
+    const { name: by } = await daemon.ask("fleet", null, context.signal);
     const text = await textThatCounts(context.home, line, report);
     const document = signLayer({ revision, time, by, text }, next, [...handovers, handover], nextAuthority);
     const expected_sequence = report.newest?.sequence ?? 0;
-    await daemon.putFleetLayer({ document, expected_sequence }, context.signal);
+    await daemon.ask("putFleetLayer", { document, expected_sequence }, context.signal);
     const counts = await settledOperatorKey(options, line);
     if (!counts.equals(next)) {
       throw new MountaineerError("fleet_unreachable", "this machine's daemon has not taken the new key yet", {
@@ -97,10 +98,10 @@ async function replaceStolen(context: CommandContext, json: boolean): Promise<nu
   const options = homeOptions(context);
   const keys = await operatorKeys(options);
   const operator = userKey(await nextOperatorKey(options, keys));
-  await changeConfig(context, "fleet keys rotate", async (editor, view) => {
+  await changeConfig(context, "fleet keys rotate", async (ask, view) => {
     if ((await readMembers(view)).fleet === null) throw notInFleet();
     const edits = [{ key: "fleet.operator", value: JSON.stringify(operator) }];
-    tellSaved(context, await editor.edit(edits));
+    tellSaved(context, await ask("edit", { edits, source: "cli" }, context.signal));
   });
   await settledOperatorKey(options, operator);
   if (json) {

@@ -1,29 +1,24 @@
 // The ways from the command line into the daemon's and the doctor's code, which is loaded when it is needed.
 import type { BackendSignIn } from "../../api/backend-sign-in.ts";
-import type { RemoteControl } from "../../api/client/client.ts";
-import type {
-  ApprovalsControl,
-  InProcessControl,
-  InProcessGateway,
-  InProcessOptions,
-} from "../../api/control.ts";
 import type { Doctor } from "../../api/doctor-report.ts";
 import type { FoundShare } from "../../api/found-share.ts";
+import type {
+  InProcessApprovals,
+  InProcessEngine,
+  InProcessGateway,
+  InProcessOptions,
+} from "../../api/in-process.ts";
 import type { SecretKeeper } from "../../api/secret-keeper.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import type { CommandContext } from "../input/command.ts";
-
-/** What answers in a daemon's stead. */
-type OwnEngine = RemoteControl & Omit<InProcessControl, "status">;
 
 /**
  * The engine run once inside the command, when no daemon runs. Rejects with what keeps it from starting: `config_…`,
  * `lock_held`, `already_running`, `state_newer`, `home_unwritable`.
  */
-export async function openEngine(options: InProcessOptions): Promise<OwnEngine> {
+export async function openEngine(options: InProcessOptions): Promise<InProcessEngine> {
   const { openInProcess } = await import("../../daemon/in-process-control.ts");
-  const control = await openInProcess(options);
-  return { ...control, status: async () => control.status() };
+  return openInProcess(options);
 }
 
 /** The gateway likewise. Rejects with `config_…` and `gateway_off`. */
@@ -33,7 +28,7 @@ export async function openGateway(options: InProcessOptions): Promise<InProcessG
 }
 
 /** Approvals likewise. Rejects with `config_…` and `lock_held`. */
-export async function openApprovals(options: InProcessOptions): Promise<ApprovalsControl> {
+export async function openApprovals(options: InProcessOptions): Promise<InProcessApprovals> {
   const { openApprovalsInProcess } = await import("../../daemon/in-process-approvals.ts");
   return openApprovalsInProcess(options);
 }

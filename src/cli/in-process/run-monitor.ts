@@ -1,5 +1,5 @@
 // Runs the daemon in this process, and passes SIGHUP on to it. Its code is loaded when it runs.
-import type { MonitorOptions } from "../../api/control.ts";
+import type { MonitorOptions } from "../../api/in-process.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import type { MonitorArguments } from "../input/monitor-arguments.ts";

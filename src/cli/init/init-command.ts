@@ -2,9 +2,9 @@
 import type { FoundShare } from "../../api/found-share.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
-import { mistakesError, refusalError } from "../../config/mistakes.ts";
 import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
 import type { ConfigFormat, ConfigSnapshot } from "../../config/snapshot.ts";
+import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
@@ -205,11 +205,12 @@ async function land(
   { before, text }: { readonly before: string; readonly text: string },
 ): Promise<boolean> {
   const begun = standing.bytes === null ? Buffer.from(before) : standing.bytes;
-  return changeConfig(context, "init", async (editor, { path }) => {
+  return changeConfig(context, "init", async (ask, { path }) => {
     if (path !== standing.path) {
       throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${standing.path}`);
     }
-    const report = await editor.replace(text, sha256Of(begun));
+    const request = { text, expected_sha256: sha256Of(begun), source: "cli" };
+    const report = await ask("editText", request, context.signal);
     if (report.errors.length > 0) throw refusalError(report.errors);
     if (report.reload?.failure != null) {
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);

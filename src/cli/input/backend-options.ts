@@ -1,8 +1,8 @@
 // The options that say what a backend is, and what they mean as keys of its section.
 import { isAbsolute, resolve } from "node:path";
 import type { Command } from "commander";
-import { parseBackendName } from "../../config/backend-names.ts";
 import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
+import { parseBackendName } from "../../config/values/backend-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { GivenOptions } from "./command.ts";
 import { collected, readFlag, readList, readText } from "./options.ts";

@@ -1,6 +1,5 @@
 // The options that several commands share, and how they are read.
 import { type Command, InvalidArgumentError } from "commander";
-import type { ShareSelection } from "../../api/control.ts";
 import type { SwitchTarget } from "../../api/requests.ts";
 import type { CommandContext, GivenOptions } from "./command.ts";
 
@@ -50,7 +49,7 @@ export function readList(options: GivenOptions, name: string): readonly string[]
   return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
 
-export function readSelection(options: GivenOptions): ShareSelection {
+export function readSelection(options: GivenOptions): readonly string[] | null {
   const { share } = options;
   return Array.isArray(share) ? share.filter((name) => typeof name === "string") : null;
 }

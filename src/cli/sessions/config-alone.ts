@@ -2,6 +2,7 @@
 // the history, as a daemon would.
 
 import type { EditReport } from "../../api/contract.ts";
+import { type Ask, askOf } from "../../api/operations.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { askedEdit } from "../../config/edit/asked-edit.ts";
 import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../../config/edit/save.ts";
@@ -13,7 +14,9 @@ import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
-import type { ConfigEditor } from "./config-editor.ts";
+
+/** What a change of the file is asked as: it is made whole or not at all. Mistakes in it are a value. */
+export type EditOperation = "edit" | "editText" | "rollback";
 
 interface OwnEditorOptions {
   readonly home: string;
@@ -28,7 +31,7 @@ interface OwnEditorOptions {
   readonly note: (line: string) => void;
 }
 
-export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
+export function createOwnEditor(options: OwnEditorOptions): Ask<EditOperation> {
   const { home, path, place, read, clock, approve, note } = options;
   const history = openHistory(home, path);
 
@@ -92,34 +95,23 @@ export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
     return { changed, path, sha256: snapshot.sha256, errors: [], reload: null };
   };
 
-  return {
-    edit: (edits) =>
-      save(
-        "cli",
-        async () => {
-          const steps = edits.map(askedEdit);
-          return saveEdit({ path, place, seenSha256: null, known: await newest(), edits: steps });
-        },
-        true,
-      ),
-    replace: (text, seenSha256) =>
-      save(
-        "cli",
-        async () => {
-          const bytes = new TextEncoder().encode(text);
-          return saveContent({ path, place, seenSha256, known: await newest(), bytes });
-        },
-        true,
-      ),
-    async rollback(n, seen) {
-      const entry = await history.entry(n);
-      refuseOtherEntry(entry, seen?.entry ?? null, path);
-      const { bytes } = entry;
-      const seenSha256 = seen?.file ?? null;
-      const put = async () => saveContent({ path, place, seenSha256, known: await newest(), bytes });
-      return save(`rollback ${n}`, put, false);
+  const replace = async (bytes: Uint8Array, seenSha256: string | null): Promise<SavedConfig> =>
+    saveContent({ path, place, seenSha256, known: await newest(), bytes });
+
+  return askOf<EditOperation>({
+    edit({ edits, expected_sha256: seenSha256 = null, source }) {
+      const put = async () =>
+        saveEdit({ path, place, seenSha256, known: await newest(), edits: edits.map(askedEdit) });
+      return save(source, put, true);
     },
-  };
+    editText: ({ text, expected_sha256, source }) =>
+      save(source, () => replace(new TextEncoder().encode(text), expected_sha256), true),
+    async rollback({ n = 1, sha256 = null, expected_sha256: seenSha256 = null }) {
+      const entry = await history.entry(n);
+      refuseOtherEntry(entry, sha256, path);
+      return save(`rollback ${n}`, () => replace(entry.bytes, seenSha256), false);
+    },
+  });
 }
 
 function summaryOf(before: ConfigSnapshot, after: ConfigSnapshot): string {

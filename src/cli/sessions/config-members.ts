@@ -1,10 +1,10 @@
 // The names of the shares or aliases in the configuration file, read before a command adds or removes one.
 import type { EditReport } from "../../api/contract.ts";
 import { nameUnknown } from "../../api/name-selection.ts";
-import { mistakesError, refusalError } from "../../config/mistakes.ts";
-import { nameKey } from "../../config/names.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import type { AliasConfig, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
+import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
+import { nameKey } from "../../config/values/names.ts";
 import type { CommandContext } from "../input/command.ts";
 import type { ConfigView } from "./config-session.ts";
 

@@ -1,6 +1,6 @@
 // Finds the configuration for a command, and changes it through the running daemon, or else with the home's lock held.
 import type { DaemonClient } from "../../api/client/client.ts";
-import type { HistoryEntry } from "../../api/contract.ts";
+import { type Ask, askOf } from "../../api/operations.ts";
 import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
@@ -8,9 +8,9 @@ import type { ConfigFormat } from "../../config/snapshot.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../../runtime/process/home-lock.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import { approveEdit } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
-import { createOwnEditor } from "./config-alone.ts";
-import type { ConfigEditor } from "./config-editor.ts";
+import { createOwnEditor, type EditOperation } from "./config-alone.ts";
 import { decodedText } from "./config-text.ts";
 import { onceOpened, withDaemonOr } from "./control-session.ts";
 
@@ -27,10 +27,7 @@ export interface ConfigView {
   readonly format: ConfigFormat;
   /** What the file holds now; null when there is none. Rejects with `config_unreadable`. */
   read(): Promise<Uint8Array | null>;
-  /** Newest first. */
-  history(): Promise<readonly HistoryEntry[]>;
-  /** An accepted content. Rejects with `history_unknown`. */
-  historyText(n: number): Promise<string>;
+  readonly ask: Ask<"history" | "historyText">;
 }
 
 /** Runs `use` with the configuration of this home; takes no lock and writes nothing. Rejects as `withControl` does. */
@@ -55,21 +52,19 @@ export async function requireNamedFile(
 export function changeConfig<T>(
   context: CommandContext,
   command: string,
-  use: (editor: ConfigEditor, view: ConfigView) => Promise<T>,
+  use: (ask: Ask<EditOperation>, view: ConfigView) => Promise<T>,
 ): Promise<T> {
-  const { home, signal } = context;
+  const { home, signal, note } = context;
   return withDaemonOr(
     context,
     "change",
-    async (daemon) => use(daemonEditor(daemon, signal), await daemonView(context, daemon)),
+    async (daemon) => use(daemon.ask, await daemonView(context, daemon)),
     () =>
       onceOpened(lockHome(home, command, signal), async () => {
         const view = await ownView(context);
         const { path, place, read } = view;
-        const { approveEdit } = await import("../in-process/open.ts");
         const approve: Parameters<typeof createOwnEditor>[0]["approve"] = (before, after) =>
           approveEdit(home, before, after, signal);
-        const { note } = context;
         const parts = { home, path, place, read, clock: systemClock, approve, note };
         return use(createOwnEditor(parts), view);
       }),
@@ -82,7 +77,7 @@ async function lockHome(home: string, command: string, signal: AbortSignal): Pro
 }
 
 async function daemonView(context: CommandContext, daemon: DaemonClient): Promise<ConfigView> {
-  const { global } = await daemon.status(context.signal);
+  const { global } = await daemon.ask("status", null, context.signal);
   const path = global.config_path;
   return {
     daemon,
@@ -90,8 +85,7 @@ async function daemonView(context: CommandContext, daemon: DaemonClient): Promis
     path,
     format: configFormat(path),
     read: () => readConfigIfPresent(path),
-    history: async () => (await daemon.history(context.signal)).entries,
-    historyText: (n) => daemon.historyText(n, context.signal),
+    ask: daemon.ask,
   };
 }
 
@@ -105,28 +99,21 @@ async function ownView(context: CommandContext): Promise<ConfigView> {
     path,
     format,
     read: () => readConfigIfPresent(path),
-    history: async () =>
-      (await kept.list()).map(({ n, time, sha256, source, summary }) => ({
-        n,
-        time,
-        sha256,
-        source,
-        summary,
-      })),
-    historyText: async (n) => decodedText((await kept.entry(n)).bytes),
+    ask: askOf<"history" | "historyText">({
+      history: async () => ({
+        entries: (await kept.list()).map(({ n, time, sha256, source, summary }) => ({
+          n,
+          time,
+          sha256,
+          source,
+          summary,
+        })),
+      }),
+      historyText: async ({ n }) => decodedText((await kept.entry(n)).bytes),
+    }),
   };
 }
 
 function placeOf({ home }: CommandContext): ConfigPlace {
   return findPlace({ ...process.env, MOUNTAINEER_HOME: home });
-}
-
-function daemonEditor(daemon: DaemonClient, signal: AbortSignal): ConfigEditor {
-  return {
-    edit: (edits) => daemon.edit({ edits: [...edits], source: "cli" }, signal),
-    replace: (text, seenSha256) =>
-      daemon.editText({ text, expected_sha256: seenSha256, source: "cli" }, signal),
-    rollback: (n, seen) =>
-      daemon.rollback(seen === null ? { n } : { n, sha256: seen.entry, expected_sha256: seen.file }, signal),
-  };
 }

@@ -1,7 +1,10 @@
 // Finds who answers a command: the running daemon, one that is just starting, or the engine in this process.
-import { connectToDaemon, type DaemonClient, type RemoteControl } from "../../api/client/client.ts";
+import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
+import type { EngineOperation, InProcess, InProcessOptions } from "../../api/in-process.ts";
+import type { Ask, InputOf, OperationName, OutputOf } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import { openEngine } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /** How long a changing command waits for the socket of a daemon that holds the lock already. */
@@ -10,7 +13,8 @@ const BETWEEN_LOOKS_MS = 50;
 /** A service manager pauses for 5 s before it starts one that was killed. */
 const RETURNS_WITHIN_MS = 10_000;
 
-export interface Ask {
+/** What a command is about to do. */
+export interface Purpose {
   /** "look" takes no lock and changes nothing; "change" waits its turn. */
   readonly intent: "look" | "change";
   /** The command's name, for whoever waits for its lock. */
@@ -18,17 +22,60 @@ export interface Ask {
 }
 
 /**
- * Runs `use` with the control that answers for this home. Rejects with what `use` rejects with, `daemon_unreachable`
- * when a daemon has the lock and never serves, `usage` when it runs with another configuration than `--config`
- * names, and what the engine in process rejects with.
+ * Runs `use` with what asks the daemon of this home, or what `open` opens in this process. Rejects with what `use` rejects
+ * with, `daemon_unreachable` when a daemon has the lock and never serves, `usage` when it runs with another configuration
+ * than `--config` names, and what `open` rejects with.
  */
-export function withControl<T>(
+export function withAsk<Names extends OperationName, T>(
   context: CommandContext,
-  ask: Ask,
-  use: (control: RemoteControl) => Promise<T>,
+  purpose: Purpose,
+  open: (options: InProcessOptions) => Promise<InProcess<Names>>,
+  use: (ask: Ask<Names>) => Promise<T>,
   clock: Clock = systemClock,
 ): Promise<T> {
-  return withDaemonOr(context, ask.intent, use, () => inProcess(context, ask, use), clock);
+  const { home, configPath, signal } = context;
+  const alone = (): Promise<Alone<T>> =>
+    onceOpened(open({ home, configPath, signal, ...purpose }), (own) => use(own.ask));
+  return withDaemonOr(context, purpose.intent, ({ ask }) => use(ask), alone, clock);
+}
+
+/** The same, for one thing that is asked of shares and the places in them. */
+export function askEngine<Name extends EngineOperation>(
+  context: CommandContext,
+  purpose: Purpose,
+  name: Name,
+  input: InputOf<Name>,
+): Promise<OutputOf<Name>> {
+  return withAsk(context, purpose, openEngine, (ask) => ask(name, input, context.signal));
+}
+
+/** Of a command that nothing but a daemon can answer. */
+export interface DaemonPurpose extends Pick<Purpose, "intent"> {
+  /** What it comes to that none runs. */
+  readonly so: string;
+  /** Default: how to start one. */
+  readonly hint?: string;
+}
+
+/** Asks the daemon of this home. Rejects with `daemon_unreachable` when there is none. */
+export function askDaemon<Name extends OperationName>(
+  context: CommandContext,
+  purpose: DaemonPurpose,
+  name: Name,
+  input: InputOf<Name>,
+): Promise<OutputOf<Name>> {
+  return withDaemon(context, purpose, ({ ask }) => ask(name, input, context.signal));
+}
+
+/** The same, for whatever `use` does with it. */
+export function withDaemon<T>(
+  context: CommandContext,
+  { intent, so, hint = "mountaineer monitor starts one" }: DaemonPurpose,
+  use: (daemon: DaemonClient) => Promise<T>,
+): Promise<T> {
+  const message = `no daemon runs for this home, ${so}`;
+  const none = () => Promise.reject(new MountaineerError("daemon_unreachable", message, { hint }));
+  return withDaemonOr(context, intent, use, none);
 }
 
 /** Something done without a daemon, unless a monitor took the lock first: then that is asked like any daemon. */
@@ -36,11 +83,11 @@ type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error
 
 /**
  * Runs `withDaemon` with the daemon of this home, else `alone`; the latter is tried again when a monitor came first.
- * Rejects with what they reject with, and as `withControl` does.
+ * Rejects with what they reject with, and as `withAsk` does.
  */
 export async function withDaemonOr<T>(
   context: CommandContext,
-  intent: Ask["intent"],
+  intent: Purpose["intent"],
   withDaemon: (daemon: DaemonClient) => Promise<T>,
   alone: () => Promise<Alone<T>>,
   clock: Clock = systemClock,
@@ -73,7 +120,7 @@ export async function findDaemon(
   const daemon = await connectToDaemon(home, { clock });
   if (daemon !== null && configPath !== null) {
     const { requireSameConfig } = await import("../../api/client/same-config.ts");
-    await requireSameConfig((await daemon.status(signal)).global.config_path, configPath);
+    await requireSameConfig((await daemon.ask("status", null, signal)).global.config_path, configPath);
   }
   return daemon;
 }
@@ -102,16 +149,6 @@ async function startingMonitor(home: string): Promise<{ pid: number } | null> {
   const { readLockHolder } = await import("../../runtime/process/home-lock.ts");
   const holder = await readLockHolder(home);
   return holder !== null && holder.command === "monitor" ? holder : null;
-}
-
-async function inProcess<T>(
-  context: CommandContext,
-  ask: Ask,
-  use: (control: RemoteControl) => Promise<T>,
-): Promise<Alone<T>> {
-  const { openEngine } = await import("../in-process/open.ts");
-  const { home, configPath, signal } = context;
-  return onceOpened(openEngine({ home, configPath, signal, ...ask }), use);
 }
 
 /** Uses what is being opened and ends it, whatever `use` does with it. */

@@ -7,7 +7,7 @@ export async function tellDaemon({ home, note, signal }: CommandContext, backend
   const { connectToDaemon } = await import("../../api/client/client.ts");
   try {
     const daemon = await connectToDaemon(home);
-    await daemon?.gateway.restart([backend], signal);
+    await daemon?.ask("restart", { backends: [backend] }, signal);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     note(

@@ -1,7 +1,5 @@
 // The common part of commands that change shares: asks, prints a line for each share, and exits with the worst result.
-import type { RemoteControl } from "../../api/client/client.ts";
-import type { StepResult } from "../../api/contract.ts";
-import type { ShareSelection } from "../../api/control.ts";
+import type { Ask, OutputOf } from "../../api/operations.ts";
 import type { CommandContext, CommandDefinition, GivenOptions } from "../input/command.ts";
 import { readSelection, showResult } from "../input/options.ts";
 import type { Asked } from "../views/results-view.ts";
@@ -14,10 +12,10 @@ export const STEP_EXITS: CommandDefinition["exits"] = {
 };
 
 type StepCall = (
-  control: RemoteControl,
-  selection: ShareSelection,
+  ask: Ask<"mount" | "unmount" | "switchRoute" | "reconcile">,
+  shares: readonly string[] | null,
   signal: AbortSignal,
-) => Promise<readonly StepResult[]>;
+) => Promise<OutputOf<"mount">>;
 
 export async function runSteps(
   context: CommandContext,
@@ -25,11 +23,13 @@ export async function runSteps(
   asked: Asked,
   call: StepCall,
 ): Promise<number> {
-  const { withControl } = await import("./control-session.ts");
+  const { withAsk } = await import("./control-session.ts");
+  const { openEngine } = await import("../in-process/open.ts");
   const { exitCodeOf, renderResults } = await import("../views/results-view.ts");
   leaveFolder();
-  const results = await withControl(context, { intent: "change", command: asked }, (control) =>
-    call(control, readSelection(options), context.signal),
+  const purpose = { intent: "change", command: asked } as const;
+  const { results } = await withAsk(context, purpose, openEngine, (ask) =>
+    call(ask, readSelection(options), context.signal),
   );
   showResult(context, options, results, () => renderResults(results, context.stdoutStyle));
   if (results.length === 0) context.note("no shares are configured; mountaineer status says how to add one");

@@ -1,6 +1,8 @@
 // Which entries of a file wait for a person's approval, and what runs meanwhile: the file with those entries as they were
 // approved. Pure.
 import { backendReach, type GuardedPlaces } from "../reach.ts";
+import type { EntryKind } from "../schema/schema-keys.ts";
+import { mostSerious } from "../schema/settled.ts";
 import {
   type ApproveMode,
   type BackendConfig,
@@ -8,6 +10,7 @@ import {
   type ManagementConfig,
   type MountaineerConfig,
   type ServerConfig,
+  snakeCase,
 } from "../snapshot.ts";
 import { asApproved, BACKEND_ORDER, inOrder, orderOf, orderWith } from "./backend-order.ts";
 import {
@@ -18,10 +21,10 @@ import {
   entriesOf,
   isList,
   isSameMeaning,
-  snakeCase,
   WHOLE_SECTIONS,
 } from "./entries.ts";
-import { type EntryKind, isAsStrict, stricter, waits } from "./entry-kinds.ts";
+import { CHOSEN_BELOW } from "./entry-keys.ts";
+import { isAsStrict, stricter, waits } from "./entry-kinds.ts";
 
 export type PartValues = Readonly<Record<string, EntryValue>>;
 
@@ -267,7 +270,7 @@ function judged(
           ...droppedRoutes(entry, approved, told),
         };
   const { id, group, name } = entry;
-  const kind = mostSerious(told.map(([, part]) => part.kind));
+  const kind = mostSerious(told.map(([, part]) => part.kind)) ?? "runs";
   const isKnown = covered.every(([part, { value }]) => isSameMeaning(known?.parts[part], value));
   const wasOff = known?.isOff === true && isKnown ? ({ wasOff: true } as const) : {};
   return { id, group, name, kind, approved: before, waiting, ...wasOff };
@@ -294,12 +297,6 @@ function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: Approve
     if (known.isOff === true || (isBound ? id !== entry.id : !id.startsWith(`${group}.`))) return false;
     return covered.every(([name, { value }]) => isSameMeaning(known.parts[name], value));
   });
-}
-
-const SERIOUSNESS: readonly EntryKind[] = ["runs", "approval", "sends", "access", "guards"];
-
-function mostSerious(kinds: readonly EntryKind[]): EntryKind {
-  return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? "runs";
 }
 
 /** What holds where nobody knows what was approved: nobody comes in, and nobody may do anything. */
@@ -412,14 +409,11 @@ function restored<T extends object>(one: T, parts: PartValues | null): T {
   if (parts === null) return one;
   const values = Object.entries(parts).map(([name, value]) => {
     const now = (one as Record<string, unknown>)[name];
-    return [name, FREE_KEYS.has(name) ? value : filled(value, now)] as const;
+    return [name, CHOSEN_BELOW.has(name) ? value : filled(value, now)] as const;
   });
   // What was remembered came from a configuration of this type, and is sealed.
   return { ...one, ...Object.fromEntries(values) };
 }
-
-/** Parts whose keys people choose. */
-const FREE_KEYS: ReadonlySet<string> = new Set(["toolOverrides"]);
 
 function filled(value: EntryValue, now: unknown): EntryValue {
   if (typeof value !== "object" || value === null || isList(value)) return value;

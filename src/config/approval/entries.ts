@@ -1,16 +1,21 @@
 // The entries of a configuration: what a person approves as one. Each has parts, and each part is of one kind. Pure.
 import { isDeepStrictEqual } from "node:util";
+import { isReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
+import { aliasKeys } from "../schema/alias-schema.ts";
+import { backendKeys, serverKeys } from "../schema/gateway-schema.ts";
+import { configFile } from "../schema/schema.ts";
+import type { Approval, EntryKind } from "../schema/schema-keys.ts";
+import { approvalsIn } from "../schema/settled.ts";
+import { globalKeys, shareKeys } from "../schema/share-schema.ts";
+import { trustKeys } from "../schema/trust-schema.ts";
 import {
-  type AliasConfig,
   type BackendConfig,
   MANAGEMENT_DEFAULT,
   type MountaineerConfig,
   type ServerConfig,
-  type ShareConfig,
-  type TrustConfig,
+  snakeCase,
 } from "../snapshot.ts";
-import type { EntryKind } from "./entry-kinds.ts";
 
 /** References to secrets stand in it as references. */
 export type EntryValue =
@@ -40,94 +45,27 @@ export interface Entry {
   readonly parts: EntryParts;
 }
 
-type FieldKind = EntryKind | "free";
+/** By the names of fields; one that no key declares waits like one that decides what runs (`partsOf`). */
+type Kinds = Readonly<Record<string, Approval>>;
 
-// A field that is missing here does not compile: whoever adds one says what it decides.
-const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
+const BACKEND_FIELDS: Kinds = {
+  ...approvalsIn(backendKeys),
   name: "free",
   // A backend that is off is no entry; one that is switched on is a new one.
   enabled: "free",
-  group: "free",
-  // A connection to an address is `sends`.
-  connection: "runs",
-  routes: "runs",
-  timeouts: "free",
-  filters: "access",
-  folders: "access",
-  toolOverrides: "guards",
-  instances: "free",
-  replace: "free",
-  requires: "free",
-  unavailableAfterMs: "free",
-  whenUnavailable: "free",
-  pin: "guards",
 };
-const SHARE_FIELDS: Readonly<Record<keyof ShareConfig, FieldKind>> = {
-  name: "free",
-  shareName: "sends",
-  username: "sends",
-  password: "sends",
-  driver: "sends",
-  carry: "free",
-  routes: "sends",
-};
-const ALIAS_FIELDS: Readonly<Record<keyof AliasConfig, FieldKind>> = {
-  name: "free",
-  path: "guards",
-  share: "guards",
-  targetSubpath: "guards",
-};
-const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
-  host: "access",
-  port: "free",
-  bodyLimitBytes: "free",
-  drainTimeoutMs: "free",
-  publicUrl: "access",
-  // `managementPart`.
-  management: "free",
-};
-const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
-  approve: "approval",
-  pin: "guards",
-};
+const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
+/** `managementPart` has the other. */
+const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 
-/** What each section decides; null for a section that has members, or whose parts are listed below. */
-const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>> = {
-  global: null,
-  sync: "free",
-  notify: "free",
-  server: null,
-  backends: null,
-  // Policies know tools by the names that it makes.
-  conflictResolution: "access",
-  incomingAuth: null,
-  authorization: "access",
-  audit: "guards",
-  limits: "guards",
-  trust: null,
-  telemetry: "sends",
-  fleet: "sends",
-  // What is listed is no matter of who may use it.
-  optimizer: "free",
-  groups: "access",
-  profiles: "access",
-  shares: null,
-  aliases: null,
-  // What it brings stands in the sections.
-  layer: "free",
-};
+const SECTION_KINDS = approvalsIn(configFile.keys);
+/** Those with members, or with parts of several kinds. */
+const DIVIDED = ["global", "server", "backends", "incomingAuth", "trust", "shares", "aliases"];
 
-/** Those that are one entry each, as they stand. */
-export const WHOLE_SECTIONS = [
-  "conflictResolution",
-  "authorization",
-  "audit",
-  "limits",
-  "telemetry",
-  "fleet",
-  "groups",
-  "profiles",
-] as const;
+/** Those that are one entry each, as they stand. The names in the table are those of a configuration. */
+export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
+  (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
+) as readonly (keyof MountaineerConfig)[];
 
 const LOCAL_HOST = "127.0.0.1";
 
@@ -136,25 +74,17 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
   const entries: Entry[] = [
     ...config.backends.filter(({ enabled }) => enabled).map(backendEntry),
     ...config.shares.map((share) => member("shares", share.name, partsOf(share, SHARE_FIELDS))),
-    ...config.aliases.map((alias) => member("aliases", alias.name, partsOf(alias, ALIAS_FIELDS))),
-    section("global", {
-      sharesRoot: { kind: "guards", value: config.global.sharesRoot },
-      mountRoot: { kind: "guards", value: config.global.mountRoot },
-    }),
+    ...config.aliases.map((alias) => member("aliases", alias.name, partsOf(alias, approvalsIn(aliasKeys)))),
+    section("global", partsOf(config.global, approvalsIn(globalKeys))),
     // Together: an address beyond this machine is right only with a sign-in.
     section("incoming_auth", {
       incomingAuth: { kind: "access", value: plain(config.incomingAuth) },
       ...partsOf({ ...config.server, host: config.server?.host ?? LOCAL_HOST }, SERVER_FIELDS),
       management: managementPart(config.server),
     }),
-    section("trust", partsOf(config.trust, TRUST_FIELDS)),
+    section("trust", partsOf(config.trust, approvalsIn(trustKeys))),
+    ...WHOLE_SECTIONS.map((key) => section(snakeCase(key), partsOf({ [key]: config[key] }, SECTION_KINDS))),
   ];
-  for (const [key, kind] of Object.entries(SECTION_KINDS)) {
-    if (kind === null || kind === "free") continue;
-    // The keys of the table are those of a configuration.
-    const value = plain(config[key as keyof MountaineerConfig]);
-    entries.push(section(snakeCase(key), { [key]: { kind, value } }));
-  }
   return new Map(entries.map((entry) => [entry.id, entry]));
 }
 
@@ -163,11 +93,6 @@ function managementPart(server: ServerConfig | null): EntryPart {
   const { management = MANAGEMENT_DEFAULT } = server ?? {};
   const isDefault = isDeepStrictEqual(management, MANAGEMENT_DEFAULT);
   return { kind: "runs", value: isDefault ? null : plain(management) };
-}
-
-/** How the file spells the name of a section. */
-export function snakeCase(key: string): string {
-  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function backendEntry(backend: BackendConfig): Entry {
@@ -196,7 +121,7 @@ function section(name: string, parts: EntryParts): Entry {
   return { id: name, group: "sections", name, parts };
 }
 
-function partsOf<T extends object>(one: T, kinds: Readonly<Record<string, FieldKind>>): EntryParts {
+function partsOf<T extends object>(one: T, kinds: Kinds): EntryParts {
   const parts: Record<string, EntryPart> = {};
   for (const [field, value] of Object.entries(one)) {
     // A field that no table knows waits like one that decides what runs.
@@ -210,8 +135,8 @@ function partsOf<T extends object>(one: T, kinds: Readonly<Record<string, FieldK
 function plain(value: unknown): EntryValue {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === "object" && value !== null) {
-    const isReference = "kind" in value && value.kind === "stored" && "name" in value;
-    const entries = Object.entries(value).filter(([key]) => !(isReference && key === "revision"));
+    const isStamped = isReference(value);
+    const entries = Object.entries(value).filter(([key]) => !(isStamped && key === "revision"));
     return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
   }
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;

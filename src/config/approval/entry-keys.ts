@@ -1,30 +1,28 @@
 // The parts of an entry under the keys that the file has for them, and in the file's units. Pure.
-import { hostText } from "../host.ts";
+
+import { ANY_NAME, SECTIONS } from "../schema/schema.ts";
+import { camelCase, settledName, unitSize } from "../schema/settled.ts";
+import { hostText } from "../values/host.ts";
 import { type EntryValue, isList } from "./entries.ts";
 
 type Members = { readonly [key: string]: EntryValue };
 
 /** What people call as they like stands below these. */
-export const CHOSEN_BELOW: ReadonlySet<string> = new Set([
-  "env",
-  "headers",
-  "toolOverrides",
-  "scopes",
-  "requiredClaims",
-  "arguments",
-  "groups",
-]);
+export const CHOSEN_BELOW: ReadonlySet<string> = new Set(
+  SECTIONS.filter(({ pattern, isOpen }) => isOpen || pattern.at(-1) === ANY_NAME).map(({ pattern }) =>
+    camelCase(pattern.findLast((segment) => segment !== ANY_NAME) ?? ""),
+  ),
+);
 
-const MEBIBYTE = 1024 * 1024;
-const SECOND = 1_000;
 /** What the file has in another unit: its key there, and how much of ours is one of its. */
-const UNITS: Readonly<Record<string, readonly [key: string, size: number]>> = {
-  maxSizeBytes: ["max_size_mb", MEBIBYTE],
-  resultBytes: ["result_mb", MEBIBYTE],
-  leewayMs: ["leeway", SECOND],
-  keysMaxAgeMs: ["keys_max_age", SECOND],
-  intervalMs: ["interval", SECOND],
-};
+const UNITS = new Map(
+  SECTIONS.flatMap(({ keys, key }) =>
+    keys.flatMap((name) => {
+      const size = unitSize(key(name));
+      return size === 1 ? [] : [[settledName(name, key(name)), [name, size]] as const];
+    }),
+  ),
+);
 const SHARE_ROUTES = { tb: "thunderbolt", fallback: "fallback" } as const;
 
 export function membersOf(value: EntryValue): Members {
@@ -42,7 +40,7 @@ function respelled(members: Members): Members {
 }
 
 function inFile(key: string, value: EntryValue): readonly (readonly [string, EntryValue])[] {
-  const unit = UNITS[key];
+  const unit = UNITS.get(key);
   if (unit !== undefined && typeof value === "number") return [[unit[0], value / unit[1]]];
   if (key === "groups") return [[key, groupsInFile(value)]];
   if (CHOSEN_BELOW.has(key)) return [[key, value]];

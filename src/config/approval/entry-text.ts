@@ -1,9 +1,11 @@
 // An entry as a person reads it before approving it: a line for each key, references to secrets as references. Pure.
-import { isSecretHeader, isSecretVariable } from "../backend-names.ts";
+
 import { HIDDEN, shownArguments, shownText, shownUrl } from "../shown-values.ts";
+import { snakeCase } from "../snapshot.ts";
+import { isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
 import { orderSummary } from "./backend-order.ts";
 import type { PartValues, WaitingEntry } from "./decide-held.ts";
-import { type EntryValue, isList, isSameMeaning, snakeCase } from "./entries.ts";
+import { type EntryValue, isList, isSameMeaning } from "./entries.ts";
 import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
 
 /** Sorted as they were written, one `key = value` a line, each ended; "" for what runs nothing. */
@@ -60,7 +62,7 @@ function lines(path: readonly string[], value: EntryValue): string[] {
   if (typeof value === "object") {
     return Object.entries(value).flatMap(([name, part]) => lines([...path, name], part));
   }
-  if (typeof value === "string" && (key === "url" || (key === "jwks" && value.includes("://"))))
+  if (typeof value === "string" && /^[a-z][\w+.-]*:\/\//i.test(value))
     return [`${keyText(path)} = ${quote(shownUrl(value, "log"))}`];
   if (typeof value !== "string") return [`${keyText(path)} = ${value}`];
   return [`${keyText(path)} = ${quote(isHidden(parent, key) ? HIDDEN : value)}`];

@@ -1,9 +1,9 @@
 // The meaning of an edit: how it changes the file's values, whatever the text looks like. An edited text is right when
 // it parses to this.
 import { MountaineerError } from "../../runtime/errors.ts";
-import { closestWord } from "../../runtime/text/suggest.ts";
-import { type KeyPath, pathText, quoted } from "../mistakes.ts";
-import { nameKey } from "../names.ts";
+import { type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
+import { nameKey } from "../values/names.ts";
+import { define, emptyTable, isTable, type Table, valueAt } from "../values/table.ts";
 import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
 
 /** One change asked for. A share or alias goes by its name or its index: `["shares", "CORE", "driver"]`. */
@@ -27,39 +27,11 @@ export type EditStep =
   /** A table that is not there yet, under a name. */
   | { readonly kind: "add-table"; readonly path: KeyPath; readonly value: ConfigTable };
 
-type Table = Record<string, unknown>;
-
-function isTable(value: unknown): value is Table {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
-}
-
-function emptyTable(): Table {
-  const table: Table = Object.create(null);
-  return table;
-}
-
 function withKey(table: Table, key: string, value: unknown): Table {
   const copy = emptyTable();
   for (const [name, part] of Object.entries(table)) define(copy, name, part);
   define(copy, key, value);
   return copy;
-}
-
-function define(table: Table, key: string, value: unknown): void {
-  // Plain assignment would make `__proto__` a prototype.
-  Object.defineProperty(table, key, { value, enumerable: true, configurable: true, writable: true });
-}
-
-function child(value: unknown, segment: string | number): unknown {
-  if (typeof segment === "number") return Array.isArray(value) ? value[segment] : undefined;
-  return isTable(value) && Object.hasOwn(value, segment) ? value[segment] : undefined;
-}
-
-/** What stands at `path`; undefined when nothing does. */
-export function valueAt(file: unknown, path: KeyPath): unknown {
-  let value = file;
-  for (const segment of path) value = child(value, segment);
-  return value;
 }
 
 /** A list of tables that go by their names. */
@@ -90,13 +62,7 @@ function indexIn(file: unknown, list: NamedList, name: string): number {
   const [first] = matches;
   if (first === undefined) {
     const known = names.filter((candidate) => candidate !== null);
-    const meant = closestWord(name, known);
-    const hint =
-      meant !== null
-        ? `did you mean ${quoted(meant)}?`
-        : known.length === 0
-          ? `the configuration has no ${key}`
-          : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
+    const hint = namesHint(name, known, `the configuration has no ${key}`);
     throw new MountaineerError(unknown, `no ${noun} is called ${quoted(name)}`, { hint });
   }
   if (matches.length > 1) {
@@ -156,12 +122,7 @@ function backendPath(file: unknown, name: string): KeyPath {
   const backends = valueAt(file, ["backends"]);
   const known = isTable(backends) ? Object.keys(backends) : [];
   if (known.includes(name)) return ["backends", name];
-  const meant = closestWord(name, known);
-  const others =
-    known.length === 0
-      ? "the configuration has no backends"
-      : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
-  const hint = meant === null ? others : `did you mean ${quoted(meant)}?`;
+  const hint = namesHint(name, known, "the configuration has no backends");
   throw new MountaineerError("backend_unknown", `no backend is called ${quoted(name)}`, { hint });
 }
 
@@ -225,7 +186,7 @@ function changed(value: unknown, step: EditStep, depth: number): unknown {
     for (const [key, part] of Object.entries(table)) if (key !== segment) define(copy, key, part);
     return copy;
   }
-  return withKey(table, segment, changed(child(table, segment), step, depth + 1));
+  return withKey(table, segment, changed(valueAt(table, [segment]), step, depth + 1));
 }
 
 /** The values after the step. Rejects with `config_uneditable` when the path leads through what is no table. */
@@ -248,7 +209,7 @@ function withoutEmpties(value: unknown, path: KeyPath): unknown {
     return value.toSpliced(segment, 1, withoutEmpties(value[segment], rest) ?? emptyTable());
   }
   if (!isTable(value)) return value ?? undefined;
-  const inner = withoutEmpties(child(value, segment), rest);
+  const inner = withoutEmpties(valueAt(value, [segment]), rest);
   if (!isEmpty(inner)) return withKey(value, segment, inner);
   const copy = emptyTable();
   for (const [key, part] of Object.entries(value)) if (key !== segment) define(copy, key, part);

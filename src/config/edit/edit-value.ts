@@ -1,6 +1,6 @@
 // The values that an edit may write, and the checks before one reaches a file.
 import { MountaineerError } from "../../runtime/errors.ts";
-import { type KeyPath, pathText } from "../mistakes.ts";
+import { type KeyPath, pathText } from "../values/mistakes.ts";
 
 /** A value that TOML and YAML both can hold. */
 export type ConfigValue =
@@ -43,4 +43,23 @@ export function assertWritable(value: ConfigValue, levels = DEEPEST_VALUE): void
 /** `shares[1].driver`, quoted as messages quote keys. */
 export function keyName(path: KeyPath): string {
   return `\`${pathText(path)}\``;
+}
+
+/** What a parser made of a value, as one that can be written; null for what cannot. */
+export function plain(value: unknown): ConfigValue | null {
+  if (Array.isArray(value)) return value.map((part) => plain(part) ?? "");
+  if (value instanceof Date) return value.toISOString();
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "bigint":
+    case "boolean":
+      return value;
+    case "object": {
+      if (value === null) return null;
+      return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plain(part) ?? ""]));
+    }
+    default:
+      return null;
+  }
 }

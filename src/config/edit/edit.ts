@@ -2,6 +2,7 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { fileText, parseText, textValues } from "../read/file-values.ts";
 import type { ConfigFormat } from "../snapshot.ts";
+import { valueAt } from "../values/table.ts";
 import {
   type ConfigEdit,
   difference,
@@ -9,7 +10,6 @@ import {
   editStep,
   firstDifference,
   meantBy,
-  valueAt,
 } from "./edit-meaning.ts";
 import { assertWritable, keyName } from "./edit-value.ts";
 import { applySplices, type Splice } from "./splice.ts";

@@ -1,18 +1,17 @@
 // The effective value of every key: the file's or the default, and which of the two.
-import { parseReference } from "../../secrets/reference.ts";
-import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
-import type { KeyPath } from "../mistakes.ts";
-import { RESERVED_SHARE_NAME } from "../names.ts";
-import { defaultSharesRoot } from "../paths.ts";
 import { fileText, textValues } from "../read/file-values.ts";
 import { defaultAuditPath } from "../read/normalize-gateway.ts";
 import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "../schema/schema.ts";
-import { isShowable } from "../secret-text.ts";
 import type { ConfigFormat } from "../snapshot.ts";
-import { indexedPath, valueAt } from "./edit-meaning.ts";
-import type { ConfigTable, ConfigValue } from "./edit-value.ts";
+import type { KeyPath } from "../values/mistakes.ts";
+import { RESERVED_SHARE_NAME } from "../values/names.ts";
+import { defaultSharesRoot } from "../values/paths.ts";
+import { define, isTable, valueAt } from "../values/table.ts";
+import { indexedPath } from "./edit-meaning.ts";
+import { type ConfigTable, type ConfigValue, plain } from "./edit-value.ts";
 import type { ConfigKey } from "./key-path.ts";
+import { shownOfKey } from "./shown-key.ts";
 import { tomlDottedKey, tomlKey, tomlValue } from "./toml-value.ts";
 
 /** A file to look into. */
@@ -27,24 +26,6 @@ export type KeyValue =
   | { readonly source: "file" | "default"; readonly value: ConfigValue }
   /** The file says nothing; `rule` says what holds then, in words. */
   | { readonly source: "absent"; readonly rule: string | null };
-
-function plain(value: unknown): ConfigValue | null {
-  if (Array.isArray(value)) return value.map((part) => plain(part) ?? "");
-  if (value instanceof Date) return value.toISOString();
-  switch (typeof value) {
-    case "string":
-    case "number":
-    case "bigint":
-    case "boolean":
-      return value;
-    case "object": {
-      if (value === null) return null;
-      return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plain(part) ?? ""]));
-    }
-    default:
-      return null;
-  }
-}
 
 /** Defaults that depend on the machine, or on other keys of the same table. */
 function settledValue(
@@ -85,23 +66,6 @@ function aliasPath(file: unknown, alias: unknown, place: ConfigPlace): string | 
   return `${root.replace(/\/+$/, "")}/${RESERVED_SHARE_NAME}/${name}`;
 }
 
-const HIDDEN = "(hidden)";
-
-/** A file with a secret in it is refused, or warned about; its values can be asked for all the same. */
-function shown(section: SectionDoc, key: string, written: ConfigValue): ConfigValue {
-  const isText = typeof written === "string";
-  if (section.isOpen) return isText && (written === "" || isShowable(written)) ? written : HIDDEN;
-  if (section.keyDoc(key).type === "reference")
-    return isText && parseReference(written) !== null ? written : HIDDEN;
-  if (key === "url") return isText && (!URL.canParse(written) || hasSecretPart(written)) ? HIDDEN : written;
-  return written;
-}
-
-function hasSecretPart(url: string): boolean {
-  const { username, password } = new URL(url);
-  return username !== "" || password !== "" || hasSecretQuery(url);
-}
-
 function keyValue(
   file: unknown,
   at: KeyPath,
@@ -111,13 +75,15 @@ function keyValue(
 ): KeyValue {
   const table = valueAt(file, at);
   const written = plain(valueAt(table, [key]));
-  if (written !== null) return { source: "file", value: shown(section, key, written) };
+  if (written !== null) {
+    const command = valueAt(table, ["command"]);
+    return { source: "file", value: shownOfKey(section.keyDoc(key), key, written, command, "log") };
+  }
   if (section.isOpen) return { source: "absent", rule: "not set" };
-  const checked = section.keySchema(key).safeParse(undefined);
-  const value =
-    settledValue(file, section, key, table, place) ?? (checked.success ? plain(checked.data) : null);
+  const { fallback, doc } = section.key(key);
+  const value = settledValue(file, section, key, table, place) ?? plain(fallback);
   if (value !== null) return { source: "default", value };
-  return { source: "absent", rule: section.keyDoc(key).absent };
+  return { source: "absent", rule: doc.absent };
 }
 
 /**
@@ -154,8 +120,7 @@ function pathsOf(file: unknown, { pattern, isOptional, isOpen }: SectionDoc): Ke
 }
 
 function tableKeys(value: unknown): string[] {
-  const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
-  return isTable && !(value instanceof Date) ? Object.keys(value) : [];
+  return isTable(value) ? Object.keys(value) : [];
 }
 
 async function blocksOf({ bytes, format, place }: ConfigSource): Promise<EffectiveBlock[]> {
@@ -212,11 +177,6 @@ export async function effectiveData(source: ConfigSource): Promise<ConfigTable> 
   }
   // Only plain values were put in.
   return { shares: [], ...data } as ConfigTable;
-}
-
-function define(target: object, key: string | number, value: unknown): void {
-  // Plain assignment would make `__proto__` a prototype.
-  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
 /** The table at `path`, made on the way; a list where a place follows. */

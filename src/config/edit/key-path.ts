@@ -2,9 +2,9 @@
 import { parse } from "smol-toml";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { type KeyPath, quoted } from "../mistakes.ts";
 import { keyFindings, unknownKeyHint } from "../read/value-findings.ts";
 import { ANY_PLACE, SECTIONS, type SectionDoc, sectionNamed, TOP_NAMES } from "../schema/schema.ts";
+import { type KeyPath, quoted } from "../values/mistakes.ts";
 import type { ConfigEdit } from "./edit-meaning.ts";
 import { assertWritable, type ConfigValue, keyName } from "./edit-value.ts";
 

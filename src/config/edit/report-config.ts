@@ -1,19 +1,14 @@
 // What a file's configuration says, fit to be read by others: one key a line, without comments, and of everything that
 // may hold a secret no more than what is known to be harmless.
-import { parseReference } from "../../secrets/reference.ts";
-import { type KeyPath, pathText } from "../mistakes.ts";
+
 import { fileText, textValues } from "../read/file-values.ts";
 import { sectionAround } from "../schema/schema.ts";
-import {
-  HIDDEN,
-  hiddenValues,
-  shownArguments,
-  shownSecretText,
-  shownText,
-  shownUrl,
-  shownWritten,
-} from "../shown-values.ts";
+import { HIDDEN, hiddenValues, shownArguments, shownSecretText, shownUrl } from "../shown-values.ts";
 import type { BackendConfig, ConfigFormat } from "../snapshot.ts";
+import { type KeyPath, pathText } from "../values/mistakes.ts";
+import { isTable } from "../values/table.ts";
+import { plain } from "./edit-value.ts";
+import { shownCommand, shownOfKey } from "./shown-key.ts";
 import { tomlValue } from "./toml-value.ts";
 
 /** Of a valid file. Rejects with `config_invalid` for one that cannot be read. */
@@ -30,41 +25,13 @@ export async function reportedConfig(bytes: Uint8Array, format: ConfigFormat): P
   return lines.join("\n");
 }
 
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
-}
-
 function shownLine(path: KeyPath, value: unknown, around: unknown): string {
   const key = String(path.at(-1));
   const section = sectionAround(path.slice(0, -1));
-  const isText = typeof value === "string";
-  if (section === null) return HIDDEN;
-  if (section.isOpen) return isText ? tomlValue(shownWritten(key, value, "report")) : HIDDEN;
-  if (path[0] === "backends" && section.name === "backends") {
-    if (key === "args" && Array.isArray(value)) {
-      const command = isTable(around) ? String(around["command"]) : "";
-      return tomlValue(shownArguments(command, value.map(String), "report"));
-    }
-    if (key === "url" && isText) return tomlValue(shownUrl(value, "report"));
-    if (key === "command" && isText) return tomlValue(shownCommand(value));
-  }
-  if (!section.keys.includes(key)) return HIDDEN;
-  if (section.keyDoc(key).isSecret || key === "password" || key === "token") {
-    return isText && parseReference(value) !== null ? tomlValue(value) : HIDDEN;
-  }
-  if (Array.isArray(value)) return tomlValue(value.map((part) => shownAddress(String(part))));
-  if (typeof value === "boolean" || typeof value === "number") return tomlValue(value);
-  return tomlValue(shownAddress(String(value)));
-}
-
-/** A text that is no address, as it is: a receiver of traces may want its key in the path. */
-function shownAddress(text: string): string {
-  return /^[a-z][\w+.-]*:\/\//i.test(text) ? shownUrl(text, "report") : text;
-}
-
-/** A program's name is one word; what has blanks in it may be a whole command line. */
-function shownCommand(command: string): string {
-  return /\s/.test(command) ? shownText(command, "report") : shownText(command, "log");
+  const written = plain(value);
+  if (section === null || written === null || !(section.isOpen || section.keys.includes(key))) return HIDDEN;
+  const command = isTable(around) ? around["command"] : undefined;
+  return tomlValue(shownOfKey(section.keyDoc(key), key, written, command, "report"));
 }
 
 /** What of these backends a report does not show, for whoever filters the rest of it. */
@@ -77,7 +44,7 @@ export function unreportedValues(backends: readonly Pick<BackendConfig, "connect
     }
     const { command, args, env } = connection;
     return [
-      ...hiddenValues([command], [shownCommand(command)]),
+      ...hiddenValues([command], [shownCommand(command, "report")]),
       ...hiddenValues(args, shownArguments(command, args, "report")),
       ...unreportedTexts(env),
     ];

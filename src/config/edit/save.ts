@@ -10,9 +10,9 @@ import { guardedChanges } from "../approval/entries.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import { parseLayered } from "../layer/parse-layered.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
-import type { ConfigMistake } from "../mistakes.ts";
 import { type LoadedConfig, parseConfig, readConfigIfPresent } from "../read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../snapshot.ts";
+import type { ConfigMistake } from "../values/mistakes.ts";
 import { editConfig } from "./edit.ts";
 import type { ConfigEdit } from "./edit-meaning.ts";
 

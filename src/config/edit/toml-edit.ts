@@ -1,7 +1,7 @@
 // Proposes one change in a TOML text as ranges to replace. editConfig takes a proposal if the text it makes has the
 // meaning that was asked for.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import type { EditStep } from "./edit-meaning.ts";
 import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
 import {

@@ -1,7 +1,7 @@
 // The layout of a TOML text: every key, table header and array element with its path and range.
 import type { AST } from "toml-eslint-parser";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import type { Bracketed, Span } from "./splice.ts";
 
 type LineContainer = AST.TOMLTopLevelTable | AST.TOMLTable;

@@ -2,7 +2,7 @@
 // meaning that was asked for.
 import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import type { EditStep } from "./edit-meaning.ts";
 import { type ConfigTable, type ConfigValue, isTableValue, keyName } from "./edit-value.ts";
 import {

@@ -1,6 +1,6 @@
 // The layout of a YAML text: the nodes of its tree, and where each begins and ends apart from comments.
 import type { CST, Document, Node, Pair, YAMLMap, YAMLSeq } from "yaml";
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import { type Bracketed, lineEnd, type Span } from "./splice.ts";
 
 type YamlLibrary = typeof import("yaml");

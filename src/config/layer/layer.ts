@@ -1,8 +1,8 @@
 // The layer that the machines of a fleet have in common, as a text: what it is, and what may not be in it. Pure.
 import { literalSecrets } from "../literal-secrets.ts";
-import type { Finding, KeyPath } from "../mistakes.ts";
 import { asTable } from "../read/tables.ts";
 import type { BackendConfig } from "../snapshot.ts";
+import type { Finding, KeyPath } from "../values/mistakes.ts";
 
 /** Of the text, in bytes of UTF-8. */
 export const LARGEST_LAYER_BYTES = 128 * 1024;

@@ -1,7 +1,9 @@
 // Lays a file over the fleet's layer, as tables: what the file says wins. Remembers what came from which. Pure.
-import type { KeyPath } from "../mistakes.ts";
-import { nameKey } from "../names.ts";
+
 import { asTable } from "../read/tables.ts";
+import type { KeyPath } from "../values/mistakes.ts";
+import { nameKey } from "../values/names.ts";
+import { define, emptyTable } from "../values/table.ts";
 
 /** Settings: each key by itself. */
 const BY_KEY: ReadonlySet<string> = new Set([
@@ -43,20 +45,20 @@ export function mergeUnder(file: unknown, layer: unknown): Merged {
   // The file's first: who comes first wins among backends.
   for (const name of new Set([...Object.keys(own), ...Object.keys(under)])) {
     const [mine, theirs] = [own[name], under[name]];
-    if (mine === undefined || theirs === undefined) put(merged, name, mine ?? theirs);
+    if (mine === undefined || theirs === undefined) define(merged, name, mine ?? theirs);
     else if (BY_NAME.has(name) && Array.isArray(mine) && Array.isArray(theirs)) {
       const kept = entriesOfBoth(name, mine, theirs);
       lists.set(
         name,
         kept.map(({ place }) => place),
       );
-      put(
+      define(
         merged,
         name,
         kept.map(({ entry }) => entry),
       );
-    } else if (BY_KEY.has(name) || BY_TABLE.has(name)) put(merged, name, keysOfBoth(mine, theirs));
-    else put(merged, name, mine);
+    } else if (BY_KEY.has(name) || BY_TABLE.has(name)) define(merged, name, keysOfBoth(mine, theirs));
+    else define(merged, name, mine);
   }
   const isOwn = (name: string): boolean => {
     if (under[name] === undefined) return true;
@@ -92,8 +94,8 @@ function keysOfBoth(mine: unknown, theirs: unknown): unknown {
   const [own, under] = [asTable(mine), asTable(theirs)];
   if (own === null || under === null) return mine;
   const both = emptyTable();
-  for (const [key, value] of Object.entries(own)) put(both, key, value);
-  for (const [key, value] of Object.entries(under)) if (!Object.hasOwn(own, key)) put(both, key, value);
+  for (const [key, value] of Object.entries(own)) define(both, key, value);
+  for (const [key, value] of Object.entries(under)) if (!Object.hasOwn(own, key)) define(both, key, value);
   return both;
 }
 
@@ -111,13 +113,4 @@ function entriesOfBoth(section: string, mine: readonly unknown[], theirs: readon
 function keyOf(entry: unknown): string | null {
   const name = asTable(entry)?.["name"];
   return typeof name === "string" ? nameKey(name) : null;
-}
-
-function emptyTable(): Record<string, unknown> {
-  return Object.create(null);
-}
-
-/** A key may be `__proto__`. */
-function put(table: Record<string, unknown>, key: string, value: unknown): void {
-  Object.defineProperty(table, key, { value, enumerable: true });
 }

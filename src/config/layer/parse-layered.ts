@@ -1,6 +1,5 @@
 // Reads a configuration with the fleet's layer under it, and a layer by itself.
 import { type ConfigPlace, configFormat } from "../locate.ts";
-import { type ConfigMistake, type Finding, MISTAKE_LIMIT } from "../mistakes.ts";
 import {
   checkTables,
   engineOf,
@@ -11,6 +10,7 @@ import {
   readTables,
 } from "../read/load.ts";
 import { deepFreeze, type MountaineerConfig } from "../snapshot.ts";
+import { type ConfigMistake, type Finding, MISTAKE_LIMIT } from "../values/mistakes.ts";
 import {
   type ConfigLayer,
   forbiddenFindings,

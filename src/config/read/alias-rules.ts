@@ -1,11 +1,18 @@
 // The rules between aliases and everything else: the share exists, names and paths are unique, and no alias is in the
 // way of a share's link or mount.
 import { join } from "node:path";
-import { describeValue, type Finding, type KeyPath, pathText, quoted } from "../mistakes.ts";
-import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../names.ts";
-import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
-import { shareNames, unknownShareHint } from "./requires-rules.ts";
-import { asTable, type RulePlace, type Table } from "./tables.ts";
+import {
+  describeValue,
+  type Finding,
+  type KeyPath,
+  namesHint,
+  pathText,
+  quoted,
+} from "../values/mistakes.ts";
+import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../values/names.ts";
+import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
+import { NO_SHARES, shareNames } from "./requires-rules.ts";
+import { asTable, type RulePlace, type Table, wrong } from "./tables.ts";
 
 interface Roots {
   readonly sharesRoot: string | null;
@@ -16,7 +23,7 @@ function shareFinding(alias: Table, at: KeyPath, names: readonly string[]): Find
   const { share } = alias;
   const reading = typeof share === "string" ? parseShareName(share) : null;
   if (reading?.ok !== true || names.includes(reading.value)) return [];
-  const hint = unknownShareHint(reading.value, names);
+  const hint = namesHint(reading.value, names, NO_SHARES);
   const found = `${describeValue(share)}, which is no share of this file`;
   const expected = "the name of a share of this file";
   return [{ path: [...at, "share"], at: "value", found, expected, hint, restsOnAbsence: true }];
@@ -83,7 +90,7 @@ function createTwinRule() {
     const findings: Finding[] = [];
     if (twin !== undefined) {
       const found = `the name of ${pathText(["aliases", twin])} (letter case does not count)`;
-      findings.push({ path: [...at, "name"], at: "value", found, expected: "a name of its own", hint: null });
+      findings.push(wrong([...at, "name"], found, "a name of its own"));
     }
     if (path === null) return findings;
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
@@ -93,7 +100,7 @@ function createTwinRule() {
     else if (twin === undefined || alias["path"] !== undefined) {
       const isSame = nameKey(near.path) === nameKey(path);
       const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;
-      findings.push({ path: [...at, pathKeyOf(alias)], at: "value", found, expected, hint: null });
+      findings.push(wrong([...at, pathKeyOf(alias)], found, expected));
     }
     return findings;
   };
@@ -124,6 +131,6 @@ export function aliasFindings(file: Table, place: RulePlace): Finding[] {
     if (found === null) return findings;
     const hint = "the link needs a place that Mountaineer does not use itself";
     const expected = "a path beside those of shares";
-    return [...findings, { path: [...at, pathKeyOf(alias)], at: "value" as const, found, expected, hint }];
+    return [...findings, wrong([...at, pathKeyOf(alias)], found, expected, hint)];
   });
 }

@@ -1,26 +1,10 @@
-// `[backends.NAME.auth]`: the rules between its keys, and its values for the engine.
-import { isCredentialHeader } from "../backend-names.ts";
-import { type Finding, type KeyPath, MISSING } from "../mistakes.ts";
-import type { BackendAuthFile } from "../schema/schema.ts";
-import type { BackendAuthConfig } from "../snapshot.ts";
-import { asTable, type Table } from "./tables.ts";
+// `[backends.NAME.auth]`: the rules between its keys.
+import { isCredentialHeader } from "../values/backend-names.ts";
+import type { Finding, KeyPath } from "../values/mistakes.ts";
+import { asTable, has, missing, surplus, type Table } from "./tables.ts";
 
 /** Keys that mean something only where a person signs in. */
 const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
-
-export function backendAuth(auth: BackendAuthFile): BackendAuthConfig {
-  return {
-    type: auth.type,
-    clientId: auth.client_id ?? null,
-    clientSecret: auth.client_secret ?? null,
-    privateKey: auth.private_key ?? null,
-    clientMetadataUrl: auth.client_metadata_url ?? null,
-    clientName: auth.client_name,
-    scopes: auth.scopes ?? null,
-    issuer: auth.issuer ?? null,
-    redirectPort: auth.redirect_port ?? null,
-  };
-}
 
 /** All mistakes between keys of the section; the values may be right or wrong. */
 export function backendAuthFindings(backend: Table, at: KeyPath): Finding[] {
@@ -50,14 +34,14 @@ function personFindings(auth: Table, path: KeyPath): Finding[] {
   const found: Finding[] = [];
   if (has(auth, "private_key")) {
     const hint = 'it goes with type "client-credentials"';
-    found.push(surplus(path, "private_key", "type `oauth`", hint));
+    found.push(surplus([...path, "private_key"], `\`private_key\` with type \`oauth\``, hint));
   }
   if (has(auth, "client_secret") && !has(auth, "client_id")) {
-    found.push(missing(path, "client_id", "the id that `client_secret` belongs to"));
+    found.push(missing([...path, "client_id"], "the id that `client_secret` belongs to"));
   }
   if (has(auth, "client_id") && has(auth, "client_metadata_url")) {
     const hint = "keep the one that the authorization server knows";
-    found.push(surplus(path, "client_metadata_url", "`client_id`", hint));
+    found.push(surplus([...path, "client_metadata_url"], `\`client_metadata_url\` with \`client_id\``, hint));
   }
   return found;
 }
@@ -65,19 +49,23 @@ function personFindings(auth: Table, path: KeyPath): Finding[] {
 function machineFindings(auth: Table, path: KeyPath): Finding[] {
   const found: Finding[] = [];
   if (!has(auth, "client_id"))
-    found.push(missing(path, "client_id", "the id that the gateway signs in with"));
+    found.push(missing([...path, "client_id"], "the id that the gateway signs in with"));
   if (!has(auth, "client_secret") && !has(auth, "private_key")) {
-    found.push(missing(path, "client_secret", "`client_secret` or `private_key`"));
+    found.push(missing([...path, "client_secret"], "`client_secret` or `private_key`"));
   }
   // Nobody looks where the secret goes.
   if (!has(auth, "issuer"))
-    found.push(missing(path, "issuer", "the authorization server that gets the secret"));
+    found.push(missing([...path, "issuer"], "the authorization server that gets the secret"));
   if (has(auth, "client_secret") && has(auth, "private_key")) {
-    found.push(surplus(path, "private_key", "`client_secret`", "keep one of the two"));
+    found.push(
+      surplus([...path, "private_key"], `\`private_key\` with \`client_secret\``, "keep one of the two"),
+    );
   }
   for (const key of FOR_PEOPLE) {
     if (has(auth, key))
-      found.push(surplus(path, key, "type `client-credentials`", "no person signs in there"));
+      found.push(
+        surplus([...path, key], `\`${key}\` with type \`client-credentials\``, "no person signs in there"),
+      );
   }
   return found;
 }
@@ -89,17 +77,4 @@ function documentFindings(auth: Table, path: KeyPath): Finding[] {
   const expected = "an address that begins with `https://` and has a path";
   const hint = "authorization servers refuse others as client ids";
   return [{ path: [...path, "client_metadata_url"], at: "value", found: "another address", expected, hint }];
-}
-
-function has(table: Table, key: string): boolean {
-  return table[key] !== undefined && table[key] !== null;
-}
-
-function surplus(path: KeyPath, key: string, beside: string, hint: string): Finding {
-  const found = `\`${key}\` with ${beside}`;
-  return { path: [...path, key], at: "key", found, expected: `no \`${key}\``, hint };
-}
-
-function missing(path: KeyPath, key: string, expected: string): Finding {
-  return { path: [...path, key], at: "key", found: MISSING, expected, hint: null };
 }

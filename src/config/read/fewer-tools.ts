@@ -1,45 +1,12 @@
-// Which tools clients are shown: what the sections mean, and mistakes between their keys.
-import { closestWord } from "../../runtime/text/suggest.ts";
-import { type Finding, quoted } from "../mistakes.ts";
-import type { FewerToolsFile } from "../schema/fewer-tools-schema.ts";
-import type { GroupConfig, OptimizerConfig, ProfileConfig } from "../snapshot.ts";
+// Which tools clients are shown: mistakes between the keys of the sections.
+import { type Finding, namesHint, quoted } from "../values/mistakes.ts";
 import { asTable, type Table } from "./tables.ts";
-
-interface FewerTools {
-  readonly optimizer: OptimizerConfig;
-  readonly groups: readonly GroupConfig[];
-  readonly profiles: readonly ProfileConfig[];
-}
-
-export function fewerTools({ optimizer, groups, profiles }: FewerToolsFile): FewerTools {
-  return {
-    optimizer: { enabled: optimizer.enabled, keepTools: optimizer.keep_tools },
-    groups: Object.entries(groups).map(([name, { tools = null, backends = null }]) => ({
-      name,
-      tools,
-      backends,
-    })),
-    profiles: profiles.map(
-      ({ users = null, clients = null, groups: wanted = null, optimizer: on = null }) => ({
-        users,
-        clients,
-        groups: wanted,
-        optimizer: on,
-      }),
-    ),
-  };
-}
 
 /** Names that nothing has, and tables that say nothing. */
 export function fewerToolsFindings(file: Table): readonly Finding[] {
   const backends = Object.keys(asTable(file["backends"]) ?? {});
   const groups = asTable(file["groups"]) ?? {};
   const findings: Finding[] = [];
-  if (Object.hasOwn(groups, "__proto__")) {
-    // Zod passes over this one name, so that what stands below it would silently not hold.
-    const path = ["groups", "__proto__"];
-    findings.push({ path, at: "key", found: "a name that is taken", expected: "another name", hint: null });
-  }
   for (const [name, entry] of Object.entries(groups)) {
     const group = asTable(entry);
     if (group === null) continue;
@@ -76,14 +43,7 @@ function unknownNames(
     typeof name === "string" && !known.includes(name) ? [{ index, name }] : [],
   );
   return unknown.slice(0, MOST_TOLD).map(({ index, name }) => {
-    const meant = closestWord(name, known);
-    const some = known.slice(0, MOST_TOLD).map(quoted).join(", ");
-    const hint =
-      meant !== null
-        ? `did you mean ${quoted(meant)}?`
-        : known.length === 0
-          ? `no ${kind} is configured`
-          : `there are ${some}`;
+    const hint = namesHint(name, known, `no ${kind} is configured`);
     return {
       path: [...at, index],
       at: "value",

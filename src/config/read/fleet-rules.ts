@@ -1,4 +1,4 @@
-// The rules of `[fleet]` that no single value can break, and what the section means on this machine.
+// The rules of `[fleet]` that no single value can break.
 import { closestWord } from "../../runtime/text/suggest.ts";
 import {
   EXPORT_EXPECTED,
@@ -6,12 +6,9 @@ import {
   MOST_FLEET_SERVERS,
   parseExport,
   parseImport,
-} from "../fleet-values.ts";
-import type { ConfigPlace } from "../locate.ts";
-import { type Finding, quoted } from "../mistakes.ts";
-import { expandPath } from "../paths.ts";
-import type { ConfigFile } from "../schema/schema.ts";
-import type { FleetConfig } from "../snapshot.ts";
+} from "../values/fleet-values.ts";
+import { type Finding, quoted } from "../values/mistakes.ts";
+import { expandPath } from "../values/paths.ts";
 import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
 
 /** Addresses there are, few enough, all of one kind; and a CA that can be read without a share. */
@@ -71,22 +68,4 @@ function isImported(entry: string, imported: readonly string[]): boolean {
 /** What else is in a list is another mistake. */
 function textsOf(list: unknown): readonly string[] {
   return Array.isArray(list) ? list.filter((one) => typeof one === "string") : [];
-}
-
-/** Null: this machine is in no fleet. */
-export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): FleetConfig | null {
-  if (file === undefined) return null;
-  const { name, servers, credentials, tls_ca: authority, operator = null } = file;
-  const { export: exported, import: imported, together, sessions } = file;
-  return {
-    name,
-    servers,
-    credentials,
-    tlsCa: authority === undefined ? null : expandPath(authority, place.userHome),
-    operator,
-    ...(exported === undefined ? {} : { export: exported }),
-    ...(imported === undefined ? {} : { import: imported }),
-    ...(together === undefined ? {} : { together }),
-    ...(sessions === undefined ? {} : { sessions }),
-  };
 }

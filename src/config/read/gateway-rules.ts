@@ -1,36 +1,31 @@
 // The rules between keys of the gateway's sections. They read the file's values right or wrong.
-import { closestWord } from "../../runtime/text/suggest.ts";
-import { isCredentialHeader } from "../backend-names.ts";
-import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "../mistakes.ts";
-import { expandPath, isWithin, parsePath } from "../paths.ts";
-import { isLiteral, parseSecretText } from "../secret-text.ts";
+import { isCredentialHeader } from "../values/backend-names.ts";
+import {
+  type Finding,
+  type KeyPath,
+  MISTAKE_LIMIT,
+  namesHint,
+  pathText,
+  quoted,
+} from "../values/mistakes.ts";
+import { expandPath, isWithin, parsePath } from "../values/paths.ts";
+import { isLiteral, parseSecretText } from "../values/secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
 import { fewerToolsFindings } from "./fewer-tools.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
 import { sandboxFindings } from "./sandbox-rules.ts";
-import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
+import { asTable, has, isOnShare, missing, type RulePlace, surplus, type Table, wrong } from "./tables.ts";
 import { telemetryFindings } from "./telemetry-rules.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
 const HTTP_KEYS = ["url", "headers", "auth"] as const;
-
-function has(table: Table, key: string): boolean {
-  return table[key] !== undefined && table[key] !== null;
-}
-
-/** Zod passes over this one name, so that what stands below it would silently not hold. */
-function forbiddenNames(table: Table | null, at: KeyPath): Finding[] {
-  if (table === null || !Object.hasOwn(table, "__proto__")) return [];
-  const path = [...at, "__proto__"];
-  return [{ path, at: "key", found: "a name that is taken", expected: "another name", hint: null }];
-}
 
 function connectionFindings(backend: Table, at: KeyPath): Finding[] {
   const { type } = backend;
   const isHttp = type === "streamable-http" || (type !== "stdio" && has(backend, "url"));
   if (!has(backend, "command") && !has(backend, "url") && type !== "stdio" && type !== "streamable-http") {
     const hint = "a backend is a program that is started here, or an address";
-    return [{ path: [...at, "command"], at: "key", found: MISSING, expected: "`command` or `url`", hint }];
+    return [missing([...at, "command"], "`command` or `url`", hint)];
   }
   const findings: Finding[] = [];
   const needed = isHttp ? "url" : "command";
@@ -38,18 +33,17 @@ function connectionFindings(backend: Table, at: KeyPath): Finding[] {
   if (!has(backend, needed)) {
     const expected = isHttp ? "the address of the server" : "the program to start";
     const hint = `type \`${kind}\` needs \`${needed}\``;
-    findings.push({ path: [...at, needed], at: "key", found: MISSING, expected, hint });
+    findings.push(missing([...at, needed], expected, hint));
   }
   for (const key of isHttp ? STDIO_KEYS : HTTP_KEYS) {
     if (!has(backend, key)) continue;
-    const expected = `no \`${key}\``;
     const found = has(backend, "type")
       ? `\`${key}\` with type \`${kind}\``
       : `\`${key}\` beside \`${isHttp ? "url" : "command"}\``;
     const partner = isHttp ? "`command`, a program started here" : "`url`, an address";
     const isTheOther = key === "url" || key === "command";
     const hint = isTheOther ? "a backend has either `command` or `url`" : `it goes with ${partner}`;
-    findings.push({ path: [...at, key], at: "key", found, expected, hint });
+    findings.push(surplus([...at, key], found, hint));
   }
   return findings;
 }
@@ -70,7 +64,7 @@ function headerFindings(headers: Table, at: KeyPath): Finding[] {
     const hint =
       "no secrets in config: `mountaineer secret set NAME` keeps it, `${secret:NAME}` stands for it here";
     const expected = "a reference, such as `Bearer ${VARIABLE}` or `Bearer ${secret:NAME}`";
-    findings.push({ path, at: "value", found: "credentials in the file", expected, hint });
+    findings.push(wrong(path, "credentials in the file", expected, hint));
   }
   return findings;
 }
@@ -87,13 +81,13 @@ function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
       continue;
     }
     const found = `${quoted(name)}, the name that ${quoted(first)} gets`;
-    findings.push({ path: [...at, tool, "name"], at: "value", found, expected: "another name", hint: null });
+    findings.push(wrong([...at, tool, "name"], found, "another name"));
   }
   return findings;
 }
 
 function backendFindings(backends: Table, place: RulePlace): Finding[] {
-  const ofEach = Object.entries(backends).flatMap(([name, entry]) => {
+  return Object.entries(backends).flatMap(([name, entry]) => {
     const backend = asTable(entry);
     if (backend === null) return [];
     const at: KeyPath = ["backends", name];
@@ -102,11 +96,9 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
     return [
       ...(routes.length === 0 ? serverFindings(backend, at, place) : routesFindings(backend, at, place)),
       ...foldersFindings(backend, at),
-      ...forbiddenNames(overrides, [...at, "tool_overrides"]),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
     ];
   });
-  return [...forbiddenNames(backends, ["backends"]), ...ofEach];
 }
 
 /** Its paths are those of this machine only where it runs here. */
@@ -120,20 +112,15 @@ function foldersFindings(backend: Table, at: KeyPath): Finding[] {
   if (!isElsewhere) return [];
   const hint =
     "a server that is elsewhere has files of its own: say what it may be asked with [[authorization.policies]]";
-  return [
-    { path: [...at, "folders"], at: "key", found: "`folders` beside `url`", expected: "no `folders`", hint },
-  ];
+  return [surplus([...at, "folders"], "`folders` beside `url`", hint)];
 }
 
 /** Of what says how one server is reached: a backend, or one of its routes. */
 function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] {
-  const env = asTable(table["env"]);
   const headers = asTable(table["headers"]);
   return [
     ...connectionFindings(table, at),
     ...sandboxFindings(table, at, place),
-    ...forbiddenNames(env, [...at, "env"]),
-    ...forbiddenNames(headers, [...at, "headers"]),
     ...headerFindings(headers ?? {}, [...at, "headers"]),
     ...backendAuthFindings(table, at),
   ];
@@ -182,16 +169,9 @@ function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[
     names.set(name, index);
     if (first === undefined) continue;
     const found = `${quoted(name)}, the name of ${pathText([...at, "routes", first])}`;
-    findings.push({ path: [...path, "name"], at: "value", found, expected: "another name", hint: null });
+    findings.push(wrong([...path, "name"], found, "another name"));
   }
   return findings;
-}
-
-function unknownBackendHint(name: string, known: readonly string[]): string {
-  const meant = closestWord(name, known);
-  if (meant !== null) return `did you mean ${quoted(meant)}?`;
-  if (known.length === 0) return "no backend is configured";
-  return `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
 }
 
 function orderFindings(order: unknown, backends: Table): Finding[] {
@@ -206,11 +186,11 @@ function orderFindings(order: unknown, backends: Table): Finding[] {
     const path = ["conflict_resolution", "order", index];
     const found = quoted(name);
     if (!names.has(name)) {
-      const hint = findings.length < 20 ? unknownBackendHint(name, known) : null;
+      const hint = findings.length < 20 ? namesHint(name, known, "no backend is configured") : null;
       const expected = "the name of a backend";
       findings.push({ path, at: "value", found, expected, hint, restsOnAbsence: true });
     } else if (seen.has(name)) {
-      findings.push({ path, at: "value", found: `${found} again`, expected: "each name once", hint: null });
+      findings.push(wrong(path, `${found} again`, "each name once"));
     }
     seen.add(name);
   }
@@ -222,17 +202,15 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
   const text = asTable(file["audit"])?.["path"];
   if (typeof text !== "string" || !parsePath(text).ok) return [];
   const path = expandPath(text, place.userHome);
-  const wrong = (found: string, expected: string, hint: string | null): Finding[] => {
-    return [{ path: ["audit", "path"], at: "value", found, expected, hint }];
-  };
+  const at = ["audit", "path"];
   if (isOnShare(path, file, place)) {
     const hint = "a share that hangs would hold up every call";
-    return wrong("a file on a share", "a file that is not on a share", hint);
+    return [wrong(at, "a file on a share", "a file that is not on a share", hint)];
   }
-  if (/(?:^~|\/|\/\.\.?)$/.test(text)) return wrong("a folder", "a file", "add the name of a file");
+  if (/(?:^~|\/|\/\.\.?)$/.test(text)) return [wrong(at, "a folder", "a file", "add the name of a file")];
   if (isWithin(path, place.home) && !path.endsWith(".jsonl")) {
     const hint = "what Mountaineer keeps there must not be overwritten";
-    return wrong("a file among Mountaineer's own", "a name that ends in `.jsonl`", hint);
+    return [wrong(at, "a file among Mountaineer's own", "a name that ends in `.jsonl`", hint)];
   }
   return [];
 }

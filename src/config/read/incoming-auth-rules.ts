@@ -1,9 +1,9 @@
 // The rules between keys of `[incoming_auth]` and `[server]`. They read the file's values right or wrong.
-import { isLoopback, parseListenAddress } from "../host.ts";
-import { type Finding, type KeyPath, MISSING, pathText, quoted } from "../mistakes.ts";
-import { expandPath, parsePath } from "../paths.ts";
-import { isKeysAddress } from "../sign-in-values.ts";
-import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
+import { isLoopback, parseListenAddress } from "../values/host.ts";
+import { type Finding, type KeyPath, pathText, quoted } from "../values/mistakes.ts";
+import { expandPath, parsePath } from "../values/paths.ts";
+import { isKeysAddress } from "../values/sign-in-values.ts";
+import { asTable, has, isOnShare, missing, type RulePlace, surplus, type Table, wrong } from "./tables.ts";
 
 /** Keys that say something of tokens which an authorization server signs. */
 const SIGNED_KEYS = [
@@ -18,10 +18,6 @@ const SIGNED_KEYS = [
   "required_claims",
 ] as const;
 const ANY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
-
-function has(table: Table, key: string): boolean {
-  return table[key] !== undefined && table[key] !== null;
-}
 
 /** All mistakes that concern who may come in. */
 export function incomingAuthFindings(file: Table, place: RulePlace): Finding[] {
@@ -53,7 +49,7 @@ function userFindings(auth: Table): Finding[] {
   ) {
     const hint = "add `token` here, or a block `[[incoming_auth.users]]`";
     const expected = "a user with a token";
-    findings.push({ path: ["incoming_auth", "users"], at: "key", found: MISSING, expected, hint });
+    findings.push(missing(["incoming_auth", "users"], expected, hint));
   }
   const seen = new Map<string, string>(hasToken ? [["local", "`incoming_auth.token`"]] : []);
   for (const [index, user] of users.entries()) {
@@ -64,15 +60,10 @@ function userFindings(auth: Table): Finding[] {
     if (first === undefined) seen.set(name, pathText(["incoming_auth", "users", index]));
     else {
       const found = `${quoted(name)}, the name of ${first}`;
-      findings.push({ path, at: "value", found, expected: "a name of its own", hint: null });
+      findings.push(wrong(path, found, "a name of its own"));
     }
   }
   return findings;
-}
-
-function wrongType(key: string, type: string, hint: string): Finding {
-  const found = `\`${key}\` with type \`${type}\``;
-  return { path: ["incoming_auth", key], at: "key", found, expected: `no \`${key}\``, hint };
 }
 
 function isEmpty(value: unknown): boolean {
@@ -92,7 +83,7 @@ function signedFindings(auth: Table): Finding[] {
   if (!has(auth, "issuer")) {
     const hint = `type \`${type}\` needs \`issuer\``;
     const expected = "the address of the authorization server";
-    findings.push({ path: at("issuer"), at: "key", found: MISSING, expected, hint });
+    findings.push(missing(at("issuer"), expected, hint));
   }
   if (type === "oidc" && has(auth, "jwks")) {
     const hint = 'the issuer says where its keys are; set `type` to "jwt" to say it here';
@@ -101,7 +92,7 @@ function signedFindings(auth: Table): Finding[] {
   if (type === "jwt" && !has(auth, "jwks")) {
     const hint = 'or set `type` to "oidc", and the issuer says where they are';
     const expected = "where the issuer's keys are";
-    findings.push({ path: at("jwks"), at: "key", found: MISSING, expected, hint });
+    findings.push(missing(at("jwks"), expected, hint));
   }
   return findings;
 }
@@ -113,7 +104,7 @@ function keysFileFindings(auth: Table, file: Table, place: RulePlace): Finding[]
   if (!isOnShare(expandPath(text, place.userHome), file, place)) return [];
   const hint = "a share that hangs would keep everybody out";
   const expected = "a file that is not on a share";
-  return [{ path: ["incoming_auth", "jwks"], at: "value", found: "a file on a share", expected, hint }];
+  return [wrong(["incoming_auth", "jwks"], "a file on a share", expected, hint)];
 }
 
 function listenFindings(server: Table, auth: Table): Finding[] {
@@ -136,4 +127,8 @@ function resourceFindings(server: Table, auth: Table): Finding[] {
   const expected = "`public_url` here, or `incoming_auth.audience`";
   const hint = "write the address that clients use";
   return [{ path: ["server", "host"], at: "value", found, expected, hint, restsOnAbsence: true }];
+}
+
+function wrongType(key: string, type: string, hint: string): Finding {
+  return surplus(["incoming_auth", key], `\`${key}\` with type \`${type}\``, hint);
 }

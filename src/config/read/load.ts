@@ -6,6 +6,11 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
+import { reachWarnings } from "../reach.ts";
+import { type ConfigFile, configFile, memberSection, sectionAt } from "../schema/schema.ts";
+import type { Issue } from "../schema/schema-keys.ts";
+import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
+import { unstatedShareWarnings } from "../unstated-shares.ts";
 import {
   type ConfigMistake,
   type Finding,
@@ -13,11 +18,7 @@ import {
   MISSING,
   MISTAKE_LIMIT,
   pathText,
-} from "../mistakes.ts";
-import { reachWarnings } from "../reach.ts";
-import { type ConfigFile, configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
-import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
-import { unstatedShareWarnings } from "../unstated-shares.ts";
+} from "../values/mistakes.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
@@ -126,10 +127,11 @@ interface CheckedTables {
 }
 
 export function checkTables(value: unknown, place: ConfigPlace): CheckedTables {
-  const checked = configFileSchema.safeParse(value);
-  const ofValues = checked.success ? [] : valueFindings(value, checked.error.issues, 5 * MISTAKE_LIMIT);
+  const issues: Issue[] = [];
+  const file = configFile.read(value, [], issues);
+  const ofValues = valueFindings(value, issues, 5 * MISTAKE_LIMIT);
   const findings = firstOfEachKey([...ofValues, ...ruleFindings(value, place)]);
-  return { file: checked.success ? checked.data : null, findings };
+  return { file: issues.length === 0 ? file : null, findings };
 }
 
 /** What a checked file comes to on this machine. */

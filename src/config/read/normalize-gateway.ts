@@ -1,31 +1,41 @@
 // Normalizes the values of the gateway's sections for the engine, and collects warnings.
 import { join } from "node:path";
-import { isCredentialHeader, isSecretHeader, isSecretVariable } from "../backend-names.ts";
-import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
-import { type KeyPath, pathText } from "../mistakes.ts";
-import { expandPath } from "../paths.ts";
-import { requirementOf } from "../requirement.ts";
+import { backendAuthKeys } from "../schema/backend-auth-schema.ts";
+import { groupKeys, optimizerKeys, profileKeys } from "../schema/fewer-tools-schema.ts";
+import {
+  auditKeys,
+  backendKeys,
+  conflictKeys,
+  filterKeys,
+  managementKeys,
+  serverKeys,
+  toolOverrideKeys,
+} from "../schema/gateway-schema.ts";
+import { authorizationKeys, policyKeys } from "../schema/policy-schema.ts";
+import { sandboxKeys } from "../schema/sandbox-schema.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
-import { isLiteral } from "../secret-text.ts";
+import { settled } from "../schema/settled.ts";
+import { telemetryKeys } from "../schema/telemetry-schema.ts";
+import { trustKeys } from "../schema/trust-schema.ts";
 import type {
   AuditConfig,
   BackendConfig,
   ConfigWarning,
   HttpConnection,
   MountaineerConfig,
-  NameFilter,
   PolicyConfig,
-  ServerConfig,
   StdioConnection,
-  ToolOverride,
+  TelemetryConfig,
 } from "../snapshot.ts";
-import { backendAuth } from "./backend-auth.ts";
-import { fewerTools } from "./fewer-tools.ts";
+import { isCredentialHeader, isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
+import { hasSecretQuery } from "../values/backend-values.ts";
+import { type KeyPath, pathText } from "../values/mistakes.ts";
+import { expandPath } from "../values/paths.ts";
+import { requirementOf } from "../values/requirement.ts";
+import { isLiteral } from "../values/secret-text.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
-import { telemetryConfig } from "./normalize-telemetry.ts";
-import { engineSandbox } from "./sandbox-rules.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
@@ -43,17 +53,12 @@ type GatewayConfig = Pick<
   | "profiles"
 >;
 
-const MEBIBYTE = 1024 * 1024;
-
 function milliseconds(seconds: number): number {
   return Math.round(seconds * 1000);
 }
 
-function bytes(mebibytes: number): number {
-  return Math.round(mebibytes * MEBIBYTE);
-}
-
-type RouteFile = BackendFile["routes"][number];
+/** Of a backend, or of one of its routes. */
+type RouteFile = Omit<BackendFile["routes"][number], "name">;
 
 function connection(
   backend: RouteFile,
@@ -72,34 +77,30 @@ function connection(
     ...(cwd === undefined
       ? { cwd: place.userHome }
       : { cwd: expandPath(cwd, place.userHome), cwdGiven: true }),
-    ...(backend.sandbox === undefined ? {} : { sandbox: engineSandbox(backend.sandbox, place.userHome) }),
+    ...(backend.sandbox === undefined
+      ? {}
+      : { sandbox: settled(sandboxKeys, backend.sandbox, place.userHome) }),
     ...spoken,
   };
 }
 
 function httpConnection({ headers = {}, auth }: RouteFile, url: string): HttpConnection {
   const connection: HttpConnection = { type: "streamable-http", url, headers };
-  return auth === undefined ? connection : { ...connection, auth: backendAuth(auth) };
-}
-
-function nameFilter({ allow, deny }: BackendFile["filters"]["tools"]): NameFilter {
-  return { allow: allow ?? null, deny };
-}
-
-function toolOverride({ name, description }: BackendFile["tool_overrides"][string]): ToolOverride {
-  return { name: name ?? null, description: description ?? null };
+  return auth === undefined ? connection : { ...connection, auth: settled(backendAuthKeys, auth, "") };
 }
 
 function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): BackendConfig {
   const { timeouts, filters } = backend;
+  const { userHome } = place;
   const routes = backend.routes.map((route, index) => ({
     name: route.name ?? `${index + 1}`,
     connection: connection(route, backend, place),
   }));
+  // These are of its connection.
+  const { type, command, args, cwd, url, protocol, ...own } = settled(backendKeys, backend, userHome);
   return {
+    ...own,
     name,
-    enabled: backend.enabled,
-    group: backend.group ?? null,
     connection: routes[0]?.connection ?? connection(backend, backend, place),
     ...(routes.length === 0 ? {} : { routes }),
     timeouts: {
@@ -108,56 +109,35 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
       callMs: milliseconds(timeouts.call),
     },
     filters: {
-      tools: nameFilter(filters.tools),
-      resources: nameFilter(filters.resources),
-      prompts: nameFilter(filters.prompts),
+      tools: settled(filterKeys.tools, filters.tools, userHome),
+      resources: settled(filterKeys.resources, filters.resources, userHome),
+      prompts: settled(filterKeys.prompts, filters.prompts, userHome),
     },
-    folders:
-      backend.folders === undefined
-        ? null
-        : [...new Set(backend.folders.map((folder) => expandPath(folder, place.userHome)))],
     toolOverrides: Object.fromEntries(
-      Object.entries(backend.tool_overrides).map(([tool, override]) => [tool, toolOverride(override)]),
+      Object.entries(backend.tool_overrides).map(([tool, override]) => [
+        tool,
+        settled(toolOverrideKeys, override, userHome),
+      ]),
     ),
-    instances: backend.instances,
-    replace: backend.replace,
-    pin: backend.pin ?? null,
     requires: backend.requires.map(requirementOf),
-    unavailableAfterMs: milliseconds(backend.unavailable_after_secs),
-    whenUnavailable: backend.when_unavailable,
-  };
-}
-
-function engineServer(server: ConfigFile["server"]): ServerConfig | null {
-  if (server === undefined) return null;
-  return {
-    host: server.host,
-    port: server.port,
-    publicUrl: server.public_url ?? null,
-    bodyLimitBytes: bytes(server.body_limit_mb),
-    drainTimeoutMs: milliseconds(server.drain_timeout),
-    management: {
-      enabled: server.management.enabled ?? null,
-      allowCommands: server.management.allow_commands,
-      allowedHosts: server.management.allowed_hosts,
-    },
   };
 }
 
 function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
-  const { effect, roles = null, resources = null, methods = null, annotations = null } = policy;
-  return { effect, roles, resources, methods, annotations, arguments: policy.arguments ?? null };
+  return { ...settled(policyKeys, policy, ""), arguments: policy.arguments ?? null };
 }
 
 function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfig | null {
   if (audit === undefined || !audit.enabled) return null;
-  return {
-    path: audit.path === undefined ? defaultAuditPath(place) : expandPath(audit.path, place.userHome),
-    maxSizeBytes: bytes(audit.max_size_mb),
-    keep: audit.keep,
-    includeArguments: audit.arguments,
-    redact: audit.redact,
-  };
+  const { enabled: _, arguments: includeArguments, ...given } = settled(auditKeys, audit, place.userHome);
+  return { ...given, path: given.path ?? defaultAuditPath(place), includeArguments };
+}
+
+/** Null: nobody wants anything of it. */
+function engineTelemetry(file: ConfigFile["telemetry"]): TelemetryConfig | null {
+  if (file === undefined || (file.endpoint === undefined && !file.prometheus)) return null;
+  const { endpoint, ...given } = settled(telemetryKeys, file, "");
+  return { headers: file.headers, ...given, endpoint: endpoint?.replace(/\/$/, "") ?? null };
 }
 
 /** Where the audit goes unless the configuration says otherwise, absolute. */
@@ -167,31 +147,36 @@ export function defaultAuditPath({ home }: Pick<ConfigPlace, "home">): string {
 
 /** What the gateway's sections of a checked file mean on this machine. */
 export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConfig {
-  const { conflict_resolution: conflict, authorization } = file;
+  const { server, authorization } = file;
+  const { userHome } = place;
   return {
-    server: engineServer(file.server),
+    server:
+      server === undefined
+        ? null
+        : {
+            ...settled(serverKeys, server, userHome),
+            management: settled(managementKeys, server.management, userHome),
+          },
     backends: Object.entries(file.backends).map(([name, backend]) => engineBackend(name, backend, place)),
-    conflictResolution: {
-      strategy: conflict.strategy,
-      separator: conflict.separator,
-      order: conflict.order,
-      longestName: conflict.longest_name,
-    },
+    conflictResolution: settled(conflictKeys, file.conflict_resolution, userHome),
     incomingAuth: incomingAuthConfig(file.incoming_auth, place),
     authorization:
       authorization === undefined
         ? null
         : {
-            defaultEffect: authorization.default_effect,
-            destructive: authorization.destructive,
-            unannotated: authorization.unannotated,
+            ...settled(authorizationKeys, authorization, userHome),
             policies: authorization.policies.map(enginePolicy),
           },
     limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
-    trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
-    telemetry: telemetryConfig(file.telemetry),
-    ...fewerTools(file),
+    trust: settled(trustKeys, file.trust, userHome),
+    telemetry: engineTelemetry(file.telemetry),
+    optimizer: settled(optimizerKeys, file.optimizer, userHome),
+    groups: Object.entries(file.groups).map(([name, group]) => ({
+      name,
+      ...settled(groupKeys, group, userHome),
+    })),
+    profiles: file.profiles.map((profile) => settled(profileKeys, profile, userHome)),
   };
 }
 

@@ -1,9 +1,11 @@
 // Normalizes the values of `[incoming_auth]` for the engine.
 import type { ConfigPlace } from "../locate.ts";
-import { expandPath } from "../paths.ts";
+import { incomingAuthKeys } from "../schema/incoming-auth-schema.ts";
 import type { ConfigFile } from "../schema/schema.ts";
-import { isKeysAddress, SIGNING_ALGORITHMS } from "../sign-in-values.ts";
+import { settled } from "../schema/settled.ts";
 import type { AuthUser, IncomingAuthConfig, SignedTokensConfig, SigningKeysPlace } from "../snapshot.ts";
+import { expandPath } from "../values/paths.ts";
+import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 
 type IncomingAuthFile = ConfigFile["incoming_auth"];
 
@@ -23,19 +25,22 @@ export function incomingAuthConfig(file: IncomingAuthFile, place: ConfigPlace): 
 }
 
 function signedTokens(file: IncomingAuthFile, place: ConfigPlace): SignedTokensConfig {
+  const {
+    issuer,
+    algorithms,
+    type: _type,
+    token: _token,
+    jwks: _jwks,
+    ...given
+  } = settled(incomingAuthKeys, file, "");
   return {
+    ...given,
     // The rules refuse a file without one.
-    issuer: file.issuer ?? "",
-    audience: file.audience ?? null,
+    issuer: issuer ?? "",
     keys: keysPlace(file, place),
-    algorithms: file.algorithms ?? SIGNING_ALGORITHMS,
-    leewayMs: Math.round(file.leeway * 1000),
-    requiredScopes: file.required_scopes,
+    algorithms: algorithms ?? SIGNING_ALGORITHMS,
     requiredClaims: file.required_claims,
-    rolesClaim: file.roles_claim ?? null,
-    nameClaim: file.name_claim ?? null,
     scopes: file.scopes,
-    keysMaxAgeMs: Math.round(file.keys_max_age * 1000),
   };
 }
 

@@ -1,18 +1,17 @@
 // Normalizes the file's values for the engine: camelCase, milliseconds, absolute paths.
 import { join } from "node:path";
 import { STORED_FORM } from "../../secrets/reference.ts";
-import { SMB_PORT } from "../host.ts";
 import type { ConfigPlace } from "../locate.ts";
-import { RESERVED_SHARE_NAME } from "../names.ts";
-import { defaultSharesRoot, expandPath } from "../paths.ts";
-import type { AliasFile, ConfigFile, ShareFile } from "../schema/schema.ts";
+import { aliasKeys } from "../schema/alias-schema.ts";
+import { fleetKeys } from "../schema/fleet-schema.ts";
+import { type AliasFile, type ConfigFile, notifyKeys, type ShareFile, syncKeys } from "../schema/schema.ts";
+import { settled } from "../schema/settled.ts";
+import { globalKeys } from "../schema/share-schema.ts";
 import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
-import { fleetConfig } from "./fleet-rules.ts";
+import { SMB_PORT } from "../values/host.ts";
+import { RESERVED_SHARE_NAME } from "../values/names.ts";
+import { defaultSharesRoot, expandPath } from "../values/paths.ts";
 import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
-
-function milliseconds(seconds: number): number {
-  return Math.round(seconds * 1000);
-}
 
 function isLocal(share: ShareFile): boolean {
   return share.driver === "local" || (share.driver === "auto" && share.thunderbolt_path !== undefined);
@@ -54,50 +53,22 @@ function engineShare(share: ShareFile, global: ConfigFile["global"], place: Conf
 }
 
 function engineAlias(alias: AliasFile, sharesRoot: string, place: ConfigPlace): AliasConfig {
-  const { name, share, target_subpath: targetSubpath } = alias;
-  const path =
-    alias.path === undefined
-      ? join(sharesRoot, RESERVED_SHARE_NAME, name)
-      : expandPath(alias.path, place.userHome);
-  return { name, path, share, targetSubpath };
+  const given = settled(aliasKeys, alias, place.userHome);
+  return { ...given, path: given.path ?? join(sharesRoot, RESERVED_SHARE_NAME, alias.name) };
 }
 
 /** What a checked file means on this machine. */
 export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
   const { global, sync, notify, shares, aliases } = file;
-  const sharesRoot = expandPath(global.shares_root ?? defaultSharesRoot(place), place.userHome);
+  const { userHome } = place;
+  const given = settled(globalKeys, global, userHome);
+  const sharesRoot = given.sharesRoot ?? expandPath(defaultSharesRoot(place), userHome);
   return {
-    global: {
-      sharesRoot,
-      mountRoot:
-        global.mount_root === undefined
-          ? place.defaultMountRoot
-          : expandPath(global.mount_root, place.userHome),
-      checkIntervalMs: milliseconds(global.check_interval_secs),
-      networkDebounceMs: global.network_debounce_ms,
-      connectTimeoutMs: global.connect_timeout_ms,
-      mountHangMs: milliseconds(global.mount_hang_secs),
-      carry: global.carry,
-      outagePatienceMs: milliseconds(global.outage_patience_secs),
-      autoFailback: global.auto_failback,
-      autoFailbackStableMs: milliseconds(global.auto_failback_stable_secs),
-      lsofRecheck: global.lsof_recheck,
-    },
-    sync: {
-      enabled: sync.enabled,
-      pollIntervalMs: milliseconds(sync.poll_interval),
-      debounceMs: milliseconds(sync.debounce),
-      detection: sync.detection,
-      onFailure: sync.on_failure,
-    },
-    notify: {
-      enabled: notify.enabled,
-      failover: notify.failover,
-      tbReady: notify.tb_ready,
-      configRejected: notify.config_rejected,
-    },
+    global: { ...given, sharesRoot, mountRoot: given.mountRoot ?? place.defaultMountRoot },
+    sync: settled(syncKeys, sync, userHome),
+    notify: settled(notifyKeys, notify, userHome),
     ...gatewayConfig(file, place),
-    fleet: fleetConfig(file.fleet, place),
+    fleet: file.fleet === undefined ? null : settled(fleetKeys, file.fleet, userHome),
     shares: shares.map((share) => engineShare(share, global, place)),
     aliases: aliases.map((alias) => engineAlias(alias, sharesRoot, place)),
   };

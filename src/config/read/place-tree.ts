@@ -1,6 +1,6 @@
 // A tree of the positions of keys and values in a text. The parsers fill it; mistakes get their line and column from
 // it.
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import type { Locator } from "./source-text.ts";
 
 export interface PlaceTree {

@@ -1,9 +1,11 @@
 // The rule between backends and shares: what a backend requires is a share of this file.
-import { closestWord } from "../../runtime/text/suggest.ts";
-import { describeValue, type Finding, quoted } from "../mistakes.ts";
-import { parseShareName } from "../names.ts";
-import { parseRequirement, requirementOf } from "../requirement.ts";
+import { describeValue, type Finding, namesHint } from "../values/mistakes.ts";
+import { parseShareName } from "../values/names.ts";
+import { parseRequirement, requirementOf } from "../values/requirement.ts";
 import { asTable, type Table } from "./tables.ts";
+
+/** What is said beside a share that the file does not have. */
+export const NO_SHARES = "the file has no shares";
 
 /** Names of shares in the file's spelling, as far as they are names. */
 export function shareNames(shares: readonly unknown[]): string[] {
@@ -12,15 +14,6 @@ export function shareNames(shares: readonly unknown[]): string[] {
     const reading = typeof name === "string" ? parseShareName(name) : null;
     return reading?.ok === true ? [reading.value] : [];
   });
-}
-
-/** What to say beside a name that no share of the file has. */
-export function unknownShareHint(name: string, names: readonly string[]): string {
-  const meant = closestWord(name, names);
-  if (meant !== null) return `did you mean ${quoted(meant)}?`;
-  return names.length === 0
-    ? "the file has no shares"
-    : `there are ${names.slice(0, 20).map(quoted).join(", ")}`;
 }
 
 /** All requirements of shares that the file does not have; wrong types are passed over. */
@@ -37,7 +30,7 @@ export function requiresFindings(file: Table): Finding[] {
       if (names.includes(share)) return [];
       const found = `${describeValue(text)}, which names no share of this file`;
       const expected = "the name of a share of this file";
-      const hint = unknownShareHint(share, names);
+      const hint = namesHint(share, names, NO_SHARES);
       const path = ["backends", backend, "requires", index];
       return [{ path, at: "value", found, expected, hint, restsOnAbsence: true }];
     });

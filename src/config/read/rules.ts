@@ -1,23 +1,22 @@
 // The rules between keys, which no single value can break alone. They read the file's values right or wrong, so that
 // these mistakes are reported together with those of single values.
 
-import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../host.ts";
+import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../values/host.ts";
 import {
   describeServerShare,
   describeValue,
   type Finding,
   type KeyPath,
-  MISSING,
   pathText,
   quoted,
-} from "../mistakes.ts";
-import { nameKey, parseServerShareName, parseShareName } from "../names.ts";
-import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../paths.ts";
+} from "../values/mistakes.ts";
+import { nameKey, parseServerShareName, parseShareName } from "../values/names.ts";
+import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../values/paths.ts";
 import { aliasFindings } from "./alias-rules.ts";
 import { fleetFindings } from "./fleet-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
 import { requiresFindings } from "./requires-rules.ts";
-import { asTable, type RulePlace, type Table } from "./tables.ts";
+import { asTable, missing, type RulePlace, type Table, wrong } from "./tables.ts";
 
 type RouteKeys = { readonly host: string; readonly path: string };
 
@@ -33,14 +32,6 @@ function readHost(value: unknown): HostAddress | null {
 
 function readPath(value: unknown, userHome: string): string | null {
   return typeof value === "string" && parsePath(value).ok ? expandPath(value, userHome) : null;
-}
-
-function missing(path: KeyPath, expected: string, hint: string | null): Finding {
-  return { path, at: "key", found: MISSING, expected, hint };
-}
-
-function wrong(path: KeyPath, found: string, expected: string, hint: string | null = null): Finding {
-  return { path, at: "value", found, expected, hint };
 }
 
 /** Which keys the driver needs, and which do not go with it. */

@@ -1,22 +1,10 @@
-// What a backend's sandbox means on this machine, and the rules between its keys.
-import type { Finding, KeyPath } from "../mistakes.ts";
-import { expandPath, isWithin, parsePath } from "../paths.ts";
-import type { BackendFile } from "../schema/schema.ts";
-import type { SandboxConfig } from "../snapshot.ts";
-import { asTable, type RulePlace, type Table } from "./tables.ts";
+// The rules between the keys of a backend's sandbox.
+import type { Finding, KeyPath } from "../values/mistakes.ts";
+import { expandPath, isWithin, parsePath } from "../values/paths.ts";
+import { asTable, type RulePlace, surplus, type Table, wrong } from "./tables.ts";
 
 /** What every sandbox shows of the system, read-only. */
 const SYSTEM_FOLDERS = ["/usr", "/etc", "/opt", "/nix", "/bin", "/sbin", "/lib", "/tmp"];
-
-export function engineSandbox(
-  { kind, read, write, network }: NonNullable<BackendFile["sandbox"]>,
-  userHome: string,
-): SandboxConfig {
-  const absolute = (paths: readonly string[]): readonly string[] => [
-    ...new Set(paths.map((path) => expandPath(path, userHome))),
-  ];
-  return { kind, read: absolute(read), write: absolute(write), network };
-}
 
 /** Of one backend's table; `at` leads to it. */
 export function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
@@ -25,12 +13,12 @@ export function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): 
   const path = [...at, "sandbox"];
   if (backend["url"] !== undefined || backend["type"] === "streamable-http") {
     const hint = "a server that is elsewhere runs nothing here";
-    return [{ path, at: "key", found: "`sandbox` beside `url`", expected: "no `sandbox`", hint }];
+    return [surplus(path, "`sandbox` beside `url`", hint)];
   }
   if (place.hasSandbox === false) {
     const hint =
       "bubblewrap needs Linux's namespaces, and macOS has nothing of the kind that could be relied on";
-    return [{ path, at: "key", found: "`sandbox` on macOS", expected: "no `sandbox`", hint }];
+    return [surplus(path, "`sandbox` on macOS", hint)];
   }
   const findings: Finding[] = [];
   const shown: string[] = [];
@@ -43,7 +31,7 @@ export function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): 
       if (!isWithin(folder, place.home)) continue;
       const found = "a path in Mountaineer's own folder";
       const hint = "no sandbox shows it: the configuration and the secrets are there";
-      findings.push({ path: [...path, key, index], at: "value", found, expected: "another path", hint });
+      findings.push(wrong([...path, key, index], found, "another path", hint));
     }
   }
   const { cwd } = backend;
@@ -55,7 +43,7 @@ export function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): 
       const found = "a folder that its sandbox does not show";
       const hint = "name it in `sandbox.read` or `sandbox.write`";
       const expected = "a folder in the sandbox";
-      findings.push({ path: [...at, "cwd"], at: "value", found, expected, hint });
+      findings.push(wrong([...at, "cwd"], found, expected, hint));
     }
   }
   return findings;

@@ -1,14 +1,7 @@
-// Finds all references to secrets in a configuration.
-import type { SecretReference } from "../../secrets/reference.ts";
+// Finds all references to secrets in a configuration, wherever they stand.
+import { isReference, type SecretReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
-import {
-  type BackendConfig,
-  type ConfigSnapshot,
-  deepFreeze,
-  type MountaineerConfig,
-  type SecretText,
-  type TelemetryConfig,
-} from "../snapshot.ts";
+import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, snakeCase } from "../snapshot.ts";
 
 interface SecretUse {
   readonly reference: SecretReference;
@@ -16,56 +9,63 @@ interface SecretUse {
   readonly usedBy: string;
 }
 
-/** In the order of shares, backends, users, telemetry, fleet. */
-export function secretUses({
-  shares,
-  backends,
-  incomingAuth,
-  telemetry,
-  fleet,
-}: MountaineerConfig): readonly SecretUse[] {
-  const uses: SecretUse[] = [];
-  for (const { name, password } of shares) {
-    if (password !== null) uses.push({ reference: password, usedBy: `share ${name}` });
-  }
-  const routes = backends.flatMap((backend) =>
-    routesOf(backend).map(({ connection }) => ({ name: backend.name, connection })),
-  );
-  for (const { name, connection } of routes) {
-    const [texts, what] =
-      connection.type === "stdio" ? [connection.env, "env"] : [connection.headers, "headers"];
-    for (const [key, parts] of Object.entries(texts)) {
-      for (const part of parts) {
-        if (typeof part !== "string")
-          uses.push({ reference: part, usedBy: `backend ${name} (${what} ${key})` });
-      }
-    }
-    if (connection.type === "stdio" || connection.auth === undefined) continue;
-    const { clientSecret, privateKey } = connection.auth;
-    if (clientSecret !== null)
-      uses.push({ reference: clientSecret, usedBy: `backend ${name} (client_secret)` });
-    if (privateKey !== null) uses.push({ reference: privateKey, usedBy: `backend ${name} (private_key)` });
-  }
-  if (incomingAuth.type !== "anonymous") {
-    for (const { name, token } of incomingAuth.users) uses.push({ reference: token, usedBy: `user ${name}` });
-  }
-  if (telemetry !== null) {
-    for (const [name, reference] of Object.entries(telemetry.headers)) {
-      uses.push({ reference, usedBy: `telemetry (headers ${name})` });
-    }
-    if (telemetry.metricsToken !== null) {
-      uses.push({ reference: telemetry.metricsToken, usedBy: "telemetry (metrics_token)" });
-    }
-  }
-  if (fleet !== null) uses.push({ reference: fleet.credentials, usedBy: "fleet" });
-  return uses;
+type Path = readonly string[];
+
+/** Where references stand in a value. */
+function placesIn(value: unknown, path: Path = []): readonly (readonly [Path, SecretReference])[] {
+  if (typeof value !== "object" || value === null) return [];
+  if (isReference(value)) return [[path, value]];
+  return Object.entries(value).flatMap(([key, part]) => placesIn(part, [...path, key]));
+}
+
+function usesIn(value: unknown, usedBy: (path: Path) => string): readonly SecretUse[] {
+  return placesIn(value).map(([path, reference]) => ({ reference, usedBy: usedBy(path) }));
+}
+
+/** `env TOKEN`, `client_secret`. */
+function keyText(path: Path): string {
+  const chosen = path.findIndex((key) => key === "env" || key === "headers");
+  return chosen === -1 ? snakeCase(path.at(-1) ?? "") : `${path[chosen]} ${path[chosen + 1]}`;
+}
+
+/** In the order of shares, backends, users, and all else. */
+export function secretUses(config: MountaineerConfig): readonly SecretUse[] {
+  const { shares, backends, incomingAuth, fleet, ...others } = config;
+  const users = incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
+  return [
+    ...shares.flatMap((share) => usesIn(share, () => `share ${share.name}`)),
+    ...backends.flatMap((backend) =>
+      usesIn(
+        { ...backend, connection: null, routes: routesOf(backend) },
+        (path) => `backend ${backend.name} (${keyText(path)})`,
+      ),
+    ),
+    ...users.flatMap((user) => usesIn(user, () => `user ${user.name}`)),
+    ...usesIn({ ...others, incomingAuth: { ...incomingAuth, users: [] } }, (path) => {
+      return `${snakeCase(path[0] ?? "")} (${keyText(path)})`;
+    }),
+    ...usesIn(fleet, () => "fleet"),
+  ];
 }
 
 /** The names of the stored secrets that a configuration refers to, each once. */
 export function storedSecretNames(config: MountaineerConfig): readonly string[] {
-  const names = new Set<string>();
-  for (const { reference } of secretUses(config)) if (reference.kind === "stored") names.add(reference.name);
-  return [...names];
+  const references = secretUses(config).map(({ reference }) => reference);
+  return [...new Set(references.flatMap((one) => (one.kind === "stored" ? [one.name] : [])))];
+}
+
+/** What refers to none stays the same object: whatever differs is a change to whoever compares. */
+function stamped<T>(value: T, revisionOf: (name: string) => number): T {
+  if (typeof value !== "object" || value === null) return value;
+  if (isReference(value)) {
+    return value.kind === "stored" ? { ...value, revision: revisionOf(value.name) } : value;
+  }
+  const before: readonly (readonly [string, unknown])[] = Object.entries(value);
+  const parts = before.map(([key, part]) => [key, stamped(part, revisionOf)] as const);
+  if (parts.every(([, part], index) => part === before[index]?.[1])) return value;
+  const made = Array.isArray(value) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
+  // The same parts, of which references have a revision more.
+  return made as T;
 }
 
 /** The same configuration with each stored secret's revision in its references; itself when it has none. */
@@ -73,78 +73,6 @@ export function withRevisions(
   snapshot: ConfigSnapshot,
   revisionOf: (name: string) => number,
 ): ConfigSnapshot {
-  const { config } = snapshot;
-  if (storedSecretNames(config).length === 0) return snapshot;
-  const stamped = (reference: SecretReference): SecretReference =>
-    reference.kind === "stored" ? { ...reference, revision: revisionOf(reference.name) } : reference;
-  // What refers to none stays the same object: whatever differs is a change to whoever compares.
-  const ofTexts = (texts: Readonly<Record<string, SecretText>>): Readonly<Record<string, SecretText>> => {
-    if (!Object.values(texts).some((parts) => parts.some(isStored))) return texts;
-    const made: Record<string, SecretText> = Object.create(Object.getPrototypeOf(texts));
-    for (const [key, parts] of Object.entries(texts)) {
-      const value = parts.map((part) => (typeof part === "string" ? part : stamped(part)));
-      // A variable may be called `__proto__`.
-      Object.defineProperty(made, key, { value, enumerable: true });
-    }
-    return made;
-  };
-  const ofConnection = (connection: BackendConfig["connection"]): BackendConfig["connection"] => {
-    if (connection.type === "stdio") return { ...connection, env: ofTexts(connection.env) };
-    const headers = ofTexts(connection.headers);
-    const { auth } = connection;
-    if (auth === undefined) return { ...connection, headers };
-    const stampedOrNull = (reference: SecretReference | null): SecretReference | null =>
-      reference === null ? null : stamped(reference);
-    const clientSecret = stampedOrNull(auth.clientSecret);
-    return {
-      ...connection,
-      headers,
-      auth: { ...auth, clientSecret, privateKey: stampedOrNull(auth.privateKey) },
-    };
-  };
-  const ofRoutes = (routes: BackendConfig["routes"]): Pick<BackendConfig, "routes"> =>
-    routes ? { routes: routes.map((one) => ({ ...one, connection: ofConnection(one.connection) })) } : {};
-  return deepFreeze({
-    ...snapshot,
-    config: {
-      ...config,
-      shares: config.shares.map((share) => ({
-        ...share,
-        password: share.password === null ? null : stamped(share.password),
-      })),
-      backends: config.backends.map((backend) => ({
-        ...backend,
-        connection: ofConnection(backend.connection),
-        ...ofRoutes(backend.routes),
-      })),
-      incomingAuth:
-        config.incomingAuth.type !== "anonymous"
-          ? {
-              ...config.incomingAuth,
-              users: config.incomingAuth.users.map((user) => ({ ...user, token: stamped(user.token) })),
-            }
-          : config.incomingAuth,
-      telemetry: stampedTelemetry(config.telemetry, stamped),
-      fleet:
-        config.fleet === null ? null : { ...config.fleet, credentials: stamped(config.fleet.credentials) },
-    },
-  });
-}
-
-function stampedTelemetry(
-  telemetry: TelemetryConfig | null,
-  stamped: (reference: SecretReference) => SecretReference,
-): TelemetryConfig | null {
-  if (telemetry === null) return null;
-  const { headers, metricsToken } = telemetry;
-  const entries = Object.entries(headers).map(([name, reference]) => [name, stamped(reference)] as const);
-  return {
-    ...telemetry,
-    headers: Object.fromEntries(entries),
-    metricsToken: metricsToken === null ? null : stamped(metricsToken),
-  };
-}
-
-function isStored(part: string | SecretReference): boolean {
-  return typeof part !== "string" && part.kind === "stored";
+  const config = stamped(snapshot.config, revisionOf);
+  return config === snapshot.config ? snapshot : deepFreeze({ ...snapshot, config });
 }

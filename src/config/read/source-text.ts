@@ -1,5 +1,5 @@
 // The file's bytes as text: decoding, size limits that apply before any parser, and positions in the text.
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 
 /** A thousand shares take about 250 KB. */
 export const LARGEST_FILE_BYTES = 512 * 1024;

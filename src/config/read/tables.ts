@@ -1,5 +1,7 @@
 // Reads tables of a file that is not checked yet.
-import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
+import { type Finding, type KeyPath, MISSING } from "../values/mistakes.ts";
+import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
+import { isTable } from "../values/table.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 
@@ -15,9 +17,27 @@ export interface RulePlace {
 
 /** Null for anything but a table. */
 export function asTable(value: unknown): Table | null {
-  if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Date)
-    return null;
-  return Object.fromEntries(Object.entries(value));
+  return isTable(value) ? value : null;
+}
+
+/** Whether a table says something under a key, right or wrong. */
+export function has(table: Table, key: string): boolean {
+  return (table[key] ?? null) !== null;
+}
+
+/** A key that is needed. */
+export function missing(path: KeyPath, expected: string, hint: string | null = null): Finding {
+  return { path, at: "key", found: MISSING, expected, hint };
+}
+
+/** A value that does not go with others. */
+export function wrong(path: KeyPath, found: string, expected: string, hint: string | null = null): Finding {
+  return { path, at: "value", found, expected, hint };
+}
+
+/** A key that does not go with others. */
+export function surplus(path: KeyPath, found: string, hint: string): Finding {
+  return { path, at: "key", found, expected: `no \`${path.at(-1)}\``, hint };
 }
 
 /** Whether an absolute path lies where shares are mounted or linked, as the file says. */

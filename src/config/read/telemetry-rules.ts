@@ -1,7 +1,7 @@
 // The rules between keys of `[telemetry]` and `[server]`. They read the file's values right or wrong.
-import { isLoopback } from "../host.ts";
-import { type Finding, MISSING } from "../mistakes.ts";
-import { asTable, type Table } from "./tables.ts";
+import { isLoopback } from "../values/host.ts";
+import type { Finding } from "../values/mistakes.ts";
+import { asTable, missing, type Table } from "./tables.ts";
 
 /** Whoever reads `/metrics` learns what is served, and how much: beyond this machine it takes a token. */
 export function telemetryFindings(file: Table): Finding[] {
@@ -11,13 +11,7 @@ export function telemetryFindings(file: Table): Finding[] {
   const { host, public_url: publicUrl } = server;
   const isReachable = (typeof host === "string" && !isLoopback(host)) || typeof publicUrl === "string";
   if (!isReachable) return [];
-  return [
-    {
-      path: ["telemetry", "metrics_token"],
-      at: "key",
-      found: MISSING,
-      expected: "a token, by reference",
-      hint: 'others than this machine reach `/metrics`: mountaineer secret set metrics, then `metrics_token = "secret:metrics"`',
-    },
-  ];
+  const hint =
+    'others than this machine reach `/metrics`: mountaineer secret set metrics, then `metrics_token = "secret:metrics"`';
+  return [missing(["telemetry", "metrics_token"], "a token, by reference", hint)];
 }

@@ -1,7 +1,7 @@
 // Reads TOML: values by smol-toml, positions (only once there is a mistake) by toml-eslint-parser.
 import { parse, TomlError } from "smol-toml";
 import type { AST } from "toml-eslint-parser";
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
 import { childPlace, createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import { type Locator, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
 import { slipAt } from "./toml-slips.ts";

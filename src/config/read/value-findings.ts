@@ -1,31 +1,17 @@
 // Mistakes in single keys and values: the schema's issues, in words for people.
-import type * as z from "zod";
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "../mistakes.ts";
 import {
   ANY_PLACE,
   knownKeys,
   memberSection,
   SECTIONS,
   type SectionDoc,
-  sectionAround,
   sectionAt,
   TOP_NAMES,
 } from "../schema/schema.ts";
-import type { IssueDetail, KeyDoc } from "../schema/schema-keys.ts";
-
-function isIndexable(value: unknown): value is Readonly<Record<string | number, unknown>> {
-  return typeof value === "object" && value !== null;
-}
-
-function valueAt(root: unknown, path: KeyPath): unknown {
-  let value = root;
-  for (const segment of path) {
-    if (!isIndexable(value) || !Object.hasOwn(value, segment)) return undefined;
-    value = value[segment];
-  }
-  return value;
-}
+import type { Issue, KeyDoc } from "../schema/schema-keys.ts";
+import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "../values/mistakes.ts";
+import { valueAt } from "../values/table.ts";
 
 const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
 /** What MCP clients and other gateways call things that have another name here, by section and key. */
@@ -63,15 +49,6 @@ function unknownKeyFinding(parent: KeyPath, key: string): Finding {
   const expected = section === null ? `a section: ${TOP_HEADERS}` : `a key of \`${section.header}\``;
   const hint = unknownKeyHint(section, key);
   return { path: [...parent, key], at: "key", found: "an unknown key", expected, hint };
-}
-
-function isDetail(value: unknown): value is IssueDetail {
-  return isIndexable(value) && typeof value["found"] === "string" && typeof value["expected"] === "string";
-}
-
-function detailOf(issue: z.core.$ZodIssue): IssueDetail | null {
-  const detail = issue.code === "custom" ? issue.params?.["detail"] : undefined;
-  return isDetail(detail) ? detail : null;
 }
 
 const YES_AND_NO: Readonly<Record<string, string>> = {
@@ -142,60 +119,38 @@ function missingColonHint(section: SectionDoc, value: unknown): string | null {
   return key !== null && knownKeys(section).includes(key) ? `a colon is missing: \`${key}: …\`` : null;
 }
 
-function leafFinding(root: unknown, path: KeyPath, doc: KeyDoc): Finding {
+function leafFinding(root: unknown, path: KeyPath, { shown, ...doc }: KeyDoc): Finding {
   const value = valueAt(root, path);
-  const found = doc.isSecret ? describeKind(value) : describeValue(value);
+  const isPlain = shown === "plain";
+  const found = isPlain ? describeValue(value) : describeKind(value);
   const isMissing = found === MISSING;
-  // Not for a secret: a hint that reads the value would tell of it.
-  const hint = doc.isSecret ? null : wrongValueHint(value, doc.type, doc.choices);
+  // A hint that reads the value would tell of it.
+  const hint = isPlain ? wrongValueHint(value, doc.type, doc.choices) : null;
   return { path, at: isMissing ? "key" : "value", found, expected: doc.expected, hint };
 }
 
-/** A mistake at a key, or at a member of its list; null when `path` is at no key. */
-function keyFinding(root: unknown, path: KeyPath): Finding | null {
-  const section = sectionAround(path.slice(0, -1));
-  const key = path[section?.pattern.length ?? 0];
-  if (section === null || typeof key !== "string") return null;
-  if (!section.isOpen && !section.keys.includes(key)) return null;
-  const doc = section.keyDoc(key);
-  const isMember = path.length > section.pattern.length + 1;
-  return leafFinding(root, path, isMember ? { ...doc, type: "text", expected: "a text in quotes" } : doc);
-}
-
-function isKeyPath(path: readonly PropertyKey[]): path is (string | number)[] {
-  return path.every((segment) => typeof segment !== "symbol");
-}
-
-/** Mistakes for zod's issues about `root`, at most `limit`. */
-export function valueFindings(root: unknown, issues: readonly z.core.$ZodIssue[], limit: number): Finding[] {
-  const findings: Finding[] = [];
-  for (const issue of issues) {
-    if (findings.length >= limit) break;
-    const { path } = issue;
-    if (!isKeyPath(path)) continue;
-    if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys.slice(0, limit - findings.length))
-        findings.push(unknownKeyFinding(path, key));
-      continue;
-    }
-    const detail = detailOf(issue);
-    if (issue.code === "invalid_key") {
-      const [named] = issue.issues.flatMap((inner) => detailOf(inner) ?? []);
-      if (named !== undefined) findings.push({ path, at: "key", ...named });
-    } else if (detail !== null) findings.push({ path, at: "value", ...detail });
-    else findings.push(keyFinding(root, path) ?? sectionFinding(root, path));
+function findingOf(root: unknown, issue: Issue): Finding {
+  const { path } = issue;
+  switch (issue.kind) {
+    case "detail":
+      return { path, at: issue.at, ...issue.detail };
+    case "value":
+      return leafFinding(root, path, issue.doc);
+    case "section":
+      return sectionFinding(root, path);
+    case "unknown":
+      return unknownKeyFinding(path, issue.key);
   }
-  return findings;
+}
+
+/** What the issues about `root` are in words, at most `limit`. */
+export function valueFindings(root: unknown, issues: readonly Issue[], limit: number): Finding[] {
+  return issues.slice(0, limit).map((issue) => findingOf(root, issue));
 }
 
 /** What is wrong with `value` for one key, its path being the key alone; empty when the key takes it. */
 export function keyFindings(section: SectionDoc, key: string, value: unknown): Finding[] {
-  const checked = section.keySchema(key).safeParse(value);
-  if (checked.success) return [];
-  return checked.error.issues.flatMap((issue) => {
-    const detail = detailOf(issue);
-    const path = [key, ...issue.path].filter((segment) => typeof segment !== "symbol");
-    if (detail !== null) return [{ path, at: "value" as const, ...detail }];
-    return [leafFinding({ [key]: value }, path, section.keyDoc(key))];
-  });
+  const issues: Issue[] = [];
+  section.key(key).read(value, [key], issues);
+  return issues.map((issue) => findingOf({ [key]: value }, issue));
 }

@@ -1,6 +1,7 @@
 // Reads YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
 import type { Alias, Document, DocumentOptions, Node, Pair, ParseOptions, YAMLMap, YAMLSeq } from "yaml";
-import type { KeyPath } from "../mistakes.ts";
+import type { KeyPath } from "../values/mistakes.ts";
+import { define } from "../values/table.ts";
 import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import type { ParsedText, SyntaxFinding } from "./source-text.ts";
 
@@ -40,11 +41,6 @@ const WHOLE_FILE = "a mapping of sections, such as `global:` and `shares:`";
 function record(): Record<string, unknown> {
   const made: Record<string, unknown> = Object.create(null);
   return made;
-}
-
-function define(target: Record<string, unknown>, key: string, value: unknown): void {
-  // Plain assignment would make `__proto__` a prototype.
-  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
 /** Thrown and caught here alone, to leave a recursion. */

@@ -1,31 +1,29 @@
 // The keys of a backend's sandbox.
-import * as z from "zod";
-import { parsePath } from "../paths.ts";
-import { choiceDoc, document, listDoc, readText, toggleKey } from "./schema-keys.ts";
+import { defaulted, required, toggleKey } from "./schema-keys.ts";
+import { choice, list, path } from "./value-types.ts";
 
 const SANDBOX_KINDS = ["bubblewrap"] as const;
 
-function foldersKey(meaning: string, example: string) {
-  const doc = listDoc({ type: "list of paths", absent: "none", meaning, example });
-  return document(z.array(readText(parsePath)).default([]), doc);
-}
+const folders = list(path, { type: "list of paths" });
 
-export const sandboxSchema = z.strictObject({
-  kind: document(
-    z.enum(SANDBOX_KINDS),
-    choiceDoc({
-      choices: SANDBOX_KINDS,
-      meaning: "What keeps the program apart: `bubblewrap`, on Linux, by namespaces of its own.",
-      example: '"bubblewrap"',
-    }),
-  ),
-  read: foldersKey(
-    "Folders and files that it may read, besides the system's own (`/usr`, `/etc`, `/opt`).",
-    '["~/projects"]',
-  ),
-  write: foldersKey("Folders and files that it may read and write.", '["~/.npm"]'),
+export const sandboxKeys = {
+  kind: required("runs", choice(SANDBOX_KINDS), {
+    meaning: "What keeps the program apart: `bubblewrap`, on Linux, by namespaces of its own.",
+    example: '"bubblewrap"',
+  }),
+  read: defaulted("runs", folders, [], {
+    absent: "none",
+    meaning: "Folders and files that it may read, besides the system's own (`/usr`, `/etc`, `/opt`).",
+    example: '["~/projects"]',
+  }),
+  write: defaulted("runs", folders, [], {
+    absent: "none",
+    meaning: "Folders and files that it may read and write.",
+    example: '["~/.npm"]',
+  }),
   network: toggleKey(
+    "runs",
     false,
     "Let it use the network; `npx` and `uvx` need that to download a server. Without it not even this machine is reached.",
   ),
-});
+};

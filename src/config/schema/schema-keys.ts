@@ -1,11 +1,30 @@
-// Declares a key of the configuration: its values, its default and its documentation.
-import * as z from "zod";
-import { MountaineerError } from "../../runtime/errors.ts";
-import { parseReference, REFERENCE_FORMS, SECRET_NAME_RULE } from "../../secrets/reference.ts";
-import { HOST_EXPECTED, parseHost } from "../host.ts";
-import { describeKind, describeValue } from "../mistakes.ts";
-import { parseInterfaceName, type TextReading } from "../names.ts";
-import { PATH_EXPECTED, parsePath } from "../paths.ts";
+// Declares a key of the configuration, once: its values, its default, its documentation, and what a change of it decides.
+import type { KeyPath } from "../values/mistakes.ts";
+import {
+  choice,
+  type IssueDetail,
+  type JsonSchema,
+  number,
+  type Shown,
+  toggle,
+  type Value,
+} from "./value-types.ts";
+
+/** What a key decides, and so in which mode a change of it waits for a person's approval. */
+export type EntryKind =
+  /** Which program runs, and with what. */
+  | "runs"
+  /** Which changes wait at all. */
+  | "approval"
+  /** Where a credential goes. */
+  | "sends"
+  /** Who may do what. */
+  | "access"
+  /** What is watched, limited, kept or renamed, and where Mountaineer makes files and links. */
+  | "guards";
+
+/** `free` waits for nobody. */
+export type Approval = EntryKind | "free";
 
 /** What a person needs to know of one key. */
 export interface KeyDoc {
@@ -20,169 +39,158 @@ export interface KeyDoc {
   readonly example: string;
   /** The values there are, for "did you mean"; null for any. */
   readonly choices: readonly string[] | null;
-  /** A mistake never tells what was found, since it may be a secret. */
-  readonly isSecret: boolean;
+  /** A mistake tells what was found only where this is `plain`. */
+  readonly shown: Shown;
+  readonly approval: Approval;
 }
 
-/** What every key of the schema means; each leaf of `configFileSchema` has an entry. */
-export const keyDocs: z.core.$ZodRegistry<KeyDoc> = z.registry<KeyDoc>();
+/** What is wrong with a value, before it is put in words. */
+export type Issue =
+  /** A reader of ours says what. */
+  | {
+      readonly kind: "detail";
+      readonly path: KeyPath;
+      readonly at: "key" | "value";
+      readonly detail: IssueDetail;
+    }
+  /** Of a key: the wrong kind, out of its limits, or missing. */
+  | { readonly kind: "value"; readonly path: KeyPath; readonly doc: KeyDoc }
+  /** No table or list where one belongs. */
+  | { readonly kind: "section"; readonly path: KeyPath }
+  /** A table has this key, which nobody knows. */
+  | { readonly kind: "unknown"; readonly path: KeyPath; readonly key: string };
 
-/** The detail that a check of ours adds to zod's issue. */
-export interface IssueDetail {
-  readonly found: string;
-  readonly expected: string;
-  readonly hint: string | null;
+/** What may stand at a place of the file. */
+export interface Node<Out> {
+  readonly isRequired: boolean;
+  json(): JsonSchema;
+  /** `Out` only if no issue was added. */
+  read(written: unknown, path: KeyPath, issues: Issue[]): Out;
 }
 
-type Described = Pick<KeyDoc, "meaning" | "example"> & Partial<KeyDoc>;
+export type OutOf<N> = N extends Node<infer Out> ? Out : never;
 
-/** Registers what a key means. Throws `internal` for a schema that is another key's: both would mean the same. */
-export function document<Schema extends z.ZodType>(schema: Schema, doc: KeyDoc): Schema {
-  if (keyDocs.has(schema)) throw new MountaineerError("internal", `two keys share a schema: ${doc.meaning}`);
-  keyDocs.add(schema, doc);
-  return schema;
+export interface Key<Out, Unit extends string | null = string | null> extends Node<Out> {
+  readonly kind: "key";
+  readonly doc: KeyDoc & { readonly unit: Unit };
+  /** What holds without the key; undefined: that depends on more. */
+  readonly fallback: Out | undefined;
+  /** What the engine gets of a value; absent: the value. */
+  readonly settle: Value<unknown>["settle"];
 }
 
-/** A number from `min` to `max`. */
-export function numberKey(limits: {
-  min: number;
-  max: number;
-  whole?: boolean;
-  absent: number;
-  unit: string | null;
-  meaning: string;
-}) {
-  const bare = limits.whole === true ? z.int() : z.number();
-  const kind = limits.whole === true ? "whole number" : "number";
-  return document(bare.min(limits.min).max(limits.max).default(limits.absent), {
-    type: kind,
-    unit: limits.unit,
-    absent: String(limits.absent),
-    meaning: limits.meaning,
-    expected: `a ${kind}${limits.unit === null ? "" : ` of ${limits.unit}`} from ${limits.min} to ${limits.max}`,
-    example: String(limits.absent),
-    choices: null,
-    isSecret: false,
-  });
-}
+type Described = Pick<KeyDoc, "meaning" | "example"> & Partial<Omit<KeyDoc, "approval" | "shown" | "unit">>;
 
-/** True or false. */
-export function toggleKey(absent: boolean, meaning: string) {
-  return document(z.boolean().default(absent), {
-    type: "true or false",
-    unit: null,
-    absent: String(absent),
-    meaning,
-    expected: "true or false",
-    example: String(absent),
-    choices: null,
-    isSecret: false,
-  });
-}
-
-/** Adds a mistake of ours to what zod found, and returns what a transform returns then. */
-export function refuse(context: z.core.$RefinementCtx, input: unknown, detail: IssueDetail): never {
-  context.issues.push({ code: "custom", input, params: { detail } });
-  return z.NEVER;
-}
-
-/** A text as `read` reads it; `describe` says what was found when it is refused. */
-export function readText(
-  read: (text: string) => TextReading,
-  describe: (text: string) => string = describeValue,
-) {
-  return z.string().transform((text, context) => {
-    const reading = read(text);
-    if (reading.ok) return reading.value;
-    return refuse(context, text, {
-      found: describe(text),
-      expected: reading.expected,
-      hint: reading.hint,
-    });
-  });
-}
-
-/** The documentation of a key that takes a text, but for what `doc` says. */
-export function textDoc(doc: Described): KeyDoc {
+function keyOf<Out, Unit extends string | null = null>(
+  approval: Approval,
+  value: Value<unknown>,
+  { unit, ...described }: Described & { readonly unit: Unit },
+  fallback: Out | undefined,
+  isRequired = false,
+): Key<Out, Unit> {
+  const { type, expected, choices, shown } = value;
+  const doc = { absent: null, type, expected, choices, shown, ...described, unit, approval };
+  const hasDefault = fallback !== undefined && !Array.isArray(fallback);
   return {
-    type: "text",
-    unit: null,
-    absent: null,
-    expected: "a text in quotes",
-    choices: null,
-    isSecret: false,
-    ...doc,
+    kind: "key",
+    doc,
+    fallback,
+    settle: value.settle,
+    isRequired,
+    json: () => ({
+      ...(hasDefault ? { default: fallback } : {}),
+      ...value.json,
+      description: description(doc),
+    }),
+    read(written, path, issues) {
+      const read =
+        written === undefined && !isRequired
+          ? fallback
+          : value.read(written, (detail, at) => {
+              const place = [...path, ...at];
+              const member = { ...doc, type: "text", expected: "a text in quotes" };
+              if (detail !== null) issues.push({ kind: "detail", path: place, at: "value", detail });
+              else issues.push({ kind: "value", path: place, doc: at.length === 0 ? doc : member });
+              return undefined;
+            });
+      // Each caller below gives a value and a default of this type; undefined is read beside an issue alone.
+      return read as Out;
+    },
   };
 }
 
-/** A path, perhaps absent. */
-export function pathKey(doc: Described) {
-  return document(readText(parsePath).optional(), textDoc({ type: "path", expected: PATH_EXPECTED, ...doc }));
+function description({ meaning, unit, absent }: KeyDoc): string {
+  const parts = [meaning];
+  if (unit !== null) parts.push(`In ${unit}.`);
+  if (absent === null) parts.push("Required.");
+  else parts.push(absent.startsWith("required") ? `${absent.replace("r", "R")}.` : `Default: ${absent}.`);
+  return parts.join(" ");
 }
 
-/** A host with its port, perhaps absent. */
-export function hostKey(doc: Described) {
-  const schema = z.string().transform((text, context) => {
-    const reading = parseHost(text);
-    if (reading.ok) return reading.address;
-    return refuse(context, text, { found: reading.found, expected: HOST_EXPECTED, hint: reading.hint });
-  });
-  const absent = "required, unless both paths of driver `local` are given";
-  return document(schema.optional(), textDoc({ type: "host", expected: HOST_EXPECTED, absent, ...doc }));
+/** A key without which its table is a mistake. */
+export function required<Out>(approval: Approval, value: Value<Out>, doc: Described): Key<Out> {
+  return keyOf<Out>(approval, value, { ...doc, unit: null }, undefined, true);
 }
 
-/** The name of a network interface, perhaps absent. */
-export function interfaceKey(doc: Described) {
-  const expected = "the name of a network interface, such as `en5` or `eth0`";
-  const absent = "the interface whose subnet holds the host";
-  return document(
-    readText(parseInterfaceName).optional(),
-    textDoc({ type: "interface", expected, absent, ...doc }),
-  );
+/** A key without a value of its own where the file says nothing; `absent` says what holds then. */
+export function optional<Out>(
+  approval: Approval,
+  value: Value<Out>,
+  doc: Described & { readonly absent: string },
+): Key<Out | undefined> {
+  return keyOf<Out | undefined>(approval, value, { ...doc, unit: null }, undefined);
+}
+
+export function defaulted<Out>(
+  approval: Approval,
+  value: Value<Out>,
+  fallback: NoInfer<Out>,
+  doc: Described & { readonly absent: string },
+): Key<Out> {
+  return keyOf<Out>(approval, value, { ...doc, unit: null }, fallback);
+}
+
+interface NumberKey<Unit> {
+  readonly min: number;
+  readonly max: number;
+  readonly whole?: boolean;
+  readonly unit: Unit;
+  readonly meaning: string;
+}
+
+/** A number from `min` to `max`. */
+export function numberKey<const Unit extends string | null>(
+  approval: Approval,
+  { min, max, whole = false, unit, meaning, absent }: NumberKey<Unit> & { readonly absent: number },
+): Key<number, Unit> {
+  const shown = String(absent);
+  const doc = { unit, meaning, absent: shown, example: shown };
+  return keyOf(approval, number(min, max, whole, unit), doc, absent);
+}
+
+/** A number that may be absent; `absent` says in words what holds then. */
+export function optionalNumberKey<const Unit extends string | null>(
+  approval: Approval,
+  { min, max, whole = false, unit, meaning }: NumberKey<Unit>,
+  absent: string,
+  example: number,
+): Key<number | undefined, Unit> {
+  const doc = { unit, meaning, absent, example: String(example) };
+  return keyOf<number | undefined, Unit>(approval, number(min, max, whole, unit), doc, undefined);
+}
+
+/** True or false. */
+export function toggleKey(approval: Approval, absent: boolean, meaning: string): Key<boolean> {
+  return defaulted(approval, toggle, absent, { meaning, absent: String(absent), example: String(absent) });
 }
 
 /** One of some words. */
-export function choiceKey<const Choices extends readonly [string, ...string[]]>(
-  choices: Choices,
-  absent: NoInfer<Choices[number]>,
+export function choiceKey<const Word extends string>(
+  approval: Approval,
+  choices: readonly Word[],
+  absent: NoInfer<Word>,
   doc: { readonly meaning: string },
-) {
+): Key<Word> {
   const example = `"${absent}"`;
-  return document(z.enum(choices).default(absent), choiceDoc({ choices, absent: example, example, ...doc }));
-}
-
-/** The documentation of a key that takes one of some words. */
-export function choiceDoc(doc: Described & { readonly choices: readonly string[] }): KeyDoc {
-  const expected = `one of ${doc.choices.map((choice) => `"${choice}"`).join(", ")}`;
-  return textDoc({ type: expected, expected, ...doc });
-}
-
-/** The documentation of a key that takes a list of texts. */
-export function listDoc(doc: Described): KeyDoc {
-  const expected = 'a list of texts, such as `["one", "two"]`';
-  return textDoc({ type: "list of texts", expected, ...doc });
-}
-
-/** What a message says it expected where a secret is referred to. */
-export const REFERENCE_EXPECTED = REFERENCE_FORMS;
-
-function referenceHint(text: string): string {
-  if (text.startsWith("secret:")) return `a secret's name is ${SECRET_NAME_RULE}`;
-  if (text.includes("$"))
-    return "the whole value is one reference: a name of letters, digits and `_`, in braces after `$`";
-  return "no secrets in config: `mountaineer secret set NAME` keeps it, `secret:NAME` stands for it here";
-}
-
-/** `${VARIABLE}` or `secret:NAME`, and nothing else. */
-export function readReference() {
-  return z.string().transform((text, context) => {
-    // Never says what was found: it may well be a password.
-    const reference = parseReference(text);
-    if (reference !== null) return reference;
-    return refuse(context, null, {
-      found: describeKind(text),
-      expected: REFERENCE_EXPECTED,
-      hint: referenceHint(text),
-    });
-  });
+  return defaulted(approval, choice(choices), absent, { ...doc, absent: example, example });
 }

@@ -1,41 +1,31 @@
 // The keys of `[global]` and `[[shares]]`.
-import * as z from "zod";
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
-import { describeServerShare } from "../mistakes.ts";
-import { parseServerShareName, parseShareName, parseUserName, SHARE_NAME_EXPECTED } from "../names.ts";
-import {
-  choiceDoc,
-  choiceKey,
-  document,
-  hostKey,
-  interfaceKey,
-  numberKey,
-  pathKey,
-  REFERENCE_EXPECTED,
-  readReference,
-  readText,
-  textDoc,
-  toggleKey,
-} from "./schema-keys.ts";
+import { describeServerShare } from "../values/mistakes.ts";
+import { parseServerShareName, parseShareName, parseUserName, SHARE_NAME_EXPECTED } from "../values/names.ts";
+import { choiceKey, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
+import { choice, host, networkInterface, path, reference, text } from "./value-types.ts";
 
 /** The ways to mount that a configuration may name. */
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
+const HOST_ABSENT = "required, unless both paths of driver `local` are given";
+const INTERFACE_ABSENT = "the interface whose subnet holds the host";
+
 /** Whether a mount stays while its route moves beneath it. */
 const CARRY_CHOICES = ["auto", "on", "off"] as const;
 
-export const globalSchema = z.strictObject({
-  shares_root: pathKey({
+export const globalKeys = {
+  shares_root: optional("guards", path, {
     absent: '"~/Shares"; `Shares` in `$MOUNTAINEER_HOME` where that is set',
     meaning: "The folder with one stable link per share: open your files below it, whatever route is in use.",
     example: '"~/Shares"',
   }),
-  mount_root: pathKey({
+  mount_root: optional("guards", path, {
     absent: 'macOS "/Volumes", Linux `volumes` in Mountaineer\'s home',
     meaning: "The folder in which shares are mounted.",
     example: '"~/.mountaineer/volumes"',
   }),
-  check_interval_secs: numberKey({
+  check_interval_secs: numberKey("free", {
     min: 0.1,
     max: 3600,
     absent: 2,
@@ -43,7 +33,7 @@ export const globalSchema = z.strictObject({
     meaning:
       "How often every share is looked at, besides at once on each network change; fractions are allowed.",
   }),
-  network_debounce_ms: numberKey({
+  network_debounce_ms: numberKey("free", {
     min: 0,
     max: 60_000,
     whole: true,
@@ -52,7 +42,7 @@ export const globalSchema = z.strictObject({
     meaning:
       "After a network change was acted upon, how long further changes are collected before the next look.",
   }),
-  connect_timeout_ms: numberKey({
+  connect_timeout_ms: numberKey("free", {
     min: 10,
     max: 60_000,
     whole: true,
@@ -60,18 +50,18 @@ export const globalSchema = z.strictObject({
     unit: "milliseconds",
     meaning: "How long a host has to accept a connection and answer SMB, both together.",
   }),
-  mount_hang_secs: numberKey({
+  mount_hang_secs: numberKey("free", {
     min: 0.5,
     max: 600,
     absent: 10,
     unit: "seconds",
     meaning: "How long a mount may give no answer before it counts as dead.",
   }),
-  carry: choiceKey(CARRY_CHOICES, "auto", {
+  carry: choiceKey("free", CARRY_CHOICES, "auto", {
     meaning:
       "Whether shares are carried: mounted once, while their route moves beneath the mount, so that open files stay open. `auto` carries where the driver can and both routes are proved to lead to one server; `off` mounts anew for each change of route. A share's own `carry` comes first.",
   }),
-  outage_patience_secs: numberKey({
+  outage_patience_secs: numberKey("free", {
     min: 1,
     max: 3600,
     absent: 60,
@@ -80,10 +70,11 @@ export const globalSchema = z.strictObject({
       "How long programs that use a carried share wait while neither route answers, before they get an error.",
   }),
   auto_failback: toggleKey(
+    "free",
     false,
     "Go back to Thunderbolt by itself, once it has been stable, when no files are open on the share.",
   ),
-  auto_failback_stable_secs: numberKey({
+  auto_failback_stable_secs: numberKey("free", {
     min: 0,
     max: 86_400,
     absent: 30,
@@ -91,78 +82,72 @@ export const globalSchema = z.strictObject({
     meaning: "How long Thunderbolt must have answered without a gap before a share may go back to it.",
   }),
   lsof_recheck: toggleKey(
+    "free",
     true,
     "While a share waits to go back to Thunderbolt, look for open files on every check and go back once they are closed.",
   ),
-});
+};
 
-export const shareSchema = z.strictObject({
-  name: document(
-    readText(parseShareName),
-    textDoc({
-      expected: SHARE_NAME_EXPECTED,
-      meaning: "What the share is called here: its link in `shares_root`, and its name in every command.",
-      example: '"CORE"',
-    }),
-  ),
-  thunderbolt_host: hostKey({
+export const shareKeys = {
+  name: required("free", text("plain", parseShareName), {
+    expected: SHARE_NAME_EXPECTED,
+    meaning: "What the share is called here: its link in `shares_root`, and its name in every command.",
+    example: '"CORE"',
+  }),
+  thunderbolt_host: optional("sends", host, {
+    absent: HOST_ABSENT,
     meaning: "The server over the preferred, fast route. The port is 445 unless written.",
     example: '"10.10.10.1"',
   }),
-  fallback_host: hostKey({
+  fallback_host: optional("sends", host, {
+    absent: HOST_ABSENT,
     meaning: "The same server over the other route.",
     example: '"nas.local"',
   }),
-  username: document(
-    readText(parseUserName).optional(),
-    textDoc({ absent: "your login name", meaning: "The user on the server.", example: '"ann"' }),
-  ),
-  share_name: document(
-    readText(parseServerShareName, describeServerShare).optional(),
-    textDoc({ absent: "`name`", meaning: "What the server calls the share.", example: '"core"' }),
-  ),
-  password: document(
-    readReference().optional(),
-    textDoc({
-      type: "reference",
-      isSecret: true,
-      expected: REFERENCE_EXPECTED,
-      absent: "guest",
-      meaning: `The password, as a reference: ${REFERENCE_FORMS}. A password itself is refused.`,
-      example: `"\${CORE_PASSWORD}"`,
-    }),
-  ),
-  thunderbolt_interface: interfaceKey({
+  username: optional("sends", text("plain", parseUserName), {
+    absent: "your login name",
+    meaning: "The user on the server.",
+    example: '"ann"',
+  }),
+  share_name: optional("sends", text("plain", parseServerShareName, { describe: describeServerShare }), {
+    absent: "`name`",
+    meaning: "What the server calls the share.",
+    example: '"core"',
+  }),
+  password: optional("sends", reference, {
+    absent: "guest",
+    meaning: `The password, as a reference: ${REFERENCE_FORMS}. A password itself is refused.`,
+    example: `"\${CORE_PASSWORD}"`,
+  }),
+  thunderbolt_interface: optional("sends", networkInterface, {
+    absent: INTERFACE_ABSENT,
     meaning: "The interface that leads to `thunderbolt_host`.",
     example: '"bridge0"',
   }),
-  fallback_interface: interfaceKey({
+  fallback_interface: optional("sends", networkInterface, {
+    absent: INTERFACE_ABSENT,
     meaning: "The interface that leads to `fallback_host`.",
     example: '"en0"',
   }),
-  driver: choiceKey(DRIVER_CHOICES, "auto", {
+  driver: choiceKey("sends", DRIVER_CHOICES, "auto", {
     meaning:
       "How the share is mounted: `rclone` is SMB through FUSE; `netfs` is macOS's own SMB; `cifs` is the Linux kernel's own, for root or with a line in /etc/fstab; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
   }),
-  carry: document(
-    z.enum(CARRY_CHOICES).optional(),
-    choiceDoc({
-      choices: CARRY_CHOICES,
-      absent: "`carry` of `[global]`",
-      meaning:
-        "Whether this share is carried, as in `[global]`. `on` says so in `status` when it cannot be; `off` mounts it anew for each change of route.",
-      example: '"auto"',
-    }),
-  ),
-  thunderbolt_path: pathKey({
+  carry: optional("free", choice(CARRY_CHOICES), {
+    absent: "`carry` of `[global]`",
+    meaning:
+      "Whether this share is carried, as in `[global]`. `on` says so in `status` when it cannot be; `off` mounts it anew for each change of route.",
+    example: '"auto"',
+  }),
+  thunderbolt_path: optional("sends", path, {
     absent: "none; only for driver `local`",
     meaning:
       "Driver `local`: the folder that stands for the Thunderbolt route. Without hosts, the route is there while the folder is.",
     example: '"~/nas-thunderbolt"',
   }),
-  fallback_path: pathKey({
+  fallback_path: optional("sends", path, {
     absent: "none; only for driver `local`",
     meaning: "Driver `local`: the folder that stands for the fallback route.",
     example: '"~/nas-ethernet"',
   }),
-});
+};

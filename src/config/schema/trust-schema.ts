@@ -1,36 +1,28 @@
 // The keys of `[trust]`: what is believed without being asked about.
-import * as z from "zod";
-import { choiceDoc, choiceKey, document } from "./schema-keys.ts";
+import { choiceKey, optional } from "./schema-keys.ts";
+import { choice } from "./value-types.ts";
 
 /** Which changes of the file wait until a person approves them. */
 const APPROVE_CHOICES = ["commands", "all", "none"] as const;
 const PIN_CHOICES = ["tell", "block", "off"] as const;
 
-export const trustSchema = z.strictObject({
-  approve: document(
-    z.enum(APPROVE_CHOICES).optional(),
-    choiceDoc({
-      choices: APPROVE_CHOICES,
-      absent:
-        "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home, or a fleet's configuration lies under this file; else `none`",
-      meaning:
-        "Which changes of this file wait for `mountaineer approve` when something else than Mountaineer made them: `commands` those that decide which programs run, and with what; `all` also where credentials go, and who may do what; `none` nothing. Only `mountaineer approve` loosens it.",
-      example: '"commands"',
-    }),
-  ),
-  pin: choiceKey(PIN_CHOICES, "tell", {
+export const trustKeys = {
+  approve: optional("approval", choice(APPROVE_CHOICES), {
+    absent:
+      "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home, or a fleet's configuration lies under this file; else `none`",
+    meaning:
+      "Which changes of this file wait for `mountaineer approve` when something else than Mountaineer made them: `commands` those that decide which programs run, and with what; `all` also where credentials go, and who may do what; `none` nothing. Only `mountaineer approve` loosens it.",
+    example: '"commands"',
+  }),
+  pin: choiceKey("guards", PIN_CHOICES, "tell", {
     meaning:
       "What happens when a tool, a prompt, a resource or the instructions of a server are others than before: `tell` says so until you approve it, `block` also withholds it until then, and what is new, too; `off` remembers nothing.",
   }),
-});
+};
 
 /** A backend's own. */
-export const pinKey = document(
-  z.enum(PIN_CHOICES).optional(),
-  choiceDoc({
-    choices: PIN_CHOICES,
-    absent: "`[trust].pin`",
-    meaning: "What happens when something that this server shows to models is another than before.",
-    example: '"block"',
-  }),
-);
+export const pinKey = optional("guards", choice(PIN_CHOICES), {
+  absent: "`[trust].pin`",
+  meaning: "What happens when something that this server shows to models is another than before.",
+  example: '"block"',
+});

@@ -4,9 +4,9 @@ import type { AskedEdit } from "../edit/asked-edit.ts";
 import type { KnownContent } from "../edit/save.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";
-import type { ConfigMistake } from "../mistakes.ts";
 import type { LoadedConfig } from "../read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../snapshot.ts";
+import type { ConfigMistake } from "../values/mistakes.ts";
 
 interface Subject {
   /** Absolute. */

@@ -4,9 +4,9 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { SavedConfig } from "../edit/save.ts";
-import type { ConfigMistake } from "../mistakes.ts";
 import type { LoadedConfig } from "../read/load.ts";
 import { deepFreeze } from "../snapshot.ts";
+import type { ConfigMistake } from "../values/mistakes.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import { startReaderProcess } from "./reader-process.ts";
 

@@ -2,8 +2,8 @@
 
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { type ConfigPlace, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
-import { type ConfigMistake, mistakesError } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { lastAccepted } from "./last-accepted.ts";

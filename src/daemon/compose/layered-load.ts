@@ -1,6 +1,6 @@
 // Loads a configuration with what the home has kept of the fleet's layer under it.
 import type { ConfigLayer } from "../../config/layer/layer.ts";
-import type { ConfigMistake } from "../../config/mistakes.ts";
+import type { ConfigMistake } from "../../config/values/mistakes.ts";
 import { type LoadedApart, loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 

@@ -32,9 +32,17 @@ export function sealedPinStore(
           case "missing":
             return { kind: "untrusted", reason: `${sealed.path} is gone` };
           case "unsound":
-            return { kind: "untrusted", reason: `${sealed.path}: ${content.reason}` };
+            return {
+              kind: "untrusted",
+              reason: `${sealed.path}: ${content.reason}`,
+              claimed: content.claimed,
+            };
           case "unverifiable":
-            return { kind: "unanswered", reason: `the keyring gives no answer: ${content.reason}` };
+            return {
+              kind: "unanswered",
+              reason: `the keyring gives no answer: ${content.reason}`,
+              claimed: content.claimed,
+            };
         }
       } catch (error) {
         return { kind: "unanswered", reason: errorText(error) };

@@ -1,8 +1,7 @@
 // The gateway's operations in the API: tools, calls, restarts, logs.
-import type { CallReport } from "../../api/contract.ts";
-import type { GatewayControl } from "../../api/control.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
-import { AUTO_ROUTE } from "../../config/backend-names.ts";
+import type { Control } from "../../api/operations.ts";
+import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -11,7 +10,7 @@ import { clientStatus, placesOf, toolEntry } from "./gateway-status.ts";
 import { toolChangesReport } from "./tool-changes.ts";
 
 /** `current` tells the gateway that is configured, null when there is none; all that is asked rejects then. */
-export function createGatewayControl(current: () => Gateway | null): Omit<GatewayControl, "audit"> {
+export function createGatewayControl(current: () => Gateway | null) {
   const gateway = (): Gateway => {
     const running = current();
     if (running === null) throw gatewayOff();
@@ -44,7 +43,7 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
       const running = gateway();
       return catalogReport(running.published(), (tool) => placesOf(tool, running.together));
     },
-    async call({ tool, arguments: given = {} }, signal): Promise<CallReport> {
+    async call({ tool, arguments: given = {} }, signal) {
       const running = gateway();
       const names = running.entries().tools.map(({ name }) => name);
       const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
@@ -79,16 +78,16 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
       );
       return { approved: done ?? [], left: kept ?? [] };
     },
-    async restart(selection) {
+    async restart({ backends = null }) {
       const enabled = new Set(
         gateway()
           .view()
           .backends.filter((backend) => backend.enabled)
           .map(({ name }) => name),
       );
-      return { restarted: select(selection).filter((name) => enabled.has(name) && gateway().restart(name)) };
+      return { restarted: select(backends).filter((name) => enabled.has(name) && gateway().restart(name)) };
     },
-    async switchRoute({ backend, to }, signal) {
+    async switchBackend({ backend, to }, signal) {
       select([backend]);
       const outcome = await gateway().switchRoute(backend, to === AUTO_ROUTE ? null : to, signal);
       signal.throwIfAborted();
@@ -104,9 +103,9 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
         .backends.find(({ name }) => name === backend);
       return { backend, result: "failed", route: now?.routes?.inUse ?? null, detail: outcome.reason };
     },
-    async logs(backend) {
+    async logs({ backend }) {
       select([backend]);
       return { lines: [...(gateway().logLines(backend) ?? [])] };
     },
-  };
+  } satisfies Partial<Control>;
 }

@@ -10,8 +10,8 @@ import type {
   StatusReport,
   ToolEntry,
 } from "../../api/contract.ts";
-import { plainName } from "../../config/backend-names.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
+import { plainName } from "../../config/values/backend-names.ts";
 import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
 import type { BackendCondition, RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
 import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";

@@ -1,5 +1,5 @@
 // The daemon's log in the form of the API, read from its file.
-import type { LogControl } from "../../api/control.ts";
+import type { Control } from "../../api/operations.ts";
 import type { LogLine, LogRequest } from "../../api/records-contract.ts";
 import type { LogLevel } from "../../runtime/log/log.ts";
 import { LOG_LEVELS } from "../../runtime/log/log-lines.ts";
@@ -10,18 +10,16 @@ import { createRecordPages, holdsText } from "./record-pages.ts";
 /** Of the log's file, one is kept that was rotated. */
 const KEPT = 1;
 
-export function createLogControl(path: string, clock: Clock): LogControl {
+export function createLogReader(path: string, clock: Clock): Control["daemonLog"] {
   const pages = createRecordPages(clock);
-  return {
-    async log(request, signal) {
-      const { limit, before } = request;
-      const read = (line: JsonMembers): LogLine | null => {
-        const found = logLine(line);
-        return found !== null && isAskedFor(found, request) ? found : null;
-      };
-      const { records, ...page } = await pages({ path, keep: KEPT, limit, before, read }, signal);
-      return { path, lines: records, ...page };
-    },
+  return async (request, signal) => {
+    const { limit, before } = request;
+    const read = (line: JsonMembers): LogLine | null => {
+      const found = logLine(line);
+      return found !== null && isAskedFor(found, request) ? found : null;
+    };
+    const { records, ...page } = await pages({ path, keep: KEPT, limit, before, read }, signal);
+    return { path, lines: records, ...page };
   };
 }
 

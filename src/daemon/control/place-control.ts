@@ -1,6 +1,6 @@
 // Aliases and folders, wired once for daemon and commands.
 import { join } from "node:path";
-import type { PlaceControl } from "../../api/control.ts";
+import type { Control } from "../../api/operations.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -11,7 +11,7 @@ import { aliasStatuses } from "./alias-status.ts";
 import { createShareFolders } from "./share-folders.ts";
 
 interface Places extends AsyncDisposable {
-  readonly control: PlaceControl;
+  readonly control: Pick<Control, "aliases" | "reconcileAliases" | "folders">;
   readonly aliases: AliasLinks;
 }
 
@@ -41,7 +41,7 @@ export async function openPlaces(options: {
     aliases,
     control: {
       aliases: async () => ({ aliases: aliasStatuses(await aliases.look()) }),
-      reconcileAliases: async (signal) => ({ aliases: aliasStatuses(await aliases.reconcile(signal)) }),
+      reconcileAliases: async (_, signal) => ({ aliases: aliasStatuses(await aliases.reconcile(signal)) }),
       folders: createShareFolders({ clock, engine, prober }),
     },
     [Symbol.asyncDispose]: () => aliases[Symbol.asyncDispose](),

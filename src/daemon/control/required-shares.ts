@@ -1,5 +1,5 @@
 // What backends require of shares: whether it is there, as the share engine sees it. Folders are looked for by the prober.
-import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
+import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
 import {
   type DataPrograms,
   type RequiredData,

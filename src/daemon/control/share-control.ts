@@ -1,7 +1,7 @@
 // A user's commands for all or some shares: all asked at once, answered one by one.
-import type { StepResult, UnsentReport, UnsentServer, VerifyReport } from "../../api/contract.ts";
-import type { ShareSelection } from "../../api/control.ts";
-import type { SwitchTarget, UnsentRequest } from "../../api/requests.ts";
+import type { StepResult, UnsentServer } from "../../api/contract.ts";
+import type { Control } from "../../api/operations.ts";
+import type { UnsentRequest } from "../../api/requests.ts";
 import { selectShares } from "../../api/share-selection.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
@@ -15,18 +15,13 @@ import { verifyShare } from "./verify.ts";
 const UNSENT_WAIT_MS = 15_000;
 
 export function createShareControl(engine: ShareEngine, clock: Clock) {
-  const select = (selection: ShareSelection): readonly string[] => selectShares(selection, engine.names);
+  const select = (shares: readonly string[] | null): readonly string[] => selectShares(shares, engine.names);
 
-  const askAll = async (
-    selection: ShareSelection,
-    request: ShareRequest,
-    signal: AbortSignal,
-  ): Promise<readonly StepResult[]> => {
-    const names = select(selection);
-    return Promise.all(
-      names.map(async (name) => result(name, await engine.ask(name, { ...request }, signal))),
-    );
-  };
+  const askAll = async (shares: readonly string[] | null, request: ShareRequest, signal: AbortSignal) => ({
+    results: await Promise.all(
+      select(shares).map(async (name) => result(name, await engine.ask(name, { ...request }, signal))),
+    ),
+  });
 
   const isConfigured = (name: string): boolean => engine.names.includes(name);
 
@@ -80,25 +75,24 @@ export function createShareControl(engine: ShareEngine, clock: Clock) {
 
   const waitUntilMs = (): number => clock.monotonicMs() + UNSENT_WAIT_MS;
 
-  return {
-    async verify(selection: ShareSelection, signal: AbortSignal): Promise<VerifyReport> {
-      const views = await Promise.all(select(selection).map((name) => engine.look(name)));
+  const control = {
+    async verify({ shares = null }, signal) {
+      const views = await Promise.all(select(shares).map((name) => engine.look(name)));
       signal.throwIfAborted();
       const findings = views.flatMap(verifyShare);
       const looked_at = { shares: views.length, backends: 0 };
       return { ok: findings.every(({ severity }) => severity !== "error"), findings, looked_at };
     },
-    async reconcile(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]> {
-      return Promise.all(
-        select(selection).map(async (name) => {
-          const before = engine.view(name).memory.activeInterface;
-          engine.trigger(name, "user");
-          await engine.settle(name, signal);
-          return isConfigured(name) ? settledResult(engine, name, before) : removedMeanwhile(name);
-        }),
-      );
+    async reconcile({ shares = null }, signal) {
+      const results = select(shares).map(async (name) => {
+        const before = engine.view(name).memory.activeInterface;
+        engine.trigger(name, "user");
+        await engine.settle(name, signal);
+        return isConfigured(name) ? settledResult(engine, name, before) : removedMeanwhile(name);
+      });
+      return { results: await Promise.all(results) };
     },
-    async unsent(request: UnsentRequest, signal: AbortSignal): Promise<UnsentReport> {
+    async unsent(request, signal) {
       const { share = null } = request;
       const names = select(share === null ? null : [share]);
       if (share !== null && request.what !== "show") await decideUnsent(share, request, signal);
@@ -107,24 +101,20 @@ export function createShareControl(engine: ShareEngine, clock: Clock) {
       );
       return { servers: all.flat() };
     },
-    mount: (selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]> =>
-      askAll(selection, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
-    unmount: (
-      selection: ShareSelection,
-      { force, hold }: { force: boolean; hold: boolean },
-      signal: AbortSignal,
-    ): Promise<readonly StepResult[]> =>
-      askAll(selection, { kind: "unmount", force, hold, waitUntilMs: waitUntilMs() }, signal),
-    switchRoute: (
-      selection: ShareSelection,
-      { to, force, wait }: { to: SwitchTarget; force: boolean; wait: boolean },
-      signal: AbortSignal,
-    ): Promise<readonly StepResult[]> =>
-      askAll(
-        selection,
-        { kind: "switch", to, force, wait, waitUntilMs: wait ? Number.POSITIVE_INFINITY : waitUntilMs() },
-        signal,
-      ),
+    mount: ({ shares = null }, signal) =>
+      askAll(shares, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
+    unmount: ({ shares = null, force = false }, signal) =>
+      askAll(shares, { kind: "unmount", force, hold: true, waitUntilMs: waitUntilMs() }, signal),
+    switchRoute({ shares = null, to, force = false, wait = false }, signal) {
+      const untilMs = wait ? Number.POSITIVE_INFINITY : waitUntilMs();
+      return askAll(shares, { kind: "switch", to, force, wait, waitUntilMs: untilMs }, signal);
+    },
+  } satisfies Partial<Control>;
+  return {
+    control,
+    /** The next daemon mounts all of them again. */
+    unmountAtExit: (signal: AbortSignal) =>
+      askAll(null, { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() }, signal),
   };
 }
 

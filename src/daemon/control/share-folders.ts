@@ -1,9 +1,9 @@
 // Lists the folders in a folder of a share: through the prober, within a deadline, and not at all if the mount is known
 // not to answer.
 import type { FoldersReport } from "../../api/contract.ts";
-import type { FoldersRequest } from "../../api/requests.ts";
+import type { InputOf } from "../../api/operations.ts";
 import { selectShares } from "../../api/share-selection.ts";
-import { parseSubpath } from "../../config/names.ts";
+import { parseSubpath } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
@@ -21,9 +21,8 @@ interface ShareFoldersTools {
   readonly prober: Pick<Prober, "folders" | "lastLook">;
 }
 
-type ShareFolders = (request: FoldersRequest, signal: AbortSignal) => Promise<FoldersReport>;
+type ShareFolders = (request: InputOf<"folders">, signal: AbortSignal) => Promise<FoldersReport>;
 
-/** Rejects as `PlaceControl.folders` says. */
 export function createShareFolders({ clock, engine, prober }: ShareFoldersTools): ShareFolders {
   /** Mounts on which a listing had no answer, by their ids, and since when: a second one would hang beside it. */
   const silent = new Map<string, number>();

@@ -2,27 +2,24 @@
 // so that an idle disk may sleep. What cannot be read or written costs the past of the timeline, and nothing else.
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import type { TimelineControl } from "../../api/control.ts";
+import type { TimelineReport } from "../../api/timeline-contract.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
 import { readRegularFile } from "../../runtime/files/read-regular-file.ts";
 import { setAside } from "../../runtime/files/set-aside.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
-import { createPauses } from "./pauses.ts";
 import { startTimeline, type TimelineOptions } from "./timeline.ts";
 import { decodeTimeline, encodeTimeline, type KnownTimeline } from "./timeline-format.ts";
 
 const FILE_NAME = "timeline.json";
 const PRIVATE_FILE = 0o600;
 /** Above what is ever written. */
-export const LARGEST_FILE = 8 * 1024 * 1024;
+export const LARGEST_FILE = 4 * 1024 * 1024;
 /** What a crash may cost, ms. */
 export const SAVE_AFTER_MS = 60_000;
 /** Calls alone are written so many times less often: an agent at work makes some in every minute. */
 export const CALLS_EVERY = 5;
-/** Characters, in about 2 ms. */
-const WRITTEN_AT_ONCE = 64 * 1024;
 /** A disk that gives no answer holds up no start, ms. */
 const READ_MS = 2_000;
 /** Nor a stop, nor a handover, ms. */
@@ -35,11 +32,15 @@ interface KeptTimelineOptions extends TimelineOptions {
   readonly follows: boolean;
 }
 
+interface KeptTimeline extends AsyncDisposable {
+  timeline(): Promise<TimelineReport>;
+}
+
 /**
  * For the daemon in charge. Disposed, it has written what is known by then, and writes nothing more: the next daemon has
  * the file. Never rejects.
  */
-export async function keepTimeline(options: KeptTimelineOptions): Promise<TimelineControl & AsyncDisposable> {
+export async function keepTimeline(options: KeptTimelineOptions): Promise<KeptTimeline> {
   const { home, clock, logger, follows } = options;
   const path = join(home, FILE_NAME);
   const found = await findBefore(path, options);
@@ -58,8 +59,7 @@ export async function keepTimeline(options: KeptTimelineOptions): Promise<Timeli
       stop.signal.throwIfAborted();
       const known = timeline.known();
       const now = { changes: timeline.changes, calls };
-      const text = await written(known);
-      await writeDurably(path, text, { mode: PRIVATE_FILE, signal: stop.signal });
+      await writeDurably(path, encodeTimeline(known), { mode: PRIVATE_FILE, signal: stop.signal });
       saved = now;
       if (isFailing) logger.info("the timeline is saved again", { path });
       isFailing = false;
@@ -112,17 +112,6 @@ export async function keepTimeline(options: KeptTimelineOptions): Promise<Timeli
   };
 }
 
-/** As text. A day of many takes long: others come in between. */
-async function written(known: KnownTimeline): Promise<string> {
-  let text = "";
-  const pause = createPauses(WRITTEN_AT_ONCE);
-  for (const piece of encodeTimeline(known)) {
-    text += piece;
-    await pause(piece.length);
-  }
-  return text;
-}
-
 /** By backend, another text after each call. */
 function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Map<string, string> {
   return new Map(
@@ -151,7 +140,7 @@ async function findBefore(
     await removeLeftovers(path).catch(() => {});
     try {
       const text = await readRegularFile(path, LARGEST_FILE);
-      const decoded = text === null ? null : await decodeTimeline(text);
+      const decoded = text === null ? null : decodeTimeline(text);
       if (decoded === null || decoded.kind === "whole") {
         found = { known: decoded?.known ?? null, mayWrite: true };
         return;

@@ -12,7 +12,7 @@ export type ServiceTransition =
 
 export type NetworkTransition = {
   readonly name: "network.changed";
-  /** What happened: `tb0 lost carrier`. */
+  /** What happened: `tb0 went down`. */
   readonly reasons: readonly string[];
   readonly trigger: "network" | "wake";
 };

@@ -1,12 +1,10 @@
 // The last day of shares and backends: told by transitions, and looked at afresh when somebody asks. It begins with what
 // the daemon before it knew.
 import type { StatusReport } from "../../api/contract.ts";
-import type { TimelineControl } from "../../api/control.ts";
 import type { TimelineMinute, TimelineReport } from "../../api/timeline-contract.ts";
 import type { CallMinute } from "../../gateway/telemetry/call-minutes.ts";
 import type { Bus } from "../../runtime/bus.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
-import { createPauses } from "./pauses.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 import { DAY_MS, Spans } from "./spans.ts";
 import {
@@ -14,7 +12,6 @@ import {
   type Gap,
   type KnownTimeline,
   MINUTE_MS,
-  MINUTES_AT_ONCE,
   MOST_GAPS,
   PHASES,
   type ShareState,
@@ -46,7 +43,9 @@ export interface TimelineOptions {
   readonly minutes: () => ReadonlyMap<string, readonly CallMinute[]>;
 }
 
-interface Timeline extends TimelineControl, Disposable {
+interface Timeline extends Disposable {
+  /** How it was over the last day, as far as the daemon knows. */
+  timeline(): Promise<TimelineReport>;
   /** Grows with what happens to shares and backends. */
   readonly changes: number;
   /** All that the next daemon should know, looked at afresh. */
@@ -125,7 +124,7 @@ export function startTimeline(
       return shares.changes + backends.changes;
     },
     known,
-    timeline: () => reportOf(known()),
+    timeline: async () => reportOf(known()),
     [Symbol.dispose]() {
       unsubscribe();
       timer[Symbol.dispose]();
@@ -234,22 +233,10 @@ function merged(earlier: readonly CallMinute[], own: readonly CallMinute[]): rea
   return [...all, ...earlier.slice(next)];
 }
 
-/** A few backends at a time: a day of many would keep others waiting. */
-async function reportOf(known: KnownTimeline): Promise<TimelineReport> {
-  const { sinceMs, untilMs, gaps, shares, minutes } = known;
+function reportOf(known: KnownTimeline): TimelineReport {
+  const { sinceMs, untilMs, gaps, shares, backends, minutes } = known;
   const step = stepFor(minutes);
   const times = ({ fromMs, toMs }: Gap) => ({ from: isoTime(fromMs), to: isoTime(toMs) });
-  const backends: TimelineReport["backends"] = [];
-  const pause = createPauses(MINUTES_AT_ONCE);
-  for (const [name, spans] of known.backends) {
-    const counted = minutes.get(name) ?? [];
-    backends.push({
-      name,
-      spans: spans.map((span) => ({ ...times(span), phase: span.state })),
-      minutes: inSteps(counted, step),
-    });
-    await pause(spans.length + counted.length);
-  }
   return {
     from: isoTime(untilMs - DAY_MS),
     to: isoTime(untilMs),
@@ -264,7 +251,11 @@ async function reportOf(known: KnownTimeline): Promise<TimelineReport> {
         route: span.state.active_interface,
       })),
     })),
-    backends,
+    backends: [...backends].map(([name, spans]) => ({
+      name,
+      spans: spans.map((span) => ({ ...times(span), phase: span.state })),
+      minutes: inSteps(minutes.get(name) ?? [], step),
+    })),
   };
 }
 

@@ -1,6 +1,6 @@
 // What the management API asks about entries that wait for approval.
 import type { ApprovalsReport } from "../../api/approval-contract.ts";
-import type { ConfigControl } from "../../api/control.ts";
+import type { Control } from "../../api/operations.ts";
 import { entrySummary, entryText, waitingText } from "../../config/approval/entry-text.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -9,10 +9,7 @@ import { type ApprovalKeeper, waitingDigest } from "../approvals/approval-keeper
 import type { Holding } from "./holding.ts";
 import { reportOf } from "./reload-report.ts";
 
-export function createApprovals(
-  watcher: ConfigWatcher<ConfigSnapshot>,
-  holding: Holding,
-): Pick<ConfigControl, "approvals" | "approve"> {
+export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding: Holding) {
   const report = (): ApprovalsReport => approvalsReport(holding.keeper, holding.file);
   return {
     approvals: report,
@@ -30,7 +27,7 @@ export function createApprovals(
         }
         return { approved: [...ids], reload, now: report() };
       }),
-  };
+  } satisfies Partial<Control>;
 }
 
 export function approvalsReport(keeper: ApprovalKeeper | null, file: ConfigSnapshot): ApprovalsReport {

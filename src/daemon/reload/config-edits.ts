@@ -1,7 +1,7 @@
 // Edits of the configuration file that the daemon saves and applies itself, one after the other.
 import { OWNERS_RIGHTS } from "../../api/access-contract.ts";
 import type { EditReport } from "../../api/contract.ts";
-import type { ConfigControl } from "../../api/control.ts";
+import type { Control } from "../../api/operations.ts";
 import { refusedEntries } from "../../config/approval/edited-entries.ts";
 import type { SavedConfig } from "../../config/edit/save.ts";
 import { type AcceptedContent, refuseOtherEntry } from "../../config/history/history.ts";
@@ -39,9 +39,7 @@ type Turn = ConfigTurn<ConfigSnapshot>;
 /** What of an edit counts as a person's word: all of it, what it removes or switches off, or none. */
 type Says = "all" | "no" | "nothing";
 
-export function createConfigEdits(
-  parts: ConfigEditsParts,
-): Pick<ConfigControl, "edit" | "editText" | "rollback"> {
+export function createConfigEdits(parts: ConfigEditsParts) {
   const { place, layer, file, watcher, history, clock, holding } = parts;
   const { path } = file;
 
@@ -125,7 +123,7 @@ export function createConfigEdits(
         const rights = { says: "nothing", runsCommands } as const;
         return replace(entry.bytes, expected_sha256, `rollback ${n}`, turn, rights);
       }),
-  };
+  } satisfies Partial<Control>;
 }
 
 /** Keeps contents in the history that are about to be gone from the file. */

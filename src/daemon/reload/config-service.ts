@@ -1,13 +1,13 @@
 // The configuration of a running service: watched, reloaded, edited, rolled back and reported.
 import type { ConfigCheckReport, ConfigReport, ReloadReport } from "../../api/contract.ts";
-import type { ConfigControl } from "../../api/control.ts";
+import type { Control } from "../../api/operations.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
-import type { ConfigMistake } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { ConfigMistake } from "../../config/values/mistakes.ts";
 import { createConfigReader } from "../../config/worker/config-reader.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
@@ -24,7 +24,7 @@ import type { ServiceTransition } from "../events/service-transitions.ts";
 import { createApprovals } from "./approvals.ts";
 import { createConfigEdits } from "./config-edits.ts";
 import { createHolding, type Holding, type Judged } from "./holding.ts";
-import { createLayerUnder, type LayerUnder } from "./layer-under.ts";
+import { createLayerUnder } from "./layer-under.ts";
 import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
 import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
 import { createUnkeptHistory, type UnkeptHistory } from "./unkept-history.ts";
@@ -59,23 +59,10 @@ interface ConfigServiceOptions {
   readonly publish: (transition: ServiceTransition) => void;
 }
 
-/** Disposing stops watching, refuses further edits and waits for what is under way; then nothing is applied any more. */
-export interface ConfigService extends AsyncDisposable {
-  readonly control: ConfigControl;
-  readonly watcher: ConfigWatcher<ConfigSnapshot>;
-  /** Why the history lacks what runs; null: it does not. */
-  readonly historyUnsavedBecause: string | null;
-  /** Applies what runs once more if one of its secrets has another value now. */
-  refreshSecrets(): Promise<ReloadReport>;
-  /** Applies what runs once more, with what is approved by now. */
-  judgeAgain(): Promise<ReloadReport>;
-  /** Of the fleet, under what runs. */
-  readonly layers: LayerUnder;
-  /** Begins to watch; resolves when no later change can be missed. */
-  start(): Promise<void>;
-}
+export type ConfigService = ReturnType<typeof createConfigService>;
 
-export function createConfigService(options: ConfigServiceOptions): ConfigService {
+/** Disposing stops watching, refuses further edits and waits for what is under way; then nothing is applied any more. */
+export function createConfigService(options: ConfigServiceOptions) {
   const { home, place, snapshot, rejected = null, file, clock, logger, stream, publish } = options;
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
   const ending = new AbortController();
@@ -141,21 +128,25 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
         if (dry_run) return reloads.preview(reloads.readNow, signal);
         return secrets ? reloads.applyAgain("secrets") : reloads.reloadNow();
       },
-      check: ({ text }, signal) => reloads.check(Buffer.from(text), signal),
-      config: (signal) => reloads.standing(signal),
+      checkConfig: ({ text }, signal) => reloads.check(Buffer.from(text), signal),
+      config: (_, signal) => reloads.standing(signal),
       ...createConfigEdits({ place, layer, file, watcher, history, clock, logger, holding }),
       ...createApprovals(watcher, holding),
       history: () => historyReport(history),
-      historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
-      listen: (afterId, listener) => stream.listen(afterId, listener),
-    },
+      historyText: async ({ n }) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
+    } satisfies Partial<Control>,
     watcher,
+    /** Applies what runs once more if one of its secrets has another value now. */
     refreshSecrets: () => reloads.applyAgain("secrets"),
+    /** Applies what runs once more, with what is approved by now. */
     judgeAgain: () => reloads.applyAgain("approvals"),
+    /** Of the fleet, under what runs. */
     layers: under,
+    /** Why the history lacks what runs; null: it does not. */
     get historyUnsavedBecause() {
       return history.unsavedBecause;
     },
+    /** Begins to watch; resolves when no later change can be missed. */
     async start() {
       // What runs is the newest accepted content, whatever brought it.
       const bytes = await file.read(ending.signal).catch((error: unknown) => {

@@ -1,8 +1,8 @@
 // What is said of a reload: what it touched, in names and in a few words.
 import type { NameChanges, ReloadReport } from "../../api/contract.ts";
 import { type ConfigDiff, isEmptyDiff, type NamedDiff } from "../../config/diff.ts";
-import type { ConfigMistake } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { ConfigMistake } from "../../config/values/mistakes.ts";
 import type { Running } from "../../sync/config-steps.ts";
 import { NO_CHANGES, type ReloadResult } from "../../sync/reload-outcome.ts";
 
@@ -46,11 +46,7 @@ function untouched(): Told {
 
 export function describeDiff(diff: ConfigDiff): Told {
   const settings = [
-    ...diff.global.map((key) => `global.${snakeCase(key)}`),
-    ...diff.sync.map((key) => `sync.${snakeCase(key)}`),
-    ...diff.notify.map((key) => `notify.${snakeCase(key)}`),
-    ...diff.server.map((key) => `server.${snakeCase(key)}`),
-    ...diff.fleet.map((key) => `fleet.${snakeCase(key)}`),
+    ...diff.settings,
     // Their order is no key, but who comes first wins.
     ...(diff.backends.reordered ? ["backends"] : []),
     // An alias is a setting of the share that it leads to: nothing is mounted or started for it.
@@ -65,12 +61,12 @@ export function describeDiff(diff: ConfigDiff): Told {
   };
 }
 
-function namesOf({ added, removed, changed }: NamedDiff<unknown>): NameChanges {
-  return { added: [...added], removed: [...removed], changed: changed.map(({ name }) => name) };
+function namesOf({ added, removed, changed }: NamedDiff): NameChanges {
+  return { added: [...added], removed: [...removed], changed: [...changed] };
 }
 
-function touchedNames({ added, removed, changed }: NamedDiff<unknown>): string[] {
-  return [...added, ...removed, ...changed.map(({ name }) => name)];
+function touchedNames({ added, removed, changed }: NamedDiff): string[] {
+  return [...added, ...removed, ...changed];
 }
 
 /** Details count what was touched: "1 backend, 2 shares reloaded", else "settings reloaded". */
@@ -81,28 +77,11 @@ function summarize(diff: ConfigDiff): string {
   return `${touched.length === 0 ? "settings" : touched.join(", ")} reloaded`;
 }
 
-function counted({ added, removed, changed }: NamedDiff<unknown>, noun: string): string | null {
+function counted({ added, removed, changed }: NamedDiff, noun: string): string | null {
   const touched = added.length + removed.length + changed.length;
   if (touched === 0) return null;
   return `${touched} ${touched === 1 ? noun : `${noun}s`}`;
 }
-
-/** `checkIntervalMs` is `check_interval_secs` in the file, where a unit is spelled out; other keys keep their words. */
-function snakeCase(key: string): string {
-  const spelled = SPELLED[key];
-  return spelled ?? key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
-const SPELLED: Readonly<Record<string, string>> = {
-  checkIntervalMs: "check_interval_secs",
-  mountHangMs: "mount_hang_secs",
-  outagePatienceMs: "outage_patience_secs",
-  autoFailbackStableMs: "auto_failback_stable_secs",
-  pollIntervalMs: "poll_interval",
-  debounceMs: "debounce",
-  bodyLimitBytes: "body_limit_mb",
-  drainTimeoutMs: "drain_timeout",
-};
 
 /** The first mistake with its place, and how many more there are. */
 export function mistakesText(mistakes: readonly ConfigMistake[]): string {

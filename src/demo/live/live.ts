@@ -190,11 +190,12 @@ function createPlay({ stage, ending, share, tell }: PlayParts) {
     // A share that is not seen yet has no hold that a person could mean to end.
     const to = (share()?.held ?? null) === null ? "fallback" : "auto";
     tell(`you run mountaineer switch --to ${to}`);
-    const control = await stage.control();
+    const daemon = await stage.daemon();
     let result: StepResult | undefined;
     // The view's own reader has the file open for some milliseconds of each look.
     for (let tries = 0; tries < BUSY_TRIES; tries++) {
-      [result] = (await control?.switchRoute(null, { to, force: false, wait: false }, ending)) ?? [];
+      const report = await daemon?.ask("switchRoute", { to }, ending);
+      result = report?.results[0];
       if (result?.result !== "busy") break;
       await systemClock.sleep(BUSY_PAUSE_MS, ending);
     }

@@ -4,7 +4,7 @@ import { lstat, mkdir, mkdtemp, open, realpath, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { connectToDaemon, type RemoteControl } from "../../api/client/client.ts";
+import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import type { ShareStatus } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import {
@@ -58,8 +58,8 @@ export interface Stage extends AsyncDisposable {
   startMonitor(how?: { readonly kept: boolean }): Promise<void>;
   /** By SIGKILL, or by SIGTERM, after which it unmounts. Resolves with how it ended. */
   endMonitor(how: "kill" | "stop"): Promise<ExitInfo | null>;
-  /** The daemon's control, or null when none serves. */
-  control(): Promise<RemoteControl | null>;
+  /** Null when none serves. */
+  daemon(): Promise<DaemonClient | null>;
   /** What the daemon says of the share; null when none answers. */
   share(): Promise<ShareStatus | null>;
   /** Runs `mountaineer ARGS` in the demo's home. */
@@ -226,10 +226,10 @@ function createStage(parts: StageParts): Stage {
       monitor = null;
       return ending === null ? null : ending.end(how === "kill" ? "SIGKILL" : "SIGTERM");
     },
-    control: () => connectToDaemon(layout.home),
+    daemon: () => connectToDaemon(layout.home),
     async share() {
       try {
-        const report = await (await stage.control())?.status(signal);
+        const report = await (await stage.daemon())?.ask("status", null, signal);
         return report?.shares[0] ?? null;
       } catch (error) {
         // It was ended, or has just been started.

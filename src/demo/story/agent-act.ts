@@ -122,12 +122,12 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
       title: "mountaineer restart under the agent",
       async play() {
         const keptMount = await stage.mountId();
-        const before = await (await stage.control())?.status(signal);
+        const before = await (await stage.daemon())?.ask("status", null, signal);
         await checks.command(["restart"]);
         await over("fallback");
         await worksOn();
         await checks.sameMount(keptMount);
-        const after = await (await stage.control())?.status(signal);
+        const after = await (await stage.daemon())?.ask("status", null, signal);
         const [from, to] = [before?.global.pid, after?.global.pid];
         if (to == null || from === to) throw new StoryFailure(`the daemon is the same one: pid ${to}`);
         return `another daemon is in charge (pid ${to}): the same mount, the same session, and no call failed`;

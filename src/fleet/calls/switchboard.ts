@@ -2,7 +2,7 @@
 // other ends are still there.
 import { randomBytes } from "node:crypto";
 import { type Duplex, duplexPair } from "node:stream";
-import { isMachineName } from "../../config/fleet-values.ts";
+import { isMachineName } from "../../config/values/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type Frame, type FrameKind, frameBytes, ID_BYTES, readFrame, WHICHEVER } from "./frames.ts";
 import { HeldBytes } from "./held-bytes.ts";

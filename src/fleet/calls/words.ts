@@ -1,5 +1,5 @@
 // What machines say of calls in words: which backends one offers, and which one another wants to use.
-import { parseBackendName } from "../../config/backend-names.ts";
+import { parseBackendName } from "../../config/values/backend-names.ts";
 import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
 import { isId, LONGEST_WORDS } from "./frames.ts";
 import { isPlace, isSharesRoot, type LentPlace, placeIn } from "./places.ts";

@@ -1,6 +1,6 @@
 // What the management API asks about the fleet's layer: as it stands in the bucket, read afresh.
-import type { FleetControl } from "../../api/control.ts";
 import type { FleetLayerEntry } from "../../api/fleet-contract.ts";
+import type { Control } from "../../api/operations.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
@@ -8,7 +8,7 @@ import type { LayerFollower } from "./layer-follower.ts";
 import type { OperatorTrust } from "./operator-trust.ts";
 import { type LayerReading, readSignedLayer, type SignedLayer } from "./signed-layer.ts";
 
-export type LayerDesk = Pick<FleetControl, "layer" | "layerHistory" | "layerText" | "putLayer">;
+export type LayerDesk = ReturnType<typeof createLayerDesk>;
 
 interface DeskParts {
   /** null: nobody's word counts here. */
@@ -24,7 +24,7 @@ interface Looked {
   readonly layer: SignedLayer | null;
 }
 
-export function createLayerDesk({ trust, follower, bucket }: DeskParts): LayerDesk {
+export function createLayerDesk({ trust, follower, bucket }: DeskParts) {
   const linked = (): LayerBucket => {
     const found = bucket();
     if (found !== null) return found;
@@ -46,7 +46,7 @@ export function createLayerDesk({ trust, follower, bucket }: DeskParts): LayerDe
   };
 
   return {
-    async layer(signal) {
+    async fleetLayer(_, signal) {
       const found = await newest(signal);
       const { operator = null, line = null } = (await trust?.read()) ?? {};
       return {
@@ -57,15 +57,15 @@ export function createLayerDesk({ trust, follower, bucket }: DeskParts): LayerDe
         text: found?.layer?.text ?? null,
       };
     },
-    layerHistory: async (signal) => ({ entries: (await all(signal)).map(({ entry }) => entry) }),
-    async layerText(revision, signal) {
+    fleetLayerHistory: async (_, signal) => ({ entries: (await all(signal)).map(({ entry }) => entry) }),
+    async fleetLayerText({ n: revision }, signal) {
       const found = (await all(signal)).find(({ layer }) => layer?.revision === revision)?.layer;
       if (found != null) return { text: found.text };
       throw new MountaineerError("history_unknown", `the fleet keeps no revision ${revision}`, {
         hint: "mountaineer fleet config history",
       });
     },
-    async putLayer({ document, expected_sequence: expected }, signal) {
+    async putFleetLayer({ document, expected_sequence: expected }, signal) {
       const target = linked();
       const bytes = Buffer.from(document);
       const before = await trust?.read();
@@ -85,7 +85,7 @@ export function createLayerDesk({ trust, follower, bucket }: DeskParts): LayerDe
       follower.look();
       return { revision: layer.revision };
     },
-  };
+  } satisfies Partial<Control>;
 }
 
 const NO_OPERATOR: LayerReading = { ok: false, problem: "[fleet].operator is not set" };

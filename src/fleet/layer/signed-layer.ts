@@ -1,7 +1,7 @@
 // The fleet's layer of configuration as its operator signs it, and how such a document is read, whoever wrote it.
 import type { X509Certificate } from "node:crypto";
-import { isMachineName } from "../../config/fleet-values.ts";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
+import { isMachineName } from "../../config/values/fleet-values.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
 import { readAuthority, signAuthority } from "./authority.ts";

@@ -58,7 +58,7 @@ export class SessionMachines {
 
   /** Whether sessions are shared with that machine, as far as this one is concerned. */
   shares(machine: string): boolean {
-    const { sessions = [] } = this.#options.config();
+    const sessions = this.#options.config().sessions ?? [];
     return sessions.includes("*") || sessions.includes(machine);
   }
 
@@ -114,7 +114,7 @@ export class SessionMachines {
   }
 
   conditions(): Condition[] {
-    const { sessions = [] } = this.#options.config();
+    const sessions = this.#options.config().sessions ?? [];
     for (const machine of [...this.#away.keys()]) if (!sessions.includes(machine)) this.#away.delete(machine);
     return [...this.#away].map(([machine, { sinceWallMs, why }]) => ({
       code: "fleet_sessions_away",

@@ -1,5 +1,5 @@
 // What the machine with the fleet's server remembers: who is a member, and who is invited. `fleet.json`, versioned.
-import { isMachineName } from "../../config/fleet-values.ts";
+import { isMachineName } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import { publicBytesOf } from "../keys/nkey.ts";

@@ -1,6 +1,6 @@
 // Begins a fleet on this machine: its folder, its server, the operator's key, and this machine as the first member.
 import { readFile } from "node:fs/promises";
-import type { FleetSection } from "../../config/fleet-values.ts";
+import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { BUCKET_STREAM } from "../bucket.ts";

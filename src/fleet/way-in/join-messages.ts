@@ -1,7 +1,7 @@
 // What is said between a machine that joins and the one that invited it. Each proves itself to the other: the first by
 // the code's secret and its own key, the second by the operator's key. Pure but for randomness and signatures.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { isMachineName } from "../../config/fleet-values.ts";
+import { isMachineName } from "../../config/values/fleet-values.ts";
 import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
 

@@ -1,6 +1,6 @@
 // The side that joins: asks with a code, and is a member once the server lets its own key in. What it needs to go on after
 // a crash is kept before it asks.
-import type { FleetSection } from "../../config/fleet-values.ts";
+import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { inboxOf } from "../subjects.ts";
 import { readFleet, withFolder } from "./fleet-folder.ts";

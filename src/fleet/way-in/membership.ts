@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type FleetSection, isMachineName } from "../../config/fleet-values.ts";
+import { type FleetSection, isMachineName } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";

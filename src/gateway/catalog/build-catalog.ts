@@ -1,7 +1,8 @@
 // Builds what is published: filters, then overrides, then who has a name that two backends offer. Pure: the same sources and
 // known names give the same catalog, in the same order.
-import { foreignPrefix } from "../../config/backend-names.ts";
+
 import type { ConflictConfig, NameFilter, ToolOverride } from "../../config/snapshot.ts";
+import { foreignPrefix } from "../../config/values/backend-names.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { type AppPages, isAppPage, pageOfTool, publishAppPages, underUri, withPage } from "./app-pages.ts";

@@ -1,5 +1,5 @@
 // What is published: every name, which backend it belongs to, and what the server calls it.
-import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
+import type { BackendConfig, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { NameOwners } from "./names.ts";
 import type { SkillPlaces } from "./skill-places.ts";
@@ -32,7 +32,7 @@ export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | 
 /** One backend's part. */
 export interface CatalogSource {
   readonly backend: string;
-  readonly filters: BackendFilters;
+  readonly filters: BackendConfig["filters"];
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly listings: Listings;
   /** What its server tells models of itself; null or absent: nothing. */
@@ -49,18 +49,25 @@ export interface CatalogSource {
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
 
-/** Where entries of each kind are listed, the member that names them, and the filter that they pass. */
+/** Where entries of each kind are listed, by which method, the member that names them, and the filter that they pass. */
 export const ENTRY_LISTS = [
-  { kind: "tool", list: "tools", key: "name", filter: "tools" },
-  { kind: "prompt", list: "prompts", key: "name", filter: "prompts" },
-  { kind: "skill", list: "skills", key: "uri", filter: "resources" },
-  { kind: "template", list: "resourceTemplates", key: "uriTemplate", filter: "resources" },
-  { kind: "resource", list: "resources", key: "uri", filter: "resources" },
+  { kind: "tool", list: "tools", method: "tools/list", key: "name", filter: "tools" },
+  { kind: "prompt", list: "prompts", method: "prompts/list", key: "name", filter: "prompts" },
+  { kind: "skill", list: "skills", method: "skills/list", key: "uri", filter: "resources" },
+  {
+    kind: "template",
+    list: "resourceTemplates",
+    method: "resources/templates/list",
+    key: "uriTemplate",
+    filter: "resources",
+  },
+  { kind: "resource", list: "resources", method: "resources/list", key: "uri", filter: "resources" },
 ] as const satisfies readonly {
   readonly kind: EntryKind;
   readonly list: keyof Listings;
+  readonly method: string;
   readonly key: string;
-  readonly filter: keyof BackendFilters;
+  readonly filter: keyof BackendConfig["filters"];
 }[];
 
 export interface CatalogEntry {

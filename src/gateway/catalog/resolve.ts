@@ -1,5 +1,5 @@
 // Finds the backend that a name or a URI belongs to.
-import { machineOf } from "../../config/backend-names.ts";
+import { machineOf } from "../../config/values/backend-names.ts";
 import { type Catalog, type CatalogEntry, heldKey, type Resolved } from "./catalog.ts";
 import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 

@@ -6,6 +6,7 @@ import type { ServedBackend } from "../../config/snapshot.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
+import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { READ_DIRECTORY } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
@@ -23,6 +24,8 @@ interface FolderGateOptions {
   /** What `~` stands for. */
   readonly userHome: string;
   readonly places: LookAtPlaces;
+  /** What tools say of their arguments. */
+  readonly catalog: () => Pick<Catalog, "tools">;
 }
 
 const LOOK_MS = 2_000;
@@ -47,12 +50,12 @@ const HELD: Readonly<Record<string, readonly string[]>> = {
 /** The same pool, for whose backends with `folders` no path leads elsewhere. */
 export function withFolders(
   pool: RoutingServices["pool"],
-  { backends, userHome, places }: FolderGateOptions,
+  options: FolderGateOptions,
 ): RoutingServices["pool"] {
   const gates = new Map(
-    backends.flatMap((backend) => {
+    options.backends.flatMap((backend) => {
       const { name, folders = null } = backend;
-      return folders === null ? [] : [[name, gateOf(backend, folders, userHome, places)] as const];
+      return folders === null ? [] : [[name, gateOf(backend, folders, options)] as const];
     }),
   );
   if (gates.size === 0) return pool;
@@ -72,8 +75,7 @@ type Gate = (method: string, params: JsonObject | undefined) => Promise<Reply | 
 function gateOf(
   backend: ServedBackend,
   folders: readonly string[],
-  userHome: string,
-  places: LookAtPlaces,
+  { userHome, places, catalog }: FolderGateOptions,
 ): Gate {
   const folderOf = ({ connection }: { readonly connection: ServedBackend["connection"] }): string =>
     connection.type === "stdio" ? connection.cwd : userHome;
@@ -84,7 +86,11 @@ function gateOf(
   return async (method, params) => {
     const members = HELD[method];
     if (members === undefined || params === undefined) return null;
-    const fault = await faultOf(textsOf(params, members), folders, bases, places);
+    const isIt = (tool: CatalogEntry): boolean =>
+      tool.originalName === params["name"] && (tool.backend === backend.name || isPlace(tool));
+    const isPlace = ({ places = [] }: CatalogEntry): boolean => places.includes(backend.name);
+    const tool = (): CatalogEntry | undefined => [...catalog().tools.values()].find(isIt);
+    const fault = await faultOf(textsOf(params, members, tool), folders, bases, places);
     if (fault === null) return null;
     const allowed = folders.length === 0 ? "no path at all" : `only paths in ${folders.join(", ")}`;
     const text = `Not run: ${fault}. Backend ${backend.name} may be given ${allowed} (\`folders\` in its section): name the whole path of what you mean.`;
@@ -112,21 +118,32 @@ function namesPath(key: string): boolean {
   return PATH_NAMES.test(words.at(-1) ?? "");
 }
 
-/** Null: there are more than are looked at. */
-function textsOf(params: JsonObject, members: readonly string[]): readonly HeldText[] | null {
+/** Null: there are more than are looked at. `tool` is what is called, as it is published; undefined: that is not known. */
+function textsOf(
+  params: JsonObject,
+  members: readonly string[],
+  tool: () => CatalogEntry | undefined,
+): readonly HeldText[] | null {
   const texts: HeldText[] = [];
   interface Left {
     readonly label: string;
     readonly value: unknown;
     readonly isNamedPath: boolean;
+    /** Of an argument. */
+    readonly name?: string;
   }
   const left: Left[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
-    const { label, value, isNamedPath } = next;
+    const { label, value, isNamedPath, name } = next;
     if (texts.length + left.length >= MOST_TEXTS) return null;
     const below = (step: string): string => (label.length > LONGEST_LABEL ? label : `${label}${step}`);
-    if (typeof value === "string") texts.push({ label, text: value, isNamedPath });
-    else if (Array.isArray(value))
+    if (typeof value === "string") {
+      texts.push({ label, text: value, isNamedPath });
+      // Some clients send lists and objects as text, so servers read them from it.
+      const isRead =
+        /^\s*[[{]/.test(value) && (isNamedPath || (name !== undefined && takesParts(tool(), name)));
+      if (isRead) left.push({ label, value: partsIn(value), isNamedPath });
+    } else if (Array.isArray(value))
       value.forEach((part: unknown, at) => {
         left.push({ label: below(`[${at}]`), value: part, isNamedPath });
       });
@@ -134,11 +151,47 @@ function textsOf(params: JsonObject, members: readonly string[]): readonly HeldT
       for (const [key, part] of Object.entries(value)) {
         // A plain word is what an argument is called. With a dot in it, it may be what a file is.
         if (/[^\w\s-]/.test(key)) texts.push({ label: `a name in ${label}`, text: key, isNamedPath: false });
-        left.push({ label: below(`.${key}`), value: part, isNamedPath: namesPath(key) });
+        const isArgument = label === "arguments" && value === params[label];
+        left.push({
+          label: below(`.${key}`),
+          value: part,
+          isNamedPath: namesPath(key),
+          ...(isArgument ? { name: key } : {}),
+        });
       }
     }
   }
   return texts;
+}
+
+/** Whether the argument may be a list or an object, as far as its tool says what it is. */
+function takesParts(tool: CatalogEntry | undefined, argument: string): boolean {
+  const schema = tool?.definition["inputSchema"];
+  const properties = isJsonObject(schema) ? schema["properties"] : undefined;
+  const isMore = (property: unknown): boolean => {
+    if (!isJsonObject(property)) return true;
+    const { type, anyOf, oneOf } = property;
+    const either = anyOf ?? oneOf;
+    if (type === undefined) return !Array.isArray(either) || either.some(isMore);
+    return [type].flat().some((one) => one === "array" || one === "object");
+  };
+  return isMore(isJsonObject(properties) ? properties[argument] : undefined);
+}
+
+/** What JSON has in it; where it is not quite JSON, as Python's reader knows more words, its quoted texts. */
+function partsIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
+    return quoted.map((one) => {
+      try {
+        return JSON.parse(one);
+      } catch {
+        return one.slice(1, -1);
+      }
+    });
+  }
 }
 
 /** Null: each text is a path in these folders, or none. */

@@ -64,12 +64,12 @@ const LEFT_OUT = /(?:\/|%(?:25)?2f)(?:(?:\.|%(?:25)?2e)?(?:\/|%(?:25)?2f))+/gi;
 const STEP_UP_SOMEHOW = /(?:^|\/|%(?:25)?2f)(?:\.|%(?:25)?2e){2}(?:\/|%(?:25)?2f|$)/i;
 
 /**
- * As it is, without spaces and quotes around it, and as servers may decode it: compatible letters, escapes (twice), and `\`
- * for `/`.
+ * As it is, without spaces and quotes around it, and as servers may decode it: compatible letters, accents apart (some look
+ * for a file of either spelling), escapes (twice), and `\` for `/`.
  */
 function formsOf(text: string): ReadonlySet<string> {
   const forms = new Set([text, within(text, isEdge), within(text, isEdgeOrQuote)]);
-  for (const form of [...forms]) forms.add(form.normalize("NFKC"));
+  for (const form of [...forms]) forms.add(form.normalize("NFKC")).add(form.normalize("NFD"));
   for (const form of [...forms]) {
     const once = unescaped(form);
     forms.add(once).add(unescaped(once));

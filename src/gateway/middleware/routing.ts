@@ -1,6 +1,6 @@
 // The way of a request: lists are answered from the catalog, and all else goes to a backend, under its own names.
 
-import { machineOf } from "../../config/backend-names.ts";
+import { machineOf } from "../../config/values/backend-names.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { NOT_FRESH } from "../catalog/freshness.ts";
 import { heldBy, resolveServed, resolveTarget } from "../catalog/resolve.ts";

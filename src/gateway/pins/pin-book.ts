@@ -1,5 +1,5 @@
 // What is remembered of what all backends show to models, and how it is written down. Plain data, bounded.
-import { machineOf } from "../../config/backend-names.ts";
+import { machineOf } from "../../config/values/backend-names.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 
 /** Of one backend; what it lists beyond is not remembered. */

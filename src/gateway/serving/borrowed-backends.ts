@@ -1,7 +1,7 @@
 // Backends of other machines, as the gateway runs them: like its own, under a name that says where they are.
 import type { Duplex } from "node:stream";
-import { borrowedName } from "../../config/backend-names.ts";
 import type { FleetConnection, ServedBackend } from "../../config/snapshot.ts";
+import { borrowedName } from "../../config/values/backend-names.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { StreamEnd } from "../backends/links/stream/stream-link.ts";

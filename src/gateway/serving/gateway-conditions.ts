@@ -136,7 +136,7 @@ function nameConditions(lost: string | null): Standing[] {
       code: "names_lost",
       severity: "warning",
       title: `Which tools you have switched off, and whose each name was, is not known: ${lost}`,
-      hint: "Unlock the keyring: it is asked again every minute. Else switch them off anew; names are given by the file's order.",
+      hint: "What `names.sealed` says is off stays off, whoever wrote it. Unlock the keyring: it is asked again every minute. Else switch them off anew; names are given by the file's order.",
     },
   ];
 }

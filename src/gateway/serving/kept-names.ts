@@ -109,6 +109,9 @@ export class KeptNames implements AsyncDisposable {
     const kept = await this.#store.read();
     if (this.#isDisposed) return;
     const wasUnread = this.#isUnread;
+    // Whoever wrote it: what is said to be off is off, until it is known, or switched on.
+    if (kept.kind === "unanswered" || kept.kind === "untrusted")
+      this.off = new Set([...this.off, ...(readKept(kept.claimed)?.off ?? [])]);
     this.#isUnread = kept.kind === "unanswered";
     if (kept.kind === "unanswered") {
       this.lost = kept.reason;

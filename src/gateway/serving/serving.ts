@@ -218,6 +218,7 @@ export class Serving {
           backends: config.backends,
           userHome: tools.guarded?.userHome ?? tools.environment["HOME"] ?? "/",
           places: tools.places ?? (async () => null),
+          catalog: this.#services.catalog,
         }),
       },
       between: telemetry === null ? [] : [telemetry.middleware],

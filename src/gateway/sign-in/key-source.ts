@@ -1,7 +1,7 @@
 // Where an issuer's keys are read: its metadata says where, or the configuration does.
 import { readFile, stat } from "node:fs/promises";
-import { isLoopbackUrl } from "../../config/host.ts";
 import type { SignedTokensConfig } from "../../config/snapshot.ts";
+import { isLoopbackUrl } from "../../config/values/host.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

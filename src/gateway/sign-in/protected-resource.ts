@@ -1,6 +1,7 @@
 // The gateway as an OAuth protected resource: its name, its metadata (RFC 9728), and whom tokens have to be for.
-import { isLoopback } from "../../config/host.ts";
+
 import type { ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
+import { isLoopback } from "../../config/values/host.ts";
 import type { ProtectedResource } from "../middleware/middleware.ts";
 
 const WELL_KNOWN = "/.well-known/oauth-protected-resource";

@@ -2,8 +2,8 @@
 // folders of those they work. Pure.
 import { posix } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
+import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import type { Standing } from "../backends/policy/required-data.ts";
 

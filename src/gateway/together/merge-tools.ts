@@ -1,6 +1,6 @@
 // Tools of several machines that are one: which of them agree, and what is published in their stead. Pure, but for the
 // versions that it remembers.
-import { commonName, plainName } from "../../config/backend-names.ts";
+import { commonName, plainName } from "../../config/values/backend-names.ts";
 import { permissionOf } from "../catalog/build-catalog.ts";
 import { type CatalogSource, NO_LISTINGS } from "../catalog/catalog.ts";
 import type { JsonObject } from "../json-rpc.ts";

@@ -1,8 +1,8 @@
 // Tools that this machine has in common with others: what is known of the machines that have them, and the way of a call
 // to the one that serves it best.
 import { isDeepStrictEqual } from "node:util";
-import { borrowedName, machineOf, namesBackend, plainName } from "../../config/backend-names.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
+import { borrowedName, machineOf, namesBackend, plainName } from "../../config/values/backend-names.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Readiness, SharedCall } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource, Standing } from "../backends/policy/required-data.ts";

@@ -32,7 +32,7 @@ export async function approveWaiting(
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
   const approved: string[] = [];
-  const { waiting } = await daemon.approvals(signal);
+  const { waiting } = await daemon.ask("approvals", null, signal);
   for (const entry of waiting) {
     const text = textOf(entry);
     if (text === null) {
@@ -43,7 +43,7 @@ export async function approveWaiting(
     const question = { title: "Mountaineer: a change waits for you", text, yes: "Approve", no: "Leave it" };
     if (!(await askYes(question, signal))) continue;
     const { id, digest } = entry;
-    approved.push(...(await daemon.approve({ entries: [{ id, digest }] }, signal)).approved);
+    approved.push(...(await daemon.ask("approve", { entries: [{ id, digest }] }, signal)).approved);
   }
   const told = approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
   const text = waiting.length === 0 ? "nothing waits" : told;

@@ -3,7 +3,7 @@
 import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import type { AliasReport, ConfigMistakeWire, ReloadReport, StepResult } from "../../api/contract.ts";
-import { nameKey, parseAliasName } from "../../config/names.ts";
+import { nameKey, parseAliasName } from "../../config/values/names.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -136,7 +136,7 @@ async function chooseAlias(
   { chooseFolder }: ActionPorts,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
-  const { shares } = await daemon.status(signal);
+  const { shares } = await daemon.ask("status", null, signal);
   const share = shares.find(({ name }) => name === action.share);
   if (share === undefined) throw new MountaineerError("share_unknown", "it is not configured any more");
   const chosen = await chooseFolder(`A folder in ${share.name} to link to`, share.stable_path, signal);
@@ -155,15 +155,16 @@ async function addAlias(
   daemon: DaemonClient,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
-  const { aliases = [] } = await daemon.status(signal);
+  const { aliases = [] } = await daemon.ask("status", null, signal);
   const name = freeName(aliasNameOf(subpath), new Set(aliases.map((alias) => nameKey(alias.name))));
   const entry = { name, share, target_subpath: subpath };
-  const { errors, reload } = await daemon.edit(
+  const { errors, reload } = await daemon.ask(
+    "edit",
     { edits: [{ add: "aliases", entry }], source: SOURCE },
     signal,
   );
   const outcome = ofReload(action, errors, reload);
-  return outcome.ok ? ofAliases(action, await daemon.places.reconcileAliases(signal), name) : outcome;
+  return outcome.ok ? ofAliases(action, await daemon.ask("reconcileAliases", null, signal), name) : outcome;
 }
 
 /** null: outside, or the top itself. Paths are compared as they are spelled; nothing is looked at. */
@@ -203,39 +204,49 @@ async function ask(
 ): Promise<ActionOutcome> {
   switch (action.kind) {
     case "mount":
-      return ofSteps(action, await daemon.mount(selection(action.share), signal));
+      return ofSteps(
+        action,
+        (await daemon.ask("mount", { shares: selection(action.share) }, signal)).results,
+      );
     case "unmount":
-      return ofSteps(action, await daemon.unmount(selection(action.share), { force: action.force }, signal));
+      return ofSteps(
+        action,
+        (await daemon.ask("unmount", { shares: selection(action.share), force: action.force }, signal))
+          .results,
+      );
     case "switch": {
       const { to, force } = action;
-      return ofSteps(action, await daemon.switchRoute([action.share], { to, force, wait: false }, signal));
+      return ofSteps(
+        action,
+        (await daemon.ask("switchRoute", { shares: [action.share], to, force, wait: false }, signal)).results,
+      );
     }
     case "toggle": {
       const edits = [{ key: `global.${action.setting}`, value: String(action.on) }];
-      const { errors, reload } = await daemon.edit({ edits, source: SOURCE }, signal);
+      const { errors, reload } = await daemon.ask("edit", { edits, source: SOURCE }, signal);
       return ofReload(action, errors, reload);
     }
     case "reload": {
-      const report = await daemon.reload({}, signal);
+      const report = await daemon.ask("reload", {}, signal);
       return ofReload(action, report.errors, report);
     }
     case "alias-remove": {
       const edits = [{ remove: "aliases" as const, name: action.alias }];
-      const { errors, reload } = await daemon.edit({ edits, source: SOURCE }, signal);
+      const { errors, reload } = await daemon.ask("edit", { edits, source: SOURCE }, signal);
       const outcome = ofReload(action, errors, reload);
       // The link goes with it, if it is ours.
-      if (outcome.ok) await daemon.places.reconcileAliases(signal);
+      if (outcome.ok) await daemon.ask("reconcileAliases", null, signal);
       return outcome;
     }
     case "alias-mend":
-      return ofAliases(action, await daemon.places.reconcileAliases(signal), null);
+      return ofAliases(action, await daemon.ask("reconcileAliases", null, signal), null);
     case "restart": {
-      const { restarted } = await daemon.gateway.restart(selection(action.backend), signal);
+      const { restarted } = await daemon.ask("restart", { backends: selection(action.backend) }, signal);
       return done(action, `${restarted.length} started anew`);
     }
     case "route": {
       const { backend, to } = action;
-      const { result, detail } = await daemon.gateway.switchRoute({ backend, to }, signal);
+      const { result, detail } = await daemon.ask("switchBackend", { backend, to }, signal);
       if (result !== "failed") return done(action, detail);
       return { action, ok: false, text: `${titleOf(action)}: ${detail}`, hint: null, results: [] };
     }

@@ -274,7 +274,7 @@ async function listFolders(
   try {
     const daemon = await connectToDaemon(home, { clock });
     if (daemon === null) return { kind: "failed", reason: "Mountaineer is not running" };
-    const report = await daemon.places.folders({ ...place }, AbortSignal.any([signal, limit.signal]));
+    const report = await daemon.ask("folders", { ...place }, AbortSignal.any([signal, limit.signal]));
     return { kind: "known", names: report.folders };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;

@@ -75,8 +75,8 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
     const limitTimer = clock.setTimer(LOOK_DEADLINE_MS, () => limit.abort());
     try {
       const either = AbortSignal.any([own, limit.signal]);
-      const status = await looked.status(either);
-      const { events: _events, ...sync } = await looked.sync(either);
+      const status = await looked.ask("status", null, either);
+      const { events: _events, ...sync } = await looked.ask("sync", null, either);
       failures = 0;
       if (client === looked) tell({ connection: { kind: "connected" }, status, sync });
     } catch (error) {

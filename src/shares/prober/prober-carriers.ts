@@ -13,6 +13,9 @@ const RESTART_MS = { first: 100, atMost: 5_000 };
 
 const ENDING_AT_MOST_MS = 1_000;
 
+/** Where nothing is asked for so long no process is kept for it: it takes 54 MB. */
+const IDLE_MS = 60_000;
+
 /** Something asked and not answered yet, whichever child carries it. */
 export interface Pending {
   readonly sequence: number;
@@ -61,10 +64,10 @@ export class ProberCarriers implements AsyncDisposable {
   /** How often in a row a child has ended without an answer. */
   #restarts = 0;
   #restartTimer: Timer | null = null;
+  #idleTimer: Timer | null = null;
 
   constructor(options: ProberCarriersOptions) {
     this.#options = options;
-    this.#startCurrent();
   }
 
   get disposed(): boolean {
@@ -77,6 +80,7 @@ export class ProberCarriers implements AsyncDisposable {
 
   ask(pending: Pending): void {
     this.#toSend.push(pending);
+    if (this.#restartTimer === null) this.#startCurrent();
     this.#planSend();
   }
 
@@ -95,6 +99,7 @@ export class ProberCarriers implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
     this.#restartTimer?.[Symbol.dispose]();
+    this.#idleTimer?.[Symbol.dispose]();
     this.#current = null;
     const ending = Promise.all([...this.#carriers].map((carrier) => this.#end(carrier)));
     await settledWithin(this.#options.clock, ENDING_AT_MOST_MS, ending);
@@ -124,7 +129,10 @@ export class ProberCarriers implements AsyncDisposable {
     const delayMs = Math.min(RESTART_MS.first * 2 ** this.#restarts, RESTART_MS.atMost);
     this.#restarts++;
     this.#options.logger.warn("prober ended", { why, restartInMs: delayMs });
-    this.#restartTimer = this.#options.clock.setTimer(delayMs, () => this.#startCurrent());
+    this.#restartTimer = this.#options.clock.setTimer(delayMs, () => {
+      this.#restartTimer = null;
+      this.#startCurrent();
+    });
   }
 
   /** It stays one of our processes until it has ended; one blocked in the kernel may take for ever. */
@@ -156,6 +164,20 @@ export class ProberCarriers implements AsyncDisposable {
     this.#current = null;
     this.#askAgain(carrier, () => true);
     this.#restartLater(why);
+  }
+
+  /** Ends the current one when nothing was asked of it for a while. */
+  #watchIdle(): void {
+    this.#idleTimer?.[Symbol.dispose]();
+    this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
+      const carrier = this.#current;
+      if (carrier === null) return;
+      if (carrier.carried.size > 0) this.#watchIdle();
+      else {
+        this.#current = null;
+        void this.#end(carrier);
+      }
+    });
   }
 
   #askAgain(carrier: Carrier, which: (pending: Pending) => boolean): void {
@@ -214,6 +236,7 @@ export class ProberCarriers implements AsyncDisposable {
     }
     this.#toSend = [];
     carrier.child.send({ ...builder, retire: false });
+    this.#watchIdle();
     if (carrier.silenceTimer === null && carrier.carried.size > 0) this.#watchSilence(carrier);
   }
 

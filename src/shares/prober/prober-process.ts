@@ -45,7 +45,7 @@ function isOfTheMoment(kind: QuestionKind): boolean {
   return kind === "fileLook" || kind === "fileBytes" || kind === "places";
 }
 
-/** Starts the prober process; it ends when this process does, however that happens. */
+/** Its process is started at the first question; it ends when this process does, however that happens, or is at rest. */
 export function startProber(options: ProberOptions): Prober {
   const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
   const waits = createProberWaits(clock);

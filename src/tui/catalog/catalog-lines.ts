@@ -1,14 +1,11 @@
 // Draws the Catalog screen: the list with its search, an item's details, the call form, and a call's answer.
 
-import { readJson } from "../../api/forms/json-text.ts";
 import { columns, counted, padded } from "../../runtime/text/plain-text.ts";
 import { cutText, type Line, span, spread } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { textSpans } from "../terminal/typed-text.ts";
-import { editorLines, searchLine } from "../text/editor-lines.ts";
 import { linesBelow, type Scroller, shownLines } from "../text/scroller.ts";
 import { shownLine } from "../text/shown-text.ts";
-import { editorText } from "../text/text-editor.ts";
 import type { CatalogItem, ItemKind } from "./catalog-items.ts";
 import { type CatalogPage, type CatalogState, FORM_HEAD, LIST_HEAD } from "./catalog-state.ts";
 import { formLines } from "./form-lines.ts";
@@ -40,8 +37,6 @@ export function catalogLines(state: CatalogState, size: ScreenSize): readonly Li
           : [[]]),
         ...formLines(page.form, size, size.height - FORM_HEAD),
       ];
-    case "json":
-      return jsonLines(page, size);
     case "answer":
       return answerLines(page, size);
   }
@@ -117,28 +112,6 @@ function countText({ items, found, leftOut }: CatalogState): string {
   return leftOut === 0 ? count : `${count}, ${leftOut} more left out: too many to be shown`;
 }
 
-function jsonLines(page: Extract<CatalogPage, { kind: "json" }>, size: ScreenSize): readonly Line[] {
-  const { editor, item } = page;
-  const text = editorText(editor);
-  const reading = text.trim() === "" ? null : readJson(text);
-  const wrong = reading?.kind === "mistake" ? reading : null;
-  const foot: Line =
-    searchLine(editor, size) ??
-    (wrong === null
-      ? [span(`${size.symbols.same} this is JSON`, "good")]
-      : [span(`${size.symbols.error} ${wrong.line}:${wrong.column}: expected ${wrong.expected}`, "bad")]);
-  const height = Math.max(1, size.height - 2);
-  return [
-    titleLine(`JSON for ${item.name}`, `${editor.caret.row + 1}:${editor.caret.column + 1}`, size),
-    ...editorLines(editor, size, {
-      height,
-      hasCaret: true,
-      marked: new Set(wrong === null ? [] : [wrong.line]),
-    }),
-    foot,
-  ];
-}
-
 function answerLines(page: Extract<CatalogPage, { kind: "answer" }>, size: ScreenSize): readonly Line[] {
   const { answer, item, tookMs, text } = page;
   const { symbols, width } = size;
@@ -172,8 +145,6 @@ export function catalogHints({ page, isSearching, query }: CatalogState, arrows:
       return [...(page.item.kind === "tool" ? ["Enter call it"] : []), "Space more", "Esc back"];
     case "form":
       return ["Tab next", `Space/${arrows} choose`, "Ctrl-U leave out", "Ctrl-S call", "Esc back"];
-    case "json":
-      return ["Esc done", "Ctrl-Z undo", "Ctrl-F find"];
     case "calling":
       return ["Esc cancel"];
     case "answer":

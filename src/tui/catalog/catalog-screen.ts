@@ -3,6 +3,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
+import type { EditText } from "../terminal/lent-terminal.ts";
 import type { Prompt } from "../terminal/prompt.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import { createStore } from "../terminal/store.ts";
@@ -17,6 +18,7 @@ import {
   withCalling,
   withCatalog,
   withCatalogSize,
+  withJson,
   withoutCall,
 } from "./catalog-state.ts";
 
@@ -38,6 +40,7 @@ const OF_CATALOG = /^(backend|catalog|gateway)\./;
 interface CatalogScreenOptions {
   readonly link: Pick<DaemonLink, "connection" | "daemon" | "listen">;
   readonly prompt: Prompt;
+  readonly edit: EditText;
   /** Ends with the program. */
   readonly signal: AbortSignal;
   readonly clock?: Clock;
@@ -46,6 +49,7 @@ interface CatalogScreenOptions {
 export function createCatalogScreen({
   link,
   prompt,
+  edit,
   signal,
   clock = systemClock,
 }: CatalogScreenOptions): Screen {
@@ -56,7 +60,7 @@ export function createCatalogScreen({
   const load = onceMore(async () => {
     try {
       const client = await link.daemon();
-      const report = await client.gateway.catalog(signal);
+      const report = await client.ask("catalog", null, signal);
       state.set(withCatalog(state.get(), report));
     } catch (error) {
       if (signal.aborted) return;
@@ -76,7 +80,7 @@ export function createCatalogScreen({
     try {
       const client = await link.daemon();
       const request = { tool: item.name, arguments: { ...given } };
-      const report = await client.gateway.call(request, AbortSignal.any([own.signal, signal]));
+      const report = await client.ask("call", request, AbortSignal.any([own.signal, signal]));
       if (!own.signal.aborted)
         state.set(withAnswer(state.get(), report, Math.round(clock.monotonicMs() - startedMs)));
     } catch (error) {
@@ -92,7 +96,7 @@ export function createCatalogScreen({
   const switchTool = async ({ name }: CatalogItem, on: boolean): Promise<void> => {
     const state = on ? "on" : "off";
     try {
-      await (await link.daemon()).gateway.switchTools({ tools: [name], on }, signal);
+      await (await link.daemon()).ask("switchTools", { tools: [name], on }, signal);
       prompt.note({ tone: "good", text: `${name} is switched ${state}` });
       load();
     } catch (error) {
@@ -102,8 +106,22 @@ export function createCatalogScreen({
     }
   };
 
+  const editJson = async ({ path, text }: Extract<CatalogAction, { kind: "edit" }>): Promise<void> => {
+    try {
+      const written = await edit("arguments.json", text);
+      state.set(withJson(state.get(), path, written));
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      prompt.note({ tone: "bad", text: lineOf(error) });
+    }
+  };
+
   const perform = (action: CatalogAction): void => {
     switch (action.kind) {
+      case "edit":
+        void editJson(action);
+        break;
       case "load":
         load();
         break;

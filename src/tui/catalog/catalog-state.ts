@@ -6,13 +6,6 @@ import { mayDestroy } from "../../api/tool-hints.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { pressTextKey, type TypedText } from "../terminal/typed-text.ts";
 import { createScroller, pressScrollKey, type Scroller, type TextSize, withSize } from "../text/scroller.ts";
-import {
-  createTextEditor,
-  editorText,
-  pasteText,
-  pressEditorKey,
-  type TextEditor,
-} from "../text/text-editor.ts";
 import { type AnswerText, answerText } from "./answer-text.ts";
 import { type CatalogItem, catalogItems, itemDetails, searchItems } from "./catalog-items.ts";
 import { type CallForm, createCallForm, pasteIntoForm, pressFormKey, withEdited } from "./form-state.ts";
@@ -21,14 +14,6 @@ export type CatalogPage =
   | { readonly kind: "list" }
   | { readonly kind: "details"; readonly item: CatalogItem; readonly text: Scroller }
   | { readonly kind: "form"; readonly item: CatalogItem; readonly form: CallForm }
-  | {
-      readonly kind: "json";
-      readonly item: CatalogItem;
-      readonly form: CallForm;
-      /** What is edited; null: all arguments. */
-      readonly path: FormPath | null;
-      readonly editor: TextEditor;
-    }
   | { readonly kind: "calling"; readonly item: CatalogItem; readonly form: CallForm }
   | {
       readonly kind: "answer";
@@ -69,7 +54,9 @@ export type CatalogAction =
       readonly mayDestroy: boolean;
     }
   | { readonly kind: "switch"; readonly item: CatalogItem; readonly on: boolean }
-  | { readonly kind: "cancel" };
+  | { readonly kind: "cancel" }
+  /** A text is to be edited as JSON; the path null: all arguments. */
+  | { readonly kind: "edit"; readonly path: FormPath | null; readonly text: string };
 
 interface CatalogStep {
   readonly state: CatalogState;
@@ -145,6 +132,13 @@ export function withCalling(state: CatalogState): CatalogState {
     : state;
 }
 
+/** What was edited as JSON, back in the form that asked for it. */
+export function withJson(state: CatalogState, path: FormPath | null, text: string): CatalogState {
+  const { page } = state;
+  if (page.kind !== "form") return state;
+  return { ...state, page: { ...page, form: withEdited(page.form, path, text) } };
+}
+
 /** Back to the form, as it was. */
 export function withoutCall(state: CatalogState): CatalogState {
   const { page } = state;
@@ -162,8 +156,6 @@ export function pressCatalogKey(state: CatalogState, key: Key): CatalogStep {
       return inDetails(state, page, key);
     case "form":
       return inForm(state, page, key);
-    case "json":
-      return inJson(state, page, key);
     case "calling":
       return isNamed(key, "escape")
         ? { state: withoutCall(state), action: { kind: "cancel" }, used: true }
@@ -177,7 +169,6 @@ export function pressCatalogKey(state: CatalogState, key: Key): CatalogStep {
 export function pasteIntoCatalog(state: CatalogState, text: string): CatalogState {
   const { page } = state;
   if (page.kind === "form") return { ...state, page: { ...page, form: pasteIntoForm(page.form, text) } };
-  if (page.kind === "json") return { ...state, page: { ...page, editor: pasteText(page.editor, text) } };
   if (page.kind !== "list" || !state.isSearching) return state;
   const line = text.replaceAll(/\s+/g, " ").trim();
   const query = pressTextKey(state.query, { kind: "character", text: line });
@@ -295,10 +286,8 @@ function inForm(state: CatalogState, page: Extract<CatalogPage, { kind: "form" }
       return { state: next, action: null, used: isUsed };
     case "leave":
       return onPage(state, detailsOf(state, item));
-    case "edit": {
-      const editor = createTextEditor(action.text);
-      return onPage(state, { kind: "json", item, form, path: action.path, editor });
-    }
+    case "edit":
+      return { state: next, action, used: true };
     case "send":
       return {
         state: next,
@@ -311,15 +300,6 @@ function inForm(state: CatalogState, page: Extract<CatalogPage, { kind: "form" }
         used: true,
       };
   }
-}
-
-function inJson(state: CatalogState, page: Extract<CatalogPage, { kind: "json" }>, key: Key): CatalogStep {
-  const { item, form, path, editor } = page;
-  const isOver = editor.search === null && (isNamed(key, "escape") || isNamed(key, "save"));
-  if (isOver) return onPage(state, { kind: "form", item, form: withEdited(form, path, editorText(editor)) });
-  const pageLines = Math.max(1, state.size.height - FORM_HEAD - 1);
-  const step = pressEditorKey({ ...editor, pageLines }, key);
-  return { state: { ...state, page: { ...page, editor: step.state } }, action: null, used: step.used };
 }
 
 function inAnswer(

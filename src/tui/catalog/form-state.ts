@@ -18,7 +18,7 @@ import {
   withNode,
 } from "../../api/forms/form-node.ts";
 import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
-import { nextEdge, previousEdge } from "../text/text-editor.ts";
+import { nextEdge, previousEdge } from "../text/graphemes.ts";
 
 export interface CallForm extends CallArguments {
   /** The row that has the keys. */
@@ -98,10 +98,13 @@ export function pressFormKey(form: CallForm, key: Key): FormStep {
   return inField(form, row.path, row.node, key);
 }
 
-/** Text that came as one piece. */
+/** Text that came as one piece; where JSON is asked for, it is all of that. */
 export function pasteIntoForm(form: CallForm, text: string): CallForm {
   const row = formRows(form)[form.focus];
-  if (row?.kind !== "field" || !isTyped(row.node)) return form;
+  if (row?.kind === "raw") return withEdited(form, null, text);
+  if (row?.kind !== "field") return form;
+  if (row.node.field.of.kind === "json") return withEdited(form, row.path, text);
+  if (!isTyped(row.node)) return form;
   return typed(form, row.path, row.node, text.replaceAll(/\r\n?/g, "\n"));
 }
 

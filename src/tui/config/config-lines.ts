@@ -3,21 +3,13 @@ import { counted, padded } from "../../runtime/text/plain-text.ts";
 import { localClock, localDay } from "../../runtime/time/local-time.ts";
 import { cutText, type Line, paragraph, span, spread, type Tone } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
-import { editorLines, searchLine } from "../text/editor-lines.ts";
 import { linesBelow, type Scroller, shownLines } from "../text/scroller.ts";
 import { shownLine } from "../text/shown-text.ts";
-import {
-  type ConfigErrand,
-  type ConfigPage,
-  type ConfigState,
-  FOOT,
-  HEAD,
-  MISTAKE_LINES,
-  textHeight,
-} from "./config-state.ts";
+import { type ConfigErrand, type ConfigPage, type ConfigState, FOOT, HEAD } from "./config-state.ts";
 
 const ERRANDS: Readonly<Record<ConfigErrand, string>> = {
   read: "reading",
+  edit: "in your editor",
   check: "checking",
   save: "saving",
   history: "reading the history",
@@ -31,28 +23,34 @@ export function configLines(state: ConfigState, size: ScreenSize): readonly Line
   if (file === null) return waitingLines(state, size);
   switch (page.kind) {
     case "text":
-      return textLines(state, page.isEditing, size);
+      return textLines(state, page.text, size);
+    case "mistakes":
+      return [
+        headLine("What is wrong", scrollText(page.text), size),
+        ...pageLines(page.text, () => "plain"),
+        ...noteLines(state, size),
+      ];
     case "review":
       return [
         headLine("What a save would change", scrollText(page.text), size),
-        ...diffLines(page.text),
+        ...pageLines(page.text, toneOf),
         questionLine(state, "Save it? Enter saves, Esc goes back to your text", size),
       ];
     case "conflict":
       return [
         headLine("What somebody else changed in the file", scrollText(page.text), size),
-        ...diffLines(page.text),
-        questionLine(state, "Esc goes back to your text, Ctrl-S shows what saving it would change", size),
+        ...pageLines(page.text, toneOf),
+        questionLine(state, "Enter opens your text again, Ctrl-S shows what saving it would change", size),
       ];
     case "history":
-      return [...historyLines(page, size), ...noteLines(state, size, FOOT)];
+      return [...historyLines(page, size), ...noteLines(state, size)];
     case "version": {
       const entry = page.entries[page.at];
       const title = `From version ${entry?.n ?? ""} to the file now`;
       return [
         headLine(title, scrollText(page.text), size),
-        ...diffLines(page.text),
-        ...noteLines(state, size, FOOT),
+        ...pageLines(page.text, toneOf),
+        ...noteLines(state, size),
       ];
     }
   }
@@ -74,8 +72,8 @@ function scrollText(text: Scroller): string {
 }
 
 /** As high as the page is, so that what stands below it stays at its place. */
-function diffLines(text: Scroller): readonly Line[] {
-  const shown = shownLines(text).map((line): Line => [span(line, toneOf(line))]);
+function pageLines(text: Scroller, toneFor: (line: string) => Tone): readonly Line[] {
+  const shown = shownLines(text).map((line): Line => [span(line, toneFor(line))]);
   return [...shown, ...Array.from({ length: Math.max(0, text.size.height - shown.length) }, (): Line => [])];
 }
 
@@ -94,48 +92,24 @@ function questionLine(state: ConfigState, question: string, { width, symbols }: 
   return [span(cutText(question, width, symbols.ellipsis), "warning")];
 }
 
-function textLines(state: ConfigState, isEditing: boolean, size: ScreenSize): readonly Line[] {
-  const { editor, file, isDirty, mistakes, busy } = state;
-  const { row, column } = editor.caret;
-  const place = `${row + 1}:${column + 1}`;
-  const mark = isDirty ? `${size.symbols.on} not saved  ` : "";
-  const how = busy === null ? (isEditing ? "editing  " : "") : `${ERRANDS[busy]} ${size.symbols.ellipsis}  `;
-  const head = spread(
-    [span(file?.path ?? "", "strong")],
-    [span(mark, "warning"), span(`${how}${place}`, "faint")],
-    size.width,
-    size.symbols.ellipsis,
-  );
-  const search = searchLine(editor, size);
-  const height = textHeight(state);
-  const text = editorLines(editor, size, {
-    height,
-    hasCaret: true,
-    marked: new Set(mistakes.map(({ line }) => line)),
-  });
-  const air = Array.from({ length: Math.max(0, height - text.length) }, (): Line => []);
-  return [head, ...text, ...air, ...(search === null ? noteLines(state, size, MISTAKE_LINES) : [search])];
+function textLines(state: ConfigState, text: Scroller, size: ScreenSize): readonly Line[] {
+  const { file, written, busy } = state;
+  const { symbols } = size;
+  const mark = written === null ? "" : `${symbols.on} not saved  `;
+  const how = busy === null ? "" : `${ERRANDS[busy]} ${symbols.ellipsis}  `;
+  const right = [span(mark, "warning"), span(`${how}${scrollText(text)}`, "faint")];
+  return [
+    spread([span(file?.path ?? "", "strong")], right, size.width, symbols.ellipsis),
+    ...pageLines(text, () => "plain"),
+    ...noteLines(state, size),
+  ];
 }
 
-/** The mistake at the caret's line, else the first one after it, else the note. */
-function noteLines(
-  { mistakes, note, editor }: ConfigState,
-  { width, symbols }: ScreenSize,
-  limit: number,
-): readonly Line[] {
-  const here = editor.caret.row + 1;
-  const mistake = mistakes.find(({ line }) => line >= here) ?? mistakes[0];
-  const many = mistakes.length > 1 ? ` (${mistakes.length} mistakes)` : "";
-  const [text, tone] =
-    mistake === undefined
-      ? [note?.text ?? "", note?.tone ?? "good"]
-      : [
-          `${mistake.line}:${mistake.column}: ${mistake.path}: found ${mistake.found}, expected ${mistake.expected}${mistake.hint === null ? "" : `; ${mistake.hint}`}${many}`,
-          "bad" as const,
-        ];
-  if (text === "") return [];
+function noteLines({ note }: ConfigState, { width, symbols }: ScreenSize): readonly Line[] {
+  if (note === null) return [];
+  const { text, tone } = note;
   const mark = { good: symbols.same, bad: symbols.error, warning: symbols.warning }[tone];
-  return paragraph(`${mark} ${text}`, width, limit, symbols.ellipsis).map((line): Line => [span(line, tone)]);
+  return paragraph(`${mark} ${text}`, width, FOOT, symbols.ellipsis).map((line): Line => [span(line, tone)]);
 }
 
 function historyLines(page: Extract<ConfigPage, { kind: "history" }>, size: ScreenSize): readonly Line[] {
@@ -166,17 +140,23 @@ function historyLines(page: Extract<ConfigPage, { kind: "history" }>, size: Scre
   return [head, ...rows, ...Array.from({ length: Math.max(0, room - rows.length) }, (): Line => [])];
 }
 
-export function configHints({ page, isDirty, file, editor }: ConfigState): readonly string[] {
+export function configHints({ page, written, file }: ConfigState): readonly string[] {
   if (file === null) return ["Enter read again", "q quit"];
   switch (page.kind) {
     case "text":
-      if (editor.search !== null) return ["type to find", "Enter next", "Esc done"];
-      if (page.isEditing) return ["Ctrl-S save", "Ctrl-Z undo", "Ctrl-Y redo", "Ctrl-F find", "Esc done"];
-      return ["Enter edit", ...(isDirty ? ["Ctrl-S save", "Esc drop"] : []), "/ find", "h history", "q quit"];
+      return [
+        "Enter edit",
+        ...(written === null ? [] : ["Ctrl-S save", "Esc drop"]),
+        "Space more",
+        "h history",
+        "q quit",
+      ];
+    case "mistakes":
+      return ["Enter edit again", "Space more", "Esc back"];
     case "review":
       return ["Enter save", "Space more", "Esc back"];
     case "conflict":
-      return ["Ctrl-S review", "Space more", "Esc back"];
+      return ["Enter edit", "Ctrl-S review", "Space more", "Esc back"];
     case "history":
       return ["Enter compare", "r roll back", "Esc back"];
     case "version":

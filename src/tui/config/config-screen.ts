@@ -1,9 +1,11 @@
-// The Config screen: the file with an editor, a look at what a save would do before it, and the history.
+// The Config screen: the file, its way into the person's editor and back, a look at what a save would do before it, and the history.
+import { basename } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { ConfigCheckReport, ConfigMistakeWire, HistoryEntry } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
+import type { EditText } from "../terminal/lent-terminal.ts";
 import type { Prompt } from "../terminal/prompt.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import { createStore } from "../terminal/store.ts";
@@ -13,7 +15,7 @@ import {
   type ConfigFile,
   type ConfigState,
   EMPTY_CONFIG,
-  pasteIntoConfig,
+  mistakeText,
   pressConfigKey,
   withCheck,
   withConfigSize,
@@ -25,14 +27,13 @@ import {
   withRollback,
   withSaved,
   withVersion,
+  withWritten,
 } from "./config-state.ts";
 
 const KEYS: readonly KeyHelp[] = [
-  { keys: "Enter", does: "begins to edit; Esc ends it and keeps what you typed" },
-  { keys: "Ctrl-S", does: "checks the text and shows what a save would change; Enter then saves it" },
-  { keys: "Ctrl-Z, Ctrl-Y", does: "undo, redo" },
-  { keys: "/, Ctrl-F", does: "find; Enter goes to the next place, also when editing" },
-  { keys: "Esc", does: "while reading: drops what you typed, after a question" },
+  { keys: "Enter", does: "opens your editor (VISUAL, EDITOR or vi), then shows what a save would change" },
+  { keys: "Ctrl-S", does: "shows that again; Enter then saves it" },
+  { keys: "Esc", does: "drops what you wrote, after a question" },
   { keys: "h", does: "the history: who changed what and when" },
   { keys: "r", does: "in the history: rolls back to that version, after a question" },
 ];
@@ -40,14 +41,16 @@ const KEYS: readonly KeyHelp[] = [
 interface ConfigScreenOptions {
   readonly link: Pick<DaemonLink, "connection" | "daemon" | "listen">;
   readonly prompt: Prompt;
+  readonly edit: EditText;
   /** Ends with the program. */
   readonly signal: AbortSignal;
 }
 
-export function createConfigScreen({ link, prompt, signal }: ConfigScreenOptions): Screen {
+export function createConfigScreen(options: ConfigScreenOptions): Screen {
+  const { link } = options;
   const state = createStore<ConfigState>(EMPTY_CONFIG);
 
-  const { read, perform, saved } = createConfigErrands(state, { link, prompt, signal });
+  const { read, perform, saved } = createConfigErrands(state, options);
   return {
     key: "g",
     title: "Config",
@@ -72,24 +75,16 @@ export function createConfigScreen({ link, prompt, signal }: ConfigScreenOptions
       if (step.action !== null) perform(step.action);
       return step.used;
     },
-    onPaste(text) {
-      const next = pasteIntoConfig(state.get(), text);
-      const isUsed = next !== state.get();
-      state.set(next);
-      return isUsed;
-    },
     holdsKeys() {
       const { busy } = state.get();
-      // Without a text to type into, keys would be another screen's; but who cannot have one must be able to go.
+      // Until the text is there, keys would be another screen's; but who cannot have it must be able to go.
       return busy === "read" ? link.connection.get().kind === "connected" : busy !== null;
     },
     saved,
     warnUnsaved() {
-      if (!state.get().isDirty) return false;
-      state.set({
-        ...state.get(),
-        note: { tone: "warning", text: "not saved: Ctrl-S saves, q once more leaves" },
-      });
+      if (state.get().written === null) return false;
+      const note = { tone: "warning", text: "not saved: Ctrl-S saves, q once more leaves" } as const;
+      state.set({ ...state.get(), note });
       return true;
     },
   };
@@ -103,7 +98,7 @@ type Attempt = (
 /** What is asked of the daemon; the answers go into the state. */
 function createConfigErrands(
   state: ReturnType<typeof createStore<ConfigState>>,
-  { link, prompt, signal }: ConfigScreenOptions,
+  { link, prompt, edit, signal }: ConfigScreenOptions,
 ): { read(): void; perform(action: ConfigAction): void; saved(): Promise<string | null> } {
   /** Settles when the newest save or rollback is answered: what kept it from being done, or null. */
   let saving: Promise<string | null> = Promise.resolve(null);
@@ -140,10 +135,26 @@ function createConfigErrands(
 
   const { rollBack, saveText } = createSaves(state, attempt, signal);
 
+  const write = async (text: string): Promise<void> => {
+    try {
+      const written = await edit(basename(state.get().file?.path ?? "config.toml"), text);
+      const step = withWritten(state.get(), written);
+      state.set(step.state);
+      if (step.action !== null) perform(step.action);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      state.set(withFailure(state.get(), lineOf(error)));
+    }
+  };
+
   const perform = (action: ConfigAction): void => {
     switch (action.kind) {
       case "read":
         read();
+        break;
+      case "edit":
+        void write(action.text);
         break;
       case "check":
         void attempt(async (client) => {
@@ -156,14 +167,14 @@ function createConfigErrands(
         break;
       case "history":
         void attempt(async (client) => {
-          const { entries } = await client.history(signal);
+          const { entries } = await client.ask("history", null, signal);
           const file = await fileOf(client, signal);
           return (now) => withHistory(withFile(now, file), entries);
         });
         break;
       case "version":
         void attempt(async (client) => {
-          const text = await client.historyText(action.entry.n, signal);
+          const text = await client.ask("historyText", { n: action.entry.n }, signal);
           return (now) => withVersion(now, action.entry, text);
         });
         break;
@@ -175,7 +186,7 @@ function createConfigErrands(
         break;
       }
       case "drop":
-        prompt.ask("Drop what you typed and show the file again?", () =>
+        prompt.ask("Drop what you wrote and show the file again?", () =>
           state.set(withoutChanges(state.get())),
         );
     }
@@ -198,7 +209,7 @@ function createSaves(
     state.set({ ...state.get(), busy: "rollback" });
     const failure = await attempt(async (client) => {
       const request = { n: entry.n, sha256: entry.sha256, expected_sha256: sha256 };
-      const report = await client.rollback(request, signal);
+      const report = await client.ask("rollback", request, signal);
       refusal = refusalOf(report.errors);
       const file = await fileOf(client, signal);
       return (now) => withFile(withRollback(now, entry, report), file);
@@ -219,13 +230,11 @@ function createSaves(
 
 /** Why a text with these mistakes is not saved; null: it has none. */
 function refusalOf([first]: readonly ConfigMistakeWire[]): string | null {
-  if (first === undefined) return null;
-  const { line, column, path, found, expected } = first;
-  return `${line}:${column}: ${path} found ${found}, expected ${expected}`;
+  return first === undefined ? null : mistakeText(first);
 }
 
 async function fileOf(client: DaemonClient, signal: AbortSignal): Promise<ConfigFile> {
-  const { path, sha256, text } = await client.config(signal);
+  const { path, sha256, text } = await client.ask("config", null, signal);
   return { path, sha256, text };
 }
 
@@ -236,7 +245,7 @@ async function checkOf(
   signal: AbortSignal,
 ): Promise<ConfigCheckReport | null> {
   try {
-    return await client.check({ text }, signal);
+    return await client.ask("checkConfig", { text }, signal);
   } catch (error) {
     if (error instanceof MountaineerError && error.code === "protocol") return null;
     throw error;
@@ -250,7 +259,7 @@ async function save(
   signal: AbortSignal,
 ): Promise<{ refusal: string | null; next: (now: ConfigState) => ConfigState }> {
   try {
-    const report = await client.editText({ text, expected_sha256: sha256, source: "tui" }, signal);
+    const report = await client.ask("editText", { text, expected_sha256: sha256, source: "tui" }, signal);
     return { refusal: refusalOf(report.errors), next: (now) => withSaved(now, text, report) };
   } catch (error) {
     if (!(error instanceof MountaineerError) || error.code !== "config_changed") throw error;

@@ -11,15 +11,15 @@ import { diffText } from "../../config/history/text-diff.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import type { Note } from "../terminal/prompt.ts";
-import { createScroller, pressScrollKey, type Scroller, type TextSize, withSize } from "../text/scroller.ts";
 import {
-  createTextEditor,
-  editorText,
-  pasteText,
-  pressEditorKey,
-  type TextEditor,
-  withCaretAt,
-} from "../text/text-editor.ts";
+  createScroller,
+  pressScrollKey,
+  type Scroller,
+  type TextSize,
+  withSize,
+  withText,
+} from "../text/scroller.ts";
+import { linesOf } from "../text/shown-text.ts";
 
 /** The file as it was read. */
 export interface ConfigFile {
@@ -29,7 +29,10 @@ export interface ConfigFile {
 }
 
 export type ConfigPage =
-  | { readonly kind: "text"; readonly isEditing: boolean }
+  /** What was written and is not saved, else the file. */
+  | { readonly kind: "text"; readonly text: Scroller }
+  /** What is wrong with what was written. */
+  | { readonly kind: "mistakes"; readonly text: Scroller }
   /** What a save would change, before it. */
   | { readonly kind: "review"; readonly text: Scroller }
   /** What somebody else has changed in the file. */
@@ -43,34 +46,32 @@ export type ConfigPage =
       readonly text: Scroller;
     };
 
-/** What the daemon is asked; keys wait for its answer. */
-export type ConfigErrand = "read" | "check" | "save" | "history" | "version" | "rollback";
+/** What the daemon, or the person's editor, is asked for; keys wait for its answer. */
+export type ConfigErrand = "read" | "edit" | "check" | "save" | "history" | "version" | "rollback";
 
 export interface ConfigState {
   /** What the text below came from; null: not read yet. */
   readonly file: ConfigFile | null;
   /** Another content that the file has by now, while the text is not saved. */
   readonly fresh: ConfigFile | null;
-  readonly editor: TextEditor;
-  /** Whether the text is not what was read. */
-  readonly isDirty: boolean;
+  /** What the person wrote and has not saved; null: nothing. */
+  readonly written: string | null;
   readonly page: ConfigPage;
   readonly busy: ConfigErrand | null;
-  /** In the text that was checked last. */
-  readonly mistakes: readonly ConfigMistakeWire[];
   readonly note: Note | null;
   readonly size: TextSize;
 }
 
 export type ConfigAction =
   | { readonly kind: "read" }
+  | { readonly kind: "edit"; readonly text: string }
   | { readonly kind: "check"; readonly text: string }
   | { readonly kind: "save"; readonly text: string; readonly sha256: string }
   | { readonly kind: "history" }
   | { readonly kind: "version"; readonly entry: HistoryEntry }
   /** To be asked about first. */
   | { readonly kind: "rollback"; readonly entry: HistoryEntry; readonly sha256: string }
-  /** To be asked about first: drops what was typed. */
+  /** To be asked about first: drops what was written. */
   | { readonly kind: "drop" };
 
 interface ConfigStep {
@@ -83,28 +84,26 @@ interface ConfigStep {
 export const EMPTY_CONFIG: ConfigState = {
   file: null,
   fresh: null,
-  editor: createTextEditor(""),
-  isDirty: false,
-  page: { kind: "text", isEditing: false },
+  written: null,
+  page: { kind: "text", text: createScroller("", { width: 80, height: 17 }) },
   busy: null,
-  mistakes: [],
   note: null,
   size: { width: 80, height: 20 },
 };
 
-/** The line above every page, and the one below the text. */
+/** The line above every page, and those below it. */
 export const HEAD = 1;
-export const FOOT = 1;
+export const FOOT = 2;
 
-/** The file as it is read now. What is typed and not saved stays. */
+/** The file as it is read now. What is written and not saved stays. */
 export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   const idle = state.busy === "read" ? { ...state, busy: null } : state;
-  if (state.file === null) return { ...idle, file, editor: createTextEditor(file.text), isDirty: false };
-  if (state.file.sha256 === file.sha256) return { ...idle, fresh: null };
-  if (!state.isDirty) {
-    const { row, column } = state.editor.caret;
-    const editor = withCaretAt(createTextEditor(file.text), row + 1, column + 1);
-    return { ...idle, file, fresh: null, editor, mistakes: [] };
+  if (state.file?.sha256 === file.sha256) return { ...idle, fresh: null };
+  if (state.file === null || state.written === null) {
+    const next: ConfigState = { ...idle, file, fresh: null };
+    if (next.page.kind !== "text") return next;
+    const text = withText(next.page.text, numbered(file.text));
+    return { ...next, page: { kind: "text", text } };
   }
   return {
     ...idle,
@@ -116,12 +115,26 @@ export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   };
 }
 
+/** What the editor was left with: to be checked, or shown beside what somebody else wrote meanwhile. */
+export function withWritten(state: ConfigState, text: string): ConfigStep {
+  const { file, fresh } = state;
+  if (text === file?.text) {
+    const note: Note = { tone: "good", text: "nothing was changed" };
+    return used({
+      ...onText({ ...state, busy: null, written: null, file: fresh ?? file, fresh: null }),
+      note,
+    });
+  }
+  return saveStep(onText({ ...state, busy: null, written: text }));
+}
+
 /** The check's answer: mistakes at their places, else what a save would change. null: this daemon checks at the save. */
 export function withCheck(state: ConfigState, check: ConfigCheckReport | null): ConfigState {
-  const { file, editor, size } = state;
-  const idle: ConfigState = { ...state, busy: null, mistakes: [] };
+  const { file, written, size } = state;
+  const idle: ConfigState = { ...state, busy: null };
   if (check !== null && check.mistakes.length > 0) return withMistakes(idle, check.mistakes);
-  const diff = diffText(file?.text ?? "", editorText(editor), { before: "the file", after: "your text" });
+  const before = file?.text ?? "";
+  const diff = diffText(before, written ?? before, { before: "the file", after: "your text" });
   const text = createScroller(reviewText(check, diff), pageSize(size));
   return { ...idle, note: null, page: { kind: "review", text } };
 }
@@ -156,16 +169,19 @@ function namesOf({ added, removed, changed }: NameChanges, noun: string): readon
   ];
 }
 
-/** The caret at the first of them; nothing is saved. */
+/** Nothing is saved. */
 function withMistakes(state: ConfigState, mistakes: readonly ConfigMistakeWire[]): ConfigState {
-  const [first] = mistakes;
+  const text = mistakes.map(mistakeText).join("\n");
   return {
     ...state,
-    mistakes,
-    editor: withCaretAt(state.editor, first?.line ?? 1, first?.column ?? 1),
-    page: { kind: "text", isEditing: true },
+    page: { kind: "mistakes", text: createScroller(text, pageSize(state.size)) },
     note: { tone: "bad", text: `not saved: ${counted(mistakes.length, "mistake")}` },
   };
+}
+
+/** One line: `2:17: sync.poll_interval: found "x", expected a number; write 0.5`. */
+export function mistakeText({ line, column, path, found, expected, hint }: ConfigMistakeWire): string {
+  return `${line}:${column}: ${path}: found ${found}, expected ${expected}${hint === null ? "" : `; ${hint}`}`;
 }
 
 function bullet(text: string): string {
@@ -174,17 +190,11 @@ function bullet(text: string): string {
 
 /** What became of a save of `text`. */
 export function withSaved(state: ConfigState, text: string, report: EditReport): ConfigState {
-  const idle: ConfigState = { ...state, busy: null, mistakes: [] };
+  const idle: ConfigState = { ...state, busy: null };
   if (report.errors.length > 0) return withMistakes(idle, report.errors);
   const file = { path: report.path, sha256: report.sha256, text };
-  return {
-    ...idle,
-    file,
-    fresh: state.fresh?.sha256 === file.sha256 ? null : state.fresh,
-    isDirty: editorText(state.editor) !== text,
-    page: { kind: "text", isEditing: false },
-    note: savedNote(report),
-  };
+  const fresh = state.fresh?.sha256 === file.sha256 ? null : state.fresh;
+  return onText({ ...idle, file, fresh, written: null, note: savedNote(report) });
 }
 
 function savedNote({ changed, reload }: EditReport): Note {
@@ -198,7 +208,7 @@ function savedNote({ changed, reload }: EditReport): Note {
   return { tone: "warning", text: `saved: ${summary}; waits for your approval (a): ${waiting.join(", ")}` };
 }
 
-/** A save was refused because the file is another one by now: what changed there is shown, what was typed is kept. */
+/** A save was refused because the file is another one by now: what changed there is shown, what was written is kept. */
 export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState {
   const before = state.file?.text ?? "";
   const diff = diffText(before, fresh.text, { before: "the file you read", after: "the file now" });
@@ -207,7 +217,6 @@ export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState
     busy: null,
     file: fresh,
     fresh: null,
-    isDirty: editorText(state.editor) !== fresh.text,
     page: { kind: "conflict", text: createScroller(diff === "" ? "nothing" : diff, pageSize(state.size)) },
     note: {
       tone: "bad",
@@ -216,7 +225,7 @@ export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState
   };
 }
 
-/** An errand came to nothing; what is typed stays. */
+/** An errand failed; what is written stays. */
 export function withFailure(state: ConfigState, reason: string): ConfigState {
   return { ...state, busy: null, note: { tone: "bad", text: reason } };
 }
@@ -240,34 +249,22 @@ export function withRollback(state: ConfigState, entry: HistoryEntry, report: Ed
   const idle: ConfigState = { ...state, busy: null };
   const [first] = report.errors;
   if (first !== undefined) {
-    const text = `not rolled back: ${first.line}:${first.column}: ${first.path} found ${first.found}, expected ${first.expected}`;
-    return { ...idle, note: { tone: "bad", text } };
+    return { ...idle, note: { tone: "bad", text: `not rolled back: ${mistakeText(first)}` } };
   }
   const { text, tone } = savedNote(report);
   const note: Note = { tone, text: `rolled back to version ${entry.n}: ${text}` };
-  return { ...idle, page: { kind: "text", isEditing: false }, note };
+  return onText({ ...idle, note });
 }
 
-/** What was typed is dropped: the text is the file's again. */
+/** What was written is dropped: the text is the file's again. */
 export function withoutChanges(state: ConfigState): ConfigState {
-  const file = state.fresh ?? state.file;
-  if (file === null) return state;
-  return {
-    ...state,
-    file,
-    fresh: null,
-    editor: createTextEditor(file.text),
-    isDirty: false,
-    mistakes: [],
-    note: null,
-    page: { kind: "text", isEditing: false },
-  };
+  return onText({ ...state, file: state.fresh ?? state.file, fresh: null, written: null, note: null });
 }
 
 export function withConfigSize(state: ConfigState, { width, height }: TextSize): ConfigState {
   const size = { width, height };
   const { page } = state;
-  if (page.kind === "text" || page.kind === "history") return { ...state, size };
+  if (page.kind === "history") return { ...state, size };
   return { ...state, size, page: { ...page, text: withSize(page.text, pageSize(size)) } };
 }
 
@@ -275,22 +272,15 @@ function pageSize({ width, height }: TextSize): TextSize {
   return { width, height: Math.max(1, height - HEAD - FOOT) };
 }
 
-/** Lines of the text that are in sight. */
-export function textHeight({ size, mistakes, note }: ConfigState): number {
-  const shown = mistakes.length > 0 || note !== null ? MISTAKE_LINES : FOOT;
-  return Math.max(1, size.height - HEAD - shown);
-}
-
-/** Below the text: the mistake at hand, or the note. */
-export const MISTAKE_LINES = 3;
-
 export function pressConfigKey(state: ConfigState, key: Key): ConfigStep {
   const { page } = state;
   if (state.file === null)
     return isNamed(key, "enter") ? { state, action: { kind: "read" }, used: true } : unused(state);
   switch (page.kind) {
     case "text":
-      return page.isEditing ? inEditor(state, key) : inText(state, key);
+      return inText(state, page, key);
+    case "mistakes":
+      return inMistakes(state, page, key);
     case "review":
       return inReview(state, page, key);
     case "conflict":
@@ -302,12 +292,6 @@ export function pressConfigKey(state: ConfigState, key: Key): ConfigStep {
   }
 }
 
-/** Text that came as one piece; it begins the edit where none is under way. */
-export function pasteIntoConfig(state: ConfigState, text: string): ConfigState {
-  if (state.file === null || state.page.kind !== "text") return state;
-  return edited({ ...state, page: { kind: "text", isEditing: true } }, pasteText(state.editor, text));
-}
-
 function used(state: ConfigState): ConfigStep {
   return { state, action: null, used: true };
 }
@@ -316,59 +300,48 @@ function unused(state: ConfigState): ConfigStep {
   return { state, action: null, used: false };
 }
 
-function onText(state: ConfigState, isEditing: boolean): ConfigStep {
-  return used({ ...state, page: { kind: "text", isEditing } });
+/** What was written, else the file; at the same place where that is in sight already. */
+function onText(state: ConfigState): ConfigState {
+  const { page, written, file, size } = state;
+  const text = numbered(written ?? file?.text ?? "");
+  return {
+    ...state,
+    page: {
+      kind: "text",
+      text: page.kind === "text" ? withText(page.text, text) : createScroller(text, pageSize(size)),
+    },
+  };
 }
 
-function edited(state: ConfigState, editor: TextEditor): ConfigState {
-  if (editor.lines === state.editor.lines) return { ...state, editor };
-  // What was found is about another text.
-  return { ...state, editor, isDirty: editorText(editor) !== state.file?.text, mistakes: [], note: null };
+function numbered(text: string): string {
+  const lines = linesOf(text);
+  const width = String(lines.length).length;
+  return lines.map((line, index) => `${String(index + 1).padStart(width)} ${line}`).join("\n");
 }
 
-/** The text is read: keys that write are the frame's. */
-function inText(state: ConfigState, key: Key): ConfigStep {
-  const { editor } = state;
-  if (editor.search !== null) return inEditor(state, key);
-  if (key.kind === "character") {
-    if (key.text === "h") return asked(state, { kind: "history" }, { kind: "history", entries: null, at: 0 });
-    if (key.text === "/") return inEditor(state, { kind: "named", name: "find" });
-    return key.text === " " ? inEditor(state, { kind: "named", name: "pagedown" }) : unused(state);
+function inText(state: ConfigState, page: Extract<ConfigPage, { kind: "text" }>, key: Key): ConfigStep {
+  if (key.kind === "character" && key.text === "h")
+    return asked(state, { kind: "history" }, { kind: "history", entries: null, at: 0 });
+  if (isNamed(key, "enter")) return editStep(state);
+  if (isNamed(key, "save")) return saveStep(state);
+  if (isNamed(key, "escape")) {
+    if (state.written !== null) return { state, action: { kind: "drop" }, used: true };
+    return state.note === null ? unused(state) : used({ ...state, note: null });
   }
-  switch (key.name) {
-    case "enter":
-      return onText(state, true);
-    case "save":
-      return saveStep(state);
-    case "escape":
-      if (state.isDirty) return { state, action: { kind: "drop" }, used: true };
-      return state.note === null && state.mistakes.length === 0
-        ? unused(state)
-        : used({ ...state, note: null, mistakes: [] });
-    case "up":
-    case "down":
-    case "left":
-    case "right":
-    case "home":
-    case "end":
-    case "pageup":
-    case "pagedown":
-    case "find":
-    case "undo":
-    case "redo":
-      return inEditor(state, key);
-    default:
-      return unused(state);
-  }
+  return scrolled(state, page, key);
 }
 
-function inEditor(state: ConfigState, key: Key): ConfigStep {
-  if (state.editor.search === null && key.kind === "named") {
-    if (key.name === "escape") return onText(state, false);
-    if (key.name === "save") return saveStep(state);
-  }
-  const step = pressEditorKey({ ...state.editor, pageLines: textHeight(state) }, key);
-  return { state: edited(state, step.state), action: null, used: step.used };
+function inMistakes(
+  state: ConfigState,
+  page: Extract<ConfigPage, { kind: "mistakes" }>,
+  key: Key,
+): ConfigStep {
+  if (isNamed(key, "enter")) return editStep(state);
+  return isNamed(key, "escape") ? used(onText(state)) : scrolled(state, page, key);
+}
+
+function editStep(state: ConfigState): ConfigStep {
+  return asked(state, { kind: "edit", text: state.written ?? state.file?.text ?? "" });
 }
 
 function asked(
@@ -380,17 +353,18 @@ function asked(
 }
 
 function saveStep(state: ConfigState): ConfigStep {
-  if (!state.isDirty) return used({ ...state, note: { tone: "good", text: "nothing to save" } });
-  if (state.fresh !== null) return used(withConflict(state, state.fresh));
-  return asked(state, { kind: "check", text: editorText(state.editor) });
+  const { written, fresh } = state;
+  if (written === null) return used({ ...state, note: { tone: "good", text: "nothing to save" } });
+  if (fresh !== null) return used(withConflict(state, fresh));
+  return asked(state, { kind: "check", text: written });
 }
 
 function inReview(state: ConfigState, page: Extract<ConfigPage, { kind: "review" }>, key: Key): ConfigStep {
-  if (isNamed(key, "escape")) return onText(state, true);
+  if (isNamed(key, "escape")) return used(onText(state));
   if (isNamed(key, "enter") || isNamed(key, "save")) {
-    const { file } = state;
-    if (file === null) return used(state);
-    return asked(state, { kind: "save", text: editorText(state.editor), sha256: file.sha256 });
+    const { file, written } = state;
+    if (file === null || written === null) return used(state);
+    return asked(state, { kind: "save", text: written, sha256: file.sha256 });
   }
   return scrolled(state, page, key);
 }
@@ -405,13 +379,14 @@ function inConflict(
   page: Extract<ConfigPage, { kind: "conflict" }>,
   key: Key,
 ): ConfigStep {
-  if (isNamed(key, "escape") || isNamed(key, "enter")) return onText(state, true);
+  if (isNamed(key, "escape")) return used(onText(state));
+  if (isNamed(key, "enter")) return editStep(state);
   if (isNamed(key, "save")) return saveStep(state);
   return scrolled(state, page, key);
 }
 
 function inHistory(state: ConfigState, page: Extract<ConfigPage, { kind: "history" }>, key: Key): ConfigStep {
-  if (isNamed(key, "escape") || isNamed(key, "left")) return onText(state, false);
+  if (isNamed(key, "escape") || isNamed(key, "left")) return used(onText(state));
   const entries = page.entries ?? [];
   const entry = entries[page.at];
   if (key.kind === "character")
@@ -430,8 +405,8 @@ function inHistory(state: ConfigState, page: Extract<ConfigPage, { kind: "histor
 function rollbackStep(state: ConfigState, entry: HistoryEntry): ConfigStep {
   const { file } = state;
   if (file === null) return unused(state);
-  if (state.isDirty)
-    return used({ ...state, note: { tone: "warning", text: "save or drop what you typed first" } });
+  if (state.written !== null)
+    return used({ ...state, note: { tone: "warning", text: "save or drop what you wrote first" } });
   return {
     state: { ...state, note: null },
     action: { kind: "rollback", entry, sha256: file.sha256 },

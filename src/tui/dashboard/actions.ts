@@ -35,12 +35,18 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
   };
   const unmount = (share: string, force: boolean): void =>
     prompt.run(`unmounting ${share}`, async () => {
-      const results = await (await link.daemon()).unmount([share], { force }, signal);
+      const daemon = await link.daemon();
+      const { results } = await daemon.ask("unmount", { shares: [share], force }, signal);
       return busyNote(results, `Unmount ${share}`, () => unmount(share, true));
     });
   const switchShare = (share: string, to: ShareRoute, force: boolean): void =>
     prompt.run(`switching ${share} to ${ROUTES[to]}`, async () => {
-      const results = await (await link.daemon()).switchRoute([share], { to, force, wait: false }, signal);
+      const daemon = await link.daemon();
+      const { results } = await daemon.ask(
+        "switchRoute",
+        { shares: [share], to, force, wait: false },
+        signal,
+      );
       return busyNote(results, `Switch ${share}`, () => switchShare(share, to, true));
     });
   return {
@@ -54,15 +60,17 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
     },
     /** null: all of them. */
     mount: (share: string | null): void =>
-      prompt.run(`mounting ${share ?? "all shares"}`, async () =>
-        stepNote(await (await link.daemon()).mount(share === null ? null : [share], signal)),
-      ),
+      prompt.run(`mounting ${share ?? "all shares"}`, async () => {
+        const daemon = await link.daemon();
+        const shares = share === null ? null : [share];
+        return stepNote((await daemon.ask("mount", { shares }, signal)).results);
+      }),
     unmount: (share: string): void =>
       prompt.ask(`Unmount ${share}, and keep it unmounted?`, () => unmount(share, false)),
     switchShare: (share: string, to: ShareRoute): void => switchShare(share, to, false),
     switchBackend: (backend: string, to: string): void =>
       prompt.run(`switching ${backend} to ${to}`, async () => {
-        const { result, detail } = await (await link.daemon()).gateway.switchRoute({ backend, to }, signal);
+        const { result, detail } = await (await link.daemon()).ask("switchBackend", { backend, to }, signal);
         return {
           tone: result === "switched" ? "good" : result === "skipped" ? "warning" : "bad",
           text: `${backend}: ${detail}`,
@@ -71,7 +79,7 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
     restart: (backend: string): void =>
       prompt.ask(`Restart ${backend}? The running one serves until the new one is ready.`, () =>
         prompt.run(`restarting ${backend}`, async () => {
-          const { restarted } = await (await link.daemon()).gateway.restart([backend], signal);
+          const { restarted } = await (await link.daemon()).ask("restart", { backends: [backend] }, signal);
           return restarted.length === 0
             ? { tone: "warning", text: `${backend}: nothing to restart` }
             : { tone: "good", text: `${restarted.join(", ")}: started anew; serves when it is ready` };
@@ -79,7 +87,7 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
       ),
     reload: (): void =>
       prompt.run("reloading the configuration", async () => {
-        const { summary, failure, errors } = await (await link.daemon()).reload({}, signal);
+        const { summary, failure, errors } = await (await link.daemon()).ask("reload", {}, signal);
         const [mistake] = errors;
         if (mistake !== undefined) {
           const at = `${mistake.file}:${mistake.line}:${mistake.column}`;
@@ -93,7 +101,7 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
     restartDaemon: (): void =>
       prompt.ask("Restart the daemon? Mounts stay, and calls in flight are finished.", () =>
         prompt.run("restarting the daemon", async () => {
-          const { from, to, version } = await (await link.daemon()).handOver(signal);
+          const { from, to, version } = await (await link.daemon()).ask("handOver", null, signal);
           return { tone: "good", text: `process ${to} (version ${version}) takes over from ${from}` };
         }),
       ),

@@ -104,7 +104,7 @@ async function followClients(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const report = await (await link.daemon()).gateway.clients(signal);
+      const report = await (await link.daemon()).ask("clients", null, signal);
       show(report.clients.map((client) => clientWords(client, clock.wallMs())));
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;

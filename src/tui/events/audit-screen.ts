@@ -91,7 +91,7 @@ export function createAuditScreen(
     put({ loading: before === null ? "newest" : "older" });
     try {
       const request = { limit: PAGE, ...filters, ...(before === null ? {} : { before }) };
-      const report = await (await link.daemon()).gateway.audit(request, ended);
+      const report = await (await link.daemon()).ask("audit", request, ended);
       if (asked === question) put({ ...withPage(state.get(), report, before), loading: null, failure: null });
     } catch (error) {
       if (ended.aborted) return;

@@ -64,7 +64,7 @@ export function createFleetScreen({ link, clock = systemClock }: FleetScreenOpti
   const put = (part: Partial<FleetState>): void => state.set({ ...state.get(), ...part });
   const look = async (signal: AbortSignal): Promise<void> => {
     try {
-      const report = await (await link.daemon()).fleet(signal);
+      const report = await (await link.daemon()).ask("fleet", null, signal);
       put({ known: knownOf(report, numbered), failure: null });
     } catch (error) {
       if (signal.aborted) return;

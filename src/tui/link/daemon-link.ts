@@ -54,7 +54,7 @@ export function startDaemonLink({ connect, signal, clock = systemClock }: LinkOp
     const client = current;
     if (client === null) return;
     try {
-      const report = await client.status(signal);
+      const report = await client.ask("status", null, signal);
       if (current === client) status.set(report);
     } catch (error) {
       // Following tells what became of the daemon; its next status is read when it is there.

@@ -75,8 +75,8 @@ export function createLogsScreen(
       const daemon = await link.daemon();
       const lines =
         source === DAEMON
-          ? (await daemon.log({ limit: LINES }, ended)).lines.map(logText).reverse()
-          : (await daemon.gateway.logs(source, ended)).lines;
+          ? (await daemon.ask("daemonLog", { limit: LINES }, ended)).lines.map(logText).reverse()
+          : (await daemon.ask("logs", { backend: source }, ended)).lines;
       if (state.get().source === source) put({ lines, failure: null });
     } catch (error) {
       if (ended.aborted) return;

@@ -91,7 +91,7 @@ export function createPlainView({ link, isElsewhere, say, clock, signal }: Plain
       else if (word === "events" || word === "e") sayEvents();
       else if (word === "logs" && argument !== "") ask(() => sayLogs(argument));
       else if (word === "approvals" || word === "a")
-        ask(async () => sayApprovals(await (await link.daemon()).approvals(signal)));
+        ask(async () => sayApprovals(await (await link.daemon()).ask("approvals", null, signal)));
       else if (word === "approve" && argument !== "") ask(() => approve(argument));
       else if (word === "catalog" || word === "c") ask(() => sayCatalog(argument));
       else if (word === "tool" && argument !== "") ask(() => sayTool(argument));
@@ -187,7 +187,7 @@ function createAnswers({ link, ring, prompt, actions, tell, signal }: AnswerPart
     }
   };
   const sayLogs = async (backend: string): Promise<void> => {
-    const { lines } = await (await link.daemon()).gateway.logs(backend, signal);
+    const { lines } = await (await link.daemon()).ask("logs", { backend: backend }, signal);
     if (lines.length === 0) tell(`${backend}: no lines`);
     for (const line of lines.slice(-LOG_LINES_SAID)) tell(line);
   };
@@ -197,7 +197,7 @@ function createAnswers({ link, ring, prompt, actions, tell, signal }: AnswerPart
   };
   const approve = async (id: string): Promise<void> => {
     const daemon = await link.daemon();
-    const entry = (await daemon.approvals(signal)).waiting.find((each) => each.id === id);
+    const entry = (await daemon.ask("approvals", null, signal)).waiting.find((each) => each.id === id);
     if (entry === undefined) {
       tell(`nothing waits that is called ${id}`);
       return;
@@ -206,7 +206,7 @@ function createAnswers({ link, ring, prompt, actions, tell, signal }: AnswerPart
     prompt.ask(`Approve ${id} as shown?`, () =>
       prompt.run(`approving ${id}`, async () => {
         const request = { entries: [{ id, digest: entry.digest }] };
-        await (await link.daemon()).approve(request, signal);
+        await (await link.daemon()).ask("approve", request, signal);
         return { tone: "good", text: `approved and applied: ${id}` };
       }),
     );
@@ -239,7 +239,7 @@ function createLookups({
   tell,
   signal,
 }: Pick<PlainOptions, "link" | "isElsewhere"> & Pick<AnswerParts, "tell" | "signal">) {
-  const items = async () => catalogItems(await (await link.daemon()).gateway.catalog(signal));
+  const items = async () => catalogItems(await (await link.daemon()).ask("catalog", null, signal));
   // A line end in a foreign name must not begin a sentence that looks like ours.
   const tellEach = (sentences: readonly string[]): void => {
     for (const sentence of sentences) tell(harmless(sentence));
@@ -255,14 +255,14 @@ function createLookups({
     },
     async sayFleet(words: string): Promise<void> {
       try {
-        tellEach(fleetSentences(await (await link.daemon()).fleet(signal), words));
+        tellEach(fleetSentences(await (await link.daemon()).ask("fleet", null, signal), words));
       } catch (error) {
         if (!(error instanceof MountaineerError) || error.code !== "fleet_off") throw error;
         tellEach(noFleetSentences());
       }
     },
     async sayConfig(): Promise<void> {
-      const { path } = await (await link.daemon()).config(signal);
+      const { path } = await (await link.daemon()).ask("config", null, signal);
       tell(`The configuration is ${path}${isElsewhere ? " on that machine" : ""}.`);
       tell(`To edit it, run ${isElsewhere ? "there" : "in a shell"}: mountaineer config edit`);
       tell(

@@ -17,8 +17,6 @@ export type KeyName =
   | "escape"
   | "save"
   | "clear"
-  | "undo"
-  | "redo"
   | "find"
   | "quit";
 
@@ -57,8 +55,6 @@ const CONTROL_LETTERS: Readonly<Record<string, KeyName>> = {
   c: "quit",
   a: "home",
   e: "end",
-  z: "undo",
-  y: "redo",
   f: "find",
 };
 
@@ -73,8 +69,6 @@ const CONTROL_CHARACTERS: Readonly<Record<string, KeyName>> = {
   "\x03": "quit",
   "\x01": "home",
   "\x05": "end",
-  "\x1a": "undo",
-  "\x19": "redo",
   "\x06": "find",
 };
 

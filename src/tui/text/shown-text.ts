@@ -1,5 +1,5 @@
 // Foreign text as a terminal may show it: nothing that a terminal obeys, broken into lines of a width.
-import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";
+import { columns, harmless } from "../../runtime/text/plain-text.ts";
 
 const TAB = "    ";
 
@@ -41,19 +41,4 @@ export function folded(line: string, width: number, indent = ""): string[] {
     room -= needed;
   }
   return [...pieces, piece];
-}
-
-/** The line without its first `from` columns, at most `width` of them. */
-export function windowOf(line: string, from: number, width: number): string {
-  if (PLAIN_LINE.test(line)) return line.slice(from, from + width);
-  let skipped = 0;
-  let at = 0;
-  for (const character of line) {
-    if (skipped >= from) break;
-    skipped += columns(character);
-    at += character.length;
-  }
-  // Half a wide character is a space.
-  const edge = " ".repeat(Math.max(0, skipped - from));
-  return firstColumns(edge + line.slice(at, at + 4 * width), width);
 }

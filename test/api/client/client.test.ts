@@ -5,7 +5,6 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
-import type { DaemonControl } from "../../../src/api/control.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -17,7 +16,7 @@ import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../sam
 
 const never = new AbortController().signal;
 
-async function clientOf(t: TestContext, control: DaemonControl = scriptedControl()): Promise<DaemonClient> {
+async function clientOf(t: TestContext, control = scriptedControl()): Promise<DaemonClient> {
   const { home } = await startRig(t, { control });
   const client = await connectToDaemon(home);
   assert.ok(client);
@@ -54,10 +53,14 @@ test("a daemon of before an upgrade, asked for what it does not know, is named a
   const body = JSON.stringify({
     error: { code: "protocol", message: "GET /manage/v1/config/approvals is not served", hint: null },
   });
-  const failure = await failureAt(await answering(t, 404, body), (client) => client.approvals(never));
+  const failure = await failureAt(await answering(t, 404, body), (client) =>
+    client.ask("approvals", null, never),
+  );
   assert.match(failure.message, /of another version of Mountaineer/);
   assert.match(failure.hint ?? "", /mountaineer restart .* start it again/);
-  const first = await failureAt(await answering(t, 404, body), (client) => client.handOver(never));
+  const first = await failureAt(await answering(t, 404, body), (client) =>
+    client.ask("handOver", null, never),
+  );
   assert.match(first.hint ?? "", /^this once: mountaineer install .* start it again/);
 });
 
@@ -66,16 +69,19 @@ test("each call crosses the socket and comes back as it was", async (t) => {
   const control = scriptedControl(report);
   const client = await clientOf(t, control);
   assert.equal(client.pid, process.pid);
-  assert.deepEqual(await client.status(never), report);
+  assert.deepEqual(await client.ask("status", null, never), report);
   assert.equal(await client.backendPhases(never), null, "it has no gateway");
-  assert.deepEqual(await client.verify(["Füße 日本 🎬"], never), { ok: true, findings: [] });
+  assert.deepEqual(await client.ask("verify", { shares: ["Füße 日本 🎬"] }, never), {
+    ok: true,
+    findings: [],
+  });
   assert.deepEqual(
-    await client.reconcile(null, never),
+    (await client.ask("reconcile", { shares: null }, never)).results,
     report.shares.map(({ name }) => sampleResult({ share: name })),
   );
-  assert.deepEqual(await client.mount(["CORE"], never), [sampleResult()]);
-  await client.unmount(["CORE"], { force: true }, never);
-  await client.switchRoute(null, { to: "fallback", force: false, wait: true }, never);
+  assert.deepEqual((await client.ask("mount", { shares: ["CORE"] }, never)).results, [sampleResult()]);
+  await client.ask("unmount", { shares: ["CORE"], force: true }, never);
+  await client.ask("switchRoute", { shares: null, to: "fallback", force: false, wait: true }, never);
   assert.deepEqual(
     control.calls.map(({ name, selection, options }) => [name, selection, options]),
     [
@@ -91,12 +97,12 @@ test("each call crosses the socket and comes back as it was", async (t) => {
 test("a status of 1,000 shares with conditions comes whole", async (t) => {
   const shares = Array.from({ length: 1_000 }, (_, index) => sampleShare({ name: `SHARE-${index}` }));
   const client = await clientOf(t, scriptedControl(sampleReport(shares)));
-  assert.equal((await client.status(never)).shares.length, 1_000);
+  assert.equal((await client.ask("status", null, never)).shares.length, 1_000);
 });
 
 test("an error comes back as a MountaineerError with its code and hint", async (t) => {
   const client = await clientOf(t);
-  await assert.rejects(client.mount(["COER"], never), (error) => {
+  await assert.rejects(client.ask("mount", { shares: ["COER"] }, never), (error) => {
     assert.ok(error instanceof MountaineerError);
     assert.equal(error.code, "share_unknown");
     assert.match(error.hint ?? "", /did you mean CORE/);
@@ -138,7 +144,7 @@ test("a daemon at a short path is found by its note", async (t) => {
   const { server } = await startRig(t, { home });
   const client = await connectToDaemon(home);
   assert.equal(client?.socketPath, server.socketPath);
-  assert.deepEqual(await client?.status(never), sampleReport());
+  assert.deepEqual(await client?.ask("status", null, never), sampleReport());
 });
 
 test("somebody else's socket is a denied permission, not an absent daemon", async (t) => {
@@ -164,7 +170,7 @@ test("a daemon that accepts and stays silent is unreachable after the deadline, 
   await writeFile(join(home, "daemon.json"), JSON.stringify(note));
   const clock = createManualClock();
   const client = await connectToDaemon(home, { clock, silenceMs: 6_000 });
-  const asked = client?.status(never);
+  const asked = client?.ask("status", null, never);
   asked?.catch(() => {});
   await eventually(() => clock.pendingTimers === 1);
   await clock.advance(6_000);
@@ -191,7 +197,7 @@ test("a long answer is waited for as long as the daemon shows signs of life", as
     },
   };
   const client = await connectToDaemon(home, { clock: counting, silenceMs: 6_000 });
-  const asked = client?.switchRoute(null, { to: "tb", force: false, wait: true }, never);
+  const asked = client?.ask("switchRoute", { shares: null, to: "tb", force: false, wait: true }, never);
   const socket = await eventually(() => sockets[1]);
   for (let round = 1; round <= 5; round++) {
     await clock.advance(5_000);
@@ -200,11 +206,11 @@ test("a long answer is waited for as long as the daemon shows signs of life", as
   }
   const body = JSON.stringify({ results: [sampleResult()] });
   socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-  assert.deepEqual(await asked, [sampleResult()]);
+  assert.deepEqual((await asked)?.results, [sampleResult()]);
 });
 
 test("an answer that breaks the contract is a protocol error that says where, and never a crash", async (t) => {
-  const ask = (client: DaemonClient) => client.status(never);
+  const ask = (client: DaemonClient) => client.ask("status", null, never);
   const cases: [number, string, RegExp][] = [
     [200, "not json", /not JSON/],
     [200, "", /not JSON/],
@@ -225,18 +231,21 @@ test("an answer that breaks the contract is a protocol error that says where, an
 
 test("something that speaks no HTTP is a protocol error", async (t) => {
   const home = await startImposter(t, (socket) => socket.write("SSH-2.0-OpenSSH\r\n"));
-  assert.equal((await failureAt(home, (client) => client.status(never))).code, "protocol");
+  assert.equal((await failureAt(home, (client) => client.ask("status", null, never))).code, "protocol");
 });
 
 test("a daemon that ends while it is asked is unreachable, and may be asked later", async (t) => {
   const home = await startImposter(t, (socket) => socket.once("data", () => socket.destroy()));
-  const error = await failureAt(home, (client) => client.mount(null, never));
+  const error = await failureAt(home, (client) => client.ask("mount", { shares: null }, never));
   assert.equal(error.code, "daemon_unreachable");
   assert.equal(error.retry, "later");
   const partial = await startImposter(t, (socket) => {
     socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"));
   });
-  assert.equal((await failureAt(partial, (client) => client.status(never))).code, "daemon_unreachable");
+  assert.equal(
+    (await failureAt(partial, (client) => client.ask("status", null, never))).code,
+    "daemon_unreachable",
+  );
 });
 
 test("a cancelled call rejects at once, and the daemon hears of it", async (t) => {
@@ -246,11 +255,15 @@ test("a cancelled call rejects at once, and the daemon hears of it", async (t) =
   });
   const client = await clientOf(t, control);
   const cancel = new AbortController();
-  const asked = client.switchRoute(null, { to: "tb", force: false, wait: true }, cancel.signal);
+  const asked = client.ask(
+    "switchRoute",
+    { shares: null, to: "tb", force: false, wait: true },
+    cancel.signal,
+  );
   asked.catch(() => {});
   const call = await eventually(() => control.calls[0]);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(asked, { code: "aborted", message: "stopped by SIGINT" });
   await eventually(() => call.signal.aborted);
-  await assert.rejects(client.status(AbortSignal.abort()), { code: "aborted" });
+  await assert.rejects(client.ask("status", null, AbortSignal.abort()), { code: "aborted" });
 });

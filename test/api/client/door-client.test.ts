@@ -61,8 +61,8 @@ test("F2 over HTTP the same is asked with the management token, events too, whic
   const door = await openDoor(t, await socketOf(home));
   const { signal } = new AbortController();
   const daemon = await connectToDoor({ origin: door.origin, token: TOKEN }, signal);
-  assert.equal((await daemon.status(signal)).global.pid, daemon.pid);
-  assert.deepEqual((await daemon.reload({}, signal)).summary, "settings reloaded");
+  assert.equal((await daemon.ask("status", null, signal)).global.pid, daemon.pid);
+  assert.deepEqual((await daemon.ask("reload", {}, signal)).summary, "settings reloaded");
   assert.ok(door.seen.every(({ auth, url }) => auth === `Bearer ${TOKEN}` && !String(url).includes(TOKEN)));
 
   const stop = new AbortController();

@@ -1,10 +1,10 @@
 // The management API at a real TCP address, for one test, and raw requests to it.
 import { connect, type Socket } from "node:net";
-import type { ConfigControl } from "../../../src/api/control.ts";
 import { Access } from "../../../src/api/http/access.ts";
 import { type DoorSettings, ManagementDoor } from "../../../src/api/http/management-door.ts";
-import type { Served } from "../../../src/api/operation.ts";
+import type { Control } from "../../../src/api/operations.ts";
 import type { PageFile, PageFiles } from "../../../src/api/page-files.ts";
+import type { Events } from "../../../src/api/server/event-streams.ts";
 import { openListener } from "../../../src/gateway/front/http/listener.ts";
 import { besideMcp } from "../../../src/gateway/serving/listener-keeper.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -16,8 +16,8 @@ import { scriptedControl } from "../sample-report.ts";
 
 interface DoorRigOptions {
   readonly clock?: Clock;
-  readonly config?: ConfigControl;
-  readonly served?: Partial<Served>;
+  readonly config?: Partial<Control> & Events;
+  readonly control?: Partial<Control>;
   readonly settings?: Partial<DoorSettings>;
   readonly home?: string;
   readonly page?: PageFiles;
@@ -48,26 +48,19 @@ export async function startDoor(t: Scope, options: DoorRigOptions = {}) {
     tlsHost: null,
     ...options.settings,
   };
-  const served: Served = {
-    control: scriptedControl(),
-    config: options.config ?? scriptedConfig(),
-    gateway: scriptedGateway(),
-    places: {
-      aliases: async () => ({ aliases: [] }),
-      reconcileAliases: async () => ({ aliases: [] }),
-      folders: async ({ share, subpath = "" }) => ({
-        share,
-        subpath,
-        path: "/p",
-        folders: [],
-        truncated: false,
-      }),
-    },
-    log: { log: async () => ({ path: "/home/ann/log", lines: [], more: false, next: null }) },
-    handover: { begin: async () => ({ from: 1, to: 2, version: "0.1.0" }) },
-    ...options.served,
+  const events = options.config ?? scriptedConfig();
+  const control: Partial<Control> = {
+    ...scriptedControl(),
+    ...events,
+    ...scriptedGateway(),
+    aliases: () => ({ aliases: [] }),
+    reconcileAliases: () => ({ aliases: [] }),
+    folders: ({ share, subpath = "" }) => ({ share, subpath, path: "/p", folders: [], truncated: false }),
+    daemonLog: () => ({ path: "/home/ann/log", lines: [], more: false, next: null }),
+    handOver: () => ({ from: 1, to: 2, version: "0.1.0" }),
+    ...options.control,
   };
-  const open = () => door.open({ served, access, settings: () => settings });
+  const open = () => door.open({ control, events, access, settings: () => settings });
   const opened = opens ? open() : null;
   const listener = await openListener({
     host: "127.0.0.1",
@@ -93,7 +86,7 @@ export async function startDoor(t: Scope, options: DoorRigOptions = {}) {
     open,
     origin,
     port: listener.port,
-    served,
+    control,
     /** As a reload does. */
     change: (changes: Partial<DoorSettings>): void => {
       settings = { ...settings, ...changes };

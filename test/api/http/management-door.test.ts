@@ -275,7 +275,7 @@ test("B11 a call that was begun when the daemon ends is not said to be undone, n
     await once(signal, "abort");
     throw signal.reason;
   });
-  const rig = await startDoor(t, { served: { gateway } });
+  const rig = await startDoor(t, { control: gateway });
   const body = JSON.stringify({ tool: "read_file", arguments: {} });
   const calling = rig.raw("POST /manage/v1/call", [bearer(rig.token), ...withBody(body)], body);
   await eventually(() => gateway.calls.length === 1);

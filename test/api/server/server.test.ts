@@ -49,7 +49,7 @@ test("every operation reaches its control with what was asked", async (t) => {
       ["reconcile", null, {}],
       ["mount", ["CORE"], {}],
       ["unmount", ["CORE", "MEDIA"], { force: true }],
-      ["switch", null, { to: "tb", force: false, wait: true }],
+      ["switch", null, { to: "tb", wait: true }],
     ],
   );
 });

@@ -127,7 +127,9 @@ async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
         const daemon = await connectToDaemon(scene.home.home);
         assert.ok(daemon !== null, "no daemon");
         const options = { to, force: false, wait: false };
-        const results = await daemon.switchRoute([SHARE], options, AbortSignal.timeout(PATIENT_MS));
+        const results = (
+          await daemon.ask("switchRoute", { ...options, shares: [SHARE] }, AbortSignal.timeout(PATIENT_MS))
+        ).results;
         assert.deepEqual(
           results.map(({ active_interface }) => active_interface),
           [to],

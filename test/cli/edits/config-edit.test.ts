@@ -6,7 +6,7 @@ import { chmod, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
-import { editorCommand } from "../../../src/cli/edits/editor.ts";
+import { editorCommand } from "../../../src/runtime/process/editor.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleEdit, scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, scriptedControl } from "../../api/sample-report.ts";

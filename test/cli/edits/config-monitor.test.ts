@@ -64,12 +64,12 @@ test("B6 an edit by command takes effect at once, and can be undone", async (t) 
     set.stdout,
     /auto-failback is true \(it was false by default\)\n✓ settings reloaded \(generation 2\)/,
   );
-  assert.equal((await client.status(never)).global.auto_failback, true);
+  assert.equal((await client.ask("status", null, never)).global.auto_failback, true);
   assert.match(await text(), /^# mine\n/);
   const undone = await run("config", "rollback");
   assert.equal(undone.code, 0);
   assert.equal(await text(), before);
-  assert.equal((await client.status(never)).global.auto_failback, false);
+  assert.equal((await client.ask("status", null, never)).global.auto_failback, false);
   const history = JSON.parse((await run("config", "history", "--json")).stdout);
   assert.deepEqual(
     history.map(({ n, source }: Record<string, unknown>) => [n, source]),
@@ -79,7 +79,7 @@ test("B6 an edit by command takes effect at once, and can be undone", async (t) 
       [2, "start"],
     ],
   );
-  assert.equal((await client.sync(never)).events.at(-1)?.type, "changed");
+  assert.equal((await client.ask("sync", null, never)).events.at(-1)?.type, "changed");
 });
 
 test("A6 B10 reload applies what a person wrote, without a watch; --dry-run only says it", async (t) => {
@@ -87,10 +87,10 @@ test("A6 B10 reload applies what a person wrote, without a watch; --dry-run only
   await writeFile(file, (await text()) + shareText(home, "NEW"));
   const dry = await run("reload", "--dry-run");
   assert.deepEqual([dry.code, dry.stdout], [0, "✓ a reload would:\n    start  NEW\n    stay   CORE\n"]);
-  assert.equal((await client.status(never)).shares.length, 1);
+  assert.equal((await client.ask("status", null, never)).shares.length, 1);
   const reload = await run("reload");
   assert.match(reload.stdout, /^✓ 1 share reloaded \(generation 2\)\n {4}started {2}NEW\n$/);
-  assert.equal((await client.status(never)).shares.length, 2);
+  assert.equal((await client.ask("status", null, never)).shares.length, 2);
   assert.match((await run("reload")).stdout, /^– no changes/);
 });
 
@@ -98,7 +98,7 @@ test("B10 a SIGHUP reloads, and ends nothing", async (t) => {
   const { file, text, home, client, monitor } = await startRig(t);
   await writeFile(file, (await text()) + shareText(home, "NEW"));
   monitor.child.kill("SIGHUP");
-  await eventually(async () => (await client.status(never)).shares.length === 2);
+  await eventually(async () => (await client.ask("status", null, never)).shares.length === 2);
   assert.equal(monitor.child.exitCode, null);
 });
 
@@ -110,7 +110,7 @@ test("B6 a rejected file changes nothing, is shown with its place, and rollback 
   assert.deepEqual([reload.code, reload.stdout], [3, ""]);
   assert.match(reload.stderr, /config\.toml:5:2: snyc/);
   assert.match((await run("status")).stdout, /✗ The configuration file is not what runs/);
-  assert.equal((await client.status(never)).shares.length, 1);
+  assert.equal((await client.ask("status", null, never)).shares.length, 1);
   assert.match((await run("config", "diff", "0")).stdout, /^-\[sync\]\n\+\[snyc\]$/m);
   assert.equal((await run("config", "set", "auto-failback", "on")).code, 3);
   assert.equal((await run("config", "rollback", "0")).code, 0);
@@ -136,7 +136,7 @@ test("B4 a daemon that was killed starts with what was accepted last while the f
     await again.ended;
   });
   const client = await eventually(async () => connectToDaemon(home));
-  const { shares } = await client.status(never);
+  const { shares } = await client.ask("status", null, never);
   assert.deepEqual(
     shares.map(({ name }) => name),
     ["CORE"],
@@ -144,7 +144,7 @@ test("B4 a daemon that was killed starts with what was accepted last while the f
   const status = (await run("status")).stdout;
   assert.match(status, /✗ The configuration file is not what runs:\s+\S+config\.toml:5:2: snyc/);
   await writeFile(file, good.replace("[global]", "[global]\nauto_failback = true"));
-  await eventually(async () => (await client.status(never)).global.auto_failback);
+  await eventually(async () => (await client.ask("status", null, never)).global.auto_failback);
   await eventually(async () => !(await run("status")).stdout.includes("not what runs"));
   again.child.kill("SIGTERM");
   const { code, stderr } = await again.ended;
@@ -160,13 +160,13 @@ test("B4 under `stop` a reload by hand applies the mend, and the watch goes on",
   );
   const good = await text();
   await writeFile(file, `${good}nonsense\n`);
-  await eventually(async () => (await client.sync(never)).watching === "stopped");
+  await eventually(async () => (await client.ask("sync", null, never)).watching === "stopped");
   assert.match((await run("status")).stdout, /not watched any more/);
   await writeFile(file, good.replace("# mine", "# mended"));
   assert.equal((await run("reload")).code, 0);
-  assert.equal((await client.sync(never)).watching, "live");
+  assert.equal((await client.ask("sync", null, never)).watching, "live");
   await writeFile(file, good.replace("[global]", "[global]\nauto_failback = true"));
-  await eventually(async () => (await client.status(never)).global.auto_failback);
+  await eventually(async () => (await client.ask("status", null, never)).global.auto_failback);
 });
 
 test("a file that is gone: edits are refused, and rollback 0 writes what runs", async (t) => {
@@ -175,7 +175,7 @@ test("a file that is gone: edits are refused, and rollback 0 writes what runs", 
   await rm(file);
   assert.equal((await run("config", "set", "auto-failback", "on")).code, 3);
   assert.equal((await run("reload")).code, 1);
-  assert.equal((await client.status(never)).shares.length, 1);
+  assert.equal((await client.ask("status", null, never)).shares.length, 1);
   assert.equal((await run("config", "rollback", "0")).code, 0);
   assert.equal(await text(), good);
 });

@@ -239,7 +239,7 @@ test(
 
 test("G1 a daemon that is older than the commands is told of before anything is made", async () => {
   const { signal } = new AbortController();
-  const daemon = (code: ErrorCode) => ({ fleet: () => Promise.reject(new MountaineerError(code, "no")) });
+  const daemon = (code: ErrorCode) => ({ ask: () => Promise.reject(new MountaineerError(code, "no")) });
   await refuseOlderDaemon({ daemon: null }, signal);
   await refuseOlderDaemon({ daemon: daemon("fleet_off") }, signal);
   await assert.rejects(refuseOlderDaemon({ daemon: daemon("protocol") }, signal), { code: "protocol" });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { listenAddress } from "../../../src/cli/fleet/machine-defaults.ts";
-import { parseFleetServer } from "../../../src/config/fleet-values.ts";
+import { parseFleetServer } from "../../../src/config/values/fleet-values.ts";
 import { isAddress } from "../../../src/fleet/way-in/join-code.ts";
 
 for (const [given, address] of [

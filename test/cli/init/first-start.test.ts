@@ -26,8 +26,7 @@ test("what a daemon would begin with names shares, backends, middleware, and the
     path: join(home, "config.toml"),
     format: "toml",
     read: async () => Buffer.from(text),
-    history: async () => [],
-    historyText: async () => "",
+    ask: () => Promise.reject(new Error("nothing is asked")),
   });
   assert.deepEqual(report.errors, []);
   assert.deepEqual(

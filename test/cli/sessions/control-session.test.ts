@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { RemoteControl } from "../../../src/api/client/client.ts";
+import type { Ask } from "../../../src/api/operations.ts";
+import { openEngine } from "../../../src/cli/in-process/open.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";
-import { withControl } from "../../../src/cli/sessions/control-session.ts";
+import { type Purpose, withAsk } from "../../../src/cli/sessions/control-session.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { acquireHomeLock } from "../../../src/runtime/process/home-lock.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleReport } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -44,7 +45,16 @@ async function startingHome(t: TestContext): Promise<string> {
 const change = { intent: "change", command: "mount" } as const;
 const look = { intent: "look", command: "status" } as const;
 const never = new AbortController().signal;
-const statusOf = (control: RemoteControl) => control.status(never);
+const statusOf = (ask: Ask<"status">) => ask("status", null, never);
+
+function withControl<T>(
+  context: CommandContext,
+  purpose: Purpose,
+  use: (ask: Ask<"status">) => Promise<T>,
+  clock?: Clock,
+): Promise<T> {
+  return withAsk(context, purpose, openEngine, use, clock);
+}
 
 test("a changing command that meets a daemon still starting waits for its socket", async (t) => {
   const home = await startingHome(t);

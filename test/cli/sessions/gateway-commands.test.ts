@@ -10,6 +10,7 @@ import { startRig } from "../../api/management-rig.ts";
 import {
   CHANGES_MEANWHILE,
   gatewayReport,
+  noGateway,
   type ScriptedGateway,
   sampleBackend,
   sampleTool,
@@ -203,7 +204,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
   });
 
   test("without a gateway each says so, and what to do", async (t) => {
-    const { home } = await startRig(t);
+    const { home } = await startRig(t, { gateway: noGateway() });
     for (const [what, empty] of [
       ["tools", { tools: [] }],
       ["backends", { backends: [] }],

@@ -78,7 +78,7 @@ headers = { X-Api-Key = "${SECRETS.header}", Authorization = "Bearer \${SCANNED}
     for await (const { event } of client.events(never, { afterId: 0 })) events.push(event);
   })().catch(() => {});
   await eventually(async () => {
-    const { backends = [] } = await client.status(never);
+    const { backends = [] } = await client.ask("status", null, never);
     const phases = Object.fromEntries(backends.map(({ name, phase }) => [name, phase]));
     const failed = ["loud", "shell", "line", "web"].every((name) => phases[name] === "Failed");
     return phases["light"] === "Ready" && failed;
@@ -112,7 +112,7 @@ headers = { X-Api-Key = "${SECRETS.header}", Authorization = "Bearer \${SCANNED}
   said["the report"] = await readFile(join(home, "report.md"), "utf8");
   said["the log"] = await readFile(join(home, "mountaineer.log"), "utf8");
   assert.ok(JSON.stringify(events).includes("backend.started"), JSON.stringify(events).slice(0, 500));
-  said["events"] = JSON.stringify([events, await client.sync(never)]);
+  said["events"] = JSON.stringify([events, await client.ask("sync", null, never)]);
   following.abort();
   await stop();
   await streaming;

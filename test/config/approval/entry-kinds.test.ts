@@ -1,10 +1,11 @@
-// The table of what each key decides, against what is really held when that key changes.
+// What each key says that it decides, against what is really held when that key changes.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { decideHeld } from "../../../src/config/approval/decide-held.ts";
 import { entriesOf } from "../../../src/config/approval/entries.ts";
-import { kindOfKey, waits } from "../../../src/config/approval/entry-kinds.ts";
+import { waits } from "../../../src/config/approval/entry-kinds.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import type { Approval } from "../../../src/config/schema/schema-keys.ts";
 import type { ApproveMode } from "../../../src/config/snapshot.ts";
 import { accepted } from "../support.ts";
 import { EVERYTHING as BASE } from "./everything.ts";
@@ -153,10 +154,8 @@ for (const section of SECTIONS) {
     if (name === "trust.approve") continue;
     // The whole section is one entry, and some of its keys fit other types alone: those that are changed here stand for it.
     if (section.pattern[0] === "incoming_auth" && CHANGES[name] === undefined) continue;
-    test(`E2 a change of ${name} waits where its row in the table says so, and nowhere else`, async () => {
-      const kind = kindOfKey(section.pattern, key);
-      assert.ok(kind !== null);
-      const { example, type } = section.keyDoc(key);
+    test(`E2 a change of ${name} waits where it says so, and nowhere else`, async () => {
+      const { example, type, approval: kind } = section.keyDoc(key);
       const isNumber = type === "number" || type === "whole number";
       const after = changed(name, section.header, example, type === "true or false", isNumber);
       assert.notEqual(after, BASE);
@@ -172,8 +171,8 @@ for (const section of SECTIONS) {
         });
         // Switching a backend off needs nobody; `decide-held.test.ts` has the other way. Of a type, what it becomes counts.
         const isFree: boolean = kind === "free" || name === "backends.enabled";
-        const becomes: ReturnType<typeof kindOfKey> = name === "backends.type" ? "sends" : kind;
-        const shouldWait: boolean = !isFree && becomes !== "free" && becomes !== null && waits(becomes, mode);
+        const becomes: Approval = name === "backends.type" ? "sends" : kind;
+        const shouldWait: boolean = !isFree && becomes !== "free" && waits(becomes, mode);
         assert.equal(held.waiting.length > 0, shouldWait, `${mode}: ${JSON.stringify(held.waiting)}`);
         // What waits does not run, and so is not taken for approved when it is looked at again.
         const { effective: running, approvals } = held;

@@ -4,8 +4,8 @@ import { it } from "node:test";
 import { editConfig } from "../../../src/config/edit/edit.ts";
 import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
 import type { ConfigValue } from "../../../src/config/edit/edit-value.ts";
-import type { KeyPath } from "../../../src/config/mistakes.ts";
 import type { ConfigFormat } from "../../../src/config/snapshot.ts";
+import type { KeyPath } from "../../../src/config/values/mistakes.ts";
 import { bytes } from "../support.ts";
 
 export function set(keyPath: KeyPath, value: ConfigValue): ConfigEdit {

@@ -130,6 +130,26 @@ test("a text of env, headers and tokens is shown when its references are all tha
   assert.deepEqual(literal, { source: "file", value: "(hidden)" });
 });
 
+test("E5 a secret in a program's name or arguments, or in any address, is not shown", async () => {
+  const text = `[backends.files]
+command = "env TOKEN=hunter2-token serve"
+args = ["-y", "--api-key", "hunter2"]
+[backends.web]
+url = "https://x/mcp"
+auth = { issuer = "https://x/?api_key=hunter2" }
+[telemetry]
+endpoint = "https://x/?api_key=hunter2"
+[incoming_auth]
+type = "jwt"
+issuer = "https://x"
+jwks = "https://x/keys?token=hunter2"
+`;
+  await accepted(text);
+  const shown = await effectiveText(source(text));
+  assert.doesNotMatch(shown, /hunter2/);
+  assert.match(shown, /args = \["-y", "--api-key", "\(hidden\)"\]/);
+});
+
 test("all that holds of the gateway is a configuration of the same meaning; what is absent is not shown", async () => {
   const text = GATEWAY.replaceAll("hunter2", "").replace("?api_key=", "");
   const shown = await effectiveText(source(text));

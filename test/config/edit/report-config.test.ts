@@ -74,6 +74,18 @@ incoming_auth.jwks = "https://login.example/keys?(hidden)"`,
   );
 });
 
+test("E5 of a route a report tells as little as of a backend with one way", async () => {
+  const text = `[[backends.far.routes]]
+command = "sh -c TOKEN=9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c serve"
+args = ["--key", "LITERAL"]
+`;
+  assert.equal(
+    await reportedConfig(bytes(text), "toml"),
+    `backends.far.routes[0].command = "(hidden)"
+backends.far.routes[0].args = ["--key", "(hidden)"]`,
+  );
+});
+
 test("E5 a secret that stands plain under the key of a secret is hidden", async () => {
   const text = `[[shares]]
 name = "CORE"
@@ -87,9 +99,9 @@ token = "LITERAL"
     await reportedConfig(bytes(text), "toml"),
     `shares[0].name = "CORE"
 shares[0].fallback_host = "nas"
-shares[0].password = (hidden)
+shares[0].password = "(hidden)"
 incoming_auth.type = "local"
-incoming_auth.token = (hidden)`,
+incoming_auth.token = "(hidden)"`,
   );
 });
 

@@ -4,8 +4,8 @@ import { decideHeld } from "../../../src/config/approval/decide-held.ts";
 import { editedEntries } from "../../../src/config/approval/edited-entries.ts";
 import type { ConfigLayer } from "../../../src/config/layer/layer.ts";
 import { layerMistakes, parseLayered } from "../../../src/config/layer/parse-layered.ts";
-import { describeMistakes } from "../../../src/config/mistakes.ts";
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
+import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { bytes, PLACE, SHARE } from "../support.ts";
 
 const OPERATOR = `U${"A".repeat(55)}`;

@@ -4,8 +4,8 @@ import { editConfig } from "../../../src/config/edit/edit.ts";
 import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
 import { effectiveText, getConfigValue } from "../../../src/config/edit/effective.ts";
 import { configEdit, parseConfigKey } from "../../../src/config/edit/key-path.ts";
-import { describeMistakes } from "../../../src/config/mistakes.ts";
 import type { AliasConfig, ConfigFormat } from "../../../src/config/snapshot.ts";
+import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { accepted, bytes, PLACE, refused, SHARE, where } from "../support.ts";
 
 const ALIAS = '[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Projects/2026"\n';

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeMistakes } from "../../../src/config/mistakes.ts";
 import { secretUses, withRevisions } from "../../../src/config/read/secret-uses.ts";
+import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { accepted, refused, where } from "../support.ts";
 
 const NAME = 'name = "laptop"\n';
@@ -22,6 +22,10 @@ test("G1 what can be said of the fleet comes out in the engine's spelling, its k
     credentials: { kind: "stored", name: "fleet" },
     tlsCa: "/home/ann/ca.pem",
     operator: null,
+    export: null,
+    import: null,
+    together: null,
+    sessions: null,
   });
   assert.deepEqual(
     secretUses(snapshot.config).map(({ usedBy }) => usedBy),

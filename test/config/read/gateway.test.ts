@@ -1,7 +1,7 @@
 // What the gateway's sections may say, what they mean, and what is wrong with them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ConfigMistake } from "../../../src/config/mistakes.ts";
+import type { ConfigMistake } from "../../../src/config/values/mistakes.ts";
 import { accepted, PLACE, refused, where } from "../support.ts";
 
 const STDIO = `[backends.files]

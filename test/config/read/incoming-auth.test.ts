@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { describeMistakes } from "../../../src/config/mistakes.ts";
-import { SIGNING_ALGORITHMS } from "../../../src/config/sign-in-values.ts";
+import { describeMistakes } from "../../../src/config/values/mistakes.ts";
+import { SIGNING_ALGORITHMS } from "../../../src/config/values/sign-in-values.ts";
 import { accepted, refused } from "../support.ts";
 
 const OIDC = '[incoming_auth]\ntype = "oidc"\nissuer = "https://login.example.com"\n';

@@ -1,7 +1,7 @@
 // Mistakes in files: which are found, at which places, and in which words.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeMistakes, MISTAKE_LIMIT, mistakesError } from "../../../src/config/mistakes.ts";
+import { describeMistakes, MISTAKE_LIMIT, mistakesError } from "../../../src/config/values/mistakes.ts";
 import { accepted, refused, SHARE, where } from "../support.ts";
 
 test("ten mistakes are ten reports, in the file's order", async () => {

@@ -1,8 +1,8 @@
 // Files as texts: syntax, encoding, YAML's own means, and what of a text is never shown.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeMistakes } from "../../../src/config/mistakes.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
+import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { accepted, bytes, PLACE, refused, SHARE, where } from "../support.ts";
 
 test("mistakes of syntax are told together with the others, and nothing is made up about what could not be read", async () => {

@@ -1,7 +1,7 @@
 // Mistakes that people make, each named for what it is, with the line and what to write.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { describeMistakes } from "../../../src/config/mistakes.ts";
+import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { accepted, refused } from "../support.ts";
 
 const SLIPS: readonly (readonly [what: string, name: string, text: string, told: RegExp])[] = [

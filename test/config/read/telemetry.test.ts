@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeMistakes } from "../../../src/config/mistakes.ts";
 import { secretUses } from "../../../src/config/read/secret-uses.ts";
+import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { accepted, refused } from "../support.ts";
 
 test("E5 telemetry is off unless somebody wants something of it", async () => {

@@ -4,10 +4,8 @@ import { glob, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import * as z from "zod";
 import { configJsonSchema } from "../../../src/config/schema/json-schema.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
-import { document } from "../../../src/config/schema/schema-keys.ts";
 import { accepted } from "../support.ts";
 
 const CHECKOUT = resolve(import.meta.dirname, "../../..");
@@ -55,11 +53,6 @@ test("what is said of a key is its own, also where others take the same values",
   const token = sayings.get("[[incoming_auth.users]] token");
   assert.match(token?.meaning ?? "", /Authorization: Bearer/);
   assert.equal(token?.absent, null, "it is required");
-  const shared = z.string();
-  const { "[server] port": doc } = Object.fromEntries(sayings);
-  assert.ok(doc !== undefined);
-  document(shared, doc);
-  assert.throws(() => document(shared, doc), { code: "internal" });
 });
 
 test("the JSON Schema knows the required key, the choices and no other keys", () => {

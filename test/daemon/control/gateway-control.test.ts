@@ -33,7 +33,6 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
   );
   t.after(() => passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000));
   const control = createGatewayControl(() => gateway);
-  const { signal } = new AbortController();
   await gateway.start({
     ...NO_GATEWAY,
     backends: [backendConfig("files")],
@@ -42,33 +41,32 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
   await settle();
   script.last.becomeReady("read");
   await settle();
-  const seen = await control.toolChanges({}, signal);
+  const seen = await control.toolChanges({});
   assert.equal(seen.lost, "it is locked");
   assert.deepEqual(
     seen.changes.map(({ tool, kind, withheld, published_as }) => [tool, kind, withheld, published_as]),
     [["read", "new", true, null]],
   );
   const items = seen.changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
-  await assert.rejects(control.approveTools({ items }, signal), /nothing can be approved now: it is locked/u);
+  await assert.rejects(control.approveTools({ items }), /nothing can be approved now: it is locked/u);
 
   store.kept = { kind: "none" };
   await clock.advance(60_000);
   await settle();
   assert.deepEqual(
-    (await control.toolChanges({}, signal)).changes,
+    (await control.toolChanges({})).changes,
     [],
     "a home that never had pins begins with these",
   );
   script.last.list("read", "write");
   await settle();
-  const [write, ...others] = (await control.toolChanges({ tools: ["files:write"] }, signal)).changes;
+  const [write, ...others] = (await control.toolChanges({ tools: ["files:write"] })).changes;
   assert.deepEqual(others, []);
   assert.deepEqual(write?.members, [{ member: "name", before: null, after: "write" }]);
-  assert.deepEqual((await control.toolChanges({ tools: ["nothing"] }, signal)).changes, []);
-  const report = await control.approveTools(
-    { items: [{ backend: "files", tool: "write", digest: write?.digest ?? "" }] },
-    signal,
-  );
+  assert.deepEqual((await control.toolChanges({ tools: ["nothing"] })).changes, []);
+  const report = await control.approveTools({
+    items: [{ backend: "files", tool: "write", digest: write?.digest ?? "" }],
+  });
   assert.equal(report.approved.length, 1);
   assert.deepEqual(
     gateway.entries().tools.map(({ name }) => name),
@@ -110,7 +108,7 @@ test("C1 a call by hand of a tool whose share is away names the share; one of a 
   data = { kind: "away", requirement: "CORE", reason: "it is not mounted", sinceMs };
   for (const listener of listeners) listener();
   await clock.advance(60_000);
-  assert.deepEqual((await control.tools(signal)).tools, []);
+  assert.deepEqual((await control.tools()).tools, []);
   const { error } = await control.call({ tool: "read" }, signal);
   assert.match(error?.message ?? "", /share CORE is away: it is not mounted/);
   await assert.rejects(control.call({ tool: "raed" }, signal), { code: "tool_unknown" });

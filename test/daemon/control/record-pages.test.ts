@@ -9,7 +9,7 @@ import {
   logReportShape,
 } from "../../../src/api/records-contract.ts";
 import { auditReport } from "../../../src/daemon/control/audit-report.ts";
-import { createLogControl } from "../../../src/daemon/control/log-control.ts";
+import { createLogReader } from "../../../src/daemon/control/log-control.ts";
 import { createRecordPages } from "../../../src/daemon/control/record-pages.ts";
 import { startLog } from "../../../src/runtime/log/log-file.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -176,21 +176,21 @@ test("F2 the daemon's log comes newest first, by level and text, with what was r
   }
   log.logger.info("bare");
   await log[Symbol.asyncDispose]();
-  const control = createLogControl(path, systemClock);
+  const readLog = createLogReader(path, systemClock);
   const messages = async (asked: LogRequest): Promise<string[]> => {
-    const report = await control.log(asked, never);
+    const report = await readLog(asked, never);
     assert.equal(logReportShape.faultIn(report), null);
     assert.equal(report.path, path);
     return report.lines.map(({ message }) => message);
   };
-  const all = await control.log({}, never);
+  const all = await readLog({}, never);
   assert.deepEqual(all.lines[0], { at: all.lines[0]?.at, level: "info", message: "bare" });
   assert.deepEqual(all.lines[2]?.fields, { share: "CORE", over: ["tb"], took_ms: 5, ok: true });
   assert.ok(all.lines.length >= 4, "the rotated file, too");
   assert.deepEqual((await messages({ level: "error" }))[0], "it failed");
   assert.ok((await messages({ level: "info" })).every((message) => message !== "looked"));
   assert.deepEqual(new Set(await messages({ text: "NO ROUTE" })), new Set(["it failed"]));
-  const first = await control.log({ limit: 1 }, never);
+  const first = await readLog({ limit: 1 }, never);
   assert.equal(first.more, true);
   assert.equal((await messages({ limit: 1, before: first.next ?? "" }))[0], "it failed");
 });

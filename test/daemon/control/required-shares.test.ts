@@ -1,7 +1,7 @@
 // What backends require of shares, by what the share engine sees: folders that come and go, what is forgotten, and room.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { ShareRequirement } from "../../../src/config/requirement.ts";
+import type { ShareRequirement } from "../../../src/config/values/requirement.ts";
 import { createRequiredShares } from "../../../src/daemon/control/required-shares.ts";
 import type { CarriedState } from "../../../src/shares/drivers/carriage.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";

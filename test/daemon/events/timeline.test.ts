@@ -389,43 +389,6 @@ test("minutes come by backend; too many are told in larger steps, with all of th
   });
 });
 
-/** How often others have their turn while a timeline of such backends is read, and while it is told. */
-async function turnsFor(backends: number, minutesOfEach: number): Promise<Record<"read" | "told", number>> {
-  const b = bench();
-  const names = Array.from({ length: backends }, (_, nth) => `b${nth}`);
-  b.now.backends = names.map((name) => sampleBackend({ name }));
-  const counted = Array.from({ length: minutesOfEach }, (_, nth) => ({
-    atMs: b.startMs - (minutesOfEach - 1 - nth) * 60_000,
-    ...{ calls: 1, errors: 0, latencyMs: null },
-  }));
-  for (const name of names) b.minutes.set(name, counted);
-  const known = knownOf(b.startMs - DAY_MS, b.startMs, { minutes: b.minutes });
-  const turnsDuring = async (work: Promise<unknown>): Promise<number> => {
-    let turns = 0;
-    let isOver = false;
-    void work.finally(() => {
-      isOver = true;
-    });
-    for (; !isOver; turns += 1) await new Promise(setImmediate);
-    return turns;
-  };
-  const reading = decodeTimeline([...encodeTimeline(known)].join(""));
-  const read = await turnsDuring(reading);
-  assert.equal((await reading).kind, "whole");
-  using timeline = b.begin();
-  return { read, told: await turnsDuring(timeline.timeline()) };
-}
-
-test("a day of twenty backends is read, and told, a backend at a time", async () => {
-  const { read, told } = await turnsFor(20, 1_440);
-  assert.ok(read >= 20 && told >= 20, JSON.stringify({ read, told }));
-});
-
-test("a few calls of many backends are read, and told, in a few turns: a busy daemon's turns are long", async () => {
-  const { read, told } = await turnsFor(500, 3);
-  assert.ok(read <= 10 && told <= 10, JSON.stringify({ read, told }));
-});
-
 test("spans are bounded, forget what is older than a day, and survive a clock that is set back", () => {
   const spans = new Spans<number>((one, other) => one === other);
   for (let nth = 0; nth <= MOST_SPANS + 10; nth++) spans.note("a", nth, nth);

@@ -32,7 +32,7 @@ async function approve({ service }: Scene, ...ids: string[]) {
   const entries = waiting
     .filter(({ id }) => ids.length === 0 || ids.includes(id))
     .map(({ id, digest }) => ({ id, digest }));
-  return service.control.approve({ entries }, NEVER);
+  return service.control.approve({ entries });
 }
 
 test("E2 B8 an edit from outside applies at once, but for the entry that waits, and is one event with the file's hash", async (t) => {
@@ -44,7 +44,7 @@ test("E2 B8 an edit from outside applies at once, but for the entry that waits, 
   await synced(daemon, 2);
   assert.deepEqual(runs(daemon), ["serve"]);
   const { sha256, events } = daemon.service.control.sync();
-  const report = await daemon.service.control.config(NEVER);
+  const report = await daemon.service.control.config(null, NEVER);
   assert.equal(sha256, report.sha256, "the file's hash is the running one");
   assert.deepEqual(
     events.map(({ type, details }) => [type, details]),
@@ -132,13 +132,12 @@ test("E2 a yes is to what was shown, and to nothing that came after it", async (
   await writeFile(home.path, SYNC + files("evil"));
   await synced(daemon, 3);
   const { id, digest } = shown;
-  await assert.rejects(daemon.service.control.approve({ entries: [{ id, digest }] }, NEVER), {
+  await assert.rejects(daemon.service.control.approve({ entries: [{ id, digest }] }), {
     code: "config_changed",
   });
-  await assert.rejects(
-    daemon.service.control.approve({ entries: [{ id: "backends.none", digest }] }, NEVER),
-    { code: "entry_unknown" },
-  );
+  await assert.rejects(daemon.service.control.approve({ entries: [{ id: "backends.none", digest }] }), {
+    code: "entry_unknown",
+  });
   assert.deepEqual(runs(daemon), ["serve"]);
 });
 
@@ -152,7 +151,7 @@ test("E2 an edit through the daemon approves what it changes, and nothing else t
   const report = await control.edit({ edits, source: "test" }, NEVER);
   assert.equal(report.reload?.summary, "1 backend reloaded, 1 entry waits for approval");
   assert.deepEqual(runs(daemon), ["serve2"]);
-  const { text, sha256 } = await control.config(NEVER);
+  const { text, sha256 } = await control.config(null, NEVER);
   const typed = text.replace("serve2", "serve3");
   await control.editText({ text: typed, expected_sha256: sha256, source: "test" }, NEVER);
   assert.deepEqual(runs(daemon), ["serve3"]);
@@ -198,7 +197,7 @@ test("E2 over HTTP what is switched off or removed without leave for commands st
     const { control } = daemon.service;
     const off = both.replace('"rm"\n', '"rm"\nenabled = false\n');
     const save = async (edit: ConfigEditWire, text: string) => {
-      const { sha256 } = await control.config(NEVER);
+      const { sha256 } = await control.config(null, NEVER);
       if (isWhole) return control.editText({ text, expected_sha256: sha256, source: "web" }, NEVER, VISITOR);
       return control.edit({ edits: [edit], source: "web" }, NEVER, VISITOR);
     };
@@ -258,7 +257,10 @@ test("E2 a dry run says what would wait, and remembers nothing", async (t) => {
   await writeFile(home.path, `${SYNC}enabled = false\n${files("serve")}${other("rm")}`);
   const report = await daemon.service.control.reload({ dry_run: true }, NEVER);
   assert.deepEqual(report.waiting, ["backends.other"]);
-  const checked = await daemon.service.control.check({ text: await readFile(home.path, "utf8") }, NEVER);
+  const checked = await daemon.service.control.checkConfig(
+    { text: await readFile(home.path, "utf8") },
+    NEVER,
+  );
   assert.deepEqual([checked.mistakes, checked.waits_for_approval], [[], ["backends.other"]]);
   assert.deepEqual([runs(daemon), daemon.service.control.approvals().waiting], [["serve"], []]);
   const done = await daemon.service.control.reload({}, NEVER);

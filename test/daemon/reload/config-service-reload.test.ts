@@ -18,7 +18,7 @@ async function offer({ path, service }: Scene, content: string) {
 
 /** Source, summary and hash of what the history keeps, without what ran at the start. */
 async function kept({ service }: Scene): Promise<string[]> {
-  const { entries } = await service.control.history(NEVER);
+  const { entries } = await service.control.history();
   return entries
     .filter(({ source }) => source !== "start")
     .map(({ source, summary, sha256: hash }) => `${source} ${summary} ${hash.slice(0, 8)}`);
@@ -188,7 +188,7 @@ test("F2 an editor's text is checked: mistakes with their places, or what it wou
   const world = await scene(t, FIRST);
   const { control, watcher } = world.service;
   const before = watcher.running;
-  const check = (content: string) => control.check({ text: content }, NEVER);
+  const check = (content: string) => control.checkConfig({ text: content }, NEVER);
   const wrong = await check(`${FIRST}[[shares]]\nname = 5\n[glob]\n`);
   assert.equal(wrong.would_change, null);
   assert.deepEqual(wrong.waits_for_approval, []);

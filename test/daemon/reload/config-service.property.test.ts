@@ -96,7 +96,7 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
         return;
       }
       case "replace": {
-        const { sha256: expected_sha256 } = await control.config(NEVER);
+        const { sha256: expected_sha256 } = await control.config(null, NEVER);
         await control.editText({ text: text(each.seconds), expected_sha256, source: "test" }, NEVER);
         return;
       }
@@ -159,8 +159,8 @@ async function assertSettled(world: World): Promise<void> {
     return !watcher.busy;
   });
 
-  const { entries } = await control.history(NEVER);
-  const newest = sha256(await control.historyText(0, NEVER));
+  const { entries } = await control.history();
+  const newest = sha256(await control.historyText({ n: 0 }));
   // Nothing is awaited from here on: a look that ends meanwhile would be told by one of both alone.
   const report = control.sync();
   assert.equal(

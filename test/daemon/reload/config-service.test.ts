@@ -72,7 +72,7 @@ test("B4 B9 a save through the daemon ends a stop, and watching goes on", async 
   const { control } = service;
   await writeFile(path, "[global");
   await eventually(() => control.sync().watching === "stopped");
-  const { sha256: expected_sha256 } = await control.config(NEVER);
+  const { sha256: expected_sha256 } = await control.config(null, NEVER);
   const report = await control.editText({ text: text(802, stop), expected_sha256, source: "tui" }, NEVER);
   assert.equal(report.reload?.reloaded, true);
   assert.deepEqual([control.sync().watching, control.sync().last_error], ["live", null]);
@@ -90,7 +90,7 @@ test("B3 an edit does not make a deleted file anew with this one key and so drop
 
 test("B6 an edit of what another has changed is refused, and nothing is written", async (t) => {
   const { service, path } = await scene(t, text(801));
-  const { sha256: seen } = await service.control.config(NEVER);
+  const { sha256: seen } = await service.control.config(null, NEVER);
   await writeFile(path, text(802));
   await assert.rejects(
     service.control.editText({ text: text(803), expected_sha256: seen, source: "test" }, NEVER),
@@ -101,7 +101,7 @@ test("B6 an edit of what another has changed is refused, and nothing is written"
 
 test("an edit that would be no valid configuration tells its mistakes, and neither the file nor what runs changes", async (t) => {
   const { service, path, transitions } = await scene(t, text(801));
-  const { sha256: expected_sha256 } = await service.control.config(NEVER);
+  const { sha256: expected_sha256 } = await service.control.config(null, NEVER);
   const wrong = `${text(801)}debounce = 1\n`;
   const report = await service.control.editText({ text: wrong, expected_sha256, source: "test" }, NEVER);
   assert.deepEqual([report.changed, report.reload, report.errors.length > 0], [false, null, true]);
@@ -119,7 +119,7 @@ test("B6 a rollback brings an earlier content back, as an entry of its own; the 
   assert.equal(report.reload?.reloaded, true);
   assert.equal(await readFile(path, "utf8"), text(801));
   await control.rollback({ n: 0 }, NEVER);
-  const { entries } = await control.history(NEVER);
+  const { entries } = await control.history();
   assert.deepEqual(
     entries.map(({ n, source, summary }) => [n, source, summary]),
     [
@@ -129,7 +129,7 @@ test("B6 a rollback brings an earlier content back, as an entry of its own; the 
       [3, "start", "started"],
     ],
   );
-  assert.equal(await control.historyText(3, NEVER), text(801));
+  assert.equal(await control.historyText({ n: 3 }), text(801));
   await assert.rejects(control.rollback({ n: 9 }, NEVER), { code: "history_unknown" });
 });
 
@@ -137,19 +137,19 @@ test("a valid content that was saved by hand and not applied yet is in the histo
   const { service, path, edit } = await scene(t, text(801));
   const { control } = service;
   await edit("global.connect_timeout_ms", "802");
-  const told = async () => (await control.history(NEVER)).entries.map(({ source }) => source);
+  const told = async () => (await control.history()).entries.map(({ source }) => source);
   await writeFile(path, text(900));
   await control.rollback({ n: 1 }, NEVER);
   assert.equal(await readFile(path, "utf8"), text(801));
   assert.deepEqual(await told(), ["rollback 1", "file", "test", "start"]);
-  assert.equal(await control.historyText(1, NEVER), text(900));
+  assert.equal(await control.historyText({ n: 1 }), text(900));
   // What runs comes back over it: it is the newest again.
   await writeFile(path, text(901));
   await control.rollback({ n: 0 }, NEVER);
   assert.equal(await readFile(path, "utf8"), text(801));
   assert.deepEqual((await told()).slice(0, 3), ["rollback 0", "file", "rollback 1"]);
-  assert.equal(await control.historyText(0, NEVER), text(801));
-  assert.equal(await control.historyText(1, NEVER), text(901));
+  assert.equal(await control.historyText({ n: 0 }), text(801));
+  assert.equal(await control.historyText({ n: 1 }), text(901));
   // An emptied file is nothing to go back to.
   const before = await told();
   await writeFile(path, "");

@@ -108,7 +108,7 @@ describe("E2 what a person approves", () => {
 test("E2 over HTTP a broken file is mended with nothing that a person approves", async (t) => {
   const { path, service } = await scene(t, LOCAL);
   await writeFile(path, "[sync");
-  const { sha256 } = await service.control.config(NEVER);
+  const { sha256 } = await service.control.config(null, NEVER);
   const whole = (text: string) => ({ text, expected_sha256: sha256, source: "web" });
   await assert.rejects(service.control.editText(whole(LOCAL), NEVER, VISITOR), { code: "commands_refused" });
   assert.equal(await readFile(path, "utf8"), "[sync");
@@ -127,7 +127,7 @@ test("E2 over HTTP a command is refused before anything is written, and changed 
 
 test("E2 over HTTP a new text is held to the same, and all else is changed", async (t) => {
   const { path, service } = await scene(t, LOCAL);
-  const { sha256 } = await service.control.config(NEVER);
+  const { sha256 } = await service.control.config(null, NEVER);
   const whole = (text: string) => ({ text, expected_sha256: sha256, source: "web" });
   const command = whole(LOCAL.replace('"files"\n', '"sh"\n'));
   await assert.rejects(service.control.editText(command, NEVER, VISITOR), { code: "commands_refused" });

@@ -1,7 +1,7 @@
 // Two machines of a fleet, as two homes; the first has the real nats-server.
 
 import { join } from "node:path";
-import type { FleetSection } from "../../../src/config/fleet-values.ts";
+import type { FleetSection } from "../../../src/config/values/fleet-values.ts";
 import { inboxOf } from "../../../src/fleet/subjects.ts";
 import { type FoundOptions, foundFleet } from "../../../src/fleet/way-in/found-fleet.ts";
 import { invite } from "../../../src/fleet/way-in/invite.ts";

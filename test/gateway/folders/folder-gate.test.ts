@@ -1,10 +1,11 @@
 // The folders that a backend's section allows: nothing outside of them is named to its server, however it is spelled, and
 // ordinary arguments pass.
 import assert from "node:assert/strict";
-import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
+import { realpath, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { ServedBackend } from "../../../src/config/snapshot.ts";
+import type { CatalogEntry } from "../../../src/gateway/catalog/catalog.ts";
 import { type LookAtPlaces, withFolders } from "../../../src/gateway/folders/folder-gate.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
@@ -12,8 +13,31 @@ import { pathPlaces } from "../../../src/shares/prober/path-places.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig, createClient } from "../backends/pool/scripted-instance.ts";
 import { ORDINARY_TEXTS } from "./ordinary-texts.ts";
+import { type At, layOut, OUTSIDE } from "./outside-paths.ts";
 
 type Pool = RoutingServices["pool"];
+
+const READ: CatalogEntry = {
+  kind: "tool",
+  name: "read",
+  backend: "files",
+  fullName: "files_read",
+  originalName: "read",
+  definition: {
+    name: "read",
+    inputSchema: {
+      properties: {
+        given: { type: "string" },
+        text: { type: "string" },
+        note: { anyOf: [{ type: "string" }, { type: "null" }] },
+        several: { type: "array" },
+        either: { anyOf: [{ type: "array" }, { type: "null" }] },
+        some: { type: ["object", "null"] },
+        any: {},
+      },
+    },
+  },
+};
 
 /** A folder that may be used, `pub`, beside one that may not, with links between them. */
 async function scene(
@@ -21,17 +45,8 @@ async function scene(
   given: { readonly cwd?: string; readonly root?: string; readonly places?: LookAtPlaces } = {},
 ) {
   const top = await realpath(await temporaryFolder(t));
-  const at = (...steps: readonly string[]): string => path.join(top, ...steps);
-  for (const folder of ["pub/sub", "private", "public", "home/notes"])
-    await mkdir(at(folder), { recursive: true });
-  for (const file of ["pub/a.txt", "pub/sub/b.txt", "private/secret.txt", "home/notes/c.txt"])
-    await writeFile(at(file), "x");
-  await symlink(at("private"), at("pub/out"));
-  await symlink(at("private/secret.txt"), at("pub/file-out"));
-  await symlink(at("private/new"), at("pub/dangling"));
-  await symlink(at("pub/loop"), at("pub/loop"));
-  await symlink(at("pub"), at("also-pub"));
-  await symlink(at("pub/sub"), at("pub/inner"));
+  const at: At = (...steps) => path.join(top, ...steps);
+  await layOut(at);
   const cwd = at(given.cwd ?? "pub");
   const backend: ServedBackend = {
     ...backendConfig("files"),
@@ -60,6 +75,7 @@ async function scene(
     backends: [backend, backendConfig("free")],
     userHome: at("home"),
     places: given.places ?? pathPlaces,
+    catalog: () => ({ tools: new Map([["read", READ]]) }),
   });
   const { signal } = new AbortController();
   const client = createClient("one");
@@ -75,120 +91,6 @@ function refusalIn(reply: Reply): string | null {
   if (isError(reply)) return reply.error.message;
   return reply.result["isError"] === true ? JSON.stringify(reply.result["content"]) : null;
 }
-
-const encoded = (text: string): string =>
-  [...text].map((letter) => `%${letter.charCodeAt(0).toString(16)}`).join("");
-const twice = (text: string): string => encoded(text).replaceAll("%", "%25");
-
-/** Each leads out of `pub`, or cannot be told. */
-const OUTSIDE: readonly ((at: (...steps: readonly string[]) => string) => string)[] = [
-  (at) => at("private"),
-  (at) => `${at("private")}/`,
-  (at) => `${at("private")}/.`,
-  (at) => at("private/secret.txt"),
-  (at) => at("private/not/there"),
-  (at) => `${at("private")}//secret.txt`,
-  (at) => `/${at("private")}`,
-  (at) => `///${at("private")}`,
-  (at) => `${at("private")}...`,
-  (at) => at("private").toUpperCase(),
-  (at) => at("public"),
-  (at) => at("private-ö").normalize("NFD"),
-  (at) => `${at("pub")}/../private`,
-  (at) => `${at("pub")}/../private/secret.txt`,
-  (at) => `${at("pub")}/sub/../../private/`,
-  (at) => `${at("pub")}/..`,
-  (at) => at("also-pub-not"),
-  () => "..",
-  () => "../",
-  () => "../private",
-  () => "../private/secret.txt",
-  () => "./../private",
-  () => "sub/../../private",
-  () => "sub/.././../private",
-  () => "not-there/../../private",
-  () => "out",
-  () => "out/",
-  () => "./out",
-  () => "out/secret.txt",
-  () => "out/new.txt",
-  () => "out/../private/secret.txt",
-  (at) => at("pub/out"),
-  (at) => at("pub/out/secret.txt"),
-  () => "file-out",
-  (at) => at("pub/file-out"),
-  () => "dangling",
-  (at) => at("pub/dangling"),
-  (at) => at("pub/dangling/below"),
-  () => "file-out/",
-  (at) => at("pub/file-out/./"),
-  (at) => `file://${at("pub/file-out")}/`,
-  () => "dangling/",
-  () => "dangling/.",
-  (at) => `${at("pub/dangling")}//`,
-  () => "loop",
-  (at) => at("pub/loop/x"),
-  (at) => `file://${at("private")}`,
-  (at) => `FILE://${at("private/secret.txt")}`,
-  (at) => `file://localhost${at("private")}`,
-  (at) => `file:${at("private")}`,
-  (at) => `file:///${at("private")}`,
-  (at) => `file:///${encoded(at("private").slice(1))}`,
-  (at) => `file:///${twice(at("private").slice(1))}`,
-  (at) => `file://${at("pub")}/%2e%2e/private`,
-  (at) => `file://${at("pub")}/..%2fprivate`,
-  (at) => `file://${at("pub")}/?/../../private`,
-  (at) => `fi\nle://${at("private")}`,
-  () => "file://host/share",
-  () => "file://%zz",
-  (at) => ` ${at("private")}`,
-  (at) => `${at("private")}\n`,
-  (at) => `"${at("private")}"`,
-  (at) => `'${at("private")}'`,
-  (at) => encoded(at("private")),
-  () => "%2e%2e/private",
-  () => "%252e%252e%252fprivate",
-  (at) => at("private").replaceAll("/", "\\"),
-  () => "..\\private",
-  (at) => at("private").replaceAll("/", "\uff0f"),
-  (at) => at("private").slice(1),
-  () => "~",
-  () => "~/notes/c.txt",
-  () => "~root",
-  () => "~root/x",
-  () => "$HOME/notes",
-  () => `${"$"}{HOME}`,
-  () => `${"$"}{ELSEWHERE}/x`,
-  (at) => `${at("private")}\0`,
-  (at) => `${at("pub/a.txt")}\0.png`,
-  () => "//host/share",
-  () => "/",
-  () => "/etc/passwd",
-  () => "etc/passwd",
-  () => "/proc/self/root/etc/passwd",
-  () => "http://example.com/../../../../etc/passwd",
-  () => "{sub,..}/../private",
-  (at) => `${at("pub")}/\n/../../private/secret.txt`,
-  (at) => `${at("pub")}/${"x/../".repeat(2_000)}../private`,
-  (at) => `${at("private")}/${"x".repeat(300)}`,
-  (at) => `${at("private")}/${"x".repeat(5_000)}`,
-  (at) => `${"/".repeat(100_000)}${at("private")}`,
-  (at) => `${" ".repeat(100_000)}${at("private")}`,
-  (at) => `${at("pub")}/${"x/../".repeat(20_000)}../private`,
-  // As URL parsers and `strip` of other languages read them.
-  (at) => `\u0001file://${at("private")}`,
-  (at) => `\u001c${at("private")}\u0085`,
-  (at) => `" ${at("private")} "`,
-  (at) => `${"'".repeat(40_000)}${at("private")}`,
-  (at) => `view-source:file://${at("private")}`,
-  (at) => `git+file://${at("private")}`,
-  (at) => `<URL:file://${at("private")}>`,
-  (at) => `file://${at("private")}?${"x".repeat(40_000)}`,
-  (at) => `file:///${"\n".repeat(40_000)}${at("private").slice(1)}`,
-  (at) => `${at("pub")}${"/%2e".repeat(20_000)}/../private`,
-  (at) => `${at("pub")}/${"x/%2e%2e/".repeat(5_000)}%2e%2e/private`,
-  () => "~\\notes\\c.txt",
-];
 
 describe("the folders of a backend", () => {
   for (const [index, spell] of OUTSIDE.entries()) {
@@ -277,6 +179,35 @@ describe("the folders of a backend", () => {
     });
   }
 
+  test("E3 lists and objects that are sent as text are looked into, where the tool does not say that it takes text alone", async (t) => {
+    const { at, ask } = await scene(t);
+    const refusalOf = async (given: JsonObject, name = "read"): Promise<string | null> =>
+      refusalIn(await ask("tools/call", { name, arguments: given }));
+    const away = at("private/secret.txt");
+    for (const text of [
+      JSON.stringify([away]),
+      ` ${JSON.stringify({ a: [{ b: away }] })}`,
+      `["${away}", NaN]`,
+    ]) {
+      for (const name of ["several", "either", "some", "any", "paths"])
+        assert.match(
+          (await refusalOf({ [name]: text })) ?? "",
+          /leads out of its folders/u,
+          `${name} ${text}`,
+        );
+      for (const name of ["text", "note"]) assert.equal(await refusalOf({ [name]: text }), null, text);
+      assert.match((await refusalOf({ text }, "unlisted")) ?? "", /leads out of its folders/u);
+    }
+    const inside = JSON.stringify([{ path: at("pub/a.txt"), text: "and/or" }]);
+    for (const given of [
+      { several: inside },
+      { any: "[draft] and/or" },
+      { any: '{"a": "' },
+      { path: "[id].ts" },
+    ])
+      assert.equal(await refusalOf(given), null, JSON.stringify(given));
+  });
+
   test("E3 prompts, completions and resources are held against them, too, and other backends are not", async (t) => {
     const { at, ask, gated, client } = await scene(t);
     const secret = at("private/secret.txt");
@@ -329,7 +260,8 @@ describe("the folders of a backend", () => {
 
   test("where no backend has folders, nothing comes between", async (t) => {
     const { pool } = await scene(t);
-    const options = { backends: [backendConfig("free")], userHome: "/", places: pathPlaces };
+    const catalog = (): never => assert.fail("nothing is looked up");
+    const options = { backends: [backendConfig("free")], userHome: "/", places: pathPlaces, catalog };
     assert.equal(withFolders(pool, options), pool);
   });
 });

@@ -131,6 +131,29 @@ test("that it is not known what is switched off is told, until it can be read", 
   assert.match(told(forged.gateway)[0] ?? "", /somebody else wrote it$/);
 });
 
+test("E2 what the file says is off stays off while it cannot be verified, whoever wrote it", async (t) => {
+  const claimed = { version: 1, names: [], off: ['["a","x"]'] };
+  const store = memoryStore({ kind: "unanswered", reason: "it is locked", claimed });
+  const locked = await begin(t, store);
+  locked.script.last.becomeReady("x", "y");
+  await settle();
+  assert.deepEqual(locked.named(), ["y"]);
+  assert.match(await locked.call("x"), OFF);
+  store.kept = { kind: "kept", value: { ...claimed, off: [] } };
+  await locked.clock.advance(60_000);
+  assert.deepEqual(locked.named(), ["x", "y"], "what is verified counts alone");
+
+  const forged = await begin(
+    t,
+    memoryStore({ kind: "untrusted", reason: "somebody else wrote it", claimed }),
+  );
+  forged.script.last.becomeReady("x", "y");
+  await settle();
+  assert.deepEqual(forged.named(), ["y"]);
+  assert.deepEqual(await forged.gateway.switchTools(["x"], true), { switched: ["x"] });
+  assert.deepEqual(forged.named(), ["x", "y"]);
+});
+
 test("E2 whoever may not call one learns nothing of it", async () => {
   const sources = [source("a", { tools: ["x"] })];
   const known = { ...NO_NAMES, isOff: () => true };

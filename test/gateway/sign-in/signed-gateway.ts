@@ -1,12 +1,12 @@
 // A gateway whose clients sign in at an authorization server, and requests to it.
 
 import type { TestContext } from "node:test";
-import { SIGNING_ALGORITHMS } from "../../../src/config/sign-in-values.ts";
 import type {
   AuthorizationConfig,
   IncomingAuthConfig,
   SignedTokensConfig,
 } from "../../../src/config/snapshot.ts";
+import { SIGNING_ALGORITHMS } from "../../../src/config/values/sign-in-values.ts";
 import type { GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
 import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";

@@ -6,7 +6,7 @@ import { type RunnableAction, runAction } from "../../../src/menubar/menu/run-ac
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
-import { scriptedConfig } from "../../api/sample-config.ts";
+import { type ConfigScript, sampleReload, scriptedConfig } from "../../api/sample-config.ts";
 import { scriptedGateway } from "../../api/sample-gateway.ts";
 import {
   sampleAlias,
@@ -38,9 +38,13 @@ function portsOf(home: string, clock: Clock = systemClock) {
   };
 }
 
-async function sceneOf(t: TestContext, answer?: Parameters<typeof scriptedControl>[1]) {
+async function sceneOf(
+  t: TestContext,
+  answer?: Parameters<typeof scriptedControl>[1],
+  script: ConfigScript = {},
+) {
   const control = scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]), answer);
-  const config = scriptedConfig();
+  const config = scriptedConfig(script);
   const gateway = scriptedGateway();
   const { home } = await startRig(t, { control, config, gateway });
   return { control, config, gateway, ports: portsOf(home) };
@@ -165,14 +169,13 @@ test("a share that is busy is told with who holds it; one that failed, with why"
 });
 
 test("an error of the daemon, a mistake in the file, a daemon that is not there: outcomes, not throws", async (t) => {
-  const { ports, config } = await sceneOf(t);
+  const mistake = { file: "c.toml", line: 3, column: 1, path: "x", found: "y", expected: "z", hint: null };
+  const reload = () => sampleReload({ errors: [mistake] });
+  const { ports } = await sceneOf(t, undefined, { reload });
   const unknown = await runAction({ kind: "mount", share: "NOPE" }, ports, NEVER);
   assert.equal(unknown.ok, false);
   assert.match(unknown.text, /^Mount NOPE: .*NOPE/);
 
-  const mistake = { file: "c.toml", line: 3, column: 1, path: "x", found: "y", expected: "z", hint: null };
-  const { reload } = config;
-  config.reload = async (...given) => ({ ...(await reload(...given)), errors: [mistake] });
   const rejected = await runAction({ kind: "reload" }, ports, NEVER);
   assert.equal(rejected.text, "Reload: c.toml:3:1: expected z, found y");
   assert.equal(rejected.ok, false);
@@ -275,11 +278,13 @@ async function aliasScene(t: TestContext) {
     );
     return { aliases: [...aliases, ...added] };
   };
-  const config = scriptedConfig();
-  const { edit } = config;
-  config.edit = (request, signal) => {
-    edits.push(...request.edits);
-    return edit(request, signal);
+  const scripted = scriptedConfig();
+  const config: typeof scripted = {
+    ...scripted,
+    edit(request, signal) {
+      edits.push(...request.edits);
+      return scripted.edit(request, signal);
+    },
   };
   const { home } = await startRig(t, {
     control: scriptedControl({ ...sampleReport(), aliases }),

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { type InterfaceSnapshot, snapshotOf } from "../../../src/network/interfaces.ts";
+import { compareInterfaces } from "../../../src/network/listen/events/compare-interfaces.ts";
 import { describeDelta } from "../../../src/network/listen/events/network-delta.ts";
-import { compareInterfaces, startInterfacePoll } from "../../../src/network/listen/polling-listener.ts";
+import { startInterfacePoll } from "../../../src/network/listen/polling-listener.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 function snapshot(interfaces: Record<string, readonly string[]>): InterfaceSnapshot {

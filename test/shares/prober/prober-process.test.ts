@@ -219,12 +219,31 @@ describe("when a child dies", () => {
     assert.notEqual(soleChild(asked), first);
   });
 
+  it("it is there from the first question on, and not where nothing was asked for a minute", async (t) => {
+    const folder = await temporaryFolder(t);
+    const clock = createManualClock();
+    const asked = startProber({ clock, logger: silentLogger, lookDeadlineMs: NEVER_LATE_MS });
+    t.after(() => asked[Symbol.asyncDispose]());
+    assert.deepEqual(asked.pids, []);
+    await asked.look("1", folder, 600_000);
+    const first = soleChild(asked);
+    await clock.advance(59_000);
+    await asked.look("2", folder, 600_000);
+    await clock.advance(59_000);
+    assert.equal(soleChild(asked), first);
+    await clock.advance(1_000);
+    await eventually(() => isGone(first) && asked.pids.length === 0);
+    const look = await asked.look("3", folder, 600_000);
+    assert.ok(look.state === "answered" && look.errno === null);
+  });
+
   it("none outlives a daemon that is killed", async (t) => {
     const source = fileURLToPath(new URL("../../../src/shares/prober/prober-process.ts", import.meta.url));
     const program = `
       const { startProber } = await import(${JSON.stringify(source)});
       const nothing = () => {};
-      const prober = startProber({ clock: { monotonicMs: () => 0, setTimer: () => ({ [Symbol.dispose]() {} }) }, logger: { warn: nothing, info: nothing } });
+      const prober = startProber({ clock: { monotonicMs: () => 0, setTimer: (ms, run) => { if (ms === 1) run(); return { [Symbol.dispose]() {} }; } }, logger: { warn: nothing, info: nothing } });
+      await prober.folderExists("/", 1);
       console.log(prober.pids[0]);
       setInterval(nothing, 1000);`;
     const daemon: ChildProcess = spawn(process.execPath, ["--input-type=module", "-e", program], {
@@ -241,6 +260,7 @@ describe("when a child dies", () => {
 
   it("Ctrl-C does not reach it: it has a session of its own", async (t) => {
     const asked = prober(t);
+    assert.ok(await asked.folderExists("/", PATIENT_MS));
     const pid = soleChild(asked);
     await eventually(async () => {
       const stat = await readFile(`/proc/${pid}/stat`, "utf8");
@@ -251,8 +271,8 @@ describe("when a child dies", () => {
   it("disposal answers all that waits and ends the child", async (t) => {
     const folder = await temporaryFolder(t);
     const asked = prober(t);
-    const pid = soleChild(asked);
     const look = asked.look("1", folder, 60_000);
+    const pid = soleChild(asked);
     const links = asked.readLinks([folder], 60_000);
     const files = asked.openFiles([folder], [], 60_000);
     await asked[Symbol.asyncDispose]();

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { openScene, type Scene, type SceneOptions } from "../scene.ts";
+import { editorThat, openScene, type Scene, type SceneOptions } from "../scene.ts";
 import { NO_TERMINAL } from "../terminal.ts";
 
 const SERVER = join(import.meta.dirname, "call-server.ts");
@@ -8,7 +8,8 @@ const CONFIG = `[backends.lab]\ncommand = ${JSON.stringify(process.execPath)}\na
 
 /** The view on its Catalog screen, with the tools of the server in sight. */
 async function openCatalog(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
-  const scene = await openScene(t, { config: CONFIG, columns: 160, ...options });
+  const editor = await editorThat(t, 'printf "%s" "$typed" > "$1"');
+  const scene = await openScene(t, { config: CONFIG, columns: 160, env: { VISUAL: editor }, ...options });
   const monitor = await scene.home.startMonitor();
   const { terminal } = scene;
   await terminal.until("● connected");
@@ -71,11 +72,12 @@ describe("the Catalog screen in a terminal", { skip: NO_TERMINAL, concurrency: 1
     );
     await terminal.press("Enter", "Ada", "Tab", "36", "Tab");
     await terminal.until("JSON (its schema has oneOf)");
-    await terminal.press("Enter", '["x" 1]');
-    await terminal.until("1:6: expected a comma or ]");
-    await terminal.press("C-u", "12");
-    await terminal.until("this is JSON");
-    await terminal.press("Escape");
+    await terminal.paste('["x" 1]');
+    await terminal.press("C-s");
+    await terminal.until("line 1:6: expected a comma or ]");
+    await terminal.press("Enter");
+    await terminal.until("my editor:");
+    await terminal.press("12", "Enter");
     await terminal.until("* is required");
     await terminal.press("C-s");
     await terminal.until(

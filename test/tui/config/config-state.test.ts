@@ -13,7 +13,6 @@ import {
   type ConfigFile,
   type ConfigState,
   EMPTY_CONFIG,
-  pasteIntoConfig,
   pressConfigKey,
   withCheck,
   withConfigSize,
@@ -25,8 +24,8 @@ import {
   withRollback,
   withSaved,
   withVersion,
+  withWritten,
 } from "../../../src/tui/config/config-state.ts";
-import { editorText } from "../../../src/tui/text/text-editor.ts";
 import { keys } from "../keys.ts";
 import { textOf, viewOf } from "../views.ts";
 
@@ -101,22 +100,32 @@ function shown(state: ConfigState, width = 100, height = 20): string {
   return textOf(lines).join("\n");
 }
 
-test("F1 while the text is read, letters are the frame's; Enter begins to edit, Esc ends it and keeps what was typed", () => {
+/** The person's editor was left with this text. */
+function written(text: string, before: ConfigState = opened()): ReturnType<typeof press> {
+  return withWritten(press(before, "<enter>").state, text);
+}
+
+test("F1 letters are the frame's; Enter opens the text in the person's editor, and what was written is kept until it is dropped", () => {
   assert.equal(press(opened(), "s").used, false);
   assert.equal(press(opened(), "q").used, false);
-  const { state } = press(opened(), "<enter># s<escape>");
-  assert.equal(editorText(state.editor), `# s${FILE.text}`);
-  assert.deepEqual([state.isDirty, state.page], [true, { kind: "text", isEditing: false }]);
+  const open = press(opened(), "<enter>");
+  assert.deepEqual([open.action, open.state.busy], [{ kind: "edit", text: FILE.text }, "edit"]);
+  const same = withWritten(open.state, FILE.text);
+  assert.deepEqual([same.action, same.state.busy, same.state.written], [null, null, null]);
+  assert.match(shown(same.state), /nothing was changed/);
+  const text = `# s${FILE.text}`;
+  const { state } = press(withCheck(written(text).state, CLEAN), "<escape>");
+  assert.equal(state.written, text);
+  assert.match(shown(state), /not saved[\s\S]*1 # s\[sync\]/);
+  assert.deepEqual(press(state, "<enter>").action, { kind: "edit", text }, "the same text again");
   assert.equal(press(state, "<escape>").action?.kind, "drop", "asked about first");
-  assert.equal(press(state, "<escape>").state.isDirty, true, "and nothing is dropped before the answer");
-  assert.equal(withoutChanges(state).isDirty, false);
-  assert.equal(press(state, "<undo><undo><undo>").state.isDirty, false);
-  assert.match(shown(state), /not saved/);
+  assert.equal(press(state, "<escape>").state.written, text, "and nothing is dropped before the answer");
+  assert.equal(withoutChanges(state).written, null);
 });
 
 test("F1 a save checks, shows the difference, and saves what was shown with the hash of what was read", () => {
-  const { state, action } = press(opened(), "<enter># a<save>");
   const text = `# a${FILE.text}`;
+  const { state, action } = written(text);
   assert.deepEqual(action, { kind: "check", text });
   assert.equal(state.busy, "check");
   const review = withCheck(state, { ...CLEAN, waits_for_approval: ["backends.files"] });
@@ -130,32 +139,31 @@ test("F1 a save checks, shows the difference, and saves what was shown with the 
   assert.match(screen, /^-\[sync\]$/m);
   assert.deepEqual(press(review, "<enter>").action, { kind: "save", text, sha256: "one" });
   const back = press(review, "<escape>");
-  assert.deepEqual([back.action, editorText(back.state.editor)], [null, text]);
+  assert.deepEqual([back.action, back.state.written], [null, text]);
+  assert.deepEqual(press(back.state, "<save>").action, { kind: "check", text });
   assert.match(shown(withCheck(state, null)), /Save it\?/, "an older daemon checks when it saves");
   assert.equal(press(opened(), "<save>").action, null, "nothing to save");
 });
 
 test("F1 mistakes are shown with their place and hint, and keep the text from being saved", () => {
-  const { state } = press(opened(), "<enter>x<save>");
+  const { state } = written("x");
   for (const wrong of [
     withCheck(state, { ...CLEAN, mistakes: [MISTAKE] }),
     withSaved(state, "x", report({ errors: [MISTAKE] })),
   ]) {
-    assert.deepEqual(wrong.editor.caret, { row: 1, column: 16 });
-    assert.match(shown(wrong), /✕ 2:17: sync\.poll_interval: found "x", expected a number; write 0\.5/);
-    assert.match(shown(wrong), /^2✕/m);
-    assert.equal(wrong.isDirty, true);
-    assert.deepEqual(press(wrong, "y").state.mistakes, [], "they are about the text that was checked");
+    assert.match(shown(wrong), /2:17: sync\.poll_interval: found "x", expected a number; write 0\.5/);
+    assert.match(shown(wrong), /not saved: 1 mistake/);
+    assert.deepEqual(press(wrong, "<enter>").action, { kind: "edit", text: "x" });
+    assert.equal(press(wrong, "<escape>").state.written, "x");
   }
 });
 
-test("F1 a save that succeeded is the file; what was typed meanwhile is not saved yet", () => {
-  const { state } = press(opened(), "<enter>x<save>");
-  const text = editorText(state.editor);
+test("F1 a save that succeeded is the file", () => {
+  const text = `x${FILE.text}`;
+  const { state } = written(text);
   const saved = withSaved(withCheck(state, CLEAN), text, report({ reload: reload() }));
-  assert.deepEqual([saved.isDirty, saved.file?.sha256, saved.busy], [false, "saved", null]);
+  assert.deepEqual([saved.written, saved.file?.sha256, saved.busy], [null, "saved", null]);
   assert.match(shown(saved), /✓ saved: 1 setting changed/);
-  assert.equal(press(saved, "<undo>").state.isDirty, true, "undo goes back beyond the save");
   const texts: readonly [Partial<EditReport>, RegExp][] = [
     [{ changed: false }, /says so already/],
     [{ reload: null }, /saved/],
@@ -168,13 +176,12 @@ test("F1 a save that succeeded is the file; what was typed meanwhile is not save
 });
 
 test("F1 a file changed underneath is refused and shown; what was typed stays, and the next save is against the new file", () => {
-  const { state } = press(opened(), "<enter># mine<enter><save>");
+  const { state } = written(`# mine\n${FILE.text}`);
   const conflict = withConflict(withCheck(state, CLEAN), OTHER);
   const screen = shown(conflict);
   assert.match(screen, /^-poll_interval = 1$/m);
   assert.match(screen, /^\+poll_interval = 9$/m);
-  assert.equal(editorText(conflict.editor), `# mine\n${FILE.text}`);
-  assert.equal(conflict.isDirty, true);
+  assert.equal(conflict.written, `# mine\n${FILE.text}`);
   const again = press(conflict, "<save>");
   assert.equal(again.action?.kind, "check");
   const review = withCheck(again.state, CLEAN);
@@ -184,19 +191,20 @@ test("F1 a file changed underneath is refused and shown; what was typed stays, a
     text: `# mine\n${FILE.text}`,
     sha256: "two",
   });
-  assert.deepEqual(press(conflict, "<escape>").state.page, { kind: "text", isEditing: true });
+  assert.equal(press(conflict, "<escape>").state.page.kind, "text");
 });
 
-test("F1 the text follows the file until something is typed; then it stays, and says so", () => {
-  const followed = withFile(press(opened(), "<down>").state, OTHER);
-  assert.deepEqual([editorText(followed.editor), followed.editor.caret.row], [OTHER.text, 1]);
-  const { state } = press(opened(), "<enter>x");
+test("F1 the text follows the file until something is written; then it stays, and says so", () => {
+  assert.match(shown(withFile(opened(), OTHER)), /2 poll_interval = 9/);
+  const { state } = press(withCheck(written(`x${FILE.text}`).state, CLEAN), "<escape>");
   const told = withFile(state, OTHER);
-  assert.equal(editorText(told.editor), `x${FILE.text}`);
+  assert.equal(told.written, `x${FILE.text}`);
   assert.match(told.note?.text ?? "", /changed by somebody else/);
   assert.equal(press(told, "<save>").state.page.kind, "conflict");
-  assert.equal(editorText(withoutChanges(told).editor), OTHER.text, "dropped for the newer one");
+  assert.match(shown(withoutChanges(told)), /2 poll_interval = 9/, "dropped for the newer one");
   assert.equal(withFile(told, FILE).fresh, null, "changed back");
+  const meanwhile = withFile(written("y").state, OTHER);
+  assert.equal(withWritten(meanwhile, "y").state.page.kind, "conflict", "changed while the editor was open");
 });
 
 test("F1 the history shows who and when, compares with now, and rolls back after a question", () => {
@@ -211,7 +219,7 @@ test("F1 the history shows who and when, compares with now, and rolls back after
   assert.match(shown(version), /From version 1 to the file now[\s\S]*\+poll_interval = 1/);
   assert.deepEqual(press(version, "r").action, { kind: "rollback", entry: ENTRIES[1], sha256: "one" });
   assert.equal(press(version, "<escape>").state.page.kind, "history");
-  const { state: typed } = press(opened(), "<enter>x<escape>");
+  const { state: typed } = press(withCheck(written("x").state, CLEAN), "<escape>");
   const dirty = withHistory(press(typed, "h").state, ENTRIES);
   assert.equal(press(dirty, "r").action, null, "what was typed would be lost underneath");
   const done = withFile(
@@ -219,7 +227,7 @@ test("F1 the history shows who and when, compares with now, and rolls back after
     OTHER,
   );
   assert.match(shown(done), /✓ rolled back to version 1: saved: 1 setting changed/);
-  assert.equal(editorText(done.editor), OTHER.text);
+  assert.match(shown(done), /2 poll_interval = 9/);
   assert.match(
     withRollback(version, ENTRIES[1] ?? assert.fail(), report({ errors: [MISTAKE] })).note?.text ?? "",
     /not rolled back: 2:17/,
@@ -227,9 +235,9 @@ test("F1 the history shows who and when, compares with now, and rolls back after
 });
 
 test("F1 an errand that fails says why and keeps the page; a file that cannot be read is read again by Enter", () => {
-  const { state } = press(opened(), "<enter>x<save>");
+  const { state } = written("x");
   const failed = withFailure(state, "no daemon runs for this home");
-  assert.deepEqual([failed.busy, failed.isDirty], [null, true]);
+  assert.deepEqual([failed.busy, failed.written], [null, "x"]);
   assert.match(shown(failed), /✕ no daemon runs/);
   assert.match(shown(withFailure(withCheck(state, CLEAN), "the disk is full")), /✕ the disk is full/);
   const unread = withFailure(EMPTY_CONFIG, "no daemon runs for this home");
@@ -238,15 +246,8 @@ test("F1 an errand that fails says why and keeps the page; a file that cannot be
   assert.equal(press(unread, "q").used, false);
 });
 
-test("F1 a pasted text begins the edit, and goes nowhere on other pages", () => {
-  const state = pasteIntoConfig(opened(), "# a\n# b\n");
-  assert.equal(editorText(state.editor), `# a\n# b\n${FILE.text}`);
-  const review = withCheck(press(state, "<save>").state, CLEAN);
-  assert.equal(pasteIntoConfig(review, "x"), review);
-});
-
 test("F1 every page fits from 60 by 15 to 200 by 60, and says its keys", () => {
-  const { state: typed } = press(opened(), "<enter>x<save>");
+  const { state: typed } = written("x");
   const long = {
     ...FILE,
     sha256: "long",
@@ -260,7 +261,6 @@ test("F1 every page fits from 60 by 15 to 200 by 60, and says its keys", () => {
     EMPTY_CONFIG,
     opened(),
     withFile(EMPTY_CONFIG, long),
-    press(opened(), "/x").state,
     withCheck(typed, CLEAN),
     withCheck(typed, { ...CLEAN, mistakes: [MISTAKE] }),
     withConflict(typed, long),

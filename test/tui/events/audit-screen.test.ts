@@ -1,6 +1,7 @@
 // The Audit screen's keys while a page is on its way: none is lost, none means another record.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { askOf } from "../../../src/api/operations.ts";
 import type { AuditEntry, AuditReport, AuditRequest } from "../../../src/api/records-contract.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { createAuditScreen } from "../../../src/tui/events/audit-screen.ts";
@@ -41,7 +42,7 @@ async function shownScreen() {
   const clock = { sleep: () => new Promise<void>((resolve) => (wake = resolve)) } as unknown as Clock;
   const link = {
     connection: createStore({ kind: "connected" }),
-    daemon: async () => ({ gateway: { audit } }),
+    daemon: async () => ({ ask: askOf({ audit }) }),
   } as unknown as DaemonLink;
   const { signal } = new AbortController();
   const screen = createAuditScreen(link, clock, () => {}, signal);

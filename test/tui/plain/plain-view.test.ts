@@ -44,9 +44,9 @@ test("F2 plain mode: lines in, lines out, nothing drawn; actions ask, and say wh
   const control = {
     ...scriptedControl(),
     status: () => report,
-    async unmount(selection: readonly string[] | null) {
-      unmounts.push(selection);
-      return [sampleResult({ result: "unmounted" as const, detail: "unmounted" })];
+    async unmount({ shares }: { readonly shares?: readonly string[] | null }) {
+      unmounts.push(shares);
+      return { results: [sampleResult({ result: "unmounted" as const, detail: "unmounted" })] };
     },
   };
   const { home, server } = await startRig(t, { control, config });

@@ -33,7 +33,7 @@ test("keys get their names", () => {
   assert.deepEqual(names(keysOf("s", { ...PLAIN, ctrl: true })), ["save"]);
   assert.deepEqual(names(keysOf("c", { ...PLAIN, ctrl: true })), ["quit"]);
   assert.deepEqual(names(keysOf("u", { ...PLAIN, ctrl: true })), ["clear"]);
-  assert.deepEqual(names(keysOf("z", { ...PLAIN, ctrl: true })), ["undo"]);
+  assert.deepEqual(names(keysOf("f", { ...PLAIN, ctrl: true })), ["find"]);
   assert.deepEqual(names(keysOf("q", PLAIN)), ["'q'"]);
 });
 

@@ -16,10 +16,10 @@ export const aliasListCommand: CommandDefinition = {
   exits: { 0: "it could answer, however the links are" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withPlaces } = await import("../../sessions/place-session.ts");
+    const { askEngine } = await import("../../sessions/control-session.ts");
     const { renderAliases } = await import("../../views/place-view.ts");
-    const ask = { intent: "look", command: "alias list" } as const;
-    const report = await withPlaces(context, ask, ({ places }) => places.aliases(context.signal));
+    const purpose = { intent: "look", command: "alias list" } as const;
+    const report = await askEngine(context, purpose, "aliases", null);
     showResult(context, options, report, () => renderAliases(report.aliases, context.stdoutStyle));
     if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return 0;

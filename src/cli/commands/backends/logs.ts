@@ -18,9 +18,10 @@ export const backendsLogsCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [name = ""]) {
-    const { withDaemonsGateway } = await import("../../sessions/gateway-session.ts");
+    const { askDaemon } = await import("../../sessions/control-session.ts");
+    const { RUNNING_BACKENDS } = await import("../../sessions/gateway-session.ts");
     const { forTerminal } = await import("../../views/diff-view.ts");
-    const report = await withDaemonsGateway(context, ({ control }) => control.logs(name, context.signal));
+    const report = await askDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
     if (readFlag(options, "json")) {
       context.print(`${JSON.stringify(report, null, 2)}\n`);
     } else {

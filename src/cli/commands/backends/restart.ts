@@ -23,10 +23,11 @@ export const backendsRestartCommand: CommandDefinition = {
   async run(context, options, names) {
     const all = readFlag(options, "all");
     requireOneWay(names, all);
-    const { withDaemonsGateway } = await import("../../sessions/gateway-session.ts");
-    const report = await withDaemonsGateway(context, ({ control }) =>
-      control.restart(all ? null : [...new Set(names)], context.signal),
-    );
+    const { askDaemon } = await import("../../sessions/control-session.ts");
+    const { RUNNING_BACKENDS } = await import("../../sessions/gateway-session.ts");
+    const report = await askDaemon(context, RUNNING_BACKENDS, "restart", {
+      backends: all ? null : [...new Set(names)],
+    });
     if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
     else tell(context, report.restarted, all ? [] : names);
     return 0;

@@ -24,7 +24,11 @@ export const configDiffCommand: CommandDefinition = {
     const n = readEntry(args);
     const diff = await viewConfig(context, async (view) => {
       const names = { before: `history ${n}`, after: view.path };
-      return diffText(await view.historyText(n), decodedText(await view.read()), names);
+      return diffText(
+        await view.ask("historyText", { n }, context.signal),
+        decodedText(await view.read()),
+        names,
+      );
     });
     context.print(context.isTerminal ? renderDiff(diff, context.stdoutStyle) : diff);
     if (diff === "") context.note(`the file is what entry ${n} was`);

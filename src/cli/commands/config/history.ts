@@ -15,7 +15,7 @@ export const configHistoryCommand: CommandDefinition = {
   async run(context, options) {
     const { viewConfig } = await import("../../sessions/config-session.ts");
     const { renderHistory } = await import("../../views/history-view.ts");
-    const entries = await viewConfig(context, (view) => view.history());
+    const { entries } = await viewConfig(context, ({ ask }) => ask("history", null, context.signal));
     showResult(context, options, entries, () => renderHistory(entries, context.stdoutStyle));
     if (entries.length === 0) context.note("no configuration has been accepted yet");
     return 0;

@@ -38,7 +38,7 @@ export const configShowCommand: CommandDefinition = {
       const { sha256Of } = await import("../../../runtime/files/sha256.ts");
       const text = decodedText(bytes);
       if (json) {
-        const running = daemon === null ? null : (await daemon.sync(context.signal)).sha256;
+        const running = daemon === null ? null : (await daemon.ask("sync", null, context.signal)).sha256;
         const report = { path, format, sha256: sha256Of(bytes), text, running_sha256: running };
         context.print(`${JSON.stringify(report, null, 2)}\n`);
         return 0;

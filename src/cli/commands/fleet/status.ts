@@ -29,13 +29,9 @@ export const fleetStatusCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, names) {
-    const { withDaemonOr } = await import("../../sessions/control-session.ts");
-    const whole = await withDaemonOr(
-      context,
-      "look",
-      (daemon) => daemon.fleet(context.signal),
-      () => Promise.reject(noDaemon()),
-    );
+    const { askDaemon } = await import("../../sessions/control-session.ts");
+    const purpose = { intent: "look", so: "and nobody else knows of the other machines" } as const;
+    const whole = await askDaemon(context, purpose, "fleet", null);
     const isChosen = names.length > 0;
     const report = isChosen ? { ...whole, machines: machinesOf(whole, names) } : whole;
     const { renderFleet } = await import("../../views/fleet-view.ts");
@@ -53,9 +49,4 @@ function machinesOf({ machines }: FleetReport, names: readonly string[]): FleetM
   throw new MountaineerError("usage", `no machine of the fleet is called ${unknown}`, {
     hint: "mountaineer fleet status lists them",
   });
-}
-
-function noDaemon(): MountaineerError {
-  const message = "no daemon runs for this home, and nobody else knows of the other machines";
-  return new MountaineerError("daemon_unreachable", message, { hint: "mountaineer monitor starts one" });
 }

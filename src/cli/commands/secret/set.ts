@@ -60,7 +60,7 @@ async function tellDaemon({ home, note, signal }: CommandContext): Promise<void>
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon === null) return;
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);
-  const report = await daemon.reload({ secrets: true }, within).catch(() => null);
+  const report = await daemon.ask("reload", { secrets: true }, within).catch(() => null);
   if (report?.failure !== null) note("the running daemon takes it with: mountaineer reload");
   else if (report.reloaded) note("the running daemon uses it now");
 }

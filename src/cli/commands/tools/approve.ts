@@ -38,12 +38,13 @@ export const toolsApproveCommand: CommandDefinition = {
     const chosen: Choice = { names, backend: readText(options, "backend"), all: readFlag(options, "all") };
     requireOneWay(chosen);
     const { signal } = context;
-    const { withDaemonsGateway } = await import("../../sessions/gateway-session.ts");
-    const { seen, report } = await withDaemonsGateway(context, async ({ control }) => {
-      const whole = await control.toolChanges({ tools: null }, signal);
+    const { withDaemon } = await import("../../sessions/control-session.ts");
+    const { RUNNING_BACKENDS } = await import("../../sessions/gateway-session.ts");
+    const { seen, report } = await withDaemon(context, RUNNING_BACKENDS, async ({ ask }) => {
+      const whole = await ask("toolChanges", { tools: null }, signal);
       const changes = choose(whole, chosen);
       const items = changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
-      const outcome = await control.approveTools({ items, begin_anew: chosen.all }, signal);
+      const outcome = await ask("approveTools", { items, begin_anew: chosen.all }, signal);
       return { seen: { ...whole, changes }, report: outcome };
     });
     if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);

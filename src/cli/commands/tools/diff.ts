@@ -25,8 +25,8 @@ export const toolsDiffCommand: CommandDefinition = {
   async run(context, options, names) {
     const { withGateway } = await import("../../sessions/gateway-session.ts");
     const tools = names.length === 0 ? null : [...names];
-    const report = await withGateway(context, "tools diff", ({ control }) =>
-      control.toolChanges({ tools }, context.signal),
+    const report = await withGateway(context, "tools diff", ({ ask }) =>
+      ask("toolChanges", { tools }, context.signal),
     );
     if (readFlag(options, "json")) {
       context.print(`${JSON.stringify(report, null, 2)}\n`);

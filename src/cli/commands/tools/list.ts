@@ -25,8 +25,8 @@ export const toolsListCommand: CommandDefinition = {
     const { listedOr, withGateway } = await import("../../sessions/gateway-session.ts");
     const { absentBackends } = await import("../../views/gateway-view.ts");
     const { signal } = context;
-    const asking = withGateway(context, "tools list", ({ control, backends }) =>
-      Promise.all([control.tools(signal), backends(signal)]),
+    const asking = withGateway(context, "tools list", ({ ask, backends }) =>
+      Promise.all([ask("tools", null, signal), backends(signal)]),
     );
     const [report, backends] = (await listedOr(context, null, asking)) ?? [NOTHING, null];
     const { renderTools } = await import("../../views/tools-view.ts");

@@ -41,11 +41,10 @@ async function switchTools(
   on: boolean,
 ): Promise<number> {
   if (tools.length === 0) throw new MountaineerError("usage", "no tool was named");
-  const { withDaemonsGateway } = await import("../../sessions/gateway-session.ts");
+  const { askDaemon } = await import("../../sessions/control-session.ts");
+  const { RUNNING_BACKENDS } = await import("../../sessions/gateway-session.ts");
   const request = { tools: [...tools], on };
-  const report = await withDaemonsGateway(context, ({ control }) =>
-    control.switchTools(request, context.signal),
-  );
+  const report = await askDaemon(context, RUNNING_BACKENDS, "switchTools", request);
   const state = on ? "on" : "off";
   showResult(context, options, report, () =>
     tools

@@ -1,6 +1,6 @@
 // Reads one list of a server to its end, within bounds of time, pages, entries and bytes.
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Freshness, ListFreshness, Listings } from "../../catalog/catalog.ts";
+import { ENTRY_LISTS, type Freshness, type ListFreshness, type Listings } from "../../catalog/catalog.ts";
 import { type CheckedEntry, checkEntry } from "../../catalog/entry-checks.ts";
 import { freshnessOf, leastFresh } from "../../catalog/freshness.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
@@ -28,31 +28,7 @@ export interface FaultyEntry {
   readonly isForOlder?: boolean;
 }
 
-const KIND_NAMES: Readonly<Record<keyof Listings, string>> = {
-  tools: "tool",
-  resources: "resource",
-  resourceTemplates: "resource template",
-  prompts: "prompt",
-  skills: "skill",
-};
-
-interface List {
-  readonly key: keyof Listings;
-  readonly method: string;
-  /** By what an entry is known. */
-  readonly name: string;
-}
-
-const LISTS: Readonly<Record<ListKind, readonly List[]>> = {
-  tools: [{ key: "tools", method: "tools/list", name: "name" }],
-  resources: [
-    { key: "resources", method: "resources/list", name: "uri" },
-    { key: "resourceTemplates", method: "resources/templates/list", name: "uriTemplate" },
-    // A change of skills has no notice of its own.
-    { key: "skills", method: "skills/list", name: "uri" },
-  ],
-  prompts: [{ key: "prompts", method: "prompts/list", name: "name" }],
-};
+type List = (typeof ENTRY_LISTS)[number];
 
 /** The list cannot be what the server means it to be. `unwritable_entry`: one would take all lists down with it. */
 export type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
@@ -94,15 +70,17 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   let failure: LinkFailure | null = null;
   let skillsTtlMs: number | undefined;
   const { declares = USUAL } = options;
-  const declared = LISTS[kind].filter(({ key }) => declares(key));
-  const reads = declared.map(async (list) => ({ list, read: await readList(list, options) }));
-  for (const { list, read } of await Promise.all(reads)) {
+  // A change of templates or skills has no notice of its own.
+  const ofKind = ENTRY_LISTS.filter(({ filter }) => filter === kind).reverse();
+  const declared = ofKind.filter(({ list }) => declares(list));
+  const reads = declared.map(async (listed) => ({ listed, read: await readList(listed, options) }));
+  for (const { listed, read } of await Promise.all(reads)) {
     if (read.kind === "failed") failure ??= read.failure;
     else {
-      part[list.key] = read.entries;
-      faulty[list.key] = read.faulty;
-      if (list.key === "skills") skillsTtlMs = read.freshness?.ttlMs;
-      if (options.isModern === true) freshness[list.key] = read.freshness;
+      part[listed.list] = read.entries;
+      faulty[listed.list] = read.faulty;
+      if (listed.list === "skills") skillsTtlMs = read.freshness?.ttlMs;
+      if (options.isModern === true) freshness[listed.list] = read.freshness;
     }
   }
   const read = { part, faulty, freshness, failure };
@@ -119,7 +97,7 @@ type ReadList =
     }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
-async function readList(list: List, options: ReadOptions): Promise<ReadList> {
+async function readList(listed: List, options: ReadOptions): Promise<ReadList> {
   const { ask, clock, timeoutMs, toolFault, isModern, onOddity } = options;
   const dueMs = clock.monotonicMs() + timeoutMs;
   const entries: JsonObject[] = [];
@@ -127,7 +105,7 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
   const note = (name: string, { entry, faults }: CheckedEntry, isForOlder = false): void => {
     const isWithheld = entry === null;
     if (faulty.filter((each) => each.isWithheld === isWithheld).length >= TOLD_AT_MOST) return;
-    const named = `${KIND_NAMES[list.key]} ${JSON.stringify(name.slice(0, 100))}`;
+    const named = `${listed.kind === "template" ? "resource template" : listed.kind} ${JSON.stringify(name.slice(0, 100))}`;
     const told = { entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld };
     faulty.push(isForOlder ? { ...told, isForOlder } : told);
   };
@@ -139,40 +117,44 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
   let freshness: Freshness | null = null;
   for (;;) {
     const leftMs = dueMs - clock.monotonicMs();
-    if (leftMs <= 0) return { kind: "failed", failure: noAnswer(`all of ${list.method}`, timeoutMs) };
-    const asked = await ask(list.method, cursor === null ? undefined : { cursor }, leftMs);
+    if (leftMs <= 0) return { kind: "failed", failure: noAnswer(`all of ${listed.method}`, timeoutMs) };
+    const asked = await ask(listed.method, cursor === null ? undefined : { cursor }, leftMs);
     if (asked.kind === "failed") {
       const late = asked.failure.kind === "unreachable" && clock.monotonicMs() >= dueMs;
-      return { kind: "failed", failure: late ? noAnswer(list.method, timeoutMs) : asked.failure };
+      return { kind: "failed", failure: late ? noAnswer(listed.method, timeoutMs) : asked.failure };
     }
     if (isError(asked.reply)) {
       const { error } = asked.reply;
-      if (error.code !== METHOD_NOT_FOUND || cursor !== null) return failed(errorAnswer(list.method, error));
+      if (error.code !== METHOD_NOT_FOUND || cursor !== null)
+        return failed(errorAnswer(listed.method, error));
       // Many servers have resources and no templates; one that declares a list and has none means an empty one.
-      if (list.key !== "resourceTemplates") onOddity(list.method, "no_such_list");
+      if (listed.list !== "resourceTemplates") onOddity(listed.method, "no_such_list");
       return { kind: "read", entries, faulty, freshness };
     }
     const { result } = asked.reply;
     freshness = leastFresh(freshness, freshnessOf(result));
-    const page: unknown = result[list.key];
+    const page: unknown = result[listed.list];
     if (!Array.isArray(page))
-      return failed(linkFailure("protocol", `${list.method} was answered without a list of ${list.key}`));
+      return failed(
+        linkFailure("protocol", `${listed.method} was answered without a list of ${listed.list}`),
+      );
     // Before anything is made of them: a page may hold millions of faulty ones.
     given += page.length;
-    if (given > MAX_ENTRIES) return failed(tooMuch(list, `${MAX_ENTRIES} entries`));
+    if (given > MAX_ENTRIES) return failed(tooMuch(listed, `${MAX_ENTRIES} entries`));
     const kept: JsonObject[] = [];
     for (const entry of page) {
-      if (!isJsonObject(entry) || typeof entry[list.name] !== "string") {
-        onOddity(list.method, "nameless_entry");
-      } else if (!isWritable(entry)) onOddity(list.method, "unwritable_entry");
+      if (!isJsonObject(entry) || typeof entry[listed.key] !== "string") {
+        onOddity(listed.method, "nameless_entry");
+      } else if (!isWritable(entry)) onOddity(listed.method, "unwritable_entry");
       else {
-        const fault = list.key === "tools" ? toolFault(entry) : null;
+        const fault = listed.list === "tools" ? toolFault(entry) : null;
         const checked =
-          fault === null ? checkEntry(list.key, entry, isModern) : { entry: null, faults: [fault] };
+          fault === null ? checkEntry(listed.list, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.entry !== null) kept.push(checked.entry);
-        if (checked.faults.length > 0) note(String(entry[list.name]), checked);
-        const unusable = list.key === "tools" && checked.entry !== null ? headerFault(checked.entry) : null;
-        if (unusable !== null) note(String(entry[list.name]), { entry: null, faults: [unusable] }, true);
+        if (checked.faults.length > 0) note(String(entry[listed.key]), checked);
+        const unusable =
+          listed.list === "tools" && checked.entry !== null ? headerFault(checked.entry) : null;
+        if (unusable !== null) note(String(entry[listed.key]), { entry: null, faults: [unusable] }, true);
       }
     }
     for (const entry of kept) entries.push(entry);
@@ -180,9 +162,9 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     // Some servers end with an empty cursor, and would begin anew if it were sent back.
     if (typeof next !== "string" || next === "") return { kind: "read", entries, faulty, freshness };
     if (cursors.has(next))
-      return failed(linkFailure("protocol", `${list.method} gives the same page again and again`));
+      return failed(linkFailure("protocol", `${listed.method} gives the same page again and again`));
     cursors.add(next);
-    if (cursors.size >= MAX_PAGES) return failed(tooMuch(list, `${MAX_PAGES} pages`));
+    if (cursors.size >= MAX_PAGES) return failed(tooMuch(listed, `${MAX_PAGES} pages`));
     // A list of one page is bounded by the link already; only what adds up is measured.
     if (cursor === null) firstPage = kept;
     else {
@@ -190,7 +172,7 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
       firstPage = null;
       characters += sizeOf(kept);
     }
-    if (characters > MAX_CHARACTERS) return failed(tooMuch(list, "64 MiB"));
+    if (characters > MAX_CHARACTERS) return failed(tooMuch(listed, "64 MiB"));
     cursor = next;
   }
 }
@@ -210,6 +192,6 @@ function failed(failure: LinkFailure): ReadList {
   return { kind: "failed", failure };
 }
 
-function tooMuch(list: List, bound: string): LinkFailure {
-  return linkFailure("overloaded", `${list.method} gives more than ${bound}`);
+function tooMuch(listed: List, bound: string): LinkFailure {
+  return linkFailure("overloaded", `${listed.method} gives more than ${bound}`);
 }

@@ -1,4 +1,5 @@
 // Resolves a connection: the values that its references stand for, and one key that tells connections apart.
+
 import { literalValues } from "../../../config/literal-secrets.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type {
@@ -6,10 +7,10 @@ import type {
   FleetConnection,
   HttpConnection,
   SandboxConfig,
-  SecretText,
   ServedBackend,
   StdioConnection,
 } from "../../../config/snapshot.ts";
+import type { SecretText } from "../../../config/values/secret-text.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { resolveReference, type SecretReference } from "../../../secrets/reference.ts";

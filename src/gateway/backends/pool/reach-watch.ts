@@ -2,6 +2,7 @@
 // started as soon as it is back.
 import { createConnection } from "node:net";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import { addressOf } from "../links/http/target.ts";
 
 const OFTEN_MS = 2_000;
 /** After so long without a connection it is asked as seldom as `SELDOM_MS` says. */
@@ -50,7 +51,7 @@ export class ReachWatch implements Disposable {
     if (this.#asking === null) {
       this.#timer?.[Symbol.dispose]();
       const { promise, resolve } = Promise.withResolvers<boolean>();
-      const socket = createConnection(destination(origin));
+      const socket = createConnection(addressOf(new URL(origin)));
       const late = this.#options.clock.setTimer(CONNECT_MS, () => resolve(false));
       socket.once("connect", () => resolve(true)).on("error", () => resolve(false));
       const answer = promise.then((isReached) => {
@@ -87,10 +88,4 @@ export class ReachWatch implements Disposable {
     const isNew = clock.monotonicMs() - this.#sinceMs < OFTEN_FOR_MS;
     this.#timer = clock.setTimer(isNew ? OFTEN_MS : SELDOM_MS, () => void this.ask());
   }
-}
-
-function destination(origin: string): { host: string; port: number } {
-  const { hostname, port, protocol } = new URL(origin);
-  const usual = protocol === "https:" ? 443 : 80;
-  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: port === "" ? usual : Number(port) };
 }

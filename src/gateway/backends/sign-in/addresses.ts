@@ -1,5 +1,5 @@
 // Which addresses may be asked, and shown to a browser, when signing in to a server. Pure.
-import { isLoopbackUrl } from "../../../config/host.ts";
+import { isLoopbackUrl } from "../../../config/values/host.ts";
 
 const LONGEST = 4_096;
 

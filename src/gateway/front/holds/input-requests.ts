@@ -16,16 +16,18 @@ export function mayAskWithin(method: string): boolean {
   return ASKING.has(method);
 }
 
-/** Without what only a request of its own has a use for. Null: no modern client can be asked that. */
-export function inputRequest(method: string, params: JsonObject | undefined): InputRequest | null {
+/**
+ * Without what only a request of its own has a use for, and always with params: the Go SDK's client reads none as a fault.
+ * Null: no modern client can be asked that.
+ */
+export function inputRequest(method: string, params: JsonObject = {}): InputRequest | null {
   if (method !== "elicitation/create" && method !== "sampling/createMessage" && method !== "roots/list") {
     return null;
   }
-  if (params === undefined) return { method };
   const { _meta, task, elicitationId, ...own } = params;
   const { progressToken, ...meta } = isJsonObject(_meta) ? _meta : {};
   const kept = Object.keys(meta).length === 0 ? own : { ...own, _meta: meta };
-  return method === "roots/list" && Object.keys(kept).length === 0 ? { method } : { method, params: kept };
+  return { method, params: kept };
 }
 
 /** The capabilities that it needs and that are not declared; null: it may be asked. */

@@ -1,7 +1,7 @@
 // Sessions that several machines share: ids that say which machine holds them, what stands for an id between machines, and
 // as whom another machine's client acts.
 import { randomBytes } from "node:crypto";
-import { isMachineName } from "../../../config/fleet-values.ts";
+import { isMachineName } from "../../../config/values/fleet-values.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";

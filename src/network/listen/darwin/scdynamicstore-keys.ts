@@ -116,7 +116,6 @@ function globalDeltas(before: StoreEntry | null, now: StoreEntry | null): readon
     kind: "route",
     interfaceName: entry.primaryInterface,
     change,
-    destination: "default",
   });
   if (before !== null && now !== null && before.primaryInterface === now.primaryInterface) return [];
   return [

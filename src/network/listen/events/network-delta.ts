@@ -1,5 +1,4 @@
 // One change in the network: its kinds, its text for people, and whether it may concern a host.
-import { inPrefix, parseIp } from "../../ip-address.ts";
 
 export type NetworkDelta =
   | {
@@ -14,17 +13,16 @@ export type NetworkDelta =
       readonly change: "added" | "removed";
       readonly address: string;
     }
+  /** The default route, and the interface that it leads by. */
   | {
       readonly kind: "route";
       readonly interfaceName: string | null;
       readonly change: "added" | "removed";
-      /** `10.0.0.0/24`, or `default`. */
-      readonly destination: string;
     }
   /** Something changed, and it is not known what (a buffer overflowed, configd restarted). */
   | { readonly kind: "unknown"; readonly detail: string };
 
-/** One line for people and logs: `tb0 lost carrier`. */
+/** One line for people and logs: `tb0 went down`. */
 export function describeDelta(delta: NetworkDelta): string {
   switch (delta.kind) {
     case "link":
@@ -33,8 +31,7 @@ export function describeDelta(delta: NetworkDelta): string {
       return `${delta.interfaceName} ${delta.change === "added" ? "got" : "lost"} address ${delta.address}`;
     case "route": {
       const by = delta.interfaceName === null ? "" : ` by ${delta.interfaceName}`;
-      const what = delta.destination === "default" ? "default route" : `route to ${delta.destination}`;
-      return `${what}${by} ${delta.change}`;
+      return `default route${by} ${delta.change}`;
     }
     case "unknown":
       return `something changed (${delta.detail})`;
@@ -50,23 +47,10 @@ const LINK_WORDS = {
   removed: "was removed",
 } as const;
 
-interface TouchedHost {
-  /** The addresses known of it; [] when none are. */
-  readonly addresses: readonly string[];
-  /** The interface it is configured to, or was last reached by; null when it is routed or unknown. */
-  readonly interfaceName: string | null;
-}
-
-/** Whether `delta` may change how `host` is reached. Unsure is true: it orders who is looked at first. */
-export function deltaMayTouch(delta: NetworkDelta, host: TouchedHost): boolean {
-  if (delta.kind === "unknown" || host.interfaceName === null) return true;
-  if (delta.interfaceName === host.interfaceName) return true;
-  if (delta.kind !== "route" || delta.destination === "default") return false;
-  const [networkText = "", prefixText = ""] = delta.destination.split("/");
-  const network = parseIp(networkText);
-  if (network === null) return true;
-  return host.addresses.some((text) => {
-    const address = parseIp(text);
-    return address !== null && inPrefix(address.bytes, network.bytes, Number(prefixText));
-  });
+/**
+ * Whether `delta` may change how a host is reached: `interfaceName` is what it is configured to, or was last reached by;
+ * null when it is routed or unknown. Unsure is true: it orders who is looked at first.
+ */
+export function deltaMayTouch(delta: NetworkDelta, interfaceName: string | null): boolean {
+  return delta.kind === "unknown" || interfaceName === null || delta.interfaceName === interfaceName;
 }

@@ -1,14 +1,8 @@
-// The thread that waits for rtnetlink messages: a poll on the socket and on an eventfd that wakes it.
+// The thread that waits for messages of rtnetlink ([rtnetlink(7)]): a poll on the socket and on an eventfd that wakes it.
+// A message is a bell: what has changed is seen by whoever hears it.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
-import type { NetworkDelta } from "../events/network-delta.ts";
-import {
-  buildDumpRequest,
-  type DumpSubject,
-  RTNETLINK_GROUPS,
-  RtnetlinkReader,
-} from "./rtnetlink-messages.ts";
 import { EVENT_FD_SLOT, STOP_SLOT } from "./rtnetlink-thread.ts";
 
 const AF_NETLINK = 16;
@@ -16,20 +10,22 @@ const SOCK_RAW = 3;
 const CLOEXEC = 0o2000000;
 const NONBLOCK = 0o4000;
 const NETLINK_ROUTE = 0;
+/** RTMGRP_LINK | IPV4_IFADDR | IPV4_ROUTE | IPV6_IFADDR | IPV6_ROUTE. */
+const GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
 const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 /** The kernel grants what it allows, usually twice the default: longer bursts before an overflow. */
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
-/** Larger than any datagram the kernel makes (32 KiB for dumps). */
-const RECEIVE_BYTES = 64 * 1024;
+/** Of a message only the header is read. */
+const RECEIVE_BYTES = 16;
 /** After so many datagrams without a pause, what they changed is told and the stop flag is looked at. */
 const DATAGRAMS_AT_ONCE = 64;
 /** Only a safety net: every wake comes through the eventfd, and should one be lost, this is how late we are. */
 const LONGEST_POLL_MS = 10_000;
-/** A dump takes under a millisecond; one that does not end was lost in an overflow and is asked for again. */
-const DUMP_POLL_MS = 1_000;
 
 /** What the system lacks or forbids, now and after any restart. */
 class Unavailable extends Error {}
@@ -73,7 +69,7 @@ function openSocket(calls: SystemCalls): number {
   if (fd < 0) throw new Unavailable(`no netlink socket: errno ${calls.errno()}`);
   const address = Buffer.alloc(12);
   address.writeUInt16LE(AF_NETLINK, 0);
-  address.writeUInt32LE(RTNETLINK_GROUPS, 8);
+  address.writeUInt32LE(GROUPS, 8);
   if (calls.bind(fd, address, address.length) < 0) {
     const errno = calls.errno();
     calls.close(fd);
@@ -92,7 +88,6 @@ function listen(
   stopped: () => boolean,
   emit: (message: NativeEventMessage) => void,
 ): void {
-  const reader = new RtnetlinkReader();
   const received = Buffer.alloc(RECEIVE_BYTES);
   const pollFds = Buffer.alloc(16);
   pollFds.writeInt32LE(socket, 0);
@@ -100,56 +95,39 @@ function listen(
   pollFds.writeInt32LE(eventFd, 8);
   pollFds.writeInt16LE(POLLIN, 12);
 
-  let ready = false;
-  let sequence = 0;
-  let dumping: DumpSubject | null = null;
-  let missedSome = false;
-
-  const askFor = (subject: DumpSubject): void => {
-    sequence += 1;
-    dumping = subject;
-    missedSome = false;
-    reader.expectDump(subject, sequence);
-    const request = buildDumpRequest(subject, sequence);
-    // A refusal (a dump still under way) leaves `dumping` set: it is asked again when the poll times out.
-    calls.send(socket, request, request.length, 0);
-  };
-  const dumpEnded = (): void => {
-    if (missedSome) askFor("links");
-    else if (dumping === "links") askFor("addresses");
-    else {
-      dumping = null;
-      if (!ready) emit({ kind: "ready" });
-      ready = true;
-    }
-  };
-
-  askFor("links");
+  emit({ kind: "ready" });
   while (!stopped()) {
-    const polled = calls.poll(pollFds, 2, dumping === null ? LONGEST_POLL_MS : DUMP_POLL_MS);
+    const polled = calls.poll(pollFds, 2, LONGEST_POLL_MS);
     if (polled < 0 && calls.errno() !== constants.errno.EINTR)
       throw new Error(`poll failed: errno ${calls.errno()}`);
-    if (polled === 0 && dumping !== null) askFor("links");
-    const deltas: NetworkDelta[] = [];
-    for (let count = 0; count < DATAGRAMS_AT_ONCE && polled > 0; count += 1) {
-      const length = calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT);
-      if (length >= 0) {
-        const found = reader.read(received.subarray(0, length));
-        deltas.push(...found.deltas);
-        if (found.dumpEnded === sequence) dumpEnded();
-        continue;
-      }
-      const errno = calls.errno();
-      if (errno === constants.errno.EAGAIN) break;
-      if (errno === constants.errno.ENOBUFS) {
-        deltas.push({ kind: "unknown", detail: "events came faster than they were read" });
-        // What was missed is learnt from a dump: else a change back to what is known would pass unnoticed.
-        if (dumping === null) askFor("links");
-        else missedSome = true;
-      } else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
-    }
-    if (deltas.length > 0) emit({ kind: "deltas", deltas });
+    if (polled > 0) drain(calls, socket, received, emit);
   }
+}
+
+/** Takes what has come, and rings once for all of it. */
+function drain(
+  calls: SystemCalls,
+  socket: number,
+  received: Buffer,
+  emit: (message: NativeEventMessage) => void,
+): void {
+  let isRung = false;
+  let hidden: string | null = null;
+  for (let count = 0; count < DATAGRAMS_AT_ONCE; count += 1) {
+    if (calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT) >= 0) {
+      isRung = true;
+      const type = received.readUInt16LE(4);
+      // A link tells of itself again and again, with nothing new; addresses and routes change where no list shows it.
+      if (type !== RTM_NEWLINK && type !== RTM_DELLINK) hidden ??= "an address or a route";
+      continue;
+    }
+    const errno = calls.errno();
+    if (errno === constants.errno.EAGAIN) break;
+    if (errno === constants.errno.ENOBUFS) hidden = "events came faster than they were read";
+    else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
+  }
+  if (isRung || hidden !== null)
+    emit({ kind: "deltas", deltas: hidden === null ? [] : [{ kind: "unknown", detail: hidden }] });
 }
 
 async function run(): Promise<void> {

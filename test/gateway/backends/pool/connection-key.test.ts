@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { HttpConnection, SecretText, StdioConnection } from "../../../../src/config/snapshot.ts";
+import type { HttpConnection, StdioConnection } from "../../../../src/config/snapshot.ts";
+import type { SecretText } from "../../../../src/config/values/secret-text.ts";
 import { resolveConnection } from "../../../../src/gateway/backends/pool/connection-key.ts";
 
 const STDIO: StdioConnection = { type: "stdio", command: "x", args: ["a", "b"], env: {}, cwd: "/" };

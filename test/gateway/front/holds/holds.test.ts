@@ -65,7 +65,7 @@ test("D2 a client is asked without the tokens of another connection", async () =
       method: "elicitation/create",
       params: { mode: "url", message: "visit", url: "https://example.com/", _meta: { kept: true } },
     },
-    { method: "roots/list" },
+    { method: "roots/list", params: {} },
   ]);
 });
 

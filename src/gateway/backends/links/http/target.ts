@@ -55,6 +55,15 @@ export interface HttpTarget {
 /** Of ours, or of the connection's framing: not to be overridden by configuration. */
 const RESERVED = new Set(["content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"]);
 
+/** What to connect to. */
+export function addressOf({ hostname, port, protocol }: URL): {
+  readonly host: string;
+  readonly port: number;
+} {
+  const usual = protocol === "https:" ? 443 : 80;
+  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: port === "" ? usual : Number(port) };
+}
+
 /** A failure when the address or a header cannot be used. Proxies in the environment are not looked at. */
 export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailure {
   const url = URL.parse(options.url);
@@ -88,8 +97,7 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
   });
   const fixed: RequestOptions = {
     protocol: url.protocol,
-    hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
+    ...addressOf(url),
     agent,
   };
   if (url.username !== "" || url.password !== "") {

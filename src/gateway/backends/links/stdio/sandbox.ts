@@ -1,8 +1,8 @@
 // How a program is started in a sandbox: the arguments of bubblewrap, and what it means when that fails. Pure.
 
-import { isWithin } from "../../../../config/paths.ts";
 import { type GuardedPlaces, placesReached } from "../../../../config/reach.ts";
 import type { SandboxConfig } from "../../../../config/snapshot.ts";
+import { isWithin } from "../../../../config/values/paths.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 
 const SANDBOX_PROGRAM = "bwrap";

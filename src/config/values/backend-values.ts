@@ -1,5 +1,5 @@
 // The rules for a backend's values: program and arguments, address, texts with secrets, globs.
-import { REFERENCE_FORM } from "../secrets/reference.ts";
+import { REFERENCE_FORM } from "../../secrets/reference.ts";
 import type { TextReading } from "./names.ts";
 
 const LONGEST_TEXT = 32 * 1024;

@@ -1,5 +1,6 @@
 // Mistakes in a configuration: their fields, and a list of them as text.
-import { MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
 
 /** One mistake, at its place in the file. */
 export interface ConfigMistake {
@@ -124,4 +125,11 @@ function invalid(
 ): MountaineerError {
   const details = hint === null ? {} : { hint };
   return new MountaineerError("config_invalid", `${text}\n${describeMistakes(mistakes)}`, details);
+}
+
+/** What to say beside a name that is none of `known`; `none` where there are none at all. */
+export function namesHint(name: string, known: readonly string[], none: string): string {
+  const meant = closestWord(name, known);
+  if (meant !== null) return `did you mean ${quoted(meant)}?`;
+  return known.length === 0 ? none : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
 }

@@ -1,7 +1,14 @@
 // Texts with references to secrets in them, for a backend's environment and headers: `Bearer ${TOKEN}`, `Bearer
 // ${secret:token}`, or `secret:token` alone. `$${` stands for `${` itself.
-import { parseReference, REFERENCE_FORM, type SecretReference, STORED_FORM } from "../secrets/reference.ts";
-import type { SecretText } from "./snapshot.ts";
+import {
+  parseReference,
+  REFERENCE_FORM,
+  type SecretReference,
+  STORED_FORM,
+} from "../../secrets/reference.ts";
+
+/** Text with references to secrets in it: plain parts and references, in order. */
+export type SecretText = readonly (string | SecretReference)[];
 
 type SecretTextReading =
   | { readonly ok: true; readonly value: SecretText }

@@ -1,0 +1,57 @@
+// What is shown of a key's value as it stands in the file, by what the key may hold.
+import { parseReference } from "../../secrets/reference.ts";
+import type { KeyDoc } from "../schema/schema-keys.ts";
+import { type Audience, HIDDEN, shownArguments, shownText, shownUrl, shownWritten } from "../shown-values.ts";
+import { hasSecretQuery } from "../values/backend-values.ts";
+import { isShowable } from "../values/secret-text.ts";
+import type { ConfigValue } from "./edit-value.ts";
+
+/**
+ * `log` is for the file's owner. A file with a secret in it is refused, or warned about; its values can be asked for all the
+ * same. `command` is the program that arguments are for.
+ */
+export function shownOfKey(
+  { shown }: Pick<KeyDoc, "shown">,
+  name: string,
+  value: ConfigValue,
+  command: unknown,
+  audience: Audience,
+): ConfigValue {
+  if (shown === "plain") return plainShown(value, audience);
+  if (shown === "arguments" && Array.isArray(value))
+    return shownArguments(String(command), value.map(String), audience);
+  if (typeof value !== "string") return HIDDEN;
+  switch (shown) {
+    case "reference":
+      return parseReference(value) === null ? HIDDEN : value;
+    case "secret text":
+      if (audience === "report") return shownWritten(name, value, audience);
+      return value === "" || isShowable(value) ? value : HIDDEN;
+    case "program":
+      return shownCommand(value, audience);
+    case "address":
+      return shownAddress(value, audience);
+    case "arguments":
+      return HIDDEN;
+  }
+}
+
+/** A program's name is one word; what has blanks in it may be a whole command line. */
+export function shownCommand(command: string, audience: Audience): string {
+  return shownText(command, /\s/.test(command) ? audience : "log");
+}
+
+/** Any text may be an address, and an address may carry a key. */
+function plainShown(value: ConfigValue, audience: Audience): ConfigValue {
+  if (Array.isArray(value)) return value.map((part) => plainShown(part, audience));
+  return typeof value === "string" && /^[a-z][\w+.-]*:\/\//i.test(value)
+    ? shownAddress(value, audience)
+    : value;
+}
+
+function shownAddress(url: string, audience: Audience): string {
+  if (audience === "report") return shownUrl(url, audience);
+  if (!URL.canParse(url)) return HIDDEN;
+  const { username, password } = new URL(url);
+  return username !== "" || password !== "" || hasSecretQuery(url) ? HIDDEN : url;
+}

@@ -1,0 +1,187 @@
+// Declares the tables of the configuration: which keys and tables each has, and what people are told of it.
+import { describeValue, type KeyPath } from "../values/mistakes.ts";
+import type { TextReading } from "../values/names.ts";
+import { define, isTable } from "../values/table.ts";
+import type { Issue, Key, Node, OutOf } from "./schema-keys.ts";
+import type { JsonSchema } from "./value-types.ts";
+
+/** What is said of a table, or of each table of a list. */
+interface TableText {
+  readonly meaning: string;
+  /** Where the file has none, it is not shown among what holds. */
+  readonly isOptional: boolean;
+}
+
+export type Members = Readonly<Record<string, Place>>;
+
+/** A table with these keys and tables. */
+export interface Table<Out> extends Node<Out>, TableText {
+  readonly kind: "table";
+  readonly keys: Members;
+}
+
+/** A table in which people choose the keys, all of which mean the same. */
+export interface OpenTable<Out> extends Node<Out>, TableText {
+  readonly kind: "open";
+  readonly key: Key<unknown>;
+}
+
+/** A list or a table of tables. */
+export interface TablesOf<Out> extends Node<Out> {
+  readonly kind: "list" | "named";
+  /** What it holds, for people: `shares`. */
+  readonly noun: string;
+  readonly table: Table<unknown>;
+}
+
+/** Whoever declares a key in a table has to say all that a `Key` says. */
+export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesOf<unknown>;
+
+type OutOfMembers<M extends Members> = { readonly [Name in keyof M]: OutOf<M[Name]> };
+
+/** A table that is read as if it were there and empty where the file has none. */
+export function table<M extends Members>(
+  meaning: string,
+  keys: M,
+  isOptional = false,
+): Table<OutOfMembers<M>> {
+  return {
+    meaning,
+    isOptional,
+    kind: "table",
+    isRequired: false,
+    keys,
+    json() {
+      const names = Object.keys(keys).filter((name) => keys[name]?.isRequired);
+      return {
+        type: "object",
+        properties: Object.fromEntries(Object.entries(keys).map(([name, place]) => [name, place.json()])),
+        ...(names.length === 0 ? {} : { required: names }),
+        additionalProperties: false,
+      };
+    },
+    read(written = {}, path, issues) {
+      const read = {};
+      if (!isTable(written)) issues.push({ kind: "section", path });
+      else {
+        for (const [name, place] of Object.entries(keys)) {
+          const value = Object.hasOwn(written, name) ? written[name] : undefined;
+          define(read, name, place.read(value, [...path, name], issues));
+        }
+        for (const key of Object.keys(written)) {
+          if (!Object.hasOwn(keys, key)) issues.push({ kind: "unknown", path, key });
+        }
+      }
+      // Each of its keys was read by what is declared for it; without an issue, all of them are as declared.
+      return read as OutOfMembers<M>;
+    },
+  };
+}
+
+/** The same, and not shown among what holds where the file has none. */
+export function optionalTable<M extends Members>(meaning: string, keys: M): Table<OutOfMembers<M>> {
+  return table(meaning, keys, true);
+}
+
+/** The same table, or nothing where the file has none. */
+export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
+  place: P,
+): Omit<P, "read"> & Pick<Node<OutOf<P> | undefined>, "read"> {
+  const { read, ...others } = place;
+  return {
+    ...others,
+    isOptional: true,
+    read: (written, path, issues) =>
+      // `place` reads its own type.
+      written === undefined ? undefined : (read(written, path, issues) as OutOf<P>),
+  };
+}
+
+/** `[[NAME]]`: none where the file has none. */
+export function listOf<Out>(noun: string, one: Table<Out>): TablesOf<readonly Out[]> {
+  return {
+    kind: "list",
+    noun,
+    table: one,
+    isRequired: false,
+    json: () => ({ type: "array", items: one.json() }),
+    read(written = [], path, issues) {
+      if (Array.isArray(written)) {
+        return written.map((value: unknown, index) => one.read(value ?? null, [...path, index], issues));
+      }
+      issues.push({ kind: "section", path });
+      return [];
+    },
+  };
+}
+
+type NameReader = (name: string) => TextReading;
+/** What editors check while one types; the reading of names says more. */
+type NamePattern = { readonly pattern?: string };
+
+function readNamed<Out>(
+  written: unknown,
+  path: KeyPath,
+  issues: Issue[],
+  readName: NameReader,
+  member: Node<Out>,
+): Readonly<Record<string, Out>> {
+  const read = {};
+  if (!isTable(written)) issues.push({ kind: "section", path });
+  else {
+    for (const [name, value] of Object.entries(written)) {
+      const at = [...path, name];
+      const reading = readName(name);
+      if (reading.ok && name !== "__proto__") define(read, name, member.read(value, at, issues));
+      else issues.push({ kind: "detail", path: at, at: "key", detail: wrongName(name, reading) });
+    }
+  }
+  return read;
+}
+
+function wrongName(name: string, reading: TextReading) {
+  // What stands under it would be lost wherever an object is copied.
+  if (name === "__proto__" || reading.ok)
+    return { found: "a name that is taken", expected: "another name", hint: null };
+  return { found: describeValue(name), expected: reading.expected, hint: reading.hint };
+}
+
+function namedJson({ pattern }: NamePattern, member: Node<unknown>): JsonSchema {
+  const propertyNames = { ...(pattern === undefined ? {} : { pattern }), type: "string" };
+  return { type: "object", propertyNames, additionalProperties: member.json() };
+}
+
+/** `[NAME.*]`: tables under names that people choose; none where the file has none. */
+export function named<Out>(
+  noun: string,
+  readName: NameReader,
+  one: Table<Out>,
+  pattern: NamePattern = {},
+): TablesOf<Readonly<Record<string, Out>>> {
+  return {
+    kind: "named",
+    noun,
+    table: one,
+    isRequired: false,
+    json: () => namedJson(pattern, one),
+    read: (written = {}, path, issues) => readNamed(written, path, issues, readName, one),
+  };
+}
+
+/** A table in which people choose the keys. */
+export function open<Out>(
+  meaning: string,
+  readName: NameReader,
+  key: Key<Out>,
+  pattern: NamePattern = {},
+): OpenTable<Readonly<Record<string, Out>>> {
+  return {
+    meaning,
+    isOptional: true,
+    kind: "open",
+    isRequired: false,
+    key,
+    json: () => namedJson(pattern, key),
+    read: (written = {}, path, issues) => readNamed(written, path, issues, readName, key),
+  };
+}

@@ -1,0 +1,216 @@
+// What a single key may hold: how a value of the file is read, described and shown. The daemon loads this, too, so it
+// uses no schema library.
+import {
+  parseReference,
+  REFERENCE_FORMS,
+  SECRET_NAME_RULE,
+  type SecretReference,
+} from "../../secrets/reference.ts";
+import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
+import { HOST_EXPECTED, type HostAddress, parseHost } from "../values/host.ts";
+import { describeKind, describeValue, type KeyPath } from "../values/mistakes.ts";
+import { parseInterfaceName } from "../values/names.ts";
+import { expandPath, PATH_EXPECTED, parsePath } from "../values/paths.ts";
+import { parseSecretText } from "../values/secret-text.ts";
+
+/** JSON Schema, draft 2020-12. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** What a reader of ours says of a value that it refuses. */
+export interface IssueDetail {
+  readonly found: string;
+  readonly expected: string;
+  readonly hint: string | null;
+}
+
+/**
+ * How a value may be shown: `plain` as it is; `reference` only if it refers to a secret; `secret text` with its references
+ * alone; the others without what looks like a secret in an address, a program's name or arguments.
+ */
+export type Shown = "plain" | "reference" | "secret text" | "address" | "program" | "arguments";
+
+/** Told for each mistake; null: the value is of the wrong kind, or out of its limits. */
+type Refuse = (detail: IssueDetail | null, at: KeyPath) => undefined;
+
+export interface Value<Out> {
+  /** What the documentation calls it, unless a key says more. */
+  readonly type: string;
+  /** The `expected` of a mistake. */
+  readonly expected: string;
+  readonly choices: readonly string[] | null;
+  readonly shown: Shown;
+  readonly json: JsonSchema;
+  /** What the engine gets of a value that was read; absent: the value itself. */
+  settle?(value: unknown, userHome: string): unknown;
+  /** Undefined once `refuse` was told. */
+  read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
+}
+
+type Reading<Out> =
+  | { readonly ok: true; readonly value: Out }
+  | { readonly ok: false; readonly found?: string; readonly expected: string; readonly hint: string | null };
+
+interface TextLook {
+  readonly type?: string;
+  readonly expected?: string;
+  /** What was found, when it is refused. */
+  readonly describe?: (text: string) => string;
+}
+
+/** A text as `read` reads it. Whoever adds one says how it may be shown. */
+export function text<Out = string>(
+  shown: Shown,
+  read: (text: string) => Reading<Out>,
+  { type = "text", expected = "a text in quotes", describe = describeValue }: TextLook = {},
+): Value<Out> {
+  return {
+    type,
+    expected,
+    choices: null,
+    shown,
+    json: { type: "string" },
+    read(value, refuse, at = []) {
+      if (typeof value !== "string") return refuse(null, at);
+      const reading = read(value);
+      if (reading.ok) return reading.value;
+      const { found = describe(value), expected: wanted, hint } = reading;
+      return refuse({ found, expected: wanted, hint }, at);
+    },
+  };
+}
+
+export function number(min: number, max: number, isWhole: boolean, unit: string | null): Value<number> {
+  const type = isWhole ? "whole number" : "number";
+  return {
+    type,
+    expected: `a ${type}${unit === null ? "" : ` of ${unit}`} from ${min} to ${max}`,
+    choices: null,
+    shown: "plain",
+    json: { type: isWhole ? "integer" : "number", minimum: min, maximum: max },
+    read(value, refuse, at = []) {
+      const isRight = typeof value === "number" && value >= min && value <= max;
+      if (isRight && (!isWhole || Number.isSafeInteger(value))) return value;
+      return refuse(null, at);
+    },
+  };
+}
+
+export const toggle: Value<boolean> = {
+  type: "true or false",
+  expected: "true or false",
+  choices: null,
+  shown: "plain",
+  json: { type: "boolean" },
+  read: (value, refuse, at = []) => (typeof value === "boolean" ? value : refuse(null, at)),
+};
+
+/** One of some words. */
+export function choice<const Word extends string>(choices: readonly Word[]): Value<Word> {
+  const expected = `one of ${choices.map((word) => `"${word}"`).join(", ")}`;
+  return {
+    type: expected,
+    expected,
+    choices,
+    shown: "plain",
+    json: { type: "string", enum: choices },
+    read: (value, refuse, at = []) => choices.find((word) => word === value) ?? refuse(null, at),
+  };
+}
+
+/** Each once. */
+function settledList(settle: NonNullable<Value<unknown>["settle"]>): NonNullable<Value<unknown>["settle"]> {
+  return (values, userHome) =>
+    Array.isArray(values) ? [...new Set(values.map((value: unknown) => settle(value, userHome)))] : values;
+}
+
+/** A list, shown as its members are unless it says otherwise. */
+export function list<Out>(
+  member: Value<Out>,
+  {
+    type = "list of texts",
+    expected = 'a list of texts, such as `["one", "two"]`',
+    fewest = 0,
+    shown = member.shown,
+  } = {},
+): Value<readonly Out[]> {
+  return {
+    type,
+    expected,
+    choices: null,
+    shown,
+    json: { ...(fewest === 0 ? {} : { minItems: fewest }), type: "array", items: member.json },
+    ...(member.settle === undefined ? {} : { settle: settledList(member.settle) }),
+    read(value, refuse, at = []) {
+      if (!Array.isArray(value) || value.length < fewest) return refuse(null, at);
+      const members = value.map((one: unknown, index) => member.read(one, refuse, [...at, index]));
+      return members.filter((one) => one !== undefined);
+    },
+  };
+}
+
+/** Absolute for the engine. */
+export const path: Value<string> = {
+  ...text("plain", parsePath, { type: "path", expected: PATH_EXPECTED }),
+  settle: (value, userHome) => expandPath(String(value), userHome),
+};
+
+export const host = text<HostAddress>(
+  "plain",
+  (written) => {
+    const reading = parseHost(written);
+    return reading.ok ? { ok: true, value: reading.address } : { ...reading, expected: HOST_EXPECTED };
+  },
+  { type: "host", expected: HOST_EXPECTED },
+);
+
+export const networkInterface = text("plain", parseInterfaceName, {
+  type: "interface",
+  expected: "the name of a network interface, such as `en5` or `eth0`",
+});
+
+function referenceHint(written: string): string {
+  if (written.startsWith("secret:")) return `a secret's name is ${SECRET_NAME_RULE}`;
+  if (written.includes("$"))
+    return "the whole value is one reference: a name of letters, digits and `_`, in braces after `$`";
+  return "no secrets in config: `mountaineer secret set NAME` keeps it, `secret:NAME` stands for it here";
+}
+
+/** `${VARIABLE}` or `secret:NAME`, and nothing else. Never says what was found: it may well be a password. */
+export const reference = text<SecretReference>(
+  "reference",
+  (written) => {
+    const value = parseReference(written);
+    if (value !== null) return { ok: true, value };
+    return { ok: false, expected: REFERENCE_FORMS, hint: referenceHint(written) };
+  },
+  { type: "reference", expected: REFERENCE_FORMS, describe: describeKind },
+);
+
+/** A text with references in it. Never says what was found: most such texts are secrets. */
+export function secretText(
+  isAllowed: (text: string) => boolean,
+  expected: string,
+): Value<readonly (string | SecretReference)[]> {
+  return text(
+    "secret text",
+    (written): Reading<readonly (string | SecretReference)[]> => {
+      const reading = parseSecretText(written);
+      if (!reading.ok) return { ...reading, found: "`${` without a name and `}`" };
+      if (isAllowed(written)) return reading;
+      return { ok: false, expected: "a text without control characters", hint: null };
+    },
+    { expected, describe: describeKind },
+  );
+}
+
+export const url = text("address", parseServerUrl, {
+  type: "address",
+  expected: URL_EXPECTED,
+  describe: describeKind,
+});
+
+/** A name of a person, a role or a group. */
+export const label = text("plain", parseLabel);
+
+/** Patterns, in which `*` stands for anything. */
+export const globs = list(text("plain", parseGlob), { type: "list of patterns" });

@@ -1,0 +1,89 @@
+// A person's own editor, without a shell and with the terminal to itself, on a copy that only they can read.
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { MountaineerError, systemErrorCode } from "../errors.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A text while a person edits it. */
+export interface EditedCopy {
+  /**
+   * Resolves with what there is when the editor has ended well; null: the copy is gone. Rejects with
+   * `program_unavailable` when the editor cannot be started, or ends badly, and with the signal's reason, which ends it.
+   */
+  edit(signal: AbortSignal): Promise<Uint8Array | null>;
+  /** Removes the copy. */
+  discard(): Promise<void>;
+  /** Removes the copy unless something was written in it; then resolves with its path, else with null. */
+  keepWritten(): Promise<string | null>;
+}
+
+/** `name` is the copy's, so that the editor knows what kind of text it is. */
+export async function openEditedCopy(name: string, begun: Uint8Array): Promise<EditedCopy> {
+  // Closed to others: a password may be typed here before it is refused.
+  const path = join(await mkdtemp(join(tmpdir(), "mountaineer-edit-")), name);
+  await writeFile(path, begun, { mode: 0o600 });
+  const discard = (): Promise<void> => rm(dirname(path), { recursive: true, force: true });
+  return {
+    async edit(signal) {
+      await runEditor(path, signal);
+      return readCopy(path);
+    },
+    discard,
+    async keepWritten() {
+      const bytes = await readCopy(path).catch(() => null);
+      if (bytes !== null && Buffer.compare(bytes, begun) !== 0) return path;
+      await discard();
+      return null;
+    },
+  };
+}
+
+async function readCopy(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** $VISUAL, else $EDITOR, else vi; spaces part its arguments. */
+export function editorCommand({ VISUAL, EDITOR }: Environment): readonly [string, ...string[]] {
+  const [program = "vi", ...args] = (VISUAL?.trim() || EDITOR?.trim() || "vi").split(/\s+/);
+  return [program, ...args];
+}
+
+async function runEditor(file: string, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const [program, ...args] = editorCommand(process.env);
+  const child = spawn(program, [...args, file], { stdio: "inherit", shell: false });
+  const onAbort = (): void => void child.kill("SIGTERM");
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const [code, endedBy] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (exitCode, exitSignal) => resolve([exitCode, exitSignal]));
+    });
+    signal.throwIfAborted();
+    if (code === 0) return;
+    throw failed(`the editor ${program} ended with ${code ?? endedBy}`);
+  } catch (error) {
+    if (error instanceof MountaineerError) throw error;
+    const reason = systemErrorCode(error);
+    if (reason === null) throw error;
+    throw failed(
+      `the editor ${program} cannot be started: ${reason === "ENOENT" ? "there is none of that name" : reason}`,
+    );
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function failed(message: string): MountaineerError {
+  return new MountaineerError("program_unavailable", `${message}; nothing was written`, {
+    hint: "set VISUAL or EDITOR to the editor that you use",
+  });
+}
