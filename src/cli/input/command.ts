@@ -65,3 +65,9 @@ export interface CommandDefinition {
   /** Resolves with the exit code. Loads what it needs itself, so that other commands need not. */
   readonly run: (context: CommandContext, options: GivenOptions, args: readonly string[]) => Promise<number>;
 }
+
+/** Commands whose names begin alike: `shares list`, `shares add`. */
+export interface GroupedCommands {
+  readonly group: CommandGroup;
+  readonly commands: readonly CommandDefinition[];
+}

@@ -4,10 +4,10 @@ import type { CommandContext, CommandDefinition } from "../input/command.ts";
 
 export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefinition>>> = {
   status: async () => (await import("../commands/status.ts")).statusCommand,
-  "shares list": async () => (await import("../commands/shares/list.ts")).sharesListCommand,
-  "alias list": async () => (await import("../commands/alias/list.ts")).aliasListCommand,
-  "backends list": async () => (await import("../commands/backends/list.ts")).backendsListCommand,
-  "tools list": async () => (await import("../commands/tools/list.ts")).toolsListCommand,
+  "shares list": async () => (await import("../commands/shares-list.ts")).sharesListCommand,
+  "alias list": async () => (await import("../commands/alias.ts")).aliasListCommand,
+  "backends list": async () => (await import("../commands/backends-list.ts")).backendsListCommand,
+  "tools list": async () => (await import("../commands/tools.ts")).toolsListCommand,
 };
 
 /** Resolves with the exit code; null: it is another command, or has other options than `--json`, and nothing was done. */

@@ -6,6 +6,10 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { configJsonSchema } from "../../../src/config/schema/json-schema.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import { optional } from "../../../src/config/schema/schema-keys.ts";
+import { table } from "../../../src/config/schema/tables.ts";
+import { text, toggle } from "../../../src/config/schema/value-types.ts";
+import { parsePath } from "../../../src/config/values/paths.ts";
 import { accepted } from "../support.ts";
 
 const CHECKOUT = resolve(import.meta.dirname, "../../..");
@@ -64,4 +68,26 @@ test("the JSON Schema knows the required key, the choices and no other keys", ()
   assert.match(text, /"propertyNames":\{"pattern":"\^\[A-Za-z\]/);
   assert.equal(schema["additionalProperties"], false);
   assert.equal(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+});
+
+/** Kept from running: that none of them compiles is the proof. */
+const UNTAGGED = [
+  // @ts-expect-error Nothing says what a change of it decides.
+  () => optional(toggle, { absent: "no", meaning: "x", example: "true" }),
+  // @ts-expect-error Its documentation cannot loosen that, either.
+  () => optional("runs", toggle, { absent: "no", meaning: "x", example: "true", approval: "free" }),
+  // @ts-expect-error Nothing says what of it may be shown.
+  () => text(parsePath),
+  // @ts-expect-error A value alone is no key.
+  () => table("x", { port: toggle }),
+];
+
+test("E2 a key that does not say what it decides, or what of it may be shown, does not compile", () => {
+  assert.ok(UNTAGGED.every((make) => typeof make === "function"));
+  for (const { keys, isOpen, keyDoc } of SECTIONS) {
+    for (const key of isOpen ? ["any"] : keys) {
+      const { type, shown } = keyDoc(key);
+      assert.ok(type !== "reference" || shown === "reference", key);
+    }
+  }
 });

@@ -1,10 +1,11 @@
-// The command `mountaineer rclone install`.
+// The commands `mountaineer rclone ...`.
+
 import { resolve } from "node:path";
 import { Argument } from "commander";
-import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, readFlag } from "../../input/options.ts";
+import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
 
-export const rcloneInstallCommand: CommandDefinition = {
+const rcloneInstallCommand: CommandDefinition = {
   name: "rclone install",
   summary: "take rclone's official release into the home",
   description:
@@ -21,7 +22,7 @@ export const rcloneInstallCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [file]) {
-    const { installRclone } = await import("../../../rclone-release/install.ts");
+    const { installRclone } = await import("../../rclone-release/install.ts");
     const path = file === undefined ? null : resolve(file);
     const installed = await installRclone({ home: context.home, file: path, signal: context.signal });
     if (readFlag(options, "json")) context.print(`${JSON.stringify(installed, null, 2)}\n`);
@@ -31,4 +32,15 @@ export const rcloneInstallCommand: CommandDefinition = {
     }
     return 0;
   },
+};
+
+export const RCLONE_COMMANDS: GroupedCommands = {
+  group: {
+    name: "rclone",
+    summary: "a newer rclone than the system's",
+    description:
+      "The driver rclone mounts with the one in the home, if there is one, else with the system's.",
+    examples: [{ command: "mountaineer rclone install", does: "take the official release into the home" }],
+  },
+  commands: [rcloneInstallCommand],
 };

@@ -1,6 +1,6 @@
 // The command `mountaineer backends list`.
-import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, showResult } from "../../input/options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, showResult } from "../input/options.ts";
 
 export const backendsListCommand: CommandDefinition = {
   name: "backends list",
@@ -18,11 +18,11 @@ export const backendsListCommand: CommandDefinition = {
   exits: { 0: "it could answer, however the backends are" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { listedOr, withGateway } = await import("../../sessions/gateway-session.ts");
+    const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
     const asking = withGateway(context, "backends list", (gateway) => gateway.backends(context.signal));
     const listed = await listedOr(context, null, asking);
     const backends = listed ?? [];
-    const { renderBackends } = await import("../../views/gateway-view.ts");
+    const { renderBackends } = await import("../views/gateway-view.ts");
     showResult(context, options, { backends }, () =>
       renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }),
     );

@@ -1,6 +1,6 @@
 // The command `mountaineer shares list`.
-import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, showResult } from "../../input/options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, showResult } from "../input/options.ts";
 
 export const sharesListCommand: CommandDefinition = {
   name: "shares list",
@@ -14,8 +14,8 @@ export const sharesListCommand: CommandDefinition = {
   exits: { 0: "it could answer" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { listFavorites } = await import("../../edits/favorite-list.ts");
-    const { renderFavorites } = await import("../../views/place-view.ts");
+    const { listFavorites } = await import("../edits/favorite-list.ts");
+    const { renderFavorites } = await import("../views/place-view.ts");
     const favorites = await listFavorites(context);
     showResult(context, options, { shares: favorites, favorites }, () =>
       renderFavorites(favorites, context.stdoutStyle),

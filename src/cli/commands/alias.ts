@@ -1,0 +1,143 @@
+// The commands `mountaineer alias ...`.
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
+import { addJsonOption, readFlag, readText, showResult } from "../input/options.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+
+export const aliasListCommand: CommandDefinition = {
+  name: "alias list",
+  summary: "show every alias, where its link is and where it leads",
+  description: "Looks at the links alone, never at what they lead to; changes nothing.",
+  examples: [
+    { command: "mountaineer alias list", does: "see which links there are" },
+    {
+      command: `mountaineer alias list --json | jq -r '.aliases[] | select(.link != "right") | .name'`,
+      does: "name those whose link is not right",
+    },
+  ],
+  exits: { 0: "it could answer, however the links are" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { askEngine } = await import("../sessions/control-session.ts");
+    const { renderAliases } = await import("../views/place-view.ts");
+    const purpose = { intent: "look", command: "alias list" } as const;
+    const report = await askEngine(context, purpose, "aliases", null);
+    showResult(context, options, report, () => renderAliases(report.aliases, context.stdoutStyle));
+    if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
+    return 0;
+  },
+};
+
+const aliasAddCommand: CommandDefinition = {
+  name: "alias add",
+  summary: "make a link to a folder inside a share",
+  description:
+    "Saves it in the configuration and returns when the link is there. The link leads there whatever route is in " +
+    "use, also while the share is not mounted; that the folder is there is not looked at. What stands at its path " +
+    "already is left as it is.",
+  examples: [
+    {
+      command: "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026",
+      does: "a link in ~/Shares/Links",
+    },
+    {
+      command:
+        "mountaineer alias add --name film --share CORE --target-subpath Film --alias-path ~/Desktop/film",
+      does: "one somewhere else",
+    },
+  ],
+  exits: {
+    0: "the link is there",
+    1: "it is saved, and its link cannot be made",
+    2: "the share is not known, or another alias has the name",
+  },
+  addOptions(command) {
+    command
+      .requiredOption("--name <name>", "what it is called here, and its link unless --alias-path says")
+      .requiredOption("--share <name>", "the share that holds the folder")
+      .requiredOption("--target-subpath <folder>", "the folder, from the top of the share")
+      .option("--alias-path <path>", "where to make the link; default: Links in shares_root");
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { addAlias } = await import("../edits/alias-change.ts");
+    const { renderAliases } = await import("../views/place-view.ts");
+    const added = await addAlias(context, {
+      name: readText(options, "name") ?? "",
+      share: readText(options, "share") ?? "",
+      targetSubpath: readText(options, "targetSubpath") ?? "",
+      path: readText(options, "aliasPath"),
+    });
+    const { alias } = added;
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(added, null, 2)}\n`);
+    else if (alias !== null) context.print(renderAliases([alias], context.stdoutStyle));
+    return alias?.link === "right" ? 0 : FAILED_EXIT;
+  },
+};
+
+const aliasRemoveCommand: CommandDefinition = {
+  name: "alias remove",
+  summary: "remove an alias and its link",
+  description:
+    "The folder that it leads to, and all in it, stay. What stands at its path and is no link that Mountaineer made " +
+    "is left as it is.",
+  examples: [
+    { command: "mountaineer alias remove --name projects", does: "the link goes, the folder stays" },
+  ],
+  exits: { 0: "it is gone", 1: "it is gone from the file, which does not run", 2: "there is no such alias" },
+  addOptions(command) {
+    command.requiredOption("--name <name>", "the alias");
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { removeAlias } = await import("../edits/alias-change.ts");
+    const removed = await removeAlias(context, readText(options, "name") ?? "");
+    if (removed === null) return FAILED_EXIT;
+    const { name, path, kept } = removed;
+    if (readFlag(options, "json")) {
+      context.print(`${JSON.stringify(removed, null, 2)}\n`);
+      return 0;
+    }
+    const paint = paintFor(context.stdoutStyle);
+    context.print(`${paint.green(paint.symbols.good)} ${harmless(name)} is removed\n`);
+    if (kept) context.print(paint.dim(`  what stands at ${harmless(path)} is not ours, and stays\n`));
+    return 0;
+  },
+};
+
+const aliasReconcileCommand: CommandDefinition = {
+  name: "alias reconcile",
+  summary: "make, mend and remove links now",
+  description:
+    "What a running daemon does at every check: links of aliases are made and mended, those of aliases that are gone " +
+    "are removed. What is not ours is never touched.",
+  examples: [{ command: "mountaineer alias reconcile", does: "after a link was lost while no daemon ran" }],
+  exits: { 0: "every link is right", 1: "one cannot be made" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { reconcileAliases } = await import("../edits/alias-change.ts");
+    const { renderAliases } = await import("../views/place-view.ts");
+    const aliases = await reconcileAliases(context, "alias reconcile");
+    showResult(context, options, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
+    if (aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
+    return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;
+  },
+};
+
+export const ALIAS_COMMANDS: GroupedCommands = {
+  group: {
+    name: "alias",
+    summary: "links to folders inside shares",
+    description:
+      "An alias leads to a folder of a share by a path that never changes. A daemon mends its link at every check.",
+    examples: [
+      { command: "mountaineer alias list", does: "see which links there are" },
+      {
+        command: "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026",
+        does: "make one",
+      },
+    ],
+  },
+  commands: [aliasListCommand, aliasAddCommand, aliasRemoveCommand, aliasReconcileCommand],
+};

@@ -1,0 +1,457 @@
+// The commands `mountaineer backends ...`.
+
+import { Option } from "commander";
+import type { LoginPerson, LoginReport } from "../../api/backend-sign-in.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { addBackendOptions, type TypedBackend } from "../input/backend-options.ts";
+import type { CommandContext, CommandDefinition, GivenOptions, GroupedCommands } from "../input/command.ts";
+import {
+  addJsonOption,
+  addWaitOption,
+  collected,
+  readFlag,
+  readList,
+  readText,
+  readWaitMs,
+} from "../input/options.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+import { backendsListCommand } from "./backends-list.ts";
+
+const backendsAddCommand: CommandDefinition = {
+  name: "backends add",
+  summary: "add an MCP server to the configuration and start it",
+  description:
+    "What stands behind -- is started as it is, never through a shell. Returns when it is known whether the server " +
+    "serves; it is saved all the same, and a daemon goes on trying. A value that looks like a secret is not written " +
+    "into the file: at a terminal you are asked whether to keep it as a secret, elsewhere it is refused. With the " +
+    "first server a token is made, without which nobody comes in over HTTP, as init does.",
+  examples: [
+    {
+      command: "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents",
+      does: "a program",
+    },
+    {
+      command:
+        "mountaineer backends add tickets --url https://tickets.example/mcp --header 'Authorization: Bearer ${TICKETS_TOKEN}'",
+      does: "a server that is elsewhere",
+    },
+    {
+      command: "mountaineer backends add github --env GITHUB_TOKEN=secret:github -- github-mcp-server stdio",
+      does: "with a kept secret",
+    },
+    {
+      command: "mountaineer backends add fetch --registry io.github.example/fetch",
+      does: "from the MCP registry",
+    },
+  ],
+  exits: {
+    0: "it serves; or it is saved, and no daemon runs, or it is disabled",
+    1: "it is saved, and does not serve; or the registry has no such server, or nobody agreed, and nothing was written",
+    2: "a backend of that name is there, or a value is a secret; nothing was written",
+  },
+  addOptions(command) {
+    command
+      .argument("<name>", "what it is called here")
+      .argument("[command...]", "the program and its arguments, behind --; or an address");
+    addBackendOptions(command);
+    command
+      .option(
+        "--registry <server>",
+        "take what is to be started from the MCP registry, pinned to its newest version",
+      )
+      .option(
+        "--input <name=value>",
+        "a value that the registry's server wants; may be given again",
+        collected,
+      )
+      .option("--yes", "do not ask whether what the registry says is to be added")
+      .option("--disabled", "do not start it")
+      .option("--no-token", "make no token for clients with the first server");
+    addWaitOption(command);
+    addJsonOption(command);
+  },
+  async run(context, options, [name = "", ...words]) {
+    const { readBackendName, readBackendOptions } = await import("../input/backend-options.ts");
+    const { addBackend, requireFreeName, tellChange } = await import("../edits/backend-change.ts");
+    const typed = readBackendOptions(options, words);
+    const server = readText(options, "registry");
+    const backend = readBackendName(name);
+    // As in `backends add NAME npx -y PACKAGE`.
+    if (server === null && readFlag(options, "yes")) {
+      throw new MountaineerError("usage", "--yes is for what --registry says", {
+        hint: `a program's own options stand behind --: mountaineer backends add ${backend} -- PROGRAM -y …`,
+      });
+    }
+    // Before anything is asked for, or kept.
+    if (server !== null) await requireFreeName(context, backend);
+    const whole = server === null ? typed : await fromRegistry(context, options, { backend, server, typed });
+    if (whole === null) return FAILED_EXIT;
+    const added = await addBackend(context, backend, whole, {
+      waitMs: readWaitMs(options),
+      allowLiteral: readFlag(options, "allowLiteral"),
+      token: options["token"] === false ? false : null,
+    });
+    return tellChange(context, added, { json: readFlag(options, "json"), done: "is added" });
+  },
+};
+
+async function fromRegistry(
+  context: CommandContext,
+  options: GivenOptions,
+  wish: { readonly backend: string; readonly server: string; readonly typed: TypedBackend },
+): Promise<TypedBackend | null> {
+  const { registryBackend } = await import("../clients/registry-backend.ts");
+  const { backend: name, server, typed } = wish;
+  const given = new Map(readList(options, "input").map((text) => nameAndValue(text)));
+  return registryBackend(context, { name, server, given, yes: readFlag(options, "yes") }, typed);
+}
+
+function nameAndValue(text: string): readonly [string, string] {
+  const at = text.indexOf("=");
+  return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+const backendsEditCommand: CommandDefinition = {
+  name: "backends edit",
+  summary: "change what an MCP server is started with",
+  description:
+    "Takes the options of backends add; what is not named stays. A program given behind -- replaces the program and all " +
+    "its arguments. The new instance takes over when it is ready; until then, and if it does not come up, the old one serves.",
+  examples: [
+    {
+      command: "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects",
+      does: "give it another folder",
+    },
+    { command: "mountaineer backends edit search --set timeouts.call=120", does: "change one key" },
+    { command: "mountaineer backends edit search --unset env.DEBUG", does: "take one out" },
+  ],
+  exits: {
+    0: "it serves with the change; or it is saved, and no daemon runs",
+    1: "it is saved, and does not serve with the change",
+    2: "there is no such backend, or a value is a secret; nothing was written",
+  },
+  addOptions(command) {
+    command
+      .argument("<name>", "the backend")
+      .argument("[command...]", "another program with its arguments, behind --; or an address");
+    addBackendOptions(command);
+    command.option("--unset <key>", "take a key out, as in env.DEBUG; may be given again", collected);
+    addWaitOption(command);
+    addJsonOption(command);
+  },
+  async run(context, options, [name = "", ...words]) {
+    const { readBackendOptions } = await import("../input/backend-options.ts");
+    const { editBackend, tellChange } = await import("../edits/backend-change.ts");
+    const typed = readBackendOptions(options, words);
+    const changed = await editBackend(context, name, typed, readList(options, "unset"), {
+      waitMs: readWaitMs(options),
+      allowLiteral: readFlag(options, "allowLiteral"),
+    });
+    return tellChange(context, changed, { json: readFlag(options, "json"), done: "is changed" });
+  },
+};
+
+const backendsRemoveCommand: CommandDefinition = {
+  name: "backends remove",
+  summary: "remove an MCP server from the configuration",
+  description:
+    "Its tools leave the catalog at once; calls in flight finish. mountaineer config rollback brings it back. Secrets that " +
+    "it used stay kept.",
+  examples: [{ command: "mountaineer backends remove files", does: "remove one" }],
+  exits: { 1: "the file that lacks it does not run", 2: "there is no such backend" },
+  addOptions(command) {
+    command.argument("<name>", "the backend");
+    addJsonOption(command);
+  },
+  async run(context, options, [name = ""]) {
+    const { removeBackend, tellChange } = await import("../edits/backend-change.ts");
+    const removed = await removeBackend(context, name);
+    return tellChange(context, removed, { json: readFlag(options, "json"), done: "is removed" });
+  },
+};
+
+type Told = Pick<CommandDefinition, "name" | "summary" | "description" | "examples" | "exits">;
+
+const backendsEnableCommand = enabling(true, {
+  name: "backends enable",
+  summary: "start an MCP server that was disabled",
+  description: "Returns when it is known whether it serves.",
+  examples: [{ command: "mountaineer backends enable files", does: "start one again" }],
+  exits: { 1: "it is saved, and does not serve", 2: "there is no such backend" },
+});
+
+const backendsDisableCommand = enabling(false, {
+  name: "backends disable",
+  summary: "end an MCP server and keep its configuration",
+  description:
+    "Its tools leave the catalog at once; calls in flight finish. mountaineer backends enable starts it again.",
+  examples: [{ command: "mountaineer backends disable files", does: "end one for now" }],
+  exits: { 1: "it is saved, and does not run", 2: "there is no such backend" },
+});
+
+function enabling(enabled: boolean, told: Told): CommandDefinition {
+  return {
+    ...told,
+    addOptions(command) {
+      command.argument("<name>", "the backend");
+      addWaitOption(command);
+      addJsonOption(command);
+    },
+    async run(context, options, [name = ""]) {
+      const { DISABLED, enableBackend, tellChange } = await import("../edits/backend-change.ts");
+      const changed = await enableBackend(context, name, enabled, { waitMs: readWaitMs(options) });
+      const done = enabled ? "is enabled" : DISABLED;
+      return tellChange(context, changed, { json: readFlag(options, "json"), done });
+    },
+  };
+}
+
+const backendsRestartCommand: CommandDefinition = {
+  name: "backends restart",
+  summary: "start backends anew, without losing a call",
+  description:
+    "A running one serves until the new one is ready, and finishes the calls it has; one that failed is tried again " +
+    "at once. Answers when the restart is begun: mountaineer backends list tells how it goes.",
+  examples: [
+    { command: "mountaineer backends restart files", does: "start one anew" },
+    { command: "mountaineer backends restart --all", does: "start all anew" },
+  ],
+  exits: { 2: "there is no backend of that name; then none is restarted", 8: "no daemon runs" },
+  addOptions(command) {
+    command.argument("[names...]", "the backends").option("--all", "all backends that are enabled");
+    addJsonOption(command);
+  },
+  async run(context, options, names) {
+    const all = readFlag(options, "all");
+    requireOneWay(names, all);
+    const { askDaemon } = await import("../sessions/control-session.ts");
+    const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
+    const report = await askDaemon(context, RUNNING_BACKENDS, "restart", {
+      backends: all ? null : [...new Set(names)],
+    });
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    else tellRestarted(context, report.restarted, all ? [] : names);
+    return 0;
+  },
+};
+
+function requireOneWay(names: readonly string[], all: boolean): void {
+  if (names.length === 0 && !all) {
+    throw new MountaineerError("usage", "no backend was named", {
+      hint: "name them, or say --all",
+    });
+  }
+  if (names.length > 0 && all) {
+    throw new MountaineerError("usage", "--all cannot be used with names", {
+      hint: "leave one of them out",
+    });
+  }
+}
+
+function tellRestarted(
+  context: CommandContext,
+  restarted: readonly string[],
+  asked: readonly string[],
+): void {
+  const paint = paintFor(context.stdoutStyle);
+  for (const name of restarted) {
+    context.print(`${paint.green(paint.symbols.good)} ${paint.bold(harmless(name))}  is started anew\n`);
+  }
+  for (const name of asked.filter((each) => !restarted.includes(each))) {
+    context.print(
+      `${paint.dim(paint.symbols.skip)} ${paint.bold(harmless(name))}  is disabled or ending: left as it is\n`,
+    );
+  }
+  if (restarted.length === 0 && asked.length === 0)
+    context.note("no backend is enabled, so none is restarted");
+}
+
+const backendsLogsCommand: CommandDefinition = {
+  name: "backends logs",
+  summary: "print what a backend wrote to its stderr",
+  description:
+    "The newest 200 lines, oldest first, over its restarts. They are in the daemon's log, too. A server over HTTP " +
+    "writes none.",
+  examples: [
+    { command: "mountaineer backends logs files", does: "see why it fails" },
+    { command: "mountaineer backends logs files | tail -5", does: "its last words" },
+  ],
+  exits: { 8: "no daemon runs" },
+  addOptions(command) {
+    command.argument("<name>", "the backend");
+    addJsonOption(command);
+  },
+  async run(context, options, [name = ""]) {
+    const { askDaemon } = await import("../sessions/control-session.ts");
+    const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
+    const { forTerminal } = await import("../views/diff-view.ts");
+    const report = await askDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
+    if (readFlag(options, "json")) {
+      context.print(`${JSON.stringify(report, null, 2)}\n`);
+    } else {
+      const text = report.lines.map((line) => `${line}\n`).join("");
+      context.print(context.isTerminal ? forTerminal(text) : text);
+      if (report.lines.length === 0) context.note("it has written nothing");
+    }
+    return 0;
+  },
+};
+
+const backendsLoginCommand: CommandDefinition = {
+  name: "backends login",
+  summary: "sign in to a backend's server in the browser",
+  description:
+    "Opens the page of the server's authorization server, and prints its address as well. The tokens are kept in this " +
+    "home, encrypted with a key from the keyring where there is one, and the daemon renews them. Repeat it when a " +
+    "condition asks for it, or for more scopes.",
+  examples: [
+    { command: "mountaineer backends login tickets", does: "sign in, in the browser of this machine" },
+    { command: "mountaineer backends login tickets --device", does: "with a code, at any other device" },
+    {
+      command: "mountaineer backends login tickets --no-browser",
+      does: "over SSH: paste where the browser ended",
+    },
+  ],
+  exits: { 2: "there is no backend of that name" },
+  addOptions(command) {
+    command
+      .argument("<name>", "the backend")
+      .addOption(new Option("--device", "sign in with a code at another device, where the server offers it"))
+      .addOption(
+        new Option(
+          "--no-browser",
+          "only print the address, and read the one that the browser ended at",
+        ).conflicts("device"),
+      )
+      .option("--scope <scope...>", "ask for these scopes, too");
+    addJsonOption(command);
+  },
+  async run(context, options, [name = ""]) {
+    const { openSignIn } = await import("../in-process/open.ts");
+    const order = { backend: name, way: wayOf(options), moreScopes: scopesOf(options) };
+    const report = await (await openSignIn(context)).login(
+      order,
+      personAt(context, order.way),
+      context.signal,
+    );
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    else tellLogin(context, report);
+    const { tellDaemon } = await import("../sessions/sign-in-notice.ts");
+    await tellDaemon(context, name);
+    return 0;
+  },
+};
+
+function wayOf(options: GivenOptions): "browser" | "paste" | "device" {
+  if (readFlag(options, "device")) return "device";
+  return options["browser"] === false ? "paste" : "browser";
+}
+
+function scopesOf(options: GivenOptions): readonly string[] {
+  const given = options["scope"];
+  return Array.isArray(given) ? given.map(String) : [];
+}
+
+function personAt(context: CommandContext, way: "browser" | "paste" | "device"): LoginPerson {
+  const { note, stdin } = context;
+  return {
+    visit(address) {
+      note(`Sign in here: ${harmless(address)}`);
+      if (way === "browser") void openBrowser(address);
+    },
+    showCode(code, address, completeAddress) {
+      note(
+        `Open ${harmless(completeAddress ?? address)} on any device, and enter the code ${harmless(code)}`,
+      );
+    },
+    async paste(signal) {
+      const { readFirstLine } = await import("../input/standard-input.ts");
+      const question = "Paste the address at which the browser ended, even if it shows an error: ";
+      return context.ask === null ? readFirstLine("address", { stdin, signal }) : context.ask(question);
+    },
+  };
+}
+
+/** That there is none is no failure: the address was printed. */
+async function openBrowser(address: string): Promise<void> {
+  const { openInBrowser } = await import("../sessions/web-browser.ts");
+  try {
+    await openInBrowser(address);
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+  }
+}
+
+function tellLogin({ print, stdoutStyle }: CommandContext, report: LoginReport): void {
+  const paint = paintFor(stdoutStyle);
+  const { backend, issuer, scopes, renews_itself } = report;
+  const what = scopes === null ? "" : `, with the scopes ${harmless(scopes.join(" "))}`;
+  print(
+    `${paint.green(paint.symbols.good)} ${paint.bold(harmless(backend))}  is signed in at ${harmless(issuer)}${what}\n`,
+  );
+  if (renews_itself) return;
+  const until = report.expires_at === null ? "" : `, ${report.expires_at}`;
+  print(`  The server gave nothing to renew it with: sign in again when it ends${until}.\n`);
+}
+
+const backendsLogoutCommand: CommandDefinition = {
+  name: "backends logout",
+  summary: "forget the sign-in to a backend's server",
+  description:
+    "Removes the tokens and the client that was registered for them, and tells the server, so that they are of no use to " +
+    "anybody. The next login begins anew.",
+  examples: [{ command: "mountaineer backends logout tickets", does: "sign out" }],
+  exits: { 2: "there is no backend of that name" },
+  addOptions(command) {
+    command.argument("<name>", "the backend");
+    addJsonOption(command);
+  },
+  async run(context, options, [name = ""]) {
+    const { openSignIn } = await import("../in-process/open.ts");
+    const report = await (await openSignIn(context)).logout(name, context.signal);
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    else {
+      const paint = paintFor(context.stdoutStyle);
+      const shown = paint.bold(harmless(name));
+      const text = report.was_signed_in
+        ? `${paint.green(paint.symbols.good)} ${shown}  is signed out${report.revoked ? ", and its server was told" : ""}\n`
+        : `${paint.dim(paint.symbols.skip)} ${shown}  was not signed in\n`;
+      context.print(text);
+    }
+    if (!report.was_signed_in) return 0;
+    const { tellDaemon } = await import("../sessions/sign-in-notice.ts");
+    await tellDaemon(context, name);
+    return 0;
+  },
+};
+
+export const BACKENDS_COMMANDS: GroupedCommands = {
+  group: {
+    name: "backends",
+    summary: "see, add, change and restart the MCP servers behind the gateway",
+    description: "They are configured as [backends.NAME], and started, stopped and replaced by the daemon.",
+    examples: [
+      { command: "mountaineer backends list", does: "see how they are" },
+      {
+        command:
+          "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents",
+        does: "add one",
+      },
+      { command: "mountaineer backends logs files", does: "see what it says" },
+    ],
+  },
+  commands: [
+    backendsListCommand,
+    backendsAddCommand,
+    backendsEditCommand,
+    backendsRemoveCommand,
+    backendsEnableCommand,
+    backendsDisableCommand,
+    backendsRestartCommand,
+    backendsLogsCommand,
+    backendsLoginCommand,
+    backendsLogoutCommand,
+  ],
+};

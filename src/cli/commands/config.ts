@@ -1,0 +1,342 @@
+// The commands `mountaineer config ...`.
+
+import { type Command, InvalidArgumentError } from "commander";
+import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
+import { addJsonOption, readFlag, showResult } from "../input/options.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+
+const EDIT_EXITS: CommandDefinition["exits"] = {
+  0: "saved, and applied if a daemon runs; or the file said so already",
+  1: "saved, but the daemon could not apply it",
+  2: "there is no such key, or it cannot have that value; nothing was written",
+  3: "the result would have mistakes; nothing was written",
+  9: "the file was changed by someone else meanwhile; nothing was written",
+};
+
+function addEntryArgument(command: Command, description: string): void {
+  command.argument("[n]", `${description}; 1 is the one before the newest, and the default`, (text) => {
+    if (!/^\d{1,9}$/.test(text))
+      throw new InvalidArgumentError("It is a number of `mountaineer config history`.");
+    return text;
+  });
+}
+
+/** The entry that was asked for. */
+function readEntry([given]: readonly string[]): number {
+  return given === undefined ? 1 : Number(given);
+}
+
+function addKeyArgument(command: Command): void {
+  command.argument(
+    "<key>",
+    "section.key, shares.NAME.key, or a short name: lsof-recheck, auto-failback (names with dots in quotes)",
+  );
+}
+
+const configGetCommand: CommandDefinition = {
+  name: "config get",
+  summary: "print what holds for one key",
+  description:
+    "Its value in the file, else its default. Texts are printed bare, everything else as TOML writes it.",
+  examples: [
+    { command: "mountaineer config get global.check_interval_secs", does: "how often the daemon looks" },
+    { command: "mountaineer config get shares.CORE.thunderbolt_host", does: "of one share, by its name" },
+    { command: "mountaineer config get lsof-recheck", does: "by a short name" },
+  ],
+  exits: { 1: "the file does not say, and there is no default" },
+  addOptions(command) {
+    addKeyArgument(command);
+    addJsonOption(command);
+  },
+  async run(context, options, [key = ""]) {
+    const { viewConfig } = await import("../sessions/config-session.ts");
+    const { parseConfigKey } = await import("../../config/edit/key-path.ts");
+    const { getConfigValue } = await import("../../config/edit/effective.ts");
+    const { jsonText, valueText } = await import("../edits/config-value-text.ts");
+    const known = parseConfigKey(key);
+    const held = await viewConfig(context, async ({ read, format, place }) =>
+      getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, known),
+    );
+    const value = held.source === "absent" ? null : held.value;
+    if (readFlag(options, "json")) context.print(jsonText({ key, source: held.source, value }));
+    else if (value !== null) context.print(`${valueText(value)}\n`);
+    else if (held.source === "absent") context.note(`it is not set: ${held.rule ?? "required"}`);
+    return value === null ? FAILED_EXIT : 0;
+  },
+};
+
+const configSetCommand: CommandDefinition = {
+  name: "config set",
+  summary: "set one key in the configuration file",
+  description:
+    "Every other byte of the file stays as it is. The result is checked as a whole before it is written, and a " +
+    "running daemon applies it at once. A value that begins with - comes after --.",
+  examples: [
+    { command: "mountaineer config set global.check_interval_secs 0.5", does: "look twice a second" },
+    { command: "mountaineer config set lsof-recheck off", does: "do not look for open files on every check" },
+    { command: "mountaineer config set shares.CORE.fallback_host 192.168.1.30", does: "change a share" },
+  ],
+  exits: EDIT_EXITS,
+  addOptions(command) {
+    addKeyArgument(command);
+    command.argument("<value>", "as TOML writes it, else taken as a text; on and off for true and false");
+    addJsonOption(command);
+  },
+  async run(context, options, [key = "", value = ""]) {
+    const { setKey } = await import("../edits/config-key-change.ts");
+    return setKey(context, { key, value }, readFlag(options, "json"));
+  },
+};
+
+const configUnsetCommand: CommandDefinition = {
+  name: "config unset",
+  summary: "remove one key from the configuration file, so that its default applies",
+  description: "As `config set`; what is not in the file is no mistake.",
+  examples: [
+    { command: "mountaineer config unset global.check_interval_secs", does: "back to the default" },
+    { command: "mountaineer config unset shares.CORE.fallback_interface", does: "of one share" },
+  ],
+  exits: EDIT_EXITS,
+  addOptions(command) {
+    addKeyArgument(command);
+    addJsonOption(command);
+  },
+  async run(context, options, [key = ""]) {
+    const { setKey } = await import("../edits/config-key-change.ts");
+    return setKey(context, { key, value: null }, readFlag(options, "json"));
+  },
+};
+
+const configShowCommand: CommandDefinition = {
+  name: "config show",
+  summary: "print the configuration file, or all that holds",
+  description:
+    "The file as it is; with --effective every key, those that the file leaves out with their defaults. With --json " +
+    "and without --effective: where the file is, its hash, the hash of what runs, and its text.",
+  examples: [
+    { command: "mountaineer config show", does: "print the file" },
+    { command: "mountaineer config show --effective", does: "see what holds, defaults and all" },
+    {
+      command: "mountaineer config show --effective --json | jq .global.check_interval_secs",
+      does: "use it in a script",
+    },
+  ],
+  exits: {},
+  addOptions(command) {
+    command.option("--effective", "every key that holds, with defaults");
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { viewConfig } = await import("../sessions/config-session.ts");
+    return viewConfig(context, async (view) => {
+      const { path, format, place, daemon } = view;
+      const bytes = await view.read();
+      const source = { bytes: bytes ?? new Uint8Array(), format, place };
+      const json = readFlag(options, "json");
+      if (readFlag(options, "effective")) {
+        const { effectiveData, effectiveText } = await import("../../config/edit/effective.ts");
+        const { jsonText } = await import("../edits/config-value-text.ts");
+        context.print(json ? jsonText(await effectiveData(source)) : await effectiveText(source));
+        return 0;
+      }
+      const { decodedText } = await import("../sessions/config-text.ts");
+      const { sha256Of } = await import("../../runtime/files/sha256.ts");
+      const text = decodedText(bytes);
+      if (json) {
+        const running = daemon === null ? null : (await daemon.ask("sync", null, context.signal)).sha256;
+        const report = { path, format, sha256: sha256Of(bytes), text, running_sha256: running };
+        context.print(`${JSON.stringify(report, null, 2)}\n`);
+        return 0;
+      }
+      if (bytes === null) context.note(`${path} is not there yet; every key has its default`);
+      const { forTerminal } = await import("../views/diff-view.ts");
+      context.print(context.isTerminal ? forTerminal(text) : text);
+      return 0;
+    });
+  },
+};
+
+const configValidateCommand: CommandDefinition = {
+  name: "config validate",
+  summary: "check a configuration file, and list every mistake in it",
+  description:
+    "Checks FILE, else the file in use. Nothing is applied and nothing is asked of the daemon but its place.",
+  examples: [
+    { command: "mountaineer config validate", does: "check the file in use" },
+    { command: "mountaineer config validate draft.toml", does: "check another one before it is used" },
+  ],
+  exits: { 0: "it is a valid configuration", 3: "it has mistakes; every one is listed with its place" },
+  addOptions(command) {
+    command.argument("[file]", "TOML or YAML by its extension");
+    addJsonOption(command);
+  },
+  async run(context, options, [file]) {
+    const { checkConfig } = await import("../edits/config-check.ts");
+    return checkConfig(context, file ?? null, readFlag(options, "json"));
+  },
+};
+
+const configPathCommand: CommandDefinition = {
+  name: "config path",
+  summary: "print where the configuration file is",
+  description: "The running daemon's; without one, the file that it would use, whether it exists or not.",
+  examples: [{ command: 'less "$(mountaineer config path)"', does: "read it" }],
+  exits: {},
+  addOptions() {},
+  async run(context) {
+    const { viewConfig } = await import("../sessions/config-session.ts");
+    context.print(`${await viewConfig(context, async ({ path }) => path)}\n`);
+    return 0;
+  },
+};
+
+const configEditCommand: CommandDefinition = {
+  name: "config edit",
+  summary: "edit the configuration file in your editor, checked before it lands",
+  description:
+    "Opens a private copy in $VISUAL, else $EDITOR, else vi; one with a window needs the option that makes it wait " +
+    '(VISUAL="code --wait"). When the editor ends, the copy is checked: with mistakes it is not taken over, and on a ' +
+    "terminal you may go on editing it; else it is left, and its path told. A file that somebody else changed " +
+    "meanwhile is not overwritten.",
+  examples: [
+    { command: "mountaineer config edit", does: "edit the file" },
+    { command: "EDITOR=nano mountaineer config edit", does: "in another editor" },
+  ],
+  exits: {
+    ...EDIT_EXITS,
+    1: "the editor failed, or the daemon could not apply the file",
+    2: "the command line is not understood",
+  },
+  addOptions() {},
+  async run(context) {
+    const { editConfigFile } = await import("../edits/config-edit.ts");
+    return editConfigFile(context);
+  },
+};
+
+const configSchemaCommand: CommandDefinition = {
+  name: "config schema",
+  summary: "print the JSON Schema of the configuration file",
+  description:
+    "For editors that complete and check while one types; the starter configuration names it already.",
+  examples: [
+    { command: "mountaineer config schema > config.schema.json", does: "keep it beside a configuration" },
+  ],
+  exits: {},
+  addOptions() {},
+  async run(context) {
+    const { configJsonSchema } = await import("../../config/schema/json-schema.ts");
+    context.print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+    return 0;
+  },
+};
+
+const configHistoryCommand: CommandDefinition = {
+  name: "config history",
+  summary: "list the configurations that were accepted, newest first",
+  description: "The newest 50 are kept, whatever brought them. Entry 0 is the one that runs.",
+  examples: [
+    { command: "mountaineer config history", does: "see what changed when" },
+    { command: "mountaineer config history --json | jq -r '.[0].sha256'", does: "use it in a script" },
+  ],
+  exits: {},
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { viewConfig } = await import("../sessions/config-session.ts");
+    const { renderHistory } = await import("../views/history-view.ts");
+    const { entries } = await viewConfig(context, ({ ask }) => ask("history", null, context.signal));
+    showResult(context, options, entries, () => renderHistory(entries, context.stdoutStyle));
+    if (entries.length === 0) context.note("no configuration has been accepted yet");
+    return 0;
+  },
+};
+
+const configDiffCommand: CommandDefinition = {
+  name: "config diff",
+  summary: "show what changed in the configuration file since an accepted one",
+  description:
+    "From entry N of the history to the file as it is now, as a unified diff. Of entry 0 it shows what in the file " +
+    "does not run.",
+  examples: [
+    { command: "mountaineer config diff", does: "see what the last change was" },
+    { command: "mountaineer config diff 0", does: "see what in the file was not accepted" },
+  ],
+  exits: { 0: "it could be shown, whether anything differs or not", 2: "the history has no such entry" },
+  addOptions(command) {
+    addEntryArgument(command, "the entry");
+  },
+  async run(context, _options, args) {
+    const { viewConfig } = await import("../sessions/config-session.ts");
+    const { diffText } = await import("../../config/history/text-diff.ts");
+    const { decodedText } = await import("../sessions/config-text.ts");
+    const { renderDiff } = await import("../views/diff-view.ts");
+    const n = readEntry(args);
+    const diff = await viewConfig(context, async (view) => {
+      const names = { before: `history ${n}`, after: view.path };
+      return diffText(
+        await view.ask("historyText", { n }, context.signal),
+        decodedText(await view.read()),
+        names,
+      );
+    });
+    context.print(context.isTerminal ? renderDiff(diff, context.stdoutStyle) : diff);
+    if (diff === "") context.note(`the file is what entry ${n} was`);
+    return 0;
+  },
+};
+
+const configRollbackCommand: CommandDefinition = {
+  name: "config rollback",
+  summary: "put an accepted configuration back, whole",
+  description:
+    "Writes entry N of the history into the file, and a running daemon applies it at once. The rollback is an entry " +
+    "itself, so that it can be undone. 0 puts back what runs, over a file with mistakes or one that is gone. On a " +
+    "terminal it shows the difference and asks; elsewhere, and with --yes, it does not.",
+  examples: [
+    { command: "mountaineer config rollback", does: "undo the last change" },
+    { command: "mountaineer config rollback 0 --yes", does: "back to what runs, without a question" },
+  ],
+  exits: {
+    ...EDIT_EXITS,
+    1: "you said no, or the daemon could not apply it",
+    2: "the history has no such entry",
+  },
+  addOptions(command) {
+    addEntryArgument(command, "the entry");
+    command.option("--yes", "do not ask");
+    addJsonOption(command);
+  },
+  async run(context, options, args) {
+    const { rollBack } = await import("../edits/config-rollback.ts");
+    const json = readFlag(options, "json");
+    return rollBack(context, readEntry(args), { json, asks: !json && !readFlag(options, "yes") });
+  },
+};
+
+export const CONFIG_COMMANDS: GroupedCommands = {
+  group: {
+    name: "config",
+    summary: "show, change, check and undo the configuration",
+    description:
+      "With a daemon running they speak of its file, and it applies what they change at once. Every change keeps all " +
+      "other bytes of the file, is checked as a whole before it is written, and can be undone.",
+    examples: [
+      { command: "mountaineer config set lsof-recheck off", does: "change a setting" },
+      { command: "mountaineer config edit", does: "change several in your editor" },
+      { command: "mountaineer config rollback", does: "undo that" },
+    ],
+  },
+  commands: [
+    configGetCommand,
+    configSetCommand,
+    configUnsetCommand,
+    configShowCommand,
+    configValidateCommand,
+    configPathCommand,
+    configEditCommand,
+    configSchemaCommand,
+    configHistoryCommand,
+    configDiffCommand,
+    configRollbackCommand,
+  ],
+};

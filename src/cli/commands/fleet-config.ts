@@ -1,0 +1,137 @@
+// The commands `mountaineer fleet config ...`.
+
+import { InvalidArgumentError } from "commander";
+import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
+
+const fleetConfigGetCommand: CommandDefinition = {
+  name: "fleet config get",
+  summary: "print the configuration that all machines of the fleet have in common",
+  description:
+    "As it stands in the fleet, if the operator's key has signed it. It lies under each machine's own file: what that " +
+    "says wins. --json has the revision, who signed it when, and whose word counts here.",
+  examples: [
+    { command: "mountaineer fleet config get", does: "see it" },
+    { command: "mountaineer fleet config get > fleet.toml", does: "have it in a file, to change it" },
+  ],
+  exits: {
+    1: "no fleet is configured, it is not reached, or what stands there is not signed",
+    8: "no daemon runs",
+  },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { getLayer } = await import("../fleet/layer-commands.ts");
+    return getLayer(context, { json: readFlag(options, "json") });
+  },
+};
+
+const fleetConfigSetCommand: CommandDefinition = {
+  name: "fleet config set",
+  summary: "make a file the configuration that all machines have in common",
+  description:
+    "Checks the TOML by itself and under this machine's own file, signs it with the operator's key as the next revision, " +
+    "and puts it into the fleet unless somebody else was first. Each machine checks the signature, applies it like an " +
+    "edit of its file, or refuses it whole; programs that it would start wait for `mountaineer approve` there. It holds " +
+    "no [server], [fleet], [trust], `pin`, hosts of shares, paths that Mountaineer writes to, or secrets. Then it says which machines run it.",
+  examples: [
+    { command: "mountaineer fleet config set fleet.toml", does: "for all machines" },
+    { command: "mountaineer fleet config set - < fleet.toml", does: "from standard input" },
+  ],
+  exits: {
+    1: "the operator's key is not here, or the fleet is not reached",
+    3: "the file has mistakes; nothing was signed",
+    8: "no daemon runs",
+    9: "somebody else was first; nothing was written",
+  },
+  addOptions(command) {
+    command.argument("<file>", "TOML; - reads it from standard input");
+    addJsonOption(command);
+  },
+  async run(context, options, [file = ""]) {
+    const { setLayer } = await import("../fleet/layer-commands.ts");
+    return setLayer(context, { file, json: readFlag(options, "json") });
+  },
+};
+
+const fleetConfigDiffCommand: CommandDefinition = {
+  name: "fleet config diff",
+  summary: "show what a file would change of the configuration that all machines have in common",
+  description: "From what stands in the fleet to the file, as a unified diff.",
+  examples: [{ command: "mountaineer fleet config diff fleet.toml", does: "look before `set`" }],
+  exits: {
+    0: "it could be shown, whether anything differs or not",
+    1: "no fleet is configured, or it is not reached",
+    8: "no daemon runs",
+  },
+  addOptions(command) {
+    command.argument("<file>", "TOML; - reads it from standard input");
+  },
+  async run(context, _options, [file = ""]) {
+    const { diffLayer } = await import("../fleet/layer-commands.ts");
+    return diffLayer(context, file);
+  },
+};
+
+const fleetConfigHistoryCommand: CommandDefinition = {
+  name: "fleet config history",
+  summary: "list the revisions of what all machines have in common, newest first",
+  description: "The newest 64 are kept in the fleet, each with the machine where it was signed.",
+  examples: [
+    { command: "mountaineer fleet config history", does: "see what was set when" },
+    { command: "mountaineer fleet config history --json | jq '.[0].revision'", does: "use it in a script" },
+  ],
+  exits: { 1: "no fleet is configured, or it is not reached", 8: "no daemon runs" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { layerHistory } = await import("../fleet/layer-commands.ts");
+    return layerHistory(context, { json: readFlag(options, "json") });
+  },
+};
+
+const fleetConfigRollbackCommand: CommandDefinition = {
+  name: "fleet config rollback",
+  summary: "make an earlier revision what all machines have in common",
+  description:
+    "Signs its text anew, as the next revision: machines take nothing older than what they have accepted. All else is as " +
+    "with fleet config set.",
+  examples: [{ command: "mountaineer fleet config rollback 7", does: "back to what revision 7 was" }],
+  exits: {
+    1: "the operator's key is not here, or the fleet is not reached",
+    2: "the fleet keeps no such revision",
+    8: "no daemon runs",
+    9: "somebody else was first; nothing was written",
+  },
+  addOptions(command) {
+    command.argument("<revision>", "a number of `mountaineer fleet config history`", (text) => {
+      if (!/^\d{1,9}$/.test(text))
+        throw new InvalidArgumentError("It is a number of `mountaineer fleet config history`.");
+      return text;
+    });
+    addJsonOption(command);
+  },
+  async run(context, options, [revision = ""]) {
+    const { rollBackLayer } = await import("../fleet/layer-commands.ts");
+    return rollBackLayer(context, { revision: Number(revision), json: readFlag(options, "json") });
+  },
+};
+
+export const FLEET_CONFIG_COMMANDS: GroupedCommands = {
+  group: {
+    name: "fleet config",
+    summary: "the configuration that all machines of the fleet have in common",
+    description:
+      "A TOML text under each machine's own file, signed by the operator's key on the machine where the fleet began. See " +
+      "docs/fleet.md.",
+    examples: [
+      { command: "mountaineer fleet config get", does: "see it" },
+      { command: "mountaineer fleet config set fleet.toml", does: "change it, on the operator's machine" },
+    ],
+  },
+  commands: [
+    fleetConfigGetCommand,
+    fleetConfigSetCommand,
+    fleetConfigDiffCommand,
+    fleetConfigHistoryCommand,
+    fleetConfigRollbackCommand,
+  ],
+};

@@ -1,0 +1,252 @@
+// The commands `mountaineer tools ...`.
+import type { ToolsReport } from "../../api/contract.ts";
+import {
+  fullName,
+  isCalled,
+  type ToolChange,
+  type ToolChangesReport,
+} from "../../api/tool-changes-contract.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import type { CommandContext, CommandDefinition, GivenOptions, GroupedCommands } from "../input/command.ts";
+import { addJsonOption, readFlag, readText, showResult } from "../input/options.ts";
+
+const NOTHING: ToolsReport = { tools: [] };
+
+export const toolsListCommand: CommandDefinition = {
+  name: "tools list",
+  summary: "list the tools that the gateway publishes",
+  description:
+    "As MCP clients see them, whatever the policies say, each with the backend that answers it. Asks the running " +
+    "daemon; without one, starts the backends once and ends them again. A backend that publishes nothing because it " +
+    "is not ready is named on stderr. What tools disable has switched off comes last.",
+  examples: [
+    { command: "mountaineer tools list", does: "see what there is to call" },
+    {
+      command: "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'",
+      does: "see what each one takes",
+    },
+  ],
+  exits: {},
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
+    const { absentBackends } = await import("../views/gateway-view.ts");
+    const { signal } = context;
+    const asking = withGateway(context, "tools list", ({ ask, backends }) =>
+      Promise.all([ask("tools", null, signal), backends(signal)]),
+    );
+    const [report, backends] = (await listedOr(context, null, asking)) ?? [NOTHING, null];
+    const { renderTools } = await import("../views/tools-view.ts");
+    const off = (report.off ?? []).map((tool) => ({ ...tool, description: "(switched off)" }));
+    showResult(context, options, report, () => renderTools([...report.tools, ...off], context.stdoutStyle));
+    if (backends !== null && report.tools.length === 0) context.note("no tool is published");
+    for (const line of absentBackends(backends ?? [], Date.now())) context.note(line);
+    return 0;
+  },
+};
+
+const toolsDiffCommand: CommandDefinition = {
+  name: "tools diff",
+  summary: "show how what servers show differs from what was approved",
+  description:
+    "Old beside new, with characters that nobody sees spelled out. What a server says of its tools, prompts, resources and " +
+    "itself decides how models use it: the gateway remembers all of it, and tells what changes. Asks the running daemon; " +
+    "without one, starts the backends once and ends them again.",
+  examples: [
+    { command: "mountaineer tools diff", does: "see all that changed" },
+    { command: "mountaineer tools diff read_file", does: "see what changed of one" },
+    {
+      command: "mountaineer tools diff files:read_file",
+      does: "the same, where two backends have one of that name",
+    },
+  ],
+  exits: { 0: "it could be shown, whether anything differs or not" },
+  addOptions(command) {
+    command.argument("[names...]", "the names that clients use or that the server gives, or BACKEND:NAME");
+    addJsonOption(command);
+  },
+  async run(context, options, names) {
+    const { withGateway } = await import("../sessions/gateway-session.ts");
+    const tools = names.length === 0 ? null : [...names];
+    const report = await withGateway(context, "tools diff", ({ ask }) =>
+      ask("toolChanges", { tools }, context.signal),
+    );
+    if (readFlag(options, "json")) {
+      context.print(`${JSON.stringify(report, null, 2)}\n`);
+      return 0;
+    }
+    const { renderToolChanges } = await import("../views/tool-changes-view.ts");
+    context.print(renderToolChanges(report, context.stdoutStyle, tools === null));
+    if (report.lost !== null) context.note(`what servers showed before now is not known: ${report.lost}`);
+    if (report.changes.length === 0) {
+      context.note(
+        tools === null ? "all is as it was approved" : "nothing of that name is waiting for approval",
+      );
+    }
+    return 0;
+  },
+};
+
+const toolsApproveCommand: CommandDefinition = {
+  name: "tools approve",
+  summary: "accept what servers show as it is now",
+  description:
+    "Tools, prompts, resources, and what servers say of themselves (instructions). Shows what it approves. What was " +
+    "withheld is published at once; what changes again while you look is left waiting. An approved version that comes back later needs no new approval.",
+  examples: [
+    { command: "mountaineer tools approve read_file", does: "accept one" },
+    { command: "mountaineer tools approve --backend files", does: "accept all of one server" },
+    { command: "mountaineer tools approve files:instructions", does: "accept what a server says of itself" },
+    { command: "mountaineer tools approve --all", does: "accept all that waits" },
+  ],
+  exits: {
+    1: "something changed meanwhile, and was left",
+    2: "nothing of that name waits, or several have it",
+    8: "no daemon runs",
+  },
+  addOptions(command) {
+    command
+      .argument("[names...]", "the names that clients use or that the server gives, or BACKEND:NAME")
+      .option("--backend <name>", "all that waits of this backend")
+      .addOption(command.createOption("--all", "all that waits").conflicts("backend"));
+    addJsonOption(command);
+  },
+  async run(context, options, names) {
+    const chosen: Choice = { names, backend: readText(options, "backend"), all: readFlag(options, "all") };
+    requireOneWay(chosen);
+    const { signal } = context;
+    const { withDaemon } = await import("../sessions/control-session.ts");
+    const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
+    const { seen, report } = await withDaemon(context, RUNNING_BACKENDS, async ({ ask }) => {
+      const whole = await ask("toolChanges", { tools: null }, signal);
+      const changes = choose(whole, chosen);
+      const items = changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
+      const outcome = await ask("approveTools", { items, begin_anew: chosen.all }, signal);
+      return { seen: { ...whole, changes }, report: outcome };
+    });
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    else {
+      const { renderToolChanges } = await import("../views/tool-changes-view.ts");
+      const left = new Set(report.left.map(({ backend, tool }) => JSON.stringify([backend, tool])));
+      const approved = seen.changes.filter(({ backend, tool }) => !left.has(JSON.stringify([backend, tool])));
+      context.print(renderToolChanges({ ...seen, changes: approved }, context.stdoutStyle, false));
+      const what = approved.every(({ what: kind }) => kind === undefined) ? "tool" : "change";
+      context.note(`${counted(report.approved.length, what)} approved`);
+    }
+    for (const { backend, tool } of report.left) {
+      context.note(
+        `${harmless(tool)} of backend ${harmless(backend)} changed again meanwhile: look at it once more`,
+      );
+    }
+    return report.left.length === 0 ? 0 : 1;
+  },
+};
+
+interface Choice {
+  readonly names: readonly string[];
+  readonly backend: string | null;
+  readonly all: boolean;
+}
+
+function requireOneWay({ names, backend, all }: Choice): void {
+  const ways = [names.length > 0, backend !== null, all].filter(Boolean).length;
+  if (ways === 1) return;
+  throw new MountaineerError("usage", ways === 0 ? "nothing was named" : "things were named in two ways", {
+    hint: "give names, or say --backend NAME, or --all; mountaineer tools diff shows what waits",
+  });
+}
+
+/** Throws `usage` for a name that is nobody's, or that two backends have. */
+function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice): readonly ToolChange[] {
+  if (all) return changes;
+  if (backend !== null) return changes.filter((change) => change.backend === backend);
+  return [...new Set(names)].map((name) => {
+    const called = changes.filter((change) => isCalled(change, name));
+    const exact = called.filter((change) => fullName(change) === name);
+    const meant = exact.length > 0 ? exact : called;
+    const [first, second] = meant;
+    if (first === undefined) {
+      throw new MountaineerError("usage", `nothing called ${harmless(name)} waits for approval`, {
+        hint: "mountaineer tools diff shows what waits",
+      });
+    }
+    if (second !== undefined) {
+      const own = meant.map(fullName).map(harmless);
+      throw new MountaineerError("usage", `several things that wait are called ${harmless(name)}`, {
+        hint: `say which: ${own.join(", ")}`,
+      });
+    }
+    return first;
+  });
+}
+
+const ARGUMENT = ["<name...>", "tools, as tools list has them"] as const;
+
+const toolsDisableCommand: CommandDefinition = {
+  name: "tools disable",
+  summary: "switch tools off, for all clients",
+  description:
+    "They leave the lists at once, and who calls one is told that it is switched off; calls in flight finish. Remembered " +
+    "until tools enable, whatever the server or the configuration becomes.",
+  examples: [{ command: "mountaineer tools disable delete_file", does: "let no agent delete files" }],
+  exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
+  addOptions(command) {
+    command.argument(...ARGUMENT);
+    addJsonOption(command);
+  },
+  run: (context, options, names) => switchTools(context, options, names, false),
+};
+
+const toolsEnableCommand: CommandDefinition = {
+  name: "tools enable",
+  summary: "switch tools on again",
+  description: "Takes tools disable back. Filters, pins and policies hold as before.",
+  examples: [{ command: "mountaineer tools enable delete_file", does: "let agents delete files again" }],
+  exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
+  addOptions(command) {
+    command.argument(...ARGUMENT);
+    addJsonOption(command);
+  },
+  run: (context, options, names) => switchTools(context, options, names, true),
+};
+
+async function switchTools(
+  context: CommandContext,
+  options: GivenOptions,
+  tools: readonly string[],
+  on: boolean,
+): Promise<number> {
+  if (tools.length === 0) throw new MountaineerError("usage", "no tool was named");
+  const { askDaemon } = await import("../sessions/control-session.ts");
+  const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
+  const request = { tools: [...tools], on };
+  const report = await askDaemon(context, RUNNING_BACKENDS, "switchTools", request);
+  const state = on ? "on" : "off";
+  showResult(context, options, report, () =>
+    tools
+      .map((name) => `${harmless(name)} is ${report.switched.includes(name) ? "" : "already "}${state}\n`)
+      .join(""),
+  );
+  return 0;
+}
+
+export const TOOLS_COMMANDS: GroupedCommands = {
+  group: {
+    name: "tools",
+    summary: "see the tools that the gateway publishes, and what changed of them",
+    description: "Of all backends together, under the names that clients see.",
+    examples: [
+      { command: "mountaineer tools list", does: "see what there is to call" },
+      { command: "mountaineer tools diff", does: "see which are not as they were" },
+      { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call one" },
+    ],
+  },
+  commands: [
+    toolsListCommand,
+    toolsDiffCommand,
+    toolsApproveCommand,
+    toolsDisableCommand,
+    toolsEnableCommand,
+  ],
+};
