@@ -18,7 +18,7 @@ export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
 export type Reach = "signed_in" | "with_commands" | "socket";
 type Method = "GET" | "POST" | "PUT";
 
-/** What one operation is. The output of `historyText` alone is a text, and answered as one. */
+/** What one operation is. An output that is a text is answered as one, not as JSON. */
 interface Definition<Input, Output> {
   /** Method, and path after the prefix. A slash at its end is followed by a number, the input's `n`. */
   readonly at: `${Method} ${string}`;

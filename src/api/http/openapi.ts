@@ -3,7 +3,7 @@ import { ERROR_CODES } from "../../runtime/errors.ts";
 import { EVENT_STREAM_PATH, MANAGE_PREFIX, streamEventShape } from "../contract.ts";
 import { ERROR_STATUSES } from "../http-errors.ts";
 import { OPERATION_NAMES, OPERATIONS, type OperationName } from "../operations.ts";
-import type { JsonSchema } from "../shape.ts";
+import { type JsonSchema, text } from "../shape.ts";
 
 /** Beside what the table's errors become: heads, bodies and tokens that are refused before an operation is reached. */
 const REFUSALS = [400, 401, 403, 404, 408, 413, 415];
@@ -72,7 +72,7 @@ function draw(): JsonSchema {
 
 function operationOf(name: OperationName): JsonSchema {
   const { method, path, says, reach, input, output } = OPERATIONS[name];
-  const isText = name === "historyText";
+  const isText = output === text;
   const isGet = method === "GET";
   const content = isText
     ? { "text/plain": { schema: { type: "string" } } }
