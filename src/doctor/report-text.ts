@@ -4,6 +4,7 @@ import { open, readFile } from "node:fs/promises";
 import { arch, platform, release, userInfo } from "node:os";
 import { join } from "node:path";
 import type { DoctorReport, ReportOptions } from "../api/doctor-report.ts";
+import { routesOf } from "../config/backend-routes.ts";
 import { reportedConfig, unreportedValues } from "../config/edit/report-config.ts";
 import { findPlace, locateConfig } from "../config/locate.ts";
 import { parseConfig } from "../config/read/load.ts";
@@ -145,15 +146,11 @@ export function withoutNames(text: string, config: MountaineerConfig | null, use
     }
     name(share.username, "user");
   }
-  for (const { connection } of config?.backends ?? []) {
-    if (connection.type === "streamable-http" && URL.canParse(connection.url))
-      name(new URL(connection.url).hostname, "host");
-  }
   const auth = config?.incomingAuth;
   if (auth !== undefined && auth.type !== "anonymous") {
     for (const user of auth.users) name(user.name, "user");
   }
-  for (const host of signInHosts(config)) name(host, "host");
+  for (const host of hostsOfAddresses(config)) name(host, "host");
   name(loginName(), "user");
   let clean = text.replaceAll(userHome, "~");
   for (const [found, kind] of [...names].sort(([a], [b]) => b.length - a.length)) {
@@ -203,11 +200,15 @@ async function versionOf(program: string, option: string, signal: AbortSignal): 
   }
 }
 
-function signInHosts(config: MountaineerConfig | null): string[] {
+function hostsOfAddresses(config: MountaineerConfig | null): string[] {
+  const routes = (config?.backends ?? []).flatMap((backend) => routesOf(backend));
   const auth = config?.incomingAuth;
   const tokens = auth !== undefined && "tokens" in auth ? auth.tokens : null;
   const keys = tokens?.keys.kind === "address" ? [tokens.keys.url] : [];
   const addresses = [
+    ...routes.flatMap(({ connection }) => (connection.type === "stdio" ? [] : connection.url)),
+    config?.telemetry?.endpoint ?? "",
+    ...(config?.fleet?.servers ?? []),
     config?.server?.publicUrl ?? "",
     tokens?.issuer ?? "",
     ...keys,

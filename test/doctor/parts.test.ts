@@ -241,6 +241,12 @@ TOKEN = "\${TOKEN}"
 [backends.other]
 command = "other"
 env = { KEY = "literal word" }
+[[backends.far.routes]]
+url = "http://192.168.1.20/mcp"
+[[backends.far.routes]]
+url = "https://far.example/mcp"
+[telemetry]
+endpoint = "https://otlp.example"
 `;
 
 test("without names a report still tells which is which", async () => {
@@ -249,9 +255,9 @@ test("without names a report still tells which is which", async () => {
   assert.ok(loaded.ok);
   const text = `annabel at nas.example (192.168.1.20:445: refused), NAS.EXAMPLE again, 192.168.1.20, 192.168.1.21
 /home/annabel/Shares fe80::1%en0 2001:db8:0:0:0:0:0:1 ::1 127.0.0.1 12:35:54 at 2026-11-20T12:35:54.986Z aa:bb:cc:dd:ee:ff
-annabels is another word; version 1.60.1-DEV`;
+annabels is another word; version 1.60.1-DEV; far.example is refused, and so is otlp.example`;
   const clean = withoutNames(text, loaded.snapshot.config, place.userHome);
-  assert.doesNotMatch(clean, /annabel\b|nas\.example|192\.168|fe80|2001:db8|aa:bb/i);
+  assert.doesNotMatch(clean, /annabel\b|(?:nas|far|otlp)\.example|192\.168|fe80|2001:db8|aa:bb/i);
   const [, host, address, hostAgain, addressAgain, other] =
     /at (host-\d) \((address-\d+):445: refused\), (host-\d) again, (address-\d+), (address-\d+)/.exec(
       clean,

@@ -47,6 +47,9 @@ function isShell(name: string): boolean {
   return ["connection", "incomingAuth", "authorization", "audit"].includes(name);
 }
 
+/** Anybody may know these; a tenant in their paths looks like a secret, and is what is approved. */
+const PUBLIC_ADDRESSES: ReadonlySet<string> = new Set(["issuer", "jwks", "publicUrl", "clientMetadataUrl"]);
+
 function lines(path: readonly string[], value: EntryValue): string[] {
   const [key = "", parent = ""] = path.toReversed();
   // An empty text has no parts, and says something all the same.
@@ -62,8 +65,10 @@ function lines(path: readonly string[], value: EntryValue): string[] {
   if (typeof value === "object") {
     return Object.entries(value).flatMap(([name, part]) => lines([...path, name], part));
   }
-  if (typeof value === "string" && /^[a-z][\w+.-]*:\/\//i.test(value))
-    return [`${keyText(path)} = ${quote(shownUrl(value, "log"))}`];
+  if (typeof value === "string" && /^[a-z][\w+.-]*:\/\//i.test(value)) {
+    const isTold = PUBLIC_ADDRESSES.has(key) && !/[?#@]/.test(value);
+    return [`${keyText(path)} = ${quote(isTold ? value : shownUrl(value, "log"))}`];
+  }
   if (typeof value !== "string") return [`${keyText(path)} = ${value}`];
   return [`${keyText(path)} = ${quote(isHidden(parent, key) ? HIDDEN : value)}`];
 }

@@ -173,9 +173,11 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
   const [finding] = keyFindings(section, key, value);
   if (finding === undefined) return value;
   const { found, expected, hint } = finding;
+  // The finding's path begins at the key, and may lead into its value.
+  const at = [...path.slice(0, -1), ...finding.path];
   throw new MountaineerError(
     "usage",
-    `${keyName(path)} cannot be that: found ${found}, expected ${expected}`,
+    `${keyName(at)} cannot be that: found ${found}, expected ${expected}`,
     hint === null ? {} : { hint },
   );
 }

@@ -1,6 +1,7 @@
 // What a file's configuration says, fit to be read by others: one key a line, without comments, and of everything that
 // may hold a secret no more than what is known to be harmless.
 
+import { routesOf } from "../backend-routes.ts";
 import { fileText, textValues } from "../read/file-values.ts";
 import { sectionAround } from "../schema/schema.ts";
 import { HIDDEN, hiddenValues, shownArguments, shownSecretText, shownUrl } from "../shown-values.ts";
@@ -30,13 +31,18 @@ function shownLine(path: KeyPath, value: unknown, around: unknown): string {
   const section = sectionAround(path.slice(0, -1));
   const written = plain(value);
   if (section === null || written === null || !(section.isOpen || section.keys.includes(key))) return HIDDEN;
+  // Claims, and what people's tools may be asked with, are lists under names of their own.
+  if (section.isOpen && Array.isArray(written)) return HIDDEN;
   const command = isTable(around) ? around["command"] : undefined;
   return tomlValue(shownOfKey(section.keyDoc(key), key, written, command, "report"));
 }
 
 /** What of these backends a report does not show, for whoever filters the rest of it. */
-export function unreportedValues(backends: readonly Pick<BackendConfig, "connection">[]): readonly string[] {
-  return backends.flatMap(({ connection }) => {
+export function unreportedValues(
+  backends: readonly Pick<BackendConfig, "connection" | "routes">[],
+): readonly string[] {
+  const routes = backends.flatMap((backend) => routesOf(backend));
+  return routes.flatMap(({ connection }) => {
     if (connection.type !== "stdio") {
       const { url, headers } = connection;
       const hidden = hiddenValues([url], [shownUrl(url, "report")]);

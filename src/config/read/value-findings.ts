@@ -84,10 +84,8 @@ function wrongValueHint(value: unknown, type: string, choices: readonly string[]
     return word === undefined ? null : `write ${word}, without quotes`;
   }
   if (type === "true or false" && (value === 0 || value === 1)) return `write ${value === 1}`;
-  if (type === "whole number" && typeof value === "number") return null;
-  if (typeof value === "number" || typeof value === "boolean")
-    return type.endsWith("number") ? null : "write it in quotes";
-  return null;
+  const isText = !/number$|^list|^true or false$/.test(type);
+  return isText && (typeof value === "number" || typeof value === "boolean") ? "write it in quotes" : null;
 }
 
 const MEMBER_HINTS: Readonly<Record<string, string>> = {
@@ -124,8 +122,9 @@ function leafFinding(root: unknown, path: KeyPath, { shown, ...doc }: KeyDoc): F
   const isPlain = shown === "plain";
   const found = isPlain ? describeValue(value) : describeKind(value);
   const isMissing = found === MISSING;
-  // A hint that reads the value would tell of it.
-  const hint = isPlain ? wrongValueHint(value, doc.type, doc.choices) : null;
+  // A hint that reads a text would tell of it; a password is not to be written in quotes.
+  const mayHint = isPlain || (typeof value !== "string" && shown !== "reference");
+  const hint = mayHint ? wrongValueHint(value, doc.type, doc.choices) : null;
   return { path, at: isMissing ? "key" : "value", found, expected: doc.expected, hint };
 }
 

@@ -1,5 +1,6 @@
 // The keys of `[incoming_auth]`: static tokens, and tokens that an authorization server signs.
 import { REFERENCE_FORM, REFERENCE_FORMS, STORED_FORM } from "../../secrets/reference.ts";
+import { describeAddress } from "../values/mistakes.ts";
 import {
   ISSUER_EXPECTED,
   KEYS_PLACE_EXPECTED,
@@ -19,7 +20,7 @@ import { listOf, open, table } from "./tables.ts";
 import { label, list, reference, text } from "./value-types.ts";
 
 /** Of `[server]`: what metadata and tokens call the gateway. */
-export const publicUrlKey = optional("access", text("plain", parsePublicUrl), {
+export const publicUrlKey = optional("access", text("plain", parsePublicUrl, { describe: describeAddress }), {
   type: "address",
   expected: PUBLIC_URL_EXPECTED,
   absent: "the address that it listens at",
@@ -63,7 +64,7 @@ export const incomingAuthKeys = {
     meaning: `The token of one user called \`local\` with the role \`local\`, by reference: \`${REFERENCE_FORM}\` or \`${STORED_FORM}\`.`,
     example: `"\${MOUNTAINEER_TOKEN}"`,
   }),
-  issuer: optional("access", text("plain", parseIssuer), {
+  issuer: optional("access", text("plain", parseIssuer, { describe: describeAddress }), {
     type: "address",
     expected: ISSUER_EXPECTED,
     absent: "required for `jwt` and `oidc`",
@@ -75,7 +76,7 @@ export const incomingAuthKeys = {
     meaning: "Whom tokens are for: one of these stands in their `aud`. A token for anybody else is refused.",
     example: '["https://mcp.example.com/mcp"]',
   }),
-  jwks: optional("access", text("plain", parseKeysPlace), {
+  jwks: optional("access", text("plain", parseKeysPlace, { describe: describeAddress }), {
     type: "address or path",
     expected: KEYS_PLACE_EXPECTED,
     absent: "required for `jwt`",

@@ -76,6 +76,11 @@ export function describeServerShare(name: string): string {
   return /[@:]/.test(name) ? describeKind(name) : describeValue(name);
 }
 
+/** An address as it may be told: one with a user or a query in it may carry a secret. */
+export function describeAddress(address: string): string {
+  return /[@?]/.test(address) ? describeKind(address) : describeValue(address);
+}
+
 const BARE_KEY = /^[A-Za-z0-9_-]{1,60}$/;
 
 /** `["shares", 1, "name"]` as `shares[1].name`; keys that are not bare are quoted. */

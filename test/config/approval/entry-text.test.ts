@@ -214,7 +214,7 @@ test("E2 what is approved is told in the file's units", async () => {
   assert.match(audit, /^arguments = true$/m);
   const signed = `[incoming_auth]
 type = "jwt"
-issuer = "https://one.example"
+issuer = "https://one.example/9122040d-6c67-4c5b-b112-36a304b66dad/v2.0"
 jwks = "https://one.example/keys?key=hunter2"
 leeway = 12
 keys_max_age = 3600
@@ -227,6 +227,8 @@ public_url = "https://us.example"
 `;
   const auth = await textOf("incoming_auth", signed);
   for (const line of [
+    // Which tenant it is is what is approved.
+    'issuer = "https://one.example/9122040d-6c67-4c5b-b112-36a304b66dad/v2.0"',
     "leeway = 12",
     "keys_max_age = 3600",
     'token = "${A}"',

@@ -116,6 +116,12 @@ test("a value that the key does not take says what is expected", () => {
     ["shares.A.username", "42", /expected a text in quotes/, /in quotes/],
     ["global.connect_timeout_ms", "99999999999999999999", /expected a whole number/, /^$/],
     ["shares.A.thunderbolt_host", "smb://nas", /expected a host/, /without `smb/],
+    [
+      "profiles[0].users",
+      "['a', 1]",
+      /`profiles\[0\]\.users\[1\]` cannot be that: found number 1/,
+      /in quotes/,
+    ],
     ["server.port", "1\nhost = 2", /expected a whole number from 1 to 65535/, /^$/],
   ];
   for (const [key, text, message, hint] of rows) {
@@ -127,8 +133,16 @@ test("a value that the key does not take says what is expected", () => {
 });
 
 test("a password that is typed in is not repeated", () => {
-  for (const text of ["hunter2", "'hunter2'", "[ 'hunter2' ]"]) {
-    const error = refusal(() => valueFor("shares.A.password", text));
+  const typed: [string, string][] = [
+    ["shares.A.password", "hunter2"],
+    ["shares.A.password", "'hunter2'"],
+    ["shares.A.password", "[ 'hunter2' ]"],
+    ["incoming_auth.issuer", "https://ann:hunter2@login.example"],
+    ["incoming_auth.jwks", "https://ann:hunter2@login.example"],
+    ["server.public_url", "https://us.example?key=hunter2"],
+  ];
+  for (const [key, text] of typed) {
+    const error = refusal(() => valueFor(key, text));
     assert.doesNotMatch(`${error.message} ${error.hint}`, /hunter2/);
   }
 });

@@ -78,12 +78,31 @@ test("E5 of a route a report tells as little as of a backend with one way", asyn
   const text = `[[backends.far.routes]]
 command = "sh -c TOKEN=9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c serve"
 args = ["--key", "LITERAL"]
+[[backends.far.routes]]
+url = "https://far.example/mcp?k=SECOND"
 `;
   assert.equal(
     await reportedConfig(bytes(text), "toml"),
     `backends.far.routes[0].command = "(hidden)"
-backends.far.routes[0].args = ["--key", "(hidden)"]`,
+backends.far.routes[0].args = ["--key", "(hidden)"]
+backends.far.routes[1].url = "https://far.example/mcp?(hidden)"`,
   );
+  const unreported = unreportedValues((await accepted(text)).config.backends);
+  for (const value of ["LITERAL", "SECOND"]) assert.ok(unreported.includes(value), `${unreported}`);
+});
+
+test("E5 whom claims are to name, and what tools may be asked with, is in no report", async () => {
+  const text = `[incoming_auth]
+type = "oidc"
+issuer = "https://login.example"
+[incoming_auth.required_claims]
+email = ["ann@example.com"]
+[[authorization.policies]]
+effect = "allow"
+arguments = { path = ["/home/ann/drafts/*"] }
+`;
+  await accepted(text);
+  assert.doesNotMatch(await reportedConfig(bytes(text), "toml"), /ann/);
 });
 
 test("E5 a secret that stands plain under the key of a secret is hidden", async () => {

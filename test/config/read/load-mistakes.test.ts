@@ -127,6 +127,10 @@ test("hints lead from what was probably meant", async () => {
   assert.equal(await hint('[global]\ncheck_interval_secs = "2"\n'), "write the number without quotes");
   assert.equal(await hint('[global]\nlsof_recheck = "Off"\n'), "write false, without quotes");
   assert.equal(await hint(`${SHARE}share_name = 2024\n`), "write it in quotes");
+  assert.equal(await hint("[backends.a]\ncommand = true\n"), "write it in quotes");
+  assert.equal(await hint('[backends.a]\ncommand = "a"\nargs = [8]\n'), "write it in quotes");
+  assert.equal(await hint('[backends.a]\ncommand = "a"\nargs = 8\n'), null);
+  assert.equal(await hint("[global]\nlsof_recheck = 8\n"), null);
 });
 
 test("the two hosts of a share must differ", async () => {
