@@ -14,14 +14,16 @@ const NETLINK_ROUTE = 0;
 const GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
+/** Up and running: with carrier. */
+const IFF_UP_RUNNING = 0x1 | 0x40;
 const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 /** The kernel grants what it allows, usually twice the default: longer bursts before an overflow. */
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
-/** Of a message only the header is read. */
-const RECEIVE_BYTES = 16;
+/** Of a message only its header is read, and of a link's the `ifinfomsg`. */
+const RECEIVE_BYTES = 32;
 /** After so many datagrams without a pause, what they changed is told and the stop flag is looked at. */
 const DATAGRAMS_AT_ONCE = 64;
 /** Only a safety net: every wake comes through the eventfd, and should one be lost, this is how late we are. */
@@ -89,6 +91,7 @@ function listen(
   emit: (message: NativeEventMessage) => void,
 ): void {
   const received = Buffer.alloc(RECEIVE_BYTES);
+  const links = new Map<number, number>();
   const pollFds = Buffer.alloc(16);
   pollFds.writeInt32LE(socket, 0);
   pollFds.writeInt16LE(POLLIN, 4);
@@ -100,15 +103,16 @@ function listen(
     const polled = calls.poll(pollFds, 2, LONGEST_POLL_MS);
     if (polled < 0 && calls.errno() !== constants.errno.EINTR)
       throw new Error(`poll failed: errno ${calls.errno()}`);
-    if (polled > 0) drain(calls, socket, received, emit);
+    if (polled > 0) drain(calls, socket, received, links, emit);
   }
 }
 
-/** Takes what has come, and rings once for all of it. */
+/** Takes what has come, and rings once for all of it. `links`: the flags of each, as it told of itself last. */
 function drain(
   calls: SystemCalls,
   socket: number,
   received: Buffer,
+  links: Map<number, number>,
   emit: (message: NativeEventMessage) => void,
 ): void {
   let isRung = false;
@@ -117,8 +121,9 @@ function drain(
     if (calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT) >= 0) {
       isRung = true;
       const type = received.readUInt16LE(4);
-      // A link tells of itself again and again, with nothing new; addresses and routes change where no list shows it.
+      // Addresses and routes change where no list shows it, and so does a link without addresses, as a bridge's port is.
       if (type !== RTM_NEWLINK && type !== RTM_DELLINK) hidden ??= "an address or a route";
+      else if (isNews(received, links)) hidden ??= "a link";
       continue;
     }
     const errno = calls.errno();
@@ -128,6 +133,18 @@ function drain(
   }
   if (isRung || hidden !== null)
     emit({ kind: "deltas", deltas: hidden === null ? [] : [{ kind: "unknown", detail: hidden }] });
+}
+
+/** A link tells of itself again and again; at its first word nobody knows how it was before. */
+function isNews(received: Buffer, links: Map<number, number>): boolean {
+  const [family, index] = [received.readUInt8(16), received.readInt32LE(20)];
+  // What a bridge says of its port is not about the link.
+  if (family !== 0) return false;
+  if (received.readUInt16LE(4) === RTM_DELLINK) return links.delete(index);
+  const flags = received.readUInt32LE(24) & IFF_UP_RUNNING;
+  const isNew = links.get(index) !== flags;
+  links.set(index, flags);
+  return isNew;
 }
 
 async function run(): Promise<void> {
