@@ -31,8 +31,8 @@ export interface ServersScene extends AsyncDisposable {
   readonly mounted: string;
   start(): Promise<Monitor>;
   lead(route: "tb" | "fallback", to: ServerName): void;
-  /** Names other hosts: of one server, or the cables. */
-  edit(hosts: ServerName | "cables", password?: string): Promise<void>;
+  /** Names other hosts: of one server, the cables, or some where nobody listens. */
+  edit(hosts: ServerName | "cables" | "nowhere", password?: string): Promise<void>;
   /** `sh -c` in a process of its own, as the mount may hang; null: it failed, or took longer than `withinMs`. */
   sh(script: string, withinMs?: number): Promise<string | null>;
   onServer(server: ServerName, path: string): Promise<string | null>;
@@ -92,13 +92,14 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
       `password = "${password}"`,
       "",
     ].join("\n");
-  const edit = (hosts: ServerName | "cables", password = "${RIG_PASSWORD}"): Promise<void> => {
+  const edit = (hosts: ServerName | "cables" | "nowhere", password = "${RIG_PASSWORD}"): Promise<void> => {
     if (hosts === "cables") {
       const { tb, fallback } = cables;
       return home.writeConfig(
         configText(`${tb.host}:${tb.port}`, `${fallback.host}:${fallback.port}`, password),
       );
     }
+    if (hosts === "nowhere") return home.writeConfig(configText("127.0.0.7:9", "127.0.0.8:9", password));
     const { tbHost, tbPort, fallbackHost, fallbackPort } = servers[hosts];
     return home.writeConfig(configText(`${tbHost}:${tbPort}`, `${fallbackHost}:${fallbackPort}`, password));
   };

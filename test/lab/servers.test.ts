@@ -151,6 +151,41 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       assert.equal(await scene.onServer("CLONE", "lines.txt"), null);
     }));
 
+  for (const to of ["OTHER", "nowhere"] as const) {
+    test(`A13 hosts edited to ${to === "OTHER" ? "a wrong NAS" : "one that does not answer"} with 20 files open: no error in any, and nothing is written elsewhere`, (t) =>
+      play(t, [], async (scene) => {
+        await scene.until("carried", isCarried);
+        const names = Array.from({ length: 20 }, (_, index) => `lines-${index}.txt`);
+        await using ends = new AsyncDisposableStack();
+        const appenders = names.map((name) => ends.use(startAppender(scene, name)));
+        await eventually(() => appenders.every((each) => each.lines() > 1), 60_000, 100);
+        await scene.edit(to);
+        await scene.until(
+          "told",
+          ({ conditions }) => conditions.some(({ code }) => code === "host_unproved"),
+          60_000,
+        );
+        const before = appenders.map((each) => each.lines());
+        await eventually(
+          () => appenders.every((each, index) => each.lines() > (before[index] ?? 0) + 3),
+          60_000,
+          100,
+        );
+        assert.deepEqual(
+          appenders.filter((each) => each.failed()),
+          [],
+        );
+        await scene.edit("cables");
+        const written = await Promise.all(appenders.map((each) => each.end()));
+        const linesOnA = async (name: string): Promise<number> =>
+          ((await scene.onServer("A", name)) ?? "").split("\n").length - 1;
+        for (const [index, name] of names.entries()) {
+          await eventually(async () => (await linesOnA(name)) >= (written[index] ?? 0), 60_000, 100);
+          await assertNowhereElse(scene, name);
+        }
+      }));
+  }
+
   test("A13 hosts edited to another NAS with nothing open are followed, and the log is short", (t) =>
     play(t, [], async (scene) => {
       await scene.until("carried", isCarried);

@@ -86,10 +86,11 @@ function gateOf(
   return async (method, params) => {
     const members = HELD[method];
     if (members === undefined || params === undefined) return null;
-    const isIt = (tool: CatalogEntry): boolean =>
-      tool.originalName === params["name"] && (tool.backend === backend.name || isPlace(tool));
-    const isPlace = ({ places = [] }: CatalogEntry): boolean => places.includes(backend.name);
-    const tool = (): CatalogEntry | undefined => [...catalog().tools.values()].find(isIt);
+    const tool = (): CatalogEntry | undefined =>
+      [...catalog().tools.values()].find(
+        ({ originalName, backend: owner, places = [] }) =>
+          originalName === params["name"] && [owner, ...places].includes(backend.name),
+      );
     const fault = await faultOf(textsOf(params, members, tool), folders, bases, places);
     if (fault === null) return null;
     const allowed = folders.length === 0 ? "no path at all" : `only paths in ${folders.join(", ")}`;
@@ -180,18 +181,15 @@ function takesParts(tool: CatalogEntry | undefined, argument: string): boolean {
 
 /** What JSON has in it; where it is not quite JSON, as Python's reader knows more words, its quoted texts. */
 function partsIn(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
-    return quoted.map((one) => {
-      try {
-        return JSON.parse(one);
-      } catch {
-        return one.slice(1, -1);
-      }
-    });
+  const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
+  for (const json of [text, `[${quoted.join(",")}]`]) {
+    try {
+      return JSON.parse(json);
+    } catch {
+      // Nobody reads a list of what is no JSON either way.
+    }
   }
+  return null;
 }
 
 /** Null: each text is a path in these folders, or none. */

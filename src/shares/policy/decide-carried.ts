@@ -59,6 +59,12 @@ export function decideCarried(
   );
 }
 
+/**
+ * How long after a move a look may stand in rclone's queue: it makes connections one after the other, with pauses of up to
+ * 2 s once some have failed, and under many programs it needs a dozen.
+ */
+const RECONNECTS_MS = 20_000;
+
 /** How long a server whose share is not carried may take to be recognised, ms; then it is mounted anew. */
 const PINNED_DOUBT_MS = 10_000;
 
@@ -132,11 +138,12 @@ function judgeCarried(
     return { state: "unproven" };
   }
   const sinceMs = Math.max(healthySince, builder.state.movedAtMs ?? healthySince);
+  const reconnectedAtMs = (builder.state.movedAtMs ?? Number.NEGATIVE_INFINITY) + RECONNECTS_MS;
   if (look.state === "pending") {
     if (lastAnswerAtMs !== null && lastAnswerAtMs >= look.startedAtMs) return { state: "alive" };
     return judgeMount(builder, {
       ...mount,
-      look: { state: "pending", startedAtMs: Math.max(look.startedAtMs, sinceMs) },
+      look: { state: "pending", startedAtMs: Math.max(look.startedAtMs, sinceMs, reconnectedAtMs) },
     });
   }
   const hasFailed = look.state === "answered" && isDeadErrno(look.errno);

@@ -9,7 +9,9 @@ const work = startWork(argument(0));
 const file = argument(1);
 for (let version = 1; !work.ending; version++) {
   await work.twice("save", version, async () => {
-    await runTool("vim", ["-u", "NONE", "-n", "-es", `+%s/.*/version ${version}/`, "+wq", file], "/");
+    // It goes on to the last one only if it could not write.
+    const commands = [`+%s/.*/version ${version}/`, "+wq", "+cquit!"];
+    await runTool("vim", ["-u", "NONE", "-n", "-es", ...commands, file], "/");
   });
   await work.rest(BETWEEN_SAVES_MS);
 }

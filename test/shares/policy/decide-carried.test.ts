@@ -495,6 +495,20 @@ describe("a carried mount that is dead", () => {
     assert.ok(world.stepKinds.includes("mount tb carried"), world.stepKinds.join());
   });
 
+  test("A10 it hangs right after a move: rclone makes its connections anew one after the other, so it has 20 s more", () => {
+    const world = carriedWorld();
+    world.hosts.tb = "refused";
+    world.event().advance(2000);
+    assert.equal(world.route, "fallback");
+    const { mount } = world.fresh();
+    assert.ok(mount !== null);
+    mount.hung = true;
+    world.advance(25_000);
+    assert.equal(world.stepKinds.length, 0);
+    world.advance(15_000);
+    assert.ok(world.stepKinds.includes("mount fallback carried"), world.stepKinds.join());
+  });
+
   test("A10 it hangs while its route answers: dead after mount_hang_secs", () => {
     const world = carriedWorld();
     assert.ok(world.mount !== null);

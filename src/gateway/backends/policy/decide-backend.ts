@@ -93,6 +93,9 @@ export const UNDECIDED: BackendDecision = {
   events: [],
 };
 
+/** A server whose address takes no connections is started so often in vain. */
+const STARTS_WHILE_AWAY = 3;
+
 /** Equal input gives an equal decision; a settled world gives no step and no event. */
 export function decideBackend(
   spec: BackendSpec,
@@ -218,6 +221,7 @@ function startIsDue(builder: DecisionBuilder): boolean {
   if (!needsStart(builder)) return false;
   // Whoever cannot live beside another waits until nothing is left of it.
   if (spec.replace === "stop-first" && (spec.runsElsewhere || seen.instances.length > 0)) return false;
+  if (isOnlyAsked(builder)) return false;
   const { notBeforeMs } = nextTries(builder) ?? memory.tries;
   if (now.monotonicMs >= notBeforeMs) return true;
   builder.wakeAt(notBeforeMs, "retry");
@@ -242,6 +246,7 @@ function needsStart(builder: DecisionBuilder): boolean {
 }
 
 function retryAtMs(builder: DecisionBuilder): number | null {
+  if (isOnlyAsked(builder)) return null;
   const { notBeforeMs, failures } = nextTries(builder) ?? builder.memory.tries;
   const isWaiting = needsStart(builder) && (failures > 0 || builder.memory.holding === "crash");
   return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
@@ -252,6 +257,11 @@ function isAway(builder: DecisionBuilder): boolean {
   const { serving, tries } = builder.memory;
   const isWanted = builder.spec.wanted.kind === "connection" && serving === null;
   return isWanted && !builder.hasRoutes && !isMissing(builder.spec) && tries.failure?.isAway === true;
+}
+
+/** Its address is asked all the while, at less cost than a start, and tells when it is back. */
+function isOnlyAsked(builder: DecisionBuilder): boolean {
+  return isAway(builder) && builder.memory.tries.failures >= STARTS_WHILE_AWAY;
 }
 
 function callRule({ spec, memory }: DecisionBuilder, reason: string | null): CallRule {

@@ -27,6 +27,11 @@ const LOG_BYTES = 64 * 1024;
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;
 const ALL_MS = 2_000;
+/**
+ * rclone makes connections one after the other, with pauses that double with each that failed, up to 2 s. A question that
+ * waited so long stood in that queue.
+ */
+const PACED_MS = 300;
 
 /** Not among the arguments: those everybody may read. */
 export function controlEnvironment(password: string): Readonly<Record<string, string>> {
@@ -60,7 +65,7 @@ export async function controlOf(files: RcloneFiles, server: ProcessIdentity): Pr
  * Uses up the connections that rclone keeps and that are dead: it takes the oldest without a look, and whatever it takes a
  * dead one for fails. Each question takes one: after the first that reaches the server, none of those that were dead before
  * is left. It is asked beside the mount, where programs that wait for the server would hold it up. `kept`: so many
- * connections it has at most. Ends after 2 s, and when rclone does not answer. Never rejects.
+ * connections it has at most. Ends after 2 s, and when rclone does not answer, or not soon. Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,
@@ -74,9 +79,12 @@ export async function dropLostConnections(
   const keepsDead = rcloneCan(version, "keepsDeadConnections");
   const wanted = keepsDead ? kept + 1 : 1;
   for (let asked = 0, served = 0; served < wanted; asked++) {
-    const isLate = asked >= QUESTIONS_AT_MOST || clock.monotonicMs() >= untilMs;
+    const askedAtMs = clock.monotonicMs();
+    const isLate = asked >= QUESTIONS_AT_MOST || askedAtMs >= untilMs;
     const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
-    if (answer === "unreachable") return;
+    // Programs wait for the same turns.
+    const isPaced = clock.monotonicMs() - askedAtMs > PACED_MS;
+    if (answer === "unreachable" || isPaced) return;
     served = answer === "done" ? served + 1 : 0;
   }
   if (!keepsDead) return;
