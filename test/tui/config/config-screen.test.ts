@@ -105,7 +105,7 @@ describe("the Config screen in a terminal", { skip: NO_TERMINAL, concurrency: 1 
     await terminal.resize(60, 15);
     await terminal.until((lines) => lines.length === 15 && lines.join("\n").includes("4 debounce = 0.05"));
     await write(scene, "no expression");
-    await terminal.until("ended with 1");
+    await terminal.until((lines) => /ended with\s+1;/.test(lines.join("\n")));
     assert.equal(await fileOf(scene), CONFIG);
     await terminal.press("d");
     await terminal.until("Dashboard");
