@@ -34,7 +34,7 @@ export function examineTools({ snapshot, parts }: DoctorContext): Promise<Doctor
   );
 }
 
-/** A file of 537 MB, sent by the one version that was measured beside 1.60 (docs/performance.md). */
+/** A file of 537 MB, sent by the one version that was measured beside 1.60 (bench/history.md). */
 const MEASURED = "1.75 was measured at about twice the speed";
 
 export interface SpeedLook {

@@ -44,6 +44,8 @@ export class ConnectedClients {
   readonly #sessions = new Map<ClientPort, Entry>();
   /** Without one: by who it is and what it calls itself. */
   readonly #others = new Map<string, Entry>();
+  /** What each port was last: the same one again costs no key. */
+  readonly #last = new WeakMap<ClientPort, { readonly key: string; readonly entry: Entry }>();
 
   constructor(clock: Clock, clean: (text: string) => string) {
     this.#clock = clock;
@@ -83,15 +85,21 @@ export class ConnectedClients {
   }
 
   #seen(client: ClientPort): Entry {
-    const key = keyOf(client);
-    const { principal, group, clientInfo, protocolVersion } = client;
-    const shown = { principal, group, clientInfo, protocolVersion };
-    const entry = this.#others.get(key) ?? this.#made(shown);
-    entry.client = shown;
+    const last = this.#last.get(client);
+    const isSame = last !== undefined && isCalled(last.entry.client, client);
+    const key = isSame ? last.key : keyOf(client);
+    let entry = this.#others.get(key);
+    if (entry === undefined || !isSame) {
+      const { principal, group, clientInfo, protocolVersion } = client;
+      const shown = { principal, group, clientInfo, protocolVersion };
+      entry ??= this.#made(shown);
+      entry.client = shown;
+      this.#others.set(key, entry);
+      this.#last.set(client, { key, entry });
+      const [first] = this.#others.keys();
+      if (first !== undefined && this.#others.size > MOST_WITHOUT_SESSION) this.#others.delete(first);
+    }
     entry.seenMs = this.#clock.monotonicMs();
-    this.#others.set(key, entry);
-    const [first] = this.#others.keys();
-    if (first !== undefined && this.#others.size > MOST_WITHOUT_SESSION) this.#others.delete(first);
     return entry;
   }
 
@@ -99,6 +107,13 @@ export class ConnectedClients {
     const [sinceMs, seenMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
     return { client, sinceMs, calls: 0, lastError: null, seenMs, open: new Set() };
   }
+}
+
+/** By what `keyOf` tells them apart. */
+function isCalled(one: Introduced, other: Introduced): boolean {
+  const [mine, theirs] = [one.clientInfo, other.clientInfo];
+  const isSaid = mine["name"] === theirs["name"] && mine["version"] === theirs["version"];
+  return isSaid && one.principal === other.principal && one.group === other.group;
 }
 
 function keyOf({ principal, group, clientInfo }: ClientPort): string {

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -70,6 +70,7 @@ export function editorCommand({ VISUAL, EDITOR }: Environment): readonly [string
 async function runEditor(file: string, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const [program, ...args] = editorCommand(process.env);
+  const name = basename(program);
   const child = spawn(program, [...args, file], { stdio: "inherit", shell: false });
   const onAbort = (): void => void child.kill("SIGTERM");
   signal.addEventListener("abort", onAbort, { once: true });
@@ -80,7 +81,7 @@ async function runEditor(file: string, signal: AbortSignal): Promise<void> {
     });
     signal.throwIfAborted();
     if (code === 0) return;
-    throw failed(`the editor ${program} ended with ${code ?? endedBy}`);
+    throw failed(`the editor ${name} ended with ${code ?? endedBy}`);
   } catch (error) {
     if (error instanceof MountaineerError) throw error;
     const reason = systemErrorCode(error);

@@ -47,7 +47,7 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   #waiting: number;
   #stream: SseStream | ResumableStream | null = null;
   #gone = false;
-  #noticedAtMs = Number.NEGATIVE_INFINITY;
+  #noticedAtMs: number | null = null;
 
   /** `batch`: as many as it gets answers; null: one request, not in a batch. */
   constructor(
@@ -94,8 +94,8 @@ export class PostExchange implements CallOutlet, SlowAnswer {
 
   answer(id: RpcId | null, reply: Reply | null): void {
     const { clock } = this.#parts;
-    if (clock.monotonicMs() - this.#noticedAtMs < AFTER_NOTICE_MS) {
-      this.#noticedAtMs = Number.NEGATIVE_INFINITY;
+    if (this.#noticedAtMs !== null && clock.monotonicMs() - this.#noticedAtMs < AFTER_NOTICE_MS) {
+      this.#noticedAtMs = null;
       clock.setTimer(AFTER_NOTICE_MS, () => this.answer(id, reply));
       return;
     }

@@ -43,7 +43,7 @@ const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,
 /**
  * What the process is given beside its arguments. rclone makes a buffer for each answer of the server, and Go collects
  * them often: at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of five runs. It costs
- * 10 to 35 MB. Whether reading is faster too, the runs do not agree (docs/performance.md).
+ * 10 to 35 MB. Whether reading is faster too, the runs do not agree (bench/history.md).
  *
  * No option of rclone's is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought less than the
  * spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set: with 1.75.1, a program that
