@@ -8,6 +8,8 @@ import type { TuiStyle } from "./terminal/terminal-style.ts";
 
 /** How long a save under way is waited for when a person leaves, ms. */
 const SAVE_WAIT_MS = 5_000;
+/** How long an editor that is told to end is waited for, ms. */
+const EDITOR_END_MS = 5_000;
 const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
 
 interface TuiOptions {
@@ -105,6 +107,11 @@ export async function startTui(options: TuiOptions): Promise<void> {
     signal.removeEventListener("abort", end);
     process.stdin.off("end", end);
     for (const event of UNCAUGHT) process.off(event, end);
+    const ended = lent.editing?.catch((error: unknown) => {
+      // It says where what was written is kept.
+      if (signal.aborted) throw error;
+    });
+    if (ended !== undefined) await settledWithin(systemClock, EDITOR_END_MS, ended);
   }
   signal.throwIfAborted();
 }

@@ -11,7 +11,7 @@ import { symbolsFor, type TuiStyle } from "./terminal/terminal-style.ts";
 interface TuiAppProps {
   readonly frame: Frame;
   readonly redraws: Redraws;
-  readonly lent: Pick<LentTerminal, "suspend">;
+  readonly lent: Pick<LentTerminal, "editing" | "suspend">;
   readonly style: TuiStyle;
 }
 
@@ -35,6 +35,8 @@ function TuiApp({ frame, redraws, lent, style }: TuiAppProps): ReactElement {
 
   useInput((input, key) => {
     for (const pressed of keysOf(input, key)) {
+      // Typed before the editor was there, it is not for what is shown after.
+      if (lent.editing !== null) return;
       if (!frame.press(pressed)) continue;
       exit();
       return;
@@ -48,6 +50,7 @@ function TuiApp({ frame, redraws, lent, style }: TuiAppProps): ReactElement {
   });
 
   usePaste((text) => {
+    if (lent.editing !== null) return;
     frame.paste(text);
     redraws.now();
   });

@@ -1,6 +1,7 @@
 // What came of a backend after it was added or changed: waits until it serves, or until it is known why not.
-import type { DaemonClient } from "../../api/client/client.ts";
 import type { BackendStatus } from "../../api/contract.ts";
+import type { Ask } from "../../api/operations.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { TerminalStyle } from "../views/terminal-style.ts";
@@ -10,9 +11,12 @@ const BETWEEN_LOOKS_MS = 200;
 /** A change begins a new instance a moment after it is applied: what looks settled is looked at once more. */
 const SETTLED_LOOKS = 3;
 
-/** Its state when it has settled, or after `waitMs`; null: the daemon has no such backend. */
+/**
+ * Its state when it has settled, or after `waitMs`; null: the daemon has no such backend. Rejects with `daemon_unreachable`
+ * when none answers by then: one that hands over is away for a moment.
+ */
 export async function settledBackend(
-  daemon: DaemonClient,
+  daemon: { readonly ask: Ask<"status"> },
   name: string,
   waitMs: number,
   signal: AbortSignal,
@@ -21,10 +25,16 @@ export async function settledBackend(
   const untilMs = clock.monotonicMs() + waitMs;
   let settledLooks = 0;
   for (;;) {
-    const { backends = [] } = await daemon.ask("status", null, signal);
-    const backend = backends.find((one) => one.name === name) ?? null;
-    settledLooks = backend === null || isSettled(backend) ? settledLooks + 1 : 0;
-    if (settledLooks >= SETTLED_LOOKS || clock.monotonicMs() >= untilMs) return backend;
+    const isLate = clock.monotonicMs() >= untilMs;
+    try {
+      const { backends = [] } = await daemon.ask("status", null, signal);
+      const backend = backends.find((one) => one.name === name) ?? null;
+      settledLooks = backend === null || isSettled(backend) ? settledLooks + 1 : 0;
+      if (settledLooks >= SETTLED_LOOKS || isLate) return backend;
+    } catch (error) {
+      if (isLate || !(error instanceof MountaineerError) || error.code !== "daemon_unreachable") throw error;
+      settledLooks = 0;
+    }
     await clock.sleep(BETWEEN_LOOKS_MS, signal);
   }
 }

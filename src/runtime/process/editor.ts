@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { MountaineerError, systemErrorCode } from "../errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -20,11 +20,9 @@ export interface EditedCopy {
   keepWritten(): Promise<string | null>;
 }
 
-/** `name` is the copy's, so that the editor knows what kind of text it is. */
+/** `name` is the copy's, so that the editor knows what kind of text it is. Rejects with `program_unavailable`. */
 export async function openEditedCopy(name: string, begun: Uint8Array): Promise<EditedCopy> {
-  // Closed to others: a password may be typed here before it is refused.
-  const path = join(await mkdtemp(join(tmpdir(), "mountaineer-edit-")), name);
-  await writeFile(path, begun, { mode: 0o600 });
+  const path = await writeCopy(name, begun);
   const discard = (): Promise<void> => rm(dirname(path), { recursive: true, force: true });
   return {
     async edit(signal) {
@@ -39,6 +37,19 @@ export async function openEditedCopy(name: string, begun: Uint8Array): Promise<E
       return null;
     },
   };
+}
+
+async function writeCopy(name: string, begun: Uint8Array): Promise<string> {
+  try {
+    // Closed to others: a password may be typed here before it is refused.
+    const path = join(await mkdtemp(join(tmpdir(), "mountaineer-edit-")), name);
+    await writeFile(path, begun, { mode: 0o600 });
+    return path;
+  } catch (cause) {
+    const message = `no copy can be made for the editor: ${errorText(cause)}`;
+    const hint = "make room there, or name another folder in TMPDIR";
+    throw new MountaineerError("program_unavailable", message, { cause, hint });
+  }
 }
 
 async function readCopy(path: string): Promise<Uint8Array | null> {

@@ -124,14 +124,14 @@ export class ProberCarriers implements AsyncDisposable {
     this.#planSend();
   }
 
-  /** Starts another child some time after one has ended, later each time. */
+  /** Starts another child some time after one has ended, later each time, if there is something to ask. */
   #restartLater(why: string): void {
     const delayMs = Math.min(RESTART_MS.first * 2 ** this.#restarts, RESTART_MS.atMost);
     this.#restarts++;
     this.#options.logger.warn("prober ended", { why, restartInMs: delayMs });
     this.#restartTimer = this.#options.clock.setTimer(delayMs, () => {
       this.#restartTimer = null;
-      this.#startCurrent();
+      if (this.#toSend.length > 0) this.#startCurrent();
     });
   }
 
@@ -172,7 +172,8 @@ export class ProberCarriers implements AsyncDisposable {
     this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
       const carrier = this.#current;
       if (carrier === null) return;
-      if (carrier.carried.size > 0) this.#watchIdle();
+      // What was asked in this very turn is sent at its end.
+      if (carrier.carried.size > 0 || this.#toSend.length > 0) this.#watchIdle();
       else {
         this.#current = null;
         void this.#end(carrier);

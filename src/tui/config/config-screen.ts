@@ -145,6 +145,8 @@ function createConfigErrands(
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
       state.set(withFailure(state.get(), lineOf(error)));
+      // It may be another one by now.
+      read();
     }
   };
 

@@ -95,11 +95,11 @@ export const EMPTY_CONFIG: ConfigState = {
 export const HEAD = 1;
 export const FOOT = 2;
 
-/** The file as it is read now. What is written and not saved stays. */
+/** The file as it is read now. What is written and not saved stays, and so does what an editor has begun with. */
 export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   const idle = state.busy === "read" ? { ...state, busy: null } : state;
   if (state.file?.sha256 === file.sha256) return { ...idle, fresh: null };
-  if (state.file === null || state.written === null) {
+  if (state.file === null || (state.written === null && state.busy !== "edit")) {
     const next: ConfigState = { ...idle, file, fresh: null };
     if (next.page.kind !== "text") return next;
     const text = withText(next.page.text, numbered(file.text));

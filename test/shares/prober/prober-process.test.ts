@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { pathPlaces } from "../../../src/shares/prober/path-places.ts";
-import type { Prober } from "../../../src/shares/prober/prober.ts";
+import type { Look, Prober } from "../../../src/shares/prober/prober.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import { missingForFuse, mountLocalFuse } from "../../rig/local-fuse-mount.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -235,6 +235,42 @@ describe("when a child dies", () => {
     await eventually(() => isGone(first) && asked.pids.length === 0);
     const look = await asked.look("3", folder, 600_000);
     assert.ok(look.state === "answered" && look.errno === null);
+  });
+
+  it("what is asked in the turn in which it would be ended for its rest is answered", async (t) => {
+    const folder = await temporaryFolder(t);
+    const clock = createManualClock();
+    const answers: Promise<Look>[] = [];
+    const asked = startProber({
+      clock: {
+        ...clock,
+        setTimer: (ms, run) =>
+          clock.setTimer(ms, () => {
+            if (ms === 60_000) answers.push(asked.look("2", folder, 600_000));
+            run();
+          }),
+      },
+      logger: silentLogger,
+      lookDeadlineMs: NEVER_LATE_MS,
+    });
+    t.after(() => asked[Symbol.asyncDispose]());
+    await asked.look("1", folder, 600_000);
+    await clock.advance(60_000);
+    const [look] = await eventually(() => asked.lastLook("2").state === "answered" && answers);
+    assert.equal((await look)?.state, "answered");
+  });
+
+  it("one that ends while nothing is asked is not started again before the next question", async (t) => {
+    const folder = await temporaryFolder(t);
+    const clock = createManualClock();
+    const asked = startProber({ clock, logger: silentLogger, lookDeadlineMs: NEVER_LATE_MS });
+    t.after(() => asked[Symbol.asyncDispose]());
+    await asked.look("1", folder, 600_000);
+    process.kill(soleChild(asked), "SIGKILL");
+    await eventually(() => asked.pids.length === 0);
+    await clock.advance(60_000);
+    assert.deepEqual(asked.pids, []);
+    assert.equal((await asked.look("1", folder, 600_000)).state, "answered");
   });
 
   it("none outlives a daemon that is killed", async (t) => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, type TestContext, test } from "node:test";
 import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { editorThat, openScene, type Scene, type SceneOptions } from "../scene.ts";
 import { NO_TERMINAL } from "../terminal.ts";
 
@@ -104,9 +105,37 @@ describe("the Config screen in a terminal", { skip: NO_TERMINAL, concurrency: 1 
     await terminal.resize(60, 15);
     await terminal.until((lines) => lines.length === 15 && lines.join("\n").includes("4 debounce = 0.05"));
     await write(scene, "no expression");
-    await terminal.until("ended with 1");
+    await terminal.until((lines) => /ended with\s+1;/.test(lines.join("\n")));
     assert.equal(await fileOf(scene), CONFIG);
     await terminal.press("d");
     await terminal.until("Dashboard");
+  });
+
+  test("F1 what is typed before the editor is there saves nothing; what is no UTF-8, or was written when all is ended, is kept and named", async (t) => {
+    const command = [
+      'while test -z "$typed"; do IFS= read -r typed; done',
+      'case "$typed" in',
+      'bytes) printf "# \\377" >> "$1" ;;',
+      'wait) echo "# more" >> "$1"; echo it waits; exec sleep 600 ;;',
+      '*) exec sed -i "$typed" "$1" ;;',
+      "esac",
+    ];
+    const VISUAL = await editorThat(t, command.join("\n"));
+    await using scene = await openConfig(t, { env: { VISUAL, TMPDIR: await temporaryFolder(t) } });
+    const { terminal } = scene;
+    await terminal.press("Enter", "Enter");
+    await terminal.until("my editor:");
+    await terminal.press("1s/^/# written, /", "Enter");
+    await terminal.until("Save it?");
+    assert.equal(await fileOf(scene), CONFIG);
+    await terminal.press("Escape");
+    await terminal.until("Esc drop");
+    await write(scene, "bytes");
+    await terminal.until("not UTF-8: nothing was changed; what you wrote is kept in");
+    await write(scene, "wait");
+    await terminal.until("it waits");
+    process.kill(await terminal.pid(), "SIGTERM");
+    await terminal.until("hint: what you wrote is kept in");
+    assert.equal(await fileOf(scene), CONFIG);
   });
 });

@@ -14,14 +14,18 @@ const NETLINK_ROUTE = 0;
 const GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
+const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
+/** Up and running: with carrier. */
+const IFF_UP_RUNNING = 0x1 | 0x40;
 const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 /** The kernel grants what it allows, usually twice the default: longer bursts before an overflow. */
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
-/** Of a message only the header is read. */
-const RECEIVE_BYTES = 16;
+/** Of a message its header is read, the `ifinfomsg` of a link, and of an address the `ifaddrmsg` with the address itself. */
+const RECEIVE_BYTES = 44;
 /** After so many datagrams without a pause, what they changed is told and the stop flag is looked at. */
 const DATAGRAMS_AT_ONCE = 64;
 /** Only a safety net: every wake comes through the eventfd, and should one be lost, this is how late we are. */
@@ -89,6 +93,7 @@ function listen(
   emit: (message: NativeEventMessage) => void,
 ): void {
   const received = Buffer.alloc(RECEIVE_BYTES);
+  const told = new Map<string, number>();
   const pollFds = Buffer.alloc(16);
   pollFds.writeInt32LE(socket, 0);
   pollFds.writeInt16LE(POLLIN, 4);
@@ -100,34 +105,61 @@ function listen(
     const polled = calls.poll(pollFds, 2, LONGEST_POLL_MS);
     if (polled < 0 && calls.errno() !== constants.errno.EINTR)
       throw new Error(`poll failed: errno ${calls.errno()}`);
-    if (polled > 0) drain(calls, socket, received, emit);
+    if (polled > 0) drain(calls, socket, received, told, emit);
   }
 }
 
-/** Takes what has come, and rings once for all of it. */
+/** Takes what has come, and rings once for all of it. `told`: the flags of each link and address in its last message. */
 function drain(
   calls: SystemCalls,
   socket: number,
   received: Buffer,
+  told: Map<string, number>,
   emit: (message: NativeEventMessage) => void,
 ): void {
   let isRung = false;
-  let hidden: string | null = null;
+  const hidden = new Set<string>();
   for (let count = 0; count < DATAGRAMS_AT_ONCE; count += 1) {
     if (calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT) >= 0) {
       isRung = true;
+      // Addresses and routes change where no list shows it, and so does a link without addresses, as a bridge's port is.
       const type = received.readUInt16LE(4);
-      // A link tells of itself again and again, with nothing new; addresses and routes change where no list shows it.
-      if (type !== RTM_NEWLINK && type !== RTM_DELLINK) hidden ??= "an address or a route";
+      if (isNews(type, received, told)) hidden.add(isOfLink(type) ? "a link" : "an address or a route");
       continue;
     }
     const errno = calls.errno();
     if (errno === constants.errno.EAGAIN) break;
-    if (errno === constants.errno.ENOBUFS) hidden = "events came faster than they were read";
-    else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
+    if (errno === constants.errno.ENOBUFS) {
+      hidden.add("events came faster than they were read");
+      told.clear();
+    } else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
   }
-  if (isRung || hidden !== null)
-    emit({ kind: "deltas", deltas: hidden === null ? [] : [{ kind: "unknown", detail: hidden }] });
+  if (isRung || hidden.size > 0)
+    emit({ kind: "deltas", deltas: [...hidden].map((detail) => ({ kind: "unknown", detail })) });
+}
+
+function isOfLink(type: number): boolean {
+  return type === RTM_NEWLINK || type === RTM_DELLINK;
+}
+
+/**
+ * A link tells of itself again and again, and an address at each advertisement that makes it last longer. At the first word
+ * nobody knows how it was before.
+ */
+function isNews(type: number, received: Buffer, told: Map<string, number>): boolean {
+  const isLink = isOfLink(type);
+  if (!isLink && type !== RTM_NEWADDR && type !== RTM_DELADDR) return true;
+  // What a bridge says of its port is not about the link.
+  if (isLink && received.readUInt8(16) !== 0) return false;
+  const subject = isLink ? received.toString("hex", 20, 24) : received.toString("hex", 19);
+  if (type === RTM_DELLINK || type === RTM_DELADDR) {
+    told.delete(subject);
+    return true;
+  }
+  const flags = isLink ? received.readUInt32LE(24) & IFF_UP_RUNNING : received.readUInt8(18);
+  const isNew = told.get(subject) !== flags;
+  told.set(subject, flags);
+  return isNew;
 }
 
 async function run(): Promise<void> {
