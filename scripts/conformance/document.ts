@@ -1,4 +1,5 @@
 // docs/conformance.md, from what the suites said.
+import { CLIENT_REASONS } from "./reasons.ts";
 import type { ClientRun, Revision, ServerRun } from "./runs.ts";
 
 const INTRODUCTION = `# Conformance
@@ -142,5 +143,5 @@ const cell =
     if (run === undefined) return "–";
     return run.failed.length === 0
       ? `${run.passed} passed`
-      : `${run.passed} passed, ${run.failed.length} failed: ${run.failed.join("; ").replaceAll("|", "\\|")}`;
+      : `${run.passed} passed, ${run.failed.length} failed: ${CLIENT_REASONS[run.scenario] ?? run.failed.join("; ").replaceAll("|", "\\|")}`;
   };
