@@ -85,7 +85,9 @@ export class ReachWatch implements Disposable {
 
   #askLater(): void {
     const { clock } = this.#options;
-    const isNew = clock.monotonicMs() - this.#sinceMs < OFTEN_FOR_MS;
-    this.#timer = clock.setTimer(isNew ? OFTEN_MS : SELDOM_MS, () => void this.ask());
+    const nowMs = clock.monotonicMs();
+    const everyMs = nowMs - this.#sinceMs < OFTEN_FOR_MS ? OFTEN_MS : SELDOM_MS;
+    // All at one beat: where many servers are down, the process wakes once for them.
+    this.#timer = clock.setTimer(everyMs - (nowMs % everyMs), () => void this.ask());
   }
 }
