@@ -86,11 +86,19 @@ function gateOf(
   return async (method, params) => {
     const members = HELD[method];
     if (members === undefined || params === undefined) return null;
-    const tool = (): CatalogEntry | undefined =>
-      [...catalog().tools.values()].find(
-        ({ originalName, backend: owner, places = [] }) =>
-          originalName === params["name"] && [owner, ...places].includes(backend.name),
-      );
+    // Once for a call, as there may be thousands of tools, and of texts; and where a text needs it alone.
+    let found: { readonly tool: CatalogEntry | undefined } | null = null;
+    const tool = (): CatalogEntry | undefined => {
+      found ??= {
+        tool: catalog()
+          .tools.values()
+          .find(
+            ({ originalName, backend: owner, places = [] }) =>
+              originalName === params["name"] && [owner, ...places].includes(backend.name),
+          ),
+      };
+      return found.tool;
+    };
     const fault = await faultOf(textsOf(params, members, tool), folders, bases, places);
     if (fault === null) return null;
     const allowed = folders.length === 0 ? "no path at all" : `only paths in ${folders.join(", ")}`;
