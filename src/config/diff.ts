@@ -38,6 +38,8 @@ const SETTINGS = {
   server: serverKeys,
   fleet: fleetKeys,
 } as const;
+// It has these keys alone.
+const SETTING_SECTIONS = Object.keys(SETTINGS) as readonly (keyof typeof SETTINGS)[];
 /** What has a name each, and what no file says. */
 const OTHERS: ReadonlySet<string> = new Set(["backends", "shares", "aliases", "layer"]);
 
@@ -51,7 +53,7 @@ function isSame<T extends object>(before: T, after: T): boolean {
 }
 
 function changedSettings(before: MountaineerConfig, after: MountaineerConfig): string[] {
-  return (["global", "sync", "notify", "server", "fleet"] as const).flatMap((section) => {
+  return SETTING_SECTIONS.flatMap((section) => {
     const [was, is]: readonly (Values | null)[] = [before[section], after[section]];
     const names = Object.entries(SETTINGS[section]).filter(([name, place]) => {
       const key = settledName(name, place);
