@@ -7,6 +7,10 @@ import { parseSecretText, type SecretText } from "./values/secret-text.ts";
  */
 export type Audience = "log" | "report";
 
+export function isAddress(value: unknown): value is string {
+  return typeof value === "string" && /^[a-z][\w+.-]*:\/\//i.test(value);
+}
+
 export const HIDDEN = "(hidden)";
 
 /** Names of options, variables, headers and query keys whose values are secrets, most likely. */

@@ -1,6 +1,6 @@
 // An entry as a person reads it before approving it: a line for each key, references to secrets as references. Pure.
 
-import { HIDDEN, shownArguments, shownText, shownUrl } from "../shown-values.ts";
+import { HIDDEN, isAddress, shownArguments, shownText, shownUrl } from "../shown-values.ts";
 import { snakeCase } from "../snapshot.ts";
 import { isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
 import { orderSummary } from "./backend-order.ts";
@@ -65,7 +65,7 @@ function lines(path: readonly string[], value: EntryValue): string[] {
   if (typeof value === "object") {
     return Object.entries(value).flatMap(([name, part]) => lines([...path, name], part));
   }
-  if (typeof value === "string" && /^[a-z][\w+.-]*:\/\//i.test(value)) {
+  if (isAddress(value)) {
     const isTold = PUBLIC_ADDRESSES.has(key) && !/[?#@]/.test(value);
     return [`${keyText(path)} = ${quote(isTold ? value : shownUrl(value, "log"))}`];
   }

@@ -1,7 +1,15 @@
 // What is shown of a key's value as it stands in the file, by what the key may hold.
 import { parseReference } from "../../secrets/reference.ts";
 import type { KeyDoc } from "../schema/schema-keys.ts";
-import { type Audience, HIDDEN, shownArguments, shownText, shownUrl, shownWritten } from "../shown-values.ts";
+import {
+  type Audience,
+  HIDDEN,
+  isAddress,
+  shownArguments,
+  shownText,
+  shownUrl,
+  shownWritten,
+} from "../shown-values.ts";
 import { hasSecretQuery } from "../values/backend-values.ts";
 import { isShowable } from "../values/secret-text.ts";
 import type { ConfigValue } from "./edit-value.ts";
@@ -44,9 +52,7 @@ export function shownCommand(command: string, audience: Audience): string {
 /** Any text may be an address, and an address may carry a key. */
 function plainShown(value: ConfigValue, audience: Audience): ConfigValue {
   if (Array.isArray(value)) return value.map((part) => plainShown(part, audience));
-  return typeof value === "string" && /^[a-z][\w+.-]*:\/\//i.test(value)
-    ? shownAddress(value, audience)
-    : value;
+  return isAddress(value) ? shownAddress(value, audience) : value;
 }
 
 function shownAddress(url: string, audience: Audience): string {
