@@ -5,7 +5,7 @@ import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../c
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findAlias, findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
-import { changeConfig } from "../sessions/config-session.ts";
+import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { askEngine } from "../sessions/control-session.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
@@ -64,7 +64,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias): Promi
       );
     }
     const entry = { name, share, target_subpath: targetSubpath, ...(path === null ? {} : { path }) };
-    const report = await ask("edit", { edits: [{ add: "aliases", entry }], source: "cli" }, context.signal);
+    const report = await askEdits(context, ask, [{ add: "aliases", entry }]);
     return { changed: report.changed, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return { changed: edited.changed, alias: null };
@@ -80,7 +80,7 @@ export async function removeAlias(context: CommandContext, wanted: string): Prom
   const edited = await changeConfig(context, "alias remove", async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const { name, path } = findAlias(await readMembers(view), wanted);
-    const report = await ask("edit", { edits: [{ remove: "aliases", name }], source: "cli" }, context.signal);
+    const report = await askEdits(context, ask, [{ remove: "aliases", name }]);
     return { name, path, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return null;

@@ -6,7 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { openApprovals } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
-import { changeConfig } from "../sessions/config-session.ts";
+import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { withAsk } from "../sessions/control-session.ts";
 import { renderApprovals, renderEntry } from "../views/approvals-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -72,7 +72,7 @@ export async function setApproveMode(
   }
   const value = mode === "default" ? null : mode;
   const edit = await changeConfig(context, "approve", (ask) =>
-    ask("edit", { edits: [{ key: "trust.approve", value }], source: "cli" }, context.signal),
+    askEdits(context, ask, [{ key: "trust.approve", value }]),
   );
   if (edit.errors.length > 0) throw refusalError(edit.errors);
   return withAsk(context, APPROVING, openApprovals, async (ask) => {

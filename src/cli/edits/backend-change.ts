@@ -10,7 +10,7 @@ import { clientUrl, makeToken, TOKEN_EDITS, tokenLines, wantsToken } from "../in
 import { backendEdits, type TypedBackend } from "../input/backend-options.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
-import { changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -125,7 +125,7 @@ async function change(
   return changeConfig(context, command, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const edits = [...editsFor(await readMembers(view))];
-    const report = edits.length === 0 ? null : await ask("edit", { edits, source: "cli" }, context.signal);
+    const report = edits.length === 0 ? null : await askEdits(context, ask, edits);
     const runs = report === null || tellSaved(context, report);
     const { daemon } = view;
     const isWaitedFor = runs && daemon !== null && waitMs > 0;

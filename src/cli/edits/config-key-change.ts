@@ -4,7 +4,7 @@ import { type ConfigKey, parseConfigKey, parseConfigValue } from "../../config/e
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
-import { type ConfigView, changeConfig, requireNamedFile } from "../sessions/config-session.ts";
+import { askEdits, type ConfigView, changeConfig, requireNamedFile } from "../sessions/config-session.ts";
 import { valueText } from "./config-value-text.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
@@ -22,7 +22,7 @@ export async function setKey(context: CommandContext, edit: KeyEdit, json: boole
   return changeConfig(context, command, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const before = await heldBy(view, key);
-    const report = await ask("edit", { edits: [edit], source: "cli" }, context.signal);
+    const report = await askEdits(context, ask, [edit]);
     const after = await heldBy(view, key);
     const name = harmless(edit.key);
     const now = after === null ? "" : heldText(after, false);

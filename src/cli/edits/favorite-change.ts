@@ -10,7 +10,7 @@ import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { openEngine, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
-import { changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
@@ -38,7 +38,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite): 
         hint: `choose another name, or: mountaineer shares remove --share ${twin.name}`,
       });
     }
-    const report = await ask("edit", { edits: [{ add: "shares", entry }], source: "cli" }, context.signal);
+    const report = await askEdits(context, ask, [{ add: "shares", entry }]);
     return { changed: report.changed, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return { changed: edited.changed, share: null };
@@ -114,7 +114,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
     { remove: "shares", name },
   ];
   const runs = await changeConfig(context, "shares remove", async (ask) =>
-    tellSaved(context, await ask("edit", { edits, source: "cli" }, context.signal)),
+    tellSaved(context, await askEdits(context, ask, edits)),
   );
   // What still runs would make its links again.
   if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };

@@ -7,7 +7,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
-import { changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
@@ -49,7 +49,7 @@ export function writeSection(
     value: JSON.stringify(value),
   }));
   return changeConfig(context, command, async (ask) =>
-    tellSaved(context, await ask("edit", { edits, source: "cli" }, context.signal)),
+    tellSaved(context, await askEdits(context, ask, edits)),
   );
 }
 

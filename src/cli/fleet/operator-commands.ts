@@ -4,7 +4,7 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
-import { changeConfig } from "../sessions/config-session.ts";
+import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { withDaemon } from "../sessions/control-session.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions, notInFleet } from "./home-options.ts";
@@ -101,7 +101,7 @@ async function replaceStolen(context: CommandContext, json: boolean): Promise<nu
   await changeConfig(context, "fleet keys rotate", async (ask, view) => {
     if ((await readMembers(view)).fleet === null) throw notInFleet();
     const edits = [{ key: "fleet.operator", value: JSON.stringify(operator) }];
-    tellSaved(context, await ask("edit", { edits, source: "cli" }, context.signal));
+    tellSaved(context, await askEdits(context, ask, edits));
   });
   await settledOperatorKey(options, operator);
   if (json) {

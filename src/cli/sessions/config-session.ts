@@ -1,6 +1,7 @@
 // Finds the configuration for a command, and changes it through the running daemon, or else with the home's lock held.
 import type { DaemonClient } from "../../api/client/client.ts";
-import { type Ask, askOf } from "../../api/operations.ts";
+import type { EditReport } from "../../api/contract.ts";
+import { type Ask, askOf, type InputOf } from "../../api/operations.ts";
 import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
@@ -69,6 +70,15 @@ export function changeConfig<T>(
         return use(createOwnEditor(parts), view);
       }),
   );
+}
+
+/** Asks for these edits, as the command line. */
+export function askEdits(
+  { signal }: Pick<CommandContext, "signal">,
+  ask: Ask<"edit">,
+  edits: InputOf<"edit">["edits"],
+): Promise<EditReport> {
+  return ask("edit", { edits, source: "cli" }, signal);
 }
 
 async function lockHome(home: string, command: string, signal: AbortSignal): Promise<AsyncDisposable> {
