@@ -3,7 +3,7 @@
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { networkEventsDarwin } from "./darwin/network-events-darwin.ts";
+import { scdynamicstoreSource } from "./darwin/scdynamicstore-listener.ts";
 import type { NetworkDelta } from "./events/network-delta.ts";
 import type { NetworkEventSource, RunningEventSource } from "./events/network-event-source.ts";
 import { rtnetlinkSource } from "./linux/rtnetlink-listener.ts";
@@ -13,7 +13,7 @@ export type { NetworkDelta } from "./events/network-delta.ts";
 
 export interface NetworkListener extends AsyncDisposable {
   /** How changes are learnt now; "polling" is the fallback and may be seconds late. */
-  readonly source: "rtnetlink" | "scdynamicstore" | "scutil" | "polling";
+  readonly source: "rtnetlink" | "scdynamicstore" | "polling";
 }
 
 interface NetworkListenerOptions {
@@ -114,6 +114,6 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
 }
 
 function platformSource(): NetworkEventSource | null {
-  if (process.platform === "darwin") return networkEventsDarwin();
+  if (process.platform === "darwin") return scdynamicstoreSource();
   return process.platform === "linux" ? rtnetlinkSource() : null;
 }

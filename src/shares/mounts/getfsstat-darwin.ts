@@ -1,7 +1,6 @@
 // Reads the mount table from macOS's kernel. With MNT_NOWAIT no file system is asked: a hung mount does not block it.
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
-import type { MountLine } from "./mount-output-darwin.ts";
-import { readStatfs, STATFS_BYTES } from "./statfs-darwin.ts";
+import { type MountLine, readStatfs, STATFS_BYTES } from "./statfs-darwin.ts";
 
 const MNT_NOWAIT = 2;
 /** Mounts may be made between counting and reading. */

@@ -1,5 +1,17 @@
 // The bytes of macOS's `struct statfs` with 64-bit inode numbers ([getfsstat(2)], <sys/mount.h>).
-import type { MountLine } from "./mount-output-darwin.ts";
+
+export interface MountLine {
+  /** The file system's own number, another for each mount. */
+  readonly fsid: string;
+  readonly path: string;
+  /** `smbfs`, `apfs`, … */
+  readonly type: string;
+  readonly source: string;
+  /** As words: `nodev`, `read-only`, … */
+  readonly options: readonly string[];
+  /** The user who made it. */
+  readonly ownerId: number;
+}
 
 /**
  * ```
@@ -44,7 +56,7 @@ export function readStatfs(bytes: Buffer, count: number): readonly MountLine[] {
       type: textAt(entry, TYPE_NAME),
       source: textAt(entry, MOUNTED_FROM),
       options: FLAG_WORDS.filter(([flag]) => (flags & flag) !== 0).map(([, word]) => word),
-      owner: { userId: entry.readUInt32LE(OWNER) },
+      ownerId: entry.readUInt32LE(OWNER),
     });
   }
   return lines;

@@ -1,8 +1,6 @@
-// Finds open files on macOS: libproc names the processes that use a volume after one look at its path; where libproc
-// cannot be called, `lsof` does, which looks at every mount.
+// Finds open files on macOS: libproc names the processes that use a volume after one look at its path.
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
 import { errorText } from "../../runtime/errors.ts";
-import { scanOpenFilesLsof } from "./open-files-lsof.ts";
 import type { OpenFilesAnswer } from "./prober.ts";
 import type { OpenFilesScan } from "./prober-protocol.ts";
 import { withoutGroups } from "./process-family.ts";
@@ -60,17 +58,13 @@ function pidsIn(bytes: Buffer): readonly number[] {
   return [...pids];
 }
 
-/** `load` and `lsof` for tests. libproc does not say which files: a holder is shown with the volume's path. */
-export function createOpenFilesScanDarwin(
-  load: () => Promise<Libproc> = loadLibproc,
-  lsof: OpenFilesScan = scanOpenFilesLsof,
-): OpenFilesScan {
-  let loaded: Promise<Libproc | null> | null = null;
+/** `load` for tests. libproc does not say which files: a holder is shown with the volume's path. */
+export function createOpenFilesScanDarwin(load: () => Promise<Libproc> = loadLibproc): OpenFilesScan {
+  let loaded: Promise<Libproc> | null = null;
 
   return async (requests) => {
-    loaded ??= load().catch(() => null);
+    loaded ??= load();
     const libproc = await loaded;
-    if (libproc === null) return lsof(requests);
     return Promise.all(
       requests.map(({ paths, exceptPids, exceptGroups = [] }) => {
         const except = new Set([...exceptPids, process.pid]);

@@ -1,12 +1,11 @@
-// macOS's mount table: the kernel's answer over a double with its struct, the command in its place, and identities.
+// macOS's mount table: the kernel's answer over a double with its struct, and identities.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { loadGetfsstat } from "../../../src/shares/mounts/getfsstat-darwin.ts";
-import type { MountLine } from "../../../src/shares/mounts/mount-output-darwin.ts";
 import { ANOTHER_USERS, createMountTableDarwin } from "../../../src/shares/mounts/mount-table-darwin.ts";
-import { STATFS_BYTES } from "../../../src/shares/mounts/statfs-darwin.ts";
+import { type MountLine, STATFS_BYTES } from "../../../src/shares/mounts/statfs-darwin.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 
 const skip = (await doublesUnavailable()) ?? false;
@@ -45,7 +44,7 @@ for (const source of ["getfsstat.c", "getfsstat-intel.c"]) {
           type: "apfs",
           source: "/dev/disk3s1s1",
           options: ["read-only", "local", "journaled"],
-          owner: { userId: 0 },
+          ownerId: 0,
         },
         {
           fsid: "-3:26",
@@ -53,7 +52,7 @@ for (const source of ["getfsstat.c", "getfsstat-intel.c"]) {
           type: "smbfs",
           source: "//ann@nas/caf%C3%A9",
           options: ["nosuid", "nodev"],
-          owner: { userId: 501 },
+          ownerId: 501,
         },
       ]);
       assert.equal(double.askedToWait(), 0, "no file system was asked");
@@ -90,16 +89,16 @@ it("where there is no getfsstat, loading it rejects", { skip }, async () => {
   await assert.rejects(loadGetfsstat());
 });
 
+const ownerId = process.getuid?.() ?? 0;
 const line = (part: Partial<MountLine>): MountLine => ({
   fsid: "1:26",
   path: "/Volumes/core",
   type: "smbfs",
   source: "//ann@nas/core",
   options: [],
-  owner: null,
+  ownerId,
   ...part,
 });
-const ownId = process.getuid?.() ?? 0;
 
 describe("macOS's table of mounts", () => {
   const tableOf = (lines: () => readonly MountLine[]) =>
@@ -132,13 +131,10 @@ describe("macOS's table of mounts", () => {
   });
 
   it("marks what another user made, but not to root, who is let in everywhere", async () => {
-    const table = tableOf(() => [
-      line({ owner: { userId: ownId } }),
-      line({ path: "/b", owner: { userId: 7 } }),
-    ]);
+    const table = tableOf(() => [line({}), line({ path: "/b", ownerId: 7 })]);
     assert.deepEqual(
       (await table.read(0)).map(({ options }) => options.includes(ANOTHER_USERS)),
-      [false, ownId !== 0],
+      [false, ownerId !== 0],
     );
   });
 
@@ -156,15 +152,17 @@ describe("macOS's table of mounts", () => {
     assert.equal(readings, 3);
   });
 
-  it("is read by the command where koffi cannot be had", async () => {
+  it("without koffi it says what is missing, and asks no more", async () => {
+    let loads = 0;
     const table = createMountTableDarwin({
       clock: systemClock,
-      load: () => Promise.reject(new Error("no koffi")),
-      runMount: () =>
-        Promise.resolve("//ann@nas/core on /Volumes/core (smbfs, nodev, mounted by nobody-else)\n"),
+      load() {
+        loads++;
+        return Promise.reject(new Error("no koffi"));
+      },
     });
-    const [entry] = await table.read(now());
-    assert.deepEqual([entry?.path, entry?.type], ["/Volumes/core", "smbfs"]);
-    assert.equal((await table.read(now()))[0]?.id, entry?.id);
+    await assert.rejects(table.read(now()), { code: "driver_unavailable", message: /without koffi/ });
+    await assert.rejects(table.read(now() + 1), { code: "driver_unavailable" });
+    assert.equal(loads, 1);
   });
 });

@@ -1,14 +1,12 @@
-// libproc over the double, and lsof where it cannot be called.
+// libproc over the double.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
 import { createOpenFilesScanDarwin, loadLibproc } from "../../../src/shares/prober/open-files-darwin.ts";
-import type { OpenFilesScan } from "../../../src/shares/prober/prober-protocol.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const skip = (await doublesUnavailable()) ?? false;
-const noLsof: OpenFilesScan = () => Promise.reject(new Error("lsof was asked"));
 
 describe("libproc over the double", { skip }, async () => {
   if (skip !== false) return;
@@ -18,7 +16,7 @@ describe("libproc over the double", { skip }, async () => {
     "void double_set_pids(const int32_t *, int)",
   );
   const noted: () => string = library.func("const char *double_noted()");
-  const scan = createOpenFilesScanDarwin(() => loadLibproc(path), noLsof);
+  const scan = createOpenFilesScanDarwin(() => loadLibproc(path));
   const ask = async (volume: string, exceptPids: readonly number[] = []) =>
     (await scan([{ paths: [volume], exceptPids }]))[0]?.[0];
   const holds = (...pids: readonly number[]): void => setPids(Int32Array.from([...pids, 0]), pids.length);
@@ -64,25 +62,6 @@ describe("libproc over the double", { skip }, async () => {
       paths,
     );
   });
-});
-
-it("where libproc cannot be called lsof is asked, and libproc never again", async () => {
-  let loads = 0;
-  const asked: unknown[] = [];
-  const scan = createOpenFilesScanDarwin(
-    () => {
-      loads++;
-      return Promise.reject(new Error("no koffi"));
-    },
-    async (requests) => {
-      asked.push(...requests);
-      return [[{ ok: true, files: [], hiddenProcesses: 0 }]];
-    },
-  );
-  const request = { paths: ["/Volumes/core"], exceptPids: [1] };
-  await scan([request]);
-  await scan([request]);
-  assert.deepEqual([loads, asked], [1, [request, request]]);
 });
 
 it("on this system there is no libproc of macOS", { skip }, async () => {

@@ -2,7 +2,7 @@
 import type { NetworkDelta } from "./network-delta.ts";
 
 export interface NetworkEventSource {
-  readonly name: "rtnetlink" | "scdynamicstore" | "scutil";
+  readonly name: "rtnetlink" | "scdynamicstore";
   /** Never throws; what goes wrong, at once or later, is told to `onEnd`. */
   start(listener: NetworkEventListener): RunningEventSource;
 }

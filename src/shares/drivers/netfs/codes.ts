@@ -1,4 +1,4 @@
-// The error numbers of macOS's ways to mount (errnos, NetAuth's, the old File Manager's), and what each means.
+// The error numbers of NetFS (errnos, and NetAuth's), and what each means.
 import type { MountFailure } from "../mount-driver.ts";
 
 export interface NetfsMeaning {
@@ -78,52 +78,7 @@ const NETFS: Readonly<Record<number, NetfsMeaning>> = {
   [-1073741620]: NO_SUCH_SHARE,
 };
 
-const OSASCRIPT: Readonly<Record<number, NetfsMeaning>> = {
-  [-36]: unreachable("the server gave no answer"),
-  [-43]: NO_SUCH_SHARE,
-  [-128]: { ...CANCELLED, text: "the dialog was dismissed" },
-  [-1712]: TIMED_OUT,
-  [-1743]: {
-    reason: "permission_denied",
-    text: "macOS does not let this program send Apple events",
-    hint: "System Settings → Privacy & Security → Automation",
-  },
-  [-5000]: { reason: "permission_denied", text: "access is denied", hint: null },
-  [-5014]: other("it failed; the share may be mounted already under another name"),
-  [-5016]: unreachable("there is no such server"),
-  [-5017]: { reason: "path_taken", text: "it is mounted already", hint: null },
-  [-5018]: NO_SUCH_SHARE,
-  [-5023]: WRONG_CREDENTIALS,
-};
-
 /** What NetFS's status means; it is not 0. */
 export function meaningOfNetfs(status: number): NetfsMeaning {
   return NETFS[status] ?? other("macOS could not mount it");
-}
-
-/** The meaning of the number at the end of osascript's stderr: `… (-5023)`. */
-export function meaningOfOsascript(stderr: string): NetfsMeaning & { readonly status: number | null } {
-  const found = /\((-?\d+)\)\s*$/.exec(stderr);
-  const status = found === null ? null : Number(found[1]);
-  const meaning = status === null ? undefined : (OSASCRIPT[status] ?? NETFS[status]);
-  return { ...(meaning ?? other("osascript could not mount it")), status };
-}
-
-/** What mount_smbfs's exit and last line mean. */
-export function meaningOfMountSmbfs(exitCode: number | null, stderr: string): NetfsMeaning {
-  if (/File exists/i.test(stderr)) return meaningOfNetfs(ALREADY_MOUNTED);
-  if (exitCode === 77 || /Authentication error|server rejected the (connection|authentication)/i.test(stderr))
-    return WRONG_CREDENTIALS;
-  if (/Connection refused/i.test(stderr)) return meaningOfNetfs(61);
-  if (/No route to host/i.test(stderr)) return meaningOfNetfs(65);
-  if (/Host is down/i.test(stderr)) return meaningOfNetfs(64);
-  if (/timed out/i.test(stderr)) return TIMED_OUT;
-  if (/Network is (down|unreachable)/i.test(stderr)) return meaningOfNetfs(50);
-  if (/Permission denied/i.test(stderr)) return meaningOfNetfs(13);
-  if (/Operation not permitted/i.test(stderr)) return meaningOfNetfs(1);
-  if (/Resource busy/i.test(stderr)) return meaningOfNetfs(16);
-  if (/share connection failed|No such file or directory/i.test(stderr)) return NO_SUCH_SHARE;
-  if (exitCode === 68) return unreachable("the server could not be reached");
-  if (exitCode === 71) return other("the mount point cannot be used");
-  return other("mount_smbfs could not mount it");
 }

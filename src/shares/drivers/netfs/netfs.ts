@@ -19,7 +19,6 @@ import { NETFS_LIBRARIES } from "./binding.ts";
 import { type CarryProof, carryRefusal } from "./carry-proof.ts";
 import { ALREADY_MOUNTED, meaningOfNetfs } from "./codes.ts";
 import { createNetfsMounts, isSamePath, type NetfsMounts } from "./find.ts";
-import { mountByCommand } from "./macos-mount-commands.ts";
 import { createMacosUnmount, type MacosUnmountOptions } from "./macos-unmount.ts";
 import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
@@ -43,7 +42,6 @@ export interface NetfsTools {
   /** null: it is macOS. */
   readonly unavailable: () => Promise<{ readonly text: string; readonly hint: string } | null>;
   readonly netfs: typeof mountByNetfs;
-  readonly byCommand: typeof mountByCommand;
   readonly unmountCommands?: NonNullable<MacosUnmountOptions["commands"]>;
 }
 
@@ -58,7 +56,6 @@ const MACOS: NetfsTools = {
     }
   },
   netfs: mountByNetfs,
-  byCommand: mountByCommand,
 };
 
 /** Each look asks for a name that nobody has asked for, so no memory can answer it. */
@@ -287,7 +284,7 @@ async function ask(tools: AttemptTools, attempt: Attempt): Promise<Asked | Faile
 
 /** The path that macOS gave, or null where it is to be looked up. */
 async function askNow(
-  { clock, logger, tools }: AttemptTools,
+  { clock, tools }: AttemptTools,
   { share, folder, untilMs, signal }: Attempt,
   server: Pick<NetfsTarget, "host" | "port">,
 ): Promise<Asked | Failed> {
@@ -298,10 +295,7 @@ async function askNow(
   const request = { url: netfsUrl(target), folder, username: target.username, password, guest };
   const outcome = await tools.netfs(request, step);
   if (outcome.kind === "unavailable") {
-    const { text: error } = outcome;
-    logger.warn("NetFS cannot be called; a command mounts instead", { share: share.name, error });
-    const byCommand = await tools.byCommand({ ...target, password, folder }, step);
-    return byCommand.ok ? { ok: true, path: folder, existed: false } : byCommand;
+    return failed("driver_unavailable", `NetFS cannot be called: ${outcome.text}`);
   }
   if (outcome.kind === "timed_out") return failed("timed_out", outcome.text);
   if (outcome.kind === "failed") return failed("other", outcome.text);

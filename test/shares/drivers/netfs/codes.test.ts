@@ -1,11 +1,7 @@
-// What macOS's ways to mount fail with, against the published numbers and texts.
+// What NetFS fails with, against the published numbers.
 import assert from "node:assert/strict";
 import test from "node:test";
-import {
-  meaningOfMountSmbfs,
-  meaningOfNetfs,
-  meaningOfOsascript,
-} from "../../../../src/shares/drivers/netfs/codes.ts";
+import { meaningOfNetfs } from "../../../../src/shares/drivers/netfs/codes.ts";
 import { netfsUrl } from "../../../../src/shares/drivers/netfs/url.ts";
 
 const STATUSES: readonly (readonly [status: number, reason: string])[] = [
@@ -49,41 +45,6 @@ test("each status of NetFS has a reason and a text of its own words", () => {
 test("no route is also what a missing permission looks like, and the hint says so", () => {
   assert.match(meaningOfNetfs(65).hint ?? "", /Local Network/);
   assert.match(meaningOfNetfs(80).hint ?? "", /Finder|password/);
-});
-
-test("osascript's number stands at the end of what it says", () => {
-  for (const [stderr, reason] of [
-    ["36:60: execution error: An error of type -5023 has occurred. (-5023)\n", "wrong_credentials"],
-    ["execution error: Ein Fehler (mit Klammern) ist aufgetreten. (-5016)", "unreachable"],
-    ["0:37: execution error: User canceled. (-128)\n", "other"],
-    ["execution error: Not authorised to send Apple events to Finder. (-1743)", "permission_denied"],
-    ["execution error: AppleEvent timed out. (-1712)", "timed_out"],
-    ["execution error: File x wasn’t found. (-43)", "no_such_share"],
-    ["execution error: (-5017)", "path_taken"],
-    ["execution error: (-5000)", "permission_denied"],
-    ["execution error: x (-6600)", "other"],
-    ["", "other"],
-    ["Killed: 9", "other"],
-  ] as const) {
-    assert.equal(meaningOfOsascript(stderr).reason, reason, stderr);
-  }
-});
-
-test("mount_smbfs's exits and texts", () => {
-  for (const [code, stderr, reason] of [
-    [77, "mount_smbfs: server rejected the connection: Authentication error", "wrong_credentials"],
-    [68, "mount_smbfs: server connection failed: No route to host", "unreachable"],
-    [68, "mount_smbfs: server connection failed: Connection refused", "refused"],
-    [68, "mount_smbfs: server connection failed: Operation timed out", "timed_out"],
-    [68, "mount_smbfs: server connection failed: Unknown error: -5996", "unreachable"],
-    [68, "mount_smbfs: share connection failed: No such file or directory", "no_such_share"],
-    [64, "mount_smbfs: mount error: /Volumes/x: File exists", "path_taken"],
-    [64, "mount_smbfs: mount error: /x: Operation not permitted", "permission_denied"],
-    [71, "mount_smbfs: could not find mount point /x: Bad", "other"],
-    [null, "", "other"],
-  ] as const) {
-    assert.equal(meaningOfMountSmbfs(code, stderr).reason, reason, stderr);
-  }
 });
 
 test("a URL's pieces are escaped each by itself, names in NFC, a zone's percent sign too", () => {

@@ -6,7 +6,6 @@ import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import type { FoundMount } from "../../../../src/shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../../../../src/shares/drivers/netfs/netfs.ts";
 import type { MountEntry } from "../../../../src/shares/mounts/mount-entry.ts";
-import { parseMountOutput } from "../../../../src/shares/mounts/mount-output-darwin.ts";
 import { ANOTHER_USERS } from "../../../../src/shares/mounts/mount-table-darwin.ts";
 import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
@@ -19,21 +18,19 @@ const SHARE = shareSpec({
   mountPath: "/Volumes/Größe",
 });
 
-/** What is found of the share in what `mount` printed. */
-async function found(lines: readonly string[], share: ShareSpec = SHARE): Promise<readonly FoundMount[]> {
-  const entries = parseMountOutput(lines.join("\n")).map(
-    ({ path, type, source, options, owner }, index): MountEntry => ({
-      id: String(index),
-      path,
-      type,
-      source,
-      options:
-        owner !== null && "userName" in owner && owner.userName !== "ann"
-          ? [...options, ANOTHER_USERS]
-          : options,
-      deviceMinor: 0,
-    }),
+/** `FROM on PATH (TYPE, FLAG, …, mounted by USER)`, as macOS's `mount` prints it. */
+function entryOf(line: string, index: number): MountEntry {
+  const [, source = "", path = "", flags = ""] = /^(.*?) on (\/.*) \(([^()]*)\)$/su.exec(line) ?? [];
+  const [type = "", ...words] = flags.split(", ");
+  const options = words.map((word) =>
+    word.startsWith("mounted by ") && word !== "mounted by ann" ? ANOTHER_USERS : word,
   );
+  return { id: String(index), path, type, source, options, deviceMinor: 0 };
+}
+
+/** What is found of the share in these lines. */
+async function found(lines: readonly string[], share: ShareSpec = SHARE): Promise<readonly FoundMount[]> {
+  const entries = lines.map(entryOf);
   await using prober = startProber({ clock: systemClock, logger: silentLogger });
   const driver = createNetfsDriver({
     clock: systemClock,

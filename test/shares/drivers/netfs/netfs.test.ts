@@ -64,7 +64,6 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
       mode === "system"
         ? (request, options) => mountByNetfs(request, { ...options, libraries, env })
         : await inThisProcess(libraries, env),
-    byCommand: () => Promise.reject(new Error("no command is wanted")),
     unmountCommands: { umount: "umount", diskutil },
   };
   const fresh = (changes: Partial<NetfsTools> = {}, asked: Prober = prober): DriverBench["driver"] =>
@@ -192,28 +191,12 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     });
   }
 
-  it("where NetFS cannot be called a command mounts, and is told all it needs", async (t) => {
+  it("where NetFS cannot be called the driver is not there", async (t) => {
     const bench = await startBench(t, "own");
-    const asked: unknown[] = [];
-    const driver = bench.fresh({
-      ...answers({ kind: "unavailable", text: "no koffi" }),
-      byCommand: async (mount) => {
-        asked.push(mount);
-        return { ok: false, reason: "timed_out", text: "late" };
-      },
-    });
-    const share = bench.share("CORE");
-    assert.equal(failure(await driver.mount(share, "fallback", limits())).reason, "timed_out");
-    assert.deepEqual(asked, [
-      {
-        host: HOSTS.fallback,
-        port: 445,
-        shareName: "CORE",
-        username: "ann",
-        password: "secret",
-        folder: share.mountPath,
-      },
-    ]);
+    const driver = bench.fresh(answers({ kind: "unavailable", text: "no koffi" }));
+    const failed = failure(await driver.mount(bench.share("CORE"), "fallback", limits()));
+    assert.equal(failed.reason, "driver_unavailable");
+    assert.match(failed.text, /no koffi/);
   });
 
   it("a mount that comes after its deadline is taken away again", async (t) => {
