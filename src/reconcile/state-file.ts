@@ -2,18 +2,13 @@
 import type { Stats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
+import { readIfPresent, removeLeftovers } from "../runtime/files/durable-file.ts";
+import { createDurableValue } from "../runtime/files/durable-value.ts";
 import { setAside } from "../runtime/files/set-aside.ts";
-import { shareWrites } from "../runtime/files/shared-writes.ts";
 import type { Logger } from "../runtime/log/log.ts";
-import { type Clock, settledWithin, type Timer } from "../runtime/time/clock.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 import type { Memory, Recollection, RememberOutcome, ShareMemory } from "./memory.ts";
 import { decodeState, encodeState } from "./state-format.ts";
-
-const FIRST_RETRY_MS = 1_000;
-const MAX_RETRY_MS = 60_000;
-/** A disk that hangs must not hold back a mount. */
-const SAVE_DEADLINE_MS = 2_000;
 
 interface MemoryOptions {
   readonly path: string;
@@ -138,46 +133,17 @@ function rememberNothing(recollection: Recollection): Memory {
 
 function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recollection): Memory {
   const shares = new Map<string, ShareMemory>(recollection.shares);
-  let unsavedBecause: Error | null = null;
-  let failures = 0;
-  let retry: Timer | null = null;
-  let ended = false;
-
-  const unsaved = (error: Error): void => {
-    if (unsavedBecause === null) {
-      logger.error("the state file cannot be saved", { path, error: error.message });
-    }
-    unsavedBecause = error;
-  };
-  const writes = shareWrites(async (): Promise<RememberOutcome> => {
-    retry?.[Symbol.dispose]();
-    retry = null;
-    try {
-      await writeDurably(path, encodeState(shares, clock.wallMs()), { mode: 0o600 });
-      if (unsavedBecause !== null) logger.info("the state file is saved again", { path, failures });
-      unsavedBecause = null;
-      failures = 0;
-      return { saved: true };
-    } catch (cause) {
-      const error = cause instanceof Error ? cause : new Error(errorText(cause));
-      unsaved(error);
-      const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS);
-      failures++;
-      if (!ended) retry = clock.setTimer(delayMs, () => void writes.write());
-      return { saved: false, error };
-    }
+  const file = createDurableValue({
+    path,
+    clock,
+    content: () => encodeState(shares, clock.wallMs()),
+    onUnsaved: ({ message }) => logger.error("the state file cannot be saved", { path, error: message }),
+    onSavedAgain: (failures) => logger.info("the state file is saved again", { path, failures }),
   });
   const save = async (): Promise<RememberOutcome> => {
-    if (ended) return { saved: false, error: new Error("the memory is closed") };
-    const outcome = writes.write();
-    if (await settledWithin(clock, SAVE_DEADLINE_MS, outcome)) return outcome;
-    unsavedBecause ??= new MountaineerError(
-      "timed_out",
-      `${path} is not written yet: the disk gives no answer`,
-    );
-    return { saved: false, error: unsavedBecause };
+    const error = await file.save();
+    return error === null ? { saved: true } : { saved: false, error };
   };
-
   return {
     recollection,
     remember(share, memory) {
@@ -190,14 +156,8 @@ function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recoll
     },
     flush: save,
     get unsavedBecause() {
-      return unsavedBecause;
+      return file.unsavedBecause;
     },
-    async [Symbol.asyncDispose]() {
-      if (ended) return;
-      ended = true;
-      const last = unsavedBecause === null ? writes.settled : writes.write();
-      await settledWithin(clock, SAVE_DEADLINE_MS, last);
-      retry?.[Symbol.dispose]();
-    },
+    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
   };
 }
