@@ -236,17 +236,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       program,
       keeper,
       charge: {
-        mustServe: () => service.handing.mustServe(),
-        config: () => service.handing.config(),
-        changes: () => service.handing.changes(),
-        unsavedBecause: () => service.handing.unsavedBecause(),
-        lateSessions: () => service.handing.lateSessions(),
-        endedSessions: () => service.handing.endedSessions(),
-        runOnce: () => service.handing.runOnce(),
-        hear: (words) => service.handing.hear(words),
-        door: () => service.handing.door(),
-        states: () => service.handing.states(),
-        link: (successor) => service.handing.link(successor),
+        ...service.handing,
         async giveUp() {
           // Commands under way end first, so that whoever gave one hears what came of it.
           const settled = Promise.all([management.settled(), overHttp.settled()]);

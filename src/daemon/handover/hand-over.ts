@@ -2,14 +2,11 @@
 // line whatever fails leaves the old one in charge; after it the next one is started until one has taken over, however
 // often that fails: the old one serves its clients meanwhile.
 import type { HandOverReport } from "../../api/contract.ts";
-import type { StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
-import type { DoorHandle } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { BegunSession } from "./handed-sessions.ts";
-import type { ClientWords, DoorAddress } from "./link-messages.ts";
+import type { Handing } from "./handing.ts";
 import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
 
 /** For its configuration, its backends' first attempts and their lists. */
@@ -22,31 +19,9 @@ const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 30_000;
 
 /** What only one daemon at a time has. */
-export interface Charge {
-  /** By name, those that serve now and whose successor should. */
-  readonly mustServe: () => readonly string[];
-  /** What runs of the configuration: another object after each edit. */
-  readonly config: () => object;
-  /** Another one after each change of what a successor reads at its start alone. */
-  readonly changes: () => number;
-  /** Why the state on disk is an old one; null: it is not. */
-  readonly unsavedBecause: () => string | null;
+export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
   /** Ends steps, saves everything, gives up the sockets and the home. Never rejects. */
-  readonly giveUp: () => Promise<void>;
-  /** Where the door is; the old one goes on to take whoever comes until the new one does. */
-  readonly door: () => { readonly address: DoorAddress; readonly handle: DoorHandle } | null;
-  /** Sessions that clients have begun since, as the successor was told. */
-  readonly lateSessions: () => readonly BegunSession[];
-  /** By hash, those that clients have ended since. */
-  readonly endedSessions: () => Iterable<string>;
-  /** Process groups of what cannot run twice. */
-  readonly runOnce: () => readonly number[];
-  /** Takes what a client said to the successor about something in flight here. */
-  readonly hear: (words: ClientWords) => void;
-  /** What signs the states that clients carry: they come to the successor with them. */
-  readonly states: () => StatesOfDaemon;
-  /** Requests of clients whose calls wait in the other one go to and fro from now on. */
-  readonly link: (successor: Successor) => void;
+  giveUp(): Promise<void>;
 }
 
 interface HandoverOptions {
@@ -140,7 +115,7 @@ export class Handover implements AsyncDisposable {
   async #start(keeper: ServiceKeeper, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
     const { program, clock } = this.#options;
     const next = new Successor(program, keeper, this.#isOver);
-    next.onWords = this.#options.charge.hear;
+    next.onWords = (words) => this.#options.charge.hear(words);
     this.#next = next;
     try {
       return { next, ready: await next.ready(clock, READY_MS, signal) };

@@ -1,7 +1,9 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
+import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { Holds, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
 import type { ClientWords } from "./link-messages.ts";
 import { groupsGone } from "./process-groups.ts";
@@ -18,7 +20,7 @@ const KEEP_MS = 2_000;
 const LAST_WORDS_MS = 2_000;
 
 export interface Handing {
-  /** Backends that serve now, and that can serve in another daemon at the same time. */
+  /** By name, backends that serve now, can serve in another daemon at the same time, and whose successor should. */
   mustServe(): readonly string[];
   /** What runs of the configuration: another object after each edit. */
   config(): object;
@@ -28,11 +30,13 @@ export interface Handing {
   unsavedBecause(): string | null;
   /** Ends steps and saves all; what clients do of sessions from now on is told to `successor`. Never rejects. */
   giveUp(successor: () => Successor | null): Promise<void>;
+  /** Where the door is; this daemon goes on to take whoever comes until the next one does. */
   door(): GivenDoor | null;
   /** Those that `successor` was told. */
   lateSessions(): readonly BegunSession[];
   /** By hash, those that clients have ended since. */
   endedSessions(): Iterable<string>;
+  /** What signs the states that clients carry: they come to the next daemon with them. */
   states(): StatesOfDaemon;
   /** Requests of clients whose calls wait in the other one go to and fro from now on. */
   link(successor: Successor): void;
@@ -67,13 +71,14 @@ interface HandingParts {
   readonly triggers: { stop(): void };
   readonly required: { rest(): void };
   readonly config: AsyncDisposable & {
-    readonly watcher: { readonly running: { readonly snapshot: RunningSnapshot } };
+    readonly watcher: Pick<
+      ConfigWatcher<{ readonly config: Pick<MountaineerConfig, "server" | "backends"> }>,
+      "running"
+    >;
   };
   readonly parts: AsyncDisposable;
   readonly fleet: { handOver(): void };
-  readonly gateway: {
-    readonly handing: HandingGateway | null;
-  };
+  readonly gateway: { readonly handing: HandingGateway | null };
   /** The daemon before this one. */
   readonly elsewhere?:
     | { readonly gone: Promise<void>; readonly ended: Promise<void>; readonly once: readonly number[] }
@@ -83,17 +88,6 @@ interface HandingParts {
     readonly writes: { readonly changes: number };
     readonly sessions: HandedSessions;
     readonly holds: Holds;
-  };
-}
-
-interface RunningSnapshot {
-  readonly config: {
-    readonly server: { readonly drainTimeoutMs: number } | null;
-    readonly backends: readonly {
-      readonly name: string;
-      readonly replace: string;
-      readonly requires: readonly unknown[];
-    }[];
   };
 }
 

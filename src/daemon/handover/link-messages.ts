@@ -1,7 +1,7 @@
 // What two daemons say to each other while one hands over to the other. They may be of different versions: what is not
 // understood is not heard.
 import type { StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
-import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
+import type { BegunSession } from "./handed-sessions.ts";
 
 /** The address at which the one in charge listens, as configured; the socket itself comes beside the message. */
 export interface DoorAddress {
@@ -10,10 +10,8 @@ export interface DoorAddress {
 }
 
 /** A session that a client has begun with the old one meanwhile. */
-export interface LateSession {
+export interface LateSession extends BegunSession {
   readonly n: number;
-  readonly hash: string;
-  readonly record: SessionRecord;
 }
 
 /**
