@@ -4,17 +4,19 @@ import { choice, list, nullable, number, object, type TypeOf, text } from "./sha
 /** ISO 8601 UTC; a span that goes on ends now. */
 const span = { from: text, to: text };
 
-const shareSpanShape = object({
-  ...span,
+export const shareStateShape = object({
   state: choice("mounted", "unmounted", "error"),
   /** The route it is mounted over. */
   route: choice("tb", "fallback", "none"),
 });
 
-const backendSpanShape = object({
-  ...span,
+export const backendStateShape = object({
   phase: choice("Pending", "Initializing", "Ready", "Degraded", "Failed", "ShuttingDown"),
 });
+
+const shareSpanShape = object({ ...span, ...shareStateShape.fields });
+
+const backendSpanShape = object({ ...span, ...backendStateShape.fields });
 
 const callMinuteShape = object({
   /** When the minute began, or the first of several. */

@@ -29,7 +29,7 @@ import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
 import { createLogReader } from "./control/log-control.ts";
-import { keepTimeline } from "./events/kept-timeline.ts";
+import { keepTimeline } from "./events/timeline-file.ts";
 import { keptLayerOf } from "./fleet-part.ts";
 import { Handover } from "./handover/hand-over.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";

@@ -1,22 +1,21 @@
 // The last day of shares and backends: told by transitions, and looked at afresh when somebody asks. It begins with what
-// the daemon before it knew.
+// the daemon before it knew. Times are wall ms.
+import { isDeepStrictEqual } from "node:util";
 import type { StatusReport } from "../../api/contract.ts";
-import type { TimelineMinute, TimelineReport } from "../../api/timeline-contract.ts";
+import { count, list, nullable, number, object, type Shape, type TypeOf, text } from "../../api/shape.ts";
+import {
+  backendStateShape,
+  shareStateShape,
+  type TimelineMinute,
+  type TimelineReport,
+} from "../../api/timeline-contract.ts";
 import type { CallMinute } from "../../gateway/telemetry/call-minutes.ts";
 import type { Bus } from "../../runtime/bus.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
-import { DAY_MS, Spans } from "./spans.ts";
-import {
-  type BackendPhase,
-  type Gap,
-  type KnownTimeline,
-  MINUTE_MS,
-  MOST_GAPS,
-  PHASES,
-  type ShareState,
-} from "./timeline-format.ts";
 
+export const DAY_MS = 24 * 3_600_000;
+const MINUTE_MS = 60_000;
 /** Many transitions come at once: one look serves them all, ms. */
 const LOOK_AFTER_MS = 100;
 /** Until each share has been looked at once, ms. */
@@ -31,6 +30,39 @@ const HANDED_OVER_MS = 60_000;
 export const MOST_MINUTES = 10_000;
 /** Minutes that are told as one, where there are too many; the last divides a day. */
 const STEPS = [1, 5, 15, 60] as const;
+/** Of all shares, or all backends: from here on the older half is forgotten, but for what was the case then. */
+export const MOST_CHANGES = 5_000;
+/** Stretches of time without a daemon; the newest. */
+export const MOST_GAPS = 400;
+
+/** `state` null: it is there no more. */
+const changesOf = <State>(state: Shape<State>) =>
+  list(object({ at: number, name: text, state: nullable(state) }));
+const minuteShape = object({
+  atMs: number,
+  calls: count,
+  errors: count,
+  latencyMs: nullable(object({ p50: number, p99: number })),
+});
+
+/** All that a timeline knows at `until`, oldest first. */
+export const knownShape = object({
+  since: number,
+  until: number,
+  /** Nothing is known of these times. */
+  gaps: list(object({ from: number, to: number })),
+  shares: changesOf(shareStateShape),
+  backends: changesOf(backendStateShape),
+  minutes: list(object({ backend: text, list: list(minuteShape) })),
+});
+export type KnownTimeline = TypeOf<typeof knownShape>;
+type Gap = KnownTimeline["gaps"][number];
+
+interface Change<State> {
+  readonly at: number;
+  readonly name: string;
+  readonly state: State | null;
+}
 
 export interface TimelineOptions {
   readonly clock: Clock;
@@ -61,20 +93,30 @@ export function startTimeline(
   before: KnownTimeline | null,
   follows: boolean,
 ): Timeline {
-  const shares = new Spans<ShareState>(
-    (one, other) => one.mount_state === other.mount_state && one.active_interface === other.active_interface,
-  );
-  const backends = new Spans<BackendPhase>((one, other) => one === other);
-  const past = takeUp(before, { shares, backends }, follows, clock.wallMs());
-  let watchedMs = clock.wallMs();
+  const startMs = clock.wallMs();
+  const past = before !== null && before.until > startMs - DAY_MS ? before : null;
+  const shares = new Changes<TypeOf<typeof shareStateShape>>(past?.shares ?? []);
+  const backends = new Changes<TypeOf<typeof backendStateShape>>(past?.backends ?? []);
+  let since = past?.since ?? startMs;
+  let gaps = past?.gaps ?? [];
+  let watchedMs = Math.min(past?.until ?? startMs, startMs);
   let soon: Timer | null = null;
 
+  const forget = (from: number, until: number): void => {
+    for (const changes of [shares, backends]) changes.forget(from, until);
+  };
+  /** Of the time since the last look nothing is known. */
+  const addGap = (to: number): void => {
+    for (const changes of [shares, backends]) changes.keepOnly(new Set(), watchedMs);
+    gaps = [...gapsUntil(gaps, watchedMs), ...gapsUntil([{ from: watchedMs, to }], to)];
+    since = gaps.at(-MOST_GAPS - 1)?.to ?? since;
+    gaps = gaps.slice(-MOST_GAPS);
+  };
   const watch = (): number => {
     const nowMs = clock.wallMs();
-    if (nowMs - watchedMs > UNWATCHED_MS) {
-      for (const spans of [shares, backends]) spans.keepOnly(new Set(), watchedMs);
-      past.addGap({ fromMs: watchedMs, toMs: nowMs });
-    }
+    if (nowMs - watchedMs > UNWATCHED_MS) addGap(nowMs);
+    // The clock was set back: what is later than now is forgotten.
+    if (nowMs < watchedMs) forget(nowMs - DAY_MS, nowMs);
     watchedMs = nowMs;
     return nowMs;
   };
@@ -84,31 +126,43 @@ export function startTimeline(
     const nowMs = watch();
     const now = status();
     for (const { name, mount_state, active_interface } of now.shares) {
-      if (isSeen(name)) shares.note(name, { mount_state, active_interface }, nowMs);
+      if (isSeen(name)) shares.note(name, { state: mount_state, route: active_interface }, nowMs);
       else soon ??= clock.setTimer(LOOK_AGAIN_MS, look);
     }
     shares.keepOnly(new Set(now.shares.map(({ name }) => name)), nowMs);
-    for (const { name, phase } of now.backends ?? []) backends.note(name, phase, nowMs);
+    for (const { name, phase } of now.backends ?? []) backends.note(name, { phase }, nowMs);
     backends.keepOnly(new Set((now.backends ?? []).map(({ name }) => name)), nowMs);
+    const sinceMs = Math.max(nowMs - DAY_MS, shares.tooOldMs, backends.tooOldMs);
+    forget(sinceMs, nowMs);
+    if (sinceMs > nowMs - DAY_MS) since = Math.max(since, sinceMs);
+    since = Math.min(since, nowMs);
+    gaps = gapsUntil(gaps, nowMs);
   };
+  const isOfLastDay = ({ atMs }: CallMinute): boolean => atMs > watchedMs - DAY_MS;
   const known = (): KnownTimeline => {
     look();
-    const nowMs = watchedMs;
-    past.forget(nowMs);
+    const own = [...minutes()].map(([backend, all]) => ({ backend, list: all.filter(isOfLastDay) }));
+    // The clock may have been set back.
+    const earlier = (past?.minutes ?? []).map(({ backend, list: all }) => ({
+      backend,
+      list: all.filter((one) => isOfLastDay(one) && one.atMs <= watchedMs),
+    }));
     return {
-      sinceMs: past.sinceMs,
-      untilMs: nowMs,
-      gaps: past.gaps,
-      shares: shares.told(nowMs),
-      backends: backends.told(nowMs),
-      minutes: together(past.minutes, minutes()),
+      since,
+      until: watchedMs,
+      gaps,
+      shares: shares.list,
+      backends: backends.list,
+      minutes: [...earlier, ...own].filter((one) => one.list.length > 0),
     };
   };
   const unsubscribe = bus.subscribe((transition) => {
     const { name } = transition;
-    // A phase may be over before the look.
-    if (name === "backend.phase" && isPhase(transition.to)) {
-      backends.note(transition.backend, transition.to, watch());
+    if (name === "backend.phase") {
+      const seen = { phase: transition.to };
+      // A phase may be over before the look.
+      if (backendStateShape.faultIn(seen) === null)
+        backends.note(transition.backend, seen as TypeOf<typeof backendStateShape>, watch());
     }
     if (/^(?:share|backend|config)\./.test(name)) soon ??= clock.setTimer(LOOK_AFTER_MS, look);
   });
@@ -117,11 +171,15 @@ export function startTimeline(
     look();
   };
   let timer = clock.setTimer(LOOK_EVERY_MS, beat);
+  forget(startMs - DAY_MS, startMs);
+  const goesOn = follows && startMs - watchedMs <= HANDED_OVER_MS;
+  if (goesOn) watchedMs = startMs;
+  else if (past !== null) addGap(startMs);
   look();
 
   return {
     get changes() {
-      return shares.changes + backends.changes;
+      return shares.count + backends.count;
     },
     known,
     timeline: async () => reportOf(known()),
@@ -134,169 +192,118 @@ export function startTimeline(
   };
 }
 
-/** What this daemon did not see itself. */
-interface Past {
-  readonly sinceMs: number;
-  readonly gaps: readonly Gap[];
-  readonly minutes: KnownTimeline["minutes"];
-  addGap(gap: Gap): void;
-  /** What is older than a day; and what is later than now, for the clock may have been set back. */
-  forget(nowMs: number): void;
-}
+/** What became the case with each of several subjects, and when. */
+class Changes<State> {
+  list: Change<State>[];
+  /** Of those that were noted here. */
+  count = 0;
+  #now = new Map<string, State>();
 
-function takeUp(
-  before: KnownTimeline | null,
-  into: { readonly shares: Spans<ShareState>; readonly backends: Spans<BackendPhase> },
-  follows: boolean,
-  nowMs: number,
-): Past {
-  let sinceMs = nowMs;
-  let gaps: readonly Gap[] = [];
-  let minutes: KnownTimeline["minutes"] = new Map();
-  const addGap = (gap: Gap): void => {
-    gaps = [...gapsUntil(gaps, gap.fromMs), gap];
-    const forgotten = gaps.slice(0, -MOST_GAPS).at(-1);
-    gaps = gaps.slice(-MOST_GAPS);
-    if (forgotten !== undefined) sinceMs = forgotten.toMs;
-  };
-  if (before !== null && before.untilMs > nowMs - DAY_MS) {
-    const goesOn = follows && before.untilMs >= nowMs - HANDED_OVER_MS;
-    for (const [name, spans] of before.shares) into.shares.restore(name, spans, goesOn, nowMs);
-    for (const [name, spans] of before.backends) into.backends.restore(name, spans, goesOn, nowMs);
-    ({ sinceMs, gaps, minutes } = before);
-    if (!goesOn && before.untilMs < nowMs) addGap({ fromMs: before.untilMs, toMs: nowMs });
+  constructor(list: readonly Change<State>[]) {
+    this.list = [...list];
+    this.#replay();
   }
-  return {
-    get sinceMs() {
-      return sinceMs;
-    },
-    get gaps() {
-      return gaps;
-    },
-    get minutes() {
-      return minutes;
-    },
-    addGap,
-    forget(now) {
-      sinceMs = Math.min(sinceMs, now);
-      gaps = gapsUntil(gaps, now);
-      minutes = ofLastDay(minutes, now);
-    },
-  };
+
+  /** When the newer half of too many changes began; of fewer nothing is too old. */
+  get tooOldMs(): number {
+    const { length } = this.list;
+    return length > MOST_CHANGES ? (this.list[length >> 1]?.at ?? 0) : Number.NEGATIVE_INFINITY;
+  }
+
+  /** Is the case from now on; null: it is there no more. */
+  note(name: string, state: State | null, at: number): void {
+    if (isDeepStrictEqual(this.#now.get(name) ?? null, state)) return;
+    this.list.push({ at, name, state });
+    this.count += 1;
+    if (state === null) this.#now.delete(name);
+    else this.#now.set(name, state);
+  }
+
+  /** Those that are not among `names` are there no more. */
+  keepOnly(names: ReadonlySet<string>, at: number): void {
+    for (const name of [...this.#now.keys()]) if (!names.has(name)) this.note(name, null, at);
+  }
+
+  /** Leaves of what is older than `from` only what was the case then; and nothing that is later than `until`. */
+  forget(from: number, until: number): void {
+    const first = this.list[0];
+    const last = this.list.at(-1);
+    if (first === undefined || last === undefined || (first.at >= from && last.at <= until)) return;
+    const then = new Map<string, Change<State>>();
+    for (const change of this.list) {
+      if (change.at > from) break;
+      then.delete(change.name);
+      if (change.state !== null) then.set(change.name, { ...change, at: from });
+    }
+    this.list = [...then.values(), ...this.list.filter(({ at }) => at > from && at <= until)];
+    this.#replay();
+  }
+
+  #replay(): void {
+    this.#now.clear();
+    for (const { name, state } of this.list) {
+      if (state === null) this.#now.delete(name);
+      else this.#now.set(name, state);
+    }
+  }
 }
 
 /** Those of the day before. */
-function gapsUntil(gaps: readonly Gap[], nowMs: number): readonly Gap[] {
-  return gaps.flatMap(({ fromMs, toMs }) => {
-    const gap = { fromMs: Math.max(fromMs, nowMs - DAY_MS), toMs: Math.min(toMs, nowMs) };
-    return gap.fromMs < gap.toMs ? [gap] : [];
+function gapsUntil(gaps: readonly Gap[], nowMs: number): Gap[] {
+  return gaps.flatMap(({ from, to }) => {
+    const gap = { from: Math.max(from, nowMs - DAY_MS), to: Math.min(to, nowMs) };
+    return gap.from < gap.to ? [gap] : [];
   });
 }
 
-function ofLastDay(minutes: KnownTimeline["minutes"], nowMs: number): KnownTimeline["minutes"] {
-  return new Map(
-    [...minutes].flatMap(([name, list]) => {
-      const kept = list.filter(({ atMs }) => atMs > nowMs - DAY_MS && atMs <= nowMs);
-      return kept.length === 0 ? [] : [[name, kept]];
-    }),
-  );
-}
-
-/** Of both, oldest first. A minute in which one daemon ended and the next began is one. */
-function together(
-  earlier: KnownTimeline["minutes"],
-  own: KnownTimeline["minutes"],
-): KnownTimeline["minutes"] {
-  const all = new Map(earlier);
-  for (const [name, minutes] of own) {
-    const before = all.get(name);
-    all.set(name, before === undefined ? minutes : merged(before, minutes));
-  }
-  return all;
-}
-
-/** Of two lists that are in order. In one go: there may be a day of each of many backends. */
-function merged(earlier: readonly CallMinute[], own: readonly CallMinute[]): readonly CallMinute[] {
-  const all: CallMinute[] = [];
-  let next = 0;
-  for (const minute of own) {
-    for (let one = earlier[next]; one !== undefined && one.atMs < minute.atMs; one = earlier[next]) {
-      all.push(one);
-      next += 1;
-    }
-    const same = earlier[next];
-    if (same?.atMs === minute.atMs) {
-      all.push({ atMs: minute.atMs, ...summed([same, minute]) });
-      next += 1;
-    } else all.push(minute);
-  }
-  return [...all, ...earlier.slice(next)];
-}
-
 function reportOf(known: KnownTimeline): TimelineReport {
-  const { sinceMs, untilMs, gaps, shares, backends, minutes } = known;
-  const step = stepFor(minutes);
-  const times = ({ fromMs, toMs }: Gap) => ({ from: isoTime(fromMs), to: isoTime(toMs) });
+  const { since, until, gaps, shares, backends } = known;
+  const total = known.minutes.reduce((sum, one) => sum + one.list.length, 0);
+  const step = STEPS.find((one) => total / one <= MOST_MINUTES) ?? 60;
+  const counted = Map.groupBy(known.minutes, ({ backend }) => backend);
   return {
-    from: isoTime(untilMs - DAY_MS),
-    to: isoTime(untilMs),
-    known_since: isoTime(sinceMs),
-    gaps: gaps.map(times),
+    from: isoTime(until - DAY_MS),
+    to: isoTime(until),
+    known_since: isoTime(since),
+    gaps: gaps.map(({ from, to }) => ({ from: isoTime(from), to: isoTime(to) })),
     minute_step: step,
-    shares: [...shares].map(([name, spans]) => ({
-      name,
-      spans: spans.map((span) => ({
-        ...times(span),
-        state: span.state.mount_state,
-        route: span.state.active_interface,
-      })),
-    })),
-    backends: [...backends].map(([name, spans]) => ({
-      name,
-      spans: spans.map((span) => ({ ...times(span), phase: span.state })),
-      minutes: inSteps(minutes.get(name) ?? [], step),
+    shares: spansOf(shares, until),
+    backends: spansOf(backends, until).map((backend) => ({
+      ...backend,
+      minutes: inSteps(counted.get(backend.name)?.flatMap((one) => one.list) ?? [], step),
     })),
   };
 }
 
-function isPhase(word: string): word is BackendPhase {
-  return PHASES.some((phase) => phase === word);
-}
-
-/** The finest with which the answer stays within bounds. */
-function stepFor(counted: KnownTimeline["minutes"]): number {
-  const total = [...counted.values()].reduce((sum, { length }) => sum + length, 0);
-  return STEPS.find((step) => total / step <= MOST_MINUTES) ?? 60;
+/** By subject; what still is the case ends at `until`. */
+function spansOf<State extends object>(changes: readonly Change<State>[], until: number) {
+  const byName = Map.groupBy(changes, ({ name }) => name);
+  return [...byName].map(([name, own]) => ({
+    name,
+    spans: own.flatMap(({ at, state }, index) =>
+      state === null ? [] : [{ from: isoTime(at), to: isoTime(own[index + 1]?.at ?? until), ...state }],
+    ),
+  }));
 }
 
 function inSteps(minutes: readonly CallMinute[], step: number): TimelineMinute[] {
   const grouped = Map.groupBy(minutes, ({ atMs }) => Math.floor(atMs / MINUTE_MS / step));
-  return [...grouped].map(([index, group]) => {
-    const { calls, errors, latencyMs } = summed(group);
-    return {
-      at: isoTime(index * step * MINUTE_MS),
-      calls,
-      errors,
-      p50_ms: latencyMs?.p50 ?? null,
-      p99_ms: latencyMs?.p99 ?? null,
-    };
-  });
+  return [...grouped].map(([index, group]) => minuteOf(index * step * MINUTE_MS, group));
 }
 
 /** Of p50 the mean by calls, of p99 the highest. */
-function summed(group: readonly CallMinute[]): Omit<CallMinute, "atMs"> {
+function minuteOf(atMs: number, group: readonly CallMinute[]): TimelineMinute {
   const answered = group.flatMap(({ calls, latencyMs }) =>
     latencyMs === null ? [] : [{ calls, ...latencyMs }],
   );
   const weight = sumOf(answered, ({ calls }) => calls);
   const mean = weight === 0 ? null : sumOf(answered, ({ calls, p50 }) => calls * p50) / weight;
   return {
+    at: isoTime(atMs),
     calls: sumOf(group, ({ calls }) => calls),
     errors: sumOf(group, ({ errors }) => errors),
-    latencyMs:
-      mean === null
-        ? null
-        : { p50: Number(mean.toPrecision(3)), p99: Math.max(...answered.map(({ p99 }) => p99)) },
+    p50_ms: mean === null ? null : Number(mean.toPrecision(3)),
+    p99_ms: mean === null ? null : Math.max(...answered.map(({ p99 }) => p99)),
   };
 }
 

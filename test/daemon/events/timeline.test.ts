@@ -3,14 +3,16 @@ import { test } from "node:test";
 import type { BackendStatus, ShareStatus } from "../../../src/api/contract.ts";
 import { timelineReportShape } from "../../../src/api/timeline-contract.ts";
 import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
-import { DAY_MS, MOST_IN_ALL, MOST_SPANS, Spans } from "../../../src/daemon/events/spans.ts";
-import { MOST_MINUTES, startTimeline, UNWATCHED_MS } from "../../../src/daemon/events/timeline.ts";
 import {
-  decodeTimeline,
-  encodeTimeline,
+  DAY_MS,
   type KnownTimeline,
+  knownShape,
+  MOST_CHANGES,
   MOST_GAPS,
-} from "../../../src/daemon/events/timeline-format.ts";
+  MOST_MINUTES,
+  startTimeline,
+  UNWATCHED_MS,
+} from "../../../src/daemon/events/timeline.ts";
 import type { CallMinute } from "../../../src/gateway/telemetry/call-minutes.ts";
 import { createBus } from "../../../src/runtime/bus.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
@@ -124,16 +126,15 @@ test("a thousand transitions at once are one look, and none is made after the en
   assert.equal(b.looks(), before + 1);
 });
 
-/** CORE is mounted over Thunderbolt, `files` is Ready: from `fromMs` until `untilMs`, and still then. */
-function knownOf(fromMs: number, untilMs: number, more: Partial<KnownTimeline> = {}): KnownTimeline {
-  const at = { fromMs, toMs: untilMs, isOpen: true };
+/** CORE is mounted over Thunderbolt, `files` is Ready: from `since` until `until`, and still then. */
+function knownOf(since: number, until: number, more: Partial<KnownTimeline> = {}): KnownTimeline {
   return {
-    sinceMs: fromMs,
-    untilMs,
+    since,
+    until,
     gaps: [],
-    shares: new Map([["CORE", [{ ...at, state: { mount_state: "mounted", active_interface: "tb" } }]]]),
-    backends: new Map([["files", [{ ...at, state: "Ready" as const }]]]),
-    minutes: new Map(),
+    shares: [{ at: since, name: "CORE", state: { state: "mounted", route: "tb" } }],
+    backends: [{ at: since, name: "files", state: { phase: "Ready" } }],
+    minutes: [],
     ...more,
   };
 }
@@ -225,8 +226,10 @@ test("a clock that was set back before the start, or while it runs, makes nothin
   const b = bench();
   sameAsBefore(b);
   const known = knownOf(b.startMs - HOUR_MS, b.startMs + HOUR_MS, {
-    gaps: [{ fromMs: b.startMs - 1_000, toMs: b.startMs + 1_000 }],
-    minutes: new Map([["files", [{ atMs: b.startMs + 120_000, calls: 1, errors: 0, latencyMs: null }]]]),
+    gaps: [{ from: b.startMs - 1_000, to: b.startMs + 1_000 }],
+    minutes: [
+      { backend: "files", list: [{ atMs: b.startMs + 120_000, calls: 1, errors: 0, latencyMs: null }] },
+    ],
   });
   for (const follows of [true, false]) {
     using timeline = b.begin(known, follows);
@@ -241,7 +244,7 @@ test("a clock that was set back before the start, or while it runs, makes nothin
       }
       assert.equal(shares[0]?.spans.at(-1)?.to, to);
       assert.equal(backends[0]?.minutes.length, 0);
-      assert.equal((await decodeTimeline([...encodeTimeline(timeline.known())].join(""))).kind, "whole");
+      assert.equal(knownShape.faultIn(timeline.known()), null);
     };
     await check();
     for (const jumpMs of [-5 * HOUR_MS, -60_000, 3 * HOUR_MS, HOUR_MS, -3 * HOUR_MS, HOUR_MS, -2 * DAY_MS]) {
@@ -298,10 +301,9 @@ test("a clock that goes to and fro while nobody asks leaves no gap twice", async
   }
   const known = timeline.known();
   assert.deepEqual(
-    known.gaps.map(({ fromMs, toMs }) => [fromMs - b.startMs, toMs - b.startMs]),
+    known.gaps.map(({ from, to }) => [from - b.startMs, to - b.startMs]),
     [[30_000 - HOUR_MS, 30_000 + HOUR_MS]],
   );
-  assert.equal((await decodeTimeline([...encodeTimeline(known)].join(""))).kind, "whole");
 });
 
 test("calls of a minute in which one daemon followed another are added up", async () => {
@@ -319,7 +321,9 @@ test("calls of a minute in which one daemon followed another are added up", asyn
     one(b.startMs, 3, 10),
   ];
   b.minutes.set("files", [one(b.startMs, 1, 30)]);
-  const known = knownOf(b.startMs - HOUR_MS, b.startMs - 1, { minutes: new Map([["files", before]]) });
+  const known = knownOf(b.startMs - HOUR_MS, b.startMs - 1, {
+    minutes: [{ backend: "files", list: before }],
+  });
   using timeline = b.begin(known);
   const { backends } = await timeline.timeline();
   assert.deepEqual(
@@ -334,8 +338,8 @@ test("calls of a minute in which one daemon followed another are added up", asyn
 test("of a day full of restarts the newest gaps are known, and nothing before them", async () => {
   const b = bench();
   const gaps = Array.from({ length: MOST_GAPS }, (_, nth) => ({
-    fromMs: b.startMs - HOUR_MS + nth * 1_000,
-    toMs: b.startMs - HOUR_MS + nth * 1_000 + 500,
+    from: b.startMs - HOUR_MS + nth * 1_000,
+    to: b.startMs - HOUR_MS + nth * 1_000 + 500,
   }));
   using timeline = b.begin(knownOf(b.startMs - 2 * HOUR_MS, b.startMs - 60_000, { gaps }));
   const report = await timeline.timeline();
@@ -389,36 +393,38 @@ test("minutes come by backend; too many are told in larger steps, with all of th
   });
 });
 
-test("spans are bounded, forget what is older than a day, and survive a clock that is set back", () => {
-  const spans = new Spans<number>((one, other) => one === other);
-  for (let nth = 0; nth <= MOST_SPANS + 10; nth++) spans.note("a", nth, nth);
-  const kept = spans.told(1_000).get("a") ?? [];
-  assert.equal(kept.length, MOST_SPANS);
-  assert.deepEqual([kept.at(-1)?.state, kept.at(-1)?.toMs], [MOST_SPANS + 10, 1_000]);
-  spans.note("a", -1, 100);
-  for (const { fromMs, toMs } of spans.told(200).get("a") ?? []) assert.ok(fromMs <= toMs);
-  spans.note("b", 1, 0);
-  spans.keepOnly(new Set(["a"]), 50);
-  assert.deepEqual(spans.told(200).get("b"), [{ fromMs: 0, toMs: 50, isOpen: false, state: 1 }]);
-  const later = spans.told(DAY_MS + 10_000);
-  assert.equal(later.has("b"), false);
-  assert.deepEqual(later.get("a"), [{ fromMs: 10_000, toMs: DAY_MS + 10_000, isOpen: true, state: -1 }]);
-  for (let nth = 0; nth < 1_000; nth++) spans.note(`s${nth}`, 1, DAY_MS);
-  assert.ok(spans.told(DAY_MS + 10_000).size <= 500);
+test("what is older than a day is forgotten, but for what was the case then", async () => {
+  const b = bench();
+  sameAsBefore(b);
+  using timeline = b.begin();
+  await b.clock.advance(HOUR_MS);
+  b.bus.publish(phase("files", "Failed"));
+  b.now.backends = [sampleBackend({ name: "files", phase: "Failed" })];
+  b.now.shares = [];
+  await b.clock.advance(DAY_MS + HOUR_MS);
+  const { shares, backends, from } = await timeline.timeline();
+  assert.deepEqual(shares, []);
+  assert.deepEqual(
+    backends.map(({ spans }) => spans.map((span) => [span.from, span.phase])),
+    [[[from, "Failed"]]],
+  );
 });
 
-test("spans are bounded in all, too: who has most loses the oldest, and what is the case now is kept", () => {
-  const spans = new Spans<number>((one, other) => one === other);
-  spans.note("calm", 7, 0);
-  const restless = Array.from({ length: 100 }, (_, nth) => `s${nth}`);
-  for (let state = 1; state <= MOST_SPANS; state++)
-    for (const name of restless) spans.note(name, state, state);
-  const told = spans.told(1_000);
-  const lists = [...told.values()];
-  assert.equal(
-    lists.reduce((sum, { length }) => sum + length, 0),
-    MOST_IN_ALL,
+test("a restless backend does not crowd out what is known of a calm one", async () => {
+  const b = bench();
+  sameAsBefore(b);
+  b.now.backends = [sampleBackend({ name: "calm" }), sampleBackend({ name: "files", phase: "Ready" })];
+  using timeline = b.begin();
+  for (let nth = 0; nth < MOST_CHANGES; nth++) {
+    await b.clock.advance(10);
+    b.bus.publish(phase("files", nth % 2 === 0 ? "Failed" : "Ready"));
+  }
+  const { known_since, to, shares, backends } = await timeline.timeline();
+  assert.ok(timeline.known().backends.length <= MOST_CHANGES);
+  assert.ok(b.seconds(known_since) > 0, "the older half is not known any more");
+  const calm = backends.find(({ name }) => name === "calm");
+  assert.deepEqual(
+    [calm, shares[0]].map((one) => one?.spans.map((span) => [span.from, span.to])),
+    [[[known_since, to]], [[known_since, to]]],
   );
-  assert.equal(told.get("calm")?.length, 1);
-  for (const name of restless) assert.equal(told.get(name)?.at(-1)?.state, MOST_SPANS);
 });

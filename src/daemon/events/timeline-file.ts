@@ -1,0 +1,162 @@
+// The timeline in the home: read when a daemon is in charge, written while it is. Rarely, and never while nothing happens,
+// so that an idle disk may sleep. What cannot be read or written costs the past of the timeline, and nothing else.
+import { join } from "node:path";
+import type { TimelineReport } from "../../api/timeline-contract.ts";
+import { errorText } from "../../runtime/errors.ts";
+import { removeLeftovers } from "../../runtime/files/durable-file.ts";
+import { createDurableValue } from "../../runtime/files/durable-value.ts";
+import { readRegularFile } from "../../runtime/files/read-regular-file.ts";
+import { setAside } from "../../runtime/files/set-aside.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import { type KnownTimeline, knownShape, startTimeline, type TimelineOptions } from "./timeline.ts";
+
+const FILE_NAME = "timeline.json";
+const VERSION = 2;
+/** Above what is ever written. */
+export const LARGEST_FILE = 8 * 1024 * 1024;
+/** What a crash may cost, ms. */
+export const SAVE_AFTER_MS = 60_000;
+/** Calls alone are written so many times less often: an agent at work makes some in every minute. */
+export const CALLS_EVERY = 5;
+/** The newest, where there are more: 13 backends that are asked in every minute of a day. */
+const MOST_MINUTES = 20_000;
+/** A disk that gives no answer holds up no start, ms. */
+const READ_MS = 2_000;
+
+interface KeptTimelineOptions extends TimelineOptions {
+  readonly home: string;
+  readonly logger: Logger;
+  /** The daemon before this one has handed over to it. */
+  readonly follows: boolean;
+}
+
+interface KeptTimeline extends AsyncDisposable {
+  timeline(): Promise<TimelineReport>;
+}
+
+/**
+ * For the daemon in charge. Disposed, it has written what is known by then, and writes nothing more: the next daemon has
+ * the file. Never rejects.
+ */
+export async function keepTimeline(options: KeptTimelineOptions): Promise<KeptTimeline> {
+  const { home, clock, logger, follows } = options;
+  const path = join(home, FILE_NAME);
+  const { known, mayWrite } = await findBefore(path, options);
+  const timeline = startTimeline(options, known, follows);
+  const file = createDurableValue({
+    path,
+    clock,
+    content: () => encoded(timeline.known()),
+    onUnsaved: ({ message }) =>
+      logger.warn(
+        "the timeline cannot be saved: a restart would lose it; free space, or make the home writable",
+        { path, reason: message },
+      ),
+    onSavedAgain: () => logger.info("the timeline is saved again", { path }),
+  });
+  let saved = { changes: 0, calls: new Set<string>() };
+  let beats = 0;
+  const save = async (): Promise<void> => {
+    const now = { changes: timeline.changes, calls: lastCalls(options) };
+    if ((await file.save()) === null) saved = now;
+  };
+  const beat = (): void => {
+    timer = clock.setTimer(SAVE_AFTER_MS, beat);
+    beats += 1;
+    // Minutes that are a day old by now are nothing new.
+    const hasNewCalls =
+      beats % CALLS_EVERY === 0 && [...lastCalls(options)].some((one) => !saved.calls.has(one));
+    if (mayWrite && (timeline.changes !== saved.changes || hasNewCalls)) void save();
+  };
+  let timer: Timer = clock.setTimer(SAVE_AFTER_MS, beat);
+  return {
+    timeline: () => timeline.timeline(),
+    async [Symbol.asyncDispose]() {
+      timer[Symbol.dispose]();
+      if (mayWrite) void file.save();
+      await file[Symbol.asyncDispose]();
+      timeline[Symbol.dispose]();
+    },
+  };
+}
+
+/** For each backend, another text after each call. */
+function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Set<string> {
+  return new Set(
+    [...minutes()].flatMap(([name, list]) => {
+      const last = list.at(-1);
+      return last === undefined ? [] : [`${name} ${last.atMs} ${last.calls}`];
+    }),
+  );
+}
+
+interface Found {
+  /** null: nothing that can be used. */
+  readonly known: KnownTimeline | null;
+  /** False: what stands there is nobody's to overwrite. */
+  readonly mayWrite: boolean;
+}
+
+/** Never rejects: whatever stands there, the start goes on. */
+async function findBefore(
+  path: string,
+  { clock, logger }: Pick<KeptTimelineOptions, "clock" | "logger">,
+): Promise<Found> {
+  const read = async (): Promise<Found> => {
+    // What a crash left over takes room, and nothing else.
+    await removeLeftovers(path).catch(() => {});
+    try {
+      const text = await readRegularFile(path, LARGEST_FILE);
+      return { known: text === null ? null : decoded(text), mayWrite: true };
+    } catch (error) {
+      return { known: null, mayWrite: await makeWay(errorText(error)) };
+    }
+  };
+  const makeWay = async (reason: string): Promise<boolean> => {
+    try {
+      const set_aside = await setAside(path, clock.wallMs());
+      logger.warn(
+        "the timeline starts empty; delete the file set aside, or start the version that can read it",
+        { reason, set_aside },
+      );
+      return true;
+    } catch (error) {
+      logger.warn("the timeline starts empty and is not saved: move its file away, then restart", {
+        path,
+        reason: `${reason}; ${errorText(error)}`,
+      });
+      return false;
+    }
+  };
+  const reading = read();
+  if (await settledWithin(clock, READ_MS, reading)) return reading;
+  logger.warn(
+    "the timeline starts empty and is not saved: the disk gives no answer; see to it, then restart",
+    { path },
+  );
+  return { known: null, mayWrite: false };
+}
+
+function encoded(known: KnownTimeline): string {
+  const times = known.minutes.flatMap(({ list }) => list.map(({ atMs }) => atMs));
+  const sinceMs = times.sort((one, other) => other - one)[MOST_MINUTES] ?? 0;
+  const minutes = known.minutes.map(({ backend, list }) => ({
+    backend,
+    list: list.filter(({ atMs }) => atMs > sinceMs),
+  }));
+  return `${JSON.stringify({ version: VERSION, ...known, minutes })}\n`;
+}
+
+/** Throws for what is not a timeline of this version. */
+function decoded(text: string): KnownTimeline {
+  const value: unknown = JSON.parse(text);
+  const { version } = objectOf(value);
+  if (version !== VERSION)
+    throw new Error(`its format is ${JSON.stringify(version)}, and this version writes ${VERSION}`);
+  const fault = knownShape.faultIn(value);
+  if (fault !== null) throw new Error(`${fault.path}: not ${fault.expected}`);
+  // Looked at just now.
+  return value as KnownTimeline;
+}
