@@ -10,8 +10,7 @@ import { createFileLook } from "./file-look.ts";
 import type { FileWatch } from "./file-watch.ts";
 import { LEFT, outcomeOfThrown, type ReloadOutcome, type ReloadResult } from "./reload-outcome.ts";
 import type { SyncEventType } from "./sync-event.ts";
-import { createSyncMemory } from "./sync-memory.ts";
-import type { RejectedContent } from "./sync-record.ts";
+import { createSyncMemory, type RejectedContent } from "./sync-memory.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
 

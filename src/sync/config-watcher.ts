@@ -9,7 +9,7 @@ import { withDeadline } from "./file-deadline.ts";
 import { createFileWatch, type FileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
-import type { RejectedContent } from "./sync-record.ts";
+import type { RejectedContent } from "./sync-memory.ts";
 import type { SyncSettings } from "./sync-settings.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";

@@ -1,12 +1,23 @@
-// The contract of change detectors. They only say that something may have changed; the file is read later.
-import type { Clock } from "../runtime/time/clock.ts";
+// Notices that the file may have changed: by its time, by its content, or by what the OS tells. The file is read later.
+import { sha256Of } from "../runtime/files/sha256.ts";
+import type { Clock, Timer } from "../runtime/time/clock.ts";
+import { startChangePoll } from "./change-poll.ts";
+import { createFolderBell, type FolderEvents } from "./folder-events.ts";
 import type { Detection } from "./sync-settings.ts";
-import type { WatchedFile } from "./watched-file.ts";
+import type { FileStat, WatchedFile } from "./watched-file.ts";
+
+/** Events come in bursts, and a file read at the first one is often still empty. */
+export const SETTLE_MS = 10;
+/** What no watched folder tells (another link on the way swapped, an event lost) is seen this much later at most. */
+export const SAFETY_POLL_MS = 2_000;
+/** File times are as coarse as this somewhere: a file changed less than this ago may change again unseen by stat. */
+const COARSEST_TIME_MS = 2_000;
 
 export interface DetectorOptions {
   readonly file: WatchedFile;
   readonly clock: Clock;
   readonly pollIntervalMs: number;
+  readonly folderEvents: FolderEvents;
   /**
    * Something may have changed, at `atMs` (monotonic) where that is known better than now. Never called before the
    * first look has ended, nor after disposal.
@@ -22,7 +33,6 @@ export interface DetectorOptions {
 
 /** Disposing stops it at once; what it has under way ends unheard. */
 export interface Detector extends Disposable {
-  readonly detection: Detection;
   /**
    * Looks now; what it sees is reported before this resolves. The first look only learns what is there: what changed
    * before it ended, the one who starts a detector finds by reading the file afterwards. Never rejects.
@@ -33,4 +43,132 @@ export interface Detector extends Disposable {
    * on: else bytes that were there before the read, and are there again after it, would be no change to it.
    */
   noteRead(sha256: string): void;
+}
+
+/** Starts the detector of that name; its first look is the caller's to ask for. */
+export function startDetector(detection: Detection, options: DetectorOptions): Detector {
+  const { file, clock, pollIntervalMs, onChange, onPresence } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const told = detection === "inotify" ? createTold(options, signal, () => poll) : null;
+  /** A text that differs where the file does: `mtime` costs one stat, `hash` the whole file. */
+  const fingerprint = async (): Promise<string | null> => {
+    if (told !== null) return told.fingerprint();
+    if (detection === "mtime") {
+      const found = await file.stat(signal);
+      return found && `${found.mtimeNs} ${found.size}`;
+    }
+    const bytes = await file.read(signal);
+    return bytes && sha256Of(bytes);
+  };
+  const poll = startChangePoll({
+    clock,
+    intervalMs: told === null ? pollIntervalMs : SAFETY_POLL_MS,
+    fingerprint,
+    // Not when it was confirmed: people wait for the debounce time, and not for ours on top of it.
+    onChange: () => onChange(told?.atMs ?? undefined),
+    onPresence,
+  });
+  return {
+    look: () => poll.look(),
+    noteRead(sha256) {
+      if (detection !== "mtime") poll.noteSeen(sha256);
+    },
+    [Symbol.dispose]() {
+      poll[Symbol.dispose]();
+      stopping.abort();
+      told?.[Symbol.dispose]();
+    },
+  };
+}
+
+interface Seen {
+  readonly stat: FileStat;
+  readonly sha256: string;
+  /** Equal stats mean equal bytes. */
+  readonly settled: boolean;
+}
+
+/** `inotify`: the OS tells of the file's folders, and the content confirms it. A slow poll sees what is not told. */
+function createTold(
+  { file, clock, pollIntervalMs, folderEvents, onSign, onDegraded }: DetectorOptions,
+  signal: AbortSignal,
+  poll: () => ReturnType<typeof startChangePoll>,
+) {
+  let seen: Seen | null = null;
+  let armingDue = true;
+  let degraded: string | null = null;
+  let settling: Timer | null = null;
+  /** When the system told of something last, before the look that is under way; and what it told since. */
+  let toldMs: number | null = null;
+  let nextToldMs: number | null = null;
+
+  const bell = createFolderBell(file, folderEvents, () => {
+    armingDue = true;
+    nextToldMs = clock.monotonicMs();
+    if (settling !== null) return;
+    settling = clock.setTimer(SETTLE_MS, () => {
+      settling = null;
+      void poll().look();
+    });
+    onSign?.();
+  });
+  const arm = async (): Promise<void> => {
+    const unwatched = await bell.arm();
+    if (signal.aborted) bell[Symbol.dispose]();
+    armingDue = unwatched !== null;
+    if (unwatched === degraded || signal.aborted) return;
+    degraded = unwatched;
+    poll().setInterval(unwatched === null ? SAFETY_POLL_MS : pollIntervalMs);
+    onDegraded(unwatched);
+  };
+  const look = async (): Promise<FileStat | null> => {
+    try {
+      return await file.stat(signal);
+    } catch (error) {
+      // Something on the way may be what is wrong, and change.
+      armingDue = true;
+      throw error;
+    }
+  };
+  return {
+    get atMs() {
+      return toldMs;
+    },
+    async fingerprint(): Promise<string | null> {
+      toldMs = nextToldMs;
+      nextToldMs = null;
+      const wasDue = armingDue;
+      if (wasDue) await arm();
+      let stat = await look();
+      if (!wasDue && (stat === null || seen === null || !isSame(stat, seen.stat))) {
+        await arm();
+        stat = await look();
+      }
+      if (stat === null) return null;
+      if (seen?.settled && isSame(stat, seen.stat)) return seen.sha256;
+      const bytes = await file.read(signal);
+      if (bytes === null) return null;
+      seen = { stat, sha256: sha256Of(bytes), settled: clock.wallMs() - changedMs(stat) > COARSEST_TIME_MS };
+      return seen.sha256;
+    },
+    [Symbol.dispose]() {
+      settling?.[Symbol.dispose]();
+      bell[Symbol.dispose]();
+    },
+  };
+}
+
+function isSame(one: FileStat, other: FileStat): boolean {
+  return (
+    one.ino === other.ino &&
+    one.dev === other.dev &&
+    one.size === other.size &&
+    one.mtimeNs === other.mtimeNs &&
+    one.ctimeNs === other.ctimeNs
+  );
+}
+
+function changedMs({ mtimeNs, ctimeNs }: FileStat): number {
+  return Number((mtimeNs > ctimeNs ? mtimeNs : ctimeNs) / 1_000_000n);
 }

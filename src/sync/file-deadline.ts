@@ -60,6 +60,7 @@ export function withDeadline(file: WatchedFile, clock: Clock, deadlineMs: number
     path: file.path,
     stat: (signal) => bounded(signal, (own) => file.stat(own)),
     read: (signal) => bounded(signal, (own) => file.read(own)),
+    realPath: (path) => file.realPath(path),
     isHere: (path) => file.isHere(path),
   };
 }

@@ -1,8 +1,9 @@
 // Watching the configuration file as the settings say: a detector, and a window that waits until an editor has finished.
+import { isDeepStrictEqual } from "node:util";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import { createDetectorSlot } from "./detector-slot.ts";
+import { type Detector, type DetectorOptions, startDetector } from "./detector.ts";
 import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";
 import { createQuietWindow } from "./quiet-window.ts";
 import { MAX_WAIT_FACTOR, type SyncSettings } from "./sync-settings.ts";
@@ -64,7 +65,8 @@ export function createFileWatch(options: FileWatchOptions) {
       window.cancel();
       watch.changeDue = false;
     }
-    const ready = slot.want(wanted ? settings : null);
+    const { detection, pollIntervalMs } = settings;
+    const ready = slot.want(wanted ? { detection, pollIntervalMs } : null);
     onState();
     await ready;
   };
@@ -119,6 +121,44 @@ export function createFileWatch(options: FileWatchOptions) {
     },
   };
   return watch;
+}
+
+/** A poll below this is a busy loop. */
+const SHORTEST_POLL_MS = 10;
+
+type DetectorWish = Pick<SyncSettings, "detection" | "pollIntervalMs">;
+
+interface SlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
+  /** A new detector has had its first look: what changed before that, only reading the file tells. */
+  readonly onReady: () => void;
+}
+
+/** The detector that runs: none, or the one that is wanted. Nothing is heard of one that was replaced. */
+function createDetectorSlot({ onReady, ...options }: SlotOptions) {
+  let detector: Detector | null = null;
+  let current: DetectorWish | null = null;
+  return {
+    /** Makes it so, at once; resolves when a new detector is ready, or is itself replaced. */
+    async want(wish: DetectorWish | null): Promise<void> {
+      if (isDeepStrictEqual(wish, current)) return;
+      current = wish;
+      detector?.[Symbol.dispose]();
+      detector = null;
+      options.onDegraded(null);
+      if (wish === null) return;
+      const pollIntervalMs = Math.max(SHORTEST_POLL_MS, wish.pollIntervalMs);
+      const own = startDetector(wish.detection, { ...options, pollIntervalMs });
+      detector = own;
+      await own.look();
+      if (detector === own) onReady();
+    },
+    /** Looks now, if a detector runs. Never rejects. */
+    async look(): Promise<void> {
+      await detector?.look();
+    },
+    /** Passes it to the detector that runs. */
+    noteRead: (sha256: string): void => detector?.noteRead(sha256),
+  };
 }
 
 /** What the detector has told of the file and of itself: each change is logged once. */

@@ -1,22 +1,37 @@
 // What is known about the file, and what is told when that changes.
 import type { Wake } from "../reconcile/lane.ts";
 import type { Logger } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/time/clock.ts";
-import { retryDelayMs } from "./decide-reload.ts";
+import { type Clock, isoTime } from "../runtime/time/clock.ts";
+import { type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
 import type { LookEnd } from "./file-look.ts";
 import type { FileWatch } from "./file-watch.ts";
 import { LEFT, NO_CHANGES, type ReloadResult } from "./reload-outcome.ts";
 import type { SyncEventType } from "./sync-event.ts";
-import {
-  NEW_RECORD,
-  type RejectedContent,
-  type SyncRecord,
-  withProblem,
-  withProblemLookedAt,
-  withRunning,
-  withSaved,
-} from "./sync-record.ts";
-import type { SyncState } from "./sync-state.ts";
+import type { SyncProblem, SyncState } from "./sync-state.ts";
+
+/** A content of the file that is not tried again. */
+export interface RejectedContent {
+  /** Of the bytes, hexadecimal. */
+  readonly sha256: string;
+  /** For people, with the place in the file. */
+  readonly reason: string;
+}
+
+interface Problem extends SyncProblem {
+  /** Of the content it is about; null for one that could not be read. */
+  readonly sha256: string | null;
+  /** Failed reloads in a row, this one included. */
+  readonly failures: number;
+  /** Monotonic: when it was last met. */
+  readonly atMs: number;
+}
+
+interface SyncRecord extends Pick<ReloadMemory, "expectedSha256"> {
+  readonly problem: Problem | null;
+  readonly lastReadSha256: string | null;
+  /** ISO 8601 UTC. */
+  readonly lastSync: string | null;
+}
 
 interface SyncMemoryOptions {
   readonly path: string;
@@ -44,10 +59,23 @@ interface SyncMemory {
 
 export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
   const { path, rejected, watch, clock, logger, announce } = options;
-  const now = () => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
+  let record: SyncRecord = { expectedSha256: null, lastReadSha256: null, problem: null, lastSync: null };
+
+  /** False: it is the very problem that stands already. */
+  const meet = ({ kind, sha256, reason }: Pick<Problem, "kind" | "sha256" | "reason">): boolean => {
+    const before = record.problem;
+    const isSame =
+      before !== null && before.kind === kind && before.sha256 === sha256 && before.reason === reason;
+    const since = isSame ? before.since : isoTime(clock.wallMs());
+    const failures = (before?.failures ?? 0) + 1;
+    record = { ...record, problem: { kind, sha256, reason, since, failures, atMs: clock.monotonicMs() } };
+    return !isSame;
+  };
+  const noteRunning = (): void => {
+    record = { ...record, problem: null, lastSync: isoTime(clock.wallMs()) };
+  };
   // Watching begins all the same, also under `on_failure = "stop"`: no reload has failed yet.
-  let record =
-    rejected === null ? NEW_RECORD : withProblem(NEW_RECORD, { kind: "rejected", ...rejected }, now()).record;
+  if (rejected !== null) meet({ kind: "rejected", ...rejected });
 
   const announceApplied = (changed: boolean, details: string): void =>
     announce(changed ? "changed" : "no-change", changed ? details : NO_CHANGES);
@@ -58,15 +86,14 @@ export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
     reason: string,
     asked: boolean,
   ): void => {
-    const folded = withProblem(record, { kind, sha256, reason }, now());
-    record = folded.record;
-    tellFailure(options, { kind, reason, failures: folded.problem.failures }, folded.isNew || asked);
+    const isNew = meet({ kind, sha256, reason });
+    tellFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || asked);
   };
 
   /** `level`: of the log line; a change that was applied has a line already. */
   const succeeded = (level: "info" | "debug"): void => {
     if (record.problem !== null) logger[level]("config error cleared", { path, kind: record.problem.kind });
-    record = withRunning(record, now());
+    noteRunning();
     watch.endStop();
   };
 
@@ -87,7 +114,9 @@ export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
       case "rest": {
         const { seen } = end;
         const isRunning = seen.kind === "content" && seen.sha256 === runningSha256;
-        record = isRunning ? withRunning(record, now()) : withProblemLookedAt(record, now());
+        if (isRunning) noteRunning();
+        else if (record.problem !== null)
+          record = { ...record, problem: { ...record.problem, atMs: clock.monotonicMs() } };
         return { kind: seen.kind === "missing" ? "missing" : "same" };
       }
       case "tried": {
@@ -120,9 +149,13 @@ export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
       watch.slot.noteRead(sha256);
     },
     noteSaved(sha256, applied) {
-      record = applied === null ? { ...record, problem: null } : withSaved(record, sha256, now());
+      record = { ...record, problem: null };
       watch.endStop();
-      if (applied !== null) announceApplied(applied.changed, applied.details);
+      if (applied === null) return;
+      noteRunning();
+      // If it was not read there yet, it will be met.
+      record = { ...record, expectedSha256: sha256 === record.lastReadSha256 ? null : sha256 };
+      announceApplied(applied.changed, applied.details);
     },
     announceApplied,
     settle(end, runningSha256, asked) {

@@ -1,6 +1,4 @@
 // Access to the watched file: bounded, asynchronous, and through a process that may touch its disk.
-import { systemErrorCode } from "../runtime/errors.ts";
-
 /** What distinguishes one state of a file from another without reading it. */
 export interface FileStat {
   readonly dev: bigint;
@@ -18,16 +16,11 @@ export interface WatchedFile {
   stat(signal: AbortSignal): Promise<FileStat | null>;
   /** All bytes, bounded; null: no such file. Rejects when they cannot be read, or when `signal` aborts. */
   read(signal: AbortSignal): Promise<Uint8Array | null>;
+  /** A path on the way to it without symlinks inside; null: there is none, or that cannot be told now. Never rejects. */
+  realPath(path: string): Promise<string | null>;
   /**
    * Whether this process may itself touch `path` (an ancestor of the file or of a symlink on the way to it); false on
    * network file systems, where a call may never return. Answers at once, from memory.
    */
   isHere(path: string): boolean;
-}
-
-/** Whether an error, or what caused it, says that there is no such file. */
-export function saysMissing(error: unknown): boolean {
-  const code = systemErrorCode(error);
-  if (code === "ENOENT" || code === "ENOTDIR") return true;
-  return error instanceof Error && error.cause !== undefined && saysMissing(error.cause);
 }

@@ -1,6 +1,7 @@
 // A file on a local disk as its watcher sees it, looked at by this process itself.
-import { stat } from "node:fs/promises";
-import { saysMissing, type WatchedFile } from "../../src/sync/watched-file.ts";
+import { realpath, stat } from "node:fs/promises";
+import { systemErrorCode } from "../../src/runtime/errors.ts";
+import type { WatchedFile } from "../../src/sync/watched-file.ts";
 
 /** Its bytes are read by `readBytes`, which may reject with ENOENT itself or as a cause. */
 export function createLocalFile(
@@ -15,6 +16,7 @@ export function createLocalFile(
         return { dev, ino, size, mtimeNs, ctimeNs };
       }),
     read: (signal) => unlessMissing(() => readBytes(path, signal)),
+    realPath: (other) => realpath(other).catch(() => null),
     isHere: () => true,
   };
 }
@@ -26,4 +28,11 @@ async function unlessMissing<T>(look: () => Promise<T>): Promise<T | null> {
     if (saysMissing(error)) return null;
     throw error;
   }
+}
+
+/** Whether an error, or what caused it, says that there is no such file. */
+function saysMissing(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  if (code === "ENOENT" || code === "ENOTDIR") return true;
+  return error instanceof Error && error.cause !== undefined && saysMissing(error.cause);
 }

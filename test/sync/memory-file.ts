@@ -43,6 +43,7 @@ export function createMemoryFile(initial: string | null): MemoryFile {
 
   return {
     path: `${FOLDER}/config.toml`,
+    realPath: async (path) => path,
     isHere: () => true,
     stat: () =>
       look(
@@ -50,8 +51,6 @@ export function createMemoryFile(initial: string | null): MemoryFile {
       ),
     read: () => look(() => bytes),
     events: {
-      findFolders: async () => ({ folders: new Map([[FOLDER, new Set(["config.toml"])]]), notHere: null }),
-      identityOf: async () => "1:1",
       watch(_folder, listener) {
         if (refusal !== null) throw refusal;
         listeners.add(listener);

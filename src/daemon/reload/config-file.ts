@@ -14,7 +14,7 @@ import type { WatchedFile } from "../../sync/watched-file.ts";
 const LOOK_MS = 4000;
 /** How old a mount table may be by which a file system is told: the shares' beat reads it as often as the file is looked at. */
 const TABLE_AGE_MS = 2_500;
-/** How long the history waits to learn which file this is; then it goes by the spelling alone, ms. */
+/** How long it may take to learn which file this is, ms: the history then goes by the spelling alone. */
 const REAL_PATH_MS = 1000;
 
 /** File systems whose calls depend on another machine or process, or that tell nothing of its writes. */
@@ -68,6 +68,7 @@ export async function openConfigFile(
         ? unlessMissing(path, bytes.errno)
         : Buffer.from(bytes.base64, "base64");
     },
+    realPath: (ancestor) => prober.realPath(ancestor, REAL_PATH_MS),
     isHere: (ancestor) => !isRemote(mounts, ancestor),
   };
 }
