@@ -7,17 +7,16 @@ import { listFolders, lookAtFolder } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
 import { pathPlaces } from "./path-places.ts";
-import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
+import { FILE_LIMIT_BYTES, type LinkLook } from "./prober.ts";
 import {
   type AnswerOf,
+  type Ask,
   AT_ONCE,
   type OpenFilesScan,
   type ProberReply,
   type ProberRequest,
-  type QuestionKind,
-  readFoldersSubject,
-  readPathsSubject,
-  type ScanQuestion,
+  type SingleKind,
+  type SubjectOf,
 } from "./prober-protocol.ts";
 
 /** Answers that come while others are due travel together; well below what a failover would notice. */
@@ -27,10 +26,11 @@ const LATE_TOGETHER = 0.1;
 /** A scan reads hundreds of small kernel files; a process stuck in the kernel can hold up one of them. */
 const SCAN_DEADLINE_MS = 5_000;
 
-type Done<Kind extends QuestionKind> = (answer: AnswerOf[Kind]) => void;
-type Ask = { readonly [Kind in QuestionKind]: (subject: string, done: Done<Kind>) => void };
+type Answerers = {
+  readonly [Kind in SingleKind]: (subject: SubjectOf<Kind>, done: (answer: AnswerOf<Kind>) => void) => void;
+};
 
-const ask: Ask = {
+const answerers: Answerers = {
   look: lookAtMount,
   link(path, done) {
     lstat(path, { bigint: true }, (error, stats) => {
@@ -53,8 +53,7 @@ const ask: Ask = {
   folder(path, done) {
     stat(path, (error, stats) => done(error === null && stats.isDirectory()));
   },
-  folders(subject, done) {
-    const { root, subpath, wants } = readFoldersSubject(subject);
+  folders({ root, subpath, wants }, done) {
     void (wants === "look" ? lookAtFolder : listFolders)(root, subpath).then(done);
   },
   realPath(path, done) {
@@ -95,11 +94,11 @@ const ask: Ask = {
       }
     });
   },
-  exposures(subject, done) {
-    void lookAtExposures(readPathsSubject(subject)).then(done);
+  exposures(paths, done) {
+    void lookAtExposures(paths).then(done);
   },
-  places(subject, done) {
-    void pathPlaces(readPathsSubject(subject)).then(done);
+  places(paths, done) {
+    void pathPlaces(paths).then(done);
   },
   addresses(host, done) {
     lookup(host, { all: true }, (error, found) =>
@@ -128,14 +127,14 @@ function unknownLink(code: string): LinkLook {
 class Answering {
   readonly #lateAfterMs: number;
   readonly #scan: OpenFilesScan;
-  readonly #waiting = new Map<QuestionKind, (readonly [number, string])[]>();
-  readonly #running = new Map<QuestionKind, number>();
-  /** Begun and unanswered, oldest first. */
-  readonly #begun = new Map<number, { readonly dueMs: number }>();
+  readonly #waiting = new Map<SingleKind, Ask<SingleKind>[]>();
+  readonly #running = new Map<SingleKind, number>();
+  /** Begun and unanswered, oldest first: when each is late. */
+  readonly #begun = new Map<number, number>();
   /** How many answers are to come. */
   #due = 0;
   #retired = false;
-  #reply = emptyReply();
+  #answers: [id: number, answer: unknown][] = [];
   #linger: NodeJS.Timeout | null = null;
   #lateTimer: NodeJS.Timeout | null = null;
 
@@ -144,16 +143,20 @@ class Answering {
     this.#scan = scan;
   }
 
-  take(request: ProberRequest): void {
-    for (const kind of Object.keys(request.questions) as QuestionKind[]) {
-      const questions = request.questions[kind] ?? [];
-      const queue = this.#waiting.get(kind) ?? [];
-      this.#waiting.set(kind, queue);
-      for (const question of questions) queue.push(question);
-      this.#due += questions.length;
+  take({ asks, retire }: ProberRequest): void {
+    const scans: Ask<"openFiles">[] = [];
+    this.#due += asks.length;
+    for (const ask of asks) {
+      if (ask.kind === "openFiles") {
+        scans.push(ask);
+        continue;
+      }
+      const queue = this.#waiting.get(ask.kind) ?? [];
+      this.#waiting.set(ask.kind, queue);
+      queue.push(ask);
     }
-    if (request.scans.length > 0) this.#beginScan(request.scans);
-    if (request.retire) this.#retire();
+    if (scans.length > 0) this.#beginScan(scans);
+    if (retire) this.#retire();
     for (const kind of this.#waiting.keys()) this.#pump(kind);
     this.#watchForLate();
   }
@@ -167,60 +170,52 @@ class Answering {
     this.#endWatchForLate();
   }
 
-  #pump(kind: QuestionKind): void {
-    const queue = this.#waiting.get(kind);
-    while (queue !== undefined && (this.#running.get(kind) ?? 0) < AT_ONCE[kind]) {
+  #pump(kind: SingleKind): void {
+    const queue = this.#waiting.get(kind) ?? [];
+    while ((this.#running.get(kind) ?? 0) < AT_ONCE[kind]) {
       const next = queue.shift();
       if (next === undefined) break;
-      this.#begin(kind, next[0], next[1]);
+      this.#begin(next);
     }
     this.#watchForLate();
   }
 
-  #begin<Kind extends QuestionKind>(kind: Kind, sequence: number, subject: string): void {
+  #begin<Kind extends SingleKind>({ id, kind, subject }: Ask<Kind>): void {
     this.#running.set(kind, (this.#running.get(kind) ?? 0) + 1);
-    if (kind !== "addresses") this.#begun.set(sequence, { dueMs: performance.now() + this.#lateAfterMs });
-    ask[kind](subject, (answer) => {
+    if (kind !== "addresses") this.#begun.set(id, performance.now() + this.#lateAfterMs);
+    answerers[kind](subject, (answer) => {
       this.#running.set(kind, (this.#running.get(kind) ?? 1) - 1);
-      this.#reply.answers[kind].push([sequence, answer]);
-      this.#answered(sequence);
+      this.#answered(id, answer);
       this.#pump(kind);
     });
   }
 
-  #beginScan(scans: readonly ScanQuestion[]): void {
-    this.#due += scans.length;
-    const dueMs = performance.now() + SCAN_DEADLINE_MS;
-    for (const { sequence } of scans) this.#begun.set(sequence, { dueMs });
-    const finish = (answersOf: (index: number) => readonly OpenFilesAnswer[]): void => {
-      scans.forEach(({ sequence }, index) => {
-        this.#reply.scans.push([sequence, answersOf(index)]);
-        this.#answered(sequence);
-      });
+  /** One walk for all of them. */
+  #beginScan(scans: readonly Ask<"openFiles">[]): void {
+    for (const { id } of scans) this.#begun.set(id, performance.now() + SCAN_DEADLINE_MS);
+    const failed = (error: unknown) => {
+      const text = error instanceof Error ? error.message : String(error);
+      return scans.map(({ subject }) => subject.paths.map(() => ({ ok: false, text })));
     };
-    this.#scan(scans).then(
-      (found) => finish((index) => found[index] ?? []),
-      (error: unknown) => {
-        const text = error instanceof Error ? error.message : String(error);
-        finish((index) => (scans[index]?.paths ?? []).map(() => ({ ok: false, text })));
-      },
-    );
+    const found = this.#scan(scans.map(({ subject }) => subject)).catch(failed);
+    void found.then((answers) => {
+      for (const [index, { id }] of scans.entries()) this.#answered(id, answers[index] ?? []);
+    });
   }
 
-  #answered(sequence: number): void {
-    this.#begun.delete(sequence);
+  #answered(id: number, answer: unknown): void {
+    this.#answers.push([id, answer]);
+    this.#begun.delete(id);
     if (this.#begun.size === 0) this.#endWatchForLate();
     this.#due--;
-    if (this.#due === 0) this.#send();
-    else this.#linger ??= setTimeout(() => this.#send(), LINGER_MS);
+    if (this.#due === 0) this.#send([]);
+    else this.#linger ??= setTimeout(() => this.#send([]), LINGER_MS);
   }
 
-  #send(): void {
+  #send(late: readonly number[]): void {
     if (this.#linger !== null) clearTimeout(this.#linger);
     this.#linger = null;
-    const message = this.#reply;
-    this.#reply = emptyReply();
-    process.send?.(message);
+    send({ answers: this.#answers.splice(0), late, crash: null });
   }
 
   #watchForLate(): void {
@@ -229,7 +224,7 @@ class Answering {
     if (oldest === undefined) return;
     // In a process that was held up, answers may wait to be read; timers come before them.
     const late = (): void => void setImmediate(() => this.#markLate());
-    this.#lateTimer = setTimeout(late, Math.max(1, oldest.dueMs - performance.now()));
+    this.#lateTimer = setTimeout(late, Math.max(1, oldest - performance.now()));
   }
 
   /** At rest nothing wakes this process. */
@@ -243,32 +238,14 @@ class Answering {
     if (this.#retired) return;
     // Looks begun at nearly the same time hang with it: marked as late now, the next child does not start them again.
     const until = performance.now() + this.#lateAfterMs * LATE_TOGETHER;
-    for (const [sequence, { dueMs }] of this.#begun) {
-      if (dueMs <= until) this.#reply.late.push(sequence);
-    }
-    if (this.#reply.late.length > 0) this.#send();
+    const late = [...this.#begun].filter(([, dueMs]) => dueMs <= until).map(([id]) => id);
+    if (late.length > 0) this.#send(late);
     else this.#watchForLate();
   }
 }
 
-function emptyReply(): ProberReply {
-  return {
-    answers: {
-      look: [],
-      link: [],
-      folder: [],
-      folders: [],
-      realPath: [],
-      places: [],
-      fileLook: [],
-      fileBytes: [],
-      exposures: [],
-      addresses: [],
-    },
-    scans: [],
-    late: [],
-    crash: null,
-  };
+function send(reply: ProberReply, done?: () => void): void {
+  process.send?.(reply, undefined, undefined, done);
 }
 
 // A thread that hangs would keep exit() waiting for ever; SIGKILL does not wait.
@@ -279,7 +256,7 @@ process.on("disconnect", endNow);
 process.on("SIGINT", () => {});
 process.on("SIGHUP", () => {});
 process.on("uncaughtException", (error) => {
-  process.send?.({ ...emptyReply(), crash: error.stack ?? error.message }, endNow);
+  send({ answers: [], late: [], crash: error.stack ?? error.message }, endNow);
 });
 if (process.connected) {
   const answering = new Answering(Number(process.argv[2]), scanOpenFiles);

@@ -1,34 +1,35 @@
-// The messages between the daemon and its prober process: one list per kind, so that a thousand looks are one compact
-// message and one answer.
+// The messages between the daemon and its prober process: all that is asked in one turn is one message.
 import type { Exposure } from "../../runtime/files/exposure.ts";
 import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer, PathPlace } from "./prober.ts";
 
-/**
- * The questions about one path, and the type of each answer. `addresses` is about a host name, `exposures` and `places` about several
- * paths, `folders` about a root and a path below it; the answer to `look` is the errno's name, or null when the look
- * succeeded.
- */
-export interface AnswerOf {
-  readonly look: string | null;
-  readonly link: LinkLook;
-  readonly folder: boolean;
-  readonly folders: FolderListing;
-  readonly realPath: string | null;
-  readonly places: readonly PathPlace[];
-  readonly fileLook: FileLook;
-  readonly fileBytes: FileBytes;
-  readonly exposures: readonly Exposure[];
-  readonly addresses: readonly string[];
+/** What is asked by kind, and what is answered: the errno's name for a `look` that failed. */
+interface Questions {
+  look(path: string): string | null;
+  link(path: string): LinkLook;
+  folder(path: string): boolean;
+  folders(folder: FoldersQuestion): FolderListing;
+  realPath(path: string): string | null;
+  places(paths: readonly string[]): readonly PathPlace[];
+  fileLook(path: string): FileLook;
+  fileBytes(path: string): FileBytes;
+  exposures(paths: readonly string[]): readonly Exposure[];
+  addresses(host: string): readonly string[];
+  openFiles(request: OpenFilesRequest): readonly OpenFilesAnswer[];
 }
 
-export type QuestionKind = keyof AnswerOf;
+export type QuestionKind = keyof Questions;
+export type SubjectOf<Kind extends QuestionKind> = Parameters<Questions[Kind]>[0];
+export type AnswerOf<Kind extends QuestionKind> = ReturnType<Questions[Kind]>;
+
+/** All of `openFiles` that come in one message are answered by one walk over the processes. */
+export type SingleKind = Exclude<QuestionKind, "openFiles">;
 
 /**
  * How many of each kind may be under way in a prober process, which has a thread for each. Looks at mounts and at folders of
  * routes hang with what they look at, and one that waits for such a one would be late through no fault of its own.
  * getaddrinfo, for `addresses`, ends by itself, after many seconds.
  */
-export const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
+export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   look: 8,
   link: 2,
   folder: 8,
@@ -48,25 +49,6 @@ interface FoldersQuestion {
   readonly wants: "names" | "look";
 }
 
-/** A question of the kind `folders` as a subject, which is a text. */
-export function foldersSubject({ root, subpath, wants }: FoldersQuestion): string {
-  return `${root}\0${subpath}\0${wants}`;
-}
-
-export function readFoldersSubject(subject: string): FoldersQuestion {
-  const [root = "", subpath = "", wants] = subject.split("\0");
-  return { root, subpath, wants: wants === "look" ? wants : "names" };
-}
-
-/** A question of the kind `exposures` or `places` likewise. */
-export function pathsSubject(paths: readonly string[]): string {
-  return paths.join("\0");
-}
-
-export function readPathsSubject(subject: string): readonly string[] {
-  return subject.split("\0");
-}
-
 export interface OpenFilesRequest {
   /** Absolute, as the kernel spells them: no symlinks inside. */
   readonly paths: readonly string[];
@@ -80,40 +62,21 @@ export type OpenFilesScan = (
   requests: readonly OpenFilesRequest[],
 ) => Promise<readonly (readonly OpenFilesAnswer[])[]>;
 
-export interface ScanQuestion extends OpenFilesRequest {
-  readonly sequence: number;
-}
+export type Ask<Kind extends QuestionKind = QuestionKind> = {
+  [K in Kind]: { readonly id: number; readonly kind: K; readonly subject: SubjectOf<K> };
+}[Kind];
 
 export interface ProberRequest {
-  readonly questions: {
-    readonly [Kind in QuestionKind]?: readonly (readonly [sequence: number, subject: string])[];
-  };
-  /** Answered by one walk over the processes. */
-  readonly scans: readonly ScanQuestion[];
+  readonly asks: readonly Ask[];
   /** The child keeps what has begun, drops what has not, and is asked nothing more. */
   readonly retire: boolean;
 }
 
 export interface ProberReply {
-  readonly answers: {
-    readonly [Kind in QuestionKind]: (readonly [sequence: number, answer: AnswerOf[Kind]])[];
-  };
-  readonly scans: (readonly [sequence: number, answers: readonly OpenFilesAnswer[]])[];
-  /** Begun, and without an answer for longer than the deadline: this child has threads that hang. */
-  readonly late: number[];
+  /** By the ids of what was asked; each is of that question's kind. */
+  readonly answers: readonly (readonly [id: number, answer: unknown])[];
+  /** Ids of what has begun, and has no answer for longer than the deadline: this child has threads that hang. */
+  readonly late: readonly number[];
   /** Why the child ends itself, else null. */
   readonly crash: string | null;
 }
-
-export const QUESTION_KINDS: readonly QuestionKind[] = [
-  "look",
-  "link",
-  "folder",
-  "folders",
-  "realPath",
-  "places",
-  "fileLook",
-  "fileBytes",
-  "exposures",
-  "addresses",
-];
