@@ -27,11 +27,8 @@ export interface CoreFoundation {
   release(ref: CfRef): void;
   /** null for what is no string; likewise below. */
   textOf(ref: CfRef): string | null;
-  booleanOf(ref: CfRef): boolean | null;
   /** Borrowed from the array. */
   itemsOf(ref: CfRef): readonly CfRef[] | null;
-  /** Borrowed from the dictionary; null also when it has no such key. */
-  valueOf(dictionary: CfRef, key: string): CfRef | null;
 }
 
 const UTF8 = 0x08000100;
@@ -51,8 +48,6 @@ interface Functions {
   arrayItem(ref: CfRef, index: number): CfRef | null;
   dictionaryCreate(allocator: null, capacity: number, keys: bigint, values: bigint): CfRef | null;
   dictionarySet(ref: CfRef, key: CfRef, value: CfRef): void;
-  dictionaryGet(ref: CfRef, key: CfRef): CfRef | null;
-  booleanValue(ref: CfRef): number;
   urlCreate(allocator: null, text: CfRef, base: null): CfRef | null;
   folderUrlCreate(allocator: null, path: Uint8Array, length: number, isFolder: number): CfRef | null;
 }
@@ -70,8 +65,6 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
   const types = {
     string: typeId("CFStringGetTypeID"),
     array: typeId("CFArrayGetTypeID"),
-    dictionary: typeId("CFDictionaryGetTypeID"),
-    boolean: typeId("CFBooleanGetTypeID"),
   };
   const yes = constant("kCFBooleanTrue");
   const no = constant("kCFBooleanFalse");
@@ -124,7 +117,6 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
       if (calls.stringBytes(ref, buffer, buffer.length, UTF8) === 0) return null;
       return buffer.toString("utf8", 0, buffer.indexOf(0));
     },
-    booleanOf: (ref) => (isOf(ref, types.boolean) ? calls.booleanValue(ref) !== 0 : null),
     itemsOf(ref) {
       if (!isOf(ref, types.array)) return null;
       const items: CfRef[] = [];
@@ -133,10 +125,6 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
         if (item !== null) items.push(item);
       }
       return items;
-    },
-    valueOf(dictionary, key) {
-      if (!isOf(dictionary, types.dictionary)) return null;
-      return owning((own) => calls.dictionaryGet(dictionary, own(string(key))));
     },
   };
 }
@@ -155,8 +143,6 @@ function functionsOf(library: ReturnType<Koffi["load"]>): Functions {
       "void *CFDictionaryCreateMutable(const void *, long, const void *, const void *)",
     ),
     dictionarySet: library.func("void CFDictionarySetValue(void *, const void *, const void *)"),
-    dictionaryGet: library.func("void *CFDictionaryGetValue(const void *, const void *)"),
-    booleanValue: library.func("uint8_t CFBooleanGetValue(const void *)"),
     urlCreate: library.func("void *CFURLCreateWithString(const void *, const void *, const void *)"),
     folderUrlCreate: library.func(
       "void *CFURLCreateFromFileSystemRepresentation(const void *, const uint8_t *, long, uint8_t)",

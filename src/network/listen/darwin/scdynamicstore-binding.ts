@@ -6,7 +6,10 @@ import {
   loadCoreFoundation,
   loadKoffi,
 } from "../../native/core-foundation-darwin.ts";
-import type { StoreEntry } from "./scdynamicstore-keys.ts";
+
+/** Whole keys, and regular expressions: the store takes those only as patterns. */
+export const WATCHED_KEYS: readonly string[] = ["State:/Network/Global/IPv4", "State:/Network/Global/IPv6"];
+export const WATCHED_PATTERNS: readonly string[] = ["State:/Network/Interface/[^/]+/(Link|IPv4|IPv6)"];
 
 export interface StoreLibraries {
   readonly coreFoundation: string;
@@ -30,10 +33,6 @@ export interface WatchedStore extends Disposable {
    * nothing to wait for.
    */
   run(seconds: number): void;
-  /** What the store says of `key`; null: it has no such entry. */
-  read(key: string): StoreEntry | null;
-  /** The keys that a pattern fits. */
-  list(pattern: string): readonly string[];
 }
 
 const SESSION_NAME = "mountaineer";
@@ -83,20 +82,12 @@ async function loadCalls(libraries: StoreLibraries) {
   const createSource: (allocator: null, store: CfRef, order: number) => CfRef | null = configuration.func(
     "void *SCDynamicStoreCreateRunLoopSource(const void *, void *, long)",
   );
-  const copyValue: (store: CfRef, key: CfRef) => CfRef | null = configuration.func(
-    "void *SCDynamicStoreCopyValue(void *, const void *)",
-  );
-  const copyKeys: (store: CfRef, pattern: CfRef) => CfRef | null = configuration.func(
-    "void *SCDynamicStoreCopyKeyList(void *, const void *)",
-  );
   const lastError: () => number = configuration.func("int SCError()");
   return {
     cf,
     createStore,
     setKeys,
     createSource,
-    copyValue,
-    copyKeys,
     /** Adds the source to this thread's run loop. */
     addSource: (source: CfRef): void => addSource(currentLoop(), source, mode),
     removeSource: (source: CfRef): void => removeSource(currentLoop(), source, mode),
@@ -159,12 +150,6 @@ function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStor
         }
         if (result === RUN_LOOP_FINISHED) throw new Error("the run loop has nothing to wait for");
       },
-      read: (key) => cf.owning((own) => entryOf(calls, own(calls.copyValue(opened, own(cf.string(key)))))),
-      list: (pattern) =>
-        cf.owning((own) => {
-          const found = own(calls.copyKeys(opened, own(cf.string(pattern))));
-          return found === null ? [] : calls.textsOf(found);
-        }),
       [Symbol.dispose]() {
         if (!closed) close();
       },
@@ -173,16 +158,4 @@ function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStor
     close();
     throw error;
   }
-}
-
-function entryOf({ cf, textsOf }: Calls, value: CfRef | null): StoreEntry | null {
-  if (value === null) return null;
-  const active = cf.valueOf(value, "Active");
-  const primary = cf.valueOf(value, "PrimaryInterface");
-  const addresses = cf.valueOf(value, "Addresses");
-  return {
-    active: active === null ? null : cf.booleanOf(active),
-    primaryInterface: primary === null ? null : cf.textOf(primary),
-    addresses: addresses === null ? [] : textsOf(addresses),
-  };
 }

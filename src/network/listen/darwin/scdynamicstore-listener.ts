@@ -1,6 +1,6 @@
 // The SCDynamicStore thread as a source of network events.
 import { programBeside } from "../../../runtime/process/program-beside.ts";
-import { startNativeEventThread } from "../events/native-event-thread.ts";
+import { comparing, startNativeEventThread } from "../events/native-event-thread.ts";
 import type { NetworkEventSource } from "../events/network-event-source.ts";
 import { MACOS_LIBRARIES, type StoreLibraries } from "./scdynamicstore-binding.ts";
 import { CONTROL_BYTES, STOP_SLOT, type StoreWorkerData } from "./scdynamicstore-thread.ts";
@@ -32,7 +32,7 @@ export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): Netwo
           stop: () => void Atomics.store(new Int32Array(control), STOP_SLOT, 1),
           stopDeadlineMs: STOP_DEADLINE_MS,
         },
-        listener,
+        comparing(listener),
       );
     },
   };

@@ -1,14 +1,13 @@
-// The thread that runs macOS's run loop for SCDynamicStore.
+// The thread that runs macOS's run loop for SCDynamicStore. A notice is a bell: what has changed is seen by whoever hears it.
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
-import { loadStoreBinding, type WatchedStore } from "./scdynamicstore-binding.ts";
 import {
-  createStoreReader,
-  type StoreReader,
+  loadStoreBinding,
   WATCHED_KEYS,
   WATCHED_PATTERNS,
-} from "./scdynamicstore-keys.ts";
+  type WatchedStore,
+} from "./scdynamicstore-binding.ts";
 import { STOP_SLOT, type StoreWorkerData } from "./scdynamicstore-thread.ts";
 
 /** How late a stop is noticed, and how long the end of the process may wait for this thread. */
@@ -19,11 +18,10 @@ async function run({ control, libraries }: StoreWorkerData): Promise<void> {
   const stopped = (): boolean => Atomics.load(flags, STOP_SLOT) !== 0;
   const emit = (message: NativeEventMessage): void => parentPort?.postMessage(message);
 
-  let reader: StoreReader | null = null;
   const onKeys = (keys: readonly string[]): void => {
-    if (reader === null || stopped()) return;
-    const deltas = reader.changed(keys);
-    if (deltas.length > 0) emit({ kind: "deltas", deltas });
+    if (stopped()) return;
+    const details = new Set(keys.length === 0 ? ["configd restarted"] : keys.map(aboutOf));
+    emit({ kind: "deltas", deltas: [...details].map((detail) => ({ kind: "unknown", detail })) });
   };
 
   let store: WatchedStore;
@@ -35,13 +33,18 @@ async function run({ control, libraries }: StoreWorkerData): Promise<void> {
     return;
   }
   try {
-    reader = createStoreReader(store);
-    reader.learn();
     emit({ kind: "ready" });
     while (!stopped()) store.run(TURN_SECONDS);
   } finally {
     store[Symbol.dispose]();
   }
+}
+
+/** `State:/Network/Interface/tb0/Link`: the link of tb0. */
+function aboutOf(key: string): string {
+  const [, name, kind] = /^State:\/Network\/Interface\/([^/]+)\/(\w+)$/.exec(key) ?? [];
+  if (name === undefined) return "a default route";
+  return `${kind === "Link" ? "the link" : "the addresses"} of ${name}`;
 }
 
 // Our own listener, the same version, started this thread.

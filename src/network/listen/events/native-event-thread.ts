@@ -1,5 +1,7 @@
 // A worker thread that waits in the system for network events: its start, its messages, and its end within a deadline.
 import { Worker } from "node:worker_threads";
+import { readInterfaces } from "../../interfaces.ts";
+import { compareInterfaces } from "./compare-interfaces.ts";
 import type { NetworkDelta } from "./network-delta.ts";
 import type {
   NetworkEventEnd,
@@ -85,6 +87,25 @@ export function startNativeEventThread(
       await exited.promise;
       clearTimeout(late);
     },
+  };
+}
+
+/** At each bell the interfaces are read afresh: their differences are told, else what the bell itself says. */
+export function comparing(listener: NetworkEventListener): NetworkEventListener {
+  let last = readInterfaces(0);
+  return {
+    onReady() {
+      last = readInterfaces(0);
+      listener.onReady();
+    },
+    onChange(said) {
+      const now = readInterfaces(0);
+      const seen = compareInterfaces(last, now);
+      last = now;
+      const deltas = seen.length > 0 ? seen : said;
+      if (deltas.length > 0) listener.onChange(deltas);
+    },
+    onEnd: (end) => listener.onEnd(end),
   };
 }
 

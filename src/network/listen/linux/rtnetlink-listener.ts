@@ -4,9 +4,7 @@
 import { closeSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
-import { readInterfaces } from "../../interfaces.ts";
-import { compareInterfaces } from "../events/compare-interfaces.ts";
-import { endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
+import { comparing, endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
 import type {
   NetworkEventListener,
   NetworkEventSource,
@@ -24,25 +22,6 @@ export function rtnetlinkSource(
   threadUrl: URL = programBeside(import.meta.url, "rtnetlink-worker"),
 ): NetworkEventSource {
   return { name: "rtnetlink", start: (listener) => startThread(threadUrl, comparing(listener)) };
-}
-
-/** At each bell the interfaces are read afresh: their differences are told, else what the bell itself says. */
-function comparing(listener: NetworkEventListener): NetworkEventListener {
-  let last = readInterfaces(0);
-  return {
-    onReady() {
-      last = readInterfaces(0);
-      listener.onReady();
-    },
-    onChange(said) {
-      const now = readInterfaces(0);
-      const seen = compareInterfaces(last, now);
-      last = now;
-      const deltas = seen.length > 0 ? seen : said;
-      if (deltas.length > 0) listener.onChange(deltas);
-    },
-    onEnd: (end) => listener.onEnd(end),
-  };
 }
 
 function startThread(url: URL, listener: NetworkEventListener): RunningEventSource {

@@ -1,8 +1,11 @@
 // The binding to SCDynamicStore, run on the double: marshalling, call-backs on this thread, the loop, and its end.
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { loadStoreBinding } from "../../../../src/network/listen/darwin/scdynamicstore-binding.ts";
-import { WATCHED_KEYS, WATCHED_PATTERNS } from "../../../../src/network/listen/darwin/scdynamicstore-keys.ts";
+import {
+  loadStoreBinding,
+  WATCHED_KEYS,
+  WATCHED_PATTERNS,
+} from "../../../../src/network/listen/darwin/scdynamicstore-binding.ts";
 import { loadKoffi } from "../../../../src/network/native/core-foundation-darwin.ts";
 import { doublesUnavailable } from "../../../doubles/build-double.ts";
 import { addresses, createStoreDouble, link } from "../../store-double.ts";
@@ -36,23 +39,6 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     assert.deepEqual(heard, [link("bridge0"), addresses("en0"), GLOBAL]);
   });
 
-  it("entries are read as what they are, and listed by pattern", () => {
-    double.setLink(link("bridge0"), 0);
-    double.setLink(link("en9"), -1);
-    double.setAddresses(addresses("en0", "IPv6"), "fe80::1,2001:db8::5");
-    double.setText(GLOBAL, "PrimaryInterface", "en0");
-    using store = open(() => {});
-    assert.equal(store.read(link("bridge0"))?.active, false);
-    assert.equal(store.read(link("en9"))?.active, null);
-    assert.deepEqual(store.read(addresses("en0", "IPv6"))?.addresses, ["fe80::1", "2001:db8::5"]);
-    assert.equal(store.read(GLOBAL)?.primaryInterface, "en0");
-    assert.equal(store.read("State:/Network/Interface/none/Link"), null);
-    const listed = store.list("State:/Network/Interface/[^/]+/Link");
-    assert.deepEqual([...listed].sort(), [link("bridge0"), link("en9")]);
-    double.remove(link("en9"));
-    assert.deepEqual(store.list("State:/Network/Interface/en9/.*"), []);
-  });
-
   it("A3 a restart of configd comes as an empty list", () => {
     const heard: (readonly string[])[] = [];
     using store = open((keys) => heard.push(keys));
@@ -61,21 +47,18 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     assert.deepEqual(heard, [[]]);
   });
 
-  it("10,000 events from another thread are all heard, in order, and leave nothing behind", () => {
+  it("10,000 events from another thread are all heard, and leave nothing behind", () => {
     double.setLink(link("tb0"), 0);
     const before = settled();
     let heard = 0;
-    const states: (boolean | null)[] = [];
     {
       using store = open((keys) => {
         heard += keys.length;
-        if (heard % 1_000 === 0) states.push(store.read(link("tb0"))?.active ?? null);
       });
       double.storm(link("tb0"), 10_000);
       for (let turns = 0; heard < 10_000 && turns < 1_000; turns++) store.run(SHORT_SECONDS);
     }
     assert.equal(heard, 10_000);
-    assert.equal(states.length, 10);
     assert.equal(settled(), before);
     assert.equal(koffi.stats().callbacks, 0);
   });
