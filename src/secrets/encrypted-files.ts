@@ -1,7 +1,7 @@
 // Small private files that are encrypted with one key of the home, which is kept as a secret. For what changes too often,
 // or is too long, to be a secret of its own. What may be read, and must not be changed unseen, is in sealed-file.ts.
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { open, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import {
@@ -10,7 +10,7 @@ import {
   removeLeftovers,
   writeDurably,
 } from "../runtime/files/durable-file.ts";
-import { beginExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import type { SecretStore } from "./secret-store.ts";
@@ -23,7 +23,6 @@ const KEY_BYTES = 32;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const KEY_DEADLINE_MS = 10_000;
-const BETWEEN_TRIES_MS = 25;
 
 export interface EncryptedFiles {
   /** Whether there is one of that name; whether it can be opened is not asked. */
@@ -75,22 +74,17 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
   const alone: EncryptedFiles["alone"] = async (name, waitMs, signal, work) => {
     await ensurePrivateFolder(folder);
     const path = join(folder, `${name}.lock.db`);
-    await makePrivate(path);
-    const untilMs = clock.monotonicMs() + waitMs;
-    for (;;) {
+    const lock = await waitExclusive(path, { clock, withinMs: waitMs, signal }).catch((error: unknown) => {
       signal.throwIfAborted();
-      const lock = lockOf(path);
-      if (lock !== null) {
-        try {
-          return await work();
-        } finally {
-          lock.release();
-        }
-      }
-      if (clock.monotonicMs() >= untilMs) {
-        throw new MountaineerError("lock_held", "another process is at it", { retry: "later" });
-      }
-      await clock.sleep(BETWEEN_TRIES_MS, signal);
+      throw unavailable("later", `${path} cannot be locked: ${errorText(error)}`, error);
+    });
+    if (lock === null) {
+      throw new MountaineerError("lock_held", "another process is at it", { retry: "later" });
+    }
+    try {
+      return await work();
+    } finally {
+      lock.release();
     }
   };
 
@@ -165,24 +159,6 @@ function decrypted(name: string, text: string, key: Buffer): string {
     return Buffer.concat([decipher.update(body), decipher.final()]).toString("utf8");
   } catch (error) {
     throw unavailable("never", "it does not belong to this home's key, or was changed", error);
-  }
-}
-
-/** Null: another process has it. */
-function lockOf(path: string): ReturnType<typeof beginExclusive> {
-  try {
-    return beginExclusive(path);
-  } catch (error) {
-    throw unavailable("later", `${path} cannot be locked: ${errorText(error)}`, error);
-  }
-}
-
-async function makePrivate(path: string): Promise<void> {
-  try {
-    await (await open(path, "wx", 0o600)).close();
-  } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST")
-      throw unavailable("later", `${path} cannot be made: ${errorText(error)}`, error);
   }
 }
 

@@ -1,8 +1,7 @@
 // The store of a home's secrets. Its 0600 file `secrets.json` says for each whether the value is in it or in the
 // system's keyring.
-import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import {
   ensurePrivateFolder,
   readIfPresent,
@@ -143,8 +142,12 @@ async function changeAlone<T>(
 ): Promise<T> {
   await ensurePrivateFolder(home);
   const path = join(home, "secrets.lock.db");
-  await makePrivate(path);
-  const lock = await waitExclusive(path, { clock, withinMs: LOCK_WAIT_MS, signal });
+  const lock = await waitExclusive(path, { clock, withinMs: LOCK_WAIT_MS, signal }).catch(
+    (error: unknown) => {
+      signal.throwIfAborted();
+      throw unavailable(`${path} cannot be locked: ${errorText(error)}`, error);
+    },
+  );
   if (lock === null) throw unavailable("another command is changing the secrets of this home");
   try {
     await removeLeftovers(filePath);
@@ -178,16 +181,6 @@ async function writeSecrets(path: string, file: SecretFile): Promise<void> {
     await writeDurably(path, secretFileText(file), { mode: 0o600 });
   } catch (error) {
     throw unavailable(`${path} cannot be written: ${errorText(error)}`, error);
-  }
-}
-
-async function makePrivate(path: string): Promise<void> {
-  try {
-    const file = await open(path, "wx", 0o600);
-    await file.close();
-  } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST")
-      throw unavailable(`${path} cannot be made: ${errorText(error)}`, error);
   }
 }
 

@@ -1,6 +1,8 @@
 // An operating system's file lock, held through SQLite, which comes with Node. It cannot go stale, the kernel frees it
 // when the process ends, and children do not inherit it.
 
+import { open } from "node:fs/promises";
+import { systemErrorCode } from "../errors.ts";
 import type { Clock } from "../time/clock.ts";
 
 export interface ExclusiveFileLock {
@@ -29,9 +31,18 @@ export function beginExclusive(path: string): ExclusiveFileLock | null {
   return { release: () => database.close() };
 }
 
+/** Only ever creates: opening and closing a file that this process has locked would free its lock (POSIX). */
+export async function ensureLockFile(path: string): Promise<void> {
+  try {
+    await (await open(path, "wx", 0o600)).close();
+  } catch (error) {
+    if (systemErrorCode(error) !== "EEXIST") throw error;
+  }
+}
+
 /**
- * Locks the file as soon as others let go of it; null: not in time. Rejects with the signal's reason, and as
- * `beginExclusive` throws.
+ * Locks the file, which is made where it is missing, as soon as others let go of it; null: not in time. Rejects with the
+ * signal's reason, with the system's error, and as `beginExclusive` throws.
  */
 export async function waitExclusive(
   path: string,
@@ -42,6 +53,7 @@ export async function waitExclusive(
   }: { readonly clock: Clock; readonly withinMs: number; readonly signal?: AbortSignal },
 ): Promise<ExclusiveFileLock | null> {
   const untilMs = clock.monotonicMs() + withinMs;
+  await ensureLockFile(path);
   for (;;) {
     signal?.throwIfAborted();
     const lock = beginExclusive(path);

@@ -1,9 +1,9 @@
 // The right to change a home: one process at a time, freed by the system the moment its holder ends.
-import { open, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../files/durable-file.ts";
-import { beginExclusive, type ExclusiveFileLock } from "../files/sqlite-file-lock.ts";
+import { beginExclusive, type ExclusiveFileLock, ensureLockFile } from "../files/sqlite-file-lock.ts";
 import { jsonObject } from "../text/json-object.ts";
 import { type Clock, isoTime } from "../time/clock.ts";
 import { isRunning, processIdentity } from "./process-identity.ts";
@@ -138,20 +138,10 @@ async function tellName(path: string, holder: LockHolder): Promise<void> {
 async function tryLock(home: string): Promise<ExclusiveFileLock | null> {
   const path = join(home, "lock.db");
   try {
-    await makePrivate(path);
+    await ensureLockFile(path);
     return beginExclusive(path);
   } catch (error) {
     throw unwritable(home, error);
-  }
-}
-
-/** Only ever creates: opening and closing a file that this process has locked would free its lock (POSIX). */
-async function makePrivate(path: string): Promise<void> {
-  try {
-    const file = await open(path, "wx", 0o600);
-    await file.close();
-  } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST") throw error;
   }
 }
 
