@@ -28,7 +28,7 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
-import { createLogReader } from "./control/log-control.ts";
+import { createLogReader } from "./control/record-pages.ts";
 import { keepTimeline } from "./events/timeline-file.ts";
 import { keptLayerOf } from "./fleet-part.ts";
 import { Handover } from "./handover/hand-over.ts";

@@ -1,5 +1,7 @@
 // The doctor: runs every check on its own, each with a deadline.
+
 import { randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Doctor, DoctorArea, DoctorFinding, DoctorReport } from "../api/doctor-report.ts";
@@ -16,19 +18,17 @@ import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log/log.ts";
 import { sharesAndBackends, shellWord } from "../runtime/text/plain-text.ts";
-import { settledWithin, systemClock } from "../runtime/time/clock.ts";
+import { type Clock, settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { examineApprovals } from "./approvals.ts";
-import { examineClock } from "./clock.ts";
 import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
 import { examineCredentials } from "./credentials.ts";
 import { examineDaemon, findDaemon } from "./daemon.ts";
 import { examineFleet } from "./fleet.ts";
 import { examineGateway } from "./gateway.ts";
-import { examineHome } from "./home.ts";
+import { examineHome, examinePrivatePlaces } from "./home.ts";
 import { examineHosts, lookAtHosts } from "./hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelPlaces } from "./macos-mounts.ts";
-import { examinePrivatePlaces } from "./private-places.ts";
 import { reportText } from "./report-text.ts";
 import { runSelfTest } from "./self-test.ts";
 import { examineSpeed, examineTools } from "./tools.ts";
@@ -266,4 +266,25 @@ function withoutRepeats(findings: readonly DoctorFinding[]): DoctorFinding[] {
     const key = `${one.code} ${one.text}`;
     return seen.has(key) ? false : seen.add(key) !== undefined;
   });
+}
+
+/** No version of this program is older. */
+const EARLIEST_MS = Date.UTC(2026, 0, 1);
+const BEHIND_MS = 60_000;
+
+const finding = findingsOf("clock");
+
+/** Against the program's age, and against what the daemon last wrote here. */
+export async function examineClock(home: string, clock: Clock): Promise<DoctorFinding> {
+  const now = clock.wallMs();
+  const hint = "set it, or switch on the network's time: servers and tokens refuse who is far off";
+  if (now < EARLIEST_MS) {
+    return finding("error", "clock_wrong", `the clock says ${new Date(now).toISOString()}`, { hint });
+  }
+  const written = await stat(join(home, "state.json")).catch(() => null);
+  if (written !== null && written.mtimeMs - now > BEHIND_MS) {
+    const text = `the clock says ${new Date(now).toISOString()}, and state.json was written at ${written.mtime.toISOString()}`;
+    return finding("warning", "clock_behind", text, { hint });
+  }
+  return finding("ok", "clock", `the clock says ${new Date(now).toISOString()}`);
 }

@@ -1,19 +1,20 @@
 // Checks the gateway: its port, and the backends' programs, folders and secrets.
+
 import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { StatusReport } from "../api/contract.ts";
+import type { Condition, StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { shownText } from "../config/shown-values.ts";
 import type { BackendConfig, ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
+import { ofBackend } from "../daemon/control/verify.ts";
 import { findPortHolder } from "../gateway/front/http/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { findProgram, isProgram } from "../runtime/process/find-program.ts";
 import { missingHint, missingText, resolveReference } from "../secrets/reference.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
-import { conditionFindings } from "./gateway-conditions.ts";
 
 const finding = findingsOf("gateway");
 const DEFAULT_ADDRESS = { host: "127.0.0.1", port: 9000 };
@@ -25,7 +26,7 @@ export async function examineGateway(context: DoctorContext): Promise<DoctorFind
   const enabled = config.backends.filter((backend) => backend.enabled);
   const [status, ...ofBackends] = await Promise.all([
     statusOf(context),
-    ...enabled.map((backend) => ofBackend(context, backend)),
+    ...enabled.map((backend) => partsOf(context, backend)),
   ]);
   const found = [
     ...ofBackends.flat(),
@@ -36,7 +37,7 @@ export async function examineGateway(context: DoctorContext): Promise<DoctorFind
   return [...found, ...(status === null ? [] : conditionFindings(status, found))];
 }
 
-async function ofBackend(context: DoctorContext, backend: BackendConfig): Promise<DoctorFinding[]> {
+async function partsOf(context: DoctorContext, backend: BackendConfig): Promise<DoctorFinding[]> {
   const { name, connection } = backend;
   const subject = name;
   const found: DoctorFinding[] = [];
@@ -148,4 +149,26 @@ async function isFolder(path: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** `known`: findings that say the same already, by code and subject. */
+export function conditionFindings(
+  { gateway, backends = [] }: Pick<StatusReport, "gateway" | "backends">,
+  known: readonly DoctorFinding[],
+): DoctorFinding[] {
+  const told = new Set(known.map(({ code, subject }) => keyOf(code, subject)));
+  const findings = (conditions: readonly Condition[], subject: string | null): DoctorFinding[] =>
+    conditions.flatMap(({ code, severity, title, hint }) =>
+      told.has(keyOf(code, subject))
+        ? []
+        : [finding(severity, code, subject === null ? title : ofBackend(subject, title), { subject, hint })],
+    );
+  return [
+    ...findings(gateway?.conditions ?? [], null),
+    ...backends.flatMap(({ name, conditions }) => findings(conditions, name)),
+  ];
+}
+
+function keyOf(code: string, subject: string | null): string {
+  return JSON.stringify([code, subject]);
 }

@@ -1,11 +1,13 @@
 // Checks the home: whether it and its secrets can be used, who else can read it, and how much room there is.
+
 import { access, constants, lstat, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import { exposuresHere, placeFaults } from "../daemon/compose/private-places.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
 import { parseSecretFile } from "../secrets/secret-file.ts";
-import { findingsOf } from "./context.ts";
+import { type DoctorContext, findingsOf } from "./context.ts";
 
 /** Less than this and neither state nor log can be written. */
 const FULL_BYTES = 1024 * 1024;
@@ -127,4 +129,16 @@ function sizeText(bytes: number): string {
   const megabytes = bytes / 1024 / 1024;
   if (megabytes >= 1024) return `${(megabytes / 1024).toFixed(1)} GB`;
   return megabytes >= 1 ? `${Math.round(megabytes)} MB` : `${Math.round(bytes / 1024)} KB`;
+}
+
+/** What others may read in the home is among the findings of the home itself. */
+export async function examinePrivatePlaces({
+  home,
+  snapshot,
+}: Pick<DoctorContext, "home" | "snapshot">): Promise<DoctorFinding[]> {
+  if (snapshot === null) return [];
+  const faults = placeFaults(await exposuresHere(home, snapshot.path), snapshot);
+  return faults
+    .filter(({ severity, path }) => severity === "error" || path === snapshot.path)
+    .map(({ severity, code, path, text, hint }) => finding(severity, code, text, { subject: path, hint }));
 }

@@ -3,8 +3,7 @@ import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host.ts";
 import type { ProbeReason, ProbeResult } from "../network/probe/probe-result.ts";
-import { lookUpRoute } from "../network/routes/route-lookup.ts";
-import type { RouteLookup } from "../network/routes/route-output.ts";
+import { lookUpRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 type RouteName = "tb" | "fallback";

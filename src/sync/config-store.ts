@@ -5,10 +5,17 @@ import type { TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import type { CheckedContent, ConfigSteps, Running } from "./config-steps.ts";
+import {
+  type CheckedContent,
+  type ConfigSteps,
+  LEFT,
+  outcomeOfThrown,
+  type ReloadOutcome,
+  type ReloadResult,
+  type Running,
+} from "./config-steps.ts";
 import { createFileLook } from "./file-look.ts";
 import type { FileWatch } from "./file-watch.ts";
-import { LEFT, outcomeOfThrown, type ReloadOutcome, type ReloadResult } from "./reload-outcome.ts";
 import type { SyncEventType } from "./sync-event.ts";
 import { createSyncMemory, type RejectedContent } from "./sync-memory.ts";
 import type { SyncState } from "./sync-state.ts";

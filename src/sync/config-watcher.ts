@@ -5,14 +5,13 @@ import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import type { ConfigSteps, Running } from "./config-steps.ts";
 import { type ConfigStore, createConfigStore } from "./config-store.ts";
-import { withDeadline } from "./file-deadline.ts";
 import { createFileWatch, type FileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
 import type { RejectedContent } from "./sync-memory.ts";
 import type { SyncSettings } from "./sync-settings.ts";
 import type { SyncState } from "./sync-state.ts";
-import type { WatchedFile } from "./watched-file.ts";
+import { type WatchedFile, withDeadline } from "./watched-file.ts";
 
 interface ConfigWatcherOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly file: WatchedFile;

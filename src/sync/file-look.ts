@@ -2,10 +2,14 @@
 import { errorText } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import type { CheckedContent, ConfigSteps } from "./config-steps.ts";
+import {
+  type CheckedContent,
+  type ConfigSteps,
+  outcomeOfThrown,
+  type ReloadOutcome,
+} from "./config-steps.ts";
 import { decideReload, type ReloadMemory, type SeenFile } from "./decide-reload.ts";
 import type { FileWatch } from "./file-watch.ts";
-import { outcomeOfThrown, type ReloadOutcome } from "./reload-outcome.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 export type LookEnd<Snapshot> =

@@ -2,10 +2,10 @@
 import type { Wake } from "../reconcile/lane.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
+import { LEFT, NO_CHANGES, type ReloadResult } from "./config-steps.ts";
 import { type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
 import type { LookEnd } from "./file-look.ts";
 import type { FileWatch } from "./file-watch.ts";
-import { LEFT, NO_CHANGES, type ReloadResult } from "./reload-outcome.ts";
 import type { SyncEventType } from "./sync-event.ts";
 import type { SyncProblem, SyncState } from "./sync-state.ts";
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Condition } from "../../src/api/contract.ts";
 import { gatewayFindings } from "../../src/daemon/control/verify.ts";
 import { findingsOf } from "../../src/doctor/context.ts";
-import { conditionFindings } from "../../src/doctor/gateway-conditions.ts";
+import { conditionFindings } from "../../src/doctor/gateway.ts";
 import { gatewayReport, sampleBackend } from "../api/sample-gateway.ts";
 
 const condition = (code: string, severity: Condition["severity"] = "warning"): Condition => ({

@@ -7,12 +7,12 @@ import { parseConfig } from "../../src/config/read/load.ts";
 import type { RouteConfig, ShareConfig } from "../../src/config/snapshot.ts";
 import { parsePs } from "../../src/daemon/compose/monitor-processes-darwin.ts";
 import { isMonitor } from "../../src/daemon/compose/process-arguments.ts";
-import { examineClock } from "../../src/doctor/clock.ts";
+import { examineClock } from "../../src/doctor/doctor.ts";
 import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
-import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-output.ts";
+import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

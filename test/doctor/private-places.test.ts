@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { examinePrivatePlaces } from "../../src/doctor/private-places.ts";
+import { examinePrivatePlaces } from "../../src/doctor/home.ts";
 import { accepted } from "../config/support.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

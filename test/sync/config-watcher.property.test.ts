@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
+import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
 import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
 import { fc, runsOf } from "../support/properties.ts";
 import { APPLIED, sha256, type WatcherBench, watcherBench } from "./watcher-bench.ts";

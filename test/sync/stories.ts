@@ -1,7 +1,7 @@
 // Stories of the watcher, a row each: what is done, how long is waited, and what was offered and told since the row before.
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
+import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
 import type { Detection } from "../../src/sync/sync-settings.ts";
 import { systemError } from "./memory-file.ts";
 import {

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import type { TestContext } from "node:test";
 import type { Logger } from "../../src/runtime/log/log.ts";
+import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
-import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
 import type { SyncSettings } from "../../src/sync/sync-settings.ts";
 import type { SyncState } from "../../src/sync/sync-state.ts";

@@ -1,5 +1,6 @@
 // Proposes one change in a YAML text as ranges to replace. editConfig takes the first proposal whose text has the
 // meaning that was asked for.
+
 import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { KeyPath } from "../values/mistakes.ts";
@@ -35,7 +36,6 @@ import {
   type YamlLayout,
   type YamlPlace,
 } from "./yaml-layout.ts";
-import { type YamlQuotes, yamlKey, yamlPairs, yamlValue } from "./yaml-value.ts";
 
 type Proposals = readonly Splice[][];
 
@@ -278,4 +278,57 @@ export async function proposeYaml(text: string, step: EditStep): Promise<Proposa
     case "append":
       return appending(layout, step.path, step.value);
   }
+}
+
+/** How a scalar stands in the text now; null for a new one. */
+type YamlQuotes = "plain" | "single" | "double" | null;
+
+// Everything that YAML 1.1 or 1.2 could take for something else than text, or that is special anywhere, is quoted.
+const PLAIN = /^[\p{L}_/~$][\p{L}\p{N}_/~$.:@%+{} -]*$/u;
+const SPECIAL_WORD = /^(?:~|null|true|false|yes|no|on|off|y|n)$/i;
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]/u;
+
+function isPlain(text: string, inFlow: boolean): boolean {
+  if (text === "" || SPECIAL_WORD.test(text) || /: |:$| $| #/.test(text)) return false;
+  if (inFlow && /[{},]/.test(text)) return false;
+  return PLAIN.test(text) || /^\d{1,3}(\.\d{1,3}){3}$/.test(text);
+}
+
+function doubleQuoted(text: string): string {
+  return JSON.stringify(text).replaceAll(
+    /[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function stringText(text: string, quotes: YamlQuotes, inFlow: boolean): string {
+  if (quotes === "single" && !UNPRINTABLE.test(text)) return `'${text.replaceAll("'", "''")}'`;
+  if (quotes !== "double" && quotes !== "single" && isPlain(text, inFlow)) return text;
+  return doubleQuoted(text);
+}
+
+function numberText(value: number): string {
+  if (Number.isNaN(value)) return ".nan";
+  if (!Number.isFinite(value)) return value > 0 ? ".inf" : "-.inf";
+  return String(value);
+}
+
+/** A value for a line of its own (`inFlow` false) or for between brackets. */
+function yamlValue(value: ConfigValue, quotes: YamlQuotes, inFlow: boolean): string {
+  if (typeof value === "string") return stringText(value, quotes, inFlow);
+  if (typeof value === "number") return numberText(value);
+  if (typeof value !== "object") return String(value);
+  if (!isTableValue(value)) return `[${value.map((part) => yamlValue(part, null, true)).join(", ")}]`;
+  return `{${yamlPairs(value, true).join(", ")}}`;
+}
+
+/** `key: value` for each key. */
+function yamlPairs(table: ConfigTable, inFlow: boolean): string[] {
+  return Object.entries(table).map(
+    ([key, value]) => `${yamlKey(key, inFlow)}: ${yamlValue(value, null, inFlow)}`,
+  );
+}
+
+function yamlKey(name: string | number, inFlow: boolean): string {
+  return stringText(String(name), null, inFlow);
 }

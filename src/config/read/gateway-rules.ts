@@ -1,5 +1,7 @@
 // The rules between keys of the gateway's sections. They read the file's values right or wrong.
+
 import { isCredentialHeader } from "../values/backend-names.ts";
+import { isLoopback } from "../values/host.ts";
 import {
   type Finding,
   type KeyPath,
@@ -13,9 +15,7 @@ import { isLiteral, parseSecretText } from "../values/secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
 import { fewerToolsFindings } from "./fewer-tools.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
-import { sandboxFindings } from "./sandbox-rules.ts";
 import { asTable, has, isOnShare, missing, type RulePlace, surplus, type Table, wrong } from "./tables.ts";
-import { telemetryFindings } from "./telemetry-rules.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
 const HTTP_KEYS = ["url", "headers", "auth"] as const;
@@ -226,4 +226,63 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
     ...auditFindings(file, place),
     ...fewerToolsFindings(file),
   ];
+}
+
+/** Whoever reads `/metrics` learns what is served, and how much: beyond this machine it takes a token. */
+function telemetryFindings(file: Table): Finding[] {
+  const telemetry = asTable(file["telemetry"]) ?? {};
+  const server = asTable(file["server"]) ?? {};
+  if (telemetry["prometheus"] !== true || typeof telemetry["metrics_token"] === "string") return [];
+  const { host, public_url: publicUrl } = server;
+  const isReachable = (typeof host === "string" && !isLoopback(host)) || typeof publicUrl === "string";
+  if (!isReachable) return [];
+  const hint =
+    'others than this machine reach `/metrics`: mountaineer secret set metrics, then `metrics_token = "secret:metrics"`';
+  return [missing(["telemetry", "metrics_token"], "a token, by reference", hint)];
+}
+
+/** What every sandbox shows of the system, read-only. */
+const SYSTEM_FOLDERS = ["/usr", "/etc", "/opt", "/nix", "/bin", "/sbin", "/lib", "/tmp"];
+
+/** Of one backend's table; `at` leads to it. */
+function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
+  const sandbox = asTable(backend["sandbox"]);
+  if (sandbox === null) return [];
+  const path = [...at, "sandbox"];
+  if (backend["url"] !== undefined || backend["type"] === "streamable-http") {
+    const hint = "a server that is elsewhere runs nothing here";
+    return [surplus(path, "`sandbox` beside `url`", hint)];
+  }
+  if (place.hasSandbox === false) {
+    const hint =
+      "bubblewrap needs Linux's namespaces, and macOS has nothing of the kind that could be relied on";
+    return [surplus(path, "`sandbox` on macOS", hint)];
+  }
+  const findings: Finding[] = [];
+  const shown: string[] = [];
+  for (const key of ["read", "write"]) {
+    const paths: readonly unknown[] = Array.isArray(sandbox[key]) ? sandbox[key] : [];
+    for (const [index, text] of paths.entries()) {
+      if (typeof text !== "string" || !parsePath(text).ok) continue;
+      const folder = expandPath(text, place.userHome);
+      shown.push(folder);
+      if (!isWithin(folder, place.home)) continue;
+      const found = "a path in Mountaineer's own folder";
+      const hint = "no sandbox shows it: the configuration and the secrets are there";
+      findings.push(wrong([...path, key, index], found, "another path", hint));
+    }
+  }
+  const { cwd } = backend;
+  if (typeof cwd === "string" && parsePath(cwd).ok) {
+    const folder = expandPath(cwd, place.userHome);
+    const isShown =
+      folder === place.userHome || [...shown, ...SYSTEM_FOLDERS].some((each) => isWithin(folder, each));
+    if (!isShown) {
+      const found = "a folder that its sandbox does not show";
+      const hint = "name it in `sandbox.read` or `sandbox.write`";
+      const expected = "a folder in the sandbox";
+      findings.push(wrong([...at, "cwd"], found, expected, hint));
+    }
+  }
+  return findings;
 }

@@ -2,15 +2,22 @@
 
 import { constants } from "node:fs";
 import { type FileHandle, open, readlink } from "node:fs/promises";
+import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
+import { routeKeys, routesOf } from "../backend-routes.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
 import { reachWarnings } from "../reach.ts";
 import { type ConfigFile, configFile, memberSection, sectionAt } from "../schema/schema.ts";
 import type { Issue } from "../schema/schema-keys.ts";
-import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
-import { unstatedShareWarnings } from "../unstated-shares.ts";
+import {
+  type ConfigFormat,
+  type ConfigSnapshot,
+  type ConfigWarning,
+  deepFreeze,
+  type MountaineerConfig,
+} from "../snapshot.ts";
 import {
   type ConfigMistake,
   type Finding,
@@ -19,6 +26,7 @@ import {
   MISTAKE_LIMIT,
   pathText,
 } from "../values/mistakes.ts";
+import { isWithin } from "../values/paths.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
@@ -243,4 +251,42 @@ async function linkTarget(path: string): Promise<string | null> {
 /** Reads and checks a configuration. Mistakes are an answer; what cannot be read rejects with `config_unreadable`. */
 export async function loadConfig(path: string, place: ConfigPlace): Promise<LoadedConfig> {
   return parseConfig(await readConfigBytes(path), path, place);
+}
+
+/** One warning for each backend that is enabled and works on a share unsaid. */
+function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
+  const places = placesOf(config);
+  return config.backends.flatMap((backend): ConfigWarning[] => {
+    const { name, enabled, requires } = backend;
+    const given = routesOf(backend).flatMap(({ connection }, route) => {
+      if (!enabled || connection.type !== "stdio") return [];
+      const keys = routeKeys(backend, route);
+      const args = connection.args.map((path, index) => [path, [...keys, "args", index]] as const);
+      return [[connection.cwd, [...keys, "cwd"]] as const, ...args];
+    });
+    for (const [path, at] of given) {
+      const share = places.find(([folder]) => path.startsWith("/") && isWithin(path, folder))?.[1];
+      if (share === undefined || requires.some((one) => one.share === share)) continue;
+      return [
+        {
+          path: pathText(["backends", name, ...at]),
+          text: `${path} is on share ${share}, which may not be there when the backend is started`,
+          hint: `say \`requires = ["${share}"]\`: it then waits for the share, and its tools leave and return with it`,
+        },
+      ];
+    }
+    return [];
+  });
+}
+
+/** Folders that lead to a share, and the share's name. */
+function placesOf({ global, shares, aliases }: MountaineerConfig): readonly (readonly [string, string])[] {
+  return [
+    ...shares.flatMap(({ name, shareName }) => [
+      [join(global.sharesRoot, name), name] as const,
+      [join(global.mountRoot, name), name] as const,
+      [join(global.mountRoot, shareName), name] as const,
+    ]),
+    ...aliases.map(({ path, share }) => [path, share] as const),
+  ];
 }

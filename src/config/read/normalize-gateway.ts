@@ -1,4 +1,5 @@
 // Normalizes the values of the gateway's sections for the engine, and collects warnings.
+
 import { join } from "node:path";
 import type { ConfigPlace } from "../locate.ts";
 import { backendAuthKeys } from "../schema/backend-auth-schema.ts";
@@ -12,6 +13,7 @@ import {
   serverKeys,
   toolOverrideKeys,
 } from "../schema/gateway-schema.ts";
+import { incomingAuthKeys } from "../schema/incoming-auth-schema.ts";
 import { authorizationKeys, policyKeys } from "../schema/policy-schema.ts";
 import { sandboxKeys } from "../schema/sandbox-schema.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
@@ -20,11 +22,15 @@ import { telemetryKeys } from "../schema/telemetry-schema.ts";
 import { trustKeys } from "../schema/trust-schema.ts";
 import type {
   AuditConfig,
+  AuthUser,
   BackendConfig,
   ConfigWarning,
   HttpConnection,
+  IncomingAuthConfig,
   MountaineerConfig,
   PolicyConfig,
+  SignedTokensConfig,
+  SigningKeysPlace,
   StdioConnection,
   TelemetryConfig,
 } from "../snapshot.ts";
@@ -34,7 +40,7 @@ import { type KeyPath, pathText } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
 import { requirementOf } from "../values/requirement.ts";
 import { isLiteral } from "../values/secret-text.ts";
-import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
+import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 
 type GatewayConfig = Pick<
@@ -254,4 +260,47 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     ]);
   });
   return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
+}
+
+type IncomingAuthFile = ConfigFile["incoming_auth"];
+
+/** Whom a token alone in `[incoming_auth]` stands for. */
+const LOCAL_USER = { name: "local", roles: ["local"] } as const;
+
+function incomingAuthConfig(file: IncomingAuthFile, place: ConfigPlace): IncomingAuthConfig {
+  const { type, token } = file;
+  if (type === "anonymous") return { type };
+  const users: AuthUser[] = file.users.map((user) => ({
+    name: user.name,
+    token: user.token,
+    roles: user.roles,
+  }));
+  if (token !== undefined) users.unshift({ ...LOCAL_USER, token });
+  return type === "local" ? { type, users } : { type, users, tokens: signedTokens(file, place) };
+}
+
+function signedTokens(file: IncomingAuthFile, place: ConfigPlace): SignedTokensConfig {
+  const {
+    issuer,
+    algorithms,
+    type: _type,
+    token: _token,
+    jwks: _jwks,
+    ...given
+  } = settled(incomingAuthKeys, file, "");
+  return {
+    ...given,
+    // The rules refuse a file without one.
+    issuer: issuer ?? "",
+    keys: keysPlace(file, place),
+    algorithms: algorithms ?? SIGNING_ALGORITHMS,
+    requiredClaims: file.required_claims,
+    scopes: file.scopes,
+  };
+}
+
+function keysPlace({ type, jwks = "" }: IncomingAuthFile, place: ConfigPlace): SigningKeysPlace {
+  if (type === "oidc") return { kind: "discovery" };
+  if (isKeysAddress(jwks)) return { kind: "address", url: jwks };
+  return { kind: "file", path: expandPath(jwks, place.userHome) };
 }

@@ -1,7 +1,10 @@
 // Pages of records out of files of JSON lines, the newest first: one reading at a time, each within a deadline.
-import { MOST_RECORDS, USUAL_RECORDS } from "../../api/records-contract.ts";
+import type { Control } from "../../api/operations.ts";
+import { type LogLine, type LogRequest, MOST_RECORDS, USUAL_RECORDS } from "../../api/records-contract.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import type { LogLevel } from "../../runtime/log/log.ts";
+import { LOG_LEVELS } from "../../runtime/log/log-lines.ts";
 import { type LinePlace, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
 import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -105,4 +108,36 @@ function timedOut(path: string): MountaineerError {
   return new MountaineerError("timed_out", `${path} gave no answer within ${DEADLINE_MS / 1000} s`, {
     retry: "later",
   });
+}
+
+/** Of the log's file, one is kept that was rotated. */
+const KEPT = 1;
+
+export function createLogReader(path: string, clock: Clock): Control["daemonLog"] {
+  const pages = createRecordPages(clock);
+  return async (request, signal) => {
+    const { limit, before } = request;
+    const read = (line: JsonMembers): LogLine | null => {
+      const found = logLine(line);
+      return found !== null && isAskedFor(found, request) ? found : null;
+    };
+    const { records, ...page } = await pages({ path, keep: KEPT, limit, before, read }, signal);
+    return { path, lines: records, ...page };
+  };
+}
+
+function isAskedFor({ level, message, fields = {} }: LogLine, { level: least, text }: LogRequest): boolean {
+  if (least !== undefined && LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(least)) return false;
+  return holdsText([message, ...Object.values(fields)], text);
+}
+
+/** null: it is none of this log's. */
+function logLine({ time, level, message, ...fields }: JsonMembers): LogLine | null {
+  if (typeof time !== "string" || typeof message !== "string" || !isLevel(level)) return null;
+  const line = { at: time, level, message };
+  return Object.keys(fields).length === 0 ? line : { ...line, fields };
+}
+
+function isLevel(value: unknown): value is LogLevel {
+  return LOG_LEVELS.some((level) => level === value);
 }

@@ -1,7 +1,7 @@
 // The notifications that wait to be shown: the newest of each kind and share, several of a kind as one.
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
-import type { Notification } from "./notifier.ts";
+import type { Notification } from "./notification-command.ts";
 
 export type NotificationKind = "failover" | "tbReady" | "configRejected";
 

@@ -9,8 +9,8 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { ConfigApplier } from "../reload/reload-transaction.ts";
+import type { Notification, Notifier } from "./notification-command.ts";
 import { createNotificationQueue, type NotificationKind } from "./notification-queue.ts";
-import type { Notification, Notifier } from "./notifier.ts";
 
 /** From one that is shown to the next, ms. */
 const APART_MS = 1_000;

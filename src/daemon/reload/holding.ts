@@ -2,8 +2,7 @@
 import type { Grant, WaitingEntry } from "../../config/approval/decide-held.ts";
 import { entrySummary } from "../../config/approval/entry-text.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import type { CheckedContent } from "../../sync/config-steps.ts";
-import { NO_CHANGES } from "../../sync/reload-outcome.ts";
+import { type CheckedContent, NO_CHANGES } from "../../sync/config-steps.ts";
 import type { ApprovalKeeper, JudgedFile } from "../approvals/approval-keeper.ts";
 
 export type Judged = Pick<JudgedFile, "file" | "effective"> & { readonly told: JudgedFile | null };

@@ -3,8 +3,7 @@ import type { NameChanges, ReloadReport } from "../../api/contract.ts";
 import { type ConfigDiff, isEmptyDiff, type NamedDiff } from "../../config/diff.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { ConfigMistake } from "../../config/values/mistakes.ts";
-import type { Running } from "../../sync/config-steps.ts";
-import { NO_CHANGES, type ReloadResult } from "../../sync/reload-outcome.ts";
+import { NO_CHANGES, type ReloadResult, type Running } from "../../sync/config-steps.ts";
 
 type Told = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
 

@@ -1,5 +1,20 @@
 // The interface of a mount driver; each folder beside this file has one.
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { MountTable } from "../mounts/mount-entry.ts";
+import type { Prober } from "../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
+import type { AddressesOf } from "./smb-mounts.ts";
+
+/** What drivers that mount SMB shares are made of. */
+export interface SmbDriverOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+  /** Addresses of a host that are known now; asks nobody. */
+  readonly addressesOf: AddressesOf;
+}
 
 /** A file that is written and that the server does not take. */
 export interface RefusedUpload {

@@ -1,6 +1,5 @@
 // Reads the mount table from macOS's kernel. With MNT_NOWAIT no file system is asked: a hung mount does not block it.
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
-import { type MountLine, readStatfs, STATFS_BYTES } from "./statfs-darwin.ts";
 
 const MNT_NOWAIT = 2;
 /** Mounts may be made between counting and reading. */
@@ -33,4 +32,72 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
     }
     throw new Error("the table of mounts grew faster than it was read");
   };
+}
+
+export interface MountLine {
+  /** The file system's own number, another for each mount. */
+  readonly fsid: string;
+  readonly path: string;
+  /** `smbfs`, `apfs`, … */
+  readonly type: string;
+  readonly source: string;
+  /** As words: `nodev`, `read-only`, … */
+  readonly options: readonly string[];
+  /** The user who made it. */
+  readonly ownerId: number;
+}
+
+/**
+ * ```
+ *    0 u32 f_bsize      4 i32 f_iosize    8 u64 f_blocks   16 u64 f_bfree    24 u64 f_bavail   32 u64 f_files
+ *   40 u64 f_ffree     48 i32[2] f_fsid  56 u32 f_owner   60 u32 f_type     64 u32 f_flags    68 u32 f_fssubtype
+ *   72 char[16] f_fstypename             88 char[1024] f_mntonname        1112 char[1024] f_mntfromname
+ * 2136 u32 f_flags_ext                 2140 u32[7] f_reserved
+ * ```
+ */
+export const STATFS_BYTES = 2168;
+const FSID = 48;
+const OWNER = 56;
+const FLAGS = 64;
+const TYPE_NAME = { at: 72, length: 16 };
+const MOUNTED_ON = { at: 88, length: 1024 };
+const MOUNTED_FROM = { at: 1112, length: 1024 };
+
+/** As `mount` spells them. */
+const FLAG_WORDS: readonly (readonly [flag: number, word: string])[] = [
+  [0x1, "read-only"],
+  [0x2, "synchronous"],
+  [0x4, "noexec"],
+  [0x8, "nosuid"],
+  [0x10, "nodev"],
+  [0x1000, "local"],
+  [0x10_0000, "nobrowse"],
+  [0x20_0000, "noowners"],
+  [0x40_0000, "automounted"],
+  [0x80_0000, "journaled"],
+  [0x1000_0000, "noatime"],
+];
+
+/** Reads the first `count` entries. Both kinds of Mac are little-endian. */
+export function readStatfs(bytes: Buffer, count: number): readonly MountLine[] {
+  const lines: MountLine[] = [];
+  for (let index = 0; index < count && (index + 1) * STATFS_BYTES <= bytes.length; index++) {
+    const entry = bytes.subarray(index * STATFS_BYTES, (index + 1) * STATFS_BYTES);
+    const flags = entry.readUInt32LE(FLAGS);
+    lines.push({
+      fsid: `${entry.readInt32LE(FSID)}:${entry.readInt32LE(FSID + 4)}`,
+      path: textAt(entry, MOUNTED_ON),
+      type: textAt(entry, TYPE_NAME),
+      source: textAt(entry, MOUNTED_FROM),
+      options: FLAG_WORDS.filter(([flag]) => (flags & flag) !== 0).map(([, word]) => word),
+      ownerId: entry.readUInt32LE(OWNER),
+    });
+  }
+  return lines;
+}
+
+function textAt(entry: Buffer, { at, length }: { at: number; length: number }): string {
+  const field = entry.subarray(at, at + length);
+  const end = field.indexOf(0);
+  return field.toString("utf8", 0, end === -1 ? length : end);
 }

@@ -1,10 +1,9 @@
 // The mount table on macOS, by getfsstat.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { loadGetfsstat } from "./getfsstat-darwin.ts";
+import { loadGetfsstat, type MountLine } from "./getfsstat-darwin.ts";
 import type { MountEntry, MountTable } from "./mount-entry.ts";
 import { createMountRecognition, shareReadings } from "./mount-table-readings.ts";
-import type { MountLine } from "./statfs-darwin.ts";
 
 interface MountTableDarwinOptions {
   readonly clock: Clock;

@@ -9,8 +9,7 @@ import {
   logReportShape,
 } from "../../../src/api/records-contract.ts";
 import { auditReport } from "../../../src/daemon/control/audit-report.ts";
-import { createLogReader } from "../../../src/daemon/control/log-control.ts";
-import { createRecordPages } from "../../../src/daemon/control/record-pages.ts";
+import { createLogReader, createRecordPages } from "../../../src/daemon/control/record-pages.ts";
 import { startLog } from "../../../src/runtime/log/log-file.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";

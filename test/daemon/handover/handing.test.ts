@@ -36,7 +36,10 @@ async function setUp(t: TestContext, before?: Promise<void>) {
       force: new AbortController(),
       triggers: { stop() {} },
       required: { rest() {} },
-      config: { watcher: { running: { snapshot, sha256: "", generation: 1 } }, async [Symbol.asyncDispose]() {} },
+      config: {
+        watcher: { running: { snapshot, sha256: "", generation: 1 } },
+        async [Symbol.asyncDispose]() {},
+      },
       parts: { async [Symbol.asyncDispose]() {} },
       // The fleet's server hangs, and its connection does not end.
       fleet: { handOver: () => new Promise<never>(() => {}) },

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { desktopNotifier } from "../../../src/daemon/notify/notification-command.ts";
-import { macosNotifier } from "../../../src/daemon/notify/notification-command-darwin.ts";
-import { linuxNotifier } from "../../../src/daemon/notify/notification-command-linux.ts";
+import {
+  desktopNotifier,
+  linuxNotifier,
+  macosNotifier,
+} from "../../../src/daemon/notify/notification-command.ts";
 
 const HOSTILE = { title: "--help $(id) `id`", body: '-e "do shell script" \\n <b>&amp;</b>' };
 

@@ -4,7 +4,7 @@ import { chmod, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { NotifyConfig } from "../../../src/config/snapshot.ts";
-import { linuxNotifier } from "../../../src/daemon/notify/notification-command-linux.ts";
+import { linuxNotifier } from "../../../src/daemon/notify/notification-command.ts";
 import { createNotifications, type Notifications } from "../../../src/daemon/notify/notifications.ts";
 import { connectToBus } from "../../../src/menubar/dbus/bus-connection.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";

@@ -3,9 +3,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { loadGetfsstat } from "../../../src/shares/mounts/getfsstat-darwin.ts";
+import { loadGetfsstat, type MountLine, STATFS_BYTES } from "../../../src/shares/mounts/getfsstat-darwin.ts";
 import { ANOTHER_USERS, createMountTableDarwin } from "../../../src/shares/mounts/mount-table-darwin.ts";
-import { type MountLine, STATFS_BYTES } from "../../../src/shares/mounts/statfs-darwin.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 
 const skip = (await doublesUnavailable()) ?? false;

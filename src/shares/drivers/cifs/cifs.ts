@@ -1,17 +1,16 @@
 // The driver for the Linux kernel's own SMB client: fast, as root or where fstab lets users mount. The kernel serves
 // the mount; Mountaineer runs no process for it.
+
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
-import type { Prober } from "../../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
-import type { FoundMount, MountDriver, MountOutcome, Through } from "../mount-driver.ts";
+import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
 import { type Failed, failed, failedBy, orHanging, withoutSecret } from "../mount-failure.ts";
 import { createMountFolders, type MountFolders } from "../mount-folder.ts";
 import { whyNotListed } from "../new-mount-look.ts";
@@ -19,13 +18,13 @@ import { parseProcessNote, rcloneFiles, rcloneFilesIn } from "../rclone/files.ts
 import { createUnsentWrites } from "../rclone/unsent.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
-import { type AddressesOf, indexMounts } from "../smb-mounts.ts";
+import { indexMounts } from "../smb-mounts.ts";
 import { runUnmount } from "../unmount-command.ts";
+import { createUnmountLadder } from "../unmount-ladder.ts";
 import { meaningOfMountCifs, tellingLine } from "./codes.ts";
 import { foundCifs, namesThisMachine } from "./found.ts";
 import { type CifsNotes, createCifsNotes } from "./note.ts";
 import { CARRIED_ADDRESS, cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
-import { createCifsUnmount } from "./unmount.ts";
 import {
   accountInFstab,
   type CifsTools,
@@ -40,15 +39,9 @@ import {
   wayToMount,
 } from "./way.ts";
 
-interface CifsDriverOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly prober: Prober;
-  readonly mountTable: MountTable;
+interface CifsDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: what was mounted, and what was set aside. */
   readonly stateFolder: string;
-  /** Addresses of a host that are known now; asks nobody. */
-  readonly addressesOf: AddressesOf;
   /** Default: this machine's own. */
   readonly tools?: CifsTools;
 }
@@ -285,4 +278,33 @@ async function undo(
 function sourceToMount(share: ShareSpec, route: RouteName, through: Through | null): string {
   const host = through === null ? share.routes[route].host : CARRIED_ADDRESS;
   return cifsSource({ host }, share.shareName);
+}
+
+interface CifsUnmountOptions {
+  readonly clock: Clock;
+  readonly mountTable: MountTable;
+  /** `umount`, by its path or name. */
+  readonly program: () => Promise<string>;
+}
+
+/** Frees those who wait for the server, and takes it out of sight, whoever uses it; else only the latter. */
+const FORCED: readonly (readonly string[])[] = [["-f", "-l"], ["-l"]];
+/** It asks nobody; what takes longer hangs. A plain one sends what is unsent first, which takes its time. */
+const FORCED_MS = 2_000;
+
+function createCifsUnmount({ program, ...tools }: CifsUnmountOptions) {
+  return createUnmountLadder({
+    ...tools,
+    async rungs(path, mode) {
+      const command = await program();
+      const atMostMs = mode === "plain" ? Number.POSITIVE_INFINITY : FORCED_MS;
+      return (mode === "plain" ? [[]] : FORCED).map((flags) => {
+        return { command, args: [...flags, "--", path], name: "umount", atMostMs };
+      });
+    },
+    explain: (said) =>
+      /must be superuser|not permitted|only root|only .* can unmount/i.test(said)
+        ? `${said}; only root may unmount it: give its line in /etc/fstab the option \`users\`, or run the service as root`
+        : said,
+  });
 }

@@ -1,20 +1,16 @@
 // The driver for macOS: mounts by NetFS, at /Volumes/SHARE where the system makes the folder, or at a folder of ours.
 // The kernel serves the mount; Mountaineer runs no process for it.
+
 import { access, lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
-import type { MountTable } from "../../mounts/mount-entry.ts";
 import { isUnderLaunchd, meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
-import type { Prober } from "../../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
-import { sourceOf } from "../../smb-source.ts";
-import type { FoundMount, MountDriver, MountOutcome, Through } from "../mount-driver.ts";
+import { SMB_PORT, sourceOf } from "../../smb-source.ts";
+import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
 import { type Failed, failed, orHanging, reasonOf } from "../mount-failure.ts";
 import { lookAtNewMount } from "../new-mount-look.ts";
-import type { AddressesOf } from "../smb-mounts.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
 import { type CarryProof, carryRefusal } from "./carry-proof.ts";
 import { ALREADY_MOUNTED, meaningOfNetfs } from "./codes.ts";
@@ -22,14 +18,8 @@ import { createNetfsMounts, isSamePath, type NetfsMounts } from "./find.ts";
 import { createMacosUnmount, type MacosUnmountOptions } from "./macos-unmount.ts";
 import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
-import { type NetfsTarget, netfsUrl } from "./url.ts";
 
-interface NetfsDriverOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly prober: Prober;
-  readonly mountTable: MountTable;
-  readonly addressesOf: AddressesOf;
+interface NetfsDriverOptions extends SmbDriverOptions {
   /** Whether mounts may be carried on this Mac; absent: they may not. */
   readonly carryProof?: () => Promise<CarryProof>;
   /** Default: macOS's own. */
@@ -316,4 +306,29 @@ function throughPort(share: ShareSpec, route: RouteName, { port }: Through): Sha
 
 function taken(path: string, by: string): Failed {
   return failed("path_taken", `${path} is ${by}`);
+}
+
+export interface NetfsTarget {
+  /** A name or an address without brackets; an IPv6 address may have a zone. */
+  readonly host: string;
+  readonly port: number;
+  readonly shareName: string;
+  /** null for a guest. */
+  readonly username: string | null;
+}
+
+/** Never holds a password. */
+export function netfsUrl({ host, port, shareName, username }: NetfsTarget): string {
+  const user = username === null ? "" : `${escaped(username)}@`;
+  // Only the address of an IPv6 host holds colons; its zone is parted by an escaped percent sign.
+  const address = host.includes(":") ? `[${host.replace("%", "%25")}]` : escaped(host);
+  return `smb://${user}${address}${port === SMB_PORT ? "" : `:${port}`}/${escaped(shareName)}`;
+}
+
+/** In the form that servers compare by, all but what a URL may always hold. */
+function escaped(text: string): string {
+  return encodeURIComponent(text.normalize("NFC")).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

@@ -2,18 +2,14 @@
 import { dirname } from "node:path";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
-import type { MountTable } from "../../mounts/mount-entry.ts";
-import type { Prober } from "../../prober/prober.ts";
 import type { ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
-import type { FoundMount, MountDriver } from "../mount-driver.ts";
+import type { FoundMount, MountDriver, SmbDriverOptions } from "../mount-driver.ts";
 import { failed, failedBy } from "../mount-failure.ts";
 import { createMountFolders } from "../mount-folder.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
 import { FIRST_SERVER } from "../share-files.ts";
-import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
+import { indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 import { attemptMount } from "./attempt.ts";
 import { createRcloneCheck } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";
@@ -29,15 +25,9 @@ import { createUnsentWrites } from "./unsent.ts";
 import { createUnsentLeftBehind } from "./unsent-left-behind.ts";
 import { whyUploadsBreak } from "./version.ts";
 
-interface RcloneDriverOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly prober: Prober;
-  readonly mountTable: MountTable;
+interface RcloneDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
   readonly stateFolder: string;
-  /** Addresses of a host that are known now; asks nobody. */
-  readonly addressesOf: AddressesOf;
   /** The writer that keeps notes whole while mounts stand: it knows which files are open. Default: an own one. */
   readonly notes?: NoteWriter;
 }

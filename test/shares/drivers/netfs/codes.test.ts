@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { meaningOfNetfs } from "../../../../src/shares/drivers/netfs/codes.ts";
-import { netfsUrl } from "../../../../src/shares/drivers/netfs/url.ts";
+import { netfsUrl } from "../../../../src/shares/drivers/netfs/netfs.ts";
 
 const STATUSES: readonly (readonly [status: number, reason: string])[] = [
   [1, "permission_denied"],
