@@ -18,7 +18,7 @@ import { createFileLook } from "./file-look.ts";
 import type { FileWatch } from "./file-watch.ts";
 import type { SyncEventType } from "./sync-event.ts";
 import { createSyncMemory, type RejectedContent } from "./sync-memory.ts";
-import type { SyncState } from "./sync-state.ts";
+import type { SyncState } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {

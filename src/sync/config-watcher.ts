@@ -9,8 +9,7 @@ import { createFileWatch, type FileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
 import type { RejectedContent } from "./sync-memory.ts";
-import type { SyncSettings } from "./sync-settings.ts";
-import type { SyncState } from "./sync-state.ts";
+import type { SyncSettings, SyncState } from "./sync-settings.ts";
 import { type WatchedFile, withDeadline } from "./watched-file.ts";
 
 interface ConfigWatcherOptions<Snapshot> extends ConfigSteps<Snapshot> {

@@ -6,8 +6,7 @@ import type { Clock } from "../runtime/time/clock.ts";
 import { type Detector, type DetectorOptions, startDetector } from "./detector.ts";
 import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";
 import { createQuietWindow } from "./quiet-window.ts";
-import { MAX_WAIT_FACTOR, type SyncSettings } from "./sync-settings.ts";
-import type { SyncState } from "./sync-state.ts";
+import { MAX_WAIT_FACTOR, type SyncSettings, type SyncState } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 interface FileWatchOptions {

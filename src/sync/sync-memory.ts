@@ -7,7 +7,7 @@ import { type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
 import type { LookEnd } from "./file-look.ts";
 import type { FileWatch } from "./file-watch.ts";
 import type { SyncEventType } from "./sync-event.ts";
-import type { SyncProblem, SyncState } from "./sync-state.ts";
+import type { SyncProblem, SyncState } from "./sync-settings.ts";
 
 /** A content of the file that is not tried again. */
 export interface RejectedContent {

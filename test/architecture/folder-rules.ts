@@ -156,7 +156,9 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
 /** Files that read the platform although no `x-linux.ts` or `x-darwin.ts` stands beside them, and why. */
 export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/network/listen/network-listener.ts": "picks between rtnetlink, SCDynamicStore and polling",
-  "src/shares/prober/open-files.ts": "picks between /proc and lsof",
+  "src/network/routes/route-lookup.ts": "picks between ip and route, which differ by four lines",
+  "src/daemon/notify/notification-command.ts": "picks between notify-send and AppleScript, a few lines each",
+  "src/shares/prober/prober-child.ts": "picks between /proc and libproc; nobody else asks for open files",
   "src/config/locate.ts": "the default folders differ, and the one place that knows them asks",
   "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",

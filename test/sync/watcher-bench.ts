@@ -5,8 +5,7 @@ import type { Logger } from "../../src/runtime/log/log.ts";
 import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
-import type { SyncSettings } from "../../src/sync/sync-settings.ts";
-import type { SyncState } from "../../src/sync/sync-state.ts";
+import type { SyncSettings, SyncState } from "../../src/sync/sync-settings.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { createMemoryFile, type MemoryFile } from "./memory-file.ts";
 

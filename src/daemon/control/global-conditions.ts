@@ -5,7 +5,7 @@ import type { NetworkListener } from "../../network/listen/network-listener.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { Lacking } from "../../shares/drivers/mount-driver.ts";
-import type { SyncState } from "../../sync/sync-state.ts";
+import type { SyncState } from "../../sync/sync-settings.ts";
 
 export interface ConditionSources {
   readonly clock: Clock;

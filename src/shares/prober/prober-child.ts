@@ -5,7 +5,8 @@ import { lstat, readFile, readlink, realpath, stat } from "node:fs";
 import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { listFolders, lookAtFolder } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
-import { scanOpenFiles } from "./open-files.ts";
+import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
+import { scanOpenFilesProc } from "./open-files-proc.ts";
 import { pathPlaces } from "./path-places.ts";
 import { FILE_LIMIT_BYTES, type LinkLook } from "./prober.ts";
 import {
@@ -18,6 +19,19 @@ import {
   type SingleKind,
   type SubjectOf,
 } from "./prober-protocol.ts";
+
+const openFilesNowhere: OpenFilesScan = async (requests) =>
+  requests.map(({ paths }) =>
+    paths.map(() => ({ ok: false, text: `open files cannot be listed on ${process.platform}` })),
+  );
+
+/** This system's own. */
+const scanOpenFiles: OpenFilesScan =
+  process.platform === "linux"
+    ? (requests) => scanOpenFilesProc(requests, "/proc")
+    : process.platform === "darwin"
+      ? createOpenFilesScanDarwin()
+      : openFilesNowhere;
 
 /** Answers that come while others are due travel together; well below what a failover would notice. */
 const LINGER_MS = 3;

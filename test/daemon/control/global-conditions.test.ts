@@ -7,7 +7,7 @@ import {
 } from "../../../src/daemon/control/global-conditions.ts";
 import type { Lacking } from "../../../src/shares/drivers/mount-driver.ts";
 import { whyUploadsBreak } from "../../../src/shares/drivers/rclone/version.ts";
-import type { SyncState } from "../../../src/sync/sync-state.ts";
+import type { SyncState } from "../../../src/sync/sync-settings.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { PATH, smbShare, snapshotOf } from "../samples.ts";
 

@@ -11,6 +11,12 @@ import {
 export const WATCHED_KEYS: readonly string[] = ["State:/Network/Global/IPv4", "State:/Network/Global/IPv6"];
 export const WATCHED_PATTERNS: readonly string[] = ["State:/Network/Interface/[^/]+/(Link|IPv4|IPv6)"];
 
+/** What its thread is given. */
+export interface StoreWorkerData {
+  readonly control: SharedArrayBuffer;
+  readonly libraries: StoreLibraries;
+}
+
 export interface StoreLibraries {
   readonly coreFoundation: string;
   readonly systemConfiguration: string;

@@ -1,9 +1,8 @@
 // The SCDynamicStore thread as a source of network events.
 import { programBeside } from "../../../runtime/process/program-beside.ts";
 import { comparing, startNativeEventThread } from "../events/native-event-thread.ts";
-import type { NetworkEventSource } from "../events/network-event-source.ts";
-import { MACOS_LIBRARIES, type StoreLibraries } from "./scdynamicstore-binding.ts";
-import { CONTROL_BYTES, STOP_SLOT, type StoreWorkerData } from "./scdynamicstore-thread.ts";
+import { CONTROL_BYTES, type NetworkEventSource, STOP_SLOT } from "../events/network-event-source.ts";
+import { MACOS_LIBRARIES, type StoreLibraries, type StoreWorkerData } from "./scdynamicstore-binding.ts";
 
 /** The thread looks at its flag four times a second. */
 const STOP_DEADLINE_MS = 1_500;

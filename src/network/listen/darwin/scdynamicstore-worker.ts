@@ -2,13 +2,14 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
+import { STOP_SLOT } from "../events/network-event-source.ts";
 import {
   loadStoreBinding,
+  type StoreWorkerData,
   WATCHED_KEYS,
   WATCHED_PATTERNS,
   type WatchedStore,
 } from "./scdynamicstore-binding.ts";
-import { STOP_SLOT, type StoreWorkerData } from "./scdynamicstore-thread.ts";
 
 /** How late a stop is noticed, and how long the end of the process may wait for this thread. */
 const TURN_SECONDS = 0.25;

@@ -1,4 +1,4 @@
-// The interface of a system's network events; one file per system implements it.
+// The interface of a system's network events; one file per system implements it. Their threads load this file, too.
 import type { NetworkDelta } from "./network-delta.ts";
 
 export interface NetworkEventSource {
@@ -22,3 +22,9 @@ export interface NetworkEventEnd {
 
 /** Disposing resolves within two seconds, whatever the source's thread or process does. */
 export type RunningEventSource = AsyncDisposable;
+
+/** Slots of the Int32Array that a source shares with its thread: it is to stop when this is 1. */
+export const STOP_SLOT = 0;
+/** The eventfd that wakes the thread, plus one; 0 while there is none. */
+export const EVENT_FD_SLOT = 1;
+export const CONTROL_BYTES = 8;

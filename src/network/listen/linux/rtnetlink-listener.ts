@@ -5,12 +5,14 @@ import { closeSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
 import { comparing, endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
-import type {
-  NetworkEventListener,
-  NetworkEventSource,
-  RunningEventSource,
+import {
+  CONTROL_BYTES,
+  EVENT_FD_SLOT,
+  type NetworkEventListener,
+  type NetworkEventSource,
+  type RunningEventSource,
+  STOP_SLOT,
 } from "../events/network-event-source.ts";
-import { CONTROL_BYTES, EVENT_FD_SLOT, STOP_SLOT } from "./rtnetlink-thread.ts";
 
 /** The thread ends in 2 ms. */
 const STOP_DEADLINE_MS = 2_000;

@@ -3,7 +3,7 @@
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
-import { EVENT_FD_SLOT, STOP_SLOT } from "./rtnetlink-thread.ts";
+import { EVENT_FD_SLOT, STOP_SLOT } from "../events/network-event-source.ts";
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
