@@ -3,11 +3,11 @@ import type { FleetConfig } from "../config/snapshot.ts";
 import { unlessAborted } from "../runtime/abort.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
+import { backoffMs } from "../runtime/time/backoff.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { LinkFailure } from "./link-failure.ts";
 
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 15_000;
+const RETRY_MS = { first: 100, most: 15_000 };
 /** A link that held so long was a good one, ms. */
 const GOOD_LINK_MS = 10_000;
 
@@ -41,7 +41,7 @@ export async function holdLink(options: LinkOptions, holding: Holding): Promise<
     failures = clock.monotonicMs() - startedMs > GOOD_LINK_MS ? 0 : failures + 1;
     // All addresses are tried before a longer pause.
     const rounds = Math.floor(failures / servers.length);
-    const pauseMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(rounds, 10));
+    const pauseMs = backoffMs(RETRY_MS, rounds + 1);
     const pause = clock.sleep(pauseMs * (0.5 + random() / 2), signal);
     await unlessAborted(Promise.all([pause, failure.leftover]), signal).catch(() => {});
   }

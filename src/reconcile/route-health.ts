@@ -1,5 +1,6 @@
 // The arithmetic of trust that shares and backends share: gaps, stability windows, confirming a loss, and backoff.
 // Pure: times come in, verdicts go out.
+import { backoffMs } from "../runtime/time/backoff.ts";
 
 /** How long a first "gone" must be confirmed by a second look, ms. */
 export const CONFIRM_AFTER_MS = 250;
@@ -128,6 +129,6 @@ export function backOff(before: Backoff, nowMs: number): Backoff {
   const failures = before.failures + 1;
   return {
     failures,
-    notBeforeMs: nowMs + Math.min(BACKOFF_LIMIT_MS, 1000 * 2 ** Math.min(failures - 1, 10)),
+    notBeforeMs: nowMs + backoffMs({ first: 1_000, most: BACKOFF_LIMIT_MS }, failures),
   };
 }

@@ -1,5 +1,6 @@
 // What one look at the file leads to. Pure: what was seen and what is remembered in, one decision out.
 import type { ConfigMistake } from "../config/values/mistakes.ts";
+import { backoffMs } from "../runtime/time/backoff.ts";
 import type { SyncSettings } from "./sync-settings.ts";
 
 /** What a content says once it is parsed and checked. */
@@ -93,6 +94,5 @@ export function retryDelayMs(
   failures: number,
 ): number {
   if (onFailure !== "backoff") return pollIntervalMs;
-  // The exponent is bounded so that it cannot overflow; the wait is at its limit long before.
-  return Math.min(LONGEST_RETRY_MS, pollIntervalMs * 2 ** Math.min(failures - 1, 30));
+  return backoffMs({ first: pollIntervalMs, most: LONGEST_RETRY_MS }, failures);
 }

@@ -135,28 +135,15 @@ function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[
   for (const key of ["type", ...STDIO_KEYS, ...HTTP_KEYS, "sandbox"]) {
     if (!has(backend, key)) continue;
     const hint = "each route has its own; make this the first one";
-    findings.push({
-      path: [...at, key],
-      at: "key",
-      found: `\`${key}\` beside \`routes\``,
-      expected: `no \`${key}\``,
-      hint,
-    });
+    findings.push(surplus([...at, key], `\`${key}\` beside \`routes\``, hint));
   }
   if (backend["replace"] === "stop-first") {
     const found = "`stop-first` with `routes`";
     const hint = "a better route is made ready beside the one in use";
-    findings.push({ path: [...at, "replace"], at: "value", found, expected: "`overlap`", hint });
+    findings.push(wrong([...at, "replace"], found, "`overlap`", hint));
   }
   if (routes.length > MOST_ROUTES) {
-    const expected = `at most ${MOST_ROUTES} routes`;
-    findings.push({
-      path: [...at, "routes", MOST_ROUTES],
-      at: "value",
-      found: "one more",
-      expected,
-      hint: null,
-    });
+    findings.push(wrong([...at, "routes", MOST_ROUTES], "one more", `at most ${MOST_ROUTES} routes`));
   }
   const names = new Map<string, number>();
   for (const [index, entry] of routes.slice(0, MOST_ROUTES).entries()) {

@@ -5,6 +5,7 @@ import type { HandOverReport } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Handing } from "./handing.ts";
 import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
@@ -15,8 +16,7 @@ const READY_MS = 60_000;
 const TAKEN_MS = 30_000;
 const TRIES = 3;
 /** Between two that did not take over, once the line is crossed: the first is followed at once. */
-const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 30_000;
+const WAIT_MS = { first: 250, most: 30_000 };
 
 /** What only one daemon at a time has. */
 export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
@@ -175,8 +175,7 @@ export class Handover implements AsyncDisposable {
     // Nobody else would hear of a stop.
     keeper.hearAgain();
     try {
-      const waitMs = tries === 1 ? 0 : Math.min(FIRST_WAIT_MS * 2 ** (tries - 2), LONGEST_WAIT_MS);
-      await clock.sleep(waitMs, signal);
+      await clock.sleep(tries === 1 ? 0 : backoffMs(WAIT_MS, tries - 1), signal);
       return (await this.#start(keeper, signal)).next;
     } catch (error) {
       if (!signal.aborted) logger.error("the next daemon does not start", { reason: errorText(error) });

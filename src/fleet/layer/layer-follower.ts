@@ -7,6 +7,7 @@ import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { authorityFingerprint } from "./authority.ts";
 import { keepLayer, keptLayerBy } from "./kept-layer.ts";
@@ -18,8 +19,7 @@ import type { SignedLayer } from "./signed-layer.ts";
 const LOOK_MS = 60_000;
 /** From one look to the next, ms: whoever says so all the time holds up nothing. */
 const APART_MS = 200;
-const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 60_000;
+const RETRY_MS = { first: 1_000, most: 60_000 };
 
 export type LayerOutcome =
   | { readonly kind: "applied" }
@@ -174,8 +174,7 @@ export class LayerFollower {
       this.#unread(errorText(error));
     }
     this.#failures = isSettled ? 0 : this.#failures + 1;
-    const doublings = Math.min(this.#failures - 1, 10);
-    this.#schedule(isSettled ? LOOK_MS : Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** doublings));
+    this.#schedule(isSettled ? LOOK_MS : backoffMs(RETRY_MS, this.#failures));
   }
 
   /** Whether there is nothing left to try. */

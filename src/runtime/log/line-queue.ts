@@ -1,13 +1,13 @@
 // The queue of log lines before they are written: bounded, in batches, one write at a time. Logging never waits; lines
 // that cannot be written are kept while there is room and tried again.
+import { backoffMs } from "../time/backoff.ts";
 import { type Clock, settledWithin } from "../time/clock.ts";
 import type { LogLevel } from "./log.ts";
 
 const BATCH_BYTES = 64 * 1024;
 /** How far a full queue is emptied at once, so that a sweep is rare. */
 const SWEEP_TO = 0.75;
-const FIRST_RETRY_MS = 500;
-const MAX_RETRY_MS = 30_000;
+const RETRY_MS = { first: 500, most: 30_000 };
 /** What goes first when there is no room: the oldest of these, then the oldest of all. */
 const DROPPED_FIRST: readonly (readonly LogLevel[])[] = [["debug"], ["info"], ["warn", "error"]];
 
@@ -70,10 +70,9 @@ export function createLineQueue(options: LineQueueOptions) {
   };
   const pauseAfter = async (error: unknown): Promise<void> => {
     if (failures === 0) options.onFailure(error);
-    const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS);
     failures++;
     try {
-      await clock.sleep(delayMs, ending.signal);
+      await clock.sleep(backoffMs(RETRY_MS, failures), ending.signal);
     } catch {
       // Ending: one more try, at once.
     }
