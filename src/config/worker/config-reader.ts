@@ -1,19 +1,15 @@
-// A reader process that is started at the first sign of a change, so that its start and often the reading itself fall
-// into the debounce time.
-import { unlessAborted } from "../../runtime/abort.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
-import { sha256Of } from "../../runtime/files/sha256.ts";
-import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
+// A reader process that is started at the first sign of a change, so that its start falls into the debounce time.
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";
-import type { ApartReply, ApartRequest } from "./apart-messages.ts";
+import type { ApartRequest } from "./apart-messages.ts";
 import { type LoadedApart, loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, startReaderProcess } from "./reader-process.ts";
 
 /** A reader started ahead is ended this long after the last sign of a change if no content came for it, ms. */
 const UNUSED_MS = 5_000;
-/** A reader that is busy with another content is waited for no longer than a new one takes to start, ms. */
-const BUSY_MS = 200;
+/** One that fails sooner had died before: its end was not told yet, and says nothing of the content. */
+const DEAD_BEFORE_MS = 200;
 
 interface ConfigReaderOptions {
   /** Absolute. */
@@ -24,121 +20,60 @@ interface ConfigReaderOptions {
   readonly clock: Clock;
 }
 
-interface Guess {
-  readonly sha256: string;
-  readonly layer: ConfigLayer | null;
-  readonly reply: Promise<ApartReply>;
-}
-
-interface Ahead {
-  readonly process: ReaderProcess;
-  guess: Guess | null;
-  looking: boolean;
-  /** Another sign came while the one before was looked into. */
-  again: boolean;
-}
-
 /** Has at most one process at a time, and none 5 s after the last sign of a change. */
 export function createConfigReader({ path, place, clock, layer = () => null }: ConfigReaderOptions) {
-  let ahead: Ahead | null = null;
+  let ahead: ReaderProcess | null = null;
   let unused: Timer | null = null;
   let loading = false;
   let disposed = false;
 
-  const take = (): Ahead | null => {
-    const taken = ahead;
+  /** Null: none that lives, as far as one knows. */
+  const take = (): ReaderProcess | null => {
+    const taken = ahead?.isRunning === true ? ahead : null;
     ahead = null;
     unused?.[Symbol.dispose]();
     return taken;
   };
-  const request = (bytes: Uint8Array): ApartRequest => {
-    const content = Buffer.from(bytes).toString("base64");
-    return { kind: "load", path, place, layer: layer(), content, writeStarter: false };
-  };
-
-  /** Reads what is there now, unless that is known; again for as long as there are further signs. */
-  const lookAhead = async (own: Ahead, look: () => Promise<Uint8Array | null>): Promise<void> => {
-    own.looking = true;
-    await own.process.ready;
-    do {
-      own.again = false;
-      const bytes = await look().catch(() => null);
-      if (ahead !== own) break;
-      if (bytes === null || bytes.length === 0) continue;
-      const sha256 = sha256Of(bytes);
-      if (own.guess?.sha256 === sha256 && own.guess.layer === layer()) continue;
-      const guess: Guess = { sha256, layer: layer(), reply: own.process.ask(request(bytes)) };
-      own.guess = guess;
-      await guess.reply.catch(() => {});
-    } while (own.again && own.process.isRunning && ahead === own);
-    own.looking = false;
-  };
-
-  /** What a reader that was started ahead makes of them; null: it is of no use. */
-  const fromAhead = async (
-    { process, guess }: Ahead,
-    bytes: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<ApartReply | null> => {
-    if (guess !== null && guess.layer === layer() && guess.sha256 === sha256Of(bytes)) {
-      return unlessAborted(guess.reply, signal, () => cancelled(path, signal));
-    }
-    const guessed = guess?.reply.catch(() => {});
-    if (guessed !== undefined && !(await settledWithin(clock, BUSY_MS, guessed))) return null;
-    return process.isRunning ? process.ask(request(bytes), signal) : null;
-  };
-
-  /** A reader that is found dead at once had died before: its end was not told yet, and says nothing of these bytes. */
-  const fromAheadIfItLives: typeof fromAhead = async (taken, bytes, signal) => {
-    const begunMs = clock.monotonicMs();
-    try {
-      return await fromAhead(taken, bytes, signal);
-    } catch (error) {
-      const atOnce = clock.monotonicMs() - begunMs < BUSY_MS;
-      if (signal.aborted || !atOnce || taken.process.isRunning) throw error;
-      return null;
-    }
-  };
 
   return {
-    /**
-     * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
-     * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.
-     */
-    expect(look: () => Promise<Uint8Array | null>): void {
+    /** A content may have to be loaded soon. Does nothing while one is being loaded. */
+    expect(): void {
       if (disposed || loading) return;
-      if (ahead?.process.isRunning === false) take();
-      unused?.[Symbol.dispose]();
-      unused = clock.setTimer(UNUSED_MS, () => take()?.process.end());
-      ahead ??= { process: startReaderProcess(clock), guess: null, looking: false, again: false };
-      if (ahead.looking) ahead.again = true;
-      else void lookAhead(ahead, look);
+      const before = take();
+      ahead = before ?? startReaderProcess(clock);
+      unused = clock.setTimer(UNUSED_MS, () => take()?.end());
     },
     /** One at a time. Rejects as `loadConfigApart` does. */
     async load(bytes: Uint8Array, signal: AbortSignal): Promise<LoadedApart> {
       loading = true;
+      const content = Buffer.from(bytes).toString("base64");
+      const request: ApartRequest = {
+        kind: "load",
+        path,
+        place,
+        layer: layer(),
+        content,
+        writeStarter: false,
+      };
       const taken = take();
-      let process = taken?.process ?? null;
+      let process = taken ?? startReaderProcess(clock);
+      const begunMs = clock.monotonicMs();
       try {
-        let reply = taken === null ? null : await fromAheadIfItLives(taken, bytes, signal);
-        if (reply === null) {
-          process?.end();
+        const reply = await process.ask(request, signal).catch((error: unknown) => {
+          const wasDead = taken !== null && clock.monotonicMs() - begunMs < DEAD_BEFORE_MS;
+          if (signal.aborted || !wasDead) throw error;
           process = startReaderProcess(clock);
-          reply = await process.ask(request(bytes), signal);
-        }
+          return process.ask(request, signal);
+        });
         return loadedApart(reply, path);
       } finally {
-        process?.end();
+        process.end();
         loading = false;
       }
     },
     [Symbol.dispose]() {
       disposed = true;
-      take()?.process.end();
+      take()?.end();
     },
   };
-}
-
-function cancelled(path: string, signal: AbortSignal): MountaineerError {
-  return new MountaineerError("aborted", `reading ${path} was cancelled`, { cause: signal.reason });
 }

@@ -1,7 +1,13 @@
-// The numbered stream of events for faces that follow it. The newest are kept, so that a face that reconnects misses
-// nothing.
+// The bus of transitions, and the numbered stream of events for faces that follow it. The newest events are kept, so that a
+// face that reconnects misses nothing.
 import type { StreamEvent } from "../../api/contract.ts";
-import { createBus } from "../../runtime/bus.ts";
+import { type Bus, createBus } from "../../runtime/bus.ts";
+import type { DisposalStack } from "../../runtime/disposal.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ServiceTransition } from "./service-transitions.ts";
+import { logTransition } from "./transition-log.ts";
 
 const KEPT = 1000;
 
@@ -47,4 +53,21 @@ export function createEventStream(options: {
       return bus.subscribe(({ id, event }) => listener(id, event));
     },
   };
+}
+
+interface Announcements {
+  readonly bus: Bus<ServiceTransition>;
+  readonly stream: EventStream;
+  readonly publish: (transition: ServiceTransition) => void;
+}
+
+/** They listen until `stack` ends. */
+export function announcements(clock: Clock, logger: Logger, stack: DisposalStack): Announcements {
+  const onListenerError = (error: unknown): void =>
+    logger.error("a listener failed", { reason: errorText(error) });
+  const bus = createBus<ServiceTransition>({ onListenerError });
+  const stream = createEventStream({ idsAfter: Math.floor(clock.wallMs()), onListenerError });
+  stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
+  stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
+  return { bus, stream, publish: (transition) => bus.publish(transition) };
 }

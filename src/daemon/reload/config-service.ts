@@ -85,11 +85,6 @@ export function createConfigService(options: ConfigServiceOptions) {
   };
   const holding = createHolding(options.approvals ?? null, options.loadedFile ?? snapshot);
   const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader, holding);
-  const unknownContent = async (): Promise<Uint8Array | null> => {
-    const bytes = await file.read(ending.signal);
-    return bytes === null || sha256Of(bytes) === watcher.running.sha256 ? null : bytes;
-  };
-
   const watcher: ConfigWatcher<ConfigSnapshot> = createConfigWatcher<ConfigSnapshot>({
     file,
     settings: snapshot.config.sync,
@@ -107,7 +102,7 @@ export function createConfigService(options: ConfigServiceOptions) {
       if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
       if (isNew) await tryToKeep("an accepted configuration could not be kept", bytes, source, details);
     },
-    onSign: () => reader.expect(unknownContent),
+    onSign: () => reader.expect(),
     onEvent(event) {
       const numbered = events.add(event);
       // Here and not where it was tried: what was only half written, or fails again as before, is no news.
