@@ -6,6 +6,7 @@ import { access, chmod, glob, mkdir, readFile, writeFile } from "node:fs/promise
 import { join, relative, resolve } from "node:path";
 import test from "node:test";
 import { splitWords } from "../../src/cli/input/split-words.ts";
+import { COMMANDS } from "../../src/cli/program/command-list.ts";
 import { collect } from "../support/collect.ts";
 import { needsProcess, runInProcess } from "../support/command-in-process.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
@@ -347,8 +348,9 @@ async function documents(): Promise<string[]> {
   return files.sort();
 }
 
-test("each command line in the README and in docs/ is known here, and no other", async () => {
-  const shown = new Map<string, string>();
+test("each command line in the README, in docs/ and in the commands' examples is known here, and no other", async () => {
+  const examples = COMMANDS.flatMap((command) => command.examples);
+  const shown = new Map(examples.map(({ command }) => [command, "docs/cli.md"]));
   for (const file of await documents()) {
     for (const line of commandLines(await readFile(file, "utf8"))) shown.set(line, relative(ROOT, file));
   }
