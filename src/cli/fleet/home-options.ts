@@ -9,6 +9,6 @@ export function homeOptions({ home, signal }: Pick<CommandContext, "home" | "sig
 
 export function notInFleet(): MountaineerError {
   return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
-    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
+    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet.md",
   });
 }
