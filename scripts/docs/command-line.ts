@@ -66,7 +66,7 @@ function commandSection(
   const also = shared.map(({ flags }) => `\`${flags}\``).join(" and ");
   const exits = Object.entries(definition.exits).map(([code, means]) => `**${code}** ${means}`);
   return [
-    `## mountaineer ${definition.name}\n`,
+    `## mountaineer ${definition.name}`,
     `${command.description().replaceAll("\n\n", " ")}${also === "" ? "" : ` Also takes ${also}.`}`,
     ...command.registeredArguments.map(argumentLine),
     ...own.map(optionLine),

@@ -19,23 +19,24 @@ function defaultText(absent: string | null): string {
   return /^("[^"]*"|[0-9.]+|true|false)$/.test(absent) ? `\`${absent}\`` : absent;
 }
 
-function tableOf(section: SectionDoc): string {
-  const names = section.isOpen ? ["any name"] : section.keys;
-  const rows = names.map((key) => {
+function keysOf(section: SectionDoc): string {
+  if (section.isOpen) {
+    const doc = section.keyDoc("any");
+    return `Any name, with a ${typeText(doc)}: ${doc.meaning}`;
+  }
+  const rows = section.keys.map((key) => {
     const doc = section.keyDoc(key);
-    return [section.isOpen ? key : `\`${key}\``, typeText(doc), defaultText(doc.absent), doc.meaning];
+    return [`\`${key}\``, typeText(doc), defaultText(doc.absent), doc.meaning];
   });
-  return table(["Key", "Type", "Default", "Meaning"], rows);
+  return `\n${table(["Key", "Type", "Default", "Meaning"], rows)}`;
 }
 
 /** Keys that an earlier section has in the same words are explained there alone. */
 function sectionText(section: SectionDoc, at: number, sections: readonly SectionDoc[]): string {
-  const keys = tableOf(section);
-  const same = sections.slice(0, at).find((earlier) => tableOf(earlier) === keys);
-  if (same !== undefined) {
-    return `### \`${section.header}\`\n\n${section.meaning} Its keys are those of \`${same.header}\`.\n`;
-  }
-  return `### \`${section.header}\`\n\n${section.meaning}\n\n${keys}\n`;
+  const keys = keysOf(section);
+  const same = sections.slice(0, at).find((earlier) => keysOf(earlier) === keys);
+  const shown = same === undefined ? keys : `Its keys are those of \`${same.header}\`.`;
+  return `### \`${section.header}\`\n${section.meaning}\n${shown}\n`;
 }
 
 export const configurationReference: DocumentGenerator = {
@@ -126,25 +127,6 @@ description = "Searches the web."
 
 [conflict_resolution]
 strategy = "prefix"
-\`\`\`
-
-The same backends in YAML:
-
-\`\`\`yaml
-backends:
-  files:
-    command: npx
-    args: [-y, "@modelcontextprotocol/server-filesystem", /srv/files]
-    filters:
-      tools: {deny: [write_*, move_file]}
-  search:
-    url: https://mcp.example.com/mcp
-    timeouts: {call: 300}
-    headers:
-      Authorization: Bearer \${SEARCH_TOKEN}
-    tool_overrides:
-      query: {name: search_web, description: Searches the web.}
-conflict_resolution: {strategy: prefix}
 \`\`\`
 
 Filters and overrides use the server's own names; \`deny\` wins. With strategy \`prefix\` clients see
