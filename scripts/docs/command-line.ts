@@ -118,7 +118,11 @@ function environmentSection(): string {
     ["NO_COLOR, FORCE_COLOR", "anything: never colour; always colour"],
     ["COLUMNS", "how wide the output is where there is no terminal to ask; 80 without it"],
   ];
-  return ["## Environment", table(["Variable", "Meaning"], rows.map(([name, means]) => [`\`${name}\``, means]))].join(
-    "\n\n",
-  );
+  return [
+    "## Environment",
+    table(
+      ["Variable", "Meaning"],
+      rows.map(([name, means]) => [`\`${name}\``, means]),
+    ),
+  ].join("\n\n");
 }
