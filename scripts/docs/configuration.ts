@@ -19,24 +19,30 @@ function defaultText(absent: string | null): string {
   return /^("[^"]*"|[0-9.]+|true|false)$/.test(absent) ? `\`${absent}\`` : absent;
 }
 
-function keysOf(section: SectionDoc): string {
-  if (section.isOpen) {
-    const doc = section.keyDoc("any");
-    return `Any name, with a ${typeText(doc)}: ${doc.meaning}`;
-  }
-  const rows = section.keys.map((key) => {
+/** A key that an earlier section has in the same words is explained there alone. */
+function sectionText(section: SectionDoc, at: number, sections: readonly SectionDoc[]): string {
+  const earlier = sections.slice(0, at);
+  const lines = [`### \`${section.header}\``, section.meaning];
+  const rows: string[][] = [];
+  const known = new Map<string, string[]>();
+  for (const key of section.isOpen ? ["any name"] : section.keys) {
     const doc = section.keyDoc(key);
-    return [`\`${key}\``, typeText(doc), defaultText(doc.absent), doc.meaning];
-  });
-  return `\n${table(["Key", "Type", "Default", "Meaning"], rows)}`;
+    const first = earlier.find((other) => other.isOpen === section.isOpen && hasKey(other, key, doc));
+    if (first !== undefined) known.set(first.header, [...(known.get(first.header) ?? []), `\`${key}\``]);
+    else if (section.isOpen) lines.push(`Any name, with a ${typeText(doc)}: ${doc.meaning}`);
+    else rows.push([`\`${key}\``, typeText(doc), defaultText(doc.absent), doc.meaning]);
+  }
+  for (const [header, keys] of known) {
+    lines.push(section.isOpen ? `As in \`${header}\`.` : `As in \`${header}\`: ${keys.join(", ")}.`);
+  }
+  if (rows.length > 0) lines.push("", table(["Key", "Type", "Default", "Meaning"], rows));
+  return lines.join("\n").concat("\n");
 }
 
-/** Keys that an earlier section has in the same words are explained there alone. */
-function sectionText(section: SectionDoc, at: number, sections: readonly SectionDoc[]): string {
-  const keys = keysOf(section);
-  const same = sections.slice(0, at).find((earlier) => keysOf(earlier) === keys);
-  const shown = same === undefined ? keys : `Its keys are those of \`${same.header}\`.`;
-  return `### \`${section.header}\`\n${section.meaning}\n${shown}\n`;
+function hasKey(section: SectionDoc, key: string, { type, meaning }: KeyDoc): boolean {
+  if (!section.isOpen && !section.keys.includes(key)) return false;
+  const doc = section.keyDoc(key);
+  return doc.type === type && doc.meaning === meaning;
 }
 
 export const configurationReference: DocumentGenerator = {
@@ -182,15 +188,9 @@ After a mistake of syntax (an unfinished string or table), the unreadable part a
 once that is corrected. Columns count UTF-16 units, as editors do. A file has at most ${LARGEST_FILE_BYTES / 1024} KiB, is UTF-8, and is one
 document if it is YAML.
 
-## Help while typing
-
-[config.schema.json](config.schema.json) is a JSON Schema of the file for editors that understand one. The starter
-configuration names it in its first line (in YAML: \`# yaml-language-server: $schema=./config.schema.json\`), and it is
-written beside the starter:
-
-\`\`\`toml
-#:schema ./config.schema.json
-\`\`\`
+**Help while typing**: [config.schema.json](config.schema.json) is a JSON Schema of the file, written beside the starter
+configuration, which names it in its first line: \`#:schema ./config.schema.json\`, in YAML
+\`# yaml-language-server: $schema=./config.schema.json\`.
 `,
 };
 
