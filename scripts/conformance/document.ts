@@ -15,17 +15,7 @@ The fixtures are servers of our own on the official SDK:
 questions: one by requests to its client, the other by \`input_required\`.
 `;
 
-const ENDING = `## What a foreign bridge does
-
-| passed / failed | 0.1.16 \`--suite all\` | 0.2.0-alpha.12 \`--requirements 2025-11-25\` |
-| --- | --- | --- |
-| the same fixture behind supergateway 4.0.0, stdio | 43 / 1 | 77 / 1 |
-| the same fixture behind mcp-proxy 6.7.19, stdio | 30 / 6 | 66 / 5 |
-
-mcp-proxy passes on no question of a server to its client (sampling, elicitation); both answer requests with a foreign
-\`Host\` or \`Origin\`. Neither takes a client of 2026-07-28.
-
-## SDKs of other languages
+const ENDING = `## SDKs of other languages
 
 Python (\`mcp\` 2.3.0), FastMCP 4.1.2 and Go (1.8.0), each as a client in its older and its newest version and each as a server
 over stdio and HTTP, 36 pairs: lists of 400 tools, calls, progress, log messages, cancelling, the three questions, state of a

@@ -175,16 +175,8 @@ fallback_path = "~/nas-ethernet"
 
 ## Mistakes
 
-A file is accepted whole or not at all. Every mistake is reported at once, with its place:
-
-\`\`\`text
-~/.mountaineer/config.toml:2:1: global.share_root
-  found     an unknown key
-  expected  a key of \`[global]\`
-  hint      did you mean \`shares_root\`?
-\`\`\`
-
-After a mistake of syntax (an unfinished string or table), the unreadable part and what depends on it are checked only
+A file is accepted whole or not at all. Every mistake is reported at once, with its line and column, what was found, what is
+expected, and a hint (\`did you mean "shares_root"?\`). After a mistake of syntax (an unfinished string or table), the unreadable part and what depends on it are checked only
 once that is corrected. Columns count UTF-16 units, as editors do. A file has at most ${LARGEST_FILE_BYTES / 1024} KiB, is UTF-8, and is one
 document if it is YAML.
 
