@@ -52,23 +52,23 @@ export async function editedClientText(
 function setting(text: string, path: readonly string[], value: ConfigTable): EditResult {
   const root = parseTree(text, [], PARSED);
   if (root === undefined) return [];
-  const manner = mannerOf(text);
+  const layout = layoutOf(text);
   for (let length = path.length; length > 0; length--) {
     const found = findNodeAtLocation(root, path.slice(0, length));
     if (found !== undefined && length === path.length) {
-      const content = valueText(value, indentAt(text, found.parent ?? found), manner);
+      const content = valueText(value, indentAt(text, found.parent ?? found), layout);
       return [{ offset: found.offset, length: found.length, content }];
     }
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
       // Beside it, the same key would stand there twice.
       if (found.type !== "null") throw noTable(path.slice(0, length));
-      const content = valueText(inner, indentAt(text, found), manner);
+      const content = valueText(inner, indentAt(text, found), layout);
       return [{ offset: found.offset, length: found.length, content }];
     }
     const outer = length === 1 ? root : findNodeAtLocation(root, path.slice(0, length - 1));
     if (outer?.type !== "object") continue;
-    return member(text, outer, path[length - 1] ?? "", inner, manner);
+    return member(text, outer, path[length - 1] ?? "", inner, layout);
   }
   return [];
 }
@@ -83,24 +83,24 @@ function noTable(path: readonly string[]): MountaineerError {
   );
 }
 
-interface Manner {
+interface Layout {
   /** One step of indentation. */
   readonly step: string;
   readonly lineEnd: "\n" | "\r\n";
 }
 
-function mannerOf(text: string): Manner {
+function layoutOf(text: string): Layout {
   return {
     step: /^([ \t]+)\S/m.exec(text)?.[1] ?? "  ",
     lineEnd: text.includes("\r\n") ? "\r\n" : "\n",
   };
 }
 
-function member(text: string, object: Node, key: string, value: ConfigTable, manner: Manner): EditResult {
-  const { lineEnd, step } = manner;
+function member(text: string, object: Node, key: string, value: ConfigTable, layout: Layout): EditResult {
+  const { lineEnd, step } = layout;
   const last = object.children?.at(-1);
   const indent = last === undefined ? indentAt(text, object) + step : indentAt(text, last);
-  const line = `${lineEnd}${indent}${JSON.stringify(key)}: ${valueText(value, indent, manner)}`;
+  const line = `${lineEnd}${indent}${JSON.stringify(key)}: ${valueText(value, indent, layout)}`;
   if (last === undefined) {
     const inside = text.slice(object.offset + 1, object.offset + object.length - 1);
     const close = inside.trim() === "" ? lineEnd + indentAt(text, object) : inside;
@@ -131,7 +131,7 @@ function indentAt(text: string, { offset }: Node): string {
   return /^[ \t]*/.exec(line)?.[0] ?? "";
 }
 
-function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Manner): string {
+function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Layout): string {
   return JSON.stringify(value, null, step).replaceAll("\n", () => lineEnd + indent);
 }
 

@@ -8,7 +8,7 @@ interface LaneOptions {
   readonly clock: Clock;
   /** One cycle; resolves with the monotonic time (ms) at which to run again, and why, or null to rest. */
   readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<Wake | null>;
-  /** A cycle that threw: a mistake in the program, told and retried with backoff. */
+  /** A cycle that threw: a mistake in the program, reported and retried with backoff. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -41,17 +41,17 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
         waiting.delete("tick");
         backoff = backOff(backoff, clock.monotonicMs());
         wakeAt({ atMs: backoff.notBeforeMs, reason: "retry" });
-        tell(error);
+        report(error);
       }
     }
     running = null;
   };
 
-  const tell = (error: unknown): void => {
+  const report = (error: unknown): void => {
     try {
       onFailure(error);
     } catch {
-      // There is nobody left to tell, and the lane must go on.
+      // A listener that throws must not end the lane.
     }
   };
 

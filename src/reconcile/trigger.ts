@@ -14,7 +14,7 @@ export type TriggerReason =
   | "mount_process_exit"
   /** A request of a carried mount has waited too long for its answer. */
   | "stalled"
-  /** The carrier has something to tell. */
+  /** The carrier has reported a change. */
   | "carrier"
   /** A proof of which server is behind the routes has ended. */
   | "proof"

@@ -1,7 +1,7 @@
 // What a registry says of a server, as what to start here or where to reach it: `server.json`, read with care. Pure.
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 
-/** A value that a server wants of whoever runs it. */
+/** A value that a server needs from the person who runs it. */
 export interface RegistryInput {
   /** A variable's, a header's or an option's name, or what an argument stands for. */
   readonly name: string;

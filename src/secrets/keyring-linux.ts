@@ -30,7 +30,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
   const look = async (name: string, limits: KeyringLimits): Promise<string | null> => {
     const result = await run(["lookup", ...attributes(name)], limits);
     if (result.exitCode === 0) return result.stdout;
-    // Nothing found is silence and an exit code; whatever else went wrong is told.
+    // Nothing found is an exit code without output; any other failure writes to stderr.
     if (result.exitCode === 1 && result.stderr.trim() === "" && !result.timedOut) return null;
     throw failure("cannot be read from the Secret Service", result);
   };

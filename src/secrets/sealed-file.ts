@@ -1,5 +1,5 @@
 // A durable JSON file of the home whose author is checked on reading: what somebody else wrote, an older copy, and a file
-// that was removed are told from what we wrote last. docs/security.md says what that does not defend against.
+// that was removed are recognized. docs/security.md says what that does not defend against.
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -77,7 +77,7 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
   const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
     const found = await keys.find(limits);
     if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
-    // Another key would be of no use to whoever can ask the keyring.
+    // Another key would be of no use to a process that can ask the keyring.
     if (found.kind === "none" && !found.asked && isKeyElsewhere(await readIfPresent(path))) {
       throw unanswered(
         ELSEWHERE,
@@ -183,7 +183,7 @@ function claimedIn(text: string | null): unknown {
   }
 }
 
-/** What the file says of itself: whoever changes that gains nothing but that it cannot be verified. */
+/** What the file says of itself: a change of that only makes it fail verification. */
 function isKeyElsewhere(text: string | null): boolean {
   const [header = ""] = (text ?? "").split("\n", 1);
   return jsonObject(header)?.["key_in"] === "keyring";

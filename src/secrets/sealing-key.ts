@@ -1,5 +1,5 @@
 // The key that a sealed file is authenticated with: in the system's keyring, or in a private file of the home where no
-// keyring is. Beside the key stands how far the sealed file has come, so that an older copy of it is told from the newest.
+// keyring is. Beside the key stands how far the sealed file has come, so that an older copy of it is recognized.
 import { MountaineerError } from "../runtime/errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
@@ -30,7 +30,7 @@ interface SealingKeyOptions {
   readonly keyring: Keyring | null;
 }
 
-/** A key in the keyring comes before one in the file, which whoever writes to the home could have put there. */
+/** A key in the keyring comes before one in the file, which anyone who writes to the home could have put there. */
 export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   // No secret of a person can be called that: those begin with a letter or a digit.
   const item = `_seal-${name}`;

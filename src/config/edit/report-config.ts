@@ -15,14 +15,14 @@ import { tomlValue } from "./toml-value.ts";
 /** Of a valid file. Rejects with `config_invalid` for one that cannot be read. */
 export async function reportedConfig(bytes: Uint8Array, format: ConfigFormat): Promise<string> {
   const lines: string[] = [];
-  const tell = (path: KeyPath, value: unknown, around: unknown): void => {
+  const visit = (path: KeyPath, value: unknown, around: unknown): void => {
     if (isTable(value)) {
-      for (const [key, part] of Object.entries(value)) tell([...path, key], part, value);
+      for (const [key, part] of Object.entries(value)) visit([...path, key], part, value);
     } else if (Array.isArray(value) && value.some(isTable)) {
-      for (const [index, part] of value.entries()) tell([...path, index], part, value);
+      for (const [index, part] of value.entries()) visit([...path, index], part, value);
     } else lines.push(`${pathText(path)} = ${shownLine(path, value, around)}`);
   };
-  tell([], await textValues(fileText(bytes), format), null);
+  visit([], await textValues(fileText(bytes), format), null);
   return lines.join("\n");
 }
 
@@ -37,7 +37,7 @@ function shownLine(path: KeyPath, value: unknown, around: unknown): string {
   return tomlValue(shownOfKey(section.keyDoc(key), key, written, command, "report"));
 }
 
-/** What of these backends a report does not show, for whoever filters the rest of it. */
+/** What of these backends a report does not show, so that the rest of the report can be filtered by it. */
 export function unreportedValues(
   backends: readonly Pick<BackendConfig, "connection" | "routes">[],
 ): readonly string[] {

@@ -82,7 +82,7 @@ export function saveEdit(
       return await replace(target, before, edited.bytes, edited.changed);
     } catch (error) {
       if (!(error instanceof MountaineerError) || error.code !== "config_invalid") throw error;
-      // The file is broken as it is: tell all that is wrong with it.
+      // The file is broken as it is: report all that is wrong with it.
       const loaded = await parseConfig(before ?? new Uint8Array(), target.path, target.place);
       if (loaded.ok) throw error;
       return loaded;

@@ -7,7 +7,7 @@ import type { Finding, KeyPath } from "../values/mistakes.ts";
 /** Of the text, in bytes of UTF-8. */
 export const LARGEST_LAYER_BYTES = 128 * 1024;
 
-/** Whoever hands one over has proved that the operator signed it. */
+/** The caller has proved that the operator signed it. */
 export interface ConfigLayer {
   /** TOML. */
   readonly text: string;
@@ -88,7 +88,7 @@ function referenceFindings(value: unknown, path: KeyPath): Finding[] {
   return Object.entries(table).flatMap(([key, part]) => referenceFindings(part, [...path, key]));
 }
 
-/** Secrets written out, as far as one can tell by their looks. */
+/** Secrets written out, as far as their form shows it. */
 export function secretFindings(backends: readonly BackendConfig[]): Finding[] {
   return literalSecrets(backends).map(({ path }) => ({
     path,

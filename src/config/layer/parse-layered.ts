@@ -23,7 +23,7 @@ import { mergeUnder } from "./merge.ts";
 /**
  * As `parseConfig`, with the layer under the file where `[fleet].operator` is whose layer it is. The file must be right by
  * itself: it is what runs when the layer goes. Mistakes of the layer, and those that file and layer make together, are
- * told with their places in either.
+ * reported with their places in either.
  */
 export async function parseLayered(
   bytes: Uint8Array,

@@ -29,7 +29,7 @@ export function fewerToolsFindings(file: Table): readonly Finding[] {
   return findings;
 }
 
-/** So many are told of one list. */
+/** So many mistakes of one list are reported. */
 const MOST_TOLD = 20;
 
 function unknownNames(

@@ -104,7 +104,7 @@ function createTwinRule() {
     }
     const serverName = share["share_name"] ?? name;
     if (typeof serverName !== "string") return findings;
-    let told = false;
+    let isReported = false;
     for (const { host } of ROUTES) {
       const address = readHost(share[host]);
       if (address === null) continue;
@@ -112,8 +112,8 @@ function createTwinRule() {
       const source = `${hostKey(address)} ${nameKey(serverName)}`;
       const first = sources.get(source);
       if (first === undefined) sources.set(source, index);
-      else if (first !== index && !told) {
-        told = true;
+      else if (first !== index && !isReported) {
+        isReported = true;
         const name = /[@:]/.test(serverName) ? "the same share" : `the share ${quoted(serverName)}`;
         const found = `${name} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
         const hint = "one share of a server is mounted once; another `share_name` may be meant";

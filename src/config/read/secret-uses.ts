@@ -54,7 +54,7 @@ export function storedSecretNames(config: MountaineerConfig): readonly string[] 
   return [...new Set(references.flatMap((one) => (one.kind === "stored" ? [one.name] : [])))];
 }
 
-/** What refers to none stays the same object: whatever differs is a change to whoever compares. */
+/** What refers to none stays the same object, as a comparison takes another object for a change. */
 function stamped<T>(value: T, revisionOf: (name: string) => number): T {
   if (typeof value !== "object" || value === null) return value;
   if (isReference(value)) {

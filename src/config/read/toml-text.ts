@@ -70,7 +70,7 @@ const ENTRY_KEY = /^[ \t]*([A-Za-z0-9_-]+)[ \t]*(=|$)/;
 const HEADER = /^[ \t]*(\[\[?)([^\]\r\n]*)\]/gm;
 const PLAIN_HEADER = /^[ \t]*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*[ \t]*$/;
 
-/** The key that a broken line is about, when its line and the headers above it are plain enough to tell. */
+/** The key that a broken line is about, when its line and the headers above it are plain enough to name it. */
 function brokenKey(text: string, offset: number): KeyPath {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
   const key = ENTRY_KEY.exec(text.slice(start, start + 200))?.[1];
@@ -188,7 +188,7 @@ function tooDeep(text: string): SyntaxFinding {
   return { offset: offset < text.length ? offset : 0, path: [], found, expected, hint: null };
 }
 
-/** Reads TOML 1.1. Never throws; every mistake that can be told apart from its consequences is in `syntax`. */
+/** Reads TOML 1.1. Never throws; every mistake that is not merely a consequence of another is in `syntax`. */
 export function parseToml(text: string): ParsedText {
   const places = textPlaces(text);
   const syntax: SyntaxFinding[] = [];

@@ -122,7 +122,7 @@ function leafFinding(root: unknown, path: KeyPath, { shown, ...doc }: KeyDoc): F
   const isPlain = shown === "plain";
   const found = isPlain ? describeValue(value) : describeKind(value);
   const isMissing = found === MISSING;
-  // A hint that reads a text would tell of it; a password is not to be written in quotes.
+  // A hint that quotes a text would show it; a password is not to be written in quotes.
   const mayHint = isPlain || (typeof value !== "string" && shown !== "reference");
   const hint = mayHint ? wrongValueHint(value, doc.type, doc.choices) : null;
   return { path, at: isMissing ? "key" : "value", found, expected: doc.expected, hint };

@@ -82,7 +82,7 @@ export function parseVariableName(text: string): TextReading {
   return wrong("the name of an environment variable: letters, digits and `_`, not beginning with a digit");
 }
 
-// Set by whoever speaks the protocol: written by hand, each would break the connection or contradict a message.
+// Set by the code that speaks the protocol: written by hand, each would break the connection or contradict a message.
 const PROTOCOL_HEADERS: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",

@@ -71,12 +71,12 @@ export function describeKind(value: unknown): string {
   return describeValue(value);
 }
 
-/** A share's name as it may be told: one that is part of an address may carry a password, as in `ann:secret@nas/core`. */
+/** A share's name as it may be shown: one that is part of an address may carry a password, as in `ann:secret@nas/core`. */
 export function describeServerShare(name: string): string {
   return /[@:]/.test(name) ? describeKind(name) : describeValue(name);
 }
 
-/** An address as it may be told: one with a user or a query in it may carry a secret. */
+/** An address as it may be shown: one with a user or a query in it may carry a secret. */
 export function describeAddress(address: string): string {
   return /[@?]/.test(address) ? describeKind(address) : describeValue(address);
 }

@@ -5,7 +5,7 @@ import { parsePath } from "./paths.ts";
 
 const LONGEST_ADDRESS = 2_048;
 
-/** Signatures by a private key; whoever checks a token cannot make one. */
+/** Signatures by a private key; a program that checks tokens cannot make one. */
 export const SIGNING_ALGORITHMS = [
   "RS256",
   "RS384",
@@ -43,7 +43,7 @@ export function parseIssuer(text: string): TextReading {
   const url = parseAddress(text);
   if (url === null || text.includes("?")) return wrong(ISSUER_EXPECTED);
   if (isSafe(url)) return { ok: true, value: text };
-  return wrong(ISSUER_EXPECTED, "whoever is on the way could answer with keys of their own");
+  return wrong(ISSUER_EXPECTED, "anyone on the way could answer with keys of their own");
 }
 
 export const KEYS_PLACE_EXPECTED =
@@ -63,7 +63,7 @@ export function parseKeysPlace(text: string): TextReading {
   const url = parseAddress(text);
   if (url === null) return wrong(KEYS_PLACE_EXPECTED);
   if (isSafe(url)) return { ok: true, value: text };
-  return wrong(KEYS_PLACE_EXPECTED, "whoever is on the way could answer with keys of their own");
+  return wrong(KEYS_PLACE_EXPECTED, "anyone on the way could answer with keys of their own");
 }
 
 export const PUBLIC_URL_EXPECTED = "an address such as `https://mcp.example.com/mcp`, without query and `#`";
@@ -105,7 +105,7 @@ const ALGORITHMS: ReadonlySet<string> = new Set(SIGNING_ALGORITHMS);
 export function parseAlgorithm(text: string): TextReading {
   if (ALGORITHMS.has(text)) return { ok: true, value: text };
   const hint = /^(HS|none)/i.test(text)
-    ? "a shared secret would let whoever checks tokens make them, and `none` is no signature"
+    ? "a shared secret would let every program that checks tokens make them, and `none` is no signature"
     : null;
   return wrong(`one of ${SIGNING_ALGORITHMS.map((name) => `"${name}"`).join(", ")}`, hint);
 }

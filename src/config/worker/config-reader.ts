@@ -88,7 +88,7 @@ export function createConfigReader({ path, place, clock, layer = () => null }: C
     return process.isRunning ? process.ask(request(bytes), signal) : null;
   };
 
-  /** A reader that is found dead at once had died before: its end was not told yet, and says nothing of these bytes. */
+  /** A reader that is found dead at once had died before: its end had not been reported yet, and says nothing about these bytes. */
   const fromAheadIfItLives: typeof fromAhead = async (taken, bytes, signal) => {
     const begunMs = clock.monotonicMs();
     try {
@@ -102,7 +102,7 @@ export function createConfigReader({ path, place, clock, layer = () => null }: C
 
   return {
     /**
-     * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
+     * A content may have to be loaded soon. `look` returns what it would be now: it is read ahead, in case it stays that;
      * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.
      */
     expect(look: () => Promise<Uint8Array | null>): void {

@@ -33,7 +33,7 @@ export async function loadConfigApart(
   return loadedApart(await ask({ kind: "load", ...request }, options), request.path);
 }
 
-/** What a reader's process has answered, for whoever asked it to load `path`. */
+/** What a reader's process has answered, to the request to load `path`. */
 export function loadedApart(reply: ApartReply, path: string): LoadedApart {
   if (reply.kind !== "loaded") throw unexpected(path);
   const { loaded, ...rest } = reply;

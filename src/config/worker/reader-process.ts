@@ -11,7 +11,7 @@ import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 
 /** Far more than the largest file needs, ms; the process's start is part of the first answer. */
 const DEADLINE_MS = 10_000;
-/** Of a process with nothing to do, ms: whoever has started it ends it long before. */
+/** Of a process with nothing to do, ms: the process that started it ends it long before. */
 const LONGEST_LIFE_MS = 10 * 60_000;
 /** It lives too short for its garbage to be worth collecting: a seventh of its work. */
 const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];

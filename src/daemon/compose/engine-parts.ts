@@ -1,7 +1,7 @@
 // The parts of the share engine: prober, host prober, mount table, drivers. Daemon and commands use the same.
 import { connectCarrier } from "../../carrier/client/carrier-client.ts";
 import { type AddressedHostProber, createHostProber } from "../../network/probe/host-prober.ts";
-import { tellLocalNetwork } from "../../network/probe/local-network.ts";
+import { checkLocalNetwork } from "../../network/probe/local-network.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -65,7 +65,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   );
   const prober = stack.use(startProber({ clock, logger }));
   const hostProber = stack.use(
-    tellLocalNetwork(
+    checkLocalNetwork(
       createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),
       { clock },
     ),

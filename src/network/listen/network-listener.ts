@@ -23,7 +23,7 @@ interface NetworkListenerOptions {
   onChange: (deltas: readonly NetworkDelta[]) => void;
   /** How often interfaces are compared while the system's own events are not there. Default 2,000. */
   pollIntervalMs?: number;
-  /** What tells this system's events; null polls. Default: what the platform has. */
+  /** The source of this system's events; null polls. Default: what the platform has. */
   eventSource?: NetworkEventSource | null;
 }
 

@@ -48,7 +48,7 @@ export function startInterfacePoll(options: InterfacePollOptions) {
     resume(): void {
       if (timer !== null || disposed) return;
       schedule();
-      // What changed while events should have told was told, or was lost with the source: better twice than never.
+      // What changed while the event source ran was reported by it, or was lost with it: better reported twice than never.
       compare();
     },
     [Symbol.dispose]() {

@@ -219,7 +219,7 @@ export function startHostProbe(
     finding: promise,
     async stillThere(withinMs) {
       if (!kept || ended) return false;
-      // A server grants one request at a time: whoever asks meanwhile waits for the same answer.
+      // A server grants one request at a time: a request that comes meanwhile waits for the same answer.
       if (echo === null) {
         const asked = Promise.withResolvers<boolean>();
         echo = asked;

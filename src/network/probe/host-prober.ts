@@ -22,14 +22,14 @@ export interface HostProberOptions {
   /** Asks the system's resolver outside this process; may reject, be late or give []. */
   resolve: (host: string) => Promise<readonly string[]>;
   logger: Logger;
-  /** Told when a name has other addresses than before: a reason to look again soon. */
+  /** Called when a name has other addresses than before: a reason to look again soon. */
   onAddressesChanged?: (host: string) => void;
   /** Sockets at once. Default 256: 640 dead hosts at 800 ms fit in a cycle of 2 s. */
   maxAtOnce?: number;
 }
 
 interface NetworkWatch {
-  /** `isWatched`: every change of the network is told by `networkChanged`, at once. Without, nothing is known to be. */
+  /** `isWatched`: `networkChanged` is called at once for every change of the network. If not, no answer is known to hold still. */
   watchedBy(isWatched: () => boolean): void;
 }
 
@@ -100,7 +100,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       return asks.ask(key, request.notBeforeMs, (goesOut) => {
         const addresses = resolution.addresses(target.host, request.timeoutMs);
         if (addresses instanceof Promise) {
-          // Whoever joined meanwhile wants nothing older than now.
+          // A caller that joined meanwhile wants nothing older than now.
           return addresses.then((found) => {
             const now = { ...request, notBeforeMs: clock.monotonicMs() };
             return askAddresses(target, found, now, goesOut);

@@ -25,7 +25,7 @@ export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "in
 }
 
 /** Our own result, as what it means once `nc` has spoken and we are known to be held back. */
-export function asToldByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
+export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
   const why = `other programs reach it, this one may not (Local Network permission). ${LOCAL_NETWORK_HINT}`;
   switch (finding.kind) {
     case "negotiated":
@@ -110,7 +110,7 @@ export function withLocalNetworkCheck(
         askBeside(address, target.port);
         return own;
       }
-      return asToldByNc(own, await ask(address, target.port, request));
+      return confirmedByNc(own, await ask(address, target.port, request));
     },
     networkChanged() {
       // Only the user can deny access to the local network, so a network change keeps `isHeldBack`.

@@ -17,7 +17,7 @@ interface NameResolutionOptions {
   /** May reject or never answer; [] is "has none". Never `dns.lookup` in this process: it shares a small pool. */
   resolve: (host: string) => Promise<readonly string[]>;
   logger: Logger;
-  /** Told when a host's addresses are others than those known before. */
+  /** Called when a host's addresses differ from those known before. */
   onAddressesChanged?: ((host: string) => void) | undefined;
 }
 

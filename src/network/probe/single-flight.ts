@@ -10,7 +10,7 @@ interface SingleFlight<Answer> {
 }
 
 interface Ask<Answer> {
-  /** Infinity until it goes out: whoever asks before that is asking early enough. */
+  /** Infinity until it goes out: a request before that is early enough. */
   startedAtMs: number;
   readonly answer: Promise<Answer>;
 }

@@ -30,7 +30,7 @@ export function parseIpRoute(stdout: string): RouteLookup {
       return { kind: "found", interfaceName: first.dev, gateway };
     }
   } catch {
-    // Told below.
+    // Reported below.
   }
   return { kind: "unknown", why: "ip printed something else than a route" };
 }

@@ -30,7 +30,7 @@ export interface Exposure {
 /** Whom a mode's bits mean. */
 export interface Identity {
   readonly uid: number;
-  /** Besides `uid`, whom nothing can be kept from: root, and in a container whoever stands for users without a number. */
+  /** Besides `uid`, whom nothing can be kept from: root, and in a container the one that stands for users without a number. */
   readonly trusted: readonly number[];
   /** Nobody else is in the group. */
   isPrivateGroup(gid: number): boolean;

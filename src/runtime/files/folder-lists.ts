@@ -22,7 +22,7 @@ export function createFolderLists(nowMs: () => number): FolderLists {
     const atMs = nowMs();
     if (before !== undefined && atMs - before.atMs < READ_AGAIN_MS) return before.names;
     before?.end();
-    // Before it is read: what changes meanwhile is told, too.
+    // Before it is read: what changes meanwhile is reported, too.
     const watcher = watchOrNull(folder);
     const names = readdir(folder);
     if (watcher === null) return names;

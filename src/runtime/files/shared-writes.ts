@@ -1,4 +1,4 @@
-// One write at a time of a small file that changes often: whoever asks during one shares the next.
+// One write at a time of a small file that changes often: requests during one write share the next.
 
 interface SharedWrites<T> {
   /** The outcome of a write that begins after this call, once the one under way has ended. */

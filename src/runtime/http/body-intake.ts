@@ -22,7 +22,7 @@ type Body =
 interface Intake {
   readonly request: IncomingMessage;
   readonly limitBytes: number;
-  /** Whoever sends it, for shares. */
+  /** The sender, for fair shares. */
   readonly sender: string;
   /** Called once, or never when the client goes away before the end. */
   readonly done: (body: Body) => void;

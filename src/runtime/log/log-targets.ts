@@ -108,7 +108,7 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
         if (sizeBytes !== null) sizeBytes += bytesWritten;
         return from + bytesWritten;
       } catch (error) {
-        // Somebody may mend it by moving the file away: the next try looks first.
+        // Somebody may solve it by moving the file away: the next try looks first.
         lookedAtMs = Number.NEGATIVE_INFINITY;
         throw error;
       }

@@ -15,7 +15,7 @@ const DRAIN_MS = 100;
 
 const PASSED_ON = [
   ...["PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"],
-  // Whoever gives this Node a cache of compiled code means its children, too: most of them run the same modules.
+  // A cache of compiled code that is set for this Node is meant for its children, too: most of them run the same modules.
   "NODE_COMPILE_CACHE",
 ];
 
@@ -299,7 +299,7 @@ function collect(
     bytes += kept.length;
     chunks.push(kept);
   });
-  // A pipe that breaks ends the output; the exit tells what happened.
+  // A pipe that breaks ends the output; the exit says what happened.
   stream?.on("error", () => {});
   return { text: () => Buffer.concat(chunks).toString(encoding), truncated: () => truncated };
 }

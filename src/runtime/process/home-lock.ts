@@ -32,7 +32,7 @@ export interface HomeLock extends AsyncDisposable {
 }
 
 interface LockRequest {
-  /** Told to whoever meets the lock. */
+  /** Shown to a process that finds the lock taken. */
   readonly command: string;
   /** How long to wait for a single-shot command that holds it, ms. */
   readonly waitMs: number;
@@ -96,7 +96,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
       since: isoTime(request.clock.wallMs()),
     };
     await removeLeftovers(path);
-    await tellName(path, holder);
+    await writeName(path, holder);
     let released = false;
     let isHeld = true;
     return {
@@ -124,7 +124,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
   }
 }
 
-async function tellName(path: string, holder: LockHolder): Promise<void> {
+async function writeName(path: string, holder: LockHolder): Promise<void> {
   try {
     await writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
   } catch (error) {

@@ -31,7 +31,7 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv): ServiceKeeper
     try {
       writeSync(WORDS, `${code}\n`);
     } catch {
-      // The keeper is gone, and with it whoever would want to know.
+      // The keeper is gone, so nobody needs the answer.
     }
   };
   return {
@@ -66,7 +66,7 @@ function hear(): Socket {
       else if (line === "TERM") stop();
     }
   });
-  // Whoever started this service does not know of it any more, and may start another one.
+  // The service manager does not know of this service any more, and may start another one.
   pipe.once("end", stop);
   pipe.on("error", () => {});
   pipe.unref();

@@ -48,7 +48,7 @@ export function keepsDigits(text: string): boolean {
   return typeof exactJson.rawJSON === "function" || !mayBeInexact(text);
 }
 
-/** Most long numbers are a double's own digits: to look at them alone is cheaper than to be told of every value. */
+/** Most long numbers are a double's own digits: to look at them alone is cheaper than a reviver for every value. */
 function mayBeInexact(text: string): boolean {
   if (!LONG.test(text)) return false;
   for (const [found] of text.matchAll(LONG_NUMBERS)) {

@@ -68,7 +68,7 @@ function startScutil(
       if (!error && !stopping && !over) listener.onReady();
     });
   });
-  // A child that ended; its exit tells.
+  // The child has ended; its exit is reported.
   child.stdin?.on("error", () => {});
   child.on("error", (error) => {
     if (child.pid === undefined) end(error);

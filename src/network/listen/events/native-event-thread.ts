@@ -8,7 +8,7 @@ import type {
   RunningEventSource,
 } from "./network-event-source.ts";
 
-/** What such a thread tells; `unavailable` is its last word. */
+/** What such a thread reports; nothing follows `unavailable`. */
 export type NativeEventMessage =
   | { readonly kind: "ready" }
   | { readonly kind: "deltas"; readonly deltas: readonly NetworkDelta[] }
@@ -29,7 +29,7 @@ export interface NativeEventThread {
 /** Enough for koffi and what it reads; a bound so that a mistake in the thread ends the thread, not the daemon. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** Never throws: a thread that cannot be started is a crash that the listener is told. */
+/** Never throws: a thread that cannot be started is reported as a crash. */
 export function startNativeEventThread(
   thread: NativeEventThread,
   listener: NetworkEventListener,
@@ -88,7 +88,7 @@ export function startNativeEventThread(
   };
 }
 
-/** In place of a thread that is not to be started, or cannot be. The end is told after this has returned. */
+/** In place of a thread that is not to be started, or cannot be. The end is reported after this has returned. */
 export function endedAtOnce(listener: NetworkEventListener, end: NetworkEventEnd): RunningEventSource {
   let stopped = false;
   queueMicrotask(() => {

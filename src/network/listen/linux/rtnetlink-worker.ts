@@ -1,5 +1,5 @@
 // The thread that waits for messages of rtnetlink ([rtnetlink(7)]): a poll on the socket and on an eventfd that wakes it.
-// A message is a bell: what has changed is seen by whoever hears it.
+// A message is a bell: the listener looks for what has changed.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
@@ -26,7 +26,7 @@ const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
 /** Of a message its header is read, the `ifinfomsg` of a link, and of an address the `ifaddrmsg` with the address itself. */
 const RECEIVE_BYTES = 44;
-/** After so many datagrams without a pause, what they changed is told and the stop flag is looked at. */
+/** After so many datagrams without a pause, the change is reported and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
 /** Only a safety net: every wake comes through the eventfd, and should one be lost, this is how late we are. */
 const LONGEST_POLL_MS = 10_000;
@@ -93,7 +93,7 @@ function listen(
   emit: (message: NativeEventMessage) => void,
 ): void {
   const received = Buffer.alloc(RECEIVE_BYTES);
-  const told = new Map<string, number>();
+  const lastFlags = new Map<string, number>();
   const pollFds = Buffer.alloc(16);
   pollFds.writeInt32LE(socket, 0);
   pollFds.writeInt16LE(POLLIN, 4);
@@ -105,16 +105,16 @@ function listen(
     const polled = calls.poll(pollFds, 2, LONGEST_POLL_MS);
     if (polled < 0 && calls.errno() !== constants.errno.EINTR)
       throw new Error(`poll failed: errno ${calls.errno()}`);
-    if (polled > 0) drain(calls, socket, received, told, emit);
+    if (polled > 0) drain(calls, socket, received, lastFlags, emit);
   }
 }
 
-/** Takes what has come, and rings once for all of it. `told`: the flags of each link and address in its last message. */
+/** Takes what has come, and rings once for all of it. `lastFlags`: the flags of each link and address in its last message. */
 function drain(
   calls: SystemCalls,
   socket: number,
   received: Buffer,
-  told: Map<string, number>,
+  lastFlags: Map<string, number>,
   emit: (message: NativeEventMessage) => void,
 ): void {
   let isRung = false;
@@ -124,14 +124,14 @@ function drain(
       isRung = true;
       // Addresses and routes change where no list shows it, and so does a link without addresses, as a bridge's port is.
       const type = received.readUInt16LE(4);
-      if (isNews(type, received, told)) hidden.add(isOfLink(type) ? "a link" : "an address or a route");
+      if (isNews(type, received, lastFlags)) hidden.add(isOfLink(type) ? "a link" : "an address or a route");
       continue;
     }
     const errno = calls.errno();
     if (errno === constants.errno.EAGAIN) break;
     if (errno === constants.errno.ENOBUFS) {
       hidden.add("events came faster than they were read");
-      told.clear();
+      lastFlags.clear();
     } else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
   }
   if (isRung || hidden.size > 0)
@@ -143,22 +143,22 @@ function isOfLink(type: number): boolean {
 }
 
 /**
- * A link tells of itself again and again, and an address at each advertisement that makes it last longer. At the first word
+ * A link announces itself again and again, and an address at each advertisement that makes it last longer. At the first word
  * nobody knows how it was before.
  */
-function isNews(type: number, received: Buffer, told: Map<string, number>): boolean {
+function isNews(type: number, received: Buffer, lastFlags: Map<string, number>): boolean {
   const isLink = isOfLink(type);
   if (!isLink && type !== RTM_NEWADDR && type !== RTM_DELADDR) return true;
   // What a bridge says of its port is not about the link.
   if (isLink && received.readUInt8(16) !== 0) return false;
   const subject = isLink ? received.toString("hex", 20, 24) : received.toString("hex", 19);
   if (type === RTM_DELLINK || type === RTM_DELADDR) {
-    told.delete(subject);
+    lastFlags.delete(subject);
     return true;
   }
   const flags = isLink ? received.readUInt32LE(24) & IFF_UP_RUNNING : received.readUInt8(18);
-  const isNew = told.get(subject) !== flags;
-  told.set(subject, flags);
+  const isNew = lastFlags.get(subject) !== flags;
+  lastFlags.set(subject, flags);
   return isNew;
 }
 
