@@ -57,9 +57,9 @@ export interface CarriedShare {
   readonly unansweredSinceMs: number | null;
   /** Since when there is no route, likewise; null: there is one. */
   readonly routeLostAtMs: number | null;
-  /** Another one after each loss of the server, which must be proved since; null: an older carrier does not tell. */
+  /** Another one after each loss of the server, which must be proved since; null: a previous carrier does not say. */
   readonly outage: number | null;
-  /** What `outage` was when the route in use was taken; null or absent: an older carrier does not tell, or none was. */
+  /** What `outage` was when the route in use was taken; null or absent: a previous carrier does not say, or none was. */
   readonly outageAtMove?: number | null;
   /** As it was opened with. */
   readonly server?: string | null;
@@ -72,10 +72,10 @@ export interface CarriedShare {
   readonly epoch?: number | null;
   /**
    * The server refused the login: what is logged in goes on, new connections are reset until `reopen`. `atMs`: on the
-   * caller's monotonic clock. null or absent: it did not, or an older carrier does not tell.
+   * caller's monotonic clock. null or absent: it did not, or a previous carrier does not say.
    */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
-  /** What passed could not be read, as it is encrypted. Absent: an older carrier does not tell. */
+  /** What passed could not be read, as it is encrypted. Absent: a previous carrier does not say. */
   readonly encrypted?: boolean;
 }
 
@@ -160,7 +160,7 @@ export interface Carrier extends AsyncDisposable {
   refresh(signal: AbortSignal): Promise<ReadonlyMap<string, CarriedShare>>;
   /** Brings the counters in the map up to date; nothing happens where no carrier can be asked. */
   recount(signal: AbortSignal): Promise<void>;
-  /** Starts the carrier if there is none. Opens a port for the share; whoever asks has nothing mounted, so
+  /** Starts the carrier if there is none. Opens a port for the share; the caller has nothing mounted, so
    * what an earlier mount has left of it ends. */
   open(request: OpenRequest, signal: AbortSignal): Promise<CarriedShare>;
   /** Says which mount talks through the port; the share is closed by the carrier itself once that is gone. */

@@ -131,7 +131,7 @@ class KnownShares {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #listeners = new Set<(notice: CarrierNotice) => void>();
-  /** What was told while nobody listened is seen from the first state of a connection. */
+  /** What was reported while nobody listened is seen from the first state of a connection. */
   #isFirstState = true;
 
   constructor(clock: Clock, logger: Logger) {
@@ -163,7 +163,7 @@ class KnownShares {
     }
     if (message["push"] !== "notice") return;
     const notice = parseNotice(message["notice"]);
-    // Told already when the share left the list.
+    // Reported already when the share left the list.
     if (notice !== null && notice.what !== "gone") this.#emit(notice);
   }
 

@@ -21,7 +21,7 @@ type Members = Readonly<Record<string, unknown>>;
 export interface ControlConnection extends Disposable {
   /** The carrier's program: the first characters of its hash. */
   readonly program: string;
-  /** It may end before whoever asked for it has it. */
+  /** It may end before its caller has it. */
   readonly hasEnded: boolean;
   /** Rejects with `timed_out`, with the signal's reason, with the carrier's error, or when the connection ends. */
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;

@@ -35,11 +35,11 @@ export interface Traffic {
   longestWaitMs: number;
 }
 
-/** The share that connections belong to, and what it is told about them. */
+/** The share that connections belong to, and what it hears about them. */
 export interface ConnectionHost {
   readonly clock: Clock;
   readonly traffic: Traffic;
-  /** When the server ends a connection, the client is not told: the host resets it later. */
+  /** When the server ends a connection, the client does not notice: the host resets it later. */
   readonly orphans: boolean;
   /** Held again: the route did not take it. */
   connectFailed(connection: CarriedConnection, text: string): void;
@@ -208,7 +208,7 @@ export class CarriedConnection {
 
   /**
    * It stays where it is and ends where rclone does not notice: before a read, or before the check that follows each of
-   * its operations. Cannot be told of one that is encrypted.
+   * its operations. Unknown of one that is encrypted.
    */
   retire(): void {
     const { holding } = this.#held;

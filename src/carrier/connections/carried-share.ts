@@ -169,7 +169,7 @@ export class ShareCarrier implements AsyncDisposable {
     if (before !== "carrying") {
       this.#stall.end();
       this.#share.events.notice("confirmed");
-      if (this.settings.kind === "rclone") this.#losses.tellOfOrphans();
+      if (this.settings.kind === "rclone") this.#losses.reportOrphans();
       if (lossAtMs !== null) this.#endStuckLater(lossAtMs);
     }
     this.#joinHeld();
@@ -220,7 +220,7 @@ export class ShareCarrier implements AsyncDisposable {
     settings.confirmed = true;
     events.settingsChanged();
     events.notice("moved");
-    if (isGentle) this.#losses.tellOfOrphans();
+    if (isGentle) this.#losses.reportOrphans();
     else if (retiring.size > 0) this.#losses.retireLater();
   }
 
@@ -237,7 +237,7 @@ export class ShareCarrier implements AsyncDisposable {
       });
       const isGentle = this.settings.kind === "rclone";
       for (const each of stuck) void (isGentle ? each.orphan() : each.reset());
-      if (isGentle) this.#losses.tellOfOrphans();
+      if (isGentle) this.#losses.reportOrphans();
     });
   }
 
@@ -254,7 +254,7 @@ export class ShareCarrier implements AsyncDisposable {
     }
   }
 
-  /** What follows from what connections tell. */
+  /** What follows from what connections report. */
   #host(): ConnectionHost {
     const { settings, clock, logger, events, connections, retiring, held, joining, logons } = this.#share;
     const { share } = settings;
@@ -282,7 +282,7 @@ export class ShareCarrier implements AsyncDisposable {
       serverClosed: (ended, error) => {
         logger.debug("the server ended a connection", { share, error });
         // The route in use is another by now.
-        if (retiring.has(ended)) this.#losses.tellOfOrphans();
+        if (retiring.has(ended)) this.#losses.reportOrphans();
         else if (!this.#moves.moving) this.#route.doubted();
       },
       asked: () => this.#stall.watch(STALLED_AFTER_MS),
@@ -329,7 +329,7 @@ function createShareRoute({ settings, clock, events, prove, connections }: Share
     {
       clock,
       patienceMs: () => settings.patienceMs,
-      // No other carrier of this share has told the same number.
+      // No other carrier of this share has used the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);
@@ -398,7 +398,7 @@ async function isAllowed({ settings, owners, uid, logger }: ShareContext, client
     if (owner === uid || (owner === 0 && kind === "cifs")) return true;
     logger.warn("a connection was turned away", { share, uid: owner });
   } catch (error) {
-    logger.warn("the owner of a connection cannot be told", { share, error: errorText(error) });
+    logger.warn("the owner of a connection cannot be found", { share, error: errorText(error) });
   }
   return false;
 }
@@ -409,13 +409,13 @@ function createLosses({ clock, events, connections, retiring }: ShareContext) {
   let usedUp = (): void => {};
 
   const untilUsedUp = async (): Promise<void> => {
-    const told = Promise.withResolvers<void>();
-    usedUp = told.resolve;
-    if (events.notice("lost")) await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
+    const used = Promise.withResolvers<void>();
+    usedUp = used.resolve;
+    if (events.notice("lost")) await settledWithin(clock, USE_UP_AT_MOST_MS, used.promise);
   };
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
-    // On an encrypted connection the daemon's request cannot be told from a program's.
+    // On an encrypted connection the daemon's request cannot be distinguished from a program's.
     for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
     for (const connection of orphans) connection.release();
@@ -429,7 +429,7 @@ function createLosses({ clock, events, connections, retiring }: ShareContext) {
 
   return {
     /** Lets rclone know of the connections that have lost their server. */
-    tellOfOrphans(): void {
+    reportOrphans(): void {
       losing = losing.then(loseOrphans);
     },
     /** What rclone keeps of them ends at the daemon's questions; only then may its readers look for another. */

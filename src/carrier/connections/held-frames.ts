@@ -79,7 +79,7 @@ export class HeldFrames {
     this.#isWaiting = false;
   }
 
-  /** What becomes of the frame that `bytes` begins with; `unknown`: too few bytes to tell. */
+  /** What becomes of the frame that `bytes` begins with; `unknown`: too few bytes to know. */
   #judge(bytes: Buffer): "unknown" | "pass" | "wait" | "wait_more" {
     if (this.holding === "nothing") return "pass";
     const command = commandOfFrame(bytes);

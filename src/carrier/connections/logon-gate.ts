@@ -45,7 +45,7 @@ export class LogonGate {
     return () => void this.#onRefused.delete(listener);
   }
 
-  /** True: it may log in now. Else it is told in its turn, unless one is refused before. */
+  /** True: it may log in now. Else it is called when its turn comes, unless one is refused before. */
   ask(one: LoggingOn): boolean {
     if (this.#refused !== null) return false;
     if (this.#current === one || this.#isFresh()) return true;

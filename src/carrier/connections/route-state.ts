@@ -48,7 +48,7 @@ export class RouteState implements Disposable {
   #witness: Disposable | null = null;
   /** How many in a row have gone since the route was lost or the server proved. */
   #witnessesGone = 0;
-  /** How many of them in a row were ended right after their answer: whoever uses the server would be cut off, too. */
+  /** How many of them in a row were ended right after their answer: connections of programs would be cut off, too. */
   #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
 

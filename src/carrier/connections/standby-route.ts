@@ -4,7 +4,7 @@ import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
 import type { ShareContext } from "./share-settings.ts";
 
 const ANSWER_WITHIN_MS = 1_000;
-/** Whoever took the server's place ends its connection at once. */
+/** Another server in its place ends its connection at once. */
 const ENDS_WITHIN_MS = 300;
 
 export interface Standby {
@@ -18,7 +18,7 @@ export interface Standby {
 export function createStandbyRoute({ settings, clock, logger, prove, events }: ShareContext) {
   let wanted: Pick<Standby, "route" | "endpoint"> | null = null;
   let held: (Standby & { readonly witness: ServerWitness }) | null = null;
-  // No other carrier of this share has told the same.
+  // No other carrier of this share has used the same.
   let lastId = clock.wallMs();
 
   const drop = (): void => {

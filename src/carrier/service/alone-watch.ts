@@ -199,7 +199,7 @@ export class AloneWatch implements Disposable {
     return true;
   }
 
-  /** Why the route in use is not to be relied on; null: it is, or it is too soon to tell. */
+  /** Why the route in use is not to be relied on; null: it is, or it is too soon to know. */
   async #whyGone({ carrier }: ServedShare): Promise<string | null> {
     const { doubtedAtMs } = carrier;
     if (doubtedAtMs !== null) {

@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   surviveMistakes(logger);
   const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
 
-  // One that a daemon starts at the wrong moment looks for a living keeper while it holds the lock. Whoever has the ports
+  // One that a daemon starts at the wrong moment looks for a living keeper while it holds the lock. The process that has the ports
   // waits for it: a keeper whose carrier leaves without them gives them up.
   const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
   const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
@@ -105,7 +105,7 @@ async function main(): Promise<void> {
   firstShare[Symbol.dispose]();
   watch[Symbol.dispose]();
   await removeSocket();
-  // Whoever still waits for an answer gets it before the process is gone.
+  // Every request that waits is answered before the process is gone.
   control.end();
   clock.setTimer(GOODBYE_WITHIN_MS, () => process.exit(0));
   await service[Symbol.asyncDispose]();

@@ -40,7 +40,7 @@ interface ServiceOptions {
   readonly onNotice: (notice: CarrierNotice) => boolean;
   /** `urgent`: a phase, a route, a share that came or went; else counters. */
   readonly onChanged: (urgent: boolean) => void;
-  /** The last share is gone, and whoever closed it is about to be told. */
+  /** The last share is gone, and the request that closed it is about to be answered. */
   readonly onEmpty: () => void;
 }
 
@@ -105,7 +105,7 @@ export class CarrierService implements AsyncDisposable {
   open({ wantedPort, unproved = false, ...request }: OpenRequest): Promise<CarriedShare> {
     return this.#inTurn(async () => {
       const { share, route } = request;
-      // Whoever opens has nothing mounted: what is left of an earlier mount ends here.
+      // A caller that opens has nothing mounted: what is left of an earlier mount ends here.
       const known = this.#served.get(share);
       this.#served.delete(share);
       await known?.carrier[Symbol.asyncDispose]();
@@ -273,7 +273,7 @@ export class CarrierService implements AsyncDisposable {
   #logonsOf(settings: ShareSettings): LogonGate {
     const keyOf = ({ share, login = null }: ShareSettings): string => login ?? ` ${share}`;
     const inUse = new Set([...this.#served.values()].map(({ carrier }) => keyOf(carrier.settings)));
-    // Whoever opens a share that was closed begins anew.
+    // A share that was closed and is opened begins anew.
     for (const key of this.#logons.keys()) if (!inUse.has(key)) this.#logons.delete(key);
     const key = keyOf(settings);
     const known = this.#logons.get(key);

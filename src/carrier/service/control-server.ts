@@ -1,4 +1,4 @@
-// The carrier's side of the control socket: answers the daemon's questions, and tells it what changes.
+// The carrier's side of the control socket: answers the daemon's questions, and reports what changes.
 
 import { createServer, type Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -27,7 +27,7 @@ import type { CarrierService } from "./carrier-service.ts";
 
 const DAEMONS_AT_MOST = 16;
 const HELLO_WITHIN_MS = 5_000;
-/** What hurries is told at once; counters are asked for where a decision needs them. */
+/** What is urgent is reported at once; counters are asked for where a decision needs them. */
 const COUNTERS_EVERY_MS = 5_000;
 /** What a daemon that does not read may have waiting, before it is let go. */
 const WAITING_BYTES_AT_MOST = 4 * LINE_BYTES_AT_MOST;
@@ -71,7 +71,7 @@ export function createControlServer(options: ControlServerOptions) {
     const message = { push: "shares", nowMs: clock.monotonicMs(), shares };
     for (const socket of daemons) send(socket, message);
   };
-  /** What changes at once is told once. */
+  /** Changes at one moment are reported once. */
   const pushSoon = (): void => {
     if (isPushDue || daemons.size === 0) return;
     isPushDue = true;

@@ -55,7 +55,7 @@ interface FrameListener {
     bytes: Uint8Array,
     at: number,
   ): void;
-  /** What the CREATE that was last told of asks for. One that is cut short is not told. */
+  /** What the CREATE that was last reported asks for. One that is cut short is not reported. */
   opens?(wanted: OpenWanted): void;
   /** A frame that says nothing of what is in it: encrypted, compressed. */
   opaque(): void;
@@ -230,7 +230,7 @@ export class FrameReader {
   }
 }
 
-/** The command of the frame that `bytes` begins with; null: it cannot be told (encrypted, say), undefined: too few bytes. */
+/** The command of the frame that `bytes` begins with; null: it cannot be known (encrypted, say), undefined: too few bytes. */
 export function commandOfFrame(bytes: Uint8Array): number | null | undefined {
   if (bytes.length < PREFIX_BYTES) return undefined;
   if (bytes[0] !== 0) return null;
@@ -254,7 +254,7 @@ export function opensToRead({ access, disposition, options }: OpenWanted): boole
 /**
  * Whether rclone can lose its connection at the frame that `bytes` begins with, and nobody notices: a read, which it asks
  * again; the look at the share's root by which it checks a connection before it keeps it for later; and letting go of the
- * share before it asks for it anew. undefined: too few bytes to tell.
+ * share before it asks for it anew. undefined: too few bytes to know.
  */
 export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   const command = commandOfFrame(bytes);
@@ -289,7 +289,7 @@ export function isOnlyBegun(bytes: Uint8Array): boolean {
   return bytes[0] === 0 && bytes.length < PREFIX_BYTES + Math.min(HEADER_BYTES, frameLength(bytes));
 }
 
-/** Whether it can be told what to do about the frame that `bytes` begins with: a read or a close is answered as a whole. */
+/** Whether it is known what to do about the frame that `bytes` begins with: a read or a close is answered as a whole. */
 export function isEnoughToJudge(bytes: Uint8Array): boolean {
   const command = commandOfFrame(bytes);
   if (command === undefined) return false;
@@ -320,7 +320,7 @@ export function markPending(header: Uint8Array, interim: Uint8Array): void {
 }
 
 /**
- * What a client that has only read may be told when its server is gone: that its file is closed, and that a read failed.
+ * The answer that a client that has only read may get when its server is gone: that its file is closed, and that a read failed.
  * `header`: of its request; null for what is neither. Without a signature: a client that wants one takes it for a broken
  * connection.
  */
@@ -347,7 +347,7 @@ function answerTo(header: Uint8Array, status: number, bodyBytes: number): Buffer
   return answer;
 }
 
-/** Without the prefix that tells it. */
+/** Without the prefix that holds it. */
 function frameLength(bytes: Uint8Array): number {
   return ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
 }

@@ -12,7 +12,7 @@ export async function readOwnersLinux(): Promise<OwnerTable> {
 }
 
 /**
- * Only established connections count: one that was closed before it was accepted has uid 0 in the table, whoever made
+ * Only established connections count: one that was closed before it was accepted has uid 0 in the table, no matter who made
  * it. Addresses are in this machine's byte order, which is little-endian wherever Node runs.
  */
 export function parseOwners(four: string, six: string): OwnerTable {

@@ -6,7 +6,7 @@ import { readOwnersDarwin } from "./socket-owner-darwin.ts";
 import { readOwnersLinux } from "./socket-owner-linux.ts";
 
 interface OwnerReader {
-  /** One reading tells of all ports; else `read` is asked for one at a time. */
+  /** One reading has all ports; else `read` is asked for one at a time. */
   readonly hasAllPorts: boolean;
   read(clock: Clock, port: number): Promise<OwnerTable>;
 }
