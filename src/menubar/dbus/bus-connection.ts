@@ -54,7 +54,7 @@ export interface BusConnection extends Disposable {
   call(call: BusCall): Promise<readonly unknown[]>;
   /** Sends and waits for nothing. */
   emit(signal: BusSignal): void;
-  /** Resolves with the reason when it ends, whoever ended it. */
+  /** Resolves with the reason when it ends, from whichever side. */
   readonly closed: Promise<string>;
 }
 

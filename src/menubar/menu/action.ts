@@ -25,14 +25,14 @@ export type MenuAction =
   /** Makes an alias for that folder, from the share's root. */
   | { readonly kind: "alias-add"; readonly share: string; readonly subpath: string }
   | { readonly kind: "alias-remove"; readonly alias: string }
-  /** Makes and mends the links of all aliases. */
-  | { readonly kind: "alias-mend" }
+  /** Makes and repairs the links of all aliases. */
+  | { readonly kind: "alias-repair" }
   | { readonly kind: "restart"; readonly backend: string | null }
   /** `to` is a route's name, or `auto`. */
   | { readonly kind: "route"; readonly backend: string; readonly to: string }
   /** An absolute path, shown by whatever program the desktop has for it. */
   | { readonly kind: "open"; readonly path: string }
-  /** Takes away what was told of the last failure. */
+  /** Takes away the text of the last failure. */
   | { readonly kind: "dismiss" }
   /** Starts the daemon. */
   | { readonly kind: "start" }
@@ -82,7 +82,7 @@ function wordsOf(action: MenuAction): readonly string[] {
       return [action.kind, action.share, action.subpath];
     case "alias-remove":
       return [action.kind, action.alias];
-    case "alias-mend":
+    case "alias-repair":
     case "approve":
     case "reload":
     case "dismiss":
@@ -118,7 +118,7 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
       return first && second ? { kind, share: first, subpath: second } : null;
     case "alias-remove":
       return first ? { kind, alias: first } : null;
-    case "alias-mend":
+    case "alias-repair":
     case "approve":
     case "reload":
     case "dismiss":

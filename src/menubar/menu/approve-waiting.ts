@@ -45,8 +45,8 @@ export async function approveWaiting(
     const { id, digest } = entry;
     approved.push(...(await daemon.ask("approve", { entries: [{ id, digest }] }, signal)).approved);
   }
-  const told = approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
-  const text = waiting.length === 0 ? "nothing waits" : told;
+  const outcome = approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
+  const text = waiting.length === 0 ? "nothing waits" : outcome;
   return { action, ok: true, text: `Approve: ${text}`, hint: null, results: [] };
 }
 

@@ -48,7 +48,7 @@ function summaryOf({ connection, status }: MenuWorld, state: MenuState): string 
   if (connection.kind === "absent") return "Mountaineer is not running";
   if (status === null)
     return connection.kind === "silent" ? "Mountaineer does not answer" : "Mountaineer is starting …";
-  if (connection.kind === "silent") return "Mountaineer does not answer; this is what it told last";
+  if (connection.kind === "silent") return "Mountaineer does not answer; this is its last state";
   const { shares, backends = [] } = status;
   if (shares.length + backends.length === 0) return "Nothing is configured yet";
   const ready = shares.filter((share) => share.tb_recovery_pending).map(({ name }) => nameText(name));

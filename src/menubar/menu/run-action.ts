@@ -92,8 +92,8 @@ function titleOf(action: MenuAction): string {
       return `Alias in ${action.share}`;
     case "alias-remove":
       return `Remove the alias ${action.alias}`;
-    case "alias-mend":
-      return "Mend the aliases";
+    case "alias-repair":
+      return "Repair the aliases";
     case "open":
       return `Open ${action.path}`;
     case "start":
@@ -190,8 +190,8 @@ function freeName(wanted: string, taken: ReadonlySet<string>): string {
 }
 
 function ofAliases(action: MenuAction, { aliases }: AliasReport, name: string | null): ActionOutcome {
-  const told = name === null ? aliases : aliases.filter((alias) => alias.name === name);
-  const wrong = told.filter(({ link }) => link !== "right");
+  const asked = name === null ? aliases : aliases.filter((alias) => alias.name === name);
+  const wrong = asked.filter(({ link }) => link !== "right");
   const text = wrong.map((alias) => `${alias.name}: ${alias.detail ?? alias.link}`).join("; ");
   if (wrong.length === 0) return done(action, name === null ? "all links are right" : `${name} is there`);
   return { action, ok: false, text: `${titleOf(action)}: ${text}`, hint: null, results: [] };
@@ -238,7 +238,7 @@ async function ask(
       if (outcome.ok) await daemon.ask("reconcileAliases", null, signal);
       return outcome;
     }
-    case "alias-mend":
+    case "alias-repair":
       return ofAliases(action, await daemon.ask("reconcileAliases", null, signal), null);
     case "restart": {
       const { restarted } = await daemon.ask("restart", { backends: selection(action.backend) }, signal);
@@ -263,8 +263,8 @@ function done(action: MenuAction, what: string): ActionOutcome {
 
 function ofSteps(action: MenuAction, results: readonly StepResult[]): ActionOutcome {
   const failed = results.filter(({ result }) => result === "failed" || result === "busy");
-  const told = failed.length > 0 ? failed : results;
-  const text = told.map(({ share, detail }) => `${share} ${detail}`).join("; ");
+  const shown = failed.length > 0 ? failed : results;
+  const text = shown.map(({ share, detail }) => `${share} ${detail}`).join("; ");
   return {
     action,
     ok: failed.length === 0,

@@ -78,7 +78,7 @@ export function startMenuSession(options: MenuSessionOptions) {
       busy: busyAfter(world.busy, outcome),
     });
     if (!signal.aborted) options.onOutcome?.(outcome);
-    // What a step changed is told by events; what it did not, here.
+    // Events report what a step changed; here is what it did not.
     source.lookAgain();
   };
   const lookAhead = createFolderLooks(options, {
@@ -140,7 +140,7 @@ function createFolderLooks(
   options: MenuSessionOptions,
   { shown, known, onList }: FolderLooks,
 ): (opened: SubmenuItem) => Promise<void> {
-  /** Folders under way, by their key: a panel may tell twice that one is opened. */
+  /** Folders under way, by their key: a panel may report twice that one is opened. */
   const asking = new Set<string>();
   /** How often something was opened. */
   let turns = 0;
@@ -159,7 +159,7 @@ function createFolderLooks(
     const opened = findItem(shown().items, key);
     const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
     const unknown = places.filter((place) => known()?.has(folderKey(place)) === false);
-    // Whoever opens something else waits for that.
+    // Opening something else waits for that.
     await eachOf(unknown, look, () => turn === turns);
   };
 }
@@ -192,14 +192,14 @@ function withFolders(
 
 /** What is left of a failure once the daemon is heard again, or gone. */
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
-  // Started after all, whoever did it.
+  // Somebody has started it meanwhile.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
   // While it was silent, the advice was to kill its process: that one may be well now, or another's number.
   const isOver = before.kind === "silent" && now.kind !== "silent";
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }
 
-/** A success takes back what was told of the same shares, or of the same action; the failure of another action stays. */
+/** A success takes back what was said of the same shares, or of the same action; the failure of another action stays. */
 function failureAfter(failure: ActionOutcome | null, outcome: ActionOutcome): ActionOutcome | null {
   if (!outcome.ok) return outcome;
   return failure !== null && makesGood(outcome, failure) ? null : failure;

@@ -52,7 +52,7 @@ export interface MenuWorld {
   readonly failure: ActionOutcome | null;
   /** By the share's name: what was refused because of open files, until it is done or the share lets go. */
   readonly busy: ReadonlyMap<string, BusyShare>;
-  /** By `folderKey`; null: this menu does not tell when one is opened, so nothing is looked at. */
+  /** By `folderKey`; null: this menu does not report when one is opened, so nothing is looked at. */
   readonly folders: ReadonlyMap<string, FolderList> | null;
   /** Where the log file is, absolute; null: not known. */
   readonly logPath: string | null;

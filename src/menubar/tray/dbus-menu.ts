@@ -56,7 +56,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
 
   return {
     properties,
-    /** Shows another menu; what is to be told of it goes to `emit`. */
+    /** Shows another menu; the signals about it go to `emit`. */
     show(next: Menu): void {
       const before = layout;
       layout = builder.build(next.items);
@@ -110,7 +110,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
         }
         case "AboutToShow i":
           if (!opened(Number(body[0]))) return noItem(Number(body[0]));
-          // Whatever is new has been told already.
+          // Whatever is new has been announced already.
           return reply("b", [false]);
         case "AboutToShowGroup ai": {
           const ids = idsOf(body[0]);

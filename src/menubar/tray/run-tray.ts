@@ -130,7 +130,7 @@ async function showOnBus(
       await events.onShown();
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      // One that is gone again; the next one is told of by its name.
+      // One that is gone again; the next one is announced by its name.
       note(`the panel did not take the icon: ${errorText(error)}`);
     }
   };
