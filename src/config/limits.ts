@@ -13,7 +13,7 @@ export interface PrincipalLimits {
 
 /** For some principals; the first that fits one is the one that counts. */
 export interface LimitsOverride {
-  /** Globs over names; null: whoever. */
+  /** Globs over names; null: everybody. */
   readonly users: readonly string[] | null;
   /** Globs over roles; null: whatever. */
   readonly roles: readonly string[] | null;

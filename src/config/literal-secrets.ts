@@ -1,5 +1,5 @@
-// The secrets that a configuration holds written out, as far as one can tell by their looks or by the names that they
-// stand under. Pure.
+// The secrets that a configuration holds written out, as far as their form, or the names that they stand under, shows
+// it. Pure.
 
 import { routeKeys, routesOf } from "./backend-routes.ts";
 import { hiddenValues, shownArguments, shownSecretText, shownText, shownUrl } from "./shown-values.ts";

@@ -59,7 +59,7 @@ export function findPlace(
     : { ...place, defaultMountRoot: join(home, "volumes") };
 }
 
-/** The format that a file's extension tells; rejects other extensions with `config_unreadable`. */
+/** The format that a file's extension names; rejects other extensions with `config_unreadable`. */
 export function configFormat(path: string): ConfigFormat {
   const extension = extname(path).toLowerCase();
   if (extension === ".toml") return "toml";
@@ -93,7 +93,7 @@ function exists(path: string): Promise<boolean> {
 /**
  * The configuration file: `file` (what `--config` names, relative to the working directory) or the one in the home.
  * Rejects with `config_ambiguous` when the home has two, `config_unreadable` when it cannot be looked at or the
- * extension tells no format.
+ * extension names no format.
  */
 export async function locateConfig(place: ConfigPlace, file: string | null): Promise<LocatedConfig> {
   if (file !== null) {

@@ -176,7 +176,7 @@ function isNamedFolder({ cwd, cwdGiven }: StdioConnection, { userHome }: Guarded
   return cwdGiven === true || plain(cwd) !== plain(userHome);
 }
 
-/** macOS tells neither letter case nor ways of composing letters apart, and has two names for some folders. */
+/** macOS ignores letter case and how letters are composed, and has two names for some folders. */
 function plain(path: string): string {
   const lower = path.normalize("NFC").toLowerCase();
   return (

@@ -128,7 +128,7 @@ function shownNested(text: string, audience: Audience, levels: number): string {
   return audience === "log" ? hiddenWords(text) : knownHarmless(text);
 }
 
-/** The parts of arguments, addresses, variables and headers that are not shown in logs, for whoever filters text. */
+/** The parts of arguments, addresses, variables and headers that are not shown in logs, to filter texts by. */
 export function hiddenValues(texts: readonly string[], shown: readonly string[]): readonly string[] {
   const values = new Set<string>();
   for (const [index, text] of texts.entries()) {

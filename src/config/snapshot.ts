@@ -60,7 +60,7 @@ export type FleetConfig = Omit<FleetKeys, FleetList> & Partial<Pick<FleetKeys, F
 export type OptimizerConfig = Settled<typeof optimizerKeys>;
 /** A part of everything, with an address of its own. */
 export type GroupConfig = Settled<typeof groupKeys> & { readonly name: string };
-/** What some clients are served; the first that fits counts. null: whoever, whatever, as usual. */
+/** What some clients are served; the first that fits counts. null: everybody, everything, as usual. */
 export type ProfileConfig = Settled<typeof profileKeys>;
 /** A link to a folder inside a share, at `path`. */
 export type AliasConfig = Settled<typeof aliasKeys> & { readonly path: string };
@@ -107,7 +107,7 @@ export interface StdioConnection {
   readonly cwdGiven?: true;
   /** Absent: none. */
   readonly sandbox?: SandboxConfig;
-  /** The only version of MCP that is spoken with it; absent: whichever it speaks. */
+  /** The only version of MCP that is spoken with it; absent: any that it speaks. */
   readonly protocol?: "2026-07-28";
 }
 
@@ -172,7 +172,7 @@ export type ServedBackend = Omit<BackendConfig, "connection"> & {
   readonly connection: BackendConfig["connection"] | FleetConnection;
 };
 
-/** What happens when a server shows something otherwise than before. */
+/** What happens when a server shows something that differs from before. */
 export type PinMode = "tell" | "block" | "off";
 
 /** Which changes of the file wait for a person's approval. */
@@ -228,7 +228,7 @@ export type ToolHint = `${"" | "not_"}${"read_only" | "destructive" | "idempoten
 
 export interface PolicyConfig {
   readonly effect: "allow" | "deny" | "ask";
-  /** null: whoever. */
+  /** null: everybody. */
   readonly roles: readonly string[] | null;
   /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: all. */
   readonly resources: readonly string[] | null;

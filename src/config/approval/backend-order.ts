@@ -70,7 +70,7 @@ function longestInOrder(names: readonly string[], placeOf: (name: string) => num
     }
     rows.push([...longest, name]);
   }
-  // Of equal ones the last: told is what comes before others.
+  // Of equal ones the last, as the text names what comes before others.
   return rows.reduce((best, row) => (row.length >= best.length ? row : best), []);
 }
 

@@ -99,7 +99,7 @@ const MOST_REMEMBERED = 200;
  */
 function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
-  // Whoever writes that sits at another machine.
+  // That is written on another machine.
   if (file.layer !== undefined) return "commands";
   const backends = [...file.backends, ...(running?.backends ?? [])];
   const reaches = backends.some((backend) => backend.enabled && backendReach(backend, places).length > 0);
@@ -256,21 +256,21 @@ function judged(
     ([, { kind }]) => waits(kind, mode) && !(kind === "approval" && tightens),
   );
   const differing = covered.filter(([name, { value }]) => !isSameMeaning(approved?.[name], value));
-  const told = approved === null ? covered : differing;
-  if (told.length === 0) return null;
+  const listed = approved === null ? covered : differing;
+  if (listed.length === 0) return null;
   // A section of a later version than what was remembered, or one that nothing stricter could stand in for.
   if (entry.group === "sections" && approved === null) return null;
   if (entry.group !== "sections" && isApprovedElsewhere(entry, approvals, mode)) return null;
-  const waiting = Object.fromEntries(told.map(([name, { value }]) => [name, value]));
+  const waiting = Object.fromEntries(listed.map(([name, { value }]) => [name, value]));
   const before =
     approved === null
       ? null
       : {
-          ...Object.fromEntries(told.map(([name]) => [name, approved[name] ?? null])),
-          ...droppedRoutes(entry, approved, told),
+          ...Object.fromEntries(listed.map(([name]) => [name, approved[name] ?? null])),
+          ...droppedRoutes(entry, approved, listed),
         };
   const { id, group, name } = entry;
-  const kind = mostSerious(told.map(([, part]) => part.kind)) ?? "runs";
+  const kind = mostSerious(listed.map(([, part]) => part.kind)) ?? "runs";
   const isKnown = covered.every(([part, { value }]) => isSameMeaning(known?.parts[part], value));
   const wasOff = known?.isOff === true && isKnown ? ({ wasOff: true } as const) : {};
   return { id, group, name, kind, approved: before, waiting, ...wasOff };
@@ -280,11 +280,11 @@ function judged(
 function droppedRoutes(
   { group, parts }: Entry,
   approved: PartValues,
-  told: readonly (readonly [string, unknown])[],
+  listed: readonly (readonly [string, unknown])[],
 ): PartValues {
   const routes = approved["routes"] ?? null;
   const isDropped = group === "backends" && routes !== null && parts["routes"] === undefined;
-  return isDropped && told.some(([name]) => name === "connection") ? { routes } : NOTHING;
+  return isDropped && listed.some(([name]) => name === "connection") ? { routes } : NOTHING;
 }
 
 /** The same under another name, or as it was before it went: that was approved. */

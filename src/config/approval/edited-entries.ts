@@ -12,7 +12,7 @@ interface EditedInput extends Omit<HeldInput, "file"> {
 
 /**
  * The entries that an edit changed, from the file before to the file after it: never others that wait in it. One that
- * waited before the edit, or would have if it had been on, has more in it than whoever edits was shown, and goes on
+ * waited before the edit, or would have if it had been on, has more in it than the person who edits was shown, and goes on
  * waiting, unless the edit removes it or switches it off. What comes up from under the file is nobody's edit either.
  */
 export function editedEntries({ before, after, ...known }: EditedInput): Grant {

@@ -11,10 +11,10 @@ import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
 /** Sorted as they were written, one `key = value` a line, each ended; "" for what runs nothing. */
 export function entryText(parts: PartValues | null): string {
   if (parts === null) return "";
-  // The first of the routes is the connection, and is not told twice.
+  // The first of the routes is the connection, and is not shown twice.
   const routes = parts["routes"] ?? null;
-  const told = isList(routes) ? { ...parts, connection: null, routes: routes.map(routeLines) } : parts;
-  return Object.entries(asInFile(told))
+  const shown = isList(routes) ? { ...parts, connection: null, routes: routes.map(routeLines) } : parts;
+  return Object.entries(asInFile(shown))
     .flatMap(([name, value]) => lines(isShell(name) ? [] : [name], value))
     .map((line) => `${line}\n`)
     .join("");
@@ -55,8 +55,8 @@ function lines(path: readonly string[], value: EntryValue): string[] {
   // An empty text has no parts, and says something all the same.
   const isText = parent === "env" || parent === "headers";
   if (value === null || (isList(value) && value.length === 0 && !isText)) return [];
-  const told = asReference(value) ?? asSecretText(path, value);
-  if (told !== null) return [`${keyText(path)} = ${quote(told)}`];
+  const safe = asReference(value) ?? asSecretText(path, value);
+  if (safe !== null) return [`${keyText(path)} = ${quote(safe)}`];
   if (isList(value)) {
     const isPlain = value.every((part) => typeof part !== "object");
     if (isPlain) return [`${keyText(path)} = ${JSON.stringify(value)}`];

@@ -37,7 +37,7 @@ export const managementKeys = {
   allow_commands: toggleKey(
     "runs",
     false,
-    "Let whoever is signed in there change what runs on this machine (commands, arguments, environment), where credentials are sent (addresses, headers, hosts of shares) and who may do what, and approve what waits. Without it that takes `mountaineer` on this machine.",
+    "Let everybody who is signed in there change what runs on this machine (commands, arguments, environment), where credentials are sent (addresses, headers, hosts of shares) and who may do what, and approve what waits. Without it that takes `mountaineer` on this machine.",
   ),
   allowed_hosts: defaulted("runs", list(text("plain", parseAllowedHost)), [], {
     absent: "none",
@@ -147,7 +147,7 @@ export const toolOverrideKeys = {
   }),
   description: optional("guards", text("plain", parseDescription), {
     absent: "as the server says",
-    meaning: "What clients are told that it does.",
+    meaning: "The description that clients get.",
     example: '"Finds files by their names."',
   }),
 };
@@ -281,7 +281,7 @@ export const backendKeys = {
     "tools",
     parseServerToolName,
     table(
-      "One block per tool that is to be called or described otherwise, under the server's own name for it.",
+      "One block per tool that gets another name or description, under the server's own name for it.",
       toolOverrideKeys,
     ),
   ),

@@ -39,7 +39,7 @@ export interface KeyDoc {
   readonly example: string;
   /** The values there are, for "did you mean"; null for any. */
   readonly choices: readonly string[] | null;
-  /** A mistake tells what was found only where this is `plain`. */
+  /** A mistake shows what was found only where this is `plain`. */
   readonly shown: Shown;
   readonly approval: Approval;
 }

@@ -66,7 +66,7 @@ export const configFile = table("", {
   global: table("What holds for all shares. Every key has a default.", globalKeys),
   sync: table("How changes of this file are noticed and applied. Every key has a default.", syncKeys),
   notify: optionalTable(
-    "What is told by a notification on the desktop. Without this section nothing is.",
+    "Which events show a notification on the desktop. Without this section none does.",
     notifyKeys,
   ),
   shares: listOf("shares", table("One block per share; none is fine.", shareKeys)),
@@ -111,10 +111,7 @@ export const configFile = table("", {
   ),
   profiles: listOf(
     "profiles",
-    table(
-      "One block per kind of client that is to be served otherwise; the first that fits counts.",
-      profileKeys,
-    ),
+    table("One block per kind of client that gets another list; the first that fits counts.", profileKeys),
   ),
   incoming_auth: optionalTable("Who may come in.", incomingAuthKeys),
   authorization: orAbsent(

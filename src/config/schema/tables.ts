@@ -1,4 +1,4 @@
-// Declares the tables of the configuration: which keys and tables each has, and what people are told of it.
+// Declares the tables of the configuration: which keys and tables each has, and what the documents say of it.
 import { describeValue, type KeyPath } from "../values/mistakes.ts";
 import type { TextReading } from "../values/names.ts";
 import { define, isTable } from "../values/table.ts";
@@ -34,7 +34,7 @@ export interface TablesOf<Out> extends Node<Out> {
   readonly table: Table<unknown>;
 }
 
-/** Whoever declares a key in a table has to say all that a `Key` says. */
+/** A key in a table declares all that a `Key` has. */
 export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesOf<unknown>;
 
 type OutOfMembers<M extends Members> = { readonly [Name in keyof M]: OutOf<M[Name]> };

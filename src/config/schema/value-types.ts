@@ -42,7 +42,7 @@ export interface Value<Out> {
   readonly json: JsonSchema;
   /** What the engine gets of a value that was read; absent: the value itself. */
   settle?(value: unknown, userHome: string): unknown;
-  /** Undefined once `refuse` was told. */
+  /** Undefined once `refuse` was called. */
   read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
 }
 
@@ -57,7 +57,7 @@ interface TextLook {
   readonly describe?: (text: string) => string;
 }
 
-/** A text as `read` reads it. Whoever adds one says how it may be shown. */
+/** A text as `read` reads it. Each use says how it may be shown. */
 export function text<Out = string>(
   shown: Shown,
   read: (text: string) => Reading<Out>,
