@@ -62,7 +62,7 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
     home,
     clock,
     signal: either,
-    tellsOpening: options.face.kind === "tray",
+    reportsOpening: options.face.kind === "tray",
     logPath: options.logPath,
     onQuit: () => leave.abort(),
     onOutcome: ({ ok, text }) => {

@@ -139,17 +139,15 @@ export function decideHeld(input: HeldInput): Held {
  * What stands is approved: what runs, or else the file, without what a fleet's layer brings to it: nobody at this machine
  * has seen that. What is off in it stays so until a person switches it on.
  */
-function firstApprovals(standing: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
-  const brought = new Set(isStart ? standing.layer?.brings : []);
-  const on = new Map([...entriesOf(standing)].filter(([id]) => !brought.has(id)));
-  const off = [...entriesOf(withAllOn(standing)).values()].filter(
-    ({ id }) => !on.has(id) && !brought.has(id),
-  );
+function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
+  const brought = new Set(isStart ? running.layer?.brings : []);
+  const on = new Map([...entriesOf(running)].filter(([id]) => !brought.has(id)));
+  const off = [...entriesOf(withAllOn(running)).values()].filter(({ id }) => !on.has(id) && !brought.has(id));
   const entries = new Map<string, ApprovedEntry>([
     ...off.map(({ id, parts }) => [id, { live: false, parts: valuesOf(parts), isOff: true }] as const),
     ...approvedAs(on, new Map()),
   ]);
-  const order = standing.backends.map(({ name }) => name).filter((name) => !brought.has(`${BACKEND}${name}`));
+  const order = running.backends.map(({ name }) => name).filter((name) => !brought.has(`${BACKEND}${name}`));
   return { mode, entries, order, lost: false };
 }
 

@@ -66,8 +66,8 @@ function lines(path: readonly string[], value: EntryValue): string[] {
     return Object.entries(value).flatMap(([name, part]) => lines([...path, name], part));
   }
   if (isAddress(value)) {
-    const isTold = PUBLIC_ADDRESSES.has(key) && !/[?#@]/.test(value);
-    return [`${keyText(path)} = ${quote(isTold ? value : shownUrl(value, "log"))}`];
+    const isShown = PUBLIC_ADDRESSES.has(key) && !/[?#@]/.test(value);
+    return [`${keyText(path)} = ${quote(isShown ? value : shownUrl(value, "log"))}`];
   }
   if (typeof value !== "string") return [`${keyText(path)} = ${value}`];
   return [`${keyText(path)} = ${quote(isHidden(parent, key) ? HIDDEN : value)}`];

@@ -30,7 +30,7 @@ export function fewerToolsFindings(file: Table): readonly Finding[] {
 }
 
 /** So many mistakes of one list are reported. */
-const MOST_TOLD = 20;
+const MOST_REPORTED = 20;
 
 function unknownNames(
   names: unknown,
@@ -42,7 +42,7 @@ function unknownNames(
   const unknown = [...names.entries()].flatMap(([index, name]: [number, unknown]) =>
     typeof name === "string" && !known.includes(name) ? [{ index, name }] : [],
   );
-  return unknown.slice(0, MOST_TOLD).map(({ index, name }) => {
+  return unknown.slice(0, MOST_REPORTED).map(({ index, name }) => {
     const hint = namesHint(name, known, `no ${kind} is configured`);
     return {
       path: [...at, index],

@@ -17,7 +17,7 @@ import { createRcloneLogs, type RcloneLogs } from "../../shares/drivers/rclone/l
 import { createNoteKeeper, type NoteKeeper } from "../../shares/drivers/rclone/note-keeper.ts";
 import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
-import { tellingUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
+import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
 import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { createLogons } from "../../shares/logons/logons.ts";
@@ -78,9 +78,9 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
     rclone: leavingGvfsAlone(createRcloneDriver({ ...smb, stateFolder: home, notes })),
-    local: tellingUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
+    local: withUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
     netfs: createNetfsDriver({ ...smb, carryProof: () => readCarryProof(home) }),
-    cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
+    cifs: withUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
   const logons = createLogons(clock);

@@ -26,7 +26,7 @@ export type MenuSession = ReturnType<typeof startMenuSession>;
 
 interface MenuSessionOptions extends ActionPorts {
   /** Whether `open` is called for submenus: their folders are shown then. */
-  readonly tellsOpening: boolean;
+  readonly reportsOpening: boolean;
   /** Absolute; null: not known. */
   readonly logPath: string | null;
   readonly signal: AbortSignal;
@@ -41,7 +41,7 @@ export function startMenuSession(options: MenuSessionOptions) {
   const listeners = new Set<(menu: Menu) => void>();
   let world: MenuWorld = {
     ...FIRST_WORLD,
-    folders: options.tellsOpening ? new Map() : null,
+    folders: options.reportsOpening ? new Map() : null,
     logPath: options.logPath,
   };
   let menu = menuOf(world);

@@ -2,18 +2,18 @@
 import type { Clock, Timer } from "./clock.ts";
 
 export function createThrottle(clock: Clock, betweenMs: number, emit: () => void) {
-  let toldAtMs = Number.NEGATIVE_INFINITY;
+  let emittedAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | null = null;
   const now = (): void => {
     timer = null;
-    toldAtMs = clock.monotonicMs();
+    emittedAtMs = clock.monotonicMs();
     emit();
   };
   return {
     /** It has happened (again): it is emitted now, or `betweenMs` after the last time. */
     due(): void {
       if (timer !== null) return;
-      const waitMs = toldAtMs + betweenMs - clock.monotonicMs();
+      const waitMs = emittedAtMs + betweenMs - clock.monotonicMs();
       if (waitMs > 0) timer = clock.setTimer(waitMs, now);
       else now();
     },

@@ -30,19 +30,19 @@ export interface CarriedState {
   /** The oldest request without an answer. */
   readonly unansweredSinceMs: number | null;
   readonly routeLostAtMs: number | null;
-  /** The number of the last loss of the server, since which it must be proved; null: only notices tell. */
+  /** The number of the last loss of the server, since which it must be proved; null: unknown, notices alone report it. */
   readonly outage: number | null;
-  /** What it was when the route in use was taken; null or absent: not told. */
+  /** What it was when the route in use was taken; null or absent: unknown. */
   readonly outageAtMove?: number | null;
-  /** The server that is mounted; null or absent: not told. */
+  /** The server that is mounted; null or absent: unknown. */
   readonly server?: string | null;
-  /** Another one for each connection that shows who is behind the route not in use; null: none. Absent: not told. */
+  /** Another one for each connection that shows who is behind the route not in use; null: none. Absent: unknown. */
   readonly witness?: number | null;
-  /** Another one after each thing that was done without a daemon; null or absent: not told. */
+  /** Another one after each thing that was done without a daemon; null or absent: unknown. */
   readonly epoch?: number | null;
-  /** The server refused the login, and nobody new logs in; null or absent: it did not, or that is not told. Monotonic ms. */
+  /** The server refused the login, and nobody new logs in; null or absent: it did not, or that is unknown. Monotonic ms. */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
-  /** Nobody but its two ends can read what passes; absent: not told. */
+  /** Nobody but its two ends can read what passes; absent: unknown. */
   readonly encrypted?: boolean;
   readonly connections: number;
   readonly connectionsInAll: number;
@@ -103,7 +103,7 @@ export interface Carriage {
   of(share: string): CarriedState | null;
   /** Since when the carrier cannot be asked although it should be there, monotonic ms; null: it can. */
   readonly absentSinceMs: number | null;
-  /** What is carried, told anew: counters may be seconds old. */
+  /** What is carried, asked for anew: counters may be seconds old. */
   recount(): Promise<void>;
   /** Resolves when the first word of a carrier that runs has come, or when it is known that none runs. */
   ready(): Promise<void>;

@@ -29,7 +29,7 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
       for (const driver of drivers) former.set(driver, first.spec);
       return succeed(first);
     },
-    /** The driver for `next`, who also sees and unmounts what former drivers of the share have left standing. */
+    /** The driver for `next`, who also sees and unmounts what former drivers of the share have left mounted. */
     take(before: DrivenShare, next: DrivenShare): MountDriver {
       if (isLocal(before.driver) !== isLocal(next.driver)) {
         // It may have changed more than once between drivers of SMB, with the mount of the first still there.
@@ -48,7 +48,7 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
   /** By what was found last. */
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount): DrivenShare | null => makers.get(id) ?? null;
-  /** null: the driver cannot tell now. An error only if it had a mount at the last look, which might still stand. */
+  /** null: the driver does not know now. An error only if it had a mount at the last look, which might still stand. */
   const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {
       return await each.find(spec, notBeforeMs);
@@ -61,9 +61,9 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
   let hasLooked = false;
   /** Asks only drivers whose mounts stand: files that wait for a driver's next mount must not hold that mount up. */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
-    const standing = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
-    if (ownStands || standing.size === 0) standing.set(driver, share);
-    return (await Promise.all([...standing].map(([each, spec]) => each.unsent(spec)))).flat();
+    const responsible = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
+    if (ownStands || responsible.size === 0) responsible.set(driver, share);
+    return (await Promise.all([...responsible].map(([each, spec]) => each.unsent(spec)))).flat();
   };
   const find: MountDriver["find"] = async (share, notBeforeMs) => {
     const left: FoundMount[] = [];

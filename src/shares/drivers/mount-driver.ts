@@ -28,7 +28,7 @@ export interface FoundMount {
   readonly carriedPort?: number | null;
   /** Its route was not to be moved when it was mounted. */
   readonly pinned?: boolean;
-  /** The server whose cache it uses; null or absent: not told. */
+  /** The server whose cache it uses; null or absent: unknown. */
   readonly server?: string | null;
 }
 
@@ -111,7 +111,7 @@ export interface WaitingUnsent {
   readonly server: string;
   /** Where it was met last, `//HOST/SHARE`; null: not known. */
   readonly source: string | null;
-  /** False: nobody can tell which server it is. */
+  /** False: which server it is stays unknown. */
   readonly proved: boolean;
   /** It is the one that is mounted. */
   readonly inUse: boolean;
@@ -178,7 +178,7 @@ export interface MountDriver {
   unsent(share: ShareSpec): Promise<readonly string[]>;
   /** What is kept for the other servers of the share, and if so asked for the one that is mounted. Cheap enough for every look; never rejects. */
   waiting?(share: ShareSpec, withInUse?: boolean): Promise<readonly WaitingUnsent[]>;
-  /** A person's word about that. Rejects with `usage` where it cannot be done. */
+  /** A person's decision about that. Rejects with `usage` where it cannot be done. */
   decideWaiting?(share: ShareSpec, server: string, what: "send_here" | "set_aside"): Promise<void>;
   /**
    * Folders of this machine that hold what programs wrote to this share and what never gets to the server by itself.
@@ -187,7 +187,7 @@ export interface MountDriver {
   setAside?(share: ShareSpec): Promise<readonly SetAsideFolder[]>;
   /**
    * Uploads that the server refused and that are tried again. Cheap enough for every look; absent where a program that
-   * writes is told itself. Never rejects.
+   * writes gets the error itself. Never rejects.
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**

@@ -55,8 +55,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       try {
         await ensureFolder(dirname(mountPath), 0o755);
         for (let tries = 0; tries < TRIES; tries++) {
-          const standing = await makeWay(notes, place, setAsideWhole);
-          if (standing !== null) return standing;
+          const blocked = await makeWay(notes, place, setAsideWhole);
+          if (blocked !== null) return blocked;
           const placed = await placeNew(notes, place);
           if (placed !== null) return placed;
         }

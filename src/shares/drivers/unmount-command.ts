@@ -12,11 +12,11 @@ type UnmountAttempt =
 interface UnmountCommandOptions {
   readonly clock: Clock;
   readonly deadlineMs: number;
-  /** Takes it out of sight at once, whoever uses it. */
+  /** Takes it out of sight at once, no matter who uses it. */
   readonly lazy: boolean;
 }
 
-/** What is done is what the mount table shows; this tells only what the command said. Never rejects. */
+/** What is done is what the mount table shows; this is only what the command said. Never rejects. */
 export async function runUnmount(
   { path, type }: Pick<MountEntry, "path" | "type">,
   { clock, deadlineMs, lazy }: UnmountCommandOptions,

@@ -15,7 +15,7 @@ interface LadderOptions {
   readonly clock: Clock;
   readonly mountTable: MountTable;
   readonly rungs: (path: string, mode: UnmountMode) => Promise<readonly Rung[]>;
-  /** What people are told when the mount stands still; `said`: by the last command. */
+  /** What people read when the mount stands still; `said`: by the last command. */
   readonly explain: (said: string, mode: UnmountMode) => string;
 }
 

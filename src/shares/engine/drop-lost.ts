@@ -2,7 +2,7 @@
 import type { Carriage } from "../drivers/carriage.ts";
 import type { Subject } from "./share-subject.ts";
 
-/** One at a time for each share; what comes meanwhile is done once more after it, and the carrier is told at the end. */
+/** One at a time for each share; what comes meanwhile is done once more after it, and the carrier hears of the end. */
 export function createDropLost(
   carriage: Pick<Carriage, "of" | "usedUp">,
 ): (subject: Pick<Subject, "spec" | "driver">) => void {

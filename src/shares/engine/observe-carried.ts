@@ -51,7 +51,7 @@ export function withCarried(
     if (!found.madeByDriver && rememberedPort?.() !== carriedPort) return mount;
     const absentSinceMs = carriage?.absentSinceMs ?? null;
     const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < CARRIER_ABSENT_MS;
-    // Nobody serves its port: whoever uses it waits for nothing.
+    // Nothing serves its port: programs that use it wait in vain.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
   const { route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
@@ -66,7 +66,7 @@ export function withCarried(
   return { look: mount.look, found: { ...found, route }, carried };
 }
 
-/** Whether the route in use leads elsewhere than the configuration says, or nobody can tell where that leads. */
+/** Whether the route in use leads elsewhere than the configuration says, or where that leads is unknown. */
 export function isRerouted(
   spec: ShareSpec,
   { probe }: RouteSeen,
@@ -78,7 +78,7 @@ export function isRerouted(
   return address !== endpoint.address;
 }
 
-/** Also begins the proof that is due, and tells the carrier of changed addresses. */
+/** Also begins the proof that is due, and passes changed addresses to the carrier. */
 export async function observeCarry(
   { carriage, trust, logon }: ObserveTools,
   { spec, policy, driver }: Subject,

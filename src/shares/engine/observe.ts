@@ -231,7 +231,7 @@ function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundM
 
 function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promise<Look> | null {
   const { clock, prober } = tools;
-  // A look tells nothing while a carried mount waits for a route, or for an answer that is already overdue.
+  // A look says nothing while a carried mount waits for a route, or for an answer that is already overdue.
   if (isCarriedPort(mount)) {
     const state = carriedNow(tools, subject, mount);
     const isOverdue = isMovable(tools, mount) && state !== null && state.unansweredSinceMs !== null;

@@ -235,7 +235,7 @@ function createGate(
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // What cannot be told now says nothing against it; what waits for a server that was proved goes to none that is not.
+    // What is unknown now says nothing against it; what waits for a server that was proved goes to none that is not.
     const isIt = verdict.kind === "same" && verdict.server === server;
     if (isIt || (verdict.kind === "unproved" && !(await keepsFor(server)))) {
       await carriage.confirm(spec.name, outage);

@@ -21,11 +21,11 @@ export interface TrustInput {
 
 export interface RouteInUse {
   readonly route: RouteName;
-  /** The server that it was mounted from; null: not told. */
+  /** The server that it was mounted from; null: unknown. */
   readonly server?: string | null;
-  /** A number that changes each time the server is lost; null: not told. */
+  /** A number that changes each time the server is lost; null: unknown. */
   readonly outage: number | null;
-  /** What it was when this route was taken; null or absent: not told. */
+  /** What it was when this route was taken; null or absent: unknown. */
   readonly outageAtMove?: number | null;
   /** Another one for each connection that shows who is behind the other route; null or absent: none. */
   readonly witness?: number | null;
@@ -49,7 +49,7 @@ interface RouteTrust {
 interface TrustTools {
   readonly clock: Clock;
   readonly proof: Pick<ServerProof, "compare" | "recognise">;
-  /** What is told now of the route in use. */
+  /** What is reported now of the route in use. */
   readonly outage: () => number | null;
 }
 
@@ -84,8 +84,8 @@ export class ServerTrust implements AsyncDisposable {
   readonly #witnessed = new Set<string>();
   /** The server in use by what was known of it before it was mounted. */
   #better: string | null = null;
-  /** The one in use, where neither its driver nor its carrier tells it. */
-  #untold: string = FIRST_SERVER;
+  /** The one in use, where neither its driver nor its carrier names it. */
+  #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
   /** What it is about. */
@@ -106,7 +106,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#onVerdict = onVerdict;
   }
 
-  /** Takes in what the probes found, begins a proof when one is due, and tells what is known now. */
+  /** Takes in what the probes found, begins a proof when one is due, and returns what is known now. */
   note(input: TrustInput): TrustSeen {
     const known = this.#known;
     for (const route of ROUTE_NAMES) this.#fold(route, input.routes[route]);
@@ -174,15 +174,15 @@ export class ServerTrust implements AsyncDisposable {
     one.identity = identity;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
-    // What is left to ask is the other route alone, and whoever is moved there waits for that.
+    // What is left to ask is the other route alone, and a move there waits for that.
     if (isAway) cutOff(this.#compared);
   }
 
-  /** A server that is back within one look was not seen away: only its connections tell. */
+  /** A server that is back within one look was not seen away: only its connections show it. */
   #foldInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
     this.#inUseBefore = inUse;
-    if (before === null && inUse !== null) this.#untold = this.#known[inUse.route].server ?? FIRST_SERVER;
+    if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
     // What was proved of an address counts for no other that is in use later.
     const { server, asked } = this.#known.detour;
@@ -215,7 +215,7 @@ export class ServerTrust implements AsyncDisposable {
 
   /** The server of what is mounted; null: nothing is. */
   #mounted(inUse: RouteInUse | null): string | null {
-    return inUse === null ? null : (inUse.server ?? this.#untold);
+    return inUse === null ? null : (inUse.server ?? this.#assumed);
   }
 
   #beginIfDue(input: TrustInput): void {
@@ -348,7 +348,7 @@ export class ServerTrust implements AsyncDisposable {
   #isAnotherName(server: string, mounted: string | null): mounted is string {
     if (mounted === null || server === mounted) return false;
     if ((this.#inUseBefore?.server ?? null) === null) {
-      this.#untold = server;
+      this.#assumed = server;
       return false;
     }
     this.#better = server;

@@ -194,8 +194,8 @@ export class ShareCycle {
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const trust = this.#trust;
-    const told = trust && { note: (input: TrustInput) => trust.note({ ...input, wanted: false }) };
-    const lookOnly = { ...this.#tools, ensureLink: () => null, trust: told };
+    const passive = trust && { note: (input: TrustInput) => trust.note({ ...input, wanted: false }) };
+    const lookOnly = { ...this.#tools, ensureLink: () => null, trust: passive };
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
     const seen = { ...found, linkBlocked, otherHome: this.#otherHome };
@@ -206,7 +206,7 @@ export class ShareCycle {
   /** The server behind the route in use has ended connections. */
   doubt(): void {
     const carried = this.#carriedNow();
-    // What tells its outages is believed at the next look: a proof that is begun meanwhile stays good.
+    // The count of its outages is believed at the next look: a proof that is begun meanwhile stays good.
     if (carried?.outage === null) this.#trust?.doubt(carried.route);
   }
 

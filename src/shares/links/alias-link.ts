@@ -40,16 +40,16 @@ export async function ensureAliasLink(
   look: LinkLook | undefined,
 ): Promise<AliasOutcome> {
   const { path, target } = spec;
-  const standing = standingOf(look, path, target, tools.madeTargets(path));
-  if (standing === "right") return noted(tools, spec);
-  if (typeof standing !== "string") return standing;
+  const found = judge(look, path, target, tools.madeTargets(path));
+  if (found === "right") return noted(tools, spec);
+  if (typeof found !== "string") return found;
   const fault = await placeFault(tools, path);
   if (fault !== null) return blocked(fault);
   try {
     // Before it is there: a link that nobody remembers would not be ours any more.
     await tools.remember(path, target);
-    await (standing === "missing" ? createLink(path, target) : replaceLink(path, target));
-    return { result: standing === "missing" ? "created" : "repaired" };
+    await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
+    return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
     const taken = systemErrorCode(error) === "EEXIST";
     return taken
@@ -79,10 +79,10 @@ export function aliasFault(
   look: LinkLook | undefined,
   { path, target }: AliasSpec,
 ): "missing" | { readonly by: string; readonly taken: boolean } | null {
-  const standing = standingOf(look, path, target, new Set());
-  if (standing === "right") return null;
-  if (standing === "missing") return "missing";
-  return standing === "ours" ? { by: `${path} leads elsewhere`, taken: false } : standing;
+  const found = judge(look, path, target, new Set());
+  if (found === "right") return null;
+  if (found === "missing") return "missing";
+  return found === "ours" ? { by: `${path} leads elsewhere`, taken: false } : found;
 }
 
 type Blocked = Extract<AliasOutcome, { result: "blocked" }>;
@@ -91,7 +91,7 @@ function blocked(by: string): Blocked {
   return { result: "blocked", by, taken: false };
 }
 
-function standingOf(
+function judge(
   look: LinkLook | undefined,
   path: string,
   target: string,
@@ -106,7 +106,7 @@ function standingOf(
   return { result: "blocked", by: `${path} is a link to ${look.target}`, taken: true };
 }
 
-/** A link that already leads to the right place counts as ours from then on, whoever made it. */
+/** A link that already leads to the right place counts as ours from then on, no matter who made it. */
 async function noted({ madeTargets, remember }: AliasLinkTools, spec: AliasSpec): Promise<AliasOutcome> {
   if (!madeTargets(spec.path).has(spec.target)) {
     // It is right all the same; it is tried again with the next look.

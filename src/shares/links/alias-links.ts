@@ -144,7 +144,7 @@ export class AliasLinks implements AsyncDisposable {
     if (reason !== "tick" || !isIdle) this.#triggerNow(reason);
   }
 
-  /** Makes, mends and removes all that is to be, and resolves with how each is then. */
+  /** Makes, repairs and removes all that is to be, and resolves with how each is then. */
   async reconcile(signal: AbortSignal): Promise<AliasView[]> {
     this.#triggerNow("user");
     await unlessAborted(

@@ -35,12 +35,12 @@ interface StableLinkOptions {
 export async function ensureStableLink(options: StableLinkOptions): Promise<StableLinkOutcome> {
   const { prober, path, target, isOurs, waitMs } = options;
   const look = await prober.readLink(path, waitMs);
-  const standing = judge(look, path, target, isOurs);
-  if (standing === "right") return { result: "right" };
-  if (typeof standing !== "string") return standing;
+  const found = judge(look, path, target, isOurs);
+  if (found === "right") return { result: "right" };
+  if (typeof found !== "string") return found;
   try {
-    await (standing === "missing" ? createLink(path, target) : replaceLink(path, target));
-    return { result: standing === "missing" ? "created" : "repaired" };
+    await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
+    return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
     return { result: "blocked", by: errorText(error) };
   }
@@ -48,22 +48,22 @@ export async function ensureStableLink(options: StableLinkOptions): Promise<Stab
 
 /**
  * What keeps a link from being right, as it was looked at; "missing", or null when nothing does. Changes nothing, and
- * a link to another place is a fault whoever made it.
+ * a link to another place is a fault no matter who made it.
  */
 export function stableLinkFault(look: LinkLook | undefined, path: string, target: string): string | null {
-  const standing = judge(look, path, target, () => false);
-  if (typeof standing !== "string") return standing.by;
-  return standing === "right" ? null : "missing";
+  const found = judge(look, path, target, () => false);
+  if (typeof found !== "string") return found.by;
+  return found === "right" ? null : "missing";
 }
 
-type Standing = "right" | "missing" | "ours" | Extract<StableLinkOutcome, { result: "blocked" }>;
+type LinkState = "right" | "missing" | "ours" | Extract<StableLinkOutcome, { result: "blocked" }>;
 
 function judge(
   look: LinkLook | undefined,
   path: string,
   target: string,
   isOurs: (target: string) => boolean,
-): Standing {
+): LinkState {
   if (look === undefined || look.state === "unknown") {
     return { result: "blocked", by: `${path} cannot be looked at: ${look?.text ?? "no answer"}` };
   }

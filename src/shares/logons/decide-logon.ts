@@ -1,4 +1,4 @@
-// Whether a login may be tried now. Pure: many servers lock an account after a few refused logons, whoever made them.
+// Whether a login may be tried now. Pure. Many servers lock an account after a few refused logons.
 
 const HOUR_MS = 3_600_000;
 /** Of one account, in any hour, without a person's word. */

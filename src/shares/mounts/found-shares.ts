@@ -18,7 +18,7 @@ export interface FoundShare {
   readonly host: string;
   /** As the server calls it. */
   readonly share: string;
-  /** null: not told. */
+  /** null: unknown. */
   readonly user: string | null;
   /** Where it is mounted, or would be. */
   readonly path: string;

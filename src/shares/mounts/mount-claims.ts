@@ -17,7 +17,7 @@ interface ClaimsOptions {
 const NAME_CHARACTERS = 32;
 
 export interface MountClaims extends AsyncDisposable {
-  /** null: the path is this home's from now on, or nobody can tell; else the home that has it. Never rejects. */
+  /** null: the path is this home's from now on, or nothing is known of it; else the home that has it. Never rejects. */
   claim(path: string): Promise<string | null>;
   release(path: string): Promise<void>;
 }
@@ -41,7 +41,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions): Moun
       // At a handover the daemon before this one is about to let go of it.
       return owner === home ? null : owner === "" ? "another home" : owner;
     }
-    // Whoever let go of it just now has removed it.
+    // The home that let go of it just now has removed it.
     if ((await stat(file).catch(() => null))?.ino !== before.ino) {
       lock.release();
       return null;

@@ -1,7 +1,7 @@
 // Reads what macOS's `mount` prints: `FROM on PATH (TYPE, FLAG, …, mounted by USER)`, one line per mount.
 
 export interface MountLine {
-  /** The file system's own number, another for each mount; null where it is not told. */
+  /** The file system's own number, another for each mount; null where it is not shown. */
   readonly fsid: string | null;
   readonly path: string;
   /** `smbfs`, `apfs`, … */
@@ -9,7 +9,7 @@ export interface MountLine {
   readonly source: string;
   /** As words: `nodev`, `read-only`, … */
   readonly options: readonly string[];
-  /** Who made it, by number or by name; null where it is not told (root's). */
+  /** Who made it, by number or by name; null where it is not shown (root's). */
   readonly owner: { readonly userId: number } | { readonly userName: string } | null;
 }
 

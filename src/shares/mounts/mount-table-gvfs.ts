@@ -36,7 +36,7 @@ export function isGvfsMount({ id }: { readonly id: string }): boolean {
 
 /**
  * The table, and after its entries those of our own user's GVfs. Where there is no GVfs it costs nothing; where it hangs,
- * what it had before is still told.
+ * what it had before is still listed.
  */
 export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTable {
   const { clock, prober, userId = process.getuid?.() ?? null } = options;

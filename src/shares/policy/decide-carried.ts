@@ -79,7 +79,7 @@ export function decidePinnedGate(
   const isClosed = phase !== "carrying" && !isAway && !mount.found.processGone;
   noteDoubt(builder, pinned, isClosed);
   if (!isClosed || builder.state.operation !== null || builder.memory.held === "unmounted") return "open";
-  // Where an edit leads, the rules tell: what the configuration no longer names is left once nothing is open.
+  // What the configuration no longer names is left once nothing is open.
   if (pinned.rerouted && !isOwnProved(builder, route, pinned)) return "open";
   if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
   return openGate(builder, route, pinned, PINNED_DOUBT_MS);
@@ -149,7 +149,7 @@ function judgeCarried(
   const hasFailed = look.state === "answered" && isDeadErrno(look.errno);
   if (hasFailed && look.startedAtMs < sinceMs) return { state: "unproven" };
   const verdict = judgeMount(builder, mount);
-  // rclone keeps lost connections beside those that live: whoever gets one fails, and the server answers others.
+  // rclone keeps lost connections beside those that live: a program that gets one fails, and the server answers others.
   const answersOthers = lastAnswerAtMs !== null && hasFailed && lastAnswerAtMs >= look.startedAtMs;
   const deadAtMs = (builder.state.deadLook?.startedAtMs ?? 0) + builder.policy.mountHangMs;
   if (verdict.state !== "dead" || !answersOthers || builder.seen.atMs >= deadAtMs) return verdict;
@@ -220,7 +220,7 @@ function decideRouteGone(
   });
 }
 
-/** The route was lost less than the share's patience ago; where nobody told the carrier, its own patience counts. */
+/** The route was lost less than the share's patience ago; where the carrier did not hear of it, its own patience counts. */
 function isPatient({ seen, state, policy, wakes }: Builder, { phase, routeLostAtMs }: CarriedSeen): boolean {
   const lostAtMs = routeLostAtMs ?? state.suspicion?.firstAtMs ?? null;
   if (lostAtMs === null) return phase !== "refusing";

@@ -29,7 +29,7 @@ export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number 
   return trust?.asking === true && trust.state !== "different";
 }
 
-/** The server behind `route`; absent: nobody can tell. */
+/** The server behind `route`; absent: unknown. */
 export function serverAt({ seen }: Builder, route: RouteName): { readonly server?: string } {
   const id = seen.carry?.asks === true ? (seen.carry.trust.servers?.[route].id ?? null) : null;
   return id === null ? {} : { server: id };

@@ -108,7 +108,7 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
   if (!answers(builder, other) && carry?.unguarded === true && lastStep?.kind !== "unmount") {
     setError(
       builder,
-      `${hostOf(builder, route)} is gone, and whoever answers there next would get what is unsent`,
+      `${hostOf(builder, route)} is gone, and another server that answers there would get what is unsent`,
     );
     return { kind: "unmount", mount: mount.found, mode: "force" };
   }
@@ -128,7 +128,7 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
 
 /**
  * A server that starts is seen over one host a moment before the other: its own host is asked once more, as a failover
- * would cut off whoever waited for it.
+ * would cut off programs that waited for it.
  */
 function mayBothStart({ seen, state, wakes }: Builder, route: RouteName): boolean {
   const { probe, atMs } = seen.routes[route];
@@ -184,7 +184,7 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
     hint: "It is mounted anew over the best route as soon as nothing on it is open.",
   });
   if (verdict.state === "unproven" || builder.memory.held === "unmounted") return null;
-  // What serves is not given up for what could not take its place; conditions tell what is wanting.
+  // What serves is not given up for what could not take its place; conditions say what is missing.
   if (verdict.state === "alive" && whyNotMountable(builder) !== null) return null;
   const plan = bestRoutes(builder);
   if (plan.length === 0) {
@@ -208,7 +208,7 @@ interface Remount {
   readonly lost?: boolean;
 }
 
-/** Mounts anew as soon as nothing is open, and tells what is until then. */
+/** Mounts anew as soon as nothing is open, and reports what is until then. */
 export function remountOnceClosed(
   builder: Builder,
   mount: MountSeen,

@@ -54,7 +54,7 @@ export function finishArrived(builder: Builder, operation: Operation, route: Rou
   const moved = operation.from !== route && (operation.from === "tb" || operation.from === "fallback");
   if (moved) setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
-  // Mounted, if not where it was to be: that is told by the operation's end and by a condition.
+  // Mounted, but not where it was asked for: the operation's end and a condition say so.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
   if (!operation.asked) return;

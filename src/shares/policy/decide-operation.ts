@@ -262,7 +262,7 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     return;
   }
   const { busy, text } = failure;
-  // A check that sees nothing while the system answers EBUSY repeats each cycle; it is told once.
+  // A check that sees nothing while the system answers EBUSY repeats each cycle; it is reported once.
   if (!busy || !builder.state.announcedBusy) {
     builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
   }

@@ -157,7 +157,7 @@ function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, wha
   return null;
 }
 
-/** The rules rest: tells the person how things stand, unless the rules or the request still wait for something. */
+/** The rules rest: reports the state to the person, unless the rules or the request still wait for something. */
 export function answerRequest(builder: Builder): void {
   const { request, memory, seen } = builder;
   if (request === null || builder.outcome !== null || builder.state.operation !== null) return;

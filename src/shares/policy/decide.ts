@@ -32,7 +32,7 @@ export interface Decision {
   readonly outcome: RequestOutcome | null;
   /** The one step to take now; null: rest. */
   readonly step: Step | null;
-  /** When to look again without being told; null: at the next trigger. */
+  /** When to look again without a trigger; null: at the next trigger. */
   readonly wake: Wake | null;
   /** Whether this daemon's programs on the share are to end, or stay away, for now. */
   readonly room: Room;

@@ -66,7 +66,7 @@ export function hostOf(builder: Builder, route: RouteName): string {
 const ROOM_LOOK_MS = 1_000;
 
 /**
- * Whether this daemon's programs are off the share. If not they are told to make room: their calls have `drain_timeout`
+ * Whether this daemon's programs are off the share. If not they are asked to make room: their calls have `drain_timeout`
  * to end, and the decision is made again. After room that was made in vain the rules leave them alone for a while.
  */
 export function hasRoom(builder: Builder, isAsked = false): boolean {

@@ -70,7 +70,7 @@ export interface LaneState {
   readonly recoveryFailure: string | null;
   /** With which toggles the recovery table was read in this window; null: not yet. */
   readonly tableReadWith: string | null;
-  /** The mount last seen, to tell a new one and a vanished one. */
+  /** The mount last seen, to notice a new one and a vanished one. */
   readonly mountId: string | null;
   /** The mount that this process made, and the one that has answered a look of it; null: none. */
   readonly madeMount: string | null;
@@ -81,7 +81,7 @@ export interface LaneState {
   readonly announcedOpenFiles: string | null;
   /** An unmount was answered EBUSY although no open file is seen, and that was announced. */
   readonly announcedBusy: boolean;
-  /** This daemon's programs were told to make room since the last unmount, and when they may be told again. */
+  /** This daemon's programs were asked to make room since the last unmount, and when they may be asked again. */
   readonly roomAsked: boolean;
   readonly roomBackoff: Backoff;
   /** Since when each condition stands, wall ms. */

@@ -47,9 +47,9 @@ export interface CarriedSeen {
   readonly outageAtMove?: number | null;
   /** The route in use leads to another address than the configuration says now. */
   readonly rerouted: boolean;
-  /** The server that it was mounted from; null or absent: not told. */
+  /** The server that it was mounted from; null or absent: unknown. */
   readonly server?: string | null;
-  /** As the carrier tells them. */
+  /** As the carrier reports them. */
   readonly witness?: number | null;
   readonly epoch?: number | null;
   readonly encrypted?: boolean;
@@ -179,7 +179,7 @@ export interface ShareSeen {
 export interface ShareLogonSeen extends LogonSeen {
   /**
    * What is mounted logs in no more, as its login was refused. `same`: it is the one that is configured now. `other`: it
-   * is not, or nobody can tell. null: it logs in.
+   * is not, or that is unknown. null: it logs in.
    */
   readonly shut: "same" | "other" | null;
 }

@@ -5,7 +5,7 @@ import { join, sep } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { FolderListing } from "./prober.ts";
 
-/** More are not told: nobody picks from so many. */
+/** More are not listed: nobody picks from so many. */
 const FOLDER_LIMIT = 5_000;
 /** A folder with more entries is read so far. */
 const ENTRY_LIMIT = 100_000;

@@ -48,7 +48,7 @@ async function runLsof(program: string, path: string): Promise<OpenFilesAnswer> 
   }
 }
 
-/** Exit 1 means that there are none, or that something failed: only what it printed tells them apart. */
+/** Exit 1 means that there are none, or that something failed: only what it printed distinguishes them. */
 export function answerOfLsof(
   result: Pick<CommandResult, "exitCode" | "stdout" | "stderr" | "timedOut">,
 ): OpenFilesAnswer {
@@ -81,7 +81,7 @@ export function parseLsof(output: string): readonly OpenFile[] {
     } else if (line.startsWith("n") && pid > 0) {
       const path = unescaped(value);
       const key = `${pid} ${path}`;
-      // One that is mapped is usually told twice.
+      // One that is mapped is usually listed twice.
       if (!files.has(key)) files.set(key, { pid, command, path, how });
     }
   }

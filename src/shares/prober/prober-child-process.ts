@@ -30,12 +30,12 @@ const RESOLVER_VARIABLES = ["RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES"];
 export function startProberChild(lookDeadlineMs: number, events: ProberChildEvents) {
   let over = false;
   let crash: string | null = null;
-  let tellEnded = (): void => {};
+  let markEnded = (): void => {};
   const hasEnded = new Promise<void>((resolve) => {
-    tellEnded = resolve;
+    markEnded = resolve;
   });
   const end = (why: string): void => {
-    tellEnded();
+    markEnded();
     if (over) return;
     over = true;
     events.onEnd(crash ?? why);
@@ -45,7 +45,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   try {
     child = fork(fileURLToPath(programBeside(import.meta.url, "prober-child")), [String(lookDeadlineMs)], {
       execArgv: NODE_FLAGS,
-      // Without what it holds open it can hang in the kernel and be in nobody's way.
+      // No pipes: it may hang in the kernel for ever, and nothing of ours waits for it.
       stdio: ["ignore", "ignore", "ignore", "ipc"],
       cwd: "/",
       // Ctrl-C at a terminal reaches the daemon alone.
@@ -73,7 +73,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   return {
     /** 0 when it could not be started. */
     pid: child.pid ?? 0,
-    /** What is sent to a child that has ended is lost; `onEnd` tells. */
+    /** What is sent to a child that has ended is lost; `onEnd` says so. */
     send(request: ProberRequest): void {
       if (child.connected) child.send(request, () => {});
     },
@@ -82,7 +82,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
       over = true;
       child.kill("SIGKILL");
       if (child.connected) child.disconnect();
-      if (child.pid === undefined) tellEnded();
+      if (child.pid === undefined) markEnded();
       return hasEnded;
     },
   };

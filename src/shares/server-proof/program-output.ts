@@ -15,7 +15,7 @@ export function parseRcloneLine(line: string): ListedEntry | null {
   return { name, isFolder, size: isFolder ? null : size, modifiedMs };
 }
 
-/** When something was created, as SMB tells it. */
+/** When something was created, as SMB reports it. */
 export interface Birth {
   readonly createdMs: number;
   /**
@@ -25,10 +25,10 @@ export interface Birth {
   readonly isOwn: boolean;
 }
 
-/** A command that smbclient does not know: it says so, which tells what the next answer is about. */
+/** A command that smbclient does not know: it says so, which marks what the next answer is about. */
 const MARK = "mountaineer-mark";
 
-/** The commands for smbclient's standard input: list the root when `list`, then tell of each path. */
+/** The commands for smbclient's standard input: list the root when `list`, then show each path. */
 export function smbclientScript(list: boolean, paths: readonly string[]): string {
   const asked = paths.map((path, index) => `${MARK}-${index}\nallinfo "${path}"\n`);
   return `${list ? "ls\n" : ""}${asked.join("")}`;
@@ -57,7 +57,7 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
     },
     /** By the position of their question; null where there was no answer. */
     births: (): readonly (Birth | null)[] => times.map(birthOf),
-    /** Whether smbclient got so far as to ask anything: its exit code tells of the last question only. */
+    /** Whether smbclient got so far as to ask anything: its exit code is that of the last question only. */
     isConnected: (): boolean => at !== -1,
     /** What the server said instead of a listing; null when it listed. */
     listingError: (): string | null => error,

@@ -6,7 +6,7 @@ import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerWitness } from "./se
 
 export type Births = ReadonlyMap<string, Birth>;
 
-/** `text` is told after what was listed: "//nas/core is empty: …". */
+/** `text` is said of what was listed: "//nas/core is empty: …". */
 type Recognition =
   /** `by` a creation time that agrees, which no clone has, or by entries that are as they were. */
   | { readonly kind: "same"; readonly by: "creation" | "entries" }
@@ -15,7 +15,7 @@ type Recognition =
 
 /**
  * Entries may have come, gone or changed; one that is known must be as it was, with its creation time where that is
- * known and told. `births` is null when no creation time could be asked for.
+ * known and shown. `births` is null when no creation time could be asked for.
  */
 export function recogniseRoot(
   witness: ServerWitness,

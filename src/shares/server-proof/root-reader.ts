@@ -61,7 +61,7 @@ interface BirthsRead {
   readonly kind: "read";
   /** Only what was asked for with `listsRoot`. */
   readonly listing: RootListing;
-  /** By name, "" for the root itself; only what the server told. */
+  /** By name, "" for the root itself; only what the server answered. */
   readonly births: ReadonlyMap<string, Birth>;
 }
 
@@ -161,11 +161,11 @@ async function listByRclone(tools: ReadTools, request: ReadRequest): Promise<Roo
   lines.end();
   if (result.exitCode === 0) return { kind: "read", listing: collector.end(1) };
   if (result.timedOut) return late("rclone");
-  const told = readLoggedFailure(result.stderr);
+  const logged = readLoggedFailure(result.stderr);
   return {
     kind: "failed",
-    text: told?.text ?? lastLine(result.stderr, "rclone"),
-    isRefusedLogin: told?.reason === "wrong_credentials",
+    text: logged?.text ?? lastLine(result.stderr, "rclone"),
+    isRefusedLogin: logged?.reason === "wrong_credentials",
   };
 }
 
@@ -261,7 +261,7 @@ function rcloneArguments(share: ShareSpec, { localAddress }: ReaderEndpoint, con
   ];
 }
 
-/** smbclient cannot be told which address to leave from. */
+/** smbclient has no option for the address to leave from. */
 function smbclientArguments({ share, endpoint }: ReadRequest, login: string): string[] {
   const { address, port } = endpoint;
   return [

@@ -65,7 +65,7 @@ export interface Expected {
   readonly server: string | null;
   /** One that is behind the other route, and not behind this one. */
   readonly not?: string | null;
-  /** What was read may be of two servers, and is of no use, if not. Absent: nobody can tell. */
+  /** What was read may be of two servers, and is of no use, if not. Absent: unknown. */
   readonly isSteady?: () => boolean;
 }
 
@@ -94,7 +94,7 @@ export function createServerProof(options: ServerProofOptions) {
 
   return {
     /**
-     * While both routes answer: compares what the share's root shows over each, and tells whose it is, if that `isSteady`
+     * While both routes answer: compares what the share's root shows over each, and says whose it is, if that `isSteady`
      * still. `inUse`: the server that one of them has led to all the time.
      */
     compare(
@@ -140,7 +140,7 @@ export function createServerProof(options: ServerProofOptions) {
         signal.throwIfAborted();
         const source = sourceOf(share.routes[route], share.shareName);
         const { serverGuid } = endpoint;
-        if (serverGuid === null) return unproved(`${source} does not tell its ServerGuid`);
+        if (serverGuid === null) return unproved(`${source} does not show its ServerGuid`);
         const servers = await known.list(share);
         const witness = servers.find(({ id }) => id === expected.server)?.witness ?? null;
         if (expected.server !== null && witness === null)
@@ -272,7 +272,7 @@ function compareGuids(
   const silent = tb.serverGuid === null ? "tb" : fallback.serverGuid === null ? "fallback" : null;
   if (tb.serverGuid === null || fallback.serverGuid === null) {
     const source = sourceOf(share.routes[silent ?? "tb"], share.shareName);
-    return { kind: "not_one", verdict: unproved(`${source} does not tell its ServerGuid`) };
+    return { kind: "not_one", verdict: unproved(`${source} does not show its ServerGuid`) };
   }
   if (tb.serverGuid === fallback.serverGuid) return { kind: "one", serverGuid: tb.serverGuid };
   const guids = `their ServerGuids are ${tb.serverGuid} and ${fallback.serverGuid}`;
@@ -393,7 +393,7 @@ type ReadAgain =
   | { readonly kind: "read"; readonly listing: RootListing; readonly births: Births | null }
   | ReadFailure;
 
-/** smbclient first: it alone tells when something was created. */
+/** smbclient first: it alone shows when something was created. */
 async function readAgain(
   reader: RootReader,
   programs: readonly ProofProgram[],

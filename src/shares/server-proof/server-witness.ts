@@ -1,4 +1,4 @@
-// What is known of the servers of a share, on disk, each by a random id: written after each proof, read to tell them apart.
+// What is known of the servers of a share, on disk, each by a random id: written after each proof, read to distinguish them.
 import { randomBytes } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";

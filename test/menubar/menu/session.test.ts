@@ -32,7 +32,7 @@ function start(t: TestContext, home: string, ports: Ports = {}): Running {
     clock: ports.clock ?? systemClock,
     signal: stop.signal,
     logPath: null,
-    tellsOpening: true,
+    reportsOpening: true,
     onQuit: () => {
       quits += 1;
     },

@@ -21,7 +21,7 @@ import { createRealMountPaths } from "../real-mount-paths.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
 import { type AddressesOf, indexMounts } from "../smb-mounts.ts";
 import { runUnmount } from "../unmount-command.ts";
-import { meaningOfMountCifs, tellingLine } from "./codes.ts";
+import { meaningfulLine, meaningOfMountCifs } from "./codes.ts";
 import { foundCifs, namesThisMachine } from "./found.ts";
 import { type CifsNotes, createCifsNotes } from "./note.ts";
 import { CARRIED_ADDRESS, cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
@@ -76,14 +76,14 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   });
   const notes = createCifsNotes();
   const find = createCifsFinding({ ...options, tools }, notes, placeOf);
-  const standingAt = async (share: ShareSpec): Promise<FoundMount | null> =>
+  const mountAt = async (share: ShareSpec): Promise<FoundMount | null> =>
     (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath) ?? null;
   const unmountKernels = createCifsUnmount({
     clock,
     mountTable,
     program: async () => (await findProgram("umount", tools.programFolders)) ?? "umount",
   });
-  const attemptTools = { ...options, folders, notes, unmountKernels, standingAt };
+  const attemptTools = { ...options, folders, notes, unmountKernels, mountAt };
 
   return {
     name: "cifs",
@@ -103,7 +103,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       const route = through === null ? asked : "tb";
       const source = sourceOf(share.routes[route], share.shareName);
       try {
-        const present = await standingAt(share);
+        const present = await mountAt(share);
         if (present?.sameShare) return { ok: true, mount: present, adopted: true };
         if (present !== null)
           return failed("path_taken", `${share.mountPath} is a mount of ${present.source}`);
@@ -185,7 +185,7 @@ interface AttemptTools extends Pick<CifsDriverOptions, "clock" | "logger" | "pro
   readonly folders: MountFolders;
   readonly notes: CifsNotes;
   readonly unmountKernels: ReturnType<typeof createCifsUnmount>;
-  readonly standingAt: (share: ShareSpec) => Promise<FoundMount | null>;
+  readonly mountAt: (share: ShareSpec) => Promise<FoundMount | null>;
 }
 
 interface Attempt {
@@ -201,7 +201,7 @@ interface Attempt {
 
 /** One try to mount, which leaves nothing of itself when it fails. */
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
-  const { folders, notes, standingAt } = tools;
+  const { folders, notes, mountAt } = tools;
   const { share, place, route, through, way } = attempt;
   const { files, mountPath: path } = place;
   let failure: Failed;
@@ -217,11 +217,11 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     if (!folder.ok) return folder;
     await using bare = folder.bare;
     const refused = await runMount(tools, attempt);
-    const mount = await standingAt(share);
+    const mount = await mountAt(share);
     if (mount?.sameShare) {
       // Whatever the command says: what stands there is the share.
       await folders.uncover(place, bare);
-      // Where a permission is missing it stands: the condition of its looks tells.
+      // The mount stands; if a permission is missing, the next look makes that a condition.
       const broken = await whyNotListed(tools, mount, { ...attempt, tolerated: ["EPERM", "EACCES"] });
       if (broken === null) return { ok: true, mount, adopted: refused !== null };
       failure = refused ?? broken;
@@ -265,16 +265,16 @@ async function runMount(
   if (result.exitCode === 0) return null;
   const output = result.stderr || result.stdout;
   const { reason, text, hint } = meaningOfMountCifs(result.exitCode, output);
-  const said = tellingLine(output);
+  const said = meaningfulLine(output);
   return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === null ? "" : `; ${hint}`}`);
 }
 
 /** Only what we made: what came to stand there meanwhile is somebody's. */
 async function undo(
-  { prober, logger, unmountKernels, standingAt }: AttemptTools,
+  { prober, logger, unmountKernels, mountAt }: AttemptTools,
   { share, place }: Attempt,
 ): Promise<void> {
-  const made = await standingAt(share);
+  const made = await mountAt(share);
   if (made?.madeByDriver !== true) return;
   const limits = { deadlineMs: UNDO_MS, signal: new AbortController().signal };
   const undone = await unmountKernels({ id: made.id, path: place.mountPath }, "force", limits);

@@ -19,7 +19,7 @@ interface CifsSigns {
 
 type Through =
   | { readonly carried: false }
-  /** `port` null: by nothing here can be told which. `host`: whose name it was mounted for; null: nobody knows. */
+  /** `port` null: nothing here shows which. `host`: whose name it was mounted for; null: nobody knows. */
   | { readonly carried: true; readonly port: number | null; readonly host: string | null };
 
 const DIRECT: Through = { carried: false };
@@ -41,7 +41,7 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
   };
 }
 
-/** Whether it may be carried at all: what else tells that costs a look at a file. */
+/** Whether it may be carried at all: anything else that shows that costs a look at a file. */
 export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
   return source?.host === CARRIED_ADDRESS;
 }
@@ -65,7 +65,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   return { carried: true, port: isLines ? (line?.carriedPort ?? null) : null, host: isLines ? host : null };
 }
 
-/** People are shown the host; that its bytes take a way through this machine is nobody's business. */
+/** People are shown the host; that its bytes pass through this machine is an inner detail. */
 function sourceShown(
   share: ShareSpec,
   { entry, source }: SmbMount,
@@ -94,7 +94,7 @@ function routeBy(
   // Who listens at a port that nobody knows, and where that leads, cannot be said.
   if (namedHost === null || mount.source === null) return null;
   const source = { ...mount.source, host: namedHost };
-  // The kernel's table does not tell the port; the address it tells of a carried mount is this machine's.
+  // The kernel's table does not show the port; the address it shows of a carried mount is this machine's.
   const shown = through.carried
     ? mount.entry.options.filter((one) => !/^(addr|ip|port)=/.test(one))
     : mount.entry.options;

@@ -45,7 +45,7 @@ export function parseFstab(content: string): readonly FstabEntry[] {
   return entries;
 }
 
-/** As an entry of the mount table would be, for whoever reads sources. */
+/** As an entry of the mount table would be, for the code that reads sources. */
 export function asMountEntry({ source, path, options }: FstabEntry): MountEntry {
   return { id: "", path, type: "cifs", source, options, deviceMinor: 0 };
 }

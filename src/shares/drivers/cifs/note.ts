@@ -48,7 +48,7 @@ export function createCifsNotes() {
   };
 }
 
-/** Whether it is the mount that the note tells of. The kernel shows every backslash of a source as a slash. */
+/** Whether it is the mount of the note. The kernel shows every backslash of a source as a slash. */
 export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsNote {
   if (note === null || (entry.type !== "cifs" && entry.type !== "smb3")) return false;
   return entry.path === note.path && entry.source === note.source.replaceAll("\\", "/");
@@ -56,10 +56,10 @@ export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsN
 
 /** null for what is no note of ours, whole and of this form. */
 function parseCifsNote(text: string | null): CifsNote | null {
-  const { path, source, port, carried: told } = jsonObject(text ?? "") ?? {};
+  const { path, source, port, carried: noted } = jsonObject(text ?? "") ?? {};
   if (typeof path !== "string" || typeof source !== "string" || typeof port !== "number") return null;
-  if (told === undefined) return { path, source, port, carried: null };
-  const carried = objectOf(told);
+  if (noted === undefined) return { path, source, port, carried: null };
+  const carried = objectOf(noted);
   if (typeof carried["port"] !== "number" || typeof carried["host"] !== "string") return null;
   return { path, source, port, carried: { port: carried["port"], host: carried["host"] } };
 }

@@ -25,7 +25,7 @@ const ECHO_S = 5;
 /** The kernel's own limit. */
 const ECHO_AT_MOST_S = 600;
 
-/** What `mount.cifs` cannot be told, because commas part its options; null: nothing. */
+/** What `mount.cifs` cannot take, because commas part its options; null: nothing. */
 export function unspeakable({ username, password }: ShareSpec): string | null {
   if (password !== null && /[,\n]/.test(username))
     return "a user name with a comma cannot be given to the kernel";
@@ -57,7 +57,7 @@ export function cifsOptions({ share, route, address, owner, carried }: CifsMount
     "nohandlecache",
     "actimeo=1",
     "iocharset=utf8",
-    // As private as a mount of FUSE is: whoever else is on this machine has no business with this user's password.
+    // As private as a mount of FUSE is: nobody else on this machine may use a mount with this user's password.
     ...[`uid=${owner.uid}`, `gid=${owner.gid}`, "forceuid", "forcegid", "file_mode=0700", "dir_mode=0700"],
     ...["nosuid", "nodev"],
   ].join(",");
@@ -81,7 +81,7 @@ function toCarrier({ port, patienceMs }: Through): string[] {
     // Calls wait until the carrier has a route again or resets them. `soft` would lose mapped pages at a move.
     "hard",
     `echo_interval=${carriedEchoIntervalS(patienceMs)}`,
-    // A referral would lead round the carrier. (More than one channel would, too; that is the kernel's only when told so.)
+    // A referral would lead round the carrier. (More than one channel would, too; the kernel uses them only when asked to.)
     "nodfs",
   ];
 }

@@ -10,7 +10,7 @@ interface CifsUnmountOptions {
   readonly program: () => Promise<string>;
 }
 
-/** Frees those who wait for the server, and takes it out of sight, whoever uses it; else only the latter. */
+/** Frees those who wait for the server, and takes it out of sight, no matter who uses it; else only the latter. */
 const FORCED: readonly (readonly string[])[] = [["-f", "-l"], ["-l"]];
 /** It asks nobody; what takes longer hangs. A plain one sends what is unsent first, which takes its time. */
 const FORCED_MS = 2_000;

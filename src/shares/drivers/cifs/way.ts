@@ -29,7 +29,7 @@ export interface CifsTools {
 }
 
 export type CifsWay =
-  /** As root: `program` is mount.cifs, to which everything is told. */
+  /** As root: `program` is mount.cifs, which takes everything as options. */
   | { readonly kind: "root"; readonly program: string }
   /** As a user: `program` is mount, which finds all else in fstab by `operand`. */
   | { readonly kind: "fstab"; readonly program: string; readonly operand: string; readonly entry: FstabEntry }
@@ -61,7 +61,7 @@ export function systemTools(): CifsTools {
   };
 }
 
-/** null: at least one share can be mounted, as far as can be told without one. */
+/** null: at least one share can be mounted, as far as is known without one. */
 export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
   const lacking = await lackingProgram(tools);
   if (lacking !== null || tools.userId === 0) return lacking;
@@ -143,7 +143,7 @@ export async function wayToMount(
   if (entry !== lines[0]) return none(`mount.cifs takes only the first line of /etc/fstab for ${entry.path}`);
   if (through !== null && !entry.isHard)
     return none(`the line of /etc/fstab for ${entry.path} lacks \`hard\``);
-  // With several lines for a path only the source tells them apart.
+  // With several lines for a path only the source distinguishes them.
   if (lines.length === 1) return { kind: "fstab", program: mount, operand: entry.path, entry };
   if ((await readFstab(tools.fstab)).filter(({ source }) => source === entry.source).length === 1) {
     return { kind: "fstab", program: mount, operand: entry.source, entry };

@@ -55,8 +55,8 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       if (folder === null) return failed("other", `route ${route} has no folder`);
       const untilMs = clock.monotonicMs() + deadlineMs;
       try {
-        const standing = await whatStands(prober, memory, share);
-        if (standing !== null) return standing;
+        const blocked = await whatStands(prober, memory, share);
+        if (blocked !== null) return blocked;
         await writeLocalNote(stateFolder, share.name, { path: share.mountPath, folder });
         await createLink(share.mountPath, folder);
       } catch (error) {

@@ -8,7 +8,7 @@ import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";
 /** A call-back that is awaited keeps no process alive. */
 const KEEP_ALIVE_MS = 60_000;
 
-async function answer(toldToEnd: Promise<void>): Promise<NetfsChildAnswer> {
+async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   let text = "";
   for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
   // Our own daemon, the same version, is at the other end.
@@ -25,7 +25,7 @@ async function answer(toldToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   } catch (error) {
     return { kind: "failed", text: errorText(error) };
   }
-  const cancelled = toldToEnd.then(async (): Promise<NetfsChildAnswer> => {
+  const cancelled = asksToEnd.then(async (): Promise<NetfsChildAnswer> => {
     if (call.cancel()) return { kind: "cancelled" };
     // It is over, or cannot be given up: what comes of it is the answer.
     return { kind: "called", ...(await call.answer) };
@@ -35,6 +35,6 @@ async function answer(toldToEnd: Promise<void>): Promise<NetfsChildAnswer> {
 }
 
 const alive = setInterval(() => {}, KEEP_ALIVE_MS);
-const toldToEnd = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
-process.stdout.write(`${JSON.stringify(await answer(toldToEnd))}\n`);
+const asksToEnd = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
+process.stdout.write(`${JSON.stringify(await answer(asksToEnd))}\n`);
 clearInterval(alive);

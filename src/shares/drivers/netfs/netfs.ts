@@ -259,7 +259,7 @@ async function prove(
     return null;
   }
   if (look.errno === null) return null;
-  // It stands: what is missing is a permission, which the condition of its looks tells.
+  // The mount stands: a missing permission becomes a condition at the next look.
   const denied = meaningOfDenied(look.errno, mount.path, isUnderLaunchd(process.env, process.ppid));
   if (denied === null) return failed("other", `the share does not list (${look.errno})`);
   logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });

@@ -15,7 +15,7 @@ export type NetfsChildAnswer =
   /** koffi or NetFS cannot be had: another way must do it. */
   | { readonly kind: "unavailable"; readonly text: string }
   | { readonly kind: "failed"; readonly text: string }
-  /** It was told to end, and macOS gave the mount up. */
+  /** It was asked to end, and macOS gave the mount up. */
   | { readonly kind: "cancelled" };
 
 export type NetfsOutcome =

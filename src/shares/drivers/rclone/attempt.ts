@@ -182,7 +182,7 @@ async function untilMounted(
   }
 }
 
-/** What a process has read and written so far, files and connections alike; 0 where the system does not tell. */
+/** What a process has read and written so far, files and connections alike; 0 where the system does not say. */
 async function bytesMoved(pid: number): Promise<number> {
   try {
     const io = await readFile(`/proc/${pid}/io`, "utf8");

@@ -31,7 +31,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
   /** By cache, until it is mounted from: `untouched` is one whose rclone ended without having mounted. */
   const states = new Map<string, "reviewed" | "untouched">();
 
-  const told = (shareName: string, aside: readonly string[]): void => {
+  const report = (shareName: string, aside: readonly string[]): void => {
     if (aside.length === 0) return;
     logger.warn("unsent files set aside", { share: shareName, files: aside });
     onChange(shareName);
@@ -48,7 +48,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
       states.set(files.cache, "reviewed");
       if (corrected.length > 0)
         logger.info("notes of unsent files corrected", { share: shareName, files: corrected });
-      told(shareName, aside);
+      report(shareName, aside);
     },
     /**
      * Files for which the rclone that was just started does not mount, by their paths in the cache. `late`: it should have
@@ -67,7 +67,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     },
     /** Call once that rclone has ended. Rejects with the system's error. */
     async setStuckAside({ shareName, files }: RcloneShare, paths: readonly string[]): Promise<void> {
-      told(shareName, await setFilesAside(files, paths, "stuck", clock.wallMs()));
+      report(shareName, await setFilesAside(files, paths, "stuck", clock.wallMs()));
     },
     /** The mount came up, and programs may write: what is in the cache is no longer only what was reviewed. */
     mounted({ shareName, files }: RcloneShare): void {

@@ -1,4 +1,5 @@
-// The write caches of a share, one for each of its servers: what waits in those that no mount uses, and a person's word.
+// The write caches of a share, one for each of its servers: what waits in those that no mount uses, and what a person
+// decides about it.
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
@@ -23,8 +24,8 @@ interface CachesOptions {
   readonly onReplaced: (files: RcloneFiles) => void;
 }
 
-/** What is known of a server, as far as it is told to people. */
-interface ServerTold {
+/** What is known of a server, as far as people see it. */
+interface ServerFacts {
   readonly source: string | null;
   readonly proved: boolean;
 }
@@ -44,11 +45,11 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       if (paths.length === 0) continue;
       const folder = join(files.cache, "vfs", REMOTE_NAME, shareName);
       const found = await Promise.all(paths.map((path) => unsentFile(folder, path)));
-      const told = await toldOf(files);
-      if (told.source === null && files.server === FIRST_SERVER) await noteSource(share, files);
+      const facts = await factsOf(files);
+      if (facts.source === null && files.server === FIRST_SERVER) await noteSource(share, files);
       waiting.push({
         server: files.server,
-        ...told,
+        ...facts,
         inUse: files.server === inUse,
         files: found.filter((file) => file !== null),
         folder,
@@ -79,7 +80,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
           hint: "Try again when `mountaineer status` names none.",
         });
       }
-      const { proved } = await toldOf(inUse);
+      const { proved } = await factsOf(inUse);
       const files = rcloneFilesIn(inUse.folder, server);
       await ensureFolder(dirname(orderPath(files)), 0o700);
       await writeDurably(orderPath(files), `${JSON.stringify({ to: proved ? inUse.server : null })}\n`, {
@@ -108,7 +109,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
         const isEmpty = (await unsent.all(other.cache)).length === 0;
         // Sent or set aside since, or a crash came right after they were handed over.
         if (isEmpty) await rm(orderPath(other), { force: true });
-        const { proved } = await toldOf(other);
+        const { proved } = await factsOf(other);
         // Nobody will ever recognise it, and there is nothing to recognise it for.
         if (isEmpty && !proved && other.server !== FIRST_SERVER) await forget(other);
         else if (!isEmpty && (await isMeant(other, files))) {
@@ -132,11 +133,11 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
   async function isMeant(other: RcloneFiles, files: RcloneFiles): Promise<boolean> {
     const order = jsonObject((await readIfPresent(orderPath(other))) ?? "");
     if (order === null || (await unsent.all(files.cache)).length > 0) return false;
-    return order["to"] === null ? !(await toldOf(files)).proved : order["to"] === files.server;
+    return order["to"] === null ? !(await factsOf(files)).proved : order["to"] === files.server;
   }
 }
 
-/** All that the share has, whoever uses them. `folder`: of one share. */
+/** All that the share has, in use or not. `folder`: of one share. */
 export async function listCaches(folder: string): Promise<readonly RcloneFiles[]> {
   const others = (await foldersIn(serversFolder(folder))).filter(
     (id) => isServerId(id) && id !== FIRST_SERVER,
@@ -144,7 +145,7 @@ export async function listCaches(folder: string): Promise<readonly RcloneFiles[]
   return [FIRST_SERVER, ...others.toSorted()].map((server) => rcloneFilesIn(folder, server));
 }
 
-async function toldOf({ folder, server }: RcloneFiles): Promise<ServerTold> {
+async function factsOf({ folder, server }: RcloneFiles): Promise<ServerFacts> {
   const text =
     (await readIfPresent(join(serverFolder(folder, server), "server.json"))) ??
     (server === FIRST_SERVER ? await readIfPresent(join(folder, "server.json")) : null);

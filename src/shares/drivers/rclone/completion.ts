@@ -154,7 +154,7 @@ async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteR
 }
 
 /**
- * Without a note, nothing tells where in its block an append began: where a block holds only zeros up to the end of the
+ * Without a note, nothing shows where in its block an append began: where a block holds only zeros up to the end of the
  * server's file, and data from there on, it began there.
  */
 async function fillBeforeEnd(
@@ -200,8 +200,8 @@ function remotePath(cachePath: string): string {
 }
 
 /** One is Go's way to print a time, `2026-11-20 23:13:07.8675076 +0000 UTC`, the other RFC 3339. */
-function isSameTime(noted: string, told: string): boolean {
+function isSameTime(noted: string, reported: string): boolean {
   const [day, time] = noted.split(" ");
-  const difference = Date.parse(`${day}T${time?.replace(/(\.\d{3})\d+/, "$1")}Z`) - Date.parse(told);
+  const difference = Date.parse(`${day}T${time?.replace(/(\.\d{3})\d+/, "$1")}Z`) - Date.parse(reported);
   return Math.abs(difference) <= SAME_TIME_MS;
 }

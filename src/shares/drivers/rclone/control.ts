@@ -20,7 +20,7 @@ type ControlAnswer = "done" | "failed" | "unreachable";
 const USER = "mountaineer";
 const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
-/** The line that tells the port is among the first. */
+/** The line that names the port is among the first. */
 const LOG_BYTES = 64 * 1024;
 
 /** A reader that has given one up finds one of these before that. */

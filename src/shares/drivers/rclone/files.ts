@@ -96,7 +96,7 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
   return `${lines.join("\n")}\n`;
 }
 
-/** As rclone is told of the share of that name on the server. */
+/** How rclone names the share of that name on the server. */
 export function remoteOf(shareName: string): string {
   return `${REMOTE_NAME}:${shareName}`;
 }

@@ -19,19 +19,19 @@ const PATTERNS: readonly (readonly [MountFailure, RegExp])[] = [
   ["permission_denied", /access.?denied|permission denied|operation not permitted/i],
 ];
 
-/** The newest line that tells a reason, else the newest failure of any kind; null when nothing failed. */
+/** The newest line that names a reason, else the newest failure of any kind; null when nothing failed. */
 export function readLoggedFailure(log: string): LoggedFailure | null {
   const lines = log.split("\n").filter((line) => /\b(ERROR|CRITICAL|Fatal|Failed)\b|fusermount/.test(line));
   for (const line of lines.reverse()) {
     const known = PATTERNS.find(([, pattern]) => pattern.test(line));
-    if (known !== undefined) return { reason: known[0], text: told(line) };
+    if (known !== undefined) return { reason: known[0], text: messageOf(line) };
   }
   const [newest] = lines;
-  return newest === undefined ? null : { reason: "other", text: told(newest) };
+  return newest === undefined ? null : { reason: "other", text: messageOf(newest) };
 }
 
 /** Without time, level and the words that wrap what the server said. */
-function told(line: string): string {
+function messageOf(line: string): string {
   return line
     .replace(/^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /, "")
     .replace(/^(ERROR|CRITICAL|NOTICE)\s*:\s*/, "")
@@ -68,7 +68,7 @@ export function readStuckFiles(log: string): readonly string[] {
 const PASSING = /\.partial: file does not exist|delete pending|object not found/i;
 const PASSING_TRIES = 2;
 
-/** A line that tells of an upload that failed and is tried again. null: another line, or what passes by itself. */
+/** A line that reports an upload that failed and is tried again. null: another line, or what passes by itself. */
 export function readRefusedUpload(line: string): RefusedUpload | null {
   const [, path, tries, why] =
     / ERROR : (.+): vfs cache: failed to upload try #(\d+), will retry in \S+: (.*)$/.exec(line) ?? [];

@@ -1,5 +1,5 @@
 // Makes rclone write whole notes of files that are being changed. By itself it notes a file that was on the server before
-// when it is first changed and when it is closed, and what is written in between is unknown to whoever comes after a kill.
+// when it is first changed and when it is closed, and what is written in between is unknown after a kill.
 import type { BigIntStats } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -48,7 +48,7 @@ interface NoteMemory {
   readonly clock: Clock;
   /** Where files were reached last, as `/proc/PID/fd/N`: mostly that is where they are now. */
   readonly reached: Map<string, string>;
-  /** By cache file: times that lie in the future tell nothing, so what the file looked like when it was noted. */
+  /** By cache file: times that lie in the future prove nothing, so what the file looked like when it was noted. */
   readonly noted: Map<string, string>;
   /** By cache file: until when one whose last touch has not ended is left alone, monotonic ms. */
   readonly hanging: Map<string, number>;
@@ -65,10 +65,10 @@ export function createNoteWriter({ clock, logger }: NoteWriterOptions) {
      * all such files. Resolves within `limitMs`, whatever hangs. Never rejects.
      */
     async writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten> {
-      let told: NotesWritten = { due: 1, written: 0 };
+      let counts: NotesWritten = { due: 1, written: 0 };
       try {
         const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, (count) => {
-          told = count;
+          counts = count;
         });
         // What comes later than that is of no interest.
         written.catch(() => {});
@@ -76,7 +76,7 @@ export function createNoteWriter({ clock, logger }: NoteWriterOptions) {
       } catch (error) {
         logger.debug("notes of rclone not written", { share: mount.shareName, error: errorText(error) });
       }
-      return told;
+      return counts;
     },
   };
 }
@@ -146,7 +146,7 @@ async function touch(
   const deadlineMs = untilMs - clock.monotonicMs();
   if (deadlineMs <= 0) return false;
   const before = await stat(file.noteFile, { bigint: true });
-  // A program of its own: one that hangs in the mount is nobody's but its own. `-c`: opens and makes nothing.
+  // A program of its own: one that hangs in the mount holds up nothing else. `-c`: opens and makes nothing.
   const { exitCode, exitSignal } = await runCommand("touch", ["-c", "-m", "-r", file.cacheFile, target], {
     clock,
     deadlineMs,
@@ -227,7 +227,7 @@ function forgetOthers(
 /** Cache files that rclone has open and not sent: those it may still be changing. */
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
   const found: OpenCacheFile[] = [];
-  // Read, whatever was told of it last: before a kill, one that was missed is lost.
+  // Read again even if it was noted: one that was missed before a kill is lost.
   if (!(await hasNotes(readdir, files.cache))) return found;
   for (const cachePath of await cachePathsOpenIn(files, pid)) {
     const path = cachePath.split("/").slice(2).join("/");

@@ -105,7 +105,7 @@ interface ZeroLooks {
 interface RealBytes {
   /** What programs wrote, or rclone fetched; the rest is for the server to fill. */
   readonly real: readonly ByteRange[];
-  /** Zeros in blocks that no note lists: nothing tells whether they were written, or never were. */
+  /** Zeros in blocks that no note lists: nothing shows whether they were written, or never were. */
   readonly doubtful: readonly ByteRange[];
 }
 

@@ -1,4 +1,4 @@
-// Uploads that the server refuses: rclone tells of them in its log alone, and tries again for ever.
+// Uploads that the server refuses: rclone reports them in its log alone, and tries again for ever.
 import { open, stat } from "node:fs/promises";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import type { RefusedUpload } from "../mount-driver.ts";

@@ -77,7 +77,7 @@ export function createServingProcesses() {
     if (current !== undefined) return current;
     const noted = parseProcessNote(await readIfPresent(files.process).catch(nothingBelowFile));
     const isServing = noted !== null && (await isRunning(noted.identity));
-    // A daemon that was killed between a start and its note leaves a process that only its arguments tell.
+    // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
     const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
     // Another caller may have been faster, or a process may have been started meanwhile.
     const now = started.get(shareName);
@@ -125,7 +125,7 @@ export function createServingProcesses() {
       const own = await known(share);
       const found = own !== null && (await runs(own)) ? [own.identity] : [];
       if (searched.has(share.shareName)) return found;
-      // A daemon that was killed between a start and its note leaves a process that only its arguments tell.
+      // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
       const unnoted = (await listRcloneMounts()).filter(
         (one) => one.arguments.includes(share.files.config) && one.identity.pid !== own?.identity.pid,
       );

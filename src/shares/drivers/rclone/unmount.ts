@@ -140,7 +140,7 @@ async function plain(
   return { ok: true };
 }
 
-/** Cuts off whoever holds files. */
+/** Cuts off programs that hold files. */
 async function force(
   tools: RcloneUnmountOptions,
   share: RcloneShare,

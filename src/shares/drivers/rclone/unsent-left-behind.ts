@@ -70,7 +70,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehin
 }
 
 /** Wraps a driver other than rclone's, so that it reports such files as set aside. */
-export function tellingUnsentOfRclone(driver: MountDriver, options: LeftBehindOptions): MountDriver {
+export function withUnsentOfRclone(driver: MountDriver, options: LeftBehindOptions): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
   /** While it runs, it sends them. */
   const isServing = async (name: string): Promise<boolean> => {
