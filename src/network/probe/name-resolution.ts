@@ -7,7 +7,7 @@ import { canonicalIp } from "../ip-address.ts";
 
 /** Addresses change rarely; a changed network asks again at once. */
 const FRESH_MS = 60_000;
-/** A name that has none now may have one soon, when DNS or mDNS is back. */
+/** A name without an address may have one soon, when DNS or mDNS is back. */
 const RETRY_MS = 5_000;
 /** An answer later than this is given up, so that a resolver that hangs is asked again. */
 const GIVE_UP_MS = 10_000;

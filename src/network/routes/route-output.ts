@@ -16,7 +16,7 @@ export interface RouteCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly parse: (stdout: string) => RouteLookup;
-  /** In what it complains, when there is no route. */
+  /** What the command's complaint looks like when there is no route. */
   readonly saysNone: RegExp;
 }
 

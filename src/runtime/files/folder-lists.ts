@@ -2,7 +2,7 @@
 import { type FSWatcher, watch } from "node:fs";
 import { readdir } from "node:fs/promises";
 
-/** Should the system not say it, a change is seen this much later at most, ms. */
+/** If the system misses a change, it is seen after this long at most, ms. */
 const READ_AGAIN_MS = 60_000;
 
 interface Known {

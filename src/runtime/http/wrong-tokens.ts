@@ -2,7 +2,7 @@
 import { dropOldest } from "../bounded-map.ts";
 import type { Clock } from "../time/clock.ts";
 
-/** So many a minute of one address are answered at once: a client that does not have the new token yet. */
+/** How many a minute from one address are answered at once: a client may not have the new token yet. */
 const FREE_A_MINUTE = 10;
 const MINUTE_MS = 60_000;
 const DELAY_MS = 500;

@@ -10,7 +10,7 @@ export function createThrottle(clock: Clock, betweenMs: number, emit: () => void
     emit();
   };
   return {
-    /** It has happened (again): it is emitted now, or `betweenMs` after the last time. */
+    /** It has happened: emitted now, or `betweenMs` after the last time. */
     due(): void {
       if (timer !== null) return;
       const waitMs = emittedAtMs + betweenMs - clock.monotonicMs();

@@ -24,11 +24,14 @@ const SO_RCVBUF = 8;
 /** The kernel grants what it allows, usually twice the default: longer bursts before an overflow. */
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
-/** Of a message its header is read, the `ifinfomsg` of a link, and of an address the `ifaddrmsg` with the address itself. */
+/**
+ * The bytes read of a message: its header, the `ifinfomsg` of a link, and of an address the `ifaddrmsg` with the
+ * address itself.
+ */
 const RECEIVE_BYTES = 44;
 /** After so many datagrams without a pause, the change is reported and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
-/** Only a safety net: every wake comes through the eventfd, and should one be lost, this is how late we are. */
+/** Only a safety net: every wake comes through the eventfd. If one is lost, the thread is this late. */
 const LONGEST_POLL_MS = 10_000;
 
 /** What the system lacks or forbids, now and after any restart. */
@@ -109,7 +112,10 @@ function listen(
   }
 }
 
-/** Takes what has come, and rings once for all of it. `lastFlags`: the flags of each link and address in its last message. */
+/**
+ * Reads all messages that have come, and emits one bell for them. `lastFlags`: the flags of each link and address in
+ * its last message.
+ */
 function drain(
   calls: SystemCalls,
   socket: number,
@@ -122,7 +128,8 @@ function drain(
   for (let count = 0; count < DATAGRAMS_AT_ONCE; count += 1) {
     if (calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT) >= 0) {
       isRung = true;
-      // Addresses and routes change where no list shows it, and so does a link without addresses, as a bridge's port is.
+      // Addresses and routes can change where no list of interfaces shows it; so can a link without addresses, such as
+      // a bridge's port.
       const type = received.readUInt16LE(4);
       if (isNews(type, received, lastFlags)) hidden.add(isOfLink(type) ? "a link" : "an address or a route");
       continue;
@@ -143,13 +150,13 @@ function isOfLink(type: number): boolean {
 }
 
 /**
- * A link announces itself again and again, and an address at each advertisement that makes it last longer. At the first word
- * nobody knows how it was before.
+ * Whether a message says something new: a link announces itself again and again, and an address at each advertisement
+ * that extends it. The first message about one counts as new.
  */
 function isNews(type: number, received: Buffer, lastFlags: Map<string, number>): boolean {
   const isLink = isOfLink(type);
   if (!isLink && type !== RTM_NEWADDR && type !== RTM_DELADDR) return true;
-  // What a bridge says of its port is not about the link.
+  // A bridge's message about its port is not about the link.
   if (isLink && received.readUInt8(16) !== 0) return false;
   const subject = isLink ? received.toString("hex", 20, 24) : received.toString("hex", 19);
   if (type === RTM_DELLINK || type === RTM_DELADDR) {
@@ -171,7 +178,8 @@ async function run(): Promise<void> {
     try {
       const eventFd = calls.eventfd(0, CLOEXEC | NONBLOCK);
       if (eventFd < 0) throw new Unavailable(`no eventfd: errno ${calls.errno()}`);
-      // The main thread closes it, once this thread has ended: a number closed here could be another file by then.
+      // The main thread closes it after this thread has ended: if it were closed here, the number could be another file
+      // by then.
       Atomics.store(control, EVENT_FD_SLOT, eventFd + 1);
       listen(calls, socket, eventFd, () => Atomics.load(control, STOP_SLOT) !== 0, emit);
     } finally {
