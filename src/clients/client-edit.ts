@@ -48,7 +48,7 @@ export async function editedClientText(
   return mark + edited;
 }
 
-/** Our own, as the library would also rewrite what stands beside it. */
+/** Our own edit: the library would also rewrite what stands beside it. */
 function setting(text: string, path: readonly string[], value: ConfigTable): EditResult {
   const root = parseTree(text, [], PARSED);
   if (root === undefined) return [];
@@ -61,7 +61,7 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
     }
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
-      // Beside it, the same key would stand there twice.
+      // Otherwise the same key would stand there twice.
       if (found.type !== "null") throw noTable(path.slice(0, length));
       const content = valueText(inner, indentAt(text, found), layout);
       return [{ offset: found.offset, length: found.length, content }];
@@ -109,7 +109,7 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   const end = last.offset + last.length;
   const comma = commaAfter(text, end);
   const from = comma ?? end;
-  // What is said behind the last one stays behind it.
+  // A comment behind the last entry stays behind it.
   const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
   const content = comma === null ? line : `${line},`;
   return [
@@ -125,7 +125,7 @@ function commaAfter(text: string, offset: number): number | null {
   return scanner.scan() === COMMA ? scanner.getTokenOffset() + scanner.getTokenLength() : null;
 }
 
-/** The white space before what begins a line; of what stands within one, that of the line. */
+/** The white space before the node, or before the line that it stands in. */
 function indentAt(text: string, { offset }: Node): string {
   const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1);
   return /^[ \t]*/.exec(line)?.[0] ?? "";
@@ -135,7 +135,7 @@ function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Layout
   return JSON.stringify(value, null, step).replaceAll("\n", () => lineEnd + indent);
 }
 
-/** Whole lines where an entry has lines of its own, and what stands beside it as it is. */
+/** Removes whole lines if the entry has lines of its own, and leaves what stands beside it. */
 function removal(text: string, path: string[]): EditResult {
   const root = parseTree(text, [], PARSED);
   const entry = root === undefined ? undefined : findNodeAtLocation(root, path)?.parent;
@@ -151,7 +151,7 @@ function removal(text: string, path: string[]): EditResult {
   return [{ offset: from, length: to - from, content: "" }];
 }
 
-/** A table is written key by key: as one value, it would stand on one line. */
+/** A table is written key by key: as one value it would be on one line. */
 function tomlEdits(section: readonly string[], changes: readonly ClientChange[]): ConfigEdit[] {
   return changes.flatMap(({ name, entry }): ConfigEdit[] => {
     const path = [...section, name];

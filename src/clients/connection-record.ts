@@ -17,7 +17,7 @@ export interface ConnectionRecord {
   readonly taken: readonly string[];
 }
 
-/** A client's file may hold tokens: it is kept where only its owner reads. */
+/** Readable only by its owner: a client's file may hold tokens. */
 function recordPath(home: string, name: ClientName): string {
   return join(home, "connections", `${name}.json`);
 }

@@ -39,7 +39,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     kind: "secret-service",
     async unusableBecause(limits) {
       try {
-        // A name that no secret can have.
+        // A name that no secret can have: only the answer counts.
         await look("/", limits);
         return null;
       } catch (error) {
@@ -63,13 +63,13 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
   };
 }
 
-/** Null: there is none. `secret-tool` would look for one below the home folder, and make a folder there. */
+/** null: there is no bus. `secret-tool` would look for one below the home folder, and make a folder there. */
 function busOf(environment: KeyringOptions["environment"]): string | null {
   const folder = environment["XDG_RUNTIME_DIR"];
   return environment[BUS] ?? (folder === undefined ? null : `unix:path=${folder}/bus`);
 }
 
-/** What `secret-tool` says holds no value: it prints those on stdout alone. */
+/** The output of `secret-tool` is safe to show: it prints values on stdout alone. */
 function failure(what: string, { stderr, timedOut, exitCode }: CommandResult): MountaineerError {
   const said = stderr
     .trim()

@@ -9,7 +9,7 @@ export const BUS_PATH = "/org/freedesktop/DBus";
 
 const SIGN_IN_DEADLINE_MS = 5_000;
 const CALL_DEADLINE_MS = 5_000;
-/** A bus that takes in nothing for so long is of no use; a menu must not fill the memory. */
+/** A bus that does not read for this long is given up: the menu must not fill the memory. */
 const UNSENT_LIMIT = 8 * 1024 * 1024;
 const LONGEST_GREETING = 16 * 1024;
 

@@ -99,7 +99,7 @@ function lengthOf(bytes: Buffer): number {
   return length;
 }
 
-/** null: of a type that is not known, which is to be ignored. */
+/** null: a message of an unknown type, which is to be ignored. */
 function decode(bytes: Buffer): Message | null {
   const littleEndian = isLittle(bytes);
   const header = unmarshal("yyyyuua(yv)", { bytes, littleEndian });

@@ -47,7 +47,7 @@ export function actionText(action: MenuAction): string {
   return wordsOf(action).map(encodeWord).join("/");
 }
 
-/** null: it spells no action. */
+/** null: the text is not an action. */
 export function parseAction(text: string): MenuAction | null {
   const words: string[] = [];
   for (const part of text.split("/")) {
@@ -56,7 +56,7 @@ export function parseAction(text: string): MenuAction | null {
     words.push(word);
   }
   const action = actionOf(words);
-  // What does not come out as it went in says something that is not understood here.
+  // If it does not give the same text again, it holds something that is not understood here.
   return action !== null && actionText(action) === text ? action : null;
 }
 
@@ -131,7 +131,7 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
 }
 
 function encodeWord(word: string): string {
-  // A lone surrogate cannot be spelled. Dashes in a row, or first, mean something to menus and to option parsers.
+  // A lone surrogate cannot be encoded. Dashes in a row, or at the start, mean something to menus and option parsers.
   return encodeURIComponent(word.toWellFormed()).replace(
     /[!'()*~]|^-|-(?=-)/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

@@ -31,7 +31,7 @@ export function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWo
   return [submenu("aliases", "Aliases", items, wrong.length > 0 ? "warning" : "plain")];
 }
 
-/** The folders of a place, each with its own: they are looked at as they are opened. */
+/** The folders of a place, each with its own submenu: they are listed when they are opened. */
 function folderMenu(
   place: FolderPlace,
   label: string,

@@ -78,7 +78,7 @@ export function startMenuSession(options: MenuSessionOptions) {
       busy: busyAfter(world.busy, outcome),
     });
     if (!signal.aborted) options.onOutcome?.(outcome);
-    // Events report what a step changed; here is what it did not.
+    // Events report what a step changed; this is for what it did not.
     source.lookAgain();
   };
   const lookAhead = createFolderLooks(options, {
@@ -194,7 +194,7 @@ function withFolders(
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
   // Somebody has started it meanwhile.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
-  // While it was silent, the advice was to kill its process: that one may be well now, or another's number.
+  // While the daemon was silent, the advice was to kill its process: it may be well now, or its pid another's.
   const isOver = before.kind === "silent" && now.kind !== "silent";
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }
@@ -226,7 +226,7 @@ function busyAfter(
   return next;
 }
 
-/** A share that is gone from the configuration, or not mounted any more, holds nobody up. */
+/** A share that is not configured or not mounted any more is not busy. */
 function stillBusy(
   busy: ReadonlyMap<string, BusyShare>,
   status: MenuWorld["status"],
@@ -237,7 +237,7 @@ function stillBusy(
   return new Map([...busy].filter(([share]) => mounted.has(share)));
 }
 
-/** The first at once, the rest of a burst together at the end of each interval. */
+/** The first change at once, the rest of a burst together at the end of each interval. */
 function createRedraws(clock: Clock, redraw: () => void) {
   let timer: Timer | null = null;
   let asked = false;
@@ -263,7 +263,7 @@ function createRedraws(clock: Clock, redraw: () => void) {
   };
 }
 
-/** Never rejects: for a share that hangs it gives a list that failed. */
+/** Never rejects: for a share that hangs it returns a list that failed. */
 async function listFolders(
   place: FolderPlace,
   { home, clock }: { readonly home: string; readonly clock: Clock },

@@ -6,7 +6,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { MenuConnection, SyncState } from "./world.ts";
 
-/** However many events come: twenty looks a second are more than eyes follow. */
+/** However many events come: more looks a second than this cannot be seen. */
 const BETWEEN_LOOKS_MS = 50;
 /** A daemon answers within milliseconds; one that does not is shown as silent, with its last state. */
 const LOOK_DEADLINE_MS = 2_000;
@@ -59,7 +59,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   const lookAgain = (): void => {
     if (client === null || signal.aborted) return;
     asked = true;
-    // A silent daemon's next look has its own time.
+    // A silent daemon's next look has its own timer.
     if (isLooking || (timer !== null && failures === 0)) return;
     if (failures > 0 && timer !== null) return;
     schedule(Math.max(0, lastLookMs + BETWEEN_LOOKS_MS - clock.monotonicMs()));
@@ -130,12 +130,12 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   };
 }
 
-/** One that is there and hangs is not one to be started. */
+/** A daemon that exists but hangs must not be started again. */
 function withoutDaemon(reason: string): MenuConnection {
   return { kind: GONE.includes(reason) ? "absent" : "silent", reason };
 }
 
-/** A state of the sync comes with its event; anything else may have changed what status says. */
+/** The state of the sync comes with its event; any other event may have changed the status. */
 function concernsStatus(event: StreamEvent): boolean {
   return event.kind !== "sync_state";
 }

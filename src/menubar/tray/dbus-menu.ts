@@ -104,7 +104,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
         case "EventGroup a(isvu)": {
           const events = eventsOf(body[0]);
           const unknown = events.filter(([id, event]) => !onEvent(id, event)).map(([id]) => id);
-          // As the specification wants it: only when nothing at all was understood.
+          // As the specification wants it: an error only if nothing at all was understood.
           if (events.length > 0 && unknown.length === events.length) return noItem(unknown[0] ?? ROOT_ID);
           return reply("ai", [unknown]);
         }
@@ -144,7 +144,7 @@ function structOf(node: LayoutNode, depth: number, names: readonly string[]): un
 }
 
 function groupOf(layout: Layout, ids: readonly number[], names: readonly string[]): unknown[] {
-  // None named: all of them.
+  // No names: all items.
   const nodes = ids.length === 0 ? [...layout.nodes.keys()] : ids;
   return nodes.flatMap((id) => {
     const node = layout.nodes.get(id);

@@ -42,7 +42,7 @@ export function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void
       if (statusOf(state) !== statusBefore) signal("NewStatus", "s", [statusOf(state)]);
     },
     answer(member: string, signature: string): BusReply | null {
-      // The menu is the item's only face, and the panel opens it by itself (`ItemIsMenu`).
+      // The item has nothing but its menu, and the panel opens that by itself (`ItemIsMenu`).
       const known = ["ContextMenu ii", "Activate ii", "SecondaryActivate ii", "Scroll is"];
       known.push("ProvideXdgActivationToken s");
       return known.includes(`${member} ${signature}`) ? { signature: "", body: [] } : null;
