@@ -27,7 +27,7 @@ interface LocatedConfig {
   /** Absolute. */
   readonly path: string;
   readonly format: ConfigFormat;
-  /** False: nothing is there; an empty configuration holds. */
+  /** False: there is no file, and the configuration is empty. */
   readonly exists: boolean;
 }
 
@@ -49,7 +49,7 @@ export function findPlace(
   environment: Environment,
   platform: NodeJS.Platform = process.platform,
 ): ConfigPlace {
-  // homedir() itself gives back an empty HOME, and that is the folder one stands in.
+  // If HOME is empty, homedir() returns "", which would be the working directory.
   const userHome = resolve(environment["HOME"] || homedir() || userInfo().homedir);
   const chosen = environment["MOUNTAINEER_HOME"];
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);

@@ -2,7 +2,7 @@
 import { type Finding, namesHint, quoted } from "../values/mistakes.ts";
 import { asTable, type Table } from "./tables.ts";
 
-/** Names that nothing has, and tables that say nothing. */
+/** Names that do not exist, and tables without any effect. */
 export function fewerToolsFindings(file: Table): readonly Finding[] {
   const backends = Object.keys(asTable(file["backends"]) ?? {});
   const groups = asTable(file["groups"]) ?? {};

@@ -90,7 +90,7 @@ const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
 const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
 
-/** `what` of a server, by `names`. */
+/** The keys of a filter for `what` of a server, which goes by `names`. */
 function filterOf(what: string, names: string, allowed: string, denied: string) {
   return {
     allow: optional("access", globs, {
@@ -164,7 +164,7 @@ const headerKey = required("sends", secretText(isHeaderText, SECRET_EXPECTED), {
   example: `"Bearer \${SEARCH_TOKEN}"`,
 });
 
-/** How one server is reached: a backend's own, or that of one of its routes. */
+/** The keys of how one server is reached: of a backend, or of one of its routes. */
 const programKeys = {
   command: optional("runs", text("program", parseProgram, { describe: describeKind }), {
     absent: "required for `stdio`",
@@ -188,7 +188,7 @@ const programKeys = {
   }),
 };
 
-/** What is said of the tables of such a way. */
+/** The documentation of the tables of a backend or route. */
 interface ConnectionTexts {
   readonly env: string;
   readonly headers: string;

@@ -19,7 +19,7 @@ import { choiceKey, defaulted, numberKey, optional, required } from "./schema-ke
 import { listOf, open, table } from "./tables.ts";
 import { label, list, reference, text } from "./value-types.ts";
 
-/** Of `[server]`: what metadata and tokens call the gateway. */
+/** A key of `[server]`: the gateway's address in metadata and tokens. */
 export const publicUrlKey = optional("access", text("plain", parsePublicUrl, { describe: describeAddress }), {
   type: "address",
   expected: PUBLIC_URL_EXPECTED,

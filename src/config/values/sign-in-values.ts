@@ -38,7 +38,7 @@ function isSafe(url: URL): boolean {
   return url.protocol === "https:" || isLoopbackUrl(url);
 }
 
-/** The name of an authorization server; it is kept as it is written, as tokens repeat it to the letter. */
+/** The name of an authorization server; kept exactly as written, because tokens repeat it to the letter. */
 export function parseIssuer(text: string): TextReading {
   const url = parseAddress(text);
   if (url === null || text.includes("?")) return wrong(ISSUER_EXPECTED);
@@ -49,7 +49,7 @@ export function parseIssuer(text: string): TextReading {
 export const KEYS_PLACE_EXPECTED =
   "an address that begins with `https://` (`http://` only on this machine), or the path of a file";
 
-/** Whether keys are published at an address; else they are in a file. */
+/** Whether the keys are at an address; otherwise they are in a file. */
 export function isKeysAddress(text: string): boolean {
   return /^[a-z][a-z0-9+.-]*:/i.test(text);
 }
@@ -75,7 +75,7 @@ export function parsePublicUrl(text: string): TextReading {
   return { ok: true, value: url.href.replace(/\/$/, "") };
 }
 
-/** Whom a token is for: an address or any other name. */
+/** The audience of a token: an address or any other name. */
 export function parseAudience(text: string): TextReading {
   if (text !== "" && text.length <= LONGEST_ADDRESS && !/[\p{Cc}\p{Cs}]/u.test(text))
     return { ok: true, value: text };
@@ -94,7 +94,7 @@ export function parseClaimPath(text: string): TextReading {
   return wrong("the name of a claim, such as `roles` or `realm_access.roles`");
 }
 
-/** What a claim has to be. */
+/** The value that a claim must have. */
 export function parseClaimValue(text: string): TextReading {
   if (text !== "" && text.length <= 1_024 && !/[\p{Cc}\p{Cs}]/u.test(text)) return { ok: true, value: text };
   return wrong("a text of at most 1,024 characters");
