@@ -27,7 +27,7 @@ export function unmountFailed(text: string): UnmountOutcome {
   return { ok: false, reason: "failed", text };
 }
 
-/** The outcome as people read it: the one who holds a busy mount may be our own look that waits in it. */
+/** The outcome for people: a busy mount may be held by our own look that waits in it. */
 export function orHanging(
   prober: Prober,
   { id }: Pick<FoundMount, "id">,

@@ -1,4 +1,4 @@
-// Tells in the log what keeps a share from working, when it begins and when it is over.
+// Logs what keeps a share from working, when it begins and when it is over.
 import type { Logger } from "../../runtime/log/log.ts";
 import type { StandingCondition } from "../policy/decide.ts";
 
@@ -24,7 +24,7 @@ export function createConditionLog(logger: Logger) {
   };
 }
 
-/** One that counts is the same while it counts on. */
+/** A title with a counter counts as the same while only its numbers change. */
 function aboutOf({ code, title }: StandingCondition): string {
   return `${code} ${title.replaceAll(/\d+/g, "#")}`;
 }

@@ -1,4 +1,4 @@
-// What follows from a login that the server refuses: it is not tried again by itself, and nothing that works is given up.
+// What follows when the server refuses a login: it is not tried again by itself, and nothing that works is given up.
 import { changeHint } from "../../secrets/reference.ts";
 import { type Builder, setMemory } from "./decision-builder.ts";
 

@@ -8,13 +8,13 @@ import { AT_ONCE, type ProberReply, type ProberRequest } from "./prober-protocol
 
 interface ProberChildEvents {
   onReply(reply: ProberReply): void;
-  /** Once, also when it could not be started; never synchronously. */
+  /** Called once, also when it could not be started; never synchronously. */
   onEnd(why: string): void;
 }
 
 export type ProberChild = ReturnType<typeof startProberChild>;
 
-/** A thread for each question that is asked at once: all may hang. */
+/** One thread for each question that may be asked at once, because all may hang. */
 const POOL_SIZE = String(Object.values(AT_ONCE).reduce((sum, count) => sum + count));
 /** Few threads of its own for V8, and no optimiser (5 MB), for work this small. */
 const NODE_FLAGS = [
@@ -24,7 +24,7 @@ const NODE_FLAGS = [
   "--no-opt",
   "--no-warnings",
 ];
-/** What the system's resolver listens to. */
+/** The variables that the system's resolver reads. */
 const RESOLVER_VARIABLES = ["RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES"];
 
 export function startProberChild(lookDeadlineMs: number, events: ProberChildEvents) {

@@ -53,9 +53,9 @@ interface CifsDriverOptions {
   readonly tools?: CifsTools;
 }
 
-/** Of attributes (`actimeo`). Listings come from the server each time. */
+/** For attributes (`actimeo`). Listings come from the server each time. */
 const CACHE_MS = 1_000;
-/** For undoing a mount that failed, beyond the step's own deadline. */
+/** Time to undo a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
 export function createCifsDriver(options: CifsDriverOptions): MountDriver {
@@ -99,7 +99,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     find,
     async mount(share, asked, { deadlineMs, signal }, through = null) {
       if (signal.aborted) return failed("other", "cancelled");
-      // A carried mount is shown as the preferred host's, wherever its bytes go.
+      // A carried mount is shown as mounted from the preferred host, whichever route its bytes take.
       const route = through === null ? asked : "tb";
       const source = sourceOf(share.routes[route], share.shareName);
       try {
@@ -144,7 +144,8 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       return kept.map((folder) => ({ folder, files: [] }));
     },
     async unsent(share) {
-      // The kernel writes back by itself, and a plain unmount waits for it; rclone's mount of before keeps a cache.
+      // The kernel writes back by itself, and a plain unmount waits for it; an earlier mount by rclone may have left a
+      // cache.
       const atPath = indexMounts(await mountTable.read(0)).at(await realPaths.find(share.mountPath));
       if (atPath?.entry.type !== "fuse.rclone") return [];
       const { folder, process } = rcloneFiles(stateFolder, share.name);
@@ -174,8 +175,8 @@ function createCifsFinding(
     const others = named
       .filter((mount) => mount !== atPath)
       .map((mount) => foundCifs(share, mount, known))
-      // A share of that name on a server that is not ours is another share, unless it stands in our place; and another
-      // user's is one that we can never look into.
+      // A share of that name on another server is another share, unless it is mounted at our path; another user's mount
+      // is one that we can never look into.
       .filter(({ route, sameShare }) => route !== null && sameShare);
     return atPath === null ? others : [foundCifs(share, atPath, known), ...others];
   };
@@ -199,7 +200,7 @@ interface Attempt {
   readonly signal: AbortSignal;
 }
 
-/** One try to mount, which leaves nothing of itself when it fails. */
+/** One try to mount, which leaves nothing behind when it fails. */
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { folders, notes, mountAt } = tools;
   const { share, place, route, through, way } = attempt;
@@ -209,17 +210,18 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     const { host, port } = share.routes[route];
     const source = way.kind === "root" ? sourceToMount(share, route, through) : way.entry.source;
     await ensureFolder(files.folder, 0o700);
-    // Before the mount: a crash in between leaves a note of what is not there, which does no harm.
+    // Written before the mount: after a crash in between, the note describes a mount that is not there, which does no
+    // harm.
     const carried = through === null ? null : { port: through.port, host: host ?? "" };
     await notes.write(files.folder, { path, source, port, carried });
-    // As late as can be: until it is mounted, programs write into it.
+    // As late as possible, because programs can write into it until it is mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
     await using bare = folder.bare;
     const refused = await runMount(tools, attempt);
     const mount = await mountAt(share);
     if (mount?.sameShare) {
-      // Whatever the command says: what stands there is the share.
+      // Whatever the command says, what is mounted there now is the share.
       await folders.uncover(place, bare);
       // The mount stands; if a permission is missing, the next look makes that a condition.
       const broken = await whyNotListed(tools, mount, { ...attempt, tolerated: ["EPERM", "EACCES"] });
@@ -250,7 +252,7 @@ async function runMount(
     const words = cifsOptions({ share, route: spec, address, owner: { uid, gid }, carried: through });
     args = [sourceToMount(share, route, through), path, "-o", words];
   }
-  // Where fstab says who to be, it says so alone.
+  // If fstab has an account, only that counts.
   const env = way.kind === "fstab" && way.entry.hasCredentials ? {} : cifsEnvironment(share);
   const result = await runCommand(way.program, args, {
     clock,
@@ -269,7 +271,7 @@ async function runMount(
   return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === null ? "" : `; ${hint}`}`);
 }
 
-/** Only what we made: what came to stand there meanwhile is somebody's. */
+/** Undoes only our own mount: something mounted there meanwhile is somebody else's. */
 async function undo(
   { prober, logger, unmountKernels, mountAt }: AttemptTools,
   { share, place }: Attempt,
