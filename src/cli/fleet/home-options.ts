@@ -1,4 +1,4 @@
-// What the fleet's own code is told of the home and the command that it works for.
+// The options of the fleet's own code, from the home and the command that it works for.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
