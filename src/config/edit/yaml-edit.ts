@@ -88,7 +88,7 @@ function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
   return yaml.isScalar(node) && node.value === null && !isUnwritten(node);
 }
 
-/** `global: null` or `global: ~`: the word goes, and what nests comes below. */
+/** `global: null` or `global: ~`: the null is removed, and the nested keys go below. */
 function replacedNull(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
   const { node, pair, parent, inFlow } = outer;
   if (node === null || pair === null || inFlow) return [];
@@ -177,7 +177,7 @@ function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: bo
   const next = map.items[index + 1];
   if (next === undefined) return [];
   const nextStart = pairStart(layout, next);
-  // The next key moves up beside the dash, unless a comment stands between.
+  // The next key moves up beside the dash, unless a comment stands between them.
   const moved = { start, end: nextStart, text: "" };
   const dash = text.slice(0, start).trimEnd().length;
   const alone = { start: dash, end: lineTextEnd(text, end), text: "" };
@@ -283,7 +283,7 @@ export async function proposeYaml(text: string, step: EditStep): Promise<Proposa
 /** How a scalar stands in the text now; null for a new one. */
 type YamlQuotes = "plain" | "single" | "double" | null;
 
-// Everything that YAML 1.1 or 1.2 could take for something else than text, or that is special anywhere, is quoted.
+// Text is quoted if YAML 1.1 or 1.2 could read it as another type, or if it has a special character.
 const PLAIN = /^[\p{L}_/~$][\p{L}\p{N}_/~$.:@%+{} -]*$/u;
 const SPECIAL_WORD = /^(?:~|null|true|false|yes|no|on|off|y|n)$/i;
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]/u;

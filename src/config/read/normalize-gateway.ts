@@ -73,7 +73,7 @@ function connection(
 ): StdioConnection | HttpConnection {
   const { command, url, cwd = folders[0] } = backend;
   const spoken = protocol === "auto" ? {} : { protocol };
-  // The rules refuse a backend with neither, and one whose type and keys contradict each other.
+  // The rules refuse a backend that has neither, or whose type and keys contradict each other.
   if (command === undefined) return { ...httpConnection(backend, url ?? ""), ...spoken };
   return {
     type: "stdio",
@@ -102,7 +102,7 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     name: route.name ?? `${index + 1}`,
     connection: connection(route, backend, place),
   }));
-  // These are of its connection.
+  // These belong to the connection.
   const { type, command, args, cwd, url, protocol, ...own } = settled(backendKeys, backend, userHome);
   return {
     ...own,
@@ -139,7 +139,7 @@ function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfi
   return { ...given, path: given.path ?? defaultAuditPath(place), includeArguments };
 }
 
-/** Null: nobody wants anything of it. */
+/** null: nothing is to be sent or answered. */
 function engineTelemetry(file: ConfigFile["telemetry"]): TelemetryConfig | null {
   if (file === undefined || (file.endpoint === undefined && !file.prometheus)) return null;
   const { endpoint, ...given } = settled(telemetryKeys, file, "");
@@ -190,7 +190,7 @@ function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarni
   const warnings: ConfigWarning[] = [];
   if (command !== undefined && !/[/\\]/.test(command) && /\s/.test(command)) {
     const [program = ""] = command.trim().split(/\s+/);
-    // Any other word may be a secret, and so may the first in `TOKEN=… program`.
+    // Any other word may be a secret; so may the first one, as in `TOKEN=… program`.
     const alone = /^[\w.@-]{1,60}$/.test(program) ? `write \`command = "${program}"\`, and ` : "";
     warnings.push({
       path: pathText([...at, "command"]),
@@ -209,7 +209,7 @@ function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarni
   return warnings;
 }
 
-/** Values that look like secrets; what they are is never said. */
+/** Warnings about values that look like secrets; the values are never shown. */
 function secretWarnings({ env, headers, url }: RouteFile, at: KeyPath): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   const warn = (path: KeyPath, what: string): void => {
@@ -249,7 +249,7 @@ function policyWarnings(file: ConfigFile): ConfigWarning[] {
   return warnings;
 }
 
-/** What the gateway's sections allow, but probably do not mean. */
+/** Warnings about what the gateway's sections allow, but probably do not mean. */
 export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
     const at: KeyPath = ["backends", name];
@@ -264,7 +264,7 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
 
 type IncomingAuthFile = ConfigFile["incoming_auth"];
 
-/** Whom a token alone in `[incoming_auth]` stands for. */
+/** The user that a token alone in `[incoming_auth]` stands for. */
 const LOCAL_USER = { name: "local", roles: ["local"] } as const;
 
 function incomingAuthConfig(file: IncomingAuthFile, place: ConfigPlace): IncomingAuthConfig {
@@ -290,7 +290,7 @@ function signedTokens(file: IncomingAuthFile, place: ConfigPlace): SignedTokensC
   } = settled(incomingAuthKeys, file, "");
   return {
     ...given,
-    // The rules refuse a file without one.
+    // Never empty: the rules refuse a file without an issuer.
     issuer: issuer ?? "",
     keys: keysPlace(file, place),
     algorithms: algorithms ?? SIGNING_ALGORITHMS,

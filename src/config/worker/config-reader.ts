@@ -6,7 +6,7 @@ import type { ApartRequest } from "./apart-messages.ts";
 import { type LoadedApart, loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, startReaderProcess } from "./reader-process.ts";
 
-/** A reader started ahead is ended this long after the last sign of a change if no content came for it, ms. */
+/** A reader that was started ahead ends this long after the last sign of a change, if no content came for it, ms. */
 const UNUSED_MS = 5_000;
 /** One that fails sooner had died before: its end was not told yet, and says nothing of the content. */
 const DEAD_BEFORE_MS = 200;
@@ -15,7 +15,7 @@ interface ConfigReaderOptions {
   /** Absolute. */
   readonly path: string;
   readonly place: ConfigPlace;
-  /** What lies under the file now. Default: nothing. */
+  /** The layer that is under the file now. Default: none. */
   readonly layer?: () => ConfigLayer | null;
   readonly clock: Clock;
 }

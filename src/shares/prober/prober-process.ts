@@ -14,13 +14,13 @@ interface ProberOptions {
 
 const LOOK_DEADLINE_MS = 1_000;
 
-/** Questions about places that begin with one path: each that hangs may hold a process until its mount answers. */
+/** How many questions about places below one path may hang: each may hold a process until its mount answers. */
 const MOST_HANGING = 2;
 
 const NO_LINK_ANSWER: LinkLook = { state: "unknown", text: "no answer in time" };
 const NO_FILES_ANSWER: OpenFilesAnswer = { ok: false, text: "the prober did not answer in time" };
 
-/** Its process is started at the first question; it ends when this process does, however that happens, or is at rest. */
+/** Starts the process at the first question. It ends with this process, however that ends, and when it is idle. */
 export function startProber(options: ProberOptions): Prober {
   const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
   const questions = new ProberQuestions({ clock, logger, lookDeadlineMs });
@@ -46,7 +46,7 @@ export function startProber(options: ProberOptions): Prober {
       (errno) => {
         const { startedAtMs } = question;
         const look = { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs() } as const;
-        // A child that was lost with the look leaves nothing known.
+        // If the child was lost with the look, nothing is known.
         looks.set(mountId, errno === undefined ? { state: "never" } : { ...look, errno });
       },
     );

@@ -25,9 +25,9 @@ export type AnswerOf<Kind extends QuestionKind> = ReturnType<Questions[Kind]>;
 export type SingleKind = Exclude<QuestionKind, "openFiles">;
 
 /**
- * How many of each kind may be under way in a prober process, which has a thread for each. Looks at mounts and at folders of
- * routes hang with what they look at, and one that waits for such a one would be late through no fault of its own.
- * getaddrinfo, for `addresses`, ends by itself, after many seconds.
+ * How many of each kind may be under way in a prober process, which has a thread for each. Looks at mounts and at
+ * folders of routes hang when what they look at hangs, and one that waits for such a one would be late without its own
+ * fault. getaddrinfo, for `addresses`, ends by itself, after many seconds.
  */
 export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   look: 8,
@@ -45,7 +45,7 @@ export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
 interface FoldersQuestion {
   readonly root: string;
   readonly subpath: string;
-  /** What is in it, or only whether it is there. */
+  /** Whether to list its folders, or only to check that it is there. */
   readonly wants: "names" | "look";
 }
 
@@ -53,7 +53,7 @@ export interface OpenFilesRequest {
   /** Absolute, as the kernel spells them: no symlinks inside. */
   readonly paths: readonly string[];
   readonly exceptPids: readonly number[];
-  /** Leaders of process groups: neither their groups nor what descends from them. Absent: none. */
+  /** Leaders of process groups: their groups and descendants are left out. Absent: none. */
   readonly exceptGroups?: readonly number[];
 }
 
@@ -68,7 +68,7 @@ export type Ask<Kind extends QuestionKind = QuestionKind> = {
 
 export interface ProberRequest {
   readonly asks: readonly Ask[];
-  /** The child keeps what has begun, drops what has not, and is asked nothing more. */
+  /** The child keeps what has begun, drops the rest, and is asked nothing more. */
   readonly retire: boolean;
 }
 
@@ -77,6 +77,6 @@ export interface ProberReply {
   readonly answers: readonly (readonly [id: number, answer: unknown])[];
   /** Ids of what has begun, and has no answer for longer than the deadline: this child has threads that hang. */
   readonly late: readonly number[];
-  /** Why the child ends itself, else null. */
+  /** Why the child ends itself, or null. */
   readonly crash: string | null;
 }

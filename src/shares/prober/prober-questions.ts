@@ -6,11 +6,11 @@ import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.
 import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import type { AnswerOf, Ask, ProberReply, QuestionKind, SubjectOf } from "./prober-protocol.ts";
 
-/** The child answers, or says what is late, far sooner; one that says nothing for so long is stopped or lost. */
+/** A child answers, or reports what is late, much sooner; one that is silent for this long is stopped or lost. */
 const SILENT_CHILD_MS = 8_000;
 const RESTART_MS = { first: 100, most: 5_000 };
 const ENDING_AT_MOST_MS = 1_000;
-/** Where nothing is asked for so long no process is kept for it: it takes 54 MB. */
+/** After this long without a question the process is ended: it takes 54 MB. */
 const IDLE_MS = 60_000;
 
 /** What a file holds, where a link leads, or who has files open is asked for after a change: an earlier answer will not do. */
@@ -28,7 +28,7 @@ export interface Question {
   readonly onAnswer: () => void;
   readonly waiters: Set<() => void>;
   carrier: Carrier | null;
-  /** It hangs in a retired child, the only one that still waits for it. */
+  /** It hangs in a retired child, and only that child can still answer it. */
   late: boolean;
   /** Monotonic. */
   startedAtMs: number;
@@ -63,7 +63,7 @@ export class ProberQuestions implements AsyncDisposable {
   #current: Carrier | null = null;
   #disposed = false;
   #ids = 0;
-  /** How often in a row a child has ended without an answer. */
+  /** How often in a row a child has ended without answering anything. */
   #restarts = 0;
   #restartTimer: Timer | null = null;
   #idleTimer: Timer | null = null;
@@ -194,7 +194,7 @@ export class ProberQuestions implements AsyncDisposable {
     this.#planSend();
   }
 
-  /** It stays one of our processes until it has ended; one blocked in the kernel may take for ever. */
+  /** The child stays one of our processes until it has ended; one that is blocked in the kernel may take for ever. */
   async #end(carrier: Carrier): Promise<void> {
     carrier.silenceTimer?.[Symbol.dispose]();
     await carrier.child.kill();
@@ -205,7 +205,7 @@ export class ProberQuestions implements AsyncDisposable {
     if (carrier.retired && carrier.carried.size === 0) void this.#end(carrier);
   }
 
-  /** The child keeps only what hangs in it; a fresh one is asked the rest again. */
+  /** The child keeps only what hangs in it; a new one gets the other questions. */
   #retire(carrier: Carrier): void {
     if (carrier.retired) return;
     carrier.retired = true;
@@ -230,13 +230,13 @@ export class ProberQuestions implements AsyncDisposable {
     });
   }
 
-  /** Ends the current one when nothing was asked of it for a while. */
+  /** Ends the current child when it was asked nothing for a while. */
   #watchIdle(): void {
     this.#idleTimer?.[Symbol.dispose]();
     this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
       const carrier = this.#current;
       if (carrier === null) return;
-      // What was asked in this very turn is sent at its end.
+      // Questions of this very turn are sent at its end.
       if (carrier.carried.size > 0 || this.#toSend.length > 0) this.#watchIdle();
       else {
         this.#current = null;

@@ -32,12 +32,11 @@ const skip = process.platform === "linux" ? false : "processes are counted in /p
 test("B6 a reader that was started ahead reads the content, and ends with it", { skip }, async () => {
   using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   reader.expect();
-  const [pid] = await eventually(async () => {
-    const found = await readers();
-    return found.length > 0 && found;
-  });
+  const pid = await eventually(async () => (await readers())[0]);
+  process.kill(pid, "SIGSTOP");
   const loading = reader.load(content(3), NEVER);
-  assert.deepEqual(await readers(), [pid]);
+  assert.deepEqual(await readers(), [pid], "no other one reads it");
+  process.kill(pid, "SIGCONT");
   const { loaded } = await loading;
   assert.equal(loaded.ok && loaded.snapshot.config.global.checkIntervalMs, 3000);
   await eventually(noReaders);
