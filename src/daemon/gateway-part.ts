@@ -3,8 +3,12 @@ import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import type { AuditConfig, MountaineerConfig } from "../config/snapshot.ts";
-import type { Gateway, GatewayOptions, GivenDoor } from "../gateway/serving/gateway-contract.ts";
-import { closeDoor } from "../gateway/serving/given-door.ts";
+import {
+  closeDoor,
+  type Gateway,
+  type GatewayOptions,
+  type GivenDoor,
+} from "../gateway/serving/gateway-contract.ts";
 import type { CallMinute } from "../gateway/telemetry/call-minutes.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { auditReport } from "./control/audit-report.ts";

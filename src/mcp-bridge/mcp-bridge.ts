@@ -1,15 +1,18 @@
 // Connects an MCP client on stdin and stdout to the daemon's gateway, byte for byte. The session outlives a restart of
 // the daemon.
 import { once } from "node:events";
+import type { Writable } from "node:stream";
 import { gatewayOff } from "../api/gateway-names.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { type Clock, settledWithin, systemClock } from "../runtime/time/clock.ts";
-import { createAbsence } from "./absence.ts";
-import { openInbox } from "./client-inbox.ts";
+import { type Clock, settledWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
 import type { BridgeEnds } from "./ends.ts";
-import { type GatewayLink, openGatewayLink } from "./gateway-link.ts";
-import { createPassage } from "./line-passage.ts";
-import { createMoving } from "./moving-on.ts";
+import {
+  createPassage,
+  type GatewayLink,
+  type InboxTaker,
+  openGatewayLink,
+  openInbox,
+} from "./gateway-link.ts";
 import { type BridgedDaemon, type FindDaemon, nextDaemon } from "./next-daemon.ts";
 import { createBridgeSession, NotTakenYet } from "./session.ts";
 
@@ -264,4 +267,97 @@ function noneCame(refusal: string | null): MountaineerError {
 
 function unreachable(message: string, hint: string): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
+}
+
+// The time in which no daemon comes: what the client says is answered all the same, by a refusal.
+
+interface AbsenceParts {
+  readonly session: { refuseWaiting(): void };
+  /** What is cut off is refused, too. */
+  readonly passage: { push(chunk: Buffer): void; end(): void; cut(): boolean };
+  readonly inbox: { handTo(taker: InboxTaker): void; more(): void };
+  /** The client's; whoever does not read is not heard. */
+  readonly output: Writable;
+  readonly leave: () => void;
+}
+
+function createAbsence({ session, passage, inbox, output, leave }: AbsenceParts) {
+  let isNow = false;
+  return {
+    get isNow() {
+      return isNow;
+    },
+    begin(): void {
+      isNow = true;
+      session.refuseWaiting();
+      let isFull = false;
+      const onRoom = (): void => {
+        isFull = false;
+        inbox.more();
+      };
+      const push = (chunk: Buffer): boolean => {
+        passage.push(chunk);
+        if (output.writableNeedDrain && !isFull) {
+          isFull = true;
+          output.once("drain", onRoom);
+        }
+        return !output.writableNeedDrain;
+      };
+      const end = (): void => {
+        // The last line may lack its newline, and is answered all the same.
+        passage.end();
+        leave();
+      };
+      inbox.handTo({ push, end });
+    },
+    end(): void {
+      // A line that has begun was refused in part.
+      if (isNow) passage.cut();
+      isNow = false;
+    },
+  };
+}
+
+// Leaves a daemon that hands over, in a moment in which nothing is in flight.
+
+/** So long a daemon that hands over is still given requests while others are in flight there. */
+const MOVES_WITHIN_MS = 5_000;
+
+interface MovingParts {
+  readonly session: { readonly movesOn: boolean; readonly mayMove: boolean; readonly openQuestions: number };
+  readonly passage: { readonly isMidway: boolean };
+  readonly inbox: { readonly ended: boolean; keep(): void };
+  readonly clock: Clock;
+}
+
+export function createMoving({ session, passage, inbox, clock }: MovingParts) {
+  let timer: Timer | null = null;
+  let moved = false;
+  const hold = (): void => {
+    // Whoever was asked something must be able to answer, and whoever has begun a line to end it.
+    if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
+    else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
+  };
+  const rest = (): void => {
+    timer?.[Symbol.dispose]();
+    timer = null;
+  };
+  return {
+    /** The connection was left for the next daemon. */
+    get moved() {
+      return moved;
+    },
+    /** To be called after each message of the gateway. */
+    look(link: Pick<GatewayLink, "end">): void {
+      if (!session.movesOn || moved || inbox.ended) return;
+      if (session.mayMove && !passage.isMidway) {
+        moved = true;
+        rest();
+        inbox.keep();
+        link.end();
+      } else timer ??= clock.setTimer(MOVES_WITHIN_MS, hold);
+    },
+    /** The connection is gone. */
+    [Symbol.dispose]: rest,
+  };
 }

@@ -9,10 +9,17 @@ import { type CatalogSource, ENTRY_LISTS, type Listings, NO_LISTINGS } from "../
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingEntry } from "./check-pins.ts";
-import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
+import {
+  approvedAs,
+  bookValue,
+  EMPTY_BOOK,
+  type PinBook,
+  readBook,
+  recalledTools,
+  withinBounds,
+} from "./pin-book.ts";
 import type { KeptPins, PinStore } from "./pin-store.ts";
 import { entryPin, ListDigests, memberChanges, pinKey, type Shown, shownOf } from "./pinned-entry.ts";
-import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
 /** Changes of one list that are announced one by one. */

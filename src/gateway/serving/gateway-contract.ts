@@ -247,3 +247,15 @@ export interface Gateway extends AsyncDisposable {
   /** No backend is in its first attempt any more. */
   settled(signal: AbortSignal): Promise<void>;
 }
+
+// Sockets that another process gave us, where nobody here will listen or speak with them.
+
+/** Else the system would go on to take connections there that nobody ever answers. */
+export function closeDoor(door: GivenDoor | null): void {
+  if (door !== null) closeGiven(door.handle);
+}
+
+export function closeGiven(given: object): void {
+  const handle: { readonly close?: unknown } = given;
+  if (typeof handle.close === "function") handle.close();
+}

@@ -24,26 +24,32 @@ import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
 import { type BorrowedBackend, FirstBorrowed, withBorrowed } from "./borrowed-backends.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
-import type {
-  Gateway,
-  GatewayConfig,
-  GatewayOptions,
-  GatewayView,
-  GivenDoor,
-  PreparedGateway,
+import {
+  closeDoor,
+  type Gateway,
+  type GatewayConfig,
+  type GatewayOptions,
+  type GatewayView,
+  type GivenDoor,
+  type PreparedGateway,
 } from "./gateway-contract.ts";
-import { closeRules, createRules, DEFAULT_SERVER, type GatewayRules, publicHostOf } from "./gateway-rules.ts";
-import { closeDoor } from "./given-door.ts";
+import {
+  closeRules,
+  createRules,
+  DEFAULT_SERVER,
+  type GatewayRules,
+  measuredOf,
+  publicHostOf,
+  telemetryFor,
+} from "./gateway-rules.ts";
 import { gatewayInfo } from "./initialize-result.ts";
 import { KeptNames } from "./kept-names.ts";
 import { leaveGateway } from "./leave-gateway.ts";
 import { besideMcp, type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
-import { ResumedSessions } from "./resumed-sessions.ts";
 import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
-import { SessionRoster } from "./session-roster.ts";
-import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
+import { ResumedSessions, SessionRoster } from "./session-roster.ts";
 
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;

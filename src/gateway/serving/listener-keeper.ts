@@ -9,8 +9,13 @@ import type { BackendCondition } from "../backends/policy/backend-pool-contract.
 import { type Listener, openListener, rebind } from "../front/http/listener.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
-import type { Beside, GivenDoor, PreparedGateway } from "./gateway-contract.ts";
-import { closeDoor, closeGiven } from "./given-door.ts";
+import {
+  type Beside,
+  closeDoor,
+  closeGiven,
+  type GivenDoor,
+  type PreparedGateway,
+} from "./gateway-contract.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 

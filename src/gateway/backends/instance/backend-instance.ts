@@ -5,10 +5,18 @@ import type { CallSignal } from "../../call-signal.ts";
 import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
-import type { McpLogLevel } from "../../protocol.ts";
+import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
-import type { InitializeResult } from "./initialize-result.ts";
 import type { LongWaits } from "./pending.ts";
+
+export interface InitializeResult {
+  /** MODERN_VERSION: the link makes a server of that version look as if it had a session. */
+  readonly protocolVersion: SpokenVersion;
+  readonly capabilities: JsonObject;
+  readonly serverInfo: { readonly name: string; readonly version: string };
+  /** How the server wants its tools to be used; null: it does not say. */
+  readonly instructions: string | null;
+}
 
 /** What is known of an instance at one moment; immutable. */
 export type InstanceState =

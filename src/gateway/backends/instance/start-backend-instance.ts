@@ -17,7 +17,14 @@ import {
 } from "../../json-rpc.ts";
 import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
 import { type BackendLink, type LinkFailure, linkFailure, type Sender } from "../links/backend-link.ts";
-import { isInstallerLine } from "../links/stdio/exit-reason.ts";
+import { isInstallerLine } from "../links/stdio/log.ts";
+import {
+  ClientRecords,
+  type ElicitationRecord,
+  rememberTask,
+  rememberUrls,
+  type TaskRecord,
+} from "./attribution.ts";
 import type {
   BackendCall,
   BackendInstance,
@@ -27,23 +34,14 @@ import type {
   StartInstance,
 } from "./backend-instance.ts";
 import { InstanceCalls } from "./calls.ts";
-import {
-  ClientRecords,
-  type ElicitationRecord,
-  rememberTask,
-  rememberUrls,
-  type TaskRecord,
-} from "./client-records.ts";
 import { unavailable } from "./failures.ts";
 import { Health } from "./health.ts";
-import { ServerLogLevel } from "./log-level.ts";
+import { InstanceLists } from "./lists.ts";
 import { Notifications } from "./notifications.ts";
 import { Questions } from "./questions.ts";
-import { InstanceLists } from "./refresh.ts";
-import { ServerLog } from "./server-log.ts";
+import { ServerLog, ServerLogLevel } from "./server-log.ts";
 import { ServerSession, STOPPED } from "./session.ts";
-import { Subscriptions } from "./subscriptions.ts";
-import { TaskWatchers } from "./task-watchers.ts";
+import { Subscriptions, TaskWatchers } from "./subscriptions.ts";
 
 const PING_MS = 5_000;
 /** How long the first call waits for the answers to what the server itself asks first; then what it does with them. */

@@ -8,8 +8,7 @@ import type { BackendEvent, BackendStep } from "../policy/backend-decision-build
 import { makesRoom } from "../policy/data-gate.ts";
 import { type BackendDecision, decideBackend } from "../policy/decide-backend.ts";
 import type { ClientInstances } from "./client-instances.ts";
-import type { SharedInstances } from "./lane-instances.ts";
-import type { Published } from "./lane-published.ts";
+import type { Published, SharedInstances } from "./lane-instances.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { ReachWatch } from "./reach-watch.ts";
 import type { WaitingCalls } from "./waiting-calls.ts";

@@ -7,8 +7,7 @@ import type { ResolvedAuth } from "../links/link-authorization.ts";
 import { createBoundedFetch, failed } from "./bounded-fetch.ts";
 import type { BearerChallenge } from "./challenge.ts";
 import { findSignInPlace } from "./discovery.ts";
-import { type Grant, isUsable } from "./grant.ts";
-import type { GrantStore } from "./grant-store.ts";
+import { type Grant, type GrantStore, isUsable } from "./grant-store.ts";
 import { asSignInFailure, loadOAuth, serversRefusal } from "./oauth-library.ts";
 import { machineTokens, renewTokens, type TokenTools } from "./token-requests.ts";
 

@@ -5,7 +5,7 @@ import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
 import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
-import { LONGEST_HEAD, readForwarded } from "./forwarded-head.ts";
+import { LONGEST_HEAD, readForwarded } from "./forwarding.ts";
 import type { OlderDoor } from "./older-door.ts";
 import { groupOf, MCP_PATH, MESSAGES_PATH, pathOf, SESSION_HEADER } from "./request.ts";
 import type { Exchange, RequestAdmission, Visit } from "./request-admission.ts";

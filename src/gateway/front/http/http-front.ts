@@ -14,22 +14,20 @@ import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming, type ValidMessage } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
-import { KeepAlive } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
+import { KeepAlive } from "../session/paced-writer.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionFile } from "../session/session-file.ts";
-import type { SessionRecord } from "../session/session-record.ts";
+import { newSessionId, type SessionRecord } from "../session/session-record.ts";
 import { type PassBack, SessionStore } from "../session/session-store.ts";
-import { newSessionId } from "../session/shared-session.ts";
 import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
 import { Documents } from "./documents.ts";
 import { ForwardedDoor } from "./forwarded-door.ts";
 import { Forwarding, type SessionPeers } from "./forwarding.ts";
-import { ModernExchange } from "./modern-exchange.ts";
 import { OlderDoor } from "./older-door.ts";
-import { type Accepts, PostExchange, type Slowness } from "./post-exchange.ts";
-import { refusalOfBody, refusalOfSession } from "./refusals.ts";
+import { ModernExchange, PostExchange, SlowAnswers, type Slowness } from "./post-exchange.ts";
 import {
+  type Accepts,
   accepted,
   groupOf,
   MCP_PATH,
@@ -43,9 +41,14 @@ import {
   tooLarge,
   traceOf,
 } from "./request.ts";
-import { type Exchange, RequestAdmission, type Visit } from "./request-admission.ts";
+import {
+  type Exchange,
+  RequestAdmission,
+  refusalOfBody,
+  refusalOfSession,
+  type Visit,
+} from "./request-admission.ts";
 import { Resumption } from "./resumption.ts";
-import { SlowAnswers } from "./slow-answers.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 /** The methods by path. */

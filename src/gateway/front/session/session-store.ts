@@ -9,8 +9,14 @@ import type { FrontGateway } from "./front-contract.ts";
 import { readIncoming } from "./incoming.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import type { SessionFile } from "./session-file.ts";
-import type { SessionRecord } from "./session-record.ts";
-import { actingPrincipal, checkOf, holderOf, newSessionId, proofOf } from "./shared-session.ts";
+import {
+  actingPrincipal,
+  checkOf,
+  holderOf,
+  newSessionId,
+  proofOf,
+  type SessionRecord,
+} from "./session-record.ts";
 
 export const SESSION_LIMIT = 1_000;
 /** Without a stream or a call. */

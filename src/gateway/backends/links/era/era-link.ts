@@ -30,12 +30,10 @@ import {
   type OpenLink,
   type Sender,
 } from "../backend-link.ts";
-import type { EraMemory } from "./era-memory.ts";
-import { judgeFailure, mayBeModern, OTHER_VERSION } from "./judge-discover.ts";
 import { type Begun, eitherCapabilities, LegacySession } from "./legacy-session.ts";
 import { ModernServer } from "./modern-server.ts";
 import { bringsState, initializeResult, olderRequest } from "./older-form.ts";
-import { type Found, Probe } from "./probe.ts";
+import { type Found, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./probe.ts";
 
 /** Ids of our own requests: a server may take them for no more than 32 bits, and the instance counts up from 1. */
 const FIRST_OWN_ID = 1_000_000_000;
@@ -362,4 +360,45 @@ class EraLink implements BackendLink {
 /** It says nothing of what the server speaks. */
 function isAway(failure: LinkFailure): boolean {
   return failure.kind === "closed" || (failure.status ?? 0) >= 500 || judgeFailure(failure).kind === "failed";
+}
+
+// What was learned of servers that do not answer a probe, and which version each backend spoke last; for the daemon's
+// life.
+
+const MOST = 1_000;
+
+export class EraMemory {
+  /** By connection key: what the server said it was when that was learned; null: it has not said anything yet. */
+  readonly #unprobed = new Map<string, string | null>();
+  readonly #spoken = new Map<string, SpokenVersion>();
+
+  /** It is silent at a probe: it gets `initialize` first. */
+  isUnprobed(key: string): boolean {
+    return this.#unprobed.has(key);
+  }
+
+  leaveUnprobed(key: string): void {
+    const [oldest] = this.#unprobed.keys();
+    if (this.#unprobed.size >= MOST && oldest !== undefined) this.#unprobed.delete(oldest);
+    this.#unprobed.set(key, null);
+  }
+
+  /** The next start probes it again. */
+  probeAgain(key: string): void {
+    this.#unprobed.delete(key);
+  }
+
+  /** It was initialized without a probe. Another server, or another version of it, is probed at its next start. */
+  initialized(key: string, server: string): void {
+    const known = this.#unprobed.get(key);
+    if (known === null) this.#unprobed.set(key, server);
+    else if (known !== undefined && known !== server) this.#unprobed.delete(key);
+  }
+
+  /** What it spoke before: null for the first time. */
+  spoke(backend: string, version: SpokenVersion): SpokenVersion | null {
+    const before = this.#spoken.get(backend) ?? null;
+    this.#spoken.set(backend, version);
+    return before;
+  }
 }

@@ -21,7 +21,7 @@ import {
   type OpenLink,
   type Sender,
 } from "../backend-link.ts";
-import { OTHER_VERSION } from "./judge-discover.ts";
+import { OTHER_VERSION } from "./probe.ts";
 
 /** A server that speaks both answers within this; one that does not is spoken with in 2026-07-28 alone. */
 const INITIALIZE_MS = 5_000;

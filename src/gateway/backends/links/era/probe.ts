@@ -1,18 +1,28 @@
 // Finds out which version a server speaks: `server/discover` first, then `initialize` if it does not answer that as one
 // of 2026-07-28 does. What else it says meanwhile passes.
+
+import { foreignLine } from "../../../../runtime/text/foreign-line.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import {
   classifyMessage,
+  isError,
   isJsonObject,
   type JsonObject,
+  METHOD_NOT_FOUND,
   type Reply,
   type RpcId,
   type RpcRequest,
 } from "../../../json-rpc.ts";
-import type { BackendLink, LinkFailure } from "../backend-link.ts";
-import { type Judged, judgeFailure, judgeReply, mayBeModern } from "./judge-discover.ts";
-import { modernCapabilities, modernParams } from "./older-form.ts";
-import { requestHeaders } from "./request-headers.ts";
+import {
+  HEADER_MISMATCH,
+  isProtocolVersion,
+  LEGACY_VERSIONS,
+  MISSING_CAPABILITY,
+  MODERN_VERSION,
+  UNSUPPORTED_VERSION,
+} from "../../../protocol.ts";
+import { type BackendLink, type LinkFailure, linkFailure } from "../backend-link.ts";
+import { modernCapabilities, modernParams, requestHeaders } from "./older-form.ts";
 
 /** How long the probe may stay unanswered before `initialize` is sent beside it. */
 const SILENT_MS = 2_000;
@@ -132,4 +142,64 @@ export class Probe implements Disposable {
     if (found.kind !== "modern" && this.#judged === null) link.stateless?.abandon(probeId);
     onFound(found);
   }
+}
+
+// What the answer to `server/discover` says about the version that a server speaks. Pure.
+
+type Judged =
+  | { readonly kind: "modern"; readonly discovered: JsonObject }
+  /** An older server, as far as this tells; `initialize` shows it. */
+  | { readonly kind: "older" }
+  | { readonly kind: "failed"; readonly failure: LinkFailure };
+
+/** Of a request that a server refuses which spoke that version before. */
+export const OTHER_VERSION = linkFailure(
+  "session_lost",
+  "the server speaks another version of MCP than before",
+);
+
+const OLDER: Judged = { kind: "older" };
+const LONGEST = 300;
+
+export function judgeReply(reply: Reply): Judged {
+  if (!isError(reply)) {
+    const { supportedVersions } = reply.result;
+    return Array.isArray(supportedVersions) ? bySupported(supportedVersions, reply.result) : OLDER;
+  }
+  const { code, message, data } = reply.error;
+  if (code === UNSUPPORTED_VERSION) {
+    const supported = isJsonObject(data) ? data["supported"] : undefined;
+    return Array.isArray(supported) ? bySupported(supported, null) : OLDER;
+  }
+  if (code !== HEADER_MISMATCH && code !== MISSING_CAPABILITY) return OLDER;
+  const said = foreignLine(message, LONGEST);
+  return failed(linkFailure("protocol", `server/discover was answered with error ${code}: ${said}`));
+}
+
+function bySupported(supported: readonly unknown[], discovered: JsonObject | null): Judged {
+  if (discovered !== null && supported.includes(MODERN_VERSION)) return { kind: "modern", discovered };
+  if (supported.some(isProtocolVersion)) return OLDER;
+  const theirs = foreignLine(supported.filter((one) => typeof one === "string").join(", "), LONGEST);
+  const ours = [MODERN_VERSION, ...LEGACY_VERSIONS].join(", ");
+  const message = `the server speaks MCP ${theirs || "of no version"}, the gateway ${ours}`;
+  return failed(linkFailure("protocol", message, "use a version of the server that speaks one of these"));
+}
+
+function failed(failure: LinkFailure): Judged {
+  return { kind: "failed", failure };
+}
+
+/** Nothing came: only what cannot be about the message itself is the failure of the start. */
+export function judgeFailure(failure: LinkFailure): Judged {
+  const { kind, status = 0 } = failure;
+  if (kind === "unreachable" || kind === "unauthorized" || kind === "overloaded") return failed(failure);
+  const isAboutUs = status === 401 || status === 403 || (status >= 300 && status < 400);
+  return kind === "refused" && isAboutUs ? failed(failure) : OLDER;
+}
+
+/** An error to `initialize` that a server gives which knows no such method. */
+export function mayBeModern(reply: Reply): boolean {
+  return (
+    isError(reply) && (reply.error.code === METHOD_NOT_FOUND || reply.error.code === UNSUPPORTED_VERSION)
+  );
 }
