@@ -83,14 +83,11 @@ function lineOf(hash: string, record: SessionRecord): string | null {
   return Buffer.byteLength(line) <= LONGEST_RECORD ? line : null;
 }
 
-export function goneLine(hash: string): string {
-  return JSON.stringify({ session: hash, gone: true });
-}
-
 export function readRecordLine(line: string): RecordLine {
   const value = parsed(line);
   const { session: hash } = value ?? {};
   if (value === null || typeof hash !== "string" || !SHA256_HEX.test(hash)) return { kind: "corrupt" };
+  // As earlier versions wrote it.
   if (value["gone"] === true) return { kind: "gone", hash };
   const { principal, protocol_version: protocolVersion, capabilities, client_info: clientInfo } = value;
   if (typeof principal !== "string" || !isJsonObject(capabilities) || !isJsonObject(clientInfo)) {
