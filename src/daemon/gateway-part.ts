@@ -3,12 +3,8 @@ import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import type { AuditConfig, MountaineerConfig } from "../config/snapshot.ts";
-import {
-  closeDoor,
-  type Gateway,
-  type GatewayOptions,
-  type GivenDoor,
-} from "../gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../gateway/serving/gateway.ts";
+import { closeDoor, type GatewayOptions, type GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { CallMinute } from "../gateway/telemetry/call-minutes.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { auditReport } from "./control/audit-report.ts";
@@ -68,11 +64,11 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
     callMinutes: () => current()?.calls.minutes ?? new Map(),
     applier: {
       name: "gateway",
-      async prepare({ after }, signal) {
+      async prepare({ after }) {
         const wants = wantsGateway(after);
         const running = wants ? await load() : gateway;
         if (running === null) return { commit() {} };
-        const prepared = await running.prepare(gatewayConfig(after), signal);
+        const prepared = await running.prepare(gatewayConfig(after));
         return {
           commit() {
             wanted = wants;
@@ -132,7 +128,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       notePlaces: (places) => gateway?.together.notePlaces(places),
     },
     async settled(signal) {
-      await current()?.settled(signal);
+      await current()?.pool.settled(signal);
     },
     async [Symbol.asyncDispose]() {
       wanted = false;

@@ -1,6 +1,7 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
 import type { Holds, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
-import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../gateway/serving/gateway.ts";
+import type { GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
 import type { ClientWords } from "./link-messages.ts";

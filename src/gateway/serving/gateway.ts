@@ -6,10 +6,12 @@ import { startBackendInstance } from "../backends/instance/start-backend-instanc
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
+import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import { resolveServed } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
 import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
+import type { PassConnection } from "../front/http/passed-connections.ts";
 import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
@@ -18,15 +20,16 @@ import type { JsonObject, Reply } from "../json-rpc.ts";
 import { jsonSize } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
-import { type ApprovedItem, Pins } from "../pins/pins.ts";
+import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
+import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
 import { type BorrowedBackend, FirstBorrowed, withBorrowed } from "./borrowed-backends.ts";
+import type { ConnectedClient } from "./connected-clients.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import {
   closeDoor,
-  type Gateway,
   type GatewayConfig,
   type GatewayOptions,
   type GatewayView,
@@ -62,17 +65,18 @@ export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink
 
 /** Nothing runs before `start`, or the commit of a prepared configuration. */
 export function createGateway(options: GatewayOptions, means: GatewayMeans = {}): Gateway {
-  return new RunningGateway(options, means);
+  return new Gateway(options, means);
 }
 
-class RunningGateway implements Gateway {
+export class Gateway implements AsyncDisposable {
   readonly #options: GatewayOptions;
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
   readonly #signIns: SignIns | null;
-  readonly #pool: BackendPool;
+  readonly pool: BackendPool;
   readonly #pins: Pins;
   readonly #names: KeptNames;
+  /** Tools that this machine has in common with others. */
   readonly together: Together;
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
@@ -108,22 +112,22 @@ class RunningGateway implements Gateway {
             clock,
             logger,
             random: means.random ?? Math.random,
-            onNotice: (backend) => this.#pool.lookAgain(backend),
+            onNotice: (backend) => this.pool.lookAgain(backend),
           });
-    this.#pool = this.#createPool(options, means);
+    this.pool = this.#createPool(options, means);
     const onChanged = (): void => {
       if (this.#ending === null) this.#serving.swap(this.#serving.rules);
     };
     this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
     this.#names = new KeptNames({ ...options, onChanged });
-    this.together = new Together({ ...options, pool: this.#pool, onChanged });
+    this.together = new Together({ ...options, pool: this.pool, onChanged });
     this.#holds = options.holds ?? new Holds(clock);
     this.#serving = new Serving({
       tools: options,
       stateKey: () => this.#holds.states.key,
       redaction,
       roster: this.#roster,
-      pool: this.#pool,
+      pool: this.pool,
       pins: this.#pins,
       names: this.#names,
       together: this.together,
@@ -132,9 +136,9 @@ class RunningGateway implements Gateway {
       roster: this.#roster,
       served: () => this.#serving.served,
       clock,
-      settled: (signal) => this.#first.settled(this.#pool, this.#serving.rules, clock, signal),
-      isComing: (backend) => this.#pool.isComing(backend),
-      firstList: (backend) => this.#pool.firstList(backend),
+      settled: (signal) => this.#first.settled(this.pool, this.#serving.rules, clock, signal),
+      isComing: (backend) => this.pool.isComing(backend),
+      firstList: (backend) => this.pool.firstList(backend),
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
@@ -161,27 +165,34 @@ class RunningGateway implements Gateway {
       openQuestions: () => this.#http.openQuestions + this.#modern.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
-    this.#pool.onPublished(() => {
+    this.pool.onPublished(() => {
       if (this.#applying) return;
       this.#serving.swap(this.#serving.rules);
       this.#resumed.look();
     });
   }
 
+  /**
+   * Begins with `config`: backends start, the listener is bound. A busy port at the start is a condition, retried.
+   * Resolves when it listens or the first try to has failed; never waits for a backend.
+   */
   async start(config: GatewayConfig): Promise<void> {
     await this.build(config);
     await this.open(config, null);
   }
 
-  get handle(): Gateway["handle"] {
+  /** Answers any request for MCP over HTTP, whatever it came through. Never throws. */
+  get handle(): HttpFront["handle"] {
     return this.#http.handle;
   }
 
+  /** The first half of `start`: backends start, and nobody comes in yet. */
   async build(config: GatewayConfig): Promise<void> {
     await Promise.all([this.#pins.load(config), this.#names.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
+  /** The second half: clients come in, by the socket handed over by the gateway before, or by its own (null). */
   async open(config: GatewayConfig, door: GivenDoor | null): Promise<void> {
     const address = this.#addressOf(config);
     this.#isOpen = true;
@@ -191,54 +202,70 @@ class RunningGateway implements Gateway {
     else await this.#keeper.open(address, door);
   }
 
+  /** No backend that could start now is in its first attempt any more. */
   built(signal: AbortSignal): Promise<void> {
-    return this.#pool.startedWhereItCan(signal);
+    return this.pool.startedWhereItCan(signal);
   }
 
+  /** Null while it does not listen. */
   door(): GivenDoor | null {
     return this.#keeper.door;
   }
 
+  /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
   async save(): Promise<void> {
     this.#http.saveSessions();
     await Promise.all([this.#pins.flush(), this.#names.flush()]);
   }
 
+  /** The home is this gateway's from `begin` on: what the one before has learned of tools meanwhile is known here. */
   async takeHome(begin: () => void): Promise<void> {
     await Promise.all([this.#pins.takeHome(begin), this.#names.reload()]);
   }
 
+  /** A session that its client began with the gateway that was in charge before. */
   adopt(hash: string, record: SessionRecord): Promise<unknown> {
     return this.#http.adopt(hash, record);
   }
 
+  /** What cannot run twice no longer runs elsewhere. */
   lookAgain(): void {
-    this.#pool.lookAllAgain();
+    this.pool.lookAllAgain();
   }
 
+  /** One that its client has ended there. */
   endSession(hash: string): Promise<void> {
     return this.#http.endSession(hash);
   }
 
+  /** What a client said to the gateway that follows about something in flight here: JSON-RPC. Never throws. */
   hear(hash: string, text: string): void {
     this.#http.hear(hash, text);
   }
 
+  /** Process groups of what cannot run twice. */
   runOnce(): readonly number[] {
-    return this.#pool.runOnce;
+    return this.pool.runOnce;
   }
 
-  leave(...asked: Parameters<Gateway["leave"]>): Promise<void> {
+  /**
+   * Takes nobody in any more; resolves when those who are there have gone on, or `graceMs` are over, and what cannot run
+   * twice has ended, which is told by `onEnded`. Connections that wait between requests go on by `pass`; null: nobody
+   * takes them, and each ends with its next response.
+   */
+  leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void> {
     const { clock } = this.#options;
     const [http, lines, modern, holds] = [this.#http, this.#lines, this.#modern, this.#holds];
-    const leaving = { clock, http, lines, modern, holds, keeper: this.#keeper, pool: this.#pool };
-    return leaveGateway(leaving, ...asked);
+    const leaving = { clock, http, lines, modern, holds, keeper: this.#keeper, pool: this.pool };
+    return leaveGateway(leaving, graceMs, onEnded, pass);
   }
 
+  /** A connection of the gateway before this one, by its handle. */
   takeConnection(handle: object): void {
     this.#keeper.take(handle);
   }
 
+  /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
     await Promise.all([this.#pins.load(config), this.#names.load(), this.#http.restore()]);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
@@ -274,7 +301,7 @@ class RunningGateway implements Gateway {
       url,
       sessions: fronts.reduce((sum, { sessions }) => sum + sessions, 0),
       inFlight: serving.reduce((sum, { inFlight }) => sum + inFlight, 0),
-      backends: this.#pool.view(),
+      backends: this.pool.view(),
       counts: {
         tools: catalog.tools.size,
         resources: catalog.resources.size,
@@ -289,20 +316,34 @@ class RunningGateway implements Gateway {
     };
   }
 
-  entries(): ReturnType<Gateway["entries"]> {
+  /** What is published, in order, whatever the policies say. */
+  entries(): {
+    readonly tools: readonly CatalogEntry[];
+    readonly prompts: readonly CatalogEntry[];
+    readonly resources: readonly CatalogEntry[];
+  } {
     const { tools, prompts, resources } = this.#serving.catalog;
     return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
   }
 
-  published(): ReturnType<Gateway["published"]> {
+  /** All that is published, with what is kept back of what the backends offer, and why. */
+  published(): Serving["published"] {
     return this.#serving.published;
   }
 
-  get calls(): Gateway["calls"] {
+  /** How much each backend is asked, and how fast it answers. */
+  get calls(): Pick<CallMinutes, "of" | "minutes"> {
     return this.#serving.minutes;
   }
 
-  async switchTools(names: readonly string[], on: boolean): ReturnType<Gateway["switchTools"]> {
+  /**
+   * For everybody, until it is taken back: tools by the names that they have. Resolves with those that were not so already,
+   * or with one that there is not, and nothing is changed. Rejects with `secret_unavailable`.
+   */
+  async switchTools(
+    names: readonly string[],
+    on: boolean,
+  ): Promise<{ readonly switched: readonly string[] } | { readonly unknown: string }> {
     const { served } = this.#serving;
     const tools = names.map((name) => ({ name, found: resolveServed(served, { kind: "tool", name }) }));
     const unknown = tools.find(({ found }) => found === null);
@@ -314,59 +355,57 @@ class RunningGateway implements Gateway {
     return { switched: other.map(({ name }) => name) };
   }
 
-  clients(): ReturnType<Gateway["clients"]> {
+  /** Those that are connected now, the one that came first first; not the owner's own calls. */
+  clients(): readonly ConnectedClient[] {
     return this.#serving.clients.list;
   }
 
-  trust(): ReturnType<Gateway["trust"]> {
+  /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
+  trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen"> {
     const { pending, lost, isUnread } = this.#pins.state;
     return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
   }
 
-  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
+  /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
+  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Pins["approve"]> {
     const outcome = this.#pins.approve(items, all);
     this.#serving.swap(this.#serving.rules);
     return outcome;
   }
 
+  /** Into the audit, where there is one: what no client's request did. */
   note(record: NoticeRecord): void {
     this.#serving.rules.auditFile?.write(record);
   }
 
-  restart(backend: string): boolean {
-    return this.#pool.restart(backend);
-  }
-
-  switchRoute(...asked: Parameters<Gateway["switchRoute"]>): ReturnType<Gateway["switchRoute"]> {
-    return this.#pool.switchRoute(...asked);
-  }
-
-  logLines(backend: string): readonly string[] | null {
-    return this.#pool.logLines(backend);
-  }
-
+  /** The owner's own request, past authentication and policies; it is audited. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     return this.#owner.ask(method, params, signal);
   }
 
+  /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */
   serveLines(stream: Duplex): void {
     this.#serve(stream, OWNER);
   }
 
+  /** Serves another machine of the fleet one exported backend, over lines as well; its principal is `fleet:MACHINE`. */
   serveMachine(stream: Duplex, machine: string, backend: string): void {
     this.#serve(stream, machinePrincipal(machine), exportGroup(backend));
   }
 
+  /** Serves one request that another machine brings for a session that is held here. */
   serveForwarded(stream: Duplex): void {
     this.#http.serveForwarded(stream);
   }
 
+  /** Exported backends that have something to publish now. */
   lent(): readonly string[] {
     const { exports = [] } = this.#serving.rules.config;
-    const published = new Set(this.#pool.published.map(({ backend }) => backend));
+    const published = new Set(this.pool.published.map(({ backend }) => backend));
     return exports.filter((name) => published.has(name));
   }
 
+  /** The backends of other machines that there are from now on; what is not among them leaves at once. */
   borrow(backends: readonly BorrowedBackend[]): void {
     if (this.#ending !== null) return;
     this.#borrowed = backends;
@@ -387,10 +426,6 @@ class RunningGateway implements Gateway {
     });
     this.#lines.add(client);
     void client.closed.then(() => this.#lines.delete(client));
-  }
-
-  settled(signal: AbortSignal): Promise<void> {
-    return this.#pool.settled(signal);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -433,7 +468,7 @@ class RunningGateway implements Gateway {
   #createFront(): FrontGateway {
     const { version } = this.#options;
     const roster = this.#roster;
-    const pool = this.#pool;
+    const pool = this.pool;
     const serving = this.#serving;
     return {
       get served() {
@@ -502,7 +537,7 @@ class RunningGateway implements Gateway {
     const { backends, failback } = next.config;
     this.#applying = true;
     try {
-      this.#pool.apply(backends, failback === undefined ? { drainTimeoutMs } : { drainTimeoutMs, failback });
+      this.pool.apply(backends, failback === undefined ? { drainTimeoutMs } : { drainTimeoutMs, failback });
     } finally {
       this.#applying = false;
     }
@@ -520,7 +555,7 @@ class RunningGateway implements Gateway {
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
       this.#modern.end(STOP_DRAIN_MS, "the gateway is stopping"),
-      this.#pool[Symbol.asyncDispose](),
+      this.pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
     await Promise.all([sessions?.[Symbol.asyncDispose](), this.#keeper.close(STOP_CUT_MS)]);
