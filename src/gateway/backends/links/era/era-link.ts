@@ -33,7 +33,7 @@ import {
 import { type Begun, eitherCapabilities, LegacySession } from "./legacy-session.ts";
 import { ModernServer } from "./modern-server.ts";
 import { bringsState, initializeResult, olderRequest } from "./older-form.ts";
-import { type Found, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./probe.ts";
+import { type Judged, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./probe.ts";
 
 /** Ids of our own requests: a server may take them for no more than 32 bits, and the instance counts up from 1. */
 const FIRST_OWN_ID = 1_000_000_000;
@@ -211,8 +211,7 @@ class EraLink implements BackendLink {
       initialize,
       probeId: ++this.#lastOwnId,
       isPinned: this.#options.isPinned,
-      answered,
-      onFound: (found) => this.#found(initialize, found),
+      onFound: (judged) => this.#found(initialize, answered, judged),
     });
   }
 
@@ -221,25 +220,20 @@ class EraLink implements BackendLink {
     this.#probe = null;
   }
 
-  #found(initialize: RpcRequest, found: Found): void {
+  /** `answered`: it got `initialize` first, and said this. */
+  #found(initialize: RpcRequest, answered: Reply | null, judged: Judged | null): void {
     this.#probe = null;
     const { memory, key, isPinned } = this.#options;
-    switch (found.kind) {
-      case "modern":
-        memory.probeAgain(key);
-        void this.#beModern(initialize, found.discovered);
-        return;
-      case "older":
-        if (isPinned) {
-          this.#events.onRequestFailed(initialize.id, NOT_MODERN);
-          return;
-        }
-        if (found.wasSilent) memory.leaveUnprobed(key);
-        this.#initialize = initialize;
-        if (found.reply !== null) void this.#initialized(found.reply, null);
-        return;
-      case "failed":
-        this.#events.onRequestFailed(initialize.id, found.failure);
+    if (judged?.kind === "modern") {
+      memory.probeAgain(key);
+      void this.#beModern(initialize, judged.discovered);
+    } else if (judged?.kind === "failed") this.#events.onRequestFailed(initialize.id, judged.failure);
+    else if (isPinned) this.#events.onRequestFailed(initialize.id, NOT_MODERN);
+    else {
+      if (judged === null) memory.leaveUnprobed(key);
+      this.#initialize = initialize;
+      if (answered === null) this.#link.send(initialize);
+      else void this.#initialized(answered, null);
     }
   }
 
