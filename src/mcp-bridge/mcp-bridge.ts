@@ -1,18 +1,11 @@
 // Connects an MCP client on stdin and stdout to the daemon's gateway, byte for byte. The session outlives a restart of
 // the daemon.
 import { once } from "node:events";
-import type { Writable } from "node:stream";
 import { gatewayOff } from "../api/gateway-names.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type Clock, settledWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
 import type { BridgeEnds } from "./ends.ts";
-import {
-  createPassage,
-  type GatewayLink,
-  type InboxTaker,
-  openGatewayLink,
-  openInbox,
-} from "./gateway-link.ts";
+import { createPassage, type GatewayLink, openGatewayLink, openInbox } from "./gateway-link.ts";
 import { type BridgedDaemon, type FindDaemon, nextDaemon } from "./next-daemon.ts";
 import { createBridgeSession, NotTakenYet } from "./session.ts";
 
@@ -74,6 +67,7 @@ async function carry(
   leave: () => void,
 ): Promise<never> {
   let link: GatewayLink | null = null;
+  let isAway = false;
   const session = createBridgeSession({
     tellClient: (json) => void output.write(`${json}\n`),
     tellGateway: (json) => link?.write(`${json}\n`),
@@ -81,17 +75,34 @@ async function carry(
   });
   const passage = createPassage({
     onLine(messages, line) {
-      if (absence.isNow) session.refuse(messages, line);
+      if (isAway) session.refuse(messages, line);
       else session.fromClient(messages, line);
-      return !absence.isNow;
+      return !isAway;
     },
     onCut: session.notTaken,
     write(bytes) {
-      if (!absence.isNow) link?.write(bytes);
+      if (!isAway) link?.write(bytes);
     },
   });
   using inbox = openInbox(input, leave);
-  const absence = createAbsence({ session, passage, inbox, output, leave });
+  /** No daemon came back in time: what the client asks is refused, until one does. */
+  const refuseAll = (): void => {
+    isAway = true;
+    session.refuseWaiting();
+    inbox.handTo({
+      push(chunk) {
+        passage.push(chunk);
+        // Whoever does not read is not heard.
+        if (output.writableNeedDrain) output.off("drain", inbox.more).once("drain", inbox.more);
+        return !output.writableNeedDrain;
+      },
+      end() {
+        // The last line may lack its newline, and is answered all the same.
+        passage.end();
+        leave();
+      },
+    });
+  };
   let moving = null as ReturnType<typeof createMoving> | null;
   /** Why the gateway that is there does not take the session; null: none is there, or it has said nothing. */
   let refusal: string | null = null;
@@ -110,7 +121,7 @@ async function carry(
       },
       onRoom: inbox.more,
       onEnd() {
-        if (!absence.isNow) inbox.keep();
+        if (!isAway) inbox.keep();
         passage.cut();
         return inbox.ended && session.inFlight === 0;
       },
@@ -131,11 +142,13 @@ async function carry(
       );
       await settledWithin(clock, RESUME_MS, Promise.race([resumed, opened.closed]));
       // One that was asked nothing yet may take nobody all the same: it ends the connection at once.
-      if (isTaken && absence.isNow && !opened.said) {
+      if (isTaken && isAway && !opened.said) {
         isTaken = !(await settledWithin(clock, REFUSED_WITHIN_MS, opened.closed));
       }
       if (isTaken) {
-        absence.end();
+        // A line that has begun was refused in part.
+        if (isAway) passage.cut();
+        isAway = false;
         refusal = null;
         moving = createMoving({ session, passage, inbox, clock });
         // It may have handed over meanwhile: what the client says goes to the next one.
@@ -183,13 +196,13 @@ async function carry(
     for (let tries = 0; ; tries++) {
       const awayMs = clock.monotonicMs() - sinceMs;
       if (awayMs >= AWAY_MS) throw noneCame(refusal);
-      if (!absence.isNow && awayMs >= PATIENCE_MS) {
+      if (!isAway && awayMs >= PATIENCE_MS) {
         isTold = false;
         note("none came back yet: calls are refused until one does");
-        absence.begin();
+        refuseAll();
       }
       const first = isHandover && tries === 0;
-      const retryMs = absence.isNow ? AWAY_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
+      const retryMs = isAway ? AWAY_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
       await clock.sleep(first ? 0 : retryMs, signal);
       const daemon = await nextDaemon(find, clock, signal);
       if (daemon === null) refusal = null;
@@ -267,55 +280,6 @@ function noneCame(refusal: string | null): MountaineerError {
 
 function unreachable(message: string, hint: string): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
-}
-
-// The time in which no daemon comes: what the client says is answered all the same, by a refusal.
-
-interface AbsenceParts {
-  readonly session: { refuseWaiting(): void };
-  /** What is cut off is refused, too. */
-  readonly passage: { push(chunk: Buffer): void; end(): void; cut(): boolean };
-  readonly inbox: { handTo(taker: InboxTaker): void; more(): void };
-  /** The client's; whoever does not read is not heard. */
-  readonly output: Writable;
-  readonly leave: () => void;
-}
-
-function createAbsence({ session, passage, inbox, output, leave }: AbsenceParts) {
-  let isNow = false;
-  return {
-    get isNow() {
-      return isNow;
-    },
-    begin(): void {
-      isNow = true;
-      session.refuseWaiting();
-      let isFull = false;
-      const onRoom = (): void => {
-        isFull = false;
-        inbox.more();
-      };
-      const push = (chunk: Buffer): boolean => {
-        passage.push(chunk);
-        if (output.writableNeedDrain && !isFull) {
-          isFull = true;
-          output.once("drain", onRoom);
-        }
-        return !output.writableNeedDrain;
-      };
-      const end = (): void => {
-        // The last line may lack its newline, and is answered all the same.
-        passage.end();
-        leave();
-      };
-      inbox.handTo({ push, end });
-    },
-    end(): void {
-      // A line that has begun was refused in part.
-      if (isNow) passage.cut();
-      isNow = false;
-    },
-  };
 }
 
 // Leaves a daemon that hands over, in a moment in which nothing is in flight.
