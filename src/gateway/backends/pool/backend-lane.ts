@@ -15,8 +15,9 @@ import {
   type RpcError,
 } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
-import type { BackendInstance, CallLoss } from "../instance/backend-instance.ts";
+import type { CallLoss } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
+import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import type {
   BackendInitializeResult,
   BackendView,

@@ -4,7 +4,7 @@ import type { Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { ClientPort } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../json-rpc.ts";
-import type { BackendInstance } from "../instance/backend-instance.ts";
+import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import { type DrainReason, drainMessage, unwantedMessage } from "../policy/draining.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";

@@ -3,7 +3,7 @@ import type { Wake } from "../../../reconcile/lane.ts";
 import { stepUntilSettled } from "../../../reconcile/step-loop.ts";
 import { NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
-import type { BackendInstance } from "../instance/backend-instance.ts";
+import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import type { BackendEvent, BackendStep } from "../policy/backend-decision-builder.ts";
 import { makesRoom } from "../policy/data-gate.ts";
 import { type BackendDecision, decideBackend } from "../policy/decide-backend.ts";
