@@ -188,7 +188,7 @@ export class Gateway implements AsyncDisposable {
 
   /** The first half of `start`: backends start, and nobody comes in yet. */
   async build(config: GatewayConfig): Promise<void> {
-    await Promise.all([this.#pins.load(config), this.#names.load()]);
+    await Promise.all([this.#pins.load(config), this.#names.kept.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
@@ -215,12 +215,12 @@ export class Gateway implements AsyncDisposable {
   /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
   async save(): Promise<void> {
     this.#http.saveSessions();
-    await Promise.all([this.#pins.flush(), this.#names.flush()]);
+    await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
   }
 
   /** The home is this gateway's from `begin` on: what the one before has learned of tools meanwhile is known here. */
   async takeHome(begin: () => void): Promise<void> {
-    await Promise.all([this.#pins.takeHome(begin), this.#names.reload()]);
+    await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);
   }
 
   /** A session that its client began with the gateway that was in charge before. */
@@ -267,7 +267,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await Promise.all([this.#pins.load(config), this.#names.load(), this.#http.restore()]);
+    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.#http.restore()]);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
@@ -563,7 +563,7 @@ export class Gateway implements AsyncDisposable {
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
     this.#serving.rules.authentication[Symbol.dispose]();
-    await Promise.all([this.#pins[Symbol.asyncDispose](), this.#names[Symbol.asyncDispose]()]);
+    await Promise.all([this.#pins.kept[Symbol.asyncDispose](), this.#names.kept[Symbol.asyncDispose]()]);
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
     await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
   }

@@ -165,7 +165,7 @@ test("E2 policies know a tool by its name with its server's before it and by the
 
 test("a server of very many names makes no other one's forgotten, and those of former ones go first", async () => {
   const clock = createManualClock();
-  await using names = new KeptNames({ clock, logger: silentLogger, onChanged() {} });
+  const names = new KeptNames({ clock, logger: silentLogger, onChanged() {} });
   const of = (backend: string, count: number) =>
     new Map(
       Array.from({ length: count }, (_, at) => {
