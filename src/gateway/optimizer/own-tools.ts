@@ -1,8 +1,8 @@
 // The gateway's own two tools, which stand for all that are not listed: `find_tool` finds them, `call_tool` calls them. A
 // call through `call_tool` becomes the call of the tool it names before anything looks at it.
 import { errorText } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { settledWithin } from "../../runtime/time/clock.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest } from "../middleware/middleware.ts";
 import { unknownTarget } from "../middleware/request-target.ts";
@@ -77,10 +77,8 @@ export interface OwnTools {
   told(request: GatewayRequest, reply: Reply): Reply;
 }
 
-interface OwnToolsOptions {
+interface OwnToolsOptions extends GatewayTools {
   readonly index: ToolIndex;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export function createOwnTools({ index, clock, logger }: OwnToolsOptions): OwnTools {

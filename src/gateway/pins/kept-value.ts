@@ -1,8 +1,8 @@
 // A value of the home of which its store says whether it can be trusted: read again until it can be, and written until it is.
 import { errorText } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/shared-writes.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { Timer } from "../../runtime/time/clock.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { KeptPins, PinStore } from "./pin-store.ts";
 
 const TRY_AGAIN_MS = 60_000;
@@ -13,10 +13,8 @@ export type ReadValue<Value> =
   | { readonly kind: "kept"; readonly value: Value }
   | { readonly kind: "lost"; readonly reason: string; readonly claimed: Value | null };
 
-interface KeptOptions<Value> {
+interface KeptOptions<Value> extends GatewayTools {
   readonly store: PinStore;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** For the log: it cannot be read yet, cannot be trusted, cannot be written. */
   readonly words: Readonly<Record<"unread" | "untrusted" | "unwritten", string>>;
   /** Null: it is not of a form that this version reads. */

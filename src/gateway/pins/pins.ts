@@ -1,9 +1,8 @@
 // The pins of the running gateway: looks at each list once, when it was read, and at what a server says of itself; tells what
 // changed, withholds it where that is asked for, and remembers what people approve.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import { type CatalogSource, ENTRY_LISTS, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingEntry } from "./check-pins.ts";
@@ -61,10 +60,8 @@ export interface PinsState {
   readonly unsavedBecause: string | null;
 }
 
-interface PinsOptions {
+interface PinsOptions extends GatewayTools {
   readonly store: PinStore;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly announce: (transition: GatewayTransition) => void;
   /** What is remembered is another, and the sources are to be admitted anew. */
   readonly onChanged: () => void;

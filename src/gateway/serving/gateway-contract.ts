@@ -15,8 +15,6 @@ import type {
   TelemetryConfig,
   TrustConfig,
 } from "../../config/snapshot.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource } from "../backends/policy/required-data.ts";
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
@@ -27,6 +25,7 @@ import type { Holds } from "../front/holds/holds.ts";
 import type { SessionPeers } from "../front/http/forwarding.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
 import type { PassBack } from "../front/session/session-store.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
@@ -77,9 +76,7 @@ export interface GatewayConfig {
 /** True: it takes the request, and answers it sooner or later. Never throws. */
 export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-export interface GatewayOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+export interface GatewayOptions extends GatewayTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Added to what every backend's program gets of our environment. */
   readonly programEnvironment?: Readonly<Record<string, string>>;

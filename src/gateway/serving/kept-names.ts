@@ -1,11 +1,10 @@
 // The names that clients have used, whose each is, and the tools that a person has switched off: read at the start, and
 // written as soon as one is new.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import type { Resolved } from "../catalog/catalog.ts";
 import { type NamedEntry, type NameOwners, ownKey } from "../catalog/names.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import { KeptValue, type ReadValue } from "../pins/kept-value.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 
@@ -19,11 +18,9 @@ const WORDS = {
   unwritten: "the names of tools are not kept over a restart",
 };
 
-interface NamesOptions {
+interface NamesOptions extends GatewayTools {
   /** Absent: nothing is kept beyond this process. */
   readonly nameStore?: PinStore;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** What is known is another. */
   readonly onChanged: () => void;
 }

@@ -1,11 +1,10 @@
 // Builds the serving set: one immutable object with the catalog, the authentication and the chain.
 import { hash } from "node:crypto";
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
 import type { Principal } from "../client-port.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { createAsking } from "../middleware/asking.ts";
@@ -24,7 +23,7 @@ import { WATCH_TASK } from "../protocol.ts";
 import { createViews } from "./catalog-view.ts";
 import type { Selection, Selections } from "./selection.ts";
 
-export interface ServingSetOptions {
+export interface ServingSetOptions extends GatewayTools {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
   readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "isWithdrawn" | "signed">;
@@ -39,8 +38,6 @@ export interface ServingSetOptions {
   readonly backends: readonly string[];
   /** How long a call of each may take, ms; absent: 60 s. */
   readonly callMs?: ReadonlyMap<string, number>;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** Takes registered secrets out of a text. */
   readonly clean: (text: string) => string;
   /** null: off. */

@@ -1,9 +1,8 @@
 // Authentication by tokens that an authorization server signs, beside those of the configuration.
 import type { IncomingAuthConfig, ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import { needsNoToken, type Principal } from "../client-port.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import {
   ANYBODY,
   type Authenticator,
@@ -38,12 +37,10 @@ const MOST_CHECKS = 256;
 const NO_KEYS = "the issuer's keys cannot be read, so that no token can be checked";
 const BUSY = "too many tokens are being checked at once";
 
-interface SignedAuthenticationOptions {
+interface SignedAuthenticationOptions extends GatewayTools {
   readonly tokens: SignedTokensConfig;
   readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
   readonly users: LocalUsers;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** False: nobody will come, and nothing is read. */
   readonly listens: boolean;
   /** The keys that its predecessor had; used if they are from the same issuer. */
@@ -248,13 +245,11 @@ export function createProofs(): Proofs {
   return { local: new TokensUsed(), signed: new WeakMap() };
 }
 
-interface AuthenticationOptions {
+interface AuthenticationOptions extends GatewayTools {
   readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Gets each token of the configuration, so that no log line ever shows one. */
   readonly redact: (secret: string) => void;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly listens: boolean;
   /** What it takes over from; null: nothing. */
   readonly before: Authenticator | null;

@@ -1,8 +1,7 @@
 // The contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
@@ -72,7 +71,7 @@ export interface CallLoss {
 }
 
 /** How an instance is started; `startBackendInstance` in its own file does. */
-export interface InstanceOptions {
+export interface InstanceOptions extends GatewayTools {
   readonly id: number;
   readonly key: string;
   /** For messages: the backend's name. */
@@ -91,8 +90,6 @@ export interface InstanceOptions {
   /** Whose instance it is; null: shared by all clients. */
   readonly owner: ClientPort | null;
   readonly logLevel: McpLogLevel | null;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** `seen` is another one. */
   readonly onSeen: () => void;
   /** `listings` or `freshness` are others. */

@@ -1,6 +1,6 @@
 // What the lane of one backend needs of the pool.
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
+
+import type { GatewayTools } from "../../gateway-tools.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
@@ -21,9 +21,7 @@ export interface HeldRoutes {
   settled(): Promise<unknown>;
 }
 
-export interface LaneTools {
-  readonly clock: Clock;
-  readonly logger: Logger;
+export interface LaneTools extends GatewayTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;

@@ -1,8 +1,8 @@
 // The tokens of all backends, each shared by its links, and what is wrong with them.
-import type { Logger } from "../../../runtime/log/log.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
-import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import {
   type AuthorizationRefusal,
@@ -32,9 +32,7 @@ export interface SignInHome {
   readonly openStore: () => Promise<SecretStore>;
 }
 
-interface SignInsOptions extends SignInHome {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface SignInsOptions extends GatewayTools, SignInHome {
   readonly random: () => number;
   /** `notice` of that backend is another one. */
   readonly onNotice: (backend: string) => void;
@@ -147,15 +145,13 @@ const DEADLINE_MS = 75_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const MOST_SCOPES_SAID = 8;
 
-interface KeeperOptions {
+interface KeeperOptions extends GatewayTools {
   readonly backend: string;
   /** Of the server, for messages. */
   readonly origin: string;
   readonly source: TokenSource;
   /** The gateway signs in as itself: nobody can be asked to. */
   readonly isMachine: boolean;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** 0 to 1. */
   readonly random: () => number;
   readonly keepChallenge: (challenge: KeptChallenge) => Promise<void>;

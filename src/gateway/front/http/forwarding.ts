@@ -4,10 +4,10 @@ import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, OutgoingHttpH
 import { type Duplex, pipeline } from "node:stream";
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { errorText } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { settledWithin } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, INTERNAL_ERROR, isRpcId, type RpcId } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
 import { holderOf, MOST_ROLES, proofOf, SHA256_HEX } from "../session/session-record.ts";
@@ -37,11 +37,9 @@ export interface SessionPeers {
   reach(machine: string, signal: AbortSignal): Promise<Duplex | null>;
 }
 
-interface ForwardingOptions {
+interface ForwardingOptions extends GatewayTools {
   /** As they are now; absent: sessions are shared with nobody. */
   readonly peers?: (() => SessionPeers) | undefined;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
 }
 

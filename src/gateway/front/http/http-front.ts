@@ -4,9 +4,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import { principalKey } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { errorReply, INTERNAL_ERROR, INVALID_REQUEST, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import { HEADER_MISMATCH, isModern, LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { ModernFront } from "../modern/modern-front.ts";
@@ -64,12 +63,10 @@ const LAST_ANSWERS_MS = 250;
 const COMPLETE = "that answer is complete";
 const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
 
-interface HttpFrontOptions {
+interface HttpFrontOptions extends GatewayTools {
   readonly gateway: FrontGateway;
   /** Serves what comes without a session. */
   readonly modern: ModernFront;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly bodyLimitBytes: () => number;
   /** As configured: a name or an IP address, without brackets. */
   readonly boundHost: () => string;

@@ -3,9 +3,9 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { responseJson } from "../session/outlet.ts";
 import { STALL_LIMIT_MS } from "../session/paced-writer.ts";
@@ -27,7 +27,7 @@ const BETWEEN_WARNINGS_MS = 60_000;
 /** For what came through a new listener before it was given up. */
 const ROLLBACK_GRACE_MS = 1_000;
 
-interface ListenerOptions {
+interface ListenerOptions extends GatewayTools {
   /** A name or an IP address, without brackets. */
   readonly host: string;
   /** 0: any free one. */
@@ -35,8 +35,6 @@ interface ListenerOptions {
   /** A socket that listens there already, of another process. */
   readonly handle?: object | undefined;
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** At once; beyond it one that nobody needs gives way, else the newcomer is refused. Default 2,048. */
   readonly connectionLimit?: number;
 }

@@ -1,8 +1,8 @@
 // Serves requests of protocol 2026-07-28, whatever carries them: each stands for itself, without a session.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingSet } from "../../../runtime/fleeting.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { settledWithin } from "../../../runtime/time/clock.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
@@ -33,10 +33,8 @@ import { Identities } from "./identities.ts";
 import { Listeners } from "./listeners.ts";
 import type { ModernRequest } from "./request.ts";
 
-interface ModernOptions {
+interface ModernOptions extends GatewayTools {
   readonly gateway: FrontGateway;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly holding: Holding;
 }
 

@@ -5,8 +5,8 @@ import { removeLeftovers, writeDurably } from "../../../runtime/files/durable-fi
 import { readRegularFile } from "../../../runtime/files/read-regular-file.ts";
 import { setAside } from "../../../runtime/files/set-aside.ts";
 import { shareWrites } from "../../../runtime/files/shared-writes.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { LONGEST_RECORD, readRecordLine, recordLine, type SessionRecord } from "./session-record.ts";
 
 /** The file's first line: another one is of another version, or somebody else's. */
@@ -21,10 +21,8 @@ const MAX_RETRY_MS = 60_000;
 /** A disk that hangs must not keep clients waiting. */
 const SAVE_DEADLINE_MS = 2_000;
 
-interface SessionFileOptions {
+interface SessionFileOptions extends GatewayTools {
   readonly path: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** One for each home, under its lock. Disposed, it has written what it was given, and writes nothing more. */

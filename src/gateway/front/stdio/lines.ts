@@ -3,10 +3,10 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import { createLineSplitter } from "../../../runtime/text/line-splitter.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -40,11 +40,9 @@ const GROUP_METHOD = "mountaineer/group";
 /** For writing what is left when the stream ends. */
 const LAST_WRITE_MS = 1_000;
 
-interface LinesOptions {
+interface LinesOptions extends GatewayTools {
   readonly gateway: FrontGateway;
   readonly modern: ModernFront;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly principal: Principal;
   /** The only part of everything that it is served, whatever it asks for; absent: it may choose. */
   readonly group?: string;

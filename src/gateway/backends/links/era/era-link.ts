@@ -2,9 +2,8 @@
 // each `initialize`, and puts itself between where that is 2026-07-28. A server that speaks both is spoken with in
 // 2025-11-25 as a program, and over HTTP in each client's own version: today's SDKs refuse a tool's questions in
 // 2026-07-28 that are asked as servers ask them in 2025-11-25.
-import type { Logger } from "../../../../runtime/log/log.ts";
-import type { Clock } from "../../../../runtime/time/clock.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
+import type { GatewayTools } from "../../../gateway-tools.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -49,7 +48,7 @@ const NOT_MODERN = linkFailure(
 const INITIALIZED_ANEW = linkFailure("closed", "the server was initialized anew");
 const SUBSCRIBES: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
 
-interface EraOptions {
+interface EraOptions extends GatewayTools {
   readonly backend: string;
   /** The connection's key: what was learned of a server is kept under it. */
   readonly key: string;
@@ -62,8 +61,6 @@ interface EraOptions {
   /** The server is another machine's gateway, which is told which client a request is of; absent: it is not. */
   readonly callerMarks?: CallerMarks;
   readonly memory: EraMemory;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export function openEraLink(options: EraOptions): OpenLink {
