@@ -197,7 +197,7 @@ export class Gateway implements AsyncDisposable {
     const address = this.#addressOf(config);
     this.#isOpen = true;
     this.#resumed.begin();
-    await this.#http.restore();
+    await this.#http.store.restore();
     if (address === null) closeDoor(door);
     else await this.#keeper.open(address, door);
   }
@@ -214,7 +214,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
   async save(): Promise<void> {
-    this.#http.saveSessions();
+    this.#http.store.saveAll();
     await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
   }
 
@@ -225,7 +225,7 @@ export class Gateway implements AsyncDisposable {
 
   /** A session that its client began with the gateway that was in charge before. */
   adopt(hash: string, record: SessionRecord): Promise<unknown> {
-    return this.#http.adopt(hash, record);
+    return this.#http.store.adopt(hash, record);
   }
 
   /** What cannot run twice no longer runs elsewhere. */
@@ -235,7 +235,7 @@ export class Gateway implements AsyncDisposable {
 
   /** One that its client has ended there. */
   endSession(hash: string): Promise<void> {
-    return this.#http.endSession(hash);
+    return this.#http.store.removeElsewhere(hash);
   }
 
   /** What a client said to the gateway that follows about something in flight here: JSON-RPC. Never throws. */
@@ -267,7 +267,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.#http.restore()]);
+    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.#http.store.restore()]);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {

@@ -17,7 +17,7 @@ import { responseJson } from "../session/outlet.ts";
 import { KeepAlive } from "../session/paced-writer.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionFile } from "../session/session-file.ts";
-import { newSessionId, type SessionRecord } from "../session/session-record.ts";
+import { newSessionId } from "../session/session-record.ts";
 import { type PassBack, SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
 import { Documents } from "./documents.ts";
@@ -87,7 +87,7 @@ const VERY_SLOW_MS = 120_000;
 export class HttpFront implements AsyncDisposable {
   readonly #options: HttpFrontOptions;
   readonly #parts: StreamParts;
-  readonly #sessions: SessionStore;
+  readonly store: SessionStore;
   readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
   readonly #older: OlderDoor;
@@ -106,8 +106,8 @@ export class HttpFront implements AsyncDisposable {
     this.#options = options;
     this.#parts = { clock, keepAlive: new KeepAlive(clock) };
     this.#bodies = new BodyIntake(clock);
-    this.#sessions = new SessionStore(options);
-    this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
+    this.store = new SessionStore(options);
+    this.#admission = new RequestAdmission(options, this.store, this.#refuse);
     this.#resumption = new Resumption(this.#parts);
     this.#slow = new SlowAnswers(clock);
     this.#verySlow = new SlowAnswers(clock, VERY_SLOW_MS);
@@ -117,13 +117,13 @@ export class HttpFront implements AsyncDisposable {
     this.#older = new OlderDoor({
       ...used,
       forwarding: this.#forwarding,
-      sessions: this.#sessions,
+      sessions: this.store,
       refuse: this.#refuse,
       receive: this.#receive,
     });
     this.#forwarded = new ForwardedDoor({
       clock,
-      sessions: this.#sessions,
+      sessions: this.store,
       older: this.#older,
       admission: this.#admission,
       refuse: this.#refuse,
@@ -149,27 +149,10 @@ export class HttpFront implements AsyncDisposable {
     return this.#forwarded.idle();
   }
 
-  /** Takes on the sessions of before a restart; to be awaited before requests come. Never rejects. */
-  restore(): Promise<void> {
-    return this.#sessions.restore();
-  }
-
-  saveSessions(): void {
-    this.#sessions.saveAll();
-  }
-
-  adopt(hash: string, record: SessionRecord): Promise<unknown> {
-    return this.#sessions.adopt(hash, record);
-  }
-
-  endSession(hash: string): Promise<void> {
-    return this.#sessions.removeElsewhere(hash);
-  }
-
   /** JSON-RPC that a client of ours said elsewhere, about something in flight here. Never throws. */
   hear(hash: string, text: string): void {
     try {
-      this.#sessions.hear(hash, text);
+      this.store.hear(hash, text);
     } catch (error) {
       this.#options.logger.error("a message was not handled", { error: errorText(error) });
     }
@@ -178,7 +161,7 @@ export class HttpFront implements AsyncDisposable {
   /** Streams on which clients listen end, so that they listen where they will be served from now on. */
   leave(): void {
     this.#isLeaving = true;
-    this.#sessions.endStreams();
+    this.store.endStreams();
     this.#older.leave();
     this.#forwarding.leave();
   }
@@ -189,16 +172,16 @@ export class HttpFront implements AsyncDisposable {
   }
 
   get sessions(): number {
-    return this.#sessions.size;
+    return this.store.size;
   }
 
   get inFlight(): number {
-    return this.#sessions.inFlight + this.#forwarding.inFlight;
+    return this.store.inFlight + this.#forwarding.inFlight;
   }
 
   /** What clients were asked and have not answered yet. */
   get openQuestions(): number {
-    return this.#sessions.openQuestions;
+    return this.store.openQuestions;
   }
 
   /**
@@ -220,7 +203,7 @@ export class HttpFront implements AsyncDisposable {
 
   async #end(graceMs: number): Promise<void> {
     const forwarding = this.#forwarding.end(graceMs);
-    await this.#sessions.end(graceMs, "the gateway is stopping");
+    await this.store.end(graceMs, "the gateway is stopping");
     await Promise.all([forwarding, this.#forwarded.end(Math.min(graceMs, LAST_ANSWERS_MS))]);
   }
 
@@ -278,7 +261,7 @@ export class HttpFront implements AsyncDisposable {
   #isElsewhere(visit: Visit): boolean {
     const { request } = visit;
     const id = sessionId(request) ?? null;
-    const machine = id === null || this.#sessions.has(id) ? null : this.#forwarding.holder(id);
+    const machine = id === null || this.store.has(id) ? null : this.#forwarding.holder(id);
     if (id === null || machine === null) return false;
     if (request.method !== "POST") this.#forwarding.pass(visit, machine, id, null);
     else this.#receive(visit, (body) => this.#forwarding.pass(visit, machine, id, body));
@@ -322,7 +305,7 @@ export class HttpFront implements AsyncDisposable {
   #remove(visit: Visit): void {
     const session = this.#admission.namedSession(visit);
     if (session === null) return;
-    this.#sessions.remove(session);
+    this.store.remove(session);
     answerEmpty(visit.response, 200);
   }
 
@@ -458,7 +441,7 @@ export class HttpFront implements AsyncDisposable {
       this.#answer(visit, accepts, responseJson(request.id, introduction.reply));
       return;
     }
-    const room = this.#sessions.makeRoom(visit.principal);
+    const room = this.store.makeRoom(visit.principal);
     if (room.kind !== "room") {
       this.#refuse(visit, { ...refusalOfSession(room, visit.principal), id: request.id });
       return;
@@ -467,14 +450,14 @@ export class HttpFront implements AsyncDisposable {
     const client = { ...introduction.client, principal, group: groupOf(visit.request.url) };
     const reply = initializeReply(gateway, client);
     const id = newSessionId(this.#forwarding.machine);
-    const session = this.#sessions.open({ ...client, id });
+    const session = this.store.open({ ...client, id });
     gateway.opened(session);
     const answer = (): void => {
       visit.response.setHeader("Mcp-Session-Id", id);
       this.#answer(visit, accepts, responseJson(request.id, reply));
     };
     // Whoever knows an id can count on it.
-    const saved = this.#sessions.save(session);
+    const saved = this.store.save(session);
     if (saved === null) answer();
     else void saved.then(() => this.#guarded(visit, answer));
   }

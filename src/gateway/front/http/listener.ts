@@ -70,7 +70,7 @@ export class Listener {
   #given: object | undefined;
   /** As the system has it; null: it has not listened yet. */
   #bound: AddressInfo | null = null;
-  #listening = false;
+  isListening = false;
   #isLeaving = false;
   #stopped = false;
   #timer: Timer | null = null;
@@ -135,8 +135,8 @@ export class Listener {
 
   /** Takes no more connections for the moment; those there live on. */
   pauseListening(): void {
-    if (!this.#listening) return;
-    this.#listening = false;
+    if (!this.isListening) return;
+    this.isListening = false;
     // Not http's own close, which cuts idle connections: on one of them a request may be on its way.
     NetServer.prototype.close.call(this.#server);
   }
@@ -145,11 +145,7 @@ export class Listener {
   get handle(): object | null {
     // Sent whole, a server stops to listen here.
     const { _handle: handle } = this.#server as { readonly _handle?: object | null };
-    return this.#listening ? (handle ?? null) : null;
-  }
-
-  get isListening(): boolean {
-    return this.#listening;
+    return this.isListening ? (handle ?? null) : null;
   }
 
   /** Still takes connections, but only for sessions that there are; each ends with its response. */
@@ -166,7 +162,7 @@ export class Listener {
   /** Listens again at the same address. Rejects with `listen_failed`. */
   async listenAgain(): Promise<void> {
     try {
-      if (!this.#listening) await this.#listen();
+      if (!this.isListening) await this.#listen();
     } catch (error) {
       throw await listenFailed(error, this.host, this.port);
     }
@@ -228,7 +224,7 @@ export class Listener {
       if (given === undefined) this.#server.listen({ host: this.host, port: this.port, backlog: 511 });
       else this.#server.listen(given, 511);
       await promise;
-      this.#listening = true;
+      this.isListening = true;
     } finally {
       this.#server.removeListener("error", reject);
       this.#server.removeListener("listening", resolve);

@@ -335,15 +335,11 @@ interface ModernLinesOptions {
 class ModernLines {
   readonly #options: ModernLinesOptions;
   readonly #waiting = new Map<ReturnType<typeof idKey>, Waiting>();
-  #isUsed = false;
+  /** A request of this version has come. */
+  isUsed = false;
 
   constructor(options: ModernLinesOptions) {
     this.#options = options;
-  }
-
-  /** A request of this version has come. */
-  get isUsed(): boolean {
-    return this.#isUsed;
   }
 
   /** Calls without an answer; who only listens waits for none. */
@@ -356,7 +352,7 @@ class ModernLines {
   serve(message: RpcRequest): void {
     const { modern, principal, outlet } = this.#options;
     const { id, method } = message;
-    this.#isUsed = true;
+    this.isUsed = true;
     const checked = checkModern(message, principal, null, { trace: null, group: this.#options.group() });
     const refusal = checked.ok ? this.#refusal(id) : checked.reply;
     if (!checked.ok || refusal !== null) {
