@@ -70,12 +70,12 @@ export function gatewayHome(options: GatewayHomeOptions) {
     takeOver(gateway: GatewayPart): void {
       // Before the door is open: whoever began a session there may come to it at once.
       elsewhere?.onSession({
-        keep: async ({ hash, record }) => gateway.handing?.adopt(hash, record),
-        end: (hash) => void gateway.handing?.endSession(hash),
+        keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
+        end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),
       });
       elsewhere?.onConnection((handle) => {
         if (gateway.handing === null) closeGiven(handle);
-        else gateway.handing.takeConnection(handle);
+        else gateway.handing.keeper.take(handle);
       });
       const { states = null } = elsewhere ?? {};
       if (elsewhere !== undefined && states !== null) holds.follow(states, elsewhere.passing(holds));
@@ -84,7 +84,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     ...(elsewhere === undefined ? {} : { passBack: elsewhere.tell }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
-      handing?.lookAgain();
+      handing?.pool.lookAllAgain();
     },
     clock,
     logger,

@@ -35,7 +35,8 @@ export interface GatewayPart extends AsyncDisposable {
   /** Serves one client over lines of JSON-RPC; ends the stream at once while no gateway is configured. */
   serveLines(stream: Duplex): void;
   /** As the gateway has them; nothing while none is configured. */
-  readonly machines: Pick<Gateway, "serveMachine" | "serveForwarded" | "lent" | "borrow"> &
+  readonly machines: Pick<Gateway, "serveMachine" | "lent" | "borrow"> &
+    Pick<Gateway["http"], "serveForwarded"> &
     Pick<Gateway["together"], "lentPlaces" | "notePlaces">;
   /** No backend is in its first attempt any more. */
   settled(signal: AbortSignal): Promise<void>;
@@ -96,7 +97,10 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       if (!wantsGateway(config)) return;
       const first = await load();
       await first.build(gatewayConfig(config));
-      await Promise.all([first.built(signal), rehearses ? rehearseOnce(options, signal) : null]);
+      await Promise.all([
+        first.pool.startedWhereItCan(signal),
+        rehearses ? rehearseOnce(options, signal) : null,
+      ]);
     },
     get handing() {
       return gateway;
@@ -120,7 +124,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       serveForwarded(stream) {
         const running = current();
         if (running === null) stream.destroy();
-        else running.serveForwarded(stream);
+        else running.http.serveForwarded(stream);
       },
       lent: () => current()?.lent() ?? [],
       borrow: (backends) => gateway?.borrow(backends),

@@ -48,17 +48,7 @@ export interface Handing {
 /** The part of the gateway that a handover is about. */
 export type HandingGateway = Pick<
   Gateway,
-  | "door"
-  | "save"
-  | "takeHome"
-  | "adopt"
-  | "endSession"
-  | "takeConnection"
-  | "hear"
-  | "runOnce"
-  | "leave"
-  | "lookAgain"
-  | "view"
+  "save" | "takeHome" | "leave" | "view" | "http" | "keeper" | "pool"
 >;
 
 interface HandingParts {
@@ -101,7 +91,7 @@ interface RunningSnapshot {
 export function createHanding(service: HandingParts, onBegin: () => void): Handing {
   const { clock, config, gateway, gatewayOwn, elsewhere } = service;
   const runOnce = (): readonly number[] => [
-    ...(gateway.handing?.runOnce() ?? []),
+    ...(gateway.handing?.pool.runOnce ?? []),
     ...(elsewhere?.once ?? []),
   ];
   const running = () => config.watcher.running.snapshot.config;
@@ -141,12 +131,12 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
     config: running,
     changes: () => gatewayOwn.writes.changes,
     unsavedBecause: () => service.memory.unsavedBecause?.message ?? null,
-    door: () => gateway.handing?.door() ?? null,
+    door: () => gateway.handing?.keeper.door ?? null,
     lateSessions: () => gatewayOwn.sessions.late,
     endedSessions: () => gatewayOwn.sessions.ended,
     states: () => gatewayOwn.holds.states,
     link: (successor) => gatewayOwn.holds.makeWay(successor.passing(gatewayOwn.holds)),
-    hear: ({ hash, text }) => gateway.handing?.hear(hash, text),
+    hear: ({ hash, text }) => gateway.handing?.http.hear(hash, text),
     runOnce,
     async leave(next) {
       const groups = runOnce();

@@ -14,7 +14,6 @@ import { HttpFront } from "../front/http/http-front.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
-import type { SessionRecord } from "../front/session/session-record.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import { jsonSize } from "../limits/result-size.ts";
@@ -83,9 +82,9 @@ export class Gateway implements AsyncDisposable {
   readonly #front: FrontGateway;
   readonly #holds: Holds;
   readonly #modern: ModernFront;
-  readonly #http: HttpFront;
+  readonly http: HttpFront;
   readonly #owner: OwnerCalls;
-  readonly #keeper: ListenerKeeper;
+  readonly keeper: ListenerKeeper;
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
   readonly #first = new FirstBorrowed();
@@ -143,7 +142,7 @@ export class Gateway implements AsyncDisposable {
     });
     this.#front = this.#createFront();
     this.#modern = new ModernFront({ gateway: this.#front, clock, logger, holding: this.#holds });
-    this.#http = new HttpFront({
+    this.http = new HttpFront({
       gateway: this.#front,
       modern: this.#modern,
       file: options.sessions,
@@ -152,17 +151,17 @@ export class Gateway implements AsyncDisposable {
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
-      boundHost: () => this.#keeper.host,
+      boundHost: () => this.keeper.host,
       publicHost: () => publicHostOf(this.#server),
     });
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
-    this.#keeper = new ListenerKeeper({
-      handler: besideMcp(options.beside, this.#http.handle),
+    this.keeper = new ListenerKeeper({
+      handler: besideMcp(options.beside, this.http.handle),
       clock,
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
-      openQuestions: () => this.#http.openQuestions + this.#modern.openQuestions,
+      openQuestions: () => this.http.openQuestions + this.#modern.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.pool.onPublished(() => {
@@ -183,7 +182,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Answers any request for MCP over HTTP, whatever it came through. Never throws. */
   get handle(): HttpFront["handle"] {
-    return this.#http.handle;
+    return this.http.handle;
   }
 
   /** The first half of `start`: backends start, and nobody comes in yet. */
@@ -197,55 +196,20 @@ export class Gateway implements AsyncDisposable {
     const address = this.#addressOf(config);
     this.#isOpen = true;
     this.#resumed.begin();
-    await this.#http.store.restore();
+    await this.http.store.restore();
     if (address === null) closeDoor(door);
-    else await this.#keeper.open(address, door);
-  }
-
-  /** No backend that could start now is in its first attempt any more. */
-  built(signal: AbortSignal): Promise<void> {
-    return this.pool.startedWhereItCan(signal);
-  }
-
-  /** Null while it does not listen. */
-  door(): GivenDoor | null {
-    return this.#keeper.door;
+    else await this.keeper.open(address, door);
   }
 
   /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
   async save(): Promise<void> {
-    this.#http.store.saveAll();
+    this.http.store.saveAll();
     await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
   }
 
   /** The home is this gateway's from `begin` on: what the one before has learned of tools meanwhile is known here. */
   async takeHome(begin: () => void): Promise<void> {
     await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);
-  }
-
-  /** A session that its client began with the gateway that was in charge before. */
-  adopt(hash: string, record: SessionRecord): Promise<unknown> {
-    return this.#http.store.adopt(hash, record);
-  }
-
-  /** What cannot run twice no longer runs elsewhere. */
-  lookAgain(): void {
-    this.pool.lookAllAgain();
-  }
-
-  /** One that its client has ended there. */
-  endSession(hash: string): Promise<void> {
-    return this.#http.store.removeElsewhere(hash);
-  }
-
-  /** What a client said to the gateway that follows about something in flight here: JSON-RPC. Never throws. */
-  hear(hash: string, text: string): void {
-    this.#http.hear(hash, text);
-  }
-
-  /** Process groups of what cannot run twice. */
-  runOnce(): readonly number[] {
-    return this.pool.runOnce;
   }
 
   /**
@@ -255,20 +219,23 @@ export class Gateway implements AsyncDisposable {
    */
   leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void> {
     const { clock } = this.#options;
-    const [http, lines, modern, holds] = [this.#http, this.#lines, this.#modern, this.#holds];
-    const leaving = { clock, http, lines, modern, holds, keeper: this.#keeper, pool: this.pool };
+    const { http, keeper, pool } = this;
+    const leaving = {
+      clock,
+      http,
+      keeper,
+      pool,
+      lines: this.#lines,
+      modern: this.#modern,
+      holds: this.#holds,
+    };
     return leaveGateway(leaving, graceMs, onEnded, pass);
-  }
-
-  /** A connection of the gateway before this one, by its handle. */
-  takeConnection(handle: object): void {
-    this.#keeper.take(handle);
   }
 
   /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.#http.store.restore()]);
-    const listener = await this.#keeper.prepare(this.#addressOf(config));
+    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.http.store.restore()]);
+    const listener = await this.keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
       await listener.rollback();
@@ -293,9 +260,9 @@ export class Gateway implements AsyncDisposable {
 
   view(): GatewayView {
     const { catalog, rules } = this.#serving;
-    const fronts = [this.#http, ...this.#lines];
+    const fronts = [this.http, ...this.#lines];
     const serving = [...fronts, this.#modern, this.#owner];
-    const { condition, url } = this.#keeper;
+    const { condition, url } = this.keeper;
     const unsaved = this.#options.sessions?.unsavedBecause ?? null;
     return {
       url,
@@ -391,11 +358,6 @@ export class Gateway implements AsyncDisposable {
   /** Serves another machine of the fleet one exported backend, over lines as well; its principal is `fleet:MACHINE`. */
   serveMachine(stream: Duplex, machine: string, backend: string): void {
     this.#serve(stream, machinePrincipal(machine), exportGroup(backend));
-  }
-
-  /** Serves one request that another machine brings for a session that is held here. */
-  serveForwarded(stream: Duplex): void {
-    this.#http.serveForwarded(stream);
   }
 
   /** Exported backends that have something to publish now. */
@@ -542,7 +504,7 @@ export class Gateway implements AsyncDisposable {
       this.#applying = false;
     }
     this.#serving.swap(next);
-    this.#http.endWithdrawn();
+    this.http.endWithdrawn();
     this.#modern.endWithdrawn();
     if (this.#isOpen) this.#resumed.begin();
     this.#resumed.look();
@@ -550,7 +512,7 @@ export class Gateway implements AsyncDisposable {
 
   async #end(): Promise<void> {
     const { clock, sessions } = this.#options;
-    const fronts = [this.#http, ...this.#lines, this.#owner];
+    const fronts = [this.http, ...this.#lines, this.#owner];
     this.#resumed[Symbol.dispose]();
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
@@ -558,7 +520,7 @@ export class Gateway implements AsyncDisposable {
       this.pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
-    await Promise.all([sessions?.[Symbol.asyncDispose](), this.#keeper.close(STOP_CUT_MS)]);
+    await Promise.all([sessions?.[Symbol.asyncDispose](), this.keeper.close(STOP_CUT_MS)]);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
