@@ -20,7 +20,7 @@ import type { SessionFile } from "../session/session-file.ts";
 import { newSessionId } from "../session/session-record.ts";
 import { type PassBack, SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
-import { Documents } from "./documents.ts";
+import { answerDocument } from "./documents.ts";
 import { ForwardedDoor } from "./forwarded-door.ts";
 import { Forwarding, type SessionPeers } from "./forwarding.ts";
 import { OlderDoor } from "./older-door.ts";
@@ -42,6 +42,7 @@ import {
 } from "./request.ts";
 import {
   type Exchange,
+  type FrontTools,
   RequestAdmission,
   refusalOfBody,
   refusalOfSession,
@@ -87,6 +88,7 @@ const VERY_SLOW_MS = 120_000;
 export class HttpFront implements AsyncDisposable {
   readonly #options: HttpFrontOptions;
   readonly #parts: StreamParts;
+  readonly #tools: FrontTools;
   readonly store: SessionStore;
   readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
@@ -95,7 +97,6 @@ export class HttpFront implements AsyncDisposable {
   readonly #slow: SlowAnswers;
   /** To clients that refuse large events. */
   readonly #verySlow: SlowAnswers;
-  readonly #documents: Documents;
   readonly #forwarding: Forwarding;
   readonly #forwarded: ForwardedDoor;
   #stopping: Promise<void> | null = null;
@@ -112,21 +113,18 @@ export class HttpFront implements AsyncDisposable {
     this.#slow = new SlowAnswers(clock);
     this.#verySlow = new SlowAnswers(clock, VERY_SLOW_MS);
     this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
-    const used = { gateway: options.gateway, parts: this.#parts, admission: this.#admission };
-    this.#documents = new Documents({ ...used, refuse: this.#refuse });
-    this.#older = new OlderDoor({
-      ...used,
-      forwarding: this.#forwarding,
+    this.#tools = {
+      ...options,
+      parts: this.#parts,
       sessions: this.store,
-      refuse: this.#refuse,
-      receive: this.#receive,
-    });
-    this.#forwarded = new ForwardedDoor({
-      clock,
-      sessions: this.store,
-      older: this.#older,
       admission: this.#admission,
       refuse: this.#refuse,
+      receive: this.#receive,
+    };
+    this.#older = new OlderDoor({ ...this.#tools, forwarding: this.#forwarding });
+    this.#forwarded = new ForwardedDoor({
+      ...this.#tools,
+      older: this.#older,
       refusalOf: (path, method) => this.#refusalOf(path, method),
       take: (visit) => this.#visit(visit),
       guarded: (exchange, work) => this.#guarded(exchange, work),
@@ -227,7 +225,7 @@ export class HttpFront implements AsyncDisposable {
     if (!this.#admission.isOurs(exchange)) return;
     const { request, response } = exchange;
     const path = pathOf(request.url);
-    if (this.#documents.answer(exchange, path)) return;
+    if (answerDocument(this.#tools, exchange, path)) return;
     const refusal = this.#refusalOf(path, request.method);
     if (refusal !== null) {
       this.#refuse(exchange, refusal);

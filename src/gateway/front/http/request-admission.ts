@@ -5,6 +5,7 @@ import { createHostGuard } from "../../../runtime/http/host-guard.ts";
 import { WrongTokens } from "../../../runtime/http/wrong-tokens.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { named, type Principal } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { LIMIT_REACHED, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import type { Authentication, RefusedAuthentication, ServedClient } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
@@ -25,6 +26,7 @@ import {
   saidTwice,
   sessionId,
 } from "./request.ts";
+import type { StreamParts } from "./sse-stream.ts";
 
 /** A request and where its answer goes. */
 export interface Exchange {
@@ -35,6 +37,17 @@ export interface Exchange {
 /** One request whose sender is known. */
 export interface Visit extends Exchange {
   readonly principal: Principal;
+}
+
+/** What the front has for its parts. */
+export interface FrontTools extends GatewayTools {
+  readonly gateway: FrontGateway;
+  readonly parts: StreamParts;
+  readonly sessions: SessionStore;
+  readonly admission: RequestAdmission;
+  readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
+  /** Calls back with the body, or answers why not. */
+  readonly receive: (visit: Visit, take: (body: Buffer) => void) => void;
 }
 
 interface AdmissionOptions {
