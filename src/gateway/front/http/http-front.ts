@@ -83,6 +83,8 @@ interface HttpFrontOptions extends GatewayTools {
 
 /** The official Python SDK gives up what says nothing for 300 s: before that a stream keeps the connection alive. */
 const VERY_SLOW_MS = 120_000;
+/** Proxies close what is silent for a minute, and that would cancel the request. The answer's status is lost then. */
+const MODERN_SLOW_MS = 15_000;
 
 /** Disposing is `stop(0)`. */
 export class HttpFront implements AsyncDisposable {
@@ -97,6 +99,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #slow: SlowAnswers;
   /** To clients that refuse large events. */
   readonly #verySlow: SlowAnswers;
+  readonly #slowModern: SlowAnswers;
   readonly #forwarding: Forwarding;
   readonly #forwarded: ForwardedDoor;
   #stopping: Promise<void> | null = null;
@@ -112,6 +115,7 @@ export class HttpFront implements AsyncDisposable {
     this.#resumption = new Resumption(this.#parts);
     this.#slow = new SlowAnswers(clock);
     this.#verySlow = new SlowAnswers(clock, VERY_SLOW_MS);
+    this.#slowModern = new SlowAnswers(clock, MODERN_SLOW_MS);
     this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
     this.#tools = {
       ...options,
@@ -189,7 +193,8 @@ export class HttpFront implements AsyncDisposable {
   stop(graceMs: number): Promise<void> {
     this.#stopping ??= this.#end(graceMs).finally(() => {
       this.#older.end();
-      const used = [this.#slow, this.#verySlow, this.#resumption, this.#parts.keepAlive, this.#bodies];
+      const slow = [this.#slow, this.#verySlow, this.#slowModern];
+      const used = [...slow, this.#resumption, this.#parts.keepAlive, this.#bodies];
       for (const each of used) each[Symbol.dispose]();
     });
     return this.#stopping;
@@ -406,7 +411,7 @@ export class HttpFront implements AsyncDisposable {
     else if (checked.request.method === LISTEN && !accepts.events) this.#refuse(visit, NO_EVENTS);
     else {
       const holds = checked.request.method !== LISTEN && refusesLargeEvents(request);
-      const exchange = new ModernExchange(this.#parts, response, accepts, holds);
+      const exchange = new ModernExchange(this.#parts, response, accepts, this.#slowModern, holds);
       exchange.whenGone(modern.serve(checked.request, exchange));
     }
   }

@@ -14,7 +14,6 @@ import {
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { MISSING_CAPABILITY } from "../../protocol.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
-import type { KeptStream } from "../session/paced-writer.ts";
 import type { Session } from "../session/session.ts";
 import { answerJson } from "./answer.ts";
 import { type Accepts, LARGEST_EVENT_BYTES } from "./request.ts";
@@ -221,8 +220,6 @@ export class SlowAnswers implements Disposable {
 // connection takes the request back. Where a client refuses large events, the first notifications wait for a moment: an
 // answer that is too large for an event comes as JSON then, and they are lost.
 
-/** Proxies close what is silent for a minute, and that would cancel the request. The answer's status is lost then. */
-const SILENT_MS = 15_000;
 /** How long notifications wait for the answer, how many, and how much of them. */
 const HELD_MS = 2_000;
 const HELD_AT_MOST = 100;
@@ -230,11 +227,11 @@ const HELD_CHARACTERS = LARGEST_EVENT_BYTES;
 /** Room for what is around it in the event. */
 const LARGE_BYTES = LARGEST_EVENT_BYTES - 1_024;
 
-export class ModernExchange implements CallOutlet, KeptStream {
+export class ModernExchange implements CallOutlet, SlowAnswer {
   readonly #parts: StreamParts;
   readonly #response: ServerResponse;
   readonly #accepts: Accepts;
-  readonly #sinceMs: number;
+  readonly #slow: SlowAnswers;
   #stream: SseStream | null = null;
   #isAnswered = false;
   #isGone = false;
@@ -245,16 +242,22 @@ export class ModernExchange implements CallOutlet, KeptStream {
   #holding: Timer | null = null;
 
   /** `holds`: the client refuses large events. */
-  constructor(parts: StreamParts, response: ServerResponse, accepts: Accepts, holds = false) {
+  constructor(
+    parts: StreamParts,
+    response: ServerResponse,
+    accepts: Accepts,
+    slow: SlowAnswers,
+    holds = false,
+  ) {
     this.#held = holds && accepts.json ? [] : null;
     this.#parts = parts;
     this.#response = response;
     this.#accepts = accepts;
-    this.#sinceMs = parts.clock.monotonicMs();
-    parts.keepAlive.add(this);
+    this.#slow = slow;
+    slow.add(this);
     // It comes once.
     response.on("close", () => {
-      parts.keepAlive.delete(this);
+      slow.delete(this);
       this.#holding?.[Symbol.dispose]();
       this.#isGone = true;
       this.#tellGone();
@@ -284,7 +287,7 @@ export class ModernExchange implements CallOutlet, KeptStream {
   answer(id: RpcId | null, reply: Reply | null): void {
     if (this.#isAnswered) return;
     this.#isAnswered = true;
-    this.#parts.keepAlive.delete(this);
+    this.#slow.delete(this);
     if (this.#isGone || this.#response.destroyed) return;
     this.#holding?.[Symbol.dispose]();
     const json = responseJson(id, reply ?? { result: {} });
@@ -301,17 +304,9 @@ export class ModernExchange implements CallOutlet, KeptStream {
     stream.end();
   }
 
-  /** The stream looks after itself. */
-  stalled(): boolean {
-    return false;
+  becomeStream(): void {
+    if (!this.#isAnswered && !this.#isGone && this.#accepts.events) this.#streaming();
   }
-
-  keepAlive(): void {
-    if (this.#isAnswered || this.#isGone || this.#stream !== null || !this.#accepts.events) return;
-    if (this.#parts.clock.monotonicMs() - this.#sinceMs >= SILENT_MS) this.#streaming();
-  }
-
-  destroy(): void {}
 
   #streaming(): SseStream {
     if (this.#stream !== null) return this.#stream;

@@ -88,16 +88,14 @@ class EraLink implements BackendLink {
     this.#options = options;
     this.#events = events;
     this.#link = options.open({
+      ...events,
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
-      onDoubt: () => events.onDoubt(),
-      onGap: () => events.onGap(),
       onClosed: (failure) => {
         this.#endProbe();
         this.#modern?.dispose(null);
         events.onClosed(failure);
       },
-      onLogLine: (line) => events.onLogLine(line),
     });
   }
 

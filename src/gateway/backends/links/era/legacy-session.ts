@@ -69,7 +69,6 @@ export class LegacySession {
         events.onDoubt();
       },
       onClosed: (failure) => this.#initialize?.settle({ kind: "failed", failure }),
-      onLogLine: (line) => events.onLogLine(line),
     });
   }
 

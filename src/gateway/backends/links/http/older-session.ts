@@ -42,6 +42,7 @@ export class OlderSession implements Disposable {
     this.context = {
       ...context,
       events: {
+        ...outer,
         onMessage: (message, streamOf) => {
           this.#settle(message);
           return outer.onMessage(message, streamOf);
@@ -49,10 +50,6 @@ export class OlderSession implements Disposable {
         onRequestFailed: (id, failure) => {
           if (this.#waiting.delete(id)) outer.onRequestFailed(id, failure);
         },
-        onDoubt: () => outer.onDoubt(),
-        onGap: () => outer.onGap(),
-        onClosed: (failure) => outer.onClosed(failure),
-        onLogLine: (line) => outer.onLogLine(line),
       },
     };
   }
