@@ -63,19 +63,16 @@ function commandSection(
 ): string {
   const own = command.options.filter((option) => !common.has(keyOf(option)));
   const shared = command.options.filter((option) => common.has(keyOf(option)));
-  const also = shared.map(({ flags }) => `\`${flags}\``).join(", ");
+  const also = shared.map(({ flags }) => `\`${flags}\``).join(" and ");
   const exits = Object.entries(definition.exits).map(([code, means]) => `**${code}** ${means}`);
   return [
     `## mountaineer ${definition.name}`,
-    command.description().replaceAll("\n\n", " "),
-    [
-      ...command.registeredArguments.map(argumentLine),
-      ...own.map(optionLine),
-      ...(also === "" ? [] : [`- Common options: ${also}`]),
-      ...definition.examples.map(({ command: line, does }) => `- To ${does}: \`${line}\``),
-      ...(exits.length === 0 ? [] : [`- Exit codes: ${exits.join("; ")}`]),
-    ].join("\n"),
-  ].join("\n\n");
+    `${command.description().replaceAll("\n\n", " ")}${also === "" ? "" : ` Also takes ${also}.`}`,
+    ...command.registeredArguments.map(argumentLine),
+    ...own.map(optionLine),
+    ...definition.examples.map(({ command: line, does }) => `- Example: \`${line}\` (${does})`),
+    ...(exits.length === 0 ? [] : [`- Exit codes: ${exits.join("; ")}`]),
+  ].join("\n");
 }
 
 function argumentLine(argument: Argument): string {
@@ -121,7 +118,11 @@ function environmentSection(): string {
     ["NO_COLOR, FORCE_COLOR", "anything: never colour; always colour"],
     ["COLUMNS", "how wide the output is where there is no terminal to ask; 80 without it"],
   ];
-  return ["## Environment", table(["Variable", "Meaning"], rows.map(([name, means]) => [`\`${name}\``, means]))].join(
-    "\n\n",
-  );
+  return [
+    "## Environment",
+    table(
+      ["Variable", "Meaning"],
+      rows.map(([name, means]) => [`\`${name}\``, means]),
+    ),
+  ].join("\n\n");
 }

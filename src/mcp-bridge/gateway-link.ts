@@ -11,7 +11,7 @@ interface LinkOptions {
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
   /** There is room for more of what the client says. */
   readonly onRoom: () => void;
-  /** The gateway says and hears nothing more. Whether what it said last is a line although it lacks the newline. */
+  /** The gateway sends and reads nothing more. Returns whether its last line, which lacks a newline, is complete. */
   readonly onEnd: () => boolean;
 }
 
@@ -59,7 +59,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   output.on("drain", onOutputRoom);
   socket.once("end", () => {
     end();
-    // All that it said has been passed on; what the client says from here on nobody hears.
+    // All of its output has been passed on; further input of the client would get lost.
     socket.destroy();
   });
   socket.on("error", (error) => {
@@ -87,7 +87,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
       return !socket.writableNeedDrain;
     },
     write: (bytes: Buffer | string): void => void socket.write(bytes),
-    /** Nothing more is said to the gateway, which may still answer. */
+    /** Ends the input of the gateway, which may still answer. */
     end: (): void => void socket.end(),
     [Symbol.dispose]: () => void socket.destroy(),
   };
@@ -102,11 +102,11 @@ const HELD_BYTES = 1024 * 1024;
 
 interface PassageOptions {
   /**
-   * Each line, before it goes on: what it is, and its bytes with the newline, or null when it was too long to be held
-   * and has gone on already. False keeps it back.
+   * Called for each line before it is passed on, with its messages and its bytes, newline included; null if the line
+   * was too long to be held and has been passed on already. False keeps it back.
    */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
-  /** What a line was whose beginning was cut off, once its end has come. */
+  /** Called with the messages of a line whose beginning was cut off, once its end has come. */
   readonly onCut?: (messages: readonly SeenMessage[]) => void;
   readonly write: (bytes: Buffer) => void;
 }
@@ -160,8 +160,8 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
       if (size > 0) complete();
     },
     /**
-     * The other end is gone: of a line that has gone on in part, the rest does not. Whether there is one. A line that is
-     * held is untouched.
+     * The other end is gone: the rest of a line that was passed on in part is dropped. Returns whether there is one. A
+     * held line is untouched.
      */
     cut(): boolean {
       if (way !== "passing") return false;
@@ -177,15 +177,15 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
 const KEPT_BYTES = 64 * 1024;
 
 export interface InboxTaker {
-  /** Whether there is room for more; when not, `more` says that there is again. */
+  /** Returns whether there is room for more; if not, `more` is called when there is. */
   push(chunk: Buffer): boolean;
-  /** The client has said all. */
+  /** The client has ended its input. */
   end(): void;
 }
 
 /**
- * `onEnd` is called when the client has said all while nobody takes it.
- * Reads nothing before it is first handed to somebody, and nothing more once it is disposed.
+ * `onEnd` is called when the client ends its input while nobody takes it. Nothing is read before the first receiver,
+ * and nothing after disposal.
  */
 export function openInbox(input: Readable, onEnd: () => void) {
   let taker: InboxTaker | null = null;
@@ -226,7 +226,7 @@ export function openInbox(input: Readable, onEnd: () => void) {
       else if (hasRoom) input.resume();
       begun = true;
     },
-    /** Nobody takes anything for now. */
+    /** There is no receiver for now. */
     keep(): void {
       taker = null;
       if (begun && keptBytes < KEPT_BYTES) input.resume();
