@@ -6,8 +6,7 @@ import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { Holds, type HoldsElsewhere, type StatesOfDaemon } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
 import type { PassBack } from "../gateway/front/session/session-store.ts";
-import type { Beside } from "../gateway/serving/gateway-contract.ts";
-import { closeGiven } from "../gateway/serving/given-door.ts";
+import { type Beside, closeGiven } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
@@ -71,12 +70,12 @@ export function gatewayHome(options: GatewayHomeOptions) {
     takeOver(gateway: GatewayPart): void {
       // Before the door is open: whoever began a session there may come to it at once.
       elsewhere?.onSession({
-        keep: async ({ hash, record }) => gateway.handing?.adopt(hash, record),
-        end: (hash) => void gateway.handing?.endSession(hash),
+        keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
+        end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),
       });
       elsewhere?.onConnection((handle) => {
         if (gateway.handing === null) closeGiven(handle);
-        else gateway.handing.takeConnection(handle);
+        else gateway.handing.keeper.take(handle);
       });
       const { states = null } = elsewhere ?? {};
       if (elsewhere !== undefined && states !== null) holds.follow(states, elsewhere.passing(holds));
@@ -85,7 +84,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     ...(elsewhere === undefined ? {} : { passBack: elsewhere.tell }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
-      handing?.lookAgain();
+      handing?.pool.lookAllAgain();
     },
     clock,
     logger,

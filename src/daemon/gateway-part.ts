@@ -3,8 +3,8 @@ import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import type { AuditConfig, MountaineerConfig } from "../config/snapshot.ts";
-import type { Gateway, GatewayOptions, GivenDoor } from "../gateway/serving/gateway-contract.ts";
-import { closeDoor } from "../gateway/serving/given-door.ts";
+import type { Gateway } from "../gateway/serving/gateway.ts";
+import { closeDoor, type GatewayOptions, type GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { CallMinute } from "../gateway/telemetry/call-minutes.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { auditReport } from "./control/audit-report.ts";
@@ -35,7 +35,8 @@ export interface GatewayPart extends AsyncDisposable {
   /** Serves one client over lines of JSON-RPC; ends the stream at once while no gateway is configured. */
   serveLines(stream: Duplex): void;
   /** As the gateway has them; nothing while none is configured. */
-  readonly machines: Pick<Gateway, "serveMachine" | "serveForwarded" | "lent" | "borrow"> &
+  readonly machines: Pick<Gateway, "serveMachine" | "lent" | "borrow"> &
+    Pick<Gateway["http"], "serveForwarded"> &
     Pick<Gateway["together"], "lentPlaces" | "notePlaces">;
   /** No backend is in its first attempt any more. */
   settled(signal: AbortSignal): Promise<void>;
@@ -64,11 +65,11 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
     callMinutes: () => current()?.calls.minutes ?? new Map(),
     applier: {
       name: "gateway",
-      async prepare({ after }, signal) {
+      async prepare({ after }) {
         const wants = wantsGateway(after);
         const running = wants ? await load() : gateway;
         if (running === null) return { commit() {} };
-        const prepared = await running.prepare(gatewayConfig(after), signal);
+        const prepared = await running.prepare(gatewayConfig(after));
         return {
           commit() {
             wanted = wants;
@@ -96,7 +97,10 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       if (!wantsGateway(config)) return;
       const first = await load();
       await first.build(gatewayConfig(config));
-      await Promise.all([first.built(signal), rehearses ? rehearseOnce(options, signal) : null]);
+      await Promise.all([
+        first.pool.startedWhereItCan(signal),
+        rehearses ? rehearseOnce(options, signal) : null,
+      ]);
     },
     get handing() {
       return gateway;
@@ -120,7 +124,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       serveForwarded(stream) {
         const running = current();
         if (running === null) stream.destroy();
-        else running.serveForwarded(stream);
+        else running.http.serveForwarded(stream);
       },
       lent: () => current()?.lent() ?? [],
       borrow: (backends) => gateway?.borrow(backends),
@@ -128,7 +132,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       notePlaces: (places) => gateway?.together.notePlaces(places),
     },
     async settled(signal) {
-      await current()?.settled(signal);
+      await current()?.pool.settled(signal);
     },
     async [Symbol.asyncDispose]() {
       wanted = false;

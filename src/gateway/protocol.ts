@@ -1,5 +1,5 @@
 // What the gateway knows of MCP: versions, log levels, and the methods of change notices.
-import { isJsonObject, type JsonObject } from "./json-rpc.ts";
+import { errorReply, INVALID_REQUEST, isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 /** Newest first; the first is what the gateway speaks towards backends. */
 export const LEGACY_VERSIONS = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] as const;
@@ -106,3 +106,41 @@ export const LISTEN_FLAGS: Readonly<Record<ListKind, string>> = {
   resources: "resourcesListChanged",
   prompts: "promptsListChanged",
 };
+
+// What a client declared about being asked (elicitation).
+
+/** Null: nothing at all; else whether it takes questions of that mode. */
+export function takesElicitation({ elicitation }: JsonObject, mode: "form" | "url"): boolean | null {
+  if (!isJsonObject(elicitation)) return null;
+  // An empty object means forms: so clients declared it before there were modes.
+  return isJsonObject(elicitation[mode]) || (mode === "form" && !isJsonObject(elicitation["url"]));
+}
+
+/** The error by which a server of 2025-11-25 says that addresses have to be visited first. */
+export const URL_ELICITATION_REQUIRED = -32042;
+
+// The loop guard: a gateway that is its own backend would list its own lists for ever, and call itself.
+
+const KEY = "mountaineer/gateway";
+
+/** What the gateway says to a server at the start, in `_meta`. */
+export function loopGuard(): JsonObject {
+  return { [KEY]: mark() };
+}
+
+/** What it gets for an answer from itself. */
+export const OWN_BACKEND = errorReply(
+  INVALID_REQUEST,
+  "the gateway cannot be its own backend; remove this one from its configuration",
+);
+
+/** Whether an `initialize`, or a `server/discover`, with these params comes from this very gateway. */
+export function isFromThisGateway(params: JsonObject | undefined): boolean {
+  const meta = params?.["_meta"];
+  return isJsonObject(meta) && meta[KEY] === mark();
+}
+
+/** Of this process alone: another one with its number began at another moment. */
+function mark(): string {
+  return `${process.pid}-${performance.timeOrigin}`;
+}

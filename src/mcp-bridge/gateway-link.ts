@@ -1,10 +1,9 @@
 // One connection of a bridge to the gateway. Writes the gateway's lines to the client, at the client's speed.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import type { Writable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { systemErrorCode } from "../runtime/errors.ts";
-import { createPassage } from "./line-passage.ts";
-import type { SeenMessage } from "./message-scan.ts";
+import { createMessageScan, type SeenMessage } from "./message-scan.ts";
 
 interface LinkOptions {
   readonly output: Writable;
@@ -91,5 +90,153 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     /** Ends the input of the gateway, which may still answer. */
     end: (): void => void socket.end(),
     [Symbol.dispose]: () => void socket.destroy(),
+  };
+}
+
+// Passes a stream of lines on, byte for byte. A line is sent once it is complete, so that a broken connection leaves no
+// half line; only a line longer than the buffer is sent in pieces.
+
+const NEWLINE = 0x0a;
+/** Of one line. Few messages are longer, and a bridge per agent must cost little. */
+const HELD_BYTES = 1024 * 1024;
+
+interface PassageOptions {
+  /**
+   * Called for each line before it is passed on, with its messages and its bytes, newline included; null if the line
+   * was too long to be held and has been passed on already. False keeps it back.
+   */
+  readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
+  /** Called with the messages of a line whose beginning was cut off, once its end has come. */
+  readonly onCut?: (messages: readonly SeenMessage[]) => void;
+  readonly write: (bytes: Buffer) => void;
+}
+
+export function createPassage({ onLine, onCut, write }: PassageOptions) {
+  const scan = createMessageScan();
+  let held: Buffer[] = [];
+  let size = 0;
+  let way: "held" | "passing" | "cut" = "held";
+
+  const take = (piece: Buffer): void => {
+    scan.push(piece);
+    size += piece.length;
+    if (way === "passing") write(piece);
+    if (way !== "held") return;
+    held.push(piece);
+    if (size <= HELD_BYTES) return;
+    way = "passing";
+    for (const each of held) write(each);
+    held = [];
+  };
+  const complete = (): void => {
+    const messages = scan.end();
+    const [only] = held;
+    const line = held.length === 1 && only !== undefined ? only : Buffer.concat(held);
+    const went = way;
+    held = [];
+    size = 0;
+    way = "held";
+    if (went === "cut") onCut?.(messages);
+    else if (went === "passing") onLine(messages, null);
+    else if (onLine(messages, line)) write(line);
+  };
+
+  return {
+    /** A line has gone on in part. */
+    get isMidway() {
+      return way !== "held";
+    },
+    push(chunk: Buffer): void {
+      let start = 0;
+      for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+        take(chunk.subarray(start, end + 1));
+        complete();
+        start = end + 1;
+      }
+      if (start < chunk.length) take(chunk.subarray(start));
+    },
+    /** Nothing more comes: what is left lacks its newline, and goes on without. */
+    end(): void {
+      if (size > 0) complete();
+    },
+    /**
+     * The other end is gone: the rest of a line that was passed on in part is dropped. Returns whether there is one. A
+     * held line is untouched.
+     */
+    cut(): boolean {
+      if (way !== "passing") return false;
+      way = "cut";
+      return true;
+    },
+  };
+}
+
+// The client's input: passed on while there is a receiver. Otherwise a bounded amount is kept, to notice when the
+// client leaves; the rest waits in the pipe.
+
+const KEPT_BYTES = 64 * 1024;
+
+export interface InboxTaker {
+  /** Returns whether there is room for more; if not, `more` is called when there is. */
+  push(chunk: Buffer): boolean;
+  /** The client has ended its input. */
+  end(): void;
+}
+
+/**
+ * `onEnd` is called when the client ends its input while nobody takes it. Nothing is read before the first receiver,
+ * and nothing after disposal.
+ */
+export function openInbox(input: Readable, onEnd: () => void) {
+  let taker: InboxTaker | null = null;
+  let kept: Buffer[] = [];
+  let keptBytes = 0;
+  let ended = false;
+  let begun = false;
+
+  const onData = (chunk: Buffer): void => {
+    if (taker !== null) {
+      if (!taker.push(chunk)) input.pause();
+      return;
+    }
+    kept.push(chunk);
+    keptBytes += chunk.length;
+    if (keptBytes >= KEPT_BYTES) input.pause();
+  };
+  const onInputEnd = (): void => {
+    ended = true;
+    if (taker === null) onEnd();
+    else taker.end();
+  };
+  return {
+    /** The client has said all, though some of it may still be kept. */
+    get ended() {
+      return ended;
+    },
+    /** What is kept goes first. */
+    handTo(next: InboxTaker): void {
+      taker = next;
+      const chunks = kept;
+      kept = [];
+      keptBytes = 0;
+      let hasRoom = true;
+      for (const chunk of chunks) hasRoom = next.push(chunk);
+      if (ended) next.end();
+      else if (!begun) input.on("data", onData).once("end", onInputEnd);
+      else if (hasRoom) input.resume();
+      begun = true;
+    },
+    /** There is no receiver for now. */
+    keep(): void {
+      taker = null;
+      if (begun && keptBytes < KEPT_BYTES) input.resume();
+    },
+    more(): void {
+      if (taker !== null) input.resume();
+    },
+    [Symbol.dispose]() {
+      taker = null;
+      input.off("data", onData).off("end", onInputEnd).pause();
+    },
   };
 }

@@ -3,13 +3,9 @@
 import { once } from "node:events";
 import { gatewayOff } from "../api/gateway-names.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { type Clock, settledWithin, systemClock } from "../runtime/time/clock.ts";
-import { createAbsence } from "./absence.ts";
-import { openInbox } from "./client-inbox.ts";
+import { type Clock, settledWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
 import type { BridgeEnds } from "./ends.ts";
-import { type GatewayLink, openGatewayLink } from "./gateway-link.ts";
-import { createPassage } from "./line-passage.ts";
-import { createMoving } from "./moving-on.ts";
+import { createPassage, type GatewayLink, openGatewayLink, openInbox } from "./gateway-link.ts";
 import { type BridgedDaemon, type FindDaemon, nextDaemon } from "./next-daemon.ts";
 import { createBridgeSession, NotTakenYet } from "./session.ts";
 
@@ -71,6 +67,7 @@ async function carry(
   leave: () => void,
 ): Promise<never> {
   let link: GatewayLink | null = null;
+  let isAway = false;
   const session = createBridgeSession({
     tellClient: (json) => void output.write(`${json}\n`),
     tellGateway: (json) => link?.write(`${json}\n`),
@@ -78,22 +75,39 @@ async function carry(
   });
   const passage = createPassage({
     onLine(messages, line) {
-      if (absence.isNow) session.refuse(messages, line);
+      if (isAway) session.refuse(messages, line);
       else session.fromClient(messages, line);
-      return !absence.isNow;
+      return !isAway;
     },
     onCut: session.notTaken,
     write(bytes) {
-      if (!absence.isNow) link?.write(bytes);
+      if (!isAway) link?.write(bytes);
     },
   });
   using inbox = openInbox(input, leave);
-  const absence = createAbsence({ session, passage, inbox, output, leave });
+  /** No daemon came back in time: what the client asks is refused, until one does. */
+  const refuseAll = (): void => {
+    isAway = true;
+    session.refuseWaiting();
+    inbox.handTo({
+      push(chunk) {
+        passage.push(chunk);
+        // While the client does not read, its input is not read either.
+        if (output.writableNeedDrain) output.off("drain", inbox.more).once("drain", inbox.more);
+        return !output.writableNeedDrain;
+      },
+      end() {
+        // The last line may lack its newline, and is answered all the same.
+        passage.end();
+        leave();
+      },
+    });
+  };
   let moving = null as ReturnType<typeof createMoving> | null;
   /** Why the gateway that is there does not take the session; null: there is none, or it has not said. */
   let refusal: string | null = null;
 
-  /** null if the gateway did not take the session; then the client's input goes to the absence. */
+  /** null if the gateway did not take the session; then what the client asks waits, or is refused. */
   const connectTo = async (daemon: BridgedDaemon): Promise<GatewayLink | null> => {
     const opened = await openGatewayLink(daemon.mcpSocketPath, signal, {
       output,
@@ -107,7 +121,7 @@ async function carry(
       },
       onRoom: inbox.more,
       onEnd() {
-        if (!absence.isNow) inbox.keep();
+        if (!isAway) inbox.keep();
         passage.cut();
         return inbox.ended && session.inFlight === 0;
       },
@@ -128,11 +142,13 @@ async function carry(
       );
       await settledWithin(clock, RESUME_MS, Promise.race([resumed, opened.closed]));
       // A gateway that was asked nothing yet may still refuse everybody: it ends the connection at once.
-      if (isTaken && absence.isNow && !opened.said) {
+      if (isTaken && isAway && !opened.said) {
         isTaken = !(await settledWithin(clock, REFUSED_WITHIN_MS, opened.closed));
       }
       if (isTaken) {
-        absence.end();
+        // The beginning of the line was refused already.
+        if (isAway) passage.cut();
+        isAway = false;
         refusal = null;
         moving = createMoving({ session, passage, inbox, clock });
         // The daemon may have handed over meanwhile: then the client's input goes to the next one.
@@ -180,13 +196,13 @@ async function carry(
     for (let tries = 0; ; tries++) {
       const awayMs = clock.monotonicMs() - sinceMs;
       if (awayMs >= AWAY_MS) throw noneCame(refusal);
-      if (!absence.isNow && awayMs >= PATIENCE_MS) {
+      if (!isAway && awayMs >= PATIENCE_MS) {
         isTold = false;
         note("none came back yet: calls are refused until one does");
-        absence.begin();
+        refuseAll();
       }
       const first = isHandover && tries === 0;
-      const retryMs = absence.isNow ? AWAY_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
+      const retryMs = isAway ? AWAY_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
       await clock.sleep(first ? 0 : retryMs, signal);
       const daemon = await nextDaemon(find, clock, signal);
       if (daemon === null) refusal = null;
@@ -264,4 +280,48 @@ function noneCame(refusal: string | null): MountaineerError {
 
 function unreachable(message: string, hint: string): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
+}
+
+// Leaves a daemon that hands over, in a moment in which nothing is in flight.
+
+/** For so long, a daemon that hands over still gets requests while others are in flight there. */
+const MOVES_WITHIN_MS = 5_000;
+
+interface MovingParts {
+  readonly session: { readonly movesOn: boolean; readonly mayMove: boolean; readonly openQuestions: number };
+  readonly passage: { readonly isMidway: boolean };
+  readonly inbox: { readonly ended: boolean; keep(): void };
+  readonly clock: Clock;
+}
+
+export function createMoving({ session, passage, inbox, clock }: MovingParts) {
+  let timer: Timer | null = null;
+  let moved = false;
+  const hold = (): void => {
+    // A question must still be answered there, and a line that has begun must be ended there.
+    if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
+    else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
+  };
+  const rest = (): void => {
+    timer?.[Symbol.dispose]();
+    timer = null;
+  };
+  return {
+    /** The connection was left for the next daemon. */
+    get moved() {
+      return moved;
+    },
+    /** To be called after each message of the gateway. */
+    look(link: Pick<GatewayLink, "end">): void {
+      if (!session.movesOn || moved || inbox.ended) return;
+      if (session.mayMove && !passage.isMidway) {
+        moved = true;
+        rest();
+        inbox.keep();
+        link.end();
+      } else timer ??= clock.setTimer(MOVES_WITHIN_MS, hold);
+    },
+    /** The connection is gone. */
+    [Symbol.dispose]: rest,
+  };
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isFromThisGateway, loopGuard } from "../../src/gateway/loop-guard.ts";
+import { isFromThisGateway, loopGuard } from "../../src/gateway/protocol.ts";
 import { NO_GATEWAY } from "../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";

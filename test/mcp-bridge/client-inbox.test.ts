@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { type InboxTaker, openInbox } from "../../src/mcp-bridge/client-inbox.ts";
+import { type InboxTaker, openInbox } from "../../src/mcp-bridge/gateway-link.ts";
 import { eventually } from "../support/eventually.ts";
 import { settle } from "../support/manual-clock.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createPassage } from "../../src/mcp-bridge/line-passage.ts";
+import { createPassage } from "../../src/mcp-bridge/gateway-link.ts";
 import type { SeenMessage } from "../../src/mcp-bridge/message-scan.ts";
 import { fc } from "../support/properties.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMoving } from "../../src/mcp-bridge/moving-on.ts";
+import { createMoving } from "../../src/mcp-bridge/mcp-bridge.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 
 /** A client of a daemon that hands over, with a call in flight there. */

@@ -1,4 +1,5 @@
 // The catalog in the form of the API, within bounds.
+
 import type {
   CatalogPrompt,
   CatalogReport,
@@ -8,7 +9,7 @@ import type {
 } from "../../api/catalog-contract.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../../gateway/json-rpc.ts";
-import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 
 /** A larger entry is cut: characters of its definition as JSON. */

@@ -1,9 +1,10 @@
 // The gateway's operations in the API: tools, calls, restarts, logs.
+
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
 import type { Control } from "../../api/operations.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
-import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
 import { clientStatus, placesOf, toolEntry } from "./gateway-status.ts";
@@ -85,11 +86,13 @@ export function createGatewayControl(current: () => Gateway | null) {
           .backends.filter((backend) => backend.enabled)
           .map(({ name }) => name),
       );
-      return { restarted: select(backends).filter((name) => enabled.has(name) && gateway().restart(name)) };
+      return {
+        restarted: select(backends).filter((name) => enabled.has(name) && gateway().pool.restart(name)),
+      };
     },
     async switchBackend({ backend, to }, signal) {
       select([backend]);
-      const outcome = await gateway().switchRoute(backend, to === AUTO_ROUTE ? null : to, signal);
+      const outcome = await gateway().pool.switchRoute(backend, to === AUTO_ROUTE ? null : to, signal);
       signal.throwIfAborted();
       if (outcome.ok) {
         const { route, changed } = outcome;
@@ -105,7 +108,7 @@ export function createGatewayControl(current: () => Gateway | null) {
     },
     async logs({ backend }) {
       select([backend]);
-      return { lines: [...(gateway().logLines(backend) ?? [])] };
+      return { lines: [...(gateway().pool.logLines(backend) ?? [])] };
     },
   } satisfies Partial<Control>;
 }

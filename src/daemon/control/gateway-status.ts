@@ -17,7 +17,8 @@ import type { BackendCondition, RoutesView } from "../../gateway/backends/policy
 import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts";
-import type { Gateway, GatewayView } from "../../gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../gateway/serving/gateway.ts";
+import type { GatewayView } from "../../gateway/serving/gateway-contract.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";

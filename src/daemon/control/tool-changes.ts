@@ -1,4 +1,5 @@
 // What is not as it was approved, in the form of the API.
+
 import {
   isCalled,
   MOST_SHOWN,
@@ -6,7 +7,7 @@ import {
   type ToolChangesReport,
 } from "../../api/tool-changes-contract.ts";
 import { memberChanges } from "../../gateway/pins/pinned-entry.ts";
-import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../gateway/serving/gateway.ts";
 
 /** `named` null: of all, with the texts of the first ones. */
 export function toolChangesReport(gateway: Gateway, named: readonly string[] | null): ToolChangesReport {

@@ -1,7 +1,8 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { Holds, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
-import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../gateway/serving/gateway.ts";
+import type { GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
@@ -51,17 +52,7 @@ export interface Handing {
 /** The part of the gateway that a handover is about. */
 export type HandingGateway = Pick<
   Gateway,
-  | "door"
-  | "save"
-  | "takeHome"
-  | "adopt"
-  | "endSession"
-  | "takeConnection"
-  | "hear"
-  | "runOnce"
-  | "leave"
-  | "lookAgain"
-  | "view"
+  "save" | "takeHome" | "leave" | "view" | "http" | "keeper" | "pool"
 >;
 
 interface HandingParts {
@@ -94,7 +85,7 @@ interface HandingParts {
 export function createHanding(service: HandingParts, onBegin: () => void): Handing {
   const { clock, config, gateway, gatewayOwn, elsewhere } = service;
   const runOnce = (): readonly number[] => [
-    ...(gateway.handing?.runOnce() ?? []),
+    ...(gateway.handing?.pool.runOnce ?? []),
     ...(elsewhere?.once ?? []),
   ];
   const running = () => config.watcher.running.snapshot.config;
@@ -134,12 +125,12 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
     config: running,
     changes: () => gatewayOwn.writes.changes,
     unsavedBecause: () => service.memory.unsavedBecause?.message ?? null,
-    door: () => gateway.handing?.door() ?? null,
+    door: () => gateway.handing?.keeper.door ?? null,
     lateSessions: () => gatewayOwn.sessions.late,
     endedSessions: () => gatewayOwn.sessions.ended,
     states: () => gatewayOwn.holds.states,
     link: (successor) => gatewayOwn.holds.makeWay(successor.passing(gatewayOwn.holds)),
-    hear: ({ hash, text }) => gateway.handing?.hear(hash, text),
+    hear: ({ hash, text }) => gateway.handing?.http.hear(hash, text),
     runOnce,
     async leave(next) {
       const groups = runOnce();

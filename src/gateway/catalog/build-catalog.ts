@@ -13,18 +13,16 @@ import {
   type Collision,
   ENTRY_LISTS,
   type EntryKind,
+  freshnessOfAll,
   heldKey,
   type ResourceReach,
   type UnseenEntry,
 } from "./catalog.ts";
-import { freshnessOfAll } from "./freshness.ts";
 import { compileGlobs } from "./glob.ts";
-import { type KnownNames, Namer, NO_NAMES } from "./names.ts";
+import { type KnownNames, Namer, NO_NAMES, usableName } from "./names.ts";
 import { seenEntry } from "./seen-text.ts";
 import { publishSkills, type SkillPlaces, skillAt } from "./skill-places.ts";
-import { isUnclear, otherSpellings } from "./uri-spelling.ts";
-import { compileUriTemplate } from "./uri-template.ts";
-import { usableName } from "./usable-name.ts";
+import { compileUriTemplate, isUnclear, otherSpellings } from "./uri-template.ts";
 
 export interface Permission {
   permits(name: string): boolean;

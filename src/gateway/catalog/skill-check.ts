@@ -1,8 +1,7 @@
 // Entries of skills (extension io.modelcontextprotocol/skills, SEP-2640), checked against what strict hosts accept. Pure.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { isUnclear } from "./uri-spelling.ts";
-import { MAX_URI_LENGTH } from "./uri-template.ts";
+import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
 
 /** As `CheckedEntry` of the other lists. */
 interface CheckedSkill {

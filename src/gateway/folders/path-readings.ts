@@ -1,6 +1,6 @@
 // What a text of a call's arguments names in the file system, in every way in which servers read texts as paths. Pure.
 import { posix } from "node:path";
-import { unescaped } from "../catalog/uri-spelling.ts";
+import { unescaped } from "../catalog/uri-template.ts";
 
 /** Where a server would look. */
 export interface Reading {

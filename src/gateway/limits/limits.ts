@@ -1,9 +1,16 @@
 // The limits in the chain of a request: whoever is over one gets an error that says which, and when to come back.
+
+import type { PrincipalLimits } from "../../config/limits.ts";
+import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
+import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Handle, Middleware } from "../middleware/middleware.ts";
 import { OWN_ANSWERS } from "../middleware/own-answers.ts";
-import type { KeptResults } from "./kept-results.ts";
-import { withinSize } from "./large-results.ts";
+import { isKeptResult, targetOf } from "../middleware/request-target.ts";
+import { MODERN_VERSION } from "../protocol.ts";
+import type { KeptPart, KeptResults, LargePart } from "./kept-results.ts";
+import { limitRefusal, mebibytes } from "./limit-refusal.ts";
 import type { PrincipalLimiter } from "./principal-limits.ts";
+import { jsonSize } from "./result-size.ts";
 
 /** Outlives any one chain: what was used and kept stays so over a reload. */
 export interface LimitParts {
@@ -28,4 +35,220 @@ export function createLimits({ limiter, kept }: LimitParts): Middleware {
       },
     );
   };
+}
+
+// A result over the size: its large parts are kept to be read in pieces, with a note in their place. What a client
+// would check against a schema is refused instead, never cut.
+
+const MOST_PIECE_CHARACTERS = 1024 * 1024;
+/** So many blocks or fewer stay apart; of more, texts that follow one another are kept as one. */
+const MOST_BLOCKS = 64;
+/** It goes out with each piece. */
+const LONGEST_TYPE = 255;
+const LIMIT = "[limits].result_mb";
+const FIRST_WITH_LINKS = "2025-06-18";
+
+/** The reply as it may go out: mostly the same object. */
+function withinSize(
+  request: GatewayRequest,
+  reply: Reply,
+  { resultBytes }: PrincipalLimits,
+  kept: KeptResults,
+): Reply {
+  if (resultBytes === null || isError(reply)) return reply;
+  if (jsonSize(reply.result, resultBytes) <= resultBytes) return reply;
+  const { method, params, port } = request;
+  // What is kept here could not be read over there: the gateway that borrows keeps it, for the client that asked.
+  if (port.client.principal.kind === "machine") return reply;
+  // What the gateway lists itself is as long as it is. `mountaineer call` has nobody who could read pieces.
+  if (method.endsWith("/list") || port.client.sessionId === OWNER_SESSION_ID) return reply;
+  const target = targetOf(method, params);
+  if (method === "resources/read" && target !== null && isKeptResult(target.name)) return reply;
+  const large: Large = {
+    what: target === null ? `the result of ${method}` : `the result of ${method} ${shown(target.name)}`,
+    client: port.client,
+    result: reply.result,
+    bytes: jsonSize(reply.result),
+    limitBytes: resultBytes,
+  };
+  if (method === "resources/read") return readInstead(large, kept);
+  if (method === "tasks/get") return taskInPieces(large, kept) ?? refusal(large);
+  return (
+    (method === "tools/call" || method === "tasks/result" ? inPieces(large, kept) : null) ?? refusal(large)
+  );
+}
+
+interface Large {
+  /** For messages. */
+  readonly what: string;
+  readonly client: ClientPort;
+  readonly result: JsonObject;
+  readonly bytes: number;
+  readonly limitBytes: number;
+}
+
+function refusal({ what, result, bytes, limitBytes }: Large): Reply {
+  const kind = result["structuredContent"] === undefined ? "" : ", and structured results are not cut";
+  return limitRefusal({
+    limit: LIMIT,
+    allowed: limitBytes,
+    message: `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB allowed${kind}`,
+    retryAfterMs: null,
+  });
+}
+
+/** Null: it cannot be cut. */
+function inPieces(large: Large, kept: KeptResults): Reply | null {
+  const { result, client, limitBytes } = large;
+  const { content, structuredContent } = result;
+  if (structuredContent !== undefined || !Array.isArray(content)) return null;
+  const blocks = content.length > MOST_BLOCKS ? joined(content) : content;
+  const sizes = blocks.map((block) => jsonSize(block));
+  const moved = movedBlocks(blocks, sizes, large.bytes - limitBytes / 2);
+  const around = jsonSize({ ...result, content: [] });
+  const left = sizes.reduce((sum, size, index) => (moved.has(index) ? sum : sum + size), around);
+  if (moved.size === 0 || left > limitBytes) return null;
+  const parts = [...moved].sort(([a], [b]) => a - b);
+  const places = kept.keep(
+    client,
+    parts.map(([, part]) => part),
+    pieceCharacters(limitBytes),
+  );
+  if (places === null) return null;
+  const placeOf = new Map(parts.map(([index], nth) => [index, places[nth]]));
+  const out: unknown[] = [];
+  for (const [index, block] of blocks.entries()) {
+    const [part, place] = [moved.get(index), placeOf.get(index)];
+    if (part === undefined || place === undefined) out.push(block);
+    else {
+      out.push({ type: "text", text: note(large, place, kept.keptMs) });
+      if (client.protocolVersion >= FIRST_WITH_LINKS) out.push(link(place, part));
+    }
+  }
+  return { result: { ...result, content: out } };
+}
+
+/** What a tool answered within its task. Null: it cannot be cut. */
+function taskInPieces(large: Large, kept: KeptResults): Reply | null {
+  const { result: task } = large;
+  const { result } = task;
+  if (!isJsonObject(result)) return null;
+  const cut = inPieces({ ...large, result, bytes: jsonSize(result) }, kept);
+  return cut === null || isError(cut) ? cut : { result: { ...task, result: cut.result } };
+}
+
+/** The largest first, until so many bytes are moved. */
+function movedBlocks(
+  blocks: readonly unknown[],
+  sizes: readonly number[],
+  bytes: number,
+): ReadonlyMap<number, LargePart> {
+  const moved = new Map<number, LargePart>();
+  let left = bytes;
+  for (const index of sizes.map((_, at) => at).toSorted((a, b) => (sizes[b] ?? 0) - (sizes[a] ?? 0))) {
+    if (left <= 0) return moved;
+    const part = partOf(blocks[index]);
+    if (part === null) continue;
+    moved.set(index, part);
+    left -= sizes[index] ?? 0;
+  }
+  return moved;
+}
+
+/** What of a block can be cut; null: nothing that is known. */
+function partOf(block: unknown): LargePart | null {
+  if (!isJsonObject(block)) return null;
+  const { type, text, data, mimeType, resource } = block;
+  if (type === "text" && typeof text === "string")
+    return { kind: "text", mimeType: "text/plain", content: text };
+  if ((type === "image" || type === "audio") && typeof data === "string") {
+    return { kind: "blob", mimeType: typed(mimeType, "application/octet-stream"), content: data };
+  }
+  return type === "resource" ? resourcePart(resource) : null;
+}
+
+function resourcePart(resource: unknown): LargePart | null {
+  if (!isJsonObject(resource)) return null;
+  const { text, blob, mimeType } = resource;
+  if (typeof text === "string")
+    return { kind: "text", mimeType: typed(mimeType, "text/plain"), content: text };
+  if (typeof blob !== "string") return null;
+  return { kind: "blob", mimeType: typed(mimeType, "application/octet-stream"), content: blob };
+}
+
+function typed(mimeType: unknown, otherwise: string): string {
+  return typeof mimeType === "string" && mimeType.length <= LONGEST_TYPE ? mimeType : otherwise;
+}
+
+/** Texts that follow one another are one: nothing changes its place. */
+function joined(content: readonly unknown[]): readonly unknown[] {
+  const blocks: unknown[] = [];
+  let texts: string[] = [];
+  const end = (): void => {
+    if (texts.length > 0) blocks.push({ type: "text", text: texts.join("\n") });
+    texts = [];
+  };
+  for (const block of content) {
+    if (isJsonObject(block) && block["type"] === "text" && typeof block["text"] === "string") {
+      texts.push(block["text"]);
+    } else {
+      end();
+      blocks.push(block);
+    }
+  }
+  end();
+  return blocks;
+}
+
+/** A resource cannot be answered by a link: the error says where its pieces are. */
+function readInstead(large: Large, kept: KeptResults): Reply {
+  const { result, client, limitBytes } = large;
+  const { contents } = result;
+  const [only, ...others] = Array.isArray(contents) ? contents : [];
+  const part = others.length === 0 ? resourcePart(only) : null;
+  const [place] = part === null ? [] : (kept.keep(client, [part], pieceCharacters(limitBytes)) ?? []);
+  if (place === undefined) return refusal(large);
+  return limitRefusal({
+    limit: LIMIT,
+    allowed: limitBytes,
+    message: note(large, place, kept.keptMs),
+    retryAfterMs: null,
+  });
+}
+
+function pieceCharacters(limitBytes: number): number {
+  return Math.min(MOST_PIECE_CHARACTERS, Math.max(1, Math.floor(limitBytes / 2)));
+}
+
+/** Who comes without a session has it as long as the address is kept secret. */
+function forWhom({ protocolVersion, principal }: ClientPort): string {
+  if (protocolVersion !== MODERN_VERSION) return "for this session alone";
+  return principal.kind === "anonymous"
+    ? "for whoever comes without a token and knows its address"
+    : `for ${named(principal)} alone`;
+}
+
+function note({ what, bytes, limitBytes, client }: Large, { uri, pieces }: KeptPart, keptMs: number): string {
+  const where =
+    pieces === 1
+      ? `read it as the resource ${uri}`
+      : `read it in ${pieces} pieces: ${uri}/1 to ${uri}/${pieces}`;
+  const minutes = Math.round(keptMs / 60_000);
+  return `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB of ${LIMIT}. It is kept for ${minutes} minutes, ${forWhom(client)}; ${where}.`;
+}
+
+function link({ uri, pieces, bytes }: KeptPart, { mimeType }: LargePart): JsonObject {
+  return {
+    type: "resource_link",
+    uri,
+    name: "result",
+    title: "The whole result",
+    description: pieces === 1 ? "In one piece." : `The first of ${pieces} pieces; the next is ${uri}/2.`,
+    mimeType,
+    size: bytes,
+  };
+}
+
+function shown(name: string): string {
+  return name.length > 100 ? `${name.slice(0, 100).toWellFormed()}…` : name;
 }

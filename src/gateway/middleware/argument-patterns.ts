@@ -3,7 +3,7 @@
 import type { PolicyConfig } from "../../config/snapshot.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { isUnclear, otherSpellings } from "../catalog/uri-spelling.ts";
+import { isUnclear, otherSpellings } from "../catalog/uri-template.ts";
 import { isJsonObject } from "../json-rpc.ts";
 
 /** Of one list: more are not looked at, and so allow nothing and forbid what they might be. */

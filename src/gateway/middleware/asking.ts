@@ -4,9 +4,8 @@
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ClientPort } from "../client-port.ts";
-import { takesElicitation } from "../elicitation.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import type { SpokenVersion } from "../protocol.ts";
+import { type SpokenVersion, takesElicitation } from "../protocol.ts";
 import { auditedArguments, CUT } from "./audit-arguments.ts";
 import type { Asked, GatewayRequest } from "./middleware.ts";
 import type { RequestTarget } from "./request-target.ts";

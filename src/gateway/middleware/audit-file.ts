@@ -5,9 +5,9 @@ import { setImmediate } from "node:timers/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { createLineQueue } from "../../runtime/log/line-queue.ts";
-import type { Logger } from "../../runtime/log/log.ts";
 import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log/log-targets.ts";
-import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
+import { isoTime, settledWithin } from "../../runtime/time/clock.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { AuditRecord, NoticeRecord } from "./audit.ts";
 import type { RefusalRecord } from "./refusal-audit.ts";
 
@@ -30,9 +30,7 @@ interface Failing {
 
 export type AuditFileState = { readonly kind: "writing" } | Failing;
 
-interface AuditFileOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface AuditFileOptions extends GatewayTools {
   /** False: another process that writes there rotates it, and one alone may. Absent: this one does. */
   readonly rotates?: (() => boolean) | undefined;
 }

@@ -3,10 +3,14 @@
 //
 // What authorization refuses never comes to the audit, which is further in; the audit gives it a way to record that
 // directly, so the order stays and a refused request costs no more than the line about it.
+
+import { resolveServed } from "../catalog/resolve.ts";
 import type { Audit } from "./audit.ts";
 import { type AuthorizationParts, createAuthorization } from "./authorization.ts";
-import type { Handle, Middleware } from "./middleware.ts";
+import type { GatewayRequest, Handle, Middleware } from "./middleware.ts";
 import type { Policies } from "./policies.ts";
+import { targetOf } from "./request-target.ts";
+import type { RoutingServices } from "./routing-services.ts";
 
 export interface ChainParts {
   /** null: off, as everywhere here. */
@@ -46,4 +50,22 @@ export function composeChain({
   if (limits !== null && outer.length === 1) return limits(inner);
   // Once more around all: the audit is to see what recovery made of a failure, and may itself have one.
   return recovery(outer.reduceRight((next, middleware) => middleware(next), inner));
+}
+
+// Calls of tools that several machines have in common, with paths as this machine names them: policies, whoever is asked and
+// the audit see what is meant, whichever machine's name for it the client has used.
+
+/** The same request where nothing is named otherwise. */
+export function namedHere(
+  { together }: Pick<RoutingServices, "together">,
+  served: Pick<GatewayRequest["served"], "catalog" | "away">,
+  request: GatewayRequest,
+): GatewayRequest {
+  const { method, params } = request;
+  if (together === undefined || method !== "tools/call") return request;
+  const target = targetOf(method, params);
+  const places = target === null ? undefined : resolveServed(served, target)?.places;
+  if (places === undefined) return request;
+  const named = together.namedHere(places, params);
+  return named === params ? request : { ...request, params: named };
 }

@@ -3,7 +3,7 @@
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
 import type { CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { isUnclear, otherSpellings } from "../catalog/uri-spelling.ts";
+import { isUnclear, otherSpellings } from "../catalog/uri-template.ts";
 import type { Principal } from "../client-port.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { compileArguments } from "./argument-patterns.ts";

@@ -4,8 +4,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
-import type { TaskIds } from "./task-ids.ts";
-import type { TaskMemory } from "./task-memory.ts";
+import type { TaskIds, TaskMemory } from "./task-ids.ts";
 
 export interface RoutingServices {
   readonly pool: {

@@ -2,7 +2,7 @@
 
 import { machineOf } from "../../config/values/backend-names.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
-import { NOT_FRESH } from "../catalog/freshness.ts";
+import { NOT_FRESH } from "../catalog/catalog.ts";
 import { heldBy, resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import {
   errorReply,

@@ -5,7 +5,7 @@ import type { Resolved } from "../catalog/catalog.ts";
 import { checkEntry } from "../catalog/entry-checks.ts";
 import { seenEntry } from "../catalog/seen-text.ts";
 import { skillAt } from "../catalog/skill-places.ts";
-import { isUnclear } from "../catalog/uri-spelling.ts";
+import { isUnclear } from "../catalog/uri-template.ts";
 import {
   errorReply,
   INTERNAL_ERROR,

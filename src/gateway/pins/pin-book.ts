@@ -1,6 +1,9 @@
 // What is remembered of what all backends show to models, and how it is written down. Plain data, bounded.
 import { machineOf } from "../../config/values/backend-names.ts";
+import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
+import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { isSkillPin } from "./pinned-entry.ts";
 
 /** Of one backend; what it lists beyond is not remembered. */
 export const MOST_PINNED = 5_000;
@@ -118,4 +121,22 @@ function readPinned(entry: unknown): { readonly key: string; readonly pinned: Pi
   if (!Array.isArray(approved) || !isTextOrNull(text) || !isTextOrNull(told)) return null;
   const digests = approved.filter((digest) => typeof digest === "string");
   return { key, pinned: { approved: digests, text, told, isListed } };
+}
+
+// The tools of a backend as they were approved, from what is remembered of them: for who asks before it has listed any.
+
+// What is remembered is replaced, never changed.
+const recalled = new WeakMap<ReadonlyMap<string, Pinned>, readonly JsonObject[]>();
+
+/** Those that were listed last, and of which the whole text is kept. */
+export function recalledTools(pinned: ReadonlyMap<string, Pinned>): readonly JsonObject[] {
+  const known = recalled.get(pinned);
+  if (known !== undefined) return known;
+  const tools = [...pinned].flatMap(([name, { approved, text, isListed }]) => {
+    if (!isListed || approved.length === 0 || text === null) return [];
+    const tool: unknown = parseExactly(text);
+    return isJsonObject(tool) && tool["name"] === name && !isSkillPin(tool) ? [tool] : [];
+  });
+  recalled.set(pinned, tools);
+  return tools;
 }

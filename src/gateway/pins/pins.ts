@@ -1,23 +1,32 @@
 // The pins of the running gateway: looks at each list once, when it was read, and at what a server says of itself; tells what
 // changed, withholds it where that is asked for, and remembers what people approve.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
-import { errorText } from "../../runtime/errors.ts";
-import { shareWrites } from "../../runtime/files/shared-writes.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type CatalogSource, ENTRY_LISTS, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingEntry } from "./check-pins.ts";
-import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
-import type { KeptPins, PinStore } from "./pin-store.ts";
+import { KeptValue, type ReadValue } from "./kept-value.ts";
+import {
+  approvedAs,
+  bookValue,
+  EMPTY_BOOK,
+  type PinBook,
+  readBook,
+  recalledTools,
+  withinBounds,
+} from "./pin-book.ts";
+import type { PinStore } from "./pin-store.ts";
 import { entryPin, ListDigests, memberChanges, pinKey, type Shown, shownOf } from "./pinned-entry.ts";
-import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
 /** Changes of one list that are announced one by one. */
 const MOST_ANNOUNCED = 20;
-const TRY_AGAIN_MS = 60_000;
+const WORDS = {
+  unread: "the pins cannot be checked yet",
+  untrusted: "the pins cannot be trusted",
+  unwritten: "the pins cannot be written",
+};
 
 /** What of the configuration pinning reads. */
 interface PinRules {
@@ -51,10 +60,8 @@ export interface PinsState {
   readonly unsavedBecause: string | null;
 }
 
-interface PinsOptions {
+interface PinsOptions extends GatewayTools {
   readonly store: PinStore;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly announce: (transition: GatewayTransition) => void;
   /** What is remembered is another, and the sources are to be admitted anew. */
   readonly onChanged: () => void;
@@ -70,52 +77,36 @@ interface Looked {
   readonly admitted: CatalogSource;
 }
 
-export class Pins implements AsyncDisposable {
+export class Pins {
+  /** To be loaded by `load`. */
+  readonly kept: KeptValue<PinBook>;
   readonly #options: PinsOptions;
   #book: PinBook = EMPTY_BOOK;
-  #loaded: Promise<void> | null = null;
   #looked = new Map<string, Looked>();
   #admitted: readonly CatalogSource[] = [];
   #configured: ReadonlySet<string> = new Set();
   #approvals = 0;
   /** By backend. */
   readonly #digests = new Map<string, ListDigests>();
-  readonly #writes = shareWrites(() => this.#write());
-  #tryAgain: Timer | null = null;
-  /** What was remembered could not be read yet: nothing may take its place. */
-  #isUnread = false;
-  #isDisposed = false;
-  #unsavedBecause: string | null = null;
 
   constructor(options: PinsOptions) {
     this.#options = options;
+    this.kept = new KeptValue({
+      ...options,
+      words: WORDS,
+      parse: readBook,
+      take: (read) => this.#take(read),
+      plain: () => {
+        this.#book = withinBounds(this.#book, this.#configured);
+        return bookValue(this.#book);
+      },
+    });
   }
 
   /** Reads what was remembered, once it is needed; to be awaited before the first list is looked at. */
-  async load({ trust, backends, borrows = false }: PinRules): Promise<void> {
+  load({ trust, backends, borrows = false }: PinRules): Promise<void> {
     const pins = [...backends.map(({ pin }) => pin), ...(borrows ? [null] : [])];
-    const isWanted = pins.some((pin) => (pin ?? trust.pin) !== "off");
-    if (isWanted) this.#loaded ??= this.#load();
-    await this.#loaded;
-  }
-
-  /**
-   * What is remembered is this process's alone from `begin` on. What another one has written since `load` is read first,
-   * and all lists are looked at again.
-   */
-  async takeHome(begin: () => void): Promise<void> {
-    await this.#loaded;
-    const kept = this.#loaded === null ? null : await this.#options.store.read();
-    begin();
-    if (kept === null || this.#isDisposed) return;
-    this.#take(kept);
-    this.#options.onChanged();
-  }
-
-  /** Resolves when all that can be written is. */
-  async flush(): Promise<void> {
-    if (this.#unsavedBecause !== null) this.#save();
-    await this.#writes.settled;
+    return this.kept.load(pins.some((pin) => (pin ?? trust.pin) !== "off"));
   }
 
   get state(): PinsState {
@@ -125,7 +116,7 @@ export class Pins implements AsyncDisposable {
       if (count > 0) beyond.set(backend, { count, isWithheld: looked.mode === "block" });
     }
     const { lost } = this.#book;
-    const [isUnread, unsavedBecause] = [this.#isUnread, this.#unsavedBecause];
+    const { isUnread, unsavedBecause } = this.kept;
     return { pending: this.pending, beyond, lost, isUnread, unsavedBecause };
   }
 
@@ -162,7 +153,7 @@ export class Pins implements AsyncDisposable {
     items: readonly ApprovedItem[],
     all: boolean,
   ): { readonly approved: readonly ApprovedItem[]; readonly left: readonly ApprovedItem[] } {
-    if (this.#isUnread) return { approved: [], left: items };
+    if (this.kept.isUnread) return { approved: [], left: items };
     const backends = new Map(this.#book.backends);
     const approved: ApprovedItem[] = [];
     const left: ApprovedItem[] = [];
@@ -188,7 +179,7 @@ export class Pins implements AsyncDisposable {
       const tools = of.slice(0, MOST_ANNOUNCED).map(({ name }) => shownName(name));
       this.#options.announce({ name: "catalog.tools_approved", backend, count: of.length, tools });
     }
-    this.#save();
+    this.kept.save();
     return { approved, left };
   }
 
@@ -214,49 +205,11 @@ export class Pins implements AsyncDisposable {
     });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isDisposed = true;
-    this.#tryAgain?.[Symbol.dispose]();
-    await this.#writes.settled;
-  }
-
-  async #load(): Promise<void> {
-    const kept = await this.#options.store.read();
-    if (!this.#isDisposed) this.#take(kept);
-  }
-
-  #take(kept: KeptPins): void {
-    const { logger } = this.#options;
-    const isFirst = !this.#isUnread;
-    this.#isUnread = kept.kind === "unanswered";
-    if (kept.kind === "unanswered") {
-      if (isFirst) logger.warn("the pins cannot be checked yet", { reason: kept.reason });
-      this.#book = { ...this.#book, lost: kept.reason };
-      this.#later(async () => {
-        await this.#load();
-        if (!this.#isUnread && !this.#isDisposed) this.#options.onChanged();
-      });
-      return;
-    }
-    this.#approvals += 1;
-    if (kept.kind === "none") {
-      this.#book = EMPTY_BOOK;
-      return;
-    }
-    const book = kept.kind === "kept" ? readBook(kept.value) : null;
-    if (book !== null) this.#book = book;
-    else {
-      const reason =
-        kept.kind === "untrusted" ? kept.reason : "they are not of a form that this version reads";
-      logger.error("the pins cannot be trusted", { reason });
-      this.#book = { ...EMPTY_BOOK, lost: reason };
-    }
-  }
-
-  #later(again: () => unknown): void {
-    if (this.#isDisposed) return;
-    this.#tryAgain?.[Symbol.dispose]();
-    this.#tryAgain = this.#options.clock.setTimer(TRY_AGAIN_MS, again);
+  #take(read: ReadValue<PinBook>): void {
+    if (!this.kept.isUnread) this.#approvals += 1;
+    if (read.kind === "kept") this.#book = read.value;
+    else if (read.kind === "none") this.#book = EMPTY_BOOK;
+    else this.#book = { ...(this.kept.isUnread ? this.#book : EMPTY_BOOK), lost: read.reason };
   }
 
   #look(source: CatalogSource, mode: PinMode): Looked {
@@ -292,7 +245,7 @@ export class Pins implements AsyncDisposable {
     const { pins, pending, news, first, added, gone, beyond } = checkPins(listed, known, mode, digestOf);
     if (pins !== before) {
       this.#book = { backends: new Map(backends).set(backend, pins), lost };
-      this.#save();
+      this.kept.save();
     }
     if (first > 0) announce({ name: "catalog.tools_pinned", backend, count: first });
     const isWithheld = mode === "block";
@@ -324,24 +277,6 @@ export class Pins implements AsyncDisposable {
     this.#digests.set(backend, digests);
     digests.begin();
     return (definition) => digests.of(definition);
-  }
-
-  #save(): void {
-    if (!this.#isUnread && this.#isOurs) void this.#writes.write();
-  }
-
-  async #write(): Promise<void> {
-    const { store, logger } = this.#options;
-    this.#book = withinBounds(this.#book, this.#configured);
-    try {
-      await store.write(bookValue(this.#book));
-      this.#unsavedBecause = null;
-    } catch (error) {
-      const reason = errorText(error);
-      if (this.#unsavedBecause === null) logger.error("the pins cannot be written", { reason });
-      this.#unsavedBecause = reason;
-      this.#later(() => this.#save());
-    }
   }
 }
 

@@ -2,8 +2,7 @@
 import { homedir } from "node:os";
 import { duplexPair } from "node:stream";
 import type { OpenLink } from "../backends/links/backend-link.ts";
-import { openEraLink } from "../backends/links/era/era-link.ts";
-import { EraMemory } from "../backends/links/era/era-memory.ts";
+import { EraMemory, openEraLink } from "../backends/links/era/era-link.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import type { Warden } from "../backends/links/stdio/warden.ts";

@@ -3,14 +3,14 @@ import { standingSince } from "../../reconcile/decision.ts";
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
-import type { Catalog } from "../catalog/catalog.ts";
+import type { Catalog, UnseenEntry } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
+import type { KeyState } from "../middleware/incoming-auth.ts";
 import { CALL_TOOL, FIND_TOOL } from "../optimizer/own-tools.ts";
-import type { PinsState } from "../pins/pins.ts";
+import type { PendingChange, PinsState } from "../pins/pins.ts";
+import { shownName } from "../pins/short-diff.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 import { mayOptimize } from "./selection.ts";
-import { signInConditions, telemetryConditions } from "./sign-in-conditions.ts";
-import { trustConditions } from "./trust-conditions.ts";
 
 const NO_PINS: PinsState = {
   pending: [],
@@ -216,4 +216,137 @@ function hiddenNames(catalog: Catalog): Standing[] {
       hint: `Keep back those that nobody needs, with [backends.${hidden}.filters].`,
     };
   });
+}
+
+// What is to be said of pins, and of characters that nobody sees.
+
+/** One for each backend and kind, however many entries it is about. */
+export function trustConditions(
+  { pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
+  { unseen }: Pick<Catalog, "unseen">,
+): readonly Standing[] {
+  const told: Standing[] = [];
+  const warn = (code: string, title: string, hint: string): void => {
+    told.push({ code, severity: "warning", title, hint });
+  };
+  if (lost !== null) {
+    const title = `What servers showed before now is not known: ${lost}`;
+    const hint = isUnread
+      ? "Unlock the keyring: it is asked again every minute."
+      : "Look through `mountaineer tools list` and `mountaineer tools diff`; `mountaineer tools approve --all` begins anew with all as it is.";
+    told.push({ code: "pins_lost", severity: "error", title, hint });
+  }
+  if (unsavedBecause !== null) {
+    const title = `The pins cannot be written: ${unsavedBecause}`;
+    warn("pins_not_saved", title, "They hold until the daemon ends; it is tried again every minute.");
+  }
+  for (const [backend, of] of Map.groupBy(pending, (one) => one.backend)) {
+    const withheld = of.filter(({ isWithheld }) => isWithheld);
+    const changed = of.filter(({ isWithheld }) => !isWithheld);
+    const hint = `\`mountaineer tools diff\` shows how; \`mountaineer tools approve --backend ${backend}\` accepts it.`;
+    if (changed.length > 0) {
+      const names = firstOf(changed, toldEntry);
+      warn(
+        "tools_changed",
+        `backend ${backend} describes ${whatOf(changed)} otherwise than when they were approved: ${names}`,
+        hint,
+      );
+    }
+    if (withheld.length > 0) {
+      const names = firstOf(withheld, (one) => `${toldEntry(one)} (${one.change})`);
+      warn(
+        "tools_withheld",
+        `${whatOf(withheld)} of backend ${backend} are withheld until you approve them: ${names}`,
+        hint,
+      );
+    }
+  }
+  for (const [backend, { count, isWithheld }] of beyond) {
+    const what = isWithheld ? "withheld" : "not watched for changes";
+    const title = `backend ${backend} lists more entries than can be pinned: ${count} of them are ${what}`;
+    warn("tools_not_pinned", title, `Publish fewer of them with [backends.${backend}.filters].`);
+  }
+  for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {
+    const names = firstOf(of, unseenTold);
+    const title = `backend ${backend} has text that nobody sees, and clients get its entries without it: ${names}`;
+    warn(
+      "unseen_characters",
+      title,
+      "It may be meant for models alone. `mountaineer tools diff` shows all of it.",
+    );
+  }
+  return told;
+}
+
+/** Tools where they are nothing else, as they mostly are. */
+function whatOf(pending: readonly PendingChange[]): string {
+  return pending.every(({ kind }) => kind === "tool") ? "tools" : "things";
+}
+
+/** A tool by its name, anything else after its kind. */
+function toldEntry({ kind, name }: PendingChange): string {
+  return kind === "tool" ? shownName(name) : kind === name ? kind : `${kind} ${shownName(name)}`;
+}
+
+function unseenTold({ kind, name, faults }: UnseenEntry): string {
+  return `${kind} ${shownName(name)} (${faults.slice(0, 1).join("")}${faults.length > 1 ? ", …" : ""})`;
+}
+
+// The standing facts about who comes in, and about what is told of them: keys that cannot be read, a door that is open to
+// everybody, traces that do not arrive.
+
+/** `url` null: it does not listen. */
+function signInConditions(rules: GatewayRules, url: string | null): Standing[] {
+  const { signed } = rules.authentication;
+  return [...(signed === null ? [] : missingKeys(signed.keys)), ...openDoor(rules, url)];
+}
+
+/** Nobody waits for it, and nobody would miss it. */
+function telemetryConditions({ telemetry }: GatewayRules): Standing[] {
+  const failure = telemetry?.failure ?? null;
+  if (telemetry === null || failure === null) return [];
+  const lost = telemetry.dropped === 0 ? "" : ` (${telemetry.dropped} spans lost)`;
+  return [
+    {
+      code: "telemetry_not_sent",
+      severity: "warning",
+      title: `Traces and metrics do not arrive: ${failure.reason}${lost}`,
+      hint: "Requests are served all the same; check [telemetry].endpoint. It is tried again by itself.",
+      ...(failure.sinceMs !== undefined && { sinceMs: failure.sinceMs }),
+    },
+  ];
+}
+
+/** Signed tokens cannot be checked, or only with keys that grow old. */
+function missingKeys(keys: KeyState): Standing[] {
+  if (keys.kind !== "aging" && keys.kind !== "none") return [];
+  const { kind, reason, sinceMs } = keys;
+  return [
+    {
+      code: kind === "none" ? "auth_keys_unavailable" : "auth_keys_aging",
+      severity: kind === "none" ? "error" : "warning",
+      title:
+        kind === "none"
+          ? `Nobody can come in with a signed token: ${reason}`
+          : `The keys that tokens are checked with cannot be read again: ${reason}`,
+      hint:
+        kind === "none"
+          ? "It is tried again by itself; check [incoming_auth].issuer, and that this machine reaches it."
+          : "The last ones are used for [incoming_auth].keys_max_age; it is tried again by itself.",
+      sinceMs,
+    },
+  ];
+}
+
+/** Any program of this machine, of any user, may use everything: worth knowing, and for many as it should be. */
+function openDoor({ config }: GatewayRules, url: string | null): Standing[] {
+  if (url === null || config.incomingAuth.type !== "anonymous") return [];
+  return [
+    {
+      code: "auth_open",
+      severity: "info",
+      title: "No token is needed: whoever is on this machine may use everything that is served",
+      hint: "mountaineer init --add --token makes one; the command mountaineer mcp needs none.",
+    },
+  ];
 }

@@ -6,44 +6,52 @@ import { startBackendInstance } from "../backends/instance/start-backend-instanc
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
+import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import { resolveServed } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
 import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
+import type { PassConnection } from "../front/http/passed-connections.ts";
 import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
-import type { SessionRecord } from "../front/session/session-record.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import { jsonSize } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
-import { type ApprovedItem, Pins } from "../pins/pins.ts";
+import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
+import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
 import { type BorrowedBackend, FirstBorrowed, withBorrowed } from "./borrowed-backends.ts";
+import type { ConnectedClient } from "./connected-clients.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
-import type {
-  Gateway,
-  GatewayConfig,
-  GatewayOptions,
-  GatewayView,
-  GivenDoor,
-  PreparedGateway,
+import {
+  closeDoor,
+  type GatewayConfig,
+  type GatewayOptions,
+  type GatewayView,
+  type GivenDoor,
+  type PreparedGateway,
 } from "./gateway-contract.ts";
-import { closeRules, createRules, DEFAULT_SERVER, type GatewayRules, publicHostOf } from "./gateway-rules.ts";
-import { closeDoor } from "./given-door.ts";
+import {
+  closeRules,
+  createRules,
+  DEFAULT_SERVER,
+  type GatewayRules,
+  measuredOf,
+  publicHostOf,
+  telemetryFor,
+} from "./gateway-rules.ts";
 import { gatewayInfo } from "./initialize-result.ts";
 import { KeptNames } from "./kept-names.ts";
 import { leaveGateway } from "./leave-gateway.ts";
 import { besideMcp, type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
-import { ResumedSessions } from "./resumed-sessions.ts";
 import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
-import { SessionRoster } from "./session-roster.ts";
-import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
+import { ResumedSessions, SessionRoster } from "./session-roster.ts";
 
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
@@ -56,26 +64,27 @@ export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink
 
 /** Nothing runs before `start`, or the commit of a prepared configuration. */
 export function createGateway(options: GatewayOptions, means: GatewayMeans = {}): Gateway {
-  return new RunningGateway(options, means);
+  return new Gateway(options, means);
 }
 
-class RunningGateway implements Gateway {
+export class Gateway implements AsyncDisposable {
   readonly #options: GatewayOptions;
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
   readonly #signIns: SignIns | null;
-  readonly #pool: BackendPool;
+  readonly pool: BackendPool;
   readonly #pins: Pins;
   readonly #names: KeptNames;
+  /** Tools that this machine has in common with others. */
   readonly together: Together;
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
   readonly #holds: Holds;
   readonly #modern: ModernFront;
-  readonly #http: HttpFront;
+  readonly http: HttpFront;
   readonly #owner: OwnerCalls;
-  readonly #keeper: ListenerKeeper;
+  readonly keeper: ListenerKeeper;
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
   readonly #first = new FirstBorrowed();
@@ -102,22 +111,22 @@ class RunningGateway implements Gateway {
             clock,
             logger,
             random: means.random ?? Math.random,
-            onNotice: (backend) => this.#pool.lookAgain(backend),
+            onNotice: (backend) => this.pool.lookAgain(backend),
           });
-    this.#pool = this.#createPool(options, means);
+    this.pool = this.#createPool(options, means);
     const onChanged = (): void => {
       if (this.#ending === null) this.#serving.swap(this.#serving.rules);
     };
     this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
     this.#names = new KeptNames({ ...options, onChanged });
-    this.together = new Together({ ...options, pool: this.#pool, onChanged });
+    this.together = new Together({ ...options, pool: this.pool, onChanged });
     this.#holds = options.holds ?? new Holds(clock);
     this.#serving = new Serving({
       tools: options,
       stateKey: () => this.#holds.states.key,
       redaction,
       roster: this.#roster,
-      pool: this.#pool,
+      pool: this.pool,
       pins: this.#pins,
       names: this.#names,
       together: this.together,
@@ -126,14 +135,14 @@ class RunningGateway implements Gateway {
       roster: this.#roster,
       served: () => this.#serving.served,
       clock,
-      settled: (signal) => this.#first.settled(this.#pool, this.#serving.rules, clock, signal),
-      isComing: (backend) => this.#pool.isComing(backend),
-      firstList: (backend) => this.#pool.firstList(backend),
+      settled: (signal) => this.#first.settled(this.pool, this.#serving.rules, clock, signal),
+      isComing: (backend) => this.pool.isComing(backend),
+      firstList: (backend) => this.pool.firstList(backend),
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
     this.#modern = new ModernFront({ gateway: this.#front, clock, logger, holding: this.#holds });
-    this.#http = new HttpFront({
+    this.http = new HttpFront({
       gateway: this.#front,
       modern: this.#modern,
       file: options.sessions,
@@ -142,100 +151,91 @@ class RunningGateway implements Gateway {
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
-      boundHost: () => this.#keeper.host,
+      boundHost: () => this.keeper.host,
       publicHost: () => publicHostOf(this.#server),
     });
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
-    this.#keeper = new ListenerKeeper({
-      handler: besideMcp(options.beside, this.#http.handle),
+    this.keeper = new ListenerKeeper({
+      handler: besideMcp(options.beside, this.http.handle),
       clock,
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
-      openQuestions: () => this.#http.openQuestions + this.#modern.openQuestions,
+      openQuestions: () => this.http.openQuestions + this.#modern.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
-    this.#pool.onPublished(() => {
+    this.pool.onPublished(() => {
       if (this.#applying) return;
       this.#serving.swap(this.#serving.rules);
       this.#resumed.look();
     });
   }
 
+  /**
+   * Begins with `config`: backends start, the listener is bound. A busy port at the start is a condition, retried.
+   * Resolves when it listens or the first try to has failed; never waits for a backend.
+   */
   async start(config: GatewayConfig): Promise<void> {
     await this.build(config);
     await this.open(config, null);
   }
 
-  get handle(): Gateway["handle"] {
-    return this.#http.handle;
+  /** Answers any request for MCP over HTTP, whatever it came through. Never throws. */
+  get handle(): HttpFront["handle"] {
+    return this.http.handle;
   }
 
+  /** The first half of `start`: backends start, and nobody comes in yet. */
   async build(config: GatewayConfig): Promise<void> {
-    await Promise.all([this.#pins.load(config), this.#names.load()]);
+    await Promise.all([this.#pins.load(config), this.#names.kept.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
+  /** The second half: clients come in, by the socket handed over by the gateway before, or by its own (null). */
   async open(config: GatewayConfig, door: GivenDoor | null): Promise<void> {
     const address = this.#addressOf(config);
     this.#isOpen = true;
     this.#resumed.begin();
-    await this.#http.restore();
+    await this.http.store.restore();
     if (address === null) closeDoor(door);
-    else await this.#keeper.open(address, door);
+    else await this.keeper.open(address, door);
   }
 
-  built(signal: AbortSignal): Promise<void> {
-    return this.#pool.startedWhereItCan(signal);
-  }
-
-  door(): GivenDoor | null {
-    return this.#keeper.door;
-  }
-
+  /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
   async save(): Promise<void> {
-    this.#http.saveSessions();
-    await Promise.all([this.#pins.flush(), this.#names.flush()]);
+    this.http.store.saveAll();
+    await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
   }
 
+  /** The home is this gateway's from `begin` on: what the one before has learned of tools meanwhile is known here. */
   async takeHome(begin: () => void): Promise<void> {
-    await Promise.all([this.#pins.takeHome(begin), this.#names.reload()]);
+    await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);
   }
 
-  adopt(hash: string, record: SessionRecord): Promise<unknown> {
-    return this.#http.adopt(hash, record);
-  }
-
-  lookAgain(): void {
-    this.#pool.lookAllAgain();
-  }
-
-  endSession(hash: string): Promise<void> {
-    return this.#http.endSession(hash);
-  }
-
-  hear(hash: string, text: string): void {
-    this.#http.hear(hash, text);
-  }
-
-  runOnce(): readonly number[] {
-    return this.#pool.runOnce;
-  }
-
-  leave(...asked: Parameters<Gateway["leave"]>): Promise<void> {
+  /**
+   * Takes nobody in any more; resolves when those who are there have gone on, or `graceMs` are over, and what cannot run
+   * twice has ended, which is told by `onEnded`. Connections that wait between requests go on by `pass`; null: nobody
+   * takes them, and each ends with its next response.
+   */
+  leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void> {
     const { clock } = this.#options;
-    const [http, lines, modern, holds] = [this.#http, this.#lines, this.#modern, this.#holds];
-    const leaving = { clock, http, lines, modern, holds, keeper: this.#keeper, pool: this.#pool };
-    return leaveGateway(leaving, ...asked);
+    const { http, keeper, pool } = this;
+    const leaving = {
+      clock,
+      http,
+      keeper,
+      pool,
+      lines: this.#lines,
+      modern: this.#modern,
+      holds: this.#holds,
+    };
+    return leaveGateway(leaving, graceMs, onEnded, pass);
   }
 
-  takeConnection(handle: object): void {
-    this.#keeper.take(handle);
-  }
-
+  /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await Promise.all([this.#pins.load(config), this.#names.load(), this.#http.restore()]);
-    const listener = await this.#keeper.prepare(this.#addressOf(config));
+    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.http.store.restore()]);
+    const listener = await this.keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
       await listener.rollback();
@@ -260,15 +260,15 @@ class RunningGateway implements Gateway {
 
   view(): GatewayView {
     const { catalog, rules } = this.#serving;
-    const fronts = [this.#http, ...this.#lines];
+    const fronts = [this.http, ...this.#lines];
     const serving = [...fronts, this.#modern, this.#owner];
-    const { condition, url } = this.#keeper;
+    const { condition, url } = this.keeper;
     const unsaved = this.#options.sessions?.unsavedBecause ?? null;
     return {
       url,
       sessions: fronts.reduce((sum, { sessions }) => sum + sessions, 0),
       inFlight: serving.reduce((sum, { inFlight }) => sum + inFlight, 0),
-      backends: this.#pool.view(),
+      backends: this.pool.view(),
       counts: {
         tools: catalog.tools.size,
         resources: catalog.resources.size,
@@ -283,20 +283,34 @@ class RunningGateway implements Gateway {
     };
   }
 
-  entries(): ReturnType<Gateway["entries"]> {
+  /** What is published, in order, whatever the policies say. */
+  entries(): {
+    readonly tools: readonly CatalogEntry[];
+    readonly prompts: readonly CatalogEntry[];
+    readonly resources: readonly CatalogEntry[];
+  } {
     const { tools, prompts, resources } = this.#serving.catalog;
     return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
   }
 
-  published(): ReturnType<Gateway["published"]> {
+  /** All that is published, with what is kept back of what the backends offer, and why. */
+  published(): Serving["published"] {
     return this.#serving.published;
   }
 
-  get calls(): Gateway["calls"] {
+  /** How much each backend is asked, and how fast it answers. */
+  get calls(): Pick<CallMinutes, "of" | "minutes"> {
     return this.#serving.minutes;
   }
 
-  async switchTools(names: readonly string[], on: boolean): ReturnType<Gateway["switchTools"]> {
+  /**
+   * For everybody, until it is taken back: tools by the names that they have. Resolves with those that were not so already,
+   * or with one that there is not, and nothing is changed. Rejects with `secret_unavailable`.
+   */
+  async switchTools(
+    names: readonly string[],
+    on: boolean,
+  ): Promise<{ readonly switched: readonly string[] } | { readonly unknown: string }> {
     const { served } = this.#serving;
     const tools = names.map((name) => ({ name, found: resolveServed(served, { kind: "tool", name }) }));
     const unknown = tools.find(({ found }) => found === null);
@@ -308,59 +322,52 @@ class RunningGateway implements Gateway {
     return { switched: other.map(({ name }) => name) };
   }
 
-  clients(): ReturnType<Gateway["clients"]> {
+  /** Those that are connected now, the one that came first first; not the owner's own calls. */
+  clients(): readonly ConnectedClient[] {
     return this.#serving.clients.list;
   }
 
-  trust(): ReturnType<Gateway["trust"]> {
+  /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
+  trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen"> {
     const { pending, lost, isUnread } = this.#pins.state;
     return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
   }
 
-  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
+  /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
+  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Pins["approve"]> {
     const outcome = this.#pins.approve(items, all);
     this.#serving.swap(this.#serving.rules);
     return outcome;
   }
 
+  /** Into the audit, where there is one: what no client's request did. */
   note(record: NoticeRecord): void {
     this.#serving.rules.auditFile?.write(record);
   }
 
-  restart(backend: string): boolean {
-    return this.#pool.restart(backend);
-  }
-
-  switchRoute(...asked: Parameters<Gateway["switchRoute"]>): ReturnType<Gateway["switchRoute"]> {
-    return this.#pool.switchRoute(...asked);
-  }
-
-  logLines(backend: string): readonly string[] | null {
-    return this.#pool.logLines(backend);
-  }
-
+  /** The owner's own request, past authentication and policies; it is audited. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     return this.#owner.ask(method, params, signal);
   }
 
+  /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */
   serveLines(stream: Duplex): void {
     this.#serve(stream, OWNER);
   }
 
+  /** Serves another machine of the fleet one exported backend, over lines as well; its principal is `fleet:MACHINE`. */
   serveMachine(stream: Duplex, machine: string, backend: string): void {
     this.#serve(stream, machinePrincipal(machine), exportGroup(backend));
   }
 
-  serveForwarded(stream: Duplex): void {
-    this.#http.serveForwarded(stream);
-  }
-
+  /** Exported backends that have something to publish now. */
   lent(): readonly string[] {
     const { exports = [] } = this.#serving.rules.config;
-    const published = new Set(this.#pool.published.map(({ backend }) => backend));
+    const published = new Set(this.pool.published.map(({ backend }) => backend));
     return exports.filter((name) => published.has(name));
   }
 
+  /** The backends of other machines that there are from now on; what is not among them leaves at once. */
   borrow(backends: readonly BorrowedBackend[]): void {
     if (this.#ending !== null) return;
     this.#borrowed = backends;
@@ -381,10 +388,6 @@ class RunningGateway implements Gateway {
     });
     this.#lines.add(client);
     void client.closed.then(() => this.#lines.delete(client));
-  }
-
-  settled(signal: AbortSignal): Promise<void> {
-    return this.#pool.settled(signal);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -427,7 +430,7 @@ class RunningGateway implements Gateway {
   #createFront(): FrontGateway {
     const { version } = this.#options;
     const roster = this.#roster;
-    const pool = this.#pool;
+    const pool = this.pool;
     const serving = this.#serving;
     return {
       get served() {
@@ -496,12 +499,12 @@ class RunningGateway implements Gateway {
     const { backends, failback } = next.config;
     this.#applying = true;
     try {
-      this.#pool.apply(backends, failback === undefined ? { drainTimeoutMs } : { drainTimeoutMs, failback });
+      this.pool.apply(backends, failback === undefined ? { drainTimeoutMs } : { drainTimeoutMs, failback });
     } finally {
       this.#applying = false;
     }
     this.#serving.swap(next);
-    this.#http.endWithdrawn();
+    this.http.endWithdrawn();
     this.#modern.endWithdrawn();
     if (this.#isOpen) this.#resumed.begin();
     this.#resumed.look();
@@ -509,20 +512,20 @@ class RunningGateway implements Gateway {
 
   async #end(): Promise<void> {
     const { clock, sessions } = this.#options;
-    const fronts = [this.#http, ...this.#lines, this.#owner];
+    const fronts = [this.http, ...this.#lines, this.#owner];
     this.#resumed[Symbol.dispose]();
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
       this.#modern.end(STOP_DRAIN_MS, "the gateway is stopping"),
-      this.#pool[Symbol.asyncDispose](),
+      this.pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
-    await Promise.all([sessions?.[Symbol.asyncDispose](), this.#keeper.close(STOP_CUT_MS)]);
+    await Promise.all([sessions?.[Symbol.asyncDispose](), this.keeper.close(STOP_CUT_MS)]);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
     this.#serving.rules.authentication[Symbol.dispose]();
-    await Promise.all([this.#pins[Symbol.asyncDispose](), this.#names[Symbol.asyncDispose]()]);
+    await Promise.all([this.#pins.kept[Symbol.asyncDispose](), this.#names.kept[Symbol.asyncDispose]()]);
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
     await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
   }

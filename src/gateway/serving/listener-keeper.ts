@@ -3,14 +3,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Backoff, backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { Timer } from "../../runtime/time/clock.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import { type Listener, openListener, rebind } from "../front/http/listener.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
-import type { Beside, GivenDoor, PreparedGateway } from "./gateway-contract.ts";
-import { closeDoor, closeGiven } from "./given-door.ts";
+import {
+  type Beside,
+  closeDoor,
+  closeGiven,
+  type GivenDoor,
+  type PreparedGateway,
+} from "./gateway-contract.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -27,10 +32,8 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-interface ListenerKeeperOptions {
+interface ListenerKeeperOptions extends GatewayTools {
   readonly handler: Handler;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly announce: (transition: GatewayTransition) => void;
   /** How long what came through an old address may go on, ms. */
   readonly drainMs: () => number;

@@ -10,8 +10,7 @@ import { Listener } from "../front/http/listener.ts";
 import { MCP_PATH } from "../front/http/request.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { META, MODERN_VERSION } from "../protocol.ts";
-import { createGateway } from "./gateway.ts";
-import type { Gateway } from "./gateway-contract.ts";
+import { createGateway, type Gateway } from "./gateway.ts";
 import { NO_GATEWAY } from "./gateway-rules.ts";
 
 /** Sessions that begin, call and end. Fewer leave code that is not compiled, more find none. */
@@ -81,7 +80,7 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
   const over = new AbortController();
   const play = async (): Promise<void> => {
     await gateway.start({ ...NO_GATEWAY, backends: [OWN_SERVER] });
-    await gateway.settled(over.signal);
+    await gateway.pool.settled(over.signal);
     for (let session = 0; session < SESSIONS && !over.signal.aborted; session++) {
       await olderSession(door);
       await modernRequests(door);

@@ -1,20 +1,18 @@
 // Builds the serving set: one immutable object with the catalog, the authentication and the chain.
 import { hash } from "node:crypto";
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
 import type { Principal } from "../client-port.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { createAsking } from "../middleware/asking.ts";
 import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.ts";
 import { forbidden, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
-import { composeChain } from "../middleware/chain.ts";
+import { composeChain, namedHere } from "../middleware/chain.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { GatewayRequest, Handle, Middleware, ServingSet } from "../middleware/middleware.ts";
-import { namedHere } from "../middleware/named-here.ts";
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { createRouting } from "../middleware/routing.ts";
@@ -25,7 +23,7 @@ import { WATCH_TASK } from "../protocol.ts";
 import { createViews } from "./catalog-view.ts";
 import type { Selection, Selections } from "./selection.ts";
 
-export interface ServingSetOptions {
+export interface ServingSetOptions extends GatewayTools {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
   readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "isWithdrawn" | "signed">;
@@ -40,8 +38,6 @@ export interface ServingSetOptions {
   readonly backends: readonly string[];
   /** How long a call of each may take, ms; absent: 60 s. */
   readonly callMs?: ReadonlyMap<string, number>;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** Takes registered secrets out of a text. */
   readonly clean: (text: string) => string;
   /** null: off. */

@@ -1,7 +1,7 @@
 // An issuer's keys as they are known now: read again before they grow old, once more for a key that is not among them,
 // and kept for a while when the issuer does not answer.
-import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import type { KeySet, KeyState, LastKeys } from "../middleware/incoming-auth.ts";
 import type { KeySource } from "./key-source.ts";
 
@@ -16,10 +16,8 @@ export const UNKNOWN_KEY_PAUSE_MS = 30_000;
 /** How long a request waits for keys that are being read. */
 const WAIT_MS = 5_000;
 
-interface KeyRingOptions {
+interface KeyRingOptions extends GatewayTools {
   readonly source: KeySource;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly issuer: string;
   /** How long keys are used after they were read last. */
   readonly maxAgeMs: number;

@@ -1,23 +1,26 @@
 // Authentication by tokens that an authorization server signs, beside those of the configuration.
-import type { ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
+import type { IncomingAuthConfig, ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import { needsNoToken, type Principal } from "../client-port.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
 import {
+  ANYBODY,
   type Authenticator,
+  authenticateUsers,
   bearerToken,
   isLocal,
   type KeySet,
   type LastKeys,
   type LocalUsers,
   NO_TOKEN,
+  readLocalUsers,
+  TokensUsed,
 } from "../middleware/incoming-auth.ts";
 import type { Authentication, RefusedAuthentication } from "../middleware/middleware.ts";
 import { KeyRing } from "./key-ring.ts";
 import { createKeySource } from "./key-source.ts";
 import { acceptedAudience, createProtectedResource, knownScopes } from "./protected-resource.ts";
-import { type Checked, createTokenCheck } from "./token-check.ts";
+import { type Checked, createTokenCheck, TokenMemory, tokenDigest } from "./token-check.ts";
 import {
   type ExpectedOfToken,
   LONGEST_TOKEN,
@@ -28,19 +31,16 @@ import {
   secondsAsMs,
   type TokenParts,
 } from "./token-claims.ts";
-import { TokenMemory, tokenDigest } from "./token-memory.ts";
 
 /** Tokens that are being checked at once; more are asked to come again. */
 const MOST_CHECKS = 256;
 const NO_KEYS = "the issuer's keys cannot be read, so that no token can be checked";
 const BUSY = "too many tokens are being checked at once";
 
-interface SignedAuthenticationOptions {
+interface SignedAuthenticationOptions extends GatewayTools {
   readonly tokens: SignedTokensConfig;
   readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
   readonly users: LocalUsers;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** False: nobody will come, and nothing is read. */
   readonly listens: boolean;
   /** The keys that its predecessor had; used if they are from the same issuer. */
@@ -231,4 +231,43 @@ function isOfIssuer({ id = "" }: Principal, issuer: string): boolean {
 function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[]): RefusedAuthentication {
   const scope = [...new Set([...requiredScopes, ...own])].join(" ");
   return { ok: false, status: 403, reason: REFUSED.scope, error: "insufficient_scope", scope };
+}
+
+// Picks how clients are authenticated, by the configuration.
+
+/** What everybody came with, kept over all configurations: each tells whether it still lets in. */
+export interface Proofs {
+  readonly local: TokensUsed;
+  readonly signed: SignedProofs;
+}
+
+export function createProofs(): Proofs {
+  return { local: new TokensUsed(), signed: new WeakMap() };
+}
+
+interface AuthenticationOptions extends GatewayTools {
+  readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Gets each token of the configuration, so that no log line ever shows one. */
+  readonly redact: (secret: string) => void;
+  readonly listens: boolean;
+  /** What it takes over from; null: nothing. */
+  readonly before: Authenticator | null;
+  readonly proofs: Proofs;
+}
+
+export function createAuthentication(
+  config: IncomingAuthConfig,
+  { environment, redact, before, proofs, ...rest }: AuthenticationOptions,
+): Authenticator {
+  if (config.type === "anonymous") return ANYBODY;
+  const users = readLocalUsers(config.users, environment, redact, proofs.local);
+  if (config.type === "local") return authenticateUsers(users);
+  return createSignedAuthentication({
+    ...rest,
+    tokens: config.tokens,
+    users,
+    proofs: proofs.signed,
+    last: before?.signed?.lastKeys ?? null,
+  });
 }

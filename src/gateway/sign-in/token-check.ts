@@ -1,7 +1,11 @@
 // Checks a token's signature with the keys that its issuer has now.
+
+import { hash } from "node:crypto";
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
+import { dropOldest } from "../../runtime/bounded-map.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { KeySet } from "../middleware/incoming-auth.ts";
+import type { Authentication } from "../middleware/middleware.ts";
 import type { KeyRing } from "./key-ring.ts";
 import {
   type ExpectedOfToken,
@@ -116,4 +120,46 @@ function jwksOf({ keys }: KeySet): JSONWebKeySet {
 function isJwks(value: unknown): value is JSONWebKeySet {
   const keys = objectOf(value)["keys"];
   return Array.isArray(keys) && keys.every((key) => typeof objectOf(key)["kty"] === "string");
+}
+
+// Tokens that were checked already, by their digest, until they expire: the second request with one costs a hash.
+
+/** More principals than that at once make the oldest be checked again. */
+const MOST_TOKENS = 4_096;
+
+interface Remembered {
+  readonly answer: Authentication;
+  readonly expiresAtMs: number;
+}
+
+export class TokenMemory {
+  readonly #byDigest = new Map<string, Remembered>();
+
+  get size(): number {
+    return this.#byDigest.size;
+  }
+
+  /** Null: not known, or expired by now. */
+  find(digest: string, wallMs: number): Authentication | null {
+    const found = this.#byDigest.get(digest);
+    if (found === undefined) return null;
+    this.#byDigest.delete(digest);
+    if (found.expiresAtMs <= wallMs) return null;
+    this.#byDigest.set(digest, found);
+    return found.answer;
+  }
+
+  remember(digest: string, answer: Authentication, expiresAtMs: number): void {
+    this.#byDigest.delete(digest);
+    this.#byDigest.set(digest, { answer, expiresAtMs });
+    dropOldest(this.#byDigest, MOST_TOKENS);
+  }
+
+  clear(): void {
+    this.#byDigest.clear();
+  }
+}
+
+export function tokenDigest(token: string): string {
+  return hash("sha256", token, "base64url");
 }

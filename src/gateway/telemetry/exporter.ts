@@ -1,10 +1,15 @@
 // Sends spans and metrics to one receiver: a bounded queue, one request at a time, and counted drops. Nobody waits for it.
 import type { OtlpProtocol } from "../../config/snapshot.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { settledWithin } from "../../runtime/time/clock.ts";
-import { type OtlpDocument, type Sender, tracesDocument } from "./otlp-document.ts";
-import { encodeOtlp } from "./otlp-encoding.ts";
-import { type Sent, sendDocument } from "./send-document.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import { boundedRequest } from "../bounded-request.ts";
+import {
+  type EncodedDocument,
+  encodeOtlp,
+  type OtlpDocument,
+  type Sender,
+  tracesDocument,
+} from "./otlp-document.ts";
 import type { Span } from "./span.ts";
 
 export const MOST_SPANS = 2_048;
@@ -149,3 +154,47 @@ export class Exporter implements AsyncDisposable {
 function originOf(endpoint: string): string {
   return URL.parse(endpoint)?.origin ?? "the receiver";
 }
+
+// Sends one document, bounded in time. What is answered is thrown away, save whether it was taken.
+
+type Sent =
+  | { readonly kind: "taken" }
+  /** The same again may be taken later. `reason` goes after an address: "answers 503". */
+  | { readonly kind: "later"; readonly reason: string }
+  | { readonly kind: "refused"; readonly reason: string };
+
+interface SendOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** Never rejects. Redirects are not followed. */
+export function sendDocument(
+  address: string,
+  { type, bytes }: EncodedDocument,
+  { headers, clock, signal }: SendOptions,
+): Promise<Sent> {
+  const own = { "content-type": type, "content-length": bytes.byteLength };
+  const later = (reason: string): Sent => ({ kind: "later", reason });
+  return boundedRequest<Sent>({
+    address,
+    options: { method: "POST", headers: { ...headers, ...own } },
+    body: bytes,
+    clock,
+    signal,
+    givenUp: later,
+    failed: (error) => later(`cannot be reached: ${systemErrorCode(error) ?? errorText(error)}`),
+    refused: (error) => ({ kind: "refused", reason: `cannot be asked: ${errorText(error)}` }),
+    read(response, settle) {
+      const { statusCode = 0 } = response;
+      response.resume();
+      if (statusCode >= 200 && statusCode < 300) settle({ kind: "taken" });
+      else if (RETRYABLE.has(statusCode)) settle(later(`answers ${statusCode}`));
+      else settle({ kind: "refused", reason: `answers ${statusCode}` });
+    },
+  });
+}
+
+/** Of the OTLP specification. */
+const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);

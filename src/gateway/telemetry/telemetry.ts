@@ -1,23 +1,20 @@
 // Traces and metrics of the gateway, while they are configured: what is recorded of each request, and where it goes.
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { TelemetryConfig } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { missingText, referenceKey, resolveReference, type SecretValues } from "../../secrets/reference.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { resolveTarget } from "../catalog/resolve.ts";
 import type { MetricsAnswer } from "../front/session/front-contract.ts";
-import { isError, type Reply } from "../json-rpc.ts";
-import type { GatewayRequest, Middleware } from "../middleware/middleware.ts";
+import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import type { GatewayRequest, Middleware, TraceHeaders } from "../middleware/middleware.ts";
 import { subjectOf } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
-import { bearerMatches } from "./bearer.ts";
 import { CallMetrics } from "./call-metrics.ts";
 import { Exporter, type ExportFailure } from "./exporter.ts";
-import { families, type Measured } from "./metric-families.ts";
+import { families, type Measured, prometheusText } from "./metric-families.ts";
 import { metricsDocument, type OtlpDocument } from "./otlp-document.ts";
-import { prometheusText } from "./prometheus-text.ts";
 import type { Attribute, Span } from "./span.ts";
-import { contextOf, type TraceContext, withContext } from "./trace-context.ts";
 
 export interface TelemetryTools {
   readonly clock: Clock;
@@ -271,4 +268,71 @@ function errorKind(code: number): string {
 
 function newId(bytes: number): string {
   return randomBytes(bytes).toString("hex");
+}
+
+// Compares a bearer token without telling by the time how much of it was right.
+
+function bearerMatches(authorization: string | undefined, token: string): boolean {
+  const given = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+  return given !== undefined && timingSafeEqual(digestOf(given), digestOf(token));
+}
+
+function digestOf(text: string): Buffer {
+  return createHash("sha256").update(text, "utf8").digest();
+}
+
+// W3C trace context: read from a header or from `_meta` (SEP-414), and written for whoever is asked next. Pure.
+
+interface TraceContext {
+  /** 32 hexadecimal digits, not all 0. */
+  readonly traceId: string;
+  /** The span that becomes the parent of what comes next; 16 digits. */
+  readonly spanId: string;
+  readonly sampled: boolean;
+  /** Passed on as it came. */
+  readonly state: string | null;
+}
+
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const LONGEST_STATE = 512;
+const SAMPLED = 1;
+
+/** Null: it is none, or not a valid one. */
+export function readContext(traceparent: unknown, tracestate: unknown): TraceContext | null {
+  if (typeof traceparent !== "string" || traceparent.length > 256) return null;
+  const match = TRACEPARENT.exec(traceparent);
+  if (match === null) return null;
+  const [, version = "", traceId = "", spanId = "", flags = "", more] = match;
+  if (version === "ff" || (version === "00" && more !== undefined)) return null;
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return null;
+  const isState = typeof tracestate === "string" && tracestate !== "" && tracestate.length <= LONGEST_STATE;
+  return {
+    traceId,
+    spanId,
+    sampled: (Number.parseInt(flags, 16) & SAMPLED) !== 0,
+    state: isState && /^[\x20-\x7e]*$/.test(tracestate) ? tracestate : null,
+  };
+}
+
+export function traceparentOf({ traceId, spanId, sampled }: Omit<TraceContext, "state">): string {
+  return `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`;
+}
+
+/** What the request itself says goes before the header that carried it: a header may be a proxy's. */
+export function contextOf(
+  params: JsonObject | undefined,
+  headers: TraceHeaders | undefined,
+): TraceContext | null {
+  const meta = params?.["_meta"];
+  const own = isJsonObject(meta) ? readContext(meta["traceparent"], meta["tracestate"]) : null;
+  if (own !== null || headers === undefined) return own;
+  return readContext(headers.traceparent, headers.tracestate);
+}
+
+/** The params with this context in their `_meta`, and all else as it was. */
+export function withContext(params: JsonObject | undefined, context: TraceContext): JsonObject {
+  const given = params?.["_meta"];
+  const { traceparent: _, tracestate: __, ...meta } = isJsonObject(given) ? given : {};
+  const state = context.state === null ? {} : { tracestate: context.state };
+  return { ...params, _meta: { ...meta, traceparent: traceparentOf(context), ...state } };
 }

@@ -18,16 +18,16 @@ import {
 } from "../json-rpc.ts";
 import {
   agreementKey,
+  byPreference,
   differenceOf,
   factsOf,
   type LentPlace,
   namedPaths,
   type PlaceFacts,
+  type PlaceState,
   type SharedPlace,
 } from "./agreement.ts";
-import { byPreference, type PlaceState } from "./choose-place.ts";
-import { type HeldVersions, mergeTools, type OwnBackend } from "./merge-tools.ts";
-import { withPathsOf } from "./shared-paths.ts";
+import { type HeldVersions, mergeTools, type OwnBackend, withPathsOf } from "./merge-tools.ts";
 
 /** More calls would only wait to fail. */
 const MOST_WAITING = 1_000;

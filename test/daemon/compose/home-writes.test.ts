@@ -31,7 +31,7 @@ async function daemonOn(t: TestContext, home: string) {
     onChanged: () => admit(),
   });
   const admit = (): readonly CatalogSource[] => pins.admit(sources, RULES);
-  t.after(() => pins[Symbol.asyncDispose]());
+  t.after(() => pins.kept[Symbol.asyncDispose]());
   await pins.load(RULES);
   return {
     pins,
@@ -51,7 +51,7 @@ test("B11 E3 what either daemon learns of tools while one takes over from the ot
   const old = await daemonOn(t, home);
   old.writes.begin();
   old.lists(listing("files", [tool("a")]));
-  await old.pins.flush();
+  await old.pins.kept.flush();
 
   const next = await daemonOn(t, home);
   const files = listing("files", [CHANGED]);
@@ -60,19 +60,19 @@ test("B11 E3 what either daemon learns of tools while one takes over from the ot
   // Meanwhile the old one sees the change, a person approves it, and another backend lists its tools.
   old.lists(files, listing("web", [tool("w")]));
   old.pins.approve(old.pins.pending, false);
-  await old.pins.flush();
+  await old.pins.kept.flush();
   await old.writes.end();
   old.lists(files, listing("web", [tool("too-late")]));
 
-  await next.pins.takeHome(() => next.writes.begin());
+  await next.pins.kept.reload(() => next.writes.begin());
   assert.deepEqual(next.lists(files, mail), ["files.a", "mail.m"]);
   assert.deepEqual(next.names(), ["catalog.tools_pinned"], "the change was told by the old one");
-  await Promise.all([next.pins.flush(), old.pins.flush()]);
+  await Promise.all([next.pins.kept.flush(), old.pins.kept.flush()]);
 
   const last = await daemonOn(t, home);
   last.writes.begin();
   const web = listing("web", [tool("w"), tool("too-late")]);
   assert.deepEqual(last.lists(files, mail, web), ["files.a", "mail.m", "web.w"]);
   assert.deepEqual(last.pins.state.lost, null);
-  await last.pins.flush();
+  await last.pins.kept.flush();
 });

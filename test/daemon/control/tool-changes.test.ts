@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MOST_SHOWN } from "../../../src/api/tool-changes-contract.ts";
 import { toolChangesReport } from "../../../src/daemon/control/tool-changes.ts";
-import type { Gateway } from "../../../src/gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
 
 const gateway = {
   entries: () => ({

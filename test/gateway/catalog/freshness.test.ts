@@ -2,8 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import type { CatalogSource, Freshness, ListFreshness } from "../../../src/gateway/catalog/catalog.ts";
-import { freshnessOf, NOT_FRESH } from "../../../src/gateway/catalog/freshness.ts";
+import {
+  type CatalogSource,
+  type Freshness,
+  freshnessOf,
+  type ListFreshness,
+  NOT_FRESH,
+} from "../../../src/gateway/catalog/catalog.ts";
 import { FIRST_WINS, source } from "./sources.ts";
 
 const holds = (ttlMs: number, cacheScope: Freshness["cacheScope"] = "public"): Freshness => ({

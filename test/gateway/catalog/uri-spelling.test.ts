@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isUnclear, otherSpellings } from "../../../src/gateway/catalog/uri-spelling.ts";
+import { isUnclear, otherSpellings } from "../../../src/gateway/catalog/uri-template.ts";
 
 describe("spellings of a URI", () => {
   test("steps up or in place are seen, plain or escaped", () => {

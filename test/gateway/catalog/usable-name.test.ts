@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { usableName } from "../../../src/gateway/catalog/usable-name.ts";
+import { usableName } from "../../../src/gateway/catalog/names.ts";
 import { fc } from "../../support/properties.ts";
 
 test("D3 a name that every client can use stays as it is", () => {

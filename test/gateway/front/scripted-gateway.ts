@@ -1,6 +1,6 @@
 // A gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
 
-import { NOT_FRESH } from "../../../src/gateway/catalog/freshness.ts";
+import { NOT_FRESH } from "../../../src/gateway/catalog/catalog.ts";
 import { publishSkills } from "../../../src/gateway/catalog/skill-places.ts";
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { FrontGateway, SessionPort } from "../../../src/gateway/front/session/front-contract.ts";

@@ -13,8 +13,7 @@ import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/js
 import { ANYBODY } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
-import { TaskIds } from "../../../src/gateway/middleware/task-ids.ts";
-import { TaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
+import { TaskIds, TaskMemory } from "../../../src/gateway/middleware/task-ids.ts";
 import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
 import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errorReply, isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { TaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
+import { TaskMemory } from "../../../src/gateway/middleware/task-ids.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet } from "./requests.ts";
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { coverageOf, wordsWithConcepts } from "../../../src/gateway/optimizer/coverage.ts";
 import { conceptsOf, termsOf } from "../../../src/gateway/optimizer/terms.ts";
-import { ToolIndex } from "../../../src/gateway/optimizer/tool-index.ts";
+import { coverageOf, ToolIndex, wordsWithConcepts } from "../../../src/gateway/optimizer/tool-index.ts";
 
 function said(name: string, description = "") {
   const terms = [...termsOf(name), ...termsOf(description)];

@@ -1,7 +1,7 @@
 // What find_tool shows of tools whose schemas are huge: their arguments' names, and no work for the rest.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { foundText } from "../../../src/gateway/optimizer/found-text.ts";
+import { foundText } from "../../../src/gateway/optimizer/own-tools.ts";
 
 function toolWith(count: number, description: string) {
   const names = Array.from({ length: count }, (_, index) => `arg${index}`);

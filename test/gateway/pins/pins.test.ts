@@ -22,7 +22,7 @@ async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: P
   ];
   const rules = { trust: { pin: mode }, backends };
   await pins.load(rules);
-  t.after(() => pins[Symbol.asyncDispose]());
+  t.after(() => pins.kept[Symbol.asyncDispose]());
   return {
     pins,
     rules,
@@ -194,7 +194,7 @@ describe("the pins of the running gateway", () => {
     const admittedBy = async (listed: JsonObject): Promise<number> => {
       const clock = createManualClock();
       const pins = new Pins({ store, clock, logger: silentLogger, announce() {}, onChanged() {} });
-      t.after(() => pins[Symbol.asyncDispose]());
+      t.after(() => pins.kept[Symbol.asyncDispose]());
       const rules = { trust: { pin: "block" as const }, backends: [], borrows: true };
       await pins.load(rules);
       const [source] = pins.admit([listing("files@desktop", [listed])], rules);

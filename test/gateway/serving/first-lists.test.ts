@@ -50,7 +50,7 @@ async function begin(
       return () => came;
     },
     async configure(...backends) {
-      const prepared = await gateway.prepare({ ...NO_GATEWAY, backends }, NEVER);
+      const prepared = await gateway.prepare({ ...NO_GATEWAY, backends });
       prepared.commit();
       void prepared.retire();
       await settle();

@@ -5,7 +5,8 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { AuditConfig } from "../../../src/config/snapshot.ts";
-import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
+import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -34,7 +35,7 @@ async function startGuarded(
     gateway,
     url: `http://127.0.0.1:${port}/mcp`,
     async changeAudit(next) {
-      const prepared = await gateway.prepare(configWith(next), new AbortController().signal);
+      const prepared = await gateway.prepare(configWith(next));
       prepared.commit();
       await prepared.retire();
     },

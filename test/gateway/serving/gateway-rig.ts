@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 
-import { createGateway } from "../../../src/gateway/serving/gateway.ts";
-import type { Gateway, ListenConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import { createGateway, type Gateway } from "../../../src/gateway/serving/gateway.ts";
+import type { ListenConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import type { AuthorizationConfig, BackendConfig, ConflictConfig } from "../../../src/config/snapshot.ts";
 import type { OpenLink } from "../../../src/gateway/backends/links/backend-link.ts";
 import { BACKEND_UNAVAILABLE, INVALID_PARAMS, REQUEST_TIMEOUT } from "../../../src/gateway/json-rpc.ts";
-import { createGateway } from "../../../src/gateway/serving/gateway.ts";
-import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import { createGateway, type Gateway } from "../../../src/gateway/serving/gateway.ts";
+import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { connectLight, type LightClient, type LightReply } from "../../mcp/light-client.ts";
@@ -28,7 +28,6 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
 };
 const NAMES = ["a", "b", "c"] as const;
 const USERS = ["ann", "ben"] as const;
-const NEVER = new AbortController().signal;
 /** Beyond every backoff, with its jitter. */
 const BACKOFF_OVER_MS = 75_000;
 
@@ -271,7 +270,7 @@ class World {
   async take(step: Step): Promise<void> {
     switch (step.kind) {
       case "configure": {
-        const prepared = await this.gateway.prepare(configOf(step.wishes), NEVER);
+        const prepared = await this.gateway.prepare(configOf(step.wishes));
         if (!step.accepted) return prepared.rollback();
         prepared.commit();
         if (step.wishes.strategy !== this.wishes.strategy) this.#seen.clear();
@@ -287,7 +286,7 @@ class World {
       case "time":
         return this.clock.advance(step.ms);
       case "restart":
-        this.gateway.restart(NAMES[step.at] ?? "a");
+        this.gateway.pool.restart(NAMES[step.at] ?? "a");
         return;
       case "call":
         return this.#call(step);

@@ -7,11 +7,8 @@ import type { AuditConfig, BackendConfig } from "../../../src/config/snapshot.ts
 import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import type {
-  Gateway,
-  GatewayConfig,
-  PreparedGateway,
-} from "../../../src/gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
+import type { GatewayConfig, PreparedGateway } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type ManualClock, settle } from "../../support/manual-clock.ts";
@@ -46,9 +43,9 @@ function bench(t: TestContext): Bench {
     clock,
     script,
     told,
-    prepare: (config) => gateway.prepare({ ...NO_GATEWAY, ...config }, NEVER),
+    prepare: (config) => gateway.prepare({ ...NO_GATEWAY, ...config }),
     async change(config) {
-      const prepared = await gateway.prepare({ ...NO_GATEWAY, ...config }, NEVER);
+      const prepared = await gateway.prepare({ ...NO_GATEWAY, ...config });
       prepared.commit();
       void prepared.retire();
       await settle();
@@ -373,14 +370,14 @@ describe("the gateway as a whole", () => {
     const b = bench(t);
     await b.change({ backends: [backendConfig("a")] });
     let settledNow = false;
-    const settling = b.gateway.settled(NEVER).then(() => {
+    const settling = b.gateway.pool.settled(NEVER).then(() => {
       settledNow = true;
     });
     await settle();
     assert.equal(settledNow, false);
     b.script.last.endWith("no such program");
     await settling;
-    assert.deepEqual([b.gateway.view().backends[0]?.phase, b.gateway.restart("a")], ["Failed", true]);
-    assert.deepEqual([b.gateway.restart("nobody"), b.gateway.logLines("nobody")], [false, null]);
+    assert.deepEqual([b.gateway.view().backends[0]?.phase, b.gateway.pool.restart("a")], ["Failed", true]);
+    assert.deepEqual([b.gateway.pool.restart("nobody"), b.gateway.pool.logLines("nobody")], [false, null]);
   });
 });

@@ -5,7 +5,8 @@ import type { AuthorizationConfig, BackendConfig } from "../../../src/config/sna
 import { nameKey } from "../../../src/gateway/catalog/names.ts";
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
-import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
+import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { KeptNames } from "../../../src/gateway/serving/kept-names.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -55,7 +56,7 @@ async function begin(t: TestContext, nameStore: MemoryStore, ...backends: Backen
       return tools.map(({ name }) => name);
     },
     async configure(config) {
-      const prepared = await gateway.prepare({ ...NO_GATEWAY, ...config }, NEVER);
+      const prepared = await gateway.prepare({ ...NO_GATEWAY, ...config });
       prepared.commit();
       void prepared.retire();
       await settle();
@@ -164,7 +165,7 @@ test("E2 policies know a tool by its name with its server's before it and by the
 
 test("a server of very many names makes no other one's forgotten, and those of former ones go first", async () => {
   const clock = createManualClock();
-  await using names = new KeptNames({ clock, logger: silentLogger, onChanged() {} });
+  const names = new KeptNames({ clock, logger: silentLogger, onChanged() {} });
   const of = (backend: string, count: number) =>
     new Map(
       Array.from({ length: count }, (_, at) => {

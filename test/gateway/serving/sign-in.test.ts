@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import type { Gateway } from "../../../src/gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
@@ -65,7 +65,7 @@ test("E1 a server that wants a login fails with the command to run, asks for not
   // Nothing is registered, and no metadata is fetched, before a person asks for it.
   assert.deepEqual([...rig.authorization.counts], []);
   await rig.signIn();
-  gateway.restart(BACKEND);
+  gateway.pool.restart(BACKEND);
   await eventually(() => phase() === "Ready");
   assertAnswered(await call());
   assert.equal(condition(), undefined);
@@ -109,7 +109,7 @@ test("E1 a call that wants more scopes says which, and the backend goes on; afte
   await rig.signIn();
   // The next call finds the new login by itself.
   assertAnswered(await call());
-  gateway.restart(BACKEND);
+  gateway.pool.restart(BACKEND);
   await eventually(() => phase() === "Ready");
 });
 

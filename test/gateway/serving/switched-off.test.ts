@@ -74,10 +74,10 @@ test("one stays off under another name, and its name is nobody else's meanwhile"
   await gateway.switchTools(["x"], false);
   await gateway.ask("tools/list", undefined, NEVER);
   const toolOverrides = { x: { name: "other", description: null } };
-  const prepared = await gateway.prepare(
-    { ...NO_GATEWAY, backends: [backendConfig("a", { toolOverrides }), backendConfig("b")] },
-    NEVER,
-  );
+  const prepared = await gateway.prepare({
+    ...NO_GATEWAY,
+    backends: [backendConfig("a", { toolOverrides }), backendConfig("b")],
+  });
   prepared.commit();
   await settle();
   script.last.becomeReady("x", "other");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { PendingChange, PinsState } from "../../../src/gateway/pins/pins.ts";
-import { trustConditions } from "../../../src/gateway/serving/trust-conditions.ts";
+import { trustConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { tool } from "../pins/tools.ts";
 

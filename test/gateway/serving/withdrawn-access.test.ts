@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { createServer, request as httpRequest, type ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import type { AuthorizationConfig, AuthUser, HttpConnection } from "../../../src/config/snapshot.ts";
-import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
+import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -96,14 +97,14 @@ async function startRig(t: TestContext, authorization: AuthorizationConfig | nul
     incomingAuth: { type: "local", users },
   });
   await gateway.start(configFor([ANN, BEN]));
-  await gateway.settled(AbortSignal.timeout(10_000));
+  await gateway.pool.settled(AbortSignal.timeout(10_000));
   return {
     gateway,
     port,
     url: `http://127.0.0.1:${port}/mcp`,
     server,
     async reload(...users) {
-      const prepared = await gateway.prepare(configFor(users), AbortSignal.timeout(10_000));
+      const prepared = await gateway.prepare(configFor(users));
       prepared.commit();
       await prepared.retire();
     },

@@ -7,8 +7,11 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { exportJWK, exportPKCS8, exportSPKI } from "jose";
 import type { SigningKeysPlace } from "../../../src/config/snapshot.ts";
-import { fetchDocument } from "../../../src/gateway/sign-in/fetch-document.ts";
-import { createKeySource, metadataAddresses } from "../../../src/gateway/sign-in/key-source.ts";
+import {
+  createKeySource,
+  fetchDocument,
+  metadataAddresses,
+} from "../../../src/gateway/sign-in/key-source.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { onLoopback } from "../../support/on-loopback.ts";

@@ -7,8 +7,8 @@ import type {
   SignedTokensConfig,
 } from "../../../src/config/snapshot.ts";
 import { SIGNING_ALGORITHMS } from "../../../src/config/values/sign-in-values.ts";
-import type { GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
-import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import type { Gateway, GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
+import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { realGateway, serverOn } from "../serving/gateway-rig.ts";
 

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BATCH_MS, Exporter, MOST_SPANS } from "../../../src/gateway/telemetry/exporter.ts";
-import { tracesDocument } from "../../../src/gateway/telemetry/otlp-document.ts";
-import { encodeOtlp } from "../../../src/gateway/telemetry/otlp-encoding.ts";
-import { sendDocument } from "../../../src/gateway/telemetry/send-document.ts";
+import { BATCH_MS, Exporter, MOST_SPANS, sendDocument } from "../../../src/gateway/telemetry/exporter.ts";
+import { encodeOtlp, tracesDocument } from "../../../src/gateway/telemetry/otlp-document.ts";
 import type { Span } from "../../../src/gateway/telemetry/span.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";

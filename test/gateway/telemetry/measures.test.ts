@@ -1,16 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CallMetrics, MOST_KINDS } from "../../../src/gateway/telemetry/call-metrics.ts";
-import { families } from "../../../src/gateway/telemetry/metric-families.ts";
-import { metricsDocument } from "../../../src/gateway/telemetry/otlp-document.ts";
-import { encodeOtlp } from "../../../src/gateway/telemetry/otlp-encoding.ts";
-import { prometheusText } from "../../../src/gateway/telemetry/prometheus-text.ts";
+import { families, prometheusText } from "../../../src/gateway/telemetry/metric-families.ts";
+import { encodeOtlp, metricsDocument } from "../../../src/gateway/telemetry/otlp-document.ts";
 import {
   contextOf,
   readContext,
   traceparentOf,
   withContext,
-} from "../../../src/gateway/telemetry/trace-context.ts";
+} from "../../../src/gateway/telemetry/telemetry.ts";
 import { decode } from "./otlp-receiver.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";

@@ -4,11 +4,11 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { Family } from "../../../src/gateway/telemetry/metric-families.ts";
 import {
+  encodeOtlp,
   metricsDocument,
   type OtlpDocument,
   tracesDocument,
 } from "../../../src/gateway/telemetry/otlp-document.ts";
-import { encodeOtlp } from "../../../src/gateway/telemetry/otlp-encoding.ts";
 import type { Span } from "../../../src/gateway/telemetry/span.ts";
 import { decode } from "./otlp-receiver.ts";
 

@@ -141,7 +141,7 @@ test("B6 a configuration whose telemetry cannot be loaded leaves no address behi
   // Nothing that a file can say: its loading fails.
   const broken = { ...telemetry({ endpoint: "http://127.0.0.1:1" }), headers: null } as never;
   const next = { ...config, server, telemetry: broken };
-  await assert.rejects(gateway.prepare(next, new AbortController().signal), TypeError);
+  await assert.rejects(gateway.prepare(next), TypeError);
   const other = createServer();
   await new Promise<void>((resolve, reject) =>
     other.once("error", reject).listen(port, "127.0.0.1", resolve),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { byPreference, type PlaceState } from "../../../src/gateway/together/choose-place.ts";
+import { byPreference, type PlaceState } from "../../../src/gateway/together/agreement.ts";
 
 const HERE: PlaceState = { backend: "files", isOwn: true, readiness: "ready", standing: "tb", busy: 0 };
 const DESKTOP: PlaceState = { ...HERE, backend: "files@desktop", isOwn: false };

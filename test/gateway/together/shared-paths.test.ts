@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { withPathsOf } from "../../../src/gateway/together/shared-paths.ts";
+import { withPathsOf } from "../../../src/gateway/together/merge-tools.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 
 const NAMES = { roots: ["CORE", "WORK/src"], sharesRoots: ["/home/ann/Shares", "/Volumes/mnt", "/srv"] };

@@ -1,14 +1,19 @@
 // The contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
-import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
-import type { JsonObject, Reply } from "../../json-rpc.ts";
-import type { McpLogLevel } from "../../protocol.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
+import type { JsonObject } from "../../json-rpc.ts";
+import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
-import type { InitializeResult } from "./initialize-result.ts";
-import type { LongWaits } from "./pending.ts";
+
+export interface InitializeResult {
+  /** MODERN_VERSION: the link makes a server of that version look as if it had a session. */
+  readonly protocolVersion: SpokenVersion;
+  readonly capabilities: JsonObject;
+  readonly serverInfo: { readonly name: string; readonly version: string };
+  /** How the server wants its tools to be used; null: it does not say. */
+  readonly instructions: string | null;
+}
 
 /** What is known of an instance at one moment; immutable. */
 export type InstanceState =
@@ -65,49 +70,8 @@ export interface CallLoss {
   readonly wasSent: boolean;
 }
 
-export interface BackendInstance {
-  readonly id: number;
-  readonly seen: InstanceSeen;
-  /** Null until it is ready; then what was read last. */
-  readonly listings: Listings | null;
-  /** How long its lists hold, where the server says so. The same object until it changes. */
-  readonly freshness: ListFreshness;
-  /** What the server answered to `initialize`; null until then. */
-  readonly initializeResult: InitializeResult | null;
-  readonly pid: number | null;
-  /** The calls that have waited long for it; null: none has. Looked for when it is asked for. */
-  readonly longWaits: LongWaits | null;
-  /** The last lines that the server wrote beside the protocol, oldest first; at most 200. */
-  readonly logLines: readonly string[];
-  /** Never rejects: whatever goes wrong is an error reply. */
-  request(call: BackendCall): Promise<Reply>;
-  notify(method: string, params: JsonObject | undefined): void;
-  /** Sends a ping, with a deadline; the outcome is in `seen`. */
-  check(): void;
-  /** Reads the lists again; the outcome is in `listings` and `seen`. */
-  refresh(): void;
-  /** Lowest level wanted by any client; null: nobody asked. Kept over a renewed session. */
-  setLogLevel(level: McpLogLevel | null): void;
-  /** Counted per URI: the server is told of the first and of the last. */
-  subscribe(uri: string, client: ClientPort): Promise<Reply>;
-  unsubscribe(uri: string, client: ClientPort): Promise<Reply>;
-  /** Who is subscribed to what: what an instance that takes this one's place has to `adopt`. Live; do not keep. */
-  readonly subscriptions: ReadonlyMap<string, ReadonlySet<ClientPort>>;
-  /**
-   * Subscribes these clients, too, each to what it already was elsewhere. Never fails: what the server refuses is
-   * logged, and stays counted, as the client believes it.
-   */
-  adopt(subscriptions: ReadonlyMap<string, ReadonlySet<ClientPort>>): void;
-  /** Tells the client what becomes of a task, by TASK_NOTICE, until it is over or the client is forgotten. */
-  watchTask(task: { readonly id: string; readonly name: string }, client: ClientPort): Promise<Reply>;
-  /** Forgets a client: its subscriptions, and its calls are cancelled. */
-  forget(client: ClientPort): void;
-  /** Calls that are still in flight get `error`; then the link ends in order. */
-  close(error: { readonly code: number; readonly message: string }): Promise<void>;
-}
-
 /** How an instance is started; `startBackendInstance` in its own file does. */
-export interface InstanceOptions {
+export interface InstanceOptions extends GatewayTools {
   readonly id: number;
   readonly key: string;
   /** For messages: the backend's name. */
@@ -126,8 +90,6 @@ export interface InstanceOptions {
   /** Whose instance it is; null: shared by all clients. */
   readonly owner: ClientPort | null;
   readonly logLevel: McpLogLevel | null;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** `seen` is another one. */
   readonly onSeen: () => void;
   /** `listings` or `freshness` are others. */
@@ -135,5 +97,3 @@ export interface InstanceOptions {
   /** A log message (the params of notifications/message) that belongs to no client's call. */
   readonly onLog: (params: JsonObject) => void;
 }
-
-export type StartInstance = (options: InstanceOptions) => BackendInstance;

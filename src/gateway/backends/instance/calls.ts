@@ -3,6 +3,8 @@ import type { CallPort, ClientPort } from "../../client-port.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
+  isJsonObject,
+  isRpcId,
   type JsonObject,
   REQUEST_TIMEOUT,
   type Reply,
@@ -16,7 +18,6 @@ import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
 import { type Asked, type LongWaits, type PendingRequest, PendingRequests } from "./pending.ts";
-import { progressTokenOf, withProgressToken } from "./progress.ts";
 
 /** What carries the requests. */
 interface CallCarrier {
@@ -277,4 +278,20 @@ function cancelled(): Reply {
 function reasonText(reason: unknown): string | null {
   if (typeof reason === "string") return oneLine(reason);
   return reason instanceof Error && reason.message !== "" ? oneLine(reason.message) : null;
+}
+
+// Progress tokens: the server gets a token of the gateway's own in place of the client's, and the client's token back.
+
+/** The token by which a request asks for progress; null: it asks for none. */
+export function progressTokenOf(params: JsonObject | undefined): RpcId | null {
+  const meta = params?.["_meta"];
+  if (!isJsonObject(meta)) return null;
+  const token = meta["progressToken"];
+  return isRpcId(token) ? token : null;
+}
+
+/** Another token in its place; everything else stays the same object. Only for params that have one. */
+export function withProgressToken(params: JsonObject, token: RpcId): JsonObject {
+  const meta = params["_meta"];
+  return { ...params, _meta: { ...(isJsonObject(meta) ? meta : {}), progressToken: token } };
 }

@@ -2,16 +2,14 @@
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, RpcId, RpcNotification } from "../../json-rpc.ts";
 import { LIST_CHANGED, LIST_KINDS, type ListKind, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
+import { type ClientRecords, type ElicitationRecord, type TaskRecord, taskOfCall } from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
-import { type ClientRecords, type ElicitationRecord, type TaskRecord, taskOfCall } from "./client-records.ts";
 import { oneLine } from "./failures.ts";
-import { passesLogLevel, type ServerLogLevel } from "./log-level.ts";
+import type { InstanceLists } from "./lists.ts";
 import type { Questions } from "./questions.ts";
-import type { InstanceLists } from "./refresh.ts";
-import type { ServerLog } from "./server-log.ts";
-import type { Subscriptions } from "./subscriptions.ts";
-import type { TaskWatchers } from "./task-watchers.ts";
+import { passesLogLevel, type ServerLog, type ServerLogLevel } from "./server-log.ts";
+import type { Subscriptions, TaskWatchers } from "./subscriptions.ts";
 
 interface NotificationParts {
   readonly options: InstanceOptions;

@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import type { ClientPort, Question as ClientQuestion } from "../../client-port.ts";
-import { takesElicitation } from "../../elicitation.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -18,13 +17,12 @@ import {
   type RpcMessage,
   type RpcRequest,
 } from "../../json-rpc.ts";
-import type { Attribution, ClientCall } from "./attribution.ts";
+import { takesElicitation } from "../../protocol.ts";
+import type { Attribution, ClientCall, ClientRecords, ElicitationRecord } from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
-import type { InstanceCalls } from "./calls.ts";
-import type { ClientRecords, ElicitationRecord } from "./client-records.ts";
+import { type InstanceCalls, progressTokenOf, withProgressToken } from "./calls.ts";
 import { seconds } from "./failures.ts";
 import type { Attached, PendingRequest } from "./pending.ts";
-import { progressTokenOf, withProgressToken } from "./progress.ts";
 
 /** Questions of one server that wait for an answer at a time; more are refused. */
 const MOST_OPEN = 1_000;

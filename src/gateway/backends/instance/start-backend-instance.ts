@@ -2,6 +2,7 @@
 // them, until it ends or is closed.
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
+import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -17,33 +18,31 @@ import {
 } from "../../json-rpc.ts";
 import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
 import { type BackendLink, type LinkFailure, linkFailure, type Sender } from "../links/backend-link.ts";
-import { isInstallerLine } from "../links/stdio/exit-reason.ts";
-import type {
-  BackendCall,
-  BackendInstance,
-  InstanceOptions,
-  InstanceSeen,
-  InstanceState,
-  StartInstance,
-} from "./backend-instance.ts";
-import { InstanceCalls } from "./calls.ts";
+import { isInstallerLine } from "../links/stdio/log.ts";
 import {
   ClientRecords,
   type ElicitationRecord,
   rememberTask,
   rememberUrls,
   type TaskRecord,
-} from "./client-records.ts";
+} from "./attribution.ts";
+import type {
+  BackendCall,
+  InitializeResult,
+  InstanceOptions,
+  InstanceSeen,
+  InstanceState,
+} from "./backend-instance.ts";
+import { InstanceCalls } from "./calls.ts";
 import { unavailable } from "./failures.ts";
 import { Health } from "./health.ts";
-import { ServerLogLevel } from "./log-level.ts";
+import { InstanceLists } from "./lists.ts";
 import { Notifications } from "./notifications.ts";
+import type { LongWaits } from "./pending.ts";
 import { Questions } from "./questions.ts";
-import { InstanceLists } from "./refresh.ts";
-import { ServerLog } from "./server-log.ts";
+import { ServerLog, ServerLogLevel } from "./server-log.ts";
 import { ServerSession, STOPPED } from "./session.ts";
-import { Subscriptions } from "./subscriptions.ts";
-import { TaskWatchers } from "./task-watchers.ts";
+import { Subscriptions, TaskWatchers } from "./subscriptions.ts";
 
 const PING_MS = 5_000;
 /** How long the first call waits for the answers to what the server itself asks first; then what it does with them. */
@@ -56,13 +55,16 @@ const BETWEEN_IDLE_MS = 100;
 const BETWEEN_GAPS_MS = 30_000;
 
 /** Starts one; nothing is called back before it returns. Whatever goes wrong is in `seen`. */
-export const startBackendInstance: StartInstance = (options) => {
+export function startBackendInstance(options: InstanceOptions): BackendInstance {
   const instance = new RunningInstance(options);
   void instance.start();
   return instance;
-};
+}
 
-class RunningInstance implements BackendInstance {
+export type BackendInstance = Omit<RunningInstance, "start">;
+export type StartInstance = typeof startBackendInstance;
+
+class RunningInstance {
   readonly id: number;
   readonly #options: InstanceOptions;
   readonly #startedAtMs: number;
@@ -206,19 +208,23 @@ class RunningInstance implements BackendInstance {
     return this.#seen;
   }
 
-  get longWaits(): BackendInstance["longWaits"] {
+  /** The calls that have waited long for it; null: none has. Looked for when it is asked for. */
+  get longWaits(): LongWaits | null {
     return this.#calls.longWaits;
   }
 
-  get listings(): BackendInstance["listings"] {
+  /** Null until it is ready; then what was read last. */
+  get listings(): Listings | null {
     return this.#readyAtMs === null ? null : this.#lists.listings;
   }
 
-  get freshness(): BackendInstance["freshness"] {
+  /** How long its lists hold, where the server says so. The same object until it changes. */
+  get freshness(): ListFreshness {
     return this.#lists.freshness;
   }
 
-  get initializeResult(): BackendInstance["initializeResult"] {
+  /** What the server answered to `initialize`; null until then. */
+  get initializeResult(): InitializeResult | null {
     return this.#session.result;
   }
 
@@ -226,14 +232,17 @@ class RunningInstance implements BackendInstance {
     return this.#link.pid;
   }
 
+  /** The last lines that the server wrote beside the protocol, oldest first; at most 200. */
   get logLines(): readonly string[] {
     return [...this.#log.lines];
   }
 
-  get subscriptions(): BackendInstance["subscriptions"] {
+  /** Who is subscribed to what: what an instance that takes this one's place has to `adopt`. Live; do not keep. */
+  get subscriptions(): ReadonlyMap<string, ReadonlySet<ClientPort>> {
     return this.#subscriptions.clients;
   }
 
+  /** Never rejects: whatever goes wrong is an error reply. */
   request(call: BackendCall): Promise<Reply> {
     return this.#calls.request(call);
   }
@@ -243,19 +252,23 @@ class RunningInstance implements BackendInstance {
     this.#send(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
   }
 
+  /** Sends a ping, with a deadline; the outcome is in `seen`. */
   check(): void {
     if (this.#isOpen()) void this.#health.check();
   }
 
+  /** Reads the lists again; the outcome is in `listings` and `seen`. */
   refresh(): void {
     if (this.#isOpen()) this.#lists.refresh();
   }
 
+  /** Lowest level wanted by any client; null: nobody asked. Kept over a renewed session. */
   setLogLevel(wanted: McpLogLevel | null): void {
     this.#level.want(wanted);
     if (this.#state.kind === "ready") void this.#level.send();
   }
 
+  /** Counted per URI: the server is told of the first and of the last. */
   async subscribe(uri: string, client: ClientPort): Promise<Reply> {
     return this.#over === null ? this.#subscriptions.subscribe(uri, client) : { error: this.#over };
   }
@@ -264,14 +277,20 @@ class RunningInstance implements BackendInstance {
     return this.#over === null ? this.#subscriptions.unsubscribe(uri, client) : { error: this.#over };
   }
 
-  async watchTask(...asked: Parameters<BackendInstance["watchTask"]>): Promise<Reply> {
+  /** Tells the client what becomes of a task, by TASK_NOTICE, until it is over or the client is forgotten. */
+  async watchTask(...asked: Parameters<TaskWatchers["watch"]>): Promise<Reply> {
     return this.#over === null ? this.#watchers.watch(...asked) : { error: this.#over };
   }
 
-  adopt(others: BackendInstance["subscriptions"]): void {
+  /**
+   * Subscribes these clients, too, each to what it already was elsewhere. Never fails: what the server refuses is
+   * logged, and stays counted, as the client believes it.
+   */
+  adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
     if (this.#over === null) this.#subscriptions.adopt(others);
   }
 
+  /** Forgets a client: its subscriptions, and its calls are cancelled. */
   forget(client: ClientPort): void {
     if (this.#over !== null) return;
     this.#subscriptions.forget(client);
@@ -282,6 +301,7 @@ class RunningInstance implements BackendInstance {
     this.#tasks.forget(client);
   }
 
+  /** Calls that are still in flight get `error`; then the link ends in order. */
   close({ code, message }: { readonly code: number; readonly message: string }): Promise<void> {
     if (this.#over === null) {
       this.#state = { kind: "closing" };

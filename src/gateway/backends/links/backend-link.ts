@@ -1,6 +1,10 @@
 // The contract of a backend transport: one connection to one MCP server, as JSON-RPC messages. Each transport has a
 // folder beside this file, and one contract suite runs on all of them.
-import type { JsonObject, RpcId, RpcMessage } from "../../json-rpc.ts";
+
+import { stripVTControlCharacters } from "node:util";
+import { createRedaction } from "../../../runtime/log/log-redaction.ts";
+import { harmless } from "../../../runtime/text/plain-text.ts";
+import { errorReply, INTERNAL_ERROR, type JsonObject, type RpcId, type RpcMessage } from "../../json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 
 /** Why a link, or one request on it, came to nothing. `message` is fit for people: no secret, no stack. */
@@ -95,3 +99,82 @@ export interface BackendLink {
 
 /** Opens a link; rejects never: a failure comes as `onClosed`. Nothing is called back synchronously. */
 export type OpenLink = (events: LinkEvents) => BackendLink;
+
+// A link that could not be opened: it reports why, once, and does nothing else.
+
+/** Calls `onClosed` back after this turn, unless it is closed first. */
+export function closedLink(failure: LinkFailure, events: LinkEvents): BackendLink {
+  let closed = false;
+  setImmediate(() => {
+    if (!closed) events.onClosed(failure);
+    closed = true;
+  });
+  return {
+    pid: null,
+    backlogBytes: 0,
+    send() {},
+    established() {},
+    close() {
+      closed = true;
+      return Promise.resolve();
+    },
+  };
+}
+
+// The text of a message towards a server, and what becomes of a message that cannot be sent.
+
+/** Of one message from the server, and of what waits to be taken by it. */
+export const LIMIT_BYTES = 64 * 1024 * 1024;
+
+// Parsing nests deeper than writing does, so anybody who sends 60 KB can make such a message.
+const UNWRITABLE = linkFailure("refused", "the message is nested too deep to be sent");
+const OVERLOADED = linkFailure("overloaded", "it does not read its input: too much is waiting for it");
+
+/**
+ * As JSON. Null: nothing is sent; if it is a request, `events` gets its failure, soon and while `isOpen`. An answer that
+ * cannot be written becomes an error, so that the server does not wait for it. `isFull`: the server takes no more.
+ */
+export function linkText(
+  message: RpcMessage,
+  isFull: boolean,
+  events: LinkEvents,
+  isOpen: () => boolean,
+): string | null {
+  try {
+    if (!isFull) return JSON.stringify(message);
+  } catch (error) {
+    // Also what is longer than a string may be.
+    if (!(error instanceof RangeError)) throw error;
+    if (!("method" in message)) {
+      const { id } = message;
+      return JSON.stringify({ jsonrpc: "2.0", id, ...errorReply(INTERNAL_ERROR, UNWRITABLE.message) });
+    }
+  }
+  if ("method" in message && "id" in message) {
+    const { id } = message;
+    setImmediate(() => {
+      if (isOpen()) events.onRequestFailed(id, isFull ? OVERLOADED : UNWRITABLE);
+    });
+  }
+  return null;
+}
+
+// Makes text from a backend fit for logs and people.
+
+const LINE_LENGTH = 4_096;
+/** Looked at of a longer text. */
+const READ_LENGTH = 64 * 1024;
+
+/** Makes one line fit to be kept and shown: no control characters, no secrets, at most 4 KiB. */
+export type CleanLine = (line: string) => string;
+
+/** `secrets` never appear in what comes out. */
+export function createLineCleaner(secrets: readonly string[]): CleanLine {
+  const redaction = createRedaction();
+  for (const secret of secrets) redaction.redact(secret);
+  return (line) => {
+    // Redacted before it is cut: half a secret is one, too.
+    const plain = harmless(redaction.clean(stripVTControlCharacters(line.slice(0, READ_LENGTH))));
+    return plain.length > LINE_LENGTH ? `${plain.slice(0, LINE_LENGTH)}…` : plain;
+  };
+}

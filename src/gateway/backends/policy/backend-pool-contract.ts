@@ -1,8 +1,7 @@
 // What the rest of the gateway asks of its backends.
 import type { CallSignal } from "../../call-signal.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
-import type { BackendCall } from "../instance/backend-instance.ts";
-import type { InitializeResult } from "../instance/initialize-result.ts";
+import type { BackendCall, InitializeResult } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
 import type { FailbackPolicy } from "./route-memory.ts";
 

@@ -1,10 +1,11 @@
 // What the lane of one backend needs of the pool.
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
+
+import type { GatewayTools } from "../../gateway-tools.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
-import type { InstanceOptions, StartInstance } from "../instance/backend-instance.ts";
+import type { InstanceOptions } from "../instance/backend-instance.ts";
+import type { StartInstance } from "../instance/start-backend-instance.ts";
 import type { OpenLink } from "../links/backend-link.ts";
 import type { SignInNotice } from "../links/link-authorization.ts";
 import type { DataSource } from "../policy/required-data.ts";
@@ -20,9 +21,7 @@ export interface HeldRoutes {
   settled(): Promise<unknown>;
 }
 
-export interface LaneTools {
-  readonly clock: Clock;
-  readonly logger: Logger;
+export interface LaneTools extends GatewayTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;

@@ -15,8 +15,9 @@ import {
   type RpcError,
 } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
-import type { BackendInstance, CallLoss } from "../instance/backend-instance.ts";
+import type { CallLoss } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
+import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import type {
   BackendInitializeResult,
   BackendView,
@@ -24,18 +25,14 @@ import type {
   Readiness,
   WatchedTask,
 } from "../policy/backend-pool-contract.ts";
-import type { DataPrograms } from "../policy/required-data.ts";
-import { looksCutOff, withAbsence } from "../policy/with-absence.ts";
+import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
-import { ClientInstances } from "./client-instances.ts";
+import { ClientInstances, PoolSubscriptions } from "./client-instances.ts";
 import { LaneCycles } from "./lane-cycles.ts";
-import { SharedInstances } from "./lane-instances.ts";
-import { Published } from "./lane-published.ts";
-import { LaneState, type SwitchOutcome } from "./lane-state.ts";
+import { Published, SharedInstances } from "./lane-instances.ts";
+import { LaneState, routesView, type SwitchOutcome } from "./lane-state.ts";
 import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
 import { ReachWatch } from "./reach-watch.ts";
-import { routesView } from "./routes-view.ts";
-import { PoolSubscriptions } from "./subscriptions.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
 
 const ONE_ROUTE = "it has one route alone";

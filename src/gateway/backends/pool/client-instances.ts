@@ -4,10 +4,10 @@ import type { Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { ClientPort } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../json-rpc.ts";
+import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import { type DrainReason, drainMessage, unwantedMessage } from "../policy/draining.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
-import type { PoolSubscriptions } from "./subscriptions.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
 
 /**
@@ -241,5 +241,50 @@ export class ClientInstances {
       this.#subscriptions.move(null, entry.instance, client);
       own.waiting.begin();
     }
+  }
+}
+
+// Which client is subscribed to which resource of one backend, so that a new instance can take over.
+
+export class PoolSubscriptions {
+  readonly #byClient = new Map<ClientPort, Set<string>>();
+
+  get clients(): readonly ClientPort[] {
+    return [...this.#byClient.keys()];
+  }
+
+  add(client: ClientPort, uri: string): void {
+    this.#byClient.set(client, (this.#byClient.get(client) ?? new Set()).add(uri));
+  }
+
+  delete(client: ClientPort, uri: string): void {
+    const uris = this.#byClient.get(client);
+    if (uris?.delete(uri) === true && uris.size === 0) this.forget(client);
+  }
+
+  forget(client: ClientPort): void {
+    this.#byClient.delete(client);
+  }
+
+  clear(): void {
+    this.#byClient.clear();
+  }
+
+  /** `to` takes over those of one client, or of all; `from`, which may still finish calls, tells nobody any more. */
+  move(from: BackendInstance | null, to: BackendInstance | null, client?: ClientPort): void {
+    if (this.#byClient.size === 0) return;
+    const moved = this.#byUri(client);
+    to?.adopt(moved);
+    if (from?.seen.state.kind !== "ready") return;
+    for (const [uri, clients] of moved) for (const one of clients) void from.unsubscribe(uri, one);
+  }
+
+  #byUri(client: ClientPort | undefined): ReadonlyMap<string, ReadonlySet<ClientPort>> {
+    const found = new Map<string, Set<ClientPort>>();
+    for (const [owner, uris] of this.#byClient) {
+      if (client !== undefined && owner !== client) continue;
+      for (const uri of uris) found.set(uri, (found.get(uri) ?? new Set()).add(owner));
+    }
+    return found;
   }
 }

@@ -1,8 +1,14 @@
 // The instances of one backend that all clients share: how they start and end, and what they logged.
+
+import { isDeepStrictEqual } from "node:util";
+import type { ServedBackend } from "../../../config/snapshot.ts";
+import { type CatalogSource, type ListFreshness, NO_LISTINGS } from "../../catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE } from "../../json-rpc.ts";
+import { LATEST_VERSION } from "../../protocol.ts";
 import type { BackendStep } from "../policy/backend-decision-builder.ts";
-import { drainMessage } from "../policy/draining.ts";
-import type { Published } from "./lane-published.ts";
+import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
+import { type DrainReason, drainMessage } from "../policy/draining.ts";
+import type { ClientInstances, PoolSubscriptions } from "./client-instances.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 
@@ -70,5 +76,137 @@ export class SharedInstances {
     const isChangeFailed = serving !== null && decision.memory.changeFailure !== null;
     if (!isChangeFailed || this.#failedLog.length === 0) return lines;
     return [...lines, "--- the instance that did not come up:", ...this.#failedLog];
+  }
+}
+
+// What one backend publishes, and who is moved when another instance serves.
+
+const NOTHING_SAID: ListFreshness = {};
+
+/** What was published last, and of which connection. */
+interface Shape extends Omit<CatalogSource, "backend"> {
+  readonly key: string;
+}
+
+export class Published {
+  /** Null: nothing. The same object until it changes. */
+  source: CatalogSource | null = null;
+  /** What would be published if its data were there; null: nothing is hidden for that. */
+  hidden: CatalogSource | null = null;
+  /** What it published until its server failed; null: it did not. */
+  down: CatalogSource | null = null;
+  readonly #state: LaneState;
+  readonly #subscriptions: PoolSubscriptions;
+  readonly #own: ClientInstances;
+  #shape: Shape | null = null;
+  #initializeResult: BackendInitializeResult | null = null;
+
+  constructor(state: LaneState, subscriptions: PoolSubscriptions, own: ClientInstances) {
+    this.#state = state;
+    this.#subscriptions = subscriptions;
+    this.#own = own;
+  }
+
+  /** No instance of it has listed anything yet. */
+  get isUnlisted(): boolean {
+    return this.#shape === null;
+  }
+
+  get initializeResult(): BackendInitializeResult | null {
+    return this.source === null ? null : this.#initializeResult;
+  }
+
+  publish(): void {
+    const { name, isWanted, decision, changed } = this.#state;
+    const { calls, gate } = decision;
+    const isAway = gate.kind === "refuse" && gate.mode !== "error";
+    const shape = isWanted && !isAway && calls.kind !== "refuse" ? this.#shape : null;
+    const unpublished =
+      isWanted && shape === null && this.#shape !== null ? { backend: name, ...this.#shape } : null;
+    this.hidden = isAway ? unpublished : null;
+    this.down = isAway ? null : unpublished;
+    const { source } = this;
+    if (shape === null) {
+      if (source === null) return;
+      this.source = null;
+    } else {
+      const { filters, toolOverrides, listings, instructions = null, freshness = NOTHING_SAID } = shape;
+      const isSame =
+        source !== null &&
+        source.listings === listings &&
+        source.instructions === instructions &&
+        source.freshness === freshness &&
+        source.filters === filters &&
+        source.toolOverrides === toolOverrides;
+      if (isSame) return;
+      this.source = { backend: name, filters, toolOverrides, listings, instructions, freshness };
+    }
+    changed();
+  }
+
+  /** An instance has read its lists again. */
+  relist({ instance }: PoolInstance): void {
+    if (instance !== this.#state.serving?.instance || this.#shape === null) return;
+    const { freshness } = instance;
+    this.#shape = { ...this.#shape, listings: instance.listings ?? this.#shape.listings, freshness };
+    this.publish();
+  }
+
+  /** Filters and overrides that were changed for the connection that is published. */
+  applyShape(): void {
+    const { config } = this.#state;
+    const { filters, toolOverrides } = config;
+    const shape = this.#shape;
+    if (shape === null || this.#state.outcomeOf(shape.key) === null) return;
+    const isSame =
+      isDeepStrictEqual(filters, shape.filters) && isDeepStrictEqual(toolOverrides, shape.toolOverrides);
+    if (!isSame) this.#shape = { ...shape, filters, toolOverrides };
+  }
+
+  /** Another instance serves: clients and their subscriptions move, and its lists are published next. */
+  takeOver(next: PoolInstance, before: PoolInstance | null): void {
+    const state = this.#state;
+    const { base } = state;
+    this.#show(next);
+    state.base = next.base;
+    if (!state.isPerClient) {
+      this.#subscriptions.move(before?.instance ?? null, next.instance);
+      return;
+    }
+    const isOf = (other: PoolInstance["base"]): boolean =>
+      other.key === next.base.key && other.epoch === next.base.epoch;
+    if (base === null || isOf(base)) return;
+    const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
+    this.#own.retire((entry) => isOf(entry.base), why);
+    // A client gets its updates without having to call first.
+    for (const client of this.#subscriptions.clients) this.#own.ensure(client);
+  }
+
+  changeInstances(before: ServedBackend["instances"]): void {
+    const { config, isPerClient, serving } = this.#state;
+    if (before === config.instances) return;
+    const shared = serving?.instance ?? null;
+    if (!isPerClient) {
+      this.#subscriptions.move(null, shared);
+      return;
+    }
+    for (const client of this.#subscriptions.clients) {
+      this.#own.ensure(client);
+      this.#subscriptions.move(shared, null, client);
+    }
+  }
+
+  #show({ base, instance }: PoolInstance): void {
+    const { name, config } = this.#state;
+    const { filters, toolOverrides } = config;
+    const {
+      capabilities = {},
+      instructions = null,
+      protocolVersion = LATEST_VERSION,
+    } = instance.initializeResult ?? {};
+    this.#initializeResult = { backend: name, capabilities, protocolVersion };
+    const { freshness } = instance;
+    const listings = instance.listings ?? NO_LISTINGS;
+    this.#shape = { key: base.key, filters, toolOverrides, listings, instructions, freshness };
   }
 }

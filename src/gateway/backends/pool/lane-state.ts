@@ -1,15 +1,19 @@
 // What is wanted of one backend, what was decided about it, and the lane in which that happens.
 import { routesOf } from "../../../config/backend-routes.ts";
+import { shownArguments, shownText, shownUrl } from "../../../config/shown-values.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { createLane, type Lane, type Wake } from "../../../reconcile/lane.ts";
+import { stableFrom } from "../../../reconcile/route-health.ts";
 import type { TriggerReason } from "../../../reconcile/trigger.ts";
 import { errorText } from "../../../runtime/errors.ts";
+import { missingText } from "../../../secrets/reference.ts";
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/backend-decision-builder.ts";
+import type { RoutesView } from "../policy/backend-pool-contract.ts";
 import { type BackendDecision, BEING_STARTED, UNDECIDED } from "../policy/decide-backend.ts";
 import type { Absence, Needs } from "../policy/required-data.ts";
-import { NEW_ROUTES, type RoutesSpec } from "../policy/route-memory.ts";
+import { NEW_ROUTE, NEW_ROUTES, type RoutesSpec } from "../policy/route-memory.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
@@ -261,4 +265,52 @@ export class LaneState {
     }
     return { kind: "secret_missing", variables: [...missing] };
   }
+}
+
+// The routes of one backend, as people are shown them.
+
+/** Null: it has one alone. */
+export function routesView(state: LaneState): RoutesView | null {
+  if (!state.hasRoutes) return null;
+  const { routes, serving } = state.decision.memory;
+  const now = state.now();
+  const { stableMs } = state.tools.failback();
+  const { held, pending } = routes;
+  const keyOf = (index: number): string | null => {
+    const outcome = state.outcomes[index]?.outcome;
+    return outcome?.ok === true ? outcome.key : null;
+  };
+  const known = routesOf(state.config);
+  const usedAt = serving === null ? -1 : known.findIndex((_, index) => keyOf(index) === serving.key);
+  const list = known.map((route, index) => {
+    const { health, tries, standby } = routes.byName.get(route.name) ?? NEW_ROUTE;
+    const outcome = state.outcomes[index]?.outcome;
+    const inUse = serving !== null && keyOf(index) === serving.key;
+    // Worse ones are left alone, and all are while a person holds one.
+    const isTried = usedAt === -1 || (index < usedAt && held === null);
+    const missing = outcome?.ok === false ? missingText(outcome.missing) : null;
+    const isReady = !inUse && standby !== null && health.healthySince !== null;
+    const dueMs = isReady ? stableFrom(health, stableMs) : null;
+    const retryMs = tries.notBeforeMs - now.monotonicMs;
+    return {
+      name: route.name,
+      type: route.connection.type,
+      target: shownTarget(route.connection),
+      inUse,
+      healthySinceMs: isReady ? (health.healthySince?.wallMs ?? null) : null,
+      stableAtMs: dueMs === null ? null : now.wallMs + dueMs - now.monotonicMs,
+      retryAtMs: !isTried || inUse || standby !== null || retryMs <= 0 ? null : now.wallMs + retryMs,
+      lastError: missing ?? (inUse || isReady ? null : (tries.failure?.message ?? null)),
+    };
+  });
+  const inUse = list.find((route) => route.inUse)?.name ?? null;
+  const waits = pending === null ? null : { route: pending.route, reason: pending.reason };
+  return { inUse, held, pending: waits, list };
+}
+
+function shownTarget(connection: ServedBackend["connection"]): string {
+  if (connection.type === "fleet") return `${connection.backend} on ${connection.machine}`;
+  if (connection.type !== "stdio") return shownUrl(connection.url, "log");
+  const { command, args } = connection;
+  return [shownText(command, "log"), ...shownArguments(command, args, "log")].join(" ");
 }

@@ -4,12 +4,15 @@ import { type JsonMembers, jsonObject, objectOf } from "../../../runtime/text/js
 import type { Clock } from "../../../runtime/time/clock.ts";
 import {
   allowedAddress,
+  type BoundedFetch,
+  createBoundedFetch,
+  failed,
   isAboutServer,
   issuerMetadataAddresses,
   resourceMetadataAddresses,
   resourceOf,
-} from "./addresses.ts";
-import { type BoundedFetch, createBoundedFetch, failed, shownAddress } from "./bounded-fetch.ts";
+  shownAddress,
+} from "./bounded-fetch.ts";
 import type { BearerChallenge } from "./challenge.ts";
 import { type AuthorizationServer, asSignInFailure, type OAuthLibrary } from "./oauth-library.ts";
 

@@ -5,7 +5,7 @@ import { type BoundedFetch, failed } from "./bounded-fetch.ts";
 import { scopeList } from "./challenge.ts";
 import { type ClientIdentity, clientAuth, machineAuth } from "./client.ts";
 import type { SignInPlace } from "./discovery.ts";
-import type { Grant } from "./grant.ts";
+import type { Grant } from "./grant-store.ts";
 import {
   type AuthorizationServer,
   asSignInFailure,

@@ -1,14 +1,12 @@
 // Where a backend's tokens come from: the grant of a person's sign-in, or the gateway's own client credentials.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
 import { createBoundedFetch, failed } from "./bounded-fetch.ts";
 import type { BearerChallenge } from "./challenge.ts";
 import { findSignInPlace } from "./discovery.ts";
-import { type Grant, isUsable } from "./grant.ts";
-import type { GrantStore } from "./grant-store.ts";
+import { type Grant, type GrantStore, isUsable } from "./grant-store.ts";
 import { asSignInFailure, loadOAuth, serversRefusal } from "./oauth-library.ts";
 import { machineTokens, renewTokens, type TokenTools } from "./token-requests.ts";
 
@@ -43,12 +41,10 @@ export interface TokenSource {
   ): Promise<TokenOutcome>;
 }
 
-interface SourceOptions {
+interface SourceOptions extends GatewayTools {
   readonly backend: string;
   readonly url: URL;
   readonly auth: ResolvedAuth | null;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** The outcome of what went wrong while a token was got. `secrets`: what a server may have repeated in its words. */

@@ -55,7 +55,7 @@ export class Hold {
   readonly #parts: HoldParts;
   readonly #questions = new Map<string, OpenQuestion>();
   /** The client has been told what is asked, and has not come back yet. */
-  #isParked = false;
+  isParked = false;
   #isOver = false;
   /** How often the client was told. */
   #number = 0;
@@ -66,7 +66,8 @@ export class Hold {
   #earlyBytes = 0;
   /** What the call itself keeps. */
   #callBytes = 0;
-  #endedEarly = false;
+  /** The call came to its end while its client was away. */
+  endedEarly = false;
   #gathering: Timer | null = null;
   #patience: Timer | null = null;
 
@@ -76,10 +77,6 @@ export class Hold {
     parts.call.work.signal.addEventListener("abort", this.#onAborted, { once: true });
   }
 
-  get isParked(): boolean {
-    return this.#isParked;
-  }
-
   get bytes(): number {
     return this.#callBytes + this.#questionBytes + this.#earlyBytes;
   }
@@ -87,12 +84,7 @@ export class Hold {
   /** Nothing was heard of its client for so long that it may have left. */
   get isIdle(): boolean {
     const limitMs = this.#number > 1 ? IDLE_MS.later : IDLE_MS.first;
-    return this.#isParked && this.#parts.clock.monotonicMs() - this.#toldMs >= limitMs;
-  }
-
-  /** The call came to its end while its client was away. */
-  get endedEarly(): boolean {
-    return this.#endedEarly;
+    return this.isParked && this.#parts.clock.monotonicMs() - this.#toldMs >= limitMs;
   }
 
   /** Questions without an answer. */
@@ -115,7 +107,7 @@ export class Hold {
     if (this.#questions.size >= MOST_QUESTIONS || this.#questionBytes + bytes > MOST_QUESTION_BYTES) {
       return refused("too many questions wait for the client");
     }
-    const missing = this.#isParked ? null : missingFor(input, call.declared);
+    const missing = this.isParked ? null : missingFor(input, call.declared);
     if (missing === null) return this.#put(input, bytes, signal);
     this.#fail(missingReply(missing));
     return refused("the client does not support this");
@@ -123,8 +115,8 @@ export class Hold {
 
   /** The client is back, with its answers. False: it is not the round that waits, and nothing has changed. */
   goOn(request: ModernRequest, outlet: CallOutlet, number: number): boolean {
-    if (!this.#isParked || number !== this.#number) return false;
-    this.#isParked = false;
+    if (!this.isParked || number !== this.#number) return false;
+    this.isParked = false;
     this.#patience?.[Symbol.dispose]();
     const responses = responsesIn(request.params);
     for (const [key, { input }] of [...this.#questions]) {
@@ -138,10 +130,10 @@ export class Hold {
 
   /** The call came to an end while its client was away. */
   early(reply: Reply): void {
-    this.#endedEarly = true;
+    this.endedEarly = true;
     const bytes = bytesOf(reply);
     this.#earlyBytes = Number.isFinite(bytes) ? bytes : 0;
-    if (this.#isParked) this.#parts.onGrown();
+    if (this.isParked) this.#parts.onGrown();
   }
 
   /** The client gets the call's last word. */
@@ -175,7 +167,7 @@ export class Hold {
       },
     });
     this.#questionBytes += bytes;
-    if (this.#isParked) this.#parts.onGrown();
+    if (this.isParked) this.#parts.onGrown();
     else this.#gather();
     return promise;
   }
@@ -218,7 +210,7 @@ export class Hold {
     if (this.#number === 0) this.#callBytes = bytesOf(call.work.params);
     this.#number += 1;
     this.#toldMs = clock.monotonicMs();
-    this.#isParked = true;
+    this.isParked = true;
     const gone = "the client did not come back with its answers in time";
     this.#patience = clock.setTimer(HOLD_MS, () => this.end(gone));
     onParked();
@@ -237,7 +229,7 @@ export class Hold {
   #over(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#isParked = false;
+    this.isParked = false;
     this.#gathering?.[Symbol.dispose]();
     this.#patience?.[Symbol.dispose]();
     this.#parts.call.work.signal.removeEventListener("abort", this.#onAborted);

@@ -6,18 +6,21 @@ import { principalKey, type Question } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
+  INTERNAL_ERROR,
   INVALID_PARAMS,
+  INVALID_REQUEST,
   isError,
+  isJsonObject,
   type JsonObject,
   type Reply,
+  type RpcError,
 } from "../../json-rpc.ts";
+import { takesElicitation, URL_ELICITATION_REQUIRED } from "../../protocol.ts";
 import type { Holding, ModernCall, Resumed, Stopping } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import { Consents } from "./consents.ts";
 import { HOLD_MS, Hold } from "./hold.ts";
-import { mayAskWithin } from "./input-requests.ts";
-import { declinedVisit, outgoingReply } from "./outgoing-reply.ts";
+import { answerIn, mayAskWithin, missingReply, responsesIn } from "./input-requests.ts";
 import { type Bound, paramsDigest, type State, StateSeal } from "./sealed-state.ts";
 
 /** Bounds of the calls that wait for their clients: of one principal, of all together, and the bytes that all keep. */
@@ -270,4 +273,137 @@ function refused(): Resumed {
   const message =
     "this requestState is not valid for this request: it was used already, is out of time, or belongs to another one; make the call again without it";
   return { kind: "refused", reply: errorReply(INVALID_PARAMS, message) };
+}
+
+// What people have agreed to, where the call that they agreed to goes on in another request: each consent serves one
+// call, once. Only what was given here is known, so a consent of another daemon is none: the person is asked again.
+
+/** Given and not used, of one principal and in all; the oldest is forgotten. */
+export const MOST_CONSENTS_OF_ONE = 64;
+const MOST_CONSENTS = 4_096;
+
+interface Given {
+  readonly principal: string;
+  /** Monotonic ms. */
+  readonly untilMs: number;
+}
+
+class Consents {
+  readonly #clock: Clock;
+  readonly #keptMs: number;
+  /** By id, the oldest first. */
+  readonly #given = new Map<string, Given>();
+
+  constructor(clock: Clock, keptMs: number) {
+    this.#clock = clock;
+    this.#keptMs = keptMs;
+  }
+
+  get size(): number {
+    return this.#given.size;
+  }
+
+  /** What the client brings with its next request. */
+  give(principal: string): string {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [id, { untilMs }] of this.#given) {
+      if (untilMs > nowMs) break;
+      this.#given.delete(id);
+    }
+    const own = [...this.#given].filter(([, given]) => given.principal === principal);
+    const [oldest] = own.length >= MOST_CONSENTS_OF_ONE ? own : this.#given;
+    if (oldest !== undefined && (own.length >= MOST_CONSENTS_OF_ONE || this.size >= MOST_CONSENTS)) {
+      this.#given.delete(oldest[0]);
+    }
+    const id = randomBytes(18).toString("base64url");
+    this.#given.set(id, { principal, untilMs: nowMs + this.#keptMs });
+    return id;
+  }
+
+  /** Whether it still holds; from now on it does not. */
+  use(id: string | null): boolean {
+    const given = id === null ? undefined : this.#given.get(id);
+    if (id === null || given === undefined) return false;
+    this.#given.delete(id);
+    return given.untilMs > this.#clock.monotonicMs();
+  }
+}
+
+// What the chain answers, as a modern client gets it: a modern backend's state goes out in one of ours, and addresses
+// that a legacy backend wants visited first become input that is required.
+
+/** Of one error. */
+const MOST_ADDRESSES = 64;
+
+interface Outgoing extends Pick<ModernCall, "work" | "declared"> {
+  /** A person agreed to the call. */
+  readonly isAgreed: boolean;
+  /** What shows that with the next request. */
+  readonly consent: () => string | null;
+  /** Null where the request cannot be told again. */
+  readonly seal: (state: State) => string | null;
+}
+
+function outgoingReply(reply: Reply, { work, declared, isAgreed, consent, seal }: Outgoing): Reply {
+  if (isError(reply)) {
+    if (reply.error.code !== URL_ELICITATION_REQUIRED) return reply;
+    // The code is one that no modern client knows.
+    const unknown = errorReply(INTERNAL_ERROR, reply.error.message);
+    if (!mayAskWithin(work.method)) return unknown;
+    return (
+      visits(reply.error, declared, (keys) => seal({ kind: "visit", keys, consent: consent() })) ?? unknown
+    );
+  }
+  const { result } = reply;
+  if (result["resultType"] !== "input_required") return reply;
+  const given = result["requestState"];
+  const state = typeof given === "string" ? given : null;
+  // It comes back to the backend as it is: nothing depends on who sends it.
+  if (state === null && !isAgreed) return reply;
+  const requestState = seal({ kind: "backend", state, consent: consent() });
+  return requestState === null ? notTold() : { result: { ...result, requestState } };
+}
+
+/** What is answered instead of a second call, where a person did not visit all addresses; null: it is called again. */
+function declinedVisit(keys: readonly string[], { method, params }: ModernRequest): Reply | null {
+  const responses = responsesIn(params);
+  const isDeclined = keys.some((key) => {
+    const answer = answerIn(responses, key, { method: "elicitation/create" });
+    return answer !== null && answer["action"] !== "accept";
+  });
+  if (!isDeclined) return null;
+  const text = "It was not run: the person at the client did not open the address that it needs.";
+  return method === "tools/call"
+    ? { result: { content: [{ type: "text", text }], isError: true } }
+    : errorReply(INVALID_REQUEST, text);
+}
+
+/** Null: it names no address. */
+function visits(
+  { data }: RpcError,
+  declared: JsonObject,
+  seal: (keys: readonly string[]) => string | null,
+): Reply | null {
+  const given = isJsonObject(data) ? data["elicitations"] : undefined;
+  const asked = Array.isArray(given) ? given.slice(0, MOST_ADDRESSES).filter(isAddress) : [];
+  if (asked.length === 0) return null;
+  if (takesElicitation(declared, "url") !== true) return missingReply({ elicitation: { url: {} } });
+  const inputRequests = Object.fromEntries(
+    asked.map(({ url, message: why }, index) => [
+      `u${index + 1}`,
+      { method: "elicitation/create", params: { mode: "url", message: why, url } },
+    ]),
+  );
+  const requestState = seal(Object.keys(inputRequests));
+  return requestState === null
+    ? notTold()
+    : { result: { resultType: "input_required", inputRequests, requestState } };
+}
+
+function isAddress(value: unknown): value is { readonly url: string; readonly message: string } {
+  return isJsonObject(value) && typeof value["url"] === "string" && typeof value["message"] === "string";
+}
+
+function notTold(): Reply {
+  return errorReply(INTERNAL_ERROR, "input is required, and the request is nested too deep to be made again");
 }

@@ -1,8 +1,8 @@
 // What a modern client can be asked within a call: the three kinds, what it has to declare for each, and what an answer
 // looks like.
-import { takesElicitation } from "../../elicitation.ts";
+
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../json-rpc.ts";
-import { MISSING_CAPABILITY } from "../../protocol.ts";
+import { MISSING_CAPABILITY, takesElicitation } from "../../protocol.ts";
 
 export interface InputRequest {
   readonly method: string;

@@ -1,24 +1,19 @@
 // Where other machines of the fleet bring requests of their clients for sessions that are held here: one in each stream.
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { settledWithin } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
-import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
-import { LONGEST_HEAD, readForwarded } from "./forwarded-head.ts";
+import { LONGEST_HEAD, readForwarded } from "./forwarding.ts";
 import type { OlderDoor } from "./older-door.ts";
 import { groupOf, MCP_PATH, MESSAGES_PATH, pathOf, SESSION_HEADER } from "./request.ts";
-import type { Exchange, RequestAdmission, Visit } from "./request-admission.ts";
+import type { Exchange, FrontTools, Visit } from "./request-admission.ts";
 
 /** A stream has so long to bring its request's head, ms. */
 const HEAD_MS = 15_000;
 
-interface DoorOptions {
-  readonly clock: Clock;
-  readonly sessions: Pick<SessionStore, "restore" | "findShared">;
+interface DoorOptions extends FrontTools {
   readonly older: Pick<OlderDoor, "findShared">;
-  readonly admission: Pick<RequestAdmission, "refuseSession">;
-  readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
   /** Why nothing is served there; null: MCP is. */
   readonly refusalOf: (path: string, method: string | undefined) => Refusal | null;
   /** Answers it, sooner or later, as if it had come here. */

@@ -1,19 +1,18 @@
 // Requests for sessions that another machine of the fleet holds: they go there, and what it answers goes to the client. A
 // request is never sent a second time.
-import type { ClientRequest, IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { type Duplex, pipeline } from "node:stream";
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { errorText } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { settledWithin } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, INTERNAL_ERROR, isRpcId, type RpcId } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
-import { holderOf, proofOf } from "../session/shared-session.ts";
+import { holderOf, MOST_ROLES, proofOf, SHA256_HEX } from "../session/session-record.ts";
 import type { Refusal } from "./answer.ts";
-import { forwardedHeaders, passedBack } from "./forwarded-head.ts";
-import { pathOf } from "./request.ts";
+import { hostOf, pathOf } from "./request.ts";
 import type { Exchange, Visit } from "./request-admission.ts";
 
 /** Requests under way to other machines, streams on which clients listen among them. */
@@ -38,11 +37,9 @@ export interface SessionPeers {
   reach(machine: string, signal: AbortSignal): Promise<Duplex | null>;
 }
 
-interface ForwardingOptions {
+interface ForwardingOptions extends GatewayTools {
   /** As they are now; absent: sessions are shared with nobody. */
   readonly peers?: (() => SessionPeers) | undefined;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
 }
 
@@ -301,4 +298,94 @@ function rpcIdOf(body: Buffer | null): RpcId | null {
   if (body === null || body.length > LONGEST_READ) return null;
   const id = jsonObject(body.toString("utf8"))?.["id"];
   return isRpcId(id) ? id : null;
+}
+
+// The head of a request that one machine of the fleet brings to another one: what of the client's own head goes along, what
+// stands for its session's id, and who the client is. No token is ever in it.
+
+/** What passes of a request, beside what stands here for its session and its sender. */
+const REQUEST_HEADERS = [
+  "accept",
+  "content-type",
+  "last-event-id",
+  "mcp-protocol-version",
+  "traceparent",
+  "tracestate",
+] as const;
+const RESPONSE_HEADERS = [
+  "allow",
+  "cache-control",
+  "content-length",
+  "content-type",
+  "retry-after",
+  "www-authenticate",
+  "x-accel-buffering",
+] as const;
+const PROOF_HEADER = "mountaineer-session";
+const CALLER_HEADER = "mountaineer-caller";
+/** Of one text that says who somebody is. */
+const LONGEST_NAME = 1_024;
+/** Of the whole, encoded. */
+const LONGEST_CALLER = 32 * 1024;
+
+/** More than a client's own head may have, as it also says who the client is: bytes. */
+export const LONGEST_HEAD = 64 * 1024;
+
+export function forwardedHeaders(
+  request: IncomingMessage,
+  { kind, id, subject, name, roles }: Principal,
+  proof: string,
+): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = { host: hostOf(request) ?? "localhost", connection: "close" };
+  for (const header of REQUEST_HEADERS) {
+    const value: unknown = request.headers[header];
+    if (typeof value === "string") headers[header] = value;
+  }
+  headers[PROOF_HEADER] = proof;
+  const caller = JSON.stringify({ kind, id, subject, name, roles });
+  headers[CALLER_HEADER] = Buffer.from(caller).toString("base64url");
+  return headers;
+}
+
+/** Null: it is none. */
+export function readForwarded(
+  headers: IncomingHttpHeaders,
+): { readonly proof: string; readonly caller: Principal } | null {
+  const { [PROOF_HEADER]: proof, [CALLER_HEADER]: text } = headers;
+  if (typeof proof !== "string" || !SHA256_HEX.test(proof)) return null;
+  if (typeof text !== "string" || text.length > LONGEST_CALLER) return null;
+  const caller = readCaller(Buffer.from(text, "base64url").toString("utf8"));
+  return caller === null ? null : { proof, caller };
+}
+
+/** Only who comes over the network can come by way of another machine. */
+function readCaller(text: string): Principal | null {
+  const { kind, id, subject, name, roles } = jsonObject(text) ?? {};
+  if (kind !== "anonymous" && kind !== "user") return null;
+  if (!isName(name) || !Array.isArray(roles) || roles.length > MOST_ROLES || !roles.every(isName))
+    return null;
+  if ((id !== undefined && !isName(id)) || (subject !== undefined && !isName(subject))) return null;
+  // Who has no token was signed by nobody.
+  if (kind === "anonymous" && (id !== undefined || subject !== undefined)) return null;
+  return {
+    kind,
+    ...(id === undefined ? {} : { id }),
+    ...(subject === undefined ? {} : { subject }),
+    name,
+    roles,
+  };
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value.length <= LONGEST_NAME && !/\p{Cc}/u.test(value);
+}
+
+/** What of another machine's response is the client's. */
+function passedBack(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  const passed: OutgoingHttpHeaders = {};
+  for (const header of RESPONSE_HEADERS) {
+    const value: unknown = headers[header];
+    if (typeof value === "string") passed[header] = value;
+  }
+  return passed;
 }

@@ -4,9 +4,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import { principalKey } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { errorReply, INTERNAL_ERROR, INVALID_REQUEST, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import { HEADER_MISMATCH, isModern, LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { ModernFront } from "../modern/modern-front.ts";
@@ -14,22 +13,20 @@ import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming, type ValidMessage } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
-import { KeepAlive } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
+import { KeepAlive } from "../session/paced-writer.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionFile } from "../session/session-file.ts";
-import type { SessionRecord } from "../session/session-record.ts";
+import { newSessionId } from "../session/session-record.ts";
 import { type PassBack, SessionStore } from "../session/session-store.ts";
-import { newSessionId } from "../session/shared-session.ts";
 import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
-import { Documents } from "./documents.ts";
+import { answerDocument } from "./documents.ts";
 import { ForwardedDoor } from "./forwarded-door.ts";
 import { Forwarding, type SessionPeers } from "./forwarding.ts";
-import { ModernExchange } from "./modern-exchange.ts";
 import { OlderDoor } from "./older-door.ts";
-import { type Accepts, PostExchange, type Slowness } from "./post-exchange.ts";
-import { refusalOfBody, refusalOfSession } from "./refusals.ts";
+import { ModernExchange, PostExchange, SlowAnswers, type Slowness } from "./post-exchange.ts";
 import {
+  type Accepts,
   accepted,
   groupOf,
   MCP_PATH,
@@ -43,9 +40,15 @@ import {
   tooLarge,
   traceOf,
 } from "./request.ts";
-import { type Exchange, RequestAdmission, type Visit } from "./request-admission.ts";
+import {
+  type Exchange,
+  type FrontTools,
+  RequestAdmission,
+  refusalOfBody,
+  refusalOfSession,
+  type Visit,
+} from "./request-admission.ts";
 import { Resumption } from "./resumption.ts";
-import { SlowAnswers } from "./slow-answers.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 /** The methods by path. */
@@ -61,12 +64,10 @@ const LAST_ANSWERS_MS = 250;
 const COMPLETE = "that answer is complete";
 const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
 
-interface HttpFrontOptions {
+interface HttpFrontOptions extends GatewayTools {
   readonly gateway: FrontGateway;
   /** Serves what comes without a session. */
   readonly modern: ModernFront;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly bodyLimitBytes: () => number;
   /** As configured: a name or an IP address, without brackets. */
   readonly boundHost: () => string;
@@ -82,12 +83,15 @@ interface HttpFrontOptions {
 
 /** The official Python SDK gives up what says nothing for 300 s: before that a stream keeps the connection alive. */
 const VERY_SLOW_MS = 120_000;
+/** Proxies close what is silent for a minute, and that would cancel the request. The answer's status is lost then. */
+const MODERN_SLOW_MS = 15_000;
 
 /** Disposing is `stop(0)`. */
 export class HttpFront implements AsyncDisposable {
   readonly #options: HttpFrontOptions;
   readonly #parts: StreamParts;
-  readonly #sessions: SessionStore;
+  readonly #tools: FrontTools;
+  readonly store: SessionStore;
   readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
   readonly #older: OlderDoor;
@@ -95,7 +99,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #slow: SlowAnswers;
   /** To clients that refuse large events. */
   readonly #verySlow: SlowAnswers;
-  readonly #documents: Documents;
+  readonly #slowModern: SlowAnswers;
   readonly #forwarding: Forwarding;
   readonly #forwarded: ForwardedDoor;
   #stopping: Promise<void> | null = null;
@@ -106,27 +110,25 @@ export class HttpFront implements AsyncDisposable {
     this.#options = options;
     this.#parts = { clock, keepAlive: new KeepAlive(clock) };
     this.#bodies = new BodyIntake(clock);
-    this.#sessions = new SessionStore(options);
-    this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
+    this.store = new SessionStore(options);
+    this.#admission = new RequestAdmission(options, this.store, this.#refuse);
     this.#resumption = new Resumption(this.#parts);
     this.#slow = new SlowAnswers(clock);
     this.#verySlow = new SlowAnswers(clock, VERY_SLOW_MS);
+    this.#slowModern = new SlowAnswers(clock, MODERN_SLOW_MS);
     this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
-    const used = { gateway: options.gateway, parts: this.#parts, admission: this.#admission };
-    this.#documents = new Documents({ ...used, refuse: this.#refuse });
-    this.#older = new OlderDoor({
-      ...used,
-      forwarding: this.#forwarding,
-      sessions: this.#sessions,
-      refuse: this.#refuse,
-      receive: this.#receive,
-    });
-    this.#forwarded = new ForwardedDoor({
-      clock,
-      sessions: this.#sessions,
-      older: this.#older,
+    this.#tools = {
+      ...options,
+      parts: this.#parts,
+      sessions: this.store,
       admission: this.#admission,
       refuse: this.#refuse,
+      receive: this.#receive,
+    };
+    this.#older = new OlderDoor({ ...this.#tools, forwarding: this.#forwarding });
+    this.#forwarded = new ForwardedDoor({
+      ...this.#tools,
+      older: this.#older,
       refusalOf: (path, method) => this.#refusalOf(path, method),
       take: (visit) => this.#visit(visit),
       guarded: (exchange, work) => this.#guarded(exchange, work),
@@ -149,27 +151,10 @@ export class HttpFront implements AsyncDisposable {
     return this.#forwarded.idle();
   }
 
-  /** Takes on the sessions of before a restart; to be awaited before requests come. Never rejects. */
-  restore(): Promise<void> {
-    return this.#sessions.restore();
-  }
-
-  saveSessions(): void {
-    this.#sessions.saveAll();
-  }
-
-  adopt(hash: string, record: SessionRecord): Promise<unknown> {
-    return this.#sessions.adopt(hash, record);
-  }
-
-  endSession(hash: string): Promise<void> {
-    return this.#sessions.removeElsewhere(hash);
-  }
-
   /** JSON-RPC that a client of ours said elsewhere, about something in flight here. Never throws. */
   hear(hash: string, text: string): void {
     try {
-      this.#sessions.hear(hash, text);
+      this.store.hear(hash, text);
     } catch (error) {
       this.#options.logger.error("a message was not handled", { error: errorText(error) });
     }
@@ -178,7 +163,7 @@ export class HttpFront implements AsyncDisposable {
   /** Streams on which clients listen end, so that they listen where they will be served from now on. */
   leave(): void {
     this.#isLeaving = true;
-    this.#sessions.endStreams();
+    this.store.endStreams();
     this.#older.leave();
     this.#forwarding.leave();
   }
@@ -189,16 +174,16 @@ export class HttpFront implements AsyncDisposable {
   }
 
   get sessions(): number {
-    return this.#sessions.size;
+    return this.store.size;
   }
 
   get inFlight(): number {
-    return this.#sessions.inFlight + this.#forwarding.inFlight;
+    return this.store.inFlight + this.#forwarding.inFlight;
   }
 
   /** What clients were asked and have not answered yet. */
   get openQuestions(): number {
-    return this.#sessions.openQuestions;
+    return this.store.openQuestions;
   }
 
   /**
@@ -208,7 +193,8 @@ export class HttpFront implements AsyncDisposable {
   stop(graceMs: number): Promise<void> {
     this.#stopping ??= this.#end(graceMs).finally(() => {
       this.#older.end();
-      const used = [this.#slow, this.#verySlow, this.#resumption, this.#parts.keepAlive, this.#bodies];
+      const slow = [this.#slow, this.#verySlow, this.#slowModern];
+      const used = [...slow, this.#resumption, this.#parts.keepAlive, this.#bodies];
       for (const each of used) each[Symbol.dispose]();
     });
     return this.#stopping;
@@ -220,7 +206,7 @@ export class HttpFront implements AsyncDisposable {
 
   async #end(graceMs: number): Promise<void> {
     const forwarding = this.#forwarding.end(graceMs);
-    await this.#sessions.end(graceMs, "the gateway is stopping");
+    await this.store.end(graceMs, "the gateway is stopping");
     await Promise.all([forwarding, this.#forwarded.end(Math.min(graceMs, LAST_ANSWERS_MS))]);
   }
 
@@ -244,7 +230,7 @@ export class HttpFront implements AsyncDisposable {
     if (!this.#admission.isOurs(exchange)) return;
     const { request, response } = exchange;
     const path = pathOf(request.url);
-    if (this.#documents.answer(exchange, path)) return;
+    if (answerDocument(this.#tools, exchange, path)) return;
     const refusal = this.#refusalOf(path, request.method);
     if (refusal !== null) {
       this.#refuse(exchange, refusal);
@@ -278,7 +264,7 @@ export class HttpFront implements AsyncDisposable {
   #isElsewhere(visit: Visit): boolean {
     const { request } = visit;
     const id = sessionId(request) ?? null;
-    const machine = id === null || this.#sessions.has(id) ? null : this.#forwarding.holder(id);
+    const machine = id === null || this.store.has(id) ? null : this.#forwarding.holder(id);
     if (id === null || machine === null) return false;
     if (request.method !== "POST") this.#forwarding.pass(visit, machine, id, null);
     else this.#receive(visit, (body) => this.#forwarding.pass(visit, machine, id, body));
@@ -322,7 +308,7 @@ export class HttpFront implements AsyncDisposable {
   #remove(visit: Visit): void {
     const session = this.#admission.namedSession(visit);
     if (session === null) return;
-    this.#sessions.remove(session);
+    this.store.remove(session);
     answerEmpty(visit.response, 200);
   }
 
@@ -425,7 +411,7 @@ export class HttpFront implements AsyncDisposable {
     else if (checked.request.method === LISTEN && !accepts.events) this.#refuse(visit, NO_EVENTS);
     else {
       const holds = checked.request.method !== LISTEN && refusesLargeEvents(request);
-      const exchange = new ModernExchange(this.#parts, response, accepts, holds);
+      const exchange = new ModernExchange(this.#parts, response, accepts, this.#slowModern, holds);
       exchange.whenGone(modern.serve(checked.request, exchange));
     }
   }
@@ -458,7 +444,7 @@ export class HttpFront implements AsyncDisposable {
       this.#answer(visit, accepts, responseJson(request.id, introduction.reply));
       return;
     }
-    const room = this.#sessions.makeRoom(visit.principal);
+    const room = this.store.makeRoom(visit.principal);
     if (room.kind !== "room") {
       this.#refuse(visit, { ...refusalOfSession(room, visit.principal), id: request.id });
       return;
@@ -467,14 +453,14 @@ export class HttpFront implements AsyncDisposable {
     const client = { ...introduction.client, principal, group: groupOf(visit.request.url) };
     const reply = initializeReply(gateway, client);
     const id = newSessionId(this.#forwarding.machine);
-    const session = this.#sessions.open({ ...client, id });
+    const session = this.store.open({ ...client, id });
     gateway.opened(session);
     const answer = (): void => {
       visit.response.setHeader("Mcp-Session-Id", id);
       this.#answer(visit, accepts, responseJson(request.id, reply));
     };
     // Whoever knows an id can count on it.
-    const saved = this.#sessions.save(session);
+    const saved = this.store.save(session);
     if (saved === null) answer();
     else void saved.then(() => this.#guarded(visit, answer));
   }

@@ -3,12 +3,12 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import { BACKEND_UNAVAILABLE, errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
-import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
+import { STALL_LIMIT_MS } from "../session/paced-writer.ts";
 import { Door } from "./door.ts";
 import { cameTo, openPassed, type PassConnection, passWaiting } from "./passed-connections.ts";
 import { findPortHolder } from "./port-holder.ts";
@@ -27,7 +27,7 @@ const BETWEEN_WARNINGS_MS = 60_000;
 /** For what came through a new listener before it was given up. */
 const ROLLBACK_GRACE_MS = 1_000;
 
-interface ListenerOptions {
+interface ListenerOptions extends GatewayTools {
   /** A name or an IP address, without brackets. */
   readonly host: string;
   /** 0: any free one. */
@@ -35,8 +35,6 @@ interface ListenerOptions {
   /** A socket that listens there already, of another process. */
   readonly handle?: object | undefined;
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** At once; beyond it one that nobody needs gives way, else the newcomer is refused. Default 2,048. */
   readonly connectionLimit?: number;
 }
@@ -72,7 +70,7 @@ export class Listener {
   #given: object | undefined;
   /** As the system has it; null: it has not listened yet. */
   #bound: AddressInfo | null = null;
-  #listening = false;
+  isListening = false;
   #isLeaving = false;
   #stopped = false;
   #timer: Timer | null = null;
@@ -137,8 +135,8 @@ export class Listener {
 
   /** Takes no more connections for the moment; those there live on. */
   pauseListening(): void {
-    if (!this.#listening) return;
-    this.#listening = false;
+    if (!this.isListening) return;
+    this.isListening = false;
     // Not http's own close, which cuts idle connections: on one of them a request may be on its way.
     NetServer.prototype.close.call(this.#server);
   }
@@ -147,11 +145,7 @@ export class Listener {
   get handle(): object | null {
     // Sent whole, a server stops to listen here.
     const { _handle: handle } = this.#server as { readonly _handle?: object | null };
-    return this.#listening ? (handle ?? null) : null;
-  }
-
-  get isListening(): boolean {
-    return this.#listening;
+    return this.isListening ? (handle ?? null) : null;
   }
 
   /** Still takes connections, but only for sessions that there are; each ends with its response. */
@@ -168,7 +162,7 @@ export class Listener {
   /** Listens again at the same address. Rejects with `listen_failed`. */
   async listenAgain(): Promise<void> {
     try {
-      if (!this.#listening) await this.#listen();
+      if (!this.isListening) await this.#listen();
     } catch (error) {
       throw await listenFailed(error, this.host, this.port);
     }
@@ -230,7 +224,7 @@ export class Listener {
       if (given === undefined) this.#server.listen({ host: this.host, port: this.port, backlog: 511 });
       else this.#server.listen(given, 511);
       await promise;
-      this.#listening = true;
+      this.isListening = true;
     } finally {
       this.#server.removeListener("error", reject);
       this.#server.removeListener("listening", resolve);

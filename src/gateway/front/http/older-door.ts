@@ -4,19 +4,15 @@ import type { ServerResponse } from "node:http";
 import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
 import { INVALID_REQUEST, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import { isProtocolVersion, LIST_KINDS } from "../../protocol.ts";
-import { createBatchOutlet } from "../session/batch-outlet.ts";
-import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
-import { type CallOutlet, responseJson } from "../session/outlet.ts";
+import { type CallOutlet, createBatchOutlet, responseJson } from "../session/outlet.ts";
 import type { ListeningOutlet, Session } from "../session/session.ts";
-import type { SessionStore } from "../session/session-store.ts";
-import { actingPrincipal, checkOf, newSessionId, proofOf } from "../session/shared-session.ts";
-import { answerEmpty, type Refusal } from "./answer.ts";
+import { actingPrincipal, checkOf, newSessionId, proofOf } from "../session/session-record.ts";
+import { answerEmpty } from "./answer.ts";
 import type { Forwarding } from "./forwarding.ts";
-import { refusalOfBody, refusalOfSession } from "./refusals.ts";
 import { accepted, MESSAGES_PATH, queryOf } from "./request.ts";
-import type { Exchange, RequestAdmission, Visit } from "./request-admission.ts";
+import { type FrontTools, refusalOfBody, refusalOfSession, type Visit } from "./request-admission.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 /** Streams whose client has not initialized; the oldest gives way. */
@@ -26,15 +22,8 @@ const UNREAD_LIMIT_BYTES = 128 * 1024 * 1024;
 /** A client whose stream ends looks again after this time. */
 const RETRY_MS = 1_000;
 
-interface OlderDoorOptions {
-  readonly gateway: FrontGateway;
-  readonly parts: StreamParts;
-  readonly sessions: SessionStore;
-  readonly admission: RequestAdmission;
+interface OlderDoorOptions extends FrontTools {
   readonly forwarding: Pick<Forwarding, "machine" | "holder" | "pass">;
-  readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
-  /** Calls back with the body, or answers why not. */
-  readonly receive: (visit: Visit, take: (body: Buffer) => void) => void;
 }
 
 /** One stream, and the session on it. */

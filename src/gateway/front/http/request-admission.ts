@@ -4,19 +4,21 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createHostGuard } from "../../../runtime/http/host-guard.ts";
 import { WrongTokens } from "../../../runtime/http/wrong-tokens.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Principal } from "../../client-port.ts";
-import type { RpcId, RpcRequest } from "../../json-rpc.ts";
+import { named, type Principal } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
+import { LIMIT_REACHED, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import type { Authentication, RefusedAuthentication, ServedClient } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import { isProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Session, WITHDRAWN } from "../session/session.ts";
+import { holderOf } from "../session/session-record.ts";
 import type { SessionStore } from "../session/session-store.ts";
-import { holderOf } from "../session/shared-session.ts";
 import type { Refusal } from "./answer.ts";
 import {
   groupOf,
   hostOf,
+  isJsonType,
   MESSAGES_PATH,
   pathOf,
   remoteOf,
@@ -24,6 +26,7 @@ import {
   saidTwice,
   sessionId,
 } from "./request.ts";
+import type { StreamParts } from "./sse-stream.ts";
 
 /** A request and where its answer goes. */
 export interface Exchange {
@@ -34,6 +37,17 @@ export interface Exchange {
 /** One request whose sender is known. */
 export interface Visit extends Exchange {
   readonly principal: Principal;
+}
+
+/** What the front has for its parts. */
+export interface FrontTools extends GatewayTools {
+  readonly gateway: FrontGateway;
+  readonly parts: StreamParts;
+  readonly sessions: SessionStore;
+  readonly admission: RequestAdmission;
+  readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
+  /** Calls back with the body, or answers why not. */
+  readonly receive: (visit: Visit, take: (body: Buffer) => void) => void;
 }
 
 interface AdmissionOptions {
@@ -210,4 +224,38 @@ function challenge({ error, reason, scope }: RefusedAuthentication, metadataUrl:
     if (scope !== undefined) parts.push(`scope="${scope}"`);
   }
   return parts.length === 0 ? "Bearer" : `Bearer ${parts.join(", ")}`;
+}
+
+// Refusals of requests that were admitted: of their bodies, and of new sessions where there are too many.
+
+/** Whoever holds as many as it may waits for its own; a full table is everybody's. */
+export function refusalOfSession(
+  room: Exclude<ReturnType<SessionStore["makeRoom"]>, { readonly kind: "room" }>,
+  principal: Principal,
+): Refusal {
+  const headers = { "Retry-After": "10" };
+  if (room.kind === "full") {
+    return { status: 503, message: `there are ${room.sessions} sessions, all of them in use`, headers };
+  }
+  const { allowed } = room;
+  return {
+    status: 429,
+    code: LIMIT_REACHED,
+    message: `${named(principal)} has ${allowed} sessions, all of them in use ([limits].sessions); end one, or try again in 10 s`,
+    data: { limit: "[limits].sessions", allowed, retryAfterMs: 10_000 },
+    headers,
+  };
+}
+
+/** Why the body of a POST is not read; null: it is. */
+export function refusalOfBody({ headers }: IncomingMessage): Refusal | null {
+  if (!isJsonType(headers["content-type"])) {
+    return { status: 415, message: "the Content-Type must be application/json" };
+  }
+  const coding = headers["content-encoding"];
+  if (coding !== undefined && coding !== "identity") {
+    const message = "the body must not be compressed (Content-Encoding)";
+    return { status: 415, message, headers: { "Accept-Encoding": "identity" } };
+  }
+  return null;
 }

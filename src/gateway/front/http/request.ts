@@ -2,7 +2,6 @@
 import type { IncomingMessage } from "node:http";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import type { Refusal } from "./answer.ts";
-import type { Accepts } from "./post-exchange.ts";
 
 export const MCP_PATH = "/mcp";
 /** The two of the older transport. */
@@ -11,6 +10,12 @@ export const MESSAGES_PATH = "/messages";
 
 /** The address of a group: MCP_PATH, a slash, its name. */
 const GROUP_PATH = /^\/mcp\/([A-Za-z][A-Za-z0-9_-]{0,63})$/;
+
+/** What the client reads. */
+export interface Accepts {
+  readonly json: boolean;
+  readonly events: boolean;
+}
 
 export const SESSION_HEADER = "mcp-session-id";
 /** Node drops or joins their second values, and what stands before us may have read another one. */

@@ -178,7 +178,8 @@ export class ResumableStream {
   readonly #owner: StreamOwner;
   readonly #options: StreamOptions;
   #events: KeptEvent[] = [];
-  #characters = 0;
+  /** Of what is kept. */
+  characters = 0;
   #last = 0;
   /** The last event was sent, or would have been. */
   #isEnded = false;
@@ -199,11 +200,6 @@ export class ResumableStream {
 
   get congested(): Promise<void> | null {
     return this.#stream?.congested ?? null;
-  }
-
-  /** Of what is kept. */
-  get characters(): number {
-    return this.#characters;
   }
 
   /** The last event is kept, or is still to come. */
@@ -266,8 +262,8 @@ export class ResumableStream {
 
   /** Keeps nothing of what was sent; without a connection it is over. */
   clear(): void {
-    this.#owner.grown(-this.#characters);
-    this.#characters = 0;
+    this.#owner.grown(-this.characters);
+    this.characters = 0;
     this.#events = [];
     if (this.#stream === null) this.giveUp();
   }
@@ -293,8 +289,8 @@ export class ResumableStream {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
     this.#owner.forget(this);
-    this.#owner.grown(-this.#characters);
-    this.#characters = 0;
+    this.#owner.grown(-this.characters);
+    this.characters = 0;
     this.#events = [];
   }
 
@@ -302,13 +298,13 @@ export class ResumableStream {
     this.#last += 1;
     const size = json?.length ?? 0;
     this.#events.push({ number: this.#last, json });
-    this.#characters += size;
+    this.characters += size;
     let dropped = 0;
-    while (this.#characters - dropped > limit) {
+    while (this.characters - dropped > limit) {
       dropped += this.#events.shift()?.json?.length ?? 0;
       if (this.#events.length === 0) break;
     }
-    this.#characters -= dropped;
+    this.characters -= dropped;
     this.#owner.grown(size - dropped);
     // The newest cannot be kept, and there is nowhere to send it.
     if (this.#events.length === 0 && this.#stream === null) this.giveUp();

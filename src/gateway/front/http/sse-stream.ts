@@ -1,9 +1,8 @@
 // One event stream over HTTP: each JSON-RPC message is an event, with an id where its stream can be resumed.
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { KeepAlive, KeptStream } from "../session/keep-alive.ts";
 import { BACKLOG_LIMIT_BYTES } from "../session/outlet.ts";
-import { PacedWriter } from "../session/paced-writer.ts";
+import { type KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
 import type { ListeningOutlet } from "../session/session.ts";
 
 const HEADERS = {

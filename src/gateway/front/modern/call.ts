@@ -77,19 +77,21 @@ export class ModernCall implements CallPort {
   readonly work: GatewayRequest;
   readonly #parts: CallParts;
   readonly #abort = new CallAbort();
-  #request: ModernRequest;
+  /** The request of the client that it answers now, or answered last. */
+  newest: ModernRequest;
   #outlet: CallOutlet | null;
   /** A reply that no request was open for: the next one of its client gets it. */
   #early: Reply | null = null;
-  #isAgreed: boolean;
+  /** A person has agreed to it, in this round or an earlier one. */
+  isAgreed: boolean;
 
   constructor(parts: CallParts, request: ModernRequest, begin: CallBegin, outlet: CallOutlet) {
     const { params, isAgreed, task = null } = begin;
     const { method, trace } = request;
     this.#parts = parts;
-    this.#isAgreed = isAgreed;
+    this.isAgreed = isAgreed;
     this.client = parts.identity;
-    this.#request = request;
+    this.newest = request;
     this.#outlet = outlet;
     const { served } = parts;
     const work: GatewayRequest = { method, params, port: this, signal: this.#abort, served };
@@ -103,21 +105,11 @@ export class ModernCall implements CallPort {
   }
 
   get id(): RpcId {
-    return this.#request.id;
-  }
-
-  /** The request of the client that it answers now, or answered last. */
-  get newest(): ModernRequest {
-    return this.#request;
+    return this.newest.id;
   }
 
   get declared(): JsonObject {
-    return this.#request.declared;
-  }
-
-  /** A person has agreed to it, in this round or an earlier one. */
-  get isAgreed(): boolean {
-    return this.#isAgreed;
+    return this.newest.declared;
   }
 
   get congested(): Promise<void> | null {
@@ -143,7 +135,7 @@ export class ModernCall implements CallPort {
   }
 
   agree(): void {
-    this.#isAgreed = true;
+    this.isAgreed = true;
   }
 
   /** Answers the request that waits, and goes on without one. False: none waits. */
@@ -151,13 +143,13 @@ export class ModernCall implements CallPort {
     const outlet = this.#outlet;
     if (outlet === null) return false;
     this.#outlet = null;
-    outlet.answer(this.id, this.#parts.complete(this.#request, reply));
+    outlet.answer(this.id, this.#parts.complete(this.newest, reply));
     return true;
   }
 
   /** Goes on with another request of its client, which it answers at once where its reply was early. */
   attach(request: ModernRequest, outlet: CallOutlet): void {
-    this.#request = request;
+    this.newest = request;
     this.#outlet = outlet;
     const early = this.#early;
     this.#early = null;
@@ -174,7 +166,7 @@ export class ModernCall implements CallPort {
       return;
     }
     const { holding, complete } = this.#parts;
-    outlet.answer(this.id, complete(this.#request, holding.outgoing(this, reply)));
+    outlet.answer(this.id, complete(this.newest, holding.outgoing(this, reply)));
   }
 
   /** The client has closed the connection of that outlet: if the call would answer there, nobody wants it any more. */
@@ -190,7 +182,7 @@ export class ModernCall implements CallPort {
 
   /** A notification as this client wants it; null: it does not want it. */
   #passing(method: string, params: JsonObject | undefined): JsonObject | null {
-    const { logLevel, progressToken } = this.#request;
+    const { logLevel, progressToken } = this.newest;
     if (method === "notifications/progress") {
       return progressToken === null ? null : { ...params, progressToken };
     }

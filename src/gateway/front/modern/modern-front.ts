@@ -1,34 +1,40 @@
 // Serves requests of protocol 2026-07-28, whatever carries them: each stands for itself, without a session.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingSet } from "../../../runtime/fleeting.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { settledWithin } from "../../../runtime/time/clock.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
   INTERNAL_ERROR,
+  INVALID_PARAMS,
   isError,
+  isJsonObject,
   type JsonObject,
   LIMIT_REACHED,
   REQUEST_TIMEOUT,
+  RESOURCE_NOT_FOUND,
   type Reply,
 } from "../../json-rpc.ts";
-import { isFromThisGateway, OWN_BACKEND } from "../../loop-guard.ts";
 import type { GatewayRequest } from "../../middleware/middleware.ts";
-import { LISTEN, MODERN_VERSION } from "../../protocol.ts";
+import {
+  declaresTasks,
+  isFromThisGateway,
+  LISTEN,
+  META,
+  MODERN_VERSION,
+  OWN_BACKEND,
+} from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { WITHDRAWN } from "../session/session.ts";
 import { type CallBegin, type Holding, ModernCall, type Stopping } from "./call.ts";
-import { complete } from "./complete.ts";
 import { Identities } from "./identities.ts";
 import { Listeners } from "./listeners.ts";
 import type { ModernRequest } from "./request.ts";
 
-interface ModernOptions {
+interface ModernOptions extends GatewayTools {
   readonly gateway: FrontGateway;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly holding: Holding;
 }
 
@@ -209,4 +215,45 @@ function withoutTask(params: JsonObject): JsonObject {
   if (params["task"] === undefined) return params;
   const { task: _, ...rest } = params;
   return rest;
+}
+
+// What protocol 2026-07-28 wants in each reply beside what backends of older versions say.
+
+/** Their results say how long they hold. */
+const CACHED: ReadonlySet<string> = new Set([
+  "server/discover",
+  "tools/list",
+  "prompts/list",
+  "resources/list",
+  "resources/templates/list",
+  "resources/read",
+  "skills/list",
+  "skills/get",
+]);
+
+function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject): Reply {
+  if (isError(reply)) {
+    const { error } = reply;
+    return error.code === RESOURCE_NOT_FOUND ? { error: { ...error, code: INVALID_PARAMS } } : reply;
+  }
+  const { result } = reply;
+  const { resultType = "complete", _meta } = result;
+  if (resultType === "task" && !mayBeTask(request)) {
+    return errorReply(INTERNAL_ERROR, "the server answered with a task, which this request does not take");
+  }
+  const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };
+  const holds = resultType === "complete" && CACHED.has(request.method) ? freshness(request, result) : {};
+  return { result: { ...result, ...holds, resultType, _meta: meta } };
+}
+
+function mayBeTask({ method, declared }: ModernRequest): boolean {
+  return method === "tools/call" && declaresTasks(declared);
+}
+
+/** How long a result may be cached: not at all where its server does not say; by shared caches only if all may read it. */
+function freshness({ params, principal }: ModernRequest, { ttlMs, cacheScope }: JsonObject): JsonObject {
+  const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
+  const isSaid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;
+  const isPublic = isSaid && cacheScope === "public" && principal.kind === "anonymous";
+  return { ttlMs: isSaid ? ttlMs : 0, cacheScope: isPublic ? "public" : "private" };
 }

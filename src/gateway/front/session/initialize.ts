@@ -1,9 +1,14 @@
 // The beginning of a session: reading `initialize`, and agreeing on a version.
 import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../../json-rpc.ts";
-import { isFromThisGateway, OWN_BACKEND } from "../../loop-guard.ts";
 import type { ServedClient } from "../../middleware/middleware.ts";
-import { isProtocolVersion, LATEST_VERSION, type ProtocolVersion } from "../../protocol.ts";
+import {
+  isFromThisGateway,
+  isProtocolVersion,
+  LATEST_VERSION,
+  OWN_BACKEND,
+  type ProtocolVersion,
+} from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 
 /** Of each part of what a client says of itself; that is kept as long as its session. */

@@ -39,3 +39,26 @@ export function responseJson(id: RpcId | null, reply: Reply): string {
     return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"error":{"code":-32603,"message":"the result cannot be written as JSON"}}`;
   }
 }
+
+// The answers of one batch on a stream: together, as one message, once all are there.
+
+/** `answers`: how many there will be. `write` gets them as JSON, unless all were cancelled. */
+export function createBatchOutlet(
+  outlet: CallOutlet,
+  answers: number,
+  write: (json: string | null) => void,
+): CallOutlet {
+  const written: string[] = [];
+  let waiting = answers;
+  return {
+    get congested() {
+      return outlet.congested;
+    },
+    send: (json) => outlet.send(json),
+    answer(id, reply) {
+      if (reply !== null) written.push(responseJson(id, reply));
+      waiting -= 1;
+      if (waiting === 0) write(written.length > 0 ? `[${written.join(",")}]` : null);
+    },
+  };
+}

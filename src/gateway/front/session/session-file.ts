@@ -1,38 +1,28 @@
-// The sessions of a home on disk, by the SHA-256 of their ids: a log of lines that many changes share a write of, and that
-// is written anew when it has grown. What cannot be read or written costs sessions, and nothing else.
-import { constants, type FileHandle, open } from "node:fs/promises";
+// The sessions of a home on disk, by the SHA-256 of their ids: a line each, of which many changes share a write. What
+// cannot be read or written costs sessions, and nothing else.
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { removeLeftovers, writeDurably } from "../../../runtime/files/durable-file.ts";
 import { readRegularFile } from "../../../runtime/files/read-regular-file.ts";
 import { setAside } from "../../../runtime/files/set-aside.ts";
 import { shareWrites } from "../../../runtime/files/shared-writes.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
-import {
-  goneLine,
-  LONGEST_RECORD,
-  readRecordLine,
-  recordLine,
-  type SessionRecord,
-} from "./session-record.ts";
+import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
+import { LONGEST_RECORD, readRecordLine, recordLine, type SessionRecord } from "./session-record.ts";
 
 /** The file's first line: another one is of another version, or somebody else's. */
 const HEADER = JSON.stringify({ mountaineer: "sessions", version: 1 });
 const PRIVATE_FILE = 0o600;
 /** Sessions that are read back; the newest ones. */
 const MOST_KEPT = 1_000;
-/** The log may be so much longer than what it comes to. */
-const SPARE_BYTES = 64 * 1024;
-const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1) + 2 * SPARE_BYTES;
+/** Earlier versions wrote a log: twice what it came to, and 64 KiB. */
+const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1) + 128 * 1024;
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
 /** A disk that hangs must not keep clients waiting. */
 const SAVE_DEADLINE_MS = 2_000;
 
-interface SessionFileOptions {
+interface SessionFileOptions extends GatewayTools {
   readonly path: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** One for each home, under its lock. Disposed, it has written what it was given, and writes nothing more. */
@@ -48,22 +38,17 @@ export interface SessionFile extends AsyncDisposable {
 }
 
 export function openSessionFile(options: SessionFileOptions): SessionFile {
-  return new LoggedSessions(options);
+  return new SessionLines(options);
 }
 
-class LoggedSessions implements SessionFile {
+class SessionLines implements SessionFile {
   unsavedBecause: string | null = null;
   readonly #options: SessionFileOptions;
   /** What the file comes to, oldest first. */
   readonly #lines = new Map<string, string>();
-  #bytes = 0;
-  /** What has changed since the last write began, for the log's end. */
-  #changes: string[] = [];
-  /** More has changed than `changes` says. */
+  /** More has changed than was written. */
   #isBehind = false;
   #loaded: Promise<ReadonlyMap<string, SessionRecord>> | null = null;
-  /** The file as far as lines can be added to it; null: it has to be written anew. */
-  #log: { readonly handle: FileHandle; bytes: number } | null = null;
   readonly #writes = shareWrites(() => this.#write());
   #failures = 0;
   #retry: Timer | null = null;
@@ -88,14 +73,13 @@ class LoggedSessions implements SessionFile {
       this.drop(hash);
       return false;
     }
-    this.#forget(hash);
+    this.#lines.delete(hash);
     this.#lines.set(hash, line);
-    this.#bytes += line.length + 1;
-    return this.#change(line);
+    return this.#changed();
   }
 
   drop(hash: string): void {
-    if (this.#closing === null && this.#forget(hash)) void this.#change(goneLine(hash));
+    if (this.#closing === null && this.#lines.delete(hash)) void this.#changed();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -103,20 +87,10 @@ class LoggedSessions implements SessionFile {
     return this.#closing;
   }
 
-  #forget(hash: string): boolean {
-    const line = this.#lines.get(hash);
-    if (line === undefined) return false;
-    this.#bytes -= line.length + 1;
-    return this.#lines.delete(hash);
-  }
-
-  async #change(line: string): Promise<boolean> {
+  async #changed(): Promise<boolean> {
+    this.#isBehind = true;
     // While the disk takes nothing nobody waits for it: what has changed goes with the next try.
-    if (this.unsavedBecause !== null) {
-      this.#isBehind = true;
-      return false;
-    }
-    this.#changes.push(line);
+    if (this.unsavedBecause !== null) return false;
     const write = this.#writes.write();
     if (await settledWithin(this.#options.clock, SAVE_DEADLINE_MS, write)) return write;
     this.#failed("the disk gives no answer");
@@ -124,60 +98,23 @@ class LoggedSessions implements SessionFile {
   }
 
   async #write(): Promise<boolean> {
+    const { path, logger } = this.#options;
     this.#retry?.[Symbol.dispose]();
     this.#retry = null;
-    const changes = this.#changes;
-    const wasBehind = this.#isBehind;
-    this.#changes = [];
     this.#isBehind = false;
     try {
-      if (wasBehind) await this.#closeLog();
-      await this.#writeLines(changes);
-      if (this.unsavedBecause !== null) {
-        this.#options.logger.info("the sessions are saved again", { path: this.#options.path });
-      }
+      await writeDurably(path, asText([HEADER, ...this.#lines.values()]), { mode: PRIVATE_FILE });
+      if (this.unsavedBecause !== null) logger.info("the sessions are saved again", { path });
       this.unsavedBecause = null;
       this.#failures = 0;
       // What came while the disk seemed to hang.
       if (this.#isBehind) void this.#writes.write();
       return true;
     } catch (error) {
-      // Half a line may stand at its end: the next one would be lost with it.
-      await this.#closeLog();
       this.#isBehind = true;
       this.#failed(errorText(error));
       this.#tryLater();
       return false;
-    }
-  }
-
-  async #writeLines(changes: readonly string[]): Promise<void> {
-    const { path } = this.#options;
-    const added = asText(changes);
-    const log = this.#log;
-    if (log !== null && log.bytes + added.length <= 2 * this.#bytes + SPARE_BYTES) {
-      // Whoever removed the file has not removed the sessions.
-      if ((await log.handle.stat()).nlink > 0) {
-        await log.handle.appendFile(added);
-        await log.handle.datasync();
-        log.bytes += added.length;
-        return;
-      }
-    }
-    await this.#closeLog();
-    const whole = asText([HEADER, ...this.#lines.values()]);
-    await writeDurably(path, whole, { mode: PRIVATE_FILE });
-    const handle = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
-    this.#log = { handle, bytes: whole.length };
-  }
-
-  async #closeLog(): Promise<void> {
-    const log = this.#log;
-    this.#log = null;
-    try {
-      await log?.handle.close();
-    } catch {
-      // What could not be written has been told.
     }
   }
 
@@ -195,15 +132,15 @@ class LoggedSessions implements SessionFile {
   }
 
   async #close(): Promise<void> {
-    const { clock } = this.#options;
     this.#retry?.[Symbol.dispose]();
-    const last = this.#changes.length > 0 || this.#isBehind ? this.#writes.write() : this.#writes.settled;
-    if (await settledWithin(clock, SAVE_DEADLINE_MS, last)) await this.#closeLog();
+    const last = this.#isBehind ? this.#writes.write() : this.#writes.settled;
+    await settledWithin(this.#options.clock, SAVE_DEADLINE_MS, last);
   }
 
   async #load(): Promise<ReadonlyMap<string, SessionRecord>> {
     const { path, logger } = this.#options;
     const sessions = new Map<string, SessionRecord>();
+    let isAside = false;
     try {
       await removeLeftovers(path);
     } catch (error) {
@@ -213,16 +150,17 @@ class LoggedSessions implements SessionFile {
       const text = await readRegularFile(path, LARGEST_FILE);
       if (text === null) return sessions;
       const reason = readLines(text, sessions);
+      isAside = reason !== null;
       if (reason !== null) await this.#setAside(reason, sessions.size);
     } catch (error) {
       await this.#setAside(errorText(error), 0);
     }
     for (const [hash, record] of sessions) {
       const line = recordLine(hash, record);
-      if (line === null) continue;
-      this.#lines.set(hash, line);
-      this.#bytes += line.length + 1;
+      if (line !== null) this.#lines.set(hash, line);
     }
+    // Of what was set aside nothing is on disk any more.
+    if (isAside && sessions.size > 0) void this.#writes.write();
     logger.debug("sessions were read", { path, sessions: sessions.size });
     return sessions;
   }
@@ -236,14 +174,8 @@ class LoggedSessions implements SessionFile {
     } catch (error) {
       if (systemErrorCode(error) !== "ENOENT") reason = `${reason}; ${errorText(error)}`;
     }
-    logger.error("the sessions' file cannot be used", {
-      path,
-      reason,
-      set_aside: aside,
-      kept_sessions: kept,
-    });
-    // Nothing of it is on disk any more.
-    if (kept > 0) void this.#writes.write();
+    const told = { path, reason, set_aside: aside, kept_sessions: kept };
+    logger.error("the sessions' file cannot be used", told);
   }
 }
 

@@ -1,16 +1,22 @@
 // The sessions that clients name by id: how many there may be, which end to make room, how all end together, and which
 // go on after a restart.
 import { sha256Of } from "../../../runtime/files/sha256.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
 import type { ListKind } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { readIncoming } from "./incoming.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import type { SessionFile } from "./session-file.ts";
-import type { SessionRecord } from "./session-record.ts";
-import { actingPrincipal, checkOf, holderOf, newSessionId, proofOf } from "./shared-session.ts";
+import {
+  actingPrincipal,
+  checkOf,
+  holderOf,
+  newSessionId,
+  proofOf,
+  type SessionRecord,
+} from "./session-record.ts";
 
 export const SESSION_LIMIT = 1_000;
 /** Without a stream or a call. */
@@ -25,10 +31,8 @@ const NOTE_MS = 1_000;
 /** Takes JSON-RPC of a client that is about nothing here, with the SHA-256 of its session's id. */
 export type PassBack = (words: { readonly hash: string; readonly text: string }) => void;
 
-interface StoreOptions {
+interface StoreOptions extends GatewayTools {
   readonly gateway: FrontGateway;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** Where they outlive a restart; absent: they do not. */
   readonly file?: SessionFile | undefined;
   /** To where something of the client may still be in flight; absent: nowhere. */

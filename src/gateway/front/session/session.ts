@@ -91,16 +91,17 @@ export class Session implements SessionPort {
   readonly #questions = new Questions((json) => {
     if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
   });
-  readonly #owed = new Set<ListKind>();
+  /** The lists that the client has still to be told of. */
+  readonly owed = new Set<ListKind>();
   /** Resources that the client wants to hear of, oldest first. */
   readonly #subscriptions = new Set<string>();
   readonly #streams: ListeningOutlet[] = [];
-  #principal: Principal;
+  principal: Principal;
   #isAdmitted = true;
 
   constructor(options: SessionOptions) {
     this.sessionId = options.id;
-    this.#principal = options.principal;
+    this.principal = options.principal;
     this.protocolVersion = options.protocolVersion;
     this.capabilities = options.capabilities;
     this.clientInfo = options.clientInfo;
@@ -108,10 +109,6 @@ export class Session implements SessionPort {
     if (options.transport !== undefined) this.transport = options.transport;
     this.logLevel = options.logLevel ?? null;
     this.#options = options;
-  }
-
-  get principal(): Principal {
-    return this.#principal;
   }
 
   get ended(): AbortSignal {
@@ -127,11 +124,6 @@ export class Session implements SessionPort {
     return this.inFlight > 0 || this.#streams.length > 0;
   }
 
-  /** The lists that the client has still to be told of. */
-  get owed(): ReadonlySet<ListKind> {
-    return this.#owed;
-  }
-
   get subscriptions(): readonly string[] {
     return [...this.#subscriptions];
   }
@@ -143,12 +135,12 @@ export class Session implements SessionPort {
 
   /** Takes on who the newest request says it is; false, and nothing is changed, when that is another one. */
   identify(principal: Principal): boolean {
-    const own = this.#principal;
+    const own = this.principal;
     const key = own === principal ? null : principalKey(own);
     if (key !== null && !mayGoOn(key, principal)) return false;
     this.#isAdmitted = true;
     if (key === null) return true;
-    this.#principal = principal;
+    this.principal = principal;
     this.#options.gateway.identified(this);
     if (key !== principalKey(principal)) this.#changed();
     return true;
@@ -158,7 +150,7 @@ export class Session implements SessionPort {
     if (!this.#isAdmitted) return;
     // A subscription outlives the rules under which it was made.
     const uri = method === RESOURCE_UPDATED ? params?.["uri"] : null;
-    if (typeof uri === "string" && !this.#served.mayBeNotified(this.#principal, uri)) return;
+    if (typeof uri === "string" && !this.#served.mayBeNotified(this.principal, uri)) return;
     this.#emit(method, params);
   }
 
@@ -171,7 +163,7 @@ export class Session implements SessionPort {
   }
 
   listChanged(kind: ListKind): void {
-    if (!this.#emit(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
+    if (!this.#emit(LIST_CHANGED[kind], undefined)) this.owed.add(kind);
     this.#changed();
   }
 
@@ -258,8 +250,8 @@ export class Session implements SessionPort {
   listen(stream: ListeningOutlet): void {
     this.#streams.push(stream);
     if (this.#streams.length > LISTENING_LIMIT) this.#streams[0]?.end();
-    const owed = [...this.#owed];
-    this.#owed.clear();
+    const owed = [...this.owed];
+    this.owed.clear();
     for (const kind of owed) this.listChanged(kind);
   }
 

@@ -3,7 +3,7 @@ import type { Standing } from "../../../../src/gateway/backends/policy/required-
 import { runMachine } from "../machines.ts";
 
 const machine = await runMachine(JSON.parse(process.argv[2] ?? "{}"));
-await machine.gateway.settled(new AbortController().signal);
+await machine.gateway.pool.settled(new AbortController().signal);
 process.on("message", (standing: Standing) => machine.mount(standing));
 process.send?.("ready");
 process.once("disconnect", () => process.exit());

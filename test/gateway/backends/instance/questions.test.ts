@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { progressTokenOf } from "../../../../src/gateway/backends/instance/progress.ts";
+import { progressTokenOf } from "../../../../src/gateway/backends/instance/calls.ts";
 import { parseExactly } from "../../../../src/runtime/text/exact-json.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";

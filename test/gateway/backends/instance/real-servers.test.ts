@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import type {
-  BackendInstance,
-  InstanceOptions,
-} from "../../../../src/gateway/backends/instance/backend-instance.ts";
-import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
+import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
+import {
+  type BackendInstance,
+  startBackendInstance,
+} from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
 import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
 import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";

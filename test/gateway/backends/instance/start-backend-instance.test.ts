@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { loopGuard } from "../../../../src/gateway/loop-guard.ts";
-import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
+import { LIST_CHANGED, loopGuard } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { FAILURE, INITIALIZED, toolOf } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";

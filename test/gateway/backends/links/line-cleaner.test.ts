@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createLineCleaner } from "../../../../src/gateway/backends/links/line-cleaner.ts";
+import { createLineCleaner } from "../../../../src/gateway/backends/links/backend-link.ts";
 
 test("colours go, other control characters are spelled out, secrets are replaced in every spelling", () => {
   const clean = createLineCleaner(['a"b/c']);

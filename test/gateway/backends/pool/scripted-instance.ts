@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type {
   BackendCall,
-  BackendInstance,
   InstanceOptions,
   InstanceSeen,
-  StartInstance,
 } from "../../../../src/gateway/backends/instance/backend-instance.ts";
+import type {
+  BackendInstance,
+  StartInstance,
+} from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
 import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { PoolCall } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { type Listings, NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";

@@ -1,9 +1,9 @@
 // Starts an instance on a scripted link, with a clock that the test moves.
-import type {
-  BackendInstance,
-  InstanceOptions,
-} from "../../../../src/gateway/backends/instance/backend-instance.ts";
-import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
+import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
+import {
+  type BackendInstance,
+  startBackendInstance,
+} from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
 import type { CallPort } from "../../../../src/gateway/client-port.ts";
 import type { JsonObject, Reply } from "../../../../src/gateway/json-rpc.ts";
 import { createManualClock, type ManualClock, settle } from "../../../support/manual-clock.ts";

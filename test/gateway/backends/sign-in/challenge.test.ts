@@ -7,7 +7,7 @@ import {
   issuerMetadataAddresses,
   resourceMetadataAddresses,
   resourceOf,
-} from "../../../../src/gateway/backends/sign-in/addresses.ts";
+} from "../../../../src/gateway/backends/sign-in/bounded-fetch.ts";
 import { bearerChallenge } from "../../../../src/gateway/backends/sign-in/challenge.ts";
 
 test("E1 a challenge is read as servers write it, among others and badly quoted", () => {

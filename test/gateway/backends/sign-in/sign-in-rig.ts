@@ -1,8 +1,11 @@
 // What tests of signing in have in common: a home with its grants, the two servers, and a person who agrees.
 import type { TestContext } from "node:test";
 import type { ResolvedAuth } from "../../../../src/gateway/backends/links/link-authorization.ts";
-import type { Grant } from "../../../../src/gateway/backends/sign-in/grant.ts";
-import { type GrantStore, openGrantStore } from "../../../../src/gateway/backends/sign-in/grant-store.ts";
+import {
+  type Grant,
+  type GrantStore,
+  openGrantStore,
+} from "../../../../src/gateway/backends/sign-in/grant-store.ts";
 import {
   type LoginRequest,
   type SignInPerson,

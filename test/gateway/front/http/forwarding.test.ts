@@ -5,7 +5,7 @@ import { type AddressInfo, Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
 import { test } from "node:test";
 import { Forwarding } from "../../../../src/gateway/front/http/forwarding.ts";
-import { newSessionId } from "../../../../src/gateway/front/session/shared-session.ts";
+import { newSessionId } from "../../../../src/gateway/front/session/session-record.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createScriptedGateway } from "../scripted-gateway.ts";

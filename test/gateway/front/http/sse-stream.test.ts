@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { SseStream } from "../../../../src/gateway/front/http/sse-stream.ts";
-import type { KeepAlive } from "../../../../src/gateway/front/session/keep-alive.ts";
+import type { KeepAlive } from "../../../../src/gateway/front/session/paced-writer.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 
 /** A client that takes what is written when the test says so. */

@@ -4,17 +4,17 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ANONYMOUS, type Principal } from "../../../../src/gateway/client-port.ts";
-import { forwardedHeaders, readForwarded } from "../../../../src/gateway/front/http/forwarded-head.ts";
+import { forwardedHeaders, readForwarded } from "../../../../src/gateway/front/http/forwarding.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
 import { openSessionFile } from "../../../../src/gateway/front/session/session-file.ts";
-import { SessionStore } from "../../../../src/gateway/front/session/session-store.ts";
 import {
   actingPrincipal,
   checkOf,
   holderOf,
   newSessionId,
   proofOf,
-} from "../../../../src/gateway/front/session/shared-session.ts";
+} from "../../../../src/gateway/front/session/session-record.ts";
+import { SessionStore } from "../../../../src/gateway/front/session/session-store.ts";
 import {
   ANYBODY,
   authenticateUsers,

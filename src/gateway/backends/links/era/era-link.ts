@@ -2,9 +2,8 @@
 // each `initialize`, and puts itself between where that is 2026-07-28. A server that speaks both is spoken with in
 // 2025-11-25 as a program, and over HTTP in each client's own version: today's SDKs refuse a tool's questions in
 // 2026-07-28 that are asked as servers ask them in 2025-11-25.
-import type { Logger } from "../../../../runtime/log/log.ts";
-import type { Clock } from "../../../../runtime/time/clock.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
+import type { GatewayTools } from "../../../gateway-tools.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -30,12 +29,10 @@ import {
   type OpenLink,
   type Sender,
 } from "../backend-link.ts";
-import type { EraMemory } from "./era-memory.ts";
-import { judgeFailure, mayBeModern, OTHER_VERSION } from "./judge-discover.ts";
 import { type Begun, eitherCapabilities, LegacySession } from "./legacy-session.ts";
 import { ModernServer } from "./modern-server.ts";
 import { bringsState, initializeResult, olderRequest } from "./older-form.ts";
-import { type Found, Probe } from "./probe.ts";
+import { type Judged, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./probe.ts";
 
 /** Ids of our own requests: a server may take them for no more than 32 bits, and the instance counts up from 1. */
 const FIRST_OWN_ID = 1_000_000_000;
@@ -51,7 +48,7 @@ const NOT_MODERN = linkFailure(
 const INITIALIZED_ANEW = linkFailure("closed", "the server was initialized anew");
 const SUBSCRIBES: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
 
-interface EraOptions {
+interface EraOptions extends GatewayTools {
   readonly backend: string;
   /** The connection's key: what was learned of a server is kept under it. */
   readonly key: string;
@@ -64,8 +61,6 @@ interface EraOptions {
   /** The server is another machine's gateway, which is told which client a request is of; absent: it is not. */
   readonly callerMarks?: CallerMarks;
   readonly memory: EraMemory;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export function openEraLink(options: EraOptions): OpenLink {
@@ -93,16 +88,14 @@ class EraLink implements BackendLink {
     this.#options = options;
     this.#events = events;
     this.#link = options.open({
+      ...events,
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
-      onDoubt: () => events.onDoubt(),
-      onGap: () => events.onGap(),
       onClosed: (failure) => {
         this.#endProbe();
         this.#modern?.dispose(null);
         events.onClosed(failure);
       },
-      onLogLine: (line) => events.onLogLine(line),
     });
   }
 
@@ -213,8 +206,7 @@ class EraLink implements BackendLink {
       initialize,
       probeId: ++this.#lastOwnId,
       isPinned: this.#options.isPinned,
-      answered,
-      onFound: (found) => this.#found(initialize, found),
+      onFound: (judged) => this.#found(initialize, answered, judged),
     });
   }
 
@@ -223,25 +215,20 @@ class EraLink implements BackendLink {
     this.#probe = null;
   }
 
-  #found(initialize: RpcRequest, found: Found): void {
+  /** `answered`: it got `initialize` first, and said this. */
+  #found(initialize: RpcRequest, answered: Reply | null, judged: Judged | null): void {
     this.#probe = null;
     const { memory, key, isPinned } = this.#options;
-    switch (found.kind) {
-      case "modern":
-        memory.probeAgain(key);
-        void this.#beModern(initialize, found.discovered);
-        return;
-      case "older":
-        if (isPinned) {
-          this.#events.onRequestFailed(initialize.id, NOT_MODERN);
-          return;
-        }
-        if (found.wasSilent) memory.leaveUnprobed(key);
-        this.#initialize = initialize;
-        if (found.reply !== null) void this.#initialized(found.reply, null);
-        return;
-      case "failed":
-        this.#events.onRequestFailed(initialize.id, found.failure);
+    if (judged?.kind === "modern") {
+      memory.probeAgain(key);
+      void this.#beModern(initialize, judged.discovered);
+    } else if (judged?.kind === "failed") this.#events.onRequestFailed(initialize.id, judged.failure);
+    else if (isPinned) this.#events.onRequestFailed(initialize.id, NOT_MODERN);
+    else {
+      if (judged === null) memory.leaveUnprobed(key);
+      this.#initialize = initialize;
+      if (answered === null) this.#link.send(initialize);
+      else void this.#initialized(answered, null);
     }
   }
 
@@ -362,4 +349,45 @@ class EraLink implements BackendLink {
 /** It says nothing of what the server speaks. */
 function isAway(failure: LinkFailure): boolean {
   return failure.kind === "closed" || (failure.status ?? 0) >= 500 || judgeFailure(failure).kind === "failed";
+}
+
+// What was learned of servers that do not answer a probe, and which version each backend spoke last; for the daemon's
+// life.
+
+const MOST = 1_000;
+
+export class EraMemory {
+  /** By connection key: what the server said it was when that was learned; null: it has not said anything yet. */
+  readonly #unprobed = new Map<string, string | null>();
+  readonly #spoken = new Map<string, SpokenVersion>();
+
+  /** It is silent at a probe: it gets `initialize` first. */
+  isUnprobed(key: string): boolean {
+    return this.#unprobed.has(key);
+  }
+
+  leaveUnprobed(key: string): void {
+    const [oldest] = this.#unprobed.keys();
+    if (this.#unprobed.size >= MOST && oldest !== undefined) this.#unprobed.delete(oldest);
+    this.#unprobed.set(key, null);
+  }
+
+  /** The next start probes it again. */
+  probeAgain(key: string): void {
+    this.#unprobed.delete(key);
+  }
+
+  /** It was initialized without a probe. Another server, or another version of it, is probed at its next start. */
+  initialized(key: string, server: string): void {
+    const known = this.#unprobed.get(key);
+    if (known === null) this.#unprobed.set(key, server);
+    else if (known !== undefined && known !== server) this.#unprobed.delete(key);
+  }
+
+  /** What it spoke before: null for the first time. */
+  spoke(backend: string, version: SpokenVersion): SpokenVersion | null {
+    const before = this.#spoken.get(backend) ?? null;
+    this.#spoken.set(backend, version);
+    return before;
+  }
 }

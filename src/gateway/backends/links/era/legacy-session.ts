@@ -21,7 +21,7 @@ import {
   type OpenLink,
   type Sender,
 } from "../backend-link.ts";
-import { OTHER_VERSION } from "./judge-discover.ts";
+import { OTHER_VERSION } from "./probe.ts";
 
 /** A server that speaks both answers within this; one that does not is spoken with in 2026-07-28 alone. */
 const INITIALIZE_MS = 5_000;
@@ -52,7 +52,7 @@ export class LegacySession {
   /** Requests of our own, whose answers nobody waits for. */
   readonly #own = new FleetingSet<RpcId>();
   /** The server may have forgotten the session. */
-  #isDoubted = false;
+  isDoubted = false;
 
   constructor(options: LegacySessionOptions) {
     this.#options = options;
@@ -65,11 +65,10 @@ export class LegacySession {
         else if (!this.#own.delete(id)) this.#failed(id, failure);
       },
       onDoubt: () => {
-        this.#isDoubted = true;
+        this.isDoubted = true;
         events.onDoubt();
       },
       onClosed: (failure) => this.#initialize?.settle({ kind: "failed", failure }),
-      onLogLine: (line) => events.onLogLine(line),
     });
   }
 
@@ -77,17 +76,12 @@ export class LegacySession {
     return this.#link.backlogBytes;
   }
 
-  /** The next ping is to tell whether the server still knows the session. */
-  get isDoubted(): boolean {
-    return this.#isDoubted;
-  }
-
   /** Begins a session, in place of the one there is. */
   async begin({ params }: RpcRequest): Promise<Begun> {
     const { clock, nextId } = this.#options;
     const { promise, resolve } = Promise.withResolvers<Begun>();
     const id = nextId();
-    this.#isDoubted = false;
+    this.isDoubted = false;
     this.#initialize = { id, settle: resolve };
     this.#link.send({ jsonrpc: "2.0", id, method: "initialize", ...(params && { params }) });
     await settledWithin(clock, INITIALIZE_MS, promise);
@@ -107,7 +101,7 @@ export class LegacySession {
     if (!("method" in message)) {
       if (message.id !== null) this.#asked.delete(message.id);
     } else if ("id" in message) {
-      if (message.method === "ping") this.#isDoubted = false;
+      if (message.method === "ping") this.isDoubted = false;
       this.#flights.add(message.id);
     } else if (message.method === "notifications/cancelled") {
       this.#flights.delete(message.params?.["requestId"] as RpcId);

@@ -40,10 +40,15 @@ import {
   linkFailure,
   type Sender,
 } from "../backend-link.ts";
-import { judgeFailure, judgeReply, OTHER_VERSION } from "./judge-discover.ts";
 import { Listening, resourceTopic, taskTopic } from "./listening.ts";
-import { modernCapabilities, modernParams, olderReply, withoutSubscription } from "./older-form.ts";
-import { requestHeaders } from "./request-headers.ts";
+import {
+  modernCapabilities,
+  modernParams,
+  olderReply,
+  requestHeaders,
+  withoutSubscription,
+} from "./older-form.ts";
+import { judgeFailure, judgeReply, OTHER_VERSION } from "./probe.ts";
 import { type Asker, Rounds } from "./rounds.ts";
 
 const OWN_MS = 5_000;

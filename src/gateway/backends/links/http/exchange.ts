@@ -4,8 +4,7 @@ import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
-import { type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
-import type { CleanLine } from "../line-cleaner.ts";
+import { type CleanLine, type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
 import {
   type Credential,
   isCredential,

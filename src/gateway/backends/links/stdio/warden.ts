@@ -5,9 +5,9 @@ import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
-import type { Logger } from "../../../../runtime/log/log.ts";
 import { childEnvironment } from "../../../../runtime/process/child-process.ts";
-import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
+import { settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
+import type { GatewayTools } from "../../../gateway-tools.ts";
 
 const RESTART_MS = { first: 100, atMost: 10_000, calmAfter: 30_000 };
 /** What got SIGKILL does nothing any more, even where the kernel holds it or nobody reaps it. */
@@ -15,14 +15,9 @@ const RELEASE_AT_MOST_MS = 300;
 /** It ends what is left within 2 s. */
 const END_AT_MOST_MS = 3_000;
 
-interface WardenOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
-
 /** Costs nothing until the first backend starts. Disposing ends it, and every group that it still knows. */
 export class Warden implements AsyncDisposable {
-  readonly #options: WardenOptions;
+  readonly #options: GatewayTools;
   readonly #groups = new Set<number>();
   #child: ChildProcess | null = null;
   #startedAtMs = 0;
@@ -30,7 +25,7 @@ export class Warden implements AsyncDisposable {
   #restartTimer: Timer | null = null;
   #disposed = false;
 
-  constructor(options: WardenOptions) {
+  constructor(options: GatewayTools) {
     this.#options = options;
   }
 

@@ -4,13 +4,15 @@ import { type Clock, settledWithin } from "../../../../runtime/time/clock.ts";
 import type { RpcMessage } from "../../../json-rpc.ts";
 import {
   type BackendLink,
+  type CleanLine,
+  createLineCleaner,
+  LIMIT_BYTES,
   type LinkEvents,
   type LinkFailure,
   linkFailure,
+  linkText,
   type OpenLink,
 } from "../backend-link.ts";
-import { type CleanLine, createLineCleaner } from "../line-cleaner.ts";
-import { LIMIT_BYTES, linkText } from "../link-text.ts";
 import { MessageReader } from "../stdio/message-reader.ts";
 
 /** From the end of what is written here to that of what is read. */

@@ -6,8 +6,7 @@ import type {
   OpenLink,
   Sender,
 } from "../../../../../src/gateway/backends/links/backend-link.ts";
-import { openEraLink } from "../../../../../src/gateway/backends/links/era/era-link.ts";
-import { EraMemory } from "../../../../../src/gateway/backends/links/era/era-memory.ts";
+import { EraMemory, openEraLink } from "../../../../../src/gateway/backends/links/era/era-link.ts";
 import { openHttpLink } from "../../../../../src/gateway/backends/links/http/http-link.ts";
 import { openStdioLink } from "../../../../../src/gateway/backends/links/stdio/stdio-link.ts";
 import { Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";

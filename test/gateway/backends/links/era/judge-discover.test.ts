@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { linkFailure } from "../../../../../src/gateway/backends/links/backend-link.ts";
-import { judgeFailure, judgeReply } from "../../../../../src/gateway/backends/links/era/judge-discover.ts";
+import { judgeFailure, judgeReply } from "../../../../../src/gateway/backends/links/era/probe.ts";
 import { errorReply } from "../../../../../src/gateway/json-rpc.ts";
 
 test("D1 what an answer to server/discover says about the server", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { requestHeaders } from "../../../../../src/gateway/backends/links/era/request-headers.ts";
+import { requestHeaders } from "../../../../../src/gateway/backends/links/era/older-form.ts";
 import { parseExactly } from "../../../../../src/runtime/text/exact-json.ts";
 
 test("D2 the headers of a request name its method and its target", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectReason } from "../../../../../src/gateway/backends/links/http/connect-reason.ts";
+import { connectReason } from "../../../../../src/gateway/backends/links/http/target.ts";
 
 const failed = (code: string, message = "as the library says it"): Error =>
   Object.assign(new Error(message), { code });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ExitReason } from "../../../../../src/gateway/backends/links/stdio/exit-reason.ts";
+import { ExitReason } from "../../../../../src/gateway/backends/links/stdio/log.ts";
 
 function reasonOf(...lines: readonly string[]): string | null {
   const reason = new ExitReason();
