@@ -112,7 +112,9 @@ export class ShareCycle {
     }
     this.#askLogon(isAskedToTry);
     const { links, claims } = this.#tools;
-    const { mountPath } = this.#subject.spec;
+    // All of a cycle is about one configuration: what was seen of an address says nothing of an edited one.
+    const subject = this.#subject;
+    const { mountPath } = subject.spec;
     this.#claimed.add(mountPath);
     const otherHome = (await claims?.claim(mountPath)) ?? null;
     this.#otherHome = otherHome;
@@ -125,7 +127,7 @@ export class ShareCycle {
         trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
-      this.#subject,
+      subject,
       Math.max(...triggers.map(({ atMs }) => atMs)),
       this.#state,
       this.#openFilesAhead?.files ?? null,
@@ -134,20 +136,20 @@ export class ShareCycle {
     let seen: ShareSeen = { ...found, otherHome };
     const { configured = seen.routes } = seen;
     if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
-      this.#tools.logons.away(this.#subject.spec);
+      this.#tools.logons.away(subject.spec);
     const { wake } = await stepUntilSettled({
-      subject: `share ${this.#subject.spec.name}`,
+      subject: `share ${subject.spec.name}`,
       mostSteps: MOST_STEPS,
       decide: () => {
-        const decision = this.#decide(seen, this.#asked?.request ?? null);
+        const decision = this.#decide(subject, seen, this.#asked?.request ?? null);
         this.#keep(decision, seen);
         return stopping.aborted && !finishesOperation(decision) ? { ...decision, step: null } : decision;
       },
       perform: async (step: Step) => {
-        seen = await perform(this.#tools, this.#subject, step, seen);
+        seen = await perform(this.#tools, subject, step, seen);
         const { lastStep } = seen;
         if (lastStep?.kind === "mount" && lastStep.outcome.ok)
-          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logons.idOf(this.#subject.spec);
+          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logons.idOf(subject.spec);
       },
     });
     this.#lookUpOpenFiles(seen);
@@ -202,7 +204,7 @@ export class ShareCycle {
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
     const seen = { ...found, linkBlocked, otherHome: this.#otherHome };
-    const { conditions, memory } = this.#decide(seen, null);
+    const { conditions, memory } = this.#decide(subject, seen, null);
     return this.#withCarriage({ subject: this.#subject, memory, seen, conditions });
   }
 
@@ -275,8 +277,7 @@ export class ShareCycle {
     });
   }
 
-  #decide(seen: ShareSeen, request: ShareRequest | null): Decision {
-    const { spec, policy, driver } = this.#subject;
+  #decide({ spec, policy, driver }: Subject, seen: ShareSeen, request: ShareRequest | null): Decision {
     return decide({
       ...{ spec, policy, seen, request },
       programsRun: (this.#tools.programs?.running(spec.name) ?? []).length > 0,
