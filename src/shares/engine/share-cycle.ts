@@ -63,8 +63,10 @@ export class ShareCycle {
   #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
-  /** The login that was used for the mount; null: unknown. */
+  /** The login that was used for the mount; null: unknown, as a daemon before this one mounted it. */
   #mountedWith: string | null = null;
+  /** An unknown login was let through once more, or the configuration changed since: if it is refused now, it is another. */
+  #isOtherIfRefused = false;
   /** Whether the login was not allowed to be tried at the last look. */
   #mightNotLogOn = false;
   #announcing: Promise<unknown> = Promise.resolve();
@@ -148,8 +150,10 @@ export class ShareCycle {
       perform: async (step: Step) => {
         seen = await perform(this.#tools, subject, step, seen);
         const { lastStep } = seen;
-        if (lastStep?.kind === "mount" && lastStep.outcome.ok)
+        if (lastStep?.kind === "mount" && lastStep.outcome.ok) {
           this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logons.idOf(subject.spec);
+          this.#isOtherIfRefused = false;
+        } else if (step.kind === "confirm" && step.logon === true) this.#isOtherIfRefused = true;
       },
     });
     this.#lookUpOpenFiles(seen);
@@ -187,7 +191,10 @@ export class ShareCycle {
     const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
     // A proof is about one address, port, share and user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
-    if (!isSameLogin) this.#tools.logons.asked(next.spec);
+    if (!isSameLogin) {
+      this.#tools.logons.asked(next.spec);
+      this.#isOtherIfRefused ||= spec.missingVariable === null;
+    }
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }
@@ -249,7 +256,8 @@ export class ShareCycle {
     const { spec } = this.#subject;
     const refused = this.#carriedNow()?.refusedLogon ?? null;
     if (refused !== null) logons.seen(spec, this.#mountedWith, refused.text, refused.atMs);
-    const isSame = this.#mountedWith === logons.idOf(spec);
+    const isSame =
+      this.#mountedWith === null ? !this.#isOtherIfRefused : this.#mountedWith === logons.idOf(spec);
     return { ...logons.look(spec), shut: refused === null ? null : isSame ? "same" : "other" };
   }
 
