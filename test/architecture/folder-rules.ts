@@ -31,7 +31,8 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because: "taking a program in needs nothing of what it is used for",
   },
   shares: {
-    knows: ["runtime", "rclone-release", "secrets", "config", "network", "reconcile"],
+    knows: ["runtime", "rclone-release", "secrets", "config", "network", "reconcile", "carrier"],
+    typesOnly: ["carrier"],
     because: "shares run alone; what the gateway needs of them goes through daemon, as plain data",
   },
   gateway: {

@@ -270,6 +270,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /^/,
     needs: "jq",
   },
+  // With an fstab: test/daemon/compose/kernel-line.test.ts.
+  "mountaineer shares kernel CORE": running(/CORE is no SMB share/, 2),
+  "mountaineer shares kernel CORE --undo": running(/CORE is no SMB share/, 2),
   "mountaineer shares remove --share MEDIA --cleanup": running(/MEDIA is removed/),
 
   "mountaineer tui": running(NEEDS_TERMINAL, 2),

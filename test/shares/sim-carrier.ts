@@ -1,6 +1,7 @@
 // A simulated carrier and proof of servers for the simulated world: what is carried, and which server is behind a route.
+
+import type { CarriedPhase } from "../../src/carrier/carrier.ts";
 import { backOff, NO_BACKOFF } from "../../src/reconcile/route-health.ts";
-import type { CarriedPhase } from "../../src/shares/drivers/carriage.ts";
 import type { CarriedSeen, RouteSeen, TrustSeen } from "../../src/shares/policy/share-seen.ts";
 import { ROUTE_NAMES, type RouteName } from "../../src/shares/share-spec.ts";
 import type { HostState, SimMount } from "./world.ts";

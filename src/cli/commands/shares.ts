@@ -118,6 +118,37 @@ const sharesRemoveCommand: CommandDefinition = {
   },
 };
 
+const sharesKernelCommand: CommandDefinition = {
+  name: "shares kernel",
+  summary: "mount a share with the kernel's own client",
+  description:
+    "For a user of Linux: faster than rclone, and programs can map files; locks are given up at each move " +
+    "(docs/drivers.md). It takes one line in /etc/fstab, which is shown with the sudo command that writes it after a " +
+    "yes; run again, it mounts the share so. No password is in that line.",
+  examples: [
+    { command: "mountaineer shares kernel CORE", does: "show the line; once it is there, mount with it" },
+    {
+      command: "mountaineer shares kernel CORE --undo",
+      does: "mount as before; then show how to remove the line",
+    },
+  ],
+  exits: {
+    ...STEP_EXITS,
+    0: "it is mounted so, or the line is written or removed",
+    1: "nothing was changed, as the line is missing or the answer was no; or it does not mount",
+  },
+  addOptions(command) {
+    command
+      .argument("<share>", "its name")
+      .option("--undo", "back to how it was before")
+      .option("--yes", "do not ask");
+  },
+  async run(context, options, [share = ""]) {
+    const { kernelShare } = await import("../edits/kernel-share.ts");
+    return kernelShare(context, share, readFlag(options, "undo"), readFlag(options, "yes"));
+  },
+};
+
 function tell(context: CommandContext, { share, aliases, link }: RemovedFavorite): void {
   const paint = paintFor(context.stdoutStyle);
   const also = aliases.length === 0 ? "" : ` with its aliases ${aliases.map(harmless).join(", ")}`;
@@ -136,5 +167,5 @@ export const SHARES_COMMANDS: GroupedCommands = {
       { command: "mountaineer shares remove --share MEDIA --cleanup", does: "let go of one for good" },
     ],
   },
-  commands: [sharesListCommand, sharesAddCommand, sharesRemoveCommand],
+  commands: [sharesListCommand, sharesAddCommand, sharesRemoveCommand, sharesKernelCommand],
 };

@@ -8,8 +8,9 @@ import type {
   InProcessGateway,
   InProcessOptions,
 } from "../../api/in-process.ts";
+import type { KernelLine } from "../../api/kernel-line.ts";
 import type { SecretKeeper } from "../../api/secret-keeper.ts";
-import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
+import type { ConfigSnapshot, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /**
@@ -69,6 +70,17 @@ export async function loadSecretNames(): Promise<(home: string) => Promise<reado
 export async function findMountedShares(): Promise<readonly FoundShare[]> {
   const { foundShares } = await import("../../daemon/compose/found-shares.ts");
   return foundShares();
+}
+
+/** The line by which the kernel's client mounts the share, as it is to be written or removed. Rejects as that says. */
+export async function openKernelLine(
+  home: string,
+  config: MountaineerConfig,
+  share: ShareConfig,
+  isWanted: boolean,
+): Promise<KernelLine> {
+  const { kernelLine } = await import("../../daemon/compose/kernel-line.ts");
+  return kernelLine(home, config, share, isWanted);
 }
 
 /** Where the daemon of this home writes its log; absolute. */

@@ -84,7 +84,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   };
   const claims = stack.use(createMountClaims({ home, logger }));
   const logons = createLogons(clock);
-  const serverProof = createServerProof({ clock, logger, stateFolder: home, logons });
+  const serverProof = createServerProof({ clock, logger, stateFolder: home, logons, hostProber });
   const engine = stack.use(
     createShareEngine({
       clock,

@@ -1,62 +1,13 @@
 // The interface to the carrier of mounts, as the engine needs it: a port per share, and moves between routes.
 
+import type { CarriedShare, ConfigureRequest, MoveRequest } from "../../carrier/carrier.ts";
 import type { DriverName, RouteName } from "../share-spec.ts";
 import type { FoundMount } from "./mount-driver.ts";
 
-/** Where a route leads to, resolved. */
-interface RouteEndpoint {
-  readonly address: string;
-  readonly port: number;
-  /** The address to leave from; null: the kernel picks. */
-  readonly localAddress: string | null;
-}
-
-export type Endpoints = Readonly<Partial<Record<RouteName, RouteEndpoint>>>;
-
-/**
- * - `carrying`: the route takes connections. `waiting`: there is none; programs wait.
- * - `unconfirmed`: the server has ended connections since it was last proved; new ones are held until `confirm`.
- * - `refusing`: the patience is over; programs get errors until a route is back.
- */
-export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
+export type Endpoints = ConfigureRequest["endpoints"];
 
 /** The state of a share's port. Times are monotonic ms. */
-export interface CarriedState {
-  readonly port: number;
-  readonly route: RouteName;
-  readonly endpoint: RouteEndpoint;
-  readonly phase: CarriedPhase;
-  readonly lastAnswerAtMs: number | null;
-  /** The oldest request without an answer. */
-  readonly unansweredSinceMs: number | null;
-  readonly routeLostAtMs: number | null;
-  /** The number of the last loss of the server, since which it must be proved; null: unknown, notices alone report it. */
-  readonly outage: number | null;
-  /** The value of `outage` when the route in use was taken; null or absent: unknown. */
-  readonly outageAtMove?: number | null;
-  /** The server that is mounted; null or absent: unknown. */
-  readonly server?: string | null;
-  /**
-   * A number that changes with each connection that shows who is behind the route not in use; null: there is none.
-   * Absent: unknown.
-   */
-  readonly witness?: number | null;
-  /** A number that changes after each thing that was done without a daemon; null or absent: unknown. */
-  readonly epoch?: number | null;
-  /**
-   * Since when the server refuses the login, so that nobody new logs in, monotonic ms; null or absent: it does not, or
-   * that is unknown.
-   */
-  readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
-  /** Nobody but its two ends can read what passes; absent: unknown. */
-  readonly encrypted?: boolean;
-  readonly connections: number;
-  readonly connectionsInAll: number;
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-  readonly longestWaitMs: number;
-  readonly moves: number;
-}
+export type CarriedState = Omit<CarriedShare, "share" | "kind" | "mount">;
 
 interface CarryRequest {
   readonly share: string;
@@ -83,18 +34,6 @@ export type MoveOutcome =
   /** Nothing was changed. */
   | { readonly ok: false; readonly text: string };
 
-interface MoveTarget {
-  readonly share: string;
-  readonly to: RouteName;
-  readonly endpoint: RouteEndpoint;
-  /** True: the move waits for a moment with no request in flight. */
-  readonly planned: boolean;
-  /** The share's epoch when this was decided: nothing is changed if it has another one since. */
-  readonly epoch?: number | null;
-  /** Likewise. */
-  readonly witness?: number | null;
-}
-
 /**
  * - `stalled`: a request has waited for its answer for 300 ms.
  * - `doubt`: the server has ended connections and must be proved again.
@@ -116,7 +55,7 @@ export interface Carriage {
   open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;
   /** Says which mount talks through the port, so that the port ends with it. */
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
-  move(target: MoveTarget, signal: AbortSignal): Promise<MoveOutcome>;
+  move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**
    * Sets the newest endpoints: of the route in use, and of the other while that is proved. The carrier is asked when
    * they changed, and while nothing shows who is behind the other. `epoch` as for a move.

@@ -1,5 +1,5 @@
 // How fast hosts have to answer while programs or a decision wait for them.
-import type { CarriedPhase } from "../drivers/carriage.ts";
+import type { CarriedPhase } from "../../carrier/carrier.ts";
 import type { RouteName } from "../share-spec.ts";
 import type { Hurried } from "./share-subject.ts";
 

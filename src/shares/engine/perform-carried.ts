@@ -215,13 +215,9 @@ function createGate(
   const ended = new AbortController();
   const shut = new AbortController();
   const { carries } = driver;
-  const keepsFor = async (id: string | null): Promise<boolean> => {
-    const kept = (await driver.waiting?.(spec, true))?.find((one) => one.server === id);
-    return kept?.proved === true && kept.files.length > 0;
-  };
   const prove = async (): Promise<void> => {
     const { probe } = (seen.configured ?? seen.routes)[route];
-    const endpoint = proofEndpoint(probe, spec.routes[route].port);
+    const endpoint = proofEndpoint(probe, spec.routes[route]);
     if (carriage === undefined || serverProof === undefined || endpoint === null) return;
     const outage = carriage.of(spec.name)?.outage ?? null;
     const isSteady = (): boolean => (carriage.of(spec.name)?.outage ?? null) === outage;
@@ -236,9 +232,9 @@ function createGate(
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // An unknown verdict does not count against it; but what waits for a proved server goes only to that one.
-    const isIt = verdict.kind === "same" && verdict.server === server;
-    if (isIt || (verdict.kind === "unproved" && !(await keepsFor(server)))) {
+    // What was never proved is nobody's; what is kept, and will be written, for a server that was, goes to none that is not.
+    const isBlank = verdict.kind === "unproved" && verdict.isBlank === true;
+    if (isBlank || (verdict.kind === "same" && verdict.server === server)) {
       await carriage.confirm(spec.name, outage);
       return;
     }

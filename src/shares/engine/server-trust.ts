@@ -5,7 +5,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { FIRST_SERVER } from "../drivers/share-files.ts";
 import type { RouteSeen, ServerSeen, TrustSeen } from "../policy/share-seen.ts";
 import type { Expected, ProofEndpoint, ProofVerdict, ServerProof } from "../server-proof/server-proof.ts";
-import { otherRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
+import { otherRoute, ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec } from "../share-spec.ts";
 
 export interface TrustInput {
   readonly spec: ShareSpec;
@@ -179,6 +179,8 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
+    // Also before it was told who is there: the server of the other route may come in its place.
+    if (isAway || isOther) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
     // Only the other route is left to prove, and a move there waits for that.
@@ -399,15 +401,15 @@ function endpointOf(input: TrustInput, subject: Subject): ProofEndpoint | null {
   const probe = probeOf(input, subject);
   if (probe?.verdict !== "answers") return null;
   const { inUse, spec } = input;
-  const port = subject === "detour" ? inUse?.detour?.port : spec.routes[subject].port;
-  return proofEndpoint(probe, port ?? 445);
+  if (subject === "detour") return proofEndpoint(probe, { host: null, port: inUse?.detour?.port ?? 445 });
+  return proofEndpoint(probe, spec.routes[subject]);
 }
 
 /** The address that a proof asks; null: the host has none. */
 export function proofEndpoint(
   { address, localAddress, serverGuid }: RouteSeen["probe"],
-  port: number,
+  { host, port }: Pick<RouteSpec, "host" | "port">,
 ): ProofEndpoint | null {
   if (address === null) return null;
-  return { address, port, localAddress: localAddress ?? null, serverGuid: serverGuid ?? null };
+  return { host, address, port, localAddress: localAddress ?? null, serverGuid: serverGuid ?? null };
 }

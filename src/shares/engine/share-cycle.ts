@@ -63,8 +63,10 @@ export class ShareCycle {
   #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
-  /** The login that was used for the mount; null: unknown. */
+  /** The login that was used for the mount; null: unknown, as a daemon before this one mounted it. */
   #mountedWith: string | null = null;
+  /** An unknown login was let through once more, or the configuration changed since: if it is refused now, it is another. */
+  #isOtherIfRefused = false;
   /** Whether the login was not allowed to be tried at the last look. */
   #mightNotLogOn = false;
   #announcing: Promise<unknown> = Promise.resolve();
@@ -112,7 +114,9 @@ export class ShareCycle {
     }
     this.#askLogon(isAskedToTry);
     const { links, claims } = this.#tools;
-    const { mountPath } = this.#subject.spec;
+    // All of a cycle is about one configuration: what was seen of an address says nothing of an edited one.
+    const subject = this.#subject;
+    const { mountPath } = subject.spec;
     this.#claimed.add(mountPath);
     const otherHome = (await claims?.claim(mountPath)) ?? null;
     this.#otherHome = otherHome;
@@ -125,7 +129,7 @@ export class ShareCycle {
         trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
-      this.#subject,
+      subject,
       Math.max(...triggers.map(({ atMs }) => atMs)),
       this.#state,
       this.#openFilesAhead?.files ?? null,
@@ -134,20 +138,22 @@ export class ShareCycle {
     let seen: ShareSeen = { ...found, otherHome };
     const { configured = seen.routes } = seen;
     if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
-      this.#tools.logons.away(this.#subject.spec);
+      this.#tools.logons.away(subject.spec);
     const { wake } = await stepUntilSettled({
-      subject: `share ${this.#subject.spec.name}`,
+      subject: `share ${subject.spec.name}`,
       mostSteps: MOST_STEPS,
       decide: () => {
-        const decision = this.#decide(seen, this.#asked?.request ?? null);
+        const decision = this.#decide(subject, seen, this.#asked?.request ?? null);
         this.#keep(decision, seen);
         return stopping.aborted && !finishesOperation(decision) ? { ...decision, step: null } : decision;
       },
       perform: async (step: Step) => {
-        seen = await perform(this.#tools, this.#subject, step, seen);
+        seen = await perform(this.#tools, subject, step, seen);
         const { lastStep } = seen;
-        if (lastStep?.kind === "mount" && lastStep.outcome.ok)
-          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logons.idOf(this.#subject.spec);
+        if (lastStep?.kind === "mount" && lastStep.outcome.ok) {
+          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logons.idOf(subject.spec);
+          this.#isOtherIfRefused = false;
+        } else if (step.kind === "confirm" && step.logon === true) this.#isOtherIfRefused = true;
       },
     });
     this.#lookUpOpenFiles(seen);
@@ -185,7 +191,10 @@ export class ShareCycle {
     const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
     // A proof is about one address, port, share and user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
-    if (!isSameLogin) this.#tools.logons.asked(next.spec);
+    if (!isSameLogin) {
+      this.#tools.logons.asked(next.spec);
+      this.#isOtherIfRefused ||= spec.missingVariable === null;
+    }
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }
@@ -202,7 +211,7 @@ export class ShareCycle {
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
     const seen = { ...found, linkBlocked, otherHome: this.#otherHome };
-    const { conditions, memory } = this.#decide(seen, null);
+    const { conditions, memory } = this.#decide(subject, seen, null);
     return this.#withCarriage({ subject: this.#subject, memory, seen, conditions });
   }
 
@@ -247,7 +256,8 @@ export class ShareCycle {
     const { spec } = this.#subject;
     const refused = this.#carriedNow()?.refusedLogon ?? null;
     if (refused !== null) logons.seen(spec, this.#mountedWith, refused.text, refused.atMs);
-    const isSame = this.#mountedWith === logons.idOf(spec);
+    const isSame =
+      this.#mountedWith === null ? !this.#isOtherIfRefused : this.#mountedWith === logons.idOf(spec);
     return { ...logons.look(spec), shut: refused === null ? null : isSame ? "same" : "other" };
   }
 
@@ -275,8 +285,7 @@ export class ShareCycle {
     });
   }
 
-  #decide(seen: ShareSeen, request: ShareRequest | null): Decision {
-    const { spec, policy, driver } = this.#subject;
+  #decide({ spec, policy, driver }: Subject, seen: ShareSeen, request: ShareRequest | null): Decision {
     return decide({
       ...{ spec, policy, seen, request },
       programsRun: (this.#tools.programs?.running(spec.name) ?? []).length > 0,

@@ -48,7 +48,12 @@ export function decideCarried(
   if (own === "waiting") return null;
   if (own === "gone") return decideRouteGone(builder, mount, route, carried);
   if (own === "slow") pushSlowRoute(builder, route);
-  if (carried.phase !== "carrying") return openGate(builder, route, carried, builder.policy.outagePatienceMs);
+  if (carried.phase !== "carrying") {
+    const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);
+    const isLost = carried.rerouted && !isOwnProved(builder, route, carried);
+    // Another server may be at the old address by now: what is mounted has nothing to go back to.
+    return gate ?? (isLost ? followHost(builder, mount, route, true) : null);
+  }
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
   // After a failed move it is not tried again at once, because what is open works well where it is.
@@ -83,7 +88,8 @@ export function decidePinnedGate(
   noteDoubt(builder, pinned, isClosed);
   if (!isClosed || builder.state.operation !== null || builder.memory.held === "unmounted") return "open";
   // What the configuration no longer names is left once nothing is open.
-  if (pinned.rerouted && !isOwnProved(builder, route, pinned)) return "open";
+  if (pinned.rerouted && !isOwnProved(builder, route, pinned))
+    return leaveAddress(builder, mount, route, true);
   if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
   return openGate(builder, route, pinned, PINNED_DOUBT_MS);
 }
@@ -277,15 +283,26 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
 
 /** The configuration gives the route another address: the mount follows once its server is proved to be there. */
 function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
-  const { proved, asking, servers } = builder.seen.carry?.trust ?? NO_TRUST;
-  const reason = `its host is ${hostOf(builder, route)} now`;
+  const { proved } = builder.seen.carry?.trust ?? NO_TRUST;
   if (isBackingOff(builder)) return null;
-  if (proved[route] && configuredAnswers(builder, route))
+  if (proved[route] && configuredAnswers(builder, route)) {
+    const reason = followed(builder, route);
     return startOperation(builder, { kind: "remount", reason, mode: "plain", plan: [route], moves: true });
+  }
+  return leaveAddress(builder, mount, route, isGone);
+}
+
+function followed(builder: Builder, route: RouteName): string {
+  return `its host is ${hostOf(builder, route)} now`;
+}
+
+function leaveAddress(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
+  const { asking, servers } = builder.seen.carry?.trust ?? NO_TRUST;
+  if (isBackingOff(builder)) return null;
   const plan = ROUTE_NAMES.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
   if (asking || plan.length === 0) return null;
   // Another server, or one that cannot be proved: nothing that is open goes there.
-  return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
+  return remountOnceClosed(builder, mount, { reason: followed(builder, route), plan, lost: isGone });
 }
 
 /** The server there is known, or it is known that it cannot be proved. */

@@ -1,6 +1,7 @@
 // The result of one observation of a share: plain data for the decision.
+import type { CarriedPhase } from "../../carrier/carrier.ts";
 import type { ProbeResult } from "../../network/probe/probe-result.ts";
-import type { CarriedPhase, MoveOutcome } from "../drivers/carriage.ts";
+import type { MoveOutcome } from "../drivers/carriage.ts";
 import type {
   FoundMount,
   Lacking,

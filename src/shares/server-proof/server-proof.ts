@@ -1,5 +1,6 @@
 // Proves which server is behind a route of a share: each server has an id, and both routes may lead to one, or to two.
 
+import type { HostProber } from "../../network/probe/probe-result.ts";
 import { createSemaphore } from "../../network/probe/semaphore.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
@@ -29,6 +30,8 @@ import {
 
 /** The address at which the newest probe of a route was answered. */
 export interface ProofEndpoint extends ReaderEndpoint {
+  /** As the configuration names it; null or absent: it does not, or not any more. */
+  readonly host?: string | null;
   /** As 32 hex digits; null: the answer did not say it. */
   readonly serverGuid: string | null;
 }
@@ -39,7 +42,8 @@ export type ProofVerdict =
   | { readonly kind: "same"; readonly server: string }
   /** `server`: for one route, the server that is there instead of the expected one; absent: unknown, too. */
   | { readonly kind: "different"; readonly text: string; readonly server?: string }
-  | { readonly kind: "unproved"; readonly text: string };
+  /** `isBlank`: nothing is known of the expected server that it could be told by. */
+  | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true };
 
 /**
  * Answers within 12 s of its turn, with `unproved` if that is too short. Two proofs run at once, the others wait;
@@ -55,9 +59,16 @@ export interface ServerProofOptions {
   readonly programFolders?: () => readonly string[];
   /** Default: its own. */
   readonly logons?: Logons;
+  /** Absent: a ServerGuid is taken for that of the root that was read after it. */
+  readonly hostProber?: Pick<HostProber, "probe">;
+  /** Default: by programs. */
+  readonly reader?: RootReader;
+  /** Default: in the state folder. */
+  readonly known?: KnownServers;
 }
 
 const PROOFS_AT_ONCE = 2;
+const GUID_AGAIN_MS = 1_000;
 const DEADLINE_MS = 10_000;
 /** What is already known about the server. */
 export interface Expected {
@@ -78,20 +89,25 @@ const BIRTHS_AT_MOST = 16;
 const INSTALL = "install rclone or smbclient";
 
 export function createServerProof(options: ServerProofOptions) {
-  const { clock, logger, stateFolder, programFolders, logons = createLogons(clock) } = options;
-  const reader = createRootReader({
-    clock,
-    stateFolder,
-    logons,
-    ...(programFolders === undefined ? {} : { folders: programFolders }),
-  });
-  const known = createKnownServers(stateFolder);
+  const { clock, logger, stateFolder, hostProber, programFolders, logons = createLogons(clock) } = options;
+  const folders = programFolders === undefined ? {} : { folders: programFolders };
+  const {
+    reader = createRootReader({ clock, stateFolder, logons, ...folders }),
+    known = createKnownServers(stateFolder),
+  } = options;
   const semaphore = createSemaphore(PROOFS_AT_ONCE);
   const turns = new Map<string, ReturnType<typeof createSemaphore>>();
   const inTurn = ({ name }: ShareSpec, work: () => Promise<ProofVerdict>): Promise<ProofVerdict> => {
     const turn = turns.get(name) ?? createSemaphore(1);
     turns.set(name, turn);
     return turn.use(() => semaphore.use(work));
+  };
+
+  /** Else what was read is another server's than the one that told its ServerGuid before. */
+  const isStill = async ({ address: host, port, serverGuid }: ProofEndpoint): Promise<boolean> => {
+    const now = { notBeforeMs: clock.monotonicMs(), timeoutMs: GUID_AGAIN_MS };
+    const probe = await hostProber?.probe({ host, port, interfaceName: null }, now);
+    return probe === undefined || probe.serverGuid === serverGuid;
   };
 
   return {
@@ -116,9 +132,11 @@ export function createServerProof(options: ServerProofOptions) {
         const requests = requestsFor(share, endpoints, clock.monotonicMs() + DEADLINE_MS, signal);
         const compared = await compareRoots({ clock, reader, programs, requests, share });
         if ("verdict" in compared) return compared.verdict;
-        if (!isSteady()) return unproved(`the server of ${bothSources(share)} was lost meanwhile`);
+        const areStill = (await Promise.all([endpoints.tb, endpoints.fallback].map(isStill))).every(Boolean);
+        if (!areStill || !isSteady())
+          return unproved(`the server of ${bothSources(share)} was lost meanwhile`);
         const root = { serverGuid: guids.serverGuid, ...compared.side };
-        const source = sourceOf(share.routes.tb, share.shareName);
+        const source = sourceAt(share, endpoints.tb);
         const more = (): Promise<null> => Promise.resolve(null);
         return await identify(known, share, {
           root,
@@ -140,13 +158,13 @@ export function createServerProof(options: ServerProofOptions) {
     ): Promise<ProofVerdict> {
       return inTurn(share, async () => {
         signal.throwIfAborted();
-        const source = sourceOf(share.routes[route], share.shareName);
+        const source = sourceAt(share, endpoint);
         const { serverGuid } = endpoint;
-        if (serverGuid === null) return unproved(`${source} does not show its ServerGuid`);
         const servers = await known.list(share);
         const witness = servers.find(({ id }) => id === expected.server)?.witness ?? null;
         if (expected.server !== null && witness === null)
-          return unproved(`nothing is known yet of the server behind ${source}`);
+          return { ...unproved(`nothing is known yet of the server behind ${source}`), isBlank: true };
+        if (serverGuid === null) return unproved(`${source} does not show its ServerGuid`);
         const isOther = witness !== null && serverGuid !== witness.serverGuid;
         const guids = `its ServerGuid is ${serverGuid}, not ${witness?.serverGuid}`;
         const other = isOther ? different(`${source} leads to another server than before: ${guids}`) : null;
@@ -159,7 +177,8 @@ export function createServerProof(options: ServerProofOptions) {
         const read = await readAgain(reader, programs, [...born], request);
         if (read.kind === "failed")
           return other ?? unproved(`${source} cannot be listed: ${harmless(read.text)}`);
-        if (expected.isSteady?.() === false) return unproved(`the server of ${source} was lost meanwhile`);
+        if (!(await isStill(endpoint)) || expected.isSteady?.() === false)
+          return unproved(`the server of ${source} was lost meanwhile`);
         const root = { serverGuid, listing: read.listing, births: read.births };
         const more = async (): Promise<Births | null> => {
           if (!programs.includes("smbclient")) return null;
@@ -226,12 +245,23 @@ async function identify(
     return { kind: "same", server: id };
   };
   if (servers.some(({ id, witness }) => id === certain && witness !== null)) return keep(certain ?? "");
-  const likely = candidates(servers, share, serverGuid)
-    .filter(({ id }) => id !== expected.not)
-    .map(({ id, witness }) => ({ id, recognised: recogniseRoot(witness, listing, births) }));
+  const likely = candidates(servers, share, serverGuid).map(({ id, witness }) => ({
+    id,
+    recognised: recogniseRoot(witness, listing, births),
+    isUntold: births === null && witness.rootCreatedMs !== null,
+  }));
+  // That it is not the one of the other route was found before, and may be so no more: creation times say it now.
   const same = likely.flatMap(({ id, recognised }) =>
-    recognised.kind === "same" ? [{ id, by: recognised.by }] : [],
+    recognised.kind === "same" && (id !== expected.not || recognised.by === "creation")
+      ? [{ id, by: recognised.by }]
+      : [],
   );
+  if (
+    likely.some(
+      ({ id, recognised, isUntold }) => isUntold && id === expected.not && recognised.kind === "same",
+    )
+  )
+    return unproved(`${source} does not tell now when it was created`);
   const born = same.filter(({ by }) => by === "creation");
   const [only, ...others] = born.length > 0 ? born : same;
   if (others.length > 0) return unproved(`${source} looks like ${others.length + 1} servers that are known`);
@@ -416,6 +446,10 @@ async function readAgain(
   return failure ?? { kind: "failed", text: INSTALL, isRefusedLogin: false };
 }
 
+function sourceAt({ shareName }: ShareSpec, { host = null, address, port }: ProofEndpoint): string {
+  return sourceOf({ host: host ?? address, port }, shareName);
+}
+
 function bothSources({ routes, shareName }: ShareSpec): string {
   return `${sourceOf(routes.tb, shareName)} and ${sourceOf(routes.fallback, shareName)}`;
 }
@@ -424,6 +458,6 @@ function different(text: string): ProofVerdict {
   return { kind: "different", text };
 }
 
-function unproved(text: string): ProofVerdict {
+function unproved(text: string): Extract<ProofVerdict, { kind: "unproved" }> {
   return { kind: "unproved", text };
 }

@@ -134,16 +134,12 @@ interface GateOptions {
   readonly refuses?: boolean;
   /** The driver throws. */
   readonly breaks?: boolean;
-  /** What is kept for servers. */
-  readonly waiting?: readonly object[];
 }
-
-const NOTHING: readonly object[] = [];
 
 /** A mount through a carrier that holds back what connects; the driver is through once something passes. */
 function mountThroughGate(
   verdicts: readonly ProofVerdict[],
-  { lostDuringProof = 0, refuses = false, breaks = false, waiting = NOTHING }: GateOptions = {},
+  { lostDuringProof = 0, refuses = false, breaks = false }: GateOptions = {},
 ) {
   const clock = createManualClock();
   const told: string[] = [];
@@ -181,7 +177,6 @@ function mountThroughGate(
     name: "rclone",
     carries: { can: true },
     keepsUnsent: true,
-    waiting: () => Promise.resolve(waiting),
     ownProcesses: () => Promise.resolve([]),
     async mount(_share: unknown, _route: unknown, { signal }: { readonly signal: AbortSignal }) {
       const cancelled = new Promise<"cancelled">((resolve) =>
@@ -238,30 +233,21 @@ test("A13 nothing passes to a server before it is proved once more, over a conne
 for (const [who, verdict] of [
   ["another one that is known", { kind: "same", server: "s2" }],
   ["another one", { kind: "different", text: "nothing is as it was" }],
-  ["one that cannot be proved, while files wait for it", { kind: "unproved", text: "nothing is as it was" }],
+  ["one that cannot be told now", { kind: "unproved", text: "nothing is as it was" }],
 ] as const) {
   test(`A13 a server swapped between its proof and the mount gets nothing, and is asked for anew: ${who}`, async () => {
-    const { mount, told } = mountThroughGate([verdict], {
-      waiting: [{ server: "s1", proved: true, files: [{}] }],
-    });
+    const { mount, told } = mountThroughGate([verdict]);
     const outcome = await mount("s1");
     assert.match(outcome.ok ? "" : outcome.text, /^the server may be another than the one that was proved: /);
     assert.deepEqual(told, ["open shut", "doubt tb", "no more notices", "close"]);
   });
 }
 
-test("A13 what cannot be told of a server keeps no mount shut for which nothing waits that is another's", async () => {
-  for (const waiting of [
-    [],
-    [{ server: "s2", proved: true, files: [{}] }],
-    [{ server: "s1", proved: true, files: [] }],
-    // Nothing is known of it yet by which it could be told from another.
-    [{ server: "s1", proved: false, files: [{}] }],
-  ]) {
-    const { mount, told } = mountThroughGate([{ kind: "unproved", text: "no space left" }], { waiting });
-    assert.equal((await mount("s1")).ok, true);
-    assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
-  }
+test("A13 a server of which nothing is known by which it could be told keeps no mount shut", async () => {
+  const blank: ProofVerdict = { kind: "unproved", text: "nothing is known yet", isBlank: true };
+  const { mount, told } = mountThroughGate([blank]);
+  assert.equal((await mount("s1")).ok, true);
+  assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
 });
 
 test("A13 a server that nobody can prove is mounted as what it is", async () => {

@@ -25,16 +25,13 @@ export interface FstabEntry {
 export function parseFstab(content: string): readonly FstabEntry[] {
   const entries: FstabEntry[] = [];
   for (const line of content.split("\n")) {
-    const [source, path, type, options] = line
-      .trim()
-      .split(/[ \t]+/)
-      .map(unescapeField);
-    if (source === undefined || source.startsWith("#") || path === undefined) continue;
+    const [source, path, type, options] = fieldsOf(line);
+    if (source === undefined || path === undefined) continue;
     if (type !== "cifs" && type !== "smb3") continue;
     const list = (options ?? "defaults").split(",");
     entries.push({
       source,
-      path: path.length > 1 ? path.replace(/\/+$/, "") : path,
+      path: withoutSlash(path),
       options: list,
       forUsers: isForUsers(list),
       hasCredentials: list.some((one) => /^(cred(entials)?|pass(word)?2?|guest|sec)(=|$)/i.test(one)),
@@ -43,6 +40,21 @@ export function parseFstab(content: string): readonly FstabEntry[] {
     });
   }
   return entries;
+}
+
+/** Where a line, of whatever kind, mounts; null: it is none that mounts. */
+export function fstabPath(line: string): string | null {
+  const [, path] = fieldsOf(line);
+  return path === undefined ? null : withoutSlash(path);
+}
+
+function fieldsOf(line: string): readonly string[] {
+  const fields = line.trim().split(/[ \t]+/);
+  return fields[0]?.startsWith("#") ? [] : fields.map(unescapeField);
+}
+
+function withoutSlash(path: string): string {
+  return path.length > 1 ? path.replace(/\/+$/, "") : path;
 }
 
 /** As an entry of the mount table would be, for the code that reads sources. */

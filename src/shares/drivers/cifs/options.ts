@@ -27,7 +27,7 @@ const ECHO_S = 5;
 const ECHO_AT_MOST_S = 600;
 
 /** What `mount.cifs` cannot take, because commas part its options; null: nothing. */
-export function unspeakable({ username, password }: ShareSpec): string | null {
+export function unspeakable({ username, password }: Pick<ShareSpec, "username" | "password">): string | null {
   if (password !== null && /[,\n]/.test(username))
     return "a user name with a comma cannot be given to the kernel";
   if (password?.includes("\0")) return "a password with a NUL cannot be given to the kernel";
@@ -93,7 +93,7 @@ export function cifsEnvironment({ password }: ShareSpec): Record<string, string>
 }
 
 /** The account on the server, without the password. */
-export function accountOptions({ username, password }: ShareSpec): string[] {
+export function accountOptions({ username, password }: Pick<ShareSpec, "username" | "password">): string[] {
   if (password === null) return ["guest"];
   const { user, domain } = account(username);
   return domain === null ? [`username=${user}`] : [`username=${user}`, `domain=${domain}`];

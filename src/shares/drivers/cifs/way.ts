@@ -70,7 +70,8 @@ export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> 
     : needsRoot("no line of /etc/fstab lets a user mount an SMB share", null);
 }
 
-async function lackingProgram(tools: CifsTools): Promise<Lacking | null> {
+/** null: this machine can mount with the kernel's client; whether this user may is not looked at. */
+export async function lackingProgram(tools: CifsTools): Promise<Lacking | null> {
   if (!(await entryExists(tools.filesystems).catch(() => false)))
     return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
   return (await findProgram("mount.cifs", tools.programFolders)) === null ? NO_HELPER : null;
@@ -166,14 +167,24 @@ function noLine(
     : `no line of /etc/fstab lets a user mount this share over ${routeName} at ${share.mountPath}`;
 }
 
-/** The line that lets a user mount this share, carried: hints recommend it. `present`: the line that it replaces. */
-function carriedLine(share: ShareSpec, present: FstabEntry | undefined): string {
+/** The share of a line. `password` null: a guest's. */
+export type LineShare = Pick<ShareSpec, "name" | "shareName" | "mountPath" | "username" | "password">;
+
+/**
+ * The line that lets a user mount this share, carried: hints recommend it. `present`: the line that it replaces. `taken`:
+ * ports of other lines.
+ */
+export function carriedLine(
+  share: LineShare,
+  present?: FstabEntry,
+  taken: readonly (number | null)[] = [],
+): string {
   // Without passwords, which some people have in fstab.
   const known = present?.options.filter((one) =>
     /^(cred(entials)?=|user(name)?=|dom(ain)?=|sec=|guest$)/.test(one),
   );
   return fstabLine(cifsSource({ host: CARRIED_ADDRESS }, share.shareName), share.mountPath, [
-    ...["users", "noauto", `port=${suggestedPort(share.name)}`],
+    ...["users", "noauto", `port=${suggestedPort(share.name, taken)}`],
     ...["hard", "nosharesock", `echo_interval=${carriedEchoIntervalS(PATIENCE_MS)}`],
     ...(known === undefined || known.length === 0 ? accountOptions(share) : known),
   ]);
@@ -183,9 +194,10 @@ function carriedLine(share: ShareSpec, present: FstabEntry | undefined): string 
  * Below the ports that the system uses for outgoing connections; always the same for one name, and different for most
  * others.
  */
-function suggestedPort(name: string): number {
+function suggestedPort(name: string, taken: readonly (number | null)[]): number {
   let hash = 0;
   for (const byte of Buffer.from(name)) hash = (hash * 31 + byte) % SUGGESTED_PORTS;
+  while (taken.includes(FIRST_SUGGESTED_PORT + hash)) hash = (hash + 1) % SUGGESTED_PORTS;
   return FIRST_SUGGESTED_PORT + hash;
 }
 
@@ -210,7 +222,7 @@ function isRoute(entry: FstabEntry, share: ShareSpec, name: RouteName, addresses
 }
 
 /** True also for a carried share's line, which has this machine and the share's name. */
-function isOfShare(entry: FstabEntry, share: ShareSpec): boolean {
+export function isOfShare(entry: FstabEntry, share: LineShare): boolean {
   const source = parseSmbSource(entry.source);
   return source !== null && source.subpath === "" && isShareNamed(source, share.shareName);
 }

@@ -1,0 +1,105 @@
+// `shares kernel`: the kernel's own client in rclone's place. Root writes its line of fstab, the share's user does the rest.
+import type { StepResult } from "../../api/contract.ts";
+import type { KernelLine } from "../../api/kernel-line.ts";
+import type { ShareConfig } from "../../config/snapshot.ts";
+import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { openEngine, openKernelLine } from "../in-process/open.ts";
+import { agrees } from "../input/agreement.ts";
+import type { CommandContext } from "../input/command.ts";
+import { launcherPath } from "../input/launcher-path.ts";
+import { findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
+import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { withAsk } from "../sessions/control-session.ts";
+import { leaveFolder } from "../sessions/step-command.ts";
+import { exitCodeOf, FAILED_EXIT, renderResults } from "../views/results-view.ts";
+
+const COMMAND = "shares kernel";
+
+/** Resolves with the exit code; rejects as `openKernelLine` and edits do. */
+export async function kernelShare(
+  context: CommandContext,
+  name: string,
+  undo: boolean,
+  yes: boolean,
+): Promise<number> {
+  const { config, share } = await viewConfig(context, async (view) => {
+    const members = await readMembers(view);
+    return { config: members, share: findShare(members, name) };
+  });
+  const line = await openKernelLine(context.home, config, share, !undo);
+  if (line.isRoot) return writeLine(context, share, line, undo, yes);
+  if (!undo && line.save !== null) {
+    tellSudo(context, share, line, undo);
+    context.note("nothing was changed: run this command again once the line is there");
+    return FAILED_EXIT;
+  }
+  const isDone = (share.driver === "cifs") !== undo;
+  if (isDone) context.note(`driver = "cifs" is ${undo ? "not set" : "set already"}`);
+  const exit = isDone ? 0 : await setDriver(context, share, undo, yes);
+  if (exit === 0 && line.save !== null) tellSudo(context, share, line, undo);
+  return exit;
+}
+
+async function writeLine(
+  context: CommandContext,
+  { name }: ShareConfig,
+  { line, save }: KernelLine,
+  undo: boolean,
+  yes: boolean,
+): Promise<number> {
+  const again = `mountaineer ${COMMAND} ${shellWord(name)}`;
+  if (save === null) context.note(undo ? "/etc/fstab has no such line" : "/etc/fstab has the line already");
+  else {
+    context.print(`${undo ? "-" : "+"} ${harmless(line)}\n`);
+    if (!yes && !(await agrees(context, undo ? "Remove it from /etc/fstab?" : "Add it to /etc/fstab?")))
+      return FAILED_EXIT;
+    await save();
+  }
+  if (!undo) context.note(`now, as its own user: ${again}`);
+  return 0;
+}
+
+function tellSudo(
+  { home, configPath, print }: CommandContext,
+  { name }: ShareConfig,
+  { line }: KernelLine,
+  undo: boolean,
+): void {
+  const from = configPath === null ? [] : ["--config", configPath];
+  const words = [launcherPath(), ...from, ...COMMAND.split(" "), name, ...(undo ? ["--undo"] : [])];
+  // sudo would look for the home of root.
+  const places = [`HOME=${process.env["HOME"] ?? ""}`, `MOUNTAINEER_HOME=${home}`];
+  print(
+    `${undo ? "Its line of /etc/fstab is not needed any more" : "/etc/fstab needs this line"}:\n` +
+      `  ${harmless(line)}\n` +
+      `As root, this shows it once more and ${undo ? "removes" : "writes"} it after a yes:\n` +
+      `  sudo env ${[...places, ...words].map(shellWord).join(" ")}\n`,
+  );
+}
+
+/** Open files keep the mount that is there: it is another from its next mount on. */
+async function setDriver(
+  context: CommandContext,
+  { name }: ShareConfig,
+  undo: boolean,
+  yes: boolean,
+): Promise<number> {
+  const how = undo ? "as before it used the kernel's client" : "with the kernel's client from now on";
+  if (!yes && !(await agrees(context, `Mount ${harmless(name)} ${how}?`))) return FAILED_EXIT;
+  const edit = { key: `shares.${JSON.stringify(name)}.driver`, value: undo ? null : "cifs" };
+  const runs = await changeConfig(context, COMMAND, async (ask) =>
+    tellSaved(context, await askEdits(context, ask, [edit])),
+  );
+  if (!runs) return FAILED_EXIT;
+  leaveFolder();
+  const purpose = { intent: "change", command: COMMAND } as const;
+  const results = await withAsk(context, purpose, openEngine, async (ask): Promise<readonly StepResult[]> => {
+    const unmounted = await ask("unmount", { shares: [name] }, context.signal);
+    const isGone = unmounted.results.every(({ result }) => result === "unmounted" || result === "skipped");
+    return isGone ? (await ask("mount", { shares: [name] }, context.signal)).results : unmounted.results;
+  });
+  context.print(renderResults(results, context.stdoutStyle));
+  const exit = exitCodeOf(results, "mount");
+  if (exit !== 0) context.note("it is saved, and holds from the next mount on");
+  return exit;
+}

@@ -1,0 +1,118 @@
+// The one line of fstab by which a user mounts a share, carried, with the kernel's own client: written and removed.
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { KernelLine } from "../../api/kernel-line.ts";
+import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
+import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { writeDurably } from "../../runtime/files/durable-file.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { fstabPath, parseFstab } from "../../shares/drivers/cifs/fstab.ts";
+import { unspeakable } from "../../shares/drivers/cifs/options.ts";
+import {
+  carriedLine,
+  isOfShare,
+  type LineShare,
+  lackingProgram,
+  systemTools,
+} from "../../shares/drivers/cifs/way.ts";
+import { createMountTable } from "../../shares/mounts/mount-table.ts";
+
+const NEW_FILE_MODE = 0o644;
+
+interface Plan {
+  readonly line: string;
+  /** Every byte of the rest is as it was; null: nothing is to be changed. */
+  readonly content: string | null;
+}
+
+/** `content` has a character for each byte. Throws `usage` where something else has the path. */
+export function planFstab(content: string, share: LineShare, isWanted: boolean): Plan {
+  const lines = content.split("\n").map(decoded);
+  const [index = -1, ...more] = [...lines.keys()].filter(
+    (each) => fstabPath(lines[each] ?? "") === share.mountPath,
+  );
+  const line = lines[index];
+  const taken = parseFstab(lines.join("\n")).map(({ carriedPort }) => carriedPort);
+  if (line === undefined) {
+    const wanted = carriedLine(share, undefined, taken);
+    if (!isWanted) return { line: wanted, content: null };
+    const end = content === "" || content.endsWith("\n") ? "" : "\n";
+    return { line: wanted, content: `${content}${end}${encoded(wanted)}\n` };
+  }
+  const [entry] = parseFstab(line);
+  const isOurs = entry?.forUsers === true && entry.carriedPort !== null && isOfShare(entry, share);
+  if (!isOurs || !entry.isHard || more.length > 0) {
+    throw new MountaineerError("usage", `line ${index + 1} of fstab has ${share.mountPath} already`, {
+      hint: `That line is not one that this command writes. Remove it, or make it: ${carriedLine(share, undefined, taken)}`,
+    });
+  }
+  return { line, content: isWanted ? null : content.split("\n").toSpliced(index, 1).join("\n") };
+}
+
+/** Rejects with `usage` and `driver_unavailable`, and says why there can be no such line. */
+export async function kernelLine(
+  home: string,
+  { global: { mountRoot } }: Pick<MountaineerConfig, "global">,
+  { name, shareName, username, password, driver, carry }: ShareConfig,
+  isWanted: boolean,
+  tools = systemTools(),
+): Promise<KernelLine> {
+  // Whether it has one is all that a line tells.
+  const share = { name, shareName, username, password: password === null ? null : "" };
+  const placed = { ...share, mountPath: join(mountRoot, name) };
+  const isRoot = tools.userId === 0;
+  const unfit = unspeakable(share);
+  const why =
+    driver === "local"
+      ? `${name} is no SMB share`
+      : carry === "off"
+        ? `${name} has carry = "off", and a line for each route does not work`
+        : isRoot && (await stat(home)).uid === 0
+          ? 'root needs no line: driver = "cifs" is enough'
+          : /[\r\n]/.test(`${shareName}${mountRoot}`)
+            ? "a name with a line break does not fit into a line"
+            : unfit;
+  if (why !== null) throw new MountaineerError("usage", why);
+  const lacking = await lackingProgram(tools);
+  if (lacking !== null)
+    throw new MountaineerError("driver_unavailable", lacking.text, { hint: lacking.hint });
+  const before = await bytesOf(tools.fstab);
+  const { line, content } = planFstab(before ?? "", placed, isWanted);
+  if (content === null) return { line, isRoot, save: null };
+  return {
+    line,
+    isRoot,
+    async save() {
+      const mounts = await createMountTable({ clock: systemClock }).read(systemClock.monotonicMs());
+      if (
+        !isWanted &&
+        mounts.some(({ path, type }) => path === placed.mountPath && /^(cifs|smb3)$/.test(type))
+      )
+        throw new MountaineerError("usage", `${name} is mounted by this line, and needs it to be unmounted`, {
+          hint: `First, as its own user: mountaineer shares kernel ${name} --undo`,
+        });
+      if ((await bytesOf(tools.fstab)) !== before)
+        throw new MountaineerError("usage", `${tools.fstab} was changed meanwhile; nothing was written`);
+      const mode = before === null ? { mode: NEW_FILE_MODE } : {};
+      await writeDurably(tools.fstab, Buffer.from(content, "latin1"), mode);
+    },
+  };
+}
+
+/** A character for each byte, whatever they mean; null: there is no such file. */
+async function bytesOf(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "latin1");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function decoded(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString("utf8");
+}
+
+function encoded(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
+}

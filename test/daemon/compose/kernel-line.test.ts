@@ -1,0 +1,99 @@
+// The line of fstab for a share that the kernel's client mounts: what is written, what stays, and what is refused.
+import assert from "node:assert/strict";
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { kernelLine } from "../../../src/daemon/compose/kernel-line.ts";
+import { parseFstab } from "../../../src/shares/drivers/cifs/fstab.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { configOf, smbShare } from "../samples.ts";
+
+const LINE =
+  /^\/\/127\.0\.0\.1\/CORE \S+\/CORE cifs users,noauto,port=\d+,hard,nosharesock,echo_interval=21,username=\w+ 0 0$/;
+
+/** A machine with mount.cifs whose fstab holds `content`, and a user's home in the same folder. */
+async function machine(t: TestContext, content: string | Buffer | null) {
+  const home = await temporaryFolder(t);
+  const fstab = join(home, "fstab");
+  await writeFile(join(home, "mount.cifs"), "", { mode: 0o755 });
+  if (content !== null) await writeFile(fstab, content);
+  const tools = { userId: 1000, programFolders: [home], fstab, filesystems: "/proc/filesystems" };
+  const config = await configOf(`
+[global]
+mount_root = "${home}/volumes"
+${smbShare("CORE", ['password = "secret:nas"'])}
+${smbShare("OFF", ['carry = "off"'])}
+`);
+  const [core, off] = config.shares;
+  assert.ok(core !== undefined && off !== undefined);
+  return {
+    ...{ fstab, path: `${home}/volumes/CORE` },
+    line: (isWanted = true, share = core) => kernelLine(home, config, share, isWanted, tools),
+    text: () => readFile(fstab, "latin1"),
+    off,
+  };
+}
+
+test("a share's line is added, without a password, and every other byte, mode and owner stay", async (t) => {
+  const before = Buffer.concat([Buffer.from("# caf\xe9 \x00\xff\nUUID=1-2\t/  ext4 defaults 0 1", "latin1")]);
+  const { line, text, fstab } = await machine(t, before);
+  await chmod(fstab, 0o640);
+  const { mode, uid, gid } = await stat(fstab);
+  const planned = await line();
+  assert.match(planned.line, LINE);
+  await planned.save?.();
+  assert.equal(await text(), `${before.toString("latin1")}\n${planned.line}\n`);
+  const after = await stat(fstab);
+  assert.deepEqual([after.mode, after.uid, after.gid], [mode, uid, gid]);
+
+  assert.equal((await line()).save, null, "it is there, and would be written again");
+  await (await line(false)).save?.();
+  assert.equal(await text(), `${before.toString("latin1")}\n`);
+  assert.equal((await line(false)).save, null, "it is gone, and would be removed again");
+});
+
+test("a port that another line has is not taken", async (t) => {
+  const first = await (await machine(t, "")).line();
+  const port = parseFstab(first.line)[0]?.carriedPort ?? 0;
+  const { line } = await machine(t, `//127.0.0.1/x /mnt/x cifs users,port=${port} 0 0\n`);
+  assert.equal(parseFstab((await line()).line)[0]?.carriedPort, port + 1);
+});
+
+test("a missing fstab is made, and readable for all", async (t) => {
+  const { line, fstab } = await machine(t, null);
+  await (await line()).save?.();
+  assert.equal((await stat(fstab)).mode & 0o777, 0o644);
+});
+
+test("what the command has not written is left alone, with its place and never its content", async (t) => {
+  const { path } = await machine(t, null);
+  const others = [
+    "/dev/sda1 PATH ext4 defaults 0 0",
+    "//nas/CORE PATH cifs users,password=hunter2 0 0",
+    "//127.0.0.1/OTHER PATH/ cifs users,hard,port=24000 0 0",
+    "//127.0.0.1/CORE PATH cifs users,soft,port=24000 0 0",
+    "//127.0.0.1/CORE PATH cifs users,hard,port=24000 0 0\n//127.0.0.1/CORE PATH cifs users,hard,port=24001 0 0",
+  ];
+  assert.ok(path.startsWith("/"));
+  for (const other of others) {
+    const placed = await machine(t, null);
+    const content = `# first\n${other.replaceAll("PATH", placed.path)}\n`;
+    await writeFile(placed.fstab, content);
+    for (const isWanted of [true, false]) {
+      await assert.rejects(placed.line(isWanted), (error: Error) => {
+        assert.match(error.message, /^line 2 of fstab has .*CORE already$/);
+        return !JSON.stringify(error).includes("hunter2");
+      });
+    }
+    assert.equal(await placed.text(), content);
+  }
+});
+
+test("a change of fstab in between is not overwritten, and a share that is not carried has no line", async (t) => {
+  const { line, fstab, text, off } = await machine(t, "");
+  const planned = await line();
+  await writeFile(fstab, "# another's\n");
+  await assert.rejects(async () => planned.save?.(), /was changed meanwhile/);
+  assert.equal(await text(), "# another's\n");
+  await assert.rejects(line(true, off), /carry = "off"/);
+});

@@ -1,0 +1,101 @@
+// The share engine of a daemon in simulated time, with all its own parts but those that touch the system.
+import { createCarriage } from "../../../src/daemon/compose/carriage.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import type { Clock } from "../../../src/runtime/time/clock.ts";
+import { createShareEngine } from "../../../src/shares/engine/share-engine.ts";
+import { createLogons } from "../../../src/shares/logons/logons.ts";
+import { createServerProof } from "../../../src/shares/server-proof/server-proof.ts";
+import type { ShareSpec } from "../../../src/shares/share-spec.ts";
+import { POLICY } from "../world.ts";
+import type { SimMachine } from "./sim-machine.ts";
+
+export const TICK_MS = 2_000;
+const NEVER = new Promise<never>(() => {});
+
+/** What a killed daemon asks is done, and it hears no answer. */
+function heardBy<T extends object>(isAlive: () => boolean, target: T): T {
+  return new Proxy(target, {
+    get(from, key) {
+      const member: unknown = Reflect.get(from, key, from);
+      if (typeof member !== "function") return member;
+      return (...given: readonly unknown[]) => {
+        if (!isAlive()) return NEVER;
+        const answer: unknown = member.apply(from, given);
+        if (!(answer instanceof Promise)) return answer;
+        return new Promise((resolve, reject) =>
+          answer.then(
+            (value) => isAlive() && resolve(value),
+            (error: unknown) => isAlive() && reject(error),
+          ),
+        );
+      };
+    },
+  });
+}
+
+export type SimDaemon = ReturnType<typeof startSimDaemon>;
+
+/** One life of a daemon; its state file is the machine's. */
+export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareSpec, carry: "auto" | "off") {
+  const { saved } = machine;
+  let lives = true;
+  const isAlive = (): boolean => lives;
+  const clock: Clock = heardBy(isAlive, {
+    ...system,
+    setTimer: (ms: number, callback: () => void) => system.setTimer(ms, () => lives && callback()),
+  });
+  const logons = createLogons(clock);
+  const stored = async () => ({ saved: true }) as const;
+  const driver = heardBy(isAlive, machine.driver(clock));
+  const hostProber = heardBy(isAlive, machine.network.hostProber(clock));
+  const engine = createShareEngine({
+    clock,
+    logger: silentLogger,
+    logons,
+    memory: {
+      recollection: {
+        shares: new Map([["CORE", saved.memory]]),
+        ...{ observedAt: saved.atMs, setAside: null, lostShares: [] },
+      },
+      remember(_share, memory) {
+        saved.memory = memory;
+        saved.atMs = system.wallMs();
+        return stored();
+      },
+      ...{ forget: stored, flush: stored, unsavedBecause: null },
+      async [Symbol.asyncDispose]() {},
+    },
+    hostProber,
+    prober: heardBy(isAlive, machine.prober(clock)),
+    carriage: createCarriage({ logger: silentLogger, carrier: heardBy(isAlive, machine.carrier()) }),
+    serverProof: createServerProof({
+      ...{ clock, logger: silentLogger, stateFolder: "/nowhere", logons, hostProber },
+      reader: heardBy(isAlive, machine.network.rootReader(clock, logons)),
+      known: heardBy(isAlive, machine.knownServers()),
+    }),
+    forceStop: new AbortController().signal,
+    announce() {},
+    drivers: [driver],
+    links: { ensure: () => null, ensureNow: async () => null, look: async () => null },
+  });
+  const tick = (): void => {
+    engine.triggerAll("tick", clock.monotonicMs());
+    clock.setTimer(TICK_MS, tick);
+  };
+  const apply = (spec: ShareSpec): void =>
+    engine.apply([{ spec, policy: { ...POLICY, carry, stableMs: 5_000 }, driver }]);
+  apply(first);
+  tick();
+  return {
+    engine,
+    /** The configuration is another. */
+    apply(spec: ShareSpec): void {
+      apply(spec);
+      engine.triggerAll("config", clock.monotonicMs());
+    },
+    kill(): void {
+      lives = false;
+      machine.forgetListeners();
+    },
+  };
+}
