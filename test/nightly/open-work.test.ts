@@ -35,7 +35,10 @@ const ENV = NEWER === undefined ? {} : { PATH: `${NEWER}:${process.env["PATH"]}`
 /** Both off: only cuts and switches move the share. */
 const BY_HAND = { auto_failback: false, lsof_recheck: false, check_interval_secs: 2 };
 
-describe("open work", { skip: missingForRootRig() ?? false, timeout: ALL || NEWER !== undefined ? 3_600_000 : 600_000 }, () => {
+describe("open work", {
+  skip: missingForRootRig() ?? false,
+  timeout: ALL || NEWER !== undefined ? 3_600_000 : 600_000,
+}, () => {
   const lab = useRig(["WORK"], { oneServer: true });
   const play = (story: (scene: Scene) => Promise<void>): Promise<void> =>
     playScene(lab.rig, { shares: ["WORK"], settings: BY_HAND, carry: "auto", env: ENV }, async (scene) => {

@@ -83,18 +83,18 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
 
   await t.test("F2 unmount asks first, Escape is a no, and mount brings it back", async () => {
     const card = page.getByRole("article", { name: "Share CORE" });
-    await card.getByRole("button", { name: "Unmount: CORE" }).click();
+    await card.getByRole("button", { name: "Unmount CORE" }).click();
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     assert.equal((await rig.home.glance())?.shares[0]?.mount_state, "mounted");
-    await card.getByRole("button", { name: "Unmount: CORE" }).click();
+    await card.getByRole("button", { name: "Unmount CORE" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Unmount" }).click();
     await card.getByText("Not mounted").waitFor();
     await card.getByText("Held unmounted by hand.").waitFor();
-    await card.getByRole("button", { name: "Mount: CORE" }).click();
+    await card.getByRole("button", { name: "Mount CORE" }).click();
     await card.getByText("Mounted over Thunderbolt").waitFor();
-    await card.getByRole("button", { name: "Reconcile: CORE" }).click();
+    await card.getByRole("button", { name: "Check CORE now" }).click();
   });
 
   await t.test("F2 a backend is restarted, and its lines are shown", async () => {
@@ -104,8 +104,8 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await card.getByRole("button", { name: "Restart tools" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Restart" }).click();
     await eventually(async () => ![null, undefined, before].includes(await pid()));
-    await card.getByRole("button", { name: "What it wrote: tools" }).click();
-    await card.getByRole("region", { name: "What tools wrote" }).waitFor();
+    await card.getByRole("button", { name: "Logs: tools" }).click();
+    await card.getByRole("region", { name: "Logs of tools" }).waitFor();
   });
 
   await t.test("B9 the Sync panel saves into the file, and keeps its comments", async () => {

@@ -1,10 +1,9 @@
 // The menu as data, before a desktop draws it.
+import type { Tone } from "../../api/words/words.ts";
 import type { MenuAction } from "./action.ts";
 
 /** How things are, all in all. */
 export type MenuState = "healthy" | "tb_ready" | "degraded" | "down";
-
-export type Tone = "plain" | "good" | "warning" | "bad";
 
 interface Labelled {
   /** Unique in a menu; the same as long as it means the same, so that a click never lands on something else. */

@@ -1,14 +1,15 @@
 // The gateway in the live view: one line for itself and one for each backend, those with trouble first.
-import { phaseWord, waitingText } from "../../api/backend-phases.ts";
 import type { BackendStatus, GatewayStatus } from "../../api/contract.ts";
-import { placesText } from "../../api/words/tool-places.ts";
-import { columns } from "../../runtime/text/plain-text.ts";
-import { cutLine, cutText, type Line, type Span, span, type Tone } from "../terminal/line.ts";
+import { backendFacts, backendWords, togetherText } from "../../api/words/backend-words.ts";
+import { type Tone, troublesOf } from "../../api/words/words.ts";
+import { columns, counted } from "../../runtime/text/plain-text.ts";
+import { cutLine, cutText, type Line, type Span, span } from "../terminal/line.ts";
+import { toneMark } from "../terminal/terminal-style.ts";
 import type { View } from "../terminal/view.ts";
 import type { GatewayGlance } from "./sync-source.ts";
 
 const NAME_WIDTH = 20;
-const PHASE_WIDTH = 14;
+const STATE_WIDTH = 14;
 const GAP = "  ";
 
 /** At most `limit` lines; none without a gateway. Those that have no room are counted. */
@@ -28,105 +29,42 @@ export function gatewayLines(glance: GatewayGlance | null, view: View, limit: nu
 }
 
 function headLine(gateway: GatewayStatus, backends: readonly BackendStatus[], { symbols }: View): Line {
-  const troubled = backends.filter((backend) => rankOf(backend) < RANKS.Pending).length;
-  const conditions = gateway.conditions.filter(({ severity }) => severity !== "info");
-  const facts = [`${gateway.sessions} sessions`, `${backends.length} backends`, `${gateway.tools} tools`];
+  const troubled = backends.filter((backend) => rankOf(backend) <= RANKS.warning).length;
+  const facts = [
+    counted(gateway.sessions, "session"),
+    counted(backends.length, "backend"),
+    counted(gateway.tools, "tool"),
+  ];
   return [
     span("Gateway ", "faint"),
     gateway.url === null ? span(`${symbols.error} not listening`, "bad") : span(gateway.url),
-    span(GAP + facts.map(singular).join(GAP)),
+    span(GAP + facts.join(GAP)),
     ...(troubled > 0 ? [span(`${GAP}${symbols.error} ${troubled} not well`, "bad")] : []),
-    ...conditions.map(({ title }): Span => span(`${GAP}${symbols.warning} ${title}`, "warning")),
+    ...troublesOf(gateway.conditions).map(
+      ({ title }): Span => span(`${GAP}${symbols.warning} ${title}`, "warning"),
+    ),
   ];
-}
-
-function singular(fact: string): string {
-  return fact.startsWith("1 ") ? fact.slice(0, -1) : fact;
 }
 
 function backendLine(backend: BackendStatus, { symbols }: View): Line {
-  const [mark, tone] = markOf(backend, symbols);
-  const { enabled, phase, in_flight: inFlight, draining, withheld_tools: withheld = 0 } = backend;
-  const facts = [
-    ...(enabled ? [singular(`${backend.tools} tools`)] : []),
-    ...togetherFacts(backend),
-    ...routeFacts(backend),
-    ...(withheld > 0 ? [`${withheld} withheld`] : []),
-    ...(backend.group === null ? [] : [`group ${backend.group}`]),
-    ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
-    ...(draining > 0 ? [`${draining} draining`] : []),
-  ];
-  const condition = backend.conditions.find(({ severity }) => severity !== "info");
-  const waiting = waitingText(backend);
-  const why =
-    condition?.title ??
-    waiting ??
-    (phase === "Ready" || !enabled ? null : (backend.reason ?? backend.last_error));
+  const { text, tone, why } = backendWords(backend);
+  const together = togetherText(backend);
+  const facts = [...backendFacts(backend), ...(together === null ? [] : [together])].join(", ");
   const name = cutText(span(backend.name).text, NAME_WIDTH, symbols.ellipsis);
-  const word = enabled ? phaseWord(phase) : "disabled";
   return [
-    span(`${GAP}${mark} `, tone),
+    span(`${GAP}${toneMark(tone, symbols)} `, tone),
     span(padded(name, NAME_WIDTH)),
-    span(padded(word, PHASE_WIDTH), tone),
-    span(facts.join(", ")),
-    ...(why === null
-      ? []
-      : [
-          span(
-            `${facts.length > 0 ? GAP : ""}${why}`,
-            condition === undefined && waiting === null ? tone : "warning",
-          ),
-        ]),
-  ];
-}
-
-/** Where calls of the tools go that it has in common with other machines, best first. */
-function togetherFacts({ together }: BackendStatus): string[] {
-  return together === undefined ? [] : [`${together.tools} in common: ${placesText(together.places)}`];
-}
-
-/** Over which route it goes, and which one is ready to go back to. */
-function routeFacts({ routes }: BackendStatus): string[] {
-  if (routes === undefined) return [];
-  const { in_use: used, held, recovery_pending: pending } = routes;
-  return [
-    ...(used === null ? [] : [`over ${used}${held === null ? "" : " (held)"}`]),
-    ...(pending === null ? [] : [`${pending.route} READY: ${pending.reason}`]),
+    span(padded(span(text).text, STATE_WIDTH), tone),
+    ...(why === null ? [] : [span(`${why}${GAP}`, tone === "good" ? "warning" : tone)]),
+    span(facts),
   ];
 }
 
 /** What needs eyes comes first; the rest stays in the order of the file. */
-const RANKS = {
-  Failed: 0,
-  Degraded: 1,
-  condition: 2,
-  Pending: 3,
-  Initializing: 3,
-  ShuttingDown: 3,
-  Ready: 4,
-  disabled: 5,
-};
+const RANKS: Readonly<Record<Tone, number>> = { bad: 0, warning: 1, plain: 2, good: 3 };
 
-function rankOf({ enabled, phase, conditions }: BackendStatus): number {
-  if (!enabled) return RANKS.disabled;
-  const isTold = conditions.some(({ severity }) => severity !== "info");
-  return isTold ? Math.min(RANKS.condition, RANKS[phase]) : RANKS[phase];
-}
-
-function markOf({ enabled, phase }: BackendStatus, symbols: View["symbols"]): [string, Tone] {
-  if (!enabled) return [symbols.off, "faint"];
-  switch (phase) {
-    case "Ready":
-      return [symbols.on, "good"];
-    case "Degraded":
-      return [symbols.warning, "warning"];
-    case "Failed":
-      return [symbols.error, "bad"];
-    case "Pending":
-    case "Initializing":
-    case "ShuttingDown":
-      return [symbols.off, "accent"];
-  }
+function rankOf(backend: BackendStatus): number {
+  return backend.enabled ? RANKS[backendWords(backend).tone] : RANKS.good + 1;
 }
 
 function padded(text: string, width: number): string {

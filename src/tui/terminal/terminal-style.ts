@@ -1,4 +1,5 @@
 // The live view's style on this terminal: with colour or without, with symbols or in ASCII.
+import type { Tone } from "../../api/words/words.ts";
 
 /** What the terminal can show. */
 export interface TuiStyle {
@@ -63,4 +64,9 @@ const ASCII: TuiSymbols = {
 
 export function symbolsFor(style: TuiStyle): TuiSymbols {
   return style.unicode ? UNICODE : ASCII;
+}
+
+/** What says a tone without colour. */
+export function toneMark(tone: Tone, symbols: TuiSymbols): string {
+  return { good: symbols.on, plain: symbols.off, warning: symbols.warning, bad: symbols.error }[tone];
 }

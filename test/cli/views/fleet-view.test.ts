@@ -22,7 +22,7 @@ nas  ✗ silent, last heard from 1 min ago  Mountaineer 0.1.0
   backend   files Ready, 12 tools
     and 2 more, too many to tell
 
-phone  ○ unreadable
+phone  ▲ unreadable
   ▲ it is not a JSON object
 
 desktop  ● here, last heard from 4 s ago  Mountaineer 0.1.0

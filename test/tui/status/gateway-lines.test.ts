@@ -20,11 +20,11 @@ test("C3 without a gateway there is nothing of it", () => {
 
 test("C3 a line for the gateway, and one for each backend, the troubled first", () => {
   const glance = { gateway: sampleGateway(), backends: [ready, disabled, warned, failed] };
-  assert.deepEqual(textOf(gatewayLines(glance, viewOf(100), 10)), [
+  assert.deepEqual(textOf(gatewayLines(glance, viewOf(140), 10)), [
     "Gateway http://127.0.0.1:9000/mcp  2 sessions  4 backends  14 tools  ✕ 2 not well",
-    "  ✕ web                  Failed         0 tools  spawn uvx ENOENT",
-    "  ● db                   Ready          14 tools  DB_TOKEN is not set",
-    "  ● files                Ready          1 tool, 2 in flight",
+    "  ✕ web                  Failed         spawn uvx ENOENT  0 tools, 3 resources, pid 812",
+    "  ▲ db                   Ready          DB_TOKEN is not set  14 tools, 3 resources, pid 812",
+    "  ● files                Ready          1 tool, 3 resources, 2 in flight, pid 812",
     "  ○ old                  disabled",
   ]);
 });
@@ -38,16 +38,19 @@ test("C3 a backend in which a call has waited long says so, though it is Ready; 
       { ...warned, waiting_calls },
     ],
   };
-  assert.deepEqual(textOf(gatewayLines(glance, viewOf(100), 10)).slice(1), [
-    "  ● db                   Ready          14 tools  DB_TOKEN is not set",
-    "  ● files                Ready          1 tool, 2 in flight  1 call has waited 45 s",
+  assert.deepEqual(textOf(gatewayLines(glance, viewOf(140), 10)).slice(1), [
+    "  ▲ db                   Ready          DB_TOKEN is not set  14 tools, 3 resources, pid 812",
+    "  ● files                Ready          1 call has waited 45 s  1 tool, 3 resources, 2 in flight, pid 812",
   ]);
 });
 
 test("C3 a backend's group, and how many of its tools are withheld", () => {
   const backend = sampleBackend({ group: "search", withheld_tools: 3 });
-  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(100), 10));
-  assert.equal(line, "  ● files                Ready          14 tools, 3 withheld, group search");
+  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(140), 10));
+  assert.equal(
+    line,
+    "  ● files                Ready          14 tools, 3 resources, 3 tools withheld, group search, pid 812",
+  );
 });
 
 test("G1 where calls of tools go that several machines have in common", () => {
@@ -57,10 +60,10 @@ test("G1 where calls of tools go that several machines have in common", () => {
     { ...place, machine: null },
   ];
   const backend = sampleBackend({ together: { tools: 12, places } });
-  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(100), 10));
+  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(140), 10));
   assert.equal(
     line,
-    "  ● files                Ready          14 tools, 12 in common: desktop (tb), here (tb)",
+    "  ● files                Ready          14 tools, 3 resources, pid 812, 12 tools in common: calls go to desktop (tb), here (tb)",
   );
 });
 
@@ -85,10 +88,10 @@ test("C2 the route in use, and the better one that is ready", () => {
       ],
     },
   });
-  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(100), 10));
+  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(140), 10));
   assert.equal(
     line,
-    "  ● files                Ready          14 tools, over lan, here READY: calls are in flight",
+    "  ▲ files                Ready over lan, here is ready calls are in flight  14 tools, 3 resources, pid 812",
   );
 });
 
@@ -101,7 +104,7 @@ test("C3 backends without room are counted, and a gateway that cannot listen say
   const lines = textOf(gatewayLines({ gateway, backends }, viewOf(100, { unicode: false }), 3));
   assert.deepEqual(lines, [
     "Gateway x not listening  1 session  3 backends  14 tools  x 2 not well  ! port 9000 is taken",
-    "  x web                  Failed         0 tools  spawn uvx ENOENT",
+    "  x web                  Failed         spawn uvx ENOENT  0 tools, 3 resources, pid 812",
     "  and 2 more",
   ]);
   assert.equal(gatewayLines({ gateway, backends }, viewOf(100), 1).length, 1);

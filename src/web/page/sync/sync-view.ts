@@ -1,10 +1,11 @@
 // Sync: whether the configuration file is watched, what came of its changes, and the settings of the watch.
 import { type ComponentChild, h } from "preact";
 import type { SyncReport } from "../../../api/contract.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { useNow, useStore } from "../daemon/use-store.ts";
+import { ActionButton } from "../dashboard/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { code, mark, nothing, section, WorkButton } from "../parts/elements.ts";
+import { code, mark, nothing, section } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 import { SyncConfigPanel } from "./sync-config-panel.ts";
 import { syncRows } from "./sync-rows.ts";
@@ -13,17 +14,7 @@ export function SyncView({ app }: ViewProps): ComponentChild {
   const sync = useStore(app.store, (state) => state.sync);
   const now = useNow();
   if (sync === null) return nothing("Asking the daemon …");
-  const reload = async (): Promise<void> => {
-    await app.attempt("Reload", async () => {
-      const { summary, failure, errors } = await app.requests.ask("reload", {});
-      const wrong =
-        failure ?? (errors.length === 0 ? null : `the file has ${counted(errors.length, "mistake")}`);
-      app.tell(
-        wrong === null ? "good" : "bad",
-        wrong === null ? `Reload: ${summary}` : `Not reloaded: ${wrong}`,
-      );
-    });
-  };
+  const reload = actionWith(actionsFor({ shares: [] }), "reload");
   return h(
     "div",
     {},
@@ -37,7 +28,7 @@ export function SyncView({ app }: ViewProps): ComponentChild {
       sync.file_missing
         ? h("p", { class: "ready" }, "The file is not there. What was loaded runs on.")
         : null,
-      h("p", { class: "row actions" }, h(WorkButton, { label: "Reload now", run: reload })),
+      reload === null ? null : h("p", { class: "row actions" }, h(ActionButton, { app, action: reload })),
     ),
     section("Settings", h(SyncConfigPanel, { app, sync })),
     section("Last changes", h(SyncEvents, { sync })),
