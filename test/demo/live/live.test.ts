@@ -116,7 +116,9 @@ describe("the live view", { skip: noTerminal, concurrency: 1 }, () => {
     const { terminal } = await open(t, [...COMMAND, "demo", "--driver", "local"], { width: 100, height: 30 });
     await terminal.shows(/mounted over Thunderbolt/);
     await terminal.key("h");
-    await terminal.shows(/mounted over Fallback, held by hand\n[\s\S]*held on Fallback by hand; h goes back to automatic/);
+    await terminal.shows(
+      /mounted over Fallback, held by hand\n[\s\S]*held on Fallback by hand; h goes back to automatic/,
+    );
     await terminal.key("h");
     await terminal.shows(/CORE {2}mounted over Thunderbolt/);
     await terminal.key("q");

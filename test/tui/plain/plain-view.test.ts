@@ -67,7 +67,9 @@ test("F2 plain mode: lines in, lines out, nothing drawn; actions ask, and say wh
     config.emit({ kind: "transition", transition: { name: "share.failover", share: "CORE" } });
   await says("share CORE: mounted over Fallback");
   child.stdin.write("unmount CORE\n");
-  await says("Unmount CORE? It stays unmounted until you mount it again. Type yes to do it; anything else leaves it.");
+  await says(
+    "Unmount CORE? It stays unmounted until you mount it again. Type yes to do it; anything else leaves it.",
+  );
   child.stdin.write("no\n");
   await says("left as it is");
   child.stdin.write("unmount CORE\nyes\n");
