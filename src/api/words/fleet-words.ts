@@ -20,6 +20,12 @@ export function lineWords({ text, reason }: Pick<MachineLine, "text" | "reason">
   return reason === null ? text : `${text}: ${reason}`;
 }
 
+/** How this machine stands to its fleet. */
+export function linkWords({ state, last_error: error }: FleetReport["link"]): Words {
+  if (state === "connected") return { text: "connected", tone: "good" };
+  return error === null ? { text: "connecting", tone: "plain" } : { text: "not connected", tone: "warning" };
+}
+
 /** As it is read beside the name: `silent, last heard from 1 min ago`. */
 export function presenceWords(machine: FleetMachine): Words {
   const { presence, heard_secs_ago: secondsAgo, own } = machine;

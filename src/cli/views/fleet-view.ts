@@ -4,6 +4,7 @@ import {
   cutText,
   fleetSummary,
   lineWords,
+  linkWords,
   type MachineLine,
   machineCounts,
   machineLines,
@@ -52,10 +53,9 @@ export function renderFleet(
 function headLines({ name, link, conditions }: FleetReport, view: View): string[] {
   const { paint, now } = view;
   const since = sinceText(link.since, now);
-  const isConnected = link.state === "connected";
-  const sign = isConnected
-    ? paint.green(`${paint.symbols.on} connected`)
-    : paint.yellow(`${paint.symbols.off} ${link.last_error === null ? "connecting" : "not connected"}`);
+  const { text: state, tone } = linkWords(link);
+  const { mark, style } = tonePaint(tone, paint);
+  const sign = style(`${mark} ${state}`);
   const detail = since === null ? "" : paint.dim(` (for ${since})`);
   return [
     `${paint.bold(`Fleet, as ${harmless(name)}`)}  ${sign}${detail}`,

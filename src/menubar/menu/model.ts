@@ -2,6 +2,7 @@
 import type { ShareStatus, StatusReport } from "../../api/contract.ts";
 import { actionsFor, actionWith } from "../../api/words/actions.ts";
 import { shareWords } from "../../api/words/share-words.ts";
+import { FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { actionText, type MenuAction, type ToggleName } from "./action.ts";
 import { aliasItems } from "./alias-items.ts";
 import { gatewayItems } from "./gateway-items.ts";
@@ -19,7 +20,7 @@ import {
   submenu,
   text,
 } from "./words.ts";
-import { canAct, isRunning, type MenuWorld, type SyncState } from "./world.ts";
+import { canAct, isRunning, type MenuWorld } from "./world.ts";
 
 /** More shares than that would leave the screen; the rest is one submenu further. */
 const SHARES_AT_ONCE = 24;
@@ -27,13 +28,6 @@ const SHARES_AT_ONCE = 24;
 const TOGGLE_LABELS: Readonly<Record<ToggleName, string>> = {
   auto_failback: "Go back to Thunderbolt by itself",
   lsof_recheck: "Go back when files are closed",
-};
-
-const SYNC_WORDS: Readonly<Record<SyncState["watching"], string>> = {
-  live: "watched",
-  idle: "not watched",
-  stopped: "no longer watched after a failure",
-  off: "not watched (off)",
 };
 
 /** Equal worlds give equal menus. */
@@ -189,8 +183,7 @@ function syncItems(world: MenuWorld): MenuItem[] {
   const { sync } = world;
   if (sync === null) return [];
   const items: MenuItem[] = [text("sync file", sync.config_path)];
-  if (sync.file_missing)
-    items.push(text("sync missing", "The file is not there; what was loaded runs on", "warning"));
+  if (sync.file_missing) items.push(text("sync missing", FILE_MISSING_TEXT, "warning"));
   if (sync.last_error !== null) items.push(text("sync error", sync.last_error.reason, "bad"));
   if (sync.degraded !== null) items.push(text("sync degraded", sync.degraded, "warning"));
   const reload: MenuAction = { kind: "do", id: ["reload"], force: false };
@@ -201,7 +194,7 @@ function syncItems(world: MenuWorld): MenuItem[] {
     click("sync", "Open the file", { kind: "open", path: sync.config_path }),
   );
   const wrong = sync.last_error !== null || sync.watching === "stopped";
-  const state = sync.last_error === null ? SYNC_WORDS[sync.watching] : "the file has a mistake";
+  const state = sync.last_error === null ? watchingWords(sync.watching).text : "the file has a mistake";
   return [submenu("sync", `Configuration — ${state}`, items, wrong ? "bad" : "plain")];
 }
 

@@ -1,5 +1,5 @@
 // Divides the Sync screen's height: the status and the panel come first, the table gets the rest.
-import { ROWS_KEPT } from "../status/event-rows.ts";
+import { ROWS_KEPT } from "../../api/words/sync-words.ts";
 
 interface SyncParts {
   /** Lines of the status line. */

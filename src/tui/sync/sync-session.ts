@@ -1,6 +1,7 @@
 // The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
 import type { SyncEvent } from "../../api/contract.ts";
 import { draftEdits } from "../../api/forms/sync-fields.ts";
+import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -18,13 +19,6 @@ import {
   withRunning,
   withSaved,
 } from "../panel/panel-state.ts";
-import {
-  type EventMark,
-  type EventRow,
-  type RowEvent,
-  unseenEvents,
-  withEvent,
-} from "../status/event-rows.ts";
 import type { GatewayGlance, SyncSource, SyncStatus } from "../status/sync-source.ts";
 import type { Connection } from "../terminal/connection.ts";
 import type { Key } from "../terminal/key.ts";
@@ -210,4 +204,17 @@ function createSyncStatusWidget() {
     /** Oldest first, at most ROWS_KEPT. */
     rows,
   };
+}
+
+/** Tells one event of one daemon from all others. */
+type EventMark = Pick<SyncEvent, "id" | "iso">;
+
+/**
+ * Those of a daemon's events that were not seen yet. `seen` is the newest event seen, of this daemon or of one before
+ * it, whose numbers began anew.
+ */
+export function unseenEvents(events: readonly SyncEvent[], seen: EventMark | null): readonly SyncEvent[] {
+  if (seen === null) return events;
+  const isSameDaemon = events.some(({ id, iso }) => id === seen.id && iso === seen.iso);
+  return isSameDaemon ? events.filter(({ id }) => id > seen.id) : events;
 }

@@ -14,7 +14,6 @@ export interface TuiSymbols {
   readonly error: string;
   readonly on: string;
   readonly off: string;
-  readonly stopped: string;
   readonly warning: string;
   readonly times: string;
   readonly ellipsis: string;
@@ -32,7 +31,6 @@ const UNICODE: TuiSymbols = {
   error: "✕",
   on: "●",
   off: "○",
-  stopped: "■",
   warning: "▲",
   times: "×",
   ellipsis: "…",
@@ -50,7 +48,6 @@ const ASCII: TuiSymbols = {
   error: "x",
   on: "*",
   off: "o",
-  stopped: "#",
   warning: "!",
   times: "x",
   ellipsis: "..",

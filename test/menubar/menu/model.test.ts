@@ -108,7 +108,7 @@ test("A8 the whole menu of a share that is well", () => {
     "---",
     "[ ] Go back to Thunderbolt by itself <toggle/auto_failback/on>",
     "[x] Go back when files are closed <toggle/lsof_recheck/off>",
-    "Configuration — watched",
+    "Configuration — live",
     "  /home/ada/.mountaineer/config.toml",
     "  ---",
     "  Reload now <do/reload>",

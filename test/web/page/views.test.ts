@@ -39,7 +39,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
   sync: [
     "/home/ada/.mountaineer/config.toml",
     "0123456789ab",
-    "● live",
+    "live",
     "1 share reloaded",
     "Notice changes by",
   ],
