@@ -1,6 +1,6 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
 import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.ts";
-import { backendFacts, backendWords, callFacts } from "../../api/words/backend-words.ts";
+import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
 import { routeWords, shareWords } from "../../api/words/share-words.ts";
 import { SEVERITY_TONES, type StateWords, type Words } from "../../api/words/words.ts";
 import { padded } from "../../runtime/text/plain-text.ts";
@@ -138,7 +138,12 @@ function readyLines(text: string, { conditions }: ShareStatus, { symbols }: View
 }
 
 function backendSpans(backend: BackendStatus, isChosen: boolean, view: View): readonly Span[] {
-  const facts = [...backendFacts(backend), ...callFacts(backend)].join(", ");
+  const together = togetherText(backend);
+  const facts = [
+    ...backendFacts(backend),
+    ...callFacts(backend),
+    ...(together === null ? [] : [together]),
+  ].join(", ");
   return stateSpans(backend.name, backendWords(backend), facts, isChosen, view);
 }
 

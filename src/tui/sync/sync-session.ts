@@ -19,7 +19,7 @@ import {
   withRunning,
   withSaved,
 } from "../panel/panel-state.ts";
-import type { GatewayGlance, SyncSource, SyncStatus } from "../status/sync-source.ts";
+import type { SyncSource, SyncStatus } from "../status/sync-source.ts";
 import type { Connection } from "../terminal/connection.ts";
 import type { Key } from "../terminal/key.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
@@ -33,7 +33,6 @@ export type SyncSession = ReturnType<typeof startSyncSession>;
 export function startSyncSession(source: SyncSource, signal: AbortSignal) {
   const connection = createStore<Connection>({ kind: "connecting" });
   const status = createStore<SyncStatus | null>(null);
-  const gateway = createStore<GatewayGlance | null>(null);
   const panel = createStore<PanelState>(EMPTY_PANEL);
   const widget = createSyncStatusWidget();
   let seen: EventMark | null = null;
@@ -70,7 +69,6 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal) {
         see(event);
         readAgain();
       },
-      gateway: (glance) => gateway.set(glance),
       absent(reason) {
         connection.set({ kind: "waiting", reason, sinceMs: systemClock.wallMs() });
       },
@@ -97,8 +95,6 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal) {
     connection,
     /** null until a daemon told. */
     status,
-    /** null: nothing of a gateway is shown. */
-    gateway,
     panel,
     widget,
     /** Settles as the source's `follow` does. */

@@ -16,7 +16,6 @@ import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
 import { dashboardRows } from "../../../src/tui/dashboard/dashboard-rows.ts";
 import { detailLines } from "../../../src/tui/fleet/fleet-lines.ts";
 import { statementsOf } from "../../../src/tui/plain/statements.ts";
-import { gatewayLines } from "../../../src/tui/status/gateway-lines.ts";
 import type { Line } from "../../../src/tui/terminal/line.ts";
 import { viewAt } from "../../../src/web/page/shell/views.ts";
 import { sampleWorld } from "../../menubar/worlds.ts";
@@ -205,10 +204,6 @@ function told_of(): Readonly<Record<string, () => Said>> {
       const lines = dashboardLines(dashboardRows(STATUS, null), null, [], WIDE);
       return each((name) => spanBehind(lines, name));
     },
-    "the TUI's gateway": () => {
-      const lines = gatewayLines({ gateway: STATUS.gateway ?? assert.fail(), backends }, WIDE, 1_000);
-      return each((name) => spanBehind(lines, name));
-    },
     "the TUI in plain lines": () => {
       const sentences = statementsOf(STATUS);
       const of = (name: string) => sentences.get(`share ${name}`) ?? sentences.get(`backend ${name}`);
@@ -278,9 +273,9 @@ test("F4 sixty states of shares and backends are told in the same words and tone
   const expected = new Map(
     states.map(([, text, tone], at) => [names[at] ?? assert.fail(), { text, tone }] as const),
   );
-  // The fleet is not told of what is switched off, and these tell of shares or of backends alone.
+  // The fleet is not told of what is switched off, and these tell of shares alone.
   const least = { "the fleet": 58, "mountaineer fleet status": 58, "the TUI's fleet": 58 } as const;
-  const alone = { "mountaineer shares list": 36, "the demo": 36, "the TUI's gateway": 24 } as const;
+  const alone = { "mountaineer shares list": 36, "the demo": 36 } as const;
   const counts: Readonly<Record<string, number>> = { ...least, ...alone };
   for (const [face, look] of Object.entries(told_of())) {
     const said = look();

@@ -53,6 +53,15 @@ describe("the dashboard", () => {
     );
   });
 
+  test("C3 says a backend's group, its withheld tools, and where calls go that machines have in common", () => {
+    const places = [{ standing: "tb", ready: true, machine: "desktop" } as const];
+    const backend = sampleBackend({ group: "search", withheld_tools: 3, together: { tools: 12, places } });
+    assert.match(
+      shown(gatewayReport([backend]), 200, 60).join("\n"),
+      /3 tools withheld, group search, pid 812, 12 tools in common: calls go to desktop \(tb\)/,
+    );
+  });
+
   test("F2 shows who is connected below the backends", () => {
     const words = clientWords(sampleClient({ name: "sly\u202e" }), SAMPLE_NOW);
     const rows = dashboardRows(gatewayReport(), null, [words]);
