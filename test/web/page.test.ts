@@ -35,7 +35,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       assert.deepEqual(await violations(guest), []);
       await guest.goto("about:blank");
       await guest.goto(link);
-      await guest.getByText(/The link was not taken/).waitFor();
+      await guest.getByText(/This link has expired or was already used/).waitFor();
       await guest.getByLabel("Token").fill("mtn_wrong");
       await guest.getByRole("button", { name: "Sign in" }).click();
       await guest.getByRole("alert").waitFor();
@@ -110,10 +110,10 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
 
   await t.test("B9 the Sync panel saves into the file, and keeps its comments", async () => {
     await openView(page, "Sync");
-    await page.getByLabel("Wait for rest (seconds)").fill("99");
+    await page.getByLabel("Wait after last save (s)").fill("99");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText(/must be 0.01 to 60 seconds/).waitFor();
-    await page.getByLabel("Wait for rest (seconds)").fill("0.06");
+    await page.getByLabel("Wait after last save (s)").fill("0.06");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText(/^Saved: /).waitFor();
     await eventually(async () =>

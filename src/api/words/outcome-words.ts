@@ -1,5 +1,5 @@
 // What became of an action in the words of all faces: a step of a share, a reload, a mistake in the configuration. Pure.
-import type { ConfigMistakeWire, OpenFileHolder, ReloadReport, StepResult } from "../contract.ts";
+import type { ConfigMistakeWire, EditReport, OpenFileHolder, ReloadReport, StepResult } from "../contract.ts";
 import { type Tone, type Words, worseTone } from "./words.ts";
 
 /** `text` for people, in one line. */
@@ -33,21 +33,38 @@ export function stepsOutcome(results: readonly StepResult[]): Outcome {
   return { tone, text: text === "" ? "nothing to do" : text, hint, results };
 }
 
-/** `config.toml:3:9: sync.debounce: found 0, expected 0.01 to 60`. */
-export function mistakeText(mistake: ConfigMistakeWire): string {
-  const { file, line, column, path, found, expected } = mistake;
-  return `${file}:${line}:${column}: ${path}: found ${found}, expected ${expected}`;
+/** `sync.debounce: found "x", expected a number; write 0.5`. */
+export function mistakeText({ path, found, expected, hint }: ConfigMistakeWire): string {
+  return `${path}: found ${found}, expected ${expected}${hint === null ? "" : `; ${hint}`}`;
 }
 
-export function reloadOutcome({
-  errors,
-  failure,
-  summary,
-}: Pick<ReloadReport, "errors" | "failure" | "summary">): Outcome {
-  const [mistake, ...more] = errors;
-  if (mistake === undefined) return failure === null ? outcome("good", summary) : outcome("bad", failure);
+/** The first with its place, `config.toml:3:9`, and how many there are besides; null: there is none. */
+export function mistakesText([first, ...more]: readonly ConfigMistakeWire[]): string | null {
+  if (first === undefined) return null;
   const rest = more.length === 0 ? "" : ` (and ${more.length} more)`;
-  return { ...outcome("bad", `${mistakeText(mistake)}${rest}`), hint: mistake.hint };
+  return `${first.file}:${first.line}:${first.column}: ${mistakeText(first)}${rest}`;
+}
+
+export function reloadOutcome({ errors, failure, summary }: ReloadResult): Outcome {
+  const wrong = mistakesText(errors) ?? failure;
+  return wrong === null ? outcome("good", summary) : outcome("bad", wrong);
+}
+
+type ReloadResult = Pick<ReloadReport, "failure" | "summary"> & {
+  readonly errors: readonly ConfigMistakeWire[];
+};
+
+/** Of an edit, a save or a rollback, in words that follow its name: `saved: 1 share reloaded`. */
+export function editOutcome({ changed, errors, reload }: EditReport): Outcome {
+  const refused = mistakesText(errors);
+  if (refused !== null) return outcome("bad", `nothing was saved: ${refused}`);
+  if (!changed) return outcome("good", "the file says so already");
+  if (reload === null) return outcome("good", "saved");
+  const { tone, text } = reloadOutcome(reload);
+  if (tone === "bad") return outcome("bad", `saved, but not applied: ${text}`);
+  const { waiting = [] } = reload;
+  if (waiting.length === 0) return outcome("good", `saved: ${text}`);
+  return outcome("warning", `saved: ${text}; waits for your approval: ${waiting.join(", ")}`);
 }
 
 /** `vim (4211): /home/ada/Shares/CORE/notes.txt`. */

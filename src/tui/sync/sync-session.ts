@@ -1,6 +1,7 @@
 // The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
 import type { SyncEvent } from "../../api/contract.ts";
 import { draftEdits } from "../../api/forms/sync-fields.ts";
+import { mistakesText, reloadOutcome } from "../../api/words/outcome-words.ts";
 import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
@@ -167,13 +168,8 @@ async function save(
   // Changed again already: what this edit did cannot be told apart any more.
   const lines = sha256 === report.sha256 ? changedLines(before.text, text) : [];
   const { reload } = report;
-  const applied = reload === null ? null : (reload.failure ?? mistakesText(reload.errors.length));
+  const applied = reload === null ? null : (reload.failure ?? mistakesText(reload.errors));
   return withSaved(panel.get(), { sha256, text }, lines, applied);
-}
-
-function mistakesText(count: number): string | null {
-  if (count === 0) return null;
-  return count === 1 ? "the file has a mistake" : `the file has ${count} mistakes`;
 }
 
 async function reload(
@@ -181,15 +177,10 @@ async function reload(
   panel: Readable<PanelState>,
   signal: AbortSignal,
 ): Promise<PanelState> {
-  const report = await source.reload(signal);
-  const [mistake] = report.errors;
-  if (mistake !== undefined) {
-    const { file, line, column, path, found, expected } = mistake;
-    const where = `${file}:${line}:${column}: ${path}`;
-    return withFailure(panel.get(), `${where} found ${found}, expected ${expected}`);
-  }
-  if (report.failure !== null) return withFailure(panel.get(), report.failure);
-  return withNote(panel.get(), { kind: "reloaded", summary: report.summary });
+  const { tone, text } = reloadOutcome(await source.reload(signal));
+  return tone === "good"
+    ? withNote(panel.get(), { kind: "reloaded", summary: text })
+    : withFailure(panel.get(), text);
 }
 
 function createSyncStatusWidget() {

@@ -178,7 +178,7 @@ test("B4 an unchanged panel's save reloads when the file is not what runs, and t
   await eventually(() => session.panel.get().note?.kind === "failed");
   assert.deepEqual(session.panel.get().note, {
     kind: "failed",
-    reason: "/c.toml:4:2: x found a, expected b",
+    reason: "/c.toml:4:2: x: found a, expected b",
   });
 });
 

@@ -399,8 +399,8 @@ test("F2 going back to a content is asked first, and told with what came of it",
   );
   option.fire("click");
   for (const said of [
-    /^bad: Nothing was written: line 3: expected /,
-    /^good: Rolled back: the file says so$/,
+    /^bad: Rollback: nothing was saved: .*:3:\d+: .*expected /,
+    /^good: Rollback: (saved|the file says so)/,
   ]) {
     await eventually(() => view.elements("button").some(({ name }) => name === "Go back to it …"));
     view.named("button", "Go back to it …").fire("click");
@@ -448,8 +448,8 @@ test("F2 the editor saves over the text it began with; mistakes and another file
     /"expected_sha256":"0123456789abcdef/,
   );
   text.fire("input", { value: "# other\n" });
-  await eventually(() => !view.named("button", "Begin anew").disabled);
-  view.named("button", "Begin anew").fire("click");
+  await eventually(() => !view.named("button", "Discard changes").disabled);
+  view.named("button", "Discard changes").fire("click");
   await eventually(() => text.value === "# é\n");
   assert.ok(app.log.includes("? Give up your changes?"));
 });
