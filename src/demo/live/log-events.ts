@@ -44,7 +44,7 @@ async function readFrom(path: string, offset: number): Promise<Buffer> {
   }
 }
 
-/** null for what is no record, and for what would tell people nothing new. */
+/** null if the line is not a record, or would tell people nothing new. */
 export function eventOf(line: string): LogEvent | null {
   const record = jsonObject(line);
   if (record === null) return null;

@@ -2,11 +2,11 @@
 import type { Tone } from "../../api/words/words.ts";
 import type { MenuAction } from "./action.ts";
 
-/** How things are, all in all. */
+/** The health of everything together. */
 export type MenuState = "healthy" | "tb_ready" | "degraded" | "down";
 
 interface Labelled {
-  /** Unique in a menu; the same as long as it means the same, so that a click never lands on something else. */
+  /** Unique in a menu, and stable while its meaning is the same, so that a click never hits another item. */
   readonly key: string;
   /** One line, harmless, for people. */
   readonly label: string;
@@ -27,7 +27,7 @@ export type MenuItem =
   | ({
       readonly kind: "submenu";
       readonly items: readonly MenuItem[];
-      /** Its items are that place's folders, looked at when it is opened. */
+      /** Its items are that place's folders, listed when it is opened. */
       readonly folders?: FolderPlace;
     } & Labelled);
 
@@ -39,7 +39,7 @@ export interface FolderPlace {
 
 export interface Menu {
   readonly state: MenuState;
-  /** All of it in a few words. */
+  /** The whole state in a few words. */
   readonly summary: string;
   readonly items: readonly MenuItem[];
 }

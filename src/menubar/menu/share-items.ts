@@ -12,7 +12,7 @@ import { type BusyShare, canAct, isRunning, type MenuWorld } from "./world.ts";
 
 const HOLDERS_SHOWN = 8;
 
-/** "TB Ready – switch": what a person is waited for. */
+/** "TB Ready – switch": what waits for a person. */
 export function readyItems(share: ShareStatus, world: MenuWorld, prefix: string): MenuItem[] {
   if (!share.tb_recovery_pending) return [];
   const action = { kind: "do", id: toThunderbolt(share), force: false } as const;
@@ -73,7 +73,7 @@ function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuIte
     .map((action) => actionItem(key, action, world));
 }
 
-/** What costs open files says whose, and takes a second click. */
+/** If open files would be lost, it names the programs, and takes a second click. */
 function forceItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   const refused = world.busy.get(share.name) ?? null;
   const items: MenuItem[] = [];

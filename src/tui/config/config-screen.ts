@@ -1,7 +1,7 @@
 // The Config screen: the file, its way into the person's editor and back, a look at what a save would do before it, and the history.
 import { basename } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
-import type { ConfigCheckReport, ConfigMistakeWire, HistoryEntry } from "../../api/contract.ts";
+import type { ConfigCheckReport, HistoryEntry } from "../../api/contract.ts";
 import { mistakesText } from "../../api/words/outcome-words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
