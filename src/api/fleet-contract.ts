@@ -14,6 +14,9 @@ import {
   wellFormedText,
 } from "./shape.ts";
 
+/** How it is, as that machine says it to people; absent: an earlier version of Mountaineer. */
+const words = optional(object({ text, tone: choice("good", "plain", "warning", "bad") }));
+
 const fleetShareShape = object({
   name: text,
   phase: text,
@@ -21,6 +24,7 @@ const fleetShareShape = object({
   route: text,
   /** Why it is not as it should be; null when there is nothing to say. */
   reason: nullable(text),
+  words,
 });
 
 const fleetBackendShape = object({
@@ -28,6 +32,7 @@ const fleetBackendShape = object({
   phase: text,
   tools: count,
   reason: nullable(text),
+  words,
 });
 
 const fleetConditionShape = object({

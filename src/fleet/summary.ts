@@ -3,6 +3,9 @@
 import type { StatusReport } from "../api/contract.ts";
 import { type MachineLayer, type MachineState, machineStateShape } from "../api/fleet-contract.ts";
 import { choice, object, type TypeOf, text } from "../api/shape.ts";
+import { backendWords } from "../api/words/backend-words.ts";
+import { shareWords } from "../api/words/share-words.ts";
+import type { Words } from "../api/words/words.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
 
@@ -33,21 +36,23 @@ export function stateOf(
   layer: MachineLayer | null = null,
 ): MachineState {
   const toldShares = fitting(
-    shares.map(({ name, mount_state, active_interface, last_error }) => ({
-      name: clean(name, LONGEST_NAME),
-      phase: mount_state,
-      route: active_interface,
-      reason: last_error === null ? null : clean(last_error, LONGEST_TEXT),
+    shares.map((share) => ({
+      name: clean(share.name, LONGEST_NAME),
+      phase: share.mount_state,
+      route: share.active_interface,
+      reason: cleanOrNull(share.last_error),
+      words: cleanWords(shareWords(share)),
     })),
   );
   const toldBackends = fitting(
     backends
       .filter(({ enabled }) => enabled)
-      .map(({ name, phase, tools, reason }) => ({
-        name: clean(name, LONGEST_NAME),
-        phase,
-        tools,
-        reason: reason === null ? null : clean(reason, LONGEST_TEXT),
+      .map((backend) => ({
+        name: clean(backend.name, LONGEST_NAME),
+        phase: backend.phase,
+        tools: backend.tools,
+        reason: cleanOrNull(backend.reason),
+        words: cleanWords(backendWords(backend)),
       })),
   );
   const named = [...shares, ...backends].flatMap(({ name, conditions }) =>
@@ -121,12 +126,14 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
       phase: clean(share.phase, LONGEST_WORD),
       route: clean(share.route, LONGEST_WORD),
       reason: cleanOrNull(share.reason),
+      ...(share.words === undefined ? {} : { words: cleanWords(share.words) }),
     })),
     backends: told.backends.map((backend) => ({
       name: clean(backend.name, LONGEST_NAME),
       phase: clean(backend.phase, LONGEST_WORD),
       tools: backend.tools,
       reason: cleanOrNull(backend.reason),
+      ...(backend.words === undefined ? {} : { words: cleanWords(backend.words) }),
     })),
     conditions: told.conditions.map(({ code, severity, title }) => ({
       code: clean(code, LONGEST_NAME),
@@ -147,6 +154,10 @@ function cleanLayer({ revision, refused, authority = "" }: MachineLayer): Machin
     refused: refused === null ? null : { revision: refused.revision, reason },
     ...(/^[0-9a-f]{64}$/.test(authority) ? { authority } : {}),
   };
+}
+
+function cleanWords({ text: words, tone }: Words): Words {
+  return { text: clean(words, LONGEST_TEXT), tone };
 }
 
 function cleanOrNull(words: string | null): string | null {

@@ -2,13 +2,13 @@
 import type { DaemonClient } from "../api/client/client.ts";
 import type { FollowNotice } from "../api/client/follow-daemon.ts";
 import { requireSameConfig } from "../api/client/same-config.ts";
-import type { StatusReport, SyncEvent } from "../api/contract.ts";
+import type { SyncEvent } from "../api/contract.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { onceMore } from "../runtime/once-more.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import type { ApprovalsSource } from "./approve/approve-session.ts";
 import type { DaemonLink } from "./link/daemon-link.ts";
-import type { GatewayGlance, SyncListener, SyncSource } from "./status/sync-source.ts";
+import type { SyncListener, SyncSource } from "./status/sync-source.ts";
 
 const LOOKS = 3;
 const BETWEEN_LOOKS_MS = 300;
@@ -81,7 +81,6 @@ function followSync(
       look();
     } else if (notice.kind === "lost") {
       current = null;
-      listener.gateway(null);
       const connection = link.connection.get();
       listener.absent(connection.kind === "waiting" ? connection.reason : notice.reason);
     } else if (notice.event.kind === "gap") {
@@ -93,22 +92,12 @@ function followSync(
       else if (waiting.length < WAITING_EVENTS) waiting.push(notice.event.event);
     }
   };
-  const unregister = [
-    link.listen(hear),
-    link.status.subscribe(() => {
-      const status = link.status.get();
-      if (current !== null && status !== null) listener.gateway(glanceOf(status));
-    }),
-  ];
+  const unregister = link.listen(hear);
   const end = (): void => {
-    for (const undo of unregister) undo();
+    unregister();
     resolve();
   };
   if (signal.aborted) end();
   else signal.addEventListener("abort", end, { once: true });
   return promise;
-}
-
-function glanceOf({ gateway, backends = [] }: StatusReport): GatewayGlance | null {
-  return gateway === undefined ? null : { gateway, backends };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { backendPhases, phaseWord, waitingText } from "../../src/api/backend-phases.ts";
+import { backendPhases } from "../../src/api/backend-phases.ts";
 import { gatewayReport, sampleBackend } from "./sample-gateway.ts";
 import { sampleReport } from "./sample-report.ts";
 
@@ -21,19 +21,4 @@ test("a status of another version is understood as far as that goes", () => {
   );
   assert.deepEqual(backendPhases({ gateway: 1, backends: {} }), []);
   for (const report of [null, 3, "x", [], {}]) assert.equal(backendPhases(report), null);
-});
-
-test("people read one word for a backend that is being started, and else the phase's own name", () => {
-  assert.deepEqual((["Initializing", "Ready", "Failed"] as const).map(phaseWord), [
-    "Starting",
-    "Ready",
-    "Failed",
-  ]);
-});
-
-test("C3 calls that have waited long are told in words", () => {
-  assert.equal(waitingText(sampleBackend()), null);
-  const text = (count: number, longest_ms: number) => waitingText({ waiting_calls: { count, longest_ms } });
-  assert.equal(text(1, 45_900), "1 call has waited 45 s");
-  assert.equal(text(3, 125_000), "3 calls have waited up to 2 min");
 });

@@ -362,10 +362,10 @@ describe("the command line", { concurrency: 3 }, () => {
     const colour = await onTerminal({});
     if (colour === null) return t.skip("no script(1) here");
     const [, block = ""] = colour.split(BANNER);
-    assert.match(block, /^ ▶▶ TB READY/);
+    assert.match(block, /^ ▶▶ TB Ready/);
     assert.equal(block.split(ESCAPE)[0]?.length, 70 - 4);
     const plain = (await onTerminal({ NO_COLOR: "1", LANG: "C" })) ?? "";
-    assert.match(plain, /^ {5}>> TB READY/m);
+    assert.match(plain, /^ {5}>> TB Ready/m);
     assert.ok(!plain.includes(ESCAPE));
     assert.match(plain, /^[\r\n -~]+$/);
   });

@@ -24,7 +24,7 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
       assert.equal(ticks(demo), STEPS[driver], demo.stdout());
       assert.match(demo.stdout(), driver === "smb" ? /real SMB: smbd/ : /plain folders \(driver local\)/);
       assert.match(demo.stdout(), /readable over Fallback \d+ ms after the cut/);
-      assert.match(demo.stdout(), /TB READY/);
+      assert.match(demo.stdout(), /TB Ready/);
       assert.match(
         demo.stdout(),
         driver === "smb"

@@ -64,17 +64,17 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await terminal.press("m");
     await terminal.until("✓ CORE: mounted over Thunderbolt");
     await terminal.press("u");
-    await terminal.until("Unmount CORE, and keep it unmounted?");
+    await terminal.until("Unmount CORE? It stays unmounted");
     await terminal.press("n", "u", "y");
-    await terminal.until("! asks to do it anyway; CORE: files are open; open in vim (7)");
+    await terminal.until("! asks to do it anyway; CORE: files are open");
     await terminal.press("!");
-    await terminal.until("Files are open in vim (7). Unmount CORE anyway?");
+    await terminal.until("Unmount CORE anyway? Files are open in vim (7).");
     await terminal.press("y");
     await terminal.until("✓ CORE: unmounted by force");
     await terminal.press("Down", "t");
     await terminal.until("✓ MEDIA: switched to tb");
     await terminal.press("Down", "r", "y");
-    await terminal.until("✓ files: started anew");
+    await terminal.until("✓ files: restarting");
     await terminal.press("R");
     await terminal.until("✓ settings reloaded");
     assert.deepEqual(asked, [

@@ -35,7 +35,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       assert.deepEqual(await violations(guest), []);
       await guest.goto("about:blank");
       await guest.goto(link);
-      await guest.getByText(/The link was not taken/).waitFor();
+      await guest.getByText(/This link has expired or was already used/).waitFor();
       await guest.getByLabel("Token").fill("mtn_wrong");
       await guest.getByRole("button", { name: "Sign in" }).click();
       await guest.getByRole("alert").waitFor();
@@ -83,18 +83,18 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
 
   await t.test("F2 unmount asks first, Escape is a no, and mount brings it back", async () => {
     const card = page.getByRole("article", { name: "Share CORE" });
-    await card.getByRole("button", { name: "Unmount: CORE" }).click();
+    await card.getByRole("button", { name: "Unmount CORE" }).click();
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     assert.equal((await rig.home.glance())?.shares[0]?.mount_state, "mounted");
-    await card.getByRole("button", { name: "Unmount: CORE" }).click();
+    await card.getByRole("button", { name: "Unmount CORE" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Unmount" }).click();
     await card.getByText("Not mounted").waitFor();
     await card.getByText("Held unmounted by hand.").waitFor();
-    await card.getByRole("button", { name: "Mount: CORE" }).click();
+    await card.getByRole("button", { name: "Mount CORE" }).click();
     await card.getByText("Mounted over Thunderbolt").waitFor();
-    await card.getByRole("button", { name: "Reconcile: CORE" }).click();
+    await card.getByRole("button", { name: "Check CORE now" }).click();
   });
 
   await t.test("F2 a backend is restarted, and its lines are shown", async () => {
@@ -104,16 +104,16 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await card.getByRole("button", { name: "Restart tools" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Restart" }).click();
     await eventually(async () => ![null, undefined, before].includes(await pid()));
-    await card.getByRole("button", { name: "What it wrote: tools" }).click();
-    await card.getByRole("region", { name: "What tools wrote" }).waitFor();
+    await card.getByRole("button", { name: "Logs: tools" }).click();
+    await card.getByRole("region", { name: "Logs of tools" }).waitFor();
   });
 
   await t.test("B9 the Sync panel saves into the file, and keeps its comments", async () => {
     await openView(page, "Sync");
-    await page.getByLabel("Wait for rest (seconds)").fill("99");
+    await page.getByLabel("Wait after last save (s)").fill("99");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText(/must be 0.01 to 60 seconds/).waitFor();
-    await page.getByLabel("Wait for rest (seconds)").fill("0.06");
+    await page.getByLabel("Wait after last save (s)").fill("0.06");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText(/^Saved: /).waitFor();
     await eventually(async () =>

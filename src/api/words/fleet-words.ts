@@ -1,20 +1,13 @@
 // What people read of a fleet, the same in every face: how each machine is, what it tells line by line, and what is wrong.
 // Its texts are the machines' own, a stranger's: whoever shows them makes them harmless. Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
-import { phaseWord } from "../backend-phases.ts";
-import type { BackendStatus } from "../contract.ts";
 import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../fleet-contract.ts";
-
-type FleetTone = "good" | "plain" | "warning" | "bad";
-
-/** A text, and how good or bad it is what it says. */
-export interface FleetWords {
-  readonly text: string;
-  readonly tone: FleetTone;
-}
+import { phaseWords } from "./backend-words.ts";
+import { mountWords } from "./share-words.ts";
+import { SEVERITY_TONES, type Tone, type Words, worseTone } from "./words.ts";
 
 /** One thing that a machine tells of itself. What it tells some day besides is one more `about`, and lines of it. */
-export interface MachineLine extends FleetWords {
+export interface MachineLine extends Words {
   readonly about: "wrong" | "config" | "share" | "backend";
   /** Of the share or backend; null: it is about the whole machine. */
   readonly name: string | null;
@@ -22,13 +15,19 @@ export interface MachineLine extends FleetWords {
   readonly reason: string | null;
 }
 
-/** `mounted over fallback: no host answers` */
+/** `mounted over Fallback: no host answers` */
 export function lineWords({ text, reason }: Pick<MachineLine, "text" | "reason">): string {
   return reason === null ? text : `${text}: ${reason}`;
 }
 
+/** How this machine stands to its fleet. */
+export function linkWords({ state, last_error: error }: FleetReport["link"]): Words {
+  if (state === "connected") return { text: "connected", tone: "good" };
+  return error === null ? { text: "connecting", tone: "plain" } : { text: "not connected", tone: "warning" };
+}
+
 /** As it is read beside the name: `silent, last heard from 1 min ago`. */
-export function presenceWords(machine: FleetMachine): FleetWords {
+export function presenceWords(machine: FleetMachine): Words {
   const { presence, heard_secs_ago: secondsAgo, own } = machine;
   const ago = secondsAgo === null ? null : durationText(secondsAgo * 1000);
   switch (presence) {
@@ -75,7 +74,7 @@ function stateLines({ conditions, shares, backends, layer }: MachineState): read
         name: null,
         text: title,
         reason: null,
-        tone: severity === "error" ? "bad" : severity === "warning" ? "warning" : "plain",
+        tone: SEVERITY_TONES[severity],
       }),
     ),
     ...shares.map(shareLine),
@@ -93,36 +92,19 @@ function layerLines({ revision, refused }: MachineLayer): readonly MachineLine[]
   return [{ ...line, about: "wrong", text, tone: "warning" }, ...runs];
 }
 
-/** Not objects: what is looked up is a stranger's word. */
-const OVER: ReadonlyMap<string, string> = new Map([
-  ["tb", " over Thunderbolt"],
-  ["none", ""],
-]);
-
-function shareLine({ name, phase, route, reason }: MachineState["shares"][number]): MachineLine {
-  const over = OVER.get(route) ?? ` over ${route}`;
-  const text = phase === "mounted" ? `mounted${over}` : isUnmounted(phase) ? "not mounted" : phase;
-  // Over its other route it is neither at its best nor in trouble.
-  const atBest = phase === "mounted" && route === "tb" ? "good" : "plain";
-  const tone = phase === "error" ? "bad" : reason !== null ? "warning" : atBest;
-  return { about: "share", name, text, reason, tone };
+function shareLine({ name, phase, route, reason, words }: MachineState["shares"][number]): MachineLine {
+  return { about: "share", name, reason, ...(words ?? earlierWords(phase, route, reason)) };
 }
 
-function isUnmounted(phase: string): boolean {
-  return phase === "unmounted" || phase === "error";
+/** Of a version that does not tell its words. */
+function earlierWords(phase: string, route: string, reason: string | null): Words {
+  const { text, tone } = mountWords(phase, route);
+  return { text, tone: reason === null ? tone : worseTone(tone, "warning") };
 }
 
-const BACKEND_TONES: ReadonlyMap<string, FleetTone> = new Map([
-  ["Ready", "good"],
-  ["Degraded", "warning"],
-  ["Failed", "bad"],
-]);
-
-function backendLine({ name, phase, tools, reason }: MachineState["backends"][number]): MachineLine {
-  // A phase that is not known is shown as it is.
-  const word = phaseWord(phase as BackendStatus["phase"]);
-  const text = `${word}, ${counted(tools, "tool")}`;
-  return { about: "backend", name, text, reason, tone: BACKEND_TONES.get(phase) ?? "plain" };
+function backendLine({ name, phase, tools, reason, words }: MachineState["backends"][number]): MachineLine {
+  const { text, tone } = words ?? phaseWords(phase);
+  return { about: "backend", name, text: `${text}, ${counted(tools, "tool")}`, reason, tone };
 }
 
 /** `2 shares, 3 backends, 41 tools`; null: nothing of it can be read. */
@@ -142,7 +124,7 @@ export function cutText({ state }: FleetMachine): string | null {
 }
 
 /** The worst thing about a machine, in one line; null: all is well with it, or it ended in order. */
-export function machineTrouble(machine: FleetMachine): FleetWords | null {
+export function machineTrouble(machine: FleetMachine): Words | null {
   if (machine.presence === "gone") return null;
   const lines = machineLines(machine);
   const worst = lines.find(({ tone }) => tone === "bad") ?? lines.find(({ tone }) => tone === "warning");
@@ -154,7 +136,7 @@ export function machineTrouble(machine: FleetMachine): FleetWords | null {
   return { text: said === null ? presenceWords(machine).text : said.text, tone: "bad" };
 }
 
-const RANKS: Readonly<Record<FleetTone, number>> = { bad: 0, warning: 1, good: 2, plain: 2 };
+const RANKS: Readonly<Record<Tone, number>> = { bad: 0, warning: 1, good: 2, plain: 2 };
 
 /** This machine, then those with which something is wrong, the worst first, then the others; each in the order given. */
 export function troubledFirst(machines: readonly FleetMachine[]): readonly FleetMachine[] {
@@ -168,7 +150,7 @@ export function troubledFirst(machines: readonly FleetMachine[]): readonly Fleet
 const PRESENCES = ["here", "silent", "unreadable", "gone", "unheard"] as const;
 
 /** The fleet in a sentence: `4 machines: 2 here, 1 silent, 1 unreadable; trouble on 2`. */
-export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | "more">): FleetWords {
+export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | "more">): Words {
   const by = Map.groupBy(machines, ({ presence }) => presence);
   const troubles = machines.flatMap((machine) => machineTrouble(machine) ?? []);
   const counts = PRESENCES.flatMap((presence) => {

@@ -16,9 +16,9 @@ export const sharesListCommand: CommandDefinition = {
   async run(context, options) {
     const { listFavorites } = await import("../edits/favorite-list.ts");
     const { renderFavorites } = await import("../views/place-view.ts");
-    const favorites = await listFavorites(context);
+    const { favorites, shares } = await listFavorites(context);
     showResult(context, options, { shares: favorites, favorites }, () =>
-      renderFavorites(favorites, context.stdoutStyle),
+      renderFavorites(favorites, shares, context.stdoutStyle),
     );
     if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
     return 0;

@@ -8,16 +8,23 @@ import { readMembers } from "../sessions/config-members.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 import type { Favorite } from "../views/place-view.ts";
 
+interface FavoriteList {
+  readonly favorites: readonly Favorite[];
+  /** As the daemon tells them; none without one. */
+  readonly shares: readonly ShareStatus[];
+}
+
 /** Looks at no mount and no host. Rejects with `config_…`. */
-export function listFavorites(context: CommandContext): Promise<Favorite[]> {
+export function listFavorites(context: CommandContext): Promise<FavoriteList> {
   return viewConfig(context, async (view) => {
     await requireNamedFile(context, view);
     const config = await readMembers(view);
     const status = view.daemon === null ? null : await view.daemon.ask("status", null, context.signal);
-    return config.shares.map((share) => {
-      const known = status?.shares.find(({ name }) => name === share.name);
-      return favorite(config, share, known ?? null);
-    });
+    const shares = status?.shares ?? [];
+    const favorites = config.shares.map((share) =>
+      favorite(config, share, shares.find(({ name }) => name === share.name) ?? null),
+    );
+    return { favorites, shares };
   });
 }
 

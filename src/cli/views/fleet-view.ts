@@ -2,9 +2,9 @@
 import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
 import {
   cutText,
-  type FleetWords,
   fleetSummary,
   lineWords,
+  linkWords,
   type MachineLine,
   machineCounts,
   machineLines,
@@ -13,6 +13,8 @@ import {
   presenceWords,
   troubledFirst,
 } from "../../api/words/fleet-words.ts";
+import { sinceText, type Words } from "../../api/words/words.ts";
+import { tonePaint } from "../../runtime/text/paint.ts";
 import { harmless, padded } from "../../runtime/text/plain-text.ts";
 import {
   conditionLines,
@@ -21,7 +23,6 @@ import {
   marked,
   nameColumns,
   type StatusViewOptions,
-  sinceText,
   text,
   type View,
   viewOf,
@@ -52,10 +53,9 @@ export function renderFleet(
 function headLines({ name, link, conditions }: FleetReport, view: View): string[] {
   const { paint, now } = view;
   const since = sinceText(link.since, now);
-  const isConnected = link.state === "connected";
-  const sign = isConnected
-    ? paint.green(`${paint.symbols.on} connected`)
-    : paint.yellow(`${paint.symbols.off} ${link.last_error === null ? "connecting" : "not connected"}`);
+  const { text: state, tone } = linkWords(link);
+  const { mark, style } = tonePaint(tone, paint);
+  const sign = style(`${mark} ${state}`);
   const detail = since === null ? "" : paint.dim(` (for ${since})`);
   return [
     `${paint.bold(`Fleet, as ${harmless(name)}`)}  ${sign}${detail}`,
@@ -69,8 +69,8 @@ function summaryLines(report: FleetReport, view: View): string[] {
   return text(said, "  ", view).map((line) => painted({ text: line, tone }, view));
 }
 
-function painted({ text: said, tone }: FleetWords, { paint }: View): string {
-  return { good: paint.green, plain: paint.dim, warning: paint.yellow, bad: paint.red }[tone](said);
+function painted({ text: said, tone }: Words, { paint }: View): string {
+  return tonePaint(tone, paint).style(said);
 }
 
 /** A line for each machine. */
@@ -78,16 +78,13 @@ function rowLines(machines: readonly FleetMachine[], view: View): string[] {
   const { paint } = view;
   const names = nameColumns(machines);
   return machines.map((machine) => {
-    const [mark, style] = presenceMark(machine, view);
+    const { mark, style } = tonePaint(presenceWords(machine).tone, paint);
     const trouble = machineTrouble(machine);
     const rest =
       trouble === null
         ? paint.dim(machineCounts(machine) ?? "")
         : painted(
-            {
-              text: `${trouble.tone === "bad" ? paint.symbols.bad : paint.symbols.warning} ${harmless(trouble.text)}`,
-              tone: trouble.tone,
-            },
+            { ...trouble, text: `${tonePaint(trouble.tone, paint).mark} ${harmless(trouble.text)}` },
             view,
           );
     const presence = style(`${mark} ${padded(presenceWord(machine), PRESENCE_WIDTH)}`);
@@ -95,24 +92,10 @@ function rowLines(machines: readonly FleetMachine[], view: View): string[] {
   });
 }
 
-function presenceMark({ presence }: FleetMachine, { paint }: View): [string, (text: string) => string] {
-  switch (presence) {
-    case "here":
-      return [paint.symbols.on, paint.green];
-    case "silent":
-      return [paint.symbols.bad, paint.red];
-    case "gone":
-      return [paint.symbols.off, paint.dim];
-    case "unheard":
-    case "unreadable":
-      return [paint.symbols.off, paint.yellow];
-  }
-}
-
 function wholeLines(machine: FleetMachine, view: View): string[] {
   const { paint } = view;
   const { name, own, state } = machine;
-  const [mark, style] = presenceMark(machine, view);
+  const { mark, style } = tonePaint(presenceWords(machine).tone, paint);
   const version = state === null ? "" : paint.dim(`  Mountaineer ${harmless(state.version)}`);
   const title = `${paint.bold(harmless(name))}${own ? " (this machine)" : ""}`;
   const more = cutText(machine);
@@ -126,9 +109,9 @@ function wholeLines(machine: FleetMachine, view: View): string[] {
 function toldLines(line: MachineLine, view: View): string[] {
   const { paint } = view;
   const { about, name, tone } = line;
-  const said = lineWords(line);
-  if (about !== "wrong") return labelled(about, harmless(name === null ? said : `${name} ${said}`), view);
-  const [symbol, style] =
-    tone === "bad" ? [paint.symbols.bad, paint.red] : [paint.symbols.warning, paint.yellow];
-  return marked(symbol, harmless(said), "  ", style, view);
+  const said = harmless(name === null ? lineWords(line) : `${name} ${lineWords(line)}`);
+  const { mark, style } = tonePaint(tone, paint);
+  if (about === "wrong") return marked(mark, said, "  ", style, view);
+  // Without a colour for what is plain, as it tells nothing new.
+  return labelled(about, said, view).map((told) => (tone === "plain" ? told : style(told)));
 }

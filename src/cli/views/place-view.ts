@@ -1,7 +1,8 @@
 // Aliases, shares' settings and folders as text. Pure.
 
 import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract.ts";
-import type { Paint } from "../../runtime/text/paint.ts";
+import { shareWords } from "../../api/words/share-words.ts";
+import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
@@ -70,8 +71,12 @@ export function renderFolders({ folders }: FoldersReport): string {
   return folders.map((name) => `${harmless(name)}\n`).join("");
 }
 
-/** A line for each share: its name, how it is, its two hosts, its link, and its aliases below. */
-export function renderFavorites(favorites: readonly Favorite[], style: TerminalStyle): string {
+/** `shares`: as a daemon tells them. A line for each share: its name, how it is, its two hosts, its link, and its aliases below. */
+export function renderFavorites(
+  favorites: readonly Favorite[],
+  shares: readonly ShareStatus[],
+  style: TerminalStyle,
+): string {
   const paint = paintFor(style);
   const width = widest(favorites.map(({ name }) => name));
   return favorites
@@ -79,7 +84,7 @@ export function renderFavorites(favorites: readonly Favorite[], style: TerminalS
       const { thunderbolt, fallback, aliases } = favorite;
       const hosts = [thunderbolt, fallback].map((host) => harmless(host ?? "?")).join(" | ");
       const name = paint.bold(padded(harmless(favorite.name), width));
-      const state = stateText(favorite, paint);
+      const state = stateText(shares.find((share) => share.name === favorite.name) ?? null, paint);
       const line = `${name}${GAP}${state}${GAP}${hosts}${GAP}${paint.dim(harmless(favorite.stable_path))}`;
       const below = aliases.map((alias) => `    ${paint.dim("alias")} ${harmless(alias)}`);
       return [line, ...below];
@@ -88,13 +93,8 @@ export function renderFavorites(favorites: readonly Favorite[], style: TerminalS
     .join("");
 }
 
-const ROUTES = { tb: "over Thunderbolt", fallback: "over fallback", none: "" } as const;
-
-function stateText({ mount_state, active_interface }: Favorite, paint: Paint): string {
-  if (mount_state === null) return paint.dim("no daemon runs");
-  if (mount_state === "mounted") {
-    const route = ROUTES[active_interface ?? "none"];
-    return paint.green(route === "" ? "mounted" : `mounted ${route}`);
-  }
-  return mount_state === "error" ? paint.red("does not answer") : paint.yellow("not mounted");
+function stateText(share: ShareStatus | null, paint: Paint): string {
+  if (share === null) return paint.dim("no daemon runs");
+  const { text, tone } = shareWords(share);
+  return tonePaint(tone, paint).style(text);
 }

@@ -1,8 +1,9 @@
 // The results of a command that changes shares, as text and exit code. Pure.
 
 import type { StepResult, VerifyReport } from "../../api/contract.ts";
+import { STEP_TONES } from "../../api/words/outcome-words.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
-import type { Paint } from "../../runtime/text/paint.ts";
+import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { holderLines, unsentLines } from "./holders-view.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
@@ -46,20 +47,11 @@ function outcomeText({ result, detail }: StepResult): string {
   return said.toLowerCase().startsWith(result) ? said : `${result}: ${said}`;
 }
 
+const MARKS = { good: "good", plain: "skip", warning: "warning", bad: "bad" } as const;
+
 function markOf({ result }: StepResult, paint: Paint): string {
-  switch (result) {
-    case "mounted":
-    case "unmounted":
-    case "switched":
-      return paint.green(paint.symbols.good);
-    case "skipped":
-      return paint.dim(paint.symbols.skip);
-    case "busy":
-    case "pending":
-      return paint.yellow(paint.symbols.warning);
-    case "failed":
-      return paint.red(paint.symbols.bad);
-  }
+  const tone = STEP_TONES[result];
+  return tonePaint(tone, paint).style(paint.symbols[MARKS[tone]]);
 }
 
 function wellLine({ looked_at }: VerifyReport, paint: Paint): string {

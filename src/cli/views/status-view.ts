@@ -1,16 +1,10 @@
 // A status as text, for a width and a time. Pure.
 
-import type { GlobalStatus, RouteName, ShareStatus, StatusReport } from "../../api/contract.ts";
-import type { Paint } from "../../runtime/text/paint.ts";
-import {
-  columns,
-  durationText,
-  glued,
-  harmless,
-  padded,
-  shellWord,
-  wrapped,
-} from "../../runtime/text/plain-text.ts";
+import type { GlobalStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
+import { readyText, recoveryWindow, routeWords, shareWords } from "../../api/words/share-words.ts";
+import { sinceText } from "../../api/words/words.ts";
+import { tonePaint } from "../../runtime/text/paint.ts";
+import { columns, glued, harmless, padded, shellWord, wrapped } from "../../runtime/text/plain-text.ts";
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
 import {
   conditionLines,
@@ -19,7 +13,6 @@ import {
   marked,
   nameColumns,
   type StatusViewOptions,
-  sinceText,
   text,
   type View,
   viewOf,
@@ -53,8 +46,6 @@ const BACKEND_YAML = [
   "    command: npx",
   "    args: [-y, '@modelcontextprotocol/server-memory']",
 ];
-
-const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "Fallback" };
 
 /** What the lines about shares are made from: they also show some settings. */
 interface ShareView extends View {
@@ -100,7 +91,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   const ready = report.shares.filter((share) => share.tb_recovery_pending);
   if (ready.length > 0 && report.shares.length >= MANY_SHARES) {
     const names = ready.map(({ name }) => harmless(name)).join(", ");
-    lines.push(...banner([`TB READY: ${names}`], "  ", view));
+    lines.push(...banner([`TB Ready: ${names}`], "  ", view));
   }
   // What waits of a backend stands with that backend.
   const told = new Set(
@@ -155,15 +146,22 @@ function emptyLines(view: ShareView): string[] {
 
 function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): string[] {
   const { paint, now } = view;
-  const { dot, state } = stateOf(share, paint);
+  const { text: state, tone } = shareWords(share);
+  const { mark, style } = tonePaint(tone, paint);
   const name = paint.bold(padded(harmless(share.name), nameWidth));
   const since =
     share.mount_state === "mounted" && share.mount_alive ? sinceText(share.last_switch_at, now) : null;
-  const lines = [`${dot} ${name}  ${state}${since === null ? "" : paint.dim(`, for ${since}`)}`];
-  if (share.tb_recovery_pending) lines.push(...readyLines(share, view));
+  const lines = [
+    `${style(mark)} ${name}  ${style(state)}${since === null ? "" : paint.dim(`, for ${since}`)}`,
+  ];
+  const ready = readyText(share, view.global, now);
+  if (ready !== null) {
+    const command = `mountaineer switch --share ${nameWord(share)} --to tb`;
+    lines.push(...banner([`${ready} To switch by hand:`, command], INDENT, view));
+  }
   lines.push(...routeLines(share, view), ...pathLines(share, view));
-  const window = windowText(share, view);
-  if (window !== null) lines.push(...text(window, INDENT, view).map(paint.cyan));
+  const window = recoveryWindow(share, view.global, now);
+  if (window !== null) lines.push(...text(window.text, INDENT, view).map(paint.cyan));
   lines.push(...heldLines(share, view));
   if (share.last_error !== null) {
     lines.push(
@@ -172,36 +170,6 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
   }
   lines.push(...share.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)));
   return lines;
-}
-
-function stateOf(share: ShareStatus, paint: Paint): { dot: string; state: string } {
-  const { symbols } = paint;
-  if (share.mount_state === "error") return { dot: paint.red(symbols.bad), state: paint.red("not mounted") };
-  if (share.mount_state === "unmounted") return { dot: symbols.off, state: "not mounted" };
-  const over =
-    share.active_interface === "none"
-      ? "over an unknown route"
-      : `over ${ROUTE_LABELS[share.active_interface]}`;
-  const phase = share.carried?.phase ?? "carrying";
-  if (phase !== "carrying") {
-    const what = phase === "refusing" ? "no route" : "programs wait for a route";
-    return { dot: paint.yellow(symbols.off), state: paint.yellow(`mounted, ${what}`) };
-  }
-  if (!share.mount_alive) {
-    return { dot: paint.red(symbols.bad), state: paint.red(`mounted ${over}, not answering`) };
-  }
-  const style = share.active_interface === "tb" ? paint.green : paint.yellow;
-  const carried = share.carried === undefined ? "" : ", carried";
-  return { dot: style(symbols.on), state: `mounted ${style(over)}${carried}` };
-}
-
-function readyLines(share: ShareStatus, view: ShareView): string[] {
-  const steady = sinceText(share.tb_healthy_since, view.now);
-  const what = `TB READY: Thunderbolt is back${steady === null ? "" : `, steady for ${glued(steady)}`}.`;
-  const how = view.global.lsof_recheck
-    ? "It switches once files are closed; to switch by hand:"
-    : "To switch to it:";
-  return banner([`${what} ${how}`, `mountaineer switch --share ${nameWord(share)} --to tb`], INDENT, view);
 }
 
 /** Full lines in the banner's colour; without colour each begins with the mark. */
@@ -217,31 +185,22 @@ function banner(parts: readonly string[], indent: string, view: View): string[] 
 
 function routeLines(share: ShareStatus, view: View): string[] {
   const { paint } = view;
-  const preferred = routeCell(share, "tb", view);
-  const fallback = routeCell(share, "fallback", view);
+  const cells = routeWords(share).map(({ label, host, isUsed, text: state, tone }) => {
+    const notes = [...(isUsed ? ["in use"] : []), ...(tone === "good" ? [] : [state])];
+    const note = notes.length === 0 ? "" : ` (${notes.join(", ")})`;
+    const dot = tone === "good" ? paint.symbols.on : paint.symbols.off;
+    const style = isUsed ? paint.bold : (plain: string) => plain;
+    const { style: toned } = tonePaint(tone, paint);
+    const told = harmless(host);
+    return {
+      text: `${style(label)} ${toned(dot)} ${style(told)}${tone === "good" ? style(note) : toned(note)}`,
+      columns: columns(`${label} ${dot} ${told}${note}`),
+    };
+  });
   const arrow = `  ${paint.symbols.arrow}  `;
-  const oneLine = columns(INDENT) + preferred.columns + columns(arrow) + fallback.columns;
-  if (oneLine <= view.width) return [`${INDENT}${preferred.text}${paint.dim(arrow)}${fallback.text}`];
-  return [`${INDENT}${preferred.text}`, `${paint.dim(stackedArrow(view))}${fallback.text}`];
-}
-
-function routeCell(share: ShareStatus, route: RouteName, { paint }: View): { text: string; columns: number } {
-  const reachable = route === "tb" ? share.tb_reachable : share.fb_reachable;
-  const host = harmless((route === "tb" ? share.tb_host : share.fb_host) ?? "folder");
-  const used = share.mount_state === "mounted" && share.active_interface === route;
-  const label = ROUTE_LABELS[route];
-  const dot = reachable ? paint.symbols.on : paint.symbols.off;
-  const notes: string[] = [];
-  if (used) notes.push("in use");
-  if (!reachable)
-    notes.push(route === "tb" && share.tb_reachable_since !== null ? "connects, no SMB" : "no answer");
-  const note = notes.length === 0 ? "" : ` (${notes.join(", ")})`;
-  const style = used ? paint.bold : (plain: string) => plain;
-  const noteStyle = reachable ? style : paint.red;
-  return {
-    text: `${style(label)} ${(reachable ? paint.green : paint.red)(dot)} ${style(host)}${noteStyle(note)}`,
-    columns: columns(`${label} ${dot} ${host}${note}`),
-  };
+  const oneLine = cells.reduce((sum, cell) => sum + cell.columns, columns(`${INDENT}${arrow}`));
+  if (oneLine <= view.width) return [`${INDENT}${cells.map((cell) => cell.text).join(paint.dim(arrow))}`];
+  return cells.map((cell, index) => `${index === 0 ? INDENT : paint.dim(stackedArrow(view))}${cell.text}`);
 }
 
 function pathLines(share: ShareStatus, view: View): string[] {
@@ -260,27 +219,16 @@ function stackedArrow({ paint }: View): string {
   return `${paint.symbols.arrow} `.padStart(INDENT.length);
 }
 
-/** How far a recovery is, while its window runs. */
-function windowText(share: ShareStatus, { global, now }: ShareView): string | null {
-  if (share.active_interface !== "fallback" || share.held !== null || share.tb_recovery_pending) return null;
-  if (!share.tb_reachable || share.tb_healthy_since === null) return null;
-  const steadyMs = now - Date.parse(share.tb_healthy_since);
-  if (!(steadyMs >= 0) || steadyMs >= global.auto_failback_stable_secs * 1000) return null;
-  return `Thunderbolt steady for ${durationText(steadyMs)} of ${global.auto_failback_stable_secs} s`;
-}
-
-function heldLines(share: ShareStatus, view: View): string[] {
+function heldLines(share: ShareStatus, { paint }: View): string[] {
   if (share.held === null) return [];
+  const name = `--share ${nameWord(share)}`;
   const [what, how] =
     share.held === "fallback"
-      ? [
-          "held on Fallback by hand; to let the rules go on:",
-          `mountaineer switch --share ${nameWord(share)} --to auto`,
-        ]
-      : ["held unmounted by hand; to mount it again:", `mountaineer mount --share ${nameWord(share)}`];
-  const { paint } = view;
+      ? ["Back to automatic:", `switch ${name} --to auto`]
+      : ["To mount it again:", `mount ${name}`];
+  const lead = `${INDENT}${paint.symbols.info} ${what}`;
   // A command stays in one piece, to be copied.
-  return [...marked(paint.symbols.info, what, INDENT, paint.cyan, view), `${INDENT}    ${how}`];
+  return [paint.cyan(lead), `${INDENT}    mountaineer ${how}`];
 }
 
 function nameWord(share: ShareStatus): string {

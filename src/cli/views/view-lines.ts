@@ -1,8 +1,9 @@
 // Wrapped, marked and labelled lines, of which the status views are made. Pure.
 
 import type { Condition } from "../../api/contract.ts";
-import type { Paint } from "../../runtime/text/paint.ts";
-import { columns, durationText, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
+import { SEVERITY_TONES, sinceText } from "../../api/words/words.ts";
+import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
+import { columns, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
 import { holderLines } from "./holders-view.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
@@ -48,15 +49,12 @@ export function labelled(label: string, content: string, view: View): string[] {
 /** A condition with its mark, its hint, and who holds files. */
 export function conditionLines(condition: Condition, indent: string, view: View): string[] {
   const { paint } = view;
-  const [symbol, style] = {
-    error: [paint.symbols.bad, paint.red] as const,
-    warning: [paint.symbols.warning, paint.yellow] as const,
-    info: [paint.symbols.info, paint.cyan] as const,
-  }[condition.severity];
+  const symbol = condition.severity === "info" ? paint.symbols.info : null;
+  const { mark, style } = tonePaint(SEVERITY_TONES[condition.severity], paint);
   const since = sinceText(condition.since, view.now);
   const title = `${harmless(condition.title)}${since === null ? "" : ` (for ${glued(since)})`}`;
   const below = `${indent}  `;
-  const lines = marked(symbol, title, indent, style, view);
+  const lines = marked(symbol ?? mark, title, indent, symbol === null ? style : paint.cyan, view);
   if (condition.hint !== null) lines.push(...text(harmless(condition.hint), below, view).map(paint.dim));
   if (condition.holders !== undefined)
     lines.push(...holderLines(condition.holders).map((line) => `${below}${line}`));
@@ -81,11 +79,4 @@ export function marked(
 /** Wrapped text. */
 export function text(content: string, indent: string, view: View): string[] {
   return wrapped(content, view.width - columns(indent)).map((line) => `${indent}${line}`);
-}
-
-/** How long ago, "5 min"; null where the time says nothing. */
-export function sinceText(time: string | null, now: number): string | null {
-  if (time === null) return null;
-  const ms = now - Date.parse(time);
-  return Number.isNaN(ms) ? null : durationText(ms);
 }

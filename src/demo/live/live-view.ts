@@ -1,14 +1,16 @@
 // The text of the live view, for a state and a terminal's size. Pure.
 
 import type { RouteName, ShareStatus } from "../../api/contract.ts";
-import type { Paint } from "../../runtime/text/paint.ts";
+import { shareWords } from "../../api/words/share-words.ts";
+import { ROUTE_LABELS } from "../../api/words/words.ts";
+import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";
 import { exactLocalClock } from "../../runtime/time/local-time.ts";
 import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import { HELD_FILE, SHARE, SIGN_FILE } from "../stage/stage-layout.ts";
 import type { TerminalStyle } from "../stage/terminal-style.ts";
-import { type LogEvent, ROUTE_LABELS } from "./log-events.ts";
+import type { LogEvent } from "./log-events.ts";
 
 export interface LiveState {
   readonly driver: DemoDriver;
@@ -100,19 +102,13 @@ function shareLine(share: ShareStatus | null, paint: Paint): Part[] {
       [` ${symbols.off} ${SHARE}`, paint.bold],
       ["  the daemon does not answer", paint.dim],
     ];
-  const name: Part = [`${SHARE}  `, paint.bold];
-  if (share.mount_state === "unmounted") return [[` ${symbols.off} `], name, ["not mounted", paint.red]];
-  const over = share.active_interface === "none" ? "an unknown route" : ROUTE_LABELS[share.active_interface];
-  const phase = share.carried?.phase ?? "carrying";
-  if (phase !== "carrying") {
-    const what = phase === "refusing" ? "no route: programs get errors" : "programs wait for a route";
-    return [[` ${symbols.off} `, paint.yellow], name, [`mounted, ${what}`, paint.yellow]];
-  }
-  if (!share.mount_alive)
-    return [[` ${symbols.bad} `, paint.red], name, [`mounted over ${over}, not answering`, paint.red]];
-  const style = share.active_interface === "tb" ? paint.green : paint.yellow;
-  const carried: Part[] = share.carried === undefined ? [] : [[", carried"]];
-  return [[` ${symbols.on} `, style], name, ["mounted over "], [over, style], ...carried];
+  const { text, tone } = shareWords(share);
+  const { mark, style } = tonePaint(tone, paint);
+  return [
+    [` ${mark} `, style],
+    [`${SHARE}  `, paint.bold],
+    [text, style],
+  ];
 }
 
 function readingLine({ reading, waitingMs }: LiveState, paint: Paint): Part[] {
@@ -138,7 +134,7 @@ function noticeLine({ share, heldBy }: LiveState, width: number, { paint }: Term
   if (share === null) return [];
   if (share.tb_recovery_pending) {
     const why = heldBy === null ? "it switches once nothing is open" : "close the file (o) and it switches";
-    const text = ` ${paint.symbols.ready} TB READY: Thunderbolt is back; ${why}`;
+    const text = ` ${paint.symbols.ready} TB Ready: Thunderbolt is back; ${why}`;
     return [[text + " ".repeat(Math.max(0, width - columns(text))), paint.banner]];
   }
   if (share.last_error !== null) return [[` ${paint.symbols.bad} ${share.last_error}`, paint.red]];
@@ -147,15 +143,15 @@ function noticeLine({ share, heldBy }: LiveState, width: number, { paint }: Term
 }
 
 function heldText(held: "fallback" | "unmounted"): string {
-  return ` held ${held === "fallback" ? "on Fallback" : "unmounted"} by hand; h lets the rules go on`;
+  return ` held ${held === "fallback" ? "on Fallback" : "unmounted"} by hand; h goes back to automatic`;
 }
 
 function eventLine({ atMs, text, tone }: LogEvent, paint: Paint): Part[] {
   const styles: Readonly<Record<LogEvent["tone"], Style>> = {
     plain: asIs,
     good: paint.green,
+    warning: paint.yellow,
     bad: paint.red,
-    ready: paint.banner,
     person: paint.cyan,
   };
   return [

@@ -1,6 +1,7 @@
 // Runs the live view: looks at the share all the time, acts on keys, and draws changes.
 import type { ReadStream, WriteStream } from "node:tty";
 import type { RouteName, ShareStatus, StepResult } from "../../api/contract.ts";
+import { ROUTE_LABELS } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 import { setCarry } from "../stage/carry-setting.ts";
@@ -9,7 +10,7 @@ import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { TerminalStyle } from "../stage/terminal-style.ts";
 import { type LiveState, renderLive } from "./live-view.ts";
-import { createLogTail, type LogEvent, ROUTE_LABELS } from "./log-events.ts";
+import { createLogTail, type LogEvent } from "./log-events.ts";
 import { openScreen } from "./screen.ts";
 
 interface LiveOptions {

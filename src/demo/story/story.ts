@@ -77,7 +77,7 @@ function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
         });
         if (holder.ended) throw new StoryFailure("the process that holds the file has lost it");
         await checks.readable();
-        return `TB READY after ${seconds(readyMs)}; still over Fallback, tail (pid ${holder.pid}) keeps its file`;
+        return `TB Ready after ${seconds(readyMs)}; still over Fallback, tail (pid ${holder.pid}) keeps its file`;
       },
     },
     {

@@ -1,23 +1,14 @@
 // The actions of the menu as data, and as text where only text can pass (a menu's command line).
-import type { SwitchTarget } from "../../api/requests.ts";
 
 const TOGGLES = ["auto_failback", "lsof_recheck"] as const;
 
 /** Settings of `[global]` that the menu switches on and off. */
 export type ToggleName = (typeof TOGGLES)[number];
 
-/** `share` and `backend`: null is all of them. */
 export type MenuAction =
-  | { readonly kind: "mount"; readonly share: string | null }
-  | { readonly kind: "unmount"; readonly share: string | null; readonly force: boolean }
-  | {
-      readonly kind: "switch";
-      readonly share: string;
-      readonly to: SwitchTarget;
-      readonly force: boolean;
-    }
+  /** One of `actionsFor`, by its id. */
+  | { readonly kind: "do"; readonly id: readonly string[]; readonly force: boolean }
   | { readonly kind: "toggle"; readonly setting: ToggleName; readonly on: boolean }
-  | { readonly kind: "reload" }
   /** Shows a person each change that waits, in a window of the desktop's, and approves what they say yes to. */
   | { readonly kind: "approve" }
   /** Asks a person for a folder in the share, in a window of the desktop's, and makes an alias for it. */
@@ -27,9 +18,6 @@ export type MenuAction =
   | { readonly kind: "alias-remove"; readonly alias: string }
   /** Makes and repairs the links of all aliases. */
   | { readonly kind: "alias-repair" }
-  | { readonly kind: "restart"; readonly backend: string | null }
-  /** `to` is a route's name, or `auto`. */
-  | { readonly kind: "route"; readonly backend: string; readonly to: string }
   /** An absolute path, shown by whatever program the desktop has for it. */
   | { readonly kind: "open"; readonly path: string }
   /** Takes away the text of the last failure. */
@@ -39,10 +27,7 @@ export type MenuAction =
   /** Ends the menu, and nothing else. */
   | { readonly kind: "quit" };
 
-const TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
-const FORCE = "force";
-
-/** `switch/CORE/tb/force`: letters, digits and `_.-%/` only, whatever the names are; `parseAction` reads it. */
+/** `do/switch/CORE/tb`: letters, digits and `_.-%/` only, whatever the names are; `parseAction` reads it. */
 export function actionText(action: MenuAction): string {
   return wordsOf(action).map(encodeWord).join("/");
 }
@@ -62,18 +47,10 @@ export function parseAction(text: string): MenuAction | null {
 
 function wordsOf(action: MenuAction): readonly string[] {
   switch (action.kind) {
-    case "mount":
-      return [action.kind, ...(action.share === null ? [] : [action.share])];
-    case "unmount":
-      return [action.kind, action.share ?? "", ...(action.force ? [FORCE] : [])];
-    case "switch":
-      return [action.kind, action.share, action.to, ...(action.force ? [FORCE] : [])];
+    case "do":
+      return [action.force ? "force" : "do", ...action.id];
     case "toggle":
       return [action.kind, action.setting, action.on ? "on" : "off"];
-    case "restart":
-      return [action.kind, ...(action.backend === null ? [] : [action.backend])];
-    case "route":
-      return [action.kind, action.backend, action.to];
     case "open":
       return [action.kind, action.path];
     case "alias-choose":
@@ -84,7 +61,6 @@ function wordsOf(action: MenuAction): readonly string[] {
       return [action.kind, action.alias];
     case "alias-repair":
     case "approve":
-    case "reload":
     case "dismiss":
     case "start":
     case "quit":
@@ -92,24 +68,16 @@ function wordsOf(action: MenuAction): readonly string[] {
   }
 }
 
-function actionOf([kind, first, second, third]: readonly string[]): MenuAction | null {
+function actionOf([kind, ...words]: readonly string[]): MenuAction | null {
+  const [first, second] = words;
   switch (kind) {
-    case "mount":
-      return { kind, share: first ?? null };
-    case "unmount":
-      return { kind, share: first || null, force: second === FORCE };
-    case "switch": {
-      const to = TARGETS.find((target) => target === second);
-      return first && to !== undefined ? { kind, share: first, to, force: third === FORCE } : null;
-    }
+    case "do":
+    case "force":
+      return first ? { kind: "do", id: words, force: kind === "force" } : null;
     case "toggle": {
       const setting = TOGGLES.find((name) => name === first);
       return setting === undefined ? null : { kind, setting, on: second === "on" };
     }
-    case "restart":
-      return { kind, backend: first ?? null };
-    case "route":
-      return first && second ? { kind, backend: first, to: second } : null;
     case "open":
       return first?.startsWith("/") ? { kind, path: first } : null;
     case "alias-choose":
@@ -120,7 +88,6 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
       return first ? { kind, alias: first } : null;
     case "alias-repair":
     case "approve":
-    case "reload":
     case "dismiss":
     case "start":
     case "quit":

@@ -1,75 +1,69 @@
 // The menu's items for the gateway and its backends.
-import { phaseWord } from "../../api/backend-phases.ts";
 import type { BackendStatus, StatusReport } from "../../api/contract.ts";
+import { type Action, actionsFor, actionWith } from "../../api/words/actions.ts";
+import {
+  backendFacts,
+  backendRouteWords,
+  backendWords,
+  routeReadyText,
+} from "../../api/words/backend-words.ts";
 import type { MenuItem } from "./menu.ts";
-import { stateOfBackend } from "./state.ts";
-import { act, conditionItems, nameText, STATE_TONES, separator, submenu, text } from "./words.ts";
+import { actionItem, conditionItems, nameText, separator, submenu, text } from "./words.ts";
 import type { MenuWorld } from "./world.ts";
 
 /** Nothing where no gateway is configured. */
-export function gatewayItems({ gateway, backends = [] }: StatusReport, world: MenuWorld): MenuItem[] {
+export function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
+  const { gateway, backends = [] } = status;
   if (gateway === undefined) return [];
+  const actions = actionsFor(status);
   const enabled = backends.filter((backend) => backend.enabled);
   const ready = enabled.filter(({ phase }) => phase === "Ready").length;
   const items: MenuItem[] = [
     text("gateway url", gateway.url ?? "not listening", gateway.url === null ? "warning" : "plain"),
     ...conditionItems("gateway ", gateway.conditions),
     separator("gateway |"),
-    ...backends.map((backend) => backendItem(backend, world)),
+    ...backends.map((backend) => backendItem(backend, actions, world)),
   ];
-  if (enabled.length > 1)
-    items.push(
-      separator("gateway | all"),
-      act("gateway", "Restart all", { kind: "restart", backend: null }, world),
-    );
+  const restartAll = actionWith(actions, "restart");
+  if (enabled.length > 1 && restartAll !== null)
+    items.push(separator("gateway | all"), actionItem("gateway", restartAll, world));
   const isWell = ready === enabled.length && gateway.url !== null;
   return [
     submenu("gateway", `Backends — ${ready} of ${enabled.length} ready`, items, isWell ? "good" : "warning"),
   ];
 }
 
-function backendItem(backend: BackendStatus, world: MenuWorld): MenuItem {
+function backendItem(backend: BackendStatus, actions: readonly Action[], world: MenuWorld): MenuItem {
   const key = `backend ${backend.name}`;
-  const name = nameText(backend.name);
-  if (!backend.enabled) return text(key, `${name} — off`);
+  const words = backendWords(backend);
+  const label = `${nameText(backend.name)} — ${words.text}`;
+  if (!backend.enabled) return text(key, label, words.tone);
   const items: MenuItem[] = [];
   if (backend.reason !== null) items.push(text(`${key} reason`, backend.reason));
   if (backend.last_error !== null)
     items.push(text(`${key} error`, `Last error: ${backend.last_error}`, "bad"));
   items.push(...conditionItems(`${key} `, backend.conditions));
-  const { tools, withheld_tools: withheld = 0, group } = backend;
-  if (backend.phase === "Ready")
-    items.push(text(`${key} tools`, `${tools} tools${withheld > 0 ? `, ${withheld} withheld` : ""}`));
-  if (group !== null) items.push(text(`${key} group`, `Group ${group}`));
-  items.push(...routeItems(backend, key, world));
-  items.push(act(key, `Restart ${name}`, { kind: "restart", backend: backend.name }, world));
-  const pending = backend.routes?.recovery_pending ?? null;
-  const phase = phaseWord(backend.phase);
-  const state = pending === null ? phase : `${phase}, ${pending.route} Ready`;
-  return submenu(key, `${name} — ${state}`, items, STATE_TONES[stateOfBackend(backend)]);
+  if (backend.phase === "Ready") items.push(text(`${key} facts`, backendFacts(backend).join(", ")));
+  items.push(...routeLines(backend, key));
+  for (const action of actions) {
+    const [verb, name] = action.id;
+    if ((verb === "restart" || verb === "route") && name === backend.name && action.isUseful)
+      items.push(actionItem(key, action, world));
+  }
+  return submenu(key, label, items, words.tone);
 }
 
-function routeItems({ name, routes }: BackendStatus, key: string, world: MenuWorld): MenuItem[] {
-  if (routes === undefined) return [];
-  const { list, held, recovery_pending: pending } = routes;
-  const items: MenuItem[] = [];
-  for (const route of list) {
-    const state = route.in_use
-      ? "in use"
-      : route.healthy_since !== null
-        ? "ready"
-        : (route.last_error ?? "not in use");
-    items.push(text(`${key} route ${route.name}`, `${nameText(route.name)}: ${state}`));
-  }
-  if (pending !== null) {
-    items.push(text(`${key} pending`, `${nameText(pending.route)} Ready: ${pending.reason}`, "warning"));
-  }
-  for (const [index, route] of list.entries()) {
-    if (route.in_use) continue;
-    const label = `Switch to ${nameText(route.name)}${index === 0 ? "" : ", and stay there"}`;
-    items.push(act(key, label, { kind: "route", backend: name, to: route.name }, world));
-  }
-  if (held !== null)
-    items.push(act(key, "Let the rules decide", { kind: "route", backend: name, to: "auto" }, world));
-  return items;
+/** Without how long a route has been steady: the menu is drawn when something happens. */
+function routeLines(backend: BackendStatus, key: string): MenuItem[] {
+  const lines = (backend.routes?.list ?? []).map((route) => {
+    const { text: state, tone } = backendRouteWords(route, Number.NaN);
+    const isReady = !route.in_use && route.healthy_since !== null;
+    return text(
+      `${key} route ${route.name}`,
+      `${nameText(route.name)}: ${isReady ? "ready" : state}`,
+      isReady ? "plain" : tone,
+    );
+  });
+  const ready = routeReadyText(backend, Number.NaN);
+  return ready === null ? lines : [...lines, text(`${key} pending`, ready, "warning")];
 }

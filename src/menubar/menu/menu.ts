@@ -1,10 +1,9 @@
 // The menu as data, before a desktop draws it.
+import type { Tone } from "../../api/words/words.ts";
 import type { MenuAction } from "./action.ts";
 
 /** The health of everything together. */
 export type MenuState = "healthy" | "tb_ready" | "degraded" | "down";
-
-export type Tone = "plain" | "good" | "warning" | "bad";
 
 interface Labelled {
   /** Unique in a menu, and stable while its meaning is the same, so that a click never hits another item. */

@@ -1,13 +1,26 @@
 // The whole menu as a pure function of the known state, the same for every desktop.
 import type { ShareStatus, StatusReport } from "../../api/contract.ts";
+import { actionsFor, actionWith } from "../../api/words/actions.ts";
+import { shareWords } from "../../api/words/share-words.ts";
+import { FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { actionText, type MenuAction, type ToggleName } from "./action.ts";
 import { aliasItems } from "./alias-items.ts";
 import { gatewayItems } from "./gateway-items.ts";
 import type { Menu, MenuItem, MenuState } from "./menu.ts";
 import { isUsable, readyItems, shareItem, sharesFolder } from "./share-items.ts";
-import { stateOfShare, stateOfWorld } from "./state.ts";
-import { act, click, conditionItems, nameText, STATE_TONES, separator, submenu, text } from "./words.ts";
-import { canAct, isRunning, type MenuWorld, type SyncState } from "./world.ts";
+import { stateOfWorld } from "./state.ts";
+import {
+  act,
+  actionItem,
+  click,
+  conditionItems,
+  nameText,
+  STATE_TONES,
+  separator,
+  submenu,
+  text,
+} from "./words.ts";
+import { canAct, isRunning, type MenuWorld } from "./world.ts";
 
 /** More shares than that would leave the screen; the rest is one submenu further. */
 const SHARES_AT_ONCE = 24;
@@ -15,13 +28,6 @@ const SHARES_AT_ONCE = 24;
 const TOGGLE_LABELS: Readonly<Record<ToggleName, string>> = {
   auto_failback: "Go back to Thunderbolt by itself",
   lsof_recheck: "Go back when files are closed",
-};
-
-const SYNC_WORDS: Readonly<Record<SyncState["watching"], string>> = {
-  live: "watched",
-  idle: "not watched",
-  stopped: "no longer watched after a failure",
-  off: "not watched (off)",
 };
 
 /** Equal worlds give equal menus. */
@@ -54,7 +60,7 @@ function summaryOf({ connection, status }: MenuWorld, state: MenuState): string 
   const ready = shares.filter((share) => share.tb_recovery_pending).map(({ name }) => nameText(name));
   if (state === "tb_ready") return `TB Ready: ${ready.join(", ")}`;
   if (state === "healthy") return "All is well";
-  const well = shares.filter((share) => stateOfShare(share) === "healthy").length;
+  const well = shares.filter((share) => ["good", "plain"].includes(shareWords(share).tone)).length;
   if (shares.length > 0 && well < shares.length) return `${well} of ${shares.length} shares are well`;
   return shares.length > 0 ? "The shares are well, something else is not" : "Not all is well";
 }
@@ -127,13 +133,9 @@ function worstTone(items: readonly MenuItem[]): "good" | "warning" | "bad" {
 }
 
 function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] {
-  const isAnyOut = shares.some(({ mount_state }) => mount_state !== "mounted");
-  const isAnyIn = shares.some(({ mount_state }) => mount_state !== "unmounted");
-  return [
-    separator("| all"),
-    act("all", "Mount all", { kind: "mount", share: null }, world, { possible: isAnyOut }),
-    act("all", "Unmount all", { kind: "unmount", share: null, force: false }, world, { possible: isAnyIn }),
-  ];
+  const actions = actionsFor({ shares });
+  const items = ["mount", "unmount"].flatMap((verb) => actionWith(actions, verb) ?? []);
+  return [separator("| all"), ...items.map((action) => actionItem("all", action, world))];
 }
 
 /** Opens each configured share with one click, and mounts it if needed. */
@@ -143,7 +145,7 @@ function favoriteItem(shares: readonly ShareStatus[], world: MenuWorld): MenuIte
     if (isUsable(share)) return click("favorite", name, { kind: "open", path: share.stable_path });
     if (share.mount_state === "mounted")
       return text(`favorite ${share.name}`, `${name} (not answering)`, "bad");
-    const action: MenuAction = { kind: "mount", share: share.name };
+    const action: MenuAction = { kind: "do", id: ["mount", share.name], force: false };
     return click("favorite", `${name} (mount)`, action, {
       enabled: canAct(world) && !isRunning(world, action),
     });
@@ -181,11 +183,10 @@ function syncItems(world: MenuWorld): MenuItem[] {
   const { sync } = world;
   if (sync === null) return [];
   const items: MenuItem[] = [text("sync file", sync.config_path)];
-  if (sync.file_missing)
-    items.push(text("sync missing", "The file is not there; what was loaded runs on", "warning"));
+  if (sync.file_missing) items.push(text("sync missing", FILE_MISSING_TEXT, "warning"));
   if (sync.last_error !== null) items.push(text("sync error", sync.last_error.reason, "bad"));
   if (sync.degraded !== null) items.push(text("sync degraded", sync.degraded, "warning"));
-  const reload: MenuAction = { kind: "reload" };
+  const reload: MenuAction = { kind: "do", id: ["reload"], force: false };
   const running = isRunning(world, reload);
   items.push(
     separator("sync |"),
@@ -193,7 +194,7 @@ function syncItems(world: MenuWorld): MenuItem[] {
     click("sync", "Open the file", { kind: "open", path: sync.config_path }),
   );
   const wrong = sync.last_error !== null || sync.watching === "stopped";
-  const state = sync.last_error === null ? SYNC_WORDS[sync.watching] : "the file has a mistake";
+  const state = sync.last_error === null ? watchingWords(sync.watching).text : "the file has a mistake";
   return [submenu("sync", `Configuration — ${state}`, items, wrong ? "bad" : "plain")];
 }
 

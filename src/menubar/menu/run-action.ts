@@ -2,7 +2,9 @@
 
 import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
-import type { AliasReport, ConfigMistakeWire, ReloadReport, StepResult } from "../../api/contract.ts";
+import type { AliasReport, ConfigMistakeWire, ReloadReport } from "../../api/contract.ts";
+import { actionsFor, actionWith, sentence } from "../../api/words/actions.ts";
+import { reloadOutcome } from "../../api/words/outcome-words.ts";
 import { nameKey, parseAliasName } from "../../config/values/names.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -61,8 +63,7 @@ export async function runAction(
 }
 
 function deadlineOf({ kind }: RunnableAction): number {
-  if (kind === "mount" || kind === "unmount" || kind === "switch" || kind === "route")
-    return STEPS_DEADLINE_MS;
+  if (kind === "do") return STEPS_DEADLINE_MS;
   if (kind === "alias-choose" || kind === "approve") return CHOICE_DEADLINE_MS;
   return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
 }
@@ -70,22 +71,12 @@ function deadlineOf({ kind }: RunnableAction): number {
 /** What a person clicked, for the line that says what became of it. */
 function titleOf(action: MenuAction): string {
   switch (action.kind) {
-    case "mount":
-      return `Mount ${action.share ?? "all"}`;
-    case "unmount":
-      return `Unmount ${action.share ?? "all"}${action.force ? " by force" : ""}`;
-    case "switch":
-      return `Switch ${action.share}${action.force ? " by force" : ""}`;
+    case "do":
+      return `${sentence(action.id.join(" "))}${action.force ? " by force" : ""}`;
     case "toggle":
       return `Set ${action.setting}`;
-    case "reload":
-      return "Reload";
     case "approve":
       return "Approve";
-    case "restart":
-      return `Restart ${action.backend ?? "all backends"}`;
-    case "route":
-      return `Switch ${action.backend}`;
     case "alias-choose":
       return `Alias in ${action.share}`;
     case "alias-add":
@@ -123,10 +114,24 @@ async function perform(
     throw new MountaineerError("daemon_unreachable", "Mountaineer is not running", {
       hint: "start it in this menu, or with: mountaineer monitor",
     });
+  if (action.kind === "do") return doAction(action, daemon, signal);
   if (action.kind === "alias-choose") return chooseAlias(action, daemon, ports, signal);
   if (action.kind === "approve") return approveWaiting(action, daemon, ports, signal);
   if (action.kind === "alias-add") return addAlias(action, action, daemon, signal);
   return ask(action, daemon, signal);
+}
+
+/** As things are now: the item may be older. */
+async function doAction(
+  action: Extract<MenuAction, { kind: "do" }>,
+  daemon: DaemonClient,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  const known = actionWith(actionsFor(await daemon.ask("status", null, signal)), ...action.id);
+  if (known === null) throw new MountaineerError("usage", "it is not configured any more");
+  const { tone, text, hint, results } = await known.perform(daemon.ask, signal, action.force);
+  const failed = results.some(({ result }) => result === "busy");
+  return { action, ok: tone !== "bad" && !failed, text: `${sentence(known.name)}: ${text}`, hint, results };
 }
 
 /** The window is a program of its own: a share that hangs blocks only that. */
@@ -198,37 +203,15 @@ function ofAliases(action: MenuAction, { aliases }: AliasReport, name: string | 
 }
 
 async function ask(
-  action: Exclude<RunnableAction, { kind: "open" | "start" | "approve" | "alias-choose" | "alias-add" }>,
+  action: Extract<RunnableAction, { kind: "toggle" | "alias-remove" | "alias-repair" }>,
   daemon: DaemonClient,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
   switch (action.kind) {
-    case "mount":
-      return ofSteps(
-        action,
-        (await daemon.ask("mount", { shares: selection(action.share) }, signal)).results,
-      );
-    case "unmount":
-      return ofSteps(
-        action,
-        (await daemon.ask("unmount", { shares: selection(action.share), force: action.force }, signal))
-          .results,
-      );
-    case "switch": {
-      const { to, force } = action;
-      return ofSteps(
-        action,
-        (await daemon.ask("switchRoute", { shares: [action.share], to, force, wait: false }, signal)).results,
-      );
-    }
     case "toggle": {
       const edits = [{ key: `global.${action.setting}`, value: String(action.on) }];
       const { errors, reload } = await daemon.ask("edit", { edits, source: SOURCE }, signal);
       return ofReload(action, errors, reload);
-    }
-    case "reload": {
-      const report = await daemon.ask("reload", {}, signal);
-      return ofReload(action, report.errors, report);
     }
     case "alias-remove": {
       const edits = [{ remove: "aliases" as const, name: action.alias }];
@@ -240,38 +223,11 @@ async function ask(
     }
     case "alias-repair":
       return ofAliases(action, await daemon.ask("reconcileAliases", null, signal), null);
-    case "restart": {
-      const { restarted } = await daemon.ask("restart", { backends: selection(action.backend) }, signal);
-      return done(action, `${restarted.length} started anew`);
-    }
-    case "route": {
-      const { backend, to } = action;
-      const { result, detail } = await daemon.ask("switchBackend", { backend, to }, signal);
-      if (result !== "failed") return done(action, detail);
-      return { action, ok: false, text: `${titleOf(action)}: ${detail}`, hint: null, results: [] };
-    }
   }
-}
-
-function selection(name: string | null): readonly string[] | null {
-  return name === null ? null : [name];
 }
 
 function done(action: MenuAction, what: string): ActionOutcome {
   return { action, ok: true, text: `${titleOf(action)}: ${what}`, hint: null, results: [] };
-}
-
-function ofSteps(action: MenuAction, results: readonly StepResult[]): ActionOutcome {
-  const failed = results.filter(({ result }) => result === "failed" || result === "busy");
-  const shown = failed.length > 0 ? failed : results;
-  const text = shown.map(({ share, detail }) => `${share} ${detail}`).join("; ");
-  return {
-    action,
-    ok: failed.length === 0,
-    text: `${titleOf(action)}: ${text === "" ? "nothing to do" : text}`,
-    hint: failed.find(({ hint }) => hint !== null)?.hint ?? null,
-    results,
-  };
 }
 
 function ofReload(
@@ -279,14 +235,7 @@ function ofReload(
   errors: readonly ConfigMistakeWire[],
   report: ReloadReport | null,
 ): ActionOutcome {
-  const [mistake] = errors;
-  if (mistake !== undefined) {
-    const { file, line, column, expected, found, hint } = mistake;
-    const text = `${titleOf(action)}: ${file}:${line}:${column}: expected ${expected}, found ${found}`;
-    return { action, ok: false, text, hint, results: [] };
-  }
-  const failure = report?.failure ?? null;
-  if (failure !== null)
-    return { action, ok: false, text: `${titleOf(action)}: ${failure}`, hint: null, results: [] };
-  return done(action, report?.summary ?? "done");
+  const { failure = null, summary = "done" } = report ?? {};
+  const { tone, text, hint } = reloadOutcome({ errors: [...errors], failure, summary });
+  return { action, ok: tone === "good", text: `${titleOf(action)}: ${text}`, hint, results: [] };
 }

@@ -209,9 +209,10 @@ function makesGood(outcome: ActionOutcome, failure: ActionOutcome): boolean {
   const done = new Set(outcome.results.map(({ share }) => share));
   const failed = failure.results.filter(({ result }) => result === "busy" || result === "failed");
   if (failed.length > 0) return failed.every(({ share }) => done.has(share));
-  if ("share" in failure.action && failure.action.share !== null && done.has(failure.action.share))
-    return true;
-  return failure.action.kind === outcome.action.kind;
+  if (failure.action.kind !== "do") return failure.action.kind === outcome.action.kind;
+  const [verb, name] = failure.action.id;
+  if (name !== undefined && done.has(name)) return true;
+  return outcome.action.kind === "do" && outcome.action.id[0] === verb;
 }
 
 function busyAfter(

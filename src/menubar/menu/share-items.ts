@@ -1,52 +1,43 @@
 // The menu's items for one share.
 import { dirname } from "node:path/posix";
 import type { OpenFileHolder, ShareStatus } from "../../api/contract.ts";
+import { actionsFor, actionWith } from "../../api/words/actions.ts";
+import { holderText } from "../../api/words/outcome-words.ts";
+import { routeWords, shareWords } from "../../api/words/share-words.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
-import type { MenuItem, Tone } from "./menu.ts";
-import { stateOfShare } from "./state.ts";
-import {
-  act,
-  click,
-  conditionItems,
-  nameText,
-  ROUTE_NAMES,
-  STATE_TONES,
-  separator,
-  submenu,
-  TARGET_NAMES,
-  text,
-} from "./words.ts";
+import type { MenuItem } from "./menu.ts";
+import { act, actionItem, click, conditionItems, nameText, separator, submenu, text } from "./words.ts";
 import { type BusyShare, canAct, isRunning, type MenuWorld } from "./world.ts";
 
 const HOLDERS_SHOWN = 8;
 
-/** A share's route and state, in a few words. */
-function shareText(share: ShareStatus): string {
-  if (share.mount_state === "unmounted") return share.held === "unmounted" ? "unmounted (held)" : "unmounted";
-  if (share.mount_state === "error") return "error";
-  const route = share.active_interface === "none" ? "unknown route" : ROUTE_NAMES[share.active_interface];
-  if (!share.mount_alive) return `${route}, not answering`;
-  if (share.tb_recovery_pending) return `${route}, TB Ready`;
-  return share.held === "fallback" ? `${route} (held)` : route;
-}
-
 /** "TB Ready – switch": what waits for a person. */
 export function readyItems(share: ShareStatus, world: MenuWorld, prefix: string): MenuItem[] {
   if (!share.tb_recovery_pending) return [];
-  const action: MenuAction = { kind: "switch", share: share.name, to: "tb", force: false };
+  const action = { kind: "do", id: toThunderbolt(share), force: false } as const;
   return [act(prefix, `TB Ready – switch ${nameText(share.name)}`, action, world, { tone: "warning" })];
+}
+
+function toThunderbolt({ name }: ShareStatus): readonly string[] {
+  return ["switch", name, "tb"];
 }
 
 export function shareItem(share: ShareStatus, world: MenuWorld): MenuItem {
   const key = `share ${share.name}`;
-  const label = `${nameText(share.name)} — ${shareText(share)}`;
-  return submenu(key, label, shareItems(share, world, key), STATE_TONES[stateOfShare(share)]);
+  const { text: state, tone } = shareWords(share);
+  return submenu(key, `${nameText(share.name)} — ${state}`, shareItems(share, world, key), tone);
 }
 
 function shareItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   return [
-    ...routeLines(share, key),
+    ...routeWords(share).map(({ route, label, host, isUsed, text: state, tone }) =>
+      text(
+        `${key} route ${route}`,
+        `${isUsed ? "● " : "○ "}${label} ${host}: ${state}`,
+        tone === "good" ? "plain" : "warning",
+      ),
+    ),
     ...troubleLines(share, key),
     separator(`${key} | do`),
     ...readyItems(share, world, key),
@@ -67,53 +58,19 @@ export function sharesFolder(shares: readonly ShareStatus[]): string | null {
   return first === undefined ? null : dirname(first.stable_path);
 }
 
-function routeLines(share: ShareStatus, key: string): MenuItem[] {
-  const lines: MenuItem[] = [];
-  const line = (route: "tb" | "fallback", host: string | null, answers: boolean): void => {
-    if (host === null) return;
-    const mark = share.active_interface === route ? "● " : "○ ";
-    const tone: Tone = answers ? "plain" : "warning";
-    const name = route === "tb" ? "Thunderbolt" : "Fallback";
-    lines.push(
-      text(`${key} route ${route}`, `${mark}${name} ${host}: ${answers ? "answers" : "no answer"}`, tone),
-    );
-  };
-  line("tb", share.tb_host, share.tb_reachable);
-  line("fallback", share.fb_host, share.fb_reachable);
-  return lines;
-}
-
 function troubleLines(share: ShareStatus, key: string): MenuItem[] {
   const lines: MenuItem[] = [];
   if (share.last_error !== null) lines.push(text(`${key} error`, `Last error: ${share.last_error}`, "bad"));
   return [...lines, ...conditionItems(`${key} `, share.conditions)];
 }
 
+/** Only what is useful now. */
 function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
-  const { name } = share;
-  const items: MenuItem[] = [];
-  const add = (label: string, action: MenuAction, possible = true): void =>
-    void items.push(act(key, label, action, world, { possible }));
-  const isMounted = share.mount_state === "mounted";
-  if (isMounted) {
-    if (share.active_interface !== "tb" && !share.tb_recovery_pending && share.tb_host !== null)
-      add(
-        "Switch to Thunderbolt",
-        { kind: "switch", share: name, to: "tb", force: false },
-        share.tb_reachable,
-      );
-    if (share.held !== "fallback" && share.fb_host !== null)
-      add(
-        share.active_interface === "fallback" ? "Stay on fallback" : "Switch to fallback, and stay there",
-        { kind: "switch", share: name, to: "fallback", force: false },
-        share.fb_reachable || share.active_interface === "fallback",
-      );
-  }
-  if (share.held === "fallback")
-    add("Let the rules decide", { kind: "switch", share: name, to: "auto", force: false });
-  if (isMounted) add("Unmount", { kind: "unmount", share: name, force: false });
-  else add("Mount", { kind: "mount", share: name });
-  return items;
+  const [verb, name, to] = toThunderbolt(share);
+  return actionsFor({ shares: [share] })
+    .filter(({ id, isUseful }) => isUseful && id[1] === name)
+    .filter(({ id }) => !(share.tb_recovery_pending && id[0] === verb && id[2] === to))
+    .map((action) => actionItem(key, action, world));
 }
 
 /** If open files would be lost, it names the programs, and takes a second click. */
@@ -121,11 +78,11 @@ function forceItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem
   const refused = world.busy.get(share.name) ?? null;
   const items: MenuItem[] = [];
   if (share.tb_recovery_pending) {
-    const action: MenuAction = { kind: "switch", share: share.name, to: "tb", force: false };
+    const action: MenuAction = { kind: "do", id: toThunderbolt(share), force: false };
     items.push(forceItem(share, world, key, refusedFor(refused, action)));
   }
-  if (refused !== null && !(share.tb_recovery_pending && isSwitchTo(refused.action, "tb")))
-    items.push(forceItem(share, world, key, refused));
+  const isReadyOne = share.tb_recovery_pending && isSwitchToThunderbolt(refused?.action);
+  if (refused !== null && !isReadyOne) items.push(forceItem(share, world, key, refused));
   return items;
 }
 
@@ -135,14 +92,14 @@ function refusedFor(refused: BusyShare | null, action: MenuAction): BusyShare {
     : { action, holders: [], unsent: [] };
 }
 
-function isSwitchTo(action: MenuAction, to: string): boolean {
-  return action.kind === "switch" && action.to === to;
+function isSwitchToThunderbolt(action: MenuAction | undefined): boolean {
+  return action?.kind === "do" && action.id[0] === "switch" && action.id[2] === "tb";
 }
 
 function forceItem(share: ShareStatus, world: MenuWorld, key: string, refused: BusyShare): MenuItem {
   const forced = forcedAction(refused.action, share.name);
-  const what =
-    forced.kind === "switch" ? `Switch to ${TARGET_NAMES[forced.to]} by force` : "Unmount by force";
+  const label = actionWith(actionsFor({ shares: [share] }), ...forced.id)?.label ?? "";
+  const what = `${label} by force`;
   const own = `${key} force ${actionText(forced)}`;
   const holders = uniqueHolders([
     ...refused.holders,
@@ -175,22 +132,16 @@ function forceItem(share: ShareStatus, world: MenuWorld, key: string, refused: B
   );
 }
 
-function forcedAction(
-  action: MenuAction,
-  share: string,
-): Extract<MenuAction, { kind: "switch" | "unmount" }> {
-  return action.kind === "switch"
-    ? { ...action, share, force: true }
-    : { kind: "unmount", share, force: true };
+/** Of that share alone, whatever was asked for. */
+function forcedAction(action: MenuAction, share: string): Extract<MenuAction, { kind: "do" }> {
+  const [verb, , to] = action.kind === "do" ? action.id : [];
+  const id = verb === "switch" && to !== undefined ? [verb, share, to] : ["unmount", share];
+  return { kind: "do", id, force: true };
 }
 
 function uniqueHolders(holders: readonly OpenFileHolder[]): OpenFileHolder[] {
   const byPlace = new Map(holders.map((holder) => [`${holder.pid} ${holder.path}`, holder]));
   return [...byPlace.values()];
-}
-
-function holderText({ command, pid, path }: OpenFileHolder): string {
-  return `${nameText(command)} (${pid}): ${path}`;
 }
 
 function filesText(holders: readonly OpenFileHolder[]): string {

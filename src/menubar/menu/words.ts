@@ -1,9 +1,10 @@
 // Makes menu items. A label is one line without control characters, cut to a menu's width.
 import type { Condition } from "../../api/contract.ts";
-import type { SwitchTarget } from "../../api/requests.ts";
+import type { Action } from "../../api/words/actions.ts";
+import { SEVERITY_TONES, type Tone, troublesOf } from "../../api/words/words.ts";
 import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
-import type { MenuItem, MenuState, Tone } from "./menu.ts";
+import type { MenuItem, MenuState } from "./menu.ts";
 import { canAct, isRunning, type MenuWorld } from "./world.ts";
 
 /** A menu wider than that leaves narrow screens. */
@@ -11,19 +12,11 @@ const LONGEST_LABEL = 90;
 /** A name longer than that is cut before it is put into a label. */
 const LONGEST_NAME = 40;
 
-export const ROUTE_NAMES = { tb: "Thunderbolt", fallback: "fallback", none: "no route" } as const;
-
 export const STATE_TONES: Readonly<Record<MenuState, Tone>> = {
   healthy: "good",
   tb_ready: "warning",
   degraded: "warning",
   down: "bad",
-};
-
-export const TARGET_NAMES: Readonly<Record<SwitchTarget, string>> = {
-  tb: "Thunderbolt",
-  fallback: "fallback",
-  auto: "the rules' choice",
 };
 
 export function nameText(name: string): string {
@@ -59,13 +52,16 @@ export function act(
   return click(prefix, running ? `${label} …` : label, action, { enabled, tone });
 }
 
+/** A click for one of `actionsFor`. */
+export function actionItem(prefix: string, { id, label, isUseful }: Action, world: MenuWorld): MenuItem {
+  return act(prefix, label, { kind: "do", id, force: false }, world, { possible: isUseful });
+}
+
 /** Those that a person should know of. */
 export function conditionItems(prefix: string, conditions: readonly Condition[]): MenuItem[] {
-  return conditions
-    .filter(({ severity }) => severity !== "info")
-    .map(({ code, severity, title }) =>
-      text(`${prefix}condition ${code}`, title, severity === "error" ? "bad" : "warning"),
-    );
+  return troublesOf(conditions).map(({ code, severity, title }) =>
+    text(`${prefix}condition ${code}`, title, SEVERITY_TONES[severity]),
+  );
 }
 
 export function submenu(

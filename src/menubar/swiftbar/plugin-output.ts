@@ -1,7 +1,8 @@
 // The menu in the format of SwiftBar and xbar: lines of text, `---`, dashes for submenus, `| key=value`.
+import type { Tone } from "../../api/words/words.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { actionText, type MenuAction } from "../menu/action.ts";
-import type { Menu, MenuItem, MenuState, Tone } from "../menu/menu.ts";
+import type { Menu, MenuItem, MenuState } from "../menu/menu.ts";
 
 /** Between the frames of a streamable plugin: what follows replaces all that was shown. */
 const FRAME_BREAK = "~~~";

@@ -1,7 +1,9 @@
 // Numbers the menu's items for dbusmenu: an id is never reused for another item. Finds what changed since the last
 // menu.
+
+import type { Tone } from "../../api/words/words.ts";
 import { type Variant, variant } from "../dbus/marshal.ts";
-import type { MenuItem, Tone } from "../menu/menu.ts";
+import type { MenuItem } from "../menu/menu.ts";
 
 export const ROOT_ID = 0;
 

@@ -26,3 +26,20 @@ export interface Paint {
   /** Bold black on yellow: what can't be missed. */
   readonly banner: Style;
 }
+
+/** How good or bad a text is, as its mark says without colour. */
+export function tonePaint(
+  tone: "good" | "plain" | "warning" | "bad",
+  { symbols, ...paint }: Paint,
+): { readonly mark: string; readonly style: Style } {
+  switch (tone) {
+    case "good":
+      return { mark: symbols.on, style: paint.green };
+    case "plain":
+      return { mark: symbols.off, style: paint.dim };
+    case "warning":
+      return { mark: symbols.warning, style: paint.yellow };
+    case "bad":
+      return { mark: symbols.bad, style: paint.red };
+  }
+}

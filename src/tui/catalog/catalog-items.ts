@@ -1,5 +1,6 @@
 // What the catalog lists, made ready for a search that stays quick with thousands of tools. Pure.
 import type { CatalogReport } from "../../api/catalog-contract.ts";
+import { marksText } from "../../api/tool-hints.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 
@@ -90,24 +91,10 @@ export function searchItems(items: readonly CatalogItem[], query: string): reado
   return ranks.flat();
 }
 
-const MARKS = [
-  ["readOnlyHint", true, "only reads"],
-  ["destructiveHint", true, "may destroy"],
-  ["destructiveHint", false, "destroys nothing"],
-  ["idempotentHint", true, "once or twice is the same"],
-  ["openWorldHint", true, "reaches outside"],
-] as const;
-
-/** What an entry says of itself, in words. */
-export function itemMarks(entry: CatalogItem["entry"]): readonly string[] {
-  const annotations = isObject(entry["annotations"]) ? entry["annotations"] : {};
-  return MARKS.filter(([key, value]) => annotations[key] === value).map(([, , words]) => words);
-}
-
 /** All that is known of an item, as text to scroll in. */
 export function itemDetails(item: CatalogItem): string {
   const { entry, kind, name, backend } = item;
-  const marks = itemMarks(entry);
+  const marks = marksText(entry["annotations"]);
   const {
     name: _n,
     backend: _b,
@@ -121,7 +108,7 @@ export function itemDetails(item: CatalogItem): string {
     kind === "withheld" ? `${name}  (withheld)` : `${name}  (${kind})`,
     `of ${backend}`,
     ...(textAt(entry, "title") === "" ? [] : [textAt(entry, "title")]),
-    ...(marks.length === 0 ? [] : [`It says of itself: ${marks.join(", ")}`]),
+    ...(marks === null ? [] : [marks]),
     "",
     ...(textAt(entry, "description") === "" ? ["(no description)"] : [textAt(entry, "description")]),
     ...(kind === "tool" ? ["", argumentsText(input)] : []),

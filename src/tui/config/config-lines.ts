@@ -3,6 +3,7 @@ import { counted, padded } from "../../runtime/text/plain-text.ts";
 import { localClock, localDay } from "../../runtime/time/local-time.ts";
 import { cutText, type Line, paragraph, span, spread, type Tone } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
+import { toneMark } from "../terminal/terminal-style.ts";
 import { linesBelow, type Scroller, shownLines } from "../text/scroller.ts";
 import { shownLine } from "../text/shown-text.ts";
 import { type ConfigErrand, type ConfigPage, type ConfigState, FOOT, HEAD } from "./config-state.ts";
@@ -108,7 +109,7 @@ function textLines(state: ConfigState, text: Scroller, size: ScreenSize): readon
 function noteLines({ note }: ConfigState, { width, symbols }: ScreenSize): readonly Line[] {
   if (note === null) return [];
   const { text, tone } = note;
-  const mark = { good: symbols.same, bad: symbols.error, warning: symbols.warning }[tone];
+  const mark = tone === "good" ? symbols.same : toneMark(tone, symbols);
   return paragraph(`${mark} ${text}`, width, FOOT, symbols.ellipsis).map((line): Line => [span(line, tone)]);
 }
 

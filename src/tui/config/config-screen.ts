@@ -1,7 +1,8 @@
 // The Config screen: the file, its way into the person's editor and back, a look at what a save would do before it, and the history.
 import { basename } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
-import type { ConfigCheckReport, ConfigMistakeWire, HistoryEntry } from "../../api/contract.ts";
+import type { ConfigCheckReport, HistoryEntry } from "../../api/contract.ts";
+import { mistakesText } from "../../api/words/outcome-words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
@@ -15,7 +16,6 @@ import {
   type ConfigFile,
   type ConfigState,
   EMPTY_CONFIG,
-  mistakeText,
   pressConfigKey,
   withCheck,
   withConfigSize,
@@ -212,7 +212,7 @@ function createSaves(
     const failure = await attempt(async (client) => {
       const request = { n: entry.n, sha256: entry.sha256, expected_sha256: sha256 };
       const report = await client.ask("rollback", request, signal);
-      refusal = refusalOf(report.errors);
+      refusal = mistakesText(report.errors);
       const file = await fileOf(client, signal);
       return (now) => withFile(withRollback(now, entry, report), file);
     });
@@ -228,11 +228,6 @@ function createSaves(
     return failure ?? refusal;
   };
   return { rollBack, saveText };
-}
-
-/** Why a text with these mistakes is not saved; null: it has none. */
-function refusalOf([first]: readonly ConfigMistakeWire[]): string | null {
-  return first === undefined ? null : mistakeText(first);
 }
 
 async function fileOf(client: DaemonClient, signal: AbortSignal): Promise<ConfigFile> {
@@ -262,7 +257,7 @@ async function save(
 ): Promise<{ refusal: string | null; next: (now: ConfigState) => ConfigState }> {
   try {
     const report = await client.ask("editText", { text, expected_sha256: sha256, source: "tui" }, signal);
-    return { refusal: refusalOf(report.errors), next: (now) => withSaved(now, text, report) };
+    return { refusal: mistakesText(report.errors), next: (now) => withSaved(now, text, report) };
   } catch (error) {
     if (!(error instanceof MountaineerError) || error.code !== "config_changed") throw error;
     const fresh = await fileOf(client, signal);

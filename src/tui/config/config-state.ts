@@ -7,6 +7,7 @@ import type {
   NameChanges,
   ReloadReport,
 } from "../../api/contract.ts";
+import { editOutcome, mistakeText } from "../../api/words/outcome-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
@@ -171,17 +172,14 @@ function namesOf({ added, removed, changed }: NameChanges, noun: string): readon
 
 /** Nothing is saved. */
 function withMistakes(state: ConfigState, mistakes: readonly ConfigMistakeWire[]): ConfigState {
-  const text = mistakes.map(mistakeText).join("\n");
+  const text = mistakes
+    .map((mistake) => `${mistake.line}:${mistake.column}: ${mistakeText(mistake)}`)
+    .join("\n");
   return {
     ...state,
     page: { kind: "mistakes", text: createScroller(text, pageSize(state.size)) },
     note: { tone: "bad", text: `not saved: ${counted(mistakes.length, "mistake")}` },
   };
-}
-
-/** One line: `2:17: sync.poll_interval: found "x", expected a number; write 0.5`. */
-export function mistakeText({ line, column, path, found, expected, hint }: ConfigMistakeWire): string {
-  return `${line}:${column}: ${path}: found ${found}, expected ${expected}${hint === null ? "" : `; ${hint}`}`;
 }
 
 function bullet(text: string): string {
@@ -194,18 +192,7 @@ export function withSaved(state: ConfigState, text: string, report: EditReport):
   if (report.errors.length > 0) return withMistakes(idle, report.errors);
   const file = { path: report.path, sha256: report.sha256, text };
   const fresh = state.fresh?.sha256 === file.sha256 ? null : state.fresh;
-  return onText({ ...idle, file, fresh, written: null, note: savedNote(report) });
-}
-
-function savedNote({ changed, reload }: EditReport): Note {
-  if (!changed) return { tone: "good", text: "the file says so already" };
-  if (reload === null) return { tone: "good", text: "saved" };
-  const { failure, errors, summary, waiting = [] } = reload;
-  if (failure !== null) return { tone: "bad", text: `saved, but not applied: ${failure}` };
-  if (errors.length > 0)
-    return { tone: "bad", text: `saved, but not applied: the file has ${counted(errors.length, "mistake")}` };
-  if (waiting.length === 0) return { tone: "good", text: `saved: ${summary}` };
-  return { tone: "warning", text: `saved: ${summary}; waits for your approval (a): ${waiting.join(", ")}` };
+  return onText({ ...idle, file, fresh, written: null, note: editOutcome(report) });
 }
 
 /** A save was refused because the file is another one by now: what changed there is shown, what was written is kept. */
@@ -247,12 +234,8 @@ export function withVersion(state: ConfigState, entry: HistoryEntry, text: strin
 /** What became of a rollback; the file is to be read again. */
 export function withRollback(state: ConfigState, entry: HistoryEntry, report: EditReport): ConfigState {
   const idle: ConfigState = { ...state, busy: null };
-  const [first] = report.errors;
-  if (first !== undefined) {
-    return { ...idle, note: { tone: "bad", text: `not rolled back: ${mistakeText(first)}` } };
-  }
-  const { text, tone } = savedNote(report);
-  const note: Note = { tone, text: `rolled back to version ${entry.n}: ${text}` };
+  const { text, tone } = editOutcome(report);
+  const note: Note = { tone, text: `rollback to version ${entry.n}: ${text}` };
   return onText({ ...idle, note });
 }
 

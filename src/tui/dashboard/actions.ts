@@ -1,137 +1,47 @@
-// What a person can do to shares, backends and the daemon from here, each with its question and its outcome in words.
-import type { StepResult } from "../../api/contract.ts";
+// What a person does to shares, backends and the daemon from here: asked about where it takes something away, run, and noted.
+import { type Action, actionsFor, actionWith, busyQuestion, type Question } from "../../api/words/actions.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import type { Note, Prompt } from "../terminal/prompt.ts";
-
-type ShareRoute = "tb" | "fallback" | "auto";
-
-const ROUTES: Readonly<Record<ShareRoute, string>> = {
-  tb: "Thunderbolt",
-  fallback: "fallback",
-  auto: "the route that the rules choose",
-};
+import type { Prompt } from "../terminal/prompt.ts";
 
 export type Actions = ReturnType<typeof createActions>;
 
+const NOTHING = { shares: [], backends: [] };
+
 export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSignal) {
-  const stepNote = (results: readonly StepResult[]): Note | null => {
-    const [worst] = results.toSorted((one, other) => RANKS[one.result] - RANKS[other.result]);
-    if (worst === undefined) return null;
-    const holders = worst.holders.slice(0, 3).map(({ command, pid }) => `${command} (${pid})`);
-    const parts = [
-      `${worst.share}: ${worst.detail}`,
-      ...(holders.length === 0 ? [] : [`open in ${holders.join(", ")}`]),
-      ...(worst.hint === null ? [] : [worst.hint]),
-    ];
-    return { tone: TONES[worst.result], text: parts.join("; ") };
-  };
-  /** Runs with force what just found open files; null: nothing did. */
-  let forced: { readonly question: string; readonly run: () => void } | null = null;
-  const busyNote = (results: readonly StepResult[], what: string, run: () => void): Note | null => {
-    const note = stepNote(results);
-    if (!results.some(({ result }) => result === "busy")) return note;
-    forced = { question: `${busyText(results)}. ${what} anyway? What is not saved there is lost.`, run };
-    return note === null ? null : { ...note, text: `! asks to do it anyway; ${note.text}` };
-  };
-  const unmount = (share: string, force: boolean): void =>
-    prompt.run(`unmounting ${share}`, async () => {
-      const daemon = await link.daemon();
-      const { results } = await daemon.ask("unmount", { shares: [share], force }, signal);
-      return busyNote(results, `Unmount ${share}`, () => unmount(share, true));
+  /** What open files kept from being done. */
+  let held: { readonly action: Action; readonly question: Question } | null = null;
+  const all = (): readonly Action[] => actionsFor(link.status.get() ?? NOTHING);
+  const ask = ({ title, text }: Question, run: () => void): void => prompt.ask(`${title} ${text}`, run);
+  const run = (action: Action, force: boolean): void =>
+    prompt.run(action.name, async () => {
+      const outcome = await action.perform((await link.daemon()).ask, signal, force);
+      const { tone, text, hint } = outcome;
+      const note = { tone, text: hint === null ? text : `${text}; ${hint}` };
+      const question = force ? null : busyQuestion(action, outcome);
+      if (question === null) return note;
+      held = { action, question };
+      return { ...note, text: `! asks to do it anyway; ${note.text}` };
     });
-  const switchShare = (share: string, to: ShareRoute, force: boolean): void =>
-    prompt.run(`switching ${share} to ${ROUTES[to]}`, async () => {
-      const daemon = await link.daemon();
-      const { results } = await daemon.ask(
-        "switchRoute",
-        { shares: [share], to, force, wait: false },
-        signal,
-      );
-      return busyNote(results, `Switch ${share}`, () => switchShare(share, to, true));
-    });
+  const start = (action: Action): void => {
+    if (action.question === null) run(action, false);
+    else ask(action.question, () => run(action, false));
+  };
   return {
+    all,
+    start,
+    /** False: there is no such action. */
+    startWith(...id: readonly string[]): boolean {
+      const action = actionWith(all(), ...id);
+      if (action !== null) start(action);
+      return action !== null;
+    },
     /** Asks whether to do anyway what open files kept from being done; false: nothing was. */
     force(): boolean {
-      if (forced === null) return false;
-      const { question, run } = forced;
-      forced = null;
-      prompt.ask(question, run);
+      if (held === null) return false;
+      const { action, question } = held;
+      held = null;
+      ask(question, () => run(action, true));
       return true;
     },
-    /** null: all of them. */
-    mount: (share: string | null): void =>
-      prompt.run(`mounting ${share ?? "all shares"}`, async () => {
-        const daemon = await link.daemon();
-        const shares = share === null ? null : [share];
-        return stepNote((await daemon.ask("mount", { shares }, signal)).results);
-      }),
-    unmount: (share: string): void =>
-      prompt.ask(`Unmount ${share}, and keep it unmounted?`, () => unmount(share, false)),
-    switchShare: (share: string, to: ShareRoute): void => switchShare(share, to, false),
-    switchBackend: (backend: string, to: string): void =>
-      prompt.run(`switching ${backend} to ${to}`, async () => {
-        const { result, detail } = await (await link.daemon()).ask("switchBackend", { backend, to }, signal);
-        return {
-          tone: result === "switched" ? "good" : result === "skipped" ? "warning" : "bad",
-          text: `${backend}: ${detail}`,
-        };
-      }),
-    restart: (backend: string): void =>
-      prompt.ask(`Restart ${backend}? The running one serves until the new one is ready.`, () =>
-        prompt.run(`restarting ${backend}`, async () => {
-          const { restarted } = await (await link.daemon()).ask("restart", { backends: [backend] }, signal);
-          return restarted.length === 0
-            ? { tone: "warning", text: `${backend}: nothing to restart` }
-            : { tone: "good", text: `${restarted.join(", ")}: started anew; serves when it is ready` };
-        }),
-      ),
-    reload: (): void =>
-      prompt.run("reloading the configuration", async () => {
-        const { summary, failure, errors } = await (await link.daemon()).ask("reload", {}, signal);
-        const [mistake] = errors;
-        if (mistake !== undefined) {
-          const at = `${mistake.file}:${mistake.line}:${mistake.column}`;
-          return {
-            tone: "bad",
-            text: `${at}: ${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`,
-          };
-        }
-        return failure === null ? { tone: "good", text: summary } : { tone: "bad", text: failure };
-      }),
-    restartDaemon: (): void =>
-      prompt.ask("Restart the daemon? Mounts stay, and calls in flight are finished.", () =>
-        prompt.run("restarting the daemon", async () => {
-          const { from, to, version } = await (await link.daemon()).ask("handOver", null, signal);
-          return { tone: "good", text: `process ${to} (version ${version}) takes over from ${from}` };
-        }),
-      ),
   };
-}
-
-/** The worst first. */
-const RANKS: Readonly<Record<StepResult["result"], number>> = {
-  failed: 0,
-  busy: 1,
-  pending: 2,
-  skipped: 3,
-  unmounted: 4,
-  switched: 4,
-  mounted: 4,
-};
-
-const TONES: Readonly<Record<StepResult["result"], Note["tone"]>> = {
-  failed: "bad",
-  busy: "warning",
-  pending: "warning",
-  skipped: "warning",
-  unmounted: "good",
-  switched: "good",
-  mounted: "good",
-};
-
-function busyText(results: readonly StepResult[]): string {
-  const holders = results.flatMap(({ holders: own }) => own.map(({ command, pid }) => `${command} (${pid})`));
-  if (holders.length === 0) return "Files are open";
-  const more = holders.length > 3 ? ` and ${holders.length - 3} more` : "";
-  return `Files are open in ${holders.slice(0, 3).join(", ")}${more}`;
 }

@@ -1,11 +1,14 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
-import { waitingText } from "../../api/backend-phases.ts";
 import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.ts";
+import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
+import { routeWords, shareWords } from "../../api/words/share-words.ts";
+import { SEVERITY_TONES, type StateWords, type Words } from "../../api/words/words.ts";
 import { padded } from "../../runtime/text/plain-text.ts";
 import { eventLine } from "../events/event-line.ts";
 import type { KeptEvent } from "../events/event-ring.ts";
-import { cutLine, cutText, type Line, type Span, span, type Tone } from "../terminal/line.ts";
+import { cutLine, cutText, type Line, type Span, span } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
+import { toneMark } from "../terminal/terminal-style.ts";
 import type { View } from "../terminal/view.ts";
 import { type ChoiceRow, type DashboardRow, isChoice } from "./dashboard-rows.ts";
 
@@ -64,7 +67,7 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: ScreenSize): reado
     case "share":
       return [fit([lead, ...shareSpans(row.share, isChosen, size)])];
     case "ready":
-      return readyLines(row.share, size).map(fit);
+      return readyLines(row.text, row.share, size).map(fit);
     case "backend":
       return [fit([lead, ...backendSpans(row.backend, isChosen, size)])];
     case "client":
@@ -88,85 +91,60 @@ function nameSpan(name: string, isChosen: boolean, { width, symbols }: View): Sp
   );
 }
 
-function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly Span[] {
-  const [mark, tone, word] = shareState(share, view);
-  const { carried, held, last_error: error, conditions } = share;
-  const route = { tb: "Thunderbolt", fallback: "fallback", none: "no route" }[share.active_interface];
-  const facts = [
-    ...(carried === undefined ? [] : [`carried, ${carried.connections} connections`]),
-    ...(held === null ? [] : [`held: ${held}`]),
-    ...(share.active_interface === "tb" || share.tb_reachable ? [] : ["Thunderbolt unreachable"]),
-    ...(share.active_interface === "fallback" || share.fb_host === null || share.fb_reachable
-      ? []
-      : ["fallback unreachable"]),
-  ];
-  const trouble = error ?? conditions.find(({ severity }) => severity !== "info")?.title ?? null;
+/** Most states have room in it. */
+const STATE_WIDTH = 26;
+
+function stateSpans(
+  name: string,
+  words: StateWords,
+  facts: string,
+  isChosen: boolean,
+  view: View,
+): readonly Span[] {
+  const { text, tone, why } = words;
   return [
-    span(`${mark} `, tone),
-    nameSpan(share.name, isChosen, view),
-    span(padded(route, 12), share.active_interface === "tb" ? "good" : "plain"),
-    span(padded(word, 14), tone),
-    span(facts.join(", ")),
-    ...(trouble === null ? [] : [span(`${facts.length === 0 ? "" : "  "}${trouble}`, "bad")]),
+    span(`${toneMark(tone, view.symbols)} `, tone),
+    nameSpan(name, isChosen, view),
+    span(padded(span(text).text, STATE_WIDTH), tone),
+    ...(why === null ? [] : [span(` ${why} `, tone === "good" ? "warning" : tone)]),
+    span(facts === "" ? "" : ` ${facts}`),
   ];
 }
 
-function shareState(share: ShareStatus, { symbols }: View): readonly [string, Tone, string] {
-  if (share.mount_state === "error") return [symbols.error, "bad", "not mounted"];
-  if (share.mount_state === "unmounted") return [symbols.off, "faint", "not mounted"];
-  const phase = share.carried?.phase ?? "carrying";
-  if (phase !== "carrying") return [symbols.warning, "warning", phase === "refusing" ? "no route" : "waits"];
-  return share.mount_alive ? [symbols.on, "good", "mounted"] : [symbols.error, "bad", "no answer"];
+function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly Span[] {
+  const { carried } = share;
+  const silent = ({ isUsed, tone }: Words & { readonly isUsed: boolean }): boolean =>
+    !isUsed && tone === "bad";
+  const facts = [
+    ...(carried === undefined ? [] : [`${carried.connections} connections`]),
+    ...routeWords(share)
+      .filter(silent)
+      .map(({ label, text }) => `${label}: ${text}`),
+  ];
+  return stateSpans(share.name, shareWords(share), facts.join(", "), isChosen, view);
 }
 
 /** Thunderbolt is back: how to go to it, and who keeps files open. */
-function readyLines({ conditions }: ShareStatus, { symbols }: View): readonly Line[] {
+function readyLines(text: string, { conditions }: ShareStatus, { symbols }: View): readonly Line[] {
   const holders = conditions.flatMap(({ holders: own = [] }) => own);
   const shown = holders.slice(0, HOLDERS_SHOWN);
   const more = holders.length - shown.length;
-  const how =
-    holders.length === 0
-      ? "t switches to it"
-      : "it waits until these files are closed; t tries now, ! forces it";
+  const how = holders.length === 0 ? "t switches now" : "t tries now, ! forces it; these files are open:";
   return [
-    [span(`    ${symbols.warning} TB READY: Thunderbolt is back; ${how}`, "warning")],
+    [span(`    ${symbols.warning} ${text} ${how}`, "warning")],
     ...shown.map(({ command, pid, path }): Line => [span(`      ${command} (${pid}) `), span(path, "faint")]),
     ...(more > 0 ? [[span(`      and ${more} more`, "faint")]] : []),
   ];
 }
 
 function backendSpans(backend: BackendStatus, isChosen: boolean, view: View): readonly Span[] {
-  const { enabled, phase, routes, conditions, calls, latency_ms: latency } = backend;
-  const [mark, tone] = backendMark(backend, view);
-  const used = routes?.in_use ?? null;
-  const pending = routes?.recovery_pending ?? null;
+  const together = togetherText(backend);
   const facts = [
-    ...(enabled ? [`${backend.tools} tools`, `${backend.in_flight} in flight`] : []),
-    ...(used === null ? [] : [`over ${used}${routes?.held === used ? " (held)" : ""}`]),
-    ...(pending === null ? [] : [`${pending.route} READY: ${pending.reason}`]),
-    ...(calls === undefined ? [] : [`${calls} calls`]),
-    ...(latency == null ? [] : [`p50 ${Math.round(latency.p50)} ms, p99 ${Math.round(latency.p99)} ms`]),
-    ...(backend.restarts > 0 ? [`${backend.restarts} restarts`] : []),
-    ...(backend.draining > 0 ? [`${backend.draining} draining`] : []),
-  ];
-  const trouble =
-    conditions.find(({ severity }) => severity !== "info")?.title ??
-    waitingText(backend) ??
-    (phase === "Ready" || !enabled ? null : (backend.reason ?? backend.last_error));
-  return [
-    span(`${mark} `, tone),
-    nameSpan(backend.name, isChosen, view),
-    span(padded(enabled ? phase : "disabled", 14), tone),
-    span(facts.join(", ")),
-    ...(trouble === null ? [] : [span(`  ${trouble}`, tone === "good" ? "warning" : tone)]),
-  ];
-}
-
-function backendMark({ enabled, phase }: BackendStatus, { symbols }: View): readonly [string, Tone] {
-  if (!enabled) return [symbols.off, "faint"];
-  if (phase === "Ready") return [symbols.on, "good"];
-  if (phase === "Degraded") return [symbols.warning, "warning"];
-  return phase === "Failed" ? [symbols.error, "bad"] : [symbols.off, "accent"];
+    ...backendFacts(backend),
+    ...callFacts(backend),
+    ...(together === null ? [] : [together]),
+  ].join(", ");
+  return stateSpans(backend.name, backendWords(backend), facts, isChosen, view);
 }
 
 function clientLine([name = "", ...words]: readonly string[], view: View): Line {
@@ -185,16 +163,12 @@ function conditionLine(
   { severity, title, hint }: Condition,
   { symbols }: View,
 ): Line {
-  const [mark, tone]: readonly [string, Tone] =
-    severity === "error"
-      ? [symbols.error, "bad"]
-      : severity === "warning"
-        ? [symbols.warning, "warning"]
-        : [symbols.on, "faint"];
+  const tone = SEVERITY_TONES[severity];
+  const mark = severity === "info" ? symbols.on : toneMark(tone, symbols);
   return [
-    span(`  ${mark} `, tone),
+    span(`  ${mark} `, severity === "info" ? "faint" : tone),
     ...(subject === null ? [] : [span(`${subject}: `)]),
-    span(title, tone),
+    span(title, severity === "info" ? "faint" : tone),
     ...(hint === null ? [] : [span(`  ${hint}`, "faint")]),
   ];
 }

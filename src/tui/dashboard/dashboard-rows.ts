@@ -1,11 +1,13 @@
 // The rows of the dashboard: what there is to see of a status, in order, and which rows can be chosen. Pure.
 import type { ApprovalsReport } from "../../api/approval-contract.ts";
 import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../api/contract.ts";
+import { readyText } from "../../api/words/share-words.ts";
 
 export type DashboardRow =
   | { readonly kind: "head"; readonly text: string }
   | { readonly kind: "share"; readonly id: string; readonly share: ShareStatus }
-  | { readonly kind: "ready"; readonly share: ShareStatus }
+  /** Thunderbolt is back, and the share is not there yet. */
+  | { readonly kind: "ready"; readonly text: string; readonly share: ShareStatus }
   | { readonly kind: "backend"; readonly id: string; readonly backend: BackendStatus }
   /** A connected client, as `clientWords` has it. */
   | { readonly kind: "client"; readonly words: readonly string[] }
@@ -23,6 +25,7 @@ export function dashboardRows(
   status: StatusReport,
   approvals: ApprovalsReport | null,
   clients: readonly (readonly string[])[] = [],
+  nowMs = 0,
 ): readonly DashboardRow[] {
   const { global, shares, gateway, backends = [], aliases = [] } = status;
   const waiting = approvals?.waiting ?? [];
@@ -40,10 +43,11 @@ export function dashboardRows(
       kind: "head",
       text: headText("Shares", shares.length, broken === 0 ? null : `${broken} aliases not right`),
     },
-    ...shares.flatMap((share): DashboardRow[] => [
-      { kind: "share", id: `share ${share.name}`, share },
-      ...(share.tb_recovery_pending ? [{ kind: "ready" as const, share }] : []),
-    ]),
+    ...shares.flatMap((share): DashboardRow[] => {
+      const text = readyText(share, global, nowMs);
+      const row: DashboardRow = { kind: "share", id: `share ${share.name}`, share };
+      return text === null ? [row] : [row, { kind: "ready", text, share }];
+    }),
     ...(gateway === undefined
       ? []
       : [

@@ -32,7 +32,7 @@ const KEYS: readonly KeyHelp[] = [
     keys: "t, f",
     does: "switch the share to Thunderbolt, to fallback; a backend to its first, second route",
   },
-  { keys: "o", does: "let the rules choose the route again" },
+  { keys: "o", does: "back to automatic" },
   { keys: "!", does: "after files were found open: do it anyway; asks" },
   { keys: "r", does: "restart the backend" },
   { keys: "Enter", does: "logs of the backend; what waits: look at it" },
@@ -58,7 +58,8 @@ export function createDashboardScreen(options: DashboardOptions): Screen {
   const clients = createStore<readonly (readonly string[])[]>([]);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
-    return status === null ? [] : dashboardRows(status, approving.state.get().report, clients.get());
+    if (status === null) return [];
+    return dashboardRows(status, approving.state.get().report, clients.get(), clock.wallMs());
   };
   const choice = (): ChoiceRow | null => chosenRow(rows(), chosen.get());
   return {
@@ -84,7 +85,7 @@ export function createDashboardScreen(options: DashboardOptions): Screen {
       }
       return act(options, choice(), key);
     },
-    commands: () => actionCommands(link, actions),
+    commands: () => actionCommands(actions),
   };
 }
 
@@ -147,31 +148,29 @@ function act(
 ): boolean {
   const pressed = key.kind === "character" ? key.text : key.name;
   if (pressed === "!") return actions.force();
-  if (pressed === "R") actions.reload();
-  else if (pressed === "X") actions.restartDaemon();
-  else if (row?.kind === "share") return actOnShare(actions, row.share.name, pressed);
-  else if (row?.kind === "waiting" && pressed === "enter") showApprovals();
-  else if (row?.kind === "backend") {
-    const { name, routes } = row.backend;
-    const [first, second] = routes?.list ?? [];
-    if (pressed === "r") actions.restart(name);
-    else if (pressed === "enter") showLogs(name);
-    else if (pressed === "t" && first !== undefined) actions.switchBackend(name, first.name);
-    else if (pressed === "f" && second !== undefined) actions.switchBackend(name, second.name);
-    else if (pressed === "o" && routes !== undefined) actions.switchBackend(name, "auto");
-    else return false;
-  } else return false;
-  return true;
-}
-
-function actOnShare(actions: Actions, share: string, pressed: string): boolean {
-  if (pressed === "m") actions.mount(share);
-  else if (pressed === "u") actions.unmount(share);
-  else if (pressed === "t") actions.switchShare(share, "tb");
-  else if (pressed === "f") actions.switchShare(share, "fallback");
-  else if (pressed === "o") actions.switchShare(share, "auto");
-  else return false;
-  return true;
+  if (pressed === "R") return actions.startWith("reload");
+  if (pressed === "X") return actions.startWith("hand-over");
+  if (row?.kind === "share") {
+    const { name } = row.share;
+    const verb = { m: "mount", u: "unmount" }[pressed];
+    if (verb !== undefined) return actions.startWith(verb, name);
+    const to = { t: "tb", f: "fallback", o: "auto" }[pressed];
+    return to !== undefined && actions.startWith("switch", name, to);
+  }
+  if (row?.kind === "waiting" && pressed === "enter") {
+    showApprovals();
+    return true;
+  }
+  if (row?.kind !== "backend") return false;
+  const { name, routes } = row.backend;
+  if (pressed === "enter") {
+    showLogs(name);
+    return true;
+  }
+  if (pressed === "r") return actions.startWith("restart", name);
+  const [first, second] = routes?.list ?? [];
+  const to = { t: first?.name, f: second?.name, o: "auto" }[pressed];
+  return to !== undefined && actions.startWith("route", name, to);
 }
 
 function hintsOf(row: ChoiceRow | null): readonly string[] {
@@ -186,28 +185,6 @@ function hintsOf(row: ChoiceRow | null): readonly string[] {
 }
 
 /** All that can be done now, by its name. */
-export function actionCommands(link: DaemonLink, actions: Actions): readonly Command[] {
-  const { shares = [], backends = [] } = link.status.get() ?? {};
-  return [
-    ...(shares.length === 0 ? [] : [{ name: "mount all shares", run: () => actions.mount(null) }]),
-    ...shares.flatMap(({ name }): Command[] => [
-      { name: `mount ${name}`, run: () => actions.mount(name) },
-      { name: `unmount ${name}`, run: () => actions.unmount(name) },
-      { name: `switch ${name} to Thunderbolt`, run: () => actions.switchShare(name, "tb") },
-      { name: `switch ${name} to fallback`, run: () => actions.switchShare(name, "fallback") },
-      { name: `switch ${name} by the rules`, run: () => actions.switchShare(name, "auto") },
-    ]),
-    ...backends.flatMap(({ name, routes }): Command[] => [
-      { name: `restart ${name}`, run: () => actions.restart(name) },
-      ...(routes?.list ?? []).map((route) => ({
-        name: `switch ${name} to route ${route.name}`,
-        run: () => actions.switchBackend(name, route.name),
-      })),
-      ...(routes === undefined
-        ? []
-        : [{ name: `switch ${name} by the rules`, run: () => actions.switchBackend(name, "auto") }]),
-    ]),
-    { name: "reload the configuration", run: actions.reload },
-    { name: "restart the daemon", run: actions.restartDaemon },
-  ];
+export function actionCommands(actions: Actions): readonly Command[] {
+  return actions.all().map((action) => ({ name: action.name, run: () => actions.start(action) }));
 }

@@ -1,6 +1,7 @@
 // The newest events of the daemon, in a ring of fixed size, whatever comes in.
 import type { FollowNotice } from "../../api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../api/contract.ts";
+import { type EventWords, eventWords } from "../../api/words/event-words.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
 
@@ -8,17 +9,21 @@ const KEPT = 2_000;
 /** Of one event's text; what is longer is cut. */
 const TEXT_LIMIT = 2_000;
 
-export interface KeptEvent {
+/** As people read it, in one line. Foreign text, not made harmless. */
+export interface KeptEvent extends EventWords {
   /** Grows by one with each event that came here, over restarts of the daemon. */
   readonly order: number;
   /** When it came here, wall time, ms since the epoch. */
   readonly atMs: number;
-  /** `share.switched`, `sync.changed`, `gap`. */
-  readonly name: string;
-  /** The share or backend it is about; null: neither. */
-  readonly subject: string | null;
   readonly event: StreamEvent;
 }
+
+const GAP: EventWords = {
+  name: "gap",
+  about: null,
+  text: "some events did not reach this view; everything was read afresh",
+  tone: "warning",
+};
 
 export interface EventRing {
   /** Replaced with each event: how many came in all. */
@@ -29,7 +34,7 @@ export interface EventRing {
   at(order: number): KeptEvent | null;
 }
 
-/** Listens until `signal` aborts. States of sync are no events. */
+/** Listens until `signal` aborts. What tells people nothing is not kept. */
 export function createEventRing(
   listen: (listener: (notice: FollowNotice) => void) => () => void,
   clock: Clock,
@@ -38,18 +43,15 @@ export function createEventRing(
   const kept: KeptEvent[] = [];
   const count = createStore(0);
   const add = (event: StreamEvent): void => {
+    const words = event.kind === "gap" ? GAP : eventWords(event);
+    if (words === null) return;
     const order = count.get();
-    kept[order % KEPT] = {
-      order,
-      atMs: clock.wallMs(),
-      name: nameOf(event),
-      subject: subjectOf(event),
-      event,
-    };
+    const text = words.text.slice(0, TEXT_LIMIT);
+    kept[order % KEPT] = { ...words, text, order, atMs: clock.wallMs(), event };
     count.set(order + 1);
   };
   const unregister = listen((notice) => {
-    if (notice.kind === "event" && notice.event.kind !== "sync_state") add(notice.event);
+    if (notice.kind === "event") add(notice.event);
   });
   signal.addEventListener("abort", unregister, { once: true });
   return {
@@ -65,45 +67,4 @@ export function createEventRing(
       return event?.order === order ? event : null;
     },
   };
-}
-
-function nameOf(event: StreamEvent): string {
-  if (event.kind === "transition") return event.transition.name;
-  return event.kind === "sync" ? `sync.${event.event.type}` : event.kind;
-}
-
-function subjectOf(event: StreamEvent): string | null {
-  if (event.kind !== "transition") return null;
-  const { share, backend } = event.transition as { readonly share?: unknown; readonly backend?: unknown };
-  const subject = share ?? backend;
-  return typeof subject === "string" ? subject : null;
-}
-
-const TEXTS = new WeakMap<KeptEvent, string>();
-
-/** What it says beside its name and its subject, in one line: `from=tb to=fallback`. Foreign text, not made harmless. */
-export function eventText(kept: KeptEvent): string {
-  const known = TEXTS.get(kept);
-  if (known !== undefined) return known;
-  const text = textOf(kept.event).slice(0, TEXT_LIMIT);
-  TEXTS.set(kept, text);
-  return text;
-}
-
-function textOf(event: StreamEvent): string {
-  switch (event.kind) {
-    case "sync":
-      return event.event.details;
-    case "gap":
-      return "some events did not reach this view; everything was read afresh";
-    case "sync_state":
-      return "";
-    case "transition": {
-      const { name: _, share, backend, ...fields } = event.transition as Record<string, unknown>;
-      const all = share === undefined || backend === undefined ? fields : { ...fields, backend };
-      return Object.entries(all)
-        .map(([field, value]) => `${field}=${typeof value === "string" ? value : JSON.stringify(value)}`)
-        .join(" ");
-    }
-  }
 }

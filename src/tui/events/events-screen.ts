@@ -16,7 +16,7 @@ import {
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { createStore, eitherOf } from "../terminal/store.ts";
 import { eventLine } from "./event-line.ts";
-import { type EventRing, eventText, type KeptEvent } from "./event-ring.ts";
+import type { EventRing, KeptEvent } from "./event-ring.ts";
 
 const KEYS: readonly KeyHelp[] = [
   { keys: "up, down, Space", does: "choose an event; at the top it follows what comes" },
@@ -94,7 +94,7 @@ function turnedFilters(state: EventsState, ring: EventRing, key: Key): EventFilt
   if (by === 0) return null;
   if (key.text.toLowerCase() === "n")
     return { subject: state.subject, kind: turned([...ring.newest()].map(kindOf), state.kind, by) };
-  const subjects = [...ring.newest()].flatMap(({ subject }) => (subject === null ? [] : [subject]));
+  const subjects = [...ring.newest()].flatMap(({ about }) => (about === null ? [] : [about]));
   return { kind: state.kind, subject: turned(subjects, state.subject, by) };
 }
 
@@ -111,8 +111,8 @@ function matching({ list, kind, subject }: EventsState, ring: EventRing): readon
   return [...ring.newest()].filter(
     (event) =>
       (kind === null || kindOf(event) === kind) &&
-      (subject === null || event.subject === subject) &&
-      (!hasText || matches(`${event.name} ${event.subject ?? ""} ${eventText(event)}`)),
+      (subject === null || event.about === subject) &&
+      (!hasText || matches(`${event.name} ${event.about ?? ""} ${event.text}`)),
   );
 }
 
@@ -159,11 +159,7 @@ function eventsLines(
 function eventDetails(event: KeptEvent, { width, symbols }: ScreenSize): readonly Line[] {
   const { event: told } = event;
   const fields =
-    told.kind === "transition"
-      ? told.transition
-      : told.kind === "sync"
-        ? told.event
-        : { text: eventText(event) };
+    told.kind === "transition" ? told.transition : told.kind === "sync" ? told.event : { text: event.text };
   return [
     [span(event.name, "strong"), span(`  ${new Date(event.atMs).toISOString()}`, "faint")],
     ...Object.entries(fields).flatMap(([field, value]) => {

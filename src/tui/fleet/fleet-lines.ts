@@ -6,7 +6,6 @@ import {
   FLEET_NEXT,
   FLEET_OFF_TEXT,
   FLEET_STEPS,
-  type FleetWords,
   lineWords,
   type MachineLine,
   machineCounts,
@@ -15,10 +14,12 @@ import {
   presenceWord,
   presenceWords,
 } from "../../api/words/fleet-words.ts";
+import type { Words } from "../../api/words/words.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { cutLine, cutText, type Line, paragraph, span, type Tone } from "../terminal/line.ts";
 import { detailsPart, filterLine, type ListState, windowStart } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
+import { toneMark } from "../terminal/terminal-style.ts";
 import type { View } from "../terminal/view.ts";
 
 const PRESENCE_WIDTH = 14;
@@ -32,20 +33,13 @@ const MOST_LINES = 20;
 /** What the screen shows of a report. */
 export interface ShownFleet {
   readonly report: FleetReport;
-  readonly summary: FleetWords;
+  readonly summary: Words;
   /** Those that match the filter, those with trouble first. */
   readonly machines: readonly FleetMachine[];
   /** In `machines`. */
   readonly chosen: number;
   readonly list: ListState;
 }
-
-const TONES: Readonly<Record<FleetWords["tone"], Tone>> = {
-  good: "good",
-  plain: "plain",
-  warning: "warning",
-  bad: "bad",
-};
 
 export function fleetLines(shown: ShownFleet, size: ScreenSize): readonly Line[] {
   const { machines, chosen, list } = shown;
@@ -78,9 +72,7 @@ function headLines({ report, summary }: ShownFleet, size: ScreenSize): readonly 
       ? []
       : [markedLine(symbols.off, "connecting to the fleet", "faint", size)];
   return [
-    ...paragraph(summary.text, width, 2, symbols.ellipsis).map(
-      (line): Line => [span(line, TONES[summary.tone])],
-    ),
+    ...paragraph(summary.text, width, 2, symbols.ellipsis).map((line): Line => [span(line, summary.tone)]),
     ...away.flat(),
     ...report.conditions.flatMap(({ severity, title, hint }) => [
       ...markedLine(
@@ -109,17 +101,15 @@ function indented(text: string, indent: string, tone: Tone, view: View, most = M
 
 function machineRow(machine: FleetMachine, isChosen: boolean, view: View): Line {
   const { symbols, width } = view;
-  const [mark, tone] = presenceMark(machine, view);
+  const { tone } = presenceWords(machine);
+  const mark = toneMark(tone, symbols);
   const room = nameWidth(width);
   const name = padded(cutText(span(machine.name).text, room, symbols.ellipsis), room + 1);
   const trouble = machineTrouble(machine);
   const rest =
     trouble === null
       ? span(machineCounts(machine) ?? "")
-      : span(
-          `${trouble.tone === "bad" ? symbols.error : symbols.warning} ${trouble.text}`,
-          TONES[trouble.tone],
-        );
+      : span(`${toneMark(trouble.tone, symbols)} ${trouble.text}`, trouble.tone);
   return cutLine(
     [
       span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
@@ -137,30 +127,16 @@ function nameWidth(width: number): number {
   return width >= 100 ? 24 : 14;
 }
 
-function presenceMark({ presence }: FleetMachine, { symbols }: View): readonly [string, Tone] {
-  switch (presence) {
-    case "here":
-      return [symbols.on, "good"];
-    case "silent":
-      return [symbols.error, "bad"];
-    case "unreadable":
-      return [symbols.warning, "warning"];
-    case "gone":
-    case "unheard":
-      return [symbols.off, "faint"];
-  }
-}
-
 /** All of a machine, as `fleet status` has it. */
 export function detailLines(machine: FleetMachine, view: View): readonly Line[] {
   const { symbols, width } = view;
   const { own, name, state } = machine;
-  const [mark] = presenceMark(machine, view);
   const { text, tone } = presenceWords(machine);
+  const mark = toneMark(tone, symbols);
   const title: Line = [
     span(name, "strong"),
     span(own ? " (this machine)" : ""),
-    span(`${INDENT}${mark} ${text}`, TONES[tone]),
+    span(`${INDENT}${mark} ${text}`, tone),
     span(state === null ? "" : `${INDENT}Mountaineer ${state.version}`, "faint"),
   ];
   const more = cutOffText(machine);
@@ -179,15 +155,14 @@ function toldLines(told: MachineLine, view: View): readonly Line[] {
   const { symbols } = view;
   const { about, name, tone } = told;
   const text = lineWords(told);
-  if (about === "wrong")
-    return markedLine(tone === "bad" ? symbols.error : symbols.warning, text, TONES[tone], view, INDENT);
+  if (about === "wrong") return markedLine(toneMark(tone, symbols), text, tone, view, INDENT);
   const label = `${INDENT}${padded(about, LABEL_WIDTH)}`;
   const said = name === null ? text : `${name} ${text}`;
   const lines = paragraph(said, view.width - columns(label), MOST_LINES, symbols.ellipsis);
   return lines.map(
     (line, index): Line => [
       span(index === 0 ? label : " ".repeat(columns(label)), "faint"),
-      span(line, tone === "good" ? "plain" : TONES[tone]),
+      span(line, tone),
     ],
   );
 }

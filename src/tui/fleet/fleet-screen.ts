@@ -1,11 +1,7 @@
 // The Fleet screen: every machine of the fleet, and what the chosen one tells of itself. Asks while somebody looks.
 import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
-import {
-  type FleetWords,
-  fleetSummary,
-  machineSearchText,
-  troubledFirst,
-} from "../../api/words/fleet-words.ts";
+import { fleetSummary, machineSearchText, troubledFirst } from "../../api/words/fleet-words.ts";
+import type { Words } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
@@ -42,7 +38,7 @@ type Known =
   | {
       readonly kind: "fleet";
       readonly report: FleetReport;
-      readonly summary: FleetWords;
+      readonly summary: Words;
       readonly rows: readonly Row[];
     };
 

@@ -11,6 +11,7 @@ import {
   type SyncDraft,
   settingsOf,
 } from "../../api/forms/sync-fields.ts";
+import { mistakesText } from "../../api/words/outcome-words.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 
 /** The configuration file as it was when the panel was last clean: what an edit builds on. */
@@ -129,20 +130,17 @@ export function withSaved(
 /** The daemon wrote nothing because of these mistakes. */
 export function withMistakes(state: PanelState, mistakes: readonly ConfigMistakeWire[]): PanelState {
   const refused: Partial<Record<FieldName, string>> = {};
-  const elsewhere: string[] = [];
-  for (const { file, line, column, path, found, expected } of mistakes) {
-    const field = FIELDS.find((name) => path === `sync.${name}`);
-    if (field !== undefined) refused[field] = `expected ${expected}`;
-    else elsewhere.push(`${file}:${line}:${column}: ${path} found ${found}, expected ${expected}`);
+  const elsewhere: ConfigMistakeWire[] = [];
+  for (const mistake of mistakes) {
+    const field = FIELDS.find((name) => mistake.path === `sync.${name}`);
+    if (field === undefined) elsewhere.push(mistake);
+    else refused[field] = `expected ${mistake.expected}`;
   }
-  const [first, ...more] = elsewhere;
+  const text = mistakesText(elsewhere);
   const note: PanelNote =
-    first === undefined
+    text === null
       ? { kind: "invalid" }
-      : {
-          kind: "failed",
-          reason: `nothing saved, the file has mistakes: ${first}${more.length > 0 ? ` (+${more.length} more)` : ""}`,
-        };
+      : { kind: "failed", reason: `nothing saved, the file has mistakes: ${text}` };
   return { ...state, saving: false, refused, note };
 }
 

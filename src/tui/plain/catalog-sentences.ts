@@ -1,8 +1,9 @@
 // What is to be said of the catalog in plain mode: what each backend offers, and what a tool takes. Pure.
 
 import { argumentsField, type FieldKind, type SchemaField } from "../../api/forms/schema-fields.ts";
+import { marksText } from "../../api/tool-hints.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
-import { type CatalogItem, itemMarks } from "../catalog/catalog-items.ts";
+import type { CatalogItem } from "../catalog/catalog-items.ts";
 
 /** Nobody listens to more; words find what is meant. */
 const ITEMS_SAID = 100;
@@ -35,14 +36,14 @@ function itemSentence({ kind, name, summary }: CatalogItem): string {
 export function toolSentences(tool: CatalogItem, isElsewhere: boolean): readonly string[] {
   const { name, backend, entry } = tool;
   const { title, description, input_schema: schema } = entry;
-  const marks = itemMarks(entry);
+  const marks = marksText(entry["annotations"]);
   const root = argumentsField(schema);
   const fields = argumentSentences(root);
   return [
     `tool ${name} of backend ${backend}`,
     ...(typeof title === "string" ? [`title: ${title}`] : []),
     ...(typeof description === "string" ? description.split("\n").map(saidByIt) : ["it has no description"]),
-    ...(marks.length === 0 ? [] : [`it says of itself: ${marks.join(", ")}`]),
+    ...(marks === null ? [] : [marks]),
     ...(fields.length === 0 ? ["it takes no arguments that it names"] : ["its arguments:", ...fields]),
     `to call it, run ${isElsewhere ? "on that machine" : "in a shell"}: ${callCommand(name, root)}`,
   ];

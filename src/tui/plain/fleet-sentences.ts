@@ -8,6 +8,7 @@ import {
   FLEET_STEPS,
   fleetSummary,
   lineWords,
+  linkWords,
   machineCounts,
   machineLines,
   machineSearchText,
@@ -53,12 +54,8 @@ export function noFleetSentences(): readonly string[] {
 
 function headSentences(report: FleetReport): readonly string[] {
   const { name, link, conditions } = report;
-  const state =
-    link.state === "connected"
-      ? "connected"
-      : link.last_error === null
-        ? "connecting"
-        : "not connected: what follows is what was known";
+  const { text, tone } = linkWords(link);
+  const state = tone === "warning" ? `${text}: what follows is what was known` : text;
   return [
     `fleet, as ${name}: ${state}`,
     ...conditions.map(

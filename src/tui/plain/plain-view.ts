@@ -8,7 +8,7 @@ import { localClock } from "../../runtime/time/local-time.ts";
 import { catalogItems, searchItems } from "../catalog/catalog-items.ts";
 import { type Actions, createActions } from "../dashboard/actions.ts";
 import { actionCommands } from "../dashboard/dashboard-screen.ts";
-import { createEventRing, type EventRing, eventText } from "../events/event-ring.ts";
+import { createEventRing, type EventRing } from "../events/event-ring.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { absenceText } from "../terminal/connection.ts";
 import { matchingCommands } from "../terminal/palette.ts";
@@ -25,7 +25,7 @@ const HELP = [
   "Type a line and press Enter.",
   "status: everything that is known. events: the last events. logs NAME: the last lines of a backend.",
   "approvals: what waits. approve ID: shows it, and asks.",
-  "mount NAME, unmount NAME, switch NAME to Thunderbolt, switch NAME to fallback, restart NAME,",
+  "mount NAME, unmount NAME, switch NAME to Thunderbolt, switch NAME to Fallback, restart NAME,",
   "reload the configuration, restart the daemon.",
   "actions: all of these that there are. help: this. quit: leave.",
   "catalog: what each backend offers. catalog WORDS: what has these words. tool NAME: what it does and takes.",
@@ -99,7 +99,7 @@ export function createPlainView({ link, isElsewhere, say, clock, signal }: Plain
       else if (word === "fleet" || word === "F") ask(() => sayFleet(argument));
       else if (word === "actions")
         tell(
-          actionCommands(link, actions)
+          actionCommands(actions)
             .map(({ name }) => name)
             .join("\n"),
         );
@@ -111,7 +111,7 @@ export function createPlainView({ link, isElsewhere, say, clock, signal }: Plain
   };
 }
 
-const NOTE_WORDS = { bad: "failed", warning: "note" } as const;
+const NOTE_WORDS = { good: "done", plain: "note", warning: "note", bad: "failed" } as const;
 
 interface AnswerParts {
   readonly link: DaemonLink;
@@ -149,8 +149,7 @@ function createChanges({ link, prompt, tell, signal }: ChangeParts) {
     const now = prompt.state.get();
     const { question, note, running } = now;
     for (const name of running) if (!said.running.includes(name)) tell(name);
-    if (note !== null && note !== said.note)
-      tell(note.tone === "good" ? `done: ${note.text}` : `${NOTE_WORDS[note.tone]}: ${note.text}`);
+    if (note !== null && note !== said.note) tell(`${NOTE_WORDS[note.tone]}: ${note.text}`);
     if (question !== null && question !== said.question)
       tell(`${question} Type yes to do it; anything else leaves it.`);
     said = now;
@@ -182,8 +181,8 @@ function createAnswers({ link, ring, prompt, actions, tell, signal }: AnswerPart
     const newest = [...ring.newest()].slice(0, EVENTS_SAID).reverse();
     if (newest.length === 0) tell("no events yet");
     for (const event of newest) {
-      const whose = event.subject === null ? "" : ` ${event.subject}`;
-      tell(`${localClock(new Date(event.atMs))} ${event.name}${whose} ${eventText(event)}`);
+      const whose = event.about === null ? "" : ` ${event.about}`;
+      tell(`${localClock(new Date(event.atMs))} ${event.name}${whose} ${event.text}`);
     }
   };
   const sayLogs = async (backend: string): Promise<void> => {
@@ -212,7 +211,7 @@ function createAnswers({ link, ring, prompt, actions, tell, signal }: AnswerPart
     );
   };
   const runNamed = (typed: string): void => {
-    const commands = actionCommands(link, actions);
+    const commands = actionCommands(actions);
     const exact = commands.find(({ name }) => name.toLowerCase() === typed.toLowerCase());
     if (exact !== undefined) {
       exact.run();

@@ -1,6 +1,7 @@
 // What is to be said of a status in plain mode: one sentence for each thing, without figures that change by themselves.
 import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../api/contract.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { backendWords, publishedText } from "../../api/words/backend-words.ts";
+import { shareWords } from "../../api/words/share-words.ts";
 
 /** Sentences by what they are about. */
 export type Statements = ReadonlyMap<string, string>;
@@ -36,38 +37,20 @@ export function changesBetween(before: Statements, now: Statements): readonly st
 }
 
 function shareSentence(share: ShareStatus): string {
-  const { name, mount_state: state, active_interface: route, carried, held, last_error: error } = share;
-  const over = { tb: "over Thunderbolt", fallback: "over fallback", none: "over an unknown route" }[route];
-  const phase = carried?.phase ?? "carrying";
-  const mounted =
-    phase === "refusing"
-      ? `mounted ${over}, no route`
-      : phase === "carrying"
-        ? `mounted ${over}${share.mount_alive ? "" : ", not answering"}`
-        : `mounted ${over}, waiting for a route`;
+  const { name, last_error: error } = share;
   return [
-    `share ${name}: ${state === "mounted" ? mounted : "not mounted"}`,
+    `share ${name}: ${shareWords(share).text}`,
     ...(share.tb_recovery_pending ? [`Thunderbolt is back, type: switch ${name} to Thunderbolt`] : []),
-    ...(held === null ? [] : [`held: ${held}`]),
     ...(error === null ? [] : [`last error: ${error}`]),
   ].join("; ");
 }
 
-function backendSentence({
-  name,
-  enabled,
-  phase,
-  reason,
-  last_error: error,
-  tools,
-  routes,
-}: BackendStatus): string {
+function backendSentence(backend: BackendStatus): string {
+  const { name, enabled, phase, reason, last_error: error } = backend;
   const why = phase === "Ready" || !enabled ? null : (reason ?? error);
-  const used = routes?.in_use ?? null;
   return [
-    `backend ${name}: ${enabled ? phase : "disabled"}`,
-    ...(enabled && phase === "Ready" ? [counted(tools, "tool")] : []),
-    ...(used === null ? [] : [`over ${used}`]),
+    `backend ${name}: ${backendWords(backend).text}`,
+    ...(enabled && phase === "Ready" ? [publishedText(backend)] : []),
     ...(why === null ? [] : [why]),
   ].join(", ");
 }

@@ -1,5 +1,6 @@
 // The text of the sync status: the status line, what is wrong, and the table of events.
 
+import { type EventRow, FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/local-time.ts";
 import type { Connection } from "../terminal/connection.ts";
@@ -14,8 +15,8 @@ import {
   span,
   type Tone,
 } from "../terminal/line.ts";
+import { toneMark } from "../terminal/terminal-style.ts";
 import type { View } from "../terminal/view.ts";
-import type { EventRow } from "./event-rows.ts";
 import type { SyncStatus } from "./sync-source.ts";
 
 const HASH_SHOWN = 8;
@@ -59,16 +60,8 @@ export function statusLines(status: SyncStatus | null, connection: Connection, v
 }
 
 function watchingSpan(watching: SyncStatus["watching"], { symbols }: View): Span {
-  switch (watching) {
-    case "live":
-      return span(`${symbols.on} live`, "good");
-    case "idle":
-      return span(`${symbols.off} idle`, "faint");
-    case "stopped":
-      return span(`${symbols.stopped} stopped`, "bad");
-    case "off":
-      return span(`${symbols.off} off`, "warning");
-  }
+  const { text, tone } = watchingWords(watching);
+  return span(`${toneMark(tone, symbols)} ${text}`, tone === "plain" ? "faint" : tone);
 }
 
 /** No daemon; else the standing error with its place, a file that is gone, and what works worse than asked for. At most `limit` lines. */
@@ -92,8 +85,7 @@ export function problemLines(
     lines.push(...markedLines(symbols.error, text, "bad", view, limit));
   }
   if (status.file_missing) {
-    const text =
-      "The file is not there; what was loaded runs on. mountaineer config rollback 0 writes it again.";
+    const text = `${FILE_MISSING_TEXT} mountaineer config rollback 0 writes it again.`;
     lines.push(...markedLines(symbols.error, text, "bad", view, limit - lines.length));
   }
   const [first, ...others] = status.waiting ?? [];

@@ -1,23 +1,9 @@
 // The interface of the Sync screen's data: the state of config sync as it changes, and edits of the file.
-import type {
-  BackendStatus,
-  ConfigReport,
-  EditReport,
-  GatewayStatus,
-  ReloadReport,
-  SyncEvent,
-  SyncReport,
-} from "../../api/contract.ts";
+import type { ConfigReport, EditReport, ReloadReport, SyncEvent, SyncReport } from "../../api/contract.ts";
 import type { EditRequest } from "../../api/requests.ts";
 
 /** What sync is like, without its events. */
 export type SyncStatus = Omit<SyncReport, "events">;
-
-/** The gateway and its backends, as far as one is configured. */
-export interface GatewayGlance {
-  readonly gateway: GatewayStatus;
-  readonly backends: readonly BackendStatus[];
-}
 
 /** Hears how config sync goes on, for as long as it is followed. */
 export interface SyncListener {
@@ -25,8 +11,6 @@ export interface SyncListener {
   present(report: SyncReport): void;
   state(status: SyncStatus): void;
   event(event: SyncEvent): void;
-  /** How the gateway is now; null: there is none, or nobody can tell. */
-  gateway(glance: GatewayGlance | null): void;
   /** No daemon answers; `reason` for people. `present` tells when one does. */
   absent(reason: string): void;
 }

@@ -1,13 +1,11 @@
 // Divides the Sync screen's height: the status and the panel come first, the table gets the rest.
-import { ROWS_KEPT } from "../status/event-rows.ts";
+import { ROWS_KEPT } from "../../api/words/sync-words.ts";
 
 interface SyncParts {
   /** Lines of the status line. */
   readonly status: number;
   /** Lines that the problem would like. */
   readonly problem: number;
-  /** Lines that the gateway and its backends would like; 0 without one. */
-  readonly gateway: number;
   /** Rows that the table would like, its head not counted. */
   readonly rows: number;
   /** Lines of the panel's fields, with its title. */
@@ -21,7 +19,6 @@ interface SyncParts {
 export interface SyncHeights {
   readonly status: number;
   readonly problem: number;
-  readonly gateway: number;
   /** With its head; 0: no table. */
   readonly table: number;
   readonly panel: number;
@@ -53,22 +50,16 @@ export function shareHeight(height: number, parts: SyncParts): SyncHeights {
   left -= firstNote;
   const firstProblem = within(Math.min(1, parts.problem), left);
   left -= firstProblem;
-  const firstGateway = within(Math.min(1, parts.gateway), left);
-  left -= firstGateway;
   const moreNote = within(parts.note - firstNote, left);
   left -= moreNote;
   const moreProblem = within(parts.problem - firstProblem, left);
   left -= moreProblem;
-  // The table is what the screen is for: of the rest it keeps half.
-  const moreGateway = within(parts.gateway - firstGateway, Math.floor(left / 2));
-  left -= moreGateway;
   const help = within(parts.help, left);
   left -= help;
   const moreTable = within(1 + wishedRows - leastTable, left);
   return {
     status,
     problem: firstProblem + moreProblem,
-    gateway: firstGateway + moreGateway,
     table: leastTable + moreTable,
     panel,
     note: firstNote + moreNote,

@@ -3,7 +3,6 @@
 import { isNumberField } from "../../api/forms/sync-fields.ts";
 import { PANEL_HEIGHT, panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
 import { isDirty, type PanelState, takesText } from "../panel/panel-state.ts";
-import { gatewayLines } from "../status/gateway-lines.ts";
 import { problemLines, statusLines, tableLines } from "../status/status-lines.ts";
 import type { Line } from "../terminal/line.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
@@ -29,13 +28,7 @@ export function createSyncScreen(session: SyncSession): Screen {
     title: "Sync",
     about: "what becomes of each edit of the configuration, and how edits are noticed",
     keys: KEYS,
-    changes: eitherOf(
-      session.connection,
-      session.status,
-      session.gateway,
-      session.widget.rows,
-      session.panel,
-    ),
+    changes: eitherOf(session.connection, session.status, session.widget.rows, session.panel),
     draw: (size) => syncLines(session, size),
     hints: ({ symbols }) => hintsOf(session.panel.get(), symbols.arrows),
     onKey: (key) => session.onKey(key),
@@ -49,18 +42,16 @@ export function createSyncScreen(session: SyncSession): Screen {
   };
 }
 
-/** Status above, the gateway and the table of events, and the settings below. */
+/** Status above, the table of events, and the settings below. */
 function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
   const connection = session.connection.get();
   const status = session.status.get();
-  const gateway = session.gateway.get();
   const rows = session.widget.rows.get();
   const panel = session.panel.get();
   const hasProblem = status !== null && status.last_error !== null;
   const heights = shareHeight(size.height, {
     status: statusLines(status, connection, size).length,
     problem: problemLines(status, connection, size, PROBLEM_LINES).length,
-    gateway: gatewayLines(gateway, size, Number.POSITIVE_INFINITY).length,
     rows: rows.length,
     panel: PANEL_HEIGHT,
     note: panelNoteLines(panel, size, NOTE_LINES).length,
@@ -70,7 +61,6 @@ function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
   return [
     ...statusLines(status, connection, size).slice(0, heights.status),
     ...problemLines(status, connection, size, heights.problem),
-    ...gatewayLines(gateway, size, heights.gateway),
     ...air,
     ...tableLines(rows, size, heights.table),
     ...air,

@@ -1,6 +1,8 @@
 // The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
 import type { SyncEvent } from "../../api/contract.ts";
 import { draftEdits } from "../../api/forms/sync-fields.ts";
+import { mistakesText, reloadOutcome } from "../../api/words/outcome-words.ts";
+import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -18,14 +20,7 @@ import {
   withRunning,
   withSaved,
 } from "../panel/panel-state.ts";
-import {
-  type EventMark,
-  type EventRow,
-  type RowEvent,
-  unseenEvents,
-  withEvent,
-} from "../status/event-rows.ts";
-import type { GatewayGlance, SyncSource, SyncStatus } from "../status/sync-source.ts";
+import type { SyncSource, SyncStatus } from "../status/sync-source.ts";
 import type { Connection } from "../terminal/connection.ts";
 import type { Key } from "../terminal/key.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
@@ -39,7 +34,6 @@ export type SyncSession = ReturnType<typeof startSyncSession>;
 export function startSyncSession(source: SyncSource, signal: AbortSignal) {
   const connection = createStore<Connection>({ kind: "connecting" });
   const status = createStore<SyncStatus | null>(null);
-  const gateway = createStore<GatewayGlance | null>(null);
   const panel = createStore<PanelState>(EMPTY_PANEL);
   const widget = createSyncStatusWidget();
   let seen: EventMark | null = null;
@@ -76,7 +70,6 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal) {
         see(event);
         readAgain();
       },
-      gateway: (glance) => gateway.set(glance),
       absent(reason) {
         connection.set({ kind: "waiting", reason, sinceMs: systemClock.wallMs() });
       },
@@ -103,8 +96,6 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal) {
     connection,
     /** null until a daemon told. */
     status,
-    /** null: nothing of a gateway is shown. */
-    gateway,
     panel,
     widget,
     /** Settles as the source's `follow` does. */
@@ -177,13 +168,8 @@ async function save(
   // Changed again already: what this edit did cannot be told apart any more.
   const lines = sha256 === report.sha256 ? changedLines(before.text, text) : [];
   const { reload } = report;
-  const applied = reload === null ? null : (reload.failure ?? mistakesText(reload.errors.length));
+  const applied = reload === null ? null : (reload.failure ?? mistakesText(reload.errors));
   return withSaved(panel.get(), { sha256, text }, lines, applied);
-}
-
-function mistakesText(count: number): string | null {
-  if (count === 0) return null;
-  return count === 1 ? "the file has a mistake" : `the file has ${count} mistakes`;
 }
 
 async function reload(
@@ -191,15 +177,10 @@ async function reload(
   panel: Readable<PanelState>,
   signal: AbortSignal,
 ): Promise<PanelState> {
-  const report = await source.reload(signal);
-  const [mistake] = report.errors;
-  if (mistake !== undefined) {
-    const { file, line, column, path, found, expected } = mistake;
-    const where = `${file}:${line}:${column}: ${path}`;
-    return withFailure(panel.get(), `${where} found ${found}, expected ${expected}`);
-  }
-  if (report.failure !== null) return withFailure(panel.get(), report.failure);
-  return withNote(panel.get(), { kind: "reloaded", summary: report.summary });
+  const { tone, text } = reloadOutcome(await source.reload(signal));
+  return tone === "good"
+    ? withNote(panel.get(), { kind: "reloaded", summary: text })
+    : withFailure(panel.get(), text);
 }
 
 function createSyncStatusWidget() {
@@ -210,4 +191,17 @@ function createSyncStatusWidget() {
     /** Oldest first, at most ROWS_KEPT. */
     rows,
   };
+}
+
+/** Tells one event of one daemon from all others. */
+type EventMark = Pick<SyncEvent, "id" | "iso">;
+
+/**
+ * Those of a daemon's events that were not seen yet. `seen` is the newest event seen, of this daemon or of one before
+ * it, whose numbers began anew.
+ */
+export function unseenEvents(events: readonly SyncEvent[], seen: EventMark | null): readonly SyncEvent[] {
+  if (seen === null) return events;
+  const isSameDaemon = events.some(({ id, iso }) => id === seen.id && iso === seen.iso);
+  return isSameDaemon ? events.filter(({ id }) => id > seen.id) : events;
 }

@@ -3,11 +3,12 @@ import type { Connection } from "./connection.ts";
 import { footerLine, headerLine, tooSmallLines } from "./frame-lines.ts";
 import { createHeldInput, type Input } from "./held-input.ts";
 import { isNamed, type Key, keysOfText } from "./key.ts";
-import { cutLine, type Line, span } from "./line.ts";
+import { cutLine, type Line, span, type Tone } from "./line.ts";
 import { createOverlay } from "./overlay.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
 import type { Command, Screen, ScreenSize } from "./screen.ts";
 import { createStore, type Readable } from "./store.ts";
+import { toneMark } from "./terminal-style.ts";
 import type { View } from "./view.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
@@ -210,12 +211,12 @@ function frameCommands(
 
 /** The question, else what became of the last action, else what is under way. */
 function promptLines({ question, note, running }: PromptState, { width, symbols }: View): readonly Line[] {
-  const line = (mark: string, text: string, tone: "good" | "bad" | "warning" | "faint"): Line =>
+  const line = (mark: string, text: string, tone: Tone): Line =>
     cutLine([span(`${mark} `, tone), span(text, tone)], width, symbols.ellipsis);
   if (question !== null) return [line(symbols.warning, question, "warning")];
   const lines: Line[] = [];
   if (note !== null) {
-    const mark = { good: symbols.same, bad: symbols.error, warning: symbols.warning }[note.tone];
+    const mark = note.tone === "good" ? symbols.same : toneMark(note.tone, symbols);
     lines.push(line(mark, note.text, note.tone));
   }
   const [first, ...others] = running;

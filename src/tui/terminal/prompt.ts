@@ -1,12 +1,10 @@
 // The question a person is asked before something that cannot be taken back, and the word of what became of an action.
+import type { Words } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Key } from "./key.ts";
 import { createStore, type Readable } from "./store.ts";
 
-export interface Note {
-  readonly tone: "good" | "bad" | "warning";
-  readonly text: string;
-}
+export type Note = Words;
 
 export interface PromptState {
   /** What is asked; null: nothing. */

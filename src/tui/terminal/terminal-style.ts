@@ -1,4 +1,5 @@
 // The live view's style on this terminal: with colour or without, with symbols or in ASCII.
+import type { Tone } from "../../api/words/words.ts";
 
 /** What the terminal can show. */
 export interface TuiStyle {
@@ -13,7 +14,6 @@ export interface TuiSymbols {
   readonly error: string;
   readonly on: string;
   readonly off: string;
-  readonly stopped: string;
   readonly warning: string;
   readonly times: string;
   readonly ellipsis: string;
@@ -31,7 +31,6 @@ const UNICODE: TuiSymbols = {
   error: "✕",
   on: "●",
   off: "○",
-  stopped: "■",
   warning: "▲",
   times: "×",
   ellipsis: "…",
@@ -49,7 +48,6 @@ const ASCII: TuiSymbols = {
   error: "x",
   on: "*",
   off: "o",
-  stopped: "#",
   warning: "!",
   times: "x",
   ellipsis: "..",
@@ -63,4 +61,9 @@ const ASCII: TuiSymbols = {
 
 export function symbolsFor(style: TuiStyle): TuiSymbols {
   return style.unicode ? UNICODE : ASCII;
+}
+
+/** What says a tone without colour. */
+export function toneMark(tone: Tone, symbols: TuiSymbols): string {
+  return { good: symbols.on, plain: symbols.off, warning: symbols.warning, bad: symbols.error }[tone];
 }

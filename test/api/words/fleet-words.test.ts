@@ -44,7 +44,7 @@ test("G1 what a machine tells, line by line: what is wrong first, then shares wi
       "bad wrong - the disk is full",
       "good share CORE mounted over Thunderbolt",
       "bad share MEDIA not mounted: no host answers",
-      "plain share odd mounted over constructor",
+      "warning share odd mounted over an unknown route",
       "plain backend db Starting, 1 tool: waits for its share",
     ],
   );

@@ -101,7 +101,7 @@ test("C2 status shows each route, which one is in use, and what is ready to go b
   assert.match(text, /over lan/);
   assert.match(text, /here +serve \/srv, steady for 45\ss/);
   assert.match(text, /lan +http:\/\/nas\/mcp, in use/);
-  assert.match(text, /far +https:\/\/far\.example\/mcp, nothing listens there, retries in 8\ss/);
+  assert.match(text, /far +https:\/\/far\.example\/mcp, nothing listens there, tries again in 8\ss/);
   assert.match(text, /here READY: it is back, steady for 45\ss; calls are in flight/);
   assert.match(text, /mountaineer switch --backend files --to here/);
   const narrow = renderBackends([sampleBackend({ routes: ROUTES })], {
@@ -111,7 +111,7 @@ test("C2 status shows each route, which one is in use, and what is ready to go b
     unicode: true,
   });
   for (const line of narrow.split("\n")) assert.ok(line.length <= 60, line);
-  assert.match(narrow, /far +https:\/\/far\.example\/mcp, nothing listens there,\n {12}retries in 8\ss/);
+  assert.match(narrow, /far +https:\/\/far\.example\/mcp, nothing listens there,\n {12}tries again in 8\ss/);
   const held = { ...ROUTES, held: "lan", recovery_pending: null };
   const other = renderBackends([sampleBackend({ routes: held })], {
     now: NOW,

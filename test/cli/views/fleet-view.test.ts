@@ -22,7 +22,7 @@ nas  ✗ silent, last heard from 1 min ago  Mountaineer 0.1.0
   backend   files Ready, 12 tools
     and 2 more, too many to tell
 
-phone  ○ unreadable
+phone  ▲ unreadable
   ▲ it is not a JSON object
 
 desktop  ● here, last heard from 4 s ago  Mountaineer 0.1.0
@@ -67,7 +67,7 @@ test("G1 a fleet that is away says why, and what can be done", () => {
     sampleMachine({ name: "nas", presence: "gone", heard_secs_ago: 300 }),
   ];
   const text = renderFleet(sampleFleet({ link, conditions: [condition], machines, more: 2 }), PLAIN);
-  assert.match(text, /○ not connected \(for 1 min\)/);
+  assert.match(text, /▲ not connected \(for 1 min\)/);
   assert.match(text, /▲ The fleet is not reached: no answer in time[\s\S]*It is tried again/);
   assert.match(text, /desktop {2}○ not heard from yet/);
   assert.match(text, /nas {2}○ stopped 5 min ago/);

@@ -177,7 +177,7 @@ test("hostile names, reasons and errors do not reach the terminal, and no odd ti
 
 test("those who wonder where a tool is are told which backends publish nothing, and why", () => {
   assert.deepEqual(absentBackends([sampleBackend(), degraded, disabled, failed, starting], SAMPLE_NOW), [
-    "backend github is Failed for 10 min: 3 starts in a row failed",
-    "backend slow is Starting for 10 min: initialize has no answer yet",
+    "backend github: Failed for 10 min: 3 starts in a row failed",
+    "backend slow: Starting for 10 min: initialize has no answer yet",
   ]);
 });

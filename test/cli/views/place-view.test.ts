@@ -7,7 +7,7 @@ import {
   renderFavorites,
   renderFolders,
 } from "../../../src/cli/views/place-view.ts";
-import { sampleAlias } from "../../api/sample-report.ts";
+import { sampleAlias, sampleShare } from "../../api/sample-report.ts";
 import { PLAIN } from "./looks.ts";
 
 const ASCII = { ...PLAIN, unicode: false };
@@ -57,22 +57,17 @@ test("an alias is a line, and what is wrong with it another", () => {
 test("a favorite says how it is, over which route, and where its link is", () => {
   const favorites = [
     favorite({ aliases: ["docs", "film"] }),
-    favorite({ name: "B", active_interface: "fallback" }),
-    favorite({ name: "C", mount_state: "unmounted", active_interface: "none" }),
-    favorite({ name: "D", mount_state: "error" }),
-    favorite({ name: "E", mount_state: null, active_interface: null, thunderbolt: null }),
-    favorite({ name: "F", active_interface: "none" }),
+    favorite({ name: "B" }),
+    favorite({ name: "C", thunderbolt: null }),
   ];
+  const shares = [sampleShare(), sampleShare({ name: "B", active_interface: "fallback" })];
   assert.equal(
-    renderFavorites(favorites, PLAIN),
+    renderFavorites(favorites, shares, PLAIN),
     `CORE  mounted over Thunderbolt  10.0.0.1 | nas.local:4450  /S/CORE
     alias docs
     alias film
-B     mounted over fallback  10.0.0.1 | nas.local:4450  /S/CORE
-C     not mounted  10.0.0.1 | nas.local:4450  /S/CORE
-D     does not answer  10.0.0.1 | nas.local:4450  /S/CORE
-E     no daemon runs  ? | nas.local:4450  /S/CORE
-F     mounted  10.0.0.1 | nas.local:4450  /S/CORE
+B     mounted over Fallback  10.0.0.1 | nas.local:4450  /S/CORE
+C     no daemon runs  ? | nas.local:4450  /S/CORE
 `,
   );
 });
@@ -86,7 +81,11 @@ test("names of others move no cursor", () => {
       [alias({ name: evil, target_subpath: evil, path: evil, link: "taken", detail: evil })],
       PLAIN,
     ),
-    renderFavorites([favorite({ name: evil, thunderbolt: evil, stable_path: evil, aliases: [evil] })], PLAIN),
+    renderFavorites(
+      [favorite({ name: evil, thunderbolt: evil, stable_path: evil, aliases: [evil] })],
+      [],
+      PLAIN,
+    ),
   ]) {
     assert.ok(!text.includes("\u001b"), JSON.stringify(text));
   }

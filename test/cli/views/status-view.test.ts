@@ -174,11 +174,11 @@ test("a status without UTF-8 is ASCII throughout", (t) => {
 test("TB Ready can't be missed: each such share has a banner with the very command to type", () => {
   for (const state of ["tb-ready", "tb-ready-by-hand", "tb-ready-among-many"]) {
     const text = renderStatus(STATES[state] ?? sampleReport(), { ...PLAIN, width: 60 });
-    assert.match(text, /▶▶ +TB READY/);
+    assert.match(text, /▶▶ +TB Ready/);
     assert.match(text, /▶▶ +mountaineer switch --share MEDIA --to tb$/m);
   }
   const many = renderStatus(STATES["tb-ready-among-many"] ?? sampleReport(), PLAIN);
-  assert.match(many, /TB READY: MEDIA, My Share$/m);
+  assert.match(many, /TB Ready: MEDIA, My Share$/m);
   assert.match(many, /--share 'My Share' --to tb$/m);
 });
 

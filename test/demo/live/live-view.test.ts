@@ -79,14 +79,14 @@ test("a pulled cable looks pulled, and its key plugs it in", () => {
   assert.match(text, / t plug TB/);
 });
 
-test("TB READY fills a line of its own, in the banner's colour and without it", () => {
+test("TB Ready fills a line of its own, in the banner's colour and without it", () => {
   const state = {
     ...healthy,
     heldBy: 42,
     share: { ...share, active_interface: "fallback", tb_recovery_pending: true },
   } as const;
-  assert.match(shown(state), /^ ▶▶ TB READY: Thunderbolt is back; close the file \(o\)/m);
-  const line = renderLive(state, SMALL, style(true)).find((each) => each.includes("TB READY")) ?? "";
+  assert.match(shown(state), /^ ▶▶ TB Ready: Thunderbolt is back; close the file \(o\)/m);
+  const line = renderLive(state, SMALL, style(true)).find((each) => each.includes("TB Ready:")) ?? "";
   assert.ok(line.startsWith("\x1b[1;30;43m"), JSON.stringify(line));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what is taken away.
   assert.equal(columns(line.replace(/\x1b\[[\d;]*m/g, "")), SMALL.width);

@@ -79,7 +79,7 @@ describe("the live view", { skip: noTerminal, concurrency: 1 }, () => {
       await terminal.key("o");
       await terminal.shows(/report\.txt open in tail \(pid \d+\)/);
       await terminal.key("t");
-      const ready = await terminal.shows(/TB READY: Thunderbolt is back; close the file \(o\)/);
+      const ready = await terminal.shows(/TB Ready: Thunderbolt is back; close the file \(o\)/);
       assert.match(ready, /CORE {2}mounted over Fallback/);
 
       await terminal.key("o");
@@ -103,7 +103,7 @@ describe("the live view", { skip: noTerminal, concurrency: 1 }, () => {
     await terminal.key("o");
     await terminal.shows(/report\.txt open in tail/);
     await terminal.key("t");
-    await terminal.shows(/CORE {2}mounted over Fallback, carried\n[\s\S]*FAILOVER .*; the mount stays/);
+    await terminal.shows(/CORE {2}mounted over Fallback, carried\n[\s\S]*Failed over .*; the mount stays/);
     await terminal.key("t");
     const back = await terminal.shows(/CORE {2}mounted over Thunderbolt, carried\n/);
     assert.match(back, /report\.txt open in tail/);
@@ -112,11 +112,13 @@ describe("the live view", { skip: noTerminal, concurrency: 1 }, () => {
     assert.deepEqual(await leftBehind(temporary), []);
   });
 
-  test("By hand: a key holds the share on Fallback, and lets the rules go on", async (t) => {
+  test("By hand: a key holds the share on Fallback, and goes back to automatic", async (t) => {
     const { terminal } = await open(t, [...COMMAND, "demo", "--driver", "local"], { width: 100, height: 30 });
     await terminal.shows(/mounted over Thunderbolt/);
     await terminal.key("h");
-    await terminal.shows(/mounted over Fallback\n[\s\S]*held on Fallback by hand; h lets the rules go on/);
+    await terminal.shows(
+      /mounted over Fallback, held by hand\n[\s\S]*held on Fallback by hand; h goes back to automatic/,
+    );
     await terminal.key("h");
     await terminal.shows(/CORE {2}mounted over Thunderbolt/);
     await terminal.key("q");

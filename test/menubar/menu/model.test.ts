@@ -86,17 +86,18 @@ test("A8 the whole menu of a share that is well", () => {
   assert.deepEqual(outline(menuOf(sampleWorld()).items), [
     "All is well",
     "---",
-    "CORE — Thunderbolt",
+    "CORE — mounted over Thunderbolt",
     "  ● Thunderbolt 10.0.0.2: answers",
     "  ○ Fallback 192.168.1.20: answers",
     "  ---",
-    "  Switch to fallback, and stay there <switch/CORE/fallback>",
-    "  Unmount <unmount/CORE>",
+    "  Switch to Fallback <do/switch/CORE/fallback>",
+    "  Check now <do/check/CORE>",
+    "  Unmount <do/unmount/CORE>",
     "  ---",
     "  Open <open/%2Fhome%2Fada%2FShares%2FCORE>",
     "---",
     "Mount all <off>",
-    "Unmount all <unmount/>",
+    "Unmount all <do/unmount>",
     "Favorites",
     "  CORE <open/%2Fhome%2Fada%2FShares%2FCORE>",
     "Aliases",
@@ -107,10 +108,10 @@ test("A8 the whole menu of a share that is well", () => {
     "---",
     "[ ] Go back to Thunderbolt by itself <toggle/auto_failback/on>",
     "[x] Go back when files are closed <toggle/lsof_recheck/off>",
-    "Configuration — watched",
+    "Configuration — live",
     "  /home/ada/.mountaineer/config.toml",
     "  ---",
-    "  Reload now <reload>",
+    "  Reload now <do/reload>",
     "  Open the file <open/%2Fhome%2Fada%2F.mountaineer%2Fconfig.toml>",
     "---",
     "Quit the menu (shares stay as they are) <quit>",
@@ -123,7 +124,7 @@ test("A7 TB Ready is offered at the top, and by force only behind the names of t
   });
   const lines = linesOf([share]);
   assert.equal(lines[0], "! TB Ready: CORE");
-  assert.equal(lines[1], "! TB Ready – switch CORE <switch/CORE/tb>");
+  assert.equal(lines[1], "! TB Ready – switch CORE <do/switch/CORE/tb>");
   const from = lines.indexOf("  !! Switch to Thunderbolt by force …");
   assert.deepEqual(lines.slice(from, from + 4), [
     "  !! Switch to Thunderbolt by force …",
@@ -131,20 +132,20 @@ test("A7 TB Ready is offered at the top, and by force only behind the names of t
     "    ! vim (4712): /home/ada/Shares/CORE/a_b.txt",
     "    ---",
   ]);
-  assert.match(lines[from + 4] ?? "", /cut off 2 files of bash and vim.*<switch\/CORE\/tb\/force>$/);
+  assert.match(lines[from + 4] ?? "", /cut off 2 files of bash and vim.*<force\/switch\/CORE\/tb>$/);
 });
 
 test("A7 force is offered for what was refused, and for nothing that was not", () => {
   const quiet = outline(menuOf(sampleWorld()).items).join("\n");
   assert.doesNotMatch(quiet, /force/);
-  const action = { kind: "unmount", share: null, force: false } as const;
+  const action = { kind: "do", id: ["unmount"], force: false } as const;
   const busy = new Map([["CORE", { action, holders: HOLDERS.slice(0, 1), unsent: ["draft.txt"] }]]);
   const lines = linesOf([sampleShare()], { busy });
   const from = lines.indexOf("  !! Unmount by force …");
   assert.equal(lines[from + 1], "    ! bash (4711): /home/ada/Shares/CORE/notes");
   assert.equal(lines[from + 2], "    ! not sent yet: draft.txt");
   // Of that share alone, although all of them were asked for.
-  assert.match(lines[from + 4] ?? "", /cut off 1 file of bash.*<unmount\/CORE\/force>$/);
+  assert.match(lines[from + 4] ?? "", /cut off 1 file of bash.*<force\/unmount\/CORE>$/);
 });
 
 test("many holders are counted, not all listed", () => {
@@ -165,13 +166,13 @@ test("what a share suffers from is said: last error and conditions, facts left o
   const lines = linesOf([share]);
   assertHas(
     lines,
-    "!! CORE — unmounted",
-    "  ! ○ Thunderbolt 10.0.0.2: no answer",
+    "!! CORE — not mounted",
+    "  ! ○ Thunderbolt 10.0.0.2: connects, no SMB",
     "  !! Last error: no route answers",
     "  !! The host is slow",
   );
   assert.ok(!lines.some((line) => line.includes("A fact")));
-  assertHas(lines, "  Mount <mount/CORE>", "Mount all <mount>");
+  assertHas(lines, "  Mount <do/mount/CORE>", "Mount all <do/mount>");
 });
 
 test("a held share can be given back to the rules", () => {
@@ -179,17 +180,17 @@ test("a held share can be given back to the rules", () => {
   const lines = linesOf([held]);
   assertHas(
     lines,
-    "CORE — fallback (held)",
-    "  Switch to Thunderbolt <switch/CORE/tb>",
-    "  Let the rules decide <switch/CORE/auto>",
+    "CORE — mounted over Fallback, held by hand",
+    "  Switch to Thunderbolt <do/switch/CORE/tb>",
+    "  Back to automatic <do/switch/CORE/auto>",
   );
   const out = sampleShare({ active_interface: "none", mount_state: "unmounted", held: "unmounted" });
   const other = linesOf([out]);
-  assertHas(other, "CORE — unmounted (held)", "  Mount <mount/CORE>");
+  assertHas(other, "CORE — not mounted, held by hand", "  Mount <do/mount/CORE>");
 });
 
 test("what is under way says so, and cannot be asked for twice", () => {
-  const action = { kind: "switch", share: "CORE", to: "tb", force: false } as const;
+  const action = { kind: "do", id: ["switch", "CORE", "tb"], force: false } as const;
   const lines = outline(menuOf(sampleWorld(sampleReport([pending()]), { running: [action] })).items);
   assert.equal(lines[1], "! TB Ready – switch CORE … <off>");
 });
@@ -215,12 +216,12 @@ test("a daemon that does not answer leaves what it told last", () => {
   const connection = { kind: "silent", reason: "The daemon does not answer" } as const;
   const lines = outline(menuOf(sampleWorld(sampleReport(), { connection })).items);
   assert.equal(lines[0], "! Mountaineer does not answer; this is its last state");
-  assert.ok(lines.includes("CORE — Thunderbolt"));
+  assert.ok(lines.includes("CORE — mounted over Thunderbolt"));
 });
 
 test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
   const alone = outline(menuOf(sampleWorld(withGateway("Ready", []))).items);
-  assertHas(alone, "Backends — 1 of 1 ready", "  files — Ready", "    Restart files <restart/files>");
+  assertHas(alone, "Backends — 1 of 1 ready", "  files — Ready", "    Restart <do/restart/files>");
   assert.doesNotMatch(alone.join("\n"), /[Ss]hares folder|Mount all|Thunderbolt|Favorites/);
   assert.doesNotMatch(outline(menuOf(sampleWorld()).items).join("\n"), /[Bb]ackend/);
 });
@@ -240,10 +241,9 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
     "  !! a — Failed",
     "    its program ended",
     "    !! Last error: exit code 3",
-    "  b — off",
-    "    4 tools, 2 withheld",
-    "    Group search",
-    "  Restart all <restart>",
+    "  b — disabled",
+    "    4 tools, 3 resources, 2 tools withheld, group search, pid 812",
+    "  Restart all <do/restart>",
   );
 });
 
@@ -271,9 +271,9 @@ test("C2 backends with routes: what is ready, and a click for each route", () =>
   const report = gatewayReport([backend]);
   const menu = menuOf(sampleWorld(report));
   const text = outline(menu.items).join("\n");
-  assert.match(text, /files — Ready, here Ready/);
-  assert.match(text, /here Ready: calls are in flight/);
-  assert.match(text, /Switch to here <route\/files\/here>/);
+  assert.match(text, /files — Ready over lan, here is ready/);
+  assert.match(text, /here is ready: calls are in flight/);
+  assert.match(text, /Switch to here <do\/route\/files\/here>/);
 });
 
 test("aliases: opened where their share is there, removed with a second click, mended when a link is not right", () => {
@@ -356,13 +356,13 @@ test("B4 the configuration's mistake is shown with its place", () => {
     lines,
     "!! Configuration — the file has a mistake",
     "  !! config.toml:3:1: unknown key",
-    "  Reload now <reload>",
+    "  Reload now <do/reload>",
   );
 });
 
 test("the newest failure stands below the summary", () => {
   const failure = {
-    action: { kind: "reload" },
+    action: { kind: "do", id: ["reload"], force: false },
     ok: false,
     text: "Reload: it has a mistake",
     hint: "mend it",
@@ -411,7 +411,7 @@ test("more shares than a screen holds go into a submenu, which tells how they ar
     sampleShare({ name: `S${index}`, mount_alive: index !== 29 }),
   );
   const lines = outline(menuOf(sampleWorld(sampleReport(shares))).items);
-  assertHas(lines, "!! 6 more shares", "  !! S29 — Thunderbolt, not answering");
+  assertHas(lines, "!! 6 more shares", "  !! S29 — mounted over Thunderbolt, not answering");
 });
 
 test("equal worlds give equal menus", () => {

@@ -142,7 +142,7 @@ test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes 
   await eventually(() => control.calls.length === 1);
   assert.ok(outline(session.menu().items).includes("Unmount all … <off>"), "the daemon still hangs");
   gate.resolve();
-  await eventually(() => outline(session.menu().items).includes("Unmount all <unmount/>"));
+  await eventually(() => outline(session.menu().items).includes("Unmount all <do/unmount>"));
   assert.equal(control.calls.length, 1, "a double click is one click");
 });
 
@@ -158,7 +158,7 @@ test("a refusal because of open files offers force for that share, until it lets
   await eventually(() => session.menu().state === "healthy");
   session.click(itemOf(session, "Unmount all"));
   const force = await eventually(() => itemOf(session, /by force: cut off 1 file of vim/));
-  assert.ok(outline(session.menu().items).includes("!! Unmount all: CORE 1 file is open"));
+  assert.ok(outline(session.menu().items).includes("!! Unmount all shares: CORE: 1 file is open"));
   session.click(force);
   await eventually(() => !/force|1 file/.test(outline(session.menu().items).join("\n")));
   assert.deepEqual(control.calls.at(-1)?.options, { force: true });
@@ -174,7 +174,7 @@ test("a failure stays until it is dismissed, or made good", async (t) => {
   const { home } = await startRig(t, { control, config: scriptedConfig() });
   const { session } = start(t, home);
   await eventually(() => itemOf(session, "Mount all"));
-  const isTold = () => outline(session.menu().items).includes("!! Mount all: CORE no route answers");
+  const isTold = () => outline(session.menu().items).includes("!! Mount all shares: CORE: no route answers");
   session.click(itemOf(session, "Mount all"));
   await eventually(isTold);
   session.click(itemOf(session, "Dismiss"));
@@ -202,7 +202,7 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
   await passTimeUntil(clock, () => isTold(/does not answer; this is its last state/), 500);
   api.goOn();
   await passTimeUntil(clock, () => !isTold(/it hangs or the machine is overloaded/), 100);
-  assert.ok(isTold(/Unmount all: the daemon.* has said nothing for/), lines().join("\n"));
+  assert.ok(isTold(/Unmount: the daemon.* has said nothing for/), lines().join("\n"));
 });
 
 test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {

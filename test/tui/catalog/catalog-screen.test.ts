@@ -47,7 +47,7 @@ describe("the Catalog screen in a terminal", { skip: NO_TERMINAL, concurrency: 1
     await terminal.press("/", "answers wi");
     await terminal.until("1 of 6");
     await terminal.press("Enter", "Enter");
-    await terminal.until("It says of itself: only reads");
+    await terminal.until("Marked read-only");
     await terminal.press("Enter");
     await terminal.until("What it is called");
     await terminal.press("C-s");

@@ -62,7 +62,7 @@ describe("the Config screen in a terminal", { skip: NO_TERMINAL, concurrency: 1 
     await terminal.until("Roll back to version 1");
     assert.equal(await fileOf(scene), CONFIG.replace("0.05\n", "0.055\n"));
     await terminal.press("y");
-    await terminal.until("rolled back to version 1");
+    await terminal.until("rollback to version 1");
     assert.equal(await fileOf(scene), CONFIG);
   });
 

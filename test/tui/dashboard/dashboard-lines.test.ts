@@ -49,7 +49,16 @@ describe("the dashboard", () => {
     const waits = sampleBackend({ in_flight: 1, waiting_calls: { count: 1, longest_ms: 45_000 } });
     assert.match(
       shown(gatewayReport([waits]), 140, 60).join("\n"),
-      /files +Ready +14 tools, 1 in flight {2}1 call has waited 45 s/,
+      /files +Ready +1 call has waited 45 s {2}14 tools, 3 resources, 1 in flight, pid 812/,
+    );
+  });
+
+  test("C3 says a backend's group, its withheld tools, and where calls go that machines have in common", () => {
+    const places = [{ standing: "tb", ready: true, machine: "desktop" } as const];
+    const backend = sampleBackend({ group: "search", withheld_tools: 3, together: { tools: 12, places } });
+    assert.match(
+      shown(gatewayReport([backend]), 200, 60).join("\n"),
+      /3 tools withheld, group search, pid 812, 12 tools in common: calls go to desktop \(tb\)/,
     );
   });
 
@@ -64,15 +73,15 @@ describe("the dashboard", () => {
   });
 
   test("F2 shows shares with route and health, backends with phase and calls, what waits, and conditions", () => {
-    const text = shown(FULL, 140, 60).join("\n");
+    const text = shown(FULL, 200, 60).join("\n");
     for (const part of [
-      /▸ ● CORE +Thunderbolt +mounted/,
-      /● MEDIA +fallback +mounted/,
-      /▲ TB READY: Thunderbolt is back; it waits until these files are closed; t tries now, ! forces it/,
+      /▸ ● CORE +mounted over Thunderbolt/,
+      /▲ MEDIA +mounted over Fallback, TB Ready/,
+      /▲ TB Ready: Thunderbolt is back\. It switches once files are closed\. t tries now, ! forces it; these files are open:/,
       /Finder \(1\) \/v\/1\.psd/,
       /and 2 more/,
-      /✕ GONE +no route +not mounted +.*no route answers/,
-      /● files +Ready +14 tools, 3 in flight, 41 calls, p50 3 ms, p99 80 ms, 2 restarts/,
+      /✕ GONE +not mounted +no route answers/,
+      /● files +Ready +14 tools, 3 resources, 3 in flight, 2 restarts, pid 812, 41 calls, typical 3\.4 ms, slowest 1 % from 80 ms/,
       /✕ db +Failed .*ended with exit code 1/,
       /○ off +disabled/,
       /Waits for approval \(1\)/,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../../src/api/contract.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { createEventRing, eventText } from "../../../src/tui/events/event-ring.ts";
+import { createEventRing } from "../../../src/tui/events/event-ring.ts";
 import { createEventsScreen } from "../../../src/tui/events/events-screen.ts";
 import type { DaemonLink } from "../../../src/tui/link/daemon-link.ts";
 import type { Connection } from "../../../src/tui/terminal/connection.ts";
@@ -47,23 +47,24 @@ test("F2 a hundred thousand events keep two thousand, the newest, and say how ma
   for (let round = 0; round < 100_000; round += 1) transition("share.mounted", { share: `s${round}` });
   const kept = [...ring.newest()];
   assert.equal(kept.length, 2_000);
-  assert.equal(kept[0]?.subject, "s99999");
-  assert.equal(kept.at(-1)?.subject, "s98000");
+  assert.equal(kept[0]?.about, "s99999");
+  assert.equal(kept.at(-1)?.about, "s98000");
   assert.equal(ring.count.get(), 100_000);
   assert.equal(ring.at(97_999), null);
-  assert.equal(ring.at(98_000)?.subject, "s98000");
+  assert.equal(ring.at(98_000)?.about, "s98000");
 });
 
-test("an event says its fields in one line; states of sync are none; the end unregisters", () => {
+test("an event is told in one line; what tells people nothing is not kept; the end unregisters", () => {
   const { ring, emit, transition, stop, listeners } = rig();
   transition("share.switched", { share: "CORE", from: "tb", to: "fallback" });
   emit(sampleSyncState());
+  transition("share.mount_attempt", { share: "CORE" });
   emit({ kind: "sync", event: sampleSyncEvent({ type: "error", details: "7:12: wrong" }) });
   emit({ kind: "gap" });
-  const texts = [...ring.newest()].map((event) => `${event.name} ${event.subject} ${eventText(event)}`);
+  const texts = [...ring.newest()].map((event) => `${event.name} ${event.about} ${event.text}`);
   assert.deepEqual(texts.slice(1), [
-    "sync.error null 7:12: wrong",
-    "share.switched CORE from=tb to=fallback",
+    "sync null Configuration: 7:12: wrong",
+    "share.switched CORE Switched from Thunderbolt to Fallback",
   ]);
   assert.match(texts[0] ?? "", /^gap null some events/);
   stop.abort();

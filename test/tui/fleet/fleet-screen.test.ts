@@ -43,7 +43,7 @@ test("G1 the Fleet screen says what to type without a fleet, follows one, and sh
   await terminal.press("Down");
   await terminal.shows((lines) => {
     row(lines, /^▸ ● desktop +here +✕ db Failed, 0 tools: .*exit 1/);
-    row(lines, /^ {2}share +MEDIA mounted over fallback$/);
+    row(lines, /^ {2}share +MEDIA mounted over Fallback$/);
   });
   await terminal.press("/", "nobody");
   await terminal.until("no machine is like it");

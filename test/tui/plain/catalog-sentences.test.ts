@@ -57,7 +57,7 @@ test("F2 a tool's arguments are said one by one, those inside of an object with 
     "tool echo of backend files",
     "it says: Answers.",
     "it says: tool x: not ours",
-    "it says of itself: only reads",
+    "Marked read-only",
     "its arguments:",
     "title, text, required: What it is called",
     "count, whole number, at least 1, below 10, optional, 3 when left out",

@@ -30,7 +30,7 @@ test("F2 in plain mode a change is said once, figures that move by themselves ar
   assert.deepEqual(changesBetween(waits(12_000), waits(45_000)), []);
   assert.deepEqual(changesBetween(waits(45_000), before), [`over: ${waited}`]);
   const gone = statementsOf(sampleReport([]));
-  assert.ok(changesBetween(before, gone).includes("over: backend files: Ready, 14 tools"));
+  assert.ok(changesBetween(before, gone).includes("over: backend files: Ready, 14 tools, 3 resources"));
   const ready = statementsOf(
     sampleReport([sampleShare({ active_interface: "fallback", tb_recovery_pending: true })]),
   );
@@ -65,9 +65,11 @@ test("F2 plain mode: lines in, lines out, nothing drawn; actions ask, and say wh
   report = sampleReport([sampleShare({ active_interface: "fallback" })]);
   for (let round = 0; round < 50; round += 1)
     config.emit({ kind: "transition", transition: { name: "share.failover", share: "CORE" } });
-  await says("share CORE: mounted over fallback");
+  await says("share CORE: mounted over Fallback");
   child.stdin.write("unmount CORE\n");
-  await says("Unmount CORE, and keep it unmounted? Type yes to do it; anything else leaves it.");
+  await says(
+    "Unmount CORE? It stays unmounted until you mount it again. Type yes to do it; anything else leaves it.",
+  );
   child.stdin.write("no\n");
   await says("left as it is");
   child.stdin.write("unmount CORE\nyes\n");
@@ -82,7 +84,7 @@ test("F2 plain mode: lines in, lines out, nothing drawn; actions ask, and say wh
   await says("not connected since");
   child.stdin.write("quit\n");
   assert.deepEqual(await ended, [0, null]);
-  assert.equal(out.split("share CORE: mounted over fallback").length, 2, "said once");
+  assert.equal(out.split("share CORE: mounted over Fallback").length, 2, "said once");
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
   assert.doesNotMatch(out, /[\u001b\r]|[─│┌●○▸]/);
 });

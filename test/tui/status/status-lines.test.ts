@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EventRow } from "../../../src/tui/status/event-rows.ts";
+import type { EventRow } from "../../../src/api/words/sync-words.ts";
 import { problemLines, statusLines, tableLines } from "../../../src/tui/status/status-lines.ts";
 import type { Connection } from "../../../src/tui/terminal/connection.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
@@ -21,8 +21,8 @@ test("B8 each way of not watching has its own word", () => {
   for (const [watching, words] of [
     ["live", "● live"],
     ["idle", "○ idle"],
-    ["stopped", "■ stopped"],
-    ["off", "○ off"],
+    ["stopped", "✕ stopped"],
+    ["off", "▲ off"],
   ] as const) {
     const [line] = textOf(statusLines({ ...SYNCED, watching }, CONNECTED, viewOf(100)));
     assert.ok(line?.endsWith(words), line ?? "no line");

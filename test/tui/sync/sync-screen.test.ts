@@ -88,7 +88,7 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
     await terminal.until("● live");
     const good = await readFile(home.configFile, "utf8");
     await scene.save(good.replace("check_interval_secs = 2", "check_interval_secs = 0"));
-    await terminal.until("■ stopped");
+    await terminal.until("✕ stopped");
     await scene.save(good.replace("check_interval_secs = 2", "check_interval_secs = 5"));
     await terminal.press("C-s");
     await terminal.until("✓ reloaded");

@@ -5,7 +5,7 @@ import type { EditReport, ReloadReport, SyncEvent } from "../../../src/api/contr
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { SyncListener, SyncSource } from "../../../src/tui/status/sync-source.ts";
 import { createSyncScreen } from "../../../src/tui/sync/sync-screen.ts";
-import { startSyncSession } from "../../../src/tui/sync/sync-session.ts";
+import { startSyncSession, unseenEvents } from "../../../src/tui/sync/sync-session.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { sampleConfig, sampleEdit, sampleReload, sampleSyncEvent } from "../../api/sample-config.ts";
@@ -178,7 +178,7 @@ test("B4 an unchanged panel's save reloads when the file is not what runs, and t
   await eventually(() => session.panel.get().note?.kind === "failed");
   assert.deepEqual(session.panel.get().note, {
     kind: "failed",
-    reason: "/c.toml:4:2: x found a, expected b",
+    reason: "/c.toml:4:2: x: found a, expected b",
   });
 });
 
@@ -252,4 +252,25 @@ test("B8 at every size the screen has each part once, and its hints follow the f
   assert.deepEqual(hints(), ["Tab next", "Ctrl-S save", "Esc revert", "Ctrl-C quit"]);
   assert.equal(screen.warnUnsaved?.(), true);
   assert.match(textOf(screen.draw({ ...viewOf(80), height: 22 })).join("\n"), /not saved: Ctrl-S saves/);
+});
+
+test("of the same daemon only later events are new", () => {
+  const events = [1, 2, 3].map((id) => event(id));
+  assert.deepEqual(unseenEvents(events, null), events);
+  assert.deepEqual(
+    unseenEvents(events, event(2)).map(({ id }) => id),
+    [3],
+  );
+  assert.deepEqual(unseenEvents(events, event(3)), []);
+});
+
+test("all events of another daemon are new, whatever their numbers", () => {
+  const events = [1, 2].map((id) => ({ ...event(id), iso: `2026-02-01T00:00:0${id}.000Z` }));
+  assert.deepEqual(unseenEvents(events, event(57)), events);
+  assert.deepEqual(unseenEvents(events, event(2)), events);
+});
+
+test("after more events than are kept, those that are left are new", () => {
+  const events = [1001, 1002].map((id) => event(id));
+  assert.deepEqual(unseenEvents(events, event(5)), events);
 });

@@ -18,7 +18,7 @@ const viewOf = (name: string, app: App) =>
 const SAYS: Readonly<Record<string, readonly string[]>> = {
   dashboard: [
     "CORE",
-    "Mounted over Thunderbolt",
+    "mounted over Thunderbolt",
     "10.0.0.2",
     "files",
     "Ready",
@@ -39,7 +39,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
   sync: [
     "/home/ada/.mountaineer/config.toml",
     "0123456789ab",
-    "● live",
+    "live",
     "1 share reloaded",
     "Notice changes by",
   ],
@@ -51,7 +51,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "Reads a\\u{202e} file.",
   ],
   // 40 calls, 2 failed, a typical one of (30 × 10 + 10 × 50) / 40 ms.
-  timeline: ["CORE", "Fallback", "Ready", "files40220 ms90 ms"],
+  timeline: ["CORE", "mounted over Fallback", "Ready", "files40220 ms90 ms"],
   records: ["warn", "share.failover", "CORE"],
 };
 
@@ -115,29 +115,29 @@ interface Click {
 }
 
 const CLICKS: readonly Click[] = [
-  { button: "Unmount: CORE", yes: false, log: ["? Unmount CORE?"] },
+  { button: "Unmount CORE", yes: false, log: ["? Unmount CORE?"] },
   {
-    button: "Unmount: CORE",
+    button: "Unmount CORE",
     answers: { unmount: [{ results: [busy] }, { results: [done] }] },
     log: [
       "? Unmount CORE?",
       'unmount {"shares":["CORE"],"force":false}',
-      "? CORE is in use. Do it all the same?",
+      "? Unmount CORE anyway?",
       'unmount {"shares":["CORE"],"force":true}',
       "good: CORE: unmounted",
     ],
   },
   {
-    button: "Unmount: CORE",
+    button: "Unmount CORE",
     answers: { unmount: gone },
     log: [
       "? Unmount CORE?",
       'unmount {"shares":["CORE"],"force":false}',
-      "bad: CORE: the daemon does not answer",
+      "bad: Unmount CORE: the daemon does not answer",
     ],
   },
   {
-    button: "Mount: CORE",
+    button: "Mount CORE",
     share: sampleShare({ mount_state: "unmounted", active_interface: "none" }),
     answers: { mount: { results: [sampleResult({ result: "failed", detail: "no", hint: "wait" })] } },
     log: ['mount {"shares":["CORE"]}', "bad: CORE: no (wait)"],
@@ -146,28 +146,34 @@ const CLICKS: readonly Click[] = [
     button: "Switch CORE to Thunderbolt",
     share: pending,
     log: [
-      "? Switch CORE to Thunderbolt?",
-      'switchRoute {"shares":["CORE"],"to":"tb","force":false}',
+      'switchRoute {"shares":["CORE"],"to":"tb","force":false,"wait":false}',
       "good: CORE: mounted over Thunderbolt (//10.0.0.2/CORE)",
     ],
   },
   {
-    button: "To Fallback: CORE",
+    button: "Switch CORE to Fallback",
     share: sampleShare({ carried }),
     answers: { switchRoute: { results: [sampleResult({ result: "skipped", detail: "nothing to do" })] } },
-    log: ['switchRoute {"shares":["CORE"],"to":"fallback","force":false}', "plain: CORE: nothing to do"],
+    log: [
+      'switchRoute {"shares":["CORE"],"to":"fallback","force":false,"wait":false}',
+      "plain: CORE: nothing to do",
+    ],
   },
   {
-    button: "Let the rules go on: CORE",
+    button: "Switch CORE back to automatic",
     share: sampleShare({ active_interface: "fallback", held: "fallback" }),
     answers: { switchRoute: { results: [] } },
-    log: ['switchRoute {"shares":["CORE"],"to":"auto","force":false}'],
+    log: ['switchRoute {"shares":["CORE"],"to":"auto","force":false,"wait":false}', "good: nothing to do"],
   },
   { button: "Restart files", yes: false, log: ["? Restart files?"] },
   {
     button: "Restart files",
     answers: { restart: { restarted: ["files"] } },
-    log: ["? Restart files?", 'restart {"backends":["files"]}', "good: files: started anew"],
+    log: [
+      "? Restart files?",
+      'restart {"backends":["files"]}',
+      "good: files: restarting; serves when it is ready",
+    ],
   },
 ];
 
@@ -393,8 +399,8 @@ test("F2 going back to a content is asked first, and told with what came of it",
   );
   option.fire("click");
   for (const said of [
-    /^bad: Nothing was written: line 3: expected /,
-    /^good: Rolled back: the file says so$/,
+    /^bad: Rollback: nothing was saved: .*:3:\d+: .*expected /,
+    /^good: Rollback: (saved|the file says so)/,
   ]) {
     await eventually(() => view.elements("button").some(({ name }) => name === "Go back to it …"));
     view.named("button", "Go back to it …").fire("click");
@@ -442,8 +448,8 @@ test("F2 the editor saves over the text it began with; mistakes and another file
     /"expected_sha256":"0123456789abcdef/,
   );
   text.fire("input", { value: "# other\n" });
-  await eventually(() => !view.named("button", "Begin anew").disabled);
-  view.named("button", "Begin anew").fire("click");
+  await eventually(() => !view.named("button", "Discard changes").disabled);
+  view.named("button", "Discard changes").fire("click");
   await eventually(() => text.value === "# é\n");
   assert.ok(app.log.includes("? Give up your changes?"));
 });

@@ -38,7 +38,7 @@ export function ApprovalsView({ app }: ViewProps): ComponentChild {
         "p",
         { class: "facts" },
         mode === "none"
-          ? "Changes from outside apply without a question."
+          ? "File changes apply at once."
           : `Changes from outside that decide ${mode === "commands" ? "what runs" : "anything that matters"} wait here (approve = "${mode}").`,
         asked !== null && asked !== mode ? ` The file asks for "${asked}".` : "",
       ),

@@ -1,9 +1,10 @@
 // What a tool answered, as text: nothing of it is drawn, run or loaded.
 import { type ComponentChild, h } from "preact";
 import type { CallReport } from "../../../api/contract.ts";
+import { msText } from "../../../api/words/words.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { textBlock } from "../parts/elements.ts";
-import { bytesText, msText, shown } from "../parts/text.ts";
+import { bytesText, shown } from "../parts/text.ts";
 
 const MOST_PARTS = 50;
 

@@ -14,7 +14,7 @@ import {
   withRaw,
 } from "../../../api/forms/call-arguments.ts";
 import { withNode } from "../../../api/forms/form-node.ts";
-import { mayDestroy } from "../../../api/tool-hints.ts";
+import { marksText, mayDestroy } from "../../../api/tool-hints.ts";
 import { placesText } from "../../../api/words/tool-places.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
@@ -38,17 +38,8 @@ export interface ShownTool {
   readonly cut?: boolean | undefined;
 }
 
-const HINTS: Readonly<Record<string, readonly [whenTrue: string, whenFalse: string | null]>> = {
-  readOnlyHint: ["only reads", null],
-  destructiveHint: ["may destroy", null],
-  idempotentHint: ["same again changes nothing more", null],
-  openWorldHint: ["reaches beyond this machine", null],
-};
-
 export function ToolView({ app, tool }: { readonly app: App; readonly tool: ShownTool }): ComponentChild {
-  const hints = Object.entries(HINTS)
-    .filter(([name]) => tool.annotations?.[name] === true)
-    .map(([, [text]]) => text);
+  const marks = marksText(tool.annotations);
   return h(
     "article",
     { class: "card plain", "aria-label": `Tool ${shown(tool.name)}` },
@@ -59,7 +50,7 @@ export function ToolView({ app, tool }: { readonly app: App; readonly tool: Show
     tool.places === undefined
       ? null
       : h("p", { class: "facts" }, `Calls go to ${shown(placesText(tool.places))}.`),
-    hints.length === 0 ? null : h("p", { class: "facts" }, `It says of itself: ${hints.join(", ")}.`),
+    marks === null ? null : h("p", { class: "facts" }, `${marks}.`),
     tool.description === null
       ? h("p", { class: "hint" }, "It has no description.")
       : textBlock(tool.description, `Description of ${shown(tool.name)}`),

@@ -3,6 +3,8 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ConfigMistakeWire, ConfigReport } from "../../../api/contract.ts";
+import { sentence } from "../../../api/words/actions.ts";
+import { editOutcome, mistakeText } from "../../../api/words/outcome-words.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
@@ -98,7 +100,7 @@ export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
       "div",
       { class: "row" },
       h(WorkButton, { label: "Save …", kind: "main", off: !isDirty, run: () => save(form) }),
-      h(WorkButton, { label: "Begin anew", off: !isDirty && !isOutdated, run: () => startAnew(form) }),
+      h(WorkButton, { label: "Discard changes", off: !isDirty && !isOutdated, run: () => startAnew(form) }),
     ),
   );
 }
@@ -153,7 +155,8 @@ async function save(form: EditorForm): Promise<void> {
       return;
     }
     rebase({ ...base, text, sha256: report.sha256 });
-    app.tell("good", `Saved: ${report.reload?.summary ?? "the file says so"}`);
+    const { tone, text: said } = editOutcome(report);
+    app.tell(tone, sentence(said));
     app.refresh();
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
@@ -235,12 +238,9 @@ interface TextPlace {
   readonly text: string;
 }
 
-function mistakePlace({ line, column, path, found, expected, hint }: ConfigMistakeWire): TextPlace {
-  return {
-    line,
-    column,
-    text: `${path}: found ${found}, expected ${expected}${hint === null ? "" : `; ${hint}`}`,
-  };
+function mistakePlace(mistake: ConfigMistakeWire): TextPlace {
+  const { line, column } = mistake;
+  return { line, column, text: mistakeText(mistake) };
 }
 
 interface PlacesProps {

@@ -2,6 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { HistoryEntry } from "../../../api/contract.ts";
+import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/use-store.ts";
@@ -148,15 +149,13 @@ async function rollBack(app: App, { entry, back, fileSha256 }: Compared): Promis
   });
   if (!yes) return;
   await app.attempt("Rollback", async () => {
-    const { errors, reload } = await app.requests.ask("rollback", {
+    const report = await app.requests.ask("rollback", {
       n: entry.n,
       sha256: entry.sha256,
       expected_sha256: fileSha256,
     });
-    const [first] = errors;
-    if (first !== undefined)
-      app.tell("bad", `Nothing was written: line ${first.line}: expected ${first.expected}`);
-    else app.tell("good", `Rolled back: ${reload?.summary ?? "the file says so"}`);
+    const { tone, text } = editOutcome(report);
+    app.tell(tone, `Rollback: ${text}`);
     app.refresh();
   });
 }

@@ -1,10 +1,10 @@
 // What the page knows of the daemon, kept fresh by its event stream: nothing is asked again before something was told.
 import type { ApprovalsReport } from "../../../api/approval-contract.ts";
 import type { StatusReport, StreamEvent, SyncReport } from "../../../api/contract.ts";
+import { type EventWords, eventWords } from "../../../api/words/event-words.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { onceMore } from "../../../runtime/once-more.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
-import { type EventLine, eventLine } from "./event-text.ts";
 import type { Requests, Session } from "./requests.ts";
 import type { Store } from "./store.ts";
 
@@ -27,7 +27,7 @@ export type Link =
   | { readonly kind: "resting" }
   | { readonly kind: "lost"; readonly sinceMs: number };
 
-export interface SeenEvent extends EventLine {
+export interface SeenEvent extends EventWords {
   readonly id: number;
   /** When this page heard of it, wall clock. */
   readonly atMs: number;
@@ -129,7 +129,7 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
     if (event.kind !== "gap" && id <= lastId) return;
     lastId = id;
     looks.after(event);
-    const line = eventLine(event);
+    const line = eventWords(event);
     if (line === null) return;
     const seen = { ...line, id, atMs: Date.now() };
     store.set({ events: [seen, ...store.get().events].slice(0, EVENTS_KEPT) });

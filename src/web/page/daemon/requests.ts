@@ -8,6 +8,7 @@ import {
   requestPath,
 } from "../../../api/operations.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { keepsDigits, parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 
 const SESSION_PATH = "/page/v1/session";
@@ -72,7 +73,11 @@ export function createRequests(onSignedOut: () => void): Requests {
       }
       if (!response.ok) throw await errorOf(response);
       const isText = !(response.headers.get("Content-Type") ?? "").startsWith("application/json");
-      const answer: unknown = await read(() => (isText ? response.text() : response.json()));
+      const answer: unknown = await read(async () => {
+        const body = await response.text();
+        // A browser of before 2025 cannot keep a long number's digits.
+        return isText ? body : keepsDigits(body) ? parseExactly(body) : JSON.parse(body);
+      });
       const fault = output.faultIn(answer);
       if (fault !== null) {
         const where = fault.path === "" ? "the answer" : fault.path;

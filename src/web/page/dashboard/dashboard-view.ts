@@ -1,18 +1,20 @@
 // Everything at a glance: the daemon, shares, backends, and what happened.
 import { type ComponentChild, h } from "preact";
 import type { StatusReport } from "../../../api/contract.ts";
+import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { SeenEvent } from "../daemon/live.ts";
 import { useNow, useStore } from "../daemon/use-store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { code, conditionList, nothing, section, WorkButton } from "../parts/elements.ts";
+import { code, conditionList, nothing, section } from "../parts/elements.ts";
 import { clockText, forText, shown } from "../parts/text.ts";
+import { ActionButton } from "./action-button.ts";
 import { BackendCard } from "./backend-card.ts";
 import { ClientsTable } from "./clients-table.ts";
-import { reconcileShares } from "./share-actions.ts";
 import { ShareCard } from "./share-card.ts";
 
 const EVENTS_SHOWN = 50;
+const GENERAL_ACTIONS = ["check", "reload", "hand-over"];
 
 export function DashboardView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -93,13 +95,15 @@ function gatewayLine({ gateway }: StatusReport): ComponentChild | null {
 
 function DaemonCard({
   app,
-  status: { global, shares },
+  status,
   now,
 }: {
   readonly app: App;
   readonly status: StatusReport;
   readonly now: number;
 }): ComponentChild {
+  const { global } = status;
+  const actions = actionsFor(status);
   return h(
     "article",
     { class: "card plain", "aria-label": "Daemon" },
@@ -113,42 +117,12 @@ function DaemonCard({
     h(
       "div",
       { class: "row actions" },
-      shares.length === 0
-        ? null
-        : h(WorkButton, { label: "Reconcile all shares", run: () => reconcileShares(app, null) }),
-      h(WorkButton, { label: "Reload configuration", run: () => reload(app) }),
-      h(WorkButton, { label: "Restart daemon", kind: "danger", run: () => restartDaemon(app) }),
+      GENERAL_ACTIONS.map((id) => {
+        const action = actionWith(actions, id);
+        return action === null ? null : h(ActionButton, { key: id, app, action });
+      }),
     ),
   );
-}
-
-async function reload(app: App): Promise<void> {
-  await app.attempt("Reload", async () => {
-    const { errors, failure, summary } = await app.requests.ask("reload", {});
-    const [first] = errors;
-    if (failure !== null) app.tell("bad", `Not reloaded: ${failure}`);
-    else if (first !== undefined)
-      app.tell("bad", `Not reloaded: line ${first.line}, column ${first.column}: expected ${first.expected}`);
-    else app.tell("good", `Reload: ${summary}`);
-  });
-}
-
-async function restartDaemon(app: App): Promise<void> {
-  const yes = await app.ask({
-    title: "Restart the daemon?",
-    body: h(
-      "p",
-      {},
-      "A new daemon is started beside this one and takes over. Shares stay mounted, and calls in flight are finished.",
-    ),
-    action: "Restart",
-    destroys: true,
-  });
-  if (!yes) return;
-  await app.attempt("Restart", async () => {
-    const { to, version } = await app.requests.ask("handOver");
-    app.tell("good", `Process ${to} takes over, version ${version}`);
-  });
 }
 
 function Events({ app, now }: { readonly app: App; readonly now: number }): ComponentChild {

@@ -8,6 +8,7 @@ import {
   FLEET_OFF_TEXT,
   FLEET_STEPS,
   fleetSummary,
+  linkWords,
   machineCounts,
   machineSearchText,
   machineTrouble,
@@ -69,20 +70,14 @@ function LinkPart({ report }: { readonly report: FleetReport }): ComponentChild 
   const { name, link, conditions } = report;
   const now = Date.now();
   const since = forText(link.since, now);
-  const state =
-    link.state === "connected"
-      ? mark("good", "connected")
-      : mark(
-          link.last_error === null ? "plain" : "warning",
-          link.last_error === null ? "connecting" : "not connected",
-        );
+  const { text, tone } = linkWords(link);
   return [
     h(
       "p",
       { class: "row facts" },
       "This machine is ",
       h("strong", {}, shown(name)),
-      state,
+      mark(tone, text),
       link.server === null ? null : code(link.server),
       since === null ? null : h("span", { class: "dim" }, since),
     ),

@@ -1,5 +1,6 @@
 // What every view of the page is given.
 import type { ComponentChildren } from "preact";
+import type { Tone } from "../../../api/words/words.ts";
 import type { PageState } from "../daemon/live.ts";
 import type { Requests } from "../daemon/requests.ts";
 import type { Store } from "../daemon/store.ts";
@@ -15,15 +16,13 @@ export interface Question {
   readonly outdated?: (state: PageState) => string | null;
 }
 
-export type NoticeTone = "good" | "plain" | "bad";
-
 export interface App {
   readonly store: Store<PageState>;
   readonly requests: Requests;
   /** Resolves with true once the person said yes to exactly this question. One at a time. */
   readonly ask: (question: Question) => Promise<boolean>;
   /** Shows what came of something, and says it to a screen reader. */
-  readonly tell: (tone: NoticeTone, text: string) => void;
+  readonly tell: (tone: Tone, text: string) => void;
   /** Runs it, and tells why when it fails. True: it did not fail. */
   readonly attempt: (what: string, work: () => Promise<void>) => Promise<boolean>;
   /** Changes whenever the page should look at everything afresh. */

@@ -2,6 +2,8 @@
 import { type ComponentChild, type ComponentChildren, h } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract.ts";
+import { holderText } from "../../../api/words/outcome-words.ts";
+import { SEVERITY_TONES, type Tone } from "../../../api/words/words.ts";
 import { forText, shown, shownLines } from "./text.ts";
 
 interface WorkButtonProps {
@@ -45,11 +47,9 @@ export function WorkButton({ label, says, kind, off = false, run }: WorkButtonPr
 }
 
 /** A mark that says its meaning: never by colour alone. */
-export function mark(tone: "good" | "plain" | "warning" | "bad", text: string): ComponentChild {
+export function mark(tone: Tone, text: string): ComponentChild {
   return h("span", { class: `mark ${tone}` }, shown(text));
 }
-
-const TONES = { info: "plain", warning: "warning", error: "bad" } as const;
 
 export function conditionList(conditions: readonly Condition[], now: number): ComponentChild | null {
   if (conditions.length === 0) return null;
@@ -60,7 +60,7 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
       const since = forText(condition.since, now);
       return h(
         "li",
-        { key: `${condition.code} ${condition.since}`, class: TONES[condition.severity] },
+        { key: `${condition.code} ${condition.since}`, class: SEVERITY_TONES[condition.severity] },
         h("strong", {}, `${condition.severity}: `),
         shown(condition.title),
         since === null ? null : h("span", { class: "dim" }, ` (${since})`),
@@ -72,9 +72,7 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
               {},
               (condition.holders ?? [])
                 .slice(0, 20)
-                .map(({ pid, command, path }) =>
-                  h("li", { key: `${pid} ${path}` }, `${shown(command)} (${pid}) has `, code(path)),
-                ),
+                .map((holder) => h("li", { key: holderText(holder) }, shown(holderText(holder)))),
             ),
       );
     }),

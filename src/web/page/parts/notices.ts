@@ -1,13 +1,13 @@
 // What came of what a person did: lines at the page's foot, said aloud by a screen reader.
 import { type ComponentChild, h } from "preact";
+import type { Tone } from "../../../api/words/words.ts";
 import type { Store } from "../daemon/store.ts";
 import { useStore } from "../daemon/use-store.ts";
-import type { NoticeTone } from "./app.ts";
 import { shownLines } from "./text.ts";
 
 export interface Notice {
   readonly id: number;
-  readonly tone: NoticeTone;
+  readonly tone: Tone;
   readonly text: string;
 }
 
@@ -23,7 +23,7 @@ const GOOD_NEWS_MS = 8000;
 
 export const NO_NOTICES: NoticeState = { notices: [], spoken: "" };
 
-export function addNotice(store: Store<NoticeState>, tone: NoticeTone, text: string): void {
+export function addNotice(store: Store<NoticeState>, tone: Tone, text: string): void {
   const { notices } = store.get();
   const id = (notices.at(-1)?.id ?? 0) + 1;
   store.set({ notices: [...notices, { id, tone, text }].slice(-MOST_NOTICES) });

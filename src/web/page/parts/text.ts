@@ -1,5 +1,6 @@
 // Text of servers and files for the page: what nobody sees is spelled out, and times are told in words. Pure.
-import { durationText, harmless } from "../../../runtime/text/plain-text.ts";
+import { sinceText } from "../../../api/words/words.ts";
+import { harmless } from "../../../runtime/text/plain-text.ts";
 
 /** One line; tabs and line ends are spaces. */
 export function shown(text: string): string {
@@ -16,8 +17,8 @@ export function shownLines(text: string): string {
 
 /** "for 5 min"; null: not known, or the clocks differ. */
 export function forText(sinceIso: string | null, nowMs: number): string | null {
-  const ms = sinceIso === null ? Number.NaN : nowMs - Date.parse(sinceIso);
-  return ms >= 0 ? `for ${durationText(ms)}` : null;
+  const since = sinceText(sinceIso, nowMs);
+  return since === null ? null : `for ${since}`;
 }
 
 /** "14:32:05" of today, else with its day. */
@@ -38,9 +39,4 @@ export function bytesText(bytes: number): string {
     unit += 1;
   }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
-}
-
-/** "3 ms", "1.2 s". */
-export function msText(ms: number): string {
-  return ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

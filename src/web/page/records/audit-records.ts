@@ -2,9 +2,10 @@
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { AuditEntry, AuditRequest } from "../../../api/records-contract.ts";
+import { msText } from "../../../api/words/words.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { code, mark, nothing, WorkButton } from "../parts/elements.ts";
-import { clockText, msText, shown } from "../parts/text.ts";
+import { clockText, shown } from "../parts/text.ts";
 import { FilterField } from "./filter-field.ts";
 import { usePages } from "./pages.ts";
 

@@ -110,9 +110,7 @@ async function begin({ store, requests }: Parts, link: string | null): Promise<v
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     const text =
-      link === null
-        ? errorText(error)
-        : `The link was not taken: ${errorText(error)}. Links work once, and only for a short time.`;
+      link === null ? errorText(error) : `This link has expired or was already used: ${errorText(error)}.`;
     store.set({ session: "signed-out", signedOutBecause: text });
   }
 }

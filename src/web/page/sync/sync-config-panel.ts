@@ -2,7 +2,7 @@
 // the form was drawn.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { ConfigMistakeWire, SyncReport } from "../../../api/contract.ts";
+import type { SyncReport } from "../../../api/contract.ts";
 import {
   changedFields,
   DETECTIONS,
@@ -15,6 +15,8 @@ import {
   type FieldName,
   settingsOf,
 } from "../../../api/forms/sync-fields.ts";
+import { sentence } from "../../../api/words/actions.ts";
+import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
@@ -26,7 +28,7 @@ import { SYNC_FORMS, type SyncBase, type SyncForm, unsavedSync } from "./sync-me
 const LABELS: Readonly<Record<FieldName, string>> = {
   enabled: "Watch the file",
   poll_interval: "Look every (seconds)",
-  debounce: "Wait for rest (seconds)",
+  debounce: "Wait after last save (s)",
   detection: "Notice changes by",
   on_failure: "After a failed reload",
 };
@@ -75,13 +77,14 @@ export function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
         expected_sha256: base.sha256,
         source: "page",
       });
+      const { tone, text } = editOutcome(report);
       if (report.errors.length > 0) {
-        setRefused(refusalText(report.errors));
+        setRefused(sentence(text));
         return;
       }
       setRefused(null);
       kept.set({ base: { settings: settingsOf(draft), sha256: report.sha256 } });
-      app.tell("good", `Saved: ${report.reload?.summary ?? "the file says so"}`);
+      app.tell(tone, sentence(text));
       void look();
       app.refresh();
     } catch (error) {
@@ -137,15 +140,6 @@ export function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
 
 function drawnFrom(settings: SyncBase["settings"], sha256: string | null): SyncForm {
   return { base: { settings, sha256 }, draft: draftOf(settings) };
-}
-
-function refusalText(errors: readonly ConfigMistakeWire[]): string {
-  return errors
-    .slice(0, 5)
-    .map(
-      ({ line, column, path, expected }) => `Line ${line}, column ${column}: ${path}: expected ${expected}`,
-    )
-    .join("; ");
 }
 
 interface PanelFieldProps {

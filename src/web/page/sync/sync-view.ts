@@ -1,29 +1,20 @@
 // Sync: whether the configuration file is watched, what came of its changes, and the settings of the watch.
 import { type ComponentChild, h } from "preact";
 import type { SyncReport } from "../../../api/contract.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { actionsFor, actionWith } from "../../../api/words/actions.ts";
+import { type EventRow, FILE_MISSING_TEXT, watchingWords, withEvent } from "../../../api/words/sync-words.ts";
 import { useNow, useStore } from "../daemon/use-store.ts";
+import { ActionButton } from "../dashboard/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { code, mark, nothing, section, WorkButton } from "../parts/elements.ts";
+import { code, mark, nothing, section } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 import { SyncConfigPanel } from "./sync-config-panel.ts";
-import { syncRows } from "./sync-rows.ts";
 
 export function SyncView({ app }: ViewProps): ComponentChild {
   const sync = useStore(app.store, (state) => state.sync);
   const now = useNow();
   if (sync === null) return nothing("Asking the daemon …");
-  const reload = async (): Promise<void> => {
-    await app.attempt("Reload", async () => {
-      const { summary, failure, errors } = await app.requests.ask("reload", {});
-      const wrong =
-        failure ?? (errors.length === 0 ? null : `the file has ${counted(errors.length, "mistake")}`);
-      app.tell(
-        wrong === null ? "good" : "bad",
-        wrong === null ? `Reload: ${summary}` : `Not reloaded: ${wrong}`,
-      );
-    });
-  };
+  const reload = actionWith(actionsFor({ shares: [] }), "reload");
   return h(
     "div",
     {},
@@ -34,25 +25,16 @@ export function SyncView({ app }: ViewProps): ComponentChild {
         ? null
         : h("p", { class: "problem" }, `${shown(sync.last_error.reason)} (${shown(sync.last_error.kind)})`),
       sync.degraded === null ? null : h("p", { class: "ready" }, shown(sync.degraded)),
-      sync.file_missing
-        ? h("p", { class: "ready" }, "The file is not there. What was loaded runs on.")
-        : null,
-      h("p", { class: "row actions" }, h(WorkButton, { label: "Reload now", run: reload })),
+      sync.file_missing ? h("p", { class: "ready" }, FILE_MISSING_TEXT) : null,
+      reload === null ? null : h("p", { class: "row actions" }, h(ActionButton, { app, action: reload })),
     ),
     section("Settings", h(SyncConfigPanel, { app, sync })),
     section("Last changes", h(SyncEvents, { sync })),
   );
 }
 
-const WATCHING = {
-  live: ["good", "● live"],
-  idle: ["plain", "○ idle"],
-  stopped: ["bad", "stopped after a failure"],
-  off: ["plain", "off"],
-} as const;
-
 function StateList({ sync, now }: { readonly sync: SyncReport; readonly now: number }): ComponentChild {
-  const [tone, text] = WATCHING[sync.watching];
+  const { tone, text } = watchingWords(sync.watching);
   const last = forText(sync.last_sync, now);
   const rows: readonly (readonly [string, ComponentChild])[] = [
     ["File", code(sync.config_path)],
@@ -71,7 +53,7 @@ function StateList({ sync, now }: { readonly sync: SyncReport; readonly now: num
 }
 
 function SyncEvents({ sync }: { readonly sync: SyncReport }): ComponentChild {
-  const rows = syncRows(sync.events);
+  const rows = sync.events.reduce<readonly EventRow[]>(withEvent, []).toReversed();
   if (rows.length === 0) return nothing("The file has not changed since the daemon started.");
   return h(
     "div",
@@ -91,10 +73,10 @@ function SyncEvents({ sync }: { readonly sync: SyncReport }): ComponentChild {
       h(
         "tbody",
         {},
-        rows.map(({ id, time, type, details, count }) =>
+        rows.map(({ time, type, details, count }, index) =>
           h(
             "tr",
-            { key: id },
+            { key: index },
             h("td", {}, shown(time)),
             h("td", {}, mark(type === "error" ? "bad" : type === "changed" ? "good" : "plain", type)),
             h("td", {}, shown(details), count > 1 ? ` (${count} times)` : ""),

@@ -1,11 +1,12 @@
 // The last day: each share's routes, each backend's phases, and each backend's calls by the minute.
 import { type ComponentChild, h } from "preact";
 import type { TimelineReport } from "../../../api/timeline-contract.ts";
+import { msText } from "../../../api/words/words.ts";
 import { counted, durationText } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/use-store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { nothing, section } from "../parts/elements.ts";
-import { clockText, msText, shown } from "../parts/text.ts";
+import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 import { backendStretches, type Stretch, shareStretches, spokenStretches } from "./stretches.ts";
 

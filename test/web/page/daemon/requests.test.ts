@@ -55,6 +55,13 @@ test("F2 a request that changes something says that it is the page's own, others
   );
 });
 
+test("F2 a long number that a tool answers keeps its digits", async (t) => {
+  const body = '{"result":{"structuredContent":{"id":12345678901234567890}},"error":null}';
+  const headers = { "Content-Type": "application/json" };
+  const { requests } = scripted(t, new Response(body, { headers }));
+  assert.equal(JSON.stringify(await requests.ask("call", { tool: "x" })), body);
+});
+
 const FAILURES: readonly [answer: unknown, code: string, message: RegExp][] = [
   [
     failed(404, { error: { code: "share_unknown", message: "no share", hint: "h" } }),

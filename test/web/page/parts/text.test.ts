@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { msText } from "../../../../src/api/words/words.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/hidden-characters.ts";
-import {
-  bytesText,
-  clockText,
-  forText,
-  msText,
-  shown,
-  shownLines,
-} from "../../../../src/web/page/parts/text.ts";
+import { bytesText, clockText, forText, shown, shownLines } from "../../../../src/web/page/parts/text.ts";
 
 test("F2 sizes, times and texts of others are told in words that drive nothing", () => {
   const now = new Date(2026, 0, 5, 14, 32, 5).getTime();

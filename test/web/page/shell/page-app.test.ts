@@ -75,7 +75,7 @@ test("F2 a link signs in; one that was used is told, and a token is asked for", 
   }
   openBrowser(t, false);
   using page = mount(PageApp, { link: "used" });
-  await eventually(() => page.text().includes("The link was not taken: not taken. Links work once"));
+  await eventually(() => page.text().includes("This link has expired or was already used: not taken."));
   const type = async (token: string): Promise<void> => {
     page.byId("token").fire("input", { value: token });
     await eventually(() => page.byId("token").value === token);

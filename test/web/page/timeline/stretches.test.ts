@@ -18,9 +18,9 @@ test("F2 time without a daemon is a stretch of its own, in words, too", () => {
   assert.deepEqual(
     stretches.map(({ from, width, tone, text }) => [from * 24, width * 24, tone, text]),
     [
-      [4, 2, "good", "Thunderbolt"],
-      [6, 6, "unknown", "Unknown"],
-      [12, 12, "good", "Thunderbolt"],
+      [4, 2, "good", "mounted over Thunderbolt"],
+      [6, 6, "unknown", "unknown"],
+      [12, 12, "good", "mounted over Thunderbolt"],
     ],
     "a gap of before it was configured is none of it",
   );
@@ -28,5 +28,5 @@ test("F2 time without a daemon is a stretch of its own, in words, too", () => {
     ...day,
     gaps: [{ from: at(11), to: new Date(Date.parse(at(12)) + 1).toISOString() }],
   });
-  assert.deepEqual([gap?.text, ready?.text], ["Unknown", "Ready"]);
+  assert.deepEqual([gap?.text, ready?.text], ["unknown", "Ready"]);
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SyncEvent } from "../../../src/api/contract.ts";
-import { type EventRow, ROWS_KEPT, unseenEvents, withEvent } from "../../../src/tui/status/event-rows.ts";
-import { sampleSyncEvent } from "../../api/sample-config.ts";
+import { type EventRow, ROWS_KEPT, withEvent } from "../../../src/api/words/sync-words.ts";
 import { fc } from "../../support/properties.ts";
+import { sampleSyncEvent } from "../sample-config.ts";
 
 function event(id: number, type: SyncEvent["type"], details = type as string): SyncEvent {
   const iso = new Date(Date.UTC(2026, 0, 1, 12, 0, id)).toISOString();
@@ -58,25 +58,4 @@ test("B8 whatever comes, no two neighbours are without a change, and each event 
       if (rows.length < ROWS_KEPT) assert.equal(counted, list.length);
     }),
   );
-});
-
-test("of the same daemon only later events are new", () => {
-  const events = [1, 2, 3].map((id) => event(id, "changed"));
-  assert.deepEqual(unseenEvents(events, null), events);
-  assert.deepEqual(
-    unseenEvents(events, event(2, "changed")).map(({ id }) => id),
-    [3],
-  );
-  assert.deepEqual(unseenEvents(events, event(3, "changed")), []);
-});
-
-test("all events of another daemon are new, whatever their numbers", () => {
-  const events = [1, 2].map((id) => ({ ...event(id, "changed"), iso: `2026-02-01T00:00:0${id}.000Z` }));
-  assert.deepEqual(unseenEvents(events, event(57, "changed")), events);
-  assert.deepEqual(unseenEvents(events, event(2, "changed")), events);
-});
-
-test("after more events than are kept, those that are left are new", () => {
-  const events = [1001, 1002].map((id) => event(id, "changed"));
-  assert.deepEqual(unseenEvents(events, event(5, "changed")), events);
 });

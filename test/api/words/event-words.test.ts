@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventLine, transitionLine } from "../../../../src/web/page/daemon/event-text.ts";
+import { eventWords, transitionWords } from "../../../src/api/words/event-words.ts";
 
 test("F2 transitions are told in words, with what they are about", () => {
   assert.deepEqual(
-    transitionLine({
+    transitionWords({
       name: "share.failover",
       share: "CORE",
       from: "tb",
@@ -21,7 +21,7 @@ test("F2 transitions are told in words, with what they are about", () => {
     },
   );
   assert.deepEqual(
-    transitionLine({
+    transitionWords({
       name: "backend.phase",
       backend: "files",
       from: "Pending",
@@ -39,22 +39,22 @@ test("F2 transitions are told in words, with what they are about", () => {
 });
 
 test("one that this page does not know is told all the same; one of each look is not", () => {
-  assert.deepEqual(transitionLine({ name: "share.brand_new", share: "CORE", count: 2, more: {} }), {
+  assert.deepEqual(transitionWords({ name: "share.brand_new", share: "CORE", count: 2, more: {} }), {
     name: "share.brand_new",
     about: "CORE",
     text: "share brand new, count 2",
     tone: "plain",
   });
-  assert.equal(transitionLine({ name: "share.open_files_checked", share: "CORE" }), null);
+  assert.equal(transitionWords({ name: "share.open_files_checked", share: "CORE" }), null);
 });
 
 test("sync events are told, states are not", () => {
   const event = { id: 1, time: "1:02:03", iso: "", generation: 1, type: "error" as const, details: "line 3" };
-  assert.deepEqual(eventLine({ kind: "sync", event }), {
+  assert.deepEqual(eventWords({ kind: "sync", event }), {
     name: "sync",
     about: null,
     text: "Configuration: line 3",
     tone: "bad",
   });
-  assert.equal(eventLine({ kind: "gap" }), null);
+  assert.equal(eventWords({ kind: "gap" }), null);
 });

@@ -1,33 +1,20 @@
 // What an event of the daemon says, in one line for people. Pure.
-import { phaseWord } from "../../../api/backend-phases.ts";
-import type { BackendStatus, StreamEvent } from "../../../api/contract.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { counted } from "../../runtime/text/plain-text.ts";
+import type { StreamEvent } from "../contract.ts";
+import { phaseWords } from "./backend-words.ts";
+import { routeLabel, type Tone, type Words } from "./words.ts";
 
-export type Tone = "good" | "plain" | "warning" | "bad";
-
-export interface EventLine {
+export interface EventWords extends Words {
   /** `transition` name or `sync`, as the log has it. */
   readonly name: string;
   /** The share, backend or other part it is about; null: the daemon. */
   readonly about: string | null;
-  readonly text: string;
-  readonly tone: Tone;
 }
 
-export type Fields = Readonly<Record<string, unknown>>;
-
-const ROUTES: Readonly<Record<string, string>> = {
-  tb: "Thunderbolt",
-  fallback: "Fallback",
-  none: "no route",
-};
-
-export function routeLabel(route: unknown): string {
-  return typeof route === "string" ? (ROUTES[route] ?? route) : "another route";
-}
+type Fields = Readonly<Record<string, unknown>>;
 
 /** Null: nothing a person would want to read. */
-export function eventLine(event: StreamEvent): EventLine | null {
+export function eventWords(event: StreamEvent): EventWords | null {
   switch (event.kind) {
     case "sync":
       return {
@@ -37,14 +24,15 @@ export function eventLine(event: StreamEvent): EventLine | null {
         tone: event.event.type === "error" ? "bad" : event.event.type === "changed" ? "good" : "plain",
       };
     case "transition":
-      return transitionLine(event.transition);
+      return transitionWords(event.transition);
     case "sync_state":
     case "gap":
       return null;
   }
 }
 
-export function transitionLine(fields: Fields): EventLine | null {
+/** Of fields as the log and the stream have them. */
+export function transitionWords(fields: Fields): EventWords | null {
   const name = wordOf(fields["name"]);
   const about = wordOrNull(fields["share"]) ?? wordOrNull(fields["backend"]) ?? wordOrNull(fields["entry"]);
   const told = TEXTS[name];
@@ -63,7 +51,9 @@ const moved =
   (tone: Tone, verb: string): Told =>
   (fields) => [
     tone,
-    `${verb} from ${routeLabel(fields["from"])} to ${routeLabel(fields["to"])}${took(fields)}${because(fields)}`,
+    `${verb} from ${routeLabel(fields["from"])} to ${routeLabel(fields["to"])}${took(fields)}${
+      fields["carried"] === true ? "; the mount stays" : ""
+    }${because(fields)}`,
   ];
 const said =
   (tone: Tone, text: string): Told =>
@@ -72,7 +62,7 @@ const said =
 /** By the transition's name. Null: it comes with each look, and tells people nothing. */
 const TEXTS: Readonly<Record<string, Told | null>> = {
   "share.route_up": (fields) => ["good", `${routeLabel(fields["route"])} answers`],
-  "share.route_down": (fields) => ["warning", `${routeLabel(fields["route"])} is gone${because(fields)}`],
+  "share.route_down": (fields) => ["warning", goneText(fields)],
   "share.adopted": (fields) => ["plain", `Found mounted over ${routeLabel(fields["route"])}`],
   "share.vanished": said("warning", "The mount vanished"),
   "share.mount_attempt": null,
@@ -94,9 +84,9 @@ const TEXTS: Readonly<Record<string, Told | null>> = {
   "share.switched": moved("good", "Switched"),
   "share.remounted": moved("plain", "Mounted anew"),
   "share.recovery_deferred": said("warning", "Going back waits"),
-  "share.tb_ready": said("warning", "Thunderbolt is ready"),
-  "share.tb_ready_cleared": said("plain", "Thunderbolt is no longer waiting"),
-  "share.held": (fields) => ["plain", `Held: ${wordOf(fields["to"]) || "no longer"}`],
+  "share.tb_ready": said("warning", "TB Ready"),
+  "share.tb_ready_cleared": said("plain", "No longer TB Ready"),
+  "share.held": (fields) => ["plain", heldText(fields["to"])],
   "share.error": said("bad", "Error"),
   "share.error_cleared": said("good", "Error is over"),
   "share.unmanaged": said("plain", "No longer managed; what is mounted stays"),
@@ -146,6 +136,21 @@ const TEXTS: Readonly<Record<string, Told | null>> = {
   "network.changed": (fields) => ["plain", `Network: ${listOf(fields["reasons"]).map(wordOf).join("; ")}`],
 };
 
+function heldText(to: unknown): string {
+  if (to === "fallback") return "Held on Fallback by hand";
+  return to === "unmounted" ? "Held unmounted by hand" : "Back to automatic";
+}
+
+/** Without the host's name, which every face shows: `Thunderbolt is gone: connection refused`. */
+function goneText(fields: Fields): string {
+  const [reason, host] = [wordOf(fields["reason"]), wordOf(fields["host"])];
+  const told = host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason;
+  const why = told.replace(/^[: ]+/, "");
+  const label = routeLabel(fields["route"]);
+  if (why.startsWith("is ")) return `${label} ${why}`;
+  return why === "" ? `${label} is gone` : `${label} is gone: ${why}`;
+}
+
 function plainText(name: string, fields: Fields): string {
   const said = Object.entries(fields)
     .filter(
@@ -178,7 +183,7 @@ function wordOf(value: unknown): string {
 }
 
 function phaseOf(value: unknown): string {
-  return phaseWord(wordOf(value) as BackendStatus["phase"]);
+  return phaseWords(wordOf(value)).text;
 }
 
 function wordOrNull(value: unknown): string | null {

@@ -1,0 +1,236 @@
+// What a person can do to shares, backends and the daemon, the same in every face: its names, its question, and what is asked
+// of the daemon.
+import { counted } from "../../runtime/text/plain-text.ts";
+import type { BackendStatus, ShareStatus, StatusReport } from "../contract.ts";
+import type { Ask } from "../operations.ts";
+import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-words.ts";
+
+type ActionAsk = Ask<
+  "mount" | "unmount" | "switchRoute" | "reconcile" | "switchBackend" | "restart" | "reload" | "handOver"
+>;
+
+export interface Question {
+  /** `Unmount CORE?` */
+  readonly title: string;
+  readonly text: string;
+}
+
+export interface Action {
+  /** Unique, as words: `switch`, `CORE`, `tb`. */
+  readonly id: readonly string[];
+  /** For who types or searches it: `switch CORE to Thunderbolt`. */
+  readonly name: string;
+  /** Beside what it is about: `Switch to Thunderbolt`. */
+  readonly label: string;
+  /** Asked first; null: nothing is taken from anybody. */
+  readonly question: Question | null;
+  /** False: as things are, it changes nothing. */
+  readonly isUseful: boolean;
+  /** `force`: also where open files keep it from being done. Rejects with a MountaineerError. */
+  perform(ask: ActionAsk, signal: AbortSignal, force: boolean): Promise<Outcome>;
+}
+
+/** Of shares, then of backends, then of all. */
+export function actionsFor({
+  shares,
+  backends = [],
+}: Readonly<Pick<StatusReport, "backends">> & {
+  readonly shares: readonly ShareStatus[];
+}): readonly Action[] {
+  return [
+    ...shares.flatMap(shareActions),
+    ...(shares.length === 0 ? [] : allSharesActions(shares)),
+    ...backends.flatMap(backendActions),
+    ...(backends.length === 0 ? [] : [restartAction(null, "all backends", backends)]),
+    {
+      id: ["reload"],
+      name: "reload the configuration",
+      label: "Reload configuration",
+      question: null,
+      isUseful: true,
+      perform: async (ask, signal) => reloadOutcome(await ask("reload", {}, signal)),
+    },
+    {
+      id: ["hand-over"],
+      name: "restart the daemon",
+      label: "Restart daemon",
+      question: {
+        title: "Restart the daemon?",
+        text: "Shares stay mounted, and calls in flight are finished.",
+      },
+      isUseful: true,
+      async perform(ask, signal) {
+        const { from, to, version } = await ask("handOver", null, signal);
+        return outcome("good", `process ${to} (version ${version}) takes over from ${from}`);
+      },
+    },
+  ];
+}
+
+export function actionWith(actions: readonly Action[], ...id: readonly string[]): Action | null {
+  return actions.find((action) => sameId(action.id, id)) ?? null;
+}
+
+export function sameId(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((word, index) => word === other[index]);
+}
+
+/** Asked after open files kept an action from being done; null: nothing did. */
+export function busyQuestion({ name }: Action, { results }: Outcome): Question | null {
+  if (!results.some(({ result }) => result === "busy")) return null;
+  const holders = results.flatMap((result) => result.holders);
+  const shown = holders.slice(0, HOLDERS_TOLD).map(({ command, pid }) => `${command} (${pid})`);
+  const more = holders.length - shown.length;
+  const where = shown.length === 0 ? "" : ` in ${shown.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
+  return {
+    title: `${sentence(name)} anyway?`,
+    text: `Files are open${where}. What is not saved there is lost.`,
+  };
+}
+
+const HOLDERS_TOLD = 3;
+
+/** `mount CORE` as it begins a sentence. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function shareActions(share: ShareStatus): readonly Action[] {
+  const { name, active_interface: route, held, tb_reachable: tbAnswers, fb_reachable: fbAnswers } = share;
+  const isMounted = share.mount_state === "mounted";
+  const to = (
+    target: "tb" | "fallback" | "auto",
+    words: string,
+    label: string,
+    isUseful: boolean,
+  ): Action => ({
+    id: ["switch", name, target],
+    name: `switch ${name} ${words}`,
+    label,
+    question: null,
+    isUseful,
+    async perform(ask, signal, force) {
+      const request = { shares: [name], to: target, force, wait: false };
+      return stepsOutcome((await ask("switchRoute", request, signal)).results);
+    },
+  });
+  const isSecond = route === "fallback";
+  return [
+    mountAction([name], name, !isMounted),
+    to("tb", "to Thunderbolt", "Switch to Thunderbolt", isMounted && route !== "tb" && tbAnswers),
+    to(
+      "fallback",
+      "to Fallback",
+      isSecond ? "Stay on Fallback" : "Switch to Fallback",
+      isMounted && held !== "fallback" && (isSecond || fbAnswers),
+    ),
+    to("auto", "back to automatic", "Back to automatic", held === "fallback"),
+    checkAction([name], name),
+    unmountAction([name], name, isMounted),
+  ];
+}
+
+function allSharesActions(shares: readonly ShareStatus[]): readonly Action[] {
+  return [
+    mountAction(
+      null,
+      "all shares",
+      shares.some(({ mount_state }) => mount_state !== "mounted"),
+    ),
+    unmountAction(
+      null,
+      "all shares",
+      shares.some(({ mount_state }) => mount_state !== "unmounted"),
+    ),
+    checkAction(null, "all shares"),
+  ];
+}
+
+/** `shares`: null is all of them. */
+function mountAction(shares: readonly string[] | null, what: string, isUseful: boolean): Action {
+  return {
+    id: ["mount", ...(shares ?? [])],
+    name: `mount ${what}`,
+    label: shares === null ? "Mount all" : "Mount",
+    question: null,
+    isUseful,
+    perform: async (ask, signal) => stepsOutcome((await ask("mount", { shares }, signal)).results),
+  };
+}
+
+function unmountAction(shares: readonly string[] | null, what: string, isUseful: boolean): Action {
+  return {
+    id: ["unmount", ...(shares ?? [])],
+    name: `unmount ${what}`,
+    label: shares === null ? "Unmount all" : "Unmount",
+    question: {
+      title: `Unmount ${what}?`,
+      text: `${shares === null ? "They stay" : "It stays"} unmounted until you mount ${shares === null ? "them" : "it"} again.`,
+    },
+    isUseful,
+    perform: async (ask, signal, force) =>
+      stepsOutcome((await ask("unmount", { shares, force }, signal)).results),
+  };
+}
+
+function checkAction(shares: readonly string[] | null, what: string): Action {
+  return {
+    id: ["check", ...(shares ?? [])],
+    name: `check ${what} now`,
+    label: shares === null ? "Check all now" : "Check now",
+    question: null,
+    isUseful: true,
+    perform: async (ask, signal) => stepsOutcome((await ask("reconcile", { shares }, signal)).results),
+  };
+}
+
+function backendActions(backend: BackendStatus): readonly Action[] {
+  const { name, routes } = backend;
+  const to = (target: string, words: string, label: string, isUseful: boolean): Action => ({
+    id: ["route", name, target],
+    name: `switch ${name} ${words}`,
+    label,
+    question: null,
+    isUseful,
+    async perform(ask, signal) {
+      const { result, detail } = await ask("switchBackend", { backend: name, to: target }, signal);
+      const tone = result === "switched" ? "good" : result === "skipped" ? "plain" : "bad";
+      return outcome(tone, `${name}: ${detail}`);
+    },
+  });
+  return [
+    restartAction([name], name, [backend]),
+    ...(routes?.list ?? []).map((route) =>
+      to(route.name, `to route ${route.name}`, `Switch to ${route.name}`, !route.in_use),
+    ),
+    ...(routes === undefined
+      ? []
+      : [to("auto", "back to automatic", "Back to automatic", routes.held !== null)]),
+  ];
+}
+
+/** `names`: null is all of them. */
+function restartAction(
+  names: readonly string[] | null,
+  what: string,
+  backends: readonly BackendStatus[],
+): Action {
+  const inFlight = backends.reduce((sum, backend) => sum + backend.in_flight, 0);
+  const calls = inFlight === 0 ? "" : ` Its ${counted(inFlight, "call")} in flight will be finished.`;
+  return {
+    id: ["restart", ...(names ?? [])],
+    name: `restart ${what}`,
+    label: names === null ? "Restart all" : "Restart",
+    question: {
+      title: `Restart ${what}?`,
+      text: `The running one serves until the new one is ready.${calls}`,
+    },
+    isUseful: backends.some(({ enabled }) => enabled),
+    async perform(ask, signal) {
+      const { restarted } = await ask("restart", { backends: names }, signal);
+      return restarted.length === 0
+        ? outcome("plain", `${what}: nothing to restart`)
+        : outcome("good", `${restarted.join(", ")}: restarting; serves when it is ready`);
+    },
+  };
+}

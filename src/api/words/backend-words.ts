@@ -1,0 +1,135 @@
+// A backend in the words of all faces: its state, what it publishes, its calls and its routes. Pure.
+import { counted, durationText } from "../../runtime/text/plain-text.ts";
+import type { BackendRouteStatus, BackendStatus } from "../contract.ts";
+import { placesText } from "./tool-places.ts";
+import { msText, type StateWords, sinceText, type Tone, troublesOf, type Words, worseTone } from "./words.ts";
+
+/** `Ready over lan, held by hand`: the same in every face. */
+export function backendWords(backend: BackendStatus): StateWords {
+  const { enabled, phase, routes } = backend;
+  const trouble = troublesOf(backend.conditions)[0]?.title ?? null;
+  if (!enabled)
+    return isHeldBack(backend)
+      ? { text: "waits for approval", tone: "warning", why: null }
+      : { text: "disabled", tone: "plain", why: trouble };
+  const { text, tone } = phaseWords(phase);
+  const { in_use: used = null, held = null, recovery_pending: pending = null, list = [] } = routes ?? {};
+  const isSecondBest = used !== null && held !== used && list[0]?.name !== used;
+  return {
+    text: [
+      used === null ? text : `${text} over ${used}`,
+      ...(held === null ? [] : ["held by hand"]),
+      ...(pending === null ? [] : [`${pending.route} is ready`]),
+    ].join(", "),
+    tone: trouble !== null || pending !== null || isSecondBest ? worseTone(tone, "warning") : tone,
+    why:
+      trouble ??
+      pending?.reason ??
+      waitingText(backend) ??
+      (phase === "Ready" ? null : (backend.reason ?? backend.last_error)),
+  };
+}
+
+/** Switched on in the file, and nobody has approved it. */
+export function isHeldBack({ enabled, conditions }: Pick<BackendStatus, "enabled" | "conditions">): boolean {
+  return !enabled && conditions.some(({ code }) => code === "waiting_for_approval");
+}
+
+const PHASES: ReadonlyMap<string, Words> = new Map<string, Words>([
+  ["Initializing", { text: "Starting", tone: "plain" }],
+  ["Ready", { text: "Ready", tone: "good" }],
+  ["Degraded", { text: "Degraded", tone: "warning" }],
+  ["Failed", { text: "Failed", tone: "bad" }],
+  ["ShuttingDown", { text: "Stopping", tone: "plain" }],
+]);
+
+/** A phase that is not known is shown as it is; `--json` and the API keep the phase's own name. */
+export function phaseWords(phase: string): Words {
+  return PHASES.get(phase) ?? { text: phase, tone: "plain" };
+}
+
+/** Said beside the phase, which may be Ready until the next check: "1 call has waited 45 s". Null: no call waits long. */
+export function waitingText({ waiting_calls: waiting }: Pick<BackendStatus, "waiting_calls">): string | null {
+  if (waiting === undefined) return null;
+  const { count, longest_ms: longestMs } = waiting;
+  const lasted = durationText(longestMs);
+  return count === 1 ? `1 call has waited ${lasted}` : `${count} calls have waited up to ${lasted}`;
+}
+
+/** `41 tools, 2 resources`. */
+export function publishedText(counts: Pick<BackendStatus, "tools" | "resources" | "prompts">): string {
+  const { tools, resources, prompts } = counts;
+  return [
+    counted(tools, "tool"),
+    ...(resources > 0 ? [counted(resources, "resource")] : []),
+    ...(prompts > 0 ? [counted(prompts, "prompt")] : []),
+  ].join(", ");
+}
+
+/** What it publishes, and how it runs; nothing of one that is not enabled. */
+export function backendFacts(backend: BackendStatus): readonly string[] {
+  if (!backend.enabled) return [];
+  const { in_flight: inFlight, draining, instances, restarts, withheld_tools: withheld = 0 } = backend;
+  return [
+    publishedText(backend),
+    ...(withheld > 0 ? [`${counted(withheld, "tool")} withheld`] : []),
+    ...(backend.group === null ? [] : [`group ${backend.group}`]),
+    ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
+    ...(draining > 0 ? [`${draining} draining`] : []),
+    ...(instances > 1 ? [`${instances} instances`] : []),
+    ...(restarts > 0 ? [counted(restarts, "restart")] : []),
+    ...wayTexts(backend),
+  ];
+}
+
+function wayTexts({ type, pid }: Pick<BackendStatus, "type" | "pid">): readonly string[] {
+  if (type === "fleet") return ["on another machine"];
+  return type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`];
+}
+
+/** Nothing of a daemon that counts none. */
+export function callFacts({
+  calls,
+  errors = 0,
+  latency_ms: latency = null,
+}: BackendStatus): readonly string[] {
+  return [
+    ...(calls === undefined ? [] : [counted(calls, "call")]),
+    ...(errors > 0 ? [`${errors} failed`] : []),
+    ...(latency === null ? [] : [`typical ${msText(latency.p50)}, slowest 1 % from ${msText(latency.p99)}`]),
+  ];
+}
+
+/** Where calls go of the tools that it has in common with other machines; null: it has none. */
+export function togetherText({ together }: BackendStatus): string | null {
+  if (together === undefined) return null;
+  return `${counted(together.tools, "tool")} in common: calls go to ${placesText(together.places)}`;
+}
+
+/** Of one of several routes: `steady for 5 min`. */
+export function backendRouteWords(route: BackendRouteStatus, nowMs: number): Words {
+  if (route.in_use) return { text: "in use", tone: "good" };
+  const steady = sinceText(route.healthy_since, nowMs);
+  if (steady !== null) return { text: `steady for ${steady}`, tone: "good" };
+  const retry = retryText(route, nowMs);
+  const tone: Tone = route.last_error === null ? "plain" : "warning";
+  return { text: [route.last_error ?? "not in use", ...(retry === null ? [] : [retry])].join(", "), tone };
+}
+
+/** Of the better route that going back to waits; null: none does. */
+export function routeReadyText({ routes }: BackendStatus, nowMs: number): string | null {
+  const pending = routes?.recovery_pending ?? null;
+  if (pending === null) return null;
+  const route = routes?.list.find(({ name }) => name === pending.route);
+  const steady = sinceText(route?.healthy_since ?? null, nowMs);
+  return `${pending.route} is ready${steady === null ? "" : `, steady for ${steady}`}: ${pending.reason}`;
+}
+
+export function retryText(
+  { retry_at: retryAt }: Pick<BackendStatus, "retry_at">,
+  nowMs: number,
+): string | null {
+  const ms = retryAt === null ? Number.NaN : Date.parse(retryAt) - nowMs;
+  if (Number.isNaN(ms)) return null;
+  return ms <= 0 ? "tries again now" : `tries again in ${durationText(Math.max(ms, 1_000))}`;
+}

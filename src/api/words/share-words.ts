@@ -1,0 +1,100 @@
+// A share in the words of all faces: its state, its two routes, and what is to be said of going back to Thunderbolt. Pure.
+import { durationText } from "../../runtime/text/plain-text.ts";
+import type { GlobalStatus, RouteName, ShareStatus } from "../contract.ts";
+import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worseTone } from "./words.ts";
+
+/** `mounted over Fallback, TB Ready`: the same in every face. */
+export function shareWords(share: ShareStatus): StateWords {
+  const { held, tb_recovery_pending: isReady } = share;
+  const { text, tone } = stateWords(share);
+  const why = share.last_error ?? troublesOf(share.conditions)[0]?.title ?? null;
+  return {
+    text: [text, ...(held === null ? [] : ["held by hand"]), ...(isReady ? ["TB Ready"] : [])].join(", "),
+    tone: why !== null || isReady ? worseTone(tone, "warning") : tone,
+    why,
+  };
+}
+
+function stateWords(share: ShareStatus): Words {
+  const { mount_state: state, active_interface: route, carried, held } = share;
+  const { text, tone } = mountWords(state, route);
+  // By a person's wish it is neither at its best nor in trouble.
+  if (state === "unmounted") return { text, tone: held === "unmounted" ? "plain" : "bad" };
+  if (state !== "mounted") return { text, tone };
+  if (carried?.phase === "refusing") return { text: "mounted, no route: programs get errors", tone: "bad" };
+  if (carried !== undefined && carried.phase !== "carrying")
+    return { text: "mounted, programs wait for a route", tone: "warning" };
+  if (!share.mount_alive) return { text: `${text}, not answering`, tone: "bad" };
+  return {
+    text: carried === undefined ? text : `${text}, carried`,
+    tone: route === "fallback" && held === "fallback" ? "plain" : tone,
+  };
+}
+
+/** As far as a mount and its route tell, as of a time gone by. */
+export function mountWords(state: string, route: string): Words {
+  if (state !== "mounted") return { text: "not mounted", tone: state === "error" ? "bad" : "plain" };
+  const over = route === "tb" || route === "fallback" ? ROUTE_LABELS[route] : "an unknown route";
+  return { text: `mounted over ${over}`, tone: route === "tb" ? "good" : "warning" };
+}
+
+interface RouteWords extends Words {
+  readonly route: RouteName;
+  readonly label: string;
+  readonly host: string;
+  /** The mount goes over it. */
+  readonly isUsed: boolean;
+}
+
+/** Both routes, the preferred one first: whether they answer. */
+export function routeWords(share: ShareStatus): readonly RouteWords[] {
+  const { tb_reachable_since: connectsSince, fb_host: fallback } = share;
+  return [
+    routeOf(
+      share,
+      "tb",
+      share.tb_host,
+      share.tb_reachable,
+      connectsSince === null ? "no answer" : "connects, no SMB",
+    ),
+    routeOf(share, "fallback", fallback, share.fb_reachable, "no answer"),
+  ];
+}
+
+function routeOf(
+  share: ShareStatus,
+  route: RouteName,
+  host: string | null,
+  answers: boolean,
+  otherwise: string,
+): RouteWords {
+  const isUsed = share.mount_state === "mounted" && share.active_interface === route;
+  const words: Words = answers ? { text: "answers", tone: "good" } : { text: otherwise, tone: "bad" };
+  return { ...words, route, label: ROUTE_LABELS[route], host: host ?? "folder", isUsed };
+}
+
+/** What is to be done when Thunderbolt is back; null: it is not, or the share is there. */
+export function readyText(
+  share: ShareStatus,
+  { lsof_recheck: waitsForFiles }: Pick<GlobalStatus, "lsof_recheck">,
+  nowMs: number,
+): string | null {
+  if (!share.tb_recovery_pending) return null;
+  const steady = sinceText(share.tb_healthy_since, nowMs);
+  const how = waitsForFiles ? "It switches once files are closed." : "It switches when you say so.";
+  return `TB Ready: Thunderbolt is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
+}
+
+/** How far the way back is, while its window runs; else null. */
+export function recoveryWindow(
+  share: ShareStatus,
+  { auto_failback_stable_secs: wholeSecs }: GlobalStatus,
+  nowMs: number,
+): { readonly text: string; readonly steadyMs: number; readonly wholeMs: number } | null {
+  const { held, tb_recovery_pending: isReady, tb_healthy_since: since } = share;
+  if (share.active_interface !== "fallback" || held !== null || isReady) return null;
+  if (!share.tb_reachable || since === null) return null;
+  const [steadyMs, wholeMs] = [nowMs - Date.parse(since), wholeSecs * 1000];
+  if (!(steadyMs >= 0) || steadyMs >= wholeMs) return null;
+  return { text: `Thunderbolt steady for ${durationText(steadyMs)} of ${wholeSecs} s`, steadyMs, wholeMs };
+}

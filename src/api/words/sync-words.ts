@@ -1,0 +1,35 @@
+// Config sync in the words of all faces: whether the file is watched, and the rows of its last events. Pure.
+import type { SyncEvent, SyncReport } from "../contract.ts";
+import type { Words } from "./words.ts";
+
+const WATCHING: Readonly<Record<SyncReport["watching"], Words>> = {
+  live: { text: "live", tone: "good" },
+  idle: { text: "idle", tone: "plain" },
+  stopped: { text: "stopped", tone: "bad" },
+  off: { text: "off", tone: "warning" },
+};
+
+export function watchingWords(watching: SyncReport["watching"]): Words {
+  return WATCHING[watching];
+}
+
+export const FILE_MISSING_TEXT = "The file is not there; what was loaded runs on.";
+
+export const ROWS_KEPT = 20;
+
+export interface EventRow extends RowEvent {
+  /** How many events it stands for; its time is the newest one's. */
+  readonly count: number;
+}
+
+/** What an event says of itself, at its local `HH:MM:SS`. */
+export type RowEvent = Pick<SyncEvent, "time" | "type" | "details">;
+
+/** The newest rows, oldest first, after one more event: events without a change, one after the other, share one. */
+export function withEvent(rows: readonly EventRow[], { time, type, details }: RowEvent): readonly EventRow[] {
+  const last = rows.at(-1);
+  if (last !== undefined && last.type === "no-change" && type === "no-change") {
+    return [...rows.slice(0, -1), { time, type, details, count: last.count + 1 }];
+  }
+  return [...rows, { time, type, details, count: 1 }].slice(-ROWS_KEPT);
+}

@@ -1,0 +1,68 @@
+// A button for something that a person can do: it asks first where that takes something away, and tells what came of it.
+import { type ComponentChild, h } from "preact";
+import { type Action, busyQuestion, sentence } from "../../../api/words/actions.ts";
+import { holderText, type Outcome } from "../../../api/words/outcome-words.ts";
+import type { App } from "../parts/app.ts";
+import { WorkButton } from "../parts/elements.ts";
+import { shown } from "../parts/text.ts";
+
+const LINES_SHOWN = 20;
+
+export function ActionButton({
+  app,
+  action,
+  kind,
+}: {
+  readonly app: App;
+  readonly action: Action;
+  readonly kind?: "main";
+}): ComponentChild {
+  const look = kind ?? (action.question === null ? undefined : "danger");
+  return h(WorkButton, {
+    label: shown(action.label),
+    says: shown(sentence(action.name)),
+    run: () => run(app, action),
+    ...(look === undefined ? {} : { kind: look }),
+  });
+}
+
+async function run(app: App, action: Action): Promise<void> {
+  const { question } = action;
+  if (question !== null && !(await askFirst(app, action, question.title, question.text))) return;
+  await app.attempt(sentence(action.name), async () => {
+    const perform = (force: boolean): Promise<Outcome> =>
+      action.perform(
+        (name, input, signal) => app.requests.ask(name, input, { signal }),
+        new AbortController().signal,
+        force,
+      );
+    let outcome = await perform(false);
+    // Files that are open are no reason to give up before the person has seen whose they are.
+    const busy = busyQuestion(action, outcome);
+    if (busy !== null) {
+      if (!(await askFirst(app, action, busy.title, busy.text, openFiles(outcome)))) return;
+      outcome = await perform(true);
+    }
+    const { tone, text, hint } = outcome;
+    app.tell(tone, `${text}${hint === null ? "" : ` (${hint})`}`);
+  });
+}
+
+function askFirst(
+  app: App,
+  { label }: Action,
+  title: string,
+  text: string,
+  lines: readonly string[] = [],
+): Promise<boolean> {
+  const list = lines.slice(0, LINES_SHOWN).map((line) => h("li", { key: line }, shown(line)));
+  const body = [h("p", {}, shown(text)), list.length === 0 ? null : h("ul", {}, list)];
+  return app.ask({ title: shown(title), body, action: label, destroys: true });
+}
+
+function openFiles({ results }: Outcome): readonly string[] {
+  return results.flatMap(({ holders, unsent }) => [
+    ...holders.map(holderText),
+    ...unsent.map((path) => `not sent yet: ${path}`),
+  ]);
+}

@@ -1,0 +1,288 @@
+// The same states in all faces: each says the same words about a share or a backend, in the same tone.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BackendStatus, CarriedStatus, Condition, ShareStatus } from "../../../src/api/contract.ts";
+import { machineLines } from "../../../src/api/words/fleet-words.ts";
+import type { Tone } from "../../../src/api/words/words.ts";
+import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
+import { type Favorite, renderFavorites } from "../../../src/cli/views/place-view.ts";
+import { renderStatus } from "../../../src/cli/views/status-view.ts";
+import { paintFor } from "../../../src/cli/views/terminal-style.ts";
+import { renderLive } from "../../../src/demo/live/live-view.ts";
+import { readSummary, stateOf, summaryText } from "../../../src/fleet/summary.ts";
+import { findItem } from "../../../src/menubar/menu/menu.ts";
+import { menuOf } from "../../../src/menubar/menu/model.ts";
+import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
+import { dashboardRows } from "../../../src/tui/dashboard/dashboard-rows.ts";
+import { detailLines } from "../../../src/tui/fleet/fleet-lines.ts";
+import { statementsOf } from "../../../src/tui/plain/statements.ts";
+import type { Line } from "../../../src/tui/terminal/line.ts";
+import { viewAt } from "../../../src/web/page/shell/views.ts";
+import { sampleWorld } from "../../menubar/worlds.ts";
+import { viewOf } from "../../tui/views.ts";
+import { scriptedApp } from "../../web/page/scripted-app.ts";
+import { mount } from "../../web/page/tiny-dom.ts";
+import { sampleFleet, sampleMachine } from "../sample-fleet.ts";
+import { gatewayReport, sampleBackend } from "../sample-gateway.ts";
+import { SAMPLE_NOW, sampleShare, secondsAgo } from "../sample-report.ts";
+
+type State<Status> = readonly [changes: Partial<Status>, text: string, tone: Tone];
+
+function condition(severity: Condition["severity"], code = "x"): Condition {
+  return { code, severity, title: `a ${severity}`, hint: null, since: secondsAgo(60) };
+}
+
+function carried(phase: CarriedStatus["phase"]): { readonly carried: CarriedStatus } {
+  const bytes = { bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 };
+  return { carried: { port: 4_000, phase, connections: 1, connections_in_all: 1, moves: 0, ...bytes } };
+}
+
+const fallback = { active_interface: "fallback" } as const;
+const unknown = { active_interface: "none" } as const;
+const out = { mount_state: "unmounted", active_interface: "none", mount_alive: false } as const;
+const failed = { ...out, mount_state: "error" } as const;
+const hangs = { mount_alive: false } as const;
+const error = { last_error: "no host answers" };
+const told = (severity: Condition["severity"]) => ({ conditions: [condition(severity)] });
+const ready = { ...fallback, tb_recovery_pending: true };
+const NO_ROUTE = "mounted, no route: programs get errors";
+const WAITS = "mounted, programs wait for a route";
+
+const SHARES: readonly State<ShareStatus>[] = [
+  [{}, "mounted over Thunderbolt", "good"],
+  [told("info"), "mounted over Thunderbolt", "good"],
+  [told("warning"), "mounted over Thunderbolt", "warning"],
+  [told("error"), "mounted over Thunderbolt", "warning"],
+  [error, "mounted over Thunderbolt", "warning"],
+  [hangs, "mounted over Thunderbolt, not answering", "bad"],
+  [{ ...hangs, ...error }, "mounted over Thunderbolt, not answering", "bad"],
+  [carried("carrying"), "mounted over Thunderbolt, carried", "good"],
+  [{ ...carried("carrying"), ...hangs }, "mounted over Thunderbolt, not answering", "bad"],
+  [carried("waiting"), WAITS, "warning"],
+  [{ ...carried("waiting"), ...unknown }, WAITS, "warning"],
+  [carried("unconfirmed"), WAITS, "warning"],
+  [{ ...carried("unconfirmed"), ...hangs }, WAITS, "warning"],
+  [carried("refusing"), NO_ROUTE, "bad"],
+  [{ ...carried("refusing"), ...unknown }, NO_ROUTE, "bad"],
+  [{ ...carried("refusing"), ...fallback, ...error }, NO_ROUTE, "bad"],
+  [fallback, "mounted over Fallback", "warning"],
+  [{ ...fallback, ...hangs }, "mounted over Fallback, not answering", "bad"],
+  [{ ...fallback, ...carried("carrying") }, "mounted over Fallback, carried", "warning"],
+  [{ ...fallback, ...carried("waiting") }, WAITS, "warning"],
+  [{ ...fallback, held: "fallback" }, "mounted over Fallback, held by hand", "plain"],
+  [
+    { ...fallback, ...carried("carrying"), held: "fallback" },
+    "mounted over Fallback, carried, held by hand",
+    "plain",
+  ],
+  [{ ...fallback, ...error, held: "fallback" }, "mounted over Fallback, held by hand", "warning"],
+  [{ ...carried("refusing"), held: "fallback" }, `${NO_ROUTE}, held by hand`, "bad"],
+  [ready, "mounted over Fallback, TB Ready", "warning"],
+  [{ ...ready, ...carried("carrying") }, "mounted over Fallback, carried, TB Ready", "warning"],
+  [{ ...ready, ...hangs }, "mounted over Fallback, not answering, TB Ready", "bad"],
+  [unknown, "mounted over an unknown route", "warning"],
+  [{ ...unknown, ...hangs }, "mounted over an unknown route, not answering", "bad"],
+  [out, "not mounted", "bad"],
+  [{ ...out, held: "unmounted" }, "not mounted, held by hand", "plain"],
+  [{ ...out, ...error, held: "unmounted" }, "not mounted, held by hand", "warning"],
+  [{ ...out, ...error }, "not mounted", "bad"],
+  [failed, "not mounted", "bad"],
+  [{ ...failed, ...error }, "not mounted", "bad"],
+  [{ ...failed, held: "unmounted" }, "not mounted, held by hand", "bad"],
+];
+
+const route = (name: string, changes: object = {}) => ({
+  ...{ name, type: "stdio" as const, target: name, in_use: false },
+  ...{ healthy_since: null, stable_at: null, retry_at: null, last_error: null },
+  ...changes,
+});
+const over = (used: string | null, changes: object = {}) => ({
+  routes: {
+    ...{ in_use: used, held: null, recovery_pending: null },
+    list: ["lan", "wan"].map((name) => route(name, { in_use: name === used })),
+    ...changes,
+  },
+});
+const pending = { recovery_pending: { route: "lan", reason: "a call is under way" } };
+const held = { conditions: [condition("warning", "waiting_for_approval")] };
+
+const BACKENDS: readonly State<BackendStatus>[] = [
+  [{}, "Ready", "good"],
+  [{ last_error: "exit 1" }, "Ready", "good"],
+  [{ waiting_calls: { count: 1, longest_ms: 45_000 } }, "Ready", "good"],
+  [told("info"), "Ready", "good"],
+  [told("warning"), "Ready", "warning"],
+  [told("error"), "Ready", "warning"],
+  [held, "Ready", "warning"],
+  [over("lan"), "Ready over lan", "good"],
+  [over("wan"), "Ready over wan", "warning"],
+  [over("wan", { held: "wan" }), "Ready over wan, held by hand", "good"],
+  [over("wan", pending), "Ready over wan, lan is ready", "warning"],
+  [{ ...over("wan"), ...told("warning") }, "Ready over wan", "warning"],
+  [{ phase: "Pending" }, "Pending", "plain"],
+  [{ phase: "Pending", reason: "waits for its share" }, "Pending", "plain"],
+  [{ phase: "Initializing" }, "Starting", "plain"],
+  [{ phase: "Initializing", ...told("warning") }, "Starting", "warning"],
+  [{ phase: "Degraded", reason: "no answer" }, "Degraded", "warning"],
+  [{ phase: "Degraded", ...over("wan") }, "Degraded over wan", "warning"],
+  [{ phase: "Failed", reason: "exit 1" }, "Failed", "bad"],
+  [{ phase: "Failed", ...told("error") }, "Failed", "bad"],
+  [{ phase: "Failed", ...over(null) }, "Failed", "bad"],
+  [{ phase: "ShuttingDown" }, "Stopping", "plain"],
+  [{ enabled: false, phase: "Pending" }, "disabled", "plain"],
+  [{ enabled: false, phase: "Pending", ...held }, "waits for approval", "warning"],
+];
+
+const shares = SHARES.map(([changes], at) => sampleShare({ ...changes, name: `S${at}` }));
+const backends = BACKENDS.map(([changes], at) => sampleBackend({ ...changes, name: `B${at}` }));
+const STATUS = gatewayReport(backends, { shares });
+
+type Said = ReadonlyMap<string, { readonly text: string; readonly tone: Tone | null }>;
+
+const CODES: Readonly<Record<string, Tone>> = { 32: "good", 2: "plain", 33: "warning", 31: "bad" };
+
+/** What a terminal shows behind a name and its blanks: `\x1b[33mmounted over Fallback`. */
+function paintedBehind(text: string, name: string): { text: string; tone: Tone | null } | null {
+  const found = new RegExp(
+    `\x1b\\[1m${name}(?:\x1b\\[22m)? *(?:\x1b\\[22m)? *\x1b\\[(\\d+)m([^\x1b]+?) *\x1b`,
+  ).exec(text);
+  return found === null ? null : { text: found[2] ?? "", tone: CODES[found[1] ?? ""] ?? null };
+}
+
+/** Of a line, the piece behind the name. */
+function spanBehind(lines: readonly Line[], name: string): { text: string; tone: Tone | null } | null {
+  for (const line of lines) {
+    const at = line.findIndex(({ text }) => text.trim() === name);
+    const said = line[at + 1];
+    if (at !== -1 && said !== undefined) return { text: said.text.trim(), tone: toneOf(said.tone) };
+  }
+  return null;
+}
+
+function toneOf(tone: string): Tone | null {
+  return (["good", "plain", "warning", "bad"] as const).find((each) => each === tone) ?? null;
+}
+
+const names = [...shares, ...backends].map(({ name }) => name);
+const WIDE = { ...viewOf(240), height: 10_000 };
+const COLOURED = { width: 240, color: true, unicode: true, now: SAMPLE_NOW };
+
+function each(said: (name: string) => { text: string; tone: Tone | null } | null): Said {
+  return new Map(
+    names.flatMap((name) => {
+      const words = said(name);
+      return words === null ? [] : [[name, words] as const];
+    }),
+  );
+}
+
+function told_of(): Readonly<Record<string, () => Said>> {
+  const machine = (() => {
+    const state = { ...stateOf(STATUS), conditions: [] };
+    const summary = { name: "m", instance: "i", word: "here", answers: true, state } as const;
+    const reading = readSummary("m", Buffer.from(summaryText(summary)));
+    return reading.ok ? reading.summary.state : assert.fail(reading.problem);
+  })();
+  const fleet = sampleFleet({ machines: [sampleMachine({ name: "m", state: machine })] });
+  const withoutTools = (text: string): string =>
+    text.replace(/, 14 tools.*$/, "").replace(/: no host.*$/, "");
+  return {
+    "mountaineer status": () => {
+      const text = renderStatus(STATUS, COLOURED);
+      return each((name) => paintedBehind(text, name));
+    },
+    "mountaineer shares list": () => {
+      const favorite = (name: string): Favorite => ({
+        ...{ name, driver: "rclone", thunderbolt: "a", fallback: "b", share_name: name, username: "ann" },
+        ...{ guest: false, stable_path: "/s", aliases: [], mount_state: null, active_interface: null },
+      });
+      const list = shares.map(({ name }) => favorite(name));
+      const text = renderFavorites(list, shares, COLOURED);
+      return each((name) => paintedBehind(text, name));
+    },
+    "the TUI's dashboard": () => {
+      const lines = dashboardLines(dashboardRows(STATUS, null), null, [], WIDE);
+      return each((name) => spanBehind(lines, name));
+    },
+    "the TUI in plain lines": () => {
+      const sentences = statementsOf(STATUS);
+      const of = (name: string) => sentences.get(`share ${name}`) ?? sentences.get(`backend ${name}`);
+      const behind = /^\w+ \w+: (.*?)(?:; .*|, 14 tools.*|, (?:exit 1|no answer|waits for its share))?$/;
+      return each((name) => ({ text: behind.exec(of(name) ?? "")?.[1] ?? "", tone: null }));
+    },
+    "the page": () => {
+      using view = mount(viewAt("#/dashboard").view as never, { app: scriptedApp({}, { status: STATUS }) });
+      const cards = view.elements("article");
+      return each((name) => {
+        const card = cards.find((article) => article.name.endsWith(` ${name}`));
+        const mark = card?.all().find((node) => node.getAttribute("class")?.startsWith("mark "));
+        const tone = toneOf(mark?.getAttribute("class")?.replace("mark ", "") ?? "");
+        assert.equal(card?.getAttribute("class"), `card ${tone}`);
+        return { text: mark?.textContent ?? "", tone };
+      });
+    },
+    "the menu": () => {
+      const { items } = menuOf(sampleWorld(STATUS));
+      return each((name) => {
+        const item = findItem(items, `share ${name}`) ?? findItem(items, `backend ${name}`);
+        if (item === null || item.kind === "separator") return null;
+        return { text: item.label.replace(`${name} — `, ""), tone: item.tone };
+      });
+    },
+    "the fleet": () => {
+      const lines = machineLines(sampleMachine({ state: machine }));
+      return each((name) => {
+        const line = lines.find((one) => one.name === name);
+        return line === undefined ? null : { text: withoutTools(line.text), tone: line.tone };
+      });
+    },
+    "mountaineer fleet status": () => {
+      const text = renderFleet(fleet, { ...COLOURED, color: false }, { isChosen: true });
+      return each((name) => {
+        const line = text.split("\n").find((one) => one.includes(` ${name} `));
+        const said = line?.slice(line.indexOf(` ${name} `) + name.length + 2);
+        return said === undefined ? null : { text: withoutTools(said), tone: null };
+      });
+    },
+    "the TUI's fleet": () => {
+      const lines = detailLines(sampleMachine({ state: machine }), WIDE);
+      return each((name) => {
+        const text = lines.flat().find((piece) => piece.text.startsWith(`${name} `));
+        return text === undefined
+          ? null
+          : { text: withoutTools(text.text.slice(name.length + 1)), tone: toneOf(text.tone) };
+      });
+    },
+    "the demo": () => {
+      const style = { unicode: true, paint: paintFor({ color: true, unicode: true }) };
+      const nothing = { reading: null, waitingMs: null, heldBy: null, events: [] };
+      const cables = { plugged: { tb: true, fallback: true }, addresses: { tb: "a", fallback: "b" } };
+      return each((name) => {
+        const share = shares.find((one) => one.name === name);
+        if (share === undefined) return null;
+        const state = { driver: "smb", stablePath: "/s", share, ...nothing, ...cables } as const;
+        return paintedBehind(renderLive(state, { width: 240, height: 40 }, style).join("\n"), "CORE");
+      });
+    },
+  };
+}
+
+test("F4 sixty states of shares and backends are told in the same words and tone by every face", () => {
+  const states = [...SHARES, ...BACKENDS];
+  assert.equal(states.length, 60);
+  const expected = new Map(
+    states.map(([, text, tone], at) => [names[at] ?? assert.fail(), { text, tone }] as const),
+  );
+  // The fleet is not told of what is switched off, and these tell of shares alone.
+  const least = { "the fleet": 58, "mountaineer fleet status": 58, "the TUI's fleet": 58 } as const;
+  const alone = { "mountaineer shares list": 36, "the demo": 36 } as const;
+  const counts: Readonly<Record<string, number>> = { ...least, ...alone };
+  for (const [face, look] of Object.entries(told_of())) {
+    const said = look();
+    assert.equal(said.size, counts[face] ?? 60, face);
+    for (const [name, { text, tone }] of said) {
+      const right = expected.get(name) ?? assert.fail();
+      assert.deepEqual({ text, tone: tone ?? right.tone }, right, `${face}, ${name}`);
+    }
+  }
+});
