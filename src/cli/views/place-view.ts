@@ -77,7 +77,9 @@ export function renderFavorites(favorites: readonly Favorite[], style: TerminalS
   return favorites
     .flatMap((favorite) => {
       const { thunderbolt, fallback, aliases } = favorite;
-      const hosts = [thunderbolt, fallback].map((host) => harmless(host ?? "?")).join(" | ");
+      const hosts = [thunderbolt, fallback]
+        .flatMap((host) => (host === null ? [] : harmless(host)))
+        .join(" | ");
       const name = paint.bold(padded(harmless(favorite.name), width));
       const state = stateText(favorite, paint);
       const line = `${name}${GAP}${state}${GAP}${hosts}${GAP}${paint.dim(harmless(favorite.stable_path))}`;
@@ -90,10 +92,11 @@ export function renderFavorites(favorites: readonly Favorite[], style: TerminalS
 
 const ROUTES = { tb: "over Thunderbolt", fallback: "over fallback", none: "" } as const;
 
-function stateText({ mount_state, active_interface }: Favorite, paint: Paint): string {
+function stateText({ mount_state, active_interface, thunderbolt, fallback }: Favorite, paint: Paint): string {
   if (mount_state === null) return paint.dim("no daemon runs");
   if (mount_state === "mounted") {
-    const route = ROUTES[active_interface ?? "none"];
+    const isOnly = thunderbolt === null || fallback === null;
+    const route = isOnly ? "" : ROUTES[active_interface ?? "none"];
     return paint.green(route === "" ? "mounted" : `mounted ${route}`);
   }
   return mount_state === "error" ? paint.red("does not answer") : paint.yellow("not mounted");

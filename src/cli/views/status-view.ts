@@ -1,6 +1,7 @@
 // A status as text, for a width and a time. Pure.
 
 import type { GlobalStatus, RouteName, ShareStatus, StatusReport } from "../../api/contract.ts";
+import { isSecondBest, onlyHost, shownRoutes } from "../../api/share-routes.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import {
   columns,
@@ -181,7 +182,7 @@ function stateOf(share: ShareStatus, paint: Paint): { dot: string; state: string
   const over =
     share.active_interface === "none"
       ? "over an unknown route"
-      : `over ${ROUTE_LABELS[share.active_interface]}`;
+      : `over ${harmless(onlyHost(share) ?? ROUTE_LABELS[share.active_interface])}`;
   const phase = share.carried?.phase ?? "carrying";
   if (phase !== "carrying") {
     const what = phase === "refusing" ? "no route" : "programs wait for a route";
@@ -190,7 +191,7 @@ function stateOf(share: ShareStatus, paint: Paint): { dot: string; state: string
   if (!share.mount_alive) {
     return { dot: paint.red(symbols.bad), state: paint.red(`mounted ${over}, not answering`) };
   }
-  const style = share.active_interface === "tb" ? paint.green : paint.yellow;
+  const style = isSecondBest(share) ? paint.yellow : paint.green;
   const carried = share.carried === undefined ? "" : ", carried";
   return { dot: style(symbols.on), state: `mounted ${style(over)}${carried}` };
 }
@@ -217,8 +218,9 @@ function banner(parts: readonly string[], indent: string, view: View): string[] 
 
 function routeLines(share: ShareStatus, view: View): string[] {
   const { paint } = view;
-  const preferred = routeCell(share, "tb", view);
-  const fallback = routeCell(share, "fallback", view);
+  const [preferred, fallback = null] = shownRoutes(share).map((route) => routeCell(share, route, view));
+  if (preferred === undefined) return [];
+  if (fallback === null) return [`${INDENT}${preferred.text}`];
   const arrow = `  ${paint.symbols.arrow}  `;
   const oneLine = columns(INDENT) + preferred.columns + columns(arrow) + fallback.columns;
   if (oneLine <= view.width) return [`${INDENT}${preferred.text}${paint.dim(arrow)}${fallback.text}`];
@@ -229,7 +231,7 @@ function routeCell(share: ShareStatus, route: RouteName, { paint }: View): { tex
   const reachable = route === "tb" ? share.tb_reachable : share.fb_reachable;
   const host = harmless((route === "tb" ? share.tb_host : share.fb_host) ?? "folder");
   const used = share.mount_state === "mounted" && share.active_interface === route;
-  const label = ROUTE_LABELS[route];
+  const label = onlyHost(share) === null ? ROUTE_LABELS[route] : "Host";
   const dot = reachable ? paint.symbols.on : paint.symbols.off;
   const notes: string[] = [];
   if (used) notes.push("in use");

@@ -1,6 +1,7 @@
 // The menu's items for one share.
 import { dirname } from "node:path/posix";
 import type { OpenFileHolder, ShareStatus } from "../../api/contract.ts";
+import { onlyHost } from "../../api/share-routes.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem, Tone } from "./menu.ts";
@@ -25,7 +26,8 @@ const HOLDERS_SHOWN = 8;
 function shareText(share: ShareStatus): string {
   if (share.mount_state === "unmounted") return share.held === "unmounted" ? "unmounted (held)" : "unmounted";
   if (share.mount_state === "error") return "error";
-  const route = share.active_interface === "none" ? "unknown route" : ROUTE_NAMES[share.active_interface];
+  const { active_interface: over } = share;
+  const route = over === "none" ? "unknown route" : (onlyHost(share) ?? ROUTE_NAMES[over]);
   if (!share.mount_alive) return `${route}, not answering`;
   if (share.tb_recovery_pending) return `${route}, TB Ready`;
   return share.held === "fallback" ? `${route} (held)` : route;
@@ -73,7 +75,7 @@ function routeLines(share: ShareStatus, key: string): MenuItem[] {
     if (host === null) return;
     const mark = share.active_interface === route ? "● " : "○ ";
     const tone: Tone = answers ? "plain" : "warning";
-    const name = route === "tb" ? "Thunderbolt" : "Fallback";
+    const name = onlyHost(share) !== null ? "Host" : route === "tb" ? "Thunderbolt" : "Fallback";
     lines.push(
       text(`${key} route ${route}`, `${mark}${name} ${host}: ${answers ? "answers" : "no answer"}`, tone),
     );
@@ -102,7 +104,7 @@ function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuIte
         { kind: "switch", share: name, to: "tb", force: false },
         share.tb_reachable,
       );
-    if (share.held !== "fallback" && share.fb_host !== null)
+    if (share.held !== "fallback" && share.fb_host !== null && onlyHost(share) === null)
       add(
         share.active_interface === "fallback" ? "Stay on fallback" : "Switch to fallback, and stay there",
         { kind: "switch", share: name, to: "fallback", force: false },

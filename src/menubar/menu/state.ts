@@ -1,5 +1,6 @@
 // The health of a share, of a backend, and of everything together.
 import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.ts";
+import { isSecondBest } from "../../api/share-routes.ts";
 import type { MenuState } from "./menu.ts";
 import type { MenuWorld } from "./world.ts";
 
@@ -25,8 +26,9 @@ export function stateOfShare(share: ShareStatus): MenuState {
   if (share.mount_state !== "mounted" || !share.mount_alive) return "down";
   if (share.tb_recovery_pending) return "tb_ready";
   if (share.last_error !== null || areWrong(share.conditions)) return "degraded";
-  const isSecondBest = share.active_interface === "fallback" && share.held !== "fallback";
-  return isSecondBest ? "degraded" : "healthy";
+  return share.active_interface !== "none" && share.held !== "fallback" && isSecondBest(share)
+    ? "degraded"
+    : "healthy";
 }
 
 export function stateOfBackend({ phase, conditions, routes }: BackendStatus): MenuState {

@@ -1,6 +1,7 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
 import { waitingText } from "../../api/backend-phases.ts";
 import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.ts";
+import { isSecondBest, shownRoutes } from "../../api/share-routes.ts";
 import { padded } from "../../runtime/text/plain-text.ts";
 import { eventLine } from "../events/event-line.ts";
 import type { KeptEvent } from "../events/event-ring.ts";
@@ -91,11 +92,15 @@ function nameSpan(name: string, isChosen: boolean, { width, symbols }: View): Sp
 function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly Span[] {
   const [mark, tone, word] = shareState(share, view);
   const { carried, held, last_error: error, conditions } = share;
-  const route = { tb: "Thunderbolt", fallback: "fallback", none: "no route" }[share.active_interface];
+  const over = { tb: "Thunderbolt", fallback: "fallback", none: "no route" }[share.active_interface];
+  const routes = shownRoutes(share);
+  const route = routes.length === 1 && share.active_interface !== "none" ? "mounted" : over;
   const facts = [
     ...(carried === undefined ? [] : [`carried, ${carried.connections} connections`]),
     ...(held === null ? [] : [`held: ${held}`]),
-    ...(share.active_interface === "tb" || share.tb_reachable ? [] : ["Thunderbolt unreachable"]),
+    ...(share.active_interface === "tb" || !routes.includes("tb") || share.tb_reachable
+      ? []
+      : ["Thunderbolt unreachable"]),
     ...(share.active_interface === "fallback" || share.fb_host === null || share.fb_reachable
       ? []
       : ["fallback unreachable"]),
@@ -104,7 +109,7 @@ function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly
   return [
     span(`${mark} `, tone),
     nameSpan(share.name, isChosen, view),
-    span(padded(route, 12), share.active_interface === "tb" ? "good" : "plain"),
+    span(padded(route, 12), isSecondBest(share) ? "plain" : "good"),
     span(padded(word, 14), tone),
     span(facts.join(", ")),
     ...(trouble === null ? [] : [span(`${facts.length === 0 ? "" : "  "}${trouble}`, "bad")]),

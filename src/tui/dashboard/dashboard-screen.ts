@@ -1,5 +1,6 @@
 // The dashboard: shares, backends, what waits, conditions and the last events, with keys that act on the chosen row.
 
+import { onlyHost } from "../../api/share-routes.ts";
 import { clientWords } from "../../api/words/client-words.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -190,12 +191,16 @@ export function actionCommands(link: DaemonLink, actions: Actions): readonly Com
   const { shares = [], backends = [] } = link.status.get() ?? {};
   return [
     ...(shares.length === 0 ? [] : [{ name: "mount all shares", run: () => actions.mount(null) }]),
-    ...shares.flatMap(({ name }): Command[] => [
+    ...shares.flatMap(({ name, ...share }): Command[] => [
       { name: `mount ${name}`, run: () => actions.mount(name) },
       { name: `unmount ${name}`, run: () => actions.unmount(name) },
-      { name: `switch ${name} to Thunderbolt`, run: () => actions.switchShare(name, "tb") },
-      { name: `switch ${name} to fallback`, run: () => actions.switchShare(name, "fallback") },
-      { name: `switch ${name} by the rules`, run: () => actions.switchShare(name, "auto") },
+      ...(onlyHost(share) === null
+        ? [
+            { name: `switch ${name} to Thunderbolt`, run: () => actions.switchShare(name, "tb") },
+            { name: `switch ${name} to fallback`, run: () => actions.switchShare(name, "fallback") },
+            { name: `switch ${name} by the rules`, run: () => actions.switchShare(name, "auto") },
+          ]
+        : []),
     ]),
     ...backends.flatMap(({ name, routes }): Command[] => [
       { name: `restart ${name}`, run: () => actions.restart(name) },

@@ -71,7 +71,7 @@ test("a favorite says how it is, over which route, and where its link is", () =>
 B     mounted over fallback  10.0.0.1 | nas.local:4450  /S/CORE
 C     not mounted  10.0.0.1 | nas.local:4450  /S/CORE
 D     does not answer  10.0.0.1 | nas.local:4450  /S/CORE
-E     no daemon runs  ? | nas.local:4450  /S/CORE
+E     no daemon runs  nas.local:4450  /S/CORE
 F     mounted  10.0.0.1 | nas.local:4450  /S/CORE
 `,
   );

@@ -6,7 +6,7 @@ import { ensureFolder, readIfPresent, writeDurably } from "../../../runtime/file
 import type { Logger } from "../../../runtime/log/log.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { ShareSpec } from "../../share-spec.ts";
+import { preferredRoute, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { UnsentFile, WaitingUnsent } from "../mount-driver.ts";
 import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../share-files.ts";
@@ -156,10 +156,10 @@ async function toldOf({ folder, server }: RcloneFiles): Promise<ServerTold> {
 }
 
 /** Versions before this one did not: their server was met where the share was set to when this one looks first. */
-async function noteSource({ routes, shareName }: ShareSpec, { folder }: RcloneFiles): Promise<void> {
+async function noteSource(share: ShareSpec, { folder }: RcloneFiles): Promise<void> {
   const path = join(folder, "server.json");
-  const before = jsonObject((await readIfPresent(path)) ?? "") ?? { version: 1, shareName };
-  const source = sourceOf(routes.tb.host === null ? routes.fallback : routes.tb, shareName);
+  const before = jsonObject((await readIfPresent(path)) ?? "") ?? { version: 1, shareName: share.shareName };
+  const source = sourceOf(preferredRoute(share), share.shareName);
   await writeDurably(path, `${JSON.stringify({ ...before, source })}\n`, { mode: 0o600 });
 }
 

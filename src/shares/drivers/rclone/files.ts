@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
+import { preferredRoute, type RouteSpec, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";
 import {
@@ -116,7 +116,7 @@ export function mountArguments(
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
     // Carried, it is the preferred host whatever the route: what programs see as the source never changes.
-    ...["--devname", sourceOf(isMovable(through) ? share.routes.tb : route, share.shareName)],
+    ...["--devname", sourceOf(isMovable(through) ? preferredRoute(share) : route, share.shareName)],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
     // `--timeout` ends idle connections, too, and what uses one next gets EIO. rclone keeps as many as were in use at
     // once and uses them in turn: where only looks come, every two seconds, each of 100 waits more than three minutes.

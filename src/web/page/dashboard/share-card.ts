@@ -1,6 +1,7 @@
 // One share: its route, its health, what stands against it, and what can be done.
 import { type ComponentChild, h } from "preact";
 import type { GlobalStatus, RouteName, ShareStatus } from "../../../api/contract.ts";
+import { isSecondBest, onlyHost, shownRoutes } from "../../../api/share-routes.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
 import { routeLabel } from "../daemon/event-text.ts";
 import type { App } from "../parts/app.ts";
@@ -30,7 +31,11 @@ export function ShareCard({ app, share, global, now }: ShareCardProps): Componen
       since === null ? null : h("span", { class: "dim" }, since),
     ),
     share.tb_recovery_pending ? h(ReadyBanner, { app, share, global, now }) : null,
-    h("div", { class: "routes" }, routeCell(share, "tb"), routeCell(share, "fallback")),
+    h(
+      "div",
+      { class: "routes" },
+      shownRoutes(share).map((route) => routeCell(share, route)),
+    ),
     h("p", { class: "path" }, code(share.stable_path)),
     carriedLine(share),
     windowLine(share, global, now),
@@ -59,9 +64,12 @@ function shareState(share: ShareStatus): { tone: "good" | "plain" | "warning" | 
   if (phase === "refusing") return { tone: "bad", text: "Mounted, no route" };
   if (phase !== "carrying") return { tone: "warning", text: "Mounted, programs wait for a route" };
   if (!share.mount_alive) return { tone: "bad", text: "Mounted, not answering" };
-  const over = share.active_interface === "none" ? "an unknown route" : routeLabel(share.active_interface);
+  const over =
+    share.active_interface === "none"
+      ? "an unknown route"
+      : (onlyHost(share) ?? routeLabel(share.active_interface));
   return {
-    tone: share.active_interface === "tb" ? "good" : "warning",
+    tone: isSecondBest(share) ? "warning" : "good",
     text: `Mounted over ${over}${share.carried === undefined ? "" : ", carried"}`,
   };
 }
@@ -94,7 +102,7 @@ function routeCell(share: ShareStatus, route: RouteName): ComponentChild {
   return h(
     "div",
     { class: used ? "route used" : "route" },
-    h("span", { class: "route-name" }, routeLabel(route)),
+    h("span", { class: "route-name" }, onlyHost(share) === null ? routeLabel(route) : "Host"),
     code(host),
     mark(answers ? "good" : "bad", answers ? "answers" : "no answer"),
     used ? mark("plain", "in use") : null,
@@ -137,12 +145,13 @@ function shareButtons(app: App, share: ShareStatus): (ComponentChild | null)[] {
       ...(kind === undefined ? {} : { kind }),
     });
   const isMounted = share.mount_state === "mounted";
+  const routes = shownRoutes(share);
   return [
     isMounted ? null : button("Mount", () => mountShare(app, name)),
-    isMounted && share.active_interface !== "tb" && !share.tb_recovery_pending
+    isMounted && routes.includes("tb") && share.active_interface !== "tb" && !share.tb_recovery_pending
       ? button("To Thunderbolt", () => switchShare(app, share, "tb"))
       : null,
-    isMounted && share.active_interface !== "fallback"
+    isMounted && routes.includes("fallback") && share.active_interface !== "fallback"
       ? button("To Fallback", () => switchShare(app, share, "fallback"))
       : null,
     share.held === "fallback" ? button("Let the rules go on", () => switchShare(app, share, "auto")) : null,
