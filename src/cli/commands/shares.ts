@@ -7,6 +7,7 @@ import type { CommandContext, CommandDefinition, GivenOptions, GroupedCommands }
 import { addJsonOption, readFlag, readText } from "../input/options.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
 import { paintFor } from "../views/terminal-style.ts";
+import { sharesDiscoverCommand } from "./shares-discover.ts";
 import { sharesListCommand } from "./shares-list.ts";
 
 const KEYS: readonly (readonly [option: string, key: string])[] = [
@@ -136,5 +137,5 @@ export const SHARES_COMMANDS: GroupedCommands = {
       { command: "mountaineer shares remove --share MEDIA --cleanup", does: "let go of one for good" },
     ],
   },
-  commands: [sharesListCommand, sharesAddCommand, sharesRemoveCommand],
+  commands: [sharesListCommand, sharesDiscoverCommand, sharesAddCommand, sharesRemoveCommand],
 };

@@ -1,6 +1,7 @@
 // The ways from the command line into the daemon's and the doctor's code, which is loaded when it is needed.
 import type { BackendSignIn } from "../../api/backend-sign-in.ts";
 import type { Doctor } from "../../api/doctor-report.ts";
+import type { FoundServer } from "../../api/found-server.ts";
 import type { FoundShare } from "../../api/found-share.ts";
 import type {
   InProcessApprovals,
@@ -69,6 +70,12 @@ export async function loadSecretNames(): Promise<(home: string) => Promise<reado
 export async function findMountedShares(): Promise<readonly FoundShare[]> {
   const { foundShares } = await import("../../daemon/compose/found-shares.ts");
   return foundShares();
+}
+
+/** Servers of SMB shares that are heard on this machine's links, or known to it. Takes two seconds. */
+export async function findServers(signal: AbortSignal): Promise<readonly FoundServer[]> {
+  const { foundServers } = await import("../../daemon/compose/found-servers.ts");
+  return foundServers(signal);
 }
 
 /** Where the daemon of this home writes its log; absolute. */
