@@ -1,6 +1,7 @@
 // The ways from the command line into the daemon's and the doctor's code, which is loaded when it is needed.
 import type { BackendSignIn } from "../../api/backend-sign-in.ts";
 import type { Doctor } from "../../api/doctor-report.ts";
+import type { FirstMeeting } from "../../api/first-meeting.ts";
 import type { FoundServer } from "../../api/found-server.ts";
 import type { FoundShare } from "../../api/found-share.ts";
 import type {
@@ -76,6 +77,12 @@ export async function findMountedShares(): Promise<readonly FoundShare[]> {
 export async function findServers(signal: AbortSignal): Promise<readonly FoundServer[]> {
   const { foundServers } = await import("../../daemon/compose/found-servers.ts");
   return foundServers(signal);
+}
+
+/** What a server is asked that no share is configured for yet. */
+export async function openMeeting({ home }: CommandContext): Promise<FirstMeeting> {
+  const { openFirstMeeting } = await import("../../daemon/in-process-meeting.ts");
+  return openFirstMeeting(home);
 }
 
 /** Where the daemon of this home writes its log; absolute. */

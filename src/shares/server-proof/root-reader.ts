@@ -198,7 +198,7 @@ async function askSmbclient(
   if (!reader.isConnected()) {
     // Some versions print errors to standard output.
     const text = lastLine(`${start}\n${result.stderr}`, "smbclient");
-    return { ...failed(text), isRefusedLogin: /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text) };
+    return { ...failed(text), isRefusedLogin: isRefusedLogon(text) };
   }
   const error = reader.listingError();
   if (error !== null) return failed(error);
@@ -272,8 +272,12 @@ function smbclientArguments({ share, endpoint }: ReadRequest, login: string): st
   ];
 }
 
+export function isRefusedLogon(text: string): boolean {
+  return /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text);
+}
+
 /** null for what the file cannot hold: it has one line for each, and takes spaces off their start. */
-function authenticationFile({ username, password }: ShareSpec): string | null {
+export function authenticationFile({ username, password }: ShareSpec): string | null {
   const { user, domain } = account(username);
   const members = [
     ["username", password === null ? "guest" : user],

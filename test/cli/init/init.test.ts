@@ -221,6 +221,21 @@ shares:
   assert.equal(await readFile(path, "utf8"), `# nothing yet\n\nshares:\n${share}`);
 });
 
+test("F3 one address is enough; a mistake names what was given, and no line of a file that nobody wrote", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const wrong = await run(["init", "--share", "CORE", "--fallback-host", "smb://nas"], { home });
+  assert.equal(wrong.code, 3);
+  assert.match(wrong.stderr, /shares\[0\]\.fallback_host: found string "smb:\/\/nas", expected a host/);
+  assert.doesNotMatch(wrong.stderr, /\.toml:\d/);
+  await assert.rejects(stat(join(home, "config.toml")));
+  const one = await run(["init", "--share", "CORE", "--fallback-host", "nas.local"], { home });
+  assert.equal(one.code, 0, one.stderr);
+  assert.match(
+    await readFile(join(home, "config.toml"), "utf8"),
+    /name = "CORE"\nfallback_host = "nas\.local"\n$/,
+  );
+});
+
 test("where the configuration is a link that leads nowhere, everybody says so", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home, { mode: 0o700 });
