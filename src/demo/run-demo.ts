@@ -34,7 +34,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     if (terminal !== null) return await playLive(stage, { ...terminal, style, print, signal });
     return (await playScript(stage, { style, print, signal })) ? 0 : 1;
   } catch (error) {
-    // Whatever was cancelled by it is not worth a word.
+    // What was cancelled by the signal is not reported.
     signal.throwIfAborted();
     throw error;
   } finally {
