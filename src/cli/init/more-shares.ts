@@ -1,12 +1,12 @@
 // `shares add` at a terminal, with nothing given: one more share of a NAS that is configured. Which NAS is asked only where
 // there are several.
 import { parseConfig } from "../../config/read/load.ts";
+import { passwordText } from "../../config/secret-names.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
 import { hostText } from "../../config/values/host.ts";
 import { mistakesError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
-import { referenceText } from "../../secrets/reference.ts";
 import { openMeeting } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { viewConfig } from "../sessions/config-session.ts";
@@ -81,8 +81,10 @@ function hostsOf({ routes }: ShareConfig): string {
 }
 
 /** As the file has them, so that the new share is like the other. */
-function keysOf({ routes, username, password, driver }: ShareConfig): Readonly<Record<string, string>> {
-  const { tb, fallback } = routes;
+function keysOf(share: ShareConfig): Readonly<Record<string, string>> {
+  const { username, driver } = share;
+  const { tb, fallback } = share.routes;
+  const password = passwordText(share);
   return {
     ...(tb.host === null ? {} : { thunderbolt_host: hostText({ host: tb.host, port: tb.port }) }),
     ...(fallback.host === null
@@ -91,7 +93,7 @@ function keysOf({ routes, username, password, driver }: ShareConfig): Readonly<R
     ...(tb.interfaceName === null ? {} : { thunderbolt_interface: tb.interfaceName }),
     ...(fallback.interfaceName === null ? {} : { fallback_interface: fallback.interfaceName }),
     username,
-    ...(password === null ? {} : { password: referenceText(password) }),
+    ...(password === null ? {} : { password }),
     driver,
   };
 }

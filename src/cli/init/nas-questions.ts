@@ -48,9 +48,7 @@ export async function askNas(
 ): Promise<NasWishes | null> {
   const chosen = await chooseServer(person, servers, tools);
   if (chosen === null) return null;
-  const { login, names } = await logIn(person, chosen, tools);
-  const asked = names.length === 0 ? null : names;
-  const shareNames = asked === null ? [await typeShareName(person)] : await chooseShares(person, asked);
+  const { login, shareNames } = await logIn(person, chosen, tools);
   const [first = ""] = shareNames;
   const second = await chooseSecond(person, chosen, servers, { ...login, share: first }, tools);
   const secret =
@@ -110,7 +108,7 @@ async function logIn(
   person: Person,
   { host, port, found }: Chosen,
   { meeting, userName, signal }: NasTools,
-): Promise<{ readonly login: ServerLogin; readonly names: readonly string[] }> {
+): Promise<{ readonly login: ServerLogin; readonly shareNames: readonly string[] }> {
   const where = harmless(hostText({ host, port }));
   let username = found?.mounts.find(({ user }) => user !== null)?.user ?? userName;
   return retry(async () => {
@@ -120,15 +118,19 @@ async function logIn(
       const reading = parseUserName(typed);
       return reading.ok ? { right: reading.value } : { wrong: `expected ${reading.expected}` };
     }, person);
-    const typed = await person.askHidden(
+    const secret = await person.askHidden(
       `Password for ${harmless(username)} on ${where} (hidden; empty: as a guest): `,
     );
-    const login = { host, port, username, password: typed === "" ? null : typed };
+    const login = { host, port, username, password: secret === "" ? null : secret };
     const names = await meeting.shareNames(login, signal);
-    if (names.kind === "listed") return { right: { login, names: names.names } };
-    return {
-      wrong: `${where} ${names.kind === "refused" ? "refuses this login" : "gives no list"}: ${names.text}`,
-    };
+    if (names.kind === "refused") return { wrong: `${where} refuses this login: ${names.text}` };
+    if (names.kind === "listed" && names.names.length > 0)
+      return { right: { login, shareNames: await chooseShares(person, names.names) } };
+    // Some list none to anybody, and mount them all the same.
+    const why = names.kind === "failed" ? `gives no list: ${names.text}` : "lists no shares";
+    person.tell(`  ${where} ${why}`);
+    const typed = await typeShareName(person);
+    return typed === null ? { wrong: null } : { right: { login, shareNames: [typed] } };
   }, person);
 }
 
@@ -150,10 +152,14 @@ export async function chooseShares(
   }, person);
 }
 
-function typeShareName(person: Person): Promise<string> {
-  person.tell("It lists no shares.");
+/** null: another login is to be tried. */
+function typeShareName(person: Person): Promise<string | null> {
   return retry(async () => {
-    const reading = parseServerShareName((await person.ask("The share's name on the server: ")).trim());
+    const typed = (
+      await person.ask("The share's name there, if you know it (empty: another login): ")
+    ).trim();
+    if (typed === "") return { right: null };
+    const reading = parseServerShareName(typed);
     return reading.ok ? { right: reading.value } : { wrong: `expected ${reading.expected}` };
   }, person);
 }

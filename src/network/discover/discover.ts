@@ -95,7 +95,7 @@ function isIn({ bytes, prefixLength }: OwnAddress, address: string): boolean {
 /** Keeps the first claims about each address; exported for its test. */
 export function createHeard(own: readonly OwnAddress[]) {
   const found = new Map<string, Omit<HeardServer, "link">>();
-  const told = (text: string | null): string | null =>
+  const shortened = (text: string | null): string | null =>
     text === null || text === "" ? null : [...harmless(text)].slice(0, NAME_LENGTH_AT_MOST).join("");
   const add = (link: OwnAddress, by: HeardBy, claim: Claim): void => {
     const { address, port } = claim;
@@ -104,8 +104,8 @@ export function createHeard(own: readonly OwnAddress[]) {
     if (known === undefined && found.size >= SERVERS_AT_MOST) return;
     found.set(`${address} ${port}`, {
       ...{ address, port, interfaceName: link.interfaceName },
-      name: known?.name ?? told(claim.name),
-      host: known?.host ?? told(claim.host),
+      name: known?.name ?? shortened(claim.name),
+      host: known?.host ?? shortened(claim.host),
       by: [...new Set([...(known?.by ?? []), by])],
     });
   };

@@ -22,6 +22,6 @@ export const UNKNOWN_LINK: LinkKind = { kind: "unknown", text: "unknown", speed:
 
 export function linkKind(kind: LinkKind["kind"], name: string, speed: number | null): LinkKind {
   const known = speed !== null && speed > 0 ? speed : null;
-  const told = known === null ? "" : `, ${known >= 1000 ? `${known / 1000} Gbit/s` : `${known} Mbit/s`}`;
-  return { kind, text: `${name}${told}`, speed: known };
+  const rate = known === null ? "" : `, ${known >= 1000 ? `${known / 1000} Gbit/s` : `${known} Mbit/s`}`;
+  return { kind, text: `${name}${rate}`, speed: known };
 }

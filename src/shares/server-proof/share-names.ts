@@ -89,8 +89,8 @@ async function byRclone(
     { ...LIMITS, signal },
   );
   if (exitCode === 0) return listed(stdout.split("\n").flatMap((line) => /^(.+)\/$/.exec(line)?.[1] ?? []));
-  const told = readLoggedFailure(stderr);
-  return failure(told?.text ?? lastLine(stderr), told?.reason === "wrong_credentials");
+  const logged = readLoggedFailure(stderr);
+  return failure(logged?.text ?? lastLine(stderr), logged?.reason === "wrong_credentials");
 }
 
 const LIMITS = {

@@ -167,7 +167,7 @@ test("what makes no valid configuration, or is not whole, writes nothing", async
     [["--share", "Links", "--tb-host", "a", "--fallback-host", "b"], 3, /Links/],
     [["--share", "CORE", "--tb-host", "smb://x", "--fallback-host", "b"], 3, /smb:/],
     [[...SHARE, "--password", "hidden word"], 3, /secret:NAME/],
-    [["--share", "CORE"], 2, /--tb-host and --fallback-host/],
+    [["--share", "CORE"], 2, /--fallback-host, or --tb-host, or both/],
     [["--tb-host", "a"], 2, /--share names/],
     [["--backend", "a"], 2, /either --command or --url/],
     [["--backend", "a", "--command", "b", "--url", "https://c"], 2, /either --command or --url/],

@@ -148,11 +148,13 @@ describe("F3 a NAS at a terminal", () => {
     assert.ok(told.includes("  core: there is one of that name"));
   });
 
-  test("a server that lists no shares: its share is typed", async () => {
+  test("a server that lists no shares: its share is typed, or another login is tried", async () => {
     const net = new Net();
     net.shares = [];
-    const { wishes } = await talk(net, [CORE], inTurn("1", "ann", "right", "a/b", "hidden$", ""));
+    const answers = inTurn("1", "ann", "right", "", "", "right", "a/b", "hidden$", "");
+    const { wishes, told } = await talk(net, [CORE], answers);
     assert.equal(wishes.shares[0]?.name, "hidden$");
+    assert.ok(told.includes("  10.0.1.2 lists no shares"));
   });
 
   test("what servers call themselves drives no terminal", async () => {
