@@ -35,7 +35,7 @@ declare -A PACKAGE_OF=(
   [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mount.cifs]=cifs-utils
   [debootstrap]=debootstrap [qemu-system-x86_64]=qemu-system-x86
   [bwrap]=bubblewrap [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
-  [nats-server]=nats-server [openssl]=openssl
+  [nats-server]=nats-server [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
 )
 
 install_packages() {
@@ -55,7 +55,7 @@ install_packages() {
     sleep 5
   done
   # Debian starts the machine's own; the rigs bring theirs.
-  for service in smbd nmbd samba-ad-dc nats-server; do
+  for service in smbd nmbd samba-ad-dc nats-server avahi-daemon wsdd; do
     systemctl disable --now "$service" >/dev/null 2>&1 || service "$service" stop >/dev/null 2>&1 || true
   done
   for program in "${!PACKAGE_OF[@]}"; do

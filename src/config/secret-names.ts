@@ -1,4 +1,6 @@
 // Names for secrets, made of their purpose: a share's name, or a server's and its variable's. Pure.
+import { referenceText } from "../secrets/reference.ts";
+import type { ShareConfig } from "./snapshot.ts";
 
 const LONGEST = 64;
 /** Room for a number at the end: `-2`, `-3` and so on. */
@@ -15,4 +17,9 @@ export function freeSecretName(text: string, isTaken: (name: string) => boolean 
   let name = whole.slice(0, LONGEST);
   for (let count = 2; isTaken(name); count++) name = `${whole.slice(0, LONGEST - NUMBER)}-${count}`;
   return name;
+}
+
+/** The reference to a share's password as the file has it; null: a guest has none. */
+export function passwordText({ password }: Pick<ShareConfig, "password">): string | null {
+  return password === null ? null : referenceText(password);
 }

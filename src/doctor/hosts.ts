@@ -56,7 +56,8 @@ export function examineHosts(looks: readonly HostLook[], shares: readonly ShareC
   const found = new Map<string, DoctorFinding>();
   // Ten shares of one host are one finding.
   const add = (one: DoctorFinding): void => void found.set(`${one.code} ${one.text}`, one);
-  for (const look of looks) add(answerOf(look));
+  const isOnly = ({ share }: HostLook): boolean => looks.filter((look) => look.share === share).length === 1;
+  for (const look of looks) add(answerOf(look, isOnly(look)));
   for (const look of looks) for (const one of wayOf(look)) add(one);
   for (const { name } of shares) {
     const [tb, fallback] = (["tb", "fallback"] as const).map((route) =>
@@ -67,15 +68,15 @@ export function examineHosts(looks: readonly HostLook[], shares: readonly ShareC
   return [...found.values()];
 }
 
-function answerOf({ host, route, probe }: HostLook): DoctorFinding {
+function answerOf({ host, route, probe }: HostLook, isOnly: boolean): DoctorFinding {
   const subject = host;
   if (probe.verdict === "answers") {
     const over = probe.interfaceName === null ? "" : ` over ${probe.interfaceName}`;
     return finding("ok", "host", `${host} answers SMB${over} (${Math.round(probe.tookMs)} ms)`, { subject });
   }
   const [code, hint] = FAILURES[probe.reason];
-  const severity = route === "fallback" ? "error" : "warning";
-  return finding(severity, code, `${WORDS[route]} host ${probe.text}`, { subject, hint });
+  const severity = isOnly || route === "fallback" ? "error" : "warning";
+  return finding(severity, code, `${isOnly ? "the" : WORDS[route]} host ${probe.text}`, { subject, hint });
 }
 
 const SILENT = [

@@ -3,12 +3,22 @@
 export type RouteName = "tb" | "fallback";
 export const ROUTE_NAMES: readonly RouteName[] = ["tb", "fallback"];
 
+/** Those that the share has, the preferred one first: one address makes one route. */
+export function routesOf({ routes }: Pick<ShareSpec, "routes">): readonly RouteName[] {
+  return ROUTE_NAMES.filter((name) => routes[name].host !== null || routes[name].folder !== null);
+}
+
+/** The share is named after its host in the mount table and in messages, whatever route is in use. */
+export function preferredRoute(share: Pick<ShareSpec, "routes">): RouteSpec {
+  return share.routes[routesOf(share)[0] ?? "tb"];
+}
+
 export function otherRoute(route: RouteName): RouteName {
   return route === "tb" ? "fallback" : "tb";
 }
 
 export interface RouteSpec {
-  /** null: the route has no host (driver `local`); it is reachable while its folder exists. */
+  /** null: the route has no host. It is reachable while its folder exists (driver `local`); with neither there is none. */
   readonly host: string | null;
   readonly port: number;
   readonly interfaceName: string | null;

@@ -237,6 +237,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     elsewhere: "test/mcp/conformance.test.ts",
   },
 
+  "mountaineer shares discover": { elsewhere: "test/lab/discover.test.ts" },
   "mountaineer shares list": running(/CORE {3}mounted/),
   "mountaineer shares list --json | jq -r '.shares[].stable_path'": {
     on: "running",

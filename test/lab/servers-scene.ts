@@ -33,6 +33,8 @@ export interface ServersScene extends AsyncDisposable {
   lead(route: "tb" | "fallback", to: ServerName): void;
   /** Names other hosts: of one server, the cables, or some where nobody listens. */
   edit(hosts: ServerName | "cables" | "nowhere", password?: string): Promise<void>;
+  /** Names the cables of these routes alone. */
+  editRoutes(routes: readonly ("tb" | "fallback")[]): Promise<void>;
   /** `sh -c` in a process of its own, as the mount may hang; null: it failed, or took longer than `withinMs`. */
   sh(script: string, withinMs?: number): Promise<string | null>;
   onServer(server: ServerName, path: string): Promise<string | null>;
@@ -71,7 +73,7 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
     before: () => ends.disposeAsync(),
   });
   const mounted = join(home.folder, "Shares", SHARE);
-  const configText = (tb: string, fallback: string, password: string): string =>
+  const configText = (tb: string | null, fallback: string | null, password: string): string =>
     [
       "[global]",
       `shares_root = "${join(home.folder, "Shares")}"`,
@@ -86,8 +88,8 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
       "[[shares]]",
       `name = "${SHARE}"`,
       `share_name = "${shareName}"`,
-      `thunderbolt_host = "${tb}"`,
-      `fallback_host = "${fallback}"`,
+      ...(tb === null ? [] : [`thunderbolt_host = "${tb}"`]),
+      ...(fallback === null ? [] : [`fallback_host = "${fallback}"`]),
       `username = "${a.username}"`,
       `password = "${password}"`,
       "",
@@ -124,6 +126,11 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
     },
     lead: (route, to) => cables[route].leadTo("127.0.0.1", servers[to].serverPort),
     edit,
+    editRoutes(routes) {
+      const host = (route: "tb" | "fallback"): string | null =>
+        routes.includes(route) ? `${cables[route].host}:${cables[route].port}` : null;
+      return home.writeConfig(configText(host("tb"), host("fallback"), "${RIG_PASSWORD}"));
+    },
     async sh(script, withinMs = RUN_MS) {
       const options = { cwd: "/", timeout: withinMs, killSignal: "SIGKILL" } as const;
       const ended = await run("sh", ["-c", script], options).catch(() => null);

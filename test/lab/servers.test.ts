@@ -1,11 +1,10 @@
 // What a program writes goes to the server that it was written for, or waits: another server at the same address, behind
 // the other route, or in an edited configuration.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { describe, type TestContext, test } from "node:test";
 import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
 import { eventually } from "../support/eventually.ts";
+import { startAppender } from "./appender.ts";
 import {
   isCarried,
   isMounted,
@@ -241,37 +240,3 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       t.diagnostic(`carried ${Math.round(performance.now() - rightAtMs)} ms after the right password`);
     }));
 });
-
-/** Appends a line, flushed, every 50 ms to a file that it keeps open. */
-function startAppender(scene: ServersScene, name: string) {
-  const script =
-    "import os, sys, time\n" +
-    "f = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n" +
-    "for n in range(10**6):\n" +
-    "    os.write(f, b'line %d\\n' % n); os.fsync(f); print(n, flush=True); time.sleep(0.05)\n";
-  const child = spawn("python3", ["-c", script, `${scene.mounted}/${name}`], {
-    cwd: "/",
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  let lines = 0;
-  let ended = false;
-  let wanted = false;
-  child.stdout.on("data", (chunk: Buffer) => {
-    lines += chunk.toString().split("\n").length - 1;
-  });
-  const exited = once(child, "exit").then(() => {
-    ended = true;
-  });
-  const end = async (): Promise<number> => {
-    wanted = true;
-    child.kill("SIGKILL");
-    await exited;
-    return lines;
-  };
-  return {
-    lines: () => lines,
-    failed: () => ended && !wanted,
-    end,
-    [Symbol.asyncDispose]: async () => void (await end()),
-  };
-}

@@ -78,6 +78,15 @@ export async function startRigServer(options: RigServerOptions): Promise<RigServ
   };
   const end = async (): Promise<void> => {
     await Promise.all([kill("tb"), kill("fallback")]);
+    // Whoever asks for the list of shares makes smbd start helpers, which outlive it.
+    const helpers = await command("pgrep", ["-f", `configfile=${options.folder}/smbd-`]).catch(() => "");
+    for (const pid of helpers.split("\n").flatMap((line) => (line === "" ? [] : [Number(line)]))) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
   };
 
   try {

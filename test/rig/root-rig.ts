@@ -24,6 +24,8 @@ export interface RootRigOptions {
 export interface RootRig extends AsyncDisposable {
   /** Put before a command's argv, it runs on the workstation; its mount namespace stays the test's. */
   readonly enter: readonly string[];
+  /** The same for the server. */
+  readonly enterServer: readonly string[];
   readonly tbHost: string;
   readonly fallbackHost: string;
   readonly username: string;
@@ -135,6 +137,7 @@ export async function startRootRig({
   const owned = starting.move();
   return {
     enter,
+    enterServer: ["nsenter", `--net=/run/netns/${network.server}`],
     tbHost: LINKS.tb.far,
     fallbackHost: LINKS.fallback.far,
     username,

@@ -398,7 +398,8 @@ export class World {
   }
 
   #probe(route: RouteName, atMs: number): RouteSeen {
-    const state = this.hosts[route];
+    const { host, folder } = this.spec.routes[route];
+    const state = host === null && folder === null ? "not configured" : this.hosts[route];
     const verdict =
       state === "answers" ? "answers" : state === "silent" || state === "wedged" ? "silent" : "gone";
     const tcpAnswered = state === "answers" || state === "wedged";

@@ -3,6 +3,7 @@
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, ShareStatus, StatusReport } from "../contract.ts";
 import type { Ask } from "../operations.ts";
+import { onlyHost } from "../share-routes.ts";
 import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-words.ts";
 
 type ActionAsk = Ask<
@@ -115,8 +116,7 @@ function shareActions(share: ShareStatus): readonly Action[] {
     },
   });
   const isSecond = route === "fallback";
-  return [
-    mountAction([name], name, !isMounted),
+  const switches = [
     to("tb", "to Thunderbolt", "Switch to Thunderbolt", isMounted && route !== "tb" && tbAnswers),
     to(
       "fallback",
@@ -125,6 +125,10 @@ function shareActions(share: ShareStatus): readonly Action[] {
       isMounted && held !== "fallback" && (isSecond || fbAnswers),
     ),
     to("auto", "back to automatic", "Back to automatic", held === "fallback"),
+  ];
+  return [
+    mountAction([name], name, !isMounted),
+    ...(onlyHost(share) === null ? switches : []),
     checkAction([name], name),
     unmountAction([name], name, isMounted),
   ];

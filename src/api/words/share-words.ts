@@ -1,6 +1,7 @@
 // A share in the words of all faces: its state, its two routes, and what is to be said of going back to Thunderbolt. Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
 import type { GlobalStatus, RouteName, ShareStatus } from "../contract.ts";
+import { isSecondBest, onlyHost, shownRoutes } from "../share-routes.ts";
 import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worseTone } from "./words.ts";
 
 /** `mounted over Fallback, TB Ready`: the same in every face. */
@@ -17,7 +18,7 @@ export function shareWords(share: ShareStatus): StateWords {
 
 function stateWords(share: ShareStatus): Words {
   const { mount_state: state, active_interface: route, carried, held } = share;
-  const { text, tone } = mountWords(state, route);
+  const { text, tone } = mountWords(state, route, onlyHost(share));
   // By a person's wish it is neither at its best nor in trouble.
   if (state === "unmounted") return { text, tone: held === "unmounted" ? "plain" : "bad" };
   if (state !== "mounted") return { text, tone };
@@ -27,15 +28,19 @@ function stateWords(share: ShareStatus): Words {
   if (!share.mount_alive) return { text: `${text}, not answering`, tone: "bad" };
   return {
     text: carried === undefined ? text : `${text}, carried`,
-    tone: route === "fallback" && held === "fallback" ? "plain" : tone,
+    tone: isSecondBest(share) && held === "fallback" ? "plain" : tone,
   };
 }
 
-/** As far as a mount and its route tell, as of a time gone by. */
-export function mountWords(state: string, route: string): Words {
+/** As far as a mount and its route tell, as of a time gone by. `only`: what its one route is called; null: it has two. */
+export function mountWords(state: string, route: string, only: string | null = null): Words {
   if (state !== "mounted") return { text: "not mounted", tone: state === "error" ? "bad" : "plain" };
-  const over = route === "tb" || route === "fallback" ? ROUTE_LABELS[route] : "an unknown route";
-  return { text: `mounted over ${over}`, tone: route === "tb" ? "good" : "warning" };
+  const isKnown = route === "tb" || route === "fallback";
+  const over = isKnown ? (only ?? ROUTE_LABELS[route]) : "an unknown route";
+  return {
+    text: `mounted over ${over}`,
+    tone: isKnown && (only !== null || route === "tb") ? "good" : "warning",
+  };
 }
 
 interface RouteWords extends Words {
@@ -46,31 +51,20 @@ interface RouteWords extends Words {
   readonly isUsed: boolean;
 }
 
-/** Both routes, the preferred one first: whether they answer. */
+/** Its routes, the preferred one first: whether they answer. */
 export function routeWords(share: ShareStatus): readonly RouteWords[] {
-  const { tb_reachable_since: connectsSince, fb_host: fallback } = share;
-  return [
-    routeOf(
-      share,
-      "tb",
-      share.tb_host,
-      share.tb_reachable,
-      connectsSince === null ? "no answer" : "connects, no SMB",
-    ),
-    routeOf(share, "fallback", fallback, share.fb_reachable, "no answer"),
-  ];
-}
-
-function routeOf(
-  share: ShareStatus,
-  route: RouteName,
-  host: string | null,
-  answers: boolean,
-  otherwise: string,
-): RouteWords {
-  const isUsed = share.mount_state === "mounted" && share.active_interface === route;
-  const words: Words = answers ? { text: "answers", tone: "good" } : { text: otherwise, tone: "bad" };
-  return { ...words, route, label: ROUTE_LABELS[route], host: host ?? "folder", isUsed };
+  return shownRoutes(share).map((route) => {
+    const answers = route === "tb" ? share.tb_reachable : share.fb_reachable;
+    const connects = route === "tb" && share.tb_reachable_since !== null;
+    const silent: Words = { text: connects ? "connects, no SMB" : "no answer", tone: "bad" };
+    return {
+      ...(answers ? { text: "answers", tone: "good" } : silent),
+      route,
+      label: onlyHost(share) === null ? ROUTE_LABELS[route] : "Host",
+      host: (route === "tb" ? share.tb_host : share.fb_host) ?? "folder",
+      isUsed: share.mount_state === "mounted" && share.active_interface === route,
+    };
+  });
 }
 
 /** What is to be done when Thunderbolt is back; null: it is not, or the share is there. */

@@ -8,9 +8,10 @@ export const initCommand: CommandDefinition = {
   name: "init",
   summary: "write a first configuration",
   description:
-    "At a terminal it asks; SMB shares that are mounted already (by the kernel, by rclone, by the desktop, in " +
-    "/etc/fstab) are offered. With options it does not ask. It never writes over a configuration that is there: it " +
-    "asks whether to add to it, or wants --add. The result is checked before it is written. With the first MCP server " +
+    "At a terminal it asks: it looks for servers of SMB shares (as mountaineer shares discover does), tries the login at the " +
+    "address that you choose, and there alone, lists its shares, and mounts what you choose. With options it does not ask. " +
+    "It never writes over a configuration that is there: it asks whether to add to it, or wants --add. The result is " +
+    "checked before it is written. With the first MCP server " +
     "it makes a token, without which nobody comes in over HTTP; the command mountaineer mcp needs none.",
   examples: [
     { command: "mountaineer init", does: "be asked" },
@@ -27,13 +28,14 @@ export const initCommand: CommandDefinition = {
     { command: "mountaineer init --add --token", does: "make a token for a gateway that goes without one" },
   ],
   exits: {
+    1: "it is written, and a share is not mounted",
     3: "what was given makes no valid configuration; nothing was written",
     9: "there is a configuration already",
   },
   addOptions(command) {
     command
       .option("--share <name>", "a share to keep mounted")
-      .option("--tb-host <host>", "its address over Thunderbolt")
+      .option("--tb-host <host>", "its address over the faster cable; one address is enough")
       .option("--fallback-host <host>", "its address or name over the other network")
       .option("--username <name>", "the user on the server; your login name without it")
       .option("--remote-share <name>", "what the server calls the share, if not as --share says")
@@ -72,8 +74,8 @@ async function givenWishes(options: GivenOptions): Promise<Wishes | null> {
   if (share === null && ofShare.some((value) => value !== null)) throw incomplete("--share names the share");
   if (backend === null && (command ?? url) !== null) throw incomplete("--backend names the MCP server");
   if (share === null && backend === null) return null;
-  if (share !== null && (tbHost === null || fallbackHost === null)) {
-    throw incomplete("--share goes with --tb-host and --fallback-host");
+  if (share !== null && tbHost === null && fallbackHost === null) {
+    throw incomplete("--share goes with --fallback-host, or --tb-host, or both");
   }
   if (backend !== null && (command === null) === (url === null)) {
     throw incomplete("--backend goes with either --command or --url");
@@ -85,8 +87,8 @@ async function givenWishes(options: GivenOptions): Promise<Wishes | null> {
         : [
             {
               name: share,
-              tbHost: tbHost ?? "",
-              fallbackHost: fallbackHost ?? "",
+              tbHost,
+              fallbackHost,
               username: text("username"),
               shareName: text("remoteShare"),
               password: text("password"),

@@ -1,12 +1,14 @@
 // The commands `mountaineer shares ...`.
 
 import { Option } from "commander";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
 import type { CommandContext, CommandDefinition, GivenOptions, GroupedCommands } from "../input/command.ts";
 import { addJsonOption, readFlag, readText } from "../input/options.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
 import { paintFor } from "../views/terminal-style.ts";
+import { sharesDiscoverCommand } from "./shares-discover.ts";
 import { sharesListCommand } from "./shares-list.ts";
 
 const KEYS: readonly (readonly [option: string, key: string])[] = [
@@ -23,6 +25,7 @@ const sharesAddCommand: CommandDefinition = {
   name: "shares add",
   summary: "add a share to the configuration and mount it",
   description:
+    "At a terminal, with nothing given, it lists the shares of your NAS that are not configured yet. " +
     "Returns when it is mounted, or when it is known why not; it is saved all the same, and a daemon goes on trying. " +
     "A password itself is refused: name an environment variable or a kept secret. In place of the hosts, " +
     "--tb-path and --fallback-path add a share of driver local.",
@@ -37,7 +40,7 @@ const sharesAddCommand: CommandDefinition = {
   exits: { ...STEP_EXITS, 0: "it is mounted", 1: "it is saved, and not mounted" },
   addOptions(command) {
     command
-      .requiredOption("--share <name>", "what it is called here")
+      .option("--share <name>", "what it is called here")
       .option("--tb-host <host>", "the server over the fast route; :port unless it is 445")
       .option("--fallback-host <host>", "the same server over the other route")
       .option("--username <name>", "the user on the server; default: your login name")
@@ -53,16 +56,32 @@ const sharesAddCommand: CommandDefinition = {
   async run(context, options) {
     const { addFavorite } = await import("../edits/favorite-change.ts");
     const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../views/results-view.ts");
-    const added = await addFavorite(context, entryOf(options));
-    const { share } = added;
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(added, null, 2)}\n`);
-    else if (share !== null) context.print(renderResults([share], context.stdoutStyle));
-    if (share === null) return FAILED_EXIT;
-    const exit = exitCodeOf([share], "mount");
-    if (exit !== 0) context.note("it is saved all the same; mountaineer status says how it goes on");
-    return exit;
+    let worst = 0;
+    for (const entry of await entriesOf(context, options)) {
+      const added = await addFavorite(context, entry);
+      const { share } = added;
+      if (readFlag(options, "json")) context.print(`${JSON.stringify(added, null, 2)}\n`);
+      else if (share !== null) context.print(renderResults([share], context.stdoutStyle));
+      const exit = share === null ? FAILED_EXIT : exitCodeOf([share], "mount");
+      if (share !== null && exit !== 0)
+        context.note("it is saved all the same; mountaineer status says how it goes on");
+      worst = Math.max(worst, exit);
+    }
+    return worst;
   },
 };
+
+/** What the options say; without any, what a person says. */
+async function entriesOf(context: CommandContext, options: GivenOptions): Promise<readonly NewFavorite[]> {
+  const { ask } = context;
+  const given = entryOf(options);
+  if (given.name !== "") return [given];
+  if (ask === null || Object.keys(given).length > 1) {
+    throw new MountaineerError("usage", "an option is missing", { hint: "--share names the share" });
+  }
+  const { askMoreShares } = await import("../init/more-shares.ts");
+  return askMoreShares(context, ask);
+}
 
 function entryOf(options: GivenOptions): NewFavorite {
   const given = KEYS.flatMap(([option, key]) => {
@@ -167,5 +186,11 @@ export const SHARES_COMMANDS: GroupedCommands = {
       { command: "mountaineer shares remove --share MEDIA --cleanup", does: "let go of one for good" },
     ],
   },
-  commands: [sharesListCommand, sharesAddCommand, sharesRemoveCommand, sharesKernelCommand],
+  commands: [
+    sharesListCommand,
+    sharesDiscoverCommand,
+    sharesAddCommand,
+    sharesRemoveCommand,
+    sharesKernelCommand,
+  ],
 };

@@ -1,6 +1,8 @@
 // The ways from the command line into the daemon's and the doctor's code, which is loaded when it is needed.
 import type { BackendSignIn } from "../../api/backend-sign-in.ts";
 import type { Doctor } from "../../api/doctor-report.ts";
+import type { FirstMeeting } from "../../api/first-meeting.ts";
+import type { FoundServer } from "../../api/found-server.ts";
 import type { FoundShare } from "../../api/found-share.ts";
 import type {
   InProcessApprovals,
@@ -81,6 +83,18 @@ export async function openKernelLine(
 ): Promise<KernelLine> {
   const { kernelLine } = await import("../../daemon/compose/kernel-line.ts");
   return kernelLine(home, config, share, isWanted);
+}
+
+/** Servers of SMB shares that are heard on this machine's links, or known to it. Takes two seconds. */
+export async function findServers(signal: AbortSignal): Promise<readonly FoundServer[]> {
+  const { foundServers } = await import("../../daemon/compose/found-servers.ts");
+  return foundServers(signal);
+}
+
+/** What a server is asked that no share is configured for yet. */
+export async function openMeeting({ home }: CommandContext): Promise<FirstMeeting> {
+  const { openFirstMeeting } = await import("../../daemon/in-process-meeting.ts");
+  return openFirstMeeting(home);
 }
 
 /** Where the daemon of this home writes its log; absolute. */

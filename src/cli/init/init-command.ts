@@ -1,18 +1,22 @@
 // `init`: writes a first configuration from answers, options or found shares; never over an existing one.
+import { join } from "node:path";
 import type { FoundShare } from "../../api/found-share.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
 import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
 import type { ConfigFormat, ConfigSnapshot } from "../../config/snapshot.ts";
-import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
+import { mistakesError, mistakeText, refusalError, unwrittenError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
-import { findMountedShares, openSecrets } from "../in-process/open.ts";
+import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
-import { readSecretValue } from "../input/secret-question.ts";
+import { askHidden } from "../input/secret-question.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
+import { askEngine } from "../sessions/control-session.ts";
+import { leaveFolder } from "../sessions/step-command.ts";
+import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import {
   clientUrl,
@@ -23,7 +27,7 @@ import {
   tokenLines,
   wantsToken,
 } from "./gateway-token.ts";
-import { askWishes, type Wishes } from "./init-questions.ts";
+import { askWishes, NOTHING, type Wishes } from "./init-questions.ts";
 import {
   backendBlock,
   backendTable,
@@ -33,6 +37,7 @@ import {
   shareTable,
   withBlocks,
 } from "./init-text.ts";
+import type { Person } from "./nas-questions.ts";
 import { opening } from "./opening.ts";
 
 interface InitArguments {
@@ -63,8 +68,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
   }
   const found = await findMountedShares();
   const asksNothing = ask === null || options.token === true;
-  const wishes =
-    options.given ?? (asksNothing ? NOTHING : await askWishes(ask, found, standing.place.userName));
+  const wishes = options.given ?? (asksNothing ? NOTHING : await askPerson(context, ask, standing));
   const before = standing.bytes === null ? opening() : decodedText(standing.bytes);
   const hasToken = wantsToken({
     asked: options.token,
@@ -72,12 +76,9 @@ export async function initConfig(context: CommandContext, options: InitArguments
     before: standing.bytes === null ? null : await refuseRepeats(standing, wishes),
     addsBackend: wishes.backends.length > 0,
   });
-  const text =
-    standing.format === "toml"
-      ? tomlWith(before, wishes, standing.isBlank ? found : [], hasToken)
-      : await yamlWith(standing, wishes, hasToken);
+  const text = await textWith(standing, before, wishes, standing.isBlank ? found : [], hasToken);
   const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
-  if (!checked.ok) throw refusalError(checked.mistakes);
+  if (!checked.ok) throw unwrittenError(checked.mistakes);
   // Before the file names them: a daemon that runs takes it at once.
   await keepSecrets(context, wishes.secrets);
   const token = hasToken ? { made: await makeToken(context) } : null;
@@ -89,12 +90,77 @@ export async function initConfig(context: CommandContext, options: InitArguments
   }
   const changed = text === before ? created : await land(context, standing, { before, text });
   const { config } = checked.snapshot;
-  return tell(context, options.json, { path: standing.path, created, changed, wishes, found, config, token });
+  const mounted =
+    options.given === null ? await mountAll(context, wishes, config.global.sharesRoot, options.json) : 0;
+  tell(context, options.json, { path: standing.path, created, changed, wishes, found, config, token });
+  return mounted;
+}
+
+/** Questions at the terminal, whose answers are tried while they are typed. */
+async function askPerson(context: CommandContext, ask: Person["ask"], standing: Standing): Promise<Wishes> {
+  const { signal } = context;
+  const person: Person = {
+    ask,
+    askHidden: (question) => askHidden(question, context),
+    tell: (line) => void process.stderr.write(`${line}\n`),
+  };
+  person.tell("Looking for servers of SMB shares on this machine's links …");
+  await using meeting = await openMeeting(context);
+  const servers = await findServers(signal);
+  const before = standing.bytes === null ? opening() : decodedText(standing.bytes);
+  const { secrets } = await (await openSecrets(context)).list();
+  const whatIsWrong = async (wishes: Wishes): Promise<string | null> => {
+    const text = await textWith(standing, before, wishes, [], false);
+    const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
+    const [mistake] = checked.ok ? [] : checked.mistakes;
+    return mistake === undefined ? null : mistakeText(mistake);
+  };
+  return askWishes(person, servers, {
+    meeting,
+    userName: standing.place.userName,
+    mayBeCalled: (share) => whatIsWrong({ ...NOTHING, shares: [share] }),
+    whatIsWrong,
+    isSecretTaken: (name) => secrets.some((one) => one.name === name),
+    signal,
+  });
+}
+
+/** Resolves with the exit code. */
+async function mountAll(
+  context: CommandContext,
+  { shares }: Wishes,
+  sharesRoot: string,
+  isQuiet: boolean,
+): Promise<number> {
+  const names = shares.map(({ name }) => name);
+  if (names.length === 0) return 0;
+  leaveFolder();
+  const purpose = { intent: "change", command: "init" } as const;
+  const { results } = await askEngine(context, purpose, "mount", { shares: names });
+  if (!isQuiet) context.print(renderResults(results, context.stdoutStyle));
+  for (const { share, active_interface } of isQuiet ? [] : results)
+    if (active_interface !== "none") context.print(`  ${harmless(join(sharesRoot, share))}\n`);
+  return exitCodeOf(results, "mount");
+}
+
+function textWith(
+  standing: Standing,
+  before: string,
+  wishes: Wishes,
+  found: readonly FoundShare[],
+  hasToken: boolean,
+): Promise<string> {
+  if (standing.format === "toml") return Promise.resolve(tomlWith(before, wishes, found, hasToken));
+  return yamlWith(standing, wishes, hasToken);
 }
 
 /** What was found and nobody took is a suggestion at its end. */
 function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[], hasToken: boolean): string {
-  const taken = new Set(wishes.shares.map(({ fallbackHost, name }) => `${fallbackHost} ${name}`));
+  const taken = new Set(
+    wishes.shares.flatMap(({ tbHost, fallbackHost, name, shareName }) =>
+      [tbHost, fallbackHost].map((host) => `${host} ${shareName ?? name}`),
+    ),
+  );
   const isNothing = wishes.shares.length + wishes.backends.length + found.length === 0;
   return withBlocks(before, [
     ...(isNothing && before === opening() ? [EXAMPLES] : []),
@@ -171,8 +237,6 @@ function typed({ configPath }: CommandContext, command: string): string {
   return `mountaineer ${command}${configPath === null ? "" : ` --config ${shellWord(configPath)}`}`;
 }
 
-const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };
-
 async function lookAt({ path, place, format, read }: ConfigView): Promise<Standing> {
   const bytes = await read();
   if (bytes === null && format !== "toml") {
@@ -219,13 +283,10 @@ async function land(
   });
 }
 
-async function keepSecrets(context: CommandContext, names: readonly string[]): Promise<void> {
-  if (names.length === 0) return;
+async function keepSecrets(context: CommandContext, secrets: Wishes["secrets"]): Promise<void> {
+  if (secrets.length === 0) return;
   const keeper = await openSecrets(context);
-  for (const name of names) {
-    const value = await readSecretValue(name, context);
-    await keeper.set(name, value, null, context.signal);
-  }
+  for (const { name, value } of secrets) await keeper.set(name, value, null, context.signal);
 }
 
 interface Outcome {
@@ -239,7 +300,7 @@ interface Outcome {
   readonly token: { readonly made: string | null } | null;
 }
 
-function tell(context: CommandContext, json: boolean, outcome: Outcome): number {
+function tell(context: CommandContext, json: boolean, outcome: Outcome): void {
   const { path, created, changed, wishes } = outcome;
   const found = outcome.found.length;
   const shares = wishes.shares.map(({ name }) => name);
@@ -248,7 +309,7 @@ function tell(context: CommandContext, json: boolean, outcome: Outcome): number 
     const token = outcome.token === null ? null : TOKEN_REFERENCE;
     const report = { path, created, changed, shares, backends, found, token };
     context.print(`${JSON.stringify(report, null, 2)}\n`);
-    return 0;
+    return;
   }
   const { symbols, green, dim } = paintFor(context.stdoutStyle);
   const what = [...shares, ...backends].map(harmless).join(", ");
@@ -260,9 +321,8 @@ function tell(context: CommandContext, json: boolean, outcome: Outcome): number 
   const wanted = wishes.shares.flatMap(({ password }) =>
     password?.startsWith("secret:") === true ? [password.slice("secret:".length)] : [],
   );
-  for (const name of wanted.filter((one) => !wishes.secrets.includes(one))) {
+  for (const name of wanted.filter((one) => !wishes.secrets.some((kept) => kept.name === one))) {
     context.print(dim(`  its password is still to be set: mountaineer secret set ${name}\n`));
   }
   for (const line of nextLines(context, outcome)) context.print(dim(`  ${line}\n`));
-  return 0;
 }

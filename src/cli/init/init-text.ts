@@ -6,8 +6,9 @@ import { freeSecretName } from "../../config/secret-names.ts";
 
 export interface WantedShare {
   readonly name: string;
-  readonly tbHost: string;
-  readonly fallbackHost: string;
+  /** One of both at least. */
+  readonly tbHost: string | null;
+  readonly fallbackHost: string | null;
   /** null: the login name's; the key is left out. */
   readonly username: string | null;
   /** null: as `name`. */
@@ -36,7 +37,6 @@ export function openingText(reference: string): string {
 /** For somebody who has said nothing yet: to be filled in. */
 export const EXAMPLES = `#[[shares]]
 #name = "CORE"
-#thunderbolt_host = "10.10.10.1"
 #fallback_host = "nas.local"
 #username = "ann"
 #password = "secret:core"
@@ -48,8 +48,8 @@ export const EXAMPLES = `#[[shares]]
 export function shareTable(share: WantedShare): ConfigTable {
   return {
     name: share.name,
-    thunderbolt_host: share.tbHost,
-    fallback_host: share.fallbackHost,
+    ...(share.tbHost === null ? {} : { thunderbolt_host: share.tbHost }),
+    ...(share.fallbackHost === null ? {} : { fallback_host: share.fallbackHost }),
     ...(share.username === null ? {} : { username: share.username }),
     ...(share.shareName === null ? {} : { share_name: share.shareName }),
     ...(share.password === null ? {} : { password: share.password }),
@@ -70,11 +70,10 @@ export function backendBlock(backend: WantedBackend): string {
   return [`[backends.${tomlKey(backend.name)}]`, ...tomlLines(backendTable(backend))].join("\n");
 }
 
-/** A share that was found, as a comment: one of its two hosts is not known. */
+/** A share that was found, as a comment. */
 function foundBlock(found: FoundShare): string {
   const table: ConfigTable = {
     name: shareNameOf(found),
-    thunderbolt_host: "its address over Thunderbolt",
     fallback_host: found.host,
     ...(found.user === null ? {} : { username: found.user }),
     ...(shareNameOf(found) === found.share ? {} : { share_name: found.share }),
@@ -100,7 +99,7 @@ export function withBlocks(text: string, blocks: readonly string[]): string {
 }
 
 /** What a found share may be called here: its own name, where that can be a folder's. */
-export function shareNameOf({ share }: FoundShare): string {
+export function shareNameOf({ share }: Pick<FoundShare, "share">): string {
   const name = share.normalize("NFC").trim().replaceAll("/", "-");
   return name === "" || name === "." || name === ".." || /^links$/i.test(name) ? `share-${name}` : name;
 }

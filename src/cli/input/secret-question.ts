@@ -20,6 +20,19 @@ export async function askSecretly(question: string, { stdin, signal }: Input): P
   return usable(await typedSecretly(question, stdin, signal));
 }
 
+/** The same, and may be empty. Rejects with the signal's reason alone: what can be no value is asked for again. */
+export async function askHidden(question: string, input: Input): Promise<string> {
+  for (;;) {
+    try {
+      const value = await typedSecretly(question, input.stdin, input.signal);
+      return value === "" ? "" : usable(value);
+    } catch (error) {
+      if (!(error instanceof MountaineerError) || error.code !== "usage") throw error;
+      process.stderr.write(`  ${error.message}\n`);
+    }
+  }
+}
+
 function usable(value: string): string {
   if (value === "") throw unusable("the value is empty");
   if (value.includes("\0")) throw unusable("a value has no NUL character");

@@ -82,7 +82,9 @@ export function renderFavorites(
   return favorites
     .flatMap((favorite) => {
       const { thunderbolt, fallback, aliases } = favorite;
-      const hosts = [thunderbolt, fallback].map((host) => harmless(host ?? "?")).join(" | ");
+      const hosts = [thunderbolt, fallback]
+        .flatMap((host) => (host === null ? [] : harmless(host)))
+        .join(" | ");
       const name = paint.bold(padded(harmless(favorite.name), width));
       const state = stateText(shares.find((share) => share.name === favorite.name) ?? null, paint);
       const line = `${name}${GAP}${state}${GAP}${hosts}${GAP}${paint.dim(harmless(favorite.stable_path))}`;

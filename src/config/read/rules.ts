@@ -43,11 +43,13 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
   const isLocal =
     share["driver"] === "local" ||
     ((share["driver"] === undefined || share["driver"] === "auto") && paths > 0);
+  if (!isLocal && hosts === 0) {
+    const hint = "one address is enough; `thunderbolt_host` is the one over a faster cable";
+    findings.push(missing([...at, "fallback_host"], HOST_EXPECTED, hint));
+  }
   for (const { host, path } of ROUTES) {
-    if (!has(host) && !(isLocal && hosts === 0)) {
-      const hint = isLocal ? "give both hosts, or none" : null;
-      findings.push(missing([...at, host], HOST_EXPECTED, hint));
-    }
+    if (isLocal && hosts === 1 && !has(host))
+      findings.push(missing([...at, host], HOST_EXPECTED, "give both hosts, or none"));
     if (isLocal && !has(path))
       findings.push(missing([...at, path], PATH_EXPECTED, "driver `local` needs both paths"));
     if (!isLocal && has(path)) {

@@ -8,7 +8,8 @@ import { choice, host, networkInterface, path, reference, text } from "./value-t
 /** The ways to mount that a configuration may name. */
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
-const HOST_ABSENT = "required, unless both paths of driver `local` are given";
+const HOST_ABSENT =
+  "the other host alone is used; one of both is required, unless driver `local` has both paths";
 const INTERFACE_ABSENT = "the interface whose subnet holds the host";
 
 /** Whether a mount stays while its route moves beneath it. */
@@ -59,7 +60,7 @@ export const globalKeys = {
   }),
   carry: choiceKey("free", CARRY_CHOICES, "auto", {
     meaning:
-      "Whether shares are carried: mounted once, while their route moves beneath the mount, so that open files stay open. `auto` carries where the driver can and both routes are proved to lead to one server; `off` mounts anew for each change of route. A share's own `carry` comes first.",
+      "Whether shares are carried: mounted once, while their route moves beneath the mount, so that open files stay open. `auto` carries where the driver can and its routes are proved to lead to one server; `off` mounts anew for each change of route. A share's own `carry` comes first.",
   }),
   outage_patience_secs: numberKey("free", {
     min: 1,
@@ -67,7 +68,7 @@ export const globalKeys = {
     absent: 60,
     unit: "seconds",
     meaning:
-      "How long programs that use a carried share wait while neither route answers, before they get an error.",
+      "How long programs that use a carried share wait while no route answers, before they get an error.",
   }),
   auto_failback: toggleKey(
     "free",
@@ -96,7 +97,8 @@ export const shareKeys = {
   }),
   thunderbolt_host: optional("sends", host, {
     absent: HOST_ABSENT,
-    meaning: "The server over the preferred, fast route. The port is 445 unless written.",
+    meaning:
+      "The server over the preferred, fast route. The port is 445 unless written. One host is enough; with both, the share moves between them.",
     example: '"10.10.10.1"',
   }),
   fallback_host: optional("sends", host, {

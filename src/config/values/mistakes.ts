@@ -119,6 +119,20 @@ export function refusalError(mistakes: readonly ConfigMistake[]): MountaineerErr
   return invalid(`the configuration would have ${counted(mistakes)}; nothing was written`, mistakes);
 }
 
+/** The same where nobody has written the text: it has no lines that anybody could look at. */
+export function unwrittenError(mistakes: readonly ConfigMistake[]): MountaineerError {
+  const lines = mistakes.map((mistake) => `  ${mistakeText(mistake)}`);
+  return new MountaineerError(
+    "config_invalid",
+    `the configuration would have ${counted(mistakes)}; nothing was written\n${lines.join("\n")}`,
+  );
+}
+
+/** One mistake without its place. */
+export function mistakeText({ path, found, expected, hint }: ConfigMistake): string {
+  return `${path}: found ${found}, expected ${expected}${hint === null ? "" : ` (${hint})`}`;
+}
+
 function counted({ length }: readonly ConfigMistake[]): string {
   return length === 1 ? "a mistake" : `${length} mistakes`;
 }

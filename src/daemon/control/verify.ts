@@ -1,6 +1,7 @@
 // The findings of `verify`.
 import type { Condition, StatusReport, VerifyFinding } from "../../api/contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
+import { routesOf } from "../../shares/share-spec.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
 /** What stands and concerns no single share. */
@@ -50,7 +51,8 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   ): void => {
     findings.push({ share, severity, code, text, hint });
   };
-  const routesDown = (["tb", "fallback"] as const).every((route) => {
+  const routes = routesOf(view.subject.spec);
+  const routesDown = routes.every((route) => {
     const probe = view.seen?.routes[route].probe;
     return probe !== undefined && probe.verdict !== "answers";
   });
@@ -76,7 +78,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   } else if (status.last_error !== null) {
     add("error", "last_error", status.last_error, null);
   }
-  for (const route of ["tb", "fallback"] as const) {
+  for (const route of routes) {
     const probe = view.seen?.routes[route].probe;
     if (probe !== undefined && probe.verdict !== "answers") add("warning", `${route}_down`, probe.text, null);
   }

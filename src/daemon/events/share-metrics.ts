@@ -1,6 +1,7 @@
 // What is measured of shares: where each is, and how often it moved. Plain numbers, for whoever sends or shows them.
 import type { Measured } from "../../gateway/telemetry/metric-families.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
+import { routesOf } from "../../shares/share-spec.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 
 interface ShareMetrics {
@@ -57,8 +58,8 @@ export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">):
           name: "mountaineer.share.route.reachable",
           help: "Whether the host of each route answers: 1, or 0.",
           kind: "gauge",
-          values: views.flatMap(({ share, seen }) =>
-            (["tb", "fallback"] as const).map((route) => ({
+          values: views.flatMap(({ share, seen, subject }) =>
+            routesOf(subject.spec).map((route) => ({
               labels: { share, route },
               value: seen?.routes[route].probe.verdict === "answers" ? 1 : 0,
             })),

@@ -276,6 +276,7 @@ function probeRoute(
   hurried: Hurried,
 ): Promise<RouteSeen> {
   const { host, port, interfaceName, folder } = spec.routes[route];
+  if (host === null && folder === null) return Promise.resolve({ atMs: asOfMs, probe: NO_ROUTE });
   if (host !== null) {
     const request = {
       notBeforeMs: asOfMs,
@@ -306,6 +307,15 @@ async function probeInUse(
   );
   return { ...configured, [through.route]: { atMs: asOfMs, probe } };
 }
+
+/** Of a route that the configuration does not have. */
+const NO_ROUTE: RouteProbe = {
+  verdict: "gone",
+  tcpAnswered: false,
+  address: null,
+  interfaceName: null,
+  text: "it is configured no more",
+};
 
 function folderProbe(folder: string, exists: boolean | null): RouteProbe {
   const nowhere = { address: null, interfaceName: null };

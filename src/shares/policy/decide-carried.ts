@@ -1,6 +1,6 @@
 // What to do with a carried share: its mount stays whatever happens to the routes, and moves between them.
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
-import { otherRoute, ROUTE_NAMES, type RouteName } from "../share-spec.ts";
+import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
 import { isOwnProved } from "./decide-carry.ts";
 import { judgeMount, type MountVerdict, settleBackoff } from "./decide-mount-alive.ts";
 import {
@@ -13,7 +13,7 @@ import {
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { isDeadErrno, isLocalErrno, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
-import { whyNeither } from "./decide-unmounted.ts";
+import { allHostsGone, noHostAnswers } from "./decide-unmounted.ts";
 import {
   answers,
   type Builder,
@@ -185,7 +185,7 @@ function decideDeadCarried(
 ): Step | null {
   if (answers(builder, route) || answers(builder, otherRoute(route)))
     return decideDead(builder, mount, route, reason);
-  setError(builder, `the mount is dead (${reason}) and neither host answers: ${whyNeither(builder)}`);
+  setError(builder, `the mount is dead (${reason}) and ${noHostAnswers(builder)}`);
   return null;
 }
 
@@ -205,7 +205,7 @@ function decideRouteGone(
     return hold() ?? followHost(builder, mount, route, true);
   }
   if (!answers(builder, other)) {
-    setError(builder, `both hosts are gone, the mount is kept: ${whyNeither(builder)}`);
+    setError(builder, allHostsGone(builder));
     if (isPatient(builder, carried)) lookAgainSoon(builder);
     return hold();
   }
@@ -281,15 +281,24 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
   });
 }
 
-/** The configuration gives the route another address: the mount follows once its server is proved to be there. */
+/**
+ * The configuration gives the route another address, or none any more: the mount follows once its server is proved to be
+ * there, or behind the route that is left.
+ */
 function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
   const { proved } = builder.seen.carry?.trust ?? NO_TRUST;
+  const goal = routeLeft(builder, route);
   if (isBackingOff(builder)) return null;
-  if (proved[route] && configuredAnswers(builder, route)) {
-    const reason = followed(builder, route);
-    return startOperation(builder, { kind: "remount", reason, mode: "plain", plan: [route], moves: true });
+  if (proved[goal] && configuredAnswers(builder, goal)) {
+    const reason = followed(builder, goal);
+    return startOperation(builder, { kind: "remount", reason, mode: "plain", plan: [goal], moves: true });
   }
   return leaveAddress(builder, mount, route, isGone);
+}
+
+/** The other one, where the configuration has the route no more. */
+function routeLeft({ spec }: Builder, route: RouteName): RouteName {
+  return routesOf(spec).includes(route) ? route : otherRoute(route);
 }
 
 function followed(builder: Builder, route: RouteName): string {
@@ -299,10 +308,12 @@ function followed(builder: Builder, route: RouteName): string {
 function leaveAddress(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
   const { asking, servers } = builder.seen.carry?.trust ?? NO_TRUST;
   if (isBackingOff(builder)) return null;
-  const plan = ROUTE_NAMES.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
+  const names = routesOf(builder.spec);
+  const plan = names.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
   if (asking || plan.length === 0) return null;
   // Another server, or one that cannot be proved: nothing that is open goes there.
-  return remountOnceClosed(builder, mount, { reason: followed(builder, route), plan, lost: isGone });
+  const reason = followed(builder, routeLeft(builder, route));
+  return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
 }
 
 /** The server there is known, or it is known that it cannot be proved. */

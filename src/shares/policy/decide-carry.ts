@@ -1,6 +1,6 @@
 // Whether a share may be carried, and where to: the rules of proof, read by every decision that mounts or moves.
 
-import { otherRoute, type RouteName } from "../share-spec.ts";
+import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import { answers, type Builder, type NewCondition } from "./decision-builder.ts";
 import { type CarriedSeen, NO_TRUST } from "./share-seen.ts";
 
@@ -66,7 +66,8 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
   if (!carry) return;
   const { carried = null, pinned = null } = mount ?? {};
   if (policy.carry === "off" || carry.unable !== null) {
-    if (pinned !== null && carry.trust.state === "unproved") conditions.push(unproved(carry.trust.text));
+    if (pinned !== null && carry.trust.state === "unproved")
+      conditions.push(unproved(spec, carry.trust.text));
     if (policy.carry === "on") {
       conditions.push({
         code: "carry_unavailable",
@@ -87,10 +88,9 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
     });
   }
   if (state === "unproved") {
-    conditions.push({
-      ...unproved(text),
-      hint: "Until it is, a change of route mounts the share anew and cuts open files off.",
-    });
+    const one = unproved(spec, text);
+    const hint = "Until it is, a change of route mounts the share anew and cuts open files off.";
+    conditions.push(routesOf(spec).length === 1 ? one : { ...one, hint });
   }
   if (carried?.encrypted === true && spec.driver === "rclone") {
     conditions.push({
@@ -116,11 +116,12 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
   }
 }
 
-function unproved(text: string | null): NewCondition {
+function unproved(spec: ShareSpec, text: string | null): NewCondition {
+  const what = routesOf(spec).length === 1 ? "which server this is" : "that both routes lead to one server";
   return {
     code: "server_unproved",
     severity: "warning",
-    title: `It is not proved that both routes lead to one server: ${text ?? ""}`,
+    title: `It is not proved ${what}: ${text ?? ""}`,
     hint: "Until it is, what is unsent when the server is lost waits for your word; docs/shares.md says what makes a server known.",
   };
 }

@@ -6,7 +6,7 @@ import { foldYoungDeath, judgeMount, settleBackoff } from "./decide-mount-alive.
 import { checkedOpenFiles, routesFrom, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
-import { bestRoutes, whyNeither } from "./decide-unmounted.ts";
+import { allHostsGone, bestRoutes, noHostAnswers } from "./decide-unmounted.ts";
 import {
   answers,
   type Builder,
@@ -113,7 +113,7 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
     return { kind: "unmount", mount: mount.found, mode: "force" };
   }
   if (!answers(builder, other)) {
-    setError(builder, `both hosts are gone, the mount is kept: ${whyNeither(builder)}`);
+    setError(builder, allHostsGone(builder));
     return null;
   }
   if (isBackingOff(builder) || mayBothStart(builder, route)) return null;
@@ -189,10 +189,7 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
   const plan = bestRoutes(builder);
   if (plan.length === 0) {
     if (verdict.state === "dead")
-      setError(
-        builder,
-        `the mount is dead (${verdict.reason}) and neither host answers: ${whyNeither(builder)}`,
-      );
+      setError(builder, `the mount is dead (${verdict.reason}) and ${noHostAnswers(builder)}`);
     return null;
   }
   if (isBackingOff(builder)) return null;

@@ -15,7 +15,7 @@ import type { LaneState, Operation } from "./lane-state.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { MountSeen } from "./share-seen.ts";
 
-const SPOKEN: Record<RouteName, string> = { tb: "Thunderbolt", fallback: "fallback" };
+export const SPOKEN: Record<RouteName, string> = { tb: "Thunderbolt", fallback: "fallback" };
 
 export function spokenRoute(builder: Builder, route: RouteName): string {
   const { host } = builder.spec.routes[route];

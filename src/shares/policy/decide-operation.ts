@@ -1,7 +1,7 @@
 // Operations of several steps: unmount where needed, then try the planned routes in order until one mounts.
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { oneMissingText } from "../../secrets/reference.ts";
-import type { RouteName } from "../share-spec.ts";
+import { type RouteName, routesOf } from "../share-spec.ts";
 import { awaitsProof, carriesAt, serverAt } from "./decide-carry.ts";
 import { whyNoLogon } from "./decide-logged-on.ts";
 import { continueMove, foldMoved } from "./decide-move.ts";
@@ -41,6 +41,7 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
     asked: isAnswering(builder, start.kind),
     goal: null,
     ...start,
+    plan: start.plan.filter((route) => routesOf(builder.spec).includes(route)),
     startedAtMs: builder.seen.atMs,
     from: mount === null ? "none" : (mount.found.route ?? "unknown"),
     failures: [],

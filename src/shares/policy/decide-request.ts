@@ -1,9 +1,9 @@
 // A person's request: it comes before the rules, holds where the person said so, and is always answered.
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
-import type { RouteName } from "../share-spec.ts";
+import { type RouteName, routesOf } from "../share-spec.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./decide-operation.ts";
-import { spokenRoute } from "./decide-operation-end.ts";
+import { SPOKEN, spokenRoute } from "./decide-operation-end.ts";
 import { whyUnmountable } from "./decide-unmounted.ts";
 import { answers, type Builder, hasRoom, hostOf, setHeld, setState } from "./decision-builder.ts";
 import { outcome, type ShareRequest } from "./share-request.ts";
@@ -63,6 +63,15 @@ function takeUnmount(builder: Builder, request: UnmountRequest): Step | null {
 
 function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): Step | null {
   const { mount } = builder.seen;
+  const { spec } = builder;
+  if (!routesOf(spec).includes(to)) {
+    const key = to === "tb" ? "thunderbolt_host" : "fallback_host";
+    const hint = `Give it one: mountaineer config set shares.${spec.name}.${key} ADDRESS`;
+    builder.outcome = outcome("failed", `${spec.name} has no ${SPOKEN[to]} route; nothing was changed`, {
+      hint,
+    });
+    return null;
+  }
   if (mount?.found.route === to && !looksDead(builder)) {
     setHeld(builder, to === "fallback" ? "fallback" : null);
     builder.outcome = outcome("skipped", `already over ${spokenRoute(builder, to)}`);

@@ -1,6 +1,6 @@
 // What the answers of a share's two hosts mean: health, ups and downs, and whether the active host is gone.
 import { foldHealth, suspect } from "../../reconcile/route-health.ts";
-import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
+import { ROUTE_NAMES, type RouteName, routesOf } from "../share-spec.ts";
 import { answers, type Builder, clearPending, hostOf, setMemory, setState } from "./decision-builder.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { MountSeen } from "./share-seen.ts";
@@ -42,7 +42,9 @@ function foldRoute(builder: Builder, route: RouteName): void {
     },
     gapMs(builder),
   );
-  if (builder.state.announced[route]?.up !== up) announce(builder, route, { up, atMs }, probe.text);
+  const isThere = routesOf(builder.spec).includes(route);
+  if (isThere && builder.state.announced[route]?.up !== up)
+    announce(builder, route, { up, atMs }, probe.text);
   setState(builder, { health: { ...builder.state.health, [route]: health } });
   // A gap counts as a drop, even if the host answers again by now; so does a health that was not recalled.
   if (route === "tb" && (dropped || before.healthySince === null))

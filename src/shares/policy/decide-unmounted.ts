@@ -1,6 +1,6 @@
 // The rules for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else wait.
 import { oneMissingText } from "../../secrets/reference.ts";
-import type { RouteName } from "../share-spec.ts";
+import { type RouteName, routesOf } from "../share-spec.ts";
 import { awaitsProof } from "./decide-carry.ts";
 import { whyNoLogon } from "./decide-logged-on.ts";
 import { startOperation } from "./decide-operation.ts";
@@ -42,7 +42,7 @@ export function decideUnmounted(builder: Builder): Step | null {
     return null;
   }
   if (plan.length === 0) {
-    setError(builder, `neither host answers: ${whyNeither(builder)}`);
+    setError(builder, noHostAnswers(builder));
     return null;
   }
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
@@ -57,7 +57,7 @@ export function whyUnmountable(builder: Builder): string | null {
   if (seen.driverProblem !== null) return seen.driverProblem.text;
   const refused = whyNoLogon(builder);
   if (refused !== null) return refused;
-  return bestRoutes(builder).length === 0 ? `neither host answers: ${whyNeither(builder)}` : null;
+  return bestRoutes(builder).length === 0 ? noHostAnswers(builder) : null;
 }
 
 /** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
@@ -66,8 +66,19 @@ export function bestRoutes(builder: Builder): RouteName[] {
   return order.filter((route) => configuredAnswers(builder, route));
 }
 
-export function whyNeither(builder: Builder): string {
-  const text = (route: RouteName): string =>
-    `${hostOf(builder, route)} (${builder.seen.routes[route].probe.text})`;
-  return `${text("tb")}, ${text("fallback")}`;
+export function noHostAnswers(builder: Builder): string {
+  const { subject, why } = whyNone(builder);
+  return `${subject === "both" ? "neither host answers" : "its host does not answer"}: ${why}`;
+}
+
+export function allHostsGone(builder: Builder): string {
+  const { subject, why } = whyNone(builder);
+  return `${subject === "both" ? "both hosts are" : "its host is"} gone, the mount is kept: ${why}`;
+}
+
+function whyNone(builder: Builder): { readonly subject: "one" | "both"; readonly why: string } {
+  const texts = routesOf(builder.spec).map(
+    (route) => `${hostOf(builder, route)} (${builder.seen.routes[route].probe.text})`,
+  );
+  return { subject: texts.length === 1 ? "one" : "both", why: texts.join(", ") };
 }

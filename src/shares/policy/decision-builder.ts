@@ -58,7 +58,7 @@ export function configuredAnswers({ seen }: Builder, route: RouteName): boolean 
 /** The name of a route's host in messages. */
 export function hostOf(builder: Builder, route: RouteName): string {
   const { host, port, folder } = builder.spec.routes[route];
-  if (host === null) return folder ?? route;
+  if (host === null) return folder ?? "the address that it had";
   return port === 445 ? host : `${host}:${port}`;
 }
 

@@ -201,7 +201,7 @@ async function askSmbclient(
   if (!reader.isConnected()) {
     // Some versions print errors to standard output.
     const text = lastLine(`${start}\n${result.stderr}`, "smbclient");
-    return { ...failed(text), isRefusedLogin: /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text) };
+    return { ...failed(text), isRefusedLogin: isRefusedLogon(text) };
   }
   const error = reader.listingError();
   if (error !== null) return failed(error);
@@ -275,8 +275,12 @@ function smbclientArguments({ share, endpoint }: ReadRequest, login: string): st
   ];
 }
 
+export function isRefusedLogon(text: string): boolean {
+  return /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text);
+}
+
 /** null if the file cannot hold the login: it has one line for each part, and drops leading spaces. */
-function authenticationFile({ username, password }: ShareSpec): string | null {
+export function authenticationFile({ username, password }: ShareSpec): string | null {
   const { user, domain } = account(username);
   const members = [
     ["username", password === null ? "guest" : user],

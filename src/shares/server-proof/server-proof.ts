@@ -6,7 +6,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { createLogons, type Logons } from "../logons/logons.ts";
-import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { preferredRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
 import { compareReadings, READINGS_AT_MOST, type Reading, type SideReading } from "./comparison.ts";
 import { type Births, recogniseRoot, steadiest, witnessOf } from "./recognition.ts";
@@ -303,7 +303,7 @@ function compareGuids(
 ): GuidsCompared {
   const silent = tb.serverGuid === null ? "tb" : fallback.serverGuid === null ? "fallback" : null;
   if (tb.serverGuid === null || fallback.serverGuid === null) {
-    const source = sourceOf(share.routes[silent ?? "tb"], share.shareName);
+    const source = sourceOn(share, silent ?? "tb");
     return { kind: "not_one", verdict: unproved(`${source} does not show its ServerGuid`) };
   }
   if (tb.serverGuid === fallback.serverGuid) return { kind: "one", serverGuid: tb.serverGuid };
@@ -354,7 +354,7 @@ async function compareRoots(
     if (count > 0) await clock.sleep(BETWEEN_READINGS_MS, requests[0].signal);
     const reading = await readBoth(parts);
     if ("failed" in reading) {
-      const source = sourceOf(share.routes[reading.route], share.shareName);
+      const source = sourceOn(share, reading.route);
       return { verdict: unproved(`${source} cannot be listed: ${harmless(reading.failed.text)}`) };
     }
     readings.push(reading.both);
@@ -450,8 +450,16 @@ function sourceAt({ shareName }: ShareSpec, { host = null, address, port }: Proo
   return sourceOf({ host: host ?? address, port }, shareName);
 }
 
-function bothSources({ routes, shareName }: ShareSpec): string {
-  return `${sourceOf(routes.tb, shareName)} and ${sourceOf(routes.fallback, shareName)}`;
+function bothSources(share: ShareSpec): string {
+  return routesOf(share)
+    .map((route) => sourceOf(share.routes[route], share.shareName))
+    .join(" and ");
+}
+
+/** A share with one route is compared with itself. */
+function sourceOn(share: ShareSpec, route: RouteName): string {
+  const isThere = routesOf(share).includes(route);
+  return sourceOf(isThere ? share.routes[route] : preferredRoute(share), share.shareName);
 }
 
 function different(text: string): ProofVerdict {

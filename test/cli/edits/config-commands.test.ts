@@ -146,11 +146,11 @@ describe("config without a daemon", { concurrency: 3 }, () => {
 
   test("an edit whose result would have mistakes ends with 3, each with its place, and writes nothing", async (t) => {
     const { run, text } = await homeWith(t);
-    const unset = await run("config", "unset", "shares[0].fallback_host");
+    const unset = await run("config", "unset", "shares[0].name");
     assert.deepEqual([unset.code, unset.stdout], [3, ""]);
-    assert.match(unset.stderr, /config\.toml:5:3: shares\[0\]\.fallback_host/);
+    assert.match(unset.stderr, /config\.toml:5:3: shares\[0\]\.name/);
     assert.equal(await text(), CONFIG);
-    const json = await run("config", "unset", "shares[0].fallback_host", "--json");
+    const json = await run("config", "unset", "shares[0].name", "--json");
     assert.equal(json.code, 3);
     const report = JSON.parse(json.stdout);
     assert.deepEqual([report.changed, report.reload, report.errors.length > 0], [false, null, true]);

@@ -167,7 +167,7 @@ test("what makes no valid configuration, or is not whole, writes nothing", async
     [["--share", "Links", "--tb-host", "a", "--fallback-host", "b"], 3, /Links/],
     [["--share", "CORE", "--tb-host", "smb://x", "--fallback-host", "b"], 3, /smb:/],
     [[...SHARE, "--password", "hidden word"], 3, /secret:NAME/],
-    [["--share", "CORE"], 2, /--tb-host and --fallback-host/],
+    [["--share", "CORE"], 2, /--fallback-host, or --tb-host, or both/],
     [["--tb-host", "a"], 2, /--share names/],
     [["--backend", "a"], 2, /either --command or --url/],
     [["--backend", "a", "--command", "b", "--url", "https://c"], 2, /either --command or --url/],
@@ -219,6 +219,21 @@ shares:
   const begun = await run(["init", ...SHARE], { home });
   assert.equal(begun.code, 0, begun.stderr);
   assert.equal(await readFile(path, "utf8"), `# nothing yet\n\nshares:\n${share}`);
+});
+
+test("F3 one address is enough; a mistake names what was given, and no line of a file that nobody wrote", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const wrong = await run(["init", "--share", "CORE", "--fallback-host", "smb://nas"], { home });
+  assert.equal(wrong.code, 3);
+  assert.match(wrong.stderr, /shares\[0\]\.fallback_host: found string "smb:\/\/nas", expected a host/);
+  assert.doesNotMatch(wrong.stderr, /\.toml:\d/);
+  await assert.rejects(stat(join(home, "config.toml")));
+  const one = await run(["init", "--share", "CORE", "--fallback-host", "nas.local"], { home });
+  assert.equal(one.code, 0, one.stderr);
+  assert.match(
+    await readFile(join(home, "config.toml"), "utf8"),
+    /name = "CORE"\nfallback_host = "nas\.local"\n$/,
+  );
 });
 
 test("where the configuration is a link that leads nowhere, everybody says so", async (t) => {

@@ -182,6 +182,19 @@ test("TB Ready can't be missed: each such share has a banner with the very comma
   assert.match(many, /--share 'My Share' --to tb$/m);
 });
 
+test("a share with one host shows that alone: no other route, and nothing that would be better", () => {
+  const one = sampleShare({
+    active_interface: "fallback",
+    tb_host: null,
+    tb_reachable: false,
+    fb_host: "nas.local",
+  });
+  const said = renderStatus(sampleReport([one]), PLAIN);
+  assert.match(said, /mounted over nas\.local/);
+  assert.match(said, /Host \S nas\.local \(in use\)$/m);
+  assert.doesNotMatch(said, /folder|no answer|Thunderbolt .* nas|Fallback/);
+});
+
 test("hostile names, hosts, errors and holders do not reach the terminal", () => {
   const shown = { title: HOSTILE, hint: HOSTILE };
   const share = sampleShare({

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeMistakes, MISTAKE_LIMIT, mistakesError } from "../../../src/config/values/mistakes.ts";
+import { routesOf } from "../../../src/shares/share-spec.ts";
 import { accepted, refused, SHARE, where } from "../support.ts";
 
 test("ten mistakes are ten reports, in the file's order", async () => {
@@ -34,17 +35,15 @@ name = "CORE"
     "10:17 shares[0].fallback_host",
     "11:12 shares[0].password",
     "12:10 shares[0].driver",
-    "14:3 shares[1].fallback_host",
     "16:20 shares[1].thunderbolt_host",
     "18:3 share",
   ]);
-  const [typo, wrongType, , , , , secret, choice, missing, , section] = mistakes;
+  const [typo, wrongType, , , , , secret, choice, , section] = mistakes;
   assert.equal(typo?.hint, "did you mean `shares_root`?");
   assert.equal(wrongType?.found, 'string "2"');
   assert.equal(wrongType?.expected, "a number of seconds from 0.1 to 3600");
   assert.match(secret?.hint ?? "", /no secrets in config/);
   assert.equal(choice?.hint, 'did you mean "rclone"?');
-  assert.equal(missing?.found, "nothing");
   assert.equal(section?.hint, "did you mean `shares`?");
 });
 
@@ -68,11 +67,11 @@ shares:
     "3:24 global.check_interval_secs",
     "4:3 global.check_interval_secs",
     "8:20 shares[0].fallback_host",
-    "9:5 shares[1].thunderbolt_host",
     "9:5 shares[1].fallback_host",
     "9:11 shares[1].name",
     "10:15 shares[1].password",
   ]);
+  assert.equal(mistakes.find(({ path }) => path === "shares[1].fallback_host")?.found, "nothing");
 });
 
 test("wrong kinds and values out of range are mistakes that say what was found", async () => {
@@ -176,8 +175,8 @@ test("driver local needs both paths and takes both hosts or none", async () => {
     ['thunderbolt_path = "/a"\n', ["shares[0].fallback_path"]],
     [`${paths}thunderbolt_host = "a"\n`, ["shares[0].fallback_host"]],
     [`driver = "rclone"\n${paths}${hosts}`, ["shares[0].thunderbolt_path", "shares[0].fallback_path"]],
-    ['driver = "rclone"\n', ["shares[0].thunderbolt_host", "shares[0].fallback_host"]],
-    ["", ["shares[0].thunderbolt_host", "shares[0].fallback_host"]],
+    ['driver = "rclone"\n', ["shares[0].fallback_host"]],
+    ["", ["shares[0].fallback_host"]],
     ['thunderbolt_path = "/a"\nfallback_path = "/x/../a/"\n', ["shares[0].fallback_path"]],
   ];
   for (const [lines, found] of table) {
@@ -186,6 +185,16 @@ test("driver local needs both paths and takes both hosts or none", async () => {
       found,
       lines,
     );
+  }
+});
+
+test("F3 one host is enough, whichever it is: the share has one route", async () => {
+  for (const [key, route] of [
+    ["thunderbolt_host", "tb"],
+    ["fallback_host", "fallback"],
+  ] as const) {
+    const { config } = await accepted(`[[shares]]\nname = "A"\n${key} = "nas.local"\n`);
+    assert.deepEqual(routesOf(config.shares[0] ?? assert.fail()), [route]);
   }
 });
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import type { SharePolicy } from "../../../src/shares/share-spec.ts";
+import type { RouteName, SharePolicy } from "../../../src/shares/share-spec.ts";
+import { routeTo } from "../share-spec.ts";
 import { PATIENCE_MS } from "../sim-carrier.ts";
-import { World } from "../world.ts";
+import { SPEC, World } from "../world.ts";
 
 /** A share that is carried over tb, and calm. */
 function carriedWorld(policy: Partial<SharePolicy> = {}): World {
@@ -71,6 +72,90 @@ describe("mounting", () => {
     world.advance(5000);
     assert.deepEqual(world.stepKinds, ["mount tb"]);
     assert.deepEqual(world.conditionCodes, []);
+  });
+});
+
+/** A share that has this route alone. */
+function onlyOver(world: World, route: RouteName): World {
+  const none = routeTo(null);
+  const { routes } = SPEC;
+  world.spec = {
+    ...SPEC,
+    routes: { tb: route === "tb" ? routes.tb : none, fallback: route === "tb" ? none : routes.fallback },
+  };
+  return world;
+}
+
+describe("a share with one host", () => {
+  for (const route of ["tb", "fallback"] as const) {
+    test(`A10 it is carried over ${route} at once, calm, and nothing waits for another route`, () => {
+      const world = onlyOver(new World({ carry: "auto" }), route);
+      world.advance(60_000);
+      assert.deepEqual(world.stepKinds, [`mount ${route} carried`]);
+      assert.deepEqual(world.transitionNames, ["share.route_up", "share.mount_attempt", "share.mounted"]);
+      assert.deepEqual(world.conditionCodes, []);
+      assert.equal(world.memory.tbRecoveryPending, false);
+      assert.equal(world.wake, null);
+    });
+
+    test(`A10 while its host is gone, ${route}, the mount stays and programs wait; they go on when it is back`, () => {
+      const world = onlyOver(new World({ carry: "auto" }), route);
+      world.advance(5_000);
+      const id = idOf(world);
+      world.fresh();
+      world.hosts[route] = "refused";
+      world.advance(PATIENCE_MS * 2);
+      assert.match(
+        world.memory.lastError ?? "",
+        /^its host is gone, the mount is kept: 10\.0\.[12]\.2 \(refused\)$/,
+      );
+      assert.deepEqual([...new Set(world.stepKinds)], [], "its connections were ended by the server");
+      world.hosts[route] = "answers";
+      world.advance(10_000);
+      assert.equal(idOf(world), id);
+      assert.deepEqual(world.stepKinds, ["confirm"]);
+      assert.equal(world.memory.lastError, null);
+    });
+  }
+
+  test("A10 a second host that an edit adds is proved and moved to, and may be taken away again: one mount all the time", () => {
+    const world = onlyOver(new World({ carry: "auto", stableMs: 1_000 }), "fallback");
+    world.advance(5_000);
+    const id = idOf(world);
+    world.spec = SPEC;
+    world.advance(10_000);
+    assert.equal(world.route, "tb");
+    onlyOver(world, "tb");
+    world.advance(10_000);
+    assert.deepEqual(world.stepKinds, ["mount fallback carried", "move tb planned"]);
+    assert.equal(idOf(world), id);
+  });
+
+  test("A1 nothing answers: the error names the one host", () => {
+    const world = onlyOver(new World({ carry: "off" }), "fallback");
+    world.hosts.fallback = "refused";
+    world.advance(5_000);
+    assert.equal(world.memory.lastError, "its host does not answer: 10.0.2.2 (refused)");
+  });
+
+  test("By hand: a switch to a route that it does not have changes nothing, and says how to give it one", () => {
+    const world = onlyOver(new World({ carry: "auto" }), "fallback");
+    world.advance(5_000);
+    world.ask({ kind: "switch", to: "tb" });
+    const { result, detail, hint } = world.lastOutcome ?? assert.fail();
+    assert.deepEqual([result, detail], ["failed", "CORE has no Thunderbolt route; nothing was changed"]);
+    assert.match(hint ?? "", /shares\.CORE\.thunderbolt_host/);
+    assert.equal(world.memory.held, null);
+  });
+
+  test("What to mount: a dead mount is made anew over its own host, where there is no other", () => {
+    const world = onlyOver(new World({ carry: "off" }), "fallback");
+    world.advance(5_000);
+    world.fresh();
+    (world.mount ?? assert.fail()).processGone = true;
+    world.mountFails.fallback = "it is full";
+    world.advance(1_000);
+    assert.equal(world.memory.lastError, "10.0.2.2: it is full");
   });
 });
 

@@ -1,5 +1,5 @@
 // Finds out what a mount of the kernel's SMB client is: of which share, over which route, ours or not, carried or not.
-import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
+import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
 import { isShareNamed, sourceOf } from "../../smb-source.ts";
 import type { FoundMount } from "../mount-driver.ts";
 import { type AddressesOf, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
@@ -61,7 +61,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   if (entry.path !== signs.path) return { carried: true, port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
   const isLines = line?.source.replaceAll("\\", "/") === entry.source;
-  const host = share.routes.tb.host;
+  const host = preferredRoute(share).host;
   return { carried: true, port: isLines ? (line?.carriedPort ?? null) : null, host: isLines ? host : null };
 }
 
@@ -73,7 +73,7 @@ function sourceShown(
   through: Through,
 ): string {
   if (through.carried && through.host !== null) {
-    const port = ours?.port ?? share.routes.tb.port;
+    const port = ours?.port ?? preferredRoute(share).port;
     return sourceOf({ host: through.host, port }, share.shareName);
   }
   if (ours === null || source === null) return entry.source;
@@ -89,7 +89,7 @@ function routeBy(
   addressesOf: AddressesOf,
 ): RouteName | null {
   const { host: namedHost, port } = through.carried
-    ? { host: through.host, port: ours?.port ?? share.routes.tb.port }
+    ? { host: through.host, port: ours?.port ?? preferredRoute(share).port }
     : { host: mount.source?.host ?? null, port: ours?.port ?? null };
   // Nobody knows which program listens at such a port, and where that leads.
   if (namedHost === null || mount.source === null) return null;

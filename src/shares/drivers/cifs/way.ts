@@ -5,7 +5,7 @@ import { delimiter } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import { entryExists } from "../../../runtime/files/durable-file.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
-import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
+import { type RouteName, routesOf, type ShareSpec } from "../../share-spec.ts";
 import { isShareNamed, parseSmbSource } from "../../smb-source.ts";
 import type { Lacking, Through } from "../mount-driver.ts";
 import { type AddressesOf, routeOfSource } from "../smb-mounts.ts";
@@ -90,7 +90,7 @@ export interface WayTo {
 export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
   if ((await refusalToCarry(wayTo)) === null) return null;
   let lacking: Lacking | null = null;
-  for (const route of ROUTE_NAMES) {
+  for (const route of routesOf(wayTo.share)) {
     const way = await wayToMount(wayTo, route, null);
     if (way.kind !== "none") return null;
     lacking ??= way.lacking;

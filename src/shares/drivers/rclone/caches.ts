@@ -7,7 +7,7 @@ import { ensureFolder, readIfPresent, writeDurably } from "../../../runtime/file
 import type { Logger } from "../../../runtime/log/log.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { ShareSpec } from "../../share-spec.ts";
+import { preferredRoute, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { UnsentFile, WaitingUnsent } from "../mount-driver.ts";
 import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../share-files.ts";
@@ -162,10 +162,10 @@ async function factsOf({ folder, server }: RcloneFiles): Promise<ServerFacts> {
  * Earlier versions did not note a source: their server was met where the share was configured when this version first
  * looks.
  */
-async function noteSource({ routes, shareName }: ShareSpec, { folder }: RcloneFiles): Promise<void> {
+async function noteSource(share: ShareSpec, { folder }: RcloneFiles): Promise<void> {
   const path = join(folder, "server.json");
-  const before = jsonObject((await readIfPresent(path)) ?? "") ?? { version: 1, shareName };
-  const source = sourceOf(routes.tb.host === null ? routes.fallback : routes.tb, shareName);
+  const before = jsonObject((await readIfPresent(path)) ?? "") ?? { version: 1, shareName: share.shareName };
+  const source = sourceOf(preferredRoute(share), share.shareName);
   await writeDurably(path, `${JSON.stringify({ ...before, source })}\n`, { mode: 0o600 });
 }
 

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
+import { preferredRoute, type RouteSpec, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";
 import {
@@ -120,7 +120,7 @@ export function mountArguments(
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
     // A carried mount shows the preferred host on every route, so that its source never changes.
-    ...["--devname", sourceOf(isMovable(through) ? share.routes.tb : route, share.shareName)],
+    ...["--devname", sourceOf(isMovable(through) ? preferredRoute(share) : route, share.shareName)],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
     // `--timeout` also ends idle connections, and the next use of one gets EIO. rclone keeps as many as were in use at
     // once and uses them in turn: if there are only looks, every two seconds, each of 100 waits more than three

@@ -1,0 +1,24 @@
+// The command `mountaineer shares discover`.
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, showResult } from "../input/options.ts";
+
+export const sharesDiscoverCommand: CommandDefinition = {
+  name: "shares discover",
+  summary: "show which servers of SMB shares there are",
+  description:
+    "Asks the links of this machine for two seconds (DNS-SD over multicast, WS-Discovery), and adds whom it has met on them and " +
+    "what is mounted already. Nothing is scanned, and no password is sent. What a server says of itself is not proved.",
+  examples: [{ command: "mountaineer shares discover", does: "see the addresses of your NAS" }],
+  exits: { 0: "it could look" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { findServers } = await import("../in-process/open.ts");
+    const { renderServers } = await import("../views/server-view.ts");
+    const servers = await findServers(context.signal);
+    const report = servers.map(({ interfaceName, ...server }) => ({ ...server, interface: interfaceName }));
+    showResult(context, options, { servers: report }, () => renderServers(servers, context.stdoutStyle));
+    if (servers.length === 0)
+      context.note("nobody answered; mountaineer init takes an address that you type");
+    return 0;
+  },
+};

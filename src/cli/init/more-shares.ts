@@ -1,0 +1,99 @@
+// `shares add` at a terminal, with nothing given: one more share of a NAS that is configured. Which NAS is asked only where
+// there are several.
+import { parseConfig } from "../../config/read/load.ts";
+import { passwordText } from "../../config/secret-names.ts";
+import type { ShareConfig } from "../../config/snapshot.ts";
+import { hostText } from "../../config/values/host.ts";
+import { mistakesError } from "../../config/values/mistakes.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { openMeeting } from "../in-process/open.ts";
+import type { CommandContext } from "../input/command.ts";
+import { viewConfig } from "../sessions/config-session.ts";
+import { shareNameOf } from "./init-text.ts";
+import { chooseShares, list, type Person, retry } from "./nas-questions.ts";
+
+/** The keys of a new share. */
+type NewShare = Readonly<Record<string, string>> & { readonly name: string };
+
+/** Rejects with `usage` where no NAS is configured, or it gives no list. */
+export async function askMoreShares(
+  context: CommandContext,
+  ask: Person["ask"],
+): Promise<readonly NewShare[]> {
+  const person = { ask, tell: (line: string) => void process.stderr.write(`${line}\n`) };
+  const loaded = await viewConfig(context, async ({ read, path, place }) =>
+    parseConfig((await read()) ?? new Uint8Array(), path, place),
+  );
+  if (!loaded.ok) throw mistakesError(loaded.mistakes);
+  const { snapshot } = loaded;
+  const { shares } = snapshot.config;
+  const known = new Map(
+    shares.flatMap((share) => (hostsOf(share) === "" ? [] : [[nasOf(share), share] as const])),
+  );
+  const all = [...known.values()];
+  const share = all.length > 1 ? await chooseNas(person, all) : all[0];
+  if (share === undefined) {
+    throw new MountaineerError("usage", "no NAS is configured yet", { hint: "mountaineer init finds yours" });
+  }
+  await using meeting = await openMeeting(context);
+  const names = await meeting.configuredShareNames(snapshot, share.name, context.signal);
+  if (names.kind !== "listed") {
+    const hint = "mountaineer shares add --share NAME adds one by its name";
+    throw new MountaineerError("usage", `${hostsOf(share)} gives no list: ${names.text}`, { hint });
+  }
+  const there = new Set(
+    shares.filter((one) => nasOf(one) === nasOf(share)).map(({ shareName }) => shareName),
+  );
+  const more = names.names.filter((name) => !there.has(name));
+  if (more.length === 0)
+    throw new MountaineerError("usage", `all shares of ${hostsOf(share)} are configured`);
+  const chosen = await chooseShares(person, more);
+  return chosen.map((shareName) => ({
+    ...keysOf(share),
+    name: shareNameOf({ share: shareName }),
+    share_name: shareName,
+  }));
+}
+
+function chooseNas(person: Pick<Person, "ask" | "tell">, all: readonly ShareConfig[]): Promise<ShareConfig> {
+  list(
+    person,
+    all.map((share) => harmless(`${hostsOf(share)}  as ${share.username}`)),
+  );
+  return retry(async () => {
+    const answer = (await person.ask("Of which NAS? Its number: ")).trim();
+    const share = all[Number(answer) - 1];
+    return share === undefined ? { wrong: `there is no number ${harmless(answer)}` } : { right: share };
+  }, person);
+}
+
+/** Equal for shares of one server and login. */
+function nasOf(share: ShareConfig): string {
+  return JSON.stringify([hostsOf(share), share.username, share.password]);
+}
+
+function hostsOf({ routes }: ShareConfig): string {
+  const hosts = [routes.tb, routes.fallback].flatMap(({ host, port }) =>
+    host === null ? [] : [hostText({ host, port })],
+  );
+  return hosts.join(" | ");
+}
+
+/** As the file has them, so that the new share is like the other. */
+function keysOf(share: ShareConfig): Readonly<Record<string, string>> {
+  const { username, driver } = share;
+  const { tb, fallback } = share.routes;
+  const password = passwordText(share);
+  return {
+    ...(tb.host === null ? {} : { thunderbolt_host: hostText({ host: tb.host, port: tb.port }) }),
+    ...(fallback.host === null
+      ? {}
+      : { fallback_host: hostText({ host: fallback.host, port: fallback.port }) }),
+    ...(tb.interfaceName === null ? {} : { thunderbolt_interface: tb.interfaceName }),
+    ...(fallback.interfaceName === null ? {} : { fallback_interface: fallback.interfaceName }),
+    username,
+    ...(password === null ? {} : { password }),
+    driver,
+  };
+}

@@ -1,0 +1,252 @@
+// The questions about a NAS at a terminal: which, who, which shares, and whether another cable leads to it. A wrong answer is
+// asked for again in its place; nothing that was typed is lost.
+import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
+import type { FoundServer } from "../../api/found-server.ts";
+import { freeSecretName } from "../../config/secret-names.ts";
+import { hostText, parseHost } from "../../config/values/host.ts";
+import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { serverCells } from "../views/server-view.ts";
+import { shareNameOf, type WantedShare } from "./init-text.ts";
+
+/** Whoever sits at the terminal. */
+export interface Person {
+  /** Resolves with what was typed; rejects at the end of the input. */
+  ask(question: string): Promise<string>;
+  /** The same, and what is typed is not shown. */
+  askHidden(question: string): Promise<string>;
+  /** Words between two questions, a line. */
+  tell(line: string): void;
+}
+
+export interface NasTools {
+  readonly meeting: Pick<FirstMeeting, "greet" | "shareNames" | "pair">;
+  readonly userName: string;
+  /** Why no share of that name may be added; null: it may. */
+  readonly mayBeCalled: (share: WantedShare) => Promise<string | null>;
+  readonly isSecretTaken: (name: string) => boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface NasWishes {
+  readonly shares: readonly WantedShare[];
+  /** Kept before the configuration names it; null: a guest needs none. */
+  readonly secret: { readonly name: string; readonly value: string } | null;
+}
+
+/** Where the person has said that the password may go. */
+interface Chosen extends Pick<ServerLogin, "host" | "port"> {
+  /** null: it was typed, and nobody was heard there. */
+  readonly found: FoundServer | null;
+}
+
+/** null: none is wanted. */
+export async function askNas(
+  person: Person,
+  servers: readonly FoundServer[],
+  tools: NasTools,
+): Promise<NasWishes | null> {
+  const chosen = await chooseServer(person, servers, tools);
+  if (chosen === null) return null;
+  const { login, shareNames } = await logIn(person, chosen, tools);
+  const [first = ""] = shareNames;
+  const second = await chooseSecond(person, chosen, servers, { ...login, share: first }, tools);
+  const secret =
+    login.password === null
+      ? null
+      : { name: freeSecretName(shareNameOf({ share: first }), tools.isSecretTaken), value: login.password };
+  const hosts = hostsOf(chosen, second);
+  const shares: WantedShare[] = [];
+  for (const shareName of shareNames) {
+    const wanted = {
+      ...hosts,
+      username: login.username === tools.userName ? null : login.username,
+      password: secret === null ? null : `secret:${secret.name}`,
+    };
+    shares.push(await nameShare(person, shareName, wanted, tools));
+  }
+  return { shares, secret };
+}
+
+async function chooseServer(
+  person: Person,
+  servers: readonly FoundServer[],
+  { meeting, signal }: NasTools,
+): Promise<Chosen | null> {
+  list(
+    person,
+    servers.map((server) => serverCells(server).join("  ")),
+  );
+  const question =
+    servers.length === 0
+      ? "Nobody was heard. The address of your NAS (empty: no share): "
+      : "Which one? Its number, or an address that you type (empty: no share): ";
+  return retry(async () => {
+    const answer = (await person.ask(question)).trim();
+    if (answer === "") return { right: null };
+    const chosen = serverAt(answer, servers);
+    if ("wrong" in chosen) return chosen;
+    const why = await meeting.greet(chosen, signal);
+    return why === null ? { right: chosen } : { wrong: harmless(why) };
+  }, person);
+}
+
+function serverAt(answer: string, servers: readonly FoundServer[]): Chosen | Wrong {
+  if (/^\d{1,3}$/.test(answer)) {
+    const found = servers[Number(answer) - 1];
+    if (found === undefined) return { wrong: `there is no number ${answer}` };
+    return { host: found.address, port: found.port, found };
+  }
+  const reading = parseHost(answer);
+  if (!reading.ok)
+    return { wrong: `${reading.found} is no address${reading.hint === null ? "" : `: ${reading.hint}`}` };
+  const { host, port } = reading.address;
+  return { host, port, found: servers.find((one) => one.address === host && one.port === port) ?? null };
+}
+
+async function logIn(
+  person: Person,
+  { host, port, found }: Chosen,
+  { meeting, userName, signal }: NasTools,
+): Promise<{ readonly login: ServerLogin; readonly shareNames: readonly string[] }> {
+  const where = harmless(hostText({ host, port }));
+  let username = found?.mounts.find(({ user }) => user !== null)?.user ?? userName;
+  return retry(async () => {
+    username = await retry(async () => {
+      const typed = (await person.ask(`Your name on ${where} [${harmless(username)}]: `)).trim();
+      if (typed === "") return { right: username };
+      const reading = parseUserName(typed);
+      return reading.ok ? { right: reading.value } : { wrong: `expected ${reading.expected}` };
+    }, person);
+    const secret = await person.askHidden(
+      `Password for ${harmless(username)} on ${where} (hidden; empty: as a guest): `,
+    );
+    const login = { host, port, username, password: secret === "" ? null : secret };
+    const names = await meeting.shareNames(login, signal);
+    if (names.kind === "refused") return { wrong: `${where} refuses this login: ${names.text}` };
+    if (names.kind === "listed" && names.names.length > 0)
+      return { right: { login, shareNames: await chooseShares(person, names.names) } };
+    // Some list none to anybody, and mount them all the same.
+    const why = names.kind === "failed" ? `gives no list: ${names.text}` : "lists no shares";
+    person.tell(`  ${where} ${why}`);
+    const typed = await typeShareName(person);
+    return typed === null ? { wrong: null } : { right: { login, shareNames: [typed] } };
+  }, person);
+}
+
+/** Exported for one more share of a NAS that is configured. */
+export async function chooseShares(
+  person: Pick<Person, "ask" | "tell">,
+  names: readonly string[],
+): Promise<readonly string[]> {
+  person.tell("Its shares:");
+  list(person, names.map(harmless));
+  return retry(async () => {
+    const answer = (await person.ask("Which to keep mounted? Numbers, such as 1 3, or a name: ")).trim();
+    if (names.includes(answer)) return { right: [answer] };
+    const words = answer.split(/[\s,]+/).filter((word) => word !== "");
+    const chosen = words.map((word) => (/^\d{1,3}$/.test(word) ? names[Number(word) - 1] : undefined));
+    const known = chosen.filter((name) => name !== undefined);
+    if (known.length === words.length && known.length > 0) return { right: [...new Set(known)] };
+    return { wrong: words.length === 0 ? "type a number" : `${harmless(answer)} is none of them` };
+  }, person);
+}
+
+/** null: another login is to be tried. */
+function typeShareName(person: Person): Promise<string | null> {
+  return retry(async () => {
+    const typed = (
+      await person.ask("The share's name there, if you know it (empty: another login): ")
+    ).trim();
+    if (typed === "") return { right: null };
+    const reading = parseServerShareName(typed);
+    return reading.ok ? { right: reading.value } : { wrong: `expected ${reading.expected}` };
+  }, person);
+}
+
+/** Another address of the same name, over another cable: only what the person confirms gets the login. */
+async function chooseSecond(
+  person: Person,
+  first: Chosen,
+  servers: readonly FoundServer[],
+  { share, ...login }: ServerLogin & { readonly share: string },
+  { meeting, signal }: NasTools,
+): Promise<Chosen | null> {
+  const name = first.found?.name ?? null;
+  const others = servers.filter(
+    (one) => name !== null && one.name === name && one.interfaceName !== first.found?.interfaceName,
+  );
+  if (others.length === 0) return null;
+  person.tell(`Somebody is called ${harmless(name ?? "")} on another link, too:`);
+  list(
+    person,
+    others.map((server) => serverCells(server).join("  ")),
+  );
+  return retry(async () => {
+    const answer = (
+      await person.ask("Is it the same NAS? Its number, to use that link too, with this login (empty: no): ")
+    ).trim();
+    if (answer === "") return { right: null };
+    const other = serverAt(answer, others);
+    if ("wrong" in other) return other;
+    const met = { ...login, name: shareNameOf({ share }), shareName: share };
+    const { kind, text } = await meeting.pair(met, other, signal);
+    if (kind === "different") return { wrong: `it is another server: ${harmless(text)}` };
+    if (kind === "unproved") person.tell(`  not proved yet: ${harmless(text)}`);
+    return { right: other };
+  }, person);
+}
+
+/** The faster cable is the preferred route; of one address, whether it is a Thunderbolt link. */
+function hostsOf(first: Chosen, second: Chosen | null): Pick<WantedShare, "tbHost" | "fallbackHost"> {
+  const isThunderbolt = ({ found }: Chosen): boolean => found?.link.kind === "thunderbolt";
+  const text = (chosen: Chosen): string => hostText(chosen);
+  if (second === null)
+    return isThunderbolt(first)
+      ? { tbHost: text(first), fallbackHost: null }
+      : { tbHost: null, fallbackHost: text(first) };
+  const speed = ({ found }: Chosen): number => found?.link.speed ?? 0;
+  const isSecondFaster =
+    isThunderbolt(first) === isThunderbolt(second) ? speed(second) > speed(first) : isThunderbolt(second);
+  const [fast, slow] = isSecondFaster ? [second, first] : [first, second];
+  return { tbHost: text(fast), fallbackHost: text(slow) };
+}
+
+/** Its own name, where that can be one here; else the person's. */
+async function nameShare(
+  person: Person,
+  shareName: string,
+  rest: Omit<WantedShare, "name" | "shareName">,
+  { mayBeCalled }: NasTools,
+): Promise<WantedShare> {
+  let name = shareNameOf({ share: shareName });
+  return retry(async () => {
+    const share = { ...rest, name, shareName: name === shareName ? null : shareName };
+    const why = await mayBeCalled(share);
+    if (why === null) return { right: share };
+    person.tell(`  ${harmless(name)}: ${why}`);
+    name = (await person.ask(`What to call ${harmless(shareName)} here: `)).trim();
+    return { wrong: null };
+  }, person);
+}
+
+export interface Wrong {
+  /** Why it is asked again; null: that was told. */
+  readonly wrong: string | null;
+}
+
+/** Asks until the answer is a right one, and says each time what was wrong. */
+export async function retry<T>(
+  ask: () => Promise<{ readonly right: T } | Wrong>,
+  person: Pick<Person, "tell">,
+): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if ("right" in answer) return answer.right;
+    if (answer.wrong !== null) person.tell(`  ${answer.wrong}`);
+  }
+}
+
+export function list(person: Pick<Person, "tell">, lines: readonly string[]): void {
+  for (const [index, line] of lines.entries()) person.tell(`${String(index + 1).padStart(3)}  ${line}`);
+}

@@ -1,0 +1,41 @@
+// The servers that `init` and `shares discover` offer: what the links tell, and what this machine has mounted already.
+import type { FoundServer } from "../../api/found-server.ts";
+import { hostText, parseHost } from "../../config/values/host.ts";
+import { discoverServers } from "../../network/discover/discover.ts";
+import { UNKNOWN_LINK } from "../../network/discover/link-kind.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { findShares } from "../../shares/mounts/found-shares.ts";
+
+/** Those that offer shares first, whom this machine has only met last. Rejects with the signal's reason alone. */
+export async function foundServers(signal: AbortSignal): Promise<readonly FoundServer[]> {
+  const [heard, shares] = await Promise.all([discoverServers({ clock: systemClock, signal }), findShares()]);
+  const servers = new Map<string, FoundServer>();
+  for (const server of heard) {
+    const key = hostText({ host: server.address, port: server.port });
+    servers.set(key, { ...server, mounts: [] });
+  }
+  for (const { host: text, by, ...mount } of shares) {
+    const reading = parseHost(text);
+    if (!reading.ok) continue;
+    const { host, port } = reading.address;
+    const isNamed = (one: FoundServer): boolean => one.port === port && sameName(one.host, host);
+    const [key, known] = [...servers].find(([name, one]) => name === text || isNamed(one)) ?? [text, null];
+    const found = known ?? {
+      ...{ address: host, port, name: null, host: null, interfaceName: null, link: UNKNOWN_LINK },
+      ...{ by: [], mounts: [] },
+    };
+    const way = by === "fstab" ? "fstab" : "mounted";
+    servers.set(key, {
+      ...found,
+      by: [...new Set([...found.by, way] as const)],
+      mounts: [...found.mounts, mount],
+    });
+  }
+  const isOnlyMet = ({ by }: FoundServer): boolean => by.every((way) => way === "neighbour");
+  const all = [...servers.values()];
+  return [...all.filter((one) => !isOnlyMet(one)), ...all.filter(isOnlyMet)];
+}
+
+function sameName(one: string | null, other: string): boolean {
+  return one !== null && one.toLowerCase() === other.toLowerCase().replace(/\.$/, "");
+}

@@ -1,0 +1,96 @@
+// A server met for the first time: whether it answers, which shares it has, and whether another address leads to it, too.
+import type { FirstMeeting, ServerLogin } from "../api/first-meeting.ts";
+import { findPlace } from "../config/locate.ts";
+import { createHostProber } from "../network/probe/host-prober.ts";
+import type { ProbeResult } from "../network/probe/probe-result.ts";
+import { silentLogger } from "../runtime/log/log.ts";
+import { systemClock } from "../runtime/time/clock.ts";
+import { oneMissingText, resolveReference } from "../secrets/reference.ts";
+import { proofEndpoint } from "../shares/engine/server-trust.ts";
+import { startProber } from "../shares/prober/prober-process.ts";
+import { createServerProof } from "../shares/server-proof/server-proof.ts";
+import { listShareNames } from "../shares/server-proof/share-names.ts";
+import { type RouteSpec, routesOf, type ShareSpec } from "../shares/share-spec.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
+import { homeSecrets } from "./compose/stored-secrets.ts";
+
+const PROBE_MS = 3_000;
+const tools = { clock: systemClock, logger: silentLogger };
+
+export function openFirstMeeting(home: string): FirstMeeting {
+  const prober = startProber(tools);
+  const hostProber = createHostProber({ ...tools, resolve: (host) => prober.resolve(host, PROBE_MS) });
+  const proof = createServerProof({ ...tools, stateFolder: home });
+  const probe = ({ host, port }: Pick<ServerLogin, "host" | "port">): Promise<ProbeResult> =>
+    hostProber.probe(
+      { host, port, interfaceName: null },
+      { notBeforeMs: systemClock.monotonicMs(), timeoutMs: PROBE_MS },
+    );
+  return {
+    async greet(server, signal) {
+      const { verdict, text } = await probe(server);
+      signal.throwIfAborted();
+      return verdict === "answers" ? null : text;
+    },
+    async configuredShareNames(snapshot, name, signal) {
+      const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
+      const environment = process.env;
+      // What nobody approved gets no password here either.
+      const approvals = { place, environment, snapshot, ...tools, publish: () => {}, writes: false };
+      const approved = await startApprovals(approvals, signal);
+      const secrets = homeSecrets({ home, environment, ...tools });
+      const { config } = await secrets.bind(approved.snapshot, signal);
+      const share = config.shares.find((one) => one.name === name);
+      if (share === undefined) return { kind: "failed", text: `${name} waits for approval` };
+      const password = share.password === null ? null : resolveReference(share.password, secrets.values);
+      if (password?.ok === false) return { kind: "failed", text: oneMissingText(password.missing) };
+      const routes = routesOf(share).map((route) => share.routes[route]);
+      const probes = await Promise.all(routes.map(({ host, port }) => probe({ host: host ?? "", port })));
+      const up = routes[probes.findIndex(({ verdict }) => verdict === "answers")];
+      if (up?.host == null) return { kind: "failed", text: probes.map(({ text }) => text).join(", ") };
+      const login = {
+        host: up.host,
+        port: up.port,
+        username: share.username,
+        password: password?.value ?? null,
+      };
+      return listShareNames(specOf({ ...login, name, shareName: "" }, null), home, signal);
+    },
+    shareNames: (login, signal) =>
+      listShareNames(specOf({ ...login, name: "", shareName: "" }, null), home, signal),
+    async pair(share, other, signal) {
+      const [first, second] = await Promise.all([probe(share), probe(other)]);
+      signal.throwIfAborted();
+      const endpoints = { tb: proofEndpoint(first, share), fallback: proofEndpoint(second, other) };
+      if (first.verdict !== "answers" || endpoints.tb === null) return { kind: "unproved", text: first.text };
+      if (second.verdict !== "answers" || endpoints.fallback === null)
+        return { kind: "unproved", text: second.text };
+      // The proof looks at what both say of themselves before it logs in anywhere.
+      const { tb, fallback } = endpoints;
+      const spec = specOf(share, other);
+      const verdict = await proof.compare(spec, { tb, fallback }, null, () => true, signal);
+      return { kind: verdict.kind, text: verdict.kind === "same" ? "" : verdict.text };
+    },
+    [Symbol.asyncDispose]: async () => {
+      await prober[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function specOf(
+  { host, port, username, password, name, shareName }: Parameters<FirstMeeting["pair"]>[0],
+  other: Pick<ServerLogin, "host" | "port"> | null,
+): ShareSpec {
+  const route = (to: Pick<ServerLogin, "host" | "port"> | null): RouteSpec => ({
+    host: to?.host ?? null,
+    port: to?.port ?? 445,
+    interfaceName: null,
+    folder: null,
+  });
+  return {
+    ...{ name, shareName, username, password, missingVariable: null, driver: "rclone" },
+    routes: { tb: route({ host, port }), fallback: route(other) },
+    mountPath: "",
+    stablePath: "",
+  };
+}

@@ -1,0 +1,177 @@
+// Asks every link of this machine who serves SMB there, and lists whom it has met. Nothing is scanned, and nothing that is
+// heard is believed: only the answers of senders on that link count, about addresses of its subnet.
+import { createSocket, type Socket } from "node:dgram";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
+import { inPrefix, parseIp } from "../ip-address.ts";
+import { createDnsSd } from "./dns-sd.ts";
+import type { LinkKind, Links } from "./link-kind.ts";
+import type { Claim, LinkProtocol } from "./link-protocol.ts";
+import { readLinks } from "./links.ts";
+import { createWsDiscovery } from "./ws-discovery.ts";
+
+export interface HeardServer {
+  readonly address: string;
+  readonly port: number;
+  /** As it calls itself, made harmless; null: it told none. */
+  readonly name: string | null;
+  /** Its name in the network, such as `nas.local`; null: it told none. */
+  readonly host: string | null;
+  readonly interfaceName: string;
+  readonly link: LinkKind;
+  readonly by: readonly HeardBy[];
+}
+
+export type HeardBy = "dns-sd" | "ws-discovery" | "neighbour";
+
+export interface DiscoverOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** How long answers are waited for, ms. */
+  readonly listenMs?: number;
+  readonly interfaces?: InterfaceSnapshot;
+  readonly links?: Links;
+}
+
+type OwnAddress = InterfaceSnapshot["addresses"][number];
+
+/** Answers to multicast come within 0.5 s; a second question makes up for one that was lost. */
+const LISTEN_MS = 1_600;
+const ASK_AGAIN_MS = 700;
+const SERVERS_AT_MOST = 64;
+const LINKS_AT_MOST = 16;
+/** Of one protocol on one link; who sends more is not listened to. */
+const MESSAGES_AT_MOST = 512;
+const MESSAGE_BYTES_AT_MOST = 9_000;
+const NAME_LENGTH_AT_MOST = 64;
+const SMB_PORT = 445;
+
+/** Resolves after `listenMs` with those that were heard first. Rejects with the signal's reason alone. */
+export async function discoverServers(options: DiscoverOptions): Promise<readonly HeardServer[]> {
+  const { clock, signal, listenMs = LISTEN_MS } = options;
+  const { interfaces = readInterfaces(clock.monotonicMs()), links = readLinks(signal) } = options;
+  const own = interfaces.addresses
+    .filter(({ family, bytes }) => family === 4 && bytes[0] !== 127)
+    .slice(0, LINKS_AT_MOST);
+  const heard = createHeard(own);
+  const protocols = [
+    ["dns-sd", createDnsSd],
+    ["ws-discovery", createWsDiscovery],
+  ] as const;
+  await using sockets = new AsyncDisposableStack();
+  const asked = own.flatMap((link) =>
+    protocols.map(([by, create]) => {
+      const ear = openEar(link, heard.listener(link, by, create()));
+      sockets.defer(() => ear.close());
+      return ear;
+    }),
+  );
+  await Promise.all(asked.map((ear) => ear.ask()));
+  await clock.sleep(Math.min(ASK_AGAIN_MS, listenMs), signal);
+  await Promise.all(asked.map((ear) => ear.ask()));
+  await clock.sleep(Math.max(0, listenMs - ASK_AGAIN_MS), signal);
+  for (const { address, interfaceName } of await links.neighbours()) {
+    const link = own.find((one) => one.interfaceName === interfaceName && isIn(one, address));
+    const claim = { address, port: SMB_PORT, name: null, host: null };
+    if (link !== undefined) heard.add(link, "neighbour", claim);
+  }
+  const kinds = new Map<string, Promise<LinkKind>>();
+  return Promise.all(
+    heard.all().map(async (server) => {
+      const { interfaceName } = server;
+      const kind = kinds.get(interfaceName) ?? links.of(interfaceName);
+      kinds.set(interfaceName, kind);
+      return { ...server, link: await kind };
+    }),
+  );
+}
+
+function isIn({ bytes, prefixLength }: OwnAddress, address: string): boolean {
+  const parsed = parseIp(address);
+  return parsed !== null && inPrefix(parsed.bytes, bytes, prefixLength);
+}
+
+/** Keeps the first claims about each address; exported for its test. */
+export function createHeard(own: readonly OwnAddress[]) {
+  const found = new Map<string, Omit<HeardServer, "link">>();
+  const shortened = (text: string | null): string | null =>
+    text === null || text === "" ? null : [...harmless(text)].slice(0, NAME_LENGTH_AT_MOST).join("");
+  const add = (link: OwnAddress, by: HeardBy, claim: Claim): void => {
+    const { address, port } = claim;
+    if (!isIn(link, address) || port === 0 || own.some(({ text }) => text === address)) return;
+    const known = found.get(`${address} ${port}`);
+    if (known === undefined && found.size >= SERVERS_AT_MOST) return;
+    found.set(`${address} ${port}`, {
+      ...{ address, port, interfaceName: link.interfaceName },
+      name: known?.name ?? shortened(claim.name),
+      host: known?.host ?? shortened(claim.host),
+      by: [...new Set([...(known?.by ?? []), by])],
+    });
+  };
+  return {
+    add,
+    all: () => [...found.values()],
+    /** What comes in on a link by one protocol. */
+    listener(link: OwnAddress, by: HeardBy, protocol: LinkProtocol): Listener {
+      let left = MESSAGES_AT_MOST;
+      return {
+        protocol,
+        /** What to ask next; null: nothing. */
+        take(message, sender) {
+          left--;
+          if (left < 0 || message.length > MESSAGE_BYTES_AT_MOST || !isIn(link, sender)) return null;
+          const { claims, ask } = protocol.take(message, sender);
+          for (const claim of claims) add(link, by, claim);
+          return ask;
+        },
+      };
+    },
+  };
+}
+
+interface Listener {
+  readonly protocol: LinkProtocol;
+  take(message: Buffer, sender: string): Buffer | null;
+}
+
+/** A socket of one link. A link that cannot be asked is silent. */
+function openEar({ text: address }: OwnAddress, { protocol, take }: Listener) {
+  const socket = createSocket({ type: "udp4" });
+  let isOpen = true;
+  const close = (): void => {
+    if (isOpen) socket.close();
+    isOpen = false;
+  };
+  const send = (message: Buffer): void => {
+    if (isOpen) socket.send(message, protocol.port, protocol.group, () => {});
+  };
+  socket.on("error", close);
+  socket.on("message", (message, { address: sender }) => {
+    const next = take(message, sender);
+    if (next !== null) send(next);
+  });
+  const bound = bind(socket, address);
+  return {
+    async ask(): Promise<void> {
+      if (await bound) send(protocol.question());
+    },
+    close,
+  };
+}
+
+/** Resolves with whether it is bound, to send by that address's interface and to hear on it alone. */
+function bind(socket: Socket, address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    socket.once("error", () => resolve(false));
+    socket.bind({ address, port: 0 }, () => {
+      try {
+        socket.setMulticastInterface(address);
+        socket.setMulticastTTL(1);
+        resolve(true);
+      } catch {
+        resolve(false);
+      }
+    });
+  });
+}

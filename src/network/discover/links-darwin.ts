@@ -1,0 +1,41 @@
+// Links and neighbours of macOS, by its own commands.
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { type LinkKind, type Links, linkKind, type Neighbour, UNKNOWN_LINK } from "./link-kind.ts";
+
+const DEADLINE_MS = 2_000;
+
+export function readLinksDarwin(signal: AbortSignal): Links {
+  const said = async (program: string, args: readonly string[]): Promise<string> => {
+    const options = { clock: systemClock, deadlineMs: DEADLINE_MS, signal };
+    const result = await runCommand(program, args, options).catch(() => null);
+    signal.throwIfAborted();
+    return result?.exitCode === 0 ? result.stdout : "";
+  };
+  let ports: Promise<ReadonlyMap<string, LinkKind>> | null = null;
+  return {
+    async of(name) {
+      ports ??= said("/usr/sbin/networksetup", ["-listallhardwareports"]).then(parseHardwarePorts);
+      return (await ports).get(name) ?? UNKNOWN_LINK;
+    },
+    neighbours: async () => parseArp(await said("/usr/sbin/arp", ["-an"])),
+  };
+}
+
+/** `Hardware Port: Thunderbolt Bridge`, and on the next line `Device: bridge0`. */
+export function parseHardwarePorts(text: string): ReadonlyMap<string, LinkKind> {
+  const found = text.matchAll(/^Hardware Port: (.+)\nDevice: (\S+)$/gm);
+  return new Map([...found].map(([, port = "", device = ""]) => [device, kindOf(port)]));
+}
+
+function kindOf(port: string): LinkKind {
+  if (/^Wi-Fi$|^AirPort$/i.test(port)) return linkKind("wifi", "Wi-Fi", null);
+  if (/^Thunderbolt Bridge$/i.test(port)) return linkKind("thunderbolt", "Thunderbolt bridge", null);
+  return /ethernet|LAN/i.test(port) ? linkKind("wired", "Ethernet", null) : UNKNOWN_LINK;
+}
+
+/** `? (10.0.0.1) at 0:11:22:33:44:55 on en0 ifscope [ethernet]` */
+export function parseArp(text: string): readonly Neighbour[] {
+  const found = text.matchAll(/ \(([\d.]+)\) at [\da-f:]+ on (\S+)/gi);
+  return [...found].map(([, address = "", interfaceName = ""]) => ({ address, interfaceName }));
+}

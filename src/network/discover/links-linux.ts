@@ -1,0 +1,35 @@
+// Links and neighbours of Linux, as /sys and /proc show them.
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { type LinkKind, type Links, linkKind, type Neighbour, UNKNOWN_LINK } from "./link-kind.ts";
+
+export function readLinksLinux(sys = "/sys/class/net", arp = "/proc/net/arp"): Links {
+  const read = (path: string): Promise<string | null> => readFile(path, "utf8").catch(() => null);
+  const entries = (path: string): Promise<readonly string[] | null> => readdir(path).catch(() => null);
+  const isThunderbolt = async (name: string): Promise<boolean> => {
+    const driver = await readlink(join(sys, name, "device", "driver")).catch(() => "");
+    return /^thunderbolt[-_]net$/.test(basename(driver));
+  };
+  const of = async (name: string): Promise<LinkKind> => {
+    // A file that says -1, or cannot be read: a link that is down, or none that has a speed.
+    const speed = Number((await read(join(sys, name, "speed"))) ?? "");
+    if ((await entries(join(sys, name, "wireless"))) !== null) return linkKind("wifi", "Wi-Fi", null);
+    const ports = await entries(join(sys, name, "brif"));
+    if ((await Promise.all([name, ...(ports ?? [])].map(isThunderbolt))).includes(true))
+      return linkKind("thunderbolt", ports === null ? "Thunderbolt" : "Thunderbolt bridge", speed);
+    // What has no device behind it (a bridge of containers, a tunnel) has a speed that says nothing.
+    if ((await entries(join(sys, name, "device"))) === null) return UNKNOWN_LINK;
+    return linkKind("wired", "Ethernet", speed);
+  };
+  return { of, neighbours: async () => parseProcArp((await read(arp)) ?? "") };
+}
+
+const COMPLETE = 0x2;
+
+export function parseProcArp(text: string): readonly Neighbour[] {
+  return text.split("\n").flatMap((line) => {
+    const [address = "", , flags = "", , , interfaceName = ""] = line.trim().split(/\s+/);
+    if (interfaceName === "" || (Number(flags) & COMPLETE) === 0) return [];
+    return [{ address, interfaceName }];
+  });
+}

@@ -1,0 +1,114 @@
+// Asks a server which shares it has, with a login that a person has typed for its address: by smbclient, which insists on a
+// signed session, else by rclone.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { installedRclone } from "../../rclone-release/installed.ts";
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { findProgram } from "../../runtime/process/find-program.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
+import { readLoggedFailure } from "../drivers/rclone/log.ts";
+import { createObscuredPasswords } from "../drivers/rclone/password.ts";
+import { preferredRoute, type ShareSpec } from "../share-spec.ts";
+import { authenticationFile, isRefusedLogon } from "./root-reader.ts";
+
+export type ShareNames =
+  | { readonly kind: "listed"; readonly names: readonly string[] }
+  /** `refused`: the login is wrong. `failed`: it could not be asked. `text` is one line for people. */
+  | { readonly kind: "refused" | "failed"; readonly text: string };
+
+const DEADLINE_MS = 15_000;
+const SHARES_AT_MOST = 200;
+
+/** `share`: whose login, and where; its own name counts for nothing. Rejects with the signal's reason alone. */
+export async function listShareNames(
+  share: ShareSpec,
+  stateFolder: string,
+  signal: AbortSignal,
+  folders: readonly string[] = (process.env["PATH"] ?? "").split(delimiter),
+): Promise<ShareNames> {
+  const smbclient = await findProgram("smbclient", folders);
+  const rclone = (await installedRclone(stateFolder)) ?? (await findProgram("rclone", folders));
+  if (smbclient === null && rclone === null)
+    return { kind: "failed", text: "nothing here can ask it: install rclone or smbclient" };
+  const login = authenticationFile(share);
+  const folder = await mkdtemp(join(tmpdir(), "mountaineer-login-"));
+  try {
+    if (smbclient !== null && login !== null)
+      return await bySmbclient(smbclient, share, login, folder, signal);
+    return await byRclone(rclone ?? "rclone", share, stateFolder, folder, signal);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function bySmbclient(
+  program: string,
+  share: ShareSpec,
+  login: string,
+  folder: string,
+  signal: AbortSignal,
+): Promise<ShareNames> {
+  const { host, port } = preferredRoute(share);
+  const file = join(folder, "login");
+  await writeFile(file, login, { mode: 0o600 });
+  // A guest has no key to sign with.
+  const protection = share.password === null ? [] : ["--client-protection=sign"];
+  const { exitCode, stdout, stderr } = await runCommand(
+    program,
+    [
+      ...["-g", "-L", `//${host}`, "-p", String(port), "-A", file, "-s", "/dev/null"],
+      ...["--option=client min protocol=SMB2_02", ...protection],
+    ],
+    { ...LIMITS, signal, env: { LC_ALL: "C" } },
+  );
+  if (exitCode === 0)
+    return listed([...stdout.matchAll(/^Disk\|([^|\n]+)\|/gm)].map(([, name = ""]) => name));
+  return failure(lastLine(`${stdout}\n${stderr}`), isRefusedLogon(`${stdout}${stderr}`));
+}
+
+async function byRclone(
+  program: string,
+  share: ShareSpec,
+  stateFolder: string,
+  folder: string,
+  signal: AbortSignal,
+): Promise<ShareNames> {
+  const obscured = createObscuredPasswords(systemClock, stateFolder);
+  const secret = share.password === null ? null : await obscured(share.password);
+  const config = join(folder, "rclone.conf");
+  await writeFile(config, configText(share, preferredRoute(share), secret), { mode: 0o600 });
+  const { exitCode, stdout, stderr } = await runCommand(
+    program,
+    [
+      ...["lsf", `${REMOTE_NAME}:`, "--dirs-only", "--config", config],
+      ...["--contimeout", "3s", "--timeout", "10s", "--low-level-retries", "1", "--retries", "1"],
+    ],
+    { ...LIMITS, signal },
+  );
+  if (exitCode === 0) return listed(stdout.split("\n").flatMap((line) => /^(.+)\/$/.exec(line)?.[1] ?? []));
+  const logged = readLoggedFailure(stderr);
+  return failure(logged?.text ?? lastLine(stderr), logged?.reason === "wrong_credentials");
+}
+
+const LIMITS = {
+  clock: systemClock,
+  deadlineMs: DEADLINE_MS,
+  killGraceMs: 0,
+  maxOutputBytes: 64 * 1024,
+} as const;
+
+/** Without those that a server keeps for itself. */
+function listed(names: readonly string[]): ShareNames {
+  return { kind: "listed", names: names.filter((name) => !name.endsWith("$")).slice(0, SHARES_AT_MOST) };
+}
+
+function failure(text: string, isRefused: boolean): ShareNames {
+  return { kind: isRefused ? "refused" : "failed", text: harmless(text).slice(0, 200) };
+}
+
+function lastLine(text: string): string {
+  return text.trim().split("\n").at(-1)?.trim() || "it gave no answer";
+}

@@ -1,0 +1,215 @@
+// The questions about a NAS, answered in process: what is asked, where a login goes, and that nothing typed is lost.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { FirstMeeting, PairVerdict, ServerLogin } from "../../../src/api/first-meeting.ts";
+import type { FoundServer } from "../../../src/api/found-server.ts";
+import { askWishes, type InitTools, type Wishes } from "../../../src/cli/init/init-questions.ts";
+import { randomFrom } from "../../lab/random.ts";
+
+function server(name: string | null, address: string, change: Partial<FoundServer> = {}): FoundServer {
+  const link = { kind: "wired", text: "Ethernet, 1 Gbit/s", speed: 1000 } as const;
+  const base = { port: 445, host: null, interfaceName: "eth0", by: ["dns-sd"], mounts: [] } as const;
+  return { ...base, name, address, link, ...change };
+}
+
+const THUNDERBOLT = {
+  interfaceName: "tb0",
+  link: { kind: "thunderbolt", text: "Thunderbolt bridge, 40 Gbit/s", speed: 40_000 },
+} as const;
+const CORE = server("CORE", "10.0.1.2", THUNDERBOLT);
+const ROGUE = server("CORE", "10.0.2.66");
+const SAME = server("CORE", "10.0.2.2");
+const VAULT = server("VAULT", "10.0.2.9");
+
+/** A network where CORE takes ann's login, and what was sent to whom. */
+class Net implements Pick<FirstMeeting, "greet" | "shareNames" | "pair"> {
+  readonly logins: string[] = [];
+  readonly paired: string[] = [];
+  shares: readonly string[] = ["core", "media"];
+  greet({ host }: Pick<ServerLogin, "host">): Promise<string | null> {
+    return Promise.resolve(host.startsWith("10.") ? null : `${host} has no address`);
+  }
+  shareNames({ host, username, password }: ServerLogin): ReturnType<FirstMeeting["shareNames"]> {
+    this.logins.push(host);
+    const isRight = username === "ann" && password === "right";
+    return Promise.resolve(
+      isRight ? { kind: "listed", names: this.shares } : { kind: "refused", text: "NT_STATUS_LOGON_FAILURE" },
+    );
+  }
+  pair(_: unknown, { host }: Pick<ServerLogin, "host">): Promise<PairVerdict> {
+    this.paired.push(host);
+    return Promise.resolve(
+      host === ROGUE.address ? { kind: "different", text: "their ids differ" } : { kind: "same", text: "" },
+    );
+  }
+}
+
+interface Talk {
+  readonly wishes: Wishes;
+  readonly asked: readonly string[];
+  readonly told: readonly string[];
+}
+
+/** Each answer by what its question begins with, in turn. */
+async function talk(
+  net: Net,
+  servers: readonly FoundServer[],
+  answer: (question: string) => string,
+  change: Partial<InitTools> = {},
+): Promise<Talk> {
+  const asked: string[] = [];
+  const told: string[] = [];
+  const ask = (question: string): Promise<string> => {
+    asked.push(question);
+    assert.ok(asked.length < 200, "it asks for ever");
+    return Promise.resolve(answer(question));
+  };
+  const wishes = await askWishes({ ask, askHidden: ask, tell: (line) => told.push(line) }, servers, {
+    meeting: net,
+    userName: "root",
+    mayBeCalled: () => Promise.resolve(null),
+    whatIsWrong: () => Promise.resolve(null),
+    isSecretTaken: () => false,
+    signal: new AbortController().signal,
+    ...change,
+  });
+  return { wishes, asked, told };
+}
+
+/** Answers in this order. */
+function inTurn(...answers: readonly string[]): () => string {
+  const left = [...answers];
+  return () => left.shift() ?? assert.fail("one question too many");
+}
+
+describe("F3 a NAS at a terminal", () => {
+  test("one of one cable: number, name, password, share, and nothing more about it", async () => {
+    const net = new Net();
+    const { wishes, told } = await talk(net, [CORE, VAULT], inTurn("1", "ann", "right", "2", ""));
+    assert.deepEqual(wishes, {
+      shares: [
+        {
+          ...{ name: "media", shareName: null, tbHost: "10.0.1.2", fallbackHost: null },
+          ...{ username: "ann", password: "secret:media" },
+        },
+      ],
+      secrets: [{ name: "media", value: "right" }],
+      backends: [],
+    });
+    assert.deepEqual(net.logins, ["10.0.1.2"]);
+    assert.equal(told[0], "  1  CORE  10.0.1.2  Thunderbolt bridge, 40 Gbit/s  advertises SMB");
+  });
+
+  test("nothing is preselected: no answer is no share, and no login goes anywhere", async () => {
+    const net = new Net();
+    const { wishes } = await talk(net, [CORE, VAULT], inTurn("", ""));
+    assert.deepEqual([wishes.shares, net.logins], [[], []]);
+  });
+
+  test("another address of that name gets the login only when the person says so, and not if it is another server", async () => {
+    const net = new Net();
+    const unasked = await talk(net, [CORE, ROGUE], inTurn("1", "ann", "right", "1", "", ""));
+    assert.deepEqual([net.logins, net.paired], [["10.0.1.2"], []]);
+    assert.deepEqual(unasked.wishes.shares[0]?.fallbackHost, null);
+    const { wishes, told } = await talk(
+      net,
+      [CORE, ROGUE, SAME],
+      inTurn("1", "ann", "right", "1", "1", "2", ""),
+    );
+    assert.deepEqual(net.paired, ["10.0.2.66", "10.0.2.2"]);
+    assert.ok(told.includes("  it is another server: their ids differ"));
+    const [share] = wishes.shares;
+    assert.deepEqual([share?.tbHost, share?.fallbackHost], ["10.0.1.2", "10.0.2.2"]);
+  });
+
+  test("the faster cable is the preferred route, whichever was chosen first", async () => {
+    const { wishes } = await talk(new Net(), [SAME, CORE], inTurn("1", "ann", "right", "1", "1", ""));
+    const [share] = wishes.shares;
+    assert.deepEqual([share?.tbHost, share?.fallbackHost], ["10.0.1.2", "10.0.2.2"]);
+  });
+
+  test("an address that is typed, several shares with one secret, and a name that cannot be one here", async () => {
+    const taken = ({ name }: { readonly name: string }): Promise<string | null> =>
+      Promise.resolve(name === "core" ? "there is one of that name" : null);
+    const answers = inTurn("10.0.9.9:4450", "ann", "right", "1, 2", "mine", "");
+    const { wishes, told } = await talk(new Net(), [], answers, { mayBeCalled: taken });
+    assert.deepEqual(
+      wishes.shares.map(({ name, shareName, fallbackHost, password }) => [
+        name,
+        shareName,
+        fallbackHost,
+        password,
+      ]),
+      [
+        ["mine", "core", "10.0.9.9:4450", "secret:core"],
+        ["media", null, "10.0.9.9:4450", "secret:core"],
+      ],
+    );
+    assert.ok(told.includes("  core: there is one of that name"));
+  });
+
+  test("a server that lists no shares: its share is typed, or another login is tried", async () => {
+    const net = new Net();
+    net.shares = [];
+    const answers = inTurn("1", "ann", "right", "", "", "right", "a/b", "hidden$", "");
+    const { wishes, told } = await talk(net, [CORE], answers);
+    assert.equal(wishes.shares[0]?.name, "hidden$");
+    assert.ok(told.includes("  10.0.1.2 lists no shares"));
+  });
+
+  test("what servers call themselves drives no terminal", async () => {
+    const { told } = await talk(new Net(), [server("x\u001b[2J", "10.0.1.3")], inTurn("", ""));
+    assert.equal(told.join("").includes("\u001b"), false);
+  });
+
+  for (const seed of [1, 2, 3]) {
+    test(`30 wrong answers, drawn by seed ${seed} over all questions: each is asked again in its place, and nothing typed is lost`, async () => {
+      const random = randomFrom(seed);
+      const net = new Net();
+      const right: readonly (readonly [RegExp, string, readonly string[]])[] = [
+        [/^Which one\?/, "1", ["9", "0", "smb://nas", "a b", "nas.local", "10.0.0.300", "x@y", "//"]],
+        [/^Your name/, "ann", ["\u0007", "${ANN}", "x".repeat(300)]],
+        [/^Password/, "right", ["wrong", "Right", " right"]],
+        [/^Which to keep/, "1 2", ["", "7", "none", "1 9", "core media", ","]],
+        [/^Is it the same/, "1", ["5", "no!", "2", "smb://"]],
+        [/^An MCP server/, "files", ["bad name"]],
+        [/command line/, "sh -c true", ["", "a 'b", '"']],
+      ];
+      let wrongLeft = 30;
+      let isDone = false;
+      const answer = (question: string): string => {
+        const [, rightAnswer = "", wrong = []] =
+          right.find(([begins]) => begins.test(question)) ?? assert.fail(question);
+        if (/^An MCP server/.test(question) && isDone) return "";
+        if (wrongLeft > 0 && random() < 0.8) {
+          wrongLeft--;
+          return wrong[Math.floor(random() * wrong.length)] ?? "";
+        }
+        if (/command line of files,/.test(question)) isDone = true;
+        return rightAnswer;
+      };
+      const { wishes } = await talk(net, [CORE, SAME, ROGUE], answer, {
+        whatIsWrong: ({ backends }) =>
+          Promise.resolve(backends.some(({ name }) => name.includes(" ")) ? "no such name" : null),
+      });
+      assert.deepEqual(
+        wishes.shares.map(({ name, username, tbHost, fallbackHost }) => [
+          name,
+          username,
+          tbHost,
+          fallbackHost,
+        ]),
+        ["core", "media"].map((name) => [name, "ann", "10.0.1.2", "10.0.2.2"]),
+      );
+      assert.deepEqual(wishes.secrets, [{ name: "core", value: "right" }]);
+      assert.deepEqual(wishes.backends, [
+        { name: "files", connection: { command: "sh", args: ["-c", "true"] } },
+      ]);
+      assert.deepEqual(
+        [...new Set(net.logins)],
+        ["10.0.1.2"],
+        "the login went to the address that was chosen",
+      );
+    });
+  }
+});
