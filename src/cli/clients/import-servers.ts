@@ -6,6 +6,7 @@ import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from 
 import { clientFiles } from "../../clients/client-places.ts";
 import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
+import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findPlace } from "../../config/locate.ts";
 import { textValues } from "../../config/read/file-values.ts";
@@ -122,6 +123,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
       return replaced;
     });
     if (report.errors.length > 0) throw refusalError(report.errors);
+    await writeNamedSchema(draft.path, draft.after);
     if (report.reload?.failure)
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
   } catch (error) {

@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import { isSameFile } from "../../api/client/same-config.ts";
-import { starterText } from "../../config/edit/starter.ts";
+import { starterText, writeNamedSchema } from "../../config/edit/starter.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -75,7 +75,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
     if (Buffer.compare(bytes, begun) === 0) return null;
     const loaded = await parseConfig(bytes, view.path, view.place);
     if (loaded.ok) return bytes;
-    const error = refusalError(loaded.mistakes);
+    const error = refusalError(loaded.mistakes, "lines");
     if (context.ask === null) throw error;
     for (const line of error.message.split("\n")) context.note(harmless(line));
     if (/^n/i.test(await context.ask("Edit again? [Y/n] "))) throw error;
@@ -98,11 +98,13 @@ async function land(
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);
     }
+    const text = decodedText(bytes);
     const report = await ask(
       "editText",
-      { text: decodedText(bytes), expected_sha256: seenSha256, source: "cli" },
+      { text, expected_sha256: seenSha256, source: "cli" },
       context.signal,
     );
+    if (report.changed) await writeNamedSchema(now.path, text);
     return tellEdit(context, report, {
       json: false,
       done: `${now.path} is changed`,

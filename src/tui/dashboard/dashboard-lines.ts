@@ -1,7 +1,7 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
 import { waitingText } from "../../api/backend-phases.ts";
 import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.ts";
-import { padded } from "../../runtime/text/plain-text.ts";
+import { counted, padded } from "../../runtime/text/plain-text.ts";
 import { eventLine } from "../events/event-line.ts";
 import type { KeptEvent } from "../events/event-ring.ts";
 import { cutLine, cutText, type Line, type Span, span, type Tone } from "../terminal/line.ts";
@@ -93,7 +93,7 @@ function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly
   const { carried, held, last_error: error, conditions } = share;
   const route = { tb: "Thunderbolt", fallback: "fallback", none: "no route" }[share.active_interface];
   const facts = [
-    ...(carried === undefined ? [] : [`carried, ${carried.connections} connections`]),
+    ...(carried === undefined ? [] : [`carried, ${counted(carried.connections, "connection")}`]),
     ...(held === null ? [] : [`held: ${held}`]),
     ...(share.active_interface === "tb" || share.tb_reachable ? [] : ["Thunderbolt unreachable"]),
     ...(share.active_interface === "fallback" || share.fb_host === null || share.fb_reachable

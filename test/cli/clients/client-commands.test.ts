@@ -47,6 +47,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
   const imported = await run("import", "claude", "--yes");
   assert.equal(imported.code, 0, imported.stderr);
   assert.match(imported.stdout, /✓ server9 {2}from Claude Desktop\n/);
+  await stat(join(env.MOUNTAINEER_HOME, "config.schema.json"));
   assert.match(imported.stdout, /a tool whose name another server has already gets .* NAME_tool/);
   const connected = await run("connect", "claude", "--yes");
   assert.equal(connected.code, 0, connected.stderr);

@@ -178,6 +178,7 @@ test("what makes no valid configuration, or is not whole, writes nothing", async
     assert.equal(ended.code, code, `${args.join(" ")}: ${ended.stderr}`);
     assert.match(ended.stderr, why);
     if (code === 3) assert.match(ended.stderr, /would have a mistake; nothing was written/);
+    assert.doesNotMatch(ended.stderr, /config\.toml:\d/, "a file that is not there has no lines");
     assert.doesNotMatch(ended.stderr, /hidden word/);
   }
   await assert.rejects(stat(join(home, "config.toml")));

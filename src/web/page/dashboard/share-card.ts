@@ -1,7 +1,7 @@
 // One share: its route, its health, what stands against it, and what can be done.
 import { type ComponentChild, h } from "preact";
 import type { GlobalStatus, RouteName, ShareStatus } from "../../../api/contract.ts";
-import { durationText } from "../../../runtime/text/plain-text.ts";
+import { counted, durationText } from "../../../runtime/text/plain-text.ts";
 import { routeLabel } from "../daemon/event-text.ts";
 import type { App } from "../parts/app.ts";
 import { code, conditionList, mark, WorkButton } from "../parts/elements.ts";
@@ -106,7 +106,7 @@ function carriedLine({ carried }: ShareStatus): ComponentChild | null {
   return h(
     "p",
     { class: "dim" },
-    `Carried: ${carried.connections} connections, ${bytesText(carried.bytes_from_server)} read, ${bytesText(carried.bytes_to_server)} written, moved ${carried.moves} times`,
+    `Carried: ${counted(carried.connections, "connection")}, ${bytesText(carried.bytes_from_server)} read, ${bytesText(carried.bytes_to_server)} written, moved ${counted(carried.moves, "time")}`,
   );
 }
 

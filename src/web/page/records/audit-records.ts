@@ -2,6 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { AuditEntry, AuditRequest } from "../../../api/records-contract.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { code, mark, nothing, WorkButton } from "../parts/elements.ts";
 import { clockText, msText, shown } from "../parts/text.ts";
@@ -103,7 +104,7 @@ function auditRow(record: AuditEntry, index: number, now: number): ComponentChil
         ...(entry === undefined ? [] : [shown(entry)]),
         ...(summary === undefined ? [] : [shown(summary)]),
         ...(reason === undefined ? [] : [shown(reason)]),
-        ...(record.count === undefined ? [] : [`${record.count} times`]),
+        ...(record.count === undefined ? [] : [counted(record.count, "time")]),
         ...(record.dropped === undefined ? [] : [`${record.dropped} lost`]),
       ].join(", "),
     ),
