@@ -152,8 +152,7 @@ function nextLines(context: CommandContext, { wishes, config, token }: Outcome):
   const servesTools = config.backends.length > 0 || wishes.shares.length === 0;
   const url = clientUrl(config);
   return [
-    `next: ${typed(context, "doctor")} checks it, then ${typed(context, "monitor")} keeps it up`,
-    `      (${typed(context, "install")} has it begin at every login)`,
+    `next: ${typed(context, "doctor")} checks it, then ${typed(context, "up")} keeps it up`,
     ...(servesTools
       ? [
           `connect an agent: ${url}, or the command ${typed(context, "mcp")}`,

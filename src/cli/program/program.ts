@@ -23,7 +23,7 @@ const WIDE = 60;
 const NARROWEST = 20;
 const BELOW = "      ";
 const FIRST_EXAMPLES: readonly Example[] = [
-  { command: "mountaineer monitor", does: "keep shares and gateway up, in the foreground" },
+  { command: "mountaineer up", does: "keep shares and gateway up, in the background" },
   { command: "mountaineer status", does: "see how things are" },
 ];
 

@@ -102,8 +102,7 @@ test("the file is what was asked for, and says where every option is; the end sa
   const named = `--config '${path}'`;
   const lines = stdout.split("\n").slice(1, -1);
   assert.deepEqual(lines, [
-    `  next: mountaineer doctor ${named} checks it, then mountaineer monitor ${named} keeps it up`,
-    `        (mountaineer install ${named} has it begin at every login)`,
+    `  next: mountaineer doctor ${named} checks it, then mountaineer up ${named} keeps it up`,
     `  connect an agent: http://127.0.0.1:9000/mcp, or the command mountaineer mcp ${named}`,
     `        in Claude Code: claude mcp add mountaineer -- mountaineer mcp ${named}`,
     `        servers that your clients have already: mountaineer import ${named} takes them over`,
