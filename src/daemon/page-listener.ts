@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Access } from "../api/http/access.ts";
 import type { Listener } from "../gateway/front/http/listener.ts";
+import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
@@ -49,7 +50,9 @@ export class PageListener implements AsyncDisposable {
     else
       void this[Symbol.asyncDispose]()
         .then(() => access.keepPagePort(null))
-        .catch((error: unknown) => logger.warn("the page's listener did not end cleanly", { error }));
+        .catch((error: unknown) =>
+          logger.warn("the page's listener did not end cleanly", { error: errorText(error) }),
+        );
   };
 
   async [Symbol.asyncDispose](): Promise<void> {

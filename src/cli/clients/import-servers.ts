@@ -255,6 +255,8 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
       context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));
     for (const secret of wanted)
       context.print(paint.dim(`    it still wants a secret: mountaineer secret set ${secret}\n`));
+    if (problem !== null)
+      context.print(paint.dim(`    once that is mended: mountaineer backends enable ${name}\n`));
   }
   for (const { name, why } of refused)
     context.print(`${paint.red(symbols.bad)} ${harmless(name)}  not imported: ${harmless(why)}\n`);
