@@ -1,6 +1,6 @@
 // The JSON report of `mountaineer doctor`.
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import type { DaemonClient } from "./client/client.ts";
+import type { Ask } from "./operations.ts";
 
 export type DoctorSeverity = "ok" | "info" | "warning" | "error";
 
@@ -64,7 +64,7 @@ export interface Doctor {
   /** What a start with this configuration would stumble over, as errors and warnings; no packet leaves this machine. */
   foresee(
     snapshot: ConfigSnapshot,
-    daemon: DaemonClient | null,
+    daemon: { readonly ask: Ask<"status"> } | null,
     signal: AbortSignal,
   ): Promise<readonly DoctorFinding[]>;
   /** Runs each adapter to the system once, in folders of its own that it removes. */

@@ -2,7 +2,6 @@
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DaemonClient } from "../api/client/client.ts";
 import type { Doctor, DoctorArea, DoctorFinding, DoctorReport } from "../api/doctor-report.ts";
 import { packageVersion } from "../api/version.ts";
 import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
@@ -25,7 +24,7 @@ import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts"
 import { examineCredentials, missingPassword } from "./credentials.ts";
 import { examineDaemon, findDaemon } from "./daemon.ts";
 import { examineFleet } from "./fleet.ts";
-import { examineGateway, foreseeGateway } from "./gateway.ts";
+import { examineGateway, foreseeGateway, type GatewayContext } from "./gateway.ts";
 import { examineHome } from "./home.ts";
 import { examineHosts, lookAtHosts } from "./hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelPlaces } from "./macos-mounts.ts";
@@ -61,7 +60,7 @@ export function createDoctor({ home, configPath }: DoctorOptions): Doctor {
 async function foresee(
   home: string,
   snapshot: ConfigSnapshot,
-  daemon: DaemonClient | null,
+  daemon: GatewayContext["daemon"],
   signal: AbortSignal,
 ): Promise<readonly DoctorFinding[]> {
   const environment = process.env;

@@ -5,6 +5,7 @@ import { delimiter, isAbsolute, join } from "node:path";
 import type { StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { findMcpAddress, hasNoPath } from "../api/mcp-address.ts";
+import type { Ask } from "../api/operations.ts";
 import { shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig, ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
@@ -20,7 +21,10 @@ const finding = findingsOf("gateway");
 const DEFAULT_ADDRESS = { host: "127.0.0.1", port: 9000 };
 const STATUS_DEADLINE_MS = 4_000;
 
-type GatewayContext = Pick<DoctorContext, "snapshot" | "environment" | "values" | "daemon" | "signal">;
+export interface GatewayContext
+  extends Pick<DoctorContext, "snapshot" | "environment" | "values" | "signal"> {
+  readonly daemon: { readonly ask: Ask<"status"> } | null;
+}
 
 export async function examineGateway(context: GatewayContext): Promise<DoctorFinding[]> {
   const status = await statusOf(context);

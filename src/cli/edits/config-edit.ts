@@ -75,7 +75,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
     if (Buffer.compare(bytes, begun) === 0) return null;
     const loaded = await parseConfig(bytes, view.path, view.place);
     if (loaded.ok) return bytes;
-    const error = refusalError(loaded.mistakes, "lines");
+    const error = refusalError(loaded.mistakes);
     if (context.ask === null) throw error;
     for (const line of error.message.split("\n")) context.note(harmless(line));
     if (/^n/i.test(await context.ask("Edit again? [Y/n] "))) throw error;

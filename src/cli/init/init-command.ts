@@ -77,7 +77,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
       ? tomlWith(before, wishes, standing.isBlank ? found : [], hasToken)
       : await yamlWith(standing, wishes, hasToken);
   const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
-  if (!checked.ok) throw refusalError(checked.mistakes);
+  if (!checked.ok) throw refusalError(checked.mistakes, null);
   // Before the file names them: a daemon that runs takes it at once.
   await keepSecrets(context, wishes.secrets);
   const token = hasToken ? { made: await makeToken(context) } : null;
@@ -210,7 +210,7 @@ async function land(
     }
     const request = { text, expected_sha256: sha256Of(begun), source: "cli" };
     const report = await ask("editText", request, context.signal);
-    if (report.errors.length > 0) throw refusalError(report.errors);
+    if (report.errors.length > 0) throw refusalError(report.errors, null);
     if (report.reload?.failure != null) {
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
     }

@@ -118,10 +118,10 @@ export function mistakesError(
   return invalid(`the configuration has ${counted(mistakes)}\n${describeMistakes(mistakes)}`, hint);
 }
 
-/** The same for one that was to be written. Its lines are in no file, so only who has the text at hand is shown them. */
+/** The same for one that was to be written; `lines` null: nobody has a text with such lines. */
 export function refusalError(
   mistakes: readonly ConfigMistake[],
-  lines: "lines" | null = null,
+  lines: "lines" | null = "lines",
 ): MountaineerError {
   const text = `the configuration would have ${counted(mistakes)}; nothing was written`;
   return invalid(`${text}\n${describeMistakes(mistakes, lines)}`);
