@@ -32,6 +32,11 @@ const ALL_MS = 2_000;
  * waited so long stood in that queue.
  */
 const PACED_MS = 300;
+/** rclone tries the connection of a question that was given up ten times in vain, each with a longer pause for all. */
+const GIVEN_UP_MS = 10 * 60_000;
+
+/** How many questions an rclone has yet to answer, by its port. */
+const unanswered = new Map<number, number>();
 
 /** Not among the arguments: those everybody may read. */
 export function controlEnvironment(password: string): Readonly<Record<string, string>> {
@@ -65,7 +70,8 @@ export async function controlOf(files: RcloneFiles, server: ProcessIdentity): Pr
  * Uses up the connections that rclone keeps and that are dead: it takes the oldest without a look, and whatever it takes a
  * dead one for fails. Each question takes one: after the first that reaches the server, none of those that were dead before
  * is left. It is asked beside the mount, where programs that wait for the server would hold it up. `kept`: so many
- * connections it has at most. Ends after 2 s, and when rclone does not answer, or not soon. Never rejects.
+ * connections it has at most. Ends after 2 s, and when rclone does not answer, or not soon: nothing is asked of one that
+ * has yet to answer. Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,
@@ -73,6 +79,7 @@ export async function dropLostConnections(
   remote: string,
   kept: number,
 ): Promise<void> {
+  if (unanswered.has(control.port)) return;
   const untilMs = clock.monotonicMs() + ALL_MS;
   const leftMs = (): number => Math.max(1, untilMs - clock.monotonicMs());
   const version = await askVersion(control, ALL_MS);
@@ -121,6 +128,7 @@ function ask(
   timeoutMs: number,
 ): Promise<Answer> {
   const body = JSON.stringify(input);
+  unanswered.set(control.port, (unanswered.get(control.port) ?? 0) + 1);
   return new Promise((resolve) => {
     const unreachable = (): void => resolve({ status: 0, text: "" });
     // Not imported: the module's ESM face loads fetch, which costs each start of a process 80 ms.
@@ -132,7 +140,17 @@ function ask(
       auth: `${USER}:${control.password}`,
       headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
       agent: false,
-      signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
+      signal: AbortSignal.timeout(GIVEN_UP_MS),
+    });
+    const late = setTimeout(() => {
+      unreachable();
+      asked.socket?.unref();
+    }, Math.ceil(timeoutMs));
+    asked.on("close", () => {
+      clearTimeout(late);
+      const left = (unanswered.get(control.port) ?? 1) - 1;
+      if (left > 0) unanswered.set(control.port, left);
+      else unanswered.delete(control.port);
     });
     asked.on("error", unreachable);
     asked.on("response", (response) => {

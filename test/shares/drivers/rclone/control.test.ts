@@ -9,16 +9,19 @@ import { processIdentity } from "../../../../src/runtime/process/process-identit
 import { resetSocket } from "../../../../src/runtime/reset-socket.ts";
 import { askSpace, controlOf } from "../../../../src/shares/drivers/rclone/control.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
+import { eventually } from "../../../support/eventually.ts";
 import type { Scope } from "../../../support/temporary-folder.ts";
 import { limits } from "../driver-contract.ts";
 import { noSkip, type RcloneBench, standingMount } from "./bench.ts";
 
 const AT_ONCE = 6;
 
-/** A port of 127.0.0.1 in front of the server, whose connections can all be cut at once. */
+/** A port of 127.0.0.1 in front of the server, whose connections can all be cut at once, and which can keep new ones waiting. */
 async function startGate(t: Scope, bench: RcloneBench) {
   const sockets = new Set<Socket>();
-  const gate = createServer((client) => {
+  const waiting: Socket[] = [];
+  let isShut = false;
+  const pass = (client: Socket): void => {
     const behind = connect(bench.rig.tbPort, bench.rig.tbHost);
     for (const socket of [client, behind]) {
       sockets.add(socket);
@@ -30,19 +33,28 @@ async function startGate(t: Scope, bench: RcloneBench) {
       });
     }
     client.pipe(behind).pipe(client);
-  });
+  };
+  const gate = createServer((client) => (isShut ? waiting.push(client) : pass(client)));
   gate.listen(0, "127.0.0.1");
   await once(gate, "listening");
   const cut = (): void => {
     for (const socket of sockets) resetSocket(socket);
   };
+  const shut = (): void => {
+    isShut = true;
+  };
+  const open = (): void => {
+    isShut = false;
+    for (const client of waiting.splice(0)) pass(client);
+  };
   t.after(() => {
     cut();
+    open();
     gate.close();
   });
   const address = gate.address();
   assert.ok(typeof address === "object" && address !== null);
-  return { port: address.port, cut };
+  return { port: address.port, cut, shut, open, waiting };
 }
 
 const NAMES = Array.from({ length: AT_ONCE }, (_, index) => `${index}`);
@@ -77,6 +89,21 @@ describe("connections that rclone keeps", noSkip, () => {
       for (const name of NAMES) assert.deepEqual(await readdir(join(share.mountPath, "folders", name)), []);
     });
   }
+
+  it("A10 a question that rclone has yet to answer is neither given up nor followed by others", async () => {
+    const { bench, share } = standing();
+    gate.shut();
+    gate.cut();
+    const dropped = bench.driver.dropLost?.(share, AT_ONCE);
+    await eventually(() => gate.waiting.length > 0);
+    await dropped;
+    const waiting = gate.waiting.length;
+    await bench.driver.dropLost?.(share, AT_ONCE);
+    assert.equal(gate.waiting.length, waiting);
+    assert.ok(gate.waiting.every(({ closed, readableEnded }) => !closed && !readableEnded));
+    gate.open();
+    await eventually(async () => (await readdir(join(share.mountPath, "folders"))).length === AT_ONCE);
+  });
 
   it("A10 rclone answers only whoever knows its password, which only its user may read", async () => {
     const { bench, share, pid } = standing();
