@@ -344,6 +344,39 @@ test("without a service manager up starts a daemon of its own, which can hand ov
   assert.deepEqual([twice.code, twice.stdout], [0, "✓ no daemon ran for this home\n"]);
 });
 
+test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {
+  if (process.platform !== "linux") return t.skip("on a Mac it is launchd's");
+  const { folder } = await scene(t, "linux");
+  const launcher = join(import.meta.dirname, "../../../bin/mountaineer");
+  await writeFile(
+    join(folder, "bin/systemctl"),
+    `#!/bin/sh
+folder='${folder}'
+case "$2" in
+  is-active) kill -0 "$(cat "$folder/pid")" 2>/dev/null ;;
+  enable) setsid '${launcher}' monitor >/dev/null 2>&1 </dev/null & echo $! >"$folder/pid" ;;
+  stop) pid=$(cat "$folder/pid"); kill "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done ;;
+esac
+`,
+  );
+  const options = {
+    home: join(folder, ".mountaineer"),
+    env: { HOME: folder, PATH: process.env["PATH"] ?? "" },
+  };
+  t.after(() => runCommand(["down"], options));
+  const up = await runCommand(["up"], options);
+  assert.equal(up.code, 0, `${up.stdout}${up.stderr}`);
+  assert.match(
+    up.stdout,
+    /^✓ .*mountaineer\.service is written\n✓ Mountaineer runs \(pid \d+\)\n[\s\S]*Nothing is configured/,
+  );
+  assert.match(up.stderr, /loginctl enable-linger/);
+  const down = await runCommand(["down"], options);
+  assert.deepEqual([down.code, down.stdout], [0, "✓ Mountaineer is stopped\n"], down.stderr);
+  assert.match(down.stderr, /your next login; mountaineer uninstall removes the service/);
+  await stat(join(folder, ".config/systemd/user/mountaineer.service"));
+});
+
 test("up with a configuration that has mistakes says so, with exit code 1, and so does a file that cannot be written", async (t) => {
   if (process.platform !== "linux") return t.skip("the paths are Linux's");
   const { folder } = await scene(t, "linux");
