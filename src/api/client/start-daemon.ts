@@ -5,6 +5,8 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { connectToDaemon, type DaemonClient } from "./client.ts";
 
 const BETWEEN_LOOKS_MS = 100;
+/** A large home on a busy machine takes some seconds. */
+const ANSWERS_WITHIN_MS = 60_000;
 /** Several error codes share an exit code; a daemon's start ends with one of these. */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];
 
@@ -17,7 +19,7 @@ interface DaemonStart {
   readonly signal: AbortSignal;
 }
 
-/** Resolves once a daemon of this home answers; rejects with what it ended with, as `program_unavailable`. */
+/** Resolves once a daemon of this home answers; rejects with `program_unavailable`: what it ended with, or that none does. */
 export async function startDaemon({
   home,
   command: [file = "", ...args],
@@ -33,14 +35,22 @@ export async function startDaemon({
   child.onExit(({ code }) => {
     ended = code ?? 1;
   });
+  const untilMs = clock.monotonicMs() + ANSWERS_WITHIN_MS;
   for (;;) {
     const daemon = await connectToDaemon(home, { clock });
     if (daemon !== null) return daemon;
     signal.throwIfAborted();
     // Another one that came first serves soon.
     if (ended !== null && ended !== ERROR_CODES.already_running.exit) throw endedAtOnce(ended);
+    if (clock.monotonicMs() >= untilMs) throw silent();
     await clock.sleep(BETWEEN_LOOKS_MS, signal);
   }
+}
+
+function silent(): MountaineerError {
+  return new MountaineerError("program_unavailable", "Mountaineer was started, and does not answer", {
+    hint: "mountaineer logs shows what it is at",
+  });
 }
 
 function endedAtOnce(exitCode: number): MountaineerError {

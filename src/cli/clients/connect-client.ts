@@ -196,6 +196,7 @@ async function knownHere(
     );
     return twins.length === 0 ? [] : [{ name, twins: twins.map((twin) => twin.name) }];
   });
+  if (known.length > 0) context.note(`looking which servers of ${client.title} serve here`);
   const ready = known.length === 0 ? [] : await readyBackends(context);
   const [serving, others] = [true, false].map((serves) =>
     known
