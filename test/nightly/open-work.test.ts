@@ -64,7 +64,7 @@ describe("open work", { skip: missingForRootRig() ?? false, timeout: ALL || NEWE
   test("A10 planned moves under the same load: no error in any program", (t) =>
     play(async (scene) => {
       const mounted = await mountedNow(scene);
-      const work = await startWork(scene, "WORK", NEWER !== undefined);
+      const work = await startWork(scene, "WORK");
       const moves: Move[] = [];
       for (let times = 0; times < PLANNED; times++) moves.push(await switchOnce(scene, "WORK"));
       const done = await work.stop();

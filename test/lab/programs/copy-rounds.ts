@@ -14,18 +14,20 @@ const to = argument(2);
 const how = argument(3);
 const COMMANDS: Readonly<Record<string, readonly [string, ...string[]]>> = {
   // Not the time: files of one size that were changed within its grain would look the same.
-  rsync: ["rsync", "-r", "--checksum", "--delete", `${from}/`, `${to}/`],
+  rsync: ["rsync", "-r", "--checksum", "--delete", "--exclude=*.partial", `${from}/`, `${to}/`],
   cp: ["cp", "-a", `${from}/.`, to],
   // A shell tells by its end what the second of them says, who reads all that the first writes.
   tar: ["sh", "-c", 'tar -cf - -C "$0" . | tar -xf - -C "$1"', from, to],
 };
 const [file, ...args] = COMMANDS[how] ?? [how];
 mkdirSync(path.join(from, "deep"), { recursive: true });
-for (let round = 1; !work.ending; round++) {
+let isCopied = false;
+// What it leaves is a whole copy.
+for (let round = 1; !(work.ending && isCopied); round++) {
   const name = `file${round % FILES}.txt`;
   for (const each of [name, path.join("deep", name)])
     writeFileSync(path.join(from, each), `round ${round}\n`.repeat(1000));
-  await work.twice(how, round, async () => {
+  isCopied = await work.twice(how, round, async () => {
     await runTool(file, args, "/");
   });
   await work.rest(BETWEEN_ROUNDS_MS);

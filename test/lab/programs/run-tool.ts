@@ -1,9 +1,11 @@
 // Runs a system tool for a program at work.
 import { spawn } from "node:child_process";
 
-/** Rejects with the tool's own words when it fails. */
-export function runTool(file: string, args: readonly string[], cwd: string): Promise<string> {
-  const child = spawn(file, [...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+/** Rejects with the tool's own words when it fails. `answers`: to what it asks. */
+export function runTool(file: string, args: readonly string[], cwd: string, answers = ""): Promise<string> {
+  const child = spawn(file, [...args], { cwd, stdio: "pipe" });
+  // It may end without reading them.
+  child.stdin.on("error", () => {}).end(answers);
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

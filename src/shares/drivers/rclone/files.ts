@@ -92,9 +92,9 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
     // Before `--timeout` does. Not sooner than need be: rclone 1.60 logs off then, and leaves the socket open. As an
     // argument it would change the remote's name in the cache.
     "idle_timeout = 4m",
-    // For connects alone, since 1.71: an upload that was given up tries them in vain, and each failure doubles the pause
-    // before anybody's next, up to 2 s. The carrier keeps a connection waiting itself.
-    "override.low_level_retries = 1",
+    // For connects alone, since 1.71: an upload that was given up tries all of them in vain, and each failure doubles the
+    // pause before anybody's next, up to 2 s. With one, a connect that a planned move interrupts fails a program.
+    "override.low_level_retries = 3",
   ];
   return `${lines.join("\n")}\n`;
 }
