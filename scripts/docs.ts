@@ -4,13 +4,11 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { renderCliReference } from "./docs/command-line.ts";
 import { configurationReference, configurationSchema } from "./docs/configuration.ts";
-import { errorCodes } from "./docs/error-codes.ts";
 import type { DocumentGenerator } from "./docs/generator.ts";
 
 const GENERATORS: readonly DocumentGenerator[] = [
   configurationReference,
   configurationSchema,
-  errorCodes,
   { path: "docs/cli.md", generate: renderCliReference },
 ];
 

@@ -8,9 +8,10 @@ import { type DocumentGenerator, table } from "./generator.ts";
 
 const LIMITED = /^a (?:whole )?number(?: of .+?)? from (\S+) to (\S+)$/;
 
-function typeText({ type, expected }: KeyDoc): string {
+function typeText({ type, expected, unit }: KeyDoc): string {
   const limits = LIMITED.exec(expected);
-  return limits === null ? type : `${type}, ${limits[1]} to ${limits[2]}`;
+  const range = limits === null ? type : `${type}, ${limits[1]} to ${limits[2]}`;
+  return [range, unit ?? ""].join(" ").trim();
 }
 
 function defaultText(absent: string | null): string {
@@ -18,24 +19,30 @@ function defaultText(absent: string | null): string {
   return /^("[^"]*"|[0-9.]+|true|false)$/.test(absent) ? `\`${absent}\`` : absent;
 }
 
-function sectionText(section: SectionDoc): string {
-  const names = section.isOpen ? ["any name"] : section.keys;
-  const rows = names.map((key) => {
+/** A key that an earlier section has in the same words is explained there alone. */
+function sectionText(section: SectionDoc, at: number, sections: readonly SectionDoc[]): string {
+  const earlier = sections.slice(0, at);
+  const lines = [`### \`${section.header}\``, section.meaning];
+  const rows: string[][] = [];
+  const known = new Map<string, string[]>();
+  for (const key of section.isOpen ? ["any name"] : section.keys) {
     const doc = section.keyDoc(key);
-    return [
-      section.isOpen ? key : `\`${key}\``,
-      typeText(doc),
-      defaultText(doc.absent),
-      doc.unit ?? "",
-      doc.meaning,
-    ];
-  });
-  return `### \`${section.header}\`
+    const first = earlier.find((other) => other.isOpen === section.isOpen && hasKey(other, key, doc));
+    if (first !== undefined) known.set(first.header, [...(known.get(first.header) ?? []), `\`${key}\``]);
+    else if (section.isOpen) lines.push(`Any name, with a ${typeText(doc)}: ${doc.meaning}`);
+    else rows.push([`\`${key}\``, typeText(doc), defaultText(doc.absent), doc.meaning]);
+  }
+  for (const [header, keys] of known) {
+    lines.push(section.isOpen ? `As in \`${header}\`.` : `As in \`${header}\`: ${keys.join(", ")}.`);
+  }
+  if (rows.length > 0) lines.push("", table(["Key", "Type", "Default", "Meaning"], rows));
+  return lines.join("\n").concat("\n");
+}
 
-${section.meaning}
-
-${table(["Key", "Type", "Default", "Unit", "Meaning"], rows)}
-`;
+function hasKey(section: SectionDoc, key: string, { type, meaning }: KeyDoc): boolean {
+  if (!section.isOpen && !section.keys.includes(key)) return false;
+  const doc = section.keyDoc(key);
+  return doc.type === type && doc.meaning === meaning;
 }
 
 export const configurationReference: DocumentGenerator = {
@@ -48,7 +55,7 @@ One file says what Mountaineer is to do: \`config.toml\`, or \`config.yaml\` (\`
 \`~/.mountaineer\`, or the folder that \`$MOUNTAINEER_HOME\` names. Two of these files in one home are an error.
 \`--config FILE\` names another file; the home, with the state and the socket in it, stays where it is.
 
-The smallest useful file:
+The smallest useful file with a share, and its like in YAML:
 
 \`\`\`toml
 [[shares]]
@@ -58,8 +65,6 @@ fallback_host = "nas.local"
 password = "\${CORE_PASSWORD}"
 \`\`\`
 
-The same as YAML:
-
 \`\`\`yaml
 shares:
   - name: CORE
@@ -68,7 +73,7 @@ shares:
     password: \${CORE_PASSWORD}
 \`\`\`
 
-The smallest one with an MCP server behind the gateway:
+One with an MCP server behind the [gateway](gateway.md):
 
 \`\`\`toml
 [backends.files]
@@ -77,7 +82,7 @@ args = ["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]
 \`\`\`
 
 Shares and backends may stand in one file, and either alone is enough. A file without both is valid, and so is an empty
-one.
+one. Changes apply when you save the file: [hot reload](hot-reload.md).
 
 ## Sections
 
@@ -86,28 +91,22 @@ ${SECTIONS.filter(({ keys, isOpen }) => isOpen || keys.length > 0)
   .join("\n")}
 ## How values are written
 
-**Hosts** are written as a name (\`nas.local\`), a name and port (\`nas.local:4450\`), an IPv4 address with or without
-port, or an IPv6 address (\`fd00::1\`, \`[fd00::1]:4450\`, \`fe80::1%bridge0\`). The port is 445 unless it is written. The
-two hosts of a share must differ in host or port.
+- **Hosts**: a name (\`nas.local\`), a name and port (\`nas.local:4450\`), an IPv4 address with or without port, or an
+  IPv6 address (\`fd00::1\`, \`[fd00::1]:4450\`, \`fe80::1%bridge0\`). The port is 445 unless it is written. The two hosts
+  of a share must differ in host or port.
+- **Paths** are absolute, or begin with \`~/\`, your home folder. **Patterns** are names in which \`*\` stands for anything.
+- **Names of shares** are names of folders. Two shares cannot have names that differ only in letter case, and none can be
+  called \`Links\`. **Names of backends** are letters, digits, \`_\` and \`-\`, begin with a letter, and have at most 64
+  characters.
+- **Passwords** are never in the file. \`\${VARIABLE}\` names an environment variable of the \`mountaineer\` process,
+  \`secret:NAME\` a [secret](secrets.md) that Mountaineer keeps. While it is not set, that share is not mounted and its
+  status names it; all else runs.
+- **Texts of \`env\` and \`headers\`** may refer to variables and secrets anywhere: \`"Bearer \${TOKEN}"\`,
+  \`"\${secret:NAME}"\`. \`$\${\` stands for \`\${\` itself. Credentials in \`Authorization\` must be such a reference; other
+  values that look like secrets cause a warning. Arguments and addresses take no references, because others on the machine
+  can read them.
 
-**Paths** are absolute, or begin with \`~/\`, your home folder.
-
-**Passwords** are never in the file. \`\${VARIABLE}\` names an environment variable of the \`mountaineer\` process. While
-the variable is not set, that share is not mounted and its status names the variable; all else runs.
-
-**Names** of shares are names of folders. Two shares cannot have names that differ only in letter case, and none can
-be called \`Links\`.
-
-**Names** of backends are letters, digits, \`_\` and \`-\`, and begin with a letter; at most 64 characters.
-
-**Texts of \`env\` and \`headers\`** may refer to environment variables of the \`mountaineer\` process anywhere:
-\`"Bearer \${TOKEN}"\`. \`$\${\` stands for \`\${\` itself. While a variable is not set, that backend is not started and its
-status names the variable; all else runs. Credentials in \`Authorization\` must be such a reference; other values that
-look like secrets are worth a warning. Arguments and addresses take no references: others on the machine can read them.
-
-**Patterns** are names in which \`*\` stands for anything.
-
-## Behind the gateway
+## Backends
 
 A backend is a program that is started here (\`command\`) or an address (\`url\`). Its tables may be blocks of their own or
 stand in one line:
@@ -136,114 +135,14 @@ description = "Searches the web."
 strategy = "prefix"
 \`\`\`
 
-The same backends in YAML:
-
-\`\`\`yaml
-backends:
-  files:
-    command: npx
-    args: [-y, "@modelcontextprotocol/server-filesystem", /srv/files]
-    filters:
-      tools: {deny: [write_*, move_file]}
-  search:
-    url: https://mcp.example.com/mcp
-    timeouts: {call: 300}
-    headers:
-      Authorization: Bearer \${SEARCH_TOKEN}
-    tool_overrides:
-      query: {name: search_web, description: Searches the web.}
-conflict_resolution: {strategy: prefix}
-\`\`\`
-
-Filters and overrides go by the server's own names; \`deny\` wins. With strategy \`prefix\` clients see
-\`files_read_file\` and \`search_search_web\`.
-
-Whoever listens beyond this machine must ask for tokens, or the file is refused. Policies are read from the top; the
-first that fits decides:
-
-\`\`\`toml
-[server]
-host = "0.0.0.0"
-
-[incoming_auth]
-type = "local"
-
-[[incoming_auth.users]]
-name = "ann"
-token = "\${ANN_TOKEN}"
-roles = ["developer"]
-
-[authorization]
-default_effect = "deny"
-
-[[authorization.policies]]
-effect = "deny"
-resources = ["tool:*delete*"]
-
-[[authorization.policies]]
-effect = "allow"
-roles = ["developer"]
-
-[audit]
-max_size_mb = 50
-\`\`\`
-
-One user alone needs no block: \`token = "\${MOUNTAINEER_TOKEN}"\` in \`[incoming_auth]\` is a user called \`local\` with the
-role \`local\`.
-
-## Going back to Thunderbolt
-
-A share that runs over the fallback goes back once Thunderbolt has answered for \`auto_failback_stable_secs\` without a
-gap. What happens then depends on two options, and on whether files are open on the share:
-
-| \`auto_failback\` | \`lsof_recheck\` | no files are open | files are open |
-| --- | --- | --- | --- |
-| \`true\` | \`true\` | goes back | "TB Ready"; goes back once they are closed |
-| \`true\` | \`false\` | goes back | "TB Ready"; you switch |
-| \`false\` | \`true\` | goes back with the next check | "TB Ready"; goes back once they are closed |
-| \`false\` | \`false\` | "TB Ready"; you switch | "TB Ready"; you switch |
-
-Both off means: only when you say so. Nothing ever goes back by itself over open files.
-
-\`\`\`toml
-[global]
-check_interval_secs = 0.5
-auto_failback = true
-auto_failback_stable_secs = 60
-
-[[shares]]
-name = "CORE"
-thunderbolt_host = "10.10.10.1"
-fallback_host = "192.168.1.20"
-username = "ann"
-password = "\${CORE_PASSWORD}"
-
-[[shares]]
-name = "Archive"
-share_name = "archive-2024"
-thunderbolt_host = "[fe80::1%bridge0]:445"
-fallback_host = "192.168.1.20"
-thunderbolt_interface = "bridge0"
-\`\`\`
-
-## Applying changes
-
-A running \`monitor\` watches the file and applies every change that is saved, whole or not at all; a file with
-mistakes changes nothing until it is mended. \`[sync]\` says how, and takes effect like any other change:
-
-\`\`\`toml
-[sync]
-detection = "inotify"
-debounce = 0.1
-\`\`\`
-
-With \`enabled = false\` nothing is watched; \`mountaineer reload\`, SIGHUP and Mountaineer's own edits still apply.
+Filters and overrides use the server's own names; \`deny\` wins. With strategy \`prefix\` clients see
+\`files_read_file\` and \`search_search_web\`. Who may come in, and who may use what: [access](gateway-access.md).
 
 ## Changing the file from the command line
 
 \`mountaineer config set\` changes one value and keeps every other byte of the file: comments, order, indentation,
-quotes. What results is checked before it is written; a file that changed meanwhile is left alone. Keys are written
-with dots, a share, backend or user by its name:
+quotes. The result is checked before it is written, and a file that changed meanwhile is left alone. Keys are written
+with dots, and a share, backend or user by its name:
 
 \`\`\`sh
 mountaineer config set global.check_interval_secs 0.5
@@ -256,16 +155,14 @@ mountaineer config set lsof-recheck off
 mountaineer config unset sync.detection
 \`\`\`
 
-A backend that is not there yet is made. \`config get\` and \`config show --effective\` show a text of \`env\` or \`headers\`
-only when its references are all that it says, else \`(hidden)\`.
-
-The value is read as TOML writes values, else as text. Where YAML takes one value to several places (anchors and
-aliases, \`<<\`), a change of one place alone may be impossible; it is refused then, with the place that would change
-too.
+The value is read as TOML writes values, else as text. A backend that does not exist yet is made. \`config get\` and
+\`config show --effective\` show a text of \`env\` or \`headers\` only when it is made of references alone, else
+\`(hidden)\`. Where YAML uses one value in several places (anchors and aliases, \`<<\`), a change of one place alone may be
+impossible; it is refused then, with the other place that would change.
 
 ## Shares without SMB
 
-Driver \`local\` switches a link between two folders, one per route. It serves folders that something else mounts, and
+Driver \`local\` switches a link between two folders, one per route: for folders that something else mounts, and for
 trying Mountaineer out. Without hosts, a route is there while its folder is:
 
 \`\`\`toml
@@ -278,33 +175,14 @@ fallback_path = "~/nas-ethernet"
 
 ## Mistakes
 
-A file is accepted whole or not at all. Every mistake is reported at once, with its place:
+A file is accepted whole or not at all. Every mistake is reported at once, with its line and column, what was found, what is
+expected, and a hint (\`did you mean "shares_root"?\`). After a mistake of syntax (an unfinished string or table), the unreadable part and what depends on it are checked only
+once that is corrected. Columns count UTF-16 units, as editors do. A file has at most ${LARGEST_FILE_BYTES / 1024} KiB, is UTF-8, and is one
+document if it is YAML.
 
-\`\`\`text
-~/.mountaineer/config.toml:2:1: global.share_root
-  found     an unknown key
-  expected  a key of \`[global]\`
-  hint      did you mean \`shares_root\`?
-\`\`\`
-
-After a mistake of syntax (an unfinished string or table), what depends on the unreadable part is checked only once
-that is mended. Columns count UTF-16 units, as editors do. A file has at most ${LARGEST_FILE_BYTES / 1024} KiB, is UTF-8, and is one document if
-it is YAML.
-
-## Help while typing
-
-[config.schema.json](config.schema.json) is a JSON Schema of the file for editors that understand one. The starter
-names it in its first line, and it is written beside the starter:
-
-\`\`\`toml
-#:schema ./config.schema.json
-\`\`\`
-
-The same in YAML:
-
-\`\`\`yaml
-# yaml-language-server: $schema=./config.schema.json
-\`\`\`
+**Help while typing**: [config.schema.json](config.schema.json) is a JSON Schema of the file, written beside the starter
+configuration, which names it in its first line: \`#:schema ./config.schema.json\`, in YAML
+\`# yaml-language-server: $schema=./config.schema.json\`.
 `,
 };
 

@@ -12,7 +12,7 @@ export interface InProcessOptions {
   readonly configPath: string | null;
   /** "look" takes no lock, mounts nothing, writes nothing; "change" holds the home's lock until it is disposed. */
   readonly intent: "look" | "change";
-  /** Kept with the lock, for whoever waits for it. */
+  /** Noted with the lock, for commands that wait for it. */
   readonly command: string;
   /** Gives up waiting for the lock. */
   readonly signal: AbortSignal;
@@ -50,7 +50,7 @@ export interface MonitorOptions {
   /** Absolute. */
   readonly home: string;
   readonly configPath: string | null;
-  /** Beats the file until the next start; null leaves it to the file. */
+  /** Overrides the file until the next start; null leaves it to the file. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
   /** What starts a daemon like this one, at a handover. */

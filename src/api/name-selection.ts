@@ -9,7 +9,7 @@ export interface NameKind {
   readonly code: ErrorCode;
   /** "share" */
   readonly noun: string;
-  /** What those that there are, are: "configured". */
+  /** What the known names are: "configured". */
   readonly known: string;
   /** "no share is configured yet" */
   readonly none: string;

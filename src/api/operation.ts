@@ -12,8 +12,8 @@ export const BODY_LIMIT_BYTES = 64 * 1024;
 export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
 
 /**
- * Over HTTP: who is signed in; who is, and may change what runs here; nobody, as it makes ways in. Over the home's socket
- * everything is served.
+ * Who may ask over HTTP: everybody who is signed in; everybody who is, if `allow_commands` is set; nobody, because it
+ * makes ways in. Over the home's socket everything is served.
  */
 export type Reach = "signed_in" | "with_commands" | "socket";
 type Method = "GET" | "POST" | "PUT";
@@ -31,7 +31,7 @@ interface Definition<Input, Output> {
   /** Absent: the body is ignored, whatever it is, and the input is null. */
   readonly input?: RequestShape<Input>;
   readonly output: Shape<Output>;
-  /** Which kind of requests under way it counts among. Absent: it is answered at once, whatever is under way. */
+  /** The kind that it counts as. Absent: it is answered at once, whatever else is under way. */
   readonly counts?: CountedKind;
   readonly bodyLimitBytes?: number;
 }

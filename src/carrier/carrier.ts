@@ -24,25 +24,24 @@ export interface CarriedMount {
 }
 
 /**
- * - `carrying`: the route takes connections, or nothing has asked for one yet.
- * - `waiting`: there is no route; connections are held.
- * - `unconfirmed`: the server has closed or refused connections since it was last proved; new ones are held until
- *   `confirm` (or, while no daemon answers, until a connection from before has heard from its server).
- * - `refusing`: the patience is over; connections are reset until a route is back.
+ * - `carrying`: the route takes connections, or nothing has asked for one yet. - `waiting`: there is no route;
+ * connections are held. - `unconfirmed`: the server has closed or refused connections since it was last proved; new
+ * ones are held until `confirm` (or, while no daemon answers, until a connection from before hears from its server). -
+ * `refusing`: the patience is over; connections are reset until a route is back.
  */
 export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
 
 export interface CarriedShare {
   readonly share: string;
   readonly kind: CarriedKind;
-  /** On 127.0.0.1. The same for as long as the share is open, also when the carrier was killed and came back. */
+  /** On 127.0.0.1. It stays the same while the share is open, also when the carrier is killed and started again. */
   readonly port: number;
   readonly route: CarriedRoute;
   /** Where the route in use leads to. */
   readonly endpoint: RouteEndpoint;
   readonly phase: CarriedPhase;
   readonly mount: CarriedMount | null;
-  /** Now open on the mount's side. */
+  /** Connections that are open on the mount's side. */
   readonly connections: number;
   readonly connectionsInAll: number;
   /** To and from the server, since the share was opened. */
@@ -57,25 +56,31 @@ export interface CarriedShare {
   readonly unansweredSinceMs: number | null;
   /** Since when there is no route, likewise; null: there is one. */
   readonly routeLostAtMs: number | null;
-  /** Another one after each loss of the server, which must be proved since; null: an older carrier does not tell. */
+  /**
+   * A number that changes with each loss of the server, which must be proved again after it; null: a previous carrier
+   * does not say.
+   */
   readonly outage: number | null;
-  /** What `outage` was when the route in use was taken; null or absent: an older carrier does not tell, or none was. */
+  /**
+   * The value of `outage` when the route in use was taken; null or absent: a previous carrier does not say, or no route
+   * was taken.
+   */
   readonly outageAtMove?: number | null;
-  /** As it was opened with. */
+  /** As given when it was opened. */
   readonly server?: string | null;
   /**
-   * Another one for each connection that shows who is behind the route not in use; null: there is none, and without a
-   * daemon that route is not taken. Absent: an older carrier has none.
+   * A number that changes with each connection that shows who is behind the route not in use; null: there is none, and
+   * without a daemon that route is not taken. Absent: a previous carrier has none.
    */
   readonly witness?: number | null;
-  /** One more for each thing that the carrier did alone. Absent: an older carrier does not count. */
+  /** Counts what the carrier did alone. Absent: a previous carrier does not count. */
   readonly epoch?: number | null;
   /**
    * The server refused the login: what is logged in goes on, new connections are reset until `reopen`. `atMs`: on the
-   * caller's monotonic clock. null or absent: it did not, or an older carrier does not tell.
+   * caller's monotonic clock. null or absent: it was not refused, or a previous carrier does not say.
    */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
-  /** What passed could not be read, as it is encrypted. Absent: an older carrier does not tell. */
+  /** What passed could not be read, as it is encrypted. Absent: a previous carrier does not say. */
   readonly encrypted?: boolean;
 }
 
@@ -90,11 +95,11 @@ export interface OpenRequest {
   readonly wantedPort: number | null;
   /** The daemon's name for the server that is mounted; null or absent: it has none. */
   readonly server?: string | null;
-  /** The server is to be proved once more before anything passes: what connects is held until `confirm`. */
+  /** The server must be proved once more before anything passes: connections are held until `confirm`. */
   readonly unproved?: boolean;
   /**
-   * The daemon's name for the login: shares of one name log in one after the other, and none of them once the server has
-   * refused it. null or absent: this share's own.
+   * The daemon's name for the login. Shares with the same name log in one after the other, and none of them once the
+   * server has refused it. null or absent: this share has a login of its own.
    */
   readonly login?: string | null;
 }
@@ -105,9 +110,12 @@ export interface MoveRequest {
   readonly endpoint: RouteEndpoint;
   /** Waits for a quiet instant, 2 s at most. An unplanned move does not wait. */
   readonly planned: boolean;
-  /** The share's when this was decided: nothing is changed if the carrier has acted alone since. null or absent: not known. */
+  /**
+   * The share's epoch when this was decided: nothing is changed if the carrier has acted alone since. null or absent:
+   * unknown.
+   */
   readonly epoch?: number | null;
-  /** Likewise: nothing is changed if the server behind the route may be another since. */
+  /** The share's witness when this was decided: nothing is changed if it has changed since. null or absent: unknown. */
   readonly witness?: number | null;
 }
 
@@ -126,7 +134,7 @@ export type MoveOutcome =
   /** Nothing was changed: the new route does not answer SMB2 NEGOTIATE, or the share is not open. */
   | { readonly ok: false; readonly reason: "silent" | "refused" | "unknown_share"; readonly text: string };
 
-/** Something of a share changed that is worth a look. */
+/** A change of a share that the daemon should look at. */
 export interface CarrierNotice {
   readonly share: string;
   /**
@@ -152,36 +160,38 @@ export interface JournalEntry {
 
 /** Deadlines hold whatever the carrier does; every method rejects with a `MountaineerError` when it cannot be asked. */
 export interface Carrier extends AsyncDisposable {
-  /** What is carried, from the carrier's last word; no question is asked. Empty while there is no carrier. */
+  /** What is carried, as the carrier last reported it; no question is asked. Empty while there is no carrier. */
   readonly shares: ReadonlyMap<string, CarriedShare>;
-  /** Since when a carrier that had shares cannot be asked, on the caller's monotonic clock, ms; null: it can. */
+  /** Since when a carrier with shares cannot be asked, on the caller's monotonic clock, ms; null: it can. */
   readonly absentSinceMs: number | null;
   /** Asks for everything anew; the map above is then no older than this call. Starts no carrier. */
   refresh(signal: AbortSignal): Promise<ReadonlyMap<string, CarriedShare>>;
-  /** Brings the counters in the map up to date; nothing happens where no carrier can be asked. */
+  /** Updates the counters in the map; does nothing if no carrier can be asked. */
   recount(signal: AbortSignal): Promise<void>;
-  /** Starts the carrier if there is none. Opens a port for the share; whoever asks has nothing mounted, so
-   * what an earlier mount has left of it ends. */
+  /**
+   * Starts the carrier if there is none, and opens a port for the share. The caller has nothing mounted, so what is
+   * left of an earlier mount ends.
+   */
   open(request: OpenRequest, signal: AbortSignal): Promise<CarriedShare>;
   /** Says which mount talks through the port; the share is closed by the carrier itself once that is gone. */
   bind(share: string, mount: CarriedMount, signal: AbortSignal): Promise<void>;
   /**
-   * Newest endpoints and patience of a share that is open; changes nothing of the route in use. The other route is named
-   * as long as its server is proved to be the one of the route in use: the carrier then keeps a connection there.
+   * Sets endpoints and patience of a share that is open; the route in use stays. The other route is named as long as
+   * its server is proved to be the one of the route in use: the carrier then keeps a connection there.
    */
   configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
-  /** There is no route: connections are held from now on. `confirm` or `move` end it. */
+  /** There is no route: connections are held from now on, until `confirm` or `move`. */
   hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
-  /** The server behind the route in use is the one it was, proved since `outage`: held connections go through. */
+  /** The server behind the route in use is still the same, proved since `outage`: held connections go through. */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
-  /** The login that the server refused is right again: connections log in. */
+  /** The login is accepted again: connections may log in. */
   reopen(share: string, signal: AbortSignal): Promise<void>;
-  /** The connections that were `lost` are used up: rclone keeps none of them any more. */
+  /** rclone keeps none of the `lost` connections any more. */
   usedUp(share: string, signal: AbortSignal): Promise<void>;
   /** Resets what is left and frees the port. The carrier ends with its last share. */
   close(share: string, signal: AbortSignal): Promise<void>;
-  /** Since the last call of any daemon; each entry is given once. */
+  /** What the carrier did alone since the last call of any daemon; each entry is returned once. */
   takeJournal(signal: AbortSignal): Promise<readonly JournalEntry[]>;
   /** Returns its own unregister. */
   onNotice(listener: (notice: CarrierNotice) => void): () => void;

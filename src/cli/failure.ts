@@ -3,7 +3,7 @@ import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../ru
 import { harmless } from "../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./views/terminal-style.ts";
 
-/** What the machine refuses, wherever it happens; no reader of the source could mend it. */
+/** Errors of the machine, wherever they happen: reading the source would not help against them. */
 const OF_THE_MACHINE: ReadonlySet<string | null> = new Set([
   "EACCES",
   "EDQUOT",

@@ -74,7 +74,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error) => {
-      // Whoever reads may have read enough (`| head -1`); that is no failure, and no reason for a daemon to end.
+      // The reader may have read enough (`| head -1`): that is no failure, and no reason for a daemon to end.
       if (systemErrorCode(error) === "EPIPE" || stream === process.stderr) return;
       const failure = new Error(`stdout cannot be written: ${error.message}`, { cause: error });
       fail(Object.assign(failure, { code: systemErrorCode(error) }), 1);
@@ -87,7 +87,7 @@ export async function run(args: readonly string[]): Promise<void> {
   let exitCode = await runCommandLine(args, process, signals);
   const isCancelled = force.signal.aborted || exitCode === ERROR_CODES.aborted.exit;
   if (isCancelled && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];
-  // A failed write is told of a turn later.
+  // A failed write is reported a turn later.
   await new Promise((resolve) => setImmediate(resolve));
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   // What a command leaves running (a prober that waits on a dead mount, say) must not keep the process.

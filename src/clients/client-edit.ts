@@ -48,27 +48,27 @@ export async function editedClientText(
   return mark + edited;
 }
 
-/** Our own, as the library would also rewrite what stands beside it. */
+/** Our own edit: the library would also rewrite what stands beside it. */
 function setting(text: string, path: readonly string[], value: ConfigTable): EditResult {
   const root = parseTree(text, [], PARSED);
   if (root === undefined) return [];
-  const manner = mannerOf(text);
+  const layout = layoutOf(text);
   for (let length = path.length; length > 0; length--) {
     const found = findNodeAtLocation(root, path.slice(0, length));
     if (found !== undefined && length === path.length) {
-      const content = valueText(value, indentAt(text, found.parent ?? found), manner);
+      const content = valueText(value, indentAt(text, found.parent ?? found), layout);
       return [{ offset: found.offset, length: found.length, content }];
     }
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
-      // Beside it, the same key would stand there twice.
+      // Otherwise the same key would stand there twice.
       if (found.type !== "null") throw noTable(path.slice(0, length));
-      const content = valueText(inner, indentAt(text, found), manner);
+      const content = valueText(inner, indentAt(text, found), layout);
       return [{ offset: found.offset, length: found.length, content }];
     }
     const outer = length === 1 ? root : findNodeAtLocation(root, path.slice(0, length - 1));
     if (outer?.type !== "object") continue;
-    return member(text, outer, path[length - 1] ?? "", inner, manner);
+    return member(text, outer, path[length - 1] ?? "", inner, layout);
   }
   return [];
 }
@@ -83,24 +83,24 @@ function noTable(path: readonly string[]): MountaineerError {
   );
 }
 
-interface Manner {
+interface Layout {
   /** One step of indentation. */
   readonly step: string;
   readonly lineEnd: "\n" | "\r\n";
 }
 
-function mannerOf(text: string): Manner {
+function layoutOf(text: string): Layout {
   return {
     step: /^([ \t]+)\S/m.exec(text)?.[1] ?? "  ",
     lineEnd: text.includes("\r\n") ? "\r\n" : "\n",
   };
 }
 
-function member(text: string, object: Node, key: string, value: ConfigTable, manner: Manner): EditResult {
-  const { lineEnd, step } = manner;
+function member(text: string, object: Node, key: string, value: ConfigTable, layout: Layout): EditResult {
+  const { lineEnd, step } = layout;
   const last = object.children?.at(-1);
   const indent = last === undefined ? indentAt(text, object) + step : indentAt(text, last);
-  const line = `${lineEnd}${indent}${JSON.stringify(key)}: ${valueText(value, indent, manner)}`;
+  const line = `${lineEnd}${indent}${JSON.stringify(key)}: ${valueText(value, indent, layout)}`;
   if (last === undefined) {
     const inside = text.slice(object.offset + 1, object.offset + object.length - 1);
     const close = inside.trim() === "" ? lineEnd + indentAt(text, object) : inside;
@@ -109,7 +109,7 @@ function member(text: string, object: Node, key: string, value: ConfigTable, man
   const end = last.offset + last.length;
   const comma = commaAfter(text, end);
   const from = comma ?? end;
-  // What is said behind the last one stays behind it.
+  // A comment behind the last entry stays behind it.
   const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
   const content = comma === null ? line : `${line},`;
   return [
@@ -125,17 +125,17 @@ function commaAfter(text: string, offset: number): number | null {
   return scanner.scan() === COMMA ? scanner.getTokenOffset() + scanner.getTokenLength() : null;
 }
 
-/** The white space before what begins a line; of what stands within one, that of the line. */
+/** The white space before the node, or before the line that it stands in. */
 function indentAt(text: string, { offset }: Node): string {
   const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1);
   return /^[ \t]*/.exec(line)?.[0] ?? "";
 }
 
-function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Manner): string {
+function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Layout): string {
   return JSON.stringify(value, null, step).replaceAll("\n", () => lineEnd + indent);
 }
 
-/** Whole lines where an entry has lines of its own, and what stands beside it as it is. */
+/** Removes whole lines if the entry has lines of its own, and leaves what stands beside it. */
 function removal(text: string, path: string[]): EditResult {
   const root = parseTree(text, [], PARSED);
   const entry = root === undefined ? undefined : findNodeAtLocation(root, path)?.parent;
@@ -151,7 +151,7 @@ function removal(text: string, path: string[]): EditResult {
   return [{ offset: from, length: to - from, content: "" }];
 }
 
-/** A table is written key by key: as one value, it would stand on one line. */
+/** A table is written key by key: as one value it would be on one line. */
 function tomlEdits(section: readonly string[], changes: readonly ClientChange[]): ConfigEdit[] {
   return changes.flatMap(({ name, entry }): ConfigEdit[] => {
     const path = [...section, name];

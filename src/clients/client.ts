@@ -17,14 +17,14 @@ export type ClientName = (typeof CLIENT_NAMES)[number];
 
 export interface Client {
   readonly name: ClientName;
-  /** As its makers write it. */
+  /** As its makers write the name. */
   readonly title: string;
   readonly format: "json" | "toml";
   /** Where a server stands in its file: the path of the table that holds them by name. */
   readonly section: readonly string[];
-  /** False: it is a gateway itself, and is only imported from. */
+  /** False: it is a gateway itself, so its servers are only imported. */
   readonly isConnected: boolean;
-  /** What has to be done before it sees a change; null: nothing. */
+  /** What has to be done before it notices a change; null: nothing. */
   readonly afterwards: string | null;
 }
 

@@ -17,7 +17,7 @@ export interface ConnectionRecord {
   readonly taken: readonly string[];
 }
 
-/** A client's file may hold tokens: it is kept where only its owner reads. */
+/** Readable only by its owner: a client's file may hold tokens. */
 function recordPath(home: string, name: ClientName): string {
   return join(home, "connections", `${name}.json`);
 }
@@ -34,7 +34,7 @@ export async function readRecord(home: string, name: ClientName): Promise<Connec
     Array.isArray(taken);
   if (isWhole) return { path, before, afterSha256, taken: taken.map(String) };
   throw new MountaineerError("client_unreadable", `${recordPath(home, name)} is not as it was written`, {
-    hint: "it tells what the client's file was before; move it away to go on without",
+    hint: "it holds what the client's file was before; move it away to go on without",
   });
 }
 

@@ -12,13 +12,13 @@ export interface ForeignServer {
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;
-  /** Keys of the backend's section that mean the same here. */
+  /** Settings that mean the same for a backend. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
-  /** What has no like here. */
+  /** Settings without a counterpart here. */
   readonly unknown: JsonMembers;
 }
 
-/** Its entry says nothing about these that is worth keeping. */
+/** Keys that carry nothing worth keeping. */
 const MEANINGLESS = new Set(["type", "transport", "transportType", "source", "name"]);
 
 export function readForeignEntry(entry: JsonMembers): ForeignServer {
@@ -32,7 +32,7 @@ export function readForeignEntry(entry: JsonMembers): ForeignServer {
     const found = keys.map((key) => take(key, read)).filter((value) => value !== null);
     return found[0] ?? null;
   };
-  // Zed kept the program in a table of its own once.
+  // Zed once kept the program in a table of its own.
   const table = take("command", (value) => (isObject(value) ? value : null));
   const words = take("command", texts);
   const program = first(["command"], text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
@@ -113,7 +113,7 @@ function text(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
 
-/** Numbers and truth values are written without quotes at times. */
+/** Some files have numbers and booleans without quotes. */
 function plainText(value: unknown): string | null {
   if (typeof value === "string") return value;
   return typeof value === "number" || typeof value === "boolean" ? String(value) : null;

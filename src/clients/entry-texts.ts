@@ -1,14 +1,14 @@
-// What stands for something else in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `${VARIABLE:-default}`,
-// `${input:ID}`, `${userHome}`. Here they are references, or what they stand for today.
+// Placeholders in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `${VARIABLE:-default}`, `${input:ID}`,
+// `${userHome}`. They become references, or the value that they have today.
 
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { parseSecretText } from "../config/values/secret-text.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {
-  /** In the notation of a configuration of ours, or, for an argument, plain. */
+  /** As a configuration writes it, or, for an argument, plain. */
   readonly text: string;
-  /** Names of secrets that it refers to and that a person has yet to keep. */
+  /** Names of secrets that it refers to and that a person still has to set. */
   readonly wanted: readonly string[];
   /** Why it cannot be used as it is; null: it can. */
   readonly problem: string | null;
@@ -23,7 +23,7 @@ export interface TextReader {
 
 const PLACEHOLDER = /\$\{([^{}]*)\}/g;
 const VARIABLE = /^(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
-/** Words that mean a place, and no variable. */
+/** Names that mean a place, not a variable. */
 const PLACES = /^(?:workspaceFolder|workspaceFolderBasename|pathSeparator|userHome|\/)$/;
 
 type Part =
@@ -51,7 +51,7 @@ function partsOf(text: string, userHome: string): Part[] {
 }
 
 /**
- * `secretOf`: what the secret is called that an input of this id, or a variable of this name without a value, becomes: a
+ * `secretOf`: the name of the secret that an input of this id becomes, or a variable of this name that has no value: a
  * service has next to nothing of a shell's environment.
  */
 export function createTextReader(
@@ -84,7 +84,7 @@ export function createTextReader(
     plain: (text) =>
       gather(text, (part) => {
         if (part.kind === "text") return plainly(part.text);
-        // What has no value cannot stand there as it was written: arguments hold no references.
+        // Arguments hold no references, so a placeholder without a value cannot stay as it was written.
         const gap = plainly(originalOf(part).replace(/^\$\{(.*)\}$/s, "($1)"));
         if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };
         const { name, otherwise } = part;
@@ -100,7 +100,7 @@ export function createTextReader(
   };
 }
 
-/** `secret:NAME` is a text to the client; here it would hand over what was kept for another server. */
+/** To the client `secret:NAME` is plain text; here it would hand over a secret that was kept for another server. */
 function withoutOurs(meaning: TextMeaning): TextMeaning {
   const reading = parseSecretText(meaning.text);
   const [part, ...more] = reading.ok ? reading.value : [];
@@ -113,7 +113,7 @@ function plainly(text: string): TextMeaning {
   return { text, wanted: [], problem: null };
 }
 
-/** `${` itself, in a text that takes references. */
+/** `${` written so that it stands for itself, in a text that takes references. */
 export function escaped(text: string): string {
   return text.replaceAll("${", () => "$${");
 }

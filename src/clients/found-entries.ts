@@ -1,4 +1,4 @@
-// Finds the servers in a client's file, wherever in it they stand.
+// Finds the servers in a client's file, wherever they stand in it.
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { SECTIONS } from "./client.ts";
 
@@ -15,8 +15,8 @@ function at(value: unknown, path: readonly string[]): unknown {
 }
 
 /**
- * The entries of `file`, in its order. Claude Code keeps more of them by folder: `folder` and those above it count.
- * A value that is not a table is skipped.
+ * The entries of `file`, in its order. Claude Code keeps more of them by folder: those of `folder` and of the folders
+ * above it count. A value that is not a table is skipped.
  */
 export function foundEntries(file: unknown, folder: string): readonly FoundEntry[] {
   const projects = Object.entries(objectOf(at(file, ["projects"]))).filter(

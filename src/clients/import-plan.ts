@@ -9,10 +9,10 @@ export interface FoundFile {
   readonly path: string;
   /** "Claude Desktop"; of a file that was named, its name. */
   readonly title: string;
-  /** It came with the folder that a person stands in, and anybody may have written it. */
+  /** It comes from the folder that the person is in, so anybody may have written it. */
   readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
-  /** Names of entries that start nothing and lead nowhere. */
+  /** Names of entries that have neither a program nor an address. */
   readonly empty: readonly string[];
 }
 
@@ -22,13 +22,13 @@ export interface PlannedBackend extends ImportedServer {
 
 interface ImportPlan {
   readonly added: readonly PlannedBackend[];
-  /** Servers that stand here already, or twice in what was found, by the name that they have or get here. */
+  /** Servers that the configuration has already, or that were found twice, by the name that they have or get here. */
   readonly present: readonly string[];
-  /** Those of `present` whose secret stands in the file too: it may differ from the one that is kept. */
+  /** Those of `present` whose secret is also in the file: it may differ from the one that is kept. */
   readonly unsure: readonly string[];
 }
 
-/** `backends`: the tables of the configuration as it stands, by name. `isOurs`: an entry that leads to this program. */
+/** `backends`: the tables of the configuration, by name. `isOurs`: whether an entry leads to this program. */
 export function planImport(
   files: readonly FoundFile[],
   backends: Readonly<Record<string, unknown>>,
@@ -61,7 +61,7 @@ interface KnownServer {
   readonly name: string;
   /** A backend's section. */
   readonly table: Readonly<Record<string, unknown>>;
-  /** What its references to secrets stand for, by name; null: only the daemon may look. */
+  /** The values of its references to secrets, by name; null: only the daemon may read them. */
   readonly secrets: ReadonlyMap<string, string> | null;
 }
 
@@ -93,7 +93,7 @@ export function isSameServer(one: KnownServer, other: KnownServer, title: string
   });
 }
 
-/** null: the text refers to none; undefined: it cannot be looked at. */
+/** null: the text refers to no secret; undefined: the secret cannot be read. */
 function secretOf({ secrets }: KnownServer, text: unknown): string | undefined | null {
   const name = typeof text === "string" ? /secret:([A-Za-z0-9._-]+)/.exec(text)?.[1] : undefined;
   return name === undefined ? null : secrets?.get(name);

@@ -17,28 +17,28 @@ export interface ImportedServer {
   readonly table: ConfigTable;
   /** Secrets that stood in the file, by the names under which they are to be kept. Never shown. */
   readonly secrets: ReadonlyMap<string, string>;
-  /** Names of secrets that a person has yet to keep. */
+  /** Names of secrets that a person still has to set. */
   readonly wanted: readonly string[];
-  /** What has no like here, one line each, without secrets. */
+  /** Settings without a counterpart here, one line each, without secrets. */
   readonly leftOver: readonly string[];
   /** Why it is imported disabled; null: it is as it was. */
   readonly problem: string | null;
 }
 
 export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "environment"> {
-  /** Secrets in arguments and addresses are written as they are. */
+  /** Secrets in arguments and addresses may be written as they are. */
   readonly allowLiteral: boolean;
   /** Names of the secrets that are kept already. */
   readonly kept: ReadonlySet<string>;
 }
 
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
-/** How an Authorization header begins, which is no secret. */
+/** How an Authorization header begins before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
-/** null: the entry starts nothing and leads nowhere. */
+/** null: the entry has neither a program nor an address. */
 export function importedServer(
   name: string,
   entry: JsonMembers,
@@ -54,7 +54,7 @@ export function importedServer(
   const unset = new Set<string>();
   const reader = createTextReader(options, (from, id) => {
     if (from === "variable") unset.add(id);
-    // What is kept already was kept for another server.
+    // A secret of that name was kept for another server.
     const secret = inputs.get(id) ?? freeSecretName(`${ownName}-${id}`, isTaken);
     inputs.set(id, secret);
     return secret;
@@ -159,7 +159,7 @@ function referenced(name: string, server: ForeignServer, gathered: Gathered): Co
     const written = given ?? `\${${key}}`;
     const meaning = reader.reference(written);
     const text = take(meaning, wanted, problems);
-    // What only the client understands is no secret; what stands beside it may be one.
+    // A placeholder that only the client understands is not a secret; text beside it may be one.
     if (meaning.problem !== null) return [key, /^\$\{[^{}]*\}$/.test(written) ? text : HIDDEN] as const;
     return [key, withReferences(name, key, text, isProgram, gathered)] as const;
   });
@@ -188,7 +188,7 @@ function withReferences(
   return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
 }
 
-/** `cmd /c npx …` is how Windows starts what is no program of its own. */
+/** `cmd /c npx …` is how Windows starts scripts. */
 function withoutShell(server: ForeignServer): ForeignServer {
   const { command, args } = server;
   const [option = "", program, ...rest] = args;

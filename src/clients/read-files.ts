@@ -10,7 +10,7 @@ import { foundEntries } from "./found-entries.ts";
 import type { FoundFile } from "./import-plan.ts";
 import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
 
-/** Claude Code keeps its history in the same file. */
+/** Large, because Claude Code keeps its history in the same file. */
 const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
 
 /** null: there is no such file. Rejects with `client_unreadable`. */
@@ -33,7 +33,7 @@ export async function readClientFile(path: string): Promise<string | null> {
   }
 }
 
-/** Byte for byte: what is written back must be what stood there. */
+/** Byte for byte, because the file is written back like that. */
 function textOf(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -45,7 +45,7 @@ function textOf(bytes: Uint8Array, path: string): string {
   }
 }
 
-/** The files of these clients that are there; `path` is one that a person named, which must be. */
+/** The files of these clients that exist; `path` was named by a person, and must exist. */
 export async function readFoundFiles(
   words: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,

@@ -3,7 +3,7 @@ import type { ForeignServer } from "./entry-keys.ts";
 
 const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
 const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
-/** They change nothing of what reaches the server. */
+/** Options that change nothing of what reaches the server. */
 const HARMLESS = new Set(["--debug", "--silent", "--allow-http"]);
 
 /** The same server by its address; the given one where its arguments say more than that. */

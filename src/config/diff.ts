@@ -30,7 +30,7 @@ export interface ConfigDiff {
   readonly aliases: NamedDiff;
 }
 
-/** The sections of which each key is told. */
+/** The sections of which each changed key is listed. */
 const SETTINGS = {
   global: globalKeys,
   sync: syncKeys,

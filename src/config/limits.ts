@@ -1,21 +1,21 @@
-// What one principal may use of the gateway, as the configuration says.
+// The limits of one principal at the gateway, as configured.
 
 export interface PrincipalLimits {
-  /** null: as many as come. */
+  /** null: no limit. */
   readonly callsPerSecond: number | null;
   /** Calls that may come at once after a quiet time; at least 1. */
   readonly burst: number;
   readonly callsInFlight: number;
   readonly sessions: number;
-  /** Of one result, as JSON; null: as large as a backend's message may be. */
+  /** The largest result, as JSON; null: the limit of a backend's message. */
   readonly resultBytes: number | null;
 }
 
-/** For some principals; the first that fits one is the one that counts. */
+/** Limits for some principals; the first that matches counts. */
 export interface LimitsOverride {
-  /** Globs over names; null: whoever. */
+  /** Globs over names; null: all names. */
   readonly users: readonly string[] | null;
-  /** Globs over roles; null: whatever. */
+  /** Globs over roles; null: all roles. */
   readonly roles: readonly string[] | null;
   readonly limits: PrincipalLimits;
 }
@@ -24,7 +24,7 @@ export interface LimitsConfig extends PrincipalLimits {
   readonly overrides: readonly LimitsOverride[];
 }
 
-/** `burst`, where the file does not say: so many times the calls of a second. */
+/** The default of `burst`: the calls of so many seconds. */
 export const BURST_SECONDS = 5;
 
 /** About half of what the gateway can do on a small machine. */

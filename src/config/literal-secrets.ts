@@ -1,5 +1,5 @@
-// The secrets that a configuration holds written out, as far as one can tell by their looks or by the names that they
-// stand under. Pure.
+// The secrets that a configuration holds written out, as far as their form, or the names that they stand under, shows
+// it. Pure.
 
 import { routeKeys, routesOf } from "./backend-routes.ts";
 import { hiddenValues, shownArguments, shownSecretText, shownText, shownUrl } from "./shown-values.ts";
@@ -10,14 +10,14 @@ import type { SecretText } from "./values/secret-text.ts";
 interface LiteralSecret {
   /** The key that holds it: `backends.files.args[2]`. */
   readonly key: string;
-  /** The same, part by part. */
+  /** The same as a path. */
   readonly path: KeyPath;
   readonly value: string;
 }
 
 type Connection = BackendConfig["connection"];
 
-/** Shorter ones, and words and numbers that everybody uses, are taken for settings: `--auth none`. */
+/** Shorter values, and common words and numbers, count as settings: `--auth none`. */
 const SHORTEST = 4;
 const SETTING =
   /^(?:\d{1,5}|true|false|none|null|auto|basic|bearer|token|default|disabled|enabled|required|optional|anonymous|stdio)$/i;
@@ -36,7 +36,7 @@ export function literalSecrets(
   );
 }
 
-/** The values alone, each once: what must appear in no log. */
+/** Only the values, each once: none of them may appear in a log. */
 export function literalValues(connection: Connection): readonly string[] {
   return [...new Set(ofConnection(connection).map(({ value }) => value))];
 }
@@ -64,7 +64,7 @@ function ofTexts(table: string, texts: Readonly<Record<string, SecretText>>): re
   return Object.entries(texts).flatMap(([name, text]) =>
     text.flatMap((part) => {
       if (typeof part !== "string") return [];
-      // Text beside a reference is part of a value of which the secret is elsewhere, unless it looks like one itself.
+      // Text beside a reference is not a secret of itself, unless it looks like one.
       const label = text.length === 1 ? name : "";
       return found([table, name], part, shownSecretText(label, [part], "log"));
     }),

@@ -27,7 +27,7 @@ interface LocatedConfig {
   /** Absolute. */
   readonly path: string;
   readonly format: ConfigFormat;
-  /** False: nothing is there; an empty configuration holds. */
+  /** False: there is no file, and the configuration is empty. */
   readonly exists: boolean;
 }
 
@@ -49,7 +49,7 @@ export function findPlace(
   environment: Environment,
   platform: NodeJS.Platform = process.platform,
 ): ConfigPlace {
-  // homedir() itself gives back an empty HOME, and that is the folder one stands in.
+  // If HOME is empty, homedir() returns "", which would be the working directory.
   const userHome = resolve(environment["HOME"] || homedir() || userInfo().homedir);
   const chosen = environment["MOUNTAINEER_HOME"];
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
@@ -59,7 +59,7 @@ export function findPlace(
     : { ...place, defaultMountRoot: join(home, "volumes") };
 }
 
-/** The format that a file's extension tells; rejects other extensions with `config_unreadable`. */
+/** The format that a file's extension names; rejects other extensions with `config_unreadable`. */
 export function configFormat(path: string): ConfigFormat {
   const extension = extname(path).toLowerCase();
   if (extension === ".toml") return "toml";
@@ -93,7 +93,7 @@ function exists(path: string): Promise<boolean> {
 /**
  * The configuration file: `file` (what `--config` names, relative to the working directory) or the one in the home.
  * Rejects with `config_ambiguous` when the home has two, `config_unreadable` when it cannot be looked at or the
- * extension tells no format.
+ * extension names no format.
  */
 export async function locateConfig(place: ConfigPlace, file: string | null): Promise<LocatedConfig> {
   if (file !== null) {

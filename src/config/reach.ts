@@ -1,5 +1,5 @@
-// Which backends can reach Mountaineer's home, its configuration or its secrets by what they are given. Path arithmetic
-// alone: no file is looked at and no link is followed.
+// Which backends can reach Mountaineer's home, its configuration or its secrets through their arguments, folders or
+// variables. Pure arithmetic on paths: no file is read and no link is followed.
 import { join } from "node:path";
 import type { SecretReference } from "../secrets/reference.ts";
 import { routeKeys, routesOf } from "./backend-routes.ts";
@@ -7,7 +7,7 @@ import type { BackendConfig, ConfigWarning, StdioConnection } from "./snapshot.t
 import { pathText } from "./values/mistakes.ts";
 import { expandPath, isWithin } from "./values/paths.ts";
 
-/** What a backend is not meant to touch, in every spelling that is known. Absolute paths. */
+/** Places that a backend should not reach, in every known spelling. Absolute paths. */
 export interface GuardedPlaces {
   /** Mountaineer's own folder. */
   readonly homes: readonly string[];
@@ -22,29 +22,28 @@ type ReachedPlace = "home" | "config" | "secrets";
 /** One way in which a backend reaches guarded places. */
 interface Reach {
   readonly backend: string;
-  /** Where its route stands in the file; empty: the backend has one alone. */
+  /** The place of its route in the file; empty: the backend has no routes. */
   readonly route: readonly (string | number)[];
   readonly through:
     | { readonly kind: "argument"; readonly index: number }
     | { readonly kind: "cwd" }
     | { readonly kind: "env"; readonly variable: string };
-  /** The path that it is given, absolute; above the places, one of them, or in the home. */
+  /** The absolute path that the backend is given: above such a place, the place itself, or inside the home. */
   readonly path: string;
   /** At least one. */
   readonly places: readonly ReachedPlace[];
 }
 
-/** What every program gets of these says nothing about what a server may use. */
+/** Variables that every program gets, which say nothing about what a server may use. */
 const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
 
-/** What parts several paths in one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */
+/** What separates several paths in one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */
 const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
 
 /**
- * How this backend reaches the places: by an argument, by a `cwd` that the file names, or by a variable written out in
- * `env`. None for a server that is elsewhere, and none for one in a sandbox, which shows it neither of them. Being
- * started in your home folder, as every backend without a `cwd` is, counts only together with an argument that says so
- * (`.`).
+ * How this backend reaches the places: by an argument, by a `cwd` in the file, or by a variable written out in `env`.
+ * Nothing for a server that is elsewhere, or one in a sandbox, which hides the places. To run in your home folder, as
+ * every backend without a `cwd` does, counts only together with an argument that refers to it (`.`).
  */
 export function backendReach(backend: BackendConfig, places: GuardedPlaces): readonly Reach[] {
   return routesOf(backend).flatMap(({ connection }, route) =>
@@ -69,7 +68,7 @@ function connectionReach(
       return;
     }
   };
-  // In the home itself every word would be a path in it: there only what is meant as one is taken for one.
+  // Relative to the home itself every word would be a path inside it, so there only words that look like paths count.
   const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
     const base = isInside && !argument.startsWith(".") ? null : cwd;
@@ -84,7 +83,7 @@ function connectionReach(
   return found;
 }
 
-/** What a reference stands for, as far as that is known: `${HOME}` is the home folder. */
+/** The value of a reference, if it is known: `${HOME}` is the home folder. */
 function referenceText(part: SecretReference): string {
   return part.kind === "environment" && part.variable === "HOME" ? "$HOME" : " ";
 }
@@ -94,7 +93,7 @@ export function enabledReach(backends: readonly BackendConfig[], places: Guarded
   return backends.flatMap((backend) => (backend.enabled ? backendReach(backend, places) : []));
 }
 
-/** What people are warned about: one for each backend that is enabled and reaches something. */
+/** Warnings: one for each enabled backend that reaches something. */
 export function reachWarnings(backends: readonly BackendConfig[], places: GuardedPlaces): ConfigWarning[] {
   const first = new Map(
     enabledReach(backends, places)
@@ -117,7 +116,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
         : [...at, "env", through.variable];
   const names = PLACE_ORDER.filter((place) => places.includes(place)).map((place) => PLACE_NAMES[place]);
   const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-  // A word that leads into the home may be a secret that looks like a path: only paths above the home are shown.
+  // A word that leads into the home may be a secret that looks like a path, so only paths above the home are shown.
   const via = places.includes("secrets") ? `through ${path} ` : "";
   return {
     path: pathText(key),
@@ -146,7 +145,7 @@ export function placesReached(path: string, { homes, configs }: GuardedPlaces): 
   return [...reached];
 }
 
-/** The absolute paths that a text may mean: as a whole, and in parts. Relative ones only where `cwd` is known. */
+/** The absolute paths that a text may mean, as a whole and in parts. Relative ones only if `cwd` is known. */
 function pathsIn(text: string, cwd: string | null, userHome: string): readonly string[] {
   const words = [text.trim(), ...text.replace(/\b(?:https?|wss?):\/\/\S*/gi, " ").split(SEPARATORS)];
   const paths = new Set<string>();
@@ -158,25 +157,25 @@ function pathsIn(text: string, cwd: string | null, userHome: string): readonly s
 }
 
 function pathOf(word: string, cwd: string | null, userHome: string): string | null {
-  // What a shell or the server itself makes of it.
+  // As a shell, or the server itself, expands it.
   const meant = word
     .replace(/^-[A-Za-z](?=[/~])/, "")
     .replace(/^file:\/\/(?=\/)/i, "")
     .replace(/^\$(?:HOME\b|\{HOME\})/, "~");
   if (meant === "" || meant.length > 4096 || meant.includes("\0")) return null;
   if (meant.startsWith("/") || meant === "~" || meant.startsWith("~/")) {
-    // `~/*` is all that is in it.
+    // `~/*` means everything in it.
     return expandPath(meant.replace(/\/\*+$/, "") || "/", userHome).replace(/^\/\//, "/");
   }
   return cwd === null || /^-|^\w+:\/\//.test(meant) ? null : expandPath(join(cwd, meant), userHome);
 }
 
-/** The folder that the file names; the user's own home folder is what it is without any. */
+/** The folder that the file names. The user's home folder does not count, because it is the default. */
 function isNamedFolder({ cwd, cwdGiven }: StdioConnection, { userHome }: GuardedPlaces): boolean {
   return cwdGiven === true || plain(cwd) !== plain(userHome);
 }
 
-/** macOS tells neither letter case nor ways of composing letters apart, and has two names for some folders. */
+/** macOS ignores letter case and how letters are composed, and has two names for some folders. */
 function plain(path: string): string {
   const lower = path.normalize("NFC").toLowerCase();
   return (

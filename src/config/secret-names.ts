@@ -1,4 +1,4 @@
-// Names for secrets, made of what they are for: a share's name, or a server's and its variable's. Pure.
+// Names for secrets, made of their purpose: a share's name, or a server's and its variable's. Pure.
 
 const LONGEST = 64;
 /** Room for a number at the end: `-2`, `-3` and so on. */

@@ -1,9 +1,9 @@
-// What may be shown of a program's arguments, of an address and of other texts in the configuration, any of which may
-// hold a secret that somebody wrote out. Pure.
+// What may be shown of a program's arguments, of an address and of other texts in the configuration, which may hold a
+// secret that somebody wrote out. Pure.
 import { parseSecretText, type SecretText } from "./values/secret-text.ts";
 /**
- * `log`: everything is shown but what may be a secret, since who reads it wants to know what ran. `report`: nothing is
- * shown but what is known to be harmless, since others read it.
+ * `log`: shows everything but what may be a secret, because its reader wants to know what ran. `report`: shows only
+ * what is known to be harmless, because others read it.
  */
 export type Audience = "log" | "report";
 
@@ -13,13 +13,13 @@ export function isAddress(value: unknown): value is string {
 
 export const HIDDEN = "(hidden)";
 
-/** Names of options, variables, headers and query keys whose values are secrets, most likely. */
+/** Names of options, variables, headers and query keys that most likely hold a secret. */
 const SECRET_NAME =
   /api[-_]?key|(?:^|[-_])key$|token|secret|passw|passphrase|pwd|(?:^|[-_])pass$|credential|signature|authorization|(?:^|[-_])auth$|bearer|cookie|session[-_]?id|(?:^|[-_])(?:pat|pin|sig|dsn|jwt)$|connection[-_]?string|private|webhook/i;
 /** How tokens of well-known services begin, and JSON web tokens. */
 const TOKEN_PREFIX =
   /^(?:sk|pk|rk)[-_](?=.{6})|^gh[opsur]_|^github_pat_|^gl[a-z]{2,4}-|^xox[a-z]-|^xapp-|^AKIA|^ASIA|^AIza|^ya29\.|^eyJ|^npm_|^hf_|^pypi-|^dop_v1_|^shp[a-z]{2}_|^SG\.|^whsec_|^lin_api_|^ntn_|^secret_|^figd_|^ATATT|^tvly-|^pplx-|^gsk_|^nvapi-|^dckr_pat_/;
-/** What one word of a text is made of; everything else parts words. */
+/** A word of a text; all other characters separate words. */
 const WORD = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
 /** Programs whose first argument is the package they run. */
 const RUNNERS = /^(?:npx|pnpx|bunx|uvx|pipx|x)$/;
@@ -27,7 +27,7 @@ const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
 /** An absolute path to a file with an extension, as a word of its own. */
 const FILE_PATH =
   /(?<![^\s"'`=:,;|&<(])\/(?:[\w@.+~-]+\/)*[\w@+~-][\w@.+~-]*\.[A-Za-z]\w{0,7}(?![^\s"'`:,;|&>)])/g;
-/** As builds call a folder or a file by its content: `35010a7b583850f6`, `main-35010a7b583850f6.js`. */
+/** How builds name a folder or file by its content: `35010a7b583850f6`, `main-35010a7b583850f6.js`. */
 const DIGEST = /^[0-9a-f]{16,64}$/;
 const PLAIN_WORDS =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
@@ -102,7 +102,7 @@ export function shownSecretText(name: string, text: SecretText, audience: Audien
     .join("");
 }
 
-/** The same of the text as it is written in the file. */
+/** The same for a text as it is written in the file. */
 export function shownWritten(name: string, written: string, audience: Audience): string {
   const reading = parseSecretText(written);
   return reading.ok ? shownSecretText(name, reading.value, audience) : HIDDEN;
@@ -128,7 +128,7 @@ function shownNested(text: string, audience: Audience, levels: number): string {
   return audience === "log" ? hiddenWords(text) : knownHarmless(text);
 }
 
-/** The parts of arguments, addresses, variables and headers that are not shown in logs, for whoever filters text. */
+/** The hidden parts of arguments, addresses, variables and headers, so that logs can be filtered by them. */
 export function hiddenValues(texts: readonly string[], shown: readonly string[]): readonly string[] {
   const values = new Set<string>();
   for (const [index, text] of texts.entries()) {
@@ -137,7 +137,7 @@ export function hiddenValues(texts: readonly string[], shown: readonly string[])
   return [...values];
 }
 
-/** What stood where `shown` says `(hidden)`. */
+/** The parts of the text that `shown` replaces by `(hidden)`. */
 function hiddenIn(text: string, shown: string): readonly string[] {
   const values: string[] = [];
   const [first = "", ...rest] = shown.split(HIDDEN);
@@ -167,7 +167,7 @@ function shownPart(part: string, audience: Audience): string {
   return audience === "log" ? hiddenWords(part) : isHarmless(part) ? part : HIDDEN;
 }
 
-/** In a text of many words, each that may be a secret by its looks or by what stands before it. */
+/** In a text of many words, hides each word that may be a secret by its form or by the word before it. */
 function hiddenWords(text: string): string {
   const known = text
     .replace(/(?<![\w+.-])[a-z][\w+.-]{0,20}:\/\/[^\s"'`<>]+/gi, (url) => shownUrl(url, "log"))
@@ -191,7 +191,7 @@ function hiddenPair(whole: string, name: string, between: string, value: string)
   return isSecretName(name) && !isDone ? `${name}${between}${HIDDEN}` : whole;
 }
 
-/** Numbers, plain words that mean a setting, and paths of plain words. */
+/** Keeps numbers, plain words that mean a setting, and paths of plain words; hides the rest. */
 function knownHarmless(text: string): string {
   if (/^-?\d{1,5}(?:\.\d{1,3})?$/.test(text) || PLAIN_WORDS.test(text)) return text;
   if (/^(?:~|\.{1,2}|\/)$/.test(text) || /^--?$/.test(text)) return text;
@@ -201,13 +201,13 @@ function knownHarmless(text: string): string {
   return isScoped && isHarmless(text) ? text : HIDDEN;
 }
 
-/** Words as people write them: letters, short numbers, versions; neither a token nor anything that looks drawn by lot. */
+/** Words as people write them: letters, short numbers, versions. Neither a token nor anything that looks random. */
 function isHarmless(text: string): boolean {
   if (TOKEN_PREFIX.test(text) || text.length > 200) return false;
   return text.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every(isHarmlessPart) && !/[%!^]/.test(text);
 }
 
-/** A folder or file: programs draw their names by lot, too, and those are short; or builds call them by their content. */
+/** A folder or file: some programs use short random names, and builds use digests. */
 function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
   if (TOKEN_PREFIX.test(name)) return false;
   return name

@@ -24,7 +24,7 @@ import type { SecretText } from "./values/secret-text.ts";
 
 export type ConfigFormat = "toml" | "yaml";
 
-// Each of these has the keys of its section, as `Settled` says; what they mean is declared with them (`schema/`).
+// Each of these has the keys of its section, as `Settled` says; their meaning is declared with them (`schema/`).
 export type GlobalConfig = Settled<typeof globalKeys> & {
   readonly sharesRoot: string;
   readonly mountRoot: string;
@@ -34,7 +34,7 @@ export type NotifyConfig = Settled<typeof notifyKeys>;
 /** The management API and the page at the gateway's address. */
 export type ManagementConfig = Settled<typeof managementKeys>;
 export type ServerConfig = Settled<typeof serverKeys> & { readonly management: ManagementConfig };
-/** What a program is kept apart by, and what it may use all the same. */
+/** What separates a program from the rest of the machine, and what it may use all the same. */
 export type SandboxConfig = Settled<typeof sandboxKeys>;
 /** How the gateway signs in to a server by OAuth. */
 export type BackendAuthConfig = Settled<typeof backendAuthKeys>;
@@ -56,11 +56,11 @@ type FleetKeys = Settled<typeof fleetKeys>;
 type FleetList = "export" | "import" | "together" | "sessions";
 /** Which machine this is among several, and how they reach each other. Absent lists are empty ones. */
 export type FleetConfig = Omit<FleetKeys, FleetList> & Partial<Pick<FleetKeys, FleetList>>;
-/** Which tools are listed where not all are. */
+/** Which tools are listed when not all are. */
 export type OptimizerConfig = Settled<typeof optimizerKeys>;
-/** A part of everything, with an address of its own. */
+/** A part of everything, at an address of its own. */
 export type GroupConfig = Settled<typeof groupKeys> & { readonly name: string };
-/** What some clients are served; the first that fits counts. null: whoever, whatever, as usual. */
+/** What some clients are served; the first match counts. null: no condition, or no change. */
 export type ProfileConfig = Settled<typeof profileKeys>;
 /** A link to a folder inside a share, at `path`. */
 export type AliasConfig = Settled<typeof aliasKeys> & { readonly path: string };
@@ -103,11 +103,11 @@ export interface StdioConnection {
   readonly env: Readonly<Record<string, SecretText>>;
   /** Absolute. */
   readonly cwd: string;
-  /** The file names the folder; absent: it is the user's home folder, because the file names none. */
+  /** Present if the file names the folder; absent: it is the user's home folder, the default. */
   readonly cwdGiven?: true;
   /** Absent: none. */
   readonly sandbox?: SandboxConfig;
-  /** The only version of MCP that is spoken with it; absent: whichever it speaks. */
+  /** The only version of MCP that is spoken with it; absent: any that it speaks. */
   readonly protocol?: "2026-07-28";
 }
 
@@ -117,7 +117,7 @@ export interface HttpConnection {
   readonly headers: Readonly<Record<string, SecretText>>;
   /** Absent: the file has no such section; the defaults hold. */
   readonly auth?: BackendAuthConfig;
-  /** As of a program. */
+  /** As for a program. */
   readonly protocol?: "2026-07-28";
 }
 
@@ -125,9 +125,9 @@ export interface HttpConnection {
 export interface FleetConnection {
   readonly type: "fleet";
   readonly machine: string;
-  /** What that machine calls it. */
+  /** The name of the backend on that machine. */
   readonly backend: string;
-  /** Of the daemon there: another one is another connection. */
+  /** Identifies the daemon there: another daemon is another connection. */
   readonly instance: string;
 }
 
@@ -141,13 +141,13 @@ export interface BackendConfig {
   readonly name: string;
   readonly enabled: boolean;
   readonly group: string | null;
-  /** Of the first route, where there are several. */
+  /** The connection of the first route, if there are several. */
   readonly connection: StdioConnection | HttpConnection;
   /** In order of preference; null or absent: `connection` is the only one. */
   readonly routes?: readonly BackendRoute[] | null;
   readonly timeouts: {
     readonly initMs: number;
-    /** Of reading one list. */
+    /** The time-out for reading one list. */
     readonly listMs: number;
     readonly callMs: number;
   };
@@ -167,12 +167,12 @@ export interface BackendConfig {
   readonly whenUnavailable: "hide" | "stop" | "error";
 }
 
-/** One that the gateway runs: of the file, or of another machine. */
+/** A backend that the gateway runs: of the file, or of another machine. */
 export type ServedBackend = Omit<BackendConfig, "connection"> & {
   readonly connection: BackendConfig["connection"] | FleetConnection;
 };
 
-/** What happens when a server shows something otherwise than before. */
+/** What happens when a server shows something that differs from before. */
 export type PinMode = "tell" | "block" | "off";
 
 /** Which changes of the file wait for a person's approval. */
@@ -184,9 +184,9 @@ export interface AuthUser {
   readonly roles: readonly string[];
 }
 
-/** Where the keys come from that an issuer signs with. */
+/** Where the public keys of an issuer are. */
 export type SigningKeysPlace =
-  /** The issuer's metadata says where. */
+  /** The issuer's metadata has their address. */
   | { readonly kind: "discovery" }
   | { readonly kind: "address"; readonly url: string }
   /** Absolute. */
@@ -209,7 +209,7 @@ export interface SignedTokensConfig {
   readonly nameClaim: string | null;
   /** Roles by scope. */
   readonly scopes: Readonly<Record<string, readonly string[]>>;
-  /** How long the last keys are used while there are no newer ones. */
+  /** How long the last keys are used while newer ones cannot be read. */
   readonly keysMaxAgeMs: number;
 }
 
@@ -228,15 +228,15 @@ export type ToolHint = `${"" | "not_"}${"read_only" | "destructive" | "idempoten
 
 export interface PolicyConfig {
   readonly effect: "allow" | "deny" | "ask";
-  /** null: whoever. */
+  /** null: everybody. */
   readonly roles: readonly string[] | null;
   /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: all. */
   readonly resources: readonly string[] | null;
   /** Globs over MCP methods; null: any. */
   readonly methods: readonly string[] | null;
-  /** All must hold; null or absent: whatever, and not only tools. */
+  /** All must be true; null or absent: no condition, and the policy is not limited to tools. */
   readonly annotations?: readonly ToolHint[] | null;
-  /** Globs over the values of arguments, by name, all of which must fit; null or absent: whatever. */
+  /** Globs over the values of arguments, by name; all must match. null or absent: no condition. */
   readonly arguments?: Readonly<Record<string, readonly string[]>> | null;
 }
 
@@ -244,18 +244,21 @@ export interface AuthorizationConfig {
   readonly defaultEffect: "allow" | "deny";
   /** For destructive tools that would be allowed; absent: "allow". */
   readonly destructive?: "allow" | "ask" | "refuse";
-  /** What a tool counts as whose server does not say; absent: "destructive", as the protocol has it. */
+  /** What a tool counts as if its server does not say; absent: "destructive", as in the protocol. */
   readonly unannotated?: "destructive" | "harmless";
   readonly policies: readonly PolicyConfig[];
 }
 
-/** How what is sent is encoded; both go by HTTP. */
+/** The encoding of what is sent; both go over HTTP. */
 export type OtlpProtocol = TelemetryConfig["protocol"];
 
-/** What lies under the file. */
+/** The layer under the file. */
 export interface LayerConfig {
   readonly revision: number;
-  /** The ids of the entries that are its own, or have a part of it: who edits the file was not shown them. */
+  /**
+   * The ids of the entries that come from the layer, or have a part of it: a person who edits the file was not shown
+   * them.
+   */
   readonly brings: readonly string[];
 }
 
@@ -288,11 +291,11 @@ export interface MountaineerConfig {
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */
   readonly aliases: readonly AliasConfig[];
-  /** Of the fleet, under the file; absent: none is. */
+  /** The fleet's layer under the file; absent: there is none. */
   readonly layer?: LayerConfig;
 }
 
-/** Worth telling, but no reason to refuse the file. */
+/** A warning: no reason to refuse the file. */
 export interface ConfigWarning {
   readonly path: string;
   readonly text: string;
@@ -310,7 +313,7 @@ export interface ConfigSnapshot {
   readonly warnings: readonly ConfigWarning[];
 }
 
-/** How the file spells the name of a section, or of a key without a unit. */
+/** The file's name of a section, or of a key without a unit. */
 export function snakeCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

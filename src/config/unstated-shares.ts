@@ -1,11 +1,11 @@
-// Backends that are given a folder on a share and do not say that they require it. Path arithmetic alone.
+// Finds backends that are given a folder on a share without requiring that share. Pure arithmetic on paths.
 import { join } from "node:path";
 import { routeKeys, routesOf } from "./backend-routes.ts";
 import type { ConfigWarning, MountaineerConfig } from "./snapshot.ts";
 import { pathText } from "./values/mistakes.ts";
 import { isWithin } from "./values/paths.ts";
 
-/** One warning for each backend that is enabled and works on a share unsaid. */
+/** One warning for each enabled backend that works on a share without requiring it. */
 export function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
   const places = placesOf(config);
   return config.backends.flatMap((backend): ConfigWarning[] => {

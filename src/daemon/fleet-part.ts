@@ -254,6 +254,6 @@ function closedStream(onEnd: Parameters<OpenMachine>[1]): Duplex {
 
 function fleetOff(): MountaineerError {
   return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
-    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
+    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet.md",
   });
 }

@@ -47,7 +47,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     }
     return (await playScript(stage, { style, print, signal })) ? 0 : 1;
   } catch (error) {
-    // Whatever was cancelled by it is not worth a word.
+    // What was cancelled by the signal is not reported.
     signal.throwIfAborted();
     throw error;
   } finally {

@@ -82,7 +82,7 @@ function certificateFindings(
     if (until === null || Date.parse(until) - nowMs > WARNED_MS) return [];
     return [
       finding("warning", "fleet_certificate_ends", `${what} is good until ${until.slice(0, 10)}`, {
-        hint: "docs/fleet-join.md says how it is renewed",
+        hint: "docs/fleet.md says how it is renewed: Before the certificate runs out",
       }),
     ];
   });

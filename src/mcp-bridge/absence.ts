@@ -1,4 +1,4 @@
-// The time in which no daemon comes: what the client says is answered all the same, by a refusal.
+// While no daemon comes, the client is still answered, with refusals.
 import type { Writable } from "node:stream";
 import type { InboxTaker } from "./client-inbox.ts";
 
@@ -7,7 +7,7 @@ interface AbsenceParts {
   /** What is cut off is refused, too. */
   readonly passage: { push(chunk: Buffer): void; end(): void; cut(): boolean };
   readonly inbox: { handTo(taker: InboxTaker): void; more(): void };
-  /** The client's; whoever does not read is not heard. */
+  /** The client's output: while it does not read, its input is not read either. */
   readonly output: Writable;
   readonly leave: () => void;
 }
@@ -42,7 +42,7 @@ export function createAbsence({ session, passage, inbox, output, leave }: Absenc
       inbox.handTo({ push, end });
     },
     end(): void {
-      // A line that has begun was refused in part.
+      // The beginning of the line was refused already.
       if (isNow) passage.cut();
       isNow = false;
     },

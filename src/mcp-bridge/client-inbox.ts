@@ -5,15 +5,15 @@ import type { Readable } from "node:stream";
 const KEPT_BYTES = 64 * 1024;
 
 export interface InboxTaker {
-  /** Whether there is room for more; when not, `more` says that there is again. */
+  /** Returns whether there is room for more; if not, `more` is called when there is. */
   push(chunk: Buffer): boolean;
-  /** The client has said all. */
+  /** The client has ended its input. */
   end(): void;
 }
 
 /**
- * `onEnd` is called when the client has said all while nobody takes it.
- * Reads nothing before it is first handed to somebody, and nothing more once it is disposed.
+ * `onEnd` is called when the client ends its input while nobody takes it. Nothing is read before the first receiver,
+ * and nothing after disposal.
  */
 export function openInbox(input: Readable, onEnd: () => void) {
   let taker: InboxTaker | null = null;
@@ -54,7 +54,7 @@ export function openInbox(input: Readable, onEnd: () => void) {
       else if (hasRoom) input.resume();
       begun = true;
     },
-    /** Nobody takes anything for now. */
+    /** There is no receiver for now. */
     keep(): void {
       taker = null;
       if (begun && keptBytes < KEPT_BYTES) input.resume();

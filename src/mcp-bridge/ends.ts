@@ -8,5 +8,8 @@ export interface BridgeEnds {
   readonly signal: AbortSignal;
 }
 
-/** Many clients ask for the lists once, right after the handshake; what starts slower than this is told of later. */
+/**
+ * Many clients ask for the lists once, right after the handshake; they are notified of tools that start later than
+ * this.
+ */
 export const FIRST_LISTS_MS = 5_000;

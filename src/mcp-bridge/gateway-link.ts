@@ -12,7 +12,7 @@ interface LinkOptions {
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
   /** There is room for more of what the client says. */
   readonly onRoom: () => void;
-  /** The gateway says and hears nothing more. Whether what it said last is a line although it lacks the newline. */
+  /** The gateway sends and reads nothing more. Returns whether its last line, which lacks a newline, is complete. */
   readonly onEnd: () => boolean;
 }
 
@@ -60,7 +60,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   output.on("drain", onOutputRoom);
   socket.once("end", () => {
     end();
-    // All that it said has been passed on; what the client says from here on nobody hears.
+    // All of its output has been passed on; further input of the client would get lost.
     socket.destroy();
   });
   socket.on("error", (error) => {
@@ -88,7 +88,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
       return !socket.writableNeedDrain;
     },
     write: (bytes: Buffer | string): void => void socket.write(bytes),
-    /** Nothing more is said to the gateway, which may still answer. */
+    /** Ends the input of the gateway, which may still answer. */
     end: (): void => void socket.end(),
     [Symbol.dispose]: () => void socket.destroy(),
   };

@@ -8,11 +8,11 @@ const HELD_BYTES = 1024 * 1024;
 
 interface PassageOptions {
   /**
-   * Each line, before it goes on: what it is, and its bytes with the newline, or null when it was too long to be held
-   * and has gone on already. False keeps it back.
+   * Called for each line before it is passed on, with its messages and its bytes, newline included; null if the line
+   * was too long to be held and has been passed on already. False keeps it back.
    */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
-  /** What a line was whose beginning was cut off, once its end has come. */
+  /** Called with the messages of a line whose beginning was cut off, once its end has come. */
   readonly onCut?: (messages: readonly SeenMessage[]) => void;
   readonly write: (bytes: Buffer) => void;
 }
@@ -66,8 +66,8 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
       if (size > 0) complete();
     },
     /**
-     * The other end is gone: of a line that has gone on in part, the rest does not. Whether there is one. A line that is
-     * held is untouched.
+     * The other end is gone: the rest of a line that was passed on in part is dropped. Returns whether there is one. A
+     * held line is untouched.
      */
     cut(): boolean {
       if (way !== "passing") return false;

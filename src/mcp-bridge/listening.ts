@@ -33,7 +33,7 @@ export function createListening(tellClient: (json: string) => void) {
     },
     has: (id: MessageId): boolean => listening.has(id),
     delete: (id: MessageId): boolean => listening.delete(id),
-    /** Those that do not go on; they are forgotten. */
+    /** The requests that do not go on; they are forgotten. */
     lost(): readonly MessageId[] {
       const over = [...listening].filter(([, { again }]) => again === null).map(([id]) => id);
       for (const id of over) listening.delete(id);
@@ -49,7 +49,7 @@ export function createListening(tellClient: (json: string) => void) {
       }
       return asked;
     },
-    /** Whether the client knows of it already. What may have changed meanwhile it is told. */
+    /** Whether the client has the acknowledgement already. It is notified of what may have changed meanwhile. */
     isAcknowledgedAgain(params: JsonMembers): boolean {
       const subscription = objectOf(params["_meta"])[SUBSCRIPTION_ID];
       const id = idOf(subscription);

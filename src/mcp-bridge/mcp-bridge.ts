@@ -13,16 +13,16 @@ import { createMoving } from "./moving-on.ts";
 import { type BridgedDaemon, type FindDaemon, nextDaemon } from "./next-daemon.ts";
 import { createBridgeSession, NotTakenYet } from "./session.ts";
 
-/** How long what the client asks waits for a daemon to come back. */
+/** How long the client's requests wait for a daemon to come back. */
 const PATIENCE_MS = 30_000;
-/** How long it is looked for in all: over an upgrade, or until somebody starts it. */
+/** How long a daemon is looked for in all: over an upgrade, or until somebody starts it. */
 const AWAY_MS = 60 * 60_000;
 const FIRST_RETRY_MS = 100;
 /** A daemon that is back serves its clients within a second. */
 const LAST_RETRY_MS = 250;
 /** While nothing waits for it. */
 const AWAY_RETRY_MS = 2_000;
-/** How long one that is there at first, and takes no client, has to be gone or replaced. */
+/** How long to wait for a daemon that is there at first but takes no client to go or be replaced. */
 const BEGIN_MS = 2_000;
 /** How long a gateway may take to take the session on. */
 const RESUME_MS = 10_000;
@@ -90,10 +90,10 @@ async function carry(
   using inbox = openInbox(input, leave);
   const absence = createAbsence({ session, passage, inbox, output, leave });
   let moving = null as ReturnType<typeof createMoving> | null;
-  /** Why the gateway that is there does not take the session; null: none is there, or it has said nothing. */
+  /** Why the gateway that is there does not take the session; null: there is none, or it has not said. */
   let refusal: string | null = null;
 
-  /** Null when the gateway did not take the session on; the client is heard otherwise. */
+  /** null if the gateway did not take the session; then the client's input goes to the absence. */
   const connectTo = async (daemon: BridgedDaemon): Promise<GatewayLink | null> => {
     const opened = await openGatewayLink(daemon.mcpSocketPath, signal, {
       output,
@@ -127,7 +127,7 @@ async function carry(
         },
       );
       await settledWithin(clock, RESUME_MS, Promise.race([resumed, opened.closed]));
-      // One that was asked nothing yet may take nobody all the same: it ends the connection at once.
+      // A gateway that was asked nothing yet may still refuse everybody: it ends the connection at once.
       if (isTaken && absence.isNow && !opened.said) {
         isTaken = !(await settledWithin(clock, REFUSED_WITHIN_MS, opened.closed));
       }
@@ -135,7 +135,7 @@ async function carry(
         absence.end();
         refusal = null;
         moving = createMoving({ session, passage, inbox, clock });
-        // It may have handed over meanwhile: what the client says goes to the next one.
+        // The daemon may have handed over meanwhile: then the client's input goes to the next one.
         moving.look(opened);
         if (moving.moved) return opened;
         inbox.handTo({
@@ -155,7 +155,7 @@ async function carry(
     session.lost();
     return null;
   };
-  /** Until the connection is gone. False when this gateway has taken no client. */
+  /** Runs until the connection is gone. False if this gateway has taken no client. */
   const serveWith = async (daemon: BridgedDaemon, onTaken: () => void): Promise<boolean> => {
     const opened = await connectTo(daemon);
     signal.throwIfAborted();
@@ -202,7 +202,7 @@ async function carry(
       if (!isHandover) {
         note(`the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`);
       }
-      // A client that reads nothing was cut off for that; it would be again.
+      // A client that did not read was cut off for that, and would be again.
       if (output.writableNeedDrain) await once(output, "drain", { signal });
       await serveAgain(isHandover);
     }
@@ -213,8 +213,8 @@ async function carry(
 }
 
 /**
- * One that is stopping takes nobody, either: returns when it is gone, or the one that is there a moment later has served.
- * Rejects with why that one takes no client.
+ * A daemon that is stopping takes nobody, either: returns when it is gone, or when the one a moment later has served.
+ * Rejects with the reason why that one takes no client.
  */
 async function beginLater(
   refusing: BridgedDaemon,
@@ -248,7 +248,7 @@ async function whyRefused(daemon: BridgedDaemon, signal: AbortSignal): Promise<M
   );
 }
 
-/** `refusal`: of the last one that came all the same. */
+/** `refusal`: of the last daemon that was there all the same. */
 function noneCame(refusal: string | null): MountaineerError {
   if (refusal !== null) {
     return unreachable(

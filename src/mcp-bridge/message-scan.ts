@@ -3,10 +3,10 @@
 import { isRawNumber, parseExactly } from "../runtime/text/exact-json.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 
-/** An id as JSON: what it is found again by, and how it is written, with every digit. */
+/** An id as JSON, with every digit: used to find the request again, and to write it. */
 export type MessageId = string;
 
-/** Both null: it says nothing that matters here. Without a method it answers a request. */
+/** Both null: the message does not matter here. Without a method it is an answer. */
 export interface SeenMessage {
   readonly id: MessageId | null;
   readonly method: string | null;
@@ -30,7 +30,7 @@ const LAST_SPACE = 0x20;
 export function createMessageScan() {
   const text = Buffer.alloc(MOST_BYTES);
   let length = 0;
-  /** What of a message is being spelled. */
+  /** Which part of a message is being read. */
   let spelled: "key" | "value" | null = null;
   let depth = 0;
   /** 1 within a batch. */
@@ -95,7 +95,7 @@ export function createMessageScan() {
       else if (isWanted()) spelled = "value";
       if (spelled !== null) spell(byte);
     } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
-      // Neither is an id or a method, whatever the same key said before.
+      // Such a value is neither an id nor a method, whatever an earlier member with this key was.
       if (atMember() && isWanted()) takeValue(null);
       open(byte);
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) close();
@@ -118,7 +118,7 @@ export function createMessageScan() {
           continue;
         }
         if (spelled === null && !escaped) {
-          // Most of a long message is text that says nothing here.
+          // Most of a long message is text that does not matter here.
           while (byte !== QUOTE && byte !== BACKSLASH && byte !== undefined) {
             index += 1;
             byte = bytes[index];
@@ -134,7 +134,10 @@ export function createMessageScan() {
         }
       }
     },
-    /** What the line was, in order; begins with the next line. Empty for what is no message, or too large a batch. */
+    /**
+     * The messages of the line, in order; valid until the next line begins. Empty if the line is no message, or too
+     * large a batch.
+     */
     end(): readonly SeenMessage[] {
       const isWhole = depth === 0 && !inString && count <= (base === 1 ? MOST_MESSAGES : 1);
       const seen = isWhole ? messages : [];

@@ -2,7 +2,7 @@
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 import type { GatewayLink } from "./gateway-link.ts";
 
-/** So long a daemon that hands over is still given requests while others are in flight there. */
+/** For so long, a daemon that hands over still gets requests while others are in flight there. */
 const MOVES_WITHIN_MS = 5_000;
 
 interface MovingParts {
@@ -16,7 +16,7 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
   let timer: Timer | null = null;
   let moved = false;
   const hold = (): void => {
-    // Whoever was asked something must be able to answer, and whoever has begun a line to end it.
+    // A question must still be answered there, and a line that has begun must be ended there.
     if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
     else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
   };

@@ -17,7 +17,7 @@ const LOST = "the daemon ended before it answered; it is not known whether the c
 const NOT_TAKEN = "the daemon ended before it had the whole message; the call took no effect";
 const NO_DAEMON = "no Mountaineer daemon runs (mountaineer up starts one); the call took no effect";
 
-/** They change nothing, and cost little: asked twice is as good as asked once. */
+/** They change nothing and cost little, so they may be repeated. */
 const ASKED_AGAIN: ReadonlySet<string> = new Set([
   "tools/list",
   "resources/list",
@@ -27,7 +27,7 @@ const ASKED_AGAIN: ReadonlySet<string> = new Set([
   "ping",
   "server/discover",
 ]);
-/** What lasts beyond its answer. */
+/** Requests whose effect outlasts their answer. */
 const EFFECTS: ReadonlySet<string> = new Set([
   "initialize",
   "logging/setLevel",
@@ -39,7 +39,10 @@ const OPEN_OBJECT = 0x7b;
 /** From a daemon that hands over: another one is in charge. */
 const HANDOVER = "notifications/mountaineer/handover";
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
-/** Before all else: which group the client is served. Daemons of before there were groups answer an error. */
+/**
+ * Sent first of all: the group that the client is to be served. Daemons from before groups existed answer with an
+ * error.
+ */
 const GROUP_METHOD = "mountaineer/group";
 const NO_SUCH_GROUP = -32602;
 /** As a gateway answers that has no time left for anybody. */
@@ -47,7 +50,7 @@ const STOPPING = "the gateway is stopping";
 const LISTEN = "subscriptions/listen";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 
-/** The gateway refuses the session now; later it, or the next one, may take it. */
+/** The gateway refuses the session now; it, or the next one, may take it later. */
 export class NotTakenYet extends Error {}
 
 interface BridgeSessionEnds {
@@ -66,7 +69,7 @@ type Effect =
 
 interface Waiting {
   readonly effect: Effect | null;
-  /** What may be sent to the next daemon; null: it may not. */
+  /** What may be sent again to the next daemon; null: nothing. */
   readonly again: string | null;
 }
 
@@ -86,7 +89,7 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
   let initialized = false;
   let silent = false;
   let movesOn = false;
-  /** The group was served once: whatever an error is about, groups are known there. */
+  /** The group was served once, so groups are known there, and an error is about something else. */
   let hadGroup = false;
 
   const tellFailure = (id: MessageId, message: string): void =>
@@ -106,7 +109,7 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
     get inFlight() {
       return waiting.size;
     },
-    /** Another daemon is in charge, and nothing is owed by this one or to it: in such a moment nobody notices a change. */
+    /** Another daemon is in charge, and neither side owes an answer: at this moment nobody notices a change. */
     get mayMove() {
       return movesOn && waiting.size === 0 && questions.size === 0;
     },
@@ -132,7 +135,7 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
           for (const kept of [waiting, listening]) forget(kept, params());
       }
     },
-    /** What the gateway says; false: it answers the bridge, and is not for the client. */
+    /** A message of the gateway; false: it answers the bridge, and is not for the client. */
     fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
@@ -172,7 +175,7 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
     notTaken(messages: readonly SeenMessage[]): void {
       for (const { id, method } of messages) if (id !== null && method !== null) tellFailure(id, NOT_TAKEN);
     },
-    /** No daemon is there to take what the client says, nor comes soon: most of it is refused. `line` as in `fromClient`. */
+    /** No daemon is there, and none comes soon: most of what the client says is refused. `line` as in `fromClient`. */
     refuse(messages: readonly SeenMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
@@ -181,16 +184,18 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
             tellClient(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
           else tellFailure(id, NO_DAEMON);
         } else if (method === "notifications/initialized") initialized = true;
-        // What it listens to no more the next daemon is not asked for.
+        // The next daemon is not asked for what the client does not listen to any more.
         else if (method === "notifications/cancelled") forget(listening, objectOf(read(index)["params"]));
       }
     },
-    /** What waits to be asked again waits no longer. */
+    /** Refuses what still waits to be sent again. */
     refuseWaiting(): void {
       for (const id of [...waiting.keys()]) tellFailure(id, NO_DAEMON);
       waiting.clear();
     },
-    /** The connection is gone: tells the client what will not be answered any more, and what needs no answer. */
+    /**
+     * The connection is gone: tells the client what will not be answered any more, and keeps what can be sent again.
+     */
     lost(): void {
       movesOn = false;
       own.forget();
@@ -225,7 +230,7 @@ export function createBridgeSession({ tellClient, tellGateway, group = null }: B
   };
 }
 
-/** What needs no daemon: to say that the bridge is there, and to ask the next one for less. */
+/** Answers what needs no daemon: pings, and requests to listen for less. */
 function answersAlone(
   method: string,
   message: JsonMembers,
@@ -238,7 +243,7 @@ function answersAlone(
   return true;
 }
 
-/** The requests for the next daemon. Each once: it may be what ended the one before. */
+/** The requests for the next daemon, each only once: it may be what ended the previous one. */
 function* askAgain(waiting: Map<MessageId, Waiting>): Generator<string, void> {
   for (const [id, { again, effect }] of [...waiting]) {
     if (again === null) continue;
@@ -264,7 +269,7 @@ function createLasting(askGateway: AskGateway) {
 
   return {
     settle(effect: Effect, answer: JsonMembers): void {
-      // What the client wants no more it wants no more, whatever came of it.
+      // What the client cancelled stays cancelled, whatever the answer was.
       if (effect.kind === "unsubscribe") subscriptions.delete(effect.uri);
       if (answer["result"] === undefined) return;
       if (effect.kind === "level") level = effect.level;
@@ -332,12 +337,12 @@ function createOwnRequests() {
       waiting.delete(id);
       onAnswer?.(answer);
     },
-    /** Whoever was asked is gone. */
+    /** The gateway that was asked is gone. */
     forget: (): void => waiting.clear(),
   };
 }
 
-/** What of a request may be sent to the next daemon; null: nothing. */
+/** What may be sent again of a request; null: nothing. */
 function againOf(method: string, line: Buffer | null): string | null {
   const isAgain = method === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
   // A message of a batch is answered within a batch, and cannot be sent again by itself.
@@ -364,7 +369,7 @@ function makeRoom<Key>(kept: { size: number; keys(): Iterable<Key>; delete(key: 
   }
 }
 
-/** What is cancelled gets no answer. */
+/** A cancelled request gets no answer. */
 function forget(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
   const id = idOf(requestId);
   if (id !== null) kept.delete(id);
@@ -392,7 +397,7 @@ async function join(name: string, hadGroup: boolean, askGateway: AskGateway): Pr
   if (error !== undefined) throw groupRefused(name, objectOf(error), hadGroup);
 }
 
-/** What is not served as a group must not be served as everything. */
+/** A group that is not served must not fall back to everything. */
 function groupRefused(group: string, { code, message }: JsonMembers, hadGroup: boolean): Error {
   if (code === NO_SUCH_GROUP) {
     return new MountaineerError("group_unknown", `no group ${JSON.stringify(group)} is configured`, {

@@ -6,7 +6,7 @@ import { runCommand, startDetached } from "../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../runtime/time/clock.ts";
 import type { YesQuestion } from "./menu/approve-waiting.ts";
 
-/** One that cannot show a path says so at once; one that can may run for as long as its window. */
+/** A program that cannot show a path exits at once; one that can may run as long as its window. */
 const REFUSAL_WAIT_MS = 3_000;
 /** A window waits for a person. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;
@@ -14,7 +14,7 @@ const CHOICE_DEADLINE_MS = 10 * 60_000;
 /** A program that asks for a folder, prints it, and ends with 0; with 1 when it was cancelled. */
 export type FolderChooser = (prompt: string, folder: string) => readonly [program: string, ...args: string[]];
 
-/** AppleScript gets its words as arguments: nothing of them is read as a script. */
+/** AppleScript gets its texts as arguments, so nothing of them is run as a script. */
 const APPLE_SCRIPT = [
   "on run argv",
   "POSIX path of (choose folder with prompt (item 1 of argv) default location (POSIX file (item 2 of argv)))",
@@ -36,7 +36,7 @@ export const LINUX_FOLDER_CHOOSERS: readonly FolderChooser[] = [
   (prompt, folder) => ["kdialog", "--title", prompt, "--getexistingdirectory", folder],
 ];
 
-/** A program that asks yes or no, and ends with 0 for yes, and with 1 for no, which is also what Enter says. */
+/** A program that asks yes or no. It ends with 0 for yes and with 1 for no; Enter means no. */
 export type Asker = (question: YesQuestion) => readonly [program: string, ...args: string[]];
 
 const APPLE_QUESTION = [
@@ -57,7 +57,7 @@ export const MACOS_ASKERS: readonly Asker[] = [
 ];
 
 export const LINUX_ASKERS: readonly Asker[] = [
-  // It reads backslashes in a text as the shell does in an `echo -e`.
+  // zenity reads backslashes in a text as `echo -e` does.
   ({ title, text, yes, no }) => [
     "zenity",
     "--question",
@@ -69,7 +69,7 @@ export const LINUX_ASKERS: readonly Asker[] = [
     `--ok-label=${yes}`,
     `--cancel-label=${no}`,
   ],
-  // It takes what looks like HTML for HTML.
+  // kdialog renders what looks like HTML.
   ({ title, text, yes, no }) => [
     "kdialog",
     "--title",
@@ -85,7 +85,7 @@ export const LINUX_ASKERS: readonly Asker[] = [
 
 interface DesktopOptions {
   readonly home: string;
-  /** The program and its first arguments: what runs this very version. */
+  /** The program and its first arguments, which run this very version. */
   readonly program: readonly string[];
   /** What `--config` names, absolute; null when it is not given. */
   readonly configPath: string | null;
@@ -95,7 +95,7 @@ interface DesktopOptions {
   readonly folderChoosers: readonly FolderChooser[];
   /** The same for yes or no. */
   readonly askers: readonly Asker[];
-  /** The session's: what is opened belongs to it, and the daemon's secrets may be in it. */
+  /** The session's environment: what is opened belongs to the session, and the daemon's secrets may be in it. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
 }

@@ -62,19 +62,19 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
     home,
     clock,
     signal: either,
-    tellsOpening: options.face.kind === "tray",
+    reportsOpening: options.face.kind === "tray",
     logPath: options.logPath,
     onQuit: () => leave.abort(),
     onOutcome: ({ ok, text }) => {
       if (!ok) note(text);
     },
   });
-  /** Once there is somewhere to show how it is. */
+  /** Only once there is a place to show its state. */
   const startDaemon = async (): Promise<void> => {
     if (options.startsDaemon && (await connectToDaemon(home)) === null) session.act({ kind: "start" });
   };
   try {
-    // Following ends by itself only when it has no sense.
+    // Following ends by itself only if it cannot work.
     await Promise.race([showFace(options, session, { clock, signal: either, startDaemon }), session.ended]);
   } finally {
     leave.abort();
@@ -105,8 +105,8 @@ async function showFace(
 }
 
 /**
- * Does what `text` spells (`actionText`), once, and resolves with what became of it; never rejects but with `usage`,
- * when it spells nothing.
+ * Performs once what `text` encodes (`actionText`), and resolves with the outcome; rejects only with `usage`, if the
+ * text is not an action.
  */
 export async function runMenuAction(
   place: MenubarPlace,

@@ -8,7 +8,7 @@ interface InterfaceAddress {
   readonly family: 4 | 6;
   readonly bytes: Uint8Array;
   readonly prefixLength: number;
-  /** As a socket is bound to it: a link-local one carries its zone. */
+  /** As text for binding a socket: a link-local address carries its zone. */
   readonly text: string;
 }
 
@@ -19,7 +19,9 @@ export interface InterfaceSnapshot {
   readonly names: ReadonlySet<string>;
 }
 
-/** How long a reading is used while network events come; an event that is lost is made up for after this long, ms. */
+/**
+ * How long a reading is used while network events come. If an event is lost, the change is seen after this long, ms.
+ */
 const WATCHED_FOR_MS = 10_000;
 
 /** Reading costs 40 µs of the calling thread with three interfaces; one snapshot serves all probes of a cycle. */
@@ -33,7 +35,7 @@ export function createInterfaceReader(clock: Clock) {
       if (newest === null || newest.takenAtMs < sinceMs) newest = readInterfaces(clock.monotonicMs());
       return newest;
     },
-    /** From now on asked whether `networkChanged` is called at every change, at once. */
+    /** From now on this function says whether `networkChanged` is called at once for every change. */
     watchedBy(ask: () => boolean): void {
       isWatched = ask;
       newest = null;

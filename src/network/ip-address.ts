@@ -94,7 +94,7 @@ export function formatIp(bytes: Uint8Array): string {
   return `${text(0, bestStart)}::${text(bestStart + bestLength, 8)}`;
 }
 
-/** One spelling per address, so that equal addresses are equal texts; null when it is not an address. */
+/** The one spelling of an address, so that equal addresses are equal texts; null when it is not an address. */
 export function canonicalIp(text: string): string | null {
   const address = parseIp(text);
   if (address === null) return null;

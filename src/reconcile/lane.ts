@@ -8,7 +8,7 @@ interface LaneOptions {
   readonly clock: Clock;
   /** One cycle; resolves with the monotonic time (ms) at which to run again, and why, or null to rest. */
   readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<Wake | null>;
-  /** A cycle that threw: a mistake in the program, told and retried with backoff. */
+  /** A cycle that threw: a mistake in the program, reported and retried with backoff. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -41,21 +41,21 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
         waiting.delete("tick");
         backoff = backOff(backoff, clock.monotonicMs());
         wakeAt({ atMs: backoff.notBeforeMs, reason: "retry" });
-        tell(error);
+        report(error);
       }
     }
     running = null;
   };
 
-  const tell = (error: unknown): void => {
+  const report = (error: unknown): void => {
     try {
       onFailure(error);
     } catch {
-      // There is nobody left to tell, and the lane must go on.
+      // A listener that throws must not end the lane.
     }
   };
 
-  /** A lane that failed waits for its retry, which looks afresh; ticks would hurry it along. */
+  /** A lane that failed waits for its retry; ticks would run it sooner. */
   const isBackingOff = ({ reason }: Trigger): boolean =>
     reason === "tick" && running === null && clock.monotonicMs() < backoff.notBeforeMs;
 
@@ -71,13 +71,13 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
     const { atMs, reason } = wake;
     nextWake = wake;
     timer = clock.setTimer(Math.max(0, atMs - clock.monotonicMs()), () => {
-      // The machine's timers may fire a fraction of a millisecond early, and that look would be a wasted one.
+      // A timer may fire a fraction of a millisecond early, and that cycle would be wasted.
       if (clock.monotonicMs() < atMs) {
         wakeAt(wake);
         return;
       }
       clearWake();
-      // Lanes that wait for one moment observe as of that moment, so that they share what is observed.
+      // Lanes that wake at one moment observe as of that moment, so that they share what is observed.
       lane.trigger({ reason, atMs, details: [] });
     });
   };
@@ -97,7 +97,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
           ? trigger
           : { ...trigger, details: [...same.details, ...trigger.details].slice(0, 50) },
       );
-      // Not in this very call: what comes in the same turn runs together, and a run may trigger its own lane.
+      // Not within this call: triggers of the same turn run together, and a run may trigger its own lane.
       running ??= Promise.resolve().then(cycle);
     },
     /** Resolves when no cycle runs and none is due at once. */

@@ -29,7 +29,7 @@ export const EMPTY_SHARE_MEMORY: ShareMemory = {
   logonsRefusedAt: [],
 };
 
-/** What a start finds in the state file. */
+/** What is read from the state file at a start. */
 export interface Recollection {
   readonly shares: ReadonlyMap<string, ShareMemory>;
   /** Wall ms of the last write: nothing is known of the time after it. */
@@ -46,15 +46,15 @@ export type RememberOutcome = { readonly saved: true } | { readonly saved: false
 export interface Memory extends AsyncDisposable {
   readonly recollection: Recollection;
   /**
-   * Keeps `memory` for `share` and resolves when it is durable; callers waiting for the same fsync share it.
-   * A write that fails resolves `saved: false` at once, one that hangs after two seconds; either is retried with
-   * backoff until a newer one succeeds. Never rejects.
+   * Stores `memory` for `share` and resolves when it is durable; callers that wait for the same fsync share it. A write
+   * that fails resolves `saved: false` at once, one that hangs after two seconds; either is retried with backoff until
+   * a newer one succeeds. Never rejects.
    */
   remember(share: string, memory: ShareMemory): Promise<RememberOutcome>;
   /** Drops a share that is no longer configured. */
   forget(share: string): Promise<RememberOutcome>;
   /** The failure of the newest write, null when all is saved. */
   readonly unsavedBecause: Error | null;
-  /** Writes once more, so that the time of the last observation is as late as it can be. */
+  /** Writes once more, so that the file has the latest possible time of observation. */
   flush(): Promise<RememberOutcome>;
 }

@@ -1,10 +1,10 @@
-// The arithmetic of trust that shares and backends share: gaps, stability windows, confirming a loss, and backoff.
-// Pure: times come in, verdicts go out.
+// How far a route is trusted, for shares and backends: gaps, stability windows, confirming a loss, and backoff. Pure:
+// times come in, verdicts go out.
 
 /** How long a first "gone" must be confirmed by a second look, ms. */
 export const CONFIRM_AFTER_MS = 250;
 
-/** Since when a route has answered without a gap. Wall times are for people and files, monotonic ones count. */
+/** Since when a route has answered without a gap. Wall times are for people and files; decisions use monotonic ones. */
 export interface RouteHealth {
   readonly reachableSince: Since | null;
   readonly healthySince: Since | null;
@@ -28,7 +28,7 @@ interface HealthReading {
 
 interface HealthFold {
   readonly health: RouteHealth;
-  /** It was healthy, and is not, or may not have been meanwhile. */
+  /** It was healthy, and is not any more, or may not have been in between. */
   readonly dropped: boolean;
 }
 
@@ -81,7 +81,7 @@ export function stableFrom(health: RouteHealth, stableMs: number): number | null
 export interface Suspicion {
   readonly key: string;
   readonly firstAtMs: number;
-  /** Every reading so far was certain; one that was not makes the whole suspicion uncertain. */
+  /** True while every reading was certain. */
   readonly certain: boolean;
 }
 
@@ -103,7 +103,7 @@ export function suspect(
       confirmAtMs: atMs + CONFIRM_AFTER_MS,
     };
   }
-  // Certain from here on: it takes two certain readings, so the count begins again.
+  // Certain from here on: that takes two certain readings, so counting begins again.
   if (certain && !before.certain) return suspect(null, key, atMs, certain);
   const suspicion = certain === before.certain ? before : { ...before, certain };
   const confirmAtMs = suspicion.firstAtMs + CONFIRM_AFTER_MS;

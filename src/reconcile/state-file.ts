@@ -19,14 +19,15 @@ interface MemoryOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** For commands that only look: nothing is written, moved or swept; `remember` keeps to this process. */
+  /**
+   * For commands that only look: nothing is written, moved or swept, and `remember` has no effect beyond this process.
+   */
   readonly readOnly?: boolean | undefined;
 }
 
 /**
- * Reads the state file and keeps it from then on. A corrupt one is set aside and what is whole in it recollected;
- * rejects with `state_newer` (the file untouched), or `home_unwritable` when it is no regular file, or cannot be read
- * or set aside.
+ * Opens the state file. A corrupt one is set aside, and its intact records are kept; rejects with `state_newer` (the
+ * file untouched), or `home_unwritable` when it is not a plain file, or cannot be read or set aside.
  */
 export async function openMemory(options: MemoryOptions): Promise<Memory> {
   const { readOnly = false } = options;
@@ -35,14 +36,12 @@ export async function openMemory(options: MemoryOptions): Promise<Memory> {
   const recollection = await recollect(options);
   if (readOnly) return rememberNothing(recollection);
   const memory = keepMemory(options, recollection);
-  // What was recollected from a file set aside has no file until this.
+  // Records that were saved from a corrupt file are in no file until this.
   if (recollection.setAside !== null) await memory.flush();
   return memory;
 }
 
-/**
- * A read of a pipe would wait for its writer, and the target of a symlink is not Mountaineer's to set aside.
- */
+/** Reading a pipe would wait for its writer, and the target of a symlink is not ours to set aside. */
 async function requireRegularFile(path: string): Promise<void> {
   let found: Stats;
   try {

@@ -1,4 +1,4 @@
-// The format of state.json, version 1: writing it, and reading whatever is found.
+// The format of state.json, version 1: writes it, and reads any text.
 
 import { errorText } from "../runtime/errors.ts";
 import { isoTime } from "../runtime/time/clock.ts";
@@ -20,7 +20,7 @@ type DecodedState =
   | {
       readonly kind: "corrupt";
       readonly reason: string;
-      /** The records that are whole all the same. */
+      /** The records that are intact all the same. */
       readonly shares: ReadonlyMap<string, ShareMemory>;
       readonly lost: readonly LostShare[];
       readonly observedAt: number | null;
@@ -35,7 +35,7 @@ interface ShareRecord {
   held: ShareMemory["held"];
   last_switch_at: string | null;
   last_error: string | null;
-  /** Absent in what versions before carried mounts wrote. */
+  /** Absent in files of versions before carried mounts. */
   carried_port?: number | null;
   /** Absent where there are none. */
   logons_refused_at?: readonly string[];
@@ -105,13 +105,13 @@ export function decodeState(text: string): DecodedState {
   return { kind: "corrupt", reason, shares, lost, observedAt: at };
 }
 
-/** null for what is no object. Not zod's record, which leaves out "__proto__". */
+/** null if it is not an object. Not zod's record, which leaves out "__proto__". */
 function fieldsOf(value: unknown): ReadonlyMap<string, unknown> | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   return new Map(Object.entries(value));
 }
 
-/** The record in the engine's spelling, or which fields of it are not what they must be. */
+/** The record in the engine's form, or which of its fields are wrong. */
 function decodeShare(value: unknown): ShareMemory | string {
   const record = fieldsOf(value);
   if (record === null) return "no object";
@@ -135,7 +135,7 @@ function decodeShare(value: unknown): ShareMemory | string {
   return wrong.length === 0 ? memory : `${wrong.join(", ")} not as expected`;
 }
 
-/** A reader's undefined means: not such a value. */
+/** A reader returns undefined if the value is not of its kind. */
 type Reader<T> = (value: unknown) => T | undefined;
 
 const string: Reader<string> = (value) => (typeof value === "string" ? value : undefined);

@@ -12,7 +12,7 @@ interface Decided<Step> {
 interface StepLoop<Step, Decision extends Decided<Step>> {
   /** For the error: "share CORE". */
   readonly subject: string;
-  /** More than any operation has; reaching it is a mistake in the decision. */
+  /** More steps than any operation takes; reaching it is a mistake in the decision. */
   readonly mostSteps: number;
   readonly decide: () => Decision;
   readonly perform: (step: Step) => void | Promise<void>;
@@ -29,7 +29,7 @@ export async function stepUntilSettled<Step, Decision extends Decided<Step>>({
     const decision = decide();
     if (decision.step === null) return decision;
     const underWay = perform(decision.step);
-    // What is done at once is decided on at once: nothing else runs in between.
+    // After a synchronous step the next decision follows at once: nothing else runs in between.
     if (underWay !== undefined) await underWay;
   }
   throw new MountaineerError("internal", `${subject} did not settle in ${mostSteps} steps`);

@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 export type Ticker = ReturnType<typeof startTicker>;
 
-/** For `sinceMs`: tickers of one interval that begin with it beat together, and the process is woken once for them. */
+/** For `sinceMs`: tickers with this start and one interval beat together, so the process is woken once for them. */
 export const IN_STEP = 0;
 
 /**

@@ -14,22 +14,22 @@ export type TriggerReason =
   | "mount_process_exit"
   /** A request of a carried mount has waited too long for its answer. */
   | "stalled"
-  /** The carrier has something to tell. */
+  /** The carrier has reported a change. */
   | "carrier"
   /** A proof of which server is behind the routes has ended. */
   | "proof"
-  /** What a backend works on has come, or is gone. */
+  /** What a backend works on has arrived, or is gone. */
   | "data"
-  /** A backend's instance became ready, ended, or has answered what it was asked. */
+  /** A backend's instance became ready, ended, or has answered. */
   | "instance"
   /** A backend's instance is due to be asked whether it lives. */
   | "check"
-  /** Calls that an old instance finishes have ended, or have had their time. */
+  /** Calls that an old instance still serves have ended, or are out of time. */
   | "drain";
 
 export interface Trigger {
   readonly reason: TriggerReason;
-  /** Monotonic ms at which it came: what is observed must be no older. */
+  /** Monotonic ms at which it came: what is observed must not be older. */
   readonly atMs: number;
   /** What happened, for the log: `tb0 went down`. */
   readonly details: readonly string[];

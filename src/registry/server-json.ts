@@ -1,9 +1,10 @@
-// What a registry says of a server, as what to start here or where to reach it: `server.json`, read with care. Pure.
+// What a registry says of a server, turned into a program to start here or an address to reach: `server.json`, read
+// with care. Pure.
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 
-/** A value that a server wants of whoever runs it. */
+/** A value that a server needs from the person who runs it. */
 export interface RegistryInput {
-  /** A variable's, a header's or an option's name, or what an argument stands for. */
+  /** The name of a variable, header or option, or of what an argument stands for. */
   readonly name: string;
   readonly description: string | null;
   readonly isRequired: boolean;
@@ -13,7 +14,7 @@ export interface RegistryInput {
   readonly choices: readonly string[];
 }
 
-/** A text, or an input that its value comes from. */
+/** A text, or an input whose value is used. */
 type RegistryText = string | RegistryInput;
 
 /** Its parts are joined. */
@@ -30,7 +31,10 @@ export interface RegistryServer {
     | {
         readonly kind: "program";
         readonly command: string;
-        /** Words that come together, as an option and its value: where an input of them has no value, all are left out. */
+        /**
+         * Arguments that belong together, such as an option and its value: if an input among them has no value, all are
+         * left out.
+         */
         readonly args: readonly RegistryArgument[];
         readonly env: ReadonlyMap<string, RegistryWord>;
       }
@@ -39,17 +43,17 @@ export interface RegistryServer {
         readonly url: RegistryWord;
         readonly headers: ReadonlyMap<string, RegistryWord>;
       }
-    /** Why nothing of it can be used here. */
+    /** Why it cannot be used here. */
     | { readonly kind: "none"; readonly why: string };
 }
 
-/** By kind: names alone, as the runners also take addresses and repositories. */
+/** By kind of package. Names alone: the runners also accept addresses and repositories. */
 const IDENTIFIERS: ReadonlyMap<string, RegExp> = new Map([
   ["npm", /^(?:@[A-Za-z0-9][\w.-]*\/)?[A-Za-z0-9][\w.-]*$/],
   ["pypi", /^[A-Za-z0-9][\w.-]*$/],
   ["oci", /^[A-Za-z0-9][\w@./:+-]*$/],
 ]);
-/** Exact ones: `1` and `latest` are another version tomorrow. */
+/** Exact versions: `1` and `latest` are another version tomorrow. */
 const VERSIONS: ReadonlyMap<string, RegExp> = new Map([
   ["npm", /^\d+\.\d+\.\d+[\w.+-]*$/],
   ["pypi", /^\d[\w.+-]*$/],
@@ -96,7 +100,7 @@ function wayOf(server: JsonMembers): RegistryServer["way"] {
 
 function isPinned(kind: string, identifier: string, version: string | null): boolean {
   if (IDENTIFIERS.get(kind)?.test(identifier) !== true) return false;
-  // An image may have it in its name.
+  // An image may have its version in its name.
   if (version === null) return kind === "oci" && /:[^/]+$/.test(identifier);
   return VERSIONS.get(kind)?.test(version) === true;
 }
@@ -127,7 +131,7 @@ function programOf(one: JsonMembers): RegistryServer["way"] | null {
     return program("npx", [["-y"]], ...runtime.filter((one) => !isYes(one)), pinned("@"), ...own);
   if (kind === "pypi") return program("uvx", ...runtime, pinned("=="), ...own);
   if (kind !== "oci") return null;
-  // Without a value, the variable that the client of the container has goes in.
+  // Without a value, the container gets the variable of the client's environment.
   const variables = [...env.keys()].map((variable): RegistryArgument => [["-e"], [variable]]);
   const image = /:[^/]+$/.test(identifier) ? [[identifier]] : pinned(":");
   return program("docker", [["run"]], [["-i"]], [["--rm"]], ...variables, ...runtime, image, ...own);

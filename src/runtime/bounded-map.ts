@@ -1,4 +1,4 @@
-// Keeps a map from growing without end. A Map keeps the order of insertion: what is inserted anew is the newest.
+// Keeps a map from growing without end. A Map keeps the order of insertion, so its first entries are the oldest.
 
 /** Removes the entries that came first, until there are no more than `most`. */
 export function dropOldest<Key>(map: Map<Key, unknown>, most: number): void {

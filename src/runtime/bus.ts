@@ -7,7 +7,7 @@ export interface Bus<Event> {
 }
 
 interface BusOptions {
-  /** Told when a listener threw; the other listeners still hear the event. */
+  /** Called when a listener threw; the other listeners still hear the event. */
   onListenerError: (error: unknown) => void;
 }
 

@@ -54,7 +54,7 @@ export const ERROR_CODES = {
   sign_in_failed: { exit: 1, means: "signing in to a backend's server failed" },
   fleet_server_failed: {
     exit: 1,
-    means: "the fleet's NATS server does not start, or does not do what it was told",
+    means: "the fleet's NATS server does not start, or does not do what it was asked",
   },
   fleet_unreachable: { exit: 1, means: "the fleet's NATS server cannot be reached" },
   join_refused: { exit: 1, means: "the fleet did not let this machine in; nothing was changed" },

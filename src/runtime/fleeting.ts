@@ -1,9 +1,7 @@
-// A Map and a Set for what comes and goes with every call.
-//
-// V8 gives a Map a new table each time its deleted entries have filled the old one, and the old one points to the new
-// one. A table that has come into the old heap, as every one does that is there at a full collection, thus keeps all its
-// successors until the next full collection, and with them whatever was in them: a third of what calls allocate was
-// copied and kept so. Here the Map is another one now and then, which ends such a chain.
+// A Map and a Set for entries that come and go with every call. V8 gives a Map a new table each time deleted entries
+// have filled the old one, and the old table points to the new one. Once a table is in the old heap, it keeps all its
+// successors, and what was in them, until the next full collection: a third of what calls allocated was copied and kept
+// like that. Here the Map itself is replaced now and then, which ends such a chain.
 
 const CHAIN = 64;
 
@@ -42,7 +40,7 @@ export class FleetingMap<K, V> implements Iterable<[K, V]> {
     this.#map.clear();
   }
 
-  /** Those of now, as they came: a table that is cleared would end a loop over it in the middle. */
+  /** A copy of the current values: clearing the table would end a loop over it in the middle. */
   values(): IterableIterator<V> {
     return [...this.#map.values()].values();
   }

@@ -1,6 +1,9 @@
 // Work that is asked for often and done one at a time.
 
-/** Gives what asks for `work`: when it is asked for while it runs, it runs once more. `work` rejects for nothing expected. */
+/**
+ * Returns a function that asks for `work`. If it is called while the work runs, the work runs once more. `work` rejects
+ * for nothing expected.
+ */
 export function onceMore(work: () => Promise<void>, signal: AbortSignal): () => void {
   let isRunning = false;
   let isAsked = false;

@@ -1,10 +1,10 @@
-// Ends a TCP connection by a reset, whatever it is just doing.
+// Ends a TCP connection by a reset, whatever its state.
 import type { Socket } from "node:net";
 
 /**
- * What was written and not sent yet is dropped. A connection whose own end is on its way cannot be reset (EINVAL): Node would
- * never close its descriptor, and the process would spin for ever when it ends. A reset of one that is still connecting
- * would wait for the connection. Both are closed as they are.
+ * Drops what was written and not sent yet. Two kinds are closed as usual: a connection whose own end was sent already
+ * (a reset fails with EINVAL, Node would never close its descriptor, and the process would spin at its end), and one
+ * that is still connecting (a reset would wait for the connection).
  */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return;

@@ -1,5 +1,5 @@
-// Small private files that are encrypted with one key of the home, which is kept as a secret. For what changes too often,
-// or is too long, to be a secret of its own. What may be read, and must not be changed unseen, is in sealed-file.ts.
+// Small private files, encrypted with one key of the home, which is kept as a secret. For what changes too often, or is
+// too long, to be a secret of its own. For content that may be read but must not be changed unseen, see sealed-file.ts.
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,11 +26,11 @@ const KEY_DEADLINE_MS = 10_000;
 const BETWEEN_TRIES_MS = 25;
 
 export interface EncryptedFiles {
-  /** Whether there is one of that name; whether it can be opened is not asked. */
+  /** Whether there is a file of that name; whether it can be decrypted is not checked. */
   has(name: string): Promise<boolean>;
   /**
-   * The text of that name; null when there is none. Rejects with `secret_unavailable`: `retry` is "later" where the key
-   * cannot be read now, "never" where what is there cannot be opened with it.
+   * The text of that name; null when there is none. Rejects with `secret_unavailable`: `retry` is "later" if the key
+   * cannot be read now, "never" if the file cannot be decrypted with it.
    */
   read(name: string, signal: AbortSignal): Promise<string | null>;
   /** Resolves when it survives a power cut. Rejects with `secret_unavailable`. */
@@ -38,8 +38,8 @@ export interface EncryptedFiles {
   /** False: there was none. Needs no key. */
   remove(name: string): Promise<boolean>;
   /**
-   * Runs `work` while nobody else does so for that name, in whatever process; a crash lets the next one in. Rejects with
-   * `lock_held` when it is not its turn within `waitMs`.
+   * Runs `work` while no other process does so for that name; a crash lets the next one in. Rejects with `lock_held` if
+   * its turn does not come within `waitMs`.
    */
   alone<T>(name: string, waitMs: number, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
 }
@@ -51,7 +51,7 @@ interface EncryptedFilesOptions {
   readonly clock: Clock;
 }
 
-/** Names have letters, digits, `_` and `-` alone. Reads nothing before it is asked. */
+/** Names have only letters, digits, `_` and `-`. Nothing is read before it is asked for. */
 export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptions): EncryptedFiles {
   let known: Buffer | null = null;
 
@@ -94,7 +94,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     }
   };
 
-  /** Two that make it at once must not each encrypt with their own. */
+  /** Two processes that make the key at once must not each encrypt with their own. */
   const keyForWriting = async (signal: AbortSignal): Promise<Buffer> =>
     (await readKey(signal)) ??
     alone("_key", KEY_DEADLINE_MS, signal, async () => {
@@ -139,7 +139,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
   };
 }
 
-/** The name is authenticated, too, so that no file can be put in another's place. */
+/** The name is authenticated, too, so that no file can replace another. */
 function encrypted(name: string, text: string, key: Buffer): string {
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });

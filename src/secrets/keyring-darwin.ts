@@ -7,11 +7,11 @@ import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts
 
 const PROGRAM = "security";
 const NOT_FOUND = 44;
-/** `security -i` reads its lines into 4,096 bytes, the end of the line included, and cuts off the rest in silence. */
+/** `security -i` reads its lines into 4,096 bytes, line end included, and silently cuts off the rest. */
 const LINE_AT_MOST_BYTES = 4_000;
 
 export function createKeychain({ home, clock }: KeyringOptions): Keyring {
-  // A digest, for the program's own command lines (below) have no safe way to write any path.
+  // A digest, because `security` has no safe way to write any path in its command lines (below).
   const service = `mountaineer-${sha256Of(home).slice(0, 16)}`;
 
   const run = (
@@ -27,7 +27,7 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
     });
 
   const get = async (name: string, limits: KeyringLimits): Promise<string | null> => {
-    // Not -w: that prints some values as they are and others in hexadecimal, and does not say which it did.
+    // Not -w: that prints some values as they are and others in hexadecimal, without saying which.
     const result = await run(["find-generic-password", "-s", service, "-a", name, "-g"], limits);
     if (result.exitCode === NOT_FOUND) return null;
     const value = result.exitCode === 0 ? printedPassword(result.stderr) : null;
@@ -49,11 +49,11 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
     get,
     async set(name, value, limits) {
       const hex = Buffer.from(value, "utf8").toString("hex");
-      // On standard input, where `security -i` reads its commands: arguments show to others.
+      // On standard input, where `security -i` reads its commands: others can see arguments.
       const line = `add-generic-password -U -s ${service} -a ${name} -l mountaineer-${name} -X ${hex}\n`;
       if (line.length > LINE_AT_MOST_BYTES) throw tooLong(name, value, line.length);
       const result = await run(["-i"], limits, line);
-      // Interactive, it ends with 0 whatever its commands came to.
+      // In interactive mode it exits with 0 even if a command failed, so the value is read back.
       if (result.exitCode !== 0 || (await get(name, limits)) !== value) {
         throw failure(`${name} cannot be kept in the Keychain`, result);
       }
@@ -77,7 +77,7 @@ export function printedPassword(output: string): string | null {
 /** Checked before writing: a truncated value would replace the stored one. */
 function tooLong(name: string, value: string, lineBytes: number): MountaineerError {
   const bytes = Buffer.byteLength(value, "utf8");
-  // Two characters of the line for each byte of the value.
+  // Each byte of the value takes two characters of the line.
   const room = bytes - Math.ceil((lineBytes - LINE_AT_MOST_BYTES) / 2);
   return new MountaineerError(
     "secret_unavailable",
@@ -86,7 +86,7 @@ function tooLong(name: string, value: string, lineBytes: number): MountaineerErr
   );
 }
 
-/** Never what `security` says: it may repeat what it was given. */
+/** Without the output of `security`, which may repeat the value. */
 function failure(what: string, { exitCode, timedOut }: CommandResult): MountaineerError {
   const why = timedOut ? "no answer in time; a dialog may wait for you" : `security ended with ${exitCode}`;
   return new MountaineerError("secret_unavailable", `${what}: ${why}`, {

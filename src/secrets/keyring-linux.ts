@@ -30,7 +30,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
   const look = async (name: string, limits: KeyringLimits): Promise<string | null> => {
     const result = await run(["lookup", ...attributes(name)], limits);
     if (result.exitCode === 0) return result.stdout;
-    // Nothing found is silence and an exit code; whatever else went wrong is told.
+    // Nothing found is an exit code without output; any other failure writes to stderr.
     if (result.exitCode === 1 && result.stderr.trim() === "" && !result.timedOut) return null;
     throw failure("cannot be read from the Secret Service", result);
   };
@@ -39,7 +39,7 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
     kind: "secret-service",
     async unusableBecause(limits) {
       try {
-        // A name that no secret can have.
+        // A name that no secret can have: only the answer counts.
         await look("/", limits);
         return null;
       } catch (error) {
@@ -63,13 +63,13 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
   };
 }
 
-/** Null: there is none. `secret-tool` would look for one below the home folder, and make a folder there. */
+/** null: there is no bus. `secret-tool` would look for one below the home folder, and make a folder there. */
 function busOf(environment: KeyringOptions["environment"]): string | null {
   const folder = environment["XDG_RUNTIME_DIR"];
   return environment[BUS] ?? (folder === undefined ? null : `unix:path=${folder}/bus`);
 }
 
-/** What `secret-tool` says holds no value: it prints those on stdout alone. */
+/** The output of `secret-tool` is safe to show: it prints values on stdout alone. */
 function failure(what: string, { stderr, timedOut, exitCode }: CommandResult): MountaineerError {
   const said = stderr
     .trim()

@@ -12,8 +12,8 @@ export type SecretReference =
       /** What `mountaineer secret set` keeps it under. */
       readonly name: string;
       /**
-       * Counts the values found under this name, so that configurations which stand for
-       * different values differ. Absent: it has not been looked for.
+       * Counts the values found under this name, so that configurations with different values differ. Absent: the value
+       * has not been looked for.
        */
       readonly revision?: number;
     };
@@ -90,7 +90,7 @@ export function resolveReference(reference: SecretReference, values: SecretValue
   return value === undefined ? { ok: false, missing: key } : { ok: true, value };
 }
 
-/** What is wrong where one reference has no value: as a whole sentence without its stop. */
+/** What is wrong when one reference has no value: a whole sentence without its full stop. */
 export function oneMissingText(missing: string): string {
   return isStoredKey(missing)
     ? `no secret ${missing.slice(STORED_PREFIX.length)} is kept, or it cannot be read`

@@ -1,5 +1,5 @@
-// A durable JSON file of the home whose author is checked on reading: what somebody else wrote, an older copy, and a file
-// that was removed are told from what we wrote last. docs/security.md says what that does not defend against.
+// A durable JSON file of the home whose author is checked on reading: it recognizes what somebody else wrote, an older
+// copy, and a removed file. docs/security.md says what that does not defend against.
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -21,23 +21,23 @@ type SealedContent =
   | { readonly state: "sound"; readonly value: unknown; readonly note: string }
   /** There was a file, and it is gone; `note` is that of the newest content. */
   | { readonly state: "missing"; readonly note: string }
-  /** Not what we wrote last; `note` is that of the newest content, "" where that is lost, too. */
+  /** Not what we wrote last; `note` is that of the newest content, "" if that is lost, too. */
   | { readonly state: "unsound"; readonly reason: string; readonly note: string; readonly claimed: unknown }
   /** The keyring that has the key gives no answer now; look again later. */
   | { readonly state: "unverifiable"; readonly reason: string; readonly claimed: unknown };
 
 interface SealedWriteOptions {
-  /** False: an older copy with the same note may stand in for this one; the keyring is not asked. Default true. */
+  /** False: an older copy with the same note may replace this content, and the keyring is not asked. Default true. */
   readonly advances?: boolean;
-  /** A word that is still known when the file is gone. Default: as it was. */
+  /** A word that is known even when the file is gone. Default: unchanged. */
   readonly note?: string;
 }
 
-/** One process at a time may write it: its caller holds the home's lock. */
+/** Only one process at a time may write it: its caller holds the home's lock. */
 export interface SealedFile {
   /** Absolute. */
   readonly path: string;
-  /** Where the key is; null: it was not looked for yet, or there is none. */
+  /** Where the key is; null: not looked for yet, or there is none. */
   readonly keyPlace: KeyPlace | null;
   /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
   read(limits: KeyringLimits): Promise<SealedContent>;
@@ -77,7 +77,7 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
   const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
     const found = await keys.find(limits);
     if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
-    // Another key would be of no use to whoever can ask the keyring.
+    // Another key would be of no use to a process that can ask the keyring.
     if (found.kind === "none" && !found.asked && isKeyElsewhere(await readIfPresent(path))) {
       throw unanswered(
         ELSEWHERE,
@@ -101,7 +101,7 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
     },
     async read(limits) {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
-      // Anybody may have written it: good for nothing but to be more careful.
+      // Anybody may have written it: used only to be more careful.
       const claimed = claimedIn(text);
       if (found.kind === "unanswered") {
         const isNew = text === null && (await isBusGone(options.environment)) && !(await isThere(keyPath));
@@ -135,7 +135,8 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
         await removeLeftovers(path);
         await writeDurably(path, sealed(value, name, next, place), { mode: 0o600 });
         held = { key: next, place };
-        // After the file, which is good without it: a keyring that fails now lets an older copy pass until the next write.
+        // Written after the file, which is valid without it: if the keyring fails now, an older copy passes until the
+        // next write.
         if (next.serial !== key.serial) await keys.keep(next, place, limits).catch(() => {});
       } catch (error) {
         if (error instanceof MountaineerError) throw error;
@@ -148,14 +149,14 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
   };
 }
 
-/** Without the bus of a session there is none to ask, and asking would start one. */
+/** Without a session bus there is no keyring to ask, and asking would start one. */
 function sessionKeyring(options: SealedFileOptions): Keyring | null {
   const keyring = createKeyring(options);
   const hasSession = Boolean(options.environment["DBUS_SESSION_BUS_ADDRESS"]);
   return keyring?.kind === "secret-service" && !hasSession ? null : keyring;
 }
 
-/** The address of the session's bus leads to a socket that is not there: of an earlier session, or another user's. */
+/** The address of the session bus leads to a socket that does not exist: of an earlier session, or another user's. */
 async function isBusGone(environment: SealedFileOptions["environment"]): Promise<boolean> {
   const [, path] = /^unix:path=([^,;]+)/.exec(environment["DBUS_SESSION_BUS_ADDRESS"] ?? "") ?? [];
   return path !== undefined && !(await isThere(path));
@@ -183,7 +184,7 @@ function claimedIn(text: string | null): unknown {
   }
 }
 
-/** What the file says of itself: whoever changes that gains nothing but that it cannot be verified. */
+/** What the file says of itself: a change of that only makes it fail verification. */
 function isKeyElsewhere(text: string | null): boolean {
   const [header = ""] = (text ?? "").split("\n", 1);
   return jsonObject(header)?.["key_in"] === "keyring";
@@ -196,7 +197,7 @@ function unanswered(reason: string, hint: string): MountaineerError {
   });
 }
 
-/** The content, or why it is none of ours. */
+/** The content, or why it is not ours. */
 function openSeal(
   text: string,
   name: string,

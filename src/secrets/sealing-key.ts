@@ -1,5 +1,5 @@
-// The key that a sealed file is authenticated with: in the system's keyring, or in a private file of the home where no
-// keyring is. Beside the key stands how far the sealed file has come, so that an older copy of it is told from the newest.
+// The key that authenticates a sealed file: in the system's keyring, or in a private file of the home if there is none.
+// The serial number of the sealed file is kept beside the key, so that an older copy is recognized.
 import { MountaineerError } from "../runtime/errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
@@ -10,7 +10,7 @@ export interface SealingKey {
   readonly key: string;
   /** The serial number of the newest sealed content that is valid; 0: none was sealed yet. */
   readonly serial: number;
-  /** A word about the newest content that must be known without it. */
+  /** A word about the newest content, known even without that content. */
   readonly note: string;
 }
 
@@ -18,9 +18,9 @@ export type KeyPlace = "keyring" | "file";
 
 type FoundKey =
   | { readonly kind: "found"; readonly key: SealingKey; readonly place: KeyPlace }
-  /** `asked`: a keyring that could be asked has none, either. */
+  /** `asked`: a keyring answered, and has none, either. */
   | { readonly kind: "none"; readonly asked: boolean }
-  /** The keyring is there and gives no answer: it may be locked. */
+  /** The keyring exists but does not answer: it may be locked. */
   | { readonly kind: "unanswered"; readonly reason: string };
 
 interface SealingKeyOptions {
@@ -30,7 +30,7 @@ interface SealingKeyOptions {
   readonly keyring: Keyring | null;
 }
 
-/** A key in the keyring comes before one in the file, which whoever writes to the home could have put there. */
+/** A key in the keyring comes before one in the file, which anyone who writes to the home could have put there. */
 export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   // No secret of a person can be called that: those begin with a letter or a digit.
   const item = `_seal-${name}`;
@@ -70,7 +70,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   };
 }
 
-/** What the programs say where no keyring could be asked at all, as on a server without a desktop session. */
+/** What the programs print when no keyring could be asked at all, as on a server without a desktop session. */
 const NO_SERVICE = /not provided by any|ServiceUnknown|autolaunch|no default keychain/i;
 
 function parseKey(text: string): SealingKey | null {

@@ -11,7 +11,7 @@ export type SecretFile = ReadonlyMap<string, SecretRecord>;
 
 const VERSION = 1;
 
-/** Rejects what is not of this form with `secret_unavailable`; what stands in it is never told. */
+/** Rejects what is not of this form with `secret_unavailable`; its content is never shown. */
 export function parseSecretFile(text: string, path: string): SecretFile {
   let value: unknown;
   try {

@@ -33,7 +33,7 @@ export interface SecretStoreOptions {
 /** Everything rejects with `secret_unavailable` where a place cannot be read or written, and with `aborted`. */
 export type SecretStore = ReturnType<typeof openSecretStore>;
 
-/** A keyring that is locked asks its person first. */
+/** Long, because a locked keyring first asks its person. */
 const CHANGE_DEADLINE_MS = 120_000;
 const USABLE_DEADLINE_MS = 3_000;
 const LOCK_WAIT_MS = 10_000;
@@ -102,7 +102,7 @@ export function openSecretStore(options: SecretStoreOptions) {
         if (place !== null) await place.set(name, value, limits);
         file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
         await writeSecrets(filePath, file);
-        // What was kept elsewhere is of no use any more; that it cannot be removed is no reason to fail.
+        // The old copy is useless from now on; if it cannot be removed, that is no reason to fail.
         if (
           place === null &&
           before !== undefined &&
@@ -136,7 +136,7 @@ interface ChangePlace {
   readonly signal: AbortSignal;
 }
 
-/** One change after the other, of whatever process. */
+/** Changes run one after the other, across processes. */
 async function changeAlone<T>(
   { home, filePath, clock, signal }: ChangePlace,
   change: () => Promise<T>,
@@ -154,7 +154,7 @@ async function changeAlone<T>(
   }
 }
 
-/** Where that is, for people. */
+/** The place, in words for people. */
 export function placeText(place: SecretPlace): string {
   switch (place) {
     case "file":

@@ -25,15 +25,15 @@ export interface ShareSpec {
   readonly username: string;
   /** A resolved password, null for guest. Never logged. */
   readonly password: string | null;
-  /** Set when the password's reference has no value, as `ResolvedSecret.missing`; then the share is not mounted. */
+  /** The reference of a password without a value, as `ResolvedSecret.missing`; then the share is not mounted. */
   readonly missingVariable: string | null;
-  /** Where the password is from, as `ResolvedSecret.missing` would name it; null or absent: there is none. */
+  /** The reference of the password, as `ResolvedSecret.missing` would name it; null or absent: there is none. */
   readonly passwordFrom?: string | null;
   readonly driver: DriverName;
   readonly routes: Readonly<Record<RouteName, RouteSpec>>;
   /** Where it is mounted: `<mount_root>/<NAME>`. */
   readonly mountPath: string;
-  /** The symlink people use: `<shares_root>/<NAME>`. */
+  /** The symlink that people use: `<shares_root>/<NAME>`. */
   readonly stablePath: string;
 }
 

@@ -5,7 +5,7 @@ export interface SmbSource {
   /** As written, without brackets. */
   readonly host: string;
   readonly port: number;
-  /** As written; and decoded where percent escapes allow. */
+  /** The name as written, and decoded if it has percent escapes. */
   readonly shareNames: readonly string[];
   /** A folder inside the share, "" for its root. */
   readonly subpath: string;
@@ -13,12 +13,12 @@ export interface SmbSource {
 
 export const SMB_PORT = 445;
 
-/** null for what is no SMB source. */
+/** null if the text is not an SMB source. */
 export function parseSmbSource(source: string): SmbSource | null {
   const match = /^(?:smb:|cifs:)?[/\\]{2}([^/\\]+)[/\\]([^/\\]+)(?:[/\\]+(.*))?$/is.exec(source);
   const [, authority, share, subpath] = match ?? [];
   if (authority === undefined || share === undefined) return null;
-  // A user name may hold an `@` of its own; a host may not.
+  // A user name may contain an `@`; a host may not.
   const address = parseAddress(authority.slice(authority.lastIndexOf("@") + 1));
   if (address === null) return null;
   const decoded = percentDecoded(share);
@@ -37,7 +37,7 @@ export function sourceOf(route: Pick<RouteSpec, "host" | "port">, shareName: str
   return `//${bracketed}${port}/${shareName}`;
 }
 
-/** Servers compare share names without case; macOS spells them decomposed. */
+/** Servers compare share names without case; macOS shows them decomposed. */
 export function isShareNamed(source: SmbSource, shareName: string): boolean {
   const wanted = foldedShareName(shareName);
   return source.shareNames.some((name) => foldedShareName(name) === wanted);
@@ -58,7 +58,7 @@ function parseAddress(text: string): { host: string; port: number } | null {
   return /^[0-9a-f:.%]+$/i.test(text) ? { host: text, port: SMB_PORT } : null;
 }
 
-/** As it is where its percent signs are no escapes. */
+/** Unchanged if its percent signs are not escapes. */
 export function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -67,7 +67,7 @@ export function percentDecoded(text: string): string {
   }
 }
 
-/** Equal for names that a server takes for one share. */
+/** Equal for names that a server treats as one share. */
 export function foldedShareName(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase();
 }

@@ -26,13 +26,13 @@ export interface DaemonClient {
    * `protocol`, or `aborted` when its signal did; what is cancelled here is cancelled there.
    */
   readonly ask: Ask;
-  /** "" for one behind a door. */
+  /** "" for a daemon at an HTTP address. */
   readonly socketPath: string;
   /** Where it serves MCP clients, if it has a gateway. */
   readonly mcpSocketPath: string;
   /** As its daemon.json says; null when that is not known. */
   readonly pid: number | null;
-  /** Likewise, ISO 8601 UTC; with the pid it tells one daemon from the next. */
+  /** Likewise, ISO 8601 UTC; together with the pid it identifies a daemon. */
   readonly startedAt: string | null;
   /** Of the backends that are enabled; null while no gateway is configured. Understands a daemon of any version. */
   backendPhases(signal: AbortSignal): Promise<BackendPhases | null>;
@@ -61,7 +61,7 @@ export async function connectToDaemon(
 ): Promise<DaemonClient | null> {
   const note = await readDaemonNote(home);
   const usual = defaultSocketPath(home);
-  // The usual path too: after a crash the note may be older than the socket beside it.
+  // The usual path is tried, too: after a crash the note may be older than the socket beside it.
   for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
     if (await isListening(path)) {
       const own = note?.socket === path ? note : null;
@@ -82,7 +82,7 @@ async function isListening(path: string): Promise<boolean> {
   }
   return new Promise((resolve, reject) => {
     const socket = connect(path);
-    // A full backlog leaves the caller waiting: somebody is there, and the request will tell how well.
+    // With a full backlog the connect waits: a daemon is there, and the request will show how well it is.
     socket.setTimeout(CONNECT_DEADLINE_MS, () => {
       socket.destroy();
       resolve(true);
@@ -184,7 +184,10 @@ function createClient(
   };
 }
 
-/** A daemon that is still of the version before an upgrade answers so; what it does not find has codes of its own. */
+/**
+ * A daemon of the version before an upgrade answers 404 to an operation that it does not know; what it knows and does
+ * not find has codes of its own.
+ */
 function refuseUnknown(error: MountaineerError | null, name: OperationName): void {
   if (error?.code !== "protocol") return;
   throw new MountaineerError(

@@ -22,8 +22,8 @@ export interface StreamedEvent {
 
 export interface EventStream extends Disposable {
   /**
-   * Ends when the daemon ends the stream. Rejects with `daemon_unreachable` (it broke, or said nothing for 45 s),
-   * `protocol`, and `aborted` when the signal did. What a newer daemon tells beyond the contract is left out.
+   * Ends when the daemon ends the stream. Rejects with `daemon_unreachable` (it broke, or was silent for 45 s),
+   * `protocol`, and `aborted` when the signal did. Members that only a newer daemon knows are left out.
    */
   readonly events: AsyncGenerator<StreamedEvent, void, undefined>;
 }
@@ -37,7 +37,7 @@ export async function openEventStream(
   const { request, response, silence } = await openResponse(listener, signal, afterId);
   const close = (): void => {
     silence.stop();
-    // What still comes of the cut connection is nobody's business any more.
+    // Errors of the cut connection do not matter any more.
     response.on("error", () => {});
     request.destroy();
   };
@@ -112,7 +112,7 @@ function openResponse(listener: Listener, signal: AbortSignal, afterId: number |
       opened = response;
       resolve({ request, response, silence });
     });
-    // It stays: an error that comes later must not be thrown for want of a listener.
+    // The listener stays, because a later error without one would be thrown.
     request.on("error", (error) => {
       silence.stop();
       reject(error instanceof MountaineerError ? error : lost(error));
@@ -132,7 +132,7 @@ async function refusal(response: IncomingMessage): Promise<MountaineerError> {
     const said = errorFromBody(JSON.parse(text));
     if (said !== null) return said;
   } catch {
-    // Then only its number is known.
+    // Then only its status is known.
   }
   return strange(`it answered the event stream with HTTP ${response.statusCode}`);
 }

@@ -7,14 +7,14 @@ import { connectToDaemon, type DaemonClient } from "./client.ts";
 
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 2_000;
-/** A connection that held so long was a good one: the next wait is short again. */
+/** A connection that lasted so long was a good one: the next wait is short again. */
 const GOOD_AFTER_MS = 5_000;
 
 export type FollowNotice =
   | {
       readonly kind: "connected";
       readonly client: DaemonClient;
-      /** True: it is the daemon from before, and what happened meanwhile comes as events. Else look afresh. */
+      /** True: it is the daemon from before, and what happened meanwhile comes as events. False: look afresh. */
       readonly resumed: boolean;
     }
   | { readonly kind: "event"; readonly id: number; readonly event: StreamEvent }
@@ -79,7 +79,7 @@ export async function* followDaemon(
   }
 }
 
-/** Tells one run of a daemon from the next; null: this daemon does not say which it is. */
+/** Identifies one run of a daemon; null: this daemon does not say. */
 function lifeOf({ pid, startedAt }: DaemonClient): string | null {
   return pid === null || startedAt === null ? null : `${pid} ${startedAt}`;
 }

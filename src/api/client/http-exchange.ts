@@ -81,7 +81,7 @@ export function exchange(listener: Listener, question: Question): Promise<Reply>
     const settle = (outcome: Reply | Error): void => {
       silence[Symbol.dispose]();
       signal.removeEventListener("abort", onAbort);
-      // What still comes of the cut connection is nobody's business any more.
+      // Errors of the cut connection do not matter any more.
       request.on("error", () => {});
       request.destroy();
       if (outcome instanceof Error) reject(outcome);

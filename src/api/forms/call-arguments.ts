@@ -6,7 +6,7 @@ import { argumentsField, asJson } from "./schema-fields.ts";
 
 export interface CallArguments {
   readonly root: FormNode;
-  /** All arguments typed as JSON, instead of the fields; null: the fields say them. */
+  /** All arguments typed as JSON, instead of the fields; null: the fields count. */
   readonly raw: string | null;
 }
 
@@ -21,7 +21,7 @@ export function hasFields(root: FormNode): boolean {
   return root.field.of.kind !== "json";
 }
 
-/** What is wrong with the JSON text; null: nothing, or the fields say the arguments. */
+/** What is wrong with the JSON text; null: nothing, or the fields count. */
 export function rawMistake({ raw }: CallArguments): string | null {
   if (raw === null) return null;
   const reading = readJson(raw);
@@ -58,7 +58,10 @@ export function sentArguments(given: CallArguments): Readonly<Record<string, unk
   return isObject(value) ? value : null;
 }
 
-/** What was typed, in the form of a schema that may have changed since: by name, where a field of its kind is left. */
+/**
+ * What was typed, carried over to a schema that may have changed: by name, where there is still a field of the same
+ * kind.
+ */
 export function redrawn(fresh: CallArguments, typed: CallArguments): CallArguments {
   return { root: carriedOver(fresh.root, typed.root), raw: typed.raw ?? fresh.raw };
 }

@@ -11,15 +11,15 @@ export interface FormNode {
   readonly label: string;
   /** False: it is left out. */
   readonly isSet: boolean;
-  /** What is typed: of text, number and JSON. */
+  /** The typed text of a text, number or JSON field. */
   readonly text: string;
-  /** Of a choice its number; of a flag 1 or 0. */
+  /** The index of the chosen value; of a flag 1 or 0. */
   readonly at: number;
   /** Of a group its fields, of a list its items. */
   readonly children: readonly FormNode[];
 }
 
-/** By the numbers of the children, from the root. */
+/** The indexes of the children, from the root. */
 export type FormPath = readonly number[];
 
 /** With more of them nobody works in a form. */
@@ -51,7 +51,7 @@ export function createNode(field: SchemaField, label = field.name): FormNode {
   }
 }
 
-/** The node with a value in it; null: it cannot have that one. */
+/** The node with a value in it; null: it cannot hold that value. */
 export function withValue(node: FormNode, value: unknown): FormNode | null {
   const { of } = node.field;
   switch (of.kind) {
@@ -163,7 +163,7 @@ export function firstMistake(node: FormNode, path: FormPath = []): FormPath | nu
 /** What is sent; undefined: it is left out. Only of a node without mistakes. */
 export function sentValue(node: FormNode): unknown {
   const { field, isSet, text, at, children } = node;
-  // Required, and null will do.
+  // Left out although required: sent as null, if that is allowed.
   if (!isSet) return field.isRequired && field.isNullable ? null : undefined;
   const { of } = field;
   switch (of.kind) {

@@ -1,4 +1,4 @@
-// The fields of a form, made from a tool's JSON Schema. What a form cannot say is one field of JSON. Pure.
+// The fields of a form, made from a tool's JSON Schema. What a form cannot express is one field of JSON. Pure.
 import { isObject } from "../../runtime/text/json-object.ts";
 
 /** A JSON Schema, or a part of one, as a server sent it. */
@@ -44,7 +44,7 @@ const DEPTH_LIMIT = 5;
 const CHOICE_LIMIT = 200;
 /** A chain of references longer than this leads nowhere. */
 const REFERENCE_LIMIT = 20;
-/** Keywords that a form cannot say. */
+/** Keywords that a form cannot express. */
 const BEYOND = [
   "oneOf",
   "anyOf",
@@ -62,7 +62,7 @@ interface Building {
   left: number;
 }
 
-/** The arguments of a tool: a group, or JSON where a form cannot say them. */
+/** The arguments of a tool: a group, or JSON if a form cannot express them. */
 export function argumentsField(inputSchema: unknown): SchemaField {
   const root = isObject(inputSchema) ? inputSchema : {};
   const building: Building = { root, left: FIELD_LIMIT };
@@ -174,7 +174,7 @@ function withoutNull(schema: Schema): { readonly schema: Schema; readonly isNull
   return { schema, isNullable: false };
 }
 
-/** The values where each way is one value; null: they are not. */
+/** The values, if each alternative is one value; null: they are not. */
 function constants(ways: readonly unknown[]): readonly unknown[] | null {
   if (ways.length === 0 || !ways.every((way) => isObject(way) && Object.hasOwn(way, "const"))) return null;
   return ways.map((way) => (isObject(way) ? way["const"] : null));
@@ -251,7 +251,7 @@ function numberAt(schema: Schema, name: string, otherwise = Number.POSITIVE_INFI
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : otherwise;
 }
 
-/** The stricter one of both ways to say a bound; a draft-4 schema says with `true` that the other is exclusive. */
+/** The stricter of both ways to write a bound; in a draft-4 schema `true` makes the other one exclusive. */
 function boundOf(
   schema: Schema,
   inclusive: string,

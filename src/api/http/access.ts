@@ -116,7 +116,7 @@ export class Access {
     return this.#find(secret)?.until ?? null;
   }
 
-  /** Tells at any time whether the way in of now still is one: of the session of this secret, or of the token (null). */
+  /** Returns a check whether the caller is still signed in: by the session of this secret, or by the token (null). */
   stillIn(secret: string | null): () => boolean {
     if (secret === null) {
       const { token_sha256: known } = this.#ways;
@@ -187,7 +187,7 @@ export class Access {
     }
   }
 
-  /** What holds when its turn comes. */
+  /** Writes the state at the time of its turn. */
   #write(): Promise<void> {
     const { home } = this.#options;
     const mine = this.#writing.then(() => writeWaysIn(home, { ...this.#ways, ...this.#living() }));

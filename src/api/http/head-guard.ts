@@ -3,9 +3,9 @@
 import type { IncomingMessage } from "node:http";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 
-/** Of these, Node keeps one or joins several; what stands before us may have read another one. */
+/** Node keeps one of these headers or joins them; a proxy before us may have read another one. */
 const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin", "cookie", "x-mountaineer"]);
-/** What a browser says of requests of the page's own, and of those that a person makes. */
+/** What a browser sends with requests of the page's own, and with those that a person makes. */
 const OWN_SITE: ReadonlySet<string> = new Set(["same-origin", "none"]);
 /** No page of another origin can send it without asking first, and nothing here answers that. */
 export const OWN_HEADER = "x-mountaineer";
@@ -77,7 +77,7 @@ function saidTwice({ rawHeaders }: IncomingMessage): string | null {
   return null;
 }
 
-/** Nothing here needs more than these, so that no two readers of a path can understand it differently. */
+/** No target here needs other characters, so no two readers of a path can understand it differently. */
 function isPlainTarget(target: string): boolean {
   const [path = ""] = target.split("?", 1);
   return /^\/[A-Za-z0-9/._-]*$/.test(path) && !path.includes("..") && !path.includes("//");

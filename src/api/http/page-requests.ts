@@ -22,7 +22,7 @@ export function readSignIn(text: string): SignInText {
   throw new MountaineerError("protocol", 'the body is not { "link": … } or { "token": … }');
 }
 
-/** `Secure` keeps them, and lets nobody without TLS set one of its name: a plain sign-in beside it needs another. */
+/** Cookies with this prefix must be `Secure`, so a plain sign-in beside it needs another name. */
 const SECURE_PREFIX = "__Host-";
 
 /** By the port, as browsers send a host's cookies to each of its ports. */

@@ -93,7 +93,7 @@ export function connectCarrier(options: ConnectOptions): Carrier {
         try {
           return await openAt(there, request, signal);
         } catch (error) {
-          // It ended with its last share just then: the next one opens it.
+          // The carrier was just ending with its last share: the next one opens the new share.
           const hasEnded = error instanceof MountaineerError && error.code === "program_unavailable";
           if (!hasEnded || attempt >= 3) throw error;
         }
@@ -125,13 +125,13 @@ export function connectCarrier(options: ConnectOptions): Carrier {
   };
 }
 
-/** What the carrier has said of its shares, and who hears when that changes. */
+/** The shares as the carrier reported them, and the listeners for changes. */
 class KnownShares {
   shares: ReadonlyMap<string, CarriedShare> = new Map();
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #listeners = new Set<(notice: CarrierNotice) => void>();
-  /** What was told while nobody listened is seen from the first state of a connection. */
+  /** What was reported while nobody listened is seen in the first state of a connection. */
   #isFirstState = true;
 
   constructor(clock: Clock, logger: Logger) {
@@ -163,7 +163,7 @@ class KnownShares {
     }
     if (message["push"] !== "notice") return;
     const notice = parseNotice(message["notice"]);
-    // Told already when the share left the list.
+    // Reported already when the share left the list.
     if (notice !== null && notice.what !== "gone") this.#emit(notice);
   }
 
@@ -209,7 +209,7 @@ class CarrierLink implements AsyncDisposable {
     this.#options = options;
     this.#known = known;
     this.#goneSinceMs = options.clock.monotonicMs();
-    // Ends by its signal alone.
+    // Rejects only when its signal aborts.
     this.#follow().catch(() => {});
   }
 
@@ -218,7 +218,7 @@ class CarrierLink implements AsyncDisposable {
     return this.#goneSinceMs;
   }
 
-  /** The one there is, or a new one; null: nobody listens. */
+  /** The open connection, or a new one; null: no carrier listens. */
   connected(): Promise<ControlConnection | null> {
     if (this.#connection !== null) return Promise.resolve(this.#connection);
     this.#connecting ??= this.#connectNow().finally(() => {
@@ -240,8 +240,8 @@ class CarrierLink implements AsyncDisposable {
       const nowMs = clock.monotonicMs();
       if (nowMs - startedAtMs >= START_WITHIN_MS) throw unreachable("it does not start");
       if (nowMs >= startNotBeforeMs) {
-        // Again only because one that was just ending may have been in the way; seldom, as each takes from a slow
-        // machine what the first one needs.
+        // Try again only because a carrier that was ending may have been in the way; rarely, as each start slows down
+        // the first one on a slow machine.
         startNotBeforeMs = nowMs + startAgainMs;
         startAgainMs *= 2;
         this.#starting ??= startCarrier(home, programPath, nodePath).finally(() => {
@@ -303,7 +303,7 @@ class CarrierLink implements AsyncDisposable {
     }
   }
 
-  /** True: it was said in the log that the carrier cannot be asked. */
+  /** Resolves with whether the log says that the carrier cannot be asked. */
   async #tryToConnect(saidSo: boolean): Promise<boolean> {
     try {
       if ((await this.connected()) === null) return saidSo;
@@ -316,7 +316,7 @@ class CarrierLink implements AsyncDisposable {
   }
 }
 
-/** How much further this process's clock is than the carrier's. */
+/** How far this process's clock is ahead of the carrier's. */
 function aheadMs(clock: Clock, { nowMs }: Members): number {
   return typeof nowMs === "number" ? clock.monotonicMs() - nowMs : 0;
 }

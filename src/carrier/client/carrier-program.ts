@@ -13,7 +13,7 @@ const FOLDER_PREFIX = "program-";
 const HASH_CHARACTERS = 12;
 const LEAST_NODE = { major: 22, minor: 18 };
 
-/** The bundled program of this package: beside what runs where that is built, else in `dist`. */
+/** The bundled program of this package: in the built package beside this module, else in `dist`. */
 export async function bundledProgramPath(): Promise<string> {
   if (!import.meta.url.endsWith(".ts"))
     return fileURLToPath(new URL("./carrier-process.js", import.meta.url));
@@ -64,7 +64,7 @@ async function installProgram(home: string, programPath: string, nodePath: strin
   return folder;
 }
 
-/** Removes the copies that nobody runs. `keep`: folders' names, as a running carrier says them. */
+/** Removes the copies that no carrier runs. `keep`: names of folders, as a running carrier reports them. */
 export async function removeOldPrograms(home: string, keep: readonly string[]): Promise<void> {
   const carrier = carrierFolder(home);
   const names = await readdir(carrier).catch(() => []);
@@ -105,10 +105,10 @@ async function placeProgram(
   }
 }
 
-/** Small heaps: what passes lies outside of them. */
+/** Small heaps: the bytes that pass are outside of them. */
 const NODE_OPTIONS = "--max-semi-space-size=1 --max-old-space-size=128";
 
-/** Finds a Node as the launcher does, the one that started it first, and becomes the carrier. */
+/** Finds a Node as the launcher does, first the one that starts it now, and becomes the carrier. */
 function runScriptFor(nodePath: string): string {
   const quoted = `'${nodePath.replaceAll("'", `'\\''`)}'`;
   return `#!/bin/sh

@@ -21,7 +21,7 @@ type Members = Readonly<Record<string, unknown>>;
 export interface ControlConnection extends Disposable {
   /** The carrier's program: the first characters of its hash. */
   readonly program: string;
-  /** It may end before whoever asked for it has it. */
+  /** The connection may have ended before its caller gets it. */
   readonly hasEnded: boolean;
   /** Rejects with `timed_out`, with the signal's reason, with the carrier's error, or when the connection ends. */
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
@@ -141,6 +141,6 @@ export function unreachable(text: string): MountaineerError {
 
 function errorOf({ code, message }: Members): MountaineerError {
   const known = typeof code === "string" && Object.hasOwn(ERROR_CODES, code);
-  // Looked up in the table just now.
+  // It was just looked up in the table.
   return new MountaineerError(known ? (code as ErrorCode) : "internal", String(message));
 }

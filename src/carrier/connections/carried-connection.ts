@@ -22,9 +22,9 @@ import { HeldFrames } from "./held-frames.ts";
 const CONNECT_WITHIN_MS = 2_000;
 /** How long one side may stay open after the other has closed. */
 const HALF_CLOSED_AT_MOST_MS = 10_000;
-/** A connection that retires and has no answer for so long is cut off: its route is gone. */
+/** A retiring connection without an answer for this long is cut off: its route is gone. */
 const RETIRING_SILENCE_MS = 2_000;
-/** Without a byte for this long, nobody is in the middle of something. */
+/** After this long without a byte, no operation is under way. */
 const SILENCE_MS = 20;
 
 /** Of one share, over all its connections. */
@@ -35,32 +35,35 @@ export interface Traffic {
   longestWaitMs: number;
 }
 
-/** The share that connections belong to, and what it is told about them. */
+/** The share that connections belong to, and what it hears about them. */
 export interface ConnectionHost {
   readonly clock: Clock;
   readonly traffic: Traffic;
-  /** When the server ends a connection, the client is not told: the host resets it later. */
+  /** When the server ends a connection, the client does not notice: the host resets it later. */
   readonly orphans: boolean;
   /** Held again: the route did not take it. */
   connectFailed(connection: CarriedConnection, text: string): void;
-  /** False: its server may be another than the one that was proved, as that was lost meanwhile. It is held again then. */
+  /** False: the server was lost meanwhile, so it may not be the one that was proved. The connection is held again. */
   mayJoin(connection: CarriedConnection): boolean;
   connected(connection: CarriedConnection): void;
-  /** The server ended it, and not because the client had. */
+  /** The server ended the connection, and the client had not. */
   serverClosed(connection: CarriedConnection, text: string): void;
   asked(): void;
-  /** Whether it may log in now; else it hears of its turn, or is reset. */
+  /** Whether it may log in now. If not, it is called when its turn comes, or is reset. */
   mayLogOn(connection: CarriedConnection): boolean;
-  /** The server's answer to that; null: none comes any more. */
+  /** The server's answer to the login; null: there will be none. */
   loggedOn(connection: CarriedConnection, status: number | null): void;
   answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
-  /** The client of a released one has found out that its server is gone. */
+  /** The client of a released connection has noticed that its server is gone. */
   foundOut(): void;
   /** Both sides are gone. */
   closed(connection: CarriedConnection): void;
 }
 
-/** `orphaned`: the server's side is gone, and the client does not know it yet. `released`: it is about to find out. */
+/**
+ * `orphaned`: the server's side is gone, and the client does not know it yet. `released`: the client is about to
+ * notice.
+ */
 type ConnectionStage = "held" | "connecting" | "joined" | "orphaned" | "released" | "closed";
 
 export class CarriedConnection {
@@ -79,7 +82,7 @@ export class CarriedConnection {
   #lastByteMs: number;
   readonly #held: HeldFrames;
   #isLoggingOn = false;
-  /** What the client has asked since its server is gone. */
+  /** What the client has asked since its server was lost. */
   #orphansQuestion: Buffer | null = null;
   #onRest: (() => void) | null = null;
 
@@ -115,7 +118,7 @@ export class CarriedConnection {
     return this.#lastServerByteMs;
   }
 
-  /** Holds back a frame whose loss its sender might notice. */
+  /** Holds back a frame whose loss the client might notice. */
   get holdsBackMore(): boolean {
     return this.#held.waitsMore;
   }
@@ -124,7 +127,7 @@ export class CarriedConnection {
     return this.#held.holding === "retire";
   }
 
-  /** It has begun to log in, and asked for nothing else yet. */
+  /** It has begun to log in, and has asked for nothing else yet. */
   get isLoggingOn(): boolean {
     return this.#isLoggingOn && this.#held.holding === "logon";
   }
@@ -141,7 +144,7 @@ export class CarriedConnection {
     if (!this.#held.isWaiting) this.#client.resume();
   }
 
-  /** Something of it is under way at the server, of which nothing has come since then. */
+  /** Something is under way at the server, and nothing has come from it since `atMs`. */
   isStuckSince(atMs: number): boolean {
     if (this.#stage !== "joined" || this.#server === null) return false;
     if (this.#lastServerByteMs !== null && this.#lastServerByteMs >= atMs) return false;
@@ -184,7 +187,7 @@ export class CarriedConnection {
     }
   }
 
-  /** Gives up a connect that is under way: held again. Nothing of the client has been read. */
+  /** Gives up a connect that is under way: the connection is held again. Nothing of the client has been read. */
   unjoin(): void {
     if (this.#stage !== "connecting") return;
     this.#clearTimer();
@@ -197,8 +200,8 @@ export class CarriedConnection {
 
   /**
    * From now on new frames of the client are held back where losing them costs least: reads and writes, or, with `all`,
-   * any. Ends with the connection only. `onRest`: an operation has just ended, and the client has asked nothing more;
-   * one that works without a pause asks again within a millisecond.
+   * any. Ends only with the connection. `onRest`: an operation has just ended, and the client has asked nothing more; a
+   * busy client asks again within a millisecond.
    */
   holdBack(all: boolean, onRest: () => void): void {
     this.#onRest = onRest;
@@ -207,8 +210,8 @@ export class CarriedConnection {
   }
 
   /**
-   * It stays where it is and ends where rclone does not notice: before a read, or before the check that follows each of
-   * its operations. Cannot be told of one that is encrypted.
+   * The connection stays on its route, and ends where rclone does not notice: before a read, or before the check that
+   * follows each of its operations. Where that is cannot be seen on an encrypted connection.
    */
   retire(): void {
     const { holding } = this.#held;
@@ -217,7 +220,7 @@ export class CarriedConnection {
     this.#watchRetiring();
   }
 
-  /** Until then reads go on where it is: they would be asked again of another that retires. */
+  /** Until then reads go on over this connection: if it ended now, they would be repeated over another that retires. */
   retireAtReads(): void {
     this.#held.readsEnd = true;
   }
@@ -247,7 +250,10 @@ export class CarriedConnection {
     return this.#serverGone;
   }
 
-  /** Ends an orphan where its client notices least: its reads fail, files that it has read close, and all else resets it. */
+  /**
+   * Ends an orphan where its client notices least: its reads fail, files that were only read are closed, and anything
+   * else resets it.
+   */
   release(): void {
     if (this.#stage !== "orphaned") return;
     const waiting = this.ledger.readsAndCloses;
@@ -288,7 +294,9 @@ export class CarriedConnection {
     if (this.#server.writableLength > 0) this.#client.pause();
   }
 
-  /** rclone sends a frame's length by itself: were only that gone when the server is lost, the rest could not be understood. */
+  /**
+   * rclone sends a frame's length separately: if only that were lost with the server, the rest could not be understood.
+   */
   #sendAll(): void {
     const { atBoundary, broken } = this.ledger.fromClient;
     if (this.#host.orphans && atBoundary && !broken && isOnlyBegun(this.#held.bytes)) return;
@@ -347,7 +355,7 @@ export class CarriedConnection {
     let ended = 0;
     for (let at = 0; at < length; ) {
       at = fromServer.push(bytes, at, true);
-      // What cannot be read, and what only passes, is not kept.
+      // Frames that cannot be read, and those that only pass, are not kept.
       if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
     }
     const isTaken = this.#answers.pass(ended);
@@ -363,7 +371,7 @@ export class CarriedConnection {
 
   #endServerSide(): void {
     const server = this.#server;
-    // A socket that still has to send cannot be reset once its end is queued behind that.
+    // A socket with unsent bytes cannot be reset once its end is queued behind them.
     if (server !== null && server.writableLength === 0 && !server.writableEnded) server.end();
   }
 
@@ -376,7 +384,7 @@ export class CarriedConnection {
       this.#resetServer();
       this.#client.end();
       this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
-      // Whatever the client still sends has nowhere to go.
+      // Whatever the client still sends is dropped.
       this.#client.off("data", this.#onClientData);
       this.#client.on("data", this.#close);
       this.#client.resume();
@@ -409,14 +417,14 @@ export class CarriedConnection {
     this.#host.loggedOn(this, null);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
-    // rclone asks that of one that it has kept, takes another when it fails, and keeps everybody waiting meanwhile. The
-    // daemon's question is of an earlier loss: the answer to this one waits for its end.
+    // rclone asks this of a connection that it has kept; if it fails, it takes another one, and all programs wait
+    // meanwhile. The daemon's question is about an earlier loss, so the answer to this one waits until that is over.
     if (this.ledger.isChangingShare || this.ledger.isLookingAtRoot) {
       this.#close();
       return;
     }
     if (this.#held.bytes.length > 0) this.#orphansQuestion = this.#held.take();
-    // What it asks now has nowhere to go; that it asks is worth knowing.
+    // What it asks now is dropped; only that it asks matters.
     if (!this.#held.isWaiting) this.#client.resume();
     this.#answers.drop();
     this.#resetServer();
@@ -430,7 +438,8 @@ export class CarriedConnection {
       this.#answerOrphansQuestions();
       return;
     }
-    // The daemon's own question ends it at once; a program's waits until none of the others is dead.
+    // The daemon's own question ends the connection at once; a program's waits until none of the other connections is
+    // dead.
     const isRead = commandOfFrame(question) === SMB2_COMMAND.read;
     if (!isRead && isHarmlessToLose(question) === true) this.#close();
     else this.#client.pause();
@@ -451,8 +460,9 @@ export class CarriedConnection {
   }
 
   /**
-   * rclone fails a program that goes elsewhere in a file when it cannot close that: so it can, for nothing of a file that
-   * was only read is lost. Of another, a close that succeeds would say that it is written, renamed or deleted on the server.
+   * If rclone cannot close a file, it fails the program that reads elsewhere in it. Closing succeeds here for files
+   * that were only read, because nothing of them can be lost. For other files, a close that succeeds would claim that
+   * they are written, renamed or deleted on the server.
    */
   #mayAnswer(): boolean {
     const { onlyReads, isOpaque, fromClient } = this.ledger;

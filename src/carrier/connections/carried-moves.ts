@@ -7,12 +7,12 @@ import type { ShareContext } from "./share-settings.ts";
 
 const MOVE_PROOF_MS = 1_000;
 
-/** A question that is under way does not notice that its link went down: another one does, at once. */
+/** A probe that is under way does not notice that its link went down; a second one does, at once. */
 const ASK_AGAIN_MS = 200;
 
 const QUIET_WAIT_MS = 2_000;
 
-/** From then on everything is held back, whatever losing it costs. */
+/** From then on everything is held back, whatever its loss costs. */
 const HOLD_ALL_AFTER_MS = 1_400;
 
 const QUIET_LOOK_MS = 2;
@@ -29,13 +29,13 @@ export interface Move {
   readonly planned: boolean;
   /** The number of the connection that shows who is there; null or absent: there was none. */
   readonly witness?: number | null;
-  /** When nobody waits for it any more, monotonic; nothing is changed after that. */
+  /** The deadline of the request, monotonic: nothing is changed after it. */
   readonly untilMs: number;
 }
 
 /**
- * `hasEnded`: a connection that showed who is there shows it no more. `onMoved`: another route is in use. `onEnd`: the move
- * is over, however it ended.
+ * `hasEnded`: the connection that showed who is behind the route has ended. `onMoved`: another route is in use.
+ * `onEnd`: the move is over, successful or not.
  */
 export function createMoves(
   share: ShareContext,
@@ -60,7 +60,7 @@ export function createMoves(
     if (!proof.ok) return { ok: false, reason: proof.reason, text: proof.text };
     if (isUncertain)
       return { ok: false, reason: "refused", text: "the server there must be proved again: it was away" };
-    // Since it was last asked there, it was replaced.
+    // The server there was replaced since the last proof.
     if (settings.guid !== null && proof.guid !== settings.guid)
       return {
         ok: false,
@@ -73,7 +73,7 @@ export function createMoves(
       const connections = old.size;
       if (planned && settings.kind === "rclone") retireReadable(share, old);
       const quiet = planned && (await leaveQuietly(clock, old));
-      // All of the servers' sides first: nothing of any of them may come after the new route's first byte.
+      // All server sides first: no old byte may arrive after the new route's first byte.
       const isGentle = !planned && settings.kind === "rclone";
       await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));
       if (share.closed) return CLOSED_MEANWHILE;
@@ -104,7 +104,10 @@ export function createMoves(
   };
 }
 
-/** Asks the server; once more beside that when it takes long, so that a route that has just gone is given up at once. */
+/**
+ * Probes the server, and a second time in parallel when the first takes long, so that a route that has just gone is
+ * given up at once.
+ */
 async function proveSoon({ prove, clock }: ShareContext, endpoint: RouteEndpoint): Promise<ServerProof> {
   const first = prove(endpoint, MOVE_PROOF_MS);
   if (await settledWithin(clock, ASK_AGAIN_MS, first)) return first;
@@ -117,7 +120,7 @@ async function unlessSilent(one: Promise<ServerProof>, other: Promise<ServerProo
   return proof.ok || proof.reason === "refused" ? proof : other;
 }
 
-/** What talks to the old route's server; what is just connecting is held again. */
+/** The connections to the old route's server; those that are still connecting are held again. */
 function connectionsToMove(
   { connections, retiring, held, joining }: ShareContext,
   to: CarriedRoute,
@@ -132,7 +135,8 @@ function connectionsToMove(
     } else if (connection.stage === "joined" || connection.stage === "orphaned") old.add(connection);
   }
   for (const [connection, from] of retiring) {
-    // One that waits where the mount goes back to is in use again; the others wait on, as long as nothing hurries.
+    // Connections that wait on the route to which the mount returns are used again; the others go on waiting if the
+    // move is planned.
     if (from === to) {
       connection.unretire();
       retiring.delete(connection);
@@ -142,7 +146,7 @@ function connectionsToMove(
   return old;
 }
 
-/** Those of `old` whose frames can be read stay on their route until they can end unnoticed. */
+/** Connections whose frames can be read stay on the old route until they can end unnoticed. */
 function retireReadable({ settings, retiring }: ShareContext, old: Set<CarriedConnection>): void {
   for (const connection of old) {
     if (connection.ledger.isOpaque || connection.stage === "orphaned" || connection.isLoggingOn) continue;
@@ -152,7 +156,7 @@ function retireReadable({ settings, retiring }: ShareContext, old: Set<CarriedCo
   }
 }
 
-/** Each connection goes in its own quiet instant; true: none was cut off in the middle of something. */
+/** Each connection leaves in its own quiet moment. True: none was cut off in the middle of an operation. */
 async function leaveQuietly(clock: Clock, leaving: ReadonlySet<CarriedConnection>): Promise<boolean> {
   const startedAtMs = clock.monotonicMs();
   const quietBefore = new Set<CarriedConnection>();
@@ -173,7 +177,7 @@ async function leaveQuietly(clock: Clock, leaving: ReadonlySet<CarriedConnection
         if (connection.holdsBackMore) quiet = false;
         void connection.reset();
       } else {
-        // Looked at twice, so that its client has read what came last.
+        // Checked twice, so that its client has read the last answer.
         quietBefore.add(connection);
       }
     }

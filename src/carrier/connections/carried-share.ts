@@ -17,14 +17,14 @@ const CONNECTING_AT_ONCE = 64;
 const STALLED_AFTER_MS = 300;
 
 /**
- * rclone takes what it has kept for later without a look, the oldest first, and what uses a dead one fails. So the daemon
- * uses up those that nobody uses, which it is given this long for; only then do programs hear of the loss.
+ * rclone uses its kept connections without a check, the oldest first, and a program that gets a dead one fails. So the
+ * daemon uses up the idle ones first, and has this long for it; only then do programs notice the loss.
  */
 const USE_UP_AT_MOST_MS = 700;
 
 /**
- * How long what waits may stay silent once its route is confirmed. TCP asks again after ever longer pauses: after an outage
- * of half a minute the next one may come half a minute later, and a new connection is there at once.
+ * How long a waiting request may stay silent once its route is confirmed. TCP repeats after ever longer pauses: after
+ * half a minute without a route the next try may come half a minute later, while a new connection works at once.
  */
 const STUCK_AT_MOST_MS = 300;
 
@@ -81,7 +81,7 @@ export class ShareCarrier implements AsyncDisposable {
     });
     server.on("connection", this.#admission.onConnection);
     server.on("error", (error) =>
-      // Too many open files, most likely: the kernel holds what comes until there is room.
+      // Most likely too many files are open: the kernel keeps new connections until there is room.
       parts.logger.warn("a connection cannot be taken", { share: settings.share, error: error.message }),
     );
   }
@@ -111,7 +111,7 @@ export class ShareCarrier implements AsyncDisposable {
     return this.#encrypted;
   }
 
-  /** The endpoint of the route in use changes by a move alone, which proves it. */
+  /** Only a move changes the endpoint of the route in use, because a move proves it. */
   configure({ endpoints, patienceMs }: ConfigureRequest): void {
     const { settings } = this;
     this.#standby.keep(endpoints[otherRoute(settings.route)]);
@@ -131,12 +131,15 @@ export class ShareCarrier implements AsyncDisposable {
     return this.#standby.held;
   }
 
-  /** Since when the server behind the route in use is not certain, monotonic ms; null: it is. */
+  /** Since when the server behind the route in use is in doubt, monotonic ms; null: it is not. */
   get doubtedAtMs(): number | null {
     return this.#route.doubtedAtMs;
   }
 
-  /** A connection from before the doubt has heard from its server since that answers again: nobody took its place. */
+  /**
+   * A connection from before the doubt has heard from its server since it answers again, so no other server took its
+   * place.
+   */
   get outlivedDoubt(): boolean {
     const { answeredAtMs } = this.#route;
     if (answeredAtMs === null) return false;
@@ -146,13 +149,13 @@ export class ShareCarrier implements AsyncDisposable {
     );
   }
 
-  /** What a daemon has decided until now no longer counts. */
+  /** Decisions that a daemon made until now do not count any more. */
   beginAlone(): void {
     this.settings.epoch += 1;
     this.#share.events.settingsChanged();
   }
 
-  /** The server's GUID, where none is known yet. */
+  /** Takes the server's GUID if none is known yet. */
   learn(guid: string): void {
     if (this.settings.guid !== null) return;
     this.settings.guid = guid;
@@ -169,7 +172,7 @@ export class ShareCarrier implements AsyncDisposable {
     if (before !== "carrying") {
       this.#stall.end();
       this.#share.events.notice("confirmed");
-      if (this.settings.kind === "rclone") this.#losses.tellOfOrphans();
+      if (this.settings.kind === "rclone") this.#losses.reportOrphans();
       if (lossAtMs !== null) this.#endStuckLater(lossAtMs);
     }
     this.#joinHeld();
@@ -202,7 +205,7 @@ export class ShareCarrier implements AsyncDisposable {
     await ended;
   }
 
-  /** What is logged in goes on; what is not, and what comes, is turned away. */
+  /** Connections that are logged in go on; all others, and new ones, are reset. */
   #logonRefused(): void {
     const { settings, events, connections, held, logger, logons } = this.#share;
     logger.warn("the server refuses the login", { share: settings.share, reason: logons.refused?.text });
@@ -220,11 +223,13 @@ export class ShareCarrier implements AsyncDisposable {
     settings.confirmed = true;
     events.settingsChanged();
     events.notice("moved");
-    if (isGentle) this.#losses.tellOfOrphans();
+    if (isGentle) this.#losses.reportOrphans();
     else if (retiring.size > 0) this.#losses.retireLater();
   }
 
-  /** What has heard nothing since the loss connects anew, if it still has not a moment after the route is back. */
+  /**
+   * Resets connections that have heard nothing since the loss, if that is still so a moment after the route is back.
+   */
   #endStuckLater(lossAtMs: number): void {
     const { clock, connections } = this.#share;
     this.#stuckTimer?.[Symbol.dispose]();
@@ -237,11 +242,11 @@ export class ShareCarrier implements AsyncDisposable {
       });
       const isGentle = this.settings.kind === "rclone";
       for (const each of stuck) void (isGentle ? each.orphan() : each.reset());
-      if (isGentle) this.#losses.tellOfOrphans();
+      if (isGentle) this.#losses.reportOrphans();
     });
   }
 
-  /** Lets what is held go to the route, as far as that is open. */
+  /** Connects the held connections, as far as the route accepts connections. */
   #joinHeld(): void {
     const { settings, closed, held, joining } = this.#share;
     const target = endpointOf(settings);
@@ -254,7 +259,7 @@ export class ShareCarrier implements AsyncDisposable {
     }
   }
 
-  /** What follows from what connections tell. */
+  /** What to do when a connection reports something. */
   #host(): ConnectionHost {
     const { settings, clock, logger, events, connections, retiring, held, joining, logons } = this.#share;
     const { share } = settings;
@@ -281,14 +286,14 @@ export class ShareCarrier implements AsyncDisposable {
       },
       serverClosed: (ended, error) => {
         logger.debug("the server ended a connection", { share, error });
-        // The route in use is another by now.
-        if (retiring.has(ended)) this.#losses.tellOfOrphans();
+        // The route in use has changed since.
+        if (retiring.has(ended)) this.#losses.reportOrphans();
         else if (!this.#moves.moving) this.#route.doubted();
       },
       asked: () => this.#stall.watch(STALLED_AFTER_MS),
       mayLogOn: (one) => {
         const may = logons.ask(one);
-        // Not now: its bytes are just being read.
+        // Later, because its bytes are just being read.
         if (logons.refused !== null) queueMicrotask(() => void one.reset());
         return may;
       },
@@ -323,13 +328,13 @@ function endpointOf({ endpoints, route }: ShareSettings): RouteEndpoint | undefi
   return endpoints[route];
 }
 
-/** Whether the route that is in use carries, and what follows when it does not. */
+/** Whether the route in use works, and what follows when it does not. */
 function createShareRoute({ settings, clock, events, prove, connections }: ShareContext): RouteState {
   const route: RouteState = new RouteState(
     {
       clock,
       patienceMs: () => settings.patienceMs,
-      // No other carrier of this share has told the same number.
+      // No other carrier of this share has used the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);
@@ -339,14 +344,14 @@ function createShareRoute({ settings, clock, events, prove, connections }: Share
       onPhase() {
         settings.confirmed = route.isConfirmed;
         events.settingsChanged();
-        // Its own notice says more.
+        // The `moved` or `confirmed` notice says more.
         if (route.phase !== "carrying") events.notice("phase");
       },
       onUnconfirmed({ guid }) {
         events.notice("unconfirmed");
         events.unconfirmed(guid);
       },
-      /** What is held is reset, and what has heard nothing since the route was lost. */
+      /** Resets what is held, and what has heard nothing since the route was lost. */
       onImpatient(lostAtMs) {
         for (const connection of [...connections]) {
           const heard = connection.stage === "joined" ? connection.lastServerByteMs : null;
@@ -359,7 +364,7 @@ function createShareRoute({ settings, clock, events, prove, connections }: Share
   return route;
 }
 
-/** Lets in who may use the share. */
+/** Accepts connections of the user who may use the share. */
 function createAdmission(share: ShareContext, route: RouteState, admit: (client: Socket) => void) {
   let admitting = 0;
   let connectionsInAll = 0;
@@ -398,41 +403,41 @@ async function isAllowed({ settings, owners, uid, logger }: ShareContext, client
     if (owner === uid || (owner === 0 && kind === "cifs")) return true;
     logger.warn("a connection was turned away", { share, uid: owner });
   } catch (error) {
-    logger.warn("the owner of a connection cannot be told", { share, error: errorText(error) });
+    logger.warn("the owner of a connection cannot be found", { share, error: errorText(error) });
   }
   return false;
 }
 
-/** Lets rclone find out about connections that have lost their server, once it keeps nothing of them. */
+/** Lets rclone notice its lost connections once it keeps no dead ones. */
 function createLosses({ clock, events, connections, retiring }: ShareContext) {
   let losing: Promise<void> = Promise.resolve();
   let usedUp = (): void => {};
 
   const untilUsedUp = async (): Promise<void> => {
-    const told = Promise.withResolvers<void>();
-    usedUp = told.resolve;
-    if (events.notice("lost")) await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
+    const used = Promise.withResolvers<void>();
+    usedUp = used.resolve;
+    if (events.notice("lost")) await settledWithin(clock, USE_UP_AT_MOST_MS, used.promise);
   };
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
-    // On an encrypted connection the daemon's request cannot be told from a program's.
+    // On an encrypted connection the daemon's request cannot be distinguished from a program's.
     for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
     for (const connection of orphans) connection.release();
   };
   const retireAll = async (): Promise<void> => {
-    // rclone may still keep connections that a later move retires meanwhile.
+    // rclone may still keep connections that a later move makes retire.
     const known = [...retiring.keys()];
     await untilUsedUp();
     for (const connection of known) if (retiring.has(connection)) connection.retireAtReads();
   };
 
   return {
-    /** Lets rclone know of the connections that have lost their server. */
-    tellOfOrphans(): void {
+    /** Reports to rclone that connections have lost their server. */
+    reportOrphans(): void {
       losing = losing.then(loseOrphans);
     },
-    /** What rclone keeps of them ends at the daemon's questions; only then may its readers look for another. */
+    /** The daemon's questions end what rclone keeps; only then may its readers look for another connection. */
     retireLater(): void {
       losing = losing.then(retireAll);
     },
@@ -440,7 +445,7 @@ function createLosses({ clock, events, connections, retiring }: ShareContext) {
   };
 }
 
-/** Notices that the server answers nobody any more, and when it does again. */
+/** Notices when the server does not answer any connection, and when it answers again. */
 function createStallWatch(share: ShareContext) {
   const { clock, events } = share;
   let lastAnswerAtMs: number | null = null;
@@ -453,7 +458,7 @@ function createStallWatch(share: ShareContext) {
       timer = null;
       const sinceMs = unansweredSinceMs(share);
       if (sinceMs === null) return;
-      // The server lives as long as it answers anybody.
+      // One answer on any connection proves that the server lives.
       const dueMs = Math.max(sinceMs, lastAnswerAtMs ?? sinceMs) + STALLED_AFTER_MS;
       const leftMs = dueMs - clock.monotonicMs();
       if (leftMs > 0) {

@@ -5,7 +5,7 @@ import { resetSocket } from "../../runtime/reset-socket.ts";
 /** The system then asks ten times, a second apart. An outage that a TCP connection can outlive should not end it. */
 export const KEEP_ALIVE_AFTER_MS = 60_000;
 
-/** A socket that reads into `window`, pauses when `onBytes` says false, and is told of every write that was taken. */
+/** A socket that reads into `window`, pauses when `onBytes` says false, and reports every write that was taken. */
 export function openServerSide(window: () => Buffer, onBytes: (length: number) => boolean): Socket {
   const options = {
     allowHalfOpen: true,

@@ -1,9 +1,9 @@
-// What a client has sent and its server has not been given yet, and which of its frames wait for a move.
+// What a client has sent and its server has not got yet, and which of these frames wait for a move.
 import { commandOfFrame, type FrameReader, isHarmlessToLose, SMB2_COMMAND } from "../smb/smb-frames.ts";
 
 /**
- * Which new frames wait: reads and writes (`some`), any (`all`), those whose loss nobody notices (`retire`), or those that
- * log in (`logon`), which ends with the first frame after them.
+ * Which new frames wait: reads and writes (`some`), any (`all`), those whose loss nobody notices (`retire`), or those
+ * that log in (`logon`), until the first frame after the login.
  */
 type Holding = "nothing" | "some" | "all" | "retire" | "logon";
 
@@ -27,12 +27,12 @@ export class HeldFrames {
     return this.#bytes;
   }
 
-  /** A frame waits, and all that comes after it. */
+  /** Whether a frame waits; everything after it waits, too. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }
 
-  /** The loss of the frame that waits may be noticed by its sender. */
+  /** Whether the sender of the waiting frame may notice its loss. */
   get waitsMore(): boolean {
     return this.#waitsMore;
   }
@@ -41,14 +41,17 @@ export class HeldFrames {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
   }
 
-  /** All there is; nothing is left. */
+  /** Returns all that is kept, and keeps nothing. */
   take(): Buffer {
     const bytes = this.#bytes;
     this.#bytes = NOTHING;
     return bytes;
   }
 
-  /** Gives `send` what may pass, read by `reader`, up to the first frame that is to wait. True: one waits from now on. */
+  /**
+   * Gives `send` what may pass, read by `reader`, up to the first frame that has to wait. Returns whether one waits
+   * now.
+   */
   pass(reader: FrameReader, send: (bytes: Buffer) => void): boolean {
     while (this.#bytes.length > 0) {
       if (reader.atBoundary && !reader.broken) {
@@ -67,26 +70,26 @@ export class HeldFrames {
     return false;
   }
 
-  /** Nothing waits any more. */
+  /** Nothing waits from now on. */
   letGo(): void {
     this.holding = "nothing";
     this.readsEnd = false;
     this.#isWaiting = false;
   }
 
-  /** What waits is judged anew. */
+  /** Decides again about the frame that waits. */
   goOn(): void {
     this.#isWaiting = false;
   }
 
-  /** What becomes of the frame that `bytes` begins with; `unknown`: too few bytes to tell. */
+  /** What to do with the frame that `bytes` begins with; `unknown`: too few bytes. */
   #judge(bytes: Buffer): "unknown" | "pass" | "wait" | "wait_more" {
     if (this.holding === "nothing") return "pass";
     const command = commandOfFrame(bytes);
     if (this.holding === "logon") {
       if (command === undefined) return "unknown";
       if (command === SMB2_COMMAND.sessionSetup) return this.#mayLogOn() ? "pass" : "wait";
-      // SMB 1 asks which version is spoken.
+      // A client of SMB 1 asks which version to speak.
       if (command !== null && command !== SMB2_COMMAND.negotiate) this.holding = "nothing";
       return "pass";
     }

@@ -1,10 +1,10 @@
-// Lets the connections of one login log in, one first; the others follow once it is accepted, and none once it was refused.
+// Lets the connections of one login log in: first one alone, the others once it is accepted, none once it was refused.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { logonRefusal, STATUS_MORE_PROCESSING_REQUIRED } from "../smb/logon-status.ts";
 
-/** So soon after one was accepted the others need not wait for each other, ms. */
+/** This soon after a login was accepted, others need not wait for each other, ms. */
 const FRESH_MS = 1_000;
-/** A server that leaves one without an answer holds up the next one no longer than this, ms. */
+/** If a server does not answer a login, the next one waits no longer than this, ms. */
 const TURN_MS = 2_000;
 
 export interface LoggingOn {
@@ -28,13 +28,13 @@ export class LogonGate {
   #acceptedAtMs: number | null = null;
   #refused: RefusedLogon | null;
 
-  /** `refused`: why the last one was, before this carrier was started; null: it was not. */
+  /** `refused`: why the last login was refused before this carrier was started; null: it was not. */
   constructor(clock: Clock, refused: string | null = null) {
     this.#clock = clock;
     this.#refused = refused === null ? null : { text: refused, atMs: clock.monotonicMs() };
   }
 
-  /** Since then nobody logs in; null: the login is accepted, or was not tried yet. */
+  /** The refusal since which nobody logs in; null: the login is accepted, or was not tried yet. */
   get refused(): RefusedLogon | null {
     return this.#refused;
   }
@@ -45,7 +45,7 @@ export class LogonGate {
     return () => void this.#onRefused.delete(listener);
   }
 
-  /** True: it may log in now. Else it is told in its turn, unless one is refused before. */
+  /** True: it may log in now. If false, `logOn` is called when its turn comes, unless the login is refused before. */
   ask(one: LoggingOn): boolean {
     if (this.#refused !== null) return false;
     if (this.#current === one || this.#isFresh()) return true;
@@ -74,7 +74,7 @@ export class LogonGate {
     for (const listener of [...this.#onRefused]) listener();
   }
 
-  /** It does not log in any more. */
+  /** It does not log in any more, for instance because it is closed. */
   gone(one: LoggingOn): void {
     this.#waiting.delete(one);
     if (this.#current === one) this.#next();
@@ -98,7 +98,7 @@ export class LogonGate {
   #next(): void {
     this.#endTurn();
     for (const one of [...this.#waiting]) {
-      // After one that was accepted all may; after another the first of them.
+      // After an accepted login all may log in, otherwise the first that waits.
       if (this.#current !== null) return;
       this.#waiting.delete(one);
       if (this.ask(one)) one.logOn();

@@ -1,4 +1,4 @@
-// Whether the route of one share takes connections, and since when not: the phases, and the patience that ends.
+// Whether the route of one share accepts connections, and since when not: its phases, and how long programs wait.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { CarriedPhase } from "../carrier.ts";
 import type { ServerProof } from "../smb/server-proof.ts";
@@ -6,26 +6,26 @@ import type { ServerProof } from "../smb/server-proof.ts";
 const TRY_AGAIN_MS = 200;
 const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
-/** A server that ends so many idle connections in a row says nothing by it. */
+/** If a server ends this many idle connections in a row, that is its habit and proves nothing. */
 const WITNESSES_AT_MOST = 5;
-/** After so many that ended sooner than this, the server is there once a connection has stood for as long. */
+/** After this many connections that ended at once, the server counts as there only when a connection has lasted. */
 const ENDED_AT_ONCE_AT_MOST = 2;
 const STANDS_FOR_MS = 500;
-/** A route that came back late still leaves the daemon this long to prove the server. */
+/** A route that comes back late still leaves the daemon this long to prove the server. */
 const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 
 interface RouteStateOptions {
   readonly clock: Clock;
   readonly patienceMs: () => number;
-  /** What `outage` begins at. */
+  /** The first value of `outage`. */
   readonly firstOutage: number;
-  /** Asks the server over the route in use, and keeps the connection. `onGone`: its server has gone since. */
+  /** Probes the server over the route in use, and keeps the connection. `onGone`: that server has gone since. */
   readonly prove: (timeoutMs: number, onGone: () => void) => Promise<ServerProof>;
   /** The phase is another now. */
   readonly onPhase: () => void;
-  /** The route takes connections again, and the server is not yet proved. */
+  /** The route accepts connections again, but the server is not proved yet. */
   readonly onUnconfirmed: (proof: Proved) => void;
-  /** The route has been lost for too long to go on waiting for it. */
+  /** The route has been lost for longer than the patience. */
   readonly onImpatient: (lostAtMs: number) => void;
 }
 
@@ -36,7 +36,7 @@ export class RouteState implements Disposable {
   readonly #options: RouteStateOptions;
   #isConfirmed = true;
   #outage: number;
-  /** When the server was first doubted, since it was last proved. */
+  /** When the server was first doubted since it was last proved. */
   #doubtedAtMs: number | null = null;
   #routeLostAtMs: number | null = null;
   #lossAtMs: number | null = null;
@@ -44,15 +44,15 @@ export class RouteState implements Disposable {
   #isImpatient = false;
   #patience: Timer | null = null;
   #trying: AbortController | null = null;
-  /** A connection that is open from before the server's proof to its confirmation: shows if another takes its place. */
+  /** A connection that stays open from the server's proof to its confirmation: it ends if another server takes over. */
   #witness: Disposable | null = null;
-  /** How many in a row have gone since the route was lost or the server proved. */
+  /** How many witnesses in a row have ended since the route was lost or the server proved. */
   #witnessesGone = 0;
-  /** How many of them in a row were ended right after their answer: whoever uses the server would be cut off, too. */
+  /** How many of them in a row ended right after their answer: connections of programs would be cut off, too. */
   #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
 
-  /** `confirmed`: false after a start anew, when nobody knows what has happened meanwhile. */
+  /** `confirmed`: false after a restart of the carrier, because nobody knows what happened meanwhile. */
   constructor(options: RouteStateOptions, confirmed: boolean) {
     this.#options = options;
     this.#outage = options.firstOutage;
@@ -82,12 +82,12 @@ export class RouteState implements Disposable {
     return this.#doubtedAtMs;
   }
 
-  /** When it answered again after that; null: it has not. */
+  /** When the server answered again after the doubt; null: it has not. */
   get answeredAtMs(): number | null {
     return this.#trying === null ? this.#answeredAtMs : null;
   }
 
-  /** Another one after each loss: a proof that was begun before it says nothing. */
+  /** A number that changes with each loss: proofs that began before it do not count. */
   get outage(): number {
     return this.#outage;
   }
@@ -97,7 +97,7 @@ export class RouteState implements Disposable {
     return this.#isConfirmed;
   }
 
-  /** A connect failed, or there is said to be no route. */
+  /** A connect failed, or the daemon says that there is no route. */
   lost(): void {
     this.#doubt();
     this.#loseRoute(this.#options.clock.monotonicMs());
@@ -108,14 +108,14 @@ export class RouteState implements Disposable {
   /** The server closed a connection that was in use. */
   doubted(): void {
     this.#doubt();
-    // Also while it is in doubt: a proof that is under way may be of the server before this one.
+    // Also while it is in doubt already: a proof that is under way may be of the server before this one.
     this.#outage += 1;
     if (this.#announced === this.phase) this.#options.onPhase();
     else this.#emit();
     this.#startTrying();
   }
 
-  /** The server is proved, over the route in use or over another one that is in use now. */
+  /** The server is proved, over the route in use or over another one that is now in use. */
   confirm(): void {
     this.#stopTrying();
     this.#isConfirmed = true;
@@ -130,7 +130,7 @@ export class RouteState implements Disposable {
     this.#emit();
   }
 
-  /** Also when the patience has changed. */
+  /** Call it also when the patience has changed. */
   armPatience(): void {
     const { clock, patienceMs, onImpatient } = this.#options;
     this.#patience?.[Symbol.dispose]();
@@ -180,7 +180,7 @@ export class RouteState implements Disposable {
     this.#witness = null;
     const ending = new AbortController();
     this.#trying = ending;
-    // Only the sleep rejects, when it is ended.
+    // Rejects only when the sleep is aborted.
     this.#tryUntilAnswered(ending.signal).catch(() => {});
   }
 
@@ -222,7 +222,7 @@ export class RouteState implements Disposable {
     }
   }
 
-  /** Whether a connection that was answered may be taken for the server's word. */
+  /** Whether an answered connection lasts long enough to count as an answer of the server. */
   async #stands(gone: AbortSignal, ending: AbortSignal): Promise<boolean> {
     if (this.#endedAtOnce < ENDED_AT_ONCE_AT_MOST) return true;
     const either = AbortSignal.any([gone, ending]);
@@ -230,7 +230,7 @@ export class RouteState implements Disposable {
     return !either.aborted;
   }
 
-  /** What was proved, or is just being, may be another server. */
+  /** The server that was proved, or is just being proved, may be another one now. */
   #witnessGone(counts: boolean, answeredAtMs: number): void {
     const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < STANDS_FOR_MS;
     this.#endedAtOnce = isAtOnce ? this.#endedAtOnce + 1 : 0;

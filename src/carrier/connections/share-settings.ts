@@ -13,7 +13,7 @@ export interface ShareSettings {
   readonly kind: CarriedKind;
   readonly port: number;
   route: CarriedRoute;
-  /** Of the route in use. */
+  /** Includes the route in use. */
   endpoints: Partial<Record<CarriedRoute, RouteEndpoint>>;
   patienceMs: number;
   mount: CarriedMount | null;
@@ -23,19 +23,19 @@ export interface ShareSettings {
   readonly server?: string | null;
   /** The daemon's name for the login; shares of one name log in one after the other. */
   readonly login?: string | null;
-  /** Why the server had refused it when a carrier before this one ended; null or absent: it had not. */
+  /** Why the server had refused it before this carrier was started; null or absent: it had not. */
   readonly refusedLogon?: string | null;
   confirmed: boolean;
-  /** How many things the carrier did alone. */
+  /** Counts what the carrier did alone. */
   epoch: number;
 }
 
 interface ShareEvents {
-  /** Whether anybody hears it. */
+  /** Emits a notice; returns whether any daemon hears it. */
   notice(what: CarrierNotice["what"]): boolean;
-  /** A counter or a number of connections is another; nothing that hurries. */
+  /** A counter or the number of connections has changed; nothing urgent. */
   counted(): void;
-  /** What must survive the process is another. */
+  /** Something that must survive the process has changed. */
   settingsChanged(): void;
   /** The server behind the route in use answers again, and is not confirmed. */
   unconfirmed(guid: string): void;
@@ -46,7 +46,7 @@ export interface ShareParts {
   readonly logger: Logger;
   readonly owners: SocketOwners;
   readonly prove: ProveServer;
-  /** Whose clients may connect. */
+  /** The user whose clients may connect. */
   readonly uid: number;
   readonly events: ShareEvents;
   /** Of its login. */
@@ -58,9 +58,9 @@ export interface ShareContext extends ShareParts {
   readonly settings: ShareSettings;
   /** All that are open. */
   readonly connections: Set<CarriedConnection>;
-  /** What stays on a route that is no longer in use until it can end unnoticed. */
+  /** Connections that stay on a route that is no longer in use until they can end unnoticed. */
   readonly retiring: Map<CarriedConnection, CarriedRoute>;
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly held: Set<CarriedConnection>;
   readonly joining: Set<CarriedConnection>;
   closed: boolean;

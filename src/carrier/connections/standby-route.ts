@@ -1,16 +1,16 @@
-// The route that is not in use, as long as a connection shows that the server that was proved there is still the one.
+// The route that is not in use, while a connection there shows that the server that was proved is still the same.
 import { holdWitness, type ServerWitness } from "../../network/probe/server-witness.ts";
 import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
 import type { ShareContext } from "./share-settings.ts";
 
 const ANSWER_WITHIN_MS = 1_000;
-/** Whoever took the server's place ends its connection at once. */
+/** Another server in its place ends its connection at once. */
 const ENDS_WITHIN_MS = 300;
 
 export interface Standby {
   readonly route: CarriedRoute;
   readonly endpoint: RouteEndpoint;
-  /** Another one for each. */
+  /** Differs for each connection. */
   readonly id: number;
   readonly witness: Pick<ServerWitness, "stillThere">;
 }
@@ -18,7 +18,7 @@ export interface Standby {
 export function createStandbyRoute({ settings, clock, logger, prove, events }: ShareContext) {
   let wanted: Pick<Standby, "route" | "endpoint"> | null = null;
   let held: (Standby & { readonly witness: ServerWitness }) | null = null;
-  // No other carrier of this share has told the same.
+  // No other carrier of this share has used the same.
   let lastId = clock.wallMs();
 
   const drop = (): void => {
@@ -72,7 +72,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events }: S
       wanted = { route, endpoint };
       void begin(wanted);
     },
-    /** The connection of that number, or of one that took over from it, has ended since. */
+    /** Whether the connection with that number, or one that replaced it, has ended since. */
     async hasEnded(id: number): Promise<boolean> {
       const asked = held;
       if (asked?.id === id) await asked.witness.stillThere(ENDS_WITHIN_MS);

@@ -1,4 +1,4 @@
-// What carrier and daemon say to each other: lines of JSON over a unix socket, read with care on both sides.
+// The messages between carrier and daemon: lines of JSON over a unix socket, checked on both sides.
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
 import type {
@@ -13,7 +13,9 @@ import type {
   RouteEndpoint,
 } from "../carrier.ts";
 
-/** A carrier serves daemons of the version before and after its own; both sides ignore members they do not know. */
+/**
+ * A carrier serves daemons of the previous and the next version, too; both sides ignore members that they do not know.
+ */
 export const PROTOCOL_VERSION = 1;
 /** The form of the lines themselves, which never changes. */
 const LINE_VERSION = 1;
@@ -69,7 +71,7 @@ export function parsePatience(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
 }
 
-/** The number of an outage, an epoch or a witness; null: there is none, or an older side does not count them. */
+/** The number of an outage, an epoch or a witness; null: there is none, or a previous version does not count them. */
 export function parseNumber(value: unknown): number | null {
   return typeof value === "number" ? value : null;
 }
@@ -120,7 +122,7 @@ export function parseNotice(value: unknown): CarrierNotice | null {
   return what === null ? null : { share: value["share"], what };
 }
 
-/** `aheadMs`: how much further the reader's monotonic clock is than the carrier's. */
+/** `aheadMs`: how far the reader's monotonic clock is ahead of the carrier's. */
 export function parseShare(value: unknown, aheadMs: number): CarriedShare | null {
   if (!isObject(value)) return null;
   const share = parseName(value["share"]);

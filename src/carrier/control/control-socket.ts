@@ -23,13 +23,14 @@ export async function findControlSocket(home: string): Promise<string> {
 }
 
 /**
- * Listens, 0600. The carrier's lock must be held: a socket that is found there is a dead one's, and replaced. Resolves
- * with what removes it.
+ * Listens, 0600. The carrier's lock must be held: a socket that is found there is a dead carrier's, and is replaced.
+ * Resolves with a function that removes it.
  */
 export async function listenForControl(server: Server, home: string): Promise<() => Promise<void>> {
   const path = usualPath(home);
   if (Buffer.byteLength(path) > SOCKET_PATH_LIMIT) return listenInShortFolder(server, home);
-  // The folder is private; bound under another name, so that the one that counts is right from the start.
+  // Bound under another name first and then renamed, so that the final name always leads to a socket with the right
+  // mode.
   const first = join(carrierFolder(home), `.s${process.pid}`);
   await rm(first, { force: true });
   await listen(server, { path: first });
@@ -84,7 +85,7 @@ async function removeNoted(home: string): Promise<void> {
   await rmdir(folder).catch(() => {});
 }
 
-/** Removes it only as long as it is this one. */
+/** Removes the socket only if it is still this one. */
 async function removalOf(path: string): Promise<() => Promise<void>> {
   const own = await lstat(path);
   return async () => {

@@ -9,14 +9,14 @@ import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 
 const GO_WITHIN_MS = 1_000;
 const AGAIN_AFTER_FAILURE_MS = 500;
-/** A system that shuts down ends both, one after the other. */
+/** Waits this long after SIGTERM: a system that shuts down ends both, one after the other. */
 const AGAIN_AFTER_SIGTERM_MS = 250;
 /** The first descriptor beyond stdin, stdout and stderr. */
 export const FIRST_INHERITED = 3;
 
 /**
- * `$1` is the program to start, `$2` the home, `$3` how many sockets it is given, from descriptor 3 on. It reads its
- * stdin, whose other end only the carrier holds: "bye" is a farewell, an end without it a death.
+ * `$1` is the program to start, `$2` the home, `$3` the number of sockets, from descriptor 3 on. The script reads its
+ * stdin, whose other end only the carrier has: "bye" is a farewell, an end without it a death.
  */
 export const KEEPER_SCRIPT = `#!/bin/sh
 # Holds the carrier's ports, and starts the carrier again when it dies without a farewell.
@@ -43,7 +43,7 @@ interface KeeperOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A new one holds the ports: called before the one before goes. */
+  /** A new keeper holds the ports: called before the previous one goes. */
   readonly onChange: (identity: ProcessIdentity | null) => Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export function createKeeper(options: KeeperOptions) {
     const child = spawnChild("/bin/sh", args, {
       cwd: "/",
       detached: true,
-      // Its own messages, and the next carrier's, have nowhere to go.
+      // Its output, and the next carrier's, is dropped.
       stdio: ["pipe", "ignore", "ignore", ...held],
     });
     child.on("error", (error) => logger.error("the keeper cannot be started", { error: errorText(error) }));
@@ -80,7 +80,7 @@ export function createKeeper(options: KeeperOptions) {
       if (delayMs === 0) void change();
       else clock.setTimer(delayMs, () => void change());
     });
-    // Before its exit was listened for.
+    // It exited before the listener was registered.
     if (child.exitCode !== null || child.signalCode !== null) throw new Error("the keeper ended at once");
     await options.onChange(started.identity);
   };
@@ -125,7 +125,7 @@ export function createKeeper(options: KeeperOptions) {
       servers = [...next];
       return change();
     },
-    /** Ends the carrier's watch over it, but leaves it: for a carrier that ends and is not to be started again. */
+    /** Lets go of the keeper without ending it: for a carrier that ends and is not to be started again. */
     dismiss,
     [Symbol.asyncDispose]: dismiss,
   };
@@ -133,7 +133,7 @@ export function createKeeper(options: KeeperOptions) {
 
 /** Node has no public way to it: a listening server's handle is an object with `fd`, on every POSIX system. */
 function descriptorOf(server: Server): number {
-  // Not in the types, for it is Node's own; looked at with care.
+  // Not in the types, because it is internal to Node; checked before use.
   const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: unknown } | null };
   const fd = handle?.fd;
   if (typeof fd !== "number" || fd < 0) throw new Error("the listening socket has no descriptor");

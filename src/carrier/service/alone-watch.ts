@@ -10,7 +10,7 @@ import type { CarrierService, ServedShare } from "./carrier-service.ts";
 const LOOK_EVERY_MS = 500;
 const DOUBTED_FOR_MS = 2_000;
 const UNANSWERED_FOR_MS = 2_000;
-/** A daemon is asked for a sign of life when a request has waited for so long. */
+/** After a request has waited this long, a daemon is asked for a sign of life. */
 const STALLED_FOR_MS = 300;
 const PROOF_MS = 1_000;
 /** A daemon that is restarted, or held up for a moment, answers by then and judges better. */
@@ -38,7 +38,7 @@ interface Watched {
   learnNotBeforeMs: number;
   mountNotBeforeMs: number;
   goneLooks: number;
-  /** It was written down that it waits. */
+  /** Its waiting is in the journal already. */
   waits: boolean;
 }
 
@@ -46,7 +46,7 @@ export class AloneWatch implements Disposable {
   readonly #options: AloneWatchOptions;
   readonly #watched = new Map<ServedShare, Watched>();
   #daemons = 0;
-  /** Since when no daemon is connected, or none has answered a ping; null: one is there, as far as is known. */
+  /** Since when no daemon is connected, or none has answered a ping; null: a daemon is there. */
   #silentSinceMs: number | null;
   #timer: Timer | null = null;
   #ended = false;
@@ -70,7 +70,7 @@ export class AloneWatch implements Disposable {
     this.#silentSinceMs = null;
   }
 
-  /** A share came, or is another now. */
+  /** A share was added or has changed. */
   changed(): void {
     this.#pingIfTroubled();
     this.#arm();
@@ -101,7 +101,7 @@ export class AloneWatch implements Disposable {
     return carrier.state().phase !== "carrying" || this.#unansweredMs(carrier) >= STALLED_FOR_MS;
   }
 
-  /** For how long something has waited for an answer while nothing was answered. */
+  /** How long something has waited while nothing was answered. */
   #unansweredMs(carrier: ServedShare["carrier"]): number {
     const { unansweredSinceMs, lastAnswerAtMs } = carrier.state();
     if (unansweredSinceMs === null) return 0;
@@ -151,7 +151,7 @@ export class AloneWatch implements Disposable {
   async #look(watch: Watched): Promise<void> {
     await this.#learn(watch);
     if (!this.#isTroubled(watch.one)) watch.waits = false;
-    // One that is only asked just now answers in time, if it can.
+    // A daemon that was asked only just now still has time to answer.
     if (this.#silentMs() < LOOK_EVERY_MS) return;
     if (await this.#closeIfUnused(watch)) return;
     const reason = await this.#whyGone(watch.one);
@@ -162,12 +162,12 @@ export class AloneWatch implements Disposable {
     if (this.isAlone && !this.#ended && this.#isTroubled(watch.one)) await this.#act(watch, reason);
   }
 
-  /** No daemon has answered for so long that it is not waited for. */
+  /** No daemon has answered for so long that the carrier decides alone. */
   get isAlone(): boolean {
     return this.#silentMs() >= ALONE_FOR_MS;
   }
 
-  /** The server's GUID is asked for once: later ones are compared with it. */
+  /** The server's GUID is asked for once, to compare later ones with it. */
   async #learn(watch: Watched): Promise<void> {
     const { carrier } = watch.one;
     const { guid, endpoints, route } = carrier.settings;
@@ -185,7 +185,7 @@ export class AloneWatch implements Disposable {
     const { share, mount } = watch.one.carrier.settings;
     const nowMs = clock.monotonicMs();
     if (mount === null) {
-      // A daemon that was killed just then did not come to say which mount it is.
+      // A daemon that was killed just then had no time to name the mount.
       if (watch.one.carrier.state().connections > 0) return false;
       if (Math.min(this.#silentMs(), nowMs - watch.one.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {
@@ -199,7 +199,7 @@ export class AloneWatch implements Disposable {
     return true;
   }
 
-  /** Why the route in use is not to be relied on; null: it is, or it is too soon to tell. */
+  /** Why the route in use cannot be relied on; null: it can, or it is too soon to know. */
   async #whyGone({ carrier }: ServedShare): Promise<string | null> {
     const { doubtedAtMs } = carrier;
     if (doubtedAtMs !== null) {
@@ -214,7 +214,7 @@ export class AloneWatch implements Disposable {
     return ok ? null : "the server does not answer over the route";
   }
 
-  /** Goes on only with a server that a connection has shown to be the one all the time. */
+  /** Moves only to a server that a connection has shown to be the same all the time. */
   async #act(watch: Watched, reason: string): Promise<void> {
     const { clock, logger, service } = this.#options;
     const { carrier } = watch.one;

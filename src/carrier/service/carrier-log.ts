@@ -22,7 +22,7 @@ export function createCarrierLog(path: string, clock: Clock): Logger {
         if (size + text.length > FILE_BYTES_AT_MOST) await rename(path, `${path}.1`).catch(() => {});
         await appendFile(path, text, { mode: 0o600 });
       } catch {
-        // Nobody could be told.
+        // There is no place left to report it.
       }
     }
     writing = false;

@@ -19,7 +19,7 @@ import { CarrierService, takeOver } from "./carrier-service.ts";
 import { createCarrierStateFile } from "./carrier-state.ts";
 import { createControlServer } from "./control-server.ts";
 
-/** A carrier that nobody asks to carry anything ends. */
+/** A carrier without any share ends after this long. */
 const FIRST_SHARE_WITHIN_MS = 15_000;
 const GOODBYE_WITHIN_MS = 3_000;
 const LOCKED_FOR_A_LOOK_MS = 2_000;
@@ -35,11 +35,12 @@ async function main(): Promise<void> {
   surviveMistakes(logger);
   const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
 
-  // One that a daemon starts at the wrong moment looks for a living keeper while it holds the lock. Whoever has the ports
-  // waits for it: a keeper whose carrier leaves without them gives them up.
+  // The lock may be held for a moment by a carrier that a daemon started at the wrong time, and that looks for a living
+  // keeper. The process that inherited the ports waits for it: a keeper gives up the ports if its carrier leaves
+  // without them.
   const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
   const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
-  // Another one carries; this one's keeper, if it has one, ends with it.
+  // Another carrier runs; this one's keeper, if it has one, ends with it.
   if (lock === null) return;
   const stateFile = createCarrierStateFile(folder, clock, logger);
   const memory = await stateFile.read();
@@ -105,7 +106,7 @@ async function main(): Promise<void> {
   firstShare[Symbol.dispose]();
   watch[Symbol.dispose]();
   await removeSocket();
-  // Whoever still waits for an answer gets it before the process is gone.
+  // Every request that waits is answered before the process is gone.
   control.end();
   clock.setTimer(GOODBYE_WITHIN_MS, () => process.exit(0));
   await service[Symbol.asyncDispose]();
@@ -119,7 +120,7 @@ function endFormerKeeper(): void {
   if (Number.isSafeInteger(former) && former > 1 && former === process.ppid) process.kill(former, "SIGKILL");
 }
 
-/** Open files hang on this process: a mistake in one connection must not end the others'. */
+/** Open files depend on this process: a mistake in one connection must not end the others. */
 function surviveMistakes(logger: Logger): void {
   const log = (error: unknown): void => {
     const stack = error instanceof Error ? (error.stack ?? "") : "";
@@ -127,7 +128,7 @@ function surviveMistakes(logger: Logger): void {
   };
   process.on("uncaughtException", log);
   process.on("unhandledRejection", log);
-  // A terminal's signals are for the daemon; a plain kill ends it, and the keeper starts it anew.
+  // A terminal's signals are meant for the daemon; a plain kill ends this process, and the keeper starts it again.
   process.on("SIGINT", () => {});
   process.on("SIGHUP", () => {});
 }

@@ -1,4 +1,4 @@
-// All that is carried: opens and closes shares, and sees to it that ports and memory outlive this process.
+// All carried shares: opens and closes them, and makes ports and memory outlive this process.
 import { createServer, type Server } from "node:net";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -22,7 +22,7 @@ import type { ProveServer } from "../smb/server-proof.ts";
 import type { SocketOwners } from "../system/socket-owner.ts";
 import { type CarrierMemory, type CarrierStateFile, JOURNAL_AT_MOST } from "./carrier-state.ts";
 
-/** What the kernel holds while this process is dead, or busy. */
+/** Connections that the kernel keeps while this process is dead or busy. */
 const BACKLOG = 1_024;
 const SHARES_AT_MOST = 200;
 const CLOSE_WITHIN_MS = 2_000;
@@ -34,13 +34,13 @@ interface ServiceOptions {
   readonly prove: ProveServer;
   readonly uid: number;
   readonly stateFile: CarrierStateFile;
-  /** `onChange`: as a keeper calls it. */
+  /** `onChange`: called by the keeper when its process changes. */
   readonly keeper: (onChange: () => Promise<void>) => Keeper;
   /** Whether anybody hears it. */
   readonly onNotice: (notice: CarrierNotice) => boolean;
   /** `urgent`: a phase, a route, a share that came or went; else counters. */
   readonly onChanged: (urgent: boolean) => void;
-  /** The last share is gone, and whoever closed it is about to be told. */
+  /** The last share is gone, and the request that closed it is about to be answered. */
   readonly onEmpty: () => void;
 }
 
@@ -48,9 +48,9 @@ interface ServiceOptions {
 export interface ServedShare {
   readonly carrier: ShareCarrier;
   readonly openedAtMs: number;
-  /** Of the server that last answered over the route, since the share is unconfirmed. */
+  /** The GUID of the server that last answered over the route, since the share is unconfirmed. */
   seenGuid: string | null;
-  /** The loss after which that was seen. */
+  /** The number of the loss before that answer. */
   seenOutage: number | null;
 }
 
@@ -58,7 +58,7 @@ export function listenerFor(): Server {
   return createServer({ pauseOnConnect: true, allowHalfOpen: true, highWaterMark: 1 });
 }
 
-/** Operations that change which ports there are run one after the other. */
+/** Operations that change the set of ports run one after the other. */
 export class CarrierService implements AsyncDisposable {
   readonly #options: ServiceOptions;
   readonly #served = new Map<string, ServedShare>();
@@ -82,7 +82,7 @@ export class CarrierService implements AsyncDisposable {
     return [...this.#served.values()].map(({ carrier }) => carrier.state());
   }
 
-  /** Goes on where a carrier that died has left off; what has no socket is given up. */
+  /** Continues what a dead carrier did; shares without an inherited socket are given up. */
   restore(memory: CarrierMemory, inherited: readonly Server[]): Promise<void> {
     return this.#inTurn(async () => {
       this.#journal = memory.journal.slice(-JOURNAL_AT_MOST);
@@ -93,7 +93,7 @@ export class CarrierService implements AsyncDisposable {
         byPort.delete(port);
         if (server === undefined)
           this.#options.logger.error("a share's port was lost with its keeper", { share, port });
-        // Nobody has watched the server meanwhile.
+        // Nobody has watched the server meanwhile, so it must be proved.
         else this.#serve(server, { ...settings, confirmed: false });
       }
       for (const server of byPort.values()) server.close();
@@ -105,7 +105,7 @@ export class CarrierService implements AsyncDisposable {
   open({ wantedPort, unproved = false, ...request }: OpenRequest): Promise<CarriedShare> {
     return this.#inTurn(async () => {
       const { share, route } = request;
-      // Whoever opens has nothing mounted: what is left of an earlier mount ends here.
+      // A caller that opens has nothing mounted: what is left of an earlier mount ends here.
       const known = this.#served.get(share);
       this.#served.delete(share);
       await known?.carrier[Symbol.asyncDispose]();
@@ -157,12 +157,12 @@ export class CarrierService implements AsyncDisposable {
     return outcome;
   }
 
-  /** `epoch`: the share's when this was decided; null: not known. */
+  /** `epoch`: the share's epoch when this was decided; null: unknown. */
   hold(share: string, epoch: number | null): void {
     this.#findAt(share, epoch).carrier.hold();
   }
 
-  /** Nothing happens when the server was lost again since `outage`; null: whichever. */
+  /** Does nothing if the server was lost again since `outage`; null: in any case. */
   confirm(share: string, outage: number | null): void {
     const one = this.#find(share);
     const now = one.carrier.state().outage;
@@ -195,7 +195,7 @@ export class CarrierService implements AsyncDisposable {
     });
   }
 
-  /** Not while a share is being opened or closed: the list is empty in the middle of both. */
+  /** Not while a share is being opened or closed: the list is empty for a moment then. */
   endIfEmpty(): void {
     void this.#inTurn(async () => this.#sayIfEmpty());
   }
@@ -236,7 +236,7 @@ export class CarrierService implements AsyncDisposable {
     const { share, route } = settings;
     const { clock, onChanged, onNotice } = this.#options;
     const inUse = settings.endpoints[route];
-    // That another route was proved died with the carrier that held a connection there.
+    // The proof of the other route ended with the previous carrier's connection there.
     const endpoints = inUse === undefined ? {} : { [route]: inUse };
     const one: ServedShare = {
       carrier: new ShareCarrier(
@@ -273,7 +273,7 @@ export class CarrierService implements AsyncDisposable {
   #logonsOf(settings: ShareSettings): LogonGate {
     const keyOf = ({ share, login = null }: ShareSettings): string => login ?? ` ${share}`;
     const inUse = new Set([...this.#served.values()].map(({ carrier }) => keyOf(carrier.settings)));
-    // Whoever opens a share that was closed begins anew.
+    // Logins of no open share are forgotten: a share that is opened again begins anew.
     for (const key of this.#logons.keys()) if (!inUse.has(key)) this.#logons.delete(key);
     const key = keyOf(settings);
     const known = this.#logons.get(key);
@@ -307,12 +307,12 @@ export class CarrierService implements AsyncDisposable {
 
 const OUTDATED = "the carrier has acted alone since this was decided";
 
-/** The carrier has acted alone since a daemon decided something at `epoch`. */
+/** Whether the carrier has acted alone since a daemon decided something at `epoch`. */
 function isOutdated({ carrier }: ServedShare, epoch: number | null): boolean {
   return epoch !== null && epoch !== carrier.settings.epoch;
 }
 
-/** Takes over listening sockets that were inherited, as many as are some. */
+/** Takes over inherited listening sockets, as far as the descriptors are some. */
 export async function takeOver(descriptors: readonly number[], logger: Logger): Promise<readonly Server[]> {
   const servers: Server[] = [];
   for (const fd of descriptors) {

@@ -1,4 +1,4 @@
-// The carrier's own memory: which shares it carries on which ports, so that one that is started anew goes on.
+// The carrier's own memory: which shares it carries on which ports, so that a restarted carrier goes on.
 import { join } from "node:path";
 import { errorText } from "../../runtime/errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
@@ -70,10 +70,13 @@ export function createCarrierStateFile(folder: string, clock: Clock, logger: Log
       const text = await readIfPresent(path);
       return text === null ? EMPTY : parseMemory(text);
     },
-    /** Resolves once this, or something newer, is on the disk, or the disk has refused it: it is then tried again. */
+    /**
+     * Resolves once this, or something newer, is on the disk; or when the disk has refused it, and it is tried again
+     * later.
+     */
     async write(memory: CarrierMemory): Promise<void> {
       wanted = serialize(memory);
-      // One that is at its end already may not take this with it.
+      // The write under way may be nearly done and not contain this one.
       if (writing !== null) await writing;
       await writeSoon();
     },

@@ -1,4 +1,4 @@
-// The carrier's side of the control socket: answers the daemon's questions, and tells it what changes.
+// The carrier's side of the control socket: answers the daemon's questions, and reports what changes.
 
 import { createServer, type Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -27,9 +27,9 @@ import type { CarrierService } from "./carrier-service.ts";
 
 const DAEMONS_AT_MOST = 16;
 const HELLO_WITHIN_MS = 5_000;
-/** What hurries is told at once; counters are asked for where a decision needs them. */
+/** What is urgent is reported at once; counters are asked for where a decision needs them. */
 const COUNTERS_EVERY_MS = 5_000;
-/** What a daemon that does not read may have waiting, before it is let go. */
+/** How many unsent bytes a daemon that does not read may have before it is disconnected. */
 const WAITING_BYTES_AT_MOST = 4 * LINE_BYTES_AT_MOST;
 const MOVE_WITHIN_MS = 3_800;
 
@@ -56,7 +56,7 @@ type Members = Readonly<Record<string, unknown>>;
 export function createControlServer(options: ControlServerOptions) {
   const { clock, logger } = options;
   const daemons = new Set<Socket>();
-  /** Those of an older version that answer no ping. */
+  /** Daemons of a previous version that answer no ping. */
   const mute = new Set<Socket>();
   const all = new Set<Socket>();
   let countersTimer: Timer | null = null;
@@ -71,7 +71,7 @@ export function createControlServer(options: ControlServerOptions) {
     const message = { push: "shares", nowMs: clock.monotonicMs(), shares };
     for (const socket of daemons) send(socket, message);
   };
-  /** What changes at once is told once. */
+  /** Changes at one moment are reported once. */
   const pushSoon = (): void => {
     if (isPushDue || daemons.size === 0) return;
     isPushDue = true;
@@ -132,7 +132,7 @@ export function createControlServer(options: ControlServerOptions) {
     server,
     /** Whether any daemon hears it. */
     notice(notice: CarrierNotice): boolean {
-      // The state that it is about comes first.
+      // The state that the notice is about is sent first.
       pushState();
       for (const socket of daemons) send(socket, { push: "notice", notice });
       return daemons.size > 0;
@@ -152,7 +152,7 @@ export function createControlServer(options: ControlServerOptions) {
         });
       }
     },
-    /** Ends every connection, and takes no more. */
+    /** Ends every connection, and accepts no more. */
     end(): void {
       countersTimer?.[Symbol.dispose]();
       server.close();
@@ -173,7 +173,7 @@ function stateOf({ clock, service }: ControlServerOptions): Members {
 
 type Operation = (options: ControlServerOptions, members: Members) => unknown;
 
-/** By what a daemon calls them. */
+/** By the names that daemons use. */
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   refresh: stateOf,
   async open({ clock, service }, members) {

@@ -20,7 +20,7 @@ const REFUSALS: ReadonlyMap<number, string> = new Map([
   [0xc0000234, "the account is locked"],
 ]);
 
-/** In words; null: the login was not refused, whatever else may have failed. */
+/** The refusal in words; null: the login was not refused, whatever else may have failed. */
 export function logonRefusal(status: number): string | null {
   return REFUSALS.get(status) ?? null;
 }

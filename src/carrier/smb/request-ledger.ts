@@ -10,9 +10,9 @@ import {
   STATUS_PENDING,
 } from "./smb-frames.ts";
 
-/** Servers grant 8,192 credits at most; what has more is not followed any more. */
+/** Servers grant 8,192 credits at most; a connection with more open requests is not followed any more. */
 const MAX_REQUESTS = 16_384;
-/** Nor does an open, which is judged by what it asks for. */
+/** Opens are missing here: they are judged by what they ask for. */
 const CHANGES_NOTHING: ReadonlySet<number> = new Set([
   SMB2_COMMAND.close,
   SMB2_COMMAND.read,
@@ -29,15 +29,15 @@ interface Request {
 }
 
 interface LedgerListener {
-  /** The client's first request since none was outstanding. */
+  /** The client sends a request while none was outstanding. */
   asked(): void;
-  /** An answer, or any frame that cannot be read, has come; `waitedMs` after its request. */
+  /** An answer, or any frame that cannot be read, has come, `waitedMs` after its request. */
   answered(nowMs: number, waitedMs: number): void;
   /** The server has answered a request to log in. */
   loggedOn?(status: number): void;
 }
 
-/** Which requests of a connection wait, and what they say of its files. */
+/** The open requests of a connection, and what they say about its files. */
 export class RequestLedger {
   /** Reads what the client sends. */
   readonly fromClient: FrameReader;
@@ -46,7 +46,7 @@ export class RequestLedger {
   readonly #now: () => number;
   readonly #listener: LedgerListener;
   readonly #requests = new Map<number, Request>();
-  /** The requests in the frame that is passing: they count once all of it has been sent. */
+  /** The requests in the frame that is passing: they count once all of the frame has been sent. */
   readonly #begun: { command: number; messageId: number; header: Uint8Array | null }[] = [];
   /** The requests that the frame now passing answers. */
   readonly #passing: Request[] = [];
@@ -58,10 +58,10 @@ export class RequestLedger {
   /** Opened files whose close has not been answered. */
   #open = 0;
   #onlyReads = false;
-  /** Whether that is so if the open that is just being asked for is one, too. */
+  /** The value of `#onlyReads` after the open that is being asked for. */
   #mayOnlyRead = false;
   #hasLetGo = false;
-  /** Nothing but a look at the root was begun, and what belongs to it. */
+  /** Only a look at the root is under way, with what belongs to it. */
   #isLooking = false;
   #mayLook = false;
 
@@ -99,7 +99,7 @@ export class RequestLedger {
     return this.#requests.size + (this.#opaqueSinceMs === null ? 0 : 1);
   }
 
-  /** Since when the oldest of them waits, monotonic ms, from its last byte on; null: none. */
+  /** Since when the oldest of them waits, from its last byte on, monotonic ms; null: none waits. */
   get oldestMs(): number | null {
     let oldest = this.#opaqueSinceMs;
     for (const { sinceMs } of this.#requests.values()) {
@@ -110,22 +110,19 @@ export class RequestLedger {
     return oldest;
   }
 
-  /** The newest answer ended an operation: what was open is closed, and nothing else was asked. */
+  /** The newest answer ended an operation: all files are closed, and nothing else was asked. */
   get endedOperation(): boolean {
     return this.#endedOperation && this.#requests.size === 0;
   }
 
-  /**
-   * The headers of what waits for its answer, or for all of it, oldest first, when all of that is reads and closes;
-   * null: it is not.
-   */
+  /** The headers of the open requests, oldest first, if all of them are reads and closes; null: some are not. */
   get readsAndCloses(): readonly Uint8Array[] | null {
     if (this.#opaqueSinceMs !== null) return null;
     const headers = [...this.#passing, ...this.#requests.values()].map(({ header }) => header);
     return headers.every((header) => header !== null) ? headers : null;
   }
 
-  /** The client waits until it has let go of the share, or has it again after that. */
+  /** The client lets go of the share or connects to it again, and waits for the answer. */
   get isChangingShare(): boolean {
     const isWaiting = [...this.#requests.values()].some(
       ({ command }) => command === SMB2_COMMAND.treeConnect || command === SMB2_COMMAND.treeDisconnect,
@@ -133,17 +130,19 @@ export class RequestLedger {
     return this.#hasLetGo && isWaiting;
   }
 
-  /** All that waits is a look at the share's root: the daemon's question, or rclone's check of what it keeps. */
+  /**
+   * The only open request is a look at the share's root: the daemon's question, or rclone's check of a kept connection.
+   */
   get isLookingAtRoot(): boolean {
     return this.#isLooking && this.outstanding > 0;
   }
 
-  /** All that is open was opened to be read, and nothing else was asked of it: nothing can be lost, nor left undone. */
+  /** All open files were opened to be read, and nothing else was asked of them: nothing can be lost or left undone. */
   get onlyReads(): boolean {
     return this.#onlyReads;
   }
 
-  /** Not all that passes can be read: it is encrypted, compressed, or not SMB 2. */
+  /** Not all that passes can be read: encrypted, compressed, or not SMB 2. */
   get isOpaque(): boolean {
     return this.#isOpaque || this.fromClient.broken || this.fromServer.broken;
   }
@@ -204,10 +203,10 @@ export class RequestLedger {
     }
     this.#endedOperation = command === SMB2_COMMAND.close && !isInterim;
     const isRefused = request.command === SMB2_COMMAND.create && status >>> 30 === 3;
-    // One that is refused closes nothing, and its client may ask again.
+    // A close that is refused closes nothing, and its client may ask again.
     const isClosed = request.command === SMB2_COMMAND.close && status === 0;
     if (isRefused || isClosed) this.#open = Math.max(0, this.#open - 1);
-    // A lock may wait for hours; what else is pending has its answer still to come.
+    // A lock may wait for hours; any other pending request still gets its answer.
     if (!isInterim || command === SMB2_COMMAND.lock) {
       this.#requests.delete(messageId);
       this.#passing.push(request);

@@ -5,16 +5,16 @@ import type { RouteEndpoint } from "../carrier.ts";
 
 export type ServerProof =
   /**
-   * `guid`: the ServerGuid, in hex. It alone does not prove that two servers are one. `connection`: the one it was asked
-   * over, where that is kept.
+   * `guid`: the ServerGuid, in hex. It alone does not prove that two servers are one. `connection`: the probe's
+   * connection, if it is kept.
    */
   | { readonly ok: true; readonly guid: string; readonly connection?: KeptConnection }
-  /** `refused`: certain at once, as no route or nobody listening. `silent`: anything else. */
+  /** `refused`: certain at once, because there is no route or nobody listens. `silent`: anything else. */
   | { readonly ok: false; readonly reason: "refused" | "silent"; readonly text: string };
 
 /**
- * `timeoutMs` covers connect and answer. Never rejects. With `onGone` the connection is kept, and that is called when the
- * server behind it ends, or is another one; without, it is always ended.
+ * `timeoutMs` covers connect and answer. Never rejects. With `onGone` the connection is kept, and `onGone` is called
+ * when its server ends or is replaced; without it, the connection is always ended.
  */
 export type ProveServer = (
   endpoint: RouteEndpoint,

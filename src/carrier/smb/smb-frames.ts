@@ -44,8 +44,8 @@ export const STATUS_PENDING = 0x00000103;
 
 interface FrameListener {
   /**
-   * One header; a compound frame has several. `messageId` is exact up to 2^53, which no connection reaches. The header is
-   * the 64 bytes from `at` in `bytes`, which are another's as soon as this returns.
+   * Called for each header; a compound frame has several. `messageId` is exact up to 2^53, which no connection reaches.
+   * The header is the 64 bytes from `at` in `bytes`, a buffer that is reused as soon as this returns.
    */
   message(
     command: number,
@@ -55,9 +55,9 @@ interface FrameListener {
     bytes: Uint8Array,
     at: number,
   ): void;
-  /** What the CREATE that was last told of asks for. One that is cut short is not told. */
+  /** The open that the last CREATE asks for. Not called for one that is cut short. */
   opens?(wanted: OpenWanted): void;
-  /** A frame that says nothing of what is in it: encrypted, compressed. */
+  /** A frame whose content cannot be read: encrypted or compressed. */
   opaque(): void;
   /** The last byte of a frame has passed. */
   frameEnd(): void;
@@ -87,7 +87,7 @@ export class FrameReader {
   #headerBytes = 0;
   /** Bytes of the current frame that have not passed yet. */
   #frameLeft = 0;
-  /** Until the next header of a compound, or the frame's end. */
+  /** Bytes until the next header of a compound, or the frame's end. */
   #restLeft = 0;
   #broken = false;
 
@@ -100,14 +100,14 @@ export class FrameReader {
     return this.#part === "prefix" && this.#prefixBytes === 0;
   }
 
-  /** The stream is not one of SMB frames; nothing more is read of it. */
+  /** The stream does not hold SMB frames; it is not read any further. */
   get broken(): boolean {
     return this.#broken;
   }
 
   /**
-   * Reads on from `from`, to the end of the bytes or, with `oneFrame`, to the end of the frame that is begun (or of the
-   * next one). Returns how far it came.
+   * Reads on from `from`, to the end of the bytes or, with `oneFrame`, to the end of the current frame (or of the next
+   * one). Returns how far it came.
    */
   push(bytes: Uint8Array, from: number, oneFrame: boolean): number {
     const end = bytes.length;
@@ -147,7 +147,7 @@ export class FrameReader {
     this.#listener.frameEnd();
   }
 
-  /** How many of the bytes from `at` on belong to it. */
+  /** Returns how many of the bytes from `at` on belong to the rest. */
   #passRest(bytes: Uint8Array, at: number): number {
     const taken = Math.min(this.#restLeft, bytes.length - at);
     if (this.#createBytes < CREATE_FIXED_BYTES) this.#readCreate(bytes.subarray(at, at + taken));
@@ -157,7 +157,7 @@ export class FrameReader {
     return taken;
   }
 
-  /** How many of the bytes from `at` on belong to it. */
+  /** Returns how many of the bytes from `at` on belong to the header. */
   #passHeader(bytes: Uint8Array, at: number): number {
     const wanted = Math.min(HEADER_BYTES, this.#headerBytes + this.#frameLeft);
     const taken = Math.min(wanted - this.#headerBytes, bytes.length - at);
@@ -172,7 +172,7 @@ export class FrameReader {
     return taken;
   }
 
-  /** After a part that was the last one: what follows has no bytes. */
+  /** Called after the last part: what follows has no bytes. */
   #leaveEmptyRest(): void {
     if (this.#part !== "rest" || this.#restLeft > 0) return;
     if (this.#frameLeft > 0) this.#part = "header";
@@ -191,7 +191,7 @@ export class FrameReader {
     const protocol = bytes[at];
     const isNamed = bytes[at + 1] === 0x53 && bytes[at + 2] === 0x4d && bytes[at + 3] === 0x42;
     if (!isNamed || protocol !== SMB2_PROTOCOL || length < HEADER_BYTES) {
-      // Encrypted, compressed, or nothing that is known.
+      // Encrypted, compressed or unknown.
       if (!isNamed || protocol !== SMB1_PROTOCOL) this.#listener.opaque();
       this.#skipRest();
       return;
@@ -206,7 +206,7 @@ export class FrameReader {
     );
     const isCreate = bytes[at + 12] === SMB2_COMMAND.create && bytes[at + 13] === 0;
     if (isCreate && this.#listener.opens !== undefined) this.#createBytes = HEADER_BYTES;
-    // It counts from the header's start, which has passed.
+    // The offset counts from the header's start, which has passed.
     const gap = read32(bytes, at + 20) - HEADER_BYTES;
     if (gap < 0 || gap >= this.#frameLeft) {
       this.#skipRest();
@@ -230,7 +230,7 @@ export class FrameReader {
   }
 }
 
-/** The command of the frame that `bytes` begins with; null: it cannot be told (encrypted, say), undefined: too few bytes. */
+/** The command of the frame that `bytes` begins with; null: it cannot be known (encrypted, say), undefined: too few bytes. */
 export function commandOfFrame(bytes: Uint8Array): number | null | undefined {
   if (bytes.length < PREFIX_BYTES) return undefined;
   if (bytes[0] !== 0) return null;
@@ -240,21 +240,24 @@ export function commandOfFrame(bytes: Uint8Array): number | null | undefined {
 }
 
 const FILE_READ_ATTRIBUTES = 0x80;
-/** Reading data, attributes and extended ones, and who may; listing and walking through ([MS-SMB2] 2.2.13.1). */
+/**
+ * Reading data, attributes, extended attributes and permissions; listing and walking through folders ([MS-SMB2]
+ * 2.2.13.1).
+ */
 const ACCESS_TO_READ = 0x8012_00a9;
 const DISPOSITION_OPEN = 1;
 const OPTION_DELETE_ON_CLOSE = 0x1000;
 
-/** What is so opened changes nothing on the server, not by its end either. */
+/** A file opened like this changes nothing on the server, not even when it is closed. */
 export function opensToRead({ access, disposition, options }: OpenWanted): boolean {
   const isReading = (access & ~ACCESS_TO_READ) >>> 0 === 0;
   return isReading && disposition === DISPOSITION_OPEN && (options & OPTION_DELETE_ON_CLOSE) === 0;
 }
 
 /**
- * Whether rclone can lose its connection at the frame that `bytes` begins with, and nobody notices: a read, which it asks
- * again; the look at the share's root by which it checks a connection before it keeps it for later; and letting go of the
- * share before it asks for it anew. undefined: too few bytes to tell.
+ * Whether rclone can lose its connection at the frame that `bytes` begins with, and nobody notices: a read, which it
+ * repeats; the look at the share's root by which it checks a connection before it keeps it; and letting go of the share
+ * before it connects to it again. undefined: too few bytes to know.
  */
 export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   const command = commandOfFrame(bytes);
@@ -273,23 +276,25 @@ export function isLookAtRoot({ access, isRoot }: Pick<OpenWanted, "access" | "is
   return isRoot && access === FILE_READ_ATTRIBUTES;
 }
 
-/** `at`: where the header of a CREATE begins. Only the root has a name without a byte. */
+/** `at`: the start of the header of a CREATE. Only the root has an empty name. */
 function isRootNamed(bytes: Uint8Array, at: number): boolean {
   return bytes[at + CREATE_NAME_LENGTH_AT] === 0 && bytes[at + CREATE_NAME_LENGTH_AT + 1] === 0;
 }
 
-/** Of the answer to a CLOSE, and of an answer that something failed ([MS-SMB2] 2.2.16, 2.2.2). */
+/** The sizes of the answer to a CLOSE, and of an error answer ([MS-SMB2] 2.2.16, 2.2.2). */
 const CLOSED_BODY_BYTES = 60;
 const FAILED_BODY_BYTES = 9;
 const STATUS_CONNECTION_DISCONNECTED = 0xc000020c;
 
-/** Whether they are the beginning of a frame, and not yet all of its first header. */
+/** Whether the bytes begin a frame, but do not hold its first header yet. */
 export function isOnlyBegun(bytes: Uint8Array): boolean {
   if (bytes.length < PREFIX_BYTES) return bytes.length > 0;
   return bytes[0] === 0 && bytes.length < PREFIX_BYTES + Math.min(HEADER_BYTES, frameLength(bytes));
 }
 
-/** Whether it can be told what to do about the frame that `bytes` begins with: a read or a close is answered as a whole. */
+/**
+ * Whether the bytes suffice to decide about the frame that they begin with: a read or a close is answered as a whole.
+ */
 export function isEnoughToJudge(bytes: Uint8Array): boolean {
   const command = commandOfFrame(bytes);
   if (command === undefined) return false;
@@ -313,15 +318,17 @@ export function firstMessage(
   };
 }
 
-/** Has the answer to the request of that header be the second one: the server has said `pending` first. */
+/**
+ * Marks the request of that header as pending, so that its answer is a second one: the server has sent `pending` first.
+ */
 export function markPending(header: Uint8Array, interim: Uint8Array): void {
   header[FLAGS_AT] = (header[FLAGS_AT] ?? 0) | SMB2_FLAG.async;
   header.set(interim.subarray(ASYNC_ID_AT, ASYNC_ID_AT + 8), ASYNC_ID_AT);
 }
 
 /**
- * What a client that has only read may be told when its server is gone: that its file is closed, and that a read failed.
- * `header`: of its request; null for what is neither. Without a signature: a client that wants one takes it for a broken
+ * The answer for a client that has only read, when its server is gone: its file is closed, or its read failed.
+ * `header`: of its request; null for other requests. Without a signature: a client that wants one takes it for a broken
  * connection.
  */
 export function answerWithoutServer(header: Uint8Array): Buffer | null {
@@ -342,12 +349,12 @@ function answerTo(header: Uint8Array, status: number, bodyBytes: number): Buffer
   message.writeUInt32LE(SMB2_FLAG.answer | (message.readUInt32LE(FLAGS_AT) & SMB2_FLAG.async), FLAGS_AT);
   message.writeUInt32LE(0, 20);
   message.fill(0, 48, HEADER_BYTES);
-  // The structure's size, by which each body begins.
+  // The structure's size, which begins each body.
   message.writeUInt16LE(bodyBytes, HEADER_BYTES);
   return answer;
 }
 
-/** Without the prefix that tells it. */
+/** The frame's length without its prefix. */
 function frameLength(bytes: Uint8Array): number {
   return ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
 }

@@ -1,5 +1,5 @@
-// The buffers into which a connection reads from its server. The client gets each frame whole: one that has got half an
-// answer cannot be given another one when the server is lost.
+// The buffers into which a connection reads from its server. The client gets each frame whole: half an answer could not
+// be replaced by another one when the server is lost.
 import type { Socket } from "node:net";
 
 const SMALL_BUFFER_BYTES = 8 * 1024;
@@ -7,10 +7,10 @@ const LARGE_BUFFER_BYTES = 64 * 1024;
 const SMALL_READS_BEFORE_SHRINKING = 64;
 /** More than what rclone reads at once, with its header. Of a larger frame, what does not fit passes as it comes. */
 const STORE_BYTES = 1_200_000;
-/** 62 MB. An answer that begins when all are in use passes as it comes. */
+/** 62 MB. While all are in use, the next answer passes in parts. */
 const STORES_AT_MOST = 52;
 const SPARE_STORES = 4;
-/** A store with less room than this behind what it keeps is tidied up before the next read. */
+/** If less room than this is left behind the kept bytes, they are moved to the front before the next read. */
 const ROOM_BYTES = LARGE_BUFFER_BYTES;
 
 /** Buffers for answers that come in parts: few, and shared by all connections of a share. */
@@ -26,7 +26,7 @@ export function createAnswerStores() {
       inUse += 1;
       return spare.pop() ?? Buffer.allocUnsafeSlow(STORE_BYTES);
     },
-    /** `isFree`: nobody reads or writes it any more. */
+    /** `isFree`: nothing reads from it or writes into it any more. */
     giveBack(store: Buffer, isFree: boolean): void {
       inUse -= 1;
       if (isFree && spare.length < SPARE_STORES) spare.push(store);
@@ -34,15 +34,15 @@ export function createAnswerStores() {
   };
 }
 
-/** What the server has sent of frames that are not whole yet. */
+/** The bytes of frames from the server that are not whole yet. */
 export class WholeAnswers {
   readonly #client: Socket;
   readonly #stores: AnswerStores;
   #own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
   #store: Buffer | null = null;
-  /** A store of which all is passed, and not yet all taken. */
+  /** A store whose bytes were all passed on, but not all taken by the client. */
   #leaving: Buffer | null = null;
-  /** In the buffer in use, kept bytes lie between these two; the last read put its bytes after `cameFrom`. */
+  /** The kept bytes of the buffer in use are between these two; the last read put its bytes after `cameFrom`. */
   #keptFrom = 0;
   #filledTo = 0;
   #cameFrom = 0;
@@ -54,7 +54,7 @@ export class WholeAnswers {
     this.#stores = stores;
   }
 
-  /** The client has had a part of a frame, and not yet the rest. */
+  /** Whether the client has had a part of a frame, and not yet the rest. */
   get isHalfPassed(): boolean {
     return this.#isHalfPassed;
   }
@@ -75,8 +75,8 @@ export class WholeAnswers {
   }
 
   /**
-   * Passes on what came up to the end of its last frame, `ended` of the bytes that `came` gave, and keeps the rest. False:
-   * the client has not taken all yet, so nothing may be read until it has.
+   * Passes on the bytes up to the end of the last whole frame, `ended` of those that `came` returned, and keeps the
+   * rest. False: the client has not taken all yet, so nothing may be read until it has.
    */
   pass(ended: number): boolean {
     if (ended > 0) {
@@ -95,12 +95,12 @@ export class WholeAnswers {
     return this.#isTaken();
   }
 
-  /** The client has taken all that was passed. */
+  /** The client has taken all bytes that were passed on. */
   taken(): void {
     this.#giveBackLeaving();
   }
 
-  /** Forgets what is kept. Only when nothing will be read any more. */
+  /** Forgets what is kept. Call it only when nothing will be read any more. */
   drop(): void {
     this.#keptFrom = 0;
     this.#filledTo = 0;
@@ -134,7 +134,7 @@ export class WholeAnswers {
     else this.#smallReads = 0;
   }
 
-  /** For the rest of a frame. False: there is none to be had. */
+  /** Makes room for the rest of a frame. False: there is none. */
   #makeRoom(): boolean {
     const kept = this.#buffer().subarray(this.#keptFrom, this.#filledTo);
     if (this.#store === null) {
@@ -157,7 +157,7 @@ export class WholeAnswers {
     this.#filledTo = kept.length;
   }
 
-  /** The next read goes into the own buffer: nothing is read until the client has taken what may be in there. */
+  /** The next read uses the connection's own buffer: nothing is read until the client has taken what may be in it. */
   #leaveStore(): void {
     if (this.#store === null) return;
     this.#giveBackLeaving();

@@ -1,4 +1,4 @@
-// Looks a mount up in /proc/self/mountinfo: its id and its path, for ids are given again.
+// Looks a mount up in /proc/self/mountinfo, by its id and its path, because ids are reused.
 import { readFile } from "node:fs/promises";
 import type { CarriedMount } from "../carrier.ts";
 
@@ -6,7 +6,7 @@ export async function isMountedLinux(mount: CarriedMount): Promise<boolean> {
   return hasMount(await readFile("/proc/self/mountinfo", "utf8"), mount);
 }
 
-/** An id begins with the kernel's own, and may go on with `:MAJOR:MINOR`; what follows is of the daemon's reading alone. */
+/** An id begins with the kernel's own, and may go on with `:MAJOR:MINOR`; the rest matters only to the daemon. */
 const ID = /^(\d+)(?::(\d+:\d+))?/u;
 
 /** Blanks, newlines and backslashes in a path are octal there: `\040`. */

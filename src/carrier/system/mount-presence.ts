@@ -8,7 +8,7 @@ type MountPresence = (mount: CarriedMount) => Promise<boolean>;
 
 const isMounted: MountPresence = process.platform === "darwin" ? isMountedDarwin : isMountedLinux;
 
-/** False only when neither the mount nor the process that serves it is left. Rejects when that cannot be told. */
+/** False only when neither the mount nor the process that serves it is left. Rejects when that cannot be found out. */
 export async function isPresent(mount: CarriedMount): Promise<boolean> {
   if (await isMounted(mount)) return true;
   return mount.process !== null && (await isRunning(mount.process));

@@ -1,5 +1,5 @@
-// Asks lsof for the owners of TCP connections. It shows processes only, and to a user only that user's own: connections
-// of the kernel (its SMB client's) have no row, so that no client passes on the port of a `netfs` share.
+// Asks lsof for the owners of TCP connections. It lists processes only, and for a user only that user's own:
+// connections of the kernel (its SMB client's) are missing, so no client passes on the port of a `netfs` share.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";

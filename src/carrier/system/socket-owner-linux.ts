@@ -12,7 +12,7 @@ export async function readOwnersLinux(): Promise<OwnerTable> {
 }
 
 /**
- * Only established connections count: one that was closed before it was accepted has uid 0 in the table, whoever made
+ * Only established connections count: one that was closed before it was accepted has uid 0 in the table, no matter who made
  * it. Addresses are in this machine's byte order, which is little-endian wherever Node runs.
  */
 export function parseOwners(four: string, six: string): OwnerTable {
@@ -31,9 +31,11 @@ export function parseOwners(four: string, six: string): OwnerTable {
   };
 }
 
-/** `sl local remote state queues timer retransmits uid …`; the local end is the client's, which is another row than ours. */
+/**
+ * `sl local remote state queues timer retransmits uid …`; the local end is the client's: our own end is another row.
+ */
 function find(table: string, wanted: string): number | null {
-  // A blank before it, or a longer address would do that ends so.
+  // With a blank in front, so that a longer address that ends the same does not match.
   const at = table.indexOf(` ${wanted}`);
   if (at === -1) return null;
   const lineEnd = table.indexOf("\n", at);

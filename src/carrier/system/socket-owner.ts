@@ -6,14 +6,14 @@ import { readOwnersDarwin } from "./socket-owner-darwin.ts";
 import { readOwnersLinux } from "./socket-owner-linux.ts";
 
 interface OwnerReader {
-  /** One reading tells of all ports; else `read` is asked for one at a time. */
+  /** Whether one reading has all ports; if not, `read` is called for one at a time. */
   readonly hasAllPorts: boolean;
   read(clock: Clock, port: number): Promise<OwnerTable>;
 }
 
 export type SocketOwners = ReturnType<typeof createSocketOwners>;
 
-/** One reading serves all who asked before it began. */
+/** One reading serves all calls that came before it began. */
 export function createSocketOwners(
   clock: Clock,
   reader: OwnerReader = process.platform === "darwin"

@@ -95,7 +95,7 @@ export async function connectClient(context: CommandContext, manner: ConnectMann
   const isSamePlace = former?.path === path;
   await writeRecord(context.home, client.name, {
     path,
-    // Connected again, an undo goes back to what an undo would give now.
+    // Connecting again keeps the record such that an undo has the same result as one now.
     before: isSamePlace ? await undoneText(standing, former) : text,
     afterSha256: hashOf(after),
     taken: isSamePlace ? [...new Set([...former.taken, ...known])] : known,
@@ -103,7 +103,7 @@ export async function connectClient(context: CommandContext, manner: ConnectMann
   try {
     await write(standing, after);
   } catch (error) {
-    // The client's file is as it was: so is what an undo knows of it.
+    // The client's file is as it was, and so the record stays as it was, too.
     if (former === null) await removeRecord(context.home, client.name);
     else await writeRecord(context.home, client.name, former);
     throw error;
@@ -137,7 +137,7 @@ export async function disconnectClient(context: CommandContext, manner: ConnectM
   return 0;
 }
 
-/** null: there was no file. What was changed there since stays, and only what Mountaineer did is taken back. */
+/** null: there was no file. Later changes of the file stay, and only what Mountaineer did is taken back. */
 async function undoneText(
   { client, path, text }: Standing,
   record: ConnectionRecord | null,
@@ -230,7 +230,7 @@ async function standingOf(client: Client, file: string | null): Promise<Standing
       hint: `start ${client.title} once, or name its file: mountaineer connect ${client.name} --file PATH`,
     });
   }
-  // What cannot be read is not written over.
+  // A file that cannot be read is not overwritten.
   if (text !== null) await clientValues(text, path);
   return { client, path, text };
 }
@@ -263,7 +263,7 @@ function withoutNamedSecrets(text: string): string {
   );
 }
 
-/** What an undo knows is of one file: that of another one must not take its place. */
+/** The record is about one file, and another file must not take its place. */
 async function requireNoOther(context: CommandContext, { client, path }: Standing): Promise<void> {
   const former = await readRecord(context.home, client.name);
   if (former === null || former.path === path) return;

@@ -52,7 +52,7 @@ interface Draft {
   /** What cannot be a backend here, and why. */
   readonly refused: readonly { readonly name: string; readonly why: string }[];
   readonly hasToken: boolean;
-  /** Of two servers with a tool of one name, the later one's gets its server's name. */
+  /** If two servers have a tool of the same name, the later one's gets its server's name as a prefix. */
   readonly prefixes: boolean;
   readonly before: string;
   readonly after: string;
@@ -77,7 +77,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
     allowLiteral: manner.allowLiteral,
   });
   if (found.length === 0) throw nothingFound(words, surroundings);
-  // Anybody may have written those: whoever is not asked has to name them.
+  // Anybody may have written those, so a person who is not asked has to name them.
   const leavesOut = words.length === 0 && manner.yes;
   const leftOut = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
   const files = found.filter(({ path }) => !leftOut.includes(path));
@@ -105,7 +105,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
   const keptNow: string[] = [];
   try {
-    // Before the file names them: a daemon that runs takes it at once.
+    // Before the file names them, because a running daemon applies the file at once.
     for (const [name, value] of newSecrets) {
       await keeper.set(name, value, null, context.signal);
       keptNow.push(name);
@@ -213,7 +213,10 @@ function whyNot(
     : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
 }
 
-/** `words` are those of the command line: whoever took over one client's servers wants that client to use them. */
+/**
+ * `words` are those of the command line: a person who imported from one client probably wants that client to use
+ * Mountaineer.
+ */
 function nextStep([word, ...more]: readonly string[]): string {
   const name = CLIENT_NAMES.find((one) => one === word && CLIENTS[one].isConnected);
   return name !== undefined && more.length === 0

@@ -1,4 +1,4 @@
-// A backend by what a registry says of it: asks for what the server wants, and keeps what is secret as a secret.
+// Makes a backend of a registry's entry: asks for what the server needs, and keeps secrets as secrets.
 import { escaped } from "../../clients/entry-texts.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
@@ -78,11 +78,11 @@ function written(texts: ReadonlyMap<string, MadeText>): readonly (readonly [stri
   return [...texts].map(([key, { text }]) => [key, text] as const);
 }
 
-/** What the registry's inputs are worth: given, asked for, or the registry's own word. */
+/** The values of the registry's inputs: given, asked for, or the registry's own. */
 function createAnswers(context: CommandContext, { given }: RegistryWish) {
   const missing: RegistryInput[] = [];
   return {
-    /** null: it has no value; `isOwn`: a person's word, the rest is the registry's. */
+    /** null: it has no value. `isOwn`: a person gave it; otherwise the registry did. */
     async to(input: RegistryInput): Promise<MadeText | null> {
       const known = given.get(input.name);
       if (known !== undefined) return { text: known, isOwn: true };
@@ -98,7 +98,7 @@ function createAnswers(context: CommandContext, { given }: RegistryWish) {
       if (answer === "") missing.push(input);
       return answer === "" ? null : { text: answer, isOwn: true };
     },
-    /** Whatever was given is one of these inputs: a slip of the pen is no value. */
+    /** Refuses names that are not among these inputs, such as mistyped ones. */
     requireKnown(words: readonly RegistryWord[]): void {
       const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
       const unknown = [...given.keys()].filter((name) => !known.has(name));
@@ -134,7 +134,7 @@ function createValues(
     }
     return text;
   };
-  /** With references to the secrets in it. What the registry itself says is a text, and refers to nothing. */
+  /** The text with references to its secrets. The registry's own text stays as it is, and refers to nothing. */
   const referring = async (key: string, word: RegistryWord): Promise<MadeText | null> => {
     let text = "";
     let plain = "";
@@ -188,7 +188,7 @@ function createValues(
       }
       return texts;
     },
-    /** All but `typed`, which a person gave themselves. */
+    /** All of it but `typed`, which a person gave. */
     async table(
       inputs: ReadonlyMap<string, RegistryWord>,
       typed: ReadonlySet<string>,
@@ -211,7 +211,7 @@ function isSecretAlone(text: string): boolean {
   return typeof part === "object" && part.kind === "stored" && more.length === 0;
 }
 
-/** What the server wants of secrets; none is kept before somebody agreed. */
+/** The secrets that the server needs; none is kept before a person has agreed. */
 function createSecrets(context: CommandContext, { name: backend, given }: RegistryWish) {
   /** The names of secrets, by the inputs that they are for. */
   const names = new Map<string, string>();
@@ -259,7 +259,7 @@ async function isAgreed(
       ? `reached at ${harmless(url ?? "")}`
       : `started as: ${command.map(shellWord).map(harmless).join(" ")}`,
   );
-  // A variable decides what a program does as much as an argument.
+  // A variable decides as much about a program as an argument does.
   for (const [key, { text, isOwn }] of texts) {
     const isHidden = isOwn && (isSecretHeader(key) || isSecretVariable(key));
     context.note(`with ${harmless(key)} = ${isHidden ? HIDDEN : harmless(text)}`);

@@ -374,7 +374,7 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
   };
 }
 
-/** That there is none is no failure: the address was printed. */
+/** If there is no browser, that is no failure: the address was printed. */
 async function openBrowser(address: string): Promise<void> {
   const { openInBrowser } = await import("../sessions/web-browser.ts");
   try {

@@ -245,8 +245,7 @@ export const FLEET_COMMANDS: GroupedCommands = {
   group: {
     name: "fleet",
     summary: "several machines that know of each other",
-    description:
-      "Over NATS, where [fleet] is configured. See docs/fleet.md, and docs/fleet-join.md for the way in.",
+    description: "Over NATS, where [fleet] is configured. See docs/fleet.md.",
     examples: [
       { command: "mountaineer fleet init", does: "begin one, and print what the next machine types" },
       { command: "mountaineer fleet status", does: "see all machines" },

@@ -7,7 +7,7 @@ import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";
 
-/** Beyond what the old one waits for those that it starts. */
+/** Beyond the time that the old daemon gives to those that it starts. */
 const SERVES_WITHIN_MS = 120_000;
 const BETWEEN_LOOKS_MS = 50;
 
@@ -55,7 +55,7 @@ async function untilServed({ home, signal }: CommandContext, { from }: HandOverR
   });
 }
 
-/** Null: nobody answers, or whoever did has just gone. */
+/** null: no daemon answers, or it has just gone. */
 async function pidOf(daemon: DaemonClient | null, signal: AbortSignal): Promise<number | null> {
   try {
     return (await daemon?.ask("status", null, signal))?.global.pid ?? null;

@@ -57,7 +57,7 @@ const secretSetCommand: CommandDefinition = {
 
 async function tellDaemon({ home, note, signal }: CommandContext): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
-  // Somebody else's daemon, or one that hangs, is no reason to fail: the secret is kept.
+  // If the daemon is somebody else's, or hangs, that is no failure: the secret is kept.
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon === null) return;
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);

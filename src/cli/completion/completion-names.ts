@@ -12,7 +12,7 @@ import type { Candidate, LiveKind } from "./completion-request.ts";
 interface NamePlace {
   readonly home: string;
   readonly configPath: string | null;
-  /** What the line says besides: the share or backend it names, and what is typed of the name. */
+  /** What else the line says: its share or backend, and the typed part of the name. */
   readonly share: string | null;
   readonly backend: string | null;
   readonly typed: string;
@@ -22,7 +22,7 @@ interface NamePlace {
 
 type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
 
-/** Resolves once all is loaded that looking needs. What it gives tells what there is now, as far as it can be found out. */
+/** Resolves once everything that look-ups need is loaded. The result looks names up, as far as they can be found. */
 export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
   switch (kind) {
     case "shares":
@@ -68,7 +68,7 @@ function named(list: unknown, description: string): Candidate[] {
   });
 }
 
-/** As far as it can be read, mistakes and all. */
+/** As far as it can be read, even with mistakes. */
 async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers> {
   try {
     const { path, format } = await locateConfig(

@@ -30,16 +30,16 @@ export type CompletionRequest =
       readonly share: string | null;
       /** The backend whose routes are wanted. */
       readonly backend?: string;
-      /** What of the word stands before the name: `--share=`. */
+      /** The part of the word before the name: `--share=`. */
       readonly prefix?: string;
     }
   | { readonly kind: "files" }
   | { readonly kind: "nothing" };
 
-/** By an option's long name, or by an argument's name; of a command where its words stand in front. */
+/** By an option's long name, or by an argument's name; with a command's words in front if it differs there. */
 const LIVE_OPTIONS: Readonly<Record<string, LiveKind | null>> = {
   "--share": "shares",
-  // What is added is there under no name yet.
+  // A new name cannot be completed.
   "shares add --share": null,
   "init --share": null,
   "init --backend": null,

@@ -102,7 +102,7 @@ function named(waiting: readonly WaitingEntryWire[], names: readonly string[]): 
   });
 }
 
-/** Those that a person said yes to. */
+/** The entries that a person approved. */
 async function chosenBy(
   context: CommandContext,
   shown: readonly WaitingEntryWire[],

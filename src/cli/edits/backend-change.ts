@@ -21,7 +21,7 @@ import { refuseToBeginAfresh } from "./config-key-change.ts";
 
 export const DISABLED = "is disabled";
 
-/** What came of it, and its `--json`. */
+/** The result, and its `--json`. */
 interface BackendChange {
   readonly name: string;
   /** False: the file said so already. */
@@ -122,7 +122,7 @@ export async function enableBackend(
   const command = enabled ? "backends enable" : "backends disable";
   return change(context, command, name, options, ({ backends }) => {
     const isSo = backends.some((backend) => backend.name === name && backend.enabled === enabled);
-    // True is what holds without the key.
+    // Enabled is the default of the key.
     return isSo ? [] : [{ key, value: enabled ? null : "false" }];
   });
 }
@@ -146,7 +146,7 @@ async function change(
   });
 }
 
-/** Prints what came of it, and returns the exit code. */
+/** Prints the result, and returns the exit code. */
 export function tellChange(
   context: CommandContext,
   { name, changed, runs, backend, tokenLines: lines = [] }: BackendChange,

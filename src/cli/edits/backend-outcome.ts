@@ -1,4 +1,4 @@
-// What came of a backend after it was added or changed: waits until it serves, or until it is known why not.
+// The result of adding or changing a backend: waits until it serves, or until it is known why not.
 import type { BackendStatus } from "../../api/contract.ts";
 import type { Ask } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -8,7 +8,7 @@ import type { TerminalStyle } from "../views/terminal-style.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
 const BETWEEN_LOOKS_MS = 200;
-/** A change begins a new instance a moment after it is applied: what looks settled is looked at once more. */
+/** A change begins a new instance a moment after it is applied, so a settled state is looked at again. */
 const SETTLED_LOOKS = 3;
 
 /**
@@ -48,7 +48,7 @@ function isSettled({ enabled, phase, instances, draining, conditions }: BackendS
   return (phase === "Ready" || phase === "Degraded") && instances - (draining > 0 ? 1 : 0) <= 1;
 }
 
-/** Whether it is as it was wanted. */
+/** Whether its state is the wanted one. */
 export function isWell({ enabled, phase, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
   return phase === "Ready" && conditions.every(({ code }) => code !== "change_failed");

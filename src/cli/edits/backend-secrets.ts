@@ -13,7 +13,7 @@ import type { CommandContext } from "../input/command.ts";
 interface TypedSecret {
   readonly table: "env" | "headers";
   readonly key: string;
-  /** What of the text is the secret. */
+  /** The part of the text that is the secret. */
   readonly value: string;
 }
 
@@ -51,7 +51,7 @@ export async function withoutTypedSecrets(
   return { ...typed, env, headers };
 }
 
-/** Arguments and addresses hold no references, and others read them. */
+/** Arguments and addresses hold no references, and others can read them. */
 async function refuseInArguments(
   { ask }: CommandContext,
   name: string,
@@ -78,7 +78,7 @@ async function refuseInArguments(
   });
 }
 
-/** A path that is there names folders, some of which a build calls by their content: those are no secrets. */
+/** An existing path may have folders that a build named by a digest; those are not secrets. */
 async function withoutBuiltFolders(word: string): Promise<string> {
   if (!word.startsWith("/") || !(await entryExists(word).catch(() => false))) return word;
   return word.replaceAll(/(?<=\/)[0-9a-f]{16,64}(?=\/|$)/g, "built");

@@ -98,7 +98,7 @@ function checkOwn(context: CommandContext): Promise<Checked> {
   });
 }
 
-/** What would wait if a daemon took up the file now; none where that cannot be found out. */
+/** What would wait if a daemon read the file now; empty if that cannot be found out. */
 async function waitingIn(
   { home, configPath, signal }: CommandContext,
   daemon: DaemonClient | null,

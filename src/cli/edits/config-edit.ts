@@ -60,7 +60,7 @@ async function begin(view: ConfigView, signal: AbortSignal): Promise<Draft> {
   return { view: { path, place }, seenSha256: sha256Of(found), begun, copy };
 }
 
-/** What there is to edit where there is no file: what runs, else the starter. */
+/** The text to edit if there is no file: what runs, or else the starter. */
 async function firstText({ daemon, format }: ConfigView, signal: AbortSignal): Promise<string> {
   if (daemon !== null) return daemon.ask("historyText", { n: 0 }, signal);
   return format === "toml" ? starterText() : "";
@@ -82,7 +82,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
   }
 }
 
-/** Ctrl-C is the editor's meanwhile. */
+/** Meanwhile Ctrl-C is for the editor. */
 async function editedCopy(context: CommandContext, copy: EditedCopy): Promise<Uint8Array | null> {
   using _interrupts = context.yieldInterrupts();
   return await copy.edit(context.signal);
@@ -94,7 +94,7 @@ async function land(
   bytes: Uint8Array,
 ): Promise<number> {
   return changeConfig(context, "config edit", async (ask, now) => {
-    // A daemon that was started, or ended, meanwhile may use another file.
+    // If a daemon was started or ended meanwhile, it may use another file.
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);
     }

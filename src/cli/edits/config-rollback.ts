@@ -32,7 +32,7 @@ export async function rollBack(
       context.note("nothing was changed");
       return FAILED_EXIT;
     }
-    // While the question stands, an edit may make the entry another number.
+    // An edit during the question may give the entry another number.
     seen = shown.seen;
   }
   return changeConfig(context, "config rollback", async (ask) =>

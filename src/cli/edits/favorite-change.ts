@@ -15,7 +15,7 @@ import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/contro
 import { leaveFolder } from "../sessions/step-command.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
-/** A last cycle of the share, begun before it was removed, may have made its link once more. */
+/** The last cycle of the share, begun before it was removed, may have made its link again. */
 const LOOK_AGAIN_MS = 300;
 
 /** The keys of the new share, in the file's spelling. */
@@ -48,7 +48,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite): 
   return { changed: edited.changed, share: share === null ? null : asMounted(share) };
 }
 
-/** The daemon's own cycle may have mounted it first: that is what was asked for, and no skipping. */
+/** If the daemon's own cycle has mounted it first, that is what was asked for, so it does not count as skipped. */
 function asMounted(share: StepResult): StepResult {
   const isMounted = share.result === "skipped" && share.active_interface !== "none";
   return isMounted ? { ...share, result: "mounted" } : share;
@@ -130,7 +130,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
   };
 }
 
-/** What a daemon does by itself when a share goes: its memory goes, and so do the links of its aliases. */
+/** Does what a daemon does by itself when a share goes: forgets it, and removes the links of its aliases. */
 async function clearAfter(context: CommandContext, name: string): Promise<void> {
   const { home, configPath, signal } = context;
   await withDaemonOr(

@@ -26,7 +26,7 @@ export function refuseSection(
   });
 }
 
-/** One that knows no `[fleet]` would refuse it when all else is done. */
+/** A daemon that does not know `[fleet]` would refuse the file after everything else is done. */
 export async function refuseOlderDaemon(
   { daemon }: { readonly daemon: Pick<DaemonClient, "ask"> | null },
   signal: AbortSignal,
@@ -59,7 +59,7 @@ export function removeSection(context: CommandContext): Promise<boolean> {
     const bytes = await view.read();
     const { fleet } = await readMembers(view);
     if (bytes === null || fleet === null) return false;
-    // The whole section at once: what stands between without one of its keys is no configuration.
+    // The whole section at once: without one of its keys the configuration would not be valid.
     const edits = [{ kind: "unset" as const, keyPath: ["fleet"] }];
     const edited = await editConfig({ bytes, format: view.format, edits });
     const request = { text: decodedText(edited.bytes), expected_sha256: sha256Of(bytes), source: "cli" };

@@ -26,7 +26,7 @@ export async function rotateCertificate(
   await requireFleet(home);
   const renew = async (daemon: DaemonClient): Promise<number> => {
     const { made, ...next } = await madeAuthority(options, signal);
-    // Who is there and does not know it has not seen the last word of it.
+    // A member that is there and does not know the authority has not got the newest configuration.
     const { lacking, here } = await knowing(context, daemon, next.fingerprint, 0);
     if (made || here.some((name) => lacking.includes(name))) await publish(context, daemon);
     const left = (await knowing(context, daemon, next.fingerprint, KNOWN_WITHIN_MS)).lacking;
@@ -37,7 +37,7 @@ export async function rotateCertificate(
   return withDaemon(context, LINKED, (daemon) => withKeys(options, signal, () => renew(daemon)));
 }
 
-/** What is common to all is signed once more, with the new authority beside it. */
+/** Signs the common configuration again, with the new authority beside it. */
 async function publish(context: CommandContext, daemon: DaemonClient): Promise<void> {
   const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const { key, handovers, nextAuthority, report } = await readSigner(context, daemon);
@@ -50,7 +50,7 @@ async function publish(context: CommandContext, daemon: DaemonClient): Promise<v
   await daemon.ask("putFleetLayer", { document, expected_sequence }, context.signal);
 }
 
-/** Which members do not say that they know it, in time; and who of all is there. */
+/** Which members do not confirm in time that they know it, and which members are there. */
 async function knowing(
   { home, signal }: CommandContext,
   daemon: DaemonClient,
@@ -67,7 +67,7 @@ async function knowing(
     );
     const lacking = members.map(({ name }) => name).filter((name) => !known.has(name));
     const here = machines.filter(({ presence }) => presence === "here").map(({ name }) => name);
-    // Who is not there says nothing more.
+    // A member that is not there will not answer.
     const isOver = !lacking.some((name) => here.includes(name));
     if (isOver || systemClock.monotonicMs() >= untilMs) return { lacking, here };
     await systemClock.sleep(BETWEEN_LOOKS_MS, signal);

@@ -1,4 +1,4 @@
-// What the fleet's own code is told of the home and the command that it works for.
+// The options of the fleet's own code, from the home and the command that it works for.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -9,6 +9,6 @@ export function homeOptions({ home, signal }: Pick<CommandContext, "home" | "sig
 
 export function notInFleet(): MountaineerError {
   return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
-    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
+    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet.md",
   });
 }

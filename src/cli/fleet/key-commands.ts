@@ -44,7 +44,7 @@ export function rotateMachine(context: CommandContext, wish: Wish): Promise<numb
   });
 }
 
-/** Before the old key opens nothing any more, the daemon is there by the new one. */
+/** The daemon must use the new key before the old one is refused. */
 async function signInAnew({ signal }: CommandContext, daemon: DaemonClient | null): Promise<void> {
   if (daemon === null) return;
   await daemon.ask("reload", {}, signal);

@@ -21,7 +21,7 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions } from "./home-options.ts";
 
-/** A link that was just cut by a change of the server's configuration is back by then. */
+/** How long to wait for a link that a change of the server's configuration has just cut. */
 const LINKED_WITHIN_MS = 15_000;
 /** Machines that are there have answered by then. */
 const ANSWERED_WITHIN_MS = 5_000;
@@ -102,7 +102,7 @@ export function layerHistory(context: CommandContext, { json }: Wish): Promise<n
   });
 }
 
-/** What is older than what was accepted may have been played back: no machine takes it. */
+/** A revision older than the accepted one may have been played back: no machine takes it. */
 export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted: string): boolean {
   return text === wanted && (newest?.revision ?? 0) >= accepted;
 }
@@ -110,9 +110,9 @@ export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted
 export interface Signer {
   /** The 32 private bytes of the key that counts. */
   readonly key: Buffer;
-  /** Those that lead to it. */
+  /** The handovers that lead to that key. */
   readonly handovers: readonly Handover[];
-  /** That of the fleet's server from some day on, DER in base64; null: as before. */
+  /** The next authority of the fleet's server, DER in base64; null: unchanged. */
   readonly nextAuthority: string | null;
   readonly report: FleetLayerReport;
 }
@@ -123,7 +123,7 @@ interface Signing extends Wish, Signer {
   readonly name: string;
 }
 
-/** Signs it, unless that is what stands there. */
+/** Signs it, unless it is the current content. */
 async function signNews(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
   const { key, handovers, nextAuthority, report, text, name, json } = signing;
   if (saysAlready(report, text)) {
@@ -152,7 +152,7 @@ export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accep
   return Math.max(accepted, newest?.revision ?? 0) + 1;
 }
 
-/** By itself, and under this machine's own file. */
+/** Mistakes of the layer by itself, and under this machine's own file. */
 async function mistakesIn(
   { home, signal }: CommandContext,
   daemon: DaemonClient,
@@ -177,13 +177,13 @@ async function mistakesIn(
 export interface Answer {
   readonly machine: string;
   readonly takes: boolean;
-  /** Why not; null: it has not said anything yet, or it takes it. */
+  /** Why it refuses; null: it has not answered yet, or it accepts. */
   readonly reason: string | null;
   /** It has seen that revision, and knows the key by which it is signed. */
   readonly knows: boolean;
 }
 
-/** What the machines that are there make of it, as far as they have said so in time. */
+/** What the machines that are there answered in time. */
 export async function answers(
   { signal }: CommandContext,
   daemon: DaemonClient,
@@ -199,7 +199,7 @@ export async function answers(
       const reason = refused?.reason ?? null;
       return { isOver, answer: { machine: name, takes: runs === revision, reason, knows: isOver } };
     });
-    // What it says of what stood there before is no answer.
+    // What a machine says about an earlier revision is not an answer.
     if (said.every(({ isOver }) => isOver) || systemClock.monotonicMs() >= untilMs) {
       return said.map(({ answer }) => answer);
     }
@@ -267,7 +267,10 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
   });
 }
 
-/** As it stands once the server, where it is here, lets this machine write it: one that an earlier version set up does not. */
+/**
+ * The result after the server, if it is here, has got its permissions renewed: a server set up by an earlier version
+ * does not let this machine write.
+ */
 async function afterRenewal(context: CommandContext, daemon: DaemonClient): Promise<FleetLayerReport> {
   const { home, signal } = context;
   const { renewServer } = await import("../../fleet/way-in/server-process.ts");

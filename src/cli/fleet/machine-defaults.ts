@@ -33,7 +33,7 @@ export function listenAddress(given: string | null, interfaces: Interfaces = net
   if (given !== null) {
     // The rule by which the configuration is read, or a fleet would begin that nobody can use.
     const address = addressOf(given);
-    // No certificate and no code says a name with an underscore.
+    // No certificate and no code can hold a name with an underscore.
     if (address !== null && !address.includes("_") && !isEveryAddress(address)) return address;
     throw new MountaineerError("usage", "--listen takes HOST:PORT: where the other machines reach this one", {
       hint: "a name or an address of this machine, as the others know it: nas.local:4222",
@@ -48,7 +48,7 @@ export function listenAddress(given: string | null, interfaces: Interfaces = net
 
 function addressOf(given: string): string | null {
   const reading = parseFleetServer(`tls://${isIPv6(given) ? `[${given}]` : given}`);
-  // A final dot is of DNS alone: no certificate has it.
+  // A final dot is only for DNS: certificates do not have it.
   return reading.ok ? reading.value.slice("tls://".length).replace(/\.(?=:\d+$)/, "") : null;
 }
 

@@ -1,7 +1,7 @@
 // The yes that a command waits for once it has shown what it would change.
 import type { CommandContext } from "./command.ts";
 
-/** Says that nothing was changed when the answer is no, or where there is nobody to ask. */
+/** Prints that nothing was changed if the answer is no, or if there is nobody to ask. */
 export async function agrees(
   { ask, note }: Pick<CommandContext, "ask" | "note">,
   question: string,

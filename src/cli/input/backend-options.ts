@@ -7,7 +7,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { GivenOptions } from "./command.ts";
 import { collected, readFlag, readList, readText } from "./options.ts";
 
-/** What was typed of a backend; null, or empty: nothing. Values as the file would hold them. */
+/** The typed parts of a backend, as the file would hold them; null or empty: not given. */
 export interface TypedBackend {
   /** The program and its arguments. */
   readonly command: readonly [program: string, ...args: string[]] | null;
@@ -118,7 +118,7 @@ function variableOf(text: string): readonly [string, string] {
 
 function headerOf(text: string): readonly [string, string] {
   const [, name = "", value = ""] = /^([^:=\s]+)\s*[:=]\s*(.*)$/s.exec(text) ?? [];
-  // Not told: what is wrong may be a secret.
+  // The text is not quoted, because it may be a secret.
   if (name === "") throw usage("a --header is not understood", "write it as --header 'Name: value'");
   return [name, value];
 }

@@ -1,4 +1,4 @@
-// What people type for commands that are called otherwise here, and what is said then.
+// Words that people type for commands with other names here, and the answer to them.
 
 const LIST_SHARES = "mountaineer shares list";
 const ADD_SHARE = "mountaineer shares add --share NAME --tb-host HOST --fallback-host HOST";

@@ -15,7 +15,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 
-/** What a change of the file is asked as: it is made whole or not at all. Mistakes in it are a value. */
+/** The kinds of changes of the file: each is made whole or not at all. Mistakes in it are a value. */
 export type EditOperation = "edit" | "editText" | "rollback";
 
 interface OwnEditorOptions {
@@ -27,7 +27,7 @@ interface OwnEditorOptions {
   readonly clock: Clock;
   /** Approves what an edit changed; resolves with how many entries wait. */
   readonly approve: (before: MountaineerConfig, after: ConfigSnapshot) => Promise<number>;
-  /** Told what is no reason to fail. */
+  /** Called with problems that are no reason to fail. */
   readonly note: (line: string) => void;
 }
 
@@ -35,7 +35,7 @@ export function createOwnEditor(options: OwnEditorOptions): Ask<EditOperation> {
   const { home, path, place, read, clock, approve, note } = options;
   const history = openHistory(home, path);
 
-  /** What the file most likely holds; a history that cannot be read tells nothing. */
+  /** What the file most likely holds; unknown if the history cannot be read. */
   const newest = async (): Promise<KnownContent | null> => {
     const [entry] = await history.list().catch(() => []);
     return entry === undefined ? null : { sha256: entry.sha256, runs: false };
@@ -81,7 +81,7 @@ export function createOwnEditor(options: OwnEditorOptions): Ask<EditOperation> {
     const { changed, snapshot, bytes } = saved;
     if (changed) {
       const was = before === null ? null : await parseConfig(before, path, place);
-      // What nobody has run yet, too, is worth going back to.
+      // Content that was never run is also worth going back to.
       const isEmpty = before === null || before.length === 0;
       if (!isEmpty && was?.ok === true) await keep(was.snapshot, before, "file", "found in the file");
       await keep(

@@ -39,7 +39,7 @@ export function withAsk<Names extends OperationName, T>(
   return withDaemonOr(context, purpose.intent, ({ ask }) => use(ask), alone, clock);
 }
 
-/** The same, for one thing that is asked of shares and the places in them. */
+/** The same for one question about shares and places in them. */
 export function askEngine<Name extends EngineOperation>(
   context: CommandContext,
   purpose: Purpose,
@@ -49,9 +49,9 @@ export function askEngine<Name extends EngineOperation>(
   return withAsk(context, purpose, openEngine, (ask) => ask(name, input, context.signal));
 }
 
-/** Of a command that nothing but a daemon can answer. */
+/** For commands that only a daemon can answer. */
 export interface DaemonPurpose extends Pick<Purpose, "intent"> {
-  /** What it comes to that none runs. */
+  /** What is missing without a daemon, for the message. */
   readonly so: string;
   /** Default: how to start one. */
   readonly hint?: string;
@@ -78,7 +78,7 @@ export function withDaemon<T>(
   return withDaemonOr(context, intent, use, none);
 }
 
-/** Something done without a daemon, unless a monitor took the lock first: then that is asked like any daemon. */
+/** Work without a daemon, unless a monitor took the lock first, which is then asked instead. */
 type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
 
 /**
@@ -160,7 +160,7 @@ export async function onceOpened<Resource extends AsyncDisposable, T>(
   try {
     resource = await opening;
   } catch (error) {
-    // A monitor that took the lock between the look and the try.
+    // A monitor has taken the lock between the look and the try.
     if (error instanceof MountaineerError && error.code === "already_running") {
       return { kind: "monitor_came_first", error };
     }

@@ -42,12 +42,12 @@ async function writeReport(
     typeof options.report === "string" ? options.report : `mountaineer-report-${stamp}.md`,
   );
   try {
-    // Never over a file that is there.
+    // Never replaces a file.
     await using file = await open(path, "wx", 0o600);
     try {
       await file.writeFile(text);
     } catch (error) {
-      // Half a report helps nobody, and would be in the way of the next one.
+      // Half a report is useless, and would be in the way of the next one.
       await rm(path, { force: true }).catch(() => {});
       throw error;
     }

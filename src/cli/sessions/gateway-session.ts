@@ -8,7 +8,7 @@ import { openGateway } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type DaemonPurpose, onceOpened, withDaemonOr } from "./control-session.ts";
 
-/** Of commands about backends that run. */
+/** For commands about running backends. */
 export const RUNNING_BACKENDS: DaemonPurpose = {
   intent: "look",
   so: "so no backend does",

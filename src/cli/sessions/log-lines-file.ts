@@ -34,7 +34,7 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
   const last =
     own.length < count ? [...(await rotatedLines(path, count - own.length, matches)), ...own] : own;
   let file = first;
-  // A line that is just being written comes whole with what follows.
+  // A line that is just being written is printed whole with what follows.
   let offset = first === null ? 0 : await lineStart(first, size);
   return {
     /** The last lines that match, oldest first; those of the rotated file where this one has too few. */
@@ -48,7 +48,7 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
       while (!signal.aborted) {
         file ??= await openPresent(path);
         if (file !== null) {
-          // Looked at before the file is read: what was moved away until then is read to its end.
+          // Checked before the file is read, so that a file that was moved away until then is read to its end.
           const isMoved = !(await isSame(path, file));
           const { size: length } = await file.stat();
           if (length < offset) {

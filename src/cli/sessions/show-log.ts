@@ -31,7 +31,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   for (const line of log.last) print(line);
   if (!log.exists) context.note(`nothing is logged yet in ${path}`);
   if (!follow) return;
-  // Whoever reads may have read enough.
+  // The reader may have read enough.
   const unread = new AbortController();
   process.stdout.once("error", () => unread.abort());
   for await (const line of log.follow(AbortSignal.any([context.signal, unread.signal]))) {

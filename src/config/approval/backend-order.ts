@@ -1,16 +1,16 @@
-// The order of backends, by which the first of two has a name that both offer: which one is approved, and what a person
-// reads of another one. Pure.
+// The order of backends, which decides whose name wins when two offer the same: which order is approved, and what a
+// person reads of another one. Pure.
 import type { BackendConfig, MountaineerConfig } from "../snapshot.ts";
 
 /** The id of its entry. */
 export const BACKEND_ORDER = "backends";
 
-/** Names of those that are on. */
+/** Names of the backends that are on. */
 export function orderOf({ backends }: Pick<MountaineerConfig, "backends">): readonly string[] {
   return backends.filter(({ enabled }) => enabled).map(({ name }) => name);
 }
 
-/** `names` in the approved order; those that are not in it come last, as they stand. */
+/** `names` in the approved order; names that are not in it come last, in their own order. */
 export function asApproved(names: readonly string[], approved: readonly string[]): readonly string[] {
   const placeOf = placesIn(approved);
   return names.toSorted((one, other) => placeOf(one) - placeOf(other));
@@ -31,12 +31,12 @@ function placesIn(approved: readonly string[]): (name: string) => number {
   return (name) => places.get(name) ?? approved.length;
 }
 
-/** The order of `names` once a person has approved it; what is not among them follows. */
+/** The order of `names` once a person has approved it; the names of `before` that are not among them follow. */
 export function orderWith(names: readonly string[], before: readonly string[]): readonly string[] {
   return [...names, ...before.filter((name) => !names.includes(name))];
 }
 
-/** Whether an edit gives its backends another order than by removing some and adding others at the end. */
+/** Whether an edit changes the order of its backends otherwise than by removing some and adding others at the end. */
 export function isReordered(before: readonly BackendConfig[], after: readonly BackendConfig[]): boolean {
   const were = before.map(({ name }) => name);
   const are = after.map(({ name }) => name);
@@ -51,7 +51,7 @@ interface Move {
   readonly to: number;
 }
 
-/** The fewest that have to change places. Both lists have the same names. */
+/** The smallest set of backends that have to change places. Both lists have the same names. */
 function movesBetween(before: readonly string[], after: readonly string[]): readonly Move[] {
   const stay = new Set(longestInOrder(after, placesIn(before)));
   return after.flatMap((name, place) =>
@@ -59,7 +59,7 @@ function movesBetween(before: readonly string[], after: readonly string[]): read
   );
 }
 
-/** The longest row of them whose places rise. */
+/** The longest part of them that is in order already. */
 function longestInOrder(names: readonly string[], placeOf: (name: string) => number): readonly string[] {
   const rows: (readonly string[])[] = [];
   for (const [index, name] of names.entries()) {
@@ -70,7 +70,7 @@ function longestInOrder(names: readonly string[], placeOf: (name: string) => num
     }
     rows.push([...longest, name]);
   }
-  // Of equal ones the last: told is what comes before others.
+  // Of equal ones the last, as the text names what comes before others.
   return rows.reduce((best, row) => (row.length >= best.length ? row : best), []);
 }
 

@@ -1,5 +1,5 @@
-// Which entries of a file wait for a person's approval, and what runs meanwhile: the file with those entries as they were
-// approved. Pure.
+// Which entries of a file wait for a person's approval, and what runs meanwhile: the file, with those entries as they
+// were approved. Pure.
 import { backendReach, type GuardedPlaces } from "../reach.ts";
 import type { EntryKind } from "../schema/schema-keys.ts";
 import { mostSerious } from "../schema/settled.ts";
@@ -29,33 +29,36 @@ import { isAsStrict, stricter, waits } from "./entry-kinds.ts";
 export type PartValues = Readonly<Record<string, EntryValue>>;
 
 export interface ApprovedEntry {
-  /** False: nothing runs of it now; it may come back as it was. */
+  /** False: nothing of it runs now, and it may come back as it was. */
   readonly live: boolean;
   readonly parts: PartValues;
   /** A person has switched it off: only a person switches it on again. */
   readonly isOff?: true;
 }
 
-/** What a person says yes or no to. */
+/** What a person approves. */
 export interface Grant {
   /** Ids of entries of the file, or of entries that are gone. */
   readonly ids: ReadonlySet<string>;
-  /** Ids among `ids` that lose their approval, whichever version of them had it. */
+  /** Ids among `ids` that lose their approval, in every version of them. */
   readonly forgets?: ReadonlySet<string>;
-  /** `[trust]` is taken as the file has it, however loose. */
+  /** The mode of `[trust]` becomes that of the file, even if it is looser. */
   readonly loosens: boolean;
-  /** Where `ids` have the order of backends: the names in it. Absent: of those that run, as the file has them. */
+  /** Where `ids` have the order of backends: the names in it. Absent: the backends that run, in the file's order. */
   readonly order?: readonly string[];
 }
 
-/** What a home remembers. */
+/** What a home remembers of approvals. */
 export interface Approvals {
   readonly mode: ApproveMode;
   /** By the ids of entries. */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
-  /** Names of backends, those included that are off or gone. Absent: as the entries stand, in what an earlier version kept. */
+  /**
+   * Names of backends, including those that are off or gone. Absent, in what an earlier version kept: the order of the
+   * entries.
+   */
   readonly order?: readonly string[];
-  /** What was approved is not known any more: an entry without a line here was not approved. */
+  /** What was approved is not known any more, so that an entry that is missing here was not approved. */
   readonly lost: boolean;
 }
 
@@ -65,10 +68,10 @@ export interface WaitingEntry {
   readonly name: string;
   /** The most serious kind among the parts that wait. */
   readonly kind: EntryKind;
-  /** The parts that serve meanwhile, by the names of those that wait; null: nothing of it runs. */
+  /** The approved parts that run meanwhile, by the names of those that wait; null: nothing of it runs. */
   readonly approved: PartValues | null;
   readonly waiting: PartValues;
-  /** Nothing of it is new: a person has it switched off. */
+  /** Nothing of it is new, but a person has switched it off. */
   readonly wasOff?: true;
 }
 
@@ -76,7 +79,7 @@ export interface HeldInput {
   readonly file: MountaineerConfig;
   /** What runs; null: nothing yet. */
   readonly running: MountaineerConfig | null;
-  /** null: the home never had approvals. */
+  /** null: the home has never had approvals. */
   readonly approvals: Approvals | null;
   readonly places: GuardedPlaces;
 }
@@ -86,20 +89,20 @@ export interface Held {
   readonly effective: MountaineerConfig;
   readonly waiting: readonly WaitingEntry[];
   readonly mode: ApproveMode;
-  /** What is to be remembered when it runs; null: nothing, as nothing of this home was ever held. */
+  /** What to remember when it runs; null: nothing, because nothing in this home ever waited. */
   readonly approvals: Approvals | null;
 }
 
-/** Entries that are gone, and may come back: no more are remembered. */
+/** How many entries that are gone are remembered, because they may come back. */
 const MOST_REMEMBERED = 200;
 
 /**
- * What the file asks for; where it says nothing, `commands` if a fleet's layer lies under it, or if a backend of the file or
- * of what runs reaches the home.
+ * The mode that the file asks for. If it says nothing: `commands` if a fleet's layer lies under it, or if a backend of
+ * the file or of what runs reaches the home.
  */
 function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
-  // Whoever writes that sits at another machine.
+  // A fleet's layer is written on another machine.
   if (file.layer !== undefined) return "commands";
   const backends = [...file.backends, ...(running?.backends ?? [])];
   const reaches = backends.some((backend) => backend.enabled && backendReach(backend, places).length > 0);
@@ -136,20 +139,18 @@ export function decideHeld(input: HeldInput): Held {
 }
 
 /**
- * What stands is approved: what runs, or else the file, without what a fleet's layer brings to it: nobody at this machine
- * has seen that. What is off in it stays so until a person switches it on.
+ * At first everything is approved that runs, or else stands in the file, but for what a fleet's layer brings, which
+ * nobody at this machine has seen. What is off stays off until a person switches it on.
  */
-function firstApprovals(standing: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
-  const brought = new Set(isStart ? standing.layer?.brings : []);
-  const on = new Map([...entriesOf(standing)].filter(([id]) => !brought.has(id)));
-  const off = [...entriesOf(withAllOn(standing)).values()].filter(
-    ({ id }) => !on.has(id) && !brought.has(id),
-  );
+function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
+  const brought = new Set(isStart ? running.layer?.brings : []);
+  const on = new Map([...entriesOf(running)].filter(([id]) => !brought.has(id)));
+  const off = [...entriesOf(withAllOn(running)).values()].filter(({ id }) => !on.has(id) && !brought.has(id));
   const entries = new Map<string, ApprovedEntry>([
     ...off.map(({ id, parts }) => [id, { live: false, parts: valuesOf(parts), isOff: true }] as const),
     ...approvedAs(on, new Map()),
   ]);
-  const order = standing.backends.map(({ name }) => name).filter((name) => !brought.has(`${BACKEND}${name}`));
+  const order = running.backends.map(({ name }) => name).filter((name) => !brought.has(`${BACKEND}${name}`));
   return { mode, entries, order, lost: false };
 }
 
@@ -164,7 +165,7 @@ function isBackend(id: string): boolean {
   return id.startsWith(BACKEND);
 }
 
-/** Null: those that may run stand in the approved order. */
+/** null: the backends that may run are in the approved order. */
 function waitingOrder(config: MountaineerConfig, approved: readonly string[]): WaitingEntry | null {
   const wanted = orderOf(config);
   const before = asApproved(wanted, approved);
@@ -179,7 +180,7 @@ function waitingOrder(config: MountaineerConfig, approved: readonly string[]): W
   };
 }
 
-/** `approved` null: it waits for nobody, and is the file's. */
+/** `approved` null: the order waits for nobody, and is the file's. */
 function rememberedOrder(
   approved: readonly string[] | null,
   file: MountaineerConfig,
@@ -192,14 +193,14 @@ function rememberedOrder(
   return orderWith(kept, orderOf(effective));
 }
 
-/** What backends reach makes no home less strict: where it is strict already, they need no look. */
+/** Reach can only make a home stricter: if it is strict already, reach need not be looked at. */
 function isSettled(input: HeldInput): input is HeldInput & { readonly approvals: Approvals } {
   const { file, approvals } = input;
   if (approvals === null || approvals.mode === "none" || file.trust.approve !== null) return false;
   return (approvals.entries.get(TRUST)?.parts["approve"] ?? null) === null;
 }
 
-/** What is approved after a person's yes; the mode becomes what the file asks for where the yes `loosens` it. */
+/** The approvals after a person's yes. The mode becomes what the file asks for if the yes `loosens` it. */
 export function withApproved(
   approvals: Approvals,
   input: Omit<HeldInput, "approvals">,
@@ -209,10 +210,10 @@ export function withApproved(
   const on = entriesOf(input.file);
   const entries = new Map(approvals.entries);
   const runs = (name: string): boolean => entries.get(`${BACKEND}${name}`)?.live === true;
-  // Nobody was shown the place of what does not run.
+  // Only the places of backends that run were shown to the person.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
-  /** Another one than had its name before: it has no place yet. */
+  /** Backends that changed since they had their place: they have none yet. */
   const others = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);
@@ -235,7 +236,7 @@ export function withApproved(
   };
 }
 
-/** What its backends that are off would be if they were on. */
+/** The configuration as it would be with all its backends switched on. */
 export function withAllOn(config: MountaineerConfig): MountaineerConfig {
   return { ...config, backends: config.backends.map((backend) => ({ ...backend, enabled: true })) };
 }
@@ -256,42 +257,42 @@ function judged(
     ([, { kind }]) => waits(kind, mode) && !(kind === "approval" && tightens),
   );
   const differing = covered.filter(([name, { value }]) => !isSameMeaning(approved?.[name], value));
-  const told = approved === null ? covered : differing;
-  if (told.length === 0) return null;
-  // A section of a later version than what was remembered, or one that nothing stricter could stand in for.
+  const listed = approved === null ? covered : differing;
+  if (listed.length === 0) return null;
+  // A section that was unknown when approvals were remembered, or that has no stricter form to run meanwhile.
   if (entry.group === "sections" && approved === null) return null;
   if (entry.group !== "sections" && isApprovedElsewhere(entry, approvals, mode)) return null;
-  const waiting = Object.fromEntries(told.map(([name, { value }]) => [name, value]));
+  const waiting = Object.fromEntries(listed.map(([name, { value }]) => [name, value]));
   const before =
     approved === null
       ? null
       : {
-          ...Object.fromEntries(told.map(([name]) => [name, approved[name] ?? null])),
-          ...droppedRoutes(entry, approved, told),
+          ...Object.fromEntries(listed.map(([name]) => [name, approved[name] ?? null])),
+          ...droppedRoutes(entry, approved, listed),
         };
   const { id, group, name } = entry;
-  const kind = mostSerious(told.map(([, part]) => part.kind)) ?? "runs";
+  const kind = mostSerious(listed.map(([, part]) => part.kind)) ?? "runs";
   const isKnown = covered.every(([part, { value }]) => isSameMeaning(known?.parts[part], value));
   const wasOff = known?.isOff === true && isKnown ? ({ wasOff: true } as const) : {};
   return { id, group, name, kind, approved: before, waiting, ...wasOff };
 }
 
-/** The routes that a backend keeps until the edit that gives it another connection and no routes is approved. */
+/** The routes that a backend keeps until a person approves the edit that replaces them with a single connection. */
 function droppedRoutes(
   { group, parts }: Entry,
   approved: PartValues,
-  told: readonly (readonly [string, unknown])[],
+  listed: readonly (readonly [string, unknown])[],
 ): PartValues {
   const routes = approved["routes"] ?? null;
   const isDropped = group === "backends" && routes !== null && parts["routes"] === undefined;
-  return isDropped && told.some(([name]) => name === "connection") ? { routes } : NOTHING;
+  return isDropped && listed.some(([name]) => name === "connection") ? { routes } : NOTHING;
 }
 
-/** The same under another name, or as it was before it went: that was approved. */
+/** Approved under another name, or before it was removed. */
 function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: ApproveMode): boolean {
   const { group, parts } = entry;
   const covered = Object.entries(parts).filter(([, { kind }]) => waits(kind, mode));
-  // Policies know the tools of a backend by its name.
+  // Policies refer to the tools of a backend by its name.
   const isBound = group === "backends" && waits("access", mode);
   return [...entries].some(([id, known]) => {
     if (known.isOff === true || (isBound ? id !== entry.id : !id.startsWith(`${group}.`))) return false;
@@ -299,7 +300,7 @@ function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: Approve
   });
 }
 
-/** What holds where nobody knows what was approved: nobody comes in, and nobody may do anything. */
+/** The strictest form, for when nobody knows what was approved: nobody comes in, and nobody may do anything. */
 function closedSection(id: string): PartValues | null {
   switch (id) {
     case "incoming_auth":
@@ -323,7 +324,7 @@ function valuesOf(parts: EntryParts): PartValues {
   return Object.fromEntries(Object.entries(parts).map(([name, { value }]) => [name, value]));
 }
 
-/** All entries of what runs, and those of before that are gone, the oldest of which are forgotten. */
+/** All entries of what runs, and earlier ones that are gone; the oldest of those are forgotten. */
 function approvedAs(
   now: ReadonlyMap<string, Entry>,
   before: ReadonlyMap<string, ApprovedEntry>,
@@ -336,8 +337,8 @@ function approvedAs(
 }
 
 /**
- * Whose name wins where two backends offer the same follows from their order, and is who may do what: where that waits,
- * backends stay in the order in which they were approved, and one that comes is the last.
+ * The order of backends decides whose name wins when two offer the same, and so who may do what. Where that waits,
+ * backends stay in the approved order, and new ones come last.
  */
 function asOrdered(config: MountaineerConfig, order: readonly string[] | null): MountaineerConfig {
   if (order === null) return config;
@@ -364,7 +365,7 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
     ...Object.fromEntries(sections),
     backends: file.backends.map((backend) => heldBackend(backend, held.get(`backends.${backend.name}`))),
     shares,
-    // A link to a share that waits waits with it.
+    // A link to a share that waits for approval waits, too.
     aliases: keptMembers(file.aliases, "aliases", held).filter(({ share }) => shareNames.has(share)),
     global: restored(file.global, partsFor("global")),
     incomingAuth: incomingAuth === undefined ? file.incomingAuth : typed(incomingAuth),
@@ -386,7 +387,7 @@ function renamed(parts: PartValues | null, name: string): PartValues | null {
   return value === undefined ? null : { value };
 }
 
-/** One that was never approved is there and does not run. */
+/** A backend that was never approved is shown and does not run. */
 function heldBackend(backend: BackendConfig, held: WaitingEntry | undefined): BackendConfig {
   if (held === undefined) return backend;
   return held.approved === null ? { ...backend, enabled: false } : restored(backend, held.approved);
@@ -404,14 +405,14 @@ function keptMembers<T extends { readonly name: string }>(
   });
 }
 
-/** With the parts as they were approved. A key that a later version added is null in what an earlier one remembered. */
+/** The entry with its approved parts. A key that a later version added is null in what an earlier one remembered. */
 function restored<T extends object>(one: T, parts: PartValues | null): T {
   if (parts === null) return one;
   const values = Object.entries(parts).map(([name, value]) => {
     const now = (one as Record<string, unknown>)[name];
     return [name, CHOSEN_BELOW.has(name) ? value : filled(value, now)] as const;
   });
-  // What was remembered came from a configuration of this type, and is sealed.
+  // The remembered values came from a configuration of this type, and are sealed.
   return { ...one, ...Object.fromEntries(values) };
 }
 

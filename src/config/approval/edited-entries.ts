@@ -1,4 +1,4 @@
-// What a person approves by an edit of theirs: what it changes, and nothing that they were not shown. Pure.
+// What a person approves by making an edit: what the edit changes, and nothing that they were not shown. Pure.
 import type { MountaineerConfig } from "../snapshot.ts";
 import { BACKEND_ORDER, isReordered } from "./backend-order.ts";
 import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";
@@ -11,9 +11,9 @@ interface EditedInput extends Omit<HeldInput, "file"> {
 }
 
 /**
- * The entries that an edit changed, from the file before to the file after it: never others that wait in it. One that
- * waited before the edit, or would have if it had been on, has more in it than whoever edits was shown, and goes on
- * waiting, unless the edit removes it or switches it off. What comes up from under the file is nobody's edit either.
+ * The entries that an edit changed. An entry that waited before the edit, or would have waited if it had been on, holds
+ * more than the person was shown: it goes on waiting, unless the edit removes it or switches it off. Nor is an entry
+ * approved that comes from under the file.
  */
 export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const file = withAllOn(before);
@@ -38,7 +38,7 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   });
   const moves = isReordered(before.backends, after.backends) && !waitedToRun.has(BACKEND_ORDER);
   const order = after.backends.map(({ name }) => name).filter((name) => !waited.has(`backends.${name}`));
-  // Only `mountaineer approve` loosens what `[trust]` says; tightened, it needs nobody.
+  // `[trust]` is loosened only by `mountaineer approve`; tightening it needs no approval.
   const unseen = new Set(["trust", ...(after.layer?.brings ?? [])]);
   const ids = new Set(changed.filter((id) => !unseen.has(id)));
   return moves
@@ -47,8 +47,8 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
 }
 
 /**
- * Of `edited`, what the edit removes or switches off, for one who may approve nothing: it stays so until a person brings
- * it back. One that is changed by the same edit is not approved any more.
+ * The entries among `edited` that the edit removes or switches off, when the editor may approve nothing: they stay so
+ * until a person brings them back. An entry that the same edit changes is not approved any more.
  */
 export function refusedEntries(
   edited: Grant,
@@ -74,7 +74,7 @@ function waitingIn(input: HeldInput): ReadonlySet<string> {
   return new Set(decideHeld(input).waiting.map(({ id }) => id));
 }
 
-/** Who switches on again what a person switched off is a person. */
+/** Only a person switches on again what a person switched off. */
 function asSwitchedOn(entries: ReadonlyMap<string, ApprovedEntry>): ReadonlyMap<string, ApprovedEntry> {
   return new Map([...entries].map(([id, { live, parts }]) => [id, { live, parts }]));
 }

@@ -1,4 +1,4 @@
-// The entries of a configuration: what a person approves as one. Each has parts, and each part is of one kind. Pure.
+// The entries of a configuration: each is approved as one. It has parts, and each part is of one kind. Pure.
 import { isDeepStrictEqual } from "node:util";
 import { isReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
@@ -17,7 +17,7 @@ import {
   snakeCase,
 } from "../snapshot.ts";
 
-/** References to secrets stand in it as references. */
+/** References to secrets stay references. */
 export type EntryValue =
   | string
   | number
@@ -45,13 +45,13 @@ export interface Entry {
   readonly parts: EntryParts;
 }
 
-/** By the names of fields; one that no key declares waits like one that decides what runs (`partsOf`). */
+/** By the names of fields. A field that no key declares waits like one that decides what runs (`partsOf`). */
 type Kinds = Readonly<Record<string, Approval>>;
 
 const BACKEND_FIELDS: Kinds = {
   ...approvalsIn(backendKeys),
   name: "free",
-  // A backend that is off is no entry; one that is switched on is a new one.
+  // A backend that is off is not an entry; one that is switched on is a new one.
   enabled: "free",
 };
 const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
@@ -59,10 +59,10 @@ const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
 const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
-/** Those with members, or with parts of several kinds. */
+/** Sections with members, or with parts of several kinds. */
 const DIVIDED = ["global", "server", "backends", "incomingAuth", "trust", "shares", "aliases"];
 
-/** Those that are one entry each, as they stand. The names in the table are those of a configuration. */
+/** Sections that are one entry each. The table has the names of a configuration. */
 export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
 ) as readonly (keyof MountaineerConfig)[];
@@ -76,7 +76,7 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
     ...config.shares.map((share) => member("shares", share.name, partsOf(share, SHARE_FIELDS))),
     ...config.aliases.map((alias) => member("aliases", alias.name, partsOf(alias, approvalsIn(aliasKeys)))),
     section("global", partsOf(config.global, approvalsIn(globalKeys))),
-    // Together: an address beyond this machine is right only with a sign-in.
+    // One entry: an address beyond this machine is valid only together with a sign-in.
     section("incoming_auth", {
       incomingAuth: { kind: "access", value: plain(config.incomingAuth) },
       ...partsOf({ ...config.server, host: config.server?.host ?? LOCAL_HOST }, SERVER_FIELDS),
@@ -88,7 +88,7 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
   return new Map(entries.map((entry) => [entry.id, entry]));
 }
 
-/** Null where it is as if nothing were said, so that approvals of before there were these keys hold. */
+/** null if nothing is set, so that approvals from before these keys existed still hold. */
 function managementPart(server: ServerConfig | null): EntryPart {
   const { management = MANAGEMENT_DEFAULT } = server ?? {};
   const isDefault = isDeepStrictEqual(management, MANAGEMENT_DEFAULT);
@@ -97,7 +97,7 @@ function managementPart(server: ServerConfig | null): EntryPart {
 
 function backendEntry(backend: BackendConfig): Entry {
   const { connection, routes, ...parts } = partsOf(withoutProtocol(backend), BACKEND_FIELDS);
-  // The first route is both: they wait together, or not at all.
+  // The first route is also the connection: they wait together, or not at all.
   const kind = routesOf(backend).some((route) => route.connection.type === "stdio") ? "runs" : "sends";
   return member("backends", backend.name, {
     ...(connection === undefined ? {} : { connection: { ...connection, kind } }),
@@ -106,7 +106,7 @@ function backendEntry(backend: BackendConfig): Entry {
   });
 }
 
-/** The version of MCP decides neither what runs nor where anything is sent. */
+/** Without the version of MCP, which decides neither what runs nor where anything is sent. */
 function withoutProtocol(backend: BackendConfig): BackendConfig {
   const unspoken = ({ protocol: _protocol, ...connection }: BackendConfig["connection"]) => connection;
   const routes = backend.routes?.map((route) => ({ ...route, connection: unspoken(route.connection) }));
@@ -131,7 +131,7 @@ function partsOf<T extends object>(one: T, kinds: Kinds): EntryParts {
   return parts;
 }
 
-/** Without the revisions of secrets, which say what is kept now and not what is referred to. */
+/** Without the revisions of secrets, which say what is kept now, not what is referred to. */
 function plain(value: unknown): EntryValue {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === "object" && value !== null) {
@@ -143,14 +143,14 @@ function plain(value: unknown): EntryValue {
   return null;
 }
 
-/** What is absent and what is null mean the same, so that a key of a later version changes nothing. */
+/** Absent and null mean the same, so that a key of a later version changes nothing. */
 export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | undefined): boolean {
-  // Nearly always the same to the letter.
+  // The usual case, and fast.
   if (JSON.stringify(one) === JSON.stringify(other)) return true;
   return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
 }
 
-/** Whether the file names the folder; the folder itself stands beside it. */
+/** Whether the file names the folder needs no approval: the folder itself is in the entry. */
 const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven"]);
 
 function withoutNulls(value: EntryValue): EntryValue {
@@ -160,14 +160,14 @@ function withoutNulls(value: EntryValue): EntryValue {
   return Object.fromEntries(entries.map(([key, part]) => [key, withoutNulls(part)]));
 }
 
-/** `Array.isArray` does not know lists that cannot be changed. */
+/** `Array.isArray` does not narrow read-only lists. */
 export function isList(value: EntryValue): value is readonly EntryValue[] {
   return Array.isArray(value);
 }
 
 /**
- * Entries that decide otherwise after an edit: their ids, and `backends` where their order does. One that is gone runs
- * nothing, and sends nothing.
+ * The ids of entries whose meaning changes by an edit, and `backends` if their order does. An entry that is removed
+ * runs and sends nothing.
  */
 export function guardedChanges(before: MountaineerConfig, after: MountaineerConfig): readonly string[] {
   const was = entriesOf(before);
@@ -178,7 +178,7 @@ export function guardedChanges(before: MountaineerConfig, after: MountaineerConf
     const differs = [...names].some((name) => !isSameMeaning(old[name]?.value, parts[name]?.value));
     return differs || !was.has(id) ? [id] : [];
   });
-  // Of two that offer the same name, the first has it.
+  // The order matters: of two backends with one name for a tool, the first has it.
   const ordered = (all: ReadonlyMap<string, Entry>): readonly string[] =>
     [...all.values()]
       .filter(({ id, group }) => group === "backends" && was.has(id) && is.has(id))

@@ -1,4 +1,4 @@
-// The parts of an entry under the keys that the file has for them, and in the file's units. Pure.
+// The parts of an entry under their keys in the file, in the file's units. Pure.
 
 import { ANY_NAME, SECTIONS } from "../schema/schema.ts";
 import { camelCase, settledName, unitSize } from "../schema/settled.ts";
@@ -7,14 +7,14 @@ import { type EntryValue, isList } from "./entries.ts";
 
 type Members = { readonly [key: string]: EntryValue };
 
-/** What people call as they like stands below these. */
+/** Tables below which people choose the keys. */
 export const CHOSEN_BELOW: ReadonlySet<string> = new Set(
   SECTIONS.filter(({ pattern, isOpen }) => isOpen || pattern.at(-1) === ANY_NAME).map(({ pattern }) =>
     camelCase(pattern.findLast((segment) => segment !== ANY_NAME) ?? ""),
   ),
 );
 
-/** What the file has in another unit: its key there, and how much of ours is one of its. */
+/** Values that the file has in another unit: their key there, and how many of our units make one of the file's. */
 const UNITS = new Map(
   SECTIONS.flatMap(({ keys, key }) =>
     keys.flatMap((name) => {
@@ -30,7 +30,7 @@ export function membersOf(value: EntryValue): Members {
 }
 
 export function asInFile(parts: Members): Members {
-  // The address belongs to who may come in, and stands in another section.
+  // The address belongs to `incoming_auth`, and is shown there.
   const { host = null, publicUrl = null, management = null, ...others } = parts;
   return { ...respelled(others), server: { host, publicUrl, management } };
 }
@@ -70,7 +70,7 @@ function nested(value: EntryValue): EntryValue {
   return typeof value === "object" && value !== null && !isList(value) ? respelled(value) : value;
 }
 
-/** The file has one without a name of its own. */
+/** The file has one user without a name of its own. */
 function usersInFile(users: EntryValue): readonly (readonly [string, EntryValue])[] {
   const [first = null, ...others] = isList(users) ? users : [];
   const { name, roles, token = null } = membersOf(first);
@@ -83,7 +83,7 @@ function usersInFile(users: EntryValue): readonly (readonly [string, EntryValue]
     : [["users", users]];
 }
 
-/** Tables by their names; in a profile, the names alone. */
+/** As tables by their names; in a profile, only the names. */
 function groupsInFile(groups: EntryValue): EntryValue {
   if (!isList(groups) || groups.some((group) => typeof group === "string")) return groups;
   return Object.fromEntries(

@@ -8,13 +8,13 @@ import type { PartValues, WaitingEntry } from "./decide-held.ts";
 import { type EntryValue, isList, isSameMeaning } from "./entries.ts";
 import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
 
-/** Sorted as they were written, one `key = value` a line, each ended; "" for what runs nothing. */
+/** One `key = value` per line, sorted as in the file, each line ended; "" if nothing runs. */
 export function entryText(parts: PartValues | null): string {
   if (parts === null) return "";
-  // The first of the routes is the connection, and is not told twice.
+  // The first route is the connection, and is not shown twice.
   const routes = parts["routes"] ?? null;
-  const told = isList(routes) ? { ...parts, connection: null, routes: routes.map(routeLines) } : parts;
-  return Object.entries(asInFile(told))
+  const shown = isList(routes) ? { ...parts, connection: null, routes: routes.map(routeLines) } : parts;
+  return Object.entries(asInFile(shown))
     .flatMap(([name, value]) => lines(isShell(name) ? [] : [name], value))
     .map((line) => `${line}\n`)
     .join("");
@@ -23,12 +23,12 @@ export function entryText(parts: PartValues | null): string {
 /** A route as the file has it. */
 function routeLines(route: EntryValue): EntryValue {
   const { name = null, connection = null } = membersOf(route);
-  // What it is follows from its other keys.
+  // The type follows from the other keys.
   const { type: _type, ...way } = membersOf(connection);
   return { name, ...way };
 }
 
-/** What waits, with a word on what its difference from the approved one may hide. */
+/** The text of an entry that waits, with a remark if its difference from the approved one may hide something. */
 export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): string {
   const { approved, waiting } = entry;
   const text = entryText(waiting);
@@ -42,21 +42,24 @@ export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): 
   return `${text}# ${what}: look into the file\n`;
 }
 
-/** Parts that are no key of their own in the file. */
+/** Parts that are not a key of their own in the file. */
 function isShell(name: string): boolean {
   return ["connection", "incomingAuth", "authorization", "audit"].includes(name);
 }
 
-/** Anybody may know these; a tenant in their paths looks like a secret, and is what is approved. */
+/**
+ * Values that anybody may know. A tenant in such an address looks like a secret, but a person has to see it to approve
+ * it.
+ */
 const PUBLIC_ADDRESSES: ReadonlySet<string> = new Set(["issuer", "jwks", "publicUrl", "clientMetadataUrl"]);
 
 function lines(path: readonly string[], value: EntryValue): string[] {
   const [key = "", parent = ""] = path.toReversed();
-  // An empty text has no parts, and says something all the same.
+  // An empty text has no parts, but is a value.
   const isText = parent === "env" || parent === "headers";
   if (value === null || (isList(value) && value.length === 0 && !isText)) return [];
-  const told = asReference(value) ?? asSecretText(path, value);
-  if (told !== null) return [`${keyText(path)} = ${quote(told)}`];
+  const safe = asReference(value) ?? asSecretText(path, value);
+  if (safe !== null) return [`${keyText(path)} = ${quote(safe)}`];
   if (isList(value)) {
     const isPlain = value.every((part) => typeof part !== "object");
     if (isPlain) return [`${keyText(path)} = ${JSON.stringify(value)}`];
@@ -66,8 +69,8 @@ function lines(path: readonly string[], value: EntryValue): string[] {
     return Object.entries(value).flatMap(([name, part]) => lines([...path, name], part));
   }
   if (isAddress(value)) {
-    const isTold = PUBLIC_ADDRESSES.has(key) && !/[?#@]/.test(value);
-    return [`${keyText(path)} = ${quote(isTold ? value : shownUrl(value, "log"))}`];
+    const isShown = PUBLIC_ADDRESSES.has(key) && !/[?#@]/.test(value);
+    return [`${keyText(path)} = ${quote(isShown ? value : shownUrl(value, "log"))}`];
   }
   if (typeof value !== "string") return [`${keyText(path)} = ${value}`];
   return [`${keyText(path)} = ${quote(isHidden(parent, key) ? HIDDEN : value)}`];
@@ -96,7 +99,7 @@ function asReference(value: EntryValue): string | null {
   return kind === "stored" && typeof name === "string" ? `secret:${name}` : null;
 }
 
-/** A text with references in it, as it stands in `env` and `headers`. */
+/** A text with references, as it stands in `env` and `headers`; null for other values. */
 function asSecretText(path: readonly string[], value: EntryValue): string | null {
   const [key = "", parent = ""] = path.toReversed();
   if (!isList(value) || (parent !== "env" && parent !== "headers")) return null;

@@ -1,5 +1,5 @@
-// The meaning of an edit: how it changes the file's values, whatever the text looks like. An edited text is right when
-// it parses to this.
+// The meaning of an edit: how it changes the file's values, however they are written. An edited text is right when it
+// parses to this.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
 import { nameKey } from "../values/names.ts";
@@ -9,22 +9,22 @@ import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
 /** One change asked for. A share or alias goes by its name or its index: `["shares", "CORE", "driver"]`. */
 export type ConfigEdit =
   | { readonly kind: "set"; readonly keyPath: KeyPath; readonly value: ConfigValue }
-  /** A key, or a whole section; what is not there is no mistake. */
+  /** Removes a key, or a whole section. It is no mistake if it is not there. */
   | { readonly kind: "unset"; readonly keyPath: KeyPath }
   | { readonly kind: "add-share"; readonly share: ConfigTable }
   | { readonly kind: "remove-share"; readonly name: string }
   | { readonly kind: "add-alias"; readonly alias: ConfigTable }
   | { readonly kind: "remove-alias"; readonly name: string }
-  /** `backend` holds its keys, tables and all. */
+  /** `backend`: the keys of the backend, tables included. */
   | { readonly kind: "add-backend"; readonly name: string; readonly backend: ConfigTable }
   | { readonly kind: "remove-backend"; readonly name: string };
 
-/** The same with every member of a list as an index. */
+/** The same as an edit, with every member of a list by its index. */
 export type EditStep =
   | { readonly kind: "set"; readonly path: KeyPath; readonly value: ConfigValue }
   | { readonly kind: "remove"; readonly path: KeyPath }
   | { readonly kind: "append"; readonly path: KeyPath; readonly value: ConfigTable }
-  /** A table that is not there yet, under a name. */
+  /** A new table, under a name. */
   | { readonly kind: "add-table"; readonly path: KeyPath; readonly value: ConfigTable };
 
 function withKey(table: Table, key: string, value: unknown): Table {
@@ -34,7 +34,7 @@ function withKey(table: Table, key: string, value: unknown): Table {
   return copy;
 }
 
-/** A list of tables that go by their names. */
+/** A list of tables that are addressed by their names. */
 interface NamedList {
   readonly key: "shares" | "aliases";
   readonly noun: string;
@@ -134,7 +134,7 @@ function newBackendPath(file: unknown, name: string): KeyPath {
   });
 }
 
-/** What an edit does to `file`, which must be what the text holds now. */
+/** The step that an edit is on `file`, which must be what the text holds now. */
 export function editStep(file: unknown, edit: ConfigEdit): EditStep {
   switch (edit.kind) {
     case "set":
@@ -189,7 +189,10 @@ function changed(value: unknown, step: EditStep, depth: number): unknown {
   return withKey(table, segment, changed(valueAt(table, [segment]), step, depth + 1));
 }
 
-/** The values after the step. Rejects with `config_uneditable` when the path leads through what is no table. */
+/**
+ * The values after the step. Rejects with `config_uneditable` when the path leads through something that is not a
+ * table.
+ */
 export function meantBy(file: unknown, step: EditStep): unknown {
   return changed(file, step, 0);
 }
@@ -200,7 +203,10 @@ function isEmpty(value: unknown): boolean {
   return isTable(value) && Object.keys(value).length === 0;
 }
 
-/** Tables on the way to what was removed may be absent, null or empty: all mean the same. */
+/**
+ * The value without the tables on the way to what was removed if they are null or empty, since both mean the same as
+ * absent.
+ */
 function withoutEmpties(value: unknown, path: KeyPath): unknown {
   const [segment, ...rest] = path;
   if (segment === undefined || rest.length === 0) return value;
@@ -241,7 +247,7 @@ export function firstDifference(one: unknown, other: unknown, path: KeyPath = []
   return null;
 }
 
-/** Where what a text holds differs from what the step meant; null when it is as meant. */
+/** Where the values of a text differ from what the step meant; null when they are equal. */
 export function difference(held: unknown, meant: unknown, step: EditStep): KeyPath | null {
   const path = step.kind === "append" ? [...step.path, 0] : step.path;
   return firstDifference(withoutEmpties(held, path), withoutEmpties(meant, path));

@@ -24,7 +24,7 @@ function refusal(why: string): MountaineerError {
   return new MountaineerError("usage", `the value cannot be written: ${why}`);
 }
 
-/** Rejects with `usage` what no file can hold: half characters, NUL, endless nesting. */
+/** Rejects with `usage` a value that no file can hold: half characters, NUL, endless nesting. */
 export function assertWritable(value: ConfigValue, levels = DEEPEST_VALUE): void {
   if (typeof value === "string") {
     if (!value.isWellFormed()) throw refusal("it has half a character");
@@ -45,7 +45,7 @@ export function keyName(path: KeyPath): string {
   return `\`${pathText(path)}\``;
 }
 
-/** What a parser made of a value, as one that can be written; null for what cannot. */
+/** A value of a parser as one that can be written; null if it cannot. */
 export function plain(value: unknown): ConfigValue | null {
   if (Array.isArray(value)) return value.map((part) => plain(part) ?? "");
   if (value instanceof Date) return value.toISOString();

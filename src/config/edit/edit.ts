@@ -19,7 +19,7 @@ import { proposeYaml } from "./yaml-edit.ts";
 interface EditRequest {
   readonly bytes: Uint8Array;
   readonly format: ConfigFormat;
-  /** Made in this order, each on what the one before it left. */
+  /** Made in this order, each on the result of the one before. */
   readonly edits: readonly ConfigEdit[];
 }
 
@@ -31,7 +31,7 @@ interface EditedConfig {
   readonly changes: readonly (readonly Splice[])[];
 }
 
-/** Where the text that the splices make differs from what was meant; null when it is as meant, whole and apart. */
+/** Why the text that the splices make is not what was meant; null: it is. */
 async function problem(
   after: string,
   format: ConfigFormat,
@@ -56,7 +56,7 @@ function ask(edit: ConfigEdit): void {
   }
 }
 
-/** `-0` is written as 0 by every face, so it is one. */
+/** Every face writes `-0` as 0, so it becomes 0. */
 function plainZero(edit: ConfigEdit): ConfigEdit {
   return edit.kind === "set" && Object.is(edit.value, -0) ? { ...edit, value: 0 } : edit;
 }
@@ -69,10 +69,10 @@ function isDone(file: unknown, step: EditStep): boolean {
 }
 
 /**
- * Makes the edits. Pure: no file is looked at, equal input gives equal bytes. What results parses to exactly what was
- * meant, or nothing is changed. Rejects with `share_unknown`, `alias_unknown`, `usage` (a value that no file can hold), `config_invalid`
- * (the text cannot be read as it is, with the place) and `config_uneditable` (it is written in a way that the change
- * cannot be made in, such as a value that other places take over by an alias). Whether the result is a valid
+ * Makes the edits. Pure: no file is looked at, equal input gives equal bytes. The result parses to exactly what was
+ * meant, or nothing is changed. Rejects with `share_unknown`, `alias_unknown`, `usage` (a value that no file can hold),
+ * `config_invalid` (the text cannot be read as it is, with the place) and `config_uneditable` (the text is written in a
+ * way that does not allow the change, such as a value that other places use by an alias). Whether the result is a valid
  * configuration is for `parseConfig` to say.
  */
 export async function editConfig({ bytes, format, edits }: EditRequest): Promise<EditedConfig> {

@@ -14,17 +14,17 @@ import type { ConfigKey } from "./key-path.ts";
 import { shownOfKey } from "./shown-key.ts";
 import { tomlDottedKey, tomlKey, tomlValue } from "./toml-value.ts";
 
-/** A file to look into. */
+/** The file and the place whose values are asked for. */
 export interface ConfigSource {
   readonly bytes: Uint8Array;
   readonly format: ConfigFormat;
   readonly place: ConfigPlace;
 }
 
-/** What holds for one key. */
+/** The effective value of one key. */
 export type KeyValue =
   | { readonly source: "file" | "default"; readonly value: ConfigValue }
-  /** The file says nothing; `rule` says what holds then, in words. */
+  /** The file says nothing; `rule` says in words what applies then. */
   | { readonly source: "absent"; readonly rule: string | null };
 
 /** Defaults that depend on the machine, or on other keys of the same table. */
@@ -104,7 +104,7 @@ interface EffectiveBlock {
   readonly keys: readonly (readonly [key: string, value: KeyValue])[];
 }
 
-/** The tables of a section that there are, each by its path; those that always hold are there without being written. */
+/** The paths of a section's tables; a table that always applies has a path even if it is not written. */
 function pathsOf(file: unknown, { pattern, isOptional, isOpen }: SectionDoc): KeyPath[] {
   let paths: KeyPath[] = [[]];
   for (const segment of pattern) {
@@ -136,7 +136,7 @@ async function blocksOf({ bytes, format, place }: ConfigSource): Promise<Effecti
   return inTableOrder(blocks);
 }
 
-/** A table's own tables follow it: a list's member would otherwise not be the last one that they belong to. */
+/** Sorts a table's own tables directly behind it: in TOML they belong to the last member of a list before them. */
 function inTableOrder(blocks: readonly EffectiveBlock[]): EffectiveBlock[] {
   const groups = Map.groupBy(blocks, ({ path }) => JSON.stringify(path.slice(0, 2)));
   const isNamed = ({ section }: EffectiveBlock): boolean => section.pattern[1] === ANY_NAME;
@@ -152,13 +152,14 @@ function blockHeader({ section, path }: EffectiveBlock): string {
   return section.pattern.at(-1) === ANY_PLACE ? `[[${name}]]` : `[${name}]`;
 }
 
-/** Everything that holds, as TOML; what the file does not say is marked as a default. Rejects with `config_invalid`. */
+/** The whole effective configuration as TOML; defaults are marked. Rejects with `config_invalid`. */
 export async function effectiveText(source: ConfigSource): Promise<string> {
   const blocks = await blocksOf(source);
   const texts = blocks.map((block) => {
     const lines = block.keys.flatMap(([key, value]) => {
       if (value.source === "absent") return value.rule === null ? [] : [`# ${tomlKey(key)}: ${value.rule}`];
-      // A folder that the file names is one that the backend is meant to work in (`reach.ts`).
+      // If the file names a folder, the backend is meant to work in it (`reach.ts`), so a default folder is shown as a
+      // comment.
       const mark = value.source === "default" && key === "cwd" ? "# " : "";
       const end = value.source === "default" ? "  # default" : "";
       return [`${mark}${tomlKey(key)} = ${tomlValue(value.value)}${end}`];
@@ -175,11 +176,11 @@ export async function effectiveData(source: ConfigSource): Promise<ConfigTable> 
     const target = tableIn(data, path);
     for (const [key, held] of keys) if (held.source !== "absent") define(target, key, held.value);
   }
-  // Only plain values were put in.
+  // It is built of plain values alone.
   return { shares: [], ...data } as ConfigTable;
 }
 
-/** The table at `path`, made on the way; a list where a place follows. */
+/** The table at `path`, made if it is missing; a list where the path goes on with an index. */
 function tableIn(root: object, path: KeyPath): object {
   let table = root;
   for (const [depth, segment] of path.entries()) {

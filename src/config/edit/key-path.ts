@@ -8,7 +8,7 @@ import { type KeyPath, quoted } from "../values/mistakes.ts";
 import type { ConfigEdit } from "./edit-meaning.ts";
 import { assertWritable, type ConfigValue, keyName } from "./edit-value.ts";
 
-/** One key of the configuration; of a share, the share is named (or numbered) in `path`. */
+/** One key of the configuration. The path of a share's key has the share's name or index. */
 export interface ConfigKey {
   /** `["shares", "CORE", "driver"]`, `["global", "check_interval_secs"]` */
   readonly path: KeyPath;
@@ -72,7 +72,7 @@ function typedPath({ header, pattern }: SectionDoc): string {
   return pattern.at(-1) === ANY_PLACE ? `${names}.NAME` : names;
 }
 
-/** For one word alone: the key it may be, with its section. */
+/** For a single word: the key that it may mean, with its section. */
 function fullNameHint(word: string): string | null {
   const short = closestWord(word, Object.keys(SHORT_NAMES));
   for (const section of SECTIONS) {
@@ -82,7 +82,7 @@ function fullNameHint(word: string): string | null {
   return unknownKeyHint(null, word);
 }
 
-/** What is wrong with a path that leads to no section's key: how keys near it are written. */
+/** What is wrong with a path that leads to no key: how similar keys are written. */
 function nearHint(path: KeyPath): string | null {
   const [first = ""] = path;
   if (!TOP_NAMES.includes(String(first))) {
@@ -104,8 +104,8 @@ function nearHint(path: KeyPath): string | null {
 
 /**
  * Reads KEY: `section.key`, `shares.NAME.key`, `backends.NAME.timeouts.key`, or a short name (`lsof-recheck`,
- * `auto-failback`). Whether there is a share or backend of that name is not looked at. Rejects with `usage` and
- * `config_key_unknown`, with what may have been meant.
+ * `auto-failback`). It does not check whether there is a share or backend of that name. Rejects with `usage` and
+ * `config_key_unknown`, with a suggestion.
  */
 export function parseConfigKey(text: string): ConfigKey {
   const short = shortName(text.trim());
@@ -133,7 +133,7 @@ function fromToml(text: string): ConfigValue | undefined {
   return plainValue(value);
 }
 
-/** Dates are no values of a configuration: they are the text they were typed as. */
+/** A configuration has no dates: they stay the text that was typed. */
 function plainValue(value: unknown): ConfigValue | undefined {
   if (Array.isArray(value)) {
     const parts = value.map(plainValue).filter((part) => part !== undefined);
@@ -182,7 +182,7 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
   );
 }
 
-/** `backends.NAME.env`: a table in which people choose the names, all of which may be taken out at once. */
+/** `backends.NAME.env`: a table in which people choose the names. It may be removed as a whole. */
 function wholeTable(key: string): KeyPath | null {
   const path = splitKey(key);
   return sectionNamed(path)?.isOpen === true ? path : null;

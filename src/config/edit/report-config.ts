@@ -1,5 +1,5 @@
-// What a file's configuration says, fit to be read by others: one key a line, without comments, and of everything that
-// may hold a secret no more than what is known to be harmless.
+// A configuration in a form that may be shown to others: one key a line, without comments, and only values that are
+// known to be harmless.
 
 import { routesOf } from "../backend-routes.ts";
 import { fileText, textValues } from "../read/file-values.ts";
@@ -15,14 +15,14 @@ import { tomlValue } from "./toml-value.ts";
 /** Of a valid file. Rejects with `config_invalid` for one that cannot be read. */
 export async function reportedConfig(bytes: Uint8Array, format: ConfigFormat): Promise<string> {
   const lines: string[] = [];
-  const tell = (path: KeyPath, value: unknown, around: unknown): void => {
+  const visit = (path: KeyPath, value: unknown, around: unknown): void => {
     if (isTable(value)) {
-      for (const [key, part] of Object.entries(value)) tell([...path, key], part, value);
+      for (const [key, part] of Object.entries(value)) visit([...path, key], part, value);
     } else if (Array.isArray(value) && value.some(isTable)) {
-      for (const [index, part] of value.entries()) tell([...path, index], part, value);
+      for (const [index, part] of value.entries()) visit([...path, index], part, value);
     } else lines.push(`${pathText(path)} = ${shownLine(path, value, around)}`);
   };
-  tell([], await textValues(fileText(bytes), format), null);
+  visit([], await textValues(fileText(bytes), format), null);
   return lines.join("\n");
 }
 
@@ -31,13 +31,13 @@ function shownLine(path: KeyPath, value: unknown, around: unknown): string {
   const section = sectionAround(path.slice(0, -1));
   const written = plain(value);
   if (section === null || written === null || !(section.isOpen || section.keys.includes(key))) return HIDDEN;
-  // Claims, and what people's tools may be asked with, are lists under names of their own.
+  // Values that people list under names of their own (claims, arguments) are hidden.
   if (section.isOpen && Array.isArray(written)) return HIDDEN;
   const command = isTable(around) ? around["command"] : undefined;
   return tomlValue(shownOfKey(section.keyDoc(key), key, written, command, "report"));
 }
 
-/** What of these backends a report does not show, for whoever filters the rest of it. */
+/** The values of these backends that a report does not show, so that the rest of the report can be filtered by them. */
 export function unreportedValues(
   backends: readonly Pick<BackendConfig, "connection" | "routes">[],
 ): readonly string[] {

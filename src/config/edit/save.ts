@@ -22,28 +22,28 @@ export interface KnownContent {
 }
 
 interface SaveTarget {
-  /** Absolute. A file that is not there is an empty one, and is made (0600). */
+  /** Absolute. A missing file counts as an empty one, and is made (0600). */
   readonly path: string;
   readonly place: ConfigPlace;
-  /** Of the bytes that the caller saw; null: whatever is there now. */
+  /** SHA-256 of the bytes that the caller saw; null: the file may have changed. */
   readonly seenSha256: string | null;
   /**
-   * Of what the file holds unless somebody else has just changed it; null: not known. `runs`: a service runs it, and
-   * no edit makes a file that is empty or gone anew, which would take everything else from that service.
+   * What the file holds, unless somebody else has just changed it; null: unknown. `runs`: a service runs it, so an edit
+   * does not make a file anew that is empty or gone, which would remove everything else from that service.
    */
   readonly known?: KnownContent | null;
-  /** True: what would change an entry that a person approves rejects with `commands_refused`. */
+  /** True: rejects with `commands_refused` if the edit would change an entry that a person approves. */
   readonly keepsEntries?: boolean;
   /** What lies under the file. Default: nothing. */
   readonly layer?: ConfigLayer | null;
-  /** What others' writing is waited for by. Default: the machine's. */
+  /** The clock for waiting until others have finished writing. Default: the machine's. */
   readonly clock?: Clock;
 }
 
 export type SavedConfig =
   | {
       readonly ok: true;
-      /** False: the file said so already, and was not written. */
+      /** False: the file had this content already, and was not written. */
       readonly changed: boolean;
       /** What the file holds now. */
       readonly snapshot: ConfigSnapshot;
@@ -54,21 +54,21 @@ export type SavedConfig =
   /** The result would not be a valid configuration; nothing was written. */
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
-/** Others may write in place, in several steps: what changed this lately, ms, may be but half of it. */
+/** A file that others changed less than this ago, ms, may be half written. */
 const YOUNG_MS = 1_500;
 const LOOK_AGAIN_MS = 250;
-/** How long others' writing is waited for, ms. */
+/** How long to wait for others to finish writing, ms. */
 const LONGEST_WAIT_MS = 3_000;
 
-/** The last save of each path in this process: two saves at once must see each other. */
+/** The last save of each path in this process: a second save must see the result of the first. */
 const lastSaves = new Map<string, Promise<unknown>>();
 
 /**
- * Makes the edits in the file, every other byte kept; durable when it resolves, through symlinks, mode and owner kept.
- * A crash at any instant leaves the old file or the new one, whole. A file that somebody else seems to be writing just
- * now is waited for, 3 s at most. Rejects with `config_changed` when the file is not the one that was seen or changes
- * meanwhile (try again with what is there now), `config_unreadable`, `config_unwritable`, and what `editConfig` rejects
- * with; nothing is written then.
+ * Makes the edits in the file and keeps every other byte. Durable when it resolves; symlinks, mode and owner stay. A
+ * crash at any instant leaves the old file or the new one, whole. If somebody else seems to be writing the file, it
+ * waits for 3 s at most. Rejects with `config_changed` when the file is not the one that was seen or changes meanwhile
+ * (try again with what is there now), `config_unreadable`, `config_unwritable`, and what `editConfig` rejects with;
+ * nothing is written then.
  */
 export function saveEdit(
   target: SaveTarget & { readonly edits: readonly ConfigEdit[] },
@@ -82,7 +82,7 @@ export function saveEdit(
       return await replace(target, before, edited.bytes, edited.changed);
     } catch (error) {
       if (!(error instanceof MountaineerError) || error.code !== "config_invalid") throw error;
-      // The file is broken as it is: tell all that is wrong with it.
+      // The file is broken as it is: report all that is wrong with it.
       const loaded = await parseConfig(before ?? new Uint8Array(), target.path, target.place);
       if (loaded.ok) throw error;
       return loaded;
@@ -102,7 +102,7 @@ export function saveContent(target: SaveTarget & { readonly bytes: Uint8Array })
 async function oneAtATime<T>(path: string, save: () => Promise<T>): Promise<T> {
   const before = lastSaves.get(path);
   const mine = (async () => {
-    // How the one before ended is its caller's to know.
+    // Its own caller learns how that save ended.
     await before?.catch(() => {});
     return save();
   })();
@@ -121,7 +121,7 @@ function changedMeanwhile(path: string): MountaineerError {
   });
 }
 
-/** The file when nobody is writing it any more; rejects with `config_changed` when that does not end. */
+/** The file's content once nobody writes it any more; rejects with `config_changed` when the writing does not end. */
 async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
   const { path, seenSha256, known, clock = systemClock } = target;
   const expected = known?.sha256 ?? seenSha256?.toLowerCase();
@@ -129,7 +129,7 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
   let before: { readonly bytes: Uint8Array; readonly changedMs: number } | null = null;
   for (;;) {
     const bytes = await readConfigIfPresent(path);
-    // After the reading: what was torn then is young now.
+    // After reading: if the file was being written then, it is young now.
     const status = await stat(path).catch(() => null);
     if (bytes === null || status === null) return bytes;
     const isEmpty = bytes.length === 0;
@@ -138,7 +138,7 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
     const isYoung = Math.abs(clock.wallMs() - changedMs) < YOUNG_MS;
     const isStill =
       before !== null && before.changedMs === changedMs && Buffer.compare(before.bytes, bytes) === 0;
-    // An emptied file is the first half of most saves.
+    // Most saves first empty the file, so an empty file is waited for.
     if (!isYoung || (isStill && !isEmpty)) return bytes;
     if (clock.monotonicMs() >= deadlineMs) {
       throw new MountaineerError("config_changed", `${path} is being written; nothing was written here`, {
@@ -179,7 +179,7 @@ async function replace(
   if (!loaded.ok) return loaded;
   const was = changed ? await parseLayered(before ?? new Uint8Array(), path, place, layer) : loaded;
   if (target.keepsEntries === true) {
-    // Where the file was not understood, nothing that a person approves may be in the new one.
+    // If the file could not be parsed before, the new one may hold no entry that a person approves.
     const known = was.ok ? was : await parseConfig(new Uint8Array(), path, place);
     refuseEntries(known, loaded.snapshot.config);
   }
@@ -203,7 +203,7 @@ function refuseEntries(was: LoadedConfig, config: MountaineerConfig): void {
 
 async function write(path: string, before: Uint8Array | null, bytes: Uint8Array): Promise<void> {
   try {
-    // A rename needs no permission on the file itself; who made it read-only meant it.
+    // A rename would work without write permission on the file, but a person who made it read-only meant it.
     if (before === null) await ensurePrivateFolder(dirname(path));
     else await requireWritable(path);
     await removeLeftovers(path);
@@ -222,7 +222,7 @@ async function write(path: string, before: Uint8Array | null, bytes: Uint8Array)
   }
 }
 
-/** A file that is gone since it was read has changed, and nobody made it read-only. */
+/** A file that is gone since it was read has changed; it is not read-only. */
 async function requireWritable(path: string): Promise<void> {
   try {
     await access(path, constants.W_OK);

@@ -1,4 +1,4 @@
-// What is shown of a key's value as it stands in the file, by what the key may hold.
+// Which part of a key's written value may be shown, by the kind of the key.
 import { parseReference } from "../../secrets/reference.ts";
 import type { KeyDoc } from "../schema/schema-keys.ts";
 import {
@@ -15,8 +15,8 @@ import { isShowable } from "../values/secret-text.ts";
 import type { ConfigValue } from "./edit-value.ts";
 
 /**
- * `log` is for the file's owner. A file with a secret in it is refused, or warned about; its values can be asked for all the
- * same. `command` is the program that arguments are for.
+ * `log` is for the file's owner, who can ask for its values although a file with a secret in it is refused or warned
+ * about. `command`: the program that arguments belong to.
  */
 export function shownOfKey(
   { shown }: Pick<KeyDoc, "shown">,
@@ -44,7 +44,7 @@ export function shownOfKey(
   }
 }
 
-/** A program's name is one word; what has blanks in it may be a whole command line. */
+/** A program's name is one word; text with blanks may be a whole command line. */
 export function shownCommand(command: string, audience: Audience): string {
   return shownText(command, /\s/.test(command) ? audience : "log");
 }

@@ -24,7 +24,7 @@ export function applySplices(text: string, splices: readonly Splice[]): string {
   return result + text.slice(done);
 }
 
-/** The same removals, those that overlap made one: neighbours may both take the empty line between them. */
+/** The same removals, with overlapping ones merged: two neighbours may both remove the empty line between them. */
 export function mergeRemovals(removals: readonly Splice[]): Splice[] {
   const merged: Splice[] = [];
   for (const removal of removals.toSorted((one, other) => one.start - other.start)) {
@@ -53,7 +53,7 @@ export function lineTextEnd(text: string, offset: number): number {
   return text[end - 2] === "\r" && end - 2 >= offset ? end - 2 : end - 1;
 }
 
-/** The line break that the file uses, as it is used around `offset`. */
+/** The line break that the file uses around `offset`. */
 function lineBreak(text: string, offset: number): string {
   const after = text.indexOf("\n", offset);
   const at = after === -1 ? text.lastIndexOf("\n") : after;
@@ -93,7 +93,10 @@ export function linesAtEnd(text: string, lines: readonly string[], apart: boolea
   return { start: text.length, end: text.length, text: `${before}${lines.join(eol)}${eol}` };
 }
 
-/** The lines from the one that holds `start` to the one that holds `end`, and an empty line that would be left over. */
+/**
+ * The range of the lines from the one that holds `start` to the one that holds `end`, with an empty line that would be
+ * left over.
+ */
 export function wholeLines(text: string, start: number, end: number): Splice {
   const from = lineStart(text, start);
   const to = lineEnd(text, end);
@@ -104,7 +107,7 @@ export function wholeLines(text: string, start: number, end: number): Splice {
   return { start: from, end: isBlank(text.slice(to, next)) ? next : to, text: "" };
 }
 
-/** Where the next character stands that is neither blank nor in a comment. */
+/** The offset of the next character that is neither blank nor in a comment. */
 function skipBlanks(text: string, from: number): number {
   let at = from;
   for (;;) {
@@ -120,7 +123,7 @@ function commaAfter(text: string, end: number): number | null {
   return text[at] === "," ? at + 1 : null;
 }
 
-/** What stands between a pair of brackets. */
+/** The entries between a pair of brackets. */
 export interface Bracketed {
   /** After the opening bracket. */
   readonly open: number;

@@ -10,7 +10,7 @@ import type { KeyDoc } from "../schema/schema-keys.ts";
 
 const WIDTH = 98;
 
-/** The JSON Schema's name, beside the starter whose first line names it. */
+/** The JSON Schema's file name; the first line of the starter refers to it. */
 const SCHEMA_FILE = "config.schema.json";
 const SCHEMA_LINE = `#:schema ./${SCHEMA_FILE}\n`;
 
@@ -36,7 +36,7 @@ const BACKENDS = `A program that is started here, or the address of a server. Se
 const SHARES = `One block per share. Two addresses of one server: Thunderbolt and the other. The password stays out of
 this file: \`mountaineer secret set NAME\` keeps it. Without a password the share is mounted as guest.`;
 
-/** What is said before a key, besides its own meaning. */
+/** Text before a key, besides its own meaning. */
 const BEFORE_KEY: Readonly<Record<string, string>> = { "global.auto_failback": RECOVERY };
 const BEFORE_SECTION: Readonly<Record<string, string>> = { shares: SHARES, backends: BACKENDS };
 
@@ -62,7 +62,7 @@ function explanation({ meaning, unit, absent }: KeyDoc): string {
   return comment(wrapped(`${meaning} (${facts.join("; ")})`));
 }
 
-/** What the starter calls its backends: a program, and the address of a server. */
+/** Names of the example backends: a program, and the address of a server. */
 const PROGRAM = "files";
 const ADDRESS = "search";
 const OF_ADDRESS: readonly string[] = ["url", "headers"];
@@ -162,9 +162,9 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * Writes the starter, or another `text`, to `path`, readable by its owner alone, in a private folder that is made if need be, and
- * beside it the JSON Schema that its first line names to editors, unless a file of that name is there. Never touches
- * what is there: `existed` is true then. Durable when it resolves; rejects with `home_unwritable`.
+ * Writes the starter, or another `text`, to `path`, readable by its owner alone, and makes its private folder if
+ * needed. Writes the JSON Schema beside it, unless a file of that name is there. Never replaces a file: `existed` is
+ * true then. Durable when it resolves; rejects with `home_unwritable`.
  */
 export async function writeStarter(
   path: string,
@@ -172,7 +172,7 @@ export async function writeStarter(
 ): Promise<{ readonly existed: boolean }> {
   try {
     await ensurePrivateFolder(dirname(path));
-    // A crash leaves a part of it at worst, and each part of a comment is a valid configuration too.
+    // A crash leaves at worst a part of it, which is a valid configuration, too, as all of it is comments.
     await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     await file.writeFile(text);
     await file.sync();

@@ -1,5 +1,5 @@
-// Proposes one change in a TOML text as ranges to replace. editConfig takes a proposal if the text it makes has the
-// meaning that was asked for.
+// Proposes one change in a TOML text as ranges to replace. editConfig accepts a proposal if the changed text has the
+// intended meaning.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { KeyPath } from "../values/mistakes.ts";
 import type { EditStep } from "./edit-meaning.ts";
@@ -29,7 +29,7 @@ import {
 } from "./toml-layout.ts";
 import { tomlDottedKey, tomlLines, tomlValue } from "./toml-value.ts";
 
-/** What stands between key and value, as the entry beside has it; alignment by many spaces is not copied. */
+/** The text between key and value, as the neighbouring entry has it; alignment by many spaces is not copied. */
 function assignment(text: string, beside: TomlEntry | undefined): string {
   if (beside === undefined) return " = ";
   const between = text.slice(beside.node.key.range[1], beside.node.value.range[0]);
@@ -62,7 +62,7 @@ function inlineTableAt({ entries, elements }: TomlLayout, path: KeyPath) {
   return found?.type === "TOMLInlineTable" ? found : null;
 }
 
-/** Comment lines right below a block belong to it, unless a header follows them at once. */
+/** Comment lines right below a block belong to it, unless a header follows directly. */
 function afterComments(text: string, offset: number): number {
   let at = offset;
   for (;;) {
@@ -73,7 +73,7 @@ function afterComments(text: string, offset: number): number {
   }
 }
 
-/** A new table stands below the last one of what it is part of: of its backend, else of all backends. */
+/** A new table goes below the last table of its backend, else of all backends. */
 function newBlock(text: string, layout: TomlLayout, path: KeyPath, lines: readonly string[]): Splice {
   for (let length = path.length - 1; length > 0; length -= 1) {
     const last = layout.tables.findLast((table) => isWithinPath(table.path, path.slice(0, length)));
@@ -86,7 +86,7 @@ function newBlock(text: string, layout: TomlLayout, path: KeyPath, lines: readon
   return linesAtEnd(text, lines, true);
 }
 
-/** A key that is not there yet goes into the innermost table that is. */
+/** A new key goes into the innermost table that exists. */
 function insertion(text: string, layout: TomlLayout, path: KeyPath, value: ConfigValue): Splice[] {
   for (let length = path.length - 1; length >= 0; length -= 1) {
     const outer = path.slice(0, length);
@@ -141,7 +141,7 @@ function removal(text: string, layout: TomlLayout, path: KeyPath): Splice[] {
   const element = layout.elements.find((candidate) => samePath(candidate.path, path));
   if (element !== undefined) splices.push(...removeEntry(text, bracketed(element.array), element.index));
   for (const { path: whole, base, node, container } of layout.entries) {
-    // What lies deeper goes with the entry or table that it is written in.
+    // Entries below it are removed with the entry or table that they are written in.
     if (!isWithinPath(whole, path) || isWithinPath(base, path)) continue;
     if (container.type === "TOMLInlineTable") {
       splices.push(...removeEntry(text, bracketed(container), container.body.indexOf(node)));
@@ -170,7 +170,7 @@ function appending(text: string, layout: TomlLayout, path: KeyPath, value: Confi
   return [linesAfter(text, offset, lines)];
 }
 
-/** A block of its own, else an inline table where its neighbours are written so. */
+/** A new table is a block of its own, or an inline table if its neighbours are. */
 function addingTable(
   text: string,
   layout: TomlLayout,

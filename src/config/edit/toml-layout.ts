@@ -9,7 +9,7 @@ type LineContainer = AST.TOMLTopLevelTable | AST.TOMLTable;
 /** One `key = value`, on a line or in an inline table. */
 export interface TomlEntry {
   readonly path: KeyPath;
-  /** The path of the table it is written in; the rest of `path` is its key, dots included. */
+  /** The path of the table that it is written in; the rest of `path` is its key, which may have dots. */
   readonly base: KeyPath;
   readonly node: AST.TOMLKeyValue;
   readonly container: LineContainer | AST.TOMLInlineTable;
@@ -49,12 +49,12 @@ export function bracketed(node: AST.TOMLInlineTable | AST.TOMLArray): Bracketed 
   return { open: node.range[0] + 1, close: node.range[1] - 1, entries, spaced: isTable };
 }
 
-/** The offset at which the last line of a table, header or entry, ends its text before a comment. */
+/** The offset where a table's last line (a header or an entry) ends, before a comment. */
 export function lastOffset(table: AST.TOMLTable): number {
   return table.body.at(-1)?.range[1] ?? table.key.range[1];
 }
 
-/** Rejects with `config_uneditable` what only the other TOML parser reads. */
+/** Rejects with `config_uneditable` what only the other TOML parser can read. */
 export async function readLayout(text: string) {
   const { parseTOML } = await import("toml-eslint-parser");
   const entries: TomlEntry[] = [];

@@ -1,4 +1,4 @@
-// Writes values in TOML, in the quotes that were there as far as they can hold them.
+// Writes values in TOML, in the quotes that were there if these can hold the value.
 import { type ConfigTable, type ConfigValue, isTableValue } from "./edit-value.ts";
 
 const BARE_KEY = /^[A-Za-z0-9_-]+$/;
@@ -30,7 +30,7 @@ function stringText(text: string, before: string | null): string {
 function numberText(value: number): string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
-  // An integer beyond 64 bits is no TOML; the same number with a fraction is.
+  // An integer beyond 64 bits is not valid TOML; the same number with a fraction is.
   return Number.isInteger(value) && !Number.isSafeInteger(value)
     ? value
         .toExponential()
@@ -48,7 +48,7 @@ export function tomlDottedKey(names: readonly (string | number)[]): string {
   return names.map((name) => tomlKey(String(name))).join(".");
 }
 
-/** A value on one line. `before` is the text in whose place it comes; its quotes are kept where they can be. */
+/** A value on one line. `before`: the text that it replaces; its quotes are kept if possible. */
 export function tomlValue(value: ConfigValue, before: string | null = null): string {
   if (typeof value === "string") return stringText(value, before);
   if (typeof value === "number") return numberText(value);

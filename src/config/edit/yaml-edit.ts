@@ -88,7 +88,7 @@ function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
   return yaml.isScalar(node) && node.value === null && !isUnwritten(node);
 }
 
-/** `global: null` or `global: ~`: the word goes, and what nests comes below. */
+/** `global: null` or `global: ~`: the null is removed, and the nested keys go below. */
 function replacedNull(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
   const { node, pair, parent, inFlow } = outer;
   if (node === null || pair === null || inFlow) return [];
@@ -177,7 +177,7 @@ function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: bo
   const next = map.items[index + 1];
   if (next === undefined) return [];
   const nextStart = pairStart(layout, next);
-  // The next key moves up beside the dash, unless a comment stands between.
+  // The next key moves up beside the dash, unless a comment stands between them.
   const moved = { start, end: nextStart, text: "" };
   const dash = text.slice(0, start).trimEnd().length;
   const alone = { start: dash, end: lineTextEnd(text, end), text: "" };

@@ -17,7 +17,7 @@ export interface YamlLayout {
 /** A node, and what it is in. */
 export interface YamlPlace {
   readonly node: Node | null;
-  /** The pair whose value the node is; null for an element of a sequence and for the root. */
+  /** The pair whose value is the node; null for an element of a sequence and for the root. */
   readonly pair: Pair | null;
   readonly parent: Collection | null;
   /** Between brackets. */
@@ -65,7 +65,7 @@ export function isFlow(node: Node): boolean {
   return node.srcToken?.type === "flow-collection";
 }
 
-/** The text of a pair's key; null for keys that are no text, and for merges. */
+/** The text of a pair's key; null for merges and keys that are not text. */
 function pairKey({ yaml }: YamlLayout, pair: Pair): string | null {
   if (!yaml.isScalar(pair.key)) return null;
   const { value, type } = pair.key;
@@ -74,7 +74,7 @@ function pairKey({ yaml }: YamlLayout, pair: Pair): string | null {
   return value === "<<" && type === "PLAIN" ? null : String(value);
 }
 
-/** How far the text itself follows a path: to the place itself, or to the last place on the way. */
+/** How far the text itself contains a path: the place itself, or the last one on the way to it. */
 export function walk(
   layout: YamlLayout,
   path: KeyPath,
@@ -135,7 +135,7 @@ function blockScalarEnd(text: string, node: Node): number {
   return start + written.trimEnd().length;
 }
 
-/** Where what a node says ends: before its own trailing comment, and before comments that follow. */
+/** Where the text of a node ends: before its own trailing comment, and before comments that follow. */
 export function contentEnd(layout: YamlLayout, node: Node | null, unwrittenAt: number): number {
   const { yaml, text } = layout;
   if (node === null || isUnwritten(node)) return unwrittenAt;

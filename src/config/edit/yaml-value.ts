@@ -1,10 +1,10 @@
-// Writes values in YAML, on one line, in the quotes that were there as far as they can hold them.
+// Writes values in YAML, on one line, in the quotes that were there if these can hold the value.
 import { type ConfigTable, type ConfigValue, isTableValue } from "./edit-value.ts";
 
 /** How a scalar stands in the text now; null for a new one. */
 export type YamlQuotes = "plain" | "single" | "double" | null;
 
-// Everything that YAML 1.1 or 1.2 could take for something else than text, or that is special anywhere, is quoted.
+// Text is quoted if YAML 1.1 or 1.2 could read it as another type, or if it has a special character.
 const PLAIN = /^[\p{L}_/~$][\p{L}\p{N}_/~$.:@%+{} -]*$/u;
 const SPECIAL_WORD = /^(?:~|null|true|false|yes|no|on|off|y|n)$/i;
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]/u;

@@ -1,12 +1,12 @@
-// Finds the history entries of a configuration file, even if its path was spelled differently.
+// Finds the history entries of a configuration file, under whatever spelling of its path.
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 
-/** A path without symlinks inside; null: nothing is there, or it is not known in time. */
+/** The path without symlinks; null: there is nothing, or the answer did not come in time. */
 export type RealPath = (path: string) => Promise<string | null>;
 
-/** Where an entry's configuration was; null: the entry is from before that was noted. */
+/** Where an entry's configuration was; null: the entry is older than this note. */
 export interface EntryPlace {
   /** Absolute, as it was spelled. */
   readonly path: string | null;
@@ -19,7 +19,7 @@ interface HistoryOwner {
   owns(entry: EntryPlace): boolean;
 }
 
-/** By this process itself: for commands, which may wait for a network as long as they read the file there. */
+/** Asks in this process: for commands, which may wait for a network because they read the file there anyway. */
 export const ownRealPath: RealPath = async (path) => {
   try {
     return await realpath(path);
@@ -30,8 +30,8 @@ export const ownRealPath: RealPath = async (path) => {
 };
 
 /**
- * The file at `configPath` (absolute) owns what was recorded under this spelling, and what was recorded of the very file
- * under any other. So a symlink that is switched to another file keeps its history.
+ * The file at `configPath` (absolute) owns what was recorded under this spelling, and what was recorded of the same
+ * file under any other. So a symlink that is switched to another file keeps its history.
  */
 export async function findHistoryOwner(
   home: string,
@@ -53,7 +53,7 @@ export async function findHistoryOwner(
   };
 }
 
-/** Other paths under which entries that do not say which file theirs was may mean this one. */
+/** Other spellings under which entries without a real path may mean this file. */
 function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>): Set<string> {
   const fileNames = [...names].map((name) => basename(name));
   return new Set(

@@ -11,7 +11,7 @@ import type { ConfigFormat } from "../snapshot.ts";
 import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
 
 export const KEPT_ENTRIES = 50;
-/** Of all the files that one home ever ran. */
+/** Of all configuration files that one home ever ran. */
 const KEPT_IN_ALL = 500;
 const KEPT_ASIDE = 10;
 const LONGEST_SUMMARY = 500;
@@ -21,7 +21,7 @@ export interface AcceptedContent {
   /** Of the bytes, hexadecimal. */
   readonly sha256: string;
   readonly format: ConfigFormat;
-  /** Who brought it: "start", "file", "edit", "rollback" … */
+  /** How it came: "start", "file", "edit", "rollback" … */
   readonly source: string;
   /** What it changed, in a few words. */
   readonly summary: string;
@@ -30,7 +30,7 @@ export interface AcceptedContent {
 }
 
 export interface HistoryEntry {
-  /** 0 is the newest, which is the running one. */
+  /** 0 is the newest, the one that runs. */
   readonly n: number;
   readonly time: string;
   readonly sha256: string;
@@ -56,7 +56,7 @@ interface Stored extends EntryPlace {
 
 const ENTRY_FILE = /^(\d{10})-([0-9a-f]{8})\.entry$/;
 
-/** `path`: of the configuration file; an entry without it is of the one in the home. */
+/** `path`: of the configuration file; without it, the entry belongs to the one in the home. */
 type Header = Omit<HistoryEntry, "n"> & {
   readonly length: number;
   readonly path?: string;
@@ -104,7 +104,7 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** A file that another process has just removed is none. */
+/** null if another process has just removed the file. */
 async function ifThere<T>(operation: Promise<T>): Promise<T | null> {
   try {
     return await operation;
@@ -161,8 +161,8 @@ export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null,
 }
 
 /**
- * The history of the configuration file at `configPath` (absolute), kept in `home`. Looks at nothing yet, and makes
- * nothing: the folder comes with the first record. `realPath` must answer also when the file's disk does not.
+ * The history of the configuration file at `configPath` (absolute), kept in `home`. Reads and makes nothing yet: the
+ * folder is made with the first record. `realPath` must answer even if the file's disk does not.
  */
 export function openHistory(home: string, configPath: string, realPath: RealPath = ownRealPath) {
   const folder = join(home, "history");
@@ -182,7 +182,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
   }
 
   async function nextFile(sha256: string): Promise<string> {
-    // Those set aside count too, so that no name comes twice.
+    // Files that were set aside count too, so that no name is used twice.
     const orders = (await namesIn(folder)).map((name) => Number(/^(\d{10})-/.exec(name)?.[1] ?? 0));
     const order = Math.max(0, ...orders) + 1;
     return `${String(order).padStart(10, "0")}-${sha256.slice(0, 8)}.entry`;
@@ -210,7 +210,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     return { added: true, setAside: corrupt };
   }
 
-  /** Temporary files that a killed writer left, of whichever entry it was. */
+  /** Removes temporary files of killed writers, of any entry. */
   async function sweep(): Promise<void> {
     const left = (await namesIn(folder)).flatMap(
       (name) => /^\.(\S+\.entry)\.\d+-\w+\.tmp$/.exec(name)?.[1] ?? [],
@@ -221,8 +221,8 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
   return {
     /**
      * Keeps an accepted content; the newest one again adds nothing (`added` false). Durable when it resolves. Entries
-     * that cannot be used are set aside as `*.corrupt`, and are in `setAside`. Rejects with `home_unwritable`, or the
-     * system's error; what was kept stays.
+     * that cannot be used are set aside as `*.corrupt`, and listed in `setAside`. Rejects with `home_unwritable`, or
+     * the system's error; earlier entries stay.
      */
     record(
       content: AcceptedContent,

@@ -2,12 +2,12 @@
 import { type StructuredPatchHunk, structuredPatch } from "diff";
 
 const CONTEXT_LINES = 3;
-/** Beyond so many changed lines the shortest way is not looked for: its time grows with their square. */
+/** Beyond so many changed lines no shortest difference is searched: that takes time that grows with their square. */
 const MOST_CHANGES = 1500;
 
 /**
- * A unified diff with three lines of context; empty when the texts are equal. Right always, and the shortest there is
- * unless more than 1,500 lines changed: then all of the text is replaced.
+ * A unified diff with three lines of context; empty when the texts are equal. Always correct, and the shortest unless
+ * more than 1,500 lines changed: then the whole text is replaced.
  */
 export function diffText(
   before: string,
@@ -39,7 +39,7 @@ function hunkText({ oldStart, oldLines, newStart, newLines, lines }: StructuredP
   return `${[head, ...lines].join("\n")}\n`;
 }
 
-/** An empty range is given by the line before it, as `diff -u` does. */
+/** An empty range has the number of the line before it, as in `diff -u`. */
 function rangeText(start: number, count: number): string {
   return count === 1 ? String(start) : `${count === 0 ? start - 1 : start},${count}`;
 }

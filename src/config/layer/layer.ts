@@ -1,4 +1,4 @@
-// The layer that the machines of a fleet have in common, as a text: what it is, and what may not be in it. Pure.
+// The configuration that the machines of a fleet have in common: its text, and what may not be in it. Pure.
 import { literalSecrets } from "../literal-secrets.ts";
 import { asTable } from "../read/tables.ts";
 import type { BackendConfig } from "../snapshot.ts";
@@ -7,17 +7,17 @@ import type { Finding, KeyPath } from "../values/mistakes.ts";
 /** Of the text, in bytes of UTF-8. */
 export const LARGEST_LAYER_BYTES = 128 * 1024;
 
-/** Whoever hands one over has proved that the operator signed it. */
+/** The caller has proved that the operator signed it. */
 export interface ConfigLayer {
   /** TOML. */
   readonly text: string;
   /** From 1; each is signed once. */
   readonly revision: number;
-  /** `U…`: it lies under files alone that name this one. */
+  /** `U…`: it applies only under files that name this operator. */
   readonly operator: string;
 }
 
-/** What its mistakes are said to be of. */
+/** How messages name it. */
 export function layerName({ revision }: Pick<ConfigLayer, "revision">): string {
   return `fleet revision ${revision}`;
 }
@@ -27,7 +27,7 @@ const OWN_SECTIONS: Readonly<Record<string, string>> = {
   fleet: "in which fleet a machine is, and as whom, is its own",
   trust: "what a machine believes, and what waits for approval there, is its own",
 };
-/** Where Mountaineer writes: a file or a link with what others say must not come to stand anywhere. */
+/** The paths where Mountaineer writes: the fleet must not choose where files and links are made. */
 const OWN_PATHS: readonly (readonly [section: string, key: string])[] = [
   ["global", "shares_root"],
   ["global", "mount_root"],
@@ -35,10 +35,10 @@ const OWN_PATHS: readonly (readonly [section: string, key: string])[] = [
 ];
 const SHARE_PLACES = ["thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"] as const;
 const EXPECTED = "no such key in a fleet's configuration";
-/** A reference anywhere in a text: what the machine keeps is none of the fleet's. */
+/** A reference anywhere in a text: the fleet may not use a machine's secrets. */
 const REFERENCE = /^secret:|\$\{/;
 
-/** What only a machine's own file may say. */
+/** Mistakes: keys that only a machine's own file may have. */
 export function forbiddenFindings(layer: unknown): Finding[] {
   const table = asTable(layer) ?? {};
   const findings: Finding[] = [];
@@ -88,7 +88,7 @@ function referenceFindings(value: unknown, path: KeyPath): Finding[] {
   return Object.entries(table).flatMap(([key, part]) => referenceFindings(part, [...path, key]));
 }
 
-/** Secrets written out, as far as one can tell by their looks. */
+/** Secrets written out, as far as their form shows it. */
 export function secretFindings(backends: readonly BackendConfig[]): Finding[] {
   return literalSecrets(backends).map(({ path }) => ({
     path,

@@ -1,4 +1,4 @@
-// Lays a file over the fleet's layer, as tables: what the file says wins. Remembers what came from which. Pure.
+// Lays a file over the fleet's layer, table by table: the file wins. Remembers where each value came from. Pure.
 
 import { asTable } from "../read/tables.ts";
 import type { KeyPath } from "../values/mistakes.ts";
@@ -14,35 +14,35 @@ const BY_KEY: ReadonlySet<string> = new Set([
   "limits",
   "optimizer",
 ]);
-/** Lists of what has a name: each entry whole, so that nothing is put together of which nobody saw both halves. */
+/** Lists of named entries: each entry is taken whole, so that nothing is combined of which nobody saw both halves. */
 const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
-/** Tables of what has a name, likewise. */
+/** Tables of named entries: likewise. */
 const BY_TABLE: ReadonlySet<string> = new Set(["backends", "groups"]);
-// Any other section is one thing: the file's, else the layer's.
+// Any other section is taken whole: the file's, or else the layer's.
 
 type Origin = "file" | "layer";
 
 interface Place {
   readonly of: Origin;
-  /** Where it stands there. */
+  /** Its path in that text. */
   readonly path: KeyPath;
 }
 
 export interface Merged {
   readonly value: unknown;
-  /** The sections in which something is the layer's. */
+  /** The sections that hold something from the layer. */
   readonly sections: readonly string[];
-  /** Where a key of the merged tables stands. */
+  /** The place of a key of the merged tables. */
   placeOf(path: KeyPath): Place;
 }
 
 export function mergeUnder(file: unknown, layer: unknown): Merged {
   const own = asTable(file) ?? {};
   const under = asTable(layer) ?? {};
-  /** Of lists that are of both: where each entry stands. */
+  /** Of lists from both texts: the place of each entry. */
   const lists = new Map<string, readonly Place[]>();
   const merged = emptyTable();
-  // The file's first: who comes first wins among backends.
+  // The file's entries first: among backends, the first wins.
   for (const name of new Set([...Object.keys(own), ...Object.keys(under)])) {
     const [mine, theirs] = [own[name], under[name]];
     if (mine === undefined || theirs === undefined) define(merged, name, mine ?? theirs);
@@ -89,7 +89,7 @@ function originOf(own: Readonly<Record<string, unknown>>, section: string | numb
   return section === undefined || Object.hasOwn(own, section) ? "file" : "layer";
 }
 
-/** What is no table is for the schema to refuse. */
+/** The schema refuses values that are not tables. */
 function keysOfBoth(mine: unknown, theirs: unknown): unknown {
   const [own, under] = [asTable(mine), asTable(theirs)];
   if (own === null || under === null) return mine;

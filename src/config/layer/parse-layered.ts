@@ -21,9 +21,9 @@ import {
 import { mergeUnder } from "./merge.ts";
 
 /**
- * As `parseConfig`, with the layer under the file where `[fleet].operator` is whose layer it is. The file must be right by
- * itself: it is what runs when the layer goes. Mistakes of the layer, and those that file and layer make together, are
- * told with their places in either.
+ * As `parseConfig`, with the layer under the file if `[fleet].operator` is the layer's operator. The file must be valid
+ * by itself: it runs alone when the layer goes. Mistakes of the layer, and those that only both together make, are
+ * reported with their places in either text.
  */
 export async function parseLayered(
   bytes: Uint8Array,
@@ -58,7 +58,7 @@ export async function parseLayered(
   return { ok: false, mistakes: mistakes.slice(0, MISTAKE_LIMIT) };
 }
 
-/** The ids of what has a name and stands in the layer alone. */
+/** The ids of named entries that only the layer has. */
 function addedNames(own: MountaineerConfig, both: MountaineerConfig): readonly string[] {
   return (["backends", "shares", "aliases"] as const).flatMap((group) => {
     const mine = new Set(own[group].map(({ name }) => name));
@@ -66,7 +66,7 @@ function addedNames(own: MountaineerConfig, both: MountaineerConfig): readonly s
   });
 }
 
-/** All that is wrong with a layer whatever file it lies under; `name` is what its mistakes are said to be of. */
+/** All mistakes of a layer, whatever file it lies under; `name`: how mistakes name it. */
 export async function layerMistakes(
   text: string,
   name: string,
@@ -75,7 +75,7 @@ export async function layerMistakes(
   const under = await readLayer(text, name);
   if (!under.ok) return under.mistakes;
   const checked = checkTables(under.value, place);
-  // What it speaks of may stand in each machine's own file.
+  // Not a mistake: what the layer refers to may stand in each machine's own file.
   const findings = checked.findings.filter(({ restsOnAbsence }) => restsOnAbsence !== true);
   const secrets =
     checked.file === null ? [] : secretFindings(engineOf(checked.file, name, place).config.backends);
@@ -86,7 +86,7 @@ type ReadLayer =
   | ({ readonly ok: true; readonly value: unknown } & Omit<FoundInText, "findings">)
   | Extract<LoadedConfig, { ok: false }>;
 
-/** A text that nothing was found in that no layer may hold. */
+/** Reads the text of a layer; its mistakes include those that only a layer can have. */
 async function readLayer(text: string, name: string): Promise<ReadLayer> {
   const bytes = Buffer.from(text);
   if (bytes.length > LARGEST_LAYER_BYTES) {

@@ -37,7 +37,7 @@ function pathOf(alias: Table, { sharesRoot }: Roots, userHome: string): string |
   return reading.ok ? join(sharesRoot, RESERVED_SHARE_NAME, reading.value) : null;
 }
 
-/** What folders in `mount_root` are called: on macOS the system calls them what the server does. */
+/** The names of folders in `mount_root`: macOS uses the server's names. */
 function mountNames(shares: readonly unknown[]): string[] {
   const ofServer = shares.flatMap((share) => {
     const name = asTable(share)?.["share_name"];
@@ -46,7 +46,7 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/** What of ours is, or will be, at the link's path; null: nothing. */
+/** What Mountaineer has, or will have, at the link's path; null: nothing. */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,
@@ -76,7 +76,7 @@ function pathKeyOf(alias: Table): "path" | "name" {
   return alias["path"] === undefined ? "name" : "path";
 }
 
-/** Which earlier alias has the same name, or a path that is, holds or lies in this one's. */
+/** Finds the earlier alias with the same name, or with a path that is, holds or lies in this one's. */
 function createTwinRule() {
   const names = new Map<string, number>();
   const paths: { readonly path: string; readonly index: number }[] = [];
@@ -96,7 +96,7 @@ function createTwinRule() {
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
     const near = paths.find((other) => isNear(path, other.path) || isNear(other.path, path));
     if (near === undefined) paths.push({ path, index });
-    // A name that is told already needs no word on the path that comes of it.
+    // A name that is reported already needs no second mistake about the path that follows from it.
     else if (twin === undefined || alias["path"] !== undefined) {
       const isSame = nameKey(near.path) === nameKey(path);
       const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;
@@ -106,7 +106,7 @@ function createTwinRule() {
   };
 }
 
-/** All mistakes of aliases beside the rest of the file; wrong types are passed over. */
+/** All mistakes between aliases and the rest of the file; values of wrong types are skipped. */
 export function aliasFindings(file: Table, place: RulePlace): Finding[] {
   const aliases: readonly unknown[] = Array.isArray(file["aliases"]) ? file["aliases"] : [];
   if (aliases.length === 0) return [];

@@ -3,10 +3,10 @@ import { isCredentialHeader } from "../values/backend-names.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 import { asTable, has, missing, surplus, type Table } from "./tables.ts";
 
-/** Keys that mean something only where a person signs in. */
+/** Keys that only make sense when a person signs in. */
 const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
 
-/** All mistakes between keys of the section; the values may be right or wrong. */
+/** All mistakes between keys of the section; their values may be wrong themselves. */
 export function backendAuthFindings(backend: Table, at: KeyPath): Finding[] {
   const auth = asTable(backend["auth"]);
   if (auth === null) return [];
@@ -53,7 +53,7 @@ function machineFindings(auth: Table, path: KeyPath): Finding[] {
   if (!has(auth, "client_secret") && !has(auth, "private_key")) {
     found.push(missing([...path, "client_secret"], "`client_secret` or `private_key`"));
   }
-  // Nobody looks where the secret goes.
+  // Without a person at the sign-in, nobody sees where the secret goes.
   if (!has(auth, "issuer"))
     found.push(missing([...path, "issuer"], "the authorization server that gets the secret"));
   if (has(auth, "client_secret") && has(auth, "private_key")) {

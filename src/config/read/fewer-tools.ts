@@ -2,7 +2,7 @@
 import { type Finding, namesHint, quoted } from "../values/mistakes.ts";
 import { asTable, type Table } from "./tables.ts";
 
-/** Names that nothing has, and tables that say nothing. */
+/** Names that do not exist, and tables without any effect. */
 export function fewerToolsFindings(file: Table): readonly Finding[] {
   const backends = Object.keys(asTable(file["backends"]) ?? {});
   const groups = asTable(file["groups"]) ?? {};
@@ -29,8 +29,8 @@ export function fewerToolsFindings(file: Table): readonly Finding[] {
   return findings;
 }
 
-/** So many are told of one list. */
-const MOST_TOLD = 20;
+/** So many mistakes of one list are reported. */
+const MOST_REPORTED = 20;
 
 function unknownNames(
   names: unknown,
@@ -42,7 +42,7 @@ function unknownNames(
   const unknown = [...names.entries()].flatMap(([index, name]: [number, unknown]) =>
     typeof name === "string" && !known.includes(name) ? [{ index, name }] : [],
   );
-  return unknown.slice(0, MOST_TOLD).map(({ index, name }) => {
+  return unknown.slice(0, MOST_REPORTED).map(({ index, name }) => {
     const hint = namesHint(name, known, `no ${kind} is configured`);
     return {
       path: [...at, index],

@@ -5,7 +5,7 @@ import { decodeText, type ParsedText, type SyntaxFinding, textPlaces } from "./s
 import { parseToml } from "./toml-text.ts";
 import { parseYaml } from "./yaml-text.ts";
 
-/** Reads a text in its format; what is wrong is in `syntax`. */
+/** Reads a text in its format; mistakes are in `syntax`. */
 export async function parseText(text: string, format: ConfigFormat): Promise<ParsedText> {
   return format === "toml" ? parseToml(text) : await parseYaml(text);
 }
@@ -26,7 +26,7 @@ export async function textValues(text: string, format: ConfigFormat): Promise<un
   return value;
 }
 
-/** The text of the file without its byte order mark. Rejects with `config_invalid` for bytes that are no text. */
+/** The text of the file without its byte order mark. Rejects with `config_invalid` if the bytes are not text. */
 export function fileText(bytes: Uint8Array): string {
   const decoded = decodeText(bytes);
   if (decoded.ok) return decoded.text;

@@ -11,7 +11,7 @@ import { type Finding, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
 import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
 
-/** Addresses there are, few enough, all of one kind; and a CA that can be read without a share. */
+/** Mistakes: too few or too many addresses, addresses of different kinds, and a CA on a share. */
 export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   const fleet = asTable(file["fleet"]) ?? {};
   const findings: Finding[] = [];
@@ -57,7 +57,7 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   return findings;
 }
 
-/** All of it, or a part. */
+/** Whether the entry is imported, as a whole or in part. */
 function isImported(entry: string, imported: readonly string[]): boolean {
   const [machine = entry] = entry.split("/");
   return imported.some(
@@ -65,7 +65,7 @@ function isImported(entry: string, imported: readonly string[]): boolean {
   );
 }
 
-/** What else is in a list is another mistake. */
+/** The texts of a list; other values in it are another mistake. */
 function textsOf(list: unknown): readonly string[] {
   return Array.isArray(list) ? list.filter((one) => typeof one === "string") : [];
 }

@@ -101,7 +101,7 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
   });
 }
 
-/** Its paths are those of this machine only where it runs here. */
+/** The folders are paths of this machine, so the server must run here. */
 function foldersFindings(backend: Table, at: KeyPath): Finding[] {
   if (!has(backend, "folders")) return [];
   const routes: readonly unknown[] = Array.isArray(backend["routes"]) ? backend["routes"] : [];
@@ -115,7 +115,7 @@ function foldersFindings(backend: Table, at: KeyPath): Finding[] {
   return [surplus([...at, "folders"], "`folders` beside `url`", hint)];
 }
 
-/** Of what says how one server is reached: a backend, or one of its routes. */
+/** Mistakes in how one server is reached: of a backend, or of one of its routes. */
 function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] {
   const headers = asTable(table["headers"]);
   return [
@@ -126,7 +126,7 @@ function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] 
   ];
 }
 
-/** More ways to one server than anybody has. */
+/** More routes than any server needs. */
 const MOST_ROUTES = 8;
 
 function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {

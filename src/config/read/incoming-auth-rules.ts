@@ -5,7 +5,7 @@ import { expandPath, parsePath } from "../values/paths.ts";
 import { isKeysAddress } from "../values/sign-in-values.ts";
 import { asTable, has, isOnShare, missing, type RulePlace, surplus, type Table, wrong } from "./tables.ts";
 
-/** Keys that say something of tokens which an authorization server signs. */
+/** Keys about tokens that an authorization server signs. */
 const SIGNED_KEYS = [
   "issuer",
   "audience",
@@ -97,7 +97,7 @@ function signedFindings(auth: Table): Finding[] {
   return findings;
 }
 
-/** The daemon reads it itself, and must never wait for a share. */
+/** The daemon reads the file itself, and must never wait for a share. */
 function keysFileFindings(auth: Table, file: Table, place: RulePlace): Finding[] {
   const text = auth["jwks"];
   if (typeof text !== "string" || isKeysAddress(text) || !parsePath(text).ok) return [];
@@ -117,7 +117,7 @@ function listenFindings(server: Table, auth: Table): Finding[] {
   return [{ path: ["server", "host"], at: "value", found, expected, hint, restsOnAbsence: true }];
 }
 
-/** Tokens are for one gateway, which needs a name that is the same for everybody. */
+/** A token is for one gateway, whose address must be the same for everybody. */
 function resourceFindings(server: Table, auth: Table): Finding[] {
   const { host } = server;
   if (typeof host !== "string" || !ANY_ADDRESS.has(host)) return [];

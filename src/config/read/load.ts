@@ -37,13 +37,19 @@ function mayHoldTables(path: KeyPath): boolean {
   return (sectionAt(path)?.tables.length ?? 0) > 0;
 }
 
-/** True for a table or list that has its place in the file; a member of one, such as a backend, is there or not. */
+/**
+ * True for a table or list with a place of its own in the file. A member of a list or table, such as a backend, exists
+ * only if it is written.
+ */
 function mayBeAbsent(path: KeyPath): boolean {
   const section = sectionAt(path);
   return section === null ? memberSection(path) !== null : section.members === null;
 }
 
-/** An absent section may be written as `global:` with nothing below it, and so may a table or list in one. */
+/**
+ * Without sections that are written as `global:` with nothing below, which means that they are absent; likewise tables
+ * and lists in a section.
+ */
 function withoutEmptySections(value: unknown, path: KeyPath = []): unknown {
   const table = asTable(value);
   if (table === null || !mayHoldTables(path)) return value;
@@ -66,14 +72,14 @@ function firstOfEachKey(findings: readonly Finding[]): Finding[] {
 
 /** Mistakes in one text, before they are placed. */
 export interface FoundInText {
-  /** What its mistakes are said to be of. */
+  /** How mistakes name the text. */
   readonly path: string;
   readonly text: string;
   readonly parsed: ParsedText;
   readonly findings: readonly Finding[];
 }
 
-/** With their places; in the order of the text, and no more than are listed. */
+/** The mistakes with their places, in the order of the text, up to the limit. */
 export async function placeMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
   const places = textPlaces(text);
   const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
@@ -106,7 +112,7 @@ type ReadText =
   | { readonly ok: true; readonly text: string; readonly parsed: ParsedText; readonly value: unknown }
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
-/** A text's tables, right or wrong; `path` is what mistakes are said to be of. */
+/** A text's tables, valid or not; `path`: how mistakes name the text. */
 export async function readTables(bytes: Uint8Array, path: string, format: ConfigFormat): Promise<ReadText> {
   const decoded = decodeText(bytes);
   if (!decoded.ok) {
@@ -134,7 +140,7 @@ export function checkTables(value: unknown, place: ConfigPlace): CheckedTables {
   return { file: issues.length === 0 ? file : null, findings };
 }
 
-/** What a checked file comes to on this machine. */
+/** The engine's configuration, made of a checked file. */
 export function engineOf(
   file: ConfigFile,
   path: string,
@@ -151,8 +157,8 @@ export function engineOf(
 }
 
 /**
- * Checks a configuration's bytes. Equal input gives an equal answer; no file is looked at. Never rejects for what
- * the bytes hold; rejects with `config_unreadable` when `path` ends in neither .toml, .yaml nor .yml.
+ * Checks a configuration's bytes. Equal input gives an equal answer; no file is looked at. Mistakes are an answer;
+ * rejects with `config_unreadable` when `path` ends in neither .toml, .yaml nor .yml.
  */
 export async function parseConfig(
   bytes: Uint8Array,
@@ -164,7 +170,7 @@ export async function parseConfig(
   if (!read.ok) return read;
   const { text, parsed } = read;
   const checked = checkTables(read.value, place);
-  // What is missing from a text that was read in parts may well be in a part that was not.
+  // If only parts of a text could be read, what seems to be missing may stand in the rest.
   const findings = checked.findings.filter(({ found, restsOnAbsence }) => {
     return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
   });
@@ -190,7 +196,7 @@ async function readAtMost(file: FileHandle, limit: number): Promise<Uint8Array> 
   return Buffer.concat(chunks);
 }
 
-/** Reads the file's bytes, one more than is allowed at most. Rejects with `config_unreadable`. */
+/** Reads the file's bytes, at most one more than is allowed. Rejects with `config_unreadable`. */
 export async function readConfigBytes(path: string): Promise<Uint8Array> {
   try {
     // Without O_NONBLOCK, opening a pipe would wait for its writer.

@@ -67,7 +67,7 @@ function connection(
 ): StdioConnection | HttpConnection {
   const { command, url, cwd = folders[0] } = backend;
   const spoken = protocol === "auto" ? {} : { protocol };
-  // The rules refuse a backend with neither, and one whose type and keys contradict each other.
+  // The rules refuse a backend that has neither, or whose type and keys contradict each other.
   if (command === undefined) return { ...httpConnection(backend, url ?? ""), ...spoken };
   return {
     type: "stdio",
@@ -96,7 +96,7 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     name: route.name ?? `${index + 1}`,
     connection: connection(route, backend, place),
   }));
-  // These are of its connection.
+  // These belong to the connection.
   const { type, command, args, cwd, url, protocol, ...own } = settled(backendKeys, backend, userHome);
   return {
     ...own,
@@ -133,7 +133,7 @@ function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfi
   return { ...given, path: given.path ?? defaultAuditPath(place), includeArguments };
 }
 
-/** Null: nobody wants anything of it. */
+/** null: nothing is to be sent or answered. */
 function engineTelemetry(file: ConfigFile["telemetry"]): TelemetryConfig | null {
   if (file === undefined || (file.endpoint === undefined && !file.prometheus)) return null;
   const { endpoint, ...given } = settled(telemetryKeys, file, "");
@@ -184,7 +184,7 @@ function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarni
   const warnings: ConfigWarning[] = [];
   if (command !== undefined && !/[/\\]/.test(command) && /\s/.test(command)) {
     const [program = ""] = command.trim().split(/\s+/);
-    // Any other word may be a secret, and so may the first in `TOKEN=… program`.
+    // Any other word may be a secret; so may the first one, as in `TOKEN=… program`.
     const alone = /^[\w.@-]{1,60}$/.test(program) ? `write \`command = "${program}"\`, and ` : "";
     warnings.push({
       path: pathText([...at, "command"]),
@@ -203,7 +203,7 @@ function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarni
   return warnings;
 }
 
-/** Values that look like secrets; what they are is never said. */
+/** Warnings about values that look like secrets; the values are never shown. */
 function secretWarnings({ env, headers, url }: RouteFile, at: KeyPath): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   const warn = (path: KeyPath, what: string): void => {
@@ -243,7 +243,7 @@ function policyWarnings(file: ConfigFile): ConfigWarning[] {
   return warnings;
 }
 
-/** What the gateway's sections allow, but probably do not mean. */
+/** Warnings about what the gateway's sections allow, but probably do not mean. */
 export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
     const at: KeyPath = ["backends", name];

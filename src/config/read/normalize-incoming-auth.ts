@@ -9,7 +9,7 @@ import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 
 type IncomingAuthFile = ConfigFile["incoming_auth"];
 
-/** Whom a token alone in `[incoming_auth]` stands for. */
+/** The user that a token alone in `[incoming_auth]` stands for. */
 const LOCAL_USER = { name: "local", roles: ["local"] } as const;
 
 export function incomingAuthConfig(file: IncomingAuthFile, place: ConfigPlace): IncomingAuthConfig {
@@ -35,7 +35,7 @@ function signedTokens(file: IncomingAuthFile, place: ConfigPlace): SignedTokensC
   } = settled(incomingAuthKeys, file, "");
   return {
     ...given,
-    // The rules refuse a file without one.
+    // Never empty: the rules refuse a file without an issuer.
     issuer: issuer ?? "",
     keys: keysPlace(file, place),
     algorithms: algorithms ?? SIGNING_ALGORITHMS,

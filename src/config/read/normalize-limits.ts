@@ -12,7 +12,7 @@ export function limitsConfig(limits: LimitsFile): LimitsConfig {
   return { ...principalLimits(limits), overrides: limits.overrides.map((one) => override(one, limits)) };
 }
 
-/** What the section allows, but probably does not mean. */
+/** Warnings about what the section allows, but probably does not mean. */
 export function limitsWarnings({ overrides }: LimitsFile): ConfigWarning[] {
   return overrides.flatMap(({ users, roles }, index) =>
     users === undefined && roles === undefined && index < overrides.length - 1
@@ -29,7 +29,7 @@ function override(
   { users, roles, ...own }: OverrideFile,
   { overrides: _, ...all }: LimitsFile,
 ): LimitsOverride {
-  // A rate of its own has a burst of its own; else that of all holds.
+  // An override with its own rate has its own burst; otherwise the common one applies.
   const burst = own.burst ?? (own.calls_per_second === undefined ? all.burst : undefined);
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
   return {

@@ -19,7 +19,7 @@ function isLocal(share: ShareFile): boolean {
 
 function driverOf(share: ShareFile, place: ConfigPlace): ShareConfig["driver"] {
   if (isLocal(share)) return "local";
-  // `local` is settled above: what is left here is `auto`, which means SMB.
+  // Only `auto` is left, which means SMB: `local` was handled above.
   return share.driver === "auto" || share.driver === "local" ? (place.smbDriver ?? "rclone") : share.driver;
 }
 
@@ -57,7 +57,7 @@ function engineAlias(alias: AliasFile, sharesRoot: string, place: ConfigPlace): 
   return { ...given, path: given.path ?? join(sharesRoot, RESERVED_SHARE_NAME, alias.name) };
 }
 
-/** What a checked file means on this machine. */
+/** The engine's configuration for this machine. */
 export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
   const { global, sync, notify, shares, aliases } = file;
   const { userHome } = place;
@@ -77,7 +77,7 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
 const SMB_ONLY = ["username", "password", "share_name"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
-/** What is allowed, but probably not meant. */
+/** Warnings about what is allowed, but probably not meant. */
 export function configWarnings(file: ConfigFile, place: ConfigPlace): ConfigWarning[] {
   return [...shareWarnings(file, place), ...gatewayWarnings(file)];
 }

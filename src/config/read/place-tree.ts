@@ -13,7 +13,7 @@ export function createPlaceTree(keyOffset: number, valueOffset: number): PlaceTr
   return { keyOffset, valueOffset, children: new Map() };
 }
 
-/** The child under `segment`, made with these offsets when it is not there yet. */
+/** The child under `segment`, made with these offsets if it does not exist. */
 export function childPlace(
   parent: PlaceTree,
   segment: string | number,
@@ -27,7 +27,7 @@ export function childPlace(
   return made;
 }
 
-/** Places what is not in the tree at its closest ancestor's key. */
+/** Locates what is not in the tree at the key of its closest ancestor. */
 export function treeLocator(root: PlaceTree): Locator {
   return {
     offsetOf(path: KeyPath, at) {

@@ -7,7 +7,7 @@ import { asTable, type Table } from "./tables.ts";
 /** What is said beside a share that the file does not have. */
 export const NO_SHARES = "the file has no shares";
 
-/** Names of shares in the file's spelling, as far as they are names. */
+/** Names of shares as the file has them, skipping values that are not names. */
 export function shareNames(shares: readonly unknown[]): string[] {
   return shares.flatMap((share) => {
     const name = asTable(share)?.["name"];
@@ -16,7 +16,7 @@ export function shareNames(shares: readonly unknown[]): string[] {
   });
 }
 
-/** All requirements of shares that the file does not have; wrong types are passed over. */
+/** All requirements of shares that the file does not have; values of wrong types are skipped. */
 export function requiresFindings(file: Table): Finding[] {
   const shares: readonly unknown[] = Array.isArray(file["shares"]) ? file["shares"] : [];
   const names = shareNames(shares);

@@ -1,5 +1,5 @@
-// The rules between keys, which no single value can break alone. They read the file's values right or wrong, so that
-// these mistakes are reported together with those of single values.
+// The rules between keys. They read the file's values even if these are wrong themselves, so that such mistakes are
+// reported together with those of single values.
 
 import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../values/host.ts";
 import {
@@ -34,7 +34,7 @@ function readPath(value: unknown, userHome: string): string | null {
   return typeof value === "string" && parsePath(value).ok ? expandPath(value, userHome) : null;
 }
 
-/** Which keys the driver needs, and which do not go with it. */
+/** Keys that the driver needs and that are missing, and keys that do not go with it. */
 function driverFindings(share: Table, at: KeyPath): Finding[] {
   const has = (key: string): boolean => share[key] !== undefined;
   const findings: Finding[] = [];
@@ -86,7 +86,7 @@ function serverNameFindings(share: Table, at: KeyPath): Finding[] {
   return [wrong([...at, "name"], describeServerShare(name), reading.expected, hint)];
 }
 
-/** Says which earlier share has the same name, or the same source on the same route. */
+/** Finds the earlier share with the same name, or with the same source over the same route. */
 function createTwinRule() {
   const names = new Map<string, number>();
   const sources = new Map<string, number>();
@@ -104,16 +104,16 @@ function createTwinRule() {
     }
     const serverName = share["share_name"] ?? name;
     if (typeof serverName !== "string") return findings;
-    let told = false;
+    let isReported = false;
     for (const { host } of ROUTES) {
       const address = readHost(share[host]);
       if (address === null) continue;
-      // Whichever route: the other's fallback would find our mount, and take it for its own.
+      // For any route: the other share's fallback would find our mount and take it for its own.
       const source = `${hostKey(address)} ${nameKey(serverName)}`;
       const first = sources.get(source);
       if (first === undefined) sources.set(source, index);
-      else if (first !== index && !told) {
-        told = true;
+      else if (first !== index && !isReported) {
+        isReported = true;
         const name = /[@:]/.test(serverName) ? "the same share" : `the share ${quoted(serverName)}`;
         const found = `${name} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
         const hint = "one share of a server is mounted once; another `share_name` may be meant";
@@ -124,7 +124,7 @@ function createTwinRule() {
   };
 }
 
-/** Links and mounts must not stand in each other's way. */
+/** Links and mounts must not be inside each other. */
 function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace): Finding[] {
   const global = asTable(file["global"]) ?? {};
   const sharesRoot = readPath(global["shares_root"] ?? defaultSharesRoot(place), place.userHome);
@@ -149,7 +149,7 @@ function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace)
   return findings;
 }
 
-/** All mistakes between keys. `file` is what the parser read; `{}` sections and wrong types are passed over. */
+/** All mistakes between keys. `file` is what the parser read; empty sections and values of wrong types are skipped. */
 export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
   const table = asTable(file) ?? {};
   const shares: readonly unknown[] = Array.isArray(table["shares"]) ? table["shares"] : [];

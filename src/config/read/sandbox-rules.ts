@@ -3,7 +3,7 @@ import type { Finding, KeyPath } from "../values/mistakes.ts";
 import { expandPath, isWithin, parsePath } from "../values/paths.ts";
 import { asTable, type RulePlace, surplus, type Table, wrong } from "./tables.ts";
 
-/** What every sandbox shows of the system, read-only. */
+/** The system's folders that every sandbox shows, read-only. */
 const SYSTEM_FOLDERS = ["/usr", "/etc", "/opt", "/nix", "/bin", "/sbin", "/lib", "/tmp"];
 
 /** Of one backend's table; `at` leads to it. */

@@ -11,7 +11,7 @@ interface SecretUse {
 
 type Path = readonly string[];
 
-/** Where references stand in a value. */
+/** The references in a value, with their paths. */
 function placesIn(value: unknown, path: Path = []): readonly (readonly [Path, SecretReference])[] {
   if (typeof value !== "object" || value === null) return [];
   if (isReference(value)) return [[path, value]];
@@ -54,7 +54,7 @@ export function storedSecretNames(config: MountaineerConfig): readonly string[] 
   return [...new Set(references.flatMap((one) => (one.kind === "stored" ? [one.name] : [])))];
 }
 
-/** What refers to none stays the same object: whatever differs is a change to whoever compares. */
+/** A part without references stays the same object, because comparisons take another object for a change. */
 function stamped<T>(value: T, revisionOf: (name: string) => number): T {
   if (typeof value !== "object" || value === null) return value;
   if (isReference(value)) {
@@ -64,11 +64,13 @@ function stamped<T>(value: T, revisionOf: (name: string) => number): T {
   const parts = before.map(([key, part]) => [key, stamped(part, revisionOf)] as const);
   if (parts.every(([, part], index) => part === before[index]?.[1])) return value;
   const made = Array.isArray(value) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
-  // The same parts, of which references have a revision more.
+  // The same parts, except that references have a revision.
   return made as T;
 }
 
-/** The same configuration with each stored secret's revision in its references; itself when it has none. */
+/**
+ * The same configuration with each stored secret's revision in its references; the very same object if there are none.
+ */
 export function withRevisions(
   snapshot: ConfigSnapshot,
   revisionOf: (name: string) => number,

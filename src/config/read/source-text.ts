@@ -1,4 +1,4 @@
-// The file's bytes as text: decoding, size limits that apply before any parser, and positions in the text.
+// The file's bytes as text: decoding, size limits that apply before parsing, and positions in the text.
 import type { KeyPath } from "../values/mistakes.ts";
 
 /** A thousand shares take about 250 KB. */
@@ -14,19 +14,19 @@ export interface SyntaxFinding {
   readonly hint: string | null;
 }
 
-/** Offsets of keys and values in the text; what is not there is placed at the closest thing around it. */
+/** Offsets of keys and values in the text; what is not there gets the offset of the closest thing around it. */
 export interface Locator {
   offsetOf(path: KeyPath, at: "key" | "value"): number;
 }
 
 /** What a TOML or YAML parser of ours made of a text. */
 export interface ParsedText {
-  /** Objects without prototype; `{}` when nothing could be read. */
+  /** Objects without a prototype; `{}` if nothing could be read. */
   readonly value: unknown;
   readonly syntax: readonly SyntaxFinding[];
-  /** Parts of the text were left out to read the rest: what is missing from `value` may stand there. */
+  /** Parts of the text were skipped in order to read the rest: what is missing from `value` may stand there. */
   readonly incomplete: boolean;
-  /** Made only when there is a mistake to place, since it costs memory and time. */
+  /** Called only if there is a mistake to place, because it costs memory and time. */
   locate(): Promise<Locator>;
 }
 
@@ -50,7 +50,7 @@ function decodesAsPrefix(bytes: Uint8Array): boolean {
   }
 }
 
-/** The length of the longest prefix in which no byte is wrong. */
+/** The length of the longest valid prefix of the bytes. */
 function validPrefix(bytes: Uint8Array): number {
   let good = 0;
   let bad = bytes.length + 1;

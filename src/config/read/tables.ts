@@ -15,32 +15,32 @@ export interface RulePlace {
   readonly hasSandbox?: false;
 }
 
-/** Null for anything but a table. */
+/** null for anything but a table. */
 export function asTable(value: unknown): Table | null {
   return isTable(value) ? value : null;
 }
 
-/** Whether a table says something under a key, right or wrong. */
+/** Whether a table has a value under a key, valid or not. */
 export function has(table: Table, key: string): boolean {
   return (table[key] ?? null) !== null;
 }
 
-/** A key that is needed. */
+/** The mistake of a required key that is missing. */
 export function missing(path: KeyPath, expected: string, hint: string | null = null): Finding {
   return { path, at: "key", found: MISSING, expected, hint };
 }
 
-/** A value that does not go with others. */
+/** The mistake of a value that does not go with others. */
 export function wrong(path: KeyPath, found: string, expected: string, hint: string | null = null): Finding {
   return { path, at: "value", found, expected, hint };
 }
 
-/** A key that does not go with others. */
+/** The mistake of a key that does not go with others. */
 export function surplus(path: KeyPath, found: string, hint: string): Finding {
   return { path, at: "key", found, expected: `no \`${path.at(-1)}\``, hint };
 }
 
-/** Whether an absolute path lies where shares are mounted or linked, as the file says. */
+/** Whether an absolute path lies where the file has shares mounted or linked. */
 export function isOnShare(path: string, file: Table, place: RulePlace): boolean {
   const global = asTable(file["global"]) ?? {};
   const roots = [

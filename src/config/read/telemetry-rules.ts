@@ -3,7 +3,7 @@ import { isLoopback } from "../values/host.ts";
 import type { Finding } from "../values/mistakes.ts";
 import { asTable, missing, type Table } from "./tables.ts";
 
-/** Whoever reads `/metrics` learns what is served, and how much: beyond this machine it takes a token. */
+/** Anyone who reads `/metrics` learns what is served, and how much: beyond this machine it takes a token. */
 export function telemetryFindings(file: Table): Finding[] {
   const telemetry = asTable(file["telemetry"]) ?? {};
   const server = asTable(file["server"]) ?? {};

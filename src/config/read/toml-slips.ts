@@ -1,6 +1,6 @@
-// Tells what somebody probably did where TOML breaks: another format, a quote or bracket that is not closed, a path.
+// Guesses what somebody did where TOML breaks: another format, an open quote or bracket, a path.
 
-/** What is said in place of the parser's words; `hint` null: nothing more than those. */
+/** The text in place of the parser's message; `hint` null: no hint. */
 interface Slip {
   readonly found: string;
   readonly expected: string;
@@ -14,7 +14,7 @@ const PLAIN_HEADER = /^\[\[?[\w.-]{1,80}\]\]?$/;
 const WINDOWS_PATH = /"[A-Za-z]:\\/;
 const BEGINS_ANEW = /^\s*(?:$|\[\[?[A-Za-z_]|[A-Za-z_][\w-]*[ \t]*=)/;
 
-/** `found`: what the parser says of `offset`. */
+/** `found`: what the parser says about `offset`. */
 export function slipAt(text: string, offset: number, found: string): Slip | null {
   if (/^\s*\{/.test(text)) {
     const hint = "a client's mcpServers are [backends.NAME] here, each with its command and args";

@@ -8,12 +8,12 @@ import { slipAt } from "./toml-slips.ts";
 
 const DEEPEST_NESTING = 64;
 const MOST_SYNTAX_MISTAKES = 50;
-// Every mistake found costs one more parse of the text: bounds the work on a large hostile file.
+// Every mistake costs one more parse of the text, so this bounds the work on a large hostile file.
 const REPARSED_CHARACTERS = 4 * 1024 * 1024;
 
 const REDEFINED = "trying to redefine an already defined";
 
-/** What the parser says, by how its message begins: what is wrong there, and what to do. */
+/** The parser's messages, by their beginning: what is wrong, and what to do. */
 const MESSAGES: readonly (readonly [start: string, found: string, expected: string])[] = [
   [REDEFINED, "a second definition of it", "each key and each table once"],
   [
@@ -70,7 +70,7 @@ const ENTRY_KEY = /^[ \t]*([A-Za-z0-9_-]+)[ \t]*(=|$)/;
 const HEADER = /^[ \t]*(\[\[?)([^\]\r\n]*)\]/gm;
 const PLAIN_HEADER = /^[ \t]*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*[ \t]*$/;
 
-/** The key that a broken line is about, when its line and the headers above it are plain enough to tell. */
+/** The key that a broken line is about, when its line and the headers above it are plain enough to name it. */
 function brokenKey(text: string, offset: number): KeyPath {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
   const key = ENTRY_KEY.exec(text.slice(start, start + 200))?.[1];
@@ -111,8 +111,8 @@ const SIMPLE_ENTRY = /^[ \t]*["'A-Za-z0-9_.-]+[ \t]*(=(?!.*(\[|\{|"""|''')).*)?$
 const TABLE_HEADER = /^[ \t]*\[.*$/;
 
 /**
- * The text without the part that holds the mistake, lengths kept, so that what follows can be read too.
- * null: the mistake may reach over several lines, and reading on would only make mistakes up.
+ * The text with the mistake blanked out, of the same length, so that the rest can be read too. null: the mistake may
+ * reach over several lines, and reading on would only find false ones.
  */
 function withoutMistake(text: string, offset: number, redefined: boolean): string | null {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
@@ -159,7 +159,7 @@ function buildTree(program: AST.TOMLProgram): PlaceTree {
   return root;
 }
 
-/** Places keys by looking for their names: for texts that the one parser reads and the other does not. */
+/** Locates keys by searching for their names: for texts that one parser reads and the other does not. */
 function searchingLocator(text: string): Locator {
   return {
     offsetOf(path) {
@@ -188,7 +188,7 @@ function tooDeep(text: string): SyntaxFinding {
   return { offset: offset < text.length ? offset : 0, path: [], found, expected, hint: null };
 }
 
-/** Reads TOML 1.1. Never throws; every mistake that can be told apart from its consequences is in `syntax`. */
+/** Reads TOML 1.1. Never throws; every mistake that is not merely a consequence of another is in `syntax`. */
 export function parseToml(text: string): ParsedText {
   const places = textPlaces(text);
   const syntax: SyntaxFinding[] = [];
@@ -202,7 +202,7 @@ export function parseToml(text: string): ParsedText {
   for (;;) {
     try {
       value = parse(rest, { integersAsBigInt: "asNeeded", maxDepth: DEEPEST_NESTING });
-      // The parser limits brackets, not the dots in a key.
+      // The parser limits brackets, but not the dots in a key.
       if (!isTooDeep(value, DEEPEST_NESTING)) break;
       value = {};
       incomplete = true;

@@ -14,7 +14,7 @@ import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from
 import { valueAt } from "../values/table.ts";
 
 const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
-/** What MCP clients and other gateways call things that have another name here, by section and key. */
+/** Names that MCP clients and other gateways use for what has another name here, by section and key. */
 const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["mcpServers", BACKENDS_HERE],
   ["mcp_servers", BACKENDS_HERE],
@@ -22,7 +22,10 @@ const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["[backends.NAME] disabled", "write `enabled = false` for `disabled = true`"],
 ]);
 
-/** What may have been meant by a key that `own` (null: the top of the file) lacks: a mistyped one, or another's. */
+/**
+ * What may have been meant by a key that `own` (null: the top of the file) does not have: a mistyped key, or another
+ * program's.
+ */
 export function unknownKeyHint(own: SectionDoc | null, key: string): string | null {
   const known = OTHERS_NAMES.get(own === null ? key : `${own.header} ${key}`);
   if (known !== undefined) return known;
@@ -63,11 +66,11 @@ const YES_AND_NO: Readonly<Record<string, string>> = {
 };
 
 const ADDRESS_HERE = 'write "streamable-http", or leave it out beside a `url`';
-/** What MCP clients call the ways to a server. */
+/** Names that MCP clients use for the ways to a server. */
 const OTHERS_TYPES: ReadonlyMap<string, string> = new Map([
   ["http", ADDRESS_HERE],
   ["streamableHttp", ADDRESS_HERE],
-  // Which of both a server speaks is found out by itself.
+  // The gateway finds out by itself which of both a server speaks.
   ["sse", ADDRESS_HERE],
 ]);
 
@@ -95,7 +98,7 @@ const MEMBER_HINTS: Readonly<Record<string, string>> = {
   "authorization.policies": "each policy begins with `[[authorization.policies]]`",
 };
 
-/** A section of the wrong kind, or one that is empty. */
+/** A section that is of the wrong kind, or empty. */
 function sectionFinding(root: unknown, path: KeyPath): Finding {
   const found = describeKind(valueAt(root, path));
   const members = memberSection(path);
@@ -122,7 +125,7 @@ function leafFinding(root: unknown, path: KeyPath, { shown, ...doc }: KeyDoc): F
   const isPlain = shown === "plain";
   const found = isPlain ? describeValue(value) : describeKind(value);
   const isMissing = found === MISSING;
-  // A hint that reads a text would tell of it; a password is not to be written in quotes.
+  // A hint that quotes a text would show it, and a password must not be shown.
   const mayHint = isPlain || (typeof value !== "string" && shown !== "reference");
   const hint = mayHint ? wrongValueHint(value, doc.type, doc.choices) : null;
   return { path, at: isMissing ? "key" : "value", found, expected: doc.expected, hint };
@@ -142,12 +145,12 @@ function findingOf(root: unknown, issue: Issue): Finding {
   }
 }
 
-/** What the issues about `root` are in words, at most `limit`. */
+/** The issues about `root` in words, at most `limit`. */
 export function valueFindings(root: unknown, issues: readonly Issue[], limit: number): Finding[] {
   return issues.slice(0, limit).map((issue) => findingOf(root, issue));
 }
 
-/** What is wrong with `value` for one key, its path being the key alone; empty when the key takes it. */
+/** The issues of `value` for one key, with the key as their path; empty when the key accepts it. */
 export function keyFindings(section: SectionDoc, key: string, value: unknown): Finding[] {
   const issues: Issue[] = [];
   section.key(key).read(value, [key], issues);

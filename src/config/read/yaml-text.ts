@@ -6,13 +6,13 @@ import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import type { ParsedText, SyntaxFinding } from "./source-text.ts";
 
 const DEEPEST_NESTING = 64;
-/** Nodes made from the text, those reached through aliases counted every time: what an alias bomb runs into. */
+/** Nodes made from the text; nodes behind an alias count each time. This limit stops an alias bomb. */
 const MOST_NODES = 150_000;
 const MOST_SYNTAX_MISTAKES = 50;
 
 type YamlLibrary = typeof import("yaml");
 
-/** What the parser's codes mean. Its messages are not used: they quote the text, which may hold a secret. */
+/** The meaning of the parser's codes. Its messages are not used: they quote the text, which may hold a secret. */
 const CODES: Readonly<Record<string, readonly [found: string, expected: string]>> = {
   ALIAS_PROPS: ["an alias with a tag or anchor of its own", "the alias alone"],
   BAD_ALIAS: ["an alias without a name, or one ending in `:`", "`*name`"],
@@ -43,7 +43,7 @@ function record(): Record<string, unknown> {
   return made;
 }
 
-/** Thrown and caught here alone, to leave a recursion. */
+/** Thrown and caught only here, to leave a recursion. */
 class LimitReached extends Error {
   readonly offset: number;
   readonly found: string;
@@ -80,14 +80,14 @@ function keyText(yaml: YamlLibrary, key: unknown): string | null {
   return typeof value === "object" || typeof value === "symbol" ? null : String(value);
 }
 
-/** Of `<<`: one mapping, or a list of them. */
+/** The sources of `<<`: one mapping, or a list of them. */
 function mergeSources({ value, tree }: Reading): Reading[] {
   if (!Array.isArray(value)) return [{ value, tree }];
   const items: readonly unknown[] = value;
   return items.map((item, index) => ({ value: item, tree: tree.children.get(index) ?? tree }));
 }
 
-/** Takes up what the target lacks; false: the source is no mapping. */
+/** Adds the keys that the target lacks; false: the source is not a mapping. */
 function mergeInto(target: Record<string, unknown>, tree: PlaceTree, source: Reading): boolean {
   if (typeof source.value !== "object" || source.value === null || Array.isArray(source.value)) return false;
   for (const [key, value] of Object.entries(source.value)) {
@@ -99,7 +99,7 @@ function mergeInto(target: Record<string, unknown>, tree: PlaceTree, source: Rea
   return true;
 }
 
-/** Turns a document into plain values and places. Linear in the text, whatever it holds. */
+/** Turns a document into plain values and places. Its time is linear in the text. */
 function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFinding[]) {
   const anchors = new Map<string, Node>();
   const open = new Set<Node>();
@@ -164,10 +164,10 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
       }
       const reading = read(pair.value, keyOffset, depth + 1, keyPath);
       define(value, key, reading.value);
-      // Shared when it came through an alias, so the key's own place needs a tree of its own.
+      // The tree is shared if it came through an alias, so the key's own place needs a tree of its own.
       tree.children.set(key, { ...reading.tree, keyOffset });
     }
-    // After the mapping's own keys, which win; of several sources the first wins.
+    // Merged after the mapping's own keys, which win; of several sources the first wins.
     for (const pair of merges) {
       const reading = read(pair.value, offset, depth + 1, path);
       for (const source of mergeSources(reading)) {
@@ -183,7 +183,7 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
     enter(yaml.isNode(node) ? node : null, offset, depth);
     if (!yaml.isNode(node)) return { value: null, tree: createPlaceTree(offset, offset) };
     if (yaml.isAlias(node)) return readAlias(node, depth + 1, path);
-    // Read again through an alias, an anchor must not hide a newer one of its name.
+    // A node that is read again through an alias must not hide a newer anchor of the same name.
     if (node.anchor !== undefined && followed === 0) anchors.set(node.anchor, node);
     if (yaml.isScalar(node)) return { value: node.value, tree: createPlaceTree(offset, offset) };
     open.add(node);
@@ -207,7 +207,7 @@ function syntaxFindings(document: Document): SyntaxFinding[] {
   return findings;
 }
 
-/** One mistake per line: a parser that lost its way says the same many times over. */
+/** One mistake per line: a parser that is lost reports the same many times. */
 function firstPerLine(text: string, findings: readonly SyntaxFinding[]): SyntaxFinding[] {
   const lines = new Set<number>();
   return findings.filter(({ offset }) => {
@@ -216,7 +216,7 @@ function firstPerLine(text: string, findings: readonly SyntaxFinding[]): SyntaxF
   });
 }
 
-/** The first document, and the second if there is one; what comes after so many mistakes is not looked at. */
+/** The first document, and the second if there is one. Reading stops after so many mistakes. */
 function firstDocuments(
   yaml: YamlLibrary,
   text: string,
@@ -237,7 +237,7 @@ function firstDocuments(
 /** Reads YAML 1.2. Never rejects for what the text holds. */
 export async function parseYaml(text: string): Promise<ParsedText> {
   const yaml = await import("yaml");
-  // Keys are checked for duplicates while reading: the parser's own check is quadratic.
+  // Duplicate keys are found while reading: the parser's own check is quadratic.
   const options = {
     version: "1.2",
     uniqueKeys: false,

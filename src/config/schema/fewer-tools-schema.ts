@@ -32,13 +32,13 @@ export const groupKeys = {
 
 export const profileKeys = {
   users: optional("access", globs, {
-    absent: "whoever",
+    absent: "everybody",
     meaning:
       "Patterns over who comes: the name of its token, the `sub` of a signed one, `anonymous`, or `owner` for `mountaineer mcp`.",
     example: '["ci-*"]',
   }),
   clients: optional("access", globs, {
-    absent: "whichever",
+    absent: "every client",
     meaning:
       "Patterns over the name that a client gives itself. Any client can give itself any name: what somebody must not use is for `[authorization]`.",
     example: '["claude-*"]',

@@ -37,7 +37,7 @@ export const managementKeys = {
   allow_commands: toggleKey(
     "runs",
     false,
-    "Let whoever is signed in there change what runs on this machine (commands, arguments, environment), where credentials are sent (addresses, headers, hosts of shares) and who may do what, and approve what waits. Without it that takes `mountaineer` on this machine.",
+    "Let everybody who is signed in there change what runs on this machine (commands, arguments, environment), where credentials are sent (addresses, headers, hosts of shares) and who may do what, and approve what waits. Without it that takes `mountaineer` on this machine.",
   ),
   allowed_hosts: defaulted("runs", list(text("plain", parseAllowedHost)), [], {
     absent: "none",
@@ -90,7 +90,7 @@ const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
 const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
 
-/** `what` of a server, by `names`. */
+/** The keys of a filter for `what` of a server, which goes by `names`. */
 function filterOf(what: string, names: string, allowed: string, denied: string) {
   return {
     allow: optional("access", globs, {
@@ -147,7 +147,7 @@ export const toolOverrideKeys = {
   }),
   description: optional("guards", text("plain", parseDescription), {
     absent: "as the server says",
-    meaning: "What clients are told that it does.",
+    meaning: "The description that clients get.",
     example: '"Finds files by their names."',
   }),
 };
@@ -164,7 +164,7 @@ const headerKey = required("sends", secretText(isHeaderText, SECRET_EXPECTED), {
   example: `"Bearer \${SEARCH_TOKEN}"`,
 });
 
-/** How one server is reached: a backend's own, or that of one of its routes. */
+/** The keys of how one server is reached: of a backend, or of one of its routes. */
 const programKeys = {
   command: optional("runs", text("program", parseProgram, { describe: describeKind }), {
     absent: "required for `stdio`",
@@ -188,7 +188,7 @@ const programKeys = {
   }),
 };
 
-/** What is said of the tables of such a way. */
+/** The documentation of the tables of a backend or route. */
 interface ConnectionTexts {
   readonly env: string;
   readonly headers: string;
@@ -281,7 +281,7 @@ export const backendKeys = {
     "tools",
     parseServerToolName,
     table(
-      "One block per tool that is to be called or described otherwise, under the server's own name for it.",
+      "One block per tool that gets another name or description, under the server's own name for it.",
       toolOverrideKeys,
     ),
   ),

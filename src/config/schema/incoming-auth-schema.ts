@@ -19,7 +19,7 @@ import { choiceKey, defaulted, numberKey, optional, required } from "./schema-ke
 import { listOf, open, table } from "./tables.ts";
 import { label, list, reference, text } from "./value-types.ts";
 
-/** Of `[server]`: what metadata and tokens call the gateway. */
+/** A key of `[server]`: the gateway's address in metadata and tokens. */
 export const publicUrlKey = optional("access", text("plain", parsePublicUrl, { describe: describeAddress }), {
   type: "address",
   expected: PUBLIC_URL_EXPECTED,
@@ -44,7 +44,7 @@ const userKeys = {
 
 const scopeKey = required("access", list(label), {
   absent: "none",
-  meaning: "The roles that this scope gives to whoever has it.",
+  meaning: "The roles that this scope gives.",
   example: '["reader"]',
 });
 
@@ -99,7 +99,7 @@ export const incomingAuthKeys = {
   }),
   required_scopes: defaulted("access", list(text("plain", parseScope)), [], {
     absent: "none",
-    meaning: "Scopes that every token needs; who comes without one is told which.",
+    meaning: "Scopes that every token needs; the refusal names the missing one.",
     example: '["mcp"]',
   }),
   roles_claim: optional("access", text("plain", parseClaimPath), {

@@ -45,7 +45,7 @@ const BURST_ABSENT = "five times `calls_per_second`";
 
 const limitsOverrideKeys = {
   users: optional("guards", globs, {
-    absent: "whoever",
+    absent: "everybody",
     meaning:
       "Patterns over names of users; of signed tokens, over their `sub`. Who comes without a token is `anonymous`, and who comes over the home's own socket `owner`.",
     example: '["ci-*"]',

@@ -32,7 +32,7 @@ export const policyKeys = {
     example: '"allow"',
   }),
   roles: optional("access", globs, {
-    absent: "whoever",
+    absent: "everybody",
     meaning: "Patterns over roles; it fits who has one of them. Who comes without a token has `anonymous`.",
     example: '["developer"]',
   }),

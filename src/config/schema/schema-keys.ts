@@ -1,4 +1,4 @@
-// Declares a key of the configuration, once: its values, its default, its documentation, and what a change of it decides.
+// Declares a key of the configuration, once: its values, default and documentation, and what a change of it decides.
 import type { KeyPath } from "../values/mistakes.ts";
 import {
   choice,
@@ -10,7 +10,7 @@ import {
   type Value,
 } from "./value-types.ts";
 
-/** What a key decides, and so in which mode a change of it waits for a person's approval. */
+/** What a key decides. This says in which mode a change of it waits for a person's approval. */
 export type EntryKind =
   /** Which program runs, and with what. */
   | "runs"
@@ -23,30 +23,30 @@ export type EntryKind =
   /** What is watched, limited, kept or renamed, and where Mountaineer makes files and links. */
   | "guards";
 
-/** `free` waits for nobody. */
+/** `free`: a change waits for nobody. */
 export type Approval = EntryKind | "free";
 
-/** What a person needs to know of one key. */
+/** The documentation of one key. */
 export interface KeyDoc {
   readonly type: string;
   readonly unit: string | null;
-  /** What holds when the key is absent, in words or as it would be written; null when it is required. */
+  /** What applies when the key is absent, in words or as a value; null when it is required. */
   readonly absent: string | null;
   readonly meaning: string;
   /** The `expected` of a mistake here. */
   readonly expected: string;
-  /** A value as TOML writes it. */
+  /** An example value, as TOML. */
   readonly example: string;
-  /** The values there are, for "did you mean"; null for any. */
+  /** The possible values, for "did you mean"; null for any. */
   readonly choices: readonly string[] | null;
-  /** A mistake tells what was found only where this is `plain`. */
+  /** A mistake shows what was found only where this is `plain`. */
   readonly shown: Shown;
   readonly approval: Approval;
 }
 
-/** What is wrong with a value, before it is put in words. */
+/** A mistake in a value, before it is put in words. */
 export type Issue =
-  /** A reader of ours says what. */
+  /** A reader's own words. */
   | {
       readonly kind: "detail";
       readonly path: KeyPath;
@@ -55,16 +55,16 @@ export type Issue =
     }
   /** Of a key: the wrong kind, out of its limits, or missing. */
   | { readonly kind: "value"; readonly path: KeyPath; readonly doc: KeyDoc }
-  /** No table or list where one belongs. */
+  /** Something else where a table or list belongs. */
   | { readonly kind: "section"; readonly path: KeyPath }
-  /** A table has this key, which nobody knows. */
+  /** A table has a key that is unknown. */
   | { readonly kind: "unknown"; readonly path: KeyPath; readonly key: string };
 
-/** What may stand at a place of the file. */
+/** What may be at a place in the file: a key, table or list. */
 export interface Node<Out> {
   readonly isRequired: boolean;
   json(): JsonSchema;
-  /** `Out` only if no issue was added. */
+  /** Returns `Out` only if it added no issue. */
   read(written: unknown, path: KeyPath, issues: Issue[]): Out;
 }
 
@@ -73,9 +73,9 @@ export type OutOf<N> = N extends Node<infer Out> ? Out : never;
 export interface Key<Out, Unit extends string | null = string | null> extends Node<Out> {
   readonly kind: "key";
   readonly doc: KeyDoc & { readonly unit: Unit };
-  /** What holds without the key; undefined: that depends on more. */
+  /** The value when the key is absent; undefined: that depends on other things. */
   readonly fallback: Out | undefined;
-  /** What the engine gets of a value; absent: the value. */
+  /** Turns the value into the engine's; absent: they are the same. */
   readonly settle: Value<unknown>["settle"];
 }
 
@@ -113,7 +113,7 @@ function keyOf<Out, Unit extends string | null = null>(
               else issues.push({ kind: "value", path: place, doc: at.length === 0 ? doc : member });
               return undefined;
             });
-      // Each caller below gives a value and a default of this type; undefined is read beside an issue alone.
+      // Each caller below passes a value and a default of this type; undefined is returned only together with an issue.
       return read as Out;
     },
   };
@@ -127,12 +127,12 @@ function description({ meaning, unit, absent }: KeyDoc): string {
   return parts.join(" ");
 }
 
-/** A key without which its table is a mistake. */
+/** A key that its table must have. */
 export function required<Out>(approval: Approval, value: Value<Out>, doc: Described): Key<Out> {
   return keyOf<Out>(approval, value, { ...doc, unit: null }, undefined, true);
 }
 
-/** A key without a value of its own where the file says nothing; `absent` says what holds then. */
+/** A key without a default value; `absent` says what applies when it is missing. */
 export function optional<Out>(
   approval: Approval,
   value: Value<Out>,
@@ -168,7 +168,7 @@ export function numberKey<const Unit extends string | null>(
   return keyOf(approval, number(min, max, whole, unit), doc, absent);
 }
 
-/** A number that may be absent; `absent` says in words what holds then. */
+/** A number that may be absent; `absent` says in words what applies then. */
 export function optionalNumberKey<const Unit extends string | null>(
   approval: Approval,
   { min, max, whole = false, unit, meaning }: NumberKey<Unit>,
@@ -184,7 +184,7 @@ export function toggleKey(approval: Approval, absent: boolean, meaning: string):
   return defaulted(approval, toggle, absent, { meaning, absent: String(absent), example: String(absent) });
 }
 
-/** One of some words. */
+/** A choice of words. */
 export function choiceKey<const Word extends string>(
   approval: Approval,
   choices: readonly Word[],

@@ -58,15 +58,15 @@ export const notifyKeys = {
   config_rejected: toggleKey("free", true, "When this file has a mistake, so that what ran before runs on."),
 };
 
-// What editors check while one types; the reading of names says more.
+// A pattern for editors; the reader of names checks more.
 const BACKEND_NAME = { pattern: "^[A-Za-z][A-Za-z0-9_-]{0,63}$" };
 
-/** All of the file, in the order in which people read it. */
+/** The whole file, in the order in which people read it. */
 export const configFile = table("", {
   global: table("What holds for all shares. Every key has a default.", globalKeys),
   sync: table("How changes of this file are noticed and applied. Every key has a default.", syncKeys),
   notify: optionalTable(
-    "What is told by a notification on the desktop. Without this section nothing is.",
+    "Which events show a notification on the desktop. Without this section none does.",
     notifyKeys,
   ),
   shares: listOf("shares", table("One block per share; none is fine.", shareKeys)),
@@ -111,10 +111,7 @@ export const configFile = table("", {
   ),
   profiles: listOf(
     "profiles",
-    table(
-      "One block per kind of client that is to be served otherwise; the first that fits counts.",
-      profileKeys,
-    ),
+    table("One block per kind of client that gets another list; the first that fits counts.", profileKeys),
   ),
   incoming_auth: optionalTable("Who may come in.", incomingAuthKeys),
   authorization: orAbsent(
@@ -158,30 +155,30 @@ export type AliasFile = ConfigFile["aliases"][number];
 export type BackendFile = ConfigFile["backends"][string];
 export type BackendAuthFile = NonNullable<BackendFile["auth"]>;
 
-/** In a pattern, a name that people choose. */
+/** Stands in a pattern for a name that people choose. */
 export const ANY_NAME = "*";
-/** In a pattern, a place in a list. */
+/** Stands in a pattern for an index in a list. */
 export const ANY_PLACE = "#";
 
-/** One table of the file: what it is for, how its header is written, and its keys. */
+/** One table of the file: its purpose, how its header is written, and its keys. */
 export interface SectionDoc {
-  /** Its path without names and places, with dots: `global`, `backends.timeouts`. */
+  /** Its path without chosen names and indexes, with dots: `global`, `backends.timeouts`. */
   readonly name: string;
   /** Its path, with ANY_NAME and ANY_PLACE in it. */
   readonly pattern: readonly string[];
   readonly header: string;
   readonly meaning: string;
-  /** What a list or table of such tables is to hold; null for a table that there is once. */
+  /** What the members of this list or table are; null for a table that exists once. */
   readonly members: string | null;
-  /** Empty where people choose the names (`isOpen`), and where all below it are tables. */
+  /** Empty where people choose the names (`isOpen`), and where everything below it is a table. */
   readonly keys: readonly string[];
   /** The keys of tables below it. */
   readonly tables: readonly string[];
-  /** Any key is one, and all mean the same. */
+  /** Any key is allowed, and all mean the same. */
   readonly isOpen: boolean;
-  /** Where the file has none, it is not shown among what holds. */
+  /** If the file does not have it, the effective configuration does not show it. */
   readonly isOptional: boolean;
-  /** What is declared for one key. */
+  /** The declaration of one key. */
   key(name: string): Key<unknown>;
   keyDoc(name: string): KeyDoc;
 }
@@ -194,7 +191,7 @@ function headerOf(pattern: readonly string[]): string {
   return pattern.at(-1) === ANY_PLACE ? `[[${dotted}]]` : `[${dotted}]`;
 }
 
-/** The section of what stands at `pattern`, and those of the tables below it. */
+/** The section of the table at `pattern`, and those of the tables below it. */
 function sectionsAt(pattern: readonly string[], place: Place, members: string | null = null): SectionDoc[] {
   switch (place.kind) {
     case "key":
@@ -244,12 +241,12 @@ function fits(pattern: readonly string[], path: KeyPath, isPerson: boolean): boo
   });
 }
 
-/** The section of the table at `path`; null when it is none, or nothing that the configuration knows. */
+/** The section of the table at `path`; null if the configuration has no such table. */
 export function sectionAt(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, false)) ?? null;
 }
 
-/** The same for a path as people type it, in which a member of a list may go by its name. */
+/** The same for a path as people type it, in which a member of a list may be given by its name. */
 export function sectionNamed(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, true)) ?? null;
 }
@@ -263,7 +260,7 @@ export function sectionAround(path: KeyPath): SectionDoc | null {
   return null;
 }
 
-/** The section that the members of the list or table at `path` have; null when it holds no such members. */
+/** The section of the members of the list or table at `path`; null if it has no members. */
 export function memberSection(path: KeyPath): SectionDoc | null {
   return (
     SECTIONS.find(({ pattern, members }) => {
@@ -274,7 +271,7 @@ export function memberSection(path: KeyPath): SectionDoc | null {
   );
 }
 
-/** The keys that may stand in the table of a section. */
+/** The keys that the table of a section may have. */
 export function knownKeys(section: SectionDoc): readonly string[] {
   return [...section.keys, ...section.tables];
 }

@@ -1,12 +1,12 @@
-// The keys of a table as the engine has them: camelCase, milliseconds, bytes, absolute paths; what the file does not say is
-// null.
+// The keys of a table in the engine's form: camelCase, milliseconds, bytes, absolute paths; null for what the file does
+// not say.
 import type { Approval, EntryKind, Key, OutOf } from "./schema-keys.ts";
 import type { Members, Place } from "./tables.ts";
 
 type Camel<Name> = Name extends `${infer Word}_${infer Rest}` ? `${Word}${Capitalize<Camel<Rest>>}` : Name;
 type Without<End extends string, Name> = Name extends `${infer Start}${End}` ? Start : Name;
 
-/** What the engine calls the key `Name`. */
+/** The engine's name of the key `Name`. */
 type SettledName<Name, Of> =
   Of extends Key<unknown, "seconds">
     ? `${Camel<Without<"_secs", Name>> & string}Ms`
@@ -18,7 +18,7 @@ type SettledName<Name, Of> =
 
 type OrNull<Value> = undefined extends Value ? Exclude<Value, undefined> | null : Value;
 
-/** Of a table with the members `M`: its keys, without its tables. */
+/** The keys, without the tables, of a table with the members `M`. */
 export type Settled<M extends Members> = {
   readonly [Name in keyof M as SettledName<Name, M[Name]> & string]: OrNull<OutOf<M[Name]>>;
 };
@@ -26,7 +26,7 @@ export type Settled<M extends Members> = {
 const SECOND_MS = 1000;
 const MEBIBYTE = 1024 * 1024;
 
-/** How many of the engine's units one of the file's is. */
+/** How many of the engine's units make one of the file's. */
 export function unitSize({ doc }: Key<unknown>): number {
   return doc.unit === "seconds" ? SECOND_MS : doc.unit === "MiB" ? MEBIBYTE : 1;
 }
@@ -54,7 +54,7 @@ function settledValue(key: Key<unknown>, value: unknown, userHome: string): unkn
   return key.settle === undefined ? value : key.settle(value, userHome);
 }
 
-/** The keys of a table that was read. */
+/** The keys of a table in the engine's form. */
 export function settled<M extends Members>(
   members: M,
   table: { readonly [Name in keyof M]: OutOf<M[Name]> },
@@ -64,7 +64,7 @@ export function settled<M extends Members>(
     settledName(name, key),
     settledValue(key, table[name], userHome),
   ]);
-  // The type has the same names, and each value was read by its key.
+  // The type has the same names, and each value was read by its own key.
   return Object.fromEntries(entries) as Settled<M>;
 }
 
@@ -75,7 +75,7 @@ export function mostSerious(kinds: readonly Approval[]): EntryKind | null {
   return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? null;
 }
 
-/** What changes of a place decide: of a table, the most serious that one of its keys does. */
+/** What a change at a place decides: of a table, the most serious of its keys. */
 export function approvalOf(place: Place): Approval {
   switch (place.kind) {
     case "key":
@@ -90,7 +90,7 @@ export function approvalOf(place: Place): Approval {
   }
 }
 
-/** The same for each key and table, by what the engine calls it. */
+/** The same for each key and table, under the engine's names. */
 export function approvalsIn(members: Members): Readonly<Record<string, Approval>> {
   return Object.fromEntries(
     Object.entries(members).map(([name, place]) => [settledName(name, place), approvalOf(place)]),

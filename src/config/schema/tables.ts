@@ -1,14 +1,14 @@
-// Declares the tables of the configuration: which keys and tables each has, and what people are told of it.
+// Declares the tables of the configuration: which keys and tables each has, and what the documents say of it.
 import { describeValue, type KeyPath } from "../values/mistakes.ts";
 import type { TextReading } from "../values/names.ts";
 import { define, isTable } from "../values/table.ts";
 import type { Issue, Key, Node, OutOf } from "./schema-keys.ts";
 import type { JsonSchema } from "./value-types.ts";
 
-/** What is said of a table, or of each table of a list. */
+/** The documentation of a table, or of each table of a list. */
 interface TableText {
   readonly meaning: string;
-  /** Where the file has none, it is not shown among what holds. */
+  /** If the file does not have it, the effective configuration does not show it. */
   readonly isOptional: boolean;
 }
 
@@ -29,17 +29,17 @@ export interface OpenTable<Out> extends Node<Out>, TableText {
 /** A list or a table of tables. */
 export interface TablesOf<Out> extends Node<Out> {
   readonly kind: "list" | "named";
-  /** What it holds, for people: `shares`. */
+  /** Its members, for people: `shares`. */
   readonly noun: string;
   readonly table: Table<unknown>;
 }
 
-/** Whoever declares a key in a table has to say all that a `Key` says. */
+/** A key in a table declares all that a `Key` has. */
 export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesOf<unknown>;
 
 type OutOfMembers<M extends Members> = { readonly [Name in keyof M]: OutOf<M[Name]> };
 
-/** A table that is read as if it were there and empty where the file has none. */
+/** A table that counts as empty if the file does not have it. */
 export function table<M extends Members>(
   meaning: string,
   keys: M,
@@ -72,18 +72,18 @@ export function table<M extends Members>(
           if (!Object.hasOwn(keys, key)) issues.push({ kind: "unknown", path, key });
         }
       }
-      // Each of its keys was read by what is declared for it; without an issue, all of them are as declared.
+      // Each key was read by its own declaration; without an issue, all of them have their types.
       return read as OutOfMembers<M>;
     },
   };
 }
 
-/** The same, and not shown among what holds where the file has none. */
+/** The same, but not shown in the effective configuration if the file does not have it. */
 export function optionalTable<M extends Members>(meaning: string, keys: M): Table<OutOfMembers<M>> {
   return table(meaning, keys, true);
 }
 
-/** The same table, or nothing where the file has none. */
+/** The same table, or null if the file does not have it. */
 export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
   place: P,
 ): Omit<P, "read"> & Pick<Node<OutOf<P> | undefined>, "read"> {
@@ -97,7 +97,7 @@ export function orAbsent<P extends Table<unknown> | OpenTable<unknown>>(
   };
 }
 
-/** `[[NAME]]`: none where the file has none. */
+/** `[[NAME]]`: empty if the file has none. */
 export function listOf<Out>(noun: string, one: Table<Out>): TablesOf<readonly Out[]> {
   return {
     kind: "list",
@@ -116,7 +116,7 @@ export function listOf<Out>(noun: string, one: Table<Out>): TablesOf<readonly Ou
 }
 
 type NameReader = (name: string) => TextReading;
-/** What editors check while one types; the reading of names says more. */
+/** A pattern for editors; the reader of names checks more. */
 type NamePattern = { readonly pattern?: string };
 
 function readNamed<Out>(
@@ -140,7 +140,7 @@ function readNamed<Out>(
 }
 
 function wrongName(name: string, reading: TextReading) {
-  // What stands under it would be lost wherever an object is copied.
+  // A member called `__proto__` would be lost whenever an object is copied.
   if (name === "__proto__" || reading.ok)
     return { found: "a name that is taken", expected: "another name", hint: null };
   return { found: describeValue(name), expected: reading.expected, hint: reading.hint };
@@ -151,7 +151,7 @@ function namedJson({ pattern }: NamePattern, member: Node<unknown>): JsonSchema 
   return { type: "object", propertyNames, additionalProperties: member.json() };
 }
 
-/** `[NAME.*]`: tables under names that people choose; none where the file has none. */
+/** `[NAME.*]`: tables under names that people choose; empty if the file has none. */
 export function named<Out>(
   noun: string,
   readName: NameReader,

@@ -16,13 +16,13 @@ export const trustKeys = {
   }),
   pin: choiceKey("guards", PIN_CHOICES, "tell", {
     meaning:
-      "What happens when a tool, a prompt, a resource or the instructions of a server are others than before: `tell` says so until you approve it, `block` also withholds it until then, and what is new, too; `off` remembers nothing.",
+      "What happens when a tool, a prompt, a resource or the instructions of a server differ from what they were: `tell` says so until you approve it, `block` also withholds it until then, and what is new, too; `off` remembers nothing.",
   }),
 };
 
 /** A backend's own. */
 export const pinKey = optional("guards", choice(PIN_CHOICES), {
   absent: "`[trust].pin`",
-  meaning: "What happens when something that this server shows to models is another than before.",
+  meaning: "What happens when something that this server shows to models differs from what it was.",
   example: '"block"',
 });

@@ -1,5 +1,5 @@
-// What a single key may hold: how a value of the file is read, described and shown. The daemon loads this, too, so it
-// uses no schema library.
+// The values that a single key may have: how a value of the file is read, described and shown. The daemon loads this,
+// too, so it uses no schema library.
 import {
   parseReference,
   REFERENCE_FORMS,
@@ -16,7 +16,7 @@ import { parseSecretText } from "../values/secret-text.ts";
 /** JSON Schema, draft 2020-12. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** What a reader of ours says of a value that it refuses. */
+/** A reader's own words about a value that it refuses. */
 export interface IssueDetail {
   readonly found: string;
   readonly expected: string;
@@ -24,25 +24,25 @@ export interface IssueDetail {
 }
 
 /**
- * How a value may be shown: `plain` as it is; `reference` only if it refers to a secret; `secret text` with its references
- * alone; the others without what looks like a secret in an address, a program's name or arguments.
+ * How a value may be shown: `plain` as it is; `reference` only if it refers to a secret; `secret text` with its
+ * references alone; the others without what looks like a secret in an address, a program's name or arguments.
  */
 export type Shown = "plain" | "reference" | "secret text" | "address" | "program" | "arguments";
 
-/** Told for each mistake; null: the value is of the wrong kind, or out of its limits. */
+/** Called for each mistake; null: the value is of the wrong kind, or out of its limits. */
 type Refuse = (detail: IssueDetail | null, at: KeyPath) => undefined;
 
 export interface Value<Out> {
-  /** What the documentation calls it, unless a key says more. */
+  /** The type's name in the documentation, unless a key has its own. */
   readonly type: string;
   /** The `expected` of a mistake. */
   readonly expected: string;
   readonly choices: readonly string[] | null;
   readonly shown: Shown;
   readonly json: JsonSchema;
-  /** What the engine gets of a value that was read; absent: the value itself. */
+  /** Turns a value that was read into the engine's; absent: they are the same. */
   settle?(value: unknown, userHome: string): unknown;
-  /** Undefined once `refuse` was told. */
+  /** Returns undefined after it has called `refuse`. */
   read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
 }
 
@@ -53,11 +53,11 @@ type Reading<Out> =
 interface TextLook {
   readonly type?: string;
   readonly expected?: string;
-  /** What was found, when it is refused. */
+  /** Describes a refused text. */
   readonly describe?: (text: string) => string;
 }
 
-/** A text as `read` reads it. Whoever adds one says how it may be shown. */
+/** A text as `read` reads it. Each use says how it may be shown. */
 export function text<Out = string>(
   shown: Shown,
   read: (text: string) => Reading<Out>,
@@ -175,7 +175,7 @@ function referenceHint(written: string): string {
   return "no secrets in config: `mountaineer secret set NAME` keeps it, `secret:NAME` stands for it here";
 }
 
-/** `${VARIABLE}` or `secret:NAME`, and nothing else. Never says what was found: it may well be a password. */
+/** `${VARIABLE}` or `secret:NAME`, and nothing else. A mistake never quotes the text, which may well be a password. */
 export const reference = text<SecretReference>(
   "reference",
   (written) => {

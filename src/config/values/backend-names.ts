@@ -11,7 +11,7 @@ function wrong(expected: string, hint: string | null = null): TextReading {
   return { ok: false, expected, hint };
 }
 
-/** A name that begins with a letter: objects keep such keys in the order in which they came. */
+/** A name that begins with a letter, because objects keep such keys in order. */
 export function parseBackendName(text: string): TextReading {
   if (/^[A-Za-z][A-Za-z0-9_-]*$/.test(text) && text.length <= LONGEST_NAME) return { ok: true, value: text };
   const hint = /^[0-9]/.test(text) ? "begin it with a letter" : null;
@@ -20,7 +20,7 @@ export function parseBackendName(text: string): TextReading {
 
 const AT_MACHINE = "@";
 
-/** What a backend of another machine is called here: no backend of the file can have such a name. */
+/** The name of another machine's backend here: no backend of the file can have such a name. */
 export function borrowedName(backend: string, machine: string): string {
   return `${backend}${AT_MACHINE}${machine}`;
 }
@@ -28,50 +28,56 @@ export function borrowedName(backend: string, machine: string): string {
 /** No machine has such a name. */
 const ANY_MACHINE = "*";
 
-/** What the common tools of other machines' backends of that name are published under, where this machine has none. */
+/**
+ * The name under which the common tools of other machines' backends of that name are published, if this machine has no
+ * such backend.
+ */
 export function commonName(backend: string): string {
   return borrowedName(backend, ANY_MACHINE);
 }
 
-/** What its tools' names begin with: its machine's name, of a common one the backend's; null: nothing, it is our own. */
+/**
+ * The prefix of its tools' names: its machine's name, or for a common backend its own; null: no prefix, it is this
+ * machine's own.
+ */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);
   return machine === ANY_MACHINE ? plainName(backendName) : machine;
 }
 
-/** What a backend is called on its own machine. */
+/** The name of a backend on its own machine. */
 export function plainName(backendName: string): string {
   return backendName.split(AT_MACHINE)[0] ?? backendName;
 }
 
-/** Whether a list as `[fleet].import` has it (`*`, `MACHINE`, `MACHINE/BACKEND`) names that machine's backend. */
+/** Whether a list such as `[fleet].import` (`*`, `MACHINE`, `MACHINE/BACKEND`) names that machine's backend. */
 export function namesBackend(entries: readonly string[], machine: string, backend: string): boolean {
   return entries.some((entry) => ["*", machine, `${machine}/${backend}`].includes(entry));
 }
 
-/** Whose backend it is; null: this machine's own. */
+/** The machine that has the backend; null: this one. */
 export function machineOf(backendName: string): string | null {
   return backendName.split(AT_MACHINE)[1] ?? null;
 }
 
-/** Digits alone are what routes without a name are called, by their place. */
+/** Not digits alone: those name routes without a name, by their place. */
 export function parseRouteName(text: string): TextReading {
   const isGood = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(text) && text !== AUTO_ROUTE;
   const expected = "a name of letters, digits, `_` and `-`, at most 32 characters, and not `auto`";
   return isGood ? { ok: true, value: text } : wrong(expected);
 }
 
-/** In `switch --to`: whichever route the rules choose. */
+/** In `switch --to`: the route that the rules choose. */
 export const AUTO_ROUTE = "auto";
 
-/** What a server calls a tool: we take whatever it may say. */
+/** A server's own name for a tool: any is accepted. */
 export function parseServerToolName(text: string): TextReading {
   const expected = "the tool's name as the server says it";
   if (text === "" || text.length > 1024 || /[\p{Cc}\p{Cs}]/u.test(text)) return wrong(expected);
   return { ok: true, value: text };
 }
 
-/** What we publish a tool as, thus within what every client takes. */
+/** The name under which a tool is published: only what every client accepts. */
 export function parsePublishedToolName(text: string): TextReading {
   if (/^[A-Za-z0-9_./-]+$/.test(text) && text.length <= LONGEST_TOOL_NAME) return { ok: true, value: text };
   return wrong(TOOL_NAME_EXPECTED);
@@ -82,7 +88,7 @@ export function parseVariableName(text: string): TextReading {
   return wrong("the name of an environment variable: letters, digits and `_`, not beginning with a digit");
 }
 
-// Set by whoever speaks the protocol: written by hand, each would break the connection or contradict a message.
+// Set by the code that speaks the protocol: written by hand, each would break the connection or contradict a message.
 const PROTOCOL_HEADERS: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",

@@ -96,7 +96,7 @@ export function parseSeparator(text: string): TextReading {
   return wrong("one to 8 of letters, digits, `_`, `-`, `.`, `:` and `/`");
 }
 
-/** What a person, or a model, is told of a tool. */
+/** What a person, or a model, reads about a tool. */
 export function parseDescription(text: string): TextReading {
   // Line breaks and tabs are all that a description needs of control characters.
   const isGood = text.isWellFormed() && text.length <= LONGEST_TEXT && !/[^\P{Cc}\n\r\t]/u.test(text);

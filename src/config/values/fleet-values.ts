@@ -1,4 +1,4 @@
-// The notation of what `[fleet]` is told: this machine's name, and the addresses of NATS servers.
+// The notation of values of `[fleet]`: this machine's name, and the addresses of NATS servers.
 import { parseBackendName } from "./backend-names.ts";
 import { isLoopback, parseHost } from "./host.ts";
 import { quoted } from "./mistakes.ts";
@@ -33,7 +33,7 @@ function wrong(expected: string, hint: string | null): TextReading {
   return { ok: false, expected, hint };
 }
 
-/** A machine's name is the key of what it tells, and part of its subjects. */
+/** A machine's name is the key under which it publishes, and part of its subjects. */
 export function isMachineName(text: string): boolean {
   return /^[A-Za-z0-9-]{1,32}$/.test(text);
 }
@@ -91,7 +91,7 @@ export function parseFleetServer(text: string): TextReading {
   if (scheme === "nats" && !isLoopback(host)) {
     return wrong(
       "`tls://HOST:PORT`, as it is not this machine",
-      "whoever is on the way would read and change everything; `tls_ca` names the CA of a private server",
+      "anyone on the way would read and change everything; `tls_ca` names the CA of a private server",
     );
   }
   const port = hasPort ? reading.address.port : NATS_PORT;

@@ -9,7 +9,7 @@ export interface ConfigMistake {
   readonly line: number;
   /** From 1, in UTF-16 units as editors count; a byte order mark does not count. */
   readonly column: number;
-  /** `shares[1].fallback_host`; empty when the mistake is about the text and not about a key. */
+  /** `shares[1].fallback_host`; empty when the mistake is in the text, not in a key. */
   readonly path: string;
   readonly found: string;
   readonly expected: string;
@@ -18,22 +18,22 @@ export interface ConfigMistake {
 
 export type KeyPath = readonly (string | number)[];
 
-/** A mistake before its place is known. */
+/** A mistake whose place is not known yet. */
 export interface Finding {
   readonly path: KeyPath;
-  /** Whether the key or its value is to be pointed at. */
+  /** Whether the mistake points at the key or at its value. */
   readonly at: "key" | "value";
   readonly found: string;
   readonly expected: string;
   readonly hint: string | null;
-  /** It rests on something that is not there, so it may be wrong where a part of the text could not be read. */
+  /** The mistake is that something is missing, so it may be wrong if a part of the text could not be read. */
   readonly restsOnAbsence?: true;
 }
 
-/** What `found` says of a key that is not there. */
+/** What `found` says when a key is missing. */
 export const MISSING = "nothing";
 
-/** More mistakes than this are not listed; the last entry then says so. */
+/** At most this many mistakes are listed; the last entry then says that there are more. */
 export const MISTAKE_LIMIT = 200;
 
 const SHOWN_CHARACTERS = 60;
@@ -52,7 +52,7 @@ export function quoted(text: string): string {
   return `"${safe}${rest}"`;
 }
 
-/** What stands in the file, in a few words. */
+/** A value of the file in a few words. */
 export function describeValue(value: unknown): string {
   if (value === undefined || value === null) return MISSING;
   if (typeof value === "string") return `string ${quoted(value)}`;
@@ -71,12 +71,12 @@ export function describeKind(value: unknown): string {
   return describeValue(value);
 }
 
-/** A share's name as it may be told: one that is part of an address may carry a password, as in `ann:secret@nas/core`. */
+/** A share's name as it may be shown: one that is part of an address may carry a password, as in `ann:secret@nas/core`. */
 export function describeServerShare(name: string): string {
   return /[@:]/.test(name) ? describeKind(name) : describeValue(name);
 }
 
-/** An address as it may be told: one with a user or a query in it may carry a secret. */
+/** An address as it may be shown: one with a user or a query in it may carry a secret. */
 export function describeAddress(address: string): string {
   return /[@?]/.test(address) ? describeKind(address) : describeValue(address);
 }
@@ -135,7 +135,7 @@ function invalid(text: string, hint: string | null = null): MountaineerError {
   return new MountaineerError("config_invalid", text, hint === null ? {} : { hint });
 }
 
-/** What to say beside a name that is none of `known`; `none` where there are none at all. */
+/** The hint for a name that is not among `known`; `none` if that is empty. */
 export function namesHint(name: string, known: readonly string[], none: string): string {
   const meant = closestWord(name, known);
   if (meant !== null) return `did you mean ${quoted(meant)}?`;

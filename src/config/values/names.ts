@@ -21,7 +21,7 @@ function wrong(expected: string, hint: string | null = null): TextReading {
   return { ok: false, expected, hint };
 }
 
-/** Equal for two names that a case-insensitive file system takes for one. */
+/** Equal for two names that are the same to a case-insensitive file system. */
 export function nameKey(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
 }
@@ -54,8 +54,8 @@ export function parseAliasName(text: string): TextReading {
 }
 
 /**
- * Reads the way from a share's root to a folder of it; the value has no slash around it. What leads out of the share,
- * or might, is refused: a link may be made before the share is ever seen.
+ * Reads the path of a folder inside a share; the value has no slash at either end. A path that leads out of the share,
+ * or might, is refused, because a link may be made before the share is ever seen.
  */
 export function parseSubpath(text: string): TextReading {
   if (text.startsWith("/") || text.startsWith("~"))

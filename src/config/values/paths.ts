@@ -14,7 +14,7 @@ export function defaultSharesRoot(place: { readonly home: string; readonly userH
 
 const LONGEST_PATH_BYTES = 4096;
 
-/** Checks the form alone; nothing is looked up. The value is as it was written. */
+/** Checks only the form; nothing is looked up. The value is the text as it was written. */
 export function parsePath(text: string): TextReading {
   const wrong = (hint: string | null): TextReading => ({ ok: false, expected: PATH_EXPECTED, hint });
   if (/[\p{Cc}\p{Cs}]/u.test(text)) return wrong("it has a control character");

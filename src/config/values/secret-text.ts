@@ -15,7 +15,7 @@ type SecretTextReading =
   | { readonly ok: false; readonly expected: string; readonly hint: string };
 
 const MARK = /\$\$\{|\$\{(?:(?:[A-Za-z_][A-Za-z0-9_]*|secret:[A-Za-z0-9._-]+)\})?/g;
-// What stands around references without being a secret: separators, and how an Authorization header begins.
+// Text around references that is not a secret: separators, and the beginning of an Authorization header.
 const HARMLESS = /^(?:[\s:;,./@=&-]*|(?:bearer|basic|token|apikey) +)$/i;
 
 /** Reads a text; neighbouring plain parts are one, and an empty text has no parts. */
@@ -46,12 +46,12 @@ export function parseSecretText(text: string): SecretTextReading {
   return { ok: true, value: parts };
 }
 
-/** True when every value comes from the file itself: there is something, and none of it is a reference. */
+/** True when the whole value is written in the file: it is not empty, and has no reference. */
 export function isLiteral(text: SecretText): boolean {
   return text.length > 0 && text.every((part) => typeof part === "string");
 }
 
-/** True when a text may be shown as it is written: it is empty, or its references are all that it says. */
+/** True when a text may be shown as it is written: it is empty, or made of references alone. */
 export function isShowable(text: string): boolean {
   const reading = parseSecretText(text);
   if (!reading.ok) return false;

@@ -5,7 +5,7 @@ import { parsePath } from "./paths.ts";
 
 const LONGEST_ADDRESS = 2_048;
 
-/** Signatures by a private key; whoever checks a token cannot make one. */
+/** Signatures by a private key; a program that checks tokens cannot make one. */
 export const SIGNING_ALGORITHMS = [
   "RS256",
   "RS384",
@@ -38,18 +38,18 @@ function isSafe(url: URL): boolean {
   return url.protocol === "https:" || isLoopbackUrl(url);
 }
 
-/** The name of an authorization server; it is kept as it is written, as tokens repeat it to the letter. */
+/** The name of an authorization server; kept exactly as written, because tokens repeat it to the letter. */
 export function parseIssuer(text: string): TextReading {
   const url = parseAddress(text);
   if (url === null || text.includes("?")) return wrong(ISSUER_EXPECTED);
   if (isSafe(url)) return { ok: true, value: text };
-  return wrong(ISSUER_EXPECTED, "whoever is on the way could answer with keys of their own");
+  return wrong(ISSUER_EXPECTED, "anyone on the way could answer with keys of their own");
 }
 
 export const KEYS_PLACE_EXPECTED =
   "an address that begins with `https://` (`http://` only on this machine), or the path of a file";
 
-/** Whether keys are published at an address; else they are in a file. */
+/** Whether the keys are at an address; otherwise they are in a file. */
 export function isKeysAddress(text: string): boolean {
   return /^[a-z][a-z0-9+.-]*:/i.test(text);
 }
@@ -63,7 +63,7 @@ export function parseKeysPlace(text: string): TextReading {
   const url = parseAddress(text);
   if (url === null) return wrong(KEYS_PLACE_EXPECTED);
   if (isSafe(url)) return { ok: true, value: text };
-  return wrong(KEYS_PLACE_EXPECTED, "whoever is on the way could answer with keys of their own");
+  return wrong(KEYS_PLACE_EXPECTED, "anyone on the way could answer with keys of their own");
 }
 
 export const PUBLIC_URL_EXPECTED = "an address such as `https://mcp.example.com/mcp`, without query and `#`";
@@ -75,7 +75,7 @@ export function parsePublicUrl(text: string): TextReading {
   return { ok: true, value: url.href.replace(/\/$/, "") };
 }
 
-/** Whom a token is for: an address or any other name. */
+/** The audience of a token: an address or any other name. */
 export function parseAudience(text: string): TextReading {
   if (text !== "" && text.length <= LONGEST_ADDRESS && !/[\p{Cc}\p{Cs}]/u.test(text))
     return { ok: true, value: text };
@@ -94,7 +94,7 @@ export function parseClaimPath(text: string): TextReading {
   return wrong("the name of a claim, such as `roles` or `realm_access.roles`");
 }
 
-/** What a claim has to be. */
+/** The value that a claim must have. */
 export function parseClaimValue(text: string): TextReading {
   if (text !== "" && text.length <= 1_024 && !/[\p{Cc}\p{Cs}]/u.test(text)) return { ok: true, value: text };
   return wrong("a text of at most 1,024 characters");
@@ -105,7 +105,7 @@ const ALGORITHMS: ReadonlySet<string> = new Set(SIGNING_ALGORITHMS);
 export function parseAlgorithm(text: string): TextReading {
   if (ALGORITHMS.has(text)) return { ok: true, value: text };
   const hint = /^(HS|none)/i.test(text)
-    ? "a shared secret would let whoever checks tokens make them, and `none` is no signature"
+    ? "a shared secret would let every program that checks tokens make them, and `none` is no signature"
     : null;
   return wrong(`one of ${SIGNING_ALGORITHMS.map((name) => `"${name}"`).join(", ")}`, hint);
 }

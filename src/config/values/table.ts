@@ -21,7 +21,7 @@ function child(value: unknown, segment: string | number): unknown {
   return isTable(value) && Object.hasOwn(value, segment) ? value[segment] : undefined;
 }
 
-/** What stands at `path`; undefined when nothing does. */
+/** The value at `path`; undefined if there is none. */
 export function valueAt(file: unknown, path: KeyPath): unknown {
   return path.reduce(child, file);
 }

@@ -12,18 +12,18 @@ interface Subject {
   /** Absolute. */
   readonly path: string;
   readonly place: ConfigPlace;
-  /** What lies under the file. Absent or null: nothing. */
+  /** The layer under the file. Absent or null: none. */
   readonly layer?: ConfigLayer | null;
 }
 
-/** What the process is asked. Bytes travel in base64. */
+/** A request to the process. Bytes travel as base64. */
 export type ApartRequest = Subject &
   (
     | {
         readonly kind: "load";
-        /** What to read in the file's stead; null reads the file; "" is an empty configuration. */
+        /** Content to read instead of the file; null reads the file; "" is an empty configuration. */
         readonly content: string | null;
-        /** Write a commented starter first when there is no file. */
+        /** Whether to write a commented starter first if there is no file. */
         readonly writeStarter: boolean;
       }
     | {
@@ -41,13 +41,13 @@ export type ApartRequest = Subject &
         readonly keepsEntries?: boolean;
       }
     | {
-        /** What is wrong with a layer; `path` is what its mistakes are said to be of. */
+        /** Asks for the mistakes of a layer; `path`: how they name it. */
         readonly kind: "check_layer";
         readonly text: string;
       }
   );
 
-/** What the process answers. */
+/** An answer of the process. */
 export type ApartReply =
   | {
       readonly kind: "loaded";

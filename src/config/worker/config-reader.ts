@@ -10,16 +10,16 @@ import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import { type LoadedApart, loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, startReaderProcess } from "./reader-process.ts";
 
-/** A reader started ahead is ended this long after the last sign of a change if no content came for it, ms. */
+/** A reader that was started ahead ends this long after the last sign of a change, if no content came for it, ms. */
 const UNUSED_MS = 5_000;
-/** A reader that is busy with another content is waited for no longer than a new one takes to start, ms. */
+/** How long to wait for a reader that is busy with another content, ms: no longer than a new one takes to start. */
 const BUSY_MS = 200;
 
 interface ConfigReaderOptions {
   /** Absolute. */
   readonly path: string;
   readonly place: ConfigPlace;
-  /** What lies under the file now. Default: nothing. */
+  /** The layer that is under the file now. Default: none. */
   readonly layer?: () => ConfigLayer | null;
   readonly clock: Clock;
 }
@@ -34,7 +34,7 @@ interface Ahead {
   readonly process: ReaderProcess;
   guess: Guess | null;
   looking: boolean;
-  /** Another sign came while the one before was looked into. */
+  /** Another sign came while the last one was being handled. */
   again: boolean;
 }
 
@@ -56,7 +56,7 @@ export function createConfigReader({ path, place, clock, layer = () => null }: C
     return { kind: "load", path, place, layer: layer(), content, writeStarter: false };
   };
 
-  /** Reads what is there now, unless that is known; again for as long as there are further signs. */
+  /** Reads the current content, unless it is known; again while there are further signs. */
   const lookAhead = async (own: Ahead, look: () => Promise<Uint8Array | null>): Promise<void> => {
     own.looking = true;
     await own.process.ready;
@@ -74,7 +74,7 @@ export function createConfigReader({ path, place, clock, layer = () => null }: C
     own.looking = false;
   };
 
-  /** What a reader that was started ahead makes of them; null: it is of no use. */
+  /** The answer of a reader that was started ahead; null: it is of no use. */
   const fromAhead = async (
     { process, guess }: Ahead,
     bytes: Uint8Array,
@@ -88,7 +88,9 @@ export function createConfigReader({ path, place, clock, layer = () => null }: C
     return process.isRunning ? process.ask(request(bytes), signal) : null;
   };
 
-  /** A reader that is found dead at once had died before: its end was not told yet, and says nothing of these bytes. */
+  /**
+   * A reader that is found dead had died before: its end had not been reported yet, and says nothing about these bytes.
+   */
   const fromAheadIfItLives: typeof fromAhead = async (taken, bytes, signal) => {
     const begunMs = clock.monotonicMs();
     try {
@@ -102,8 +104,8 @@ export function createConfigReader({ path, place, clock, layer = () => null }: C
 
   return {
     /**
-     * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
-     * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.
+     * Says that a content may have to be loaded soon. `look` returns the current content, which is read ahead in case
+     * it stays the same; null or a rejection: there is none yet. Does nothing while a content is being loaded.
      */
     expect(look: () => Promise<Uint8Array | null>): void {
       if (disposed || loading) return;

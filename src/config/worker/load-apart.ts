@@ -1,5 +1,5 @@
-// Reads and edits a configuration in a process of its own. A hostile file holds up nobody, and the schema library and
-// the parsers do not stay in the daemon's memory.
+// Reads and edits a configuration in a process of its own, so that a hostile file delays nobody, and the schema library
+// and the parsers do not stay in the daemon's memory.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -33,7 +33,7 @@ export async function loadConfigApart(
   return loadedApart(await ask({ kind: "load", ...request }, options), request.path);
 }
 
-/** What a reader's process has answered, for whoever asked it to load `path`. */
+/** The result of a reader's answer to the request to load `path`. */
 export function loadedApart(reply: ApartReply, path: string): LoadedApart {
   if (reply.kind !== "loaded") throw unexpected(path);
   const { loaded, ...rest } = reply;
@@ -54,7 +54,7 @@ export async function saveConfigApart(
   return { ok: true, changed, snapshot: deepFreeze(snapshot), bytes, before };
 }
 
-/** All that is wrong with a layer; `path` is what its mistakes are said to be of. Rejects as `loadConfigApart` does. */
+/** All mistakes of a layer; `path`: how they name it. Rejects as `loadConfigApart` does. */
 export async function checkLayerApart(
   request: Omit<Extract<ApartRequest, { kind: "check_layer" }>, "kind">,
   options: ApartOptions,

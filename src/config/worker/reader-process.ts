@@ -11,9 +11,9 @@ import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 
 /** Far more than the largest file needs, ms; the process's start is part of the first answer. */
 const DEADLINE_MS = 10_000;
-/** Of a process with nothing to do, ms: whoever has started it ends it long before. */
+/** How long an idle process lives at most, ms: the process that started it ends it long before. */
 const LONGEST_LIFE_MS = 10 * 60_000;
-/** It lives too short for its garbage to be worth collecting: a seventh of its work. */
+/** It lives too short for collecting garbage, which would be a seventh of its work. */
 const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];
 /** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -37,7 +37,7 @@ export function startReaderProcess(clock: Clock) {
     ending.abort();
   };
   const heard = (line: string): void => {
-    // Written by load-child.ts, which is the other half of this file.
+    // Written by load-child.ts, the other half of this protocol.
     const message = JSON.parse(line) as ApartReply | ReaderReady;
     if (message.kind === "ready") ready.resolve();
     else asked?.resolve(message);
@@ -75,15 +75,16 @@ export function startReaderProcess(clock: Clock) {
   };
 
   return {
-    /** Resolves when it can answer at once; also when it has ended. */
+    /** Resolves when it can answer at once, and also when it has ended. */
     ready: ready.promise,
-    /** It was not ended, and has not ended itself. */
+    /** False once it was ended, or has ended by itself. */
     get isRunning() {
       return isRunning;
     },
     /**
-     * Only when what was asked before is settled. Rejects with what the process says, with `config_unreadable` when it
-     * takes longer than 10 s or ends instead, and with `aborted`; after that it has ended.
+     * Call it only when the previous request is settled. Rejects with the error that the process reports, with
+     * `config_unreadable` when it takes longer than 10 s or ends instead, and with `aborted`; after that the process
+     * has ended.
      */
     async ask(request: ApartRequest, signal?: AbortSignal): Promise<ApartReply> {
       const { path } = request;
@@ -109,7 +110,7 @@ export function startReaderProcess(clock: Clock) {
           reply.hint === null ? {} : { hint: reply.hint },
         );
       } catch (error) {
-        // Nothing may still be written when it is said that nothing was.
+        // The process must be gone before an error says that nothing was written.
         end();
         await ended;
         throw error;

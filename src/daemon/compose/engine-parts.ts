@@ -1,7 +1,7 @@
 // The parts of the share engine: prober, host prober, mount table, drivers. Daemon and commands use the same.
 import { connectCarrier } from "../../carrier/client/carrier-client.ts";
 import { type AddressedHostProber, createHostProber } from "../../network/probe/host-prober.ts";
-import { tellLocalNetwork } from "../../network/probe/local-network.ts";
+import { checkLocalNetwork } from "../../network/probe/local-network.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -17,7 +17,7 @@ import { createRcloneLogs, type RcloneLogs } from "../../shares/drivers/rclone/l
 import { createNoteKeeper, type NoteKeeper } from "../../shares/drivers/rclone/note-keeper.ts";
 import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
-import { tellingUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
+import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
 import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { createLogons } from "../../shares/logons/logons.ts";
@@ -65,7 +65,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   );
   const prober = stack.use(startProber({ clock, logger }));
   const hostProber = stack.use(
-    tellLocalNetwork(
+    checkLocalNetwork(
       createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),
       { clock },
     ),
@@ -78,9 +78,9 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
     rclone: leavingGvfsAlone(createRcloneDriver({ ...smb, stateFolder: home, notes })),
-    local: tellingUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
+    local: withUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
     netfs: createNetfsDriver({ ...smb, carryProof: () => readCarryProof(home) }),
-    cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
+    cifs: withUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
   const logons = createLogons(clock);

@@ -48,7 +48,7 @@ type Part = readonly [text: string, style?: Style];
 const ROOMY = 20;
 const LABEL_WIDTH = Math.max(...Object.values(ROUTE_LABELS).map((label) => label.length));
 
-/** At most `height` lines of at most `width` columns, the keys in the last one. */
+/** At most `height` lines of at most `width` columns; the last one has the keys. */
 export function renderLive(state: LiveState, { width, height }: Size, style: TerminalStyle): string[] {
   const { paint } = style;
   const blank: readonly Part[][] = height >= ROOMY ? [[]] : [];
@@ -158,7 +158,7 @@ function holderLine({ heldBy }: LiveState, paint: Paint): Part[] {
   return [name, [`open in tail (pid ${heldBy})`, paint.yellow]];
 }
 
-/** What a person should know first. */
+/** The line with what a person should know first. */
 function noticeLine(
   { share, heldBy, copy, plugged }: LiveState,
   width: number,

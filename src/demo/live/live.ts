@@ -26,7 +26,7 @@ const BUSY_TRIES = 8;
 const BUSY_PAUSE_MS = 60;
 const LOG_EVERY_MS = 100;
 const READ_EVERY_MS = 500;
-/** While it is measured how long the share is away. */
+/** Pause between reads while the demo measures how long the share is away. */
 const READ_AGAIN_MS = 5;
 const READ_WITHIN_MS = 3_000;
 /** A read that takes longer is shown as one that waits. */
@@ -160,7 +160,7 @@ interface PlayParts {
   readonly tell: (text: string, tone?: LogEvent["tone"]) => void;
 }
 
-/** What a person at the keys does to the stage, and whether the share is still read meanwhile. */
+/** What the keys do to the stage, and whether the share is still read meanwhile. */
 function createPlay({ stage, ending, share, tell }: PlayParts) {
   const { nas } = stage;
   let reading: Reading | null = null;
@@ -193,12 +193,12 @@ function createPlay({ stage, ending, share, tell }: PlayParts) {
     }
   };
   const toggleHold = async (): Promise<void> => {
-    // A share that is not seen yet has no hold that a person could mean to end.
+    // If the share has not been seen yet, a person cannot mean to end its hold.
     const to = (share()?.held ?? null) === null ? "fallback" : "auto";
     tell(`you run mountaineer switch --to ${to}`);
     const daemon = await stage.daemon();
     let result: StepResult | undefined;
-    // The view's own reader has the file open for some milliseconds of each look.
+    // The view's own reader has the file open for some milliseconds at each look.
     for (let tries = 0; tries < BUSY_TRIES; tries++) {
       const report = await daemon?.ask("switchRoute", { to }, ending);
       result = report?.results[0];

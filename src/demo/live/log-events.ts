@@ -48,7 +48,7 @@ async function readFrom(path: string, offset: number): Promise<Buffer> {
 type Fields = Readonly<Record<string, unknown>>;
 type Told = readonly [text: string, tone?: LogEvent["tone"]];
 
-/** null for what is no record, and for what would tell people nothing new. */
+/** null if the line is not a record, or would tell people nothing new. */
 export function eventOf(line: string): LogEvent | null {
   const record = jsonObject(line);
   if (record === null) return null;

@@ -119,7 +119,7 @@ export async function startAgent({ program, environment, tool, file, onStart }: 
     }
   })();
   return {
-    /** Since its start: calls that were answered well, and how the others ended. */
+    /** Counts since its start: calls that were answered well, and how the others ended. */
     get answered() {
       return answered;
     },
@@ -128,15 +128,15 @@ export async function startAgent({ program, environment, tool, file, onStart }: 
     get longestMs() {
       return longestMs;
     },
-    /** How often it was told that the list of tools is another one. */
+    /** How often it was notified that the list of tools has changed. */
     get notices() {
       return client.notices;
     },
-    /** Its session is the one that it began with. */
+    /** Whether it still has the session that it began with. */
     get running() {
       return client.running;
     },
-    /** Names of the tools that it is offered. */
+    /** Names of the tools that it can use. */
     async tools(): Promise<readonly string[]> {
       const { tools } = objectOf((await ask("tools/list", {}))["result"]);
       return Array.isArray(tools) ? tools.map((each) => String(objectOf(each)["name"])) : [];

@@ -1,4 +1,4 @@
-// Finds out whether real SMB works on this machine, by trying it where nothing else tells.
+// Finds out whether real SMB works on this machine, if necessary by trying it.
 import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../../runtime/process/child-process.ts";
@@ -7,7 +7,7 @@ import { missingForPlainRig } from "./plain-rig.ts";
 
 /** The first rclone with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
-/** A machine that is slow is not one that cannot. */
+/** Long, because a slow machine can still do it. */
 const VERSION_WITHIN_MS = 15_000;
 const TRIAL_WAIT_SECS = 15;
 const TRIAL_WITHIN_MS = 20_000;

@@ -63,7 +63,7 @@ export async function clearRemains(marks: StageMarks): Promise<void> {
   const untilMs = systemClock.monotonicMs() + CLEAR_WITHIN_MS;
   for (;;) {
     const { processes } = await findRemains(marks);
-    // Mounts last: whoever serves one is ended before, so that unmounting waits for nobody.
+    // Mounts last: the process behind a mount has ended by then, so unmounting waits for nobody.
     await Promise.all(processes.map(({ identity }) => end(identity)));
     for (const path of (await findMounts(marks.folder)).toReversed()) await unmount(path);
     const remains = describeRemains(await findRemains(marks));
@@ -110,7 +110,7 @@ async function end(identity: ProcessIdentity): Promise<void> {
   try {
     await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: PROCESS_ENDS_WITHIN_MS });
   } catch (error) {
-    // Somebody else's: it will be named among what remains.
+    // Somebody else's process: it is listed among what remains.
     if (!(error instanceof MountaineerError)) throw error;
   }
 }

@@ -60,13 +60,15 @@ export interface Stage extends AsyncDisposable {
   readonly nas: Nas;
   /** Why it is not real SMB; null when it is, or when nobody asked for it. */
   readonly insteadBecause: string | null;
-  /** The daemon that ought to run; null when none ought to. */
+  /** The daemon that should run; null: none should. */
   readonly monitor: MonitorProcess | null;
-  /** `kept`: as a service manager starts it, so that it can hand over to another; such a one is ended by "stop". */
+  /**
+   * `kept`: under a service manager's script, so that it can hand over to another; such a daemon is ended by "stop".
+   */
   startMonitor(how?: { readonly kept: boolean }): Promise<void>;
   /** By SIGKILL, or by SIGTERM, after which it unmounts. Resolves with how it ended. */
   endMonitor(how: "kill" | "stop"): Promise<ExitInfo | null>;
-  /** Null when none serves. */
+  /** null: no daemon serves. */
   daemon(): Promise<DaemonClient | null>;
   /** What the daemon says of the share; null when none answers. */
   share(): Promise<ShareStatus | null>;
@@ -79,7 +81,7 @@ export interface Stage extends AsyncDisposable {
   /** Copies a file to the stable path, in a child; resolves when the copy is closed. Rejects when it fails. */
   write(name: string, text: string): Promise<void>;
   holdFile(): Promise<FileHolder>;
-  /** Programs that copy a large file on the share and append to another, until they are told to finish. */
+  /** Programs that copy a large file on the share and append to another, until they are asked to finish. */
   startWork(material: WorkMaterial): Promise<WorkAtShare>;
   /** A program that copies a large file off the share. */
   startCopy(): Promise<CopyAtShare>;
@@ -87,7 +89,7 @@ export interface Stage extends AsyncDisposable {
   fileTool(name: string): readonly string[];
   /** An agent that reads the sign file by that tool twice a second. It is ended with the stage, if not before. */
   startAgent(tool: string): Promise<Agent>;
-  /** What tells one mount at the mount path from the next; null when nothing is mounted. */
+  /** Identifies the mount at the mount path; null when nothing is mounted. */
   mountId(): Promise<string | null>;
   /** What is there of the demo, but for its server: one line each. */
   remains(): Promise<string[]>;
@@ -187,7 +189,7 @@ function configText(layout: StageLayout, nas: Nas, carry: StageOptions["carry"])
   ].join("\n");
 }
 
-/** Always of one length, so that it can be written in place, and is never seen half. */
+/** Always of the same length, so that it can be overwritten in place and is never seen half. */
 function signText(number: number): string {
   return `hello from the NAS, no. ${String(number).padStart(4, "0").slice(-4)}\n`;
 }
@@ -249,7 +251,7 @@ function createStage(parts: StageParts): Stage {
         const report = await (await stage.daemon())?.ask("status", null, signal);
         return report?.shares[0] ?? null;
       } catch (error) {
-        // It was ended, or has just been started.
+        // The daemon was ended, or has just been started.
         if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
         throw error;
       }
@@ -318,7 +320,7 @@ async function copyToShare(
   throw new MountaineerError("timed_out", `cp failed: ${timedOut ? "no answer" : stderr.trim()}`);
 }
 
-/** Of what is mounted, or of the folder that stands for it; null: nothing is there. */
+/** The identity of what is mounted, or of the folder that stands for it; null: there is nothing. */
 async function mountIdOf(nas: Nas, { mountPath }: StageLayout): Promise<string | null> {
   if (nas.driver === "smb") {
     return (await mountTable()).findLast(({ path }) => path === mountPath)?.id ?? null;

@@ -85,7 +85,7 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
   };
 
   const change = async (next: RelayMode): Promise<void> => {
-    // Joined once more, a connection would carry each byte twice.
+    // A connection that is joined twice would carry each byte twice.
     if (next === mode) return;
     mode = next;
     if (next === "refuse" || next === "drop") await stopListening();
@@ -109,7 +109,7 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
     get mode() {
       return mode;
     },
-    /** Another server takes the place of the one behind it: what is open is cut. */
+    /** Another server takes the place of the one behind it: open connections are cut. */
     leadTo(host: string, port: number): void {
       target = { host, port };
       for (const link of [...links]) cut(link);

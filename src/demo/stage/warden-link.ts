@@ -11,8 +11,8 @@ export type WardenMessage =
   | { readonly kind: "done" };
 
 /**
- * A process in a session of its own, out of reach of Ctrl-C and of a terminal that is closed. When the demo ends
- * without having dismissed it, however that comes, it clears the folder.
+ * A process in a session of its own, out of reach of Ctrl-C and of a closed terminal. If the demo ends without
+ * dismissing it, in whatever way, it clears the folder.
  */
 export function startWarden(stage: { readonly folder: string; readonly home: string }) {
   const program = fileURLToPath(programBeside(import.meta.url, "warden"));

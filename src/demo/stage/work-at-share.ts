@@ -11,7 +11,7 @@ import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 export interface WorkAtShare {
   /** How many pieces were copied, and how many lines `write` has taken, so far. */
   progress(): { readonly pieces: number; readonly lines: number };
-  /** What a program said of an error; null: none has ended, and none has complained. */
+  /** What a program printed about an error; null: none has ended or printed one. */
   complaint(): string | null;
   /** The copy is made to its end, and no more lines are written. Resolves when both have ended; `timed_out`. */
   finish(): Promise<void>;
@@ -198,7 +198,7 @@ async function startProgram(
   return {
     ended,
     dots: (): number => dots,
-    /** `mayEnd`: that it has ended is no complaint, if it ended with 0. */
+    /** `mayEnd`: a program that has ended with 0 is no complaint. */
     complaint(mayEnd: boolean): string | null {
       const complaints = [said.trim(), end === "" && !mayEnd ? "it ended too soon" : (end ?? "")];
       const told = complaints.filter((text) => text !== "");

@@ -1,4 +1,4 @@
-// The third act of the story: an agent reads files of the share by a tool, and goes on whatever is done beneath it.
+// The third act of the story: an agent reads files of the share by a tool, and goes on whatever happens to the share.
 import { appendFile } from "node:fs/promises";
 import type { Agent } from "../stage/agent.ts";
 import { freePort } from "../stage/plain-rig.ts";
@@ -35,7 +35,7 @@ function createWatchedAgent(checks: Checks) {
     get forgiven() {
       return forgiven;
     },
-    /** The new complaints that say that. */
+    /** Accepts the new complaints that match. */
     forgive(words: RegExp): void {
       const expected = kept?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
       forgiven += expected?.length ?? 0;

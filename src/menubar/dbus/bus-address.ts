@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Sockets' paths to try in order, an abstract one begun by NUL. Empty: there is no session bus. */
+/** Paths of sockets to try in order; an abstract one begins with NUL. Empty: there is no session bus. */
 export function sessionBusPaths(environment: Environment): readonly string[] {
   const given = environment["DBUS_SESSION_BUS_ADDRESS"];
   if (given) return given.split(";").flatMap((address) => socketPaths(address, environment));

@@ -9,7 +9,7 @@ export const BUS_PATH = "/org/freedesktop/DBus";
 
 const SIGN_IN_DEADLINE_MS = 5_000;
 const CALL_DEADLINE_MS = 5_000;
-/** A bus that takes in nothing for so long is of no use; a menu must not fill the memory. */
+/** A bus that does not read for this long is given up: the menu must not fill the memory. */
 const UNSENT_LIMIT = 8 * 1024 * 1024;
 const LONGEST_GREETING = 16 * 1024;
 
@@ -54,7 +54,7 @@ export interface BusConnection extends Disposable {
   call(call: BusCall): Promise<readonly unknown[]>;
   /** Sends and waits for nothing. */
   emit(signal: BusSignal): void;
-  /** Resolves with the reason when it ends, whoever ended it. */
+  /** Resolves with the reason when it ends, from whichever side. */
   readonly closed: Promise<string>;
 }
 

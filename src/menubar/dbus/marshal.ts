@@ -136,7 +136,7 @@ function writeNumber(writer: Writer, code: NumberCode, value: unknown): void {
 }
 
 function writeText(writer: Writer, text: string): void {
-  // The protocol allows neither a NUL nor half a character; the bus cuts off whoever sends one.
+  // The protocol allows neither a NUL nor half a character; the bus cuts off a sender of one.
   const bytes = Buffer.from(text.toWellFormed().replaceAll("\0", "\ufffd"));
   const at = room(writer, 4 + bytes.length + 1, 4);
   writer.bytes.writeUInt32LE(bytes.length, at);

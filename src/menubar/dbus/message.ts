@@ -23,7 +23,7 @@ const TYPES: readonly MessageType[] = ["call", "return", "error", "signal"];
 const NO_REPLY = 1;
 const PROTOCOL_VERSION = 1;
 const FIXED_BYTES = 16;
-/** The protocol allows more; nothing that a menu is told is longer. */
+/** The protocol allows more; nothing that is sent to a menu is longer. */
 const LONGEST = 16 * 1024 * 1024;
 
 /** Each field's code, name and type. */
@@ -99,7 +99,7 @@ function lengthOf(bytes: Buffer): number {
   return length;
 }
 
-/** null: of a type that is not known, which is to be ignored. */
+/** null: a message of an unknown type, which is to be ignored. */
 function decode(bytes: Buffer): Message | null {
   const littleEndian = isLittle(bytes);
   const header = unmarshal("yyyyuua(yv)", { bytes, littleEndian });

@@ -25,14 +25,14 @@ export type MenuAction =
   /** Makes an alias for that folder, from the share's root. */
   | { readonly kind: "alias-add"; readonly share: string; readonly subpath: string }
   | { readonly kind: "alias-remove"; readonly alias: string }
-  /** Makes and mends the links of all aliases. */
-  | { readonly kind: "alias-mend" }
+  /** Makes and repairs the links of all aliases. */
+  | { readonly kind: "alias-repair" }
   | { readonly kind: "restart"; readonly backend: string | null }
   /** `to` is a route's name, or `auto`. */
   | { readonly kind: "route"; readonly backend: string; readonly to: string }
   /** An absolute path, shown by whatever program the desktop has for it. */
   | { readonly kind: "open"; readonly path: string }
-  /** Takes away what was told of the last failure. */
+  /** Takes away the text of the last failure. */
   | { readonly kind: "dismiss" }
   /** Starts the daemon. */
   | { readonly kind: "start" }
@@ -47,7 +47,7 @@ export function actionText(action: MenuAction): string {
   return wordsOf(action).map(encodeWord).join("/");
 }
 
-/** null: it spells no action. */
+/** null: the text is not an action. */
 export function parseAction(text: string): MenuAction | null {
   const words: string[] = [];
   for (const part of text.split("/")) {
@@ -56,7 +56,7 @@ export function parseAction(text: string): MenuAction | null {
     words.push(word);
   }
   const action = actionOf(words);
-  // What does not come out as it went in says something that is not understood here.
+  // If it does not give the same text again, it holds something that is not understood here.
   return action !== null && actionText(action) === text ? action : null;
 }
 
@@ -82,7 +82,7 @@ function wordsOf(action: MenuAction): readonly string[] {
       return [action.kind, action.share, action.subpath];
     case "alias-remove":
       return [action.kind, action.alias];
-    case "alias-mend":
+    case "alias-repair":
     case "approve":
     case "reload":
     case "dismiss":
@@ -118,7 +118,7 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
       return first && second ? { kind, share: first, subpath: second } : null;
     case "alias-remove":
       return first ? { kind, alias: first } : null;
-    case "alias-mend":
+    case "alias-repair":
     case "approve":
     case "reload":
     case "dismiss":
@@ -131,7 +131,7 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
 }
 
 function encodeWord(word: string): string {
-  // A lone surrogate cannot be spelled. Dashes in a row, or first, mean something to menus and to option parsers.
+  // A lone surrogate cannot be encoded. Dashes in a row, or at the start, mean something to menus and option parsers.
   return encodeURIComponent(word.toWellFormed()).replace(
     /[!'()*~]|^-|-(?=-)/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

@@ -16,7 +16,10 @@ export function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWo
   const items: MenuItem[] = aliases.map((alias) => aliasItem(alias, usable.has(alias.share), world));
   const wrong = aliases.filter(({ link }) => link !== "right");
   if (wrong.length > 0)
-    items.push(separator("aliases | mend"), act("aliases", "Mend the links", { kind: "alias-mend" }, world));
+    items.push(
+      separator("aliases | repair"),
+      act("aliases", "Repair the links", { kind: "alias-repair" }, world),
+    );
   items.push(separator("aliases | add"));
   for (const { name } of shares) {
     const label = `Add a folder of ${nameText(name)} …`;
@@ -28,7 +31,7 @@ export function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWo
   return [submenu("aliases", "Aliases", items, wrong.length > 0 ? "warning" : "plain")];
 }
 
-/** The folders of a place, each with its own: they are looked at as they are opened. */
+/** The folders of a place, each with its own submenu: they are listed when they are opened. */
 function folderMenu(
   place: FolderPlace,
   label: string,

@@ -15,7 +15,7 @@ export interface YesQuestion {
   readonly no: string;
 }
 
-/** What does not fit a window would be approved unseen. */
+/** A person would approve unseen what does not fit a window. */
 const MOST_LINES = 40;
 /** Longer lines are broken by the window. */
 const WINDOW_COLUMNS = 80;
@@ -24,7 +24,7 @@ interface Ports {
   readonly askYes: (question: YesQuestion, signal: AbortSignal) => Promise<boolean>;
 }
 
-/** Rejects as the daemon does: for what is not as it was shown any more, with `config_changed`. */
+/** Rejects as the daemon does: with `config_changed` if an entry is not as it was shown any more. */
 export async function approveWaiting(
   action: Extract<MenuAction, { kind: "approve" }>,
   daemon: DaemonClient,
@@ -45,12 +45,12 @@ export async function approveWaiting(
     const { id, digest } = entry;
     approved.push(...(await daemon.ask("approve", { entries: [{ id, digest }] }, signal)).approved);
   }
-  const told = approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
-  const text = waiting.length === 0 ? "nothing waits" : told;
+  const outcome = approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
+  const text = waiting.length === 0 ? "nothing waits" : outcome;
   return { action, ok: true, text: `Approve: ${text}`, hint: null, results: [] };
 }
 
-/** Null: too long to be shown whole. */
+/** null: too long to be shown whole. */
 function textOf({ id, summary, approved, waiting }: WaitingEntryWire): string | null {
   const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });
   const lines = [`${id}: ${summary}`, "", ...diff.split("\n").slice(2, -1)].map((line) =>

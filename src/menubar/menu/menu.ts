@@ -1,13 +1,13 @@
 // The menu as data, before a desktop draws it.
 import type { MenuAction } from "./action.ts";
 
-/** How things are, all in all. */
+/** The health of everything together. */
 export type MenuState = "healthy" | "tb_ready" | "degraded" | "down";
 
 export type Tone = "plain" | "good" | "warning" | "bad";
 
 interface Labelled {
-  /** Unique in a menu; the same as long as it means the same, so that a click never lands on something else. */
+  /** Unique in a menu, and stable while its meaning is the same, so that a click never hits another item. */
   readonly key: string;
   /** One line, harmless, for people. */
   readonly label: string;
@@ -28,7 +28,7 @@ export type MenuItem =
   | ({
       readonly kind: "submenu";
       readonly items: readonly MenuItem[];
-      /** Its items are that place's folders, looked at when it is opened. */
+      /** Its items are that place's folders, listed when it is opened. */
       readonly folders?: FolderPlace;
     } & Labelled);
 
@@ -40,7 +40,7 @@ export interface FolderPlace {
 
 export interface Menu {
   readonly state: MenuState;
-  /** All of it in a few words. */
+  /** The whole state in a few words. */
   readonly summary: string;
   readonly items: readonly MenuItem[];
 }

@@ -48,7 +48,7 @@ function summaryOf({ connection, status }: MenuWorld, state: MenuState): string 
   if (connection.kind === "absent") return "Mountaineer is not running";
   if (status === null)
     return connection.kind === "silent" ? "Mountaineer does not answer" : "Mountaineer is starting …";
-  if (connection.kind === "silent") return "Mountaineer does not answer; this is what it told last";
+  if (connection.kind === "silent") return "Mountaineer does not answer; this is its last state";
   const { shares, backends = [] } = status;
   if (shares.length + backends.length === 0) return "Nothing is configured yet";
   const ready = shares.filter((share) => share.tb_recovery_pending).map(({ name }) => nameText(name));
@@ -100,7 +100,7 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   return items;
 }
 
-/** What it is; the window that is opened shows what it would change. */
+/** Only names the entry; the window that it opens shows the change. */
 function waitingItems(world: MenuWorld): MenuItem[] {
   const waiting = world.sync?.waiting ?? [];
   if (waiting.length === 0) return [];
@@ -136,7 +136,7 @@ function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] 
   ];
 }
 
-/** The way into each configured share with one click; one that is not there is mounted by it. */
+/** Opens each configured share with one click, and mounts it if needed. */
 function favoriteItem(shares: readonly ShareStatus[], world: MenuWorld): MenuItem {
   const items = shares.map((share) => {
     const name = nameText(share.name);
@@ -160,7 +160,7 @@ function placeItems({ status, logPath }: MenuWorld): MenuItem[] {
 }
 
 function toggleItems({ global, shares }: StatusReport, world: MenuWorld): MenuItem[] {
-  // Both are about shares; a gateway alone shows nothing of them.
+  // Both settings are about shares: a gateway alone does not show them.
   if (shares.length === 0) return [];
   const item = (setting: ToggleName, checked: boolean): MenuItem => {
     const action: MenuAction = { kind: "toggle", setting, on: !checked };
@@ -197,7 +197,7 @@ function syncItems(world: MenuWorld): MenuItem[] {
   return [submenu("sync", `Configuration — ${state}`, items, wrong ? "bad" : "plain")];
 }
 
-/** Without separators that separate nothing. */
+/** The items without separators at the ends or in a row. */
 function tidied(items: readonly MenuItem[]): MenuItem[] {
   const kept: MenuItem[] = [];
   for (const item of items) {

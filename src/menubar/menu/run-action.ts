@@ -12,7 +12,7 @@ import { approveWaiting, type YesQuestion } from "./approve-waiting.ts";
 import type { FolderPlace } from "./menu.ts";
 import type { ActionOutcome } from "./world.ts";
 
-/** A failover of many shares takes its time; nobody waits for it in front of the menu. */
+/** A failover of many shares takes time, and nobody waits for it in front of the menu. */
 const STEPS_DEADLINE_MS = 120_000;
 const ASK_DEADLINE_MS = 20_000;
 const OPEN_DEADLINE_MS = 10_000;
@@ -20,7 +20,7 @@ const OPEN_DEADLINE_MS = 10_000;
 const CHOICE_DEADLINE_MS = 10 * 60_000;
 const SOURCE = "menu";
 
-/** What is about the menu alone is not done here: it is the face's own. */
+/** Without the actions about the menu itself, which the face performs. */
 export type RunnableAction = Exclude<MenuAction, { kind: "quit" | "dismiss" }>;
 
 export interface ActionPorts {
@@ -51,7 +51,7 @@ export async function runAction(
     // Some waits (a connect, a program) end later than their signal.
     return await unlessAborted(perform(action, ports, either), either);
   } catch (error) {
-    // A call that was cut off says only that; why it was is what people want to know.
+    // The error of a call that was cut off says only that; people want to know the reason.
     const reason = limit.signal.aborted && !signal.aborted ? late : error;
     const hint = reason instanceof MountaineerError ? reason.hint : null;
     return { action, ok: false, text: `${titleOf(action)}: ${errorText(reason)}`, hint, results: [] };
@@ -92,8 +92,8 @@ function titleOf(action: MenuAction): string {
       return `Alias in ${action.share}`;
     case "alias-remove":
       return `Remove the alias ${action.alias}`;
-    case "alias-mend":
-      return "Mend the aliases";
+    case "alias-repair":
+      return "Repair the aliases";
     case "open":
       return `Open ${action.path}`;
     case "start":
@@ -129,7 +129,7 @@ async function perform(
   return ask(action, daemon, signal);
 }
 
-/** The window is a program of its own: a share that hangs holds up that, and nothing here. */
+/** The window is a program of its own: a share that hangs blocks only that. */
 async function chooseAlias(
   action: Extract<MenuAction, { kind: "alias-choose" }>,
   daemon: DaemonClient,
@@ -167,7 +167,7 @@ async function addAlias(
   return outcome.ok ? ofAliases(action, await daemon.ask("reconcileAliases", null, signal), name) : outcome;
 }
 
-/** null: outside, or the top itself. Paths are compared as they are spelled; nothing is looked at. */
+/** null: outside of the share, or its root. Paths are compared as texts; nothing is read. */
 function subpathIn(chosen: string, tops: readonly string[]): string | null {
   const path = normalize(chosen);
   for (const top of tops) {
@@ -177,7 +177,7 @@ function subpathIn(chosen: string, tops: readonly string[]): string | null {
   return null;
 }
 
-/** The folder's own name, as far as an alias can have it. */
+/** The folder's own name, as far as an alias can have that name. */
 function aliasNameOf(subpath: string): string {
   const name = basename(subpath).normalize("NFC").trim();
   return parseAliasName(name).ok ? name : "folder";
@@ -190,8 +190,8 @@ function freeName(wanted: string, taken: ReadonlySet<string>): string {
 }
 
 function ofAliases(action: MenuAction, { aliases }: AliasReport, name: string | null): ActionOutcome {
-  const told = name === null ? aliases : aliases.filter((alias) => alias.name === name);
-  const wrong = told.filter(({ link }) => link !== "right");
+  const asked = name === null ? aliases : aliases.filter((alias) => alias.name === name);
+  const wrong = asked.filter(({ link }) => link !== "right");
   const text = wrong.map((alias) => `${alias.name}: ${alias.detail ?? alias.link}`).join("; ");
   if (wrong.length === 0) return done(action, name === null ? "all links are right" : `${name} is there`);
   return { action, ok: false, text: `${titleOf(action)}: ${text}`, hint: null, results: [] };
@@ -238,7 +238,7 @@ async function ask(
       if (outcome.ok) await daemon.ask("reconcileAliases", null, signal);
       return outcome;
     }
-    case "alias-mend":
+    case "alias-repair":
       return ofAliases(action, await daemon.ask("reconcileAliases", null, signal), null);
     case "restart": {
       const { restarted } = await daemon.ask("restart", { backends: selection(action.backend) }, signal);
@@ -263,8 +263,8 @@ function done(action: MenuAction, what: string): ActionOutcome {
 
 function ofSteps(action: MenuAction, results: readonly StepResult[]): ActionOutcome {
   const failed = results.filter(({ result }) => result === "failed" || result === "busy");
-  const told = failed.length > 0 ? failed : results;
-  const text = told.map(({ share, detail }) => `${share} ${detail}`).join("; ");
+  const shown = failed.length > 0 ? failed : results;
+  const text = shown.map(({ share, detail }) => `${share} ${detail}`).join("; ");
   return {
     action,
     ok: failed.length === 0,

@@ -26,7 +26,7 @@ export type MenuSession = ReturnType<typeof startMenuSession>;
 
 interface MenuSessionOptions extends ActionPorts {
   /** Whether `open` is called for submenus: their folders are shown then. */
-  readonly tellsOpening: boolean;
+  readonly reportsOpening: boolean;
   /** Absolute; null: not known. */
   readonly logPath: string | null;
   readonly signal: AbortSignal;
@@ -41,7 +41,7 @@ export function startMenuSession(options: MenuSessionOptions) {
   const listeners = new Set<(menu: Menu) => void>();
   let world: MenuWorld = {
     ...FIRST_WORLD,
-    folders: options.tellsOpening ? new Map() : null,
+    folders: options.reportsOpening ? new Map() : null,
     logPath: options.logPath,
   };
   let menu = menuOf(world);
@@ -78,7 +78,7 @@ export function startMenuSession(options: MenuSessionOptions) {
       busy: busyAfter(world.busy, outcome),
     });
     if (!signal.aborted) options.onOutcome?.(outcome);
-    // What a step changed is told by events; what it did not, here.
+    // Events report what a step changed; this is for what it did not.
     source.lookAgain();
   };
   const lookAhead = createFolderLooks(options, {
@@ -140,7 +140,7 @@ function createFolderLooks(
   options: MenuSessionOptions,
   { shown, known, onList }: FolderLooks,
 ): (opened: SubmenuItem) => Promise<void> {
-  /** Folders under way, by their key: a panel may tell twice that one is opened. */
+  /** Folders under way, by their key: a panel may report twice that one is opened. */
   const asking = new Set<string>();
   /** How often something was opened. */
   let turns = 0;
@@ -159,7 +159,7 @@ function createFolderLooks(
     const opened = findItem(shown().items, key);
     const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
     const unknown = places.filter((place) => known()?.has(folderKey(place)) === false);
-    // Whoever opens something else waits for that.
+    // Opening something else waits for that.
     await eachOf(unknown, look, () => turn === turns);
   };
 }
@@ -192,14 +192,14 @@ function withFolders(
 
 /** What is left of a failure once the daemon is heard again, or gone. */
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
-  // Started after all, whoever did it.
+  // Somebody has started it meanwhile.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
-  // While it was silent, the advice was to kill its process: that one may be well now, or another's number.
+  // While the daemon was silent, the advice was to kill its process: it may be well now, or its pid another's.
   const isOver = before.kind === "silent" && now.kind !== "silent";
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }
 
-/** A success takes back what was told of the same shares, or of the same action; the failure of another action stays. */
+/** A success takes back what was said of the same shares, or of the same action; the failure of another action stays. */
 function failureAfter(failure: ActionOutcome | null, outcome: ActionOutcome): ActionOutcome | null {
   if (!outcome.ok) return outcome;
   return failure !== null && makesGood(outcome, failure) ? null : failure;
@@ -226,7 +226,7 @@ function busyAfter(
   return next;
 }
 
-/** A share that is gone from the configuration, or not mounted any more, holds nobody up. */
+/** A share that is not configured or not mounted any more is not busy. */
 function stillBusy(
   busy: ReadonlyMap<string, BusyShare>,
   status: MenuWorld["status"],
@@ -237,7 +237,7 @@ function stillBusy(
   return new Map([...busy].filter(([share]) => mounted.has(share)));
 }
 
-/** The first at once, the rest of a burst together at the end of each interval. */
+/** The first change at once, the rest of a burst together at the end of each interval. */
 function createRedraws(clock: Clock, redraw: () => void) {
   let timer: Timer | null = null;
   let asked = false;
@@ -263,7 +263,7 @@ function createRedraws(clock: Clock, redraw: () => void) {
   };
 }
 
-/** Never rejects: for a share that hangs it gives a list that failed. */
+/** Never rejects: for a share that hangs it returns a list that failed. */
 async function listFolders(
   place: FolderPlace,
   { home, clock }: { readonly home: string; readonly clock: Clock },

@@ -31,7 +31,7 @@ function shareText(share: ShareStatus): string {
   return share.held === "fallback" ? `${route} (held)` : route;
 }
 
-/** "TB Ready – switch": what a person is waited for. */
+/** "TB Ready – switch": what waits for a person. */
 export function readyItems(share: ShareStatus, world: MenuWorld, prefix: string): MenuItem[] {
   if (!share.tb_recovery_pending) return [];
   const action: MenuAction = { kind: "switch", share: share.name, to: "tb", force: false };
@@ -116,7 +116,7 @@ function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuIte
   return items;
 }
 
-/** What costs open files says whose, and takes a second click. */
+/** If open files would be lost, it names the programs, and takes a second click. */
 function forceItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   const refused = world.busy.get(share.name) ?? null;
   const items: MenuItem[] = [];

@@ -6,9 +6,9 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { MenuConnection, SyncState } from "./world.ts";
 
-/** However many events come: twenty looks a second are more than eyes follow. */
+/** However many events come: more looks a second than this cannot be seen. */
 const BETWEEN_LOOKS_MS = 50;
-/** A daemon answers within milliseconds; one that does not is shown as silent, with what it told last. */
+/** A daemon answers within milliseconds; one that does not is shown as silent, with its last state. */
 const LOOK_DEADLINE_MS = 2_000;
 /** The errors of following a daemon that mean: no daemon is there. */
 const GONE: readonly string[] = ["no daemon runs for this home", "the daemon ended the connection"];
@@ -41,7 +41,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   /** Ends the looks at a daemon that is gone. */
   let life = new AbortController();
 
-  const tell = (changes: Partial<DaemonGlance>): void => {
+  const update = (changes: Partial<DaemonGlance>): void => {
     glance = { ...glance, ...changes };
     if (!signal.aborted) onGlance(glance);
   };
@@ -59,7 +59,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   const lookAgain = (): void => {
     if (client === null || signal.aborted) return;
     asked = true;
-    // A silent daemon's next look has its own time.
+    // A silent daemon's next look has its own timer.
     if (isLooking || (timer !== null && failures === 0)) return;
     if (failures > 0 && timer !== null) return;
     schedule(Math.max(0, lastLookMs + BETWEEN_LOOKS_MS - clock.monotonicMs()));
@@ -78,13 +78,13 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
       const status = await looked.ask("status", null, either);
       const { events: _events, ...sync } = await looked.ask("sync", null, either);
       failures = 0;
-      if (client === looked) tell({ connection: { kind: "connected" }, status, sync });
+      if (client === looked) update({ connection: { kind: "connected" }, status, sync });
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       if (client === looked && !own.aborted) {
         failures += 1;
         const reason = limit.signal.aborted ? "The daemon does not answer" : errorText(error);
-        tell({ connection: { kind: "silent", reason } });
+        update({ connection: { kind: "silent", reason } });
       }
     } finally {
       limitTimer[Symbol.dispose]();
@@ -109,10 +109,10 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
           failures = 0;
           life.abort();
           unschedule();
-          tell({ connection: withoutDaemon(notice.reason), status: null, sync: null });
+          update({ connection: withoutDaemon(notice.reason), status: null, sync: null });
           break;
         case "event":
-          if (notice.event.kind === "sync_state") tell({ sync: notice.event.sync });
+          if (notice.event.kind === "sync_state") update({ sync: notice.event.sync });
           if (concernsStatus(notice.event)) lookAgain();
       }
     }
@@ -130,12 +130,12 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   };
 }
 
-/** One that is there and hangs is not one to be started. */
+/** A daemon that exists but hangs must not be started again. */
 function withoutDaemon(reason: string): MenuConnection {
   return { kind: GONE.includes(reason) ? "absent" : "silent", reason };
 }
 
-/** A state of the sync comes with its event; anything else may have changed what status says. */
+/** The state of the sync comes with its event; any other event may have changed the status. */
 function concernsStatus(event: StreamEvent): boolean {
   return event.kind !== "sync_state";
 }

@@ -20,7 +20,7 @@ export function stateOfWorld({ connection, status, sync }: MenuWorld): MenuState
 }
 
 export function stateOfShare(share: ShareStatus): MenuState {
-  // Unmounted because somebody wants it so: nothing is wrong.
+  // Unmounted because somebody asked for it: nothing is wrong.
   if (share.held === "unmounted" && share.mount_state === "unmounted") return "healthy";
   if (share.mount_state !== "mounted" || !share.mount_alive) return "down";
   if (share.tb_recovery_pending) return "tb_ready";

@@ -34,7 +34,7 @@ export function text(key: string, label: string, tone: Tone = "plain"): MenuItem
   return { kind: "text", key, label: labelText(label), tone };
 }
 
-/** `prefix` tells one place from another where one action stands twice. */
+/** `prefix` distinguishes places where one action stands twice. */
 export function click(
   prefix: string,
   label: string,

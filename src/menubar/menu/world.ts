@@ -8,7 +8,7 @@ export type SyncState = Omit<SyncReport, "events">;
 export type MenuConnection =
   | { readonly kind: "connecting" }
   | { readonly kind: "connected" }
-  /** It is there and does not answer. */
+  /** The daemon exists but does not answer. */
   | { readonly kind: "silent"; readonly reason: string }
   | { readonly kind: "absent"; readonly reason: string };
 
@@ -48,11 +48,11 @@ export interface MenuWorld {
   readonly sync: SyncState | null;
   /** Actions under way. */
   readonly running: readonly MenuAction[];
-  /** The newest action's, where it did not come to what was asked for. */
+  /** The outcome of the newest action, if it failed. */
   readonly failure: ActionOutcome | null;
-  /** By the share's name: what was refused because of open files, until it is done or the share lets go. */
+  /** By the share's name: what was refused because of open files, until it is done or the share is free. */
   readonly busy: ReadonlyMap<string, BusyShare>;
-  /** By `folderKey`; null: this menu does not tell when one is opened, so nothing is looked at. */
+  /** By `folderKey`; null: this menu does not report when one is opened, so nothing is looked at. */
   readonly folders: ReadonlyMap<string, FolderList> | null;
   /** Where the log file is, absolute; null: not known. */
   readonly logPath: string | null;
@@ -69,7 +69,7 @@ export const FIRST_WORLD: MenuWorld = {
   logPath: null,
 };
 
-/** Asking again for what is under way would only stand in line behind it. */
+/** Asking again for what is under way would only queue behind it. */
 export function isRunning({ running }: Pick<MenuWorld, "running">, action: MenuAction): boolean {
   return running.some((each) => actionText(each) === actionText(action));
 }

@@ -13,10 +13,10 @@ const SYMBOLS: Readonly<Record<MenuState, string>> = {
   down: "xmark.octagon",
 };
 
-/** xbar knows no symbols: it shows these. */
+/** xbar has no symbols, so it shows these. */
 const SIGNS: Readonly<Record<MenuState, string>> = { healthy: "▲", tb_ready: "⚡", degraded: "△", down: "✕" };
 
-/** For a bright menu, and for a dark one. */
+/** For the light and for the dark appearance. */
 const COLORS: Readonly<Record<Tone, string | null>> = {
   plain: null,
   good: null,
@@ -24,7 +24,7 @@ const COLORS: Readonly<Record<Tone, string | null>> = {
   bad: "#c5221f,#ff7b72",
 };
 
-/** Looks that names could trigger (`:name:` symbols) are off; what is not clickable has no action and is grey. */
+/** Symbols that names could trigger (`:name:`) are off; an item without an action is grey. */
 const PLAIN_LABEL = "emojize=false symbolize=false";
 
 export interface PluginOptions {
@@ -52,7 +52,7 @@ function lines(items: readonly MenuItem[], depth: string, options: PluginOptions
   });
 }
 
-/** A click runs another process: it can end this one through SwiftBar, and take nothing away from what it shows. */
+/** A click runs in another process: it can quit this one through SwiftBar, but cannot dismiss what this one shows. */
 function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
   if (item.kind !== "action") return true;
   return item.action.kind !== "dismiss" && (isSwiftBar || item.action.kind !== "quit");
@@ -82,12 +82,12 @@ function inOtherMarks(marks: string): string {
   return marks.replaceAll("-", "\u2010").replaceAll("~", "\u223c");
 }
 
-/** What is only read by people must never be refused. */
+/** A text for people must never make the frame fail. */
 function tooltipText(summary: string): string {
   return labelText(summary).replace(/["\\]/g, "'");
 }
 
-/** A value as the format reads it; there is no escape inside of quotes. */
+/** A value as the format reads it; it has no escape inside quotes. */
 function quoted(value: string): string {
   if (/^[\w%+:,./-]+$/.test(value)) return value;
   const mark = value.includes('"') ? "'" : '"';

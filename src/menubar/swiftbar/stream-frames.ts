@@ -5,8 +5,8 @@ import type { MenuSession } from "../menu/session.ts";
 import { type PluginOptions, pluginFrame } from "./plugin-output.ts";
 
 /**
- * Writes the menu now and whenever its frame is another one, until `signal` aborts or nobody reads any more. While the
- * pipe is full, only the newest menu is kept.
+ * Writes the menu now and whenever its frame changes, until `signal` aborts or the reader is gone. While the pipe is
+ * full, only the newest menu is kept.
  */
 export async function streamFrames(
   session: Pick<MenuSession, "menu" | "onChange">,
@@ -22,7 +22,7 @@ export async function streamFrames(
     const frame = pluginFrame(menu, options);
     if (frame === shown) return;
     shown = frame;
-    // By lines, in small writes: a reader that gets half a character with one read drops all of it.
+    // By lines, in small writes: a reader that gets half a character in one read drops all of it.
     for (const part of inParts(frame)) isFull = !output.write(part);
   };
   const onDrain = (): void => {
@@ -44,7 +44,7 @@ export async function streamFrames(
   }
 }
 
-/** What a pipe takes at once on every system. */
+/** What every system's pipe accepts at once. */
 const PART_LENGTH = 512;
 
 function inParts(frame: string): string[] {

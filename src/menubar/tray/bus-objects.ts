@@ -5,7 +5,7 @@ import type { Message } from "../dbus/message.ts";
 
 interface BusObject {
   readonly interface: string;
-  /** The interface's methods, properties and signals as introspection tells them. */
+  /** The interface's methods, properties and signals as introspection lists them. */
   readonly xml: string;
   answer(member: string, signature: string, body: readonly unknown[]): BusReply | null;
   properties(): ReadonlyMap<string, Variant>;

@@ -56,7 +56,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
 
   return {
     properties,
-    /** Shows another menu; what is to be told of it goes to `emit`. */
+    /** Shows another menu; the signals about it go to `emit`. */
     show(next: Menu): void {
       const before = layout;
       layout = builder.build(next.items);
@@ -104,13 +104,13 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
         case "EventGroup a(isvu)": {
           const events = eventsOf(body[0]);
           const unknown = events.filter(([id, event]) => !onEvent(id, event)).map(([id]) => id);
-          // As the specification wants it: only when nothing at all was understood.
+          // As the specification wants it: an error only if nothing at all was understood.
           if (events.length > 0 && unknown.length === events.length) return noItem(unknown[0] ?? ROOT_ID);
           return reply("ai", [unknown]);
         }
         case "AboutToShow i":
           if (!opened(Number(body[0]))) return noItem(Number(body[0]));
-          // Whatever is new has been told already.
+          // Whatever is new has been announced already.
           return reply("b", [false]);
         case "AboutToShowGroup ai": {
           const ids = idsOf(body[0]);
@@ -144,7 +144,7 @@ function structOf(node: LayoutNode, depth: number, names: readonly string[]): un
 }
 
 function groupOf(layout: Layout, ids: readonly number[], names: readonly string[]): unknown[] {
-  // None named: all of them.
+  // No names: all items.
   const nodes = ids.length === 0 ? [...layout.nodes.keys()] : ids;
   return nodes.flatMap((id) => {
     const node = layout.nodes.get(id);

@@ -16,7 +16,7 @@ const SAMPLES = 4;
 
 type Color = readonly [red: number, green: number, blue: number];
 
-// In the middle of the scale, so that both bright and dark panels show them.
+// Medium brightness, so that light and dark panels show them.
 const ROCK: Color = [96, 142, 190];
 const FAR_ROCK: Color = [132, 168, 204];
 const SNOW: Color = [246, 249, 252];
@@ -55,7 +55,7 @@ function pixel(state: MenuState, x: number, y: number, size: number): readonly n
   return [alpha, ...sum.map((part) => Math.round(part / covered))];
 }
 
-/** In a square from 0 to 1, downwards; null: nothing is there. */
+/** The colour at a point of a square from 0 to 1, downwards; null: transparent. */
 function colorAt(state: MenuState, u: number, v: number): Color | null {
   if (state !== "healthy") {
     const badge = badgeAt(state, u, v);
@@ -103,7 +103,7 @@ function badgeAt(state: Exclude<MenuState, "healthy">, u: number, v: number): Co
   return isMarked(state, x, y) ? MARK : BADGES[state];
 }
 
-/** A bolt, an exclamation mark, a cross; from -1 to 1. */
+/** Whether a point is in the bolt, exclamation mark or cross; coordinates from -1 to 1. */
 function isMarked(state: Exclude<MenuState, "healthy">, x: number, y: number): boolean {
   switch (state) {
     case "tb_ready": {

@@ -24,12 +24,12 @@ export function createLayoutBuilder() {
   let ids = new Map<string, number>();
   let lastId = ROOT_ID;
   return {
-    /** Items that mean the same keep their id; one that is gone leaves an id that nobody gets again. */
+    /** Items with the same key keep their id; the id of an item that is gone is never used again. */
     build(items: readonly MenuItem[]): Layout {
       const used = new Map<string, number>();
       const nodes = new Map<number, LayoutNode>();
       const idOf = (key: string): number => {
-        // Twice in one menu: two items all the same.
+        // The same key twice in one menu: two items all the same.
         let own = key;
         for (let copy = 2; used.has(own); copy += 1) own = `${key}\0${copy}`;
         const id = ids.get(own) ?? ++lastId;
@@ -63,7 +63,7 @@ const DISPOSITIONS: Readonly<Record<Tone, string>> = {
 function propertiesOf(item: MenuItem): Properties {
   if (item.kind === "separator") return new Map([["type", variant("s", "separator")]]);
   const properties = new Map<string, Variant>([
-    // A single underscore would be a key to press.
+    // A single underscore would mark an access key.
     ["label", variant("s", item.label.replaceAll("_", "__"))],
     ["enabled", variant("b", item.kind === "submenu" || (item.kind !== "text" && item.enabled))],
   ]);

@@ -30,7 +30,7 @@ export function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void
   return {
     show(next: Menu): void {
       const changed = next.state !== state;
-      const told = next.summary !== summary || changed;
+      const tipChanged = next.summary !== summary || changed;
       const statusBefore = statusOf(state);
       state = next.state;
       summary = next.summary;
@@ -38,11 +38,11 @@ export function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void
         signal("NewIcon");
         signal("NewAttentionIcon");
       }
-      if (told) signal("NewToolTip");
+      if (tipChanged) signal("NewToolTip");
       if (statusOf(state) !== statusBefore) signal("NewStatus", "s", [statusOf(state)]);
     },
     answer(member: string, signature: string): BusReply | null {
-      // The menu is the item's only face, and the panel opens it by itself (`ItemIsMenu`).
+      // The item has nothing but its menu, and the panel opens that by itself (`ItemIsMenu`).
       const known = ["ContextMenu ii", "Activate ii", "SecondaryActivate ii", "Scroll is"];
       known.push("ProvideXdgActivationToken s");
       return known.includes(`${member} ${signature}`) ? { signature: "", body: [] } : null;

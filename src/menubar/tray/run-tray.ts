@@ -21,12 +21,12 @@ const NAME_IS_OURS: readonly unknown[] = [1, 4];
 
 interface TrayOptions {
   readonly session: MenuSession;
-  /** Absolute; another home's icon is another one. */
+  /** Absolute; each home has an icon of its own. */
   readonly home: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Hears what keeps the icon from being seen, and that it is seen again. */
+  /** Called with what keeps the icon from being shown, and when it is shown again. */
   readonly note: (line: string) => void;
   /** A panel has taken the icon for the first time. */
   readonly onFirstShown?: () => Promise<void>;
@@ -66,14 +66,14 @@ export async function runTray(options: TrayOptions): Promise<void> {
     try {
       await clock.sleep(waitMs, signal);
     } catch {
-      // Only the signal ends a sleep.
+      // A sleep rejects only when the signal aborts.
       return;
     }
     waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
   }
 }
 
-/** What was said last is not said again. */
+/** Does not repeat the last note. */
 function createNotes(note: (line: string) => void): (line: string) => void {
   let last: string | null = null;
   return (line) => {
@@ -130,7 +130,7 @@ async function showOnBus(
       await events.onShown();
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      // One that is gone again; the next one is told of by its name.
+      // That panel is gone again; the next one announces its name.
       note(`the panel did not take the icon: ${errorText(error)}`);
     }
   };
@@ -148,14 +148,14 @@ async function showOnBus(
     item.show(next);
   });
   try {
-    // Held as long as the connection, and freed by the bus however this process ends.
+    // Held as long as the connection; the bus frees it however this process ends.
     if (!(await requestName(bus, instanceName(home)))) throw alreadyShown(home);
     await requestName(bus, itemName);
     await ask(bus, "AddMatch", "s", [
       `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg0='${WATCHER}'`,
     ]);
     events.onBus();
-    // What changed since the menu was made is not known to it yet.
+    // The menu does not know yet what changed since it was made.
     menu.show(session.menu());
     item.show(session.menu());
     const [isThere] = await ask(bus, "NameHasOwner", "s", [WATCHER]);

@@ -24,13 +24,13 @@ export function createClockWatch(options: ClockWatchOptions) {
   const { clock, uptimeMs = () => uptime() * 1_000 } = options;
   let monotonicMs = clock.monotonicMs();
   let wallMs = clock.wallMs();
-  // Asked only when something is off: on Linux it reads a file of /proc.
+  // Read only when something is off: on Linux it reads a file of /proc.
   let sleptMs = uptimeMs() - monotonicMs;
 
   return {
     /**
      * Compares the time that passed since the last call (or the creation). `expectedMs` is when the caller meant to
-     * call again; where the monotonic clock runs on in sleep (macOS), being late is the only sign of it.
+     * call again: if the monotonic clock runs on during sleep (macOS), being late is the only sign of it.
      */
     observe(expectedMs?: number): ClockJump | null {
       const passedMs = clock.monotonicMs() - monotonicMs;

@@ -23,18 +23,18 @@ interface NetworkListenerOptions {
   onChange: (deltas: readonly NetworkDelta[]) => void;
   /** How often interfaces are compared while the system's own events are not there. Default 2,000. */
   pollIntervalMs?: number;
-  /** What tells this system's events; null polls. Default: what the platform has. */
+  /** The source of this system's events; null polls. Default: what the platform has. */
   eventSource?: NetworkEventSource | null;
 }
 
 const DEFAULT_POLL_INTERVAL_MS = 2_000;
 const RESTART_DELAYS_MS = [100, 1_000, 5_000, 30_000, 60_000];
-/** A source that held this long was sound: its next crash is a first one. */
+/** A source that worked for this long counts as sound: its next crash is a first one. */
 const SOUND_AFTER_MS = 60_000;
 
 /**
- * Listens from now on, polling until the system's events flow, and whenever they do not: a source that crashes is
- * started again after growing delays; one that this system does not have is reported once. Never throws.
+ * Listens from now on. Polls until the system's events flow, and whenever they do not. A source that crashes is started
+ * again after growing delays; a source that this system does not have is reported once. Never throws.
  */
 export function startNetworkListener(options: NetworkListenerOptions): NetworkListener {
   const { clock, logger, onChange, pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
@@ -58,7 +58,7 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
         if (ending !== null) return;
         ready = true;
         readyAtMs = clock.monotonicMs();
-        // What changed since the last poll and before the events began would else be missed.
+        // Compares once more: a change between the last poll and the first event would otherwise be missed.
         poll.pause();
         logger.info("network events flow", { source: source.name });
       },

@@ -12,7 +12,7 @@ interface InterfacePollOptions {
   read?: (nowMs: number) => InterfaceSnapshot;
 }
 
-/** Runs from the start. `onChange` is called from a timer, or from `pause` and `resume`, never with nothing. */
+/** Runs from the start. `onChange` is called from a timer, or from `pause` and `resume`, never with an empty list. */
 export function startInterfacePoll(options: InterfacePollOptions) {
   const { clock, intervalMs, onChange, read = readInterfaces } = options;
   let last = read(clock.monotonicMs());
@@ -44,11 +44,11 @@ export function startInterfacePoll(options: InterfacePollOptions) {
       rest();
       compare();
     },
-    /** Compares with what was seen last, at once, and goes on. */
+    /** Compares with the last reading at once, and goes on. */
     resume(): void {
       if (timer !== null || disposed) return;
       schedule();
-      // What changed while events should have told was told, or was lost with the source: better twice than never.
+      // What changed while the event source ran was reported by it, or was lost with it: better reported twice than never.
       compare();
     },
     [Symbol.dispose]() {

@@ -13,19 +13,19 @@ type Own = <Ref extends CfRef | null>(ref: Ref) => Ref;
 export interface CoreFoundation {
   /** Runs `work` and releases what it owned, last first, whatever happens. Call-backs may come meanwhile. */
   owning<T>(work: (own: Own) => T): T;
-  /** Until `release`. Rejects text that holds a NUL. */
+  /** Valid until `release`. Rejects text that holds a NUL. */
   string(text: string): CfRef;
-  /** Keeps its items; until `release`. */
+  /** Keeps its items. Valid until `release`. */
   array(items: readonly CfRef[]): CfRef;
-  /** Keeps its values; until `release`. */
+  /** Keeps its values. Valid until `release`. */
   dictionary(entries: Readonly<Record<string, CfRef>>): CfRef;
-  /** Until `release`; null for what is no URL. */
+  /** Valid until `release`; null if the text is not a URL. */
   url(text: string): CfRef | null;
-  /** The file URL of a folder; until `release`. */
+  /** The file URL of a folder. Valid until `release`. */
   folderUrl(path: string): CfRef;
   boolean(value: boolean): CfRef;
   release(ref: CfRef): void;
-  /** null for what is no string; likewise below. */
+  /** null if it is not a string; the same holds below. */
   textOf(ref: CfRef): string | null;
   booleanOf(ref: CfRef): boolean | null;
   /** Borrowed from the array. */
@@ -79,7 +79,7 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
   const isOf = (ref: CfRef, type: bigint): boolean => BigInt(calls.typeOf(ref)) === type;
 
   const string = (text: string): CfRef => {
-    // What comes after it would be cut off without a word.
+    // CoreFoundation would silently cut the text off at a NUL.
     if (text.includes("\0")) throw new Error("text with a NUL cannot be handed over");
     return made(calls.stringCreate(null, text, UTF8), "CFString");
   };
@@ -99,7 +99,7 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
     owning,
     string,
     array(items) {
-      // An empty one still needs an address to point to.
+      // An empty array still needs an address to point to.
       const pointers = BigUint64Array.from(items.length === 0 ? [0n] : items);
       return made(calls.arrayCreate(null, pointers, items.length, arrayCallBacks), "CFArray");
     },
@@ -164,7 +164,7 @@ function functionsOf(library: ReturnType<Koffi["load"]>): Functions {
   };
 }
 
-/** koffi is optional: on a machine without it, this rejects and something else takes its place. */
+/** koffi is optional: where it is missing, this rejects and the caller uses its fallback. */
 export async function loadKoffi(): Promise<Koffi> {
   try {
     return await import("koffi");
@@ -173,7 +173,7 @@ export async function loadKoffi(): Promise<Koffi> {
   }
 }
 
-/** Create functions give NULL when memory is short or what they are given is not right. */
+/** Create functions return NULL when memory is short or their arguments are wrong. */
 function made(ref: CfRef | null, what: string): CfRef {
   if (ref === null) throw new Error(`macOS made no ${what}`);
   return ref;

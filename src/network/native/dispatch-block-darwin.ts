@@ -1,5 +1,5 @@
-// Blocks: what macOS libraries are given to call back with, on a queue of libdispatch. Laid out by hand, as the
-// compiler lays out one that captures nothing. Nothing of it is loaded on another system.
+// Blocks: the callbacks that macOS libraries call on a queue of libdispatch. Laid out by hand, as the compiler lays out
+// a block that captures nothing. Not loaded on other systems.
 import { loadKoffi } from "./core-foundation-darwin.ts";
 
 export const SYSTEM_LIBRARY_PATH = "/usr/lib/libSystem.B.dylib";
@@ -9,11 +9,11 @@ export type ForeignAddress = bigint;
 
 interface ForeignBlock {
   readonly address: ForeignAddress;
-  /** Only when it can no longer be called. */
+  /** Call it only when the block can no longer be called. */
   free(): void;
 }
 
-/** Copying such a block gives the block itself, so that it lives as long as we say. */
+/** Copying such a block returns the block itself, so its lifetime is ours to decide. */
 const BLOCK_IS_GLOBAL = 1n << 28n;
 /** isa, flags, invoke, descriptor; the descriptor is a reserved word and the size of these. */
 const BLOCK_BYTES = 32n;
@@ -31,8 +31,8 @@ export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH) {
     /** A queue with threads of the system's own. */
     queue: globalQueue(0, 0),
     /**
-     * A block without a result. It is called on this thread, while its event loop runs; the thread that calls it waits
-     * meanwhile. What `call` throws is lost.
+     * A block without a result. It is called on this thread, while its event loop runs; the calling thread waits
+     * meanwhile. Exceptions of `call` are lost.
      */
     block(
       parameters: readonly string[],

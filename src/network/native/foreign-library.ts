@@ -11,13 +11,16 @@ export interface ForeignLibrary {
     result: string,
     parameters: readonly string[],
   ): Call;
-  /** The same, called on a thread of libuv's pool, as it may block for long. What it is given must live that long. */
+  /**
+   * As `declare`, but called on a thread of libuv's pool, because the call may block for long. Its arguments must stay
+   * alive until it returns.
+   */
   declareInPool(
     name: string,
     result: string,
     parameters: readonly string[],
   ): (...args: readonly (string | number | Uint8Array)[]) => Promise<number>;
-  /** What the last call on this thread failed with. */
+  /** The errno of the last call on this thread. */
   errno(): number;
 }
 
@@ -26,7 +29,7 @@ export async function loadForeignLibrary(path: string | null): Promise<ForeignLi
   const koffi = await loadKoffi();
   const library = koffi.load(path);
   return {
-    // What a name stands for is known to no compiler.
+    // The compiler cannot know the type of a function that is found by its name.
     declare: (name, result, parameters) => library.func(name, result, [...parameters]) as never,
     declareInPool(name, result, parameters) {
       const called = library.func(name, result, [...parameters]);

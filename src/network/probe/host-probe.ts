@@ -38,7 +38,9 @@ export interface KeptConnection extends Disposable {
 }
 
 export interface RunningProbe extends KeptConnection {
-  /** Never rejects. Disposing the probe ends its socket at once and resolves this as silent, if it has not resolved. */
+  /**
+   * Never rejects. Disposing the probe ends its socket at once, and resolves this as silent if it has not resolved yet.
+   */
   readonly finding: Promise<EndpointFinding>;
 }
 
@@ -56,8 +58,8 @@ const LOCAL_WANT: Meaning = {
 };
 
 /**
- * What an error before the connection stands means. `gone` only where it is certain; what says nothing of the
- * host is `silent`. On macOS EHOSTUNREACH is also what a missing Local Network permission looks like.
+ * What an error before the connection stands means: `gone` only if that is certain, `silent` if the error says nothing
+ * about the host. On macOS EHOSTUNREACH may also be a missing Local Network permission.
  */
 const CONNECT_ERRORS: Readonly<Record<string, Meaning>> = {
   ECONNREFUSED: { verdict: "gone", reason: "refused", detail: "connection refused" },
@@ -83,7 +85,7 @@ const CONNECT_ERRORS: Readonly<Record<string, Meaning>> = {
   EADDRINUSE: LOCAL_WANT,
 };
 
-/** The address to leave from is no longer this machine's: the interface lost it since it was looked up. */
+/** The address to leave from no longer belongs to this machine: the interface lost it since it was looked up. */
 const LOST_LOCAL_ADDRESS: Meaning = {
   verdict: "gone",
   reason: "link_down",
@@ -94,7 +96,7 @@ const LOST_LOCAL_ADDRESS: Meaning = {
 export function meaningOfError(error: unknown, connected: boolean): EndpointFinding {
   const code = systemErrorCode(error) ?? "";
   if (connected) {
-    // Whatever broke an established connection, the host was there a moment ago: no proof that it is gone.
+    // Whatever broke an established connection: the host was there a moment ago, so it is not proved to be gone.
     const detail = code === "ETIMEDOUT" ? "the connection went silent" : "it closed the connection unasked";
     return { verdict: "silent", reason: "closed", tcpAnswered: true, detail, serverGuid: null };
   }
@@ -126,13 +128,13 @@ export function connectOptions({ address, port, localAddress }: ProbeEndpoint): 
 /** An answer comes whole in one read: what is left unread makes the close a reset. */
 const READ_BUFFER_BYTES = 2048;
 
-/** After this long without a word the system asks the other end, each second, whether it is still there. */
+/** After this long in silence the system asks the other end, each second, whether it is still there. */
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**
  * Starts at once; `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an answered probe
- * is kept open until the probe is disposed: while it stands, the same server is behind it. `onGone` is called when the
- * connection ends otherwise: the server closed it, or was replaced by one that does not know it.
+ * stays open until the probe is disposed: while it stands, the same server is behind it. `onGone` is called when it
+ * ends for another reason: the server closed it, or was replaced by one that does not know it.
  */
 export function startHostProbe(
   clock: Clock,
@@ -173,7 +175,7 @@ export function startHostProbe(
       endSilent("smb_timeout", `it took the connection but did not speak SMB within ${timeoutMs} ms`);
     else endSilent("connect_timeout", `no answer to the connection within ${timeoutMs} ms`);
   };
-  // In a process that was held up, an answer may wait to be read; timers come before it.
+  // If this process was held up, an answer may wait to be read, but timers run first: look once more before giving up.
   const deadline = clock.setTimer(timeoutMs, () => void setImmediate(late));
 
   const reader = createNegotiateReader();
@@ -219,7 +221,7 @@ export function startHostProbe(
     finding: promise,
     async stillThere(withinMs) {
       if (!kept || ended) return false;
-      // A server grants one request at a time: whoever asks meanwhile waits for the same answer.
+      // A server grants one request at a time: a request that comes meanwhile waits for the same answer.
       if (echo === null) {
         const asked = Promise.withResolvers<boolean>();
         echo = asked;

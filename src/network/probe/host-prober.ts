@@ -1,4 +1,5 @@
-// Asks many hosts whether they answer SMB: over the right interface, equal questions once, a limited number at a time.
+// Asks many hosts whether they answer SMB: over the right interface, with one probe for equal questions, and a limited
+// number at a time.
 
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -22,23 +23,28 @@ export interface HostProberOptions {
   /** Asks the system's resolver outside this process; may reject, be late or give []. */
   resolve: (host: string) => Promise<readonly string[]>;
   logger: Logger;
-  /** Told when a name has other addresses than before: a reason to look again soon. */
+  /** Called when a name has other addresses than before: a reason to look again soon. */
   onAddressesChanged?: (host: string) => void;
   /** Sockets at once. Default 256: 640 dead hosts at 800 ms fit in a cycle of 2 s. */
   maxAtOnce?: number;
 }
 
 interface NetworkWatch {
-  /** `isWatched`: every change of the network is told by `networkChanged`, at once. Without, nothing is known to be. */
+  /**
+   * `isWatched`: whether `networkChanged` is called at once for every change of the network. If not, readings are not
+   * trusted to stay valid.
+   */
   watchedBy(isWatched: () => boolean): void;
 }
 
 interface AddressBook {
-  /** Addresses known of a host, canonical, without asking anyone; a literal address is its own; [] if none. */
+  /**
+   * The known addresses of a host, canonical, without asking anyone; of a literal address itself; [] if none is known.
+   */
   addressesOf(host: string): readonly string[];
 }
 
-/** Disposing ends every probe under way; those, and all asked later, resolve as silent. */
+/** Disposing ends every probe under way. Those, and all later ones, resolve as silent. */
 export type AddressedHostProber = HostProber & AddressBook & NetworkWatch & Disposable;
 
 const DEFAULT_MAX_AT_ONCE = 256;
@@ -52,7 +58,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   const asks = createSingleFlight<ProbeResult>(clock);
   const endpoints = createEndpointProbes(clock, maxAtOnce);
   const plan = createAddressPlans();
-  /** One for each probe under way: makes it check whether its route still exists. */
+  /** One function for each probe under way: it checks whether the probe's route still exists. */
   const underWay = new Set<() => void>();
   /** The address of a name that answered last is asked first. */
   const lastAnswered = new Map<string, string>();
@@ -78,7 +84,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
           ...{ address, interfaceName, finding },
           localAddress: endpoint.localAddress,
         }));
-        // No answer can come over a link that went down meanwhile, and nobody is to wait for it.
+        // No answer can come over a link that went down meanwhile, so nobody has to wait for one.
         return unlessCutOff(underWay, asked, () => {
           const now = plan(address, target, interfaces.snapshot(clock.monotonicMs()));
           return "finding" in now ? now : null;
@@ -100,7 +106,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       return asks.ask(key, request.notBeforeMs, (goesOut) => {
         const addresses = resolution.addresses(target.host, request.timeoutMs);
         if (addresses instanceof Promise) {
-          // Whoever joined meanwhile wants nothing older than now.
+          // A caller that joined meanwhile wants nothing older than now.
           return addresses.then((found) => {
             const now = { ...request, notBeforeMs: clock.monotonicMs() };
             return askAddresses(target, found, now, goesOut);
@@ -120,7 +126,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   };
 }
 
-/** What was asked, or what `cutOff` gives sooner, at a look in between. */
+/** Waits for the probe, unless a check of `cutOff` gives a result sooner. */
 async function unlessCutOff(
   looks: Set<() => void>,
   asked: Promise<Outcome>,
@@ -139,7 +145,7 @@ async function unlessCutOff(
   }
 }
 
-/** Probes of endpoints: equal ones once, and so many at once. */
+/** Probes of endpoints: equal ones are sent once, and a limited number at a time. */
 function createEndpointProbes(clock: Clock, maxAtOnce: number) {
   const asks = createSingleFlight<EndpointFinding>(clock);
   const semaphore = createSemaphore(maxAtOnce);
@@ -169,7 +175,7 @@ function createEndpointProbes(clock: Clock, maxAtOnce: number) {
   };
 }
 
-/** What is asked of one address: a packet, or an answer that needs none. */
+/** Decides what is asked of one address: a packet, or a result without one. */
 function createAddressPlans() {
   const parsed = new Map<string, IpAddress | null>();
   /** Targets whose address an interface's subnet held when last looked at, with that interface. */
@@ -208,7 +214,7 @@ function createAddressPlans() {
   };
 }
 
-/** The first one alone for a while, then all others beside it, until one answers. */
+/** Asks the first address alone for a while, then all others beside it, until one answers. */
 async function askInTurn(
   clock: Clock,
   [first, ...rest]: readonly EndpointPlan[],
@@ -245,7 +251,7 @@ function unasked(address: string, interfaceName: string | null, finding: Endpoin
   return { address, interfaceName, localAddress: null, finding };
 }
 
-/** A finding without a packet. */
+/** A finding for which no packet was sent. */
 function without(verdict: ProbeVerdict, reason: ProbeReason, detail: string): EndpointFinding {
   return { verdict, reason, tcpAnswered: false, detail, serverGuid: null };
 }
@@ -270,7 +276,7 @@ function interfaceOf(way: WayOut): string | null {
   return way.kind === "routed" ? null : way.interfaceName;
 }
 
-/** One answer is an answer; one silence leaves it open; gone only when every address is. */
+/** One answer decides for the name; one silence leaves it open; it is gone only if every address is. */
 function weight(finding: EndpointFinding): number {
   if (finding.verdict === "answers") return 3;
   if (finding.verdict === "gone") return 0;

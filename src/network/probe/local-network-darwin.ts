@@ -1,6 +1,6 @@
-// Tells macOS's Local Network privacy from an outage. Without the permission a launch agent's own connection to a host
-// on its link fails with EHOSTUNREACH, exactly as if the host were off, while Apple's `nc`, NetAuth and the kernel get
-// through. So where our own probe has no route, `nc` speaks for us, and its word counts.
+// Distinguishes macOS's Local Network privacy from an outage. Without that permission a launch agent's own connection
+// to a host on its link fails with EHOSTUNREACH, exactly as if the host were off, while Apple's `nc`, NetAuth and the
+// kernel get through. So when our own probe finds no route, `nc` asks in its place, and its answer counts.
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { AddressedHostProber } from "./host-prober.ts";
 import type { ProbeRequest, ProbeResult } from "./probe-result.ts";
@@ -12,20 +12,20 @@ const LOCAL_NETWORK_HINT =
   "System Settings → Privacy & Security → Local Network: allow node or mountaineer, then restart it; where no such row is, start it from Terminal.";
 
 const NC = "/usr/bin/nc";
-/** For asking beside a probe, when nobody waits. */
+/** Time-out for asking beside a probe, when nobody waits for the answer. */
 const UNHURRIED_MS = 3_000;
-/** How often `nc` is asked about a host that it did not reach either, while we do not know to be held back. */
+/** How often `nc` asks about a host that it did not reach either, while this process is not known to be blocked. */
 const ASK_AGAIN_MS = 10_000;
 /** Processes at once; a machine's shares are on few hosts. */
 const AT_ONCE = 8;
 
-/** Only what failed for want of a route, on a network that is ours: through a router nothing is held back. */
+/** Only failures for want of a route, on a network of this machine: nothing is blocked through a router. */
 export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "interfaceName">): boolean {
   return result.reason === "no_route" && result.address !== null && result.interfaceName !== null;
 }
 
-/** Our own result, as what it means once `nc` has spoken and we are known to be held back. */
-export function asToldByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
+/** Our own result, corrected by the answer of `nc` once this process is known to be blocked. */
+export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
   const why = `other programs reach it, this one may not (Local Network permission). ${LOCAL_NETWORK_HINT}`;
   switch (finding.kind) {
     case "negotiated":
@@ -45,7 +45,7 @@ export function asToldByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
         tcpAnswered: true,
         text: `${own.address}: ${finding.detail}; ${why}`,
       };
-    // Nobody reaches it: it is what our own probe says.
+    // `nc` does not reach it either: our own probe is right.
     case "unreachable":
       return own;
     // No proof either way, so it is not `gone`.
@@ -66,16 +66,16 @@ export interface LocalNetworkOptions {
 }
 
 /**
- * At first `nc` is asked beside the probe, and not before its answer: a failover does not wait for it. Once it got
- * through where we did not, this process is known to be held back, and each such probe waits for what `nc` finds, within
- * its own time-out. A probe of ours that gets through to a host on our link ends that.
+ * At first `nc` asks beside the probe, and nobody waits for its answer, so a failover is not delayed. Once it got
+ * through where we did not, this process is known to be blocked, and each such probe waits for `nc` within its own
+ * time-out. A probe of ours that reaches a host on our link ends that.
  */
 export function withLocalNetworkCheck(
   prober: AddressedHostProber,
   { clock, nc = NC }: LocalNetworkOptions,
 ): AddressedHostProber {
   let isHeldBack = false;
-  /** When a host was last asked about in vain. */
+  /** When `nc` last asked about a host without reaching it. */
   const askedAtMs = new Map<string, number>();
   const asks = createSingleFlight<NcFinding>(clock);
   const semaphore = createSemaphore(AT_ONCE);
@@ -110,10 +110,10 @@ export function withLocalNetworkCheck(
         askBeside(address, target.port);
         return own;
       }
-      return asToldByNc(own, await ask(address, target.port, request));
+      return confirmedByNc(own, await ask(address, target.port, request));
     },
     networkChanged() {
-      // Only the user can deny access to the local network, so a network change keeps `isHeldBack`.
+      // Only the user can change access to the local network, so a network change keeps `isHeldBack`.
       askedAtMs.clear();
       prober.networkChanged();
     },

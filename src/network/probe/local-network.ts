@@ -2,8 +2,8 @@
 import type { AddressedHostProber } from "./host-prober.ts";
 import { type LocalNetworkOptions, withLocalNetworkCheck } from "./local-network-darwin.ts";
 
-/** The prober itself, where nothing has to be told apart. Disposing the result disposes the prober. */
-export function tellLocalNetwork(
+/** The prober itself, where no such block exists. Disposing the result disposes the prober. */
+export function checkLocalNetwork(
   prober: AddressedHostProber,
   options: LocalNetworkOptions,
 ): AddressedHostProber {

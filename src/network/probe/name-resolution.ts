@@ -7,7 +7,7 @@ import { canonicalIp } from "../ip-address.ts";
 
 /** Addresses change rarely; a changed network asks again at once. */
 const FRESH_MS = 60_000;
-/** A name that has none now may have one soon, when DNS or mDNS is back. */
+/** A name without an address may have one soon, when DNS or mDNS is back. */
 const RETRY_MS = 5_000;
 /** An answer later than this is given up, so that a resolver that hangs is asked again. */
 const GIVE_UP_MS = 10_000;
@@ -17,7 +17,7 @@ interface NameResolutionOptions {
   /** May reject or never answer; [] is "has none". Never `dns.lookup` in this process: it shares a small pool. */
   resolve: (host: string) => Promise<readonly string[]>;
   logger: Logger;
-  /** Told when a host's addresses are others than those known before. */
+  /** Called when a host's addresses differ from those known before. */
   onAddressesChanged?: ((host: string) => void) | undefined;
 }
 

@@ -1,8 +1,8 @@
-// Shows that one server has been behind an address all the time: a connection to it that lives.
+// Shows that the same server has been behind an address all the time: a connection to it is still open.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { KeptConnection } from "./host-probe.ts";
 
-/** Servers end a connection that nobody logs in on: Samba after 60 s. A younger one takes over before that. */
+/** Servers end a connection that nobody logs in on: Samba after 60 s. A new one replaces it before that. */
 const RENEW_AFTER_MS = 20_000;
 const RENEW_AGAIN_MS = 5_000;
 const ANSWER_WITHIN_MS = 1_000;
@@ -11,7 +11,7 @@ interface WitnessOptions {
   readonly clock: Clock;
   /** Connects and asks who is there; null: nobody answers. `onGone`: the connection has ended since. Never rejects. */
   readonly connect: (onGone: () => void) => Promise<Answered | null>;
-  /** From now on it shows nothing. */
+  /** Called when it proves nothing any more. */
   readonly onGone: () => void;
 }
 
@@ -20,7 +20,7 @@ interface Answered {
   readonly connection: KeptConnection;
 }
 
-/** Its `stillThere` says whether the server of its beginning is behind the address now. */
+/** `stillThere` says whether the server that it began with is behind the address now. */
 export type ServerWitness = KeptConnection;
 
 /** null: nobody answers. Dispose it to let go of the server. */
@@ -40,7 +40,7 @@ export async function holdWitness(options: WitnessOptions): Promise<ServerWitnes
       letGo();
       onGone();
     });
-  /** Both are open at once, so that they lead to one server. */
+  /** Both connections are open at once, which proves that they lead to one server. */
   const takeOver = async (before: Held): Promise<boolean> => {
     const next = await begin();
     if (next === null) return false;

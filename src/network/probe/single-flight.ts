@@ -3,19 +3,20 @@ import type { Clock } from "../../runtime/time/clock.ts";
 
 interface SingleFlight<Answer> {
   /**
-   * Joins the newest question of that key if it began at `notBeforeMs` (monotonic) or later, or has not begun;
-   * else asks. `begin` gets a function to call when the question truly goes out (it may have to queue first).
+   * Joins the newest question with that key if it began at `notBeforeMs` (monotonic) or later, or has not begun;
+   * otherwise asks a new one. `begin` gets a function to call when the question is really sent (it may have to queue
+   * first).
    */
   ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer>;
 }
 
 interface Ask<Answer> {
-  /** Infinity until it goes out: whoever asks before that is asking early enough. */
+  /** Infinity until it is sent, so that every request made before that counts as early enough. */
   startedAtMs: number;
   readonly answer: Promise<Answer>;
 }
 
-/** Keys come from the configuration; beyond this many, old ones are of configurations long gone. */
+/** Keys come from the configuration; beyond this many, the oldest belong to configurations long gone. */
 const MAX_KEYS = 4_096;
 
 export function createSingleFlight<Answer>(clock: Clock): SingleFlight<Answer> {

@@ -9,19 +9,19 @@ const SERVER_GUID_OFFSET = SMB2_HEADER_BYTES + 8;
 const SERVER_GUID_BYTES = 16;
 /** The verdict's bytes, NegotiateContextCount and ServerGuid. */
 const READ_AT_MOST_BYTES = TRANSPORT_HEADER_BYTES + SERVER_GUID_OFFSET + SERVER_GUID_BYTES;
-/** An answer is some hundred bytes; what announces more than this is something else. */
+/** An answer has some hundred bytes; a longer message is not SMB. */
 const MAX_MESSAGE_BYTES = 128 * 1024;
 
 const DIALECTS = [0x0202, 0x0210, 0x0300, 0x0302, 0x0311] as const;
-/** What a server answers to a multi-protocol question only; still proof of a live one. */
+/** The dialect in an answer to a multi-protocol question; it proves a live server, too. */
 const WILDCARD_DIALECT = 0x02ff;
 
 const SALT_BYTES = 32;
 export const CLIENT_GUID_BYTES = 16;
 
 /**
- * A whole NEGOTIATE request with its direct-TCP header, offering 2.0.2 to 3.1.1. `clientGuid` (16 bytes) must
- * differ in each request: servers hand connections of one guid to the process that serves it already.
+ * A whole NEGOTIATE request with its direct-TCP header, offering 2.0.2 to 3.1.1. `clientGuid` (16 bytes) must differ in
+ * each request: a server hands a connection with a known guid to the process that serves it already.
  */
 export function buildNegotiateRequest(clientGuid: Uint8Array): Buffer {
   const dialectsEnd = SMB2_HEADER_BYTES + 36 + DIALECTS.length * 2;
@@ -84,7 +84,7 @@ export function buildEchoRequest(messageId: number): Buffer {
   return packet;
 }
 
-/** `bytes` begin with the answer to an ECHO, whatever it says: the server that got it lives. */
+/** Whether `bytes` begin with an answer to an ECHO, successful or not: either way the server lives. */
 export function isEchoAnswer(bytes: Uint8Array): boolean {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return view.length >= COMMAND_OFFSET + 2 && view.readUInt16LE(COMMAND_OFFSET) === ECHO;
@@ -103,7 +103,7 @@ export type NegotiateAnswer =
 
 const NEED_MORE: NegotiateAnswer = { kind: "need_more" };
 
-/** Reads at most 92 bytes of an answer and decides as soon as they allow, at the first wrong byte if one is. */
+/** Reads at most 92 bytes of an answer, and decides as soon as possible, at the first wrong byte. */
 export function createNegotiateReader() {
   const seen = Buffer.alloc(READ_AT_MOST_BYTES);
   let length = 0;

@@ -29,7 +29,7 @@ interface NcRequest {
   readonly signal: AbortSignal;
 }
 
-/** Whole seconds are all that `nc` knows; our own deadline is the one that holds. */
+/** `nc` knows only whole seconds; our own deadline is the one that counts. */
 const CONNECT_SECONDS = 2;
 const IDLE_SECONDS = 2;
 /** An answer is some hundred bytes, and 92 of them decide. */
@@ -78,7 +78,7 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
   }
 }
 
-/** Its end, before any answer. */
+/** What its end means, if no answer came before it. */
 export function meaningOfEnd({
   exitCode,
   timedOut,

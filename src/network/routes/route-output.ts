@@ -16,7 +16,7 @@ export interface RouteCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly parse: (stdout: string) => RouteLookup;
-  /** In what it complains, when there is no route. */
+  /** What the command's complaint looks like when there is no route. */
   readonly saysNone: RegExp;
 }
 
@@ -30,7 +30,7 @@ export function parseIpRoute(stdout: string): RouteLookup {
       return { kind: "found", interfaceName: first.dev, gateway };
     }
   } catch {
-    // Told below.
+    // Reported below.
   }
   return { kind: "unknown", why: "ip printed something else than a route" };
 }

@@ -56,7 +56,7 @@ export async function writeDurably(
         const sameOwner = made.uid === existing.uid && made.gid === existing.gid;
         if (!sameOwner) await file.chown(existing.uid, existing.gid);
       }
-      // After the owner, for chown clears bits; and explicit, for the umask takes some from `open`.
+      // After the chown, which clears bits; and explicitly, because `open` applies the umask.
       const mode = options.mode ?? (existing === null ? PRIVATE_FILE : existing.mode & PERMISSION_BITS);
       if (mode !== PRIVATE_FILE) await file.chmod(mode);
       await file.sync();
@@ -102,8 +102,8 @@ export async function entryExists(path: string): Promise<boolean> {
 }
 
 /**
- * Makes sure of a folder that we can write, making it and its parents (0700) where missing; one that exists keeps
- * its mode. Rejects with `home_unwritable`.
+ * Makes a folder that we can write, and its parents, where they are missing (0700); an existing one keeps its mode.
+ * Rejects with `home_unwritable`.
  */
 export async function ensurePrivateFolder(path: string): Promise<void> {
   try {
@@ -117,7 +117,7 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
   }
 }
 
-/** The same as `writeDurably`, in a folder that is made where it is missing, and rid of what crashed writers left. */
+/** As `writeDurably`, but makes the folder if it is missing, and removes what crashed writers left there. */
 export async function keepPrivateFile(
   path: string,
   content: string | Uint8Array,
@@ -129,9 +129,8 @@ export async function keepPrivateFile(
 }
 
 /**
- * Makes sure of a folder and those above it, with `mode` where they are missing. Rejects with the system's error. Not
- * `mkdir` with `recursive`: that calls a read-only disk ENOENT, and never ends where ENOENT is the answer although the
- * folder above is there, as in /proc and below an automounter.
+ * Makes a folder and its parents, with `mode`, where they are missing. Rejects with the system's error. Not `mkdir`
+ * with `recursive`: on a read-only disk that reports ENOENT, and in /proc or below an automounter it never ends.
  */
 export async function ensureFolder(path: string, mode: number): Promise<void> {
   try {

@@ -19,18 +19,20 @@ export interface Exposure {
   readonly path: string;
   /** Without links; null: it is not there. */
   readonly realPath: string | null;
-  /** The first entry by which others may change it or put another in its place; null: none. */
+  /** The first entry that lets others change the file or replace it; null: none does. */
   readonly writable: OpenEntry | null;
-  /** The entry itself, when others can get to it and read it; null: they cannot. */
+  /** The entry itself, if others can reach and read it; null: they cannot. */
   readonly readable: OpenEntry | null;
-  /** Why it could not be looked at; null: it was. */
+  /** Why the file could not be looked at; null: it could. */
   readonly failure: string | null;
 }
 
-/** Whom a mode's bits mean. */
+/** The user and groups that a mode's bits are compared with. */
 export interface Identity {
   readonly uid: number;
-  /** Besides `uid`, whom nothing can be kept from: root, and in a container whoever stands for users without a number. */
+  /**
+   * Users besides `uid` that count as trusted: root, and in a container the one that stands for users without a number.
+   */
   readonly trusted: readonly number[];
   /** Nobody else is in the group. */
   isPrivateGroup(gid: number): boolean;
@@ -48,7 +50,7 @@ export async function ownIdentity(): Promise<Identity> {
   const [passwd, group, mapping, overflow] = await Promise.all(
     ["/etc/passwd", "/etc/group", "/proc/self/uid_map", "/proc/sys/kernel/overflowuid"].map(textOrEmpty),
   );
-  // In a user namespace, all who have no number in it are shown under one.
+  // In a user namespace, all users without a number in it are shown as one.
   const isPartial = mapping !== undefined && mapping !== "" && !/^\s*0\s+0\s+4294967295\s*$/.test(mapping);
   return {
     uid,
@@ -58,8 +60,8 @@ export async function ownIdentity(): Promise<Identity> {
 }
 
 /**
- * A group that exists for one user: root's, or the primary group of that user which has the user's name (or number,
- * where no file lists it), has no members besides, and is nobody else's primary group.
+ * Whether a group exists for one user: root's, or the primary group of a user that has that user's name (or number, if
+ * no file lists it), no other members, and is nobody else's primary group.
  */
 export function isPrivateGroup(
   asked: number,
@@ -104,7 +106,7 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
       links += 1;
       if (links > MOST_LINKS)
         return { path, realPath: null, writable, readable: null, failure: "too many links" };
-      // A symlink's mode means nothing; even in a folder with the sticky bit its owner can point it elsewhere.
+      // A symlink's mode means nothing. Its owner can point it elsewhere, even in a folder with the sticky bit.
       if (isForeign(entry.uid, identity)) writable ??= opened(current, "owner", entry);
       const target = resolve(dirname(current), await readlink(current));
       waiting.unshift(...partsOf(target));
@@ -157,7 +159,7 @@ async function faultOf(
 ): Promise<OpenEntry["why"] | null> {
   const { mode, uid, gid } = entry;
   const isOpen = (mode & OTHERS_WRITE) !== 0 || ((mode & GROUP_WRITE) !== 0 && !identity.isPrivateGroup(gid));
-  // In a folder with the sticky bit, as /tmp, everybody may make files and nobody replace another's.
+  // In a folder with the sticky bit, such as /tmp, everybody may make files, but nobody may replace another user's.
   const isShielded = !isLast && entry.isFolder && (mode & STICKY) !== 0;
   const why = isForeign(uid, identity) ? "owner" : isOpen && !isShielded ? "mode" : null;
   return why === null || (await isReadOnly(path)) ? null : why;
@@ -167,7 +169,7 @@ function isForeign(uid: number, { uid: own, trusted }: Identity): boolean {
   return uid !== own && !trusted.includes(uid);
 }
 
-/** Whether somebody else may do that, as one of the group or of all others. */
+/** Whether another user has the permission `bit`, by the group or by the rest. */
 function mayOthers({ mode, uid, gid }: Entry, bit: number, identity: Identity): boolean {
   if (isForeign(uid, identity) && (mode & (bit << 6)) !== 0) return true;
   return (mode & bit) !== 0 || ((mode & (bit << 3)) !== 0 && !identity.isPrivateGroup(gid));

@@ -2,7 +2,7 @@
 import { type FSWatcher, watch } from "node:fs";
 import { readdir } from "node:fs/promises";
 
-/** Should the system not say it, a change is seen this much later at most, ms. */
+/** If the system misses a change, it is seen after this long at most, ms. */
 const READ_AGAIN_MS = 60_000;
 
 interface Known {
@@ -22,7 +22,7 @@ export function createFolderLists(nowMs: () => number): FolderLists {
     const atMs = nowMs();
     if (before !== undefined && atMs - before.atMs < READ_AGAIN_MS) return before.names;
     before?.end();
-    // Before it is read: what changes meanwhile is told, too.
+    // Before it is read: what changes meanwhile is reported, too.
     const watcher = watchOrNull(folder);
     const names = readdir(folder);
     if (watcher === null) return names;

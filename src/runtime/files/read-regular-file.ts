@@ -1,10 +1,10 @@
-// Reads a file of the home, whatever stands in its place.
+// Reads a file of the home, and refuses what is not a plain file.
 import { lstat, readFile } from "node:fs/promises";
 import { systemErrorCode } from "../errors.ts";
 
 /**
- * Its text; null: there is none. Rejects for what is no file (of a pipe a read would wait for its writer), for one of more
- * than `largestBytes`, and with the system's error.
+ * The file's text; null: there is none. Rejects for anything but a plain file (reading a pipe would wait for its
+ * writer), for more than `largestBytes`, and with the system's error.
  */
 export async function readRegularFile(path: string, largestBytes: number): Promise<string | null> {
   try {

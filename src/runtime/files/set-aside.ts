@@ -1,8 +1,11 @@
-// Sets a file aside that cannot be used, under a name that nothing has.
+// Moves a file that cannot be used to a name that is free.
 import { rename } from "node:fs/promises";
 import { entryExists } from "./durable-file.ts";
 
-/** Where it is now. The home lock sees to it that nothing gets that name meanwhile. Rejects with the system's error. */
+/**
+ * Resolves with its new path. The home lock keeps others from taking that name meanwhile. Rejects with the system's
+ * error.
+ */
 export async function setAside(path: string, wallMs: number): Promise<string> {
   const time = new Date(wallMs).toISOString().replaceAll(":", "-");
   for (let attempt = 1; ; attempt++) {

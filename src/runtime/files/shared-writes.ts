@@ -1,13 +1,13 @@
-// One write at a time of a small file that changes often: whoever asks during one shares the next.
+// One write at a time of a small file that changes often: requests during one write share the next.
 
 interface SharedWrites<T> {
   /** The outcome of a write that begins after this call, once the one under way has ended. */
   write(): Promise<T>;
-  /** Resolves when what was asked for until now is written, or could not be. Never rejects. */
+  /** Resolves when everything asked for until now is written, or has failed. Never rejects. */
   readonly settled: Promise<unknown>;
 }
 
-/** `write` writes what is so when it is called. */
+/** `write` writes the state at the moment when it is called. */
 export function shareWrites<T>(write: () => Promise<T>): SharedWrites<T> {
   let next: Promise<T> | null = null;
   let settled: Promise<unknown> = Promise.resolve();

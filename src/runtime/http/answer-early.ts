@@ -1,11 +1,11 @@
-// Answers a request whose body may still be arriving: it is read and thrown away for a while, so that its sender gets to
-// read the answer, and then the connection is closed.
+// Answers a request whose body may still be arriving. The body is read and thrown away for a while, so that its sender
+// gets to read the answer; then the connection is closed.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Clock } from "../time/clock.ts";
 
-/** A body up to this is read to its end though nobody wants it, and the connection lives on. */
+/** An unwanted body up to this size is read to its end, and the connection stays open. */
 const UNREAD_LIMIT_BYTES = 64 * 1024;
-// Beyond this the sender does not mean to stop, and is cut off.
+// Beyond this the sender does not seem to stop, and is cut off.
 const DISCARD_LIMIT_BYTES = 128 * 1024 * 1024;
 const DISCARD_DEADLINE_MS = 10_000;
 
@@ -35,7 +35,7 @@ export function answerEarly(
     Connection: "close",
     "Content-Length": Buffer.byteLength(text),
   });
-  // Not ended yet: that would close the connection under the sender's hands, who then never reads the answer.
+  // Not ended yet: that would close the connection, and the sender would never read the answer.
   response.write(text);
   let discarded = 0;
   const finish = (): void => {

@@ -1,12 +1,12 @@
-// Receives request bodies: each within its limit and with a least pace, and all together within theirs. Where they are too
-// much together, the sender that holds most gives up its oldest.
+// Receives request bodies, each with a size limit and a minimum pace, all together with a total limit. Over the total,
+// the sender that holds most loses its oldest body.
 import type { IncomingMessage } from "node:http";
 import { FleetingSet } from "../fleeting.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 
 /** Of all bodies being received at once. */
 const TOTAL_LIMIT_BYTES = 256 * 1024 * 1024;
-/** A body has this long, and a second more for each so many bytes of it. */
+/** How long a body may take at least; each so many bytes add a second. */
 const GRACE_MS = 15_000;
 const LEAST_BYTES_A_SECOND = 16 * 1024;
 const LOOK_MS = 5_000;
@@ -22,7 +22,7 @@ type Body =
 interface Intake {
   readonly request: IncomingMessage;
   readonly limitBytes: number;
-  /** Whoever sends it, for shares. */
+  /** The sender, for fair shares. */
   readonly sender: string;
   /** Called once, or never when the client goes away before the end. */
   readonly done: (body: Body) => void;
@@ -38,7 +38,7 @@ interface Receiving {
 export class BodyIntake implements Disposable {
   readonly #clock: Clock;
   readonly #totalLimitBytes: number;
-  /** Oldest first; what came whole at once is never in it. */
+  /** Oldest first. A body that came whole at once is never in it. */
   readonly #receiving = new FleetingSet<Receiving>();
   #total = 0;
   #timer: Timer | null = null;
@@ -54,7 +54,7 @@ export class BodyIntake implements Disposable {
       done({ kind: "too_large" });
       return;
     }
-    // A limit above the total is meant: one such body at a time.
+    // A limit above the total is allowed: one such body at a time.
     const allLimit = Math.max(this.#totalLimitBytes, limitBytes);
     let first: Buffer | null = null;
     let rest: Buffer[] | null = null;
@@ -100,7 +100,7 @@ export class BodyIntake implements Disposable {
     request.on("close", close);
   }
 
-  /** What is being received goes on, without a look at its pace. */
+  /** Bodies under way are still received, but their pace is not checked any more. */
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;

@@ -5,14 +5,14 @@ import { isIP } from "node:net";
 type HostGuard = (host: string | undefined, origin: string | undefined) => string | null;
 
 /**
- * `boundHost`: the configured host. Bound to loopback, loopback names alone are right, and that one. `publicHost`: the
+ * `boundHost`: the configured host. If it is loopback, only loopback names and itself are accepted. `publicHost`: the
  * name that a proxy may pass on, in lower case; null: none.
  */
 export function createHostGuard(
   boundHost: () => string,
   publicHost: () => string | null = () => null,
 ): HostGuard {
-  // Clients say the same again and again.
+  // Clients repeat the same header, so the last answer is kept.
   let bound: string | null = null;
   let lastHost: string | null = null;
   let lastPublic: string | null = null;

@@ -1,8 +1,8 @@
-// Slows down whoever tries one wrong token after the other. A right one is never delayed, wherever it comes from.
+// Slows down a sender of one wrong token after the other. A right one is never delayed, wherever it comes from.
 import { dropOldest } from "../bounded-map.ts";
 import type { Clock } from "../time/clock.ts";
 
-/** So many a minute of one address are answered at once: a client that was not told of a new token. */
+/** How many a minute from one address are answered at once: a client may not have the new token yet. */
 const FREE_A_MINUTE = 10;
 const MINUTE_MS = 60_000;
 const DELAY_MS = 500;

@@ -8,13 +8,15 @@ const BATCH_BYTES = 64 * 1024;
 const SWEEP_TO = 0.75;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
-/** What goes first when there is no room: the oldest of these, then the oldest of all. */
+/**
+ * What is dropped first when there is no room: the oldest lines of these levels, in this order, then the oldest of all.
+ */
 const DROPPED_FIRST: readonly (readonly LogLevel[])[] = [["debug"], ["info"], ["warn", "error"]];
 
 export interface LineTarget {
   /**
-   * Writes some of `bytes` from `offset` on and resolves with the new offset; may step back to the start of a line
-   * where what it wrote is lost to its readers.
+   * Writes some of `bytes` from `offset` on and resolves with the new offset. It may go back to the start of a line if
+   * what it wrote is lost.
    */
   write(bytes: Buffer, offset: number): Promise<number>;
 }
@@ -27,7 +29,7 @@ interface LineQueueOptions {
   readonly onFailure: (error: unknown) => void;
   /** A line that says how many were dropped since the last such line. */
   readonly droppedLine: (count: number) => string;
-  /** What the first line of a batch waits for, so that others join it; default: the end of what runs now. */
+  /** What the first line of a batch waits for, so that others join it; default: the end of the current turn. */
   readonly gather?: () => Promise<void>;
   /** How long disposal waits for what is queued, ms. */
   readonly flushMs: number;
@@ -89,7 +91,7 @@ export function createLineQueue(options: LineQueueOptions) {
       }
       if (batch === null) {
         if (work.length > 0) continue;
-        // In the same turn as the look at the queue, so that no line falls between the two.
+        // In the same turn as the check of the queue, so that no line is missed between the two.
         pumping = null;
         return;
       }

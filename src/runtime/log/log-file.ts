@@ -15,18 +15,18 @@ const FLUSH_MS = 1_000;
 interface LogOptions {
   /** null: no file. */
   readonly filePath: string | null;
-  /** Whether records go to stderr too. That the file cannot be written is said there in any case. */
+  /** Whether records go to stderr too. A log file that cannot be written is reported there in any case. */
   readonly stderr: boolean;
   /** The least level that is kept. */
   readonly level: LogLevel;
   readonly clock: Clock;
-  /** From here on the file is moved to `PATH.1`, in place of the one before. Default 16 MiB. */
+  /** At this size the file is moved to `PATH.1` and replaces the one there. Default 16 MiB. */
   readonly maxFileBytes?: number;
 }
 
 interface Log extends AsyncDisposable {
   readonly logger: Logger;
-  /** From now on this text appears in no record, however it comes in. */
+  /** From now on this text appears in no record, in whatever encoding. */
   redact(secret: string): void;
   /** Opens the file at its path anew, as after a rotation. Never rejects. */
   reopen(): Promise<void>;

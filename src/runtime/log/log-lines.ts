@@ -1,13 +1,13 @@
-// A log record as text: one JSON line for the file, one readable line for a terminal. Whatever a name or a message
-// holds, it stays one line and inside its field.
+// A log record as text: one JSON line for the file, one readable line for a terminal. No name or message can break out
+// of its line or field.
 import { exactLocalClock } from "../time/local-time.ts";
 import type { LogFields, LogLevel, LogRecord } from "./log.ts";
 
-/** Longer texts are cut: a queue that is bounded needs records that are. */
+/** Longer texts are cut: a bounded queue needs bounded records. */
 const MAX_TEXT_LENGTH = 8_192;
 const RESERVED = new Set(["time", "level", "message"]);
 
-/** C0, DEL, C1, line separators, and what turns the direction of text. */
+/** C0, DEL, C1, line separators, and characters that change the direction of text. */
 const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 const PLAIN_VALUE = /^[^\s"=\\]+$/u;
 

@@ -26,9 +26,9 @@ export interface FileTarget extends LineTarget, AsyncDisposable {
 }
 
 /**
- * Appends to the file (0600, its folder 0700), and follows its path: moved or removed, it is made anew. From
- * `maxBytes` on it is moved to `PATH.1`, in place of the one before (beside what a link at the path leads to); a pipe or a
- * device never is. null: nor is a file.
+ * Appends to the file (0600, its folder 0700). If the file is moved or removed, a new one is made at its path. At
+ * `maxBytes` it is moved to `PATH.1` and replaces the one there (if the path is a link, beside the link's target); a
+ * pipe or a device is never moved, and with null no file is.
  */
 export function createFileTarget(path: string, clock: Clock, maxBytes: number | null): FileTarget {
   let file: FileHandle | null = null;
@@ -73,7 +73,7 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
     sizeBytes !== null &&
     sizeBytes >= maxBytes &&
     clock.monotonicMs() >= rotateNotBeforeMs;
-  /** Whether it is out of the way now. Where it cannot be moved it grows on: a log that goes on is worth more. */
+  /** Whether the file was moved away. If it cannot be moved, it grows on: a log that goes on is worth more. */
   const rotate = async (): Promise<boolean> => {
     try {
       const found = await stat(path);
@@ -100,7 +100,7 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
       let from = offset;
       if (file === null) {
         file = await openFile();
-        // The line that was begun in the old file begins anew in this one.
+        // A line that was begun in the old file is written again, whole, into this one.
         from = offset === 0 ? 0 : bytes.lastIndexOf(NEWLINE, offset - 1) + 1;
       }
       try {
@@ -108,7 +108,7 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
         if (sizeBytes !== null) sizeBytes += bytesWritten;
         return from + bytesWritten;
       } catch (error) {
-        // Somebody may mend it by moving the file away: the next try looks first.
+        // Somebody may solve it by moving the file away: the next try looks first.
         lookedAtMs = Number.NEGATIVE_INFINITY;
         throw error;
       }
@@ -122,8 +122,8 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
 }
 
 /**
- * Moves the file to `path.1`, and each that stands there already up by one to `path.keep` at most, as far as numbers are
- * taken without a gap, so that one broken off and begun again loses none. With `keep` 0 it is removed.
+ * Moves the file to `path.1`, and each numbered one up by one, to `path.keep` at most. Only numbers without a gap are
+ * moved, so that a rotation that was cut off and begun again loses none. With `keep` 0 the file is removed.
  */
 export async function rotateFile(path: string, keep: number): Promise<void> {
   if (keep === 0) {
@@ -169,8 +169,8 @@ async function endTornLine(file: FileHandle, found: FoundFile): Promise<void> {
 interface StderrTarget extends LineTarget, AsyncDisposable {}
 
 /**
- * Writes to stderr without ever blocking: a pipe nobody reads and a terminal stopped by Ctrl-S fill up, then the
- * lines wait. Once nobody can read any more, lines are let go.
+ * Writes to stderr without ever blocking: if nobody reads the pipe, or the terminal is stopped by Ctrl-S, lines wait.
+ * Once nobody can read any more, they are dropped.
  */
 export function createStderrTarget(clock: Clock): StderrTarget {
   let descriptor: Promise<number> | null = null;
@@ -179,11 +179,11 @@ export function createStderrTarget(clock: Clock): StderrTarget {
 
   const openOwn = async (): Promise<number> => {
     const kind = await statOf(STDERR);
-    // Files do not block, and a descriptor of our own would have its own position in them.
+    // Writes to a plain file do not block, and a descriptor of our own would have its own position in it.
     if (!kind.isFIFO() && !kind.isCharacterDevice()) return STDERR;
     try {
-      // Not O_NONBLOCK on stderr itself: that would change it for all who share it. A thread blocked in a write
-      // would keep the process from exiting.
+      // Not O_NONBLOCK on stderr itself: that would change it for every process that shares it. A thread blocked in a
+      // write would keep the process from exiting.
       own = await open("/dev/fd/2", constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
       return own.fd;
     } catch (error) {

@@ -4,13 +4,13 @@ import { type FileHandle, open } from "node:fs/promises";
 import { systemErrorCode } from "../errors.ts";
 
 const PIECE_BYTES = 64 * 1024;
-/** A longer line is passed over. */
+/** Longer lines are skipped. */
 const MOST_LINE_BYTES = 1024 * 1024;
-/** One reading ends here, and another one goes on. */
+/** One call reads at most this much; the next one goes on from there. */
 export const MOST_READ_BYTES = 8 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** Where a reading goes on: before that byte of that file, wherever it was rotated to. */
+/** Where to continue: before that byte of that file, even if it was rotated meanwhile. */
 export interface LinePlace {
   /** Device and inode. */
   readonly file: string;
@@ -29,10 +29,10 @@ export interface LineFiles {
 }
 
 /**
- * Calls `take` with each line, the newest first, until it says false, 8 MiB are read or nothing is left. What has no
- * newline at its end is passed over: it is still being written, or was torn. Resolves with where older lines are; null:
- * there are none. A file that is missing, or no plain file, has no lines. Rejects with the system's error, and with the
- * signal's reason.
+ * Calls `take` with each line, newest first, until it returns false, 8 MiB are read or nothing is left. A last line
+ * without a newline is skipped: it is still being written, or was torn. Resolves with where older lines are; null:
+ * there are none. A file that is missing, or is not a plain file, has no lines. Rejects with the system's error, and
+ * with the signal's reason.
  */
 export async function readLinesBackwards(
   { path, keep, before, signal, mostBytes = MOST_READ_BYTES }: LineFiles,
@@ -45,7 +45,7 @@ export async function readLinesBackwards(
   for (let number = 0; number <= keep; number++) {
     signal.throwIfAborted();
     await using found = await openPlain(number === 0 ? path : `${path}.${number}`);
-    // While one is read, it may be moved to the name that comes next.
+    // While one file is read, it may be moved to the next name.
     if (found === null || seen.has(found.id)) continue;
     seen.add(found.id);
     if (isStopped) return { file: found.id, offset: found.size };
@@ -98,7 +98,7 @@ interface Reading {
   readonly take: (line: string) => boolean;
 }
 
-/** Resolves with where it was stopped; null: its beginning was reached, and it was not. */
+/** Resolves with where `take` stopped; null: it reached the beginning. */
 async function readFileBackwards(file: FileHandle, end: number, reading: Reading): Promise<number | null> {
   const lines = new Backwards(end, reading.take);
   let at = end;
@@ -129,13 +129,13 @@ async function readExactly(file: FileHandle, start: number, length: number): Pro
 
 /** Cuts pieces that come from the end of a file into lines. */
 class Backwards {
-  /** What lies before it was not given to `take`. */
+  /** Everything before this offset was not given to `take` yet. */
   resumeAt: number;
   readonly #take: (line: string) => boolean;
-  /** Ends of a line whose beginning has not come, the last one first. */
+  /** Ends of a line whose beginning was not read yet, the last one first. */
   #ends: Buffer[] = [];
   #endBytes = 0;
-  /** The line that comes next is passed over: it has no newline at its end, or is too long. */
+  /** The next line is skipped: it has no newline at its end, or is too long. */
   #passesOver = true;
 
   constructor(end: number, take: (line: string) => boolean) {
@@ -143,7 +143,7 @@ class Backwards {
     this.#take = take;
   }
 
-  /** False: `take` said so. */
+  /** False: `take` returned false. */
   takePiece(piece: Buffer, start: number): boolean {
     let end = piece.length;
     for (;;) {

@@ -8,14 +8,14 @@ import type { Clock, Timer } from "../time/clock.ts";
 
 const DEFAULT_MAX_OUTPUT_BYTES = 1024 * 1024;
 const DEFAULT_KILL_GRACE_MS = 500;
-/** A killed child that has not ended by then sits in the kernel and may never end. */
+/** A killed child that has not ended by then hangs in the kernel and may never end. */
 const KILL_SETTLE_MS = 250;
 /** After an exit, output still in the pipe comes at once; a grandchild that holds the pipe may never close it. */
 const DRAIN_MS = 100;
 
 const PASSED_ON = [
   ...["PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"],
-  // Whoever gives this Node a cache of compiled code means its children, too: most of them run the same modules.
+  // A cache of compiled code that is set for this Node is meant for its children, too: most of them run the same modules.
   "NODE_COMPILE_CACHE",
 ];
 
@@ -179,12 +179,12 @@ function startChild(command: string, args: readonly string[], options: SpawnOpti
 }
 
 /**
- * As Node's own, but throws when no file can be opened any more: Node then gives a child that has no streams, not even
- * null, and an `error` event that ends the whole process unless somebody listens for it.
+ * As Node's own, but throws when no file can be opened any more. Node then returns a child without streams (not even
+ * null), and emits an `error` that ends the process unless somebody listens for it.
  */
 export function spawnChild(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
   const child = spawn(command, args, options);
-  // Its type says that it is never undefined.
+  // The type says that it is never undefined, but it can be.
   if (child.pid !== undefined || (child.stdio as unknown) !== undefined) return child;
   child.on("error", () => {});
   throw Object.assign(new Error("too many files are open"), { code: "EMFILE" });
@@ -213,7 +213,7 @@ interface Ending {
   readonly why: "exited" | "deadline" | "aborted";
 }
 
-/** Resolves when the child has ended and its output is read, or when ending it has been given up. */
+/** Resolves when the child has ended and its output is read, or when waiting for that is given up. */
 function untilEnded(child: ChildProcess, command: string, options: CommandOptions): Promise<Ending> {
   const { clock, deadlineMs, signal, killGroup = false, killGraceMs = DEFAULT_KILL_GRACE_MS } = options;
   return new Promise((resolve, reject) => {
@@ -277,7 +277,7 @@ function send(child: ChildProcess, signal: NodeJS.Signals, toGroup: boolean): vo
   try {
     process.kill(-child.pid, signal);
   } catch (error) {
-    // ESRCH: nobody is left. EPERM: only members that changed their user are left (macOS: also zombies).
+    // ESRCH: no process is left. EPERM: only members that changed their user are left (macOS: also zombies).
     const code = systemErrorCode(error);
     if (code !== "ESRCH" && code !== "EPERM") throw error;
   }
@@ -299,7 +299,7 @@ function collect(
     bytes += kept.length;
     chunks.push(kept);
   });
-  // A pipe that breaks ends the output; the exit tells what happened.
+  // A pipe that breaks ends the output; the exit says what happened.
   stream?.on("error", () => {});
   return { text: () => Buffer.concat(chunks).toString(encoding), truncated: () => truncated };
 }

@@ -10,13 +10,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** A text while a person edits it. */
 export interface EditedCopy {
   /**
-   * Resolves with what there is when the editor has ended well; null: the copy is gone. Rejects with
-   * `program_unavailable` when the editor cannot be started, or ends badly, and with the signal's reason, which ends it.
+   * Resolves with the content once the editor has exited with 0; null: the copy is gone. Rejects with
+   * `program_unavailable` when the editor cannot be started or fails, and with the signal's reason, which ends it.
    */
   edit(signal: AbortSignal): Promise<Uint8Array | null>;
   /** Removes the copy. */
   discard(): Promise<void>;
-  /** Removes the copy unless something was written in it; then resolves with its path, else with null. */
+  /** Removes the copy and resolves with null, unless something was written in it: then resolves with its path. */
   keepWritten(): Promise<string | null>;
 }
 

@@ -2,7 +2,7 @@
 import { access, constants, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-/** The first of that name that may be executed. `folders` are as PATH has them: an empty one is nowhere. */
+/** The first executable file of that name. `folders` are as in PATH; an empty one is skipped. */
 export async function findProgram(name: string, folders: readonly string[]): Promise<string | null> {
   for (const folder of folders) {
     if (folder !== "" && (await isProgram(join(folder, name)))) return join(folder, name);

@@ -11,13 +11,16 @@ import { isRunning, processIdentity } from "./process-identity.ts";
 /** The daemon's command: it holds its lock as long as it runs, so nobody waits for it. */
 const DAEMON_COMMAND = "monitor";
 const BETWEEN_TRIES_MS = 50;
-/** Two that try at one instant may both see the other; and a new holder needs a moment to say its name. */
+/**
+ * How long to wait for a holder without a name: two that try at once may each see the other, and a new holder needs a
+ * moment to write its name.
+ */
 const UNNAMED_HOLDER_MS = 1_000;
 const UNNAMED_BETWEEN_TRIES_MS = 10;
 
 export interface LockHolder {
   readonly pid: number;
-  /** Tells the process from a later one with its pid. */
+  /** Distinguishes the process from a later one with the same pid. */
   readonly startTime: string;
   /** "monitor", "mount", … */
   readonly command: string;
@@ -32,11 +35,11 @@ export interface HomeLock extends AsyncDisposable {
 }
 
 interface LockRequest {
-  /** Told to whoever meets the lock. */
+  /** Shown to a process that finds the lock taken. */
   readonly command: string;
   /** How long to wait for a single-shot command that holds it, ms. */
   readonly waitMs: number;
-  /** A monitor is waited for as well: it is about to end. Default: it is not. */
+  /** Whether to wait for a monitor as well, because it is about to end. Default: no. */
   readonly followsMonitor?: boolean;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
@@ -53,7 +56,7 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
   for (;;) {
     signal?.throwIfAborted();
     const lock = await tryLock(home);
-    // Also looked at with the lock in hand: if someone deleted the lock's file, its holder has another one.
+    // Checked even when we have the lock: if someone deleted the lock's file, its holder has another one.
     const holder = await readLockHolder(home);
     const isOther = holder !== null && holder.pid !== process.pid && !isLeftBy(holder, request);
     if (lock !== null && !isOther) return await holdLock(home, lock, request);
@@ -68,14 +71,14 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
   }
 }
 
-/** The daemon that hands over has let go of the lock, but could not remove its name. */
+/** A daemon that hands over may have released the lock without being able to remove its name. */
 function isLeftBy({ pid, command }: LockHolder, { followsMonitor }: LockRequest): boolean {
   return followsMonitor === true && command === DAEMON_COMMAND && pid === process.ppid;
 }
 
 /**
- * Who holds the lock now, by its own word; null when nobody does. Takes no lock. Rejects with `home_unwritable` when the
- * home cannot be read.
+ * Who holds the lock now, by the name that it wrote; null when nobody does. Takes no lock. Rejects with
+ * `home_unwritable` when the home cannot be read.
  */
 export async function readLockHolder(home: string): Promise<LockHolder | null> {
   const text = await readIfPresent(holderPath(home)).catch((error: unknown) => {
@@ -96,7 +99,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
       since: isoTime(request.clock.wallMs()),
     };
     await removeLeftovers(path);
-    await tellName(path, holder);
+    await writeName(path, holder);
     let released = false;
     let isHeld = true;
     return {
@@ -124,11 +127,11 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
   }
 }
 
-async function tellName(path: string, holder: LockHolder): Promise<void> {
+async function writeName(path: string, holder: LockHolder): Promise<void> {
   try {
     await writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
   } catch (error) {
-    // On a full disk the lock holds all the same, only nameless; mounts must not wait for space.
+    // On a full disk the lock holds all the same, only without a name: mounts must not wait for space.
     const code = systemErrorCode(error);
     if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
   }
@@ -166,7 +169,7 @@ function holderPath(home: string): string {
   return join(home, "lock.json");
 }
 
-/** Uneven, so that those who met do not meet again and again. */
+/** Random, so that two that collided do not collide again and again. */
 function betweenUnnamedMs(): number {
   return UNNAMED_BETWEEN_TRIES_MS * (0.5 + Math.random());
 }

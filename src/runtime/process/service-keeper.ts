@@ -8,20 +8,20 @@ const SIGNALS = 4;
 const MARK = "MOUNTAINEER_KEEPER";
 
 export interface ServiceKeeper {
-  /** What a successor gets, to be kept by the same one. */
+  /** The descriptors that a successor inherits, so that the same keeper serves it. */
   readonly descriptors: readonly [number, number];
   readonly environment: Readonly<Record<string, string>>;
-  /** From now on the signals that come to the keeper are this process's, and so is the last word. */
+  /** From now on this process receives the keeper's signals and reports how the service ended. */
   takeCharge(): void;
-  /** Signals are this process's again; nothing changes where they are. */
+  /** This process receives signals again; who is in charge does not change. */
   hearAgain(): void;
-  /** Signals that come from now on wait for the successor. */
+  /** Signals that come from now on wait in the pipe for the successor. */
   stopHearing(): void;
-  /** The last word, too, is the successor's. */
+  /** The successor reports how the service ended. */
   giveUpCharge(): void;
 }
 
-/** Null: this process has none. Takes its mark out of the environment, so that no program believes to be kept. */
+/** null: there is no keeper. Removes the mark from the environment, so that no child believes that it has one. */
 export function findServiceKeeper(environment: NodeJS.ProcessEnv): ServiceKeeper | null {
   const isMarked = environment[MARK] === "1";
   delete environment[MARK];
@@ -31,7 +31,7 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv): ServiceKeeper
     try {
       writeSync(WORDS, `${code}\n`);
     } catch {
-      // The keeper is gone, and with it whoever would want to know.
+      // The keeper is gone, so nobody needs the answer.
     }
   };
   return {
@@ -53,7 +53,7 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv): ServiceKeeper
 }
 
 function hear(): Socket {
-  // Another opening of the same pipe: this one is closed before a handover, that one the successor still has to get.
+  // A second opening of the same pipe: this one is closed before a handover, the inherited one stays for the successor.
   const own = openSync(`/dev/fd/${SIGNALS}`, constants.O_RDONLY | constants.O_NONBLOCK);
   const pipe = new Socket({ fd: own, readable: true, writable: false });
   const stop = (): void => void process.kill(process.pid, "SIGTERM");
@@ -66,7 +66,7 @@ function hear(): Socket {
       else if (line === "TERM") stop();
     }
   });
-  // Whoever started this service does not know of it any more, and may start another one.
+  // The service manager does not know of this service any more, and may start another one.
   pipe.once("end", stop);
   pipe.on("error", () => {});
   pipe.unref();

@@ -7,11 +7,11 @@ import { stateLinux } from "./process-identity-linux.ts";
 /** proc(5): stopped by a signal, by a debugger, dead, about to be gone. */
 const AT_REST = "TtXZ";
 
-/** Whether no thread of it runs, nor is on its way through the kernel. Where there is no /proc: true, as for none. */
+/** Whether no thread of the process runs or is inside the kernel. True if there is no /proc, or no such process. */
 export async function isAtRest(pid: number): Promise<boolean> {
   const threads = await threadsOf(pid);
   const states = await Promise.all(threads.map((thread) => stateLinux(`/proc/${pid}/task/${thread}/stat`)));
-  // One that ended meanwhile may have begun another.
+  // A thread that ended meanwhile may have started another.
   return states.every((state) => state !== null && AT_REST.includes(state));
 }
 

@@ -16,17 +16,17 @@ const exactJson = JSON as unknown as {
 };
 
 /**
- * 16 digits, or an exponent, beyond what a double surely holds. In strings, too: that costs time and changes nothing. V8
- * looks for `{16}` with a counter, one place after the other; what is repeated three times at most it writes out, and then
- * skips places: a fourth of the time, for each message both ways.
+ * Matches 16 digits, or an exponent: more than a double surely holds. Also within strings, which costs time and changes
+ * nothing. Written without `{16}`: V8 matches that with a counter, one place after the other, while it unrolls up to
+ * three repetitions and then skips places, which takes a fourth of the time for each message.
  */
 const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?[0-9]{3}/;
-/** The same with the whole of a number, without its sign: slower, and needed only where there is one. */
+/** The same for a whole number, without its sign: slower, and used only after the first one has matched. */
 const LONG_NUMBERS = /[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g;
 
 /**
- * As `JSON.parse`, but a number that would be written with other digits than it came with is an opaque object, which
- * `JSON.stringify` writes as it came. Throws the parser's SyntaxError.
+ * As `JSON.parse`, but a number that would come out with other digits becomes an opaque object, which `JSON.stringify`
+ * writes as it came. Throws the parser's SyntaxError.
  */
 export function parseExactly(text: string): unknown {
   if (!mayBeInexact(text)) return JSON.parse(text);
@@ -43,12 +43,12 @@ export function parseExactly(text: string): unknown {
   }
 }
 
-/** False: a number in it would be rounded here. Browsers before 2025 cannot keep what a double does not hold. */
+/** False: the text has a number that would be rounded. Browsers before 2025 cannot keep what a double does not hold. */
 export function keepsDigits(text: string): boolean {
   return typeof exactJson.rawJSON === "function" || !mayBeInexact(text);
 }
 
-/** Most long numbers are a double's own digits: to look at them alone is cheaper than to be told of every value. */
+/** Most long numbers fit a double exactly: checking only those is cheaper than a reviver for every value. */
 function mayBeInexact(text: string): boolean {
   if (!LONG.test(text)) return false;
   for (const [found] of text.matchAll(LONG_NUMBERS)) {

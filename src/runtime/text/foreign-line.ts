@@ -1,9 +1,12 @@
 // Text from elsewhere (servers, programs, names) in a line of ours.
 import { harmless } from "./plain-text.ts";
 
-/** On one line of at most `longest` characters; what a terminal could obey, or be deceived by, is spelled out. */
+/**
+ * The text on one line of at most `longest` characters, with everything that a terminal could obey or be deceived by
+ * spelled out.
+ */
 export function foreignLine(text: string, longest: number): string {
-  // Of a huge text only the beginning is read: four times what is shown, as white space is taken out of it.
+  // Of a huge text only the beginning is read: four times what is shown, because white space is folded.
   const line = text
     .slice(0, 4 * longest)
     .replace(/\s+/gu, " ")

@@ -6,12 +6,12 @@ export function isObject(value: unknown): value is JsonMembers {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Empty for what is no object. */
+/** Empty for anything but an object. */
 export function objectOf(value: unknown): JsonMembers {
   return isObject(value) ? value : {};
 }
 
-/** The members of a text's one object; null for what is no JSON, and for JSON that is no object. */
+/** The members of the one object in a text; null if the text is not JSON, or not an object. */
 export function jsonObject(text: string): JsonMembers | null {
   try {
     const value: unknown = JSON.parse(text);

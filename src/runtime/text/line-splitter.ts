@@ -7,14 +7,14 @@ const CARRIAGE_RETURN = 13;
 export type LineSplitter = ReturnType<typeof createLineSplitter>;
 
 /**
- * `limitBytes`: of one line. With `onTooLong`, which is called once for each longer one, such lines are left out and the
- * next ones come; without it the first ends everything. Time and memory are linear in what is pushed.
+ * `limitBytes`: the longest line. With `onTooLong`, longer lines are left out, with one call for each; without it the
+ * first one ends everything. Time and memory are linear in what is pushed.
  */
 export function createLineSplitter(limitBytes: number | (() => number), onTooLong?: () => void) {
   const limit = typeof limitBytes === "number" ? () => limitBytes : limitBytes;
   let chunk: Buffer | null = null;
   let offset = 0;
-  /** Of a line whose end has not come. */
+  /** The beginning of a line whose end has not come. */
   let parts: Buffer[] = [];
   let partBytes = 0;
   let skipping = false;
@@ -88,7 +88,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
   };
 
   return {
-    /** A line was longer than the limit, and nobody wanted to go on: nothing more comes. */
+    /** A line was longer than the limit, and there is no `onTooLong`: nothing more comes. */
     get overlong() {
       return overlong;
     },
@@ -102,7 +102,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
       push(more);
       for (let line = next(); line !== null; line = next()) yield line;
     },
-    /** What is left without an end, and forgets it; null when that is nothing. */
+    /** The rest without a line end, which is then forgotten; null if it is empty. */
     rest: (): string | null => restBytes()?.toString("utf8") ?? null,
     restBytes,
   };

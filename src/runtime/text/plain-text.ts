@@ -58,7 +58,7 @@ export function padded(text: string, width: number): string {
 
 const GLUE = "\u00a0";
 
-/** The text with its spaces such that `wrapped` does not break there. */
+/** The same text with its spaces changed so that `wrapped` does not break there. */
 export function glued(text: string): string {
   return text.replaceAll(" ", GLUE);
 }
@@ -79,7 +79,7 @@ export function wrapped(text: string, width: number): string[] {
   return lines.map((broken) => broken.replaceAll(GLUE, " "));
 }
 
-/** The word as a POSIX shell takes it for itself. */
+/** The word quoted so that a POSIX shell takes it as it is. */
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
@@ -100,7 +100,7 @@ export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** Which of both there are; null: neither. */
+/** "shares", "backends" or both, by what there is; null: neither. */
 export function sharesAndBackends(shares: number, backends: number): string | null {
   const parts = [
     ...(shares > 0 ? [counted(shares, "share")] : []),

@@ -28,7 +28,8 @@ export interface SseParser {
 export function createSseParser(limitBytes: number): SseParser {
   let chunk: Buffer | null = null;
   let offset = 0;
-  // Kept, -1 for none in this chunk: a search from each line on would read a chunk without any again and again.
+  // The next line feed in this chunk, -1 for none. Kept, because a search for each line would read a chunk without any
+  // again and again.
   let nextFeed = -1;
   let nextReturn = -1;
   let parts: Buffer[] = [];
@@ -54,7 +55,7 @@ export function createSseParser(limitBytes: number): SseParser {
   };
 
   const field = (bytes: Buffer, start: number, end: number): void => {
-    // A comment begins with a colon, and no name is longer than five letters.
+    // The name ends at the colon; a comment begins with one, and no name is longer than five letters.
     let nameEnd = start;
     while (nameEnd < end && bytes[nameEnd] !== COLON && nameEnd - start < 6) nameEnd += 1;
     if (nameEnd === start || nameEnd - start === 6) return;

@@ -11,7 +11,7 @@ const RIGHT_TO_LEFT = String.raw`[[\p{scx=Hebr}\p{scx=Arab}\p{scx=Syrc}\p{scx=Th
 /** Written without spaces: a zero-width space says where a line may end. */
 const WITHOUT_SPACES = String.raw`[[\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]&&[\p{L}\p{M}]]`;
 
-/** Each only where its neighbours call for it; neighbours are never removed, so what stays once stays. */
+/** Each only where its neighbours need it. Neighbours are never removed, so the result is stable. */
 const NEEDED = [
   // The flags of England, Scotland and Wales, the only ones made of tags that are recommended for interchange.
   String.raw`\u{1f3f4}\u{e0067}\u{e0062}(?:\u{e0065}\u{e006e}\u{e0067}|\u{e0073}\u{e0063}\u{e0074}|\u{e0077}\u{e006c}\u{e0073})\u{e007f}`,
@@ -29,7 +29,7 @@ const NEEDED = [
   String.raw`\u115f(?=[\u1161-\u11a7])|(?<=[\u1100-\u115e])\u1160`,
 ].join("|");
 
-/** The second group is what nothing calls for. Made when it is needed, which takes 15 ms: most texts are plain. */
+/** The second group is what no neighbour needs. Compiled at its first use, which takes 15 ms: most texts are plain. */
 let neededOrNot: RegExp | undefined;
 
 function unseenPattern(): RegExp {
@@ -45,7 +45,7 @@ export function withoutUnseen(text: string): string {
   return replaceUnseen(text, () => "");
 }
 
-/** The text with something else in place of each character that nobody sees and nothing calls for. */
+/** The text with each such character that no neighbour needs replaced. */
 export function replaceUnseen(text: string, replacement: (character: string) => string): string {
   if (!UNSEEN.test(text)) return text;
   return text.replace(unseenPattern(), (found, needed?: string) => needed ?? replacement(found));

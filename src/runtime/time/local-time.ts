@@ -1,4 +1,4 @@
-// Times as people read them, in this machine's time zone. A time that is none gives `NaN`s.
+// Times as people read them, in this machine's time zone. An invalid time gives `NaN`s.
 
 /** `2026-11-20` */
 export function localDay(at: Date): string {

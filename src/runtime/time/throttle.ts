@@ -1,19 +1,19 @@
-// A throttle for something that is told often: at once after a quiet time, otherwise now and then.
+// A throttle for something that happens often: at once after a quiet time, otherwise now and then.
 import type { Clock, Timer } from "./clock.ts";
 
-export function createThrottle(clock: Clock, betweenMs: number, tell: () => void) {
-  let toldAtMs = Number.NEGATIVE_INFINITY;
+export function createThrottle(clock: Clock, betweenMs: number, emit: () => void) {
+  let emittedAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | null = null;
   const now = (): void => {
     timer = null;
-    toldAtMs = clock.monotonicMs();
-    tell();
+    emittedAtMs = clock.monotonicMs();
+    emit();
   };
   return {
-    /** It has happened (again): it is told now, or `betweenMs` after the last time. */
+    /** It has happened: emitted now, or `betweenMs` after the last time. */
     due(): void {
       if (timer !== null) return;
-      const waitMs = toldAtMs + betweenMs - clock.monotonicMs();
+      const waitMs = emittedAtMs + betweenMs - clock.monotonicMs();
       if (waitMs > 0) timer = clock.setTimer(waitMs, now);
       else now();
     },

@@ -20,7 +20,7 @@ export type Endpoints = Readonly<Partial<Record<RouteName, RouteEndpoint>>>;
  */
 export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
 
-/** What is known of a share's port now. Times are monotonic ms. */
+/** The state of a share's port. Times are monotonic ms. */
 export interface CarriedState {
   readonly port: number;
   readonly route: RouteName;
@@ -30,19 +30,25 @@ export interface CarriedState {
   /** The oldest request without an answer. */
   readonly unansweredSinceMs: number | null;
   readonly routeLostAtMs: number | null;
-  /** The number of the last loss of the server, since which it must be proved; null: only notices tell. */
+  /** The number of the last loss of the server, since which it must be proved; null: unknown, notices alone report it. */
   readonly outage: number | null;
-  /** What it was when the route in use was taken; null or absent: not told. */
+  /** The value of `outage` when the route in use was taken; null or absent: unknown. */
   readonly outageAtMove?: number | null;
-  /** The server that is mounted; null or absent: not told. */
+  /** The server that is mounted; null or absent: unknown. */
   readonly server?: string | null;
-  /** Another one for each connection that shows who is behind the route not in use; null: none. Absent: not told. */
+  /**
+   * A number that changes with each connection that shows who is behind the route not in use; null: there is none.
+   * Absent: unknown.
+   */
   readonly witness?: number | null;
-  /** Another one after each thing that was done without a daemon; null or absent: not told. */
+  /** A number that changes after each thing that was done without a daemon; null or absent: unknown. */
   readonly epoch?: number | null;
-  /** The server refused the login, and nobody new logs in; null or absent: it did not, or that is not told. Monotonic ms. */
+  /**
+   * Since when the server refuses the login, so that nobody new logs in, monotonic ms; null or absent: it does not, or
+   * that is unknown.
+   */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
-  /** Nobody but its two ends can read what passes; absent: not told. */
+  /** Nobody but its two ends can read what passes; absent: unknown. */
   readonly encrypted?: boolean;
   readonly connections: number;
   readonly connectionsInAll: number;
@@ -83,7 +89,7 @@ interface MoveTarget {
   readonly endpoint: RouteEndpoint;
   /** True: the move waits for a moment with no request in flight. */
   readonly planned: boolean;
-  /** The share's when this was decided: another one since, and nothing is changed. */
+  /** The share's epoch when this was decided: nothing is changed if it has another one since. */
   readonly epoch?: number | null;
   /** Likewise. */
   readonly witness?: number | null;
@@ -99,27 +105,27 @@ export type CarriageNotice = "stalled" | "doubt" | "lost" | "changed";
 
 /** Every answer has a deadline. None of it rejects. */
 export interface Carriage {
-  /** What is carried for a share, as last heard; null: nothing. */
+  /** The state of a share's port, as last reported; null: nothing is carried. */
   of(share: string): CarriedState | null;
   /** Since when the carrier cannot be asked although it should be there, monotonic ms; null: it can. */
   readonly absentSinceMs: number | null;
-  /** What is carried, told anew: counters may be seconds old. */
+  /** Updates `of`, whose counters may be seconds old. */
   recount(): Promise<void>;
-  /** Resolves when the first word of a carrier that runs has come, or when it is known that none runs. */
+  /** Resolves when a running carrier has reported its state, or when it is known that none runs. */
   ready(): Promise<void>;
   open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;
   /** Says which mount talks through the port, so that the port ends with it. */
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveTarget, signal: AbortSignal): Promise<MoveOutcome>;
   /**
-   * The newest endpoints: of the route in use, and of the other while that is proved. Asks the carrier when they changed,
-   * and as long as nothing shows who is behind the other. `epoch` as for a move.
+   * Sets the newest endpoints: of the route in use, and of the other while that is proved. The carrier is asked when
+   * they changed, and while nothing shows who is behind the other. `epoch` as for a move.
    */
   keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number, epoch: number | null): void;
   hold(share: string, epoch: number | null): Promise<void>;
   /** The server is proved since `outage`: programs go on, unless it was lost again. */
   confirm(share: string, outage: number | null): Promise<void>;
-  /** The login that was refused is right again. */
+  /** The login is accepted again. */
   reopen(share: string): Promise<void>;
   /** After `lost`: the mount keeps no dead connection any more. */
   usedUp(share: string): Promise<void>;

@@ -1,5 +1,5 @@
-// A change of a share's driver: a link or a mount that the former driver made is removed by that driver, and only when
-// no files are open.
+// A change of a share's driver: what the former driver mounted or linked is removed by that driver, and only when no
+// files are open.
 import { errorText } from "../../runtime/errors.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { FoundMount, MountDriver } from "./mount-driver.ts";
@@ -14,7 +14,7 @@ export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
  * For one share. A former driver is forgotten once nothing that it mounted stands. `drivers` are all that the share may
- * have had; a mount was made by the first of them that says so.
+ * have had; a mount belongs to the first of them that recognizes it as its own.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const former = new Map<MountDriver, ShareSpec>();
@@ -24,15 +24,15 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
     return former.size === 0 ? driver : withFormer(driver, former);
   };
   return {
-    /** The driver for a share that is new to this process, who also sees what drivers of the other kind made before. */
+    /** The driver for a share that is new to this process. It also sees what drivers of the other kind made before. */
     begin(first: DrivenShare): MountDriver {
       for (const driver of drivers) former.set(driver, first.spec);
       return succeed(first);
     },
-    /** The driver for `next`, who also sees and unmounts what former drivers of the share have left standing. */
+    /** The driver for `next`. It also sees and unmounts what former drivers of the share have left mounted. */
     take(before: DrivenShare, next: DrivenShare): MountDriver {
       if (isLocal(before.driver) !== isLocal(next.driver)) {
-        // It may have changed more than once between drivers of SMB, with the mount of the first still there.
+        // The driver may have changed more than once between drivers of SMB, while the first mount is still there.
         for (const driver of [before.driver, ...drivers]) former.set(driver, before.spec);
       }
       return succeed(next);
@@ -45,10 +45,10 @@ function isLocal({ name }: MountDriver): boolean {
 }
 
 function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): MountDriver {
-  /** By what was found last. */
+  /** The makers of the mounts that were found last. */
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount): DrivenShare | null => makers.get(id) ?? null;
-  /** null: the driver cannot tell now. An error only if it had a mount at the last look, which might still stand. */
+  /** null: the driver does not know now. An error only if it had a mount at the last look, which might still stand. */
   const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {
       return await each.find(spec, notBeforeMs);
@@ -61,28 +61,28 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
   let hasLooked = false;
   /** Asks only drivers whose mounts stand: files that wait for a driver's next mount must not hold that mount up. */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
-    const standing = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
-    if (ownStands || standing.size === 0) standing.set(driver, share);
-    return (await Promise.all([...standing].map(([each, spec]) => each.unsent(spec)))).flat();
+    const responsible = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
+    if (ownStands || responsible.size === 0) responsible.set(driver, share);
+    return (await Promise.all([...responsible].map(([each, spec]) => each.unsent(spec)))).flat();
   };
   const find: MountDriver["find"] = async (share, notBeforeMs) => {
     const left: FoundMount[] = [];
     const found = new Map<string, DrivenShare>();
     const own = isLocal(driver) ? null : await driver.find(share, notBeforeMs);
     for (const [each, spec] of [...former]) {
-      // A path below which SMB is mounted is no link, and may hang.
+      // A path with SMB mounted below it is not a link, and may hang.
       const isMount = own?.some(({ path }) => path === spec.mountPath) ?? false;
       const seen = isMount ? [] : await look(each, spec, notBeforeMs);
       if (seen === null) continue;
       const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
       if (made.length === 0) former.delete(each);
       for (const mount of made) found.set(mount.id, { driver: each, spec });
-      // No route explains it: it is mounted anew as soon as nothing on it is open.
+      // No route explains it, so it is mounted anew as soon as nothing on it is open.
       left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null })));
     }
     makers = found;
     hasLooked = true;
-    // What stands in its place may hang, and is not looked at by who did not make it.
+    // What is mounted there instead may hang, so only the driver that made it looks at it.
     const isTaken = own === null && left.some(({ path }) => path === share.mountPath);
     const all = isTaken ? [] : (own ?? (await driver.find(share, notBeforeMs)));
     ownStands = all.length > 0;
@@ -92,7 +92,7 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
     ...driver,
     find,
     async unmount(share, mount, mode, limits) {
-      // One that the driver before had found when this one took over in the midst of its steps.
+      // The previous driver found this mount, and this one took over in the middle of its steps.
       try {
         if (!hasLooked) await find(share, 0);
       } catch (error) {

@@ -4,8 +4,8 @@ import type { MountDriver } from "./mount-driver.ts";
 
 /**
  * The driver, changed so that unmounting GVfs's mount only means to stop using it: its files stay open, and nothing is
- * cut off. From then on the mount is not found any more, except beside one of ours, as one too many that is left alone.
- * It is used again when the desktop mounts it anew.
+ * cut off. From then on the mount is not found, except as a twin that is left alone beside ours. It is used again when
+ * the desktop mounts it anew.
  */
 export function leavingGvfsAlone(driver: MountDriver): MountDriver {
   const letGo = new Set<string>();

@@ -1,7 +1,7 @@
 // The interface of a mount driver; each folder beside this file has one.
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 
-/** A file that is written and that the server does not take. */
+/** A written file that the server refuses. */
 export interface RefusedUpload {
   /** In the share. */
   readonly path: string;
@@ -24,11 +24,11 @@ export interface FoundMount {
   readonly processGone: boolean;
   /** This home's driver made it for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
-  /** The port of 127.0.0.1 that it talks to, whose route can be moved; null or absent: it talks to its host. */
+  /** The port of 127.0.0.1 that it talks to, so that its route can be moved; null or absent: it talks to its host. */
   readonly carriedPort?: number | null;
-  /** Its route was not to be moved when it was mounted. */
+  /** It was mounted through the carrier without a route that can be moved. */
   readonly pinned?: boolean;
-  /** The server whose cache it uses; null or absent: not told. */
+  /** The server whose cache it uses; null or absent: unknown. */
   readonly server?: string | null;
 }
 
@@ -38,21 +38,21 @@ export interface Through {
   readonly port: number;
   /** How long it may be without an answer. */
   readonly patienceMs: number;
-  /** Only to have what goes to the server held back: its route is not to be moved. */
+  /** The carrier only holds back what goes to the server; the route is not moved. */
   readonly pinned?: boolean;
 }
 
-/** Whether mounts of a driver go on while their connections are reset and made anew over another route. */
+/** Whether a driver's mounts survive that their connections are reset and opened again over another route. */
 type CarryAbility =
   | {
       readonly can: true;
-      /** The port that the system's own instructions for this share name; null: any will do. */
+      /** The port in the system's own settings for this share; null: any port. */
       readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
-      /** Why this share, as this machine is set up, cannot be carried, and what to do; null: it can. Never rejects. */
+      /** Why this share cannot be carried as this machine is set up, and what to do; null: it can. Never rejects. */
       readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
       /**
-       * The account that the system's own instructions (fstab) give for the share; null: they give none, or this user
-       * cannot read it, so that the configuration's counts.
+       * The account in the system's own settings (fstab) for the share; null: they have none, or this user cannot read
+       * it, so that the configuration's counts.
        */
       readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
     }
@@ -98,25 +98,25 @@ export interface StepLimits {
   readonly signal: AbortSignal;
 }
 
-/** A folder of this machine with what programs wrote to a share, and what never gets to the server by itself. */
+/** A folder of this machine with what programs wrote to a share and what will not get to the server by itself. */
 export interface SetAsideFolder {
   readonly folder: string;
-  /** Paths in the share, each with what people have to know about it; some of many. Empty: they are not known apart. */
+  /** Paths in the share, each with a remark for people; only some of many. Empty: the files are not known. */
   readonly files: readonly string[];
 }
 
-/** What programs wrote to one server, and what is not there yet. */
+/** Files that programs wrote for one server and that are not there yet. */
 export interface WaitingUnsent {
   /** The server's id. */
   readonly server: string;
-  /** Where it was met last, `//HOST/SHARE`; null: not known. */
+  /** Where the server was last seen, `//HOST/SHARE`; null: unknown. */
   readonly source: string | null;
-  /** False: nobody can tell which server it is. */
+  /** False: which server it is stays unknown. */
   readonly proved: boolean;
-  /** It is the one that is mounted. */
+  /** The server that is mounted now. */
   readonly inUse: boolean;
   readonly files: readonly UnsentFile[];
-  /** The folder of this machine that holds their content. */
+  /** The folder of this machine that holds the content of these files. */
   readonly folder: string;
 }
 
@@ -124,41 +124,41 @@ export interface UnsentFile {
   /** In the share. */
   readonly path: string;
   readonly bytes: number;
-  /** When it was written last, wall ms. */
+  /** When a file was last written, wall ms. */
   readonly writtenAtMs: number;
 }
 
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
-  /** A look sooner than this after the last one proves nothing (driver caches), ms. */
+  /** A look this soon after the last one proves nothing, because of driver caches, ms. */
   readonly cacheMs: number;
   /**
-   * The system may hold back looks at a new mount until a person answers its dialog, which looks like a mount that hangs.
-   * Absent: it never does.
+   * The system may hold back looks at a new mount until a person answers a dialog, so the mount seems to hang. Absent:
+   * never.
    */
   readonly mayWaitForPermission?: true;
   /**
-   * null when all that the driver needs is here now; else what is missing, and a hint. With a share: all that it takes to
-   * mount that, over one of its routes at least. Cheap enough for every look. `notBeforeMs` (monotonic): that nothing was
-   * missing since then will do.
+   * null when everything that the driver needs is here; otherwise what is missing, and a hint. With a share: everything
+   * that this share needs, over at least one of its routes. Cheap enough for every look. `notBeforeMs` (monotonic): an
+   * answer from since then will do.
    */
   unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
-  /** What the program that mounts does worse than a newer one; null: nothing that is known. Absent: never anything. */
+  /** What the installed mounting program does worse than a newer one; null: nothing known. Absent: never anything. */
   advice?(): Lacking | null;
   /** All mounts of this share, wherever, and whatever is mounted at its path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
   /** Absent: it cannot be carried. */
   readonly carries?: CarryAbility;
   /**
-   * What it has not sent outlives its mounts, and is kept for each server apart. It is mounted through the carrier alone,
-   * as that lets nothing to a server that is not proved. Absent: what is unsent ends with a mount.
+   * Unsent files outlive its mounts, and are kept separately for each server. It mounts only through the carrier, which
+   * lets nothing pass to a server that is not proved. Absent: unsent files end with a mount.
    */
   readonly keepsUnsent?: true;
   /**
-   * Mounts over one route and proves it by a readdir; on failure leaves nothing mounted behind. `through`: over that
-   * port, for good; the mount table shows the preferred host all the same. `server`: the one that is there, and to which
-   * goes what is kept for it. The deadline counts from the last thing that a mount was seen to do.
+   * Mounts over one route and proves it by a readdir; leaves nothing mounted behind on failure. `through`: over that
+   * port, for the mount's whole life; the mount table shows the preferred host all the same. `server`: the server that
+   * is there, and that gets what is kept for it. The deadline counts from the last progress that was seen.
    */
   mount(
     share: ShareSpec,
@@ -174,11 +174,14 @@ export interface MountDriver {
     mode: UnmountMode,
     limits: StepLimits,
   ): Promise<UnmountOutcome>;
-  /** Files written and not yet on the server that is mounted, or was last, as paths inside the share. */
+  /** Files that were written and are not yet on the server that is (or was last) mounted, as paths inside the share. */
   unsent(share: ShareSpec): Promise<readonly string[]>;
-  /** What is kept for the other servers of the share, and if so asked for the one that is mounted. Cheap enough for every look; never rejects. */
+  /**
+   * What is kept for the other servers of the share, and with `withInUse` for the one that is mounted. Cheap enough for
+   * every look; never rejects.
+   */
   waiting?(share: ShareSpec, withInUse?: boolean): Promise<readonly WaitingUnsent[]>;
-  /** A person's word about that. Rejects with `usage` where it cannot be done. */
+  /** A person's decision about that. Rejects with `usage` where it cannot be done. */
   decideWaiting?(share: ShareSpec, server: string, what: "send_here" | "set_aside"): Promise<void>;
   /**
    * Folders of this machine that hold what programs wrote to this share and what never gets to the server by itself.
@@ -187,21 +190,21 @@ export interface MountDriver {
   setAside?(share: ShareSpec): Promise<readonly SetAsideFolder[]>;
   /**
    * Uploads that the server refused and that are tried again. Cheap enough for every look; absent where a program that
-   * writes is told itself. Never rejects.
+   * writes gets the error itself. Never rejects.
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**
-   * Makes the share's carried mount find out which of the connections that it keeps are dead, before programs do. Absent
-   * where it finds out by itself. `kept`: it has so many at most. Ends within a few seconds and never rejects.
+   * Makes the share's carried mount find its dead connections before programs do. Absent if it finds them by itself.
+   * `kept`: the most connections that it may have. Ends within a few seconds and never rejects.
    */
   dropLost?(share: ShareSpec, kept: number): Promise<void>;
-  /** Processes that serve this mount: never "open files". */
+  /** Processes that serve this mount, which never count as "open files". */
   ownProcesses(share: ShareSpec, mount: FoundMount): Promise<readonly number[]>;
   /** The path under which processes that hold files of this mount show them. */
   openFilesPath(mount: FoundMount): string;
   /**
-   * Tells when a process that serves a mount of `shareName` ended, so that nobody waits for the next look.
-   * Absent where mounts have no process. Returns its own unregister.
+   * Calls the listener when a process that serves a mount of `shareName` has ended, so that nobody waits for the next
+   * look. Absent if mounts have no process. Returns its own unregister.
    */
   onMountProcessExit?(listener: (shareName: string) => void): () => void;
 }

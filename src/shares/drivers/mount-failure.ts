@@ -9,7 +9,7 @@ export function failed(reason: MountFailure, text: string): Failed {
   return { ok: false, reason, text };
 }
 
-/** `secret` is not told. */
+/** `secret` is not shown. */
 export function failedBy(error: unknown, secret: string | null): Failed {
   return failed(reasonOf(error), withoutSecret(errorText(error), secret));
 }
@@ -27,7 +27,7 @@ export function unmountFailed(text: string): UnmountOutcome {
   return { ok: false, reason: "failed", text };
 }
 
-/** The outcome as people are told it: the one who holds a busy mount may be our own look that waits in it. */
+/** The outcome for people: a busy mount may be held by our own look that waits in it. */
 export function orHanging(
   prober: Prober,
   { id }: Pick<FoundMount, "id">,

@@ -12,20 +12,20 @@ import { type Failed, failed, reasonOf } from "./mount-failure.ts";
 import { type SharePlace, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
-  /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */
+  /** `bare`: a handle of the folder itself, for when something is mounted over it; the caller closes it. */
   { readonly ok: true; readonly bare: FileHandle } | Failed;
 
 /** A writer may fill the folder again while it is being replaced. */
 const TRIES = 5;
 const LISTED_FOR_MS = 10_000;
-/** Where there is no such folder: only this driver makes one, or that of a daemon that is about to end. */
+/** How long "no such folder" is remembered: only this driver makes one, or that of a daemon that is about to end. */
 const NONE_LISTED_FOR_MS = 60_000;
 /** Bytes of a file name on any file system, less what the suffix needs. */
 const NAME_AT_MOST = 180;
-/** With less room, bytes and files, a disk counts as full. */
+/** With less room than this, bytes and files, a disk counts as full. */
 const ROOM_AT_LEAST = 1_048_576;
 const FILES_AT_LEAST = 100;
-/** fusermount asks of everyone but root that they may write into the folder. */
+/** fusermount requires that every user but root may write into the folder. */
 const MODE = process.getuid?.() === 0 ? 0o555 : 0o755;
 
 export type MountFolders = ReturnType<typeof createMountFolders>;
@@ -34,7 +34,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   const notes = createFolderNotes();
   const aside = createAsideList(clock, logger, notes);
 
-  /** Noted before it is there: a crash in between must not hide where the files went. */
+  /** Noted before it exists: a crash in between must not hide where the files went. */
   const newPlace = async (place: SharePlace): Promise<string> => {
     const folder = await unusedPlace(place.mountPath, clock.wallMs());
     const before = await notes.read(place);
@@ -55,8 +55,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       try {
         await ensureFolder(dirname(mountPath), 0o755);
         for (let tries = 0; tries < TRIES; tries++) {
-          const standing = await makeWay(notes, place, setAsideWhole);
-          if (standing !== null) return standing;
+          const blocked = await makeWay(notes, place, setAsideWhole);
+          if (blocked !== null) return blocked;
           const placed = await placeNew(notes, place);
           if (placed !== null) return placed;
         }
@@ -65,7 +65,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         return refused(mountPath, error);
       }
     },
-    /** Once something is mounted: sets aside what was written just before. Never rejects. */
+    /** Call it once something is mounted: sets aside what was written just before. Never rejects. */
     async uncover(place: SharePlace, bare: FileHandle): Promise<void> {
       const below = `/proc/self/fd/${bare.fd}`;
       try {
@@ -76,7 +76,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         for (const name of names) await rename(join(below, name), join(folder, name));
         aside.added(place, folder, names.length);
       } catch (error) {
-        // They come to light again at the next unmount.
+        // They show again at the next unmount.
         logger.warn("cannot set aside the files under the mount point", {
           share: place.shareName,
           error: errorText(error),
@@ -84,8 +84,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       }
     },
     /**
-     * Removes the folder, so that nobody writes into it; what is in it is set aside. Touches only a folder of ours, or
-     * with `isShares` an empty one; nothing while something is mounted there, or the disk is full. Never rejects.
+     * Removes the folder, so that nobody writes into it, and sets its content aside. Touches only a folder of ours, or
+     * with `isShares` an empty one; does nothing while something is mounted there, or the disk is full. Never rejects.
      */
     async clear(place: SharePlace, isShares: boolean): Promise<void> {
       try {
@@ -93,11 +93,11 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         if (await isFull(dirname(place.mountPath))) return;
         try {
           await rmdir(place.mountPath);
-          // The next folder there may get the same number, and be somebody's.
+          // The next folder there may get the same inode number, and belong to somebody else.
           await notes.forgetIdentity(place);
         } catch (error) {
           const code = systemErrorCode(error);
-          // A mount is EBUSY: where this is the answer, nothing is mounted.
+          // A mount answers EBUSY, so this answer means that nothing is mounted.
           const holds = code === "ENOTEMPTY" || code === "EEXIST";
           if (holds && (await notes.isOurs(place))) await setAsideWhole(place);
         }
@@ -105,14 +105,14 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         logger.warn("mount folder not removed", { share: place.shareName, error: errorText(error) });
       }
     },
-    /** Folders that hold what was set aside, as long as they do. Cached; never rejects. */
+    /** Folders with content that was set aside. Cached; never rejects. */
     setAside: aside.list,
-    /** Something was set aside by others: what is cached is old. */
+    /** Other code has set something aside, so the cache is outdated. */
     changed: aside.forget,
   };
 }
 
-/** The folders that hold what was set aside, by share. */
+/** By share, the folders with content that was set aside. */
 function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
   const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
   const forget = (shareName: string): void => void listed.delete(shareName);
@@ -144,8 +144,8 @@ function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
 type FolderNotes = ReturnType<typeof createFolderNotes>;
 
 /**
- * What is noted of shares' folders: read once, written at each change. A daemon that hands over may end its last step, and
- * note what it set aside, when the next one is in charge: neither forgets what the other has noted.
+ * Notes about the shares' folders: read once, written at each change. A daemon that hands over may still end its last
+ * step and note what it set aside while the next one is in charge, so neither may lose the other's notes.
  */
 function createFolderNotes() {
   type Noted = Pick<SharePlace, "shareName" | "files">;
@@ -161,7 +161,7 @@ function createFolderNotes() {
   const read = async (place: Noted): Promise<FolderNote> => known.get(place.shareName) ?? learn(place);
   return {
     read,
-    /** Reads again where others have set something aside. */
+    /** Reads the notes again, because others have set something aside. */
     learn,
     async write(place: SharePlace, change: Partial<FolderNote>): Promise<void> {
       const before = await read(place);
@@ -169,10 +169,10 @@ function createFolderNotes() {
       const ofOthers = now.aside.filter((folder) => !before.aside.includes(folder));
       const next = { ...now, ...change, aside: [...ofOthers, ...(change.aside ?? before.aside)] };
       known.set(place.shareName, next);
-      // While this process runs it is known anyway.
+      // This process knows it anyway.
       await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);
     },
-    /** For as long as this process runs. */
+    /** Forgotten only in this process. */
     async forgetIdentity(place: SharePlace): Promise<void> {
       known.set(place.shareName, { ...(await read(place)), identity: null });
     },
@@ -196,10 +196,10 @@ async function noteMade(notes: FolderNotes, place: SharePlace, at = place.mountP
   }
 }
 
-/** Noted before it stands at its path, where others write into it. null: someone else was there first. */
+/** Noted before it stands at its path, where others can write into it. null: something else was there first. */
 async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFolder | null> {
   const { mountPath } = place;
-  // Hidden, and ours by its name: one that a crash left behind is replaced by the next.
+  // Hidden, and named by us: what a crash left behind is replaced by the next one.
   const hidden = join(dirname(mountPath), `.${shortened(basename(mountPath))}.mountaineer-new`);
   await rmdir(hidden).catch(() => {});
   await mkdir(hidden, { mode: MODE });
@@ -216,14 +216,14 @@ async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFol
   }
 }
 
-/** null: the way is free now; else what is in it. */
+/** null: the path is free now; otherwise what is in it. */
 async function makeWay(
   notes: FolderNotes,
   place: SharePlace,
   setAsideWhole: (place: SharePlace) => Promise<void>,
 ): Promise<MountFolder | null> {
   const { mountPath } = place;
-  // On a full disk there may be no room for a new one.
+  // On a full disk there may be no room to make a new one.
   if ((await notes.isOurs(place)) && (await readdir(mountPath)).length === 0) return noteMade(notes, place);
   try {
     await rmdir(mountPath);
@@ -235,7 +235,7 @@ async function makeWay(
     if (code === "EBUSY" || code === null) throw error;
   }
   const inside = await readdir(mountPath);
-  // Nobody lets us remove it; empty it does as well.
+  // We may not remove it, but an empty folder will do as well.
   if (inside.length === 0) return noteMade(notes, place);
   if (!(await notes.isOurs(place)))
     return taken(mountPath, `a folder with ${inside.length} ${inside.length === 1 ? "entry" : "entries"}`);
@@ -253,13 +253,13 @@ async function holdsAnything(folder: string): Promise<boolean> {
     return (await readdir(folder)).length > 0;
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return false;
-    // What cannot be read may hold something.
+    // A folder that cannot be read may hold something.
     if (systemErrorCode(error) !== null) return true;
     throw error;
   }
 }
 
-/** Whether a folder that is removed might not be made again. */
+/** Whether a folder, once removed, might not be made again. */
 async function isFull(folder: string): Promise<boolean> {
   const { bsize, blocks, bavail, files, ffree } = await statfs(folder);
   return (blocks > 0 && bavail * bsize < ROOM_AT_LEAST) || (files > 0 && ffree < FILES_AT_LEAST);
@@ -283,7 +283,7 @@ function shortened(name: string): string {
     .replace(/\uFFFD+$/, "");
 }
 
-/** null: nothing is there. */
+/** null: there is nothing. */
 async function identityOf(path: string): Promise<string | null> {
   try {
     return identityIn(await lstat(path, { bigint: true }));
@@ -293,7 +293,7 @@ async function identityOf(path: string): Promise<string | null> {
   }
 }
 
-/** Numbers of files are used again, and of some devices differ after each start of the machine; birth times stay. */
+/** Inode numbers are reused, and some devices get another number at each start of the machine; birth times stay. */
 function identityIn(stats: { dev: bigint; ino: bigint; birthtimeNs: bigint }): string {
   const { dev, ino, birthtimeNs } = stats;
   return birthtimeNs > 0n ? `${ino}@${birthtimeNs}` : `${dev}:${ino}`;
@@ -315,13 +315,13 @@ function refused(path: string, error: unknown): MountFolder {
 /** The bare folder that a share's mount stands on. */
 interface FolderNote {
   readonly path: string | null;
-  /** null: there is none that is ours. */
+  /** null: there is no folder of ours. */
   readonly identity: string | null;
-  /** Where content of such folders was set aside; may be gone by now. */
+  /** Folders to which content was moved; they may be gone by now. */
   readonly aside: readonly string[];
 }
 
-/** A note that cannot be read counts as none. */
+/** A note that cannot be read counts as missing. */
 function parseFolderNote(text: string | null): FolderNote {
   const { path, identity, aside } = jsonObject(text ?? "") ?? {};
   return {

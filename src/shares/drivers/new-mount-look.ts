@@ -1,4 +1,4 @@
-// Looks at a mount that a step has just made, for as long as the step goes on.
+// Looks at a mount that a step has just made, until the step ends.
 import { whenAborted } from "../../runtime/abort.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Look, Prober } from "../prober/prober.ts";
@@ -21,11 +21,11 @@ interface ListingLimits {
   /** Monotonic ms. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
-  /** Errnos with which it counts as made. */
+  /** Errnos with which the mount counts as made. */
   readonly tolerated?: readonly string[];
 }
 
-/** That there is a share behind a mount only a listing proves. Why it is not proved; null: it lists. */
+/** Why a mount is not proved; null: it lists. Only a listing proves that there is a share behind it. */
 export async function whyNotListed(
   { clock, prober }: { readonly clock: Clock; readonly prober: Prober },
   mount: NewMount,

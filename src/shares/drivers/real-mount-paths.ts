@@ -1,14 +1,14 @@
-// The real paths of mounts, as the mount table shows them: mount_root may be reached through a link.
+// The real paths of mounts, as in the mount table: mount_root may be reached through a link.
 import { basename, dirname, join } from "node:path";
 import type { Prober } from "../prober/prober.ts";
 
 const REAL_PATH_MS = 1_000;
 
-/** Each folder is asked for until it is found, in the prober, and then never again. */
+/** Each folder is resolved by the prober until that succeeds, and then never again. */
 export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
   const realParents = new Map<string, string>();
   return {
-    /** `mountPath` below the real path of its folder; as it is while that is not known. */
+    /** `mountPath` below the real path of its folder; unchanged while that is unknown. */
     async find(mountPath: string): Promise<string> {
       const parent = dirname(mountPath);
       let real = realParents.get(parent);

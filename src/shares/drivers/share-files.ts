@@ -1,4 +1,4 @@
-// The folder that Mountaineer keeps for each share, whatever mounts it, and how a file in it is written.
+// The folder that Mountaineer keeps for each share, with any driver, and how a file in it is written.
 
 import { open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,13 +9,13 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 /** A driver may have more files in the same folder. */
 export interface ShareFiles {
   readonly folder: string;
-  /** Which folder is mounted on, and where its content was set aside. */
+  /** The identity of the folder that is mounted on, and where its content was set aside. */
   readonly mountFolder: string;
-  /** Written files that never got to the server: not sent, and not lost. */
+  /** Files that were written and never got to the server. */
   readonly setAside: string;
 }
 
-/** Where a share is mounted, and what is kept for it. */
+/** Where a share is mounted, and where its files are kept. */
 export interface SharePlace<Files extends ShareFiles = ShareFiles> {
   readonly shareName: string;
   readonly files: Files;
@@ -23,7 +23,7 @@ export interface SharePlace<Files extends ShareFiles = ShareFiles> {
   readonly mountPath: string;
 }
 
-/** The server whose files lie where versions before this one kept those of whichever server a share had. */
+/** The id of the server whose files are where earlier versions kept those of any server. */
 export const FIRST_SERVER = "first";
 
 /** Bytes of a file name on any file system, less what suffixes need. */
@@ -75,9 +75,9 @@ export function folderName(shareName: string): string {
 }
 
 /**
- * Writes a file (0600) whole or not at all, and only if that changes it. On a full disk what is there is written
- * over, which takes no room: a share must not wait for some to change its host. `hidden`, on the same disk, is where it
- * is written first.
+ * Writes a file (0600) whole or not at all, and only if its content changes. On a full disk the old file is
+ * overwritten, which takes no room: a share must be able to change its host. `hidden`, on the same disk: where it is
+ * written first.
  */
 export async function writeIfChanged(path: string, content: string, hidden = `${path}.new`): Promise<void> {
   const before = await readIfPresent(path);
@@ -94,7 +94,7 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
   }
 }
 
-/** The same for what may be missing: on a full disk nothing is written. */
+/** The same for a file that may be missing: on a full disk nothing is written. */
 export async function writeUnlessFull(path: string, content: string): Promise<void> {
   try {
     await writeIfChanged(path, content);

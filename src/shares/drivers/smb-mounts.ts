@@ -7,7 +7,7 @@ import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSour
 
 export interface SmbMount {
   readonly entry: MountEntry;
-  /** null for what is no SMB share (or not its root). */
+  /** null if it is not an SMB share, or not the root of one. */
   readonly source: SmbSource | null;
 }
 
@@ -16,14 +16,14 @@ export type AddressesOf = (host: string) => readonly string[];
 
 interface MountIndex {
   at(path: string): SmbMount | null;
-  /** Mounts of the root of a share of that name, on whatever server. */
+  /** Mounts of the root of a share of that name, on any server. */
   named(shareName: string): readonly SmbMount[];
 }
 
 const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone", GVFS_SHARE]);
 const indexes = new WeakMap<readonly MountEntry[], MountIndex>();
 
-/** One pass over a table, however many shares are looked up in it. */
+/** One pass over a table, for any number of look-ups. */
 export function indexMounts(entries: readonly MountEntry[]): MountIndex {
   const known = indexes.get(entries);
   if (known !== undefined) return known;
@@ -67,14 +67,14 @@ export function routeOfSource(
   return byAddress ?? null;
 }
 
-/** A FUSE mount without `allow_other` answers only the user who made it; root is let in as far as the system does. */
+/** A FUSE mount without `allow_other` answers only the user who made it; for root it depends on the system. */
 export function isReadable(entry: MountEntry, userId: number | null): boolean {
   const owner = optionValue(entry, "user_id");
   if (!entry.type.startsWith("fuse") || owner === null || userId === null || userId === 0) return true;
   return Number(owner) === userId || entry.options.includes("allow_other");
 }
 
-/** The kernel's client tells the address it uses, and the port where it is not the usual one. */
+/** The kernel's client shows the address it uses, and the port where it is not the usual one. */
 function addressesOfMount(entry: MountEntry, source: SmbSource, addressesOf: AddressesOf): readonly string[] {
   const used = optionValue(entry, "addr") ?? optionValue(entry, "ip");
   return [source.host, ...addressesOf(source.host), ...(used === null ? [] : [used])];

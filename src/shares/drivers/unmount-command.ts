@@ -12,11 +12,11 @@ type UnmountAttempt =
 interface UnmountCommandOptions {
   readonly clock: Clock;
   readonly deadlineMs: number;
-  /** Takes it out of sight at once, whoever uses it. */
+  /** Detaches the mount at once, in use or not. */
   readonly lazy: boolean;
 }
 
-/** What is done is what the mount table shows; this tells only what the command said. Never rejects. */
+/** The mount table shows whether it worked; this returns only the command's output. Never rejects. */
 export async function runUnmount(
   { path, type }: Pick<MountEntry, "path" | "type">,
   { clock, deadlineMs, lazy }: UnmountCommandOptions,
@@ -35,11 +35,11 @@ export async function runUnmount(
 export interface UnmountProgram {
   readonly command: string;
   readonly args: readonly string[];
-  /** What messages call it. Default: `command`. */
+  /** The program's name in messages. Default: `command`. */
   readonly name?: string;
 }
 
-/** Runs the program that the caller picked. What it said, in one line; "" when it ended well. Never rejects. */
+/** Runs a program. Resolves with its output in one line; "" when it succeeded. Never rejects. */
 export async function runUnmountProgram(
   { command, args, name = command }: UnmountProgram,
   { clock, deadlineMs }: Pick<UnmountCommandOptions, "clock" | "deadlineMs">,
@@ -57,9 +57,9 @@ export async function runUnmountProgram(
 }
 
 /**
- * Frees callers that are blocked in one FUSE mount whose process cannot be ended. fusectl shows every mount of
- * the machine, other containers' too: `deviceMinor` must be read from our own mount's line, before it is gone.
- * False where that is not possible (no root, no fusectl, gone already).
+ * Frees callers that are blocked in one FUSE mount whose process cannot be ended. fusectl shows every mount of the
+ * machine, also of other containers, so `deviceMinor` must be read from our own mount's line before that is gone. False
+ * if it is not possible (no root, no fusectl, gone already).
  */
 export async function abortFuseConnection(deviceMinor: number): Promise<boolean> {
   if (deviceMinor <= 0 || process.getuid?.() !== 0) return false;

@@ -1,4 +1,4 @@
-// Unmounts by stronger commands in turn. It is done when the mount table no longer shows it.
+// Unmounts by stronger and stronger commands. It is done when the mount is not in the mount table any more.
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountTable } from "../mounts/mount-entry.ts";
@@ -15,13 +15,13 @@ interface LadderOptions {
   readonly clock: Clock;
   readonly mountTable: MountTable;
   readonly rungs: (path: string, mode: UnmountMode) => Promise<readonly Rung[]>;
-  /** What people are told when the mount stands still; `said`: by the last command. */
+  /** What people read when the mount stands still; `said`: by the last command. */
   readonly explain: (said: string, mode: UnmountMode) => string;
 }
 
 const MAY_TAKE_AT_LEAST_MS = 500;
 
-/** Gives what unmounts the mount with an id. Never rejects; a mount that is gone is done. */
+/** Returns a function that unmounts the mount with an id. Never rejects; a mount that is gone counts as done. */
 export function createUnmountLadder({ clock, mountTable, rungs, explain }: LadderOptions) {
   const stands = async (id: string): Promise<boolean> =>
     (await mountTable.read(clock.monotonicMs())).some((entry) => entry.id === id);
@@ -40,7 +40,7 @@ export function createUnmountLadder({ clock, mountTable, rungs, explain }: Ladde
       for (const rung of all) {
         if (signal.aborted) return unmountFailed("cancelled");
         const leftMs = untilMs - clock.monotonicMs();
-        // Half of the time is left for the rungs above: each gets a chance.
+        // Half of the remaining time is left for the next rungs, so that each gets a chance.
         const mayTakeMs = all.length === 1 ? Math.max(1, leftMs) : Math.max(MAY_TAKE_AT_LEAST_MS, leftMs / 2);
         said = await runUnmountProgram(rung, { clock, deadlineMs: Math.min(rung.atMostMs, mayTakeMs) });
         if (!(await stands(id))) return { ok: true };

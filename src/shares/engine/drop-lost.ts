@@ -2,11 +2,11 @@
 import type { Carriage } from "../drivers/carriage.ts";
 import type { Subject } from "./share-subject.ts";
 
-/** One at a time for each share; what comes meanwhile is done once more after it, and the carrier is told at the end. */
+/** One run at a time for each share; a request meanwhile runs it once more, and the carrier hears of the end. */
 export function createDropLost(
   carriage: Pick<Carriage, "of" | "usedUp">,
 ): (subject: Pick<Subject, "spec" | "driver">) => void {
-  /** By share: whether it was asked for again meanwhile. */
+  /** By share: whether it was requested again meanwhile. */
   const underWay = new Map<string, boolean>();
 
   const drop = async ({ spec, driver }: Pick<Subject, "spec" | "driver">): Promise<void> => {

@@ -6,23 +6,26 @@ import type { Hurried } from "./share-subject.ts";
 interface HurryInput {
   /** Phase of the carried share; null: nothing is carried. */
   readonly phase: CarriedPhase | null;
-  /** What is mounted goes over it. */
+  /** The route that the mount uses. */
   readonly route: RouteName | null;
-  /** Its loss waits to be confirmed, or a request has waited too long for its answer. */
+  /** A loss waits to be confirmed, or a request has waited too long for its answer. */
   readonly inDoubt: boolean;
   /** What the hosts needed for their answers at the last look, ms; null: no answer. */
   readonly tookMs: Readonly<Record<RouteName, number | null>>;
 }
 
 const SHORT_MS = 300;
-/** While programs wait for a route, each look of so many gives hosts that are slow a chance. */
+/** While programs wait for a route, one look in so many gives slow hosts time to answer. */
 const PATIENT_LOOK = 4;
-/** As long as the configuration says. */
+/** No limit of its own: the configured one applies. */
 const USUAL_MS = Number.POSITIVE_INFINITY;
-/** One that needs more of the short time than this is slow: cut short, it would count as gone, and lose its proof. */
+/**
+ * A host that needs more than this share of the short time is slow: cut short, it would count as gone, and lose its
+ * proof.
+ */
 const SLOW_SHARE = 0.5;
 
-/** One for each share; each call is a look at its hosts. */
+/** One function for each share; each call stands for a look at its hosts. */
 export function createHurry(): (input: HurryInput) => Hurried {
   let looksWaiting = 0;
   return ({ phase, route, inDoubt, tookMs }) => {

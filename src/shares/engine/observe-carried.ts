@@ -16,14 +16,14 @@ import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
 /** How long a carrier may be away before mounts through it count as dead: one that was killed is back in a second, ms. */
 const CARRIER_ABSENT_MS = 10_000;
 
-/** How long programs on a share that is not carried wait for its server, as the system's own clients make them, ms. */
+/** How long programs wait for the server of a share that is not carried, as with the system's own clients, ms. */
 export const PINNED_PATIENCE_MS = 3_000;
 
 export function isCarriedPort({ carriedPort = null }: FoundMount): boolean {
   return carriedPort !== null;
 }
 
-/** Its route can be moved: it was mounted so, or both routes were proved to lead to its server since. */
+/** Whether its route can be moved: it was mounted for that, or both routes were proved since to lead to its server. */
 export function isMovable(
   { rememberedPort }: { readonly rememberedPort?: LookTools["rememberedPort"] | undefined },
   { carriedPort = null, pinned = false }: FoundMount,
@@ -32,8 +32,8 @@ export function isMovable(
 }
 
 /**
- * The mount table shows a carried mount's preferred host; the route in use is the carrier's word. `configured`: what the
- * probes of the configured hosts found.
+ * The mount table shows a carried mount's preferred host; the route in use is what the carrier says. `configured`: what
+ * the probes of the configured hosts found.
  */
 export function withCarried(
   tools: LookTools,
@@ -47,11 +47,11 @@ export function withCarried(
   if (carriedPort === null || !found.sameShare) return mount;
   const state = carriage?.of(spec.name) ?? null;
   if (state === null || state.port !== carriedPort) {
-    // Somebody else's, through a tunnel of their own, is a mount like any other.
+    // Somebody else's mount through a tunnel is an ordinary mount.
     if (!found.madeByDriver && rememberedPort?.() !== carriedPort) return mount;
     const absentSinceMs = carriage?.absentSinceMs ?? null;
     const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < CARRIER_ABSENT_MS;
-    // Nobody serves its port: whoever uses it waits for nothing.
+    // Nothing serves its port: programs that use it wait in vain.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
   const { route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
@@ -66,7 +66,7 @@ export function withCarried(
   return { look: mount.look, found: { ...found, route }, carried };
 }
 
-/** Whether the route in use leads elsewhere than the configuration says, or nobody can tell where that leads. */
+/** Whether the route in use leads elsewhere than the configuration says, or where that leads is unknown. */
 export function isRerouted(
   spec: ShareSpec,
   { probe }: RouteSeen,
@@ -78,7 +78,7 @@ export function isRerouted(
   return address !== endpoint.address;
 }
 
-/** Also begins the proof that is due, and tells the carrier of changed addresses. */
+/** Also begins a proof that is due, and passes changed addresses to the carrier. */
 export async function observeCarry(
   { carriage, trust, logon }: ObserveTools,
   { spec, policy, driver }: Subject,
@@ -90,7 +90,7 @@ export async function observeCarry(
   const { unable, account } = await abilityOf(driver, spec, policy);
   const { carried = null, pinned = null } = mount ?? {};
   const held = carried ?? pinned;
-  // What served the mount is gone: it is about to be mounted anew.
+  // The process behind the mount is gone, so it is about to be mounted anew.
   const isMountDue = mount === null || mount.found.processGone;
   const isUseful = keepsUnsent || (unable === null && (isMountDue || carried !== null));
   const now = logon?.() ?? null;
@@ -105,7 +105,7 @@ export async function observeCarry(
             ? { detour: { seen: routes[route], port: carriage.of(spec.name)?.endpoint.port ?? 0 } }
             : {}),
         };
-  // The server is asked as who the mount is.
+  // The server is asked with the mount's own account.
   const asked = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
   const asksLogin = now !== null && now.shut !== null && !now.accepted;
   const trusted = trust?.note({ spec: asked, routes: configured, wanted, inUse, asksLogin }) ?? NO_TRUST;
@@ -123,7 +123,7 @@ export async function observeCarry(
   return { unable, trust: trusted, asks: wanted, unguarded };
 }
 
-/** Whether the share could be carried, and whose login its mount has. */
+/** Whether the share could be carried, and which account its mount uses. */
 async function abilityOf(
   { name, carries }: MountDriver,
   spec: ShareSpec,
@@ -144,7 +144,10 @@ function inUseOf(carried: CarriedSeen, route: RouteName) {
   return { route, server, outage, outageAtMove, witness, goesOn: phase === "carrying" };
 }
 
-/** What was mounted without a proof of both routes is carried once they are proved; nothing is mounted anew for it. */
+/**
+ * A mount that was made without a proof of both routes is carried once they are proved; it is not mounted anew for
+ * that.
+ */
 export function carriedIfProved(
   mount: MountSeen | null,
   carry: CarrySeen | null,
@@ -162,7 +165,7 @@ export function carriedIfProved(
   return { look: mount.look, found: { ...mount.found, route }, carried: pinned };
 }
 
-/** Of those of the routes whose hosts answer. */
+/** The endpoints of those routes whose hosts answer. */
 export function endpointsOf(
   spec: ShareSpec,
   routes: ShareSeen["routes"],

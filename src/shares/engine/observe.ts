@@ -35,12 +35,15 @@ import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.
 const LOCAL_LOOK_MS = 1000;
 /** How long a look-up of open files may take before it counts as open, ms. */
 const OPEN_FILES_MS = 2000;
-/** How long what serves waits to learn whether its driver could mount it anew, ms. */
+/** How long a mounted share's look waits to learn whether its driver could mount it anew, ms. */
 const ABLE_MS = 1000;
-/** A carried mount is not unmounted for a route's sake: what it would take to mount it anew is asked this seldom, ms. */
+/**
+ * A carried mount is not unmounted for a route's sake, so whether it could be mounted anew is asked only this often,
+ * ms.
+ */
 const ABLE_AGAIN_MS = 10_000;
 
-/** `asOfMs` (monotonic): nothing older will do, and what others learn for the same moment is shared. */
+/** `asOfMs` (monotonic): nothing older will do. Shares that observe as of the same moment share what is found. */
 export async function observe(
   tools: ObserveTools,
   subject: Subject,
@@ -60,7 +63,7 @@ export async function observe(
   const through = carriedNow(tools, subject, ours);
   const routes = await probeInUse(tools, subject, configured, through, asOfMs);
   const carriedOver = through?.route ?? null;
-  // What the carrier has seen meanwhile decides what that means.
+  // What that means depends on what the carrier has seen meanwhile.
   if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
   const found =
     ours === null
@@ -107,7 +110,7 @@ function logonNow({ logon }: LookTools): Pick<ShareSeen, "logon"> {
   return logon === undefined ? {} : { logon: logon() };
 }
 
-/** The same world after a step: the mount table is read again, hosts are not asked again. */
+/** The same world after a step: the mount table is read again, but no host is probed. */
 export async function observeAfterStep(
   tools: LookTools,
   subject: Subject,
@@ -128,7 +131,7 @@ export async function observeAfterStep(
         });
   return {
     ...before,
-    // What is not mounted leads nowhere but where the configuration says.
+    // What is not mounted leads only where the configuration says.
     routes: mount === null ? (before.configured ?? before.routes) : before.routes,
     atMs: tools.clock.monotonicMs(),
     wallMs: tools.clock.wallMs(),
@@ -140,7 +143,10 @@ export async function observeAfterStep(
   };
 }
 
-/** What keeps the driver from mounting the share, in time for one that is mounted; null: nothing that is known in time. */
+/**
+ * What keeps the driver from mounting the share, asked with a short limit if it is mounted; null: nothing, or unknown
+ * in time.
+ */
 export async function findDriverProblem(
   { clock }: Pick<LookTools, "clock">,
   { spec, driver }: Subject,
@@ -189,7 +195,7 @@ interface ChosenMounts {
   readonly taken: FoundMount | null;
 }
 
-/** What is asked of the prober goes out with one message. */
+/** Questions to the prober go out in one message. */
 async function findMounts(
   tools: ObserveTools,
   subject: Subject,
@@ -197,7 +203,7 @@ async function findMounts(
 ): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<string | null> | null }> {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
-  // Mostly it has its answer by now, and a look may begin.
+  // Usually the answer is there by now, and a look may begin.
   if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.carriage?.recount();
   return {
     ...chosen,
@@ -231,7 +237,7 @@ function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundM
 
 function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promise<Look> | null {
   const { clock, prober } = tools;
-  // A look tells nothing while a carried mount waits for a route, or for an answer that is already overdue.
+  // A look says nothing while a carried mount waits for a route, or for an answer that is already overdue.
   if (isCarriedPort(mount)) {
     const state = carriedNow(tools, subject, mount);
     const isOverdue = isMovable(tools, mount) && state !== null && state.unansweredSinceMs !== null;
@@ -246,7 +252,7 @@ function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promi
 }
 
 /**
- * A look over a host that is certainly gone may take seconds and changes nothing; at the first silence it goes on while
+ * A look over a host that is certainly gone may take seconds and changes nothing. At the first silence it goes on while
  * the host is asked again.
  */
 async function chooseLook(
@@ -284,7 +290,7 @@ function probeRoute(
     .then((exists) => ({ atMs: asOfMs, probe: folderProbe(folder ?? "", exists) }));
 }
 
-/** As long as the mount leads elsewhere than its route says by now, it is that address whose answers count. */
+/** While the mount leads elsewhere than its route is configured now, the answers of that address count. */
 async function probeInUse(
   { hostProber }: LookTools,
   { spec, policy }: Subject,

@@ -1,4 +1,4 @@
-// Steps that concern routes while they are taken: mounting through the carrier, moving, and giving up on a host that goes.
+// Steps that watch or change routes: mounting through the carrier, moving, and giving up on a host that goes away.
 
 import { errorText } from "../../runtime/errors.ts";
 import type { MoveOutcome } from "../drivers/carriage.ts";
@@ -16,22 +16,22 @@ import type { LookTools, Subject } from "./share-subject.ts";
 /** How often the host is asked while a mount over it is under way, and how long it may take to answer, ms. */
 const WATCH_EVERY_MS = 300;
 const WATCH_PROBE_MS = 300;
-/** A host whose last answer took more of that than this share is far away, and has the usual time. */
+/** A host whose last answer took more than this share of that time is far away, and gets the usual time. */
 const FAR_SHARE = 0.25;
 const MOVE_DEADLINE_MS = 4_000;
 
 export interface MountTools extends LookTools {
-  /** Absent where nothing can be proved. */
+  /** Absent if nothing can be proved. */
   readonly serverProof?: Pick<ServerProof, "compare" | "recognise" | "begin">;
-  /** The server behind a route was to be mounted, and may be another than the one that was proved there. */
+  /** The server behind a route may not be the one that was proved there. */
   readonly onDoubt?: (route: RouteName) => void;
-  /** Who was refused where. */
+  /** Which logins were refused, and when. */
   readonly logons: Logons;
 }
 
 type MountStep = Extract<Step, { kind: "mount" }>;
 
-/** Moves what is carried; nothing is changed when the new route does not answer. */
+/** Moves what is carried; changes nothing if the new route does not answer. */
 export async function moveCarried(
   { carriage, forceStop }: Pick<LookTools, "carriage"> & { readonly forceStop: AbortSignal },
   { spec }: Subject,
@@ -49,7 +49,7 @@ export async function moveCarried(
   );
 }
 
-/** By which the carrier knows that something was decided before it acted alone. */
+/** Lets the carrier notice that something was decided before it acted alone. */
 export function epochOf({ mount }: ShareSeen): number | null {
   return (mount?.carried ?? mount?.pinned)?.epoch ?? null;
 }
@@ -76,7 +76,7 @@ export async function mountWatched(
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
-    // Behind its gate it logs in after a proof with the same login, which waits for its own turn.
+    // Behind its gate it logs in after a proof with the same login, which waits for a turn itself.
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
     const outcome = !takesTurns
       ? await mount()
@@ -84,14 +84,14 @@ export async function mountWatched(
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
   } catch (error) {
-    // What is known of a server cannot be written down, on a full disk.
+    // On a full disk, what is known of a server cannot be written down.
     return failedBy(error, subject.spec.password);
   } finally {
     done.abort();
   }
 }
 
-/** It goes through the carrier, to a server that was proved. */
+/** Whether it goes through the carrier, to a server that was proved. */
 function isGated(
   { carriage, serverProof }: MountTools,
   { driver }: Subject,
@@ -110,7 +110,7 @@ function refusedLogon(text: string): MountOutcome {
   return failed("wrong_credentials", text);
 }
 
-/** Resolves with why the host is given up. */
+/** Resolves with the reason for giving the host up. */
 async function watchHost(
   { clock, hostProber }: LookTools,
   { spec, policy }: Subject,
@@ -150,7 +150,7 @@ async function mountNow(
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured ?? seen.routes;
   const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
-  /** Behind its gate it had no turn, at whose end a refusal is noted. */
+  /** Behind its gate it took no turn, at whose end a refusal would be noted. */
   const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
     if (gate !== null && !outcome.ok && outcome.reason === "wrong_credentials")
       logons.seen(spec, logons.idOf(spec), outcome.text, atMs);
@@ -161,7 +161,7 @@ async function mountNow(
       share: spec.name,
       driver: spec.driver,
       route,
-      // The others once they are proved to lead to this server, too.
+      // The other endpoints follow once they are proved to lead to this server, too.
       endpoints: endpointsOf(spec, configured, [route]),
       patienceMs,
       wantedPort,
@@ -173,9 +173,9 @@ async function mountNow(
   );
   if (!opened.ok) {
     gate?.end();
-    // Nothing would hold back what goes to another server at that address.
+    // Without a carrier nothing would hold back what is meant for another server at that address.
     if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
-    // A share without a carrier is better than none: it is mounted over its route, and carried from its next mount on.
+    // A share without a carrier is better than none: it is mounted directly, and carried from its next mount on.
     return noted(await driver.mount(spec, route, limits));
   }
   const through = { port: opened.port, patienceMs: policy.outagePatienceMs, pinned: carried !== true };
@@ -191,7 +191,7 @@ async function mountNow(
     await carriage.recount();
     const refused = carriage.of(spec.name)?.refusedLogon ?? null;
     await carriage.close(spec.name);
-    // What turned it away is known better here than in the driver's words.
+    // The carrier knows better than the driver's words what turned it away.
     return refused === null || outcome.ok || outcome.reason === "wrong_credentials"
       ? noted(outcome, refused?.atMs)
       : noted(failed("wrong_credentials", refused.text), refused.atMs);
@@ -201,8 +201,9 @@ async function mountNow(
 }
 
 /**
- * What the mount asks is held by the carrier until the server is proved once more, over a connection that lasts from before
- * that proof to its end: another may have come since the last one. `shut`: it may be another, and nothing has passed.
+ * The carrier holds what the mount asks until the server is proved once more, over a connection that lasts from before
+ * that proof to its end, because another server may have come since the last one. `shut`: it may be another one, and
+ * nothing has passed.
  */
 function createGate(
   { carriage, serverProof, onDoubt }: MountTools,
@@ -231,11 +232,11 @@ function createGate(
       .recognise(asked, route, endpoint, { server, isSteady }, until)
       .catch((error: unknown): ProofVerdict => {
         until.throwIfAborted();
-        // What is known of servers cannot be read or written down.
+        // What is known of servers cannot be read or written.
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // What cannot be told now says nothing against it; what waits for a server that was proved goes to none that is not.
+    // An unknown verdict does not count against it; but what waits for a proved server goes only to that one.
     const isIt = verdict.kind === "same" && verdict.server === server;
     if (isIt || (verdict.kind === "unproved" && !(await keepsFor(server)))) {
       await carriage.confirm(spec.name, outage);
@@ -246,7 +247,7 @@ function createGate(
     shut.abort(`the server may be another than the one that was proved: ${why}`);
   };
   let proving: Promise<void> = Promise.resolve();
-  // Again when the connection that was to last has ended.
+  // Proves again if the lasting connection has ended.
   const unregister = carriage?.onNotice((share, notice) => {
     if (share !== spec.name || notice !== "doubt") return;
     // Rejects only when the step has ended.

@@ -11,36 +11,39 @@ export interface TrustInput {
   readonly spec: ShareSpec;
   /** What the probes of the configured hosts found. */
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
-  /** Whether a proof is of use now: the share is carried, or could be, or is to be mounted. */
+  /** Whether a proof is useful now: the share is carried, could be, or is to be mounted. */
   readonly wanted: boolean;
-  /** The route that something is mounted over through the carrier; null: nothing is. */
+  /** The route of a mount through the carrier; null: there is none. */
   readonly inUse: RouteInUse | null;
-  /** Whether the login is right is to be known, too. */
+  /** Whether the login is to be tested, too. */
   readonly asksLogin?: boolean;
 }
 
 export interface RouteInUse {
   readonly route: RouteName;
-  /** The server that it was mounted from; null: not told. */
+  /** The server that it was mounted from; null: unknown. */
   readonly server?: string | null;
-  /** A number that changes each time the server is lost; null: not told. */
+  /** A number that changes each time the server is lost; null: unknown. */
   readonly outage: number | null;
-  /** What it was when this route was taken; null or absent: not told. */
+  /** The value of `outage` when this route was taken; null or absent: unknown. */
   readonly outageAtMove?: number | null;
-  /** Another one for each connection that shows who is behind the other route; null or absent: none. */
+  /** A number that changes with each connection that shows who is behind the other route; null or absent: none. */
   readonly witness?: number | null;
-  /** Its connections have gone on since they were proved: its server is the one. */
+  /** Its connections have gone on since they were proved, so its server is the same. */
   readonly goesOn: boolean;
-  /** Where it leads still, when the configuration names another address; null or absent: where that says. */
+  /**
+   * The address that it still uses although the configuration names another; null or absent: it uses the configured
+   * one.
+   */
   readonly detour?: { readonly seen: RouteSeen; readonly port: number } | null;
 }
 
 interface RouteTrust {
-  /** Who is there, since the route last came up; null: that is not proved. */
+  /** The server behind it since the route last came up; null: not proved. */
   server: string | null;
-  /** It was asked who is there, and that could not be proved. */
+  /** A proof was tried, and failed. */
   asked: boolean;
-  /** Counts what made an earlier proof worthless. */
+  /** Counts events that made an earlier proof worthless. */
   doubts: number;
   /** Address and GUID at the last look. */
   identity: string | null;
@@ -49,18 +52,20 @@ interface RouteTrust {
 interface TrustTools {
   readonly clock: Clock;
   readonly proof: Pick<ServerProof, "compare" | "recognise">;
-  /** What is told now of the route in use. */
+  /** What is reported now of the route in use. */
   readonly outage: () => number | null;
 }
 
 type Ask = (signal: AbortSignal) => Promise<ProofVerdict>;
 
-/** What a proof is about: a configured route, or the address that is in use although no route names it any more. */
+/** The subject of a proof: a configured route, or the address in use that no route names any more. */
 type Subject = RouteName | "detour";
 
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
-/** A connection that shows who is there lasts longer, unless its server ends it as nobody logs in on it, ms. */
+/**
+ * A connection that shows who is there lasts longer than this, unless its server ends connections without a login, ms.
+ */
 const WITNESS_LASTS_MS = 30_000;
 /** Why a proof was ended early. */
 const LOST = Symbol("a route or its server was lost");
@@ -76,28 +81,30 @@ export class ServerTrust implements AsyncDisposable {
   };
   #state: TrustSeen["state"] = "unasked";
   #text: string | null = null;
-  /** Why the routes lead to two servers; until both are known to be one, or an edit. */
+  /** Why the routes lead to two servers; kept until both are known to be one, or an edit. */
   #different: string | null = null;
   /** The routes were found to lead to two servers, and neither was lost since. */
   #areTwo = false;
-  /** Servers that can be recognised by what is known of them. */
+  /** Servers that can be recognized later. */
   readonly #witnessed = new Set<string>();
-  /** The server in use by what was known of it before it was mounted. */
+  /** The id of the server in use from before it was mounted. */
   #better: string | null = null;
-  /** The one in use, where neither its driver nor its carrier tells it. */
-  #untold: string = FIRST_SERVER;
+  /** The id of the server in use, if neither its driver nor its carrier names it. */
+  #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
-  /** What it is about. */
+  /** The subjects of the proof. */
   #subjects: readonly Subject[] = [];
-  /** The newest proof, until its programs have ended and the login that they read is removed. */
+  /** The newest proof, until its programs have ended and the file with the login is removed. */
   #newest: Promise<void> = Promise.resolve();
-  /** The proof under way, as long as it needs both routes. */
+  /** The proof under way, while it needs both routes. */
   #compared: AbortController | null = null;
   #backoff = NO_BACKOFF;
   #inUseBefore: RouteInUse | null = null;
   #witnessSinceMs = 0;
-  /** After those that ended soon, one after the other: a proof after each, for ever, would be no rest for its server. */
+  /**
+   * The pause after connections that soon ended, one after the other: a proof after each would give the server no rest.
+   */
   #witnessPause = NO_BACKOFF;
 
   /** `onVerdict` is called when a proof that was begun has ended. */
@@ -106,7 +113,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#onVerdict = onVerdict;
   }
 
-  /** Takes in what the probes found, begins a proof when one is due, and tells what is known now. */
+  /** Takes in what the probes found, begins a proof when one is due, and returns what is known now. */
   note(input: TrustInput): TrustSeen {
     const known = this.#known;
     for (const route of ROUTE_NAMES) this.#fold(route, input.routes[route]);
@@ -148,7 +155,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#backoff = NO_BACKOFF;
   }
 
-  /** The configuration is another, or somebody asks for a try: what failed is tried again now. */
+  /** The configuration has changed, or a person asks for a try: failed proofs are tried again now. */
   retry(changed: readonly RouteName[] = []): void {
     for (const route of changed) this.doubt(route);
     if (changed.length > 0) {
@@ -174,17 +181,17 @@ export class ServerTrust implements AsyncDisposable {
     one.identity = identity;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
-    // What is left to ask is the other route alone, and whoever is moved there waits for that.
+    // Only the other route is left to prove, and a move there waits for that.
     if (isAway) cutOff(this.#compared);
   }
 
-  /** A server that is back within one look was not seen away: only its connections tell. */
+  /** A server that is back within one look was not seen away: only its connections show it. */
   #foldInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
     this.#inUseBefore = inUse;
-    if (before === null && inUse !== null) this.#untold = this.#known[inUse.route].server ?? FIRST_SERVER;
+    if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
-    // What was proved of an address counts for no other that is in use later.
+    // What was proved of one address does not count for another that is in use later.
     const { server, asked } = this.#known.detour;
     if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.doubt("detour");
     const lost = inUse === null ? [] : routesLost(before, inUse);
@@ -215,7 +222,7 @@ export class ServerTrust implements AsyncDisposable {
 
   /** The server of what is mounted; null: nothing is. */
   #mounted(inUse: RouteInUse | null): string | null {
-    return inUse === null ? null : (inUse.server ?? this.#untold);
+    return inUse === null ? null : (inUse.server ?? this.#assumed);
   }
 
   #beginIfDue(input: TrustInput): void {
@@ -227,7 +234,7 @@ export class ServerTrust implements AsyncDisposable {
     const mounted = this.#mounted(inUse);
     if (own !== null && known[own].server === null) {
       const endpoint = endpointOf(input, own);
-      // Both may have been away together: that they are equal does not say that they are the one of before.
+      // Both may have been away together: if they are equal, they may still both be another server.
       if (endpoint !== null && !isPaused) {
         this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;
@@ -257,8 +264,8 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * What is mounted is looked at while it is certain whose it is, to recognise the server by after it was away; or to
-   * learn whether the server takes the login.
+   * While it is certain whose the mounted share is, looks at it, so that the server can be recognized after it was
+   * away; or learns whether the server accepts the login.
    */
   #learn(input: TrustInput): void {
     const { spec, inUse, asksLogin = false } = input;
@@ -276,7 +283,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#begin([subject], ask, null, expected.isSteady);
   }
 
-  /** What was seen counts only if the server in use was not lost meanwhile: what answers then may be another server. */
+  /** The result counts only if the server in use was not lost meanwhile: what answers then may be another server. */
   #compare(
     spec: ShareSpec,
     routes: readonly RouteName[],
@@ -289,7 +296,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#begin(routes, ask, inUse, isSteady);
   }
 
-  /** From now on: the server in use was not lost. */
+  /** Returns a check whether the server in use was never lost since now. */
   #steadiness(): () => boolean {
     const { outage: outageNow } = this.#tools;
     const outage = outageNow();
@@ -318,7 +325,7 @@ export class ServerTrust implements AsyncDisposable {
       });
   }
 
-  /** What a lost route or server fell into says nothing, or is of another server than the one there now. */
+  /** A result is ignored if its route or server was lost meanwhile. */
   #take(verdict: ProofVerdict, steady: readonly Subject[], mounted: string | null, isSteady: boolean): void {
     if (verdict.kind === "same") {
       this.#text = null;
@@ -344,11 +351,11 @@ export class ServerTrust implements AsyncDisposable {
     this.#state = verdict.kind;
   }
 
-  /** The server that is mounted is known by another id, too: from before it was mounted without being proved. */
+  /** The mounted server is known by another id, too, from before it was mounted without being proved. */
   #isAnotherName(server: string, mounted: string | null): mounted is string {
     if (mounted === null || server === mounted) return false;
     if ((this.#inUseBefore?.server ?? null) === null) {
-      this.#untold = server;
+      this.#assumed = server;
       return false;
     }
     this.#better = server;
@@ -371,7 +378,7 @@ function probeOf({ routes, inUse }: TrustInput, subject: Subject): RouteSeen["pr
   return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
 }
 
-/** Those that were in use when a server was lost since the look before. */
+/** The routes that were in use when a server was lost since the look before. */
 function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {
   if (before === null) return inUse.goesOn ? [] : [inUse.route];
   if (inUse.outage === before.outage) return [];
@@ -396,7 +403,7 @@ function endpointOf(input: TrustInput, subject: Subject): ProofEndpoint | null {
   return proofEndpoint(probe, port ?? 445);
 }
 
-/** Where a proof asks; null: the host has no address. */
+/** The address that a proof asks; null: the host has none. */
 export function proofEndpoint(
   { address, localAddress, serverGuid }: RouteSeen["probe"],
   port: number,

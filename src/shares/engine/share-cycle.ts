@@ -28,11 +28,11 @@ const UNMOUNT_DEADLINE_MS = 15_000;
 export interface CycleTools extends MountTools {
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
-  /** Absent: nobody else looks after the mount paths. */
+  /** Absent: no other home looks after the mount paths. */
   readonly claims?: Pick<MountClaims, "claim" | "release">;
-  /** Aborts steps under way: the daemon has no more time. */
+  /** Aborts running steps when the daemon has no more time. */
   readonly forceStop: AbortSignal;
-  /** Only transitions that are remembered are announced. */
+  /** Called only for transitions that are remembered. */
   readonly announce: (transition: ShareTransition) => void;
 }
 
@@ -42,14 +42,14 @@ export interface ShareView {
   readonly memory: ShareMemory;
   readonly seen: ShareSeen | null;
   readonly conditions: readonly StandingCondition[];
-  /** What carries it, as last heard; null or absent: nothing. */
+  /** The state of what carries it, as last reported; null or absent: nothing. */
   readonly carried?: CarriedState | null;
 }
 
 interface Asked {
   readonly request: ShareRequest;
   readonly answer: (outcome: RequestOutcome) => void;
-  /** A cycle has seen it. */
+  /** A cycle has seen the request. */
   isHeard: boolean;
 }
 
@@ -63,19 +63,19 @@ export class ShareCycle {
   #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
-  /** The login of what is mounted; null: not known. */
+  /** The login that was used for the mount; null: unknown. */
   #mountedWith: string | null = null;
-  /** The login might not be tried at the last look. */
+  /** Whether the login was not allowed to be tried at the last look. */
   #mightNotLogOn = false;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
   #otherHome: string | null = null;
-  /** Mount paths that it looks after: an edit may have named another while something is mounted at the one before. */
+  /** Mount paths that it has claimed: after an edit, something may still be mounted at the earlier one. */
   readonly #claimed = new Set<string>();
 
   /**
-   * `recalled` is what the state file says, `observedAt` (wall ms) when it was last true. `onProof` is called when a proof
-   * of the server behind the routes has ended.
+   * `recalled` is what the state file says, `observedAt` (wall ms) when that was last true. `onProof` is called when a
+   * proof of the server behind the routes has ended.
    */
   constructor(
     given: CycleTools,
@@ -101,10 +101,10 @@ export class ShareCycle {
       this.#trust = new ServerTrust({ clock, proof: serverProof, outage }, onProof);
   }
 
-  /** One cycle; `stopping`: no new step is begun, a share that is between two mounts is mounted first. */
+  /** Runs one cycle. `stopping`: no new step is begun, but a share between two mounts is mounted first. */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
-    // A command decides for itself about pauses between tries; any other wish of a person's means: try now.
+    // A command decides itself about pauses between tries; any other trigger by a person means: try now.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
@@ -121,7 +121,7 @@ export class ShareCycle {
       {
         ...this.#tools,
         ensureLink: otherHome === null ? ensured : () => null,
-        // A proof is a login of its own.
+        // A proof logs in, too.
         trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
@@ -154,7 +154,7 @@ export class ShareCycle {
     return wake;
   }
 
-  /** Takes a person's request; one that still waits for the next cycle, or for files to close, is superseded. */
+  /** Takes a person's request. It replaces one that still waits for the next cycle, or for files to close. */
   ask(request: ShareRequest): Promise<RequestOutcome> {
     this.#asked?.answer(outcome("failed", "superseded by a newer command"));
     return new Promise((answer) => {
@@ -162,12 +162,12 @@ export class ShareCycle {
     });
   }
 
-  /** A person's request waits to be carried out. */
+  /** Whether a person's request waits to be carried out. */
   get isAsked(): boolean {
     return this.#asked !== null;
   }
 
-  /** Withdraws a request that still waits; null: whichever it is. */
+  /** Withdraws a request that still waits; null: any request. */
   withdraw(request: ShareRequest | null): void {
     if (this.#asked === null || (request !== null && this.#asked.request !== request)) return;
     this.#takeAnswer(outcome("failed", "cancelled"))?.();
@@ -177,25 +177,28 @@ export class ShareCycle {
     return this.#withCarriage(this.#view);
   }
 
-  /** From the next cycle on. What did not change keeps its memory. */
+  /** Applies from the next cycle on. What did not change keeps its memory. */
   reconfigure(next: Subject): void {
     const { spec } = this.#subject;
     this.#state = forgetChangedRoutes(this.#state, spec, next.spec);
     const isSameLogin = spec.username === next.spec.username && spec.password === next.spec.password;
     const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
-    // A proof is of an address, a port, a share and a user.
+    // A proof is about one address, port, share and user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
     if (!isSameLogin) this.#tools.logons.asked(next.spec);
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }
 
-  /** A fresh look without a step, for those who only look: they begin no proof, which writes files and runs programs. */
+  /**
+   * A fresh look without a step, for commands that only look: they begin no proof, which writes files and runs
+   * programs.
+   */
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const trust = this.#trust;
-    const told = trust && { note: (input: TrustInput) => trust.note({ ...input, wanted: false }) };
-    const lookOnly = { ...this.#tools, ensureLink: () => null, trust: told };
+    const passive = trust && { note: (input: TrustInput) => trust.note({ ...input, wanted: false }) };
+    const lookOnly = { ...this.#tools, ensureLink: () => null, trust: passive };
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
     const seen = { ...found, linkBlocked, otherHome: this.#otherHome };
@@ -206,7 +209,7 @@ export class ShareCycle {
   /** The server behind the route in use has ended connections. */
   doubt(): void {
     const carried = this.#carriedNow();
-    // What tells its outages is believed at the next look: a proof that is begun meanwhile stays good.
+    // The count of its outages is believed at the next look: a proof that is begun meanwhile stays good.
     if (carried?.outage === null) this.#trust?.doubt(carried.route);
   }
 
@@ -215,7 +218,7 @@ export class ShareCycle {
     await this.#trust?.[Symbol.asyncDispose]();
   }
 
-  /** Other homes may have its mount paths from now on, but for these. Not while it may still take a step there. */
+  /** Lets other homes have its mount paths, except for these. Call it only when it takes no more steps there. */
   async letGo(kept: readonly (string | undefined)[] = []): Promise<void> {
     for (const path of this.#claimed) {
       if (kept.includes(path)) continue;
@@ -224,7 +227,9 @@ export class ShareCycle {
     }
   }
 
-  /** A person's word is one for a try; and what was found while none might be made is asked anew with the first. */
+  /**
+   * Asks for a try of the login on behalf of a person, and repeats with the first try what could not be learned before.
+   */
   #askLogon(isAskedToTry: boolean): void {
     const { logons } = this.#tools;
     const { spec } = this.#subject;
@@ -290,10 +295,10 @@ export class ShareCycle {
     const saved = memory === this.#memory ? null : this.#tools.memory.remember(name, memory);
     this.#memory = memory;
     this.#state = state;
-    // Until the check answers, what is known of open files is what the last one found.
+    // Until the check answers, the result of the last one counts.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
-    // Likewise: it decides who has to make room.
+    // Likewise: this decides which programs have to make room.
     if (step?.kind !== "check_open_files") this.#tools.programs?.makeRoom(name, decision.room);
     const answer = decision.outcome === null ? null : this.#takeAnswer(decision.outcome);
     if (saved === null && transitions.length === 0 && answer === null) return;
@@ -310,7 +315,7 @@ export class ShareCycle {
     return answered === null ? null : () => answered.answer(result);
   }
 
-  /** While a loss waits for its confirmation, who holds files is looked up: it must be known before the unmount. */
+  /** While a loss waits to be confirmed, looks up who holds files, because that must be known before the unmount. */
   #lookUpOpenFiles({ mount }: ShareSeen): void {
     const { suspicion } = this.#state;
     if (suspicion === null || mount === null) {
@@ -325,19 +330,19 @@ export class ShareCycle {
         ahead.files = files;
       },
       () => {
-        // The operation looks again when it comes to that, and reports a failure then.
+        // The operation itself looks again later, and reports a failure then.
       },
     );
   }
 }
 
-/** Who held files when a loss was suspected; null: not known yet. */
+/** The holders of files when a loss was suspected; null: not known yet. */
 interface OpenFilesAhead {
   readonly suspicionAtMs: number;
   files: OpenFilesSeen | null;
 }
 
-/** Carries out one step, and sees what came of it. */
+/** Performs one step, and observes the result. */
 async function perform(tools: CycleTools, subject: Subject, step: Step, seen: ShareSeen): Promise<ShareSeen> {
   const { clock, carriage, prober } = tools;
   const { driver, spec } = subject;
@@ -349,7 +354,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
     case "check_open_files": {
       const [openFiles, driverProblem] = await Promise.all([
         observeOpenFiles(tools, subject, step.mount),
-        // The next step may be an unmount, which is only worth it if the driver can mount afterwards.
+        // The next step may be an unmount, which only makes sense if the driver can mount afterwards.
         findDriverProblem(tools, subject),
       ]);
       const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
@@ -380,7 +385,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
   }
 }
 
-/** Whether this step ends a switch that has unmounted the share: it must not be left unmounted. */
+/** Whether this step completes a switch that has unmounted the share, which must not stay unmounted. */
 function finishesOperation({ step, state }: Decision): boolean {
   return step?.kind === "mount" && state.operation !== null && state.operation.from !== "none";
 }

@@ -15,16 +15,19 @@ import { createDropLost } from "./drop-lost.ts";
 import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { Subject } from "./share-subject.ts";
 
-/** A wake nearer than this belongs to what a person waits for: a confirming probe, a second look. */
+/** A wake sooner than this belongs to what a person waits for: a confirming probe, a second look. */
 const SETTLE_WITHIN_MS = 1500;
 const SETTLE_ROUNDS = 8;
-/** How long the end waits for proofs that were broken off: their programs are killed at once, ms. */
+/** How long the end waits for proofs that were aborted: their programs are killed at once, ms. */
 const PROOFS_END_MS = 1_000;
 
 interface EngineTools extends CycleTools {
   readonly memory: Memory;
   readonly logger: Logger;
-  /** All that shares may have, or have had when they were mounted; those that know best what they made come first. */
+  /**
+   * All drivers that shares may have, or had when they were mounted; the drivers that recognize their own mounts best
+   * come first.
+   */
   readonly drivers: readonly MountDriver[];
   /** Called after each cycle of a share. */
   readonly onCycle?: (share: string) => void;
@@ -43,7 +46,7 @@ interface Keeper {
 export function createShareEngine(tools: EngineTools) {
   const { clock, logger, memory } = tools;
   const keepers = new Map<string, Keeper>();
-  /** Shares that were removed, while their last cycle ends. */
+  /** Removed shares whose last cycle still runs. */
   const ending = new Map<string, Promise<void>>();
   const proofsEnding = new Set<Promise<void>>();
   const conditionLog = createConditionLog(logger);
@@ -102,7 +105,7 @@ export function createShareEngine(tools: EngineTools) {
       const { cycle, lane } = keeperOf(name);
       signal.throwIfAborted();
       const answer = cycle.ask(request);
-      // Nobody takes it up any more.
+      // Nothing will perform it any more.
       if (isEnding) cycle.withdraw(request);
       const withdraw = (): void => cycle.withdraw(request);
       signal.addEventListener("abort", withdraw, { once: true });
@@ -119,11 +122,13 @@ export function createShareEngine(tools: EngineTools) {
     view: (name: string): ShareView => keeperOf(name).cycle.view(),
     /** A fresh look without a step. */
     look: (name: string): Promise<ShareView> => keeperOf(name).cycle.look(clock.monotonicMs()),
-    /** From now on cycles are begun for people's requests alone: what these unmount is not mounted again. */
+    /** From now on only people's requests start cycles: what these unmount is not mounted again. */
     rest(): void {
       resting.is = true;
     },
-    /** Replaces what is wanted; shares that go stay mounted and are forgotten, the others keep their lanes. */
+    /**
+     * Replaces the configured shares. Shares that are gone stay mounted and are forgotten, the others keep their lanes.
+     */
     apply(subjects: readonly Subject[]): void {
       const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
       for (const [name, keeper] of keepers) {
@@ -133,13 +138,13 @@ export function createShareEngine(tools: EngineTools) {
       }
       for (const subject of wanted.values()) keep(subject);
     },
-    /** What was seen last can be asked for on and on: a share is not a removed one because its engine ends. */
+    /** The last view stays available: the end of the engine does not remove a share. */
     async [Symbol.asyncDispose]() {
       if (!isEnding) unregister?.();
       isEnding = true;
       for (const [name, keeper] of keepers) void end(name, keeper, false);
       await Promise.all(ending.values());
-      // A process that ended before them would leave a file with a login behind.
+      // If this process ended before the programs, it would leave a file with a login behind.
       await settledWithin(clock, PROOFS_END_MS, Promise.all(proofsEnding));
     },
   };
@@ -163,14 +168,14 @@ interface Keeping {
   readonly resting: { readonly is: boolean };
 }
 
-/** Gives what takes in a share that is wanted, be it new or configured otherwise than before. */
+/** Returns a function that takes in a configured share, new or changed. */
 function createKeepers(
   tools: EngineTools,
   { keepers, ending, conditionLog, resting }: Keeping,
 ): (subject: Subject) => void {
   const { clock, logger, memory } = tools;
   const { observedAt, shares } = memory.recollection;
-  /** From the state file, each used once: a share that is removed and added again begins anew. */
+  /** From the state file. Each is used once: a share that is removed and added again begins anew. */
   const recalled = new Map(shares);
 
   const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {
@@ -192,7 +197,7 @@ function createKeepers(
     const lane = createLane({
       clock,
       async run(triggers, stopping) {
-        // Two lanes of one share must not take steps at the same time.
+        // Two lanes of one share must not perform steps at the same time.
         await before;
         if (resting.is && !cycle.isAsked) return null;
         logTriggers(logger, name, triggers);
@@ -218,13 +223,13 @@ function createKeepers(
     keeper.unregister = watchProcess(lasting, keeper.lane);
     keeper.subject = subject;
     keeper.cycle.reconfigure(lasting);
-    // The order of the file.
+    // Keeps the order of the file.
     keepers.delete(name);
     keepers.set(name, keeper);
   };
 }
 
-/** What the carrier notices of a mount wakes its lane. */
+/** Notices of the carrier about a mount wake its lane. */
 function listenToCarrier(
   { carriage, clock }: EngineTools,
   keepers: ReadonlyMap<string, Keeper>,

@@ -13,7 +13,10 @@ import type { ServerTrust } from "./server-trust.ts";
 export interface SharePrograms {
   /** Leaders of the process groups that run on the share. */
   running(share: string): readonly number[];
-  /** They end, and calls wait; once it is free again they go on, or are started. Cheap when nothing changes. */
+  /**
+   * Makes the programs end, while calls wait; once the share is free again they go on, or are started. Cheap when
+   * nothing changes.
+   */
   makeRoom(share: string, room: Room): void;
 }
 
@@ -21,11 +24,11 @@ export interface LookTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
   readonly prober: Prober;
-  /** Absent where nothing can be carried. */
+  /** Absent if nothing can be carried. */
   readonly carriage?: Carriage;
-  /** Absent: it runs none. */
+  /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
-  /** The port that the share's mount talked to when it was last seen carried; null: it was not. */
+  /** The port of the share's mount when it was last carried; null: it was not. */
   readonly rememberedPort?: () => number | null;
   readonly logon?: () => ShareLogonSeen;
 }
@@ -33,11 +36,11 @@ export interface LookTools {
 export type Hurried = Readonly<Partial<Record<RouteName, number>>>;
 
 export interface ObserveTools extends LookTools {
-  /** Makes sure of the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
+  /** Ensures the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
   /** What is known of the servers behind the routes. */
   readonly trust?: Pick<ServerTrust, "note"> | undefined;
-  /** Something waits for the verdict about these routes: how long their hosts may take to answer, ms. */
+  /** How long the routes' hosts may take to answer because something waits for the verdict, ms. */
   readonly hurried?: Hurried;
 }
 

@@ -1,5 +1,5 @@
-// Links to folders inside shares: made, repaired and removed, never over what is not ours, and never by a call that
-// could reach a mount.
+// Links to folders inside shares: made, repaired and removed. Never replaces what is not ours, and never makes a call
+// that could reach a mount.
 import { dirname, join } from "node:path";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { LinkLook, Prober } from "../prober/prober.ts";
@@ -18,14 +18,14 @@ export interface AliasSpec {
 
 type AliasOutcome =
   | { readonly result: "right" | "created" | "repaired" }
-  /** Nothing was touched; `taken`: something that is not ours stands there. */
+  /** Nothing was touched; `taken`: the path has something that is not ours. */
   | { readonly result: "blocked"; readonly by: string; readonly taken: boolean };
 
 export interface AliasLinkTools {
   readonly prober: Pick<Prober, "readLinks" | "realPath">;
-  /** Where this home has pointed the link at `path` to. */
+  /** The targets that this home has given the link at `path`. */
   readonly madeTargets: (path: string) => ReadonlySet<string>;
-  /** Keeps that a link is about to lead there; rejects when that cannot be kept. */
+  /** Remembers that a link is about to lead there; rejects when that cannot be written. */
   readonly remember: (path: string, target: string) => Promise<void>;
   /** Folders in which nothing may be made: mounts, or links to them. */
   readonly mountPaths: () => readonly string[];
@@ -33,23 +33,23 @@ export interface AliasLinkTools {
   readonly waitMs: number;
 }
 
-/** Makes sure that the link is there, as it was just looked at; its folder is made when missing. Never rejects. */
+/** Ensures that the link is there, given a look that was just taken; makes its folder if needed. Never rejects. */
 export async function ensureAliasLink(
   tools: AliasLinkTools,
   spec: AliasSpec,
   look: LinkLook | undefined,
 ): Promise<AliasOutcome> {
   const { path, target } = spec;
-  const standing = standingOf(look, path, target, tools.madeTargets(path));
-  if (standing === "right") return noted(tools, spec);
-  if (typeof standing !== "string") return standing;
+  const found = judge(look, path, target, tools.madeTargets(path));
+  if (found === "right") return noted(tools, spec);
+  if (typeof found !== "string") return found;
   const fault = await placeFault(tools, path);
   if (fault !== null) return blocked(fault);
   try {
-    // Before it is there: a link that nobody remembers would not be ours any more.
+    // Before the link is made: a link that is not remembered would not count as ours.
     await tools.remember(path, target);
-    await (standing === "missing" ? createLink(path, target) : replaceLink(path, target));
-    return { result: standing === "missing" ? "created" : "repaired" };
+    await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
+    return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
     const taken = systemErrorCode(error) === "EEXIST";
     return taken
@@ -58,7 +58,7 @@ export async function ensureAliasLink(
   }
 }
 
-/** Removes a link that leads where we made it lead; true when none of ours is there any more. Never rejects. */
+/** Removes a link that leads where we made it lead; true when none of ours is left. Never rejects. */
 export async function removeAliasLink(
   tools: Pick<AliasLinkTools, "madeTargets">,
   path: string,
@@ -74,15 +74,15 @@ export async function removeAliasLink(
   }
 }
 
-/** What keeps an alias from being right, as it was looked at; "missing", or null when nothing does. */
+/** What is wrong with an alias, given a look; "missing", or null when nothing is. */
 export function aliasFault(
   look: LinkLook | undefined,
   { path, target }: AliasSpec,
 ): "missing" | { readonly by: string; readonly taken: boolean } | null {
-  const standing = standingOf(look, path, target, new Set());
-  if (standing === "right") return null;
-  if (standing === "missing") return "missing";
-  return standing === "ours" ? { by: `${path} leads elsewhere`, taken: false } : standing;
+  const found = judge(look, path, target, new Set());
+  if (found === "right") return null;
+  if (found === "missing") return "missing";
+  return found === "ours" ? { by: `${path} leads elsewhere`, taken: false } : found;
 }
 
 type Blocked = Extract<AliasOutcome, { result: "blocked" }>;
@@ -91,7 +91,7 @@ function blocked(by: string): Blocked {
   return { result: "blocked", by, taken: false };
 }
 
-function standingOf(
+function judge(
   look: LinkLook | undefined,
   path: string,
   target: string,
@@ -106,18 +106,18 @@ function standingOf(
   return { result: "blocked", by: `${path} is a link to ${look.target}`, taken: true };
 }
 
-/** A link that already leads to the right place counts as ours from then on, whoever made it. */
+/** A link that already leads to the right place counts as ours from then on, no matter who made it. */
 async function noted({ madeTargets, remember }: AliasLinkTools, spec: AliasSpec): Promise<AliasOutcome> {
   if (!madeTargets(spec.path).has(spec.target)) {
-    // It is right all the same; it is tried again with the next look.
+    // The link is right all the same; remembering is tried again with the next look.
     await remember(spec.path, spec.target).catch(() => {});
   }
   return { result: "right" };
 }
 
 /**
- * Why no link may be made at `path`: its folder, or the nearest one above it that is there, lies on a mount of ours,
- * where a call of the daemon's might never return.
+ * Why no link may be made at `path`: its folder, or the nearest existing one above, lies on a mount of ours, where a
+ * call of the daemon might never return.
  */
 async function placeFault(
   { prober, mountPaths, waitMs }: AliasLinkTools,

@@ -20,7 +20,7 @@ import type { AliasMemory } from "./alias-memory.ts";
 
 /** How long the prober may take to look at links, ms. */
 const LOOK_MS = 1000;
-/** A link that was right is looked at again after so long, ms, as the shares' own are. */
+/** A link that was right is checked again after this long, ms, as the shares' own are. */
 const LOOK_AGAIN_MS = 2_000;
 
 export type AliasTransition =
@@ -46,8 +46,8 @@ export type AliasTransition =
 /** An alias, and how its link was seen. */
 export interface AliasView extends AliasSpec {
   /**
-   * `missing`: it is made with the next look of a daemon; `taken`: something that is not ours stands there;
-   * `blocked`: it cannot be made or looked at, `detail` says why.
+   * `missing`: a daemon makes it at the next look; `taken`: the path has something that is not ours; `blocked`: it
+   * cannot be made or looked at, `detail` says why.
    */
   readonly link: "right" | "missing" | "taken" | "blocked";
   /** What stands in the way; null when nothing does. */
@@ -67,14 +67,14 @@ interface AliasLinksOptions {
   readonly logger: Logger;
   readonly prober: Prober;
   readonly memory: AliasMemory;
-  /** Paths that mounts of shares have, and links that lead to them; asked anew each time. */
+  /** Paths of shares' mounts, and of links to them; read anew each time. */
   readonly mountPaths: () => readonly string[];
   readonly publish: (transition: AliasTransition) => void;
 }
 
 interface Known {
   readonly spec: AliasSpec;
-  /** null: not looked at yet. */
+  /** null: no look yet. */
   link: AliasView["link"] | null;
   detail: string | null;
   /** Monotonic ms of the look that found it right. */
@@ -122,7 +122,7 @@ export class AliasLinks implements AsyncDisposable {
     });
   }
 
-  /** From now on these are wanted; nothing is done before the next trigger. */
+  /** Replaces the configured aliases; nothing is done before the next trigger. */
   apply(config: MountaineerConfig): void {
     const next = new Map<string, Known>();
     for (const spec of aliasSpecs(config)) {
@@ -139,12 +139,12 @@ export class AliasLinks implements AsyncDisposable {
   }
 
   trigger(reason: TriggerReason): void {
-    // Most homes have none, and are to have no cost of them.
+    // Most homes have no aliases, which must cost them nothing.
     const isIdle = this.#known.size === 0 && this.#options.memory.paths.length === 0;
     if (reason !== "tick" || !isIdle) this.#triggerNow(reason);
   }
 
-  /** Makes, mends and removes all that is to be, and resolves with how each is then. */
+  /** Makes, repairs and removes links as configured, and resolves with the state of each. */
   async reconcile(signal: AbortSignal): Promise<AliasView[]> {
     this.#triggerNow("user");
     await unlessAborted(
@@ -228,7 +228,7 @@ export class AliasLinks implements AsyncDisposable {
     );
     for (const [index, alias] of due.entries()) {
       const { name, share, path, target } = alias.spec;
-      // Removed or changed meanwhile.
+      // It was removed or changed meanwhile.
       if (this.#known.get(name) !== alias) continue;
       const outcome = await ensureAliasLink(this.#tools, alias.spec, looks[index]);
       if (outcome.result === "blocked") {
@@ -242,7 +242,7 @@ export class AliasLinks implements AsyncDisposable {
     }
   }
 
-  /** Links of aliases that are gone, or are elsewhere now. */
+  /** Removes links of aliases that are gone, or that are elsewhere now. */
   async #clear(): Promise<void> {
     const { prober, memory, publish } = this.#options;
     const wanted = new Set([...this.#known.values()].map(({ spec }) => spec.path));

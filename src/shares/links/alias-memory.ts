@@ -13,7 +13,7 @@ export type AliasMemory = Awaited<ReturnType<typeof openAliasMemory>>;
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** Opens it; what cannot be read is set aside. `readOnly`: for those who only look, nothing is written. */
+/** Opens it; a file that cannot be read is set aside. `readOnly`: for commands that only look, nothing is written. */
 export async function openAliasMemory(options: {
   readonly path: string;
   readonly logger: Logger;
@@ -31,7 +31,7 @@ export async function openAliasMemory(options: {
     get paths(): readonly string[] {
       return [...links.keys()];
     },
-    /** Where it was made to lead. */
+    /** Where we made the link lead. */
     targetsOf: (path: string): ReadonlySet<string> => links.get(path) ?? NONE,
     /** Resolves when it is durable; rejects with the system's error. */
     async remember(path: string, target: string): Promise<void> {
@@ -46,7 +46,7 @@ export async function openAliasMemory(options: {
         throw error;
       }
     },
-    /** Never rejects: what could not be written is found to be gone, and forgotten, with the next start. */
+    /** Never rejects: what could not be written is noticed and forgotten at the next start. */
     async forget(path: string): Promise<void> {
       if (!links.delete(path)) return;
       try {
@@ -67,11 +67,11 @@ async function load(file: string, logger: Logger, readOnly: boolean): Promise<Ma
   let text: string | null;
   try {
     const found = await stat(file).catch(() => null);
-    // A read of a pipe would wait for its writer.
+    // Reading a pipe would wait for its writer.
     if (found !== null && !found.isFile()) throw new Error("it is no regular file");
     text = await readIfPresent(file);
   } catch (error) {
-    // Links that are right are known again by that; others are left alone.
+    // A link that is right counts as ours again; others are left alone.
     logger.warn("what links were made is not known", { path: file, reason: errorText(error) });
     return new Map();
   }

@@ -1,4 +1,4 @@
-// Symlinks that change their target in one step: they are never missing, and nothing that is not ours is replaced.
+// Symlinks that change their target in one step: they are never missing, and nothing of others is replaced.
 
 import { open, rename, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -7,7 +7,7 @@ import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { LinkLook, Prober } from "../prober/prober.ts";
 
-/** Bytes of a name to which something is added. */
+/** Longest part of a name, bytes, before something is added. */
 const LONGEST_NAME = 200;
 /** As `mkdir` makes them: what the umask leaves. */
 const NEW_FOLDER = 0o777;
@@ -22,48 +22,48 @@ interface StableLinkOptions {
   readonly path: string;
   /** Absolute. */
   readonly target: string;
-  /** Whether a link with this (absolute) target is one that Mountaineer made; only such a link is replaced. */
+  /** Whether a link with this (absolute) target was made by Mountaineer; only such a link is replaced. */
   readonly isOurs: (target: string) => boolean;
   /** For looking at the link, ms. */
   readonly waitMs: number;
 }
 
 /**
- * Makes sure that `path` is a symlink to `target`; its folder is made when missing. Looking is the prober's, so a
- * right link costs the daemon no file system call. Never rejects.
+ * Ensures that `path` is a symlink to `target`, and makes its folder if needed. The prober looks at it, so a right link
+ * costs the daemon no file system call. Never rejects.
  */
 export async function ensureStableLink(options: StableLinkOptions): Promise<StableLinkOutcome> {
   const { prober, path, target, isOurs, waitMs } = options;
   const look = await prober.readLink(path, waitMs);
-  const standing = judge(look, path, target, isOurs);
-  if (standing === "right") return { result: "right" };
-  if (typeof standing !== "string") return standing;
+  const found = judge(look, path, target, isOurs);
+  if (found === "right") return { result: "right" };
+  if (typeof found !== "string") return found;
   try {
-    await (standing === "missing" ? createLink(path, target) : replaceLink(path, target));
-    return { result: standing === "missing" ? "created" : "repaired" };
+    await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
+    return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
     return { result: "blocked", by: errorText(error) };
   }
 }
 
 /**
- * What keeps a link from being right, as it was looked at; "missing", or null when nothing does. Changes nothing, and
- * a link to another place is a fault whoever made it.
+ * What is wrong with a link, given a look; "missing", or null when nothing is. Changes nothing; a link to another place
+ * is wrong even if it is ours.
  */
 export function stableLinkFault(look: LinkLook | undefined, path: string, target: string): string | null {
-  const standing = judge(look, path, target, () => false);
-  if (typeof standing !== "string") return standing.by;
-  return standing === "right" ? null : "missing";
+  const found = judge(look, path, target, () => false);
+  if (typeof found !== "string") return found.by;
+  return found === "right" ? null : "missing";
 }
 
-type Standing = "right" | "missing" | "ours" | Extract<StableLinkOutcome, { result: "blocked" }>;
+type LinkState = "right" | "missing" | "ours" | Extract<StableLinkOutcome, { result: "blocked" }>;
 
 function judge(
   look: LinkLook | undefined,
   path: string,
   target: string,
   isOurs: (target: string) => boolean,
-): Standing {
+): LinkState {
   if (look === undefined || look.state === "unknown") {
     return { result: "blocked", by: `${path} cannot be looked at: ${look?.text ?? "no answer"}` };
   }
@@ -74,7 +74,7 @@ function judge(
   return { result: "blocked", by: `${path} is a link to ${look.target}` };
 }
 
-/** Makes a link where nothing is, with its folder; rejects with EEXIST when something has come there. */
+/** Makes a link where nothing is, with its folder; rejects with EEXIST when something has appeared there. */
 export async function createLink(path: string, target: string): Promise<void> {
   const folder = dirname(path);
   await ensureFolder(folder, NEW_FOLDER);
@@ -85,7 +85,7 @@ export async function createLink(path: string, target: string): Promise<void> {
 /** Replaces a link by another in one step. */
 export async function replaceLink(path: string, target: string): Promise<void> {
   const folder = dirname(path);
-  // Hidden, and ours by its name: one that a crash left behind is replaced by the next.
+  // Hidden, and named by us: what a crash left behind is replaced by the next one.
   const temporary = join(folder, temporaryName(basename(path)));
   await unlink(temporary).catch(() => {});
   await symlink(target, temporary);
@@ -93,7 +93,7 @@ export async function replaceLink(path: string, target: string): Promise<void> {
   await keep(folder);
 }
 
-/** A name may have 255 bytes, of up to four a character: of a long one, a digest. */
+/** A name may have 255 bytes, up to four for a character, so a long one becomes a digest. */
 function temporaryName(name: string): string {
   return `.${Buffer.byteLength(name) <= LONGEST_NAME ? name : sha256Of(name)}.mountaineer-new`;
 }

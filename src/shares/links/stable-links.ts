@@ -2,10 +2,10 @@
 import type { ShareSpec } from "../share-spec.ts";
 
 export interface StableLinks {
-  /** Makes sure of the stable link to `target`; resolves with what blocks it; null: it was right a moment ago. */
+  /** Ensures the stable link to `target`; resolves with what blocks it; null: it was right a moment ago. */
   readonly ensure: (spec: ShareSpec, target: string) => Promise<string | null> | null;
-  /** The same, whatever was seen a moment ago. */
+  /** The same, but always looks. */
   readonly ensureNow: (spec: ShareSpec, target: string) => Promise<string | null>;
-  /** Changes nothing; resolves with what is wrong. `mountedAt` is null where the share is not mounted. */
+  /** Changes nothing; resolves with what is wrong. `mountedAt` is null if the share is not mounted. */
   readonly look: (spec: ShareSpec, mountedAt: string | null) => Promise<string | null>;
 }

@@ -1,15 +1,18 @@
-// Whether a login may be tried now. Pure: many servers lock an account after a few refused logons, whoever made them.
+// Whether a login may be tried now. Pure. Many servers lock an account after a few refused logons.
 
 const HOUR_MS = 3_600_000;
-/** Of one account, in any hour, without a person's word. */
+/** Of one account in any hour, unless a person asks for a try. */
 const REFUSALS_AT_MOST = 2;
-/** How long a person's word is for logins that have not had their turn. */
+/** For how long a person's request counts for logins that have not had their turn. */
 const ASKED_FOR_MS = 60_000;
 
 export interface Refusal {
   /** Monotonic ms. */
   readonly atMs: number;
-  /** Which login of the account it was; null: not known, as it was before this process, or of a mount of before. */
+  /**
+   * Which login of the account it was; null: unknown, because it happened before this process, or in a mount from
+   * before.
+   */
   readonly login: string | null;
   /** Why, in words. */
   readonly text: string;
@@ -17,7 +20,7 @@ export interface Refusal {
 
 interface LogonInput {
   readonly nowMs: number;
-  /** Of the account, oldest first. */
+  /** All refusals of the account, oldest first. */
   readonly refusals: readonly Refusal[];
   readonly login: string;
   /** When the login was last accepted. Monotonic ms, as the others; null: never. */
@@ -29,16 +32,16 @@ interface LogonInput {
 }
 
 interface LogonDecision {
-  /** One try, and no other until that has ended, as long as the login is in doubt. */
+  /** Whether one try may be made. While the login is in doubt, no other may until that has ended. */
   readonly may: boolean;
-  /** What keeps it from being tried, or the newest of this login that was not accepted since; null: neither. */
+  /** What keeps it from being tried, or the newest refusal of this login that was not accepted since; null: neither. */
   readonly refusal: Refusal | null;
 }
 
 export function decideLogon(input: LogonInput): LogonDecision {
   const { nowMs, login, acceptedAtMs, awayAtMs } = input;
   const refusals = input.refusals.filter((one) => isRecent(one, nowMs));
-  // It stands until the login is accepted, however long ago it was.
+  // A refusal counts until the login is accepted, however long ago it was.
   const newestOwn = input.refusals.findLast((one) => one.login === login) ?? null;
   const own = newestOwn === null || isSince(acceptedAtMs, newestOwn) ? null : newestOwn;
   const newest = refusals.at(-1);
@@ -49,7 +52,7 @@ export function decideLogon(input: LogonInput): LogonDecision {
   return { may: isDue, refusal: own };
 }
 
-/** A person asks for a try of each login of the account: one that is refused then takes no other's. */
+/** A person asks for a try of each login of the account: if one is refused, the others still have theirs. */
 function isAsked({ askedAtMs }: LogonInput, newest: Refusal, own: Refusal | null): boolean {
   if (askedAtMs === null || (own !== null && own.atMs >= askedAtMs)) return false;
   return newest.atMs - askedAtMs < ASKED_FOR_MS;

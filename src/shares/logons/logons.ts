@@ -1,19 +1,19 @@
-// Who was refused by which server, and when: all that logs in by itself asks here first, and says what came of it.
+// Which server refused whom, and when. Everything that logs in by itself asks here first, and reports the result.
 import { randomUUID } from "node:crypto";
 import { whenAborted } from "../../runtime/abort.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
 import { decideLogon, isRecent, type Refusal } from "./decide-logon.ts";
 
-/** `refused` with why. `unknown`: it did not come to that. */
+/** `refused` with the reason. `unknown`: no answer to the login. */
 export type LogonResult = "accepted" | "unknown" | { readonly refused: string };
 
-/** Who logs in where, with what. */
+/** The account of a login, with its server. */
 export type LoginOf = Pick<ShareSpec, "username" | "password" | "routes">;
 
-/** What is known of a share's login now. */
+/** What is known of a share's login. */
 export interface LogonSeen {
-  /** Why the server does not take it, in words; null: nothing is known against it. */
+  /** Why the server refuses it, in words; null: nothing is known against it. */
   readonly refusal: string | null;
   /** It may be tried. */
   readonly may: boolean;
@@ -28,7 +28,7 @@ interface KeptRefusal extends Refusal {
 }
 
 interface Login {
-  /** Another one after each refusal. */
+  /** Changes after each refusal. */
   name: string;
   readonly id: string;
   acceptedAtMs: number | null;
@@ -37,7 +37,7 @@ interface Login {
 
 interface Account {
   readonly username: string;
-  /** Of one NAS: shares that have one in common are on one. */
+  /** The hosts of one NAS: shares with a host in common are on the same one. */
   readonly hosts: Set<string>;
   refusals: KeptRefusal[];
   /** By password. */
@@ -47,9 +47,9 @@ interface Account {
   turn: Promise<unknown> | null;
 }
 
-/** Two witnesses of one refusal differ by less, ms. */
+/** Two reports of one refusal differ by less than this, ms. */
 const ONE_REFUSAL_MS = 500;
-/** For so long after it was accepted several may log in at once, ms: it may be changed on the server at any time. */
+/** How long after it was accepted several may log in at once, ms: the server may change it at any time. */
 const KNOWN_FOR_MS = 60_000;
 /** How long a try may hold up others of its account, ms. */
 const TURN_MS = 15_000;
@@ -90,7 +90,7 @@ export function createLogons(clock: Clock) {
   const note = (account: Account, login: string | null, text: string, atMs: number): void => {
     const nowMs = clock.monotonicMs();
     const wallMs = Math.round(clock.wallMs() - (nowMs - atMs));
-    // The newest of each login stands, however old it is.
+    // The newest refusal of each login counts, however old it is.
     const kept = account.refusals.filter((one) => isRecent(one, nowMs) || one.login !== login);
     account.refusals = [...kept, { atMs, wallMs, login, text }].toSorted(
       (one, other) => one.atMs - other.atMs,
@@ -116,11 +116,14 @@ export function createLogons(clock: Clock) {
         refusedAt: account.refusals.filter((one) => isRecent(one, nowMs)).map(({ wallMs }) => wallMs),
       };
     },
-    /** The same as long as nobody changes it. */
+    /** Stays the same while the login does. */
     idOf: (share: LoginOf): string => loginOf(accountOf(share), share).id,
-    /** How the carrier knows connections that log in with it. */
+    /** The name by which the carrier knows connections with this login. */
     nameOf: (share: LoginOf): string => loginOf(accountOf(share), share).name,
-    /** Runs what logs in, at most one at a time while the login is in doubt; `otherwise`: it may not be tried. */
+    /**
+     * Runs `work`, which logs in, at most one at a time while the login is in doubt; `otherwise`: the result if it may
+     * not be tried.
+     */
     async attempt<T>(
       share: LoginOf,
       run: () => Promise<T>,
@@ -151,7 +154,10 @@ export function createLogons(clock: Clock) {
         if (account.turn === turn) account.turn = null;
       }
     },
-    /** The carrier saw a refusal then. `login`: of the mount; null: not known. Told more than once, it counts once. */
+    /**
+     * The carrier saw a refusal at that time. `login`: of the mount; null: unknown. Reported more than once, it counts
+     * once.
+     */
     seen(share: LoginOf, login: string | null, text: string, atMs: number): void {
       const account = accountOf(share);
       const isKnown = account.refusals.some(
@@ -167,14 +173,14 @@ export function createLogons(clock: Clock) {
     away(share: LoginOf): void {
       accountOf(share).awayAtMs = clock.monotonicMs();
     },
-    /** What an earlier process has noted, wall ms. */
+    /** The refusals that an earlier process has noted, wall ms. */
     recall(share: LoginOf, refusedAt: readonly number[]): void {
       const account = accountOf(share);
       const [nowMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
-      // A clock that was set back says nothing of how long ago it was.
+      // If the clock was set back, a time in the future says nothing.
       const recalled = refusedAt.map((at) => nowMs - Math.max(0, wallMs - at));
       for (const [index, atMs] of recalled.entries()) {
-        // Each share of an account has noted the same ones.
+        // Each share of an account has noted the same refusals.
         const known = account.refusals.filter((one) => isNear(one.atMs, atMs)).length;
         const count = recalled.slice(0, index + 1).filter((other) => isNear(other, atMs)).length;
         if (known < count) note(account, null, BEFORE, atMs);

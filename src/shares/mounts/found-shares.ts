@@ -1,5 +1,5 @@
-// Finds SMB shares that are mounted here already: in the mount table, among the desktop's mounts (GVfs), and in
-// /etc/fstab. It touches no mount; the prober looks into the folder with the desktop's mounts.
+// Finds SMB shares that are mounted already: in the mount table, among the desktop's mounts (GVfs), and in /etc/fstab.
+// It touches no mount; the prober reads the folder with the desktop's mounts.
 import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/values/host.ts";
 import { silentLogger } from "../../runtime/log/log.ts";
@@ -16,16 +16,16 @@ const LOOK_MS = 3_000;
 export interface FoundShare {
   /** A name or address, with `:port` only if it is not 445. */
   readonly host: string;
-  /** As the server calls it. */
+  /** The server's name for it. */
   readonly share: string;
-  /** null: not told. */
+  /** null: unknown. */
   readonly user: string | null;
   /** Where it is mounted, or would be. */
   readonly path: string;
   readonly by: "kernel" | "rclone" | "gvfs" | "fstab";
 }
 
-/** Each share of each host once. Never rejects: what cannot be read has none. */
+/** Each share of each host once. Never rejects: a source that cannot be read has none. */
 export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly FoundShare[]> {
   const entries = await createMountTable({ clock: systemClock })
     .read(systemClock.monotonicMs())
@@ -48,7 +48,7 @@ export function sharesOfTable(entries: readonly MountEntry[]): readonly FoundSha
   });
 }
 
-/** `//nas/share  /mnt/share  cifs  credentials=…,uid=1000  0 0`; of the options only a user's name is read. */
+/** `//nas/share  /mnt/share  cifs  credentials=…,uid=1000  0 0`; the only option that is read is the user's name. */
 export function sharesOfFstab(text: string): readonly FoundShare[] {
   return text.split("\n").flatMap((line) => {
     const [source = "", path = "", type = "", options = ""] = line.trim().split(/\s+/);
@@ -99,7 +99,7 @@ function userOfSource(source: string): string | null {
   return user === undefined ? null : percentDecoded(user);
 }
 
-/** What is mounted says more than what could be. */
+/** A share that is mounted replaces the same one in fstab. */
 function withoutRepeats(shares: readonly FoundShare[]): readonly FoundShare[] {
   const seen = new Set<string>();
   return shares.filter(({ host, share }) => {

@@ -10,7 +10,7 @@ const TRIES = 5;
 
 type Getfsstat = (buffer: Uint8Array | null, bytes: number, flags: number) => number;
 
-/** `library`: a double's path; null for the system's own. Rejects when koffi or the function cannot be had. */
+/** `library`: the path of a test double; null for the system's own. Rejects when koffi or the function is missing. */
 export async function loadGetfsstat(library: string | null = null): Promise<() => readonly MountLine[]> {
   const system = await loadForeignLibrary(library);
   const declare = (name: string): Getfsstat => system.declare(name, "int", ["uint8_t *", "int", "int"]);
@@ -28,7 +28,7 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
       const room = count + SPARE;
       const buffer = Buffer.alloc(room * STATFS_BYTES);
       count = getfsstat(buffer, buffer.length, MNT_NOWAIT);
-      // A full buffer may have had no room for the last ones.
+      // If the buffer is full, there may have been no room for the last ones.
       if (count >= 0 && count < room) return readStatfs(buffer, count);
       count = Math.max(count, room);
     }

@@ -9,20 +9,22 @@ import type { Logger } from "../../runtime/log/log.ts";
 interface ClaimsOptions {
   readonly home: string;
   readonly logger: Logger;
-  /** Where all homes of the user look; default: the user's runtime folder. */
+  /** The folder that all homes of the user share; default: the user's runtime folder. */
   readonly folder?: string;
 }
 
-/** What a lock file's name keeps of its path's hash. */
+/** The length of a path's hash in a lock file's name. */
 const NAME_CHARACTERS = 32;
 
 export interface MountClaims extends AsyncDisposable {
-  /** null: the path is this home's from now on, or nobody can tell; else the home that has it. Never rejects. */
+  /**
+   * null: the path belongs to this home now, or nothing is known of it; otherwise the home that has it. Never rejects.
+   */
   claim(path: string): Promise<string | null>;
   release(path: string): Promise<void>;
 }
 
-/** The lock is the system's, and gone with the process that holds it. */
+/** The lock is the system's, so it goes with the process that holds it. */
 export function createMountClaims({ home, logger, folder }: ClaimsOptions): MountClaims {
   const held = new Map<string, ExclusiveFileLock>();
   let saidSo = false;
@@ -41,7 +43,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions): Moun
       // At a handover the daemon before this one is about to let go of it.
       return owner === home ? null : owner === "" ? "another home" : owner;
     }
-    // Whoever let go of it just now has removed it.
+    // The home that let go of it just now has removed it.
     if ((await stat(file).catch(() => null))?.ino !== before.ino) {
       lock.release();
       return null;
@@ -76,7 +78,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions): Moun
   };
 }
 
-/** Told by the user alone, and not by the environment: a shell's and a service's differ. */
+/** Derived from the user alone, not from the environment, which differs between a shell and a service. */
 async function runtimeFolder(): Promise<string> {
   const uid = process.getuid?.() ?? 0;
   if (uid === 0) return "/var/run/mountaineer";

@@ -1,7 +1,7 @@
 // The interface of the system's mount table. Reading it never touches a mount.
 
 export interface MountEntry {
-  /** Changes whenever something else is mounted there, although the kernel uses its own ids again. */
+  /** Changes whenever something else is mounted there, even if the kernel reuses its own id. */
   readonly id: string;
   readonly path: string;
   /** `cifs`, `fuse.rclone`, … */
@@ -15,8 +15,8 @@ export interface MountEntry {
 
 export interface MountTable {
   /**
-   * All mounts, in the order they were made, each path's top-most only. A reading that began at `notBeforeMs`
-   * (monotonic) or later is shared. Rejects when the table cannot be read.
+   * All mounts in the order in which they were made, for each path only the top-most. A reading that began at
+   * `notBeforeMs` (monotonic) or later is shared. Rejects when the table cannot be read.
    */
   read(notBeforeMs: number): Promise<readonly MountEntry[]>;
 }

@@ -1,7 +1,7 @@
 // Reads what macOS's `mount` prints: `FROM on PATH (TYPE, FLAG, …, mounted by USER)`, one line per mount.
 
 export interface MountLine {
-  /** The file system's own number, another for each mount; null where it is not told. */
+  /** The file system's own number, different for each mount; null if it is not shown. */
   readonly fsid: string | null;
   readonly path: string;
   /** `smbfs`, `apfs`, … */
@@ -9,18 +9,18 @@ export interface MountLine {
   readonly source: string;
   /** As words: `nodev`, `read-only`, … */
   readonly options: readonly string[];
-  /** Who made it, by number or by name; null where it is not told (root's). */
+  /** The user who made it, by number or by name; null if it is not shown (root). */
   readonly owner: { readonly userId: number } | { readonly userName: string } | null;
 }
 
-/** The last parenthesis of a line opens the flags, which hold none; a path begins with a slash. */
+/** The last parenthesis of a line begins the flags, which contain none; a path begins with a slash. */
 const WHOLE_LINE = /^([^\n]*?) on (\/.*) \(([a-z0-9_+-]+(?:, [^()]*)?)\)$/su;
-/** More lines than a path may hold newlines are not one mount. */
+/** More lines than this, which would be newlines in a path, are not one mount. */
 const LINES_AT_MOST = 16;
 
 /**
- * Lines that do not have the form are left out. Nothing is escaped in a path: one that holds a newline is put together
- * again unless its end looks like a mount of its own. `getfsstat` has no such doubts, so it goes first.
+ * Malformed lines are skipped. Nothing is escaped in a path, so one with a newline is put together again unless its end
+ * looks like a mount of its own. `getfsstat` has no such problem and is used first.
  */
 export function parseMountOutput(output: string): readonly MountLine[] {
   const mounts: MountLine[] = [];

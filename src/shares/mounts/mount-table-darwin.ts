@@ -10,13 +10,13 @@ import { createMountRecognition, shareReadings } from "./mount-table-readings.ts
 
 interface MountTableDarwinOptions {
   readonly clock: Clock;
-  /** Default: the system's getfsstat. A rejection means that it cannot be had. */
+  /** Default: the system's getfsstat. A rejection means that it is missing. */
   readonly load?: () => Promise<() => readonly MountLine[]>;
   /** Default: runs `mount`. */
   readonly runMount?: () => Promise<string>;
 }
 
-/** An option of entries that another user made: only that user is let in. */
+/** Marks entries of another user's mounts, which only that user can use. */
 export const ANOTHER_USERS = "another user's";
 
 /** `mount` reads the same table and asks no file system either. */

@@ -9,18 +9,21 @@ interface GvfsOptions {
   readonly clock: Clock;
   /** Lists the folder, which is a mount and may hang. */
   readonly prober: Pick<Prober, "folders">;
-  /** Default: ours. Nobody else is let in, not even root. */
+  /** Default: this user. Nobody else can use them, not even root. */
   readonly userId?: number | null;
 }
 
-/** The type of such an entry. It is no mount of the system's: no command that unmounts is ever given its path. */
+/** The type of such an entry. It is not a mount of the system's, so no command that unmounts ever gets its path. */
 export const GVFS_SHARE = "gvfs.smb-share";
 const GVFS_MOUNT = "fuse.gvfsd-fuse";
 const ID_PREFIX = "gvfs:";
-/** Other readings of the table within that time are given the same list, ms. */
+/** How long a list is reused for other readings of the table, ms. */
 const LISTED_FOR_MS = 1_000;
 const LISTING_MS = 500;
-/** Without one from before, what is missed would be mounted a second time; at login the machine is busy. */
+/**
+ * A first listing gets more time: a share that is missed would be mounted a second time, and at login the machine is
+ * busy.
+ */
 const FIRST_LISTING_MS = 3_000;
 
 interface Listing {
@@ -29,14 +32,14 @@ interface Listing {
   readonly names: readonly string[];
 }
 
-/** Whether GVfs serves it, to whom it belongs. */
+/** Whether GVfs serves the mount, and so owns it. */
 export function isGvfsMount({ id }: { readonly id: string }): boolean {
   return id.startsWith(ID_PREFIX);
 }
 
 /**
- * The table, and after its entries those of our own user's GVfs. Where there is no GVfs it costs nothing; where it hangs,
- * what it had before is still told.
+ * The table with this user's GVfs shares at its end. Without GVfs it costs nothing; if GVfs hangs, its last list is
+ * used.
  */
 export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTable {
   const { clock, prober, userId = process.getuid?.() ?? null } = options;
@@ -104,7 +107,7 @@ export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTa
       }
       const shares = identify(mount, (await list(mount)).names);
       const ids = shares.map(({ id }) => id).join();
-      // The same table again is the same object again: it is looked up in by what was made of it before.
+      // An unchanged table stays the same object, so that indexes of it stay valid.
       if (before?.entries !== entries || before.shares !== ids) {
         before = { entries, shares: ids };
         result = shares.length === 0 ? entries : [...entries, ...shares];
@@ -114,7 +117,9 @@ export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTa
   };
 }
 
-/** `//HOST[:port]/SHARE` of `smb-share:server=HOST,share=SHARE[,port=…][,user=…][,domain=…]`; null: no share's root. */
+/**
+ * `//HOST[:port]/SHARE` of `smb-share:server=HOST,share=SHARE[,port=…][,user=…][,domain=…]`; null: not a share's root.
+ */
 export function gvfsSource(name: string): string | null {
   const keys = gvfsValues(name);
   if (keys === null) return null;
@@ -124,11 +129,11 @@ export function gvfsSource(name: string): string | null {
   if (host === undefined || host === "" || share === undefined || share === "") return null;
   if (/[/\\]/.test(host + share) || !Number.isInteger(port) || port < 1 || port > 65_535) return null;
   if ((keys.get("prefix") ?? "/") !== "/") return null;
-  // Percent signs of the share's own must not be read as escapes again.
+  // Percent signs that belong to the share's name must not be read as escapes.
   return sourceOf({ host, port }, share.replaceAll("%", "%25"));
 }
 
-/** Of a folder's name, `smb-share:server=HOST,share=SHARE`, by their keys; null: of another kind of mount. */
+/** The values in a folder's name, `smb-share:server=HOST,share=SHARE`, by their keys; null: another kind of mount. */
 export function gvfsValues(name: string): ReadonlyMap<string, string> | null {
   if (!name.startsWith("smb-share:")) return null;
   const values = new Map<string, string>();

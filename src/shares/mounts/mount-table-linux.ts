@@ -31,7 +31,7 @@ export function createMountTableLinux({
   });
 }
 
-/** The kernel gives a freed id to the next mount. */
+/** The kernel reuses a freed id for the next mount, so more of the mount identifies it. */
 function keyOf({ mountId, device, path, type, source, root }: MountInfoLine): readonly (string | number)[] {
   return [mountId, device, path, type, source, root];
 }
@@ -47,7 +47,7 @@ function entryOf(line: MountInfoLine, generation: number): MountEntry {
   };
 }
 
-/** A folder of a share, bound or mounted beside the whole, has the share's own source in the table. */
+/** A mounted folder of a share has the share's own source in the table, so the folder is added. */
 function sourceOf({ type, source, root }: MountInfoLine): string {
   return KERNELS_SMB.has(type) && root !== "/" ? `${source}${root}` : source;
 }

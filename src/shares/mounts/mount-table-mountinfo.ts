@@ -5,7 +5,7 @@ export interface MountInfoLine {
   /** `major:minor`. */
   readonly device: string;
   readonly deviceMinor: number;
-  /** What of the file system is mounted: `/`, or a folder of it, as after a bind. */
+  /** The mounted part of the file system: `/`, or a folder of it, as after a bind. */
   readonly root: string;
   readonly path: string;
   readonly type: string;
@@ -14,7 +14,7 @@ export interface MountInfoLine {
   readonly options: readonly string[];
 }
 
-/** Lines that do not have the form are left out. */
+/** Malformed lines are skipped. */
 export function parseMountInfo(content: Buffer): readonly MountInfoLine[] {
   const lines: MountInfoLine[] = [];
   for (const line of content.toString("utf8").split("\n")) {

@@ -8,7 +8,10 @@ interface Reading {
   readonly entries: Promise<readonly MountEntry[]>;
 }
 
-/** The newest reading is shared with all who want none newer, unless it failed. `readOnce` may run several at once. */
+/**
+ * The newest reading is shared with all callers that need none newer, unless it failed. `readOnce` may run several
+ * times at once.
+ */
 export function shareReadings(clock: Clock, readOnce: () => Promise<readonly MountEntry[]>): MountTable {
   let newest: Reading | null = null;
   return {
@@ -17,7 +20,7 @@ export function shareReadings(clock: Clock, readOnce: () => Promise<readonly Mou
       const reading: Reading = { startedAtMs: clock.monotonicMs(), entries: readOnce() };
       newest = reading;
       reading.entries.catch(() => {
-        // The next one to ask gets a reading of their own.
+        // The next caller gets a new reading.
         if (newest === reading) newest = null;
       });
       return reading.entries;
@@ -26,15 +29,15 @@ export function shareReadings(clock: Clock, readOnce: () => Promise<readonly Mou
 }
 
 interface MountRecognition<Line> {
-  /** What stays as it is while the mount stands. */
+  /** The parts that do not change while the mount stands. */
   readonly keyOf: (line: Line) => readonly (string | number)[];
-  /** A mount seen for the first time; no other has the same `generation` and `place`. */
+  /** Called for a mount that is seen for the first time; no other has the same `generation` and `place`. */
   readonly entryOf: (line: Line, generation: number, place: number) => MountEntry;
 }
 
 /**
- * Gives the entries of one reading's lines, after those of the reading before. Systems use their numbers again: a mount
- * that was away, or looks different, is another mount.
+ * Returns the entries of one reading's lines, given those of the reading before. Systems reuse their ids: a mount that
+ * was away, or looks different, is another mount.
  */
 export function createMountRecognition<Line extends { readonly path: string }>({
   keyOf,

@@ -15,10 +15,10 @@ export function isUnderLaunchd(
   return parentPid === 1 && service !== undefined && service !== "" && service !== "0";
 }
 
-/** What a readdir's errno means that is no outage; null for any other. */
+/** The meaning of a readdir's errno that is not an outage; null for any other. */
 export function meaningOfDenied(errno: string, path: string, underLaunchd: boolean): DeniedMeaning | null {
   if (errno !== "EPERM" && errno !== "EACCES") return null;
-  // The server's own refusal is EACCES; a terminal's programs have the terminal's permission.
+  // EACCES is the server's own refusal. A program in a terminal has the terminal's permission.
   if (errno === "EPERM" && underLaunchd) {
     return {
       cause: "network_volumes",

@@ -1,4 +1,4 @@
-// What to do with a share that is carried: its mount stays whatever becomes of the routes, and moves between them.
+// What to do with a carried share: its mount stays whatever happens to the routes, and moves between them.
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName } from "../share-spec.ts";
 import { isOwnProved } from "./decide-carry.ts";
@@ -26,11 +26,11 @@ import {
 import { type CarriedSeen, type MountSeen, NO_TRUST, type ServerSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** A request without an answer for so long, on a route that does not answer probes, ms. */
+/** How long a request may be without an answer on a route that does not answer probes, ms. */
 const STALL_MS = 300;
 /** How soon both hosts are looked at again while programs wait for either, ms. */
 const WAITING_LOOK_MS = 400;
-/** How soon a gate that did not open, or close, is tried again, ms. */
+/** How soon opening or closing the gate is tried again if it failed, ms. */
 const GATE_RETRY_MS = 250;
 
 export function decideCarried(
@@ -51,7 +51,7 @@ export function decideCarried(
   if (carried.phase !== "carrying") return openGate(builder, route, carried, builder.policy.outagePatienceMs);
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
-  // A move that failed is not tried again at once because what is open goes on well where it is.
+  // After a failed move it is not tried again at once, because what is open works well where it is.
   if (carried.rerouted) return followHost(builder, mount, route, false);
   settleBackoff(builder);
   return (
@@ -60,15 +60,18 @@ export function decideCarried(
 }
 
 /**
- * How long after a move a look may stand in rclone's queue: it makes connections one after the other, with pauses of up to
- * 2 s once some have failed, and under many programs it needs a dozen.
+ * How long after a move a look may wait for rclone, which makes connections one after the other, with pauses of up to 2
+ * s after failures, and needs a dozen for many programs.
  */
 const RECONNECTS_MS = 20_000;
 
 /** How long a server whose share is not carried may take to be recognised, ms; then it is mounted anew. */
 const PINNED_DOUBT_MS = 10_000;
 
-/** Nothing goes to a server that was away before it is proved to be the one of before. "open": the rules go on. */
+/**
+ * For a share that is not carried: nothing goes to a server that was away before it is proved to be the same. "open":
+ * the rules go on.
+ */
 export function decidePinnedGate(
   builder: Builder,
   mount: MountSeen,
@@ -79,7 +82,7 @@ export function decidePinnedGate(
   const isClosed = phase !== "carrying" && !isAway && !mount.found.processGone;
   noteDoubt(builder, pinned, isClosed);
   if (!isClosed || builder.state.operation !== null || builder.memory.held === "unmounted") return "open";
-  // Where an edit leads, the rules tell: what the configuration no longer names is left once nothing is open.
+  // What the configuration no longer names is left once nothing is open.
   if (pinned.rerouted && !isOwnProved(builder, route, pinned)) return "open";
   if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
   return openGate(builder, route, pinned, PINNED_DOUBT_MS);
@@ -107,7 +110,7 @@ function judgeSilentCarried(
   const { atMs } = builder.seen;
   const askedAtMs = unansweredSinceMs ?? (look.state === "pending" ? look.startedAtMs : null);
   if (askedAtMs !== null) {
-    // One answer among many that are due shows that the server lives; none for so long, that it does not.
+    // One answer among many open requests proves that the server lives; no answer for this long means that it does not.
     const stalledSinceMs = Math.max(askedAtMs, lastAnswerAtMs ?? askedAtMs);
     if (atMs - stalledSinceMs >= STALL_MS) return "gone";
     if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
@@ -123,7 +126,10 @@ function judgeSilentCarried(
   return "waiting";
 }
 
-/** Dead only by a look that began after the route answered, or by a process that is gone: one that waits is not dead. */
+/**
+ * Dead only by a look that began after the route answered, or because its process is gone: a mount that waits is not
+ * dead.
+ */
 function judgeCarried(
   builder: Builder,
   mount: MountSeen,
@@ -149,7 +155,7 @@ function judgeCarried(
   const hasFailed = look.state === "answered" && isDeadErrno(look.errno);
   if (hasFailed && look.startedAtMs < sinceMs) return { state: "unproven" };
   const verdict = judgeMount(builder, mount);
-  // rclone keeps lost connections beside those that live: whoever gets one fails, and the server answers others.
+  // rclone keeps lost connections beside those that live: a program that gets one fails, and the server answers others.
   const answersOthers = lastAnswerAtMs !== null && hasFailed && lastAnswerAtMs >= look.startedAtMs;
   const deadAtMs = (builder.state.deadLook?.startedAtMs ?? 0) + builder.policy.mountHangMs;
   if (verdict.state !== "dead" || !answersOthers || builder.seen.atMs >= deadAtMs) return verdict;
@@ -157,7 +163,7 @@ function judgeCarried(
   return { state: "unproven" };
 }
 
-/** Since when the server behind the route in use answers without being proved. */
+/** Since when the server behind the route in use has answered without being proved. */
 function noteDoubt(builder: Builder, { phase }: CarriedSeen, isThere: boolean): void {
   const isInDoubt = phase !== "carrying" && isThere;
   const { doubtAtMs } = builder.state;
@@ -208,9 +214,9 @@ function decideRouteGone(
       moves: true,
     });
   }
-  // A proof that failed is tried again as long as programs have patience.
+  // A failed proof is tried again while programs have patience.
   if (asking || (state !== "different" && isPatient(builder, carried))) return hold();
-  // Not proved to be the same server: no open file may be moved there, so it is mounted anew.
+  // Not proved to be the same server, so no open file may be moved there: it is mounted anew.
   const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
   return startOperation(builder, {
     kind: "failover",
@@ -220,7 +226,7 @@ function decideRouteGone(
   });
 }
 
-/** The route was lost less than the share's patience ago; where nobody told the carrier, its own patience counts. */
+/** The route was lost less than the share's patience ago; where the carrier did not hear of it, its own patience counts. */
 function isPatient({ seen, state, policy, wakes }: Builder, { phase, routeLostAtMs }: CarriedSeen): boolean {
   const lostAtMs = routeLostAtMs ?? state.suspicion?.firstAtMs ?? null;
   if (lostAtMs === null) return phase !== "refusing";
@@ -230,12 +236,12 @@ function isPatient({ seen, state, policy, wakes }: Builder, { phase, routeLostAt
   return true;
 }
 
-/** Programs wait for the first of both hosts that answers: the next tick is too late. */
+/** Programs wait for the first host to answer, so the next tick would be too late. */
 function lookAgainSoon({ seen, wakes }: Builder): void {
   wakes.push({ atMs: seen.atMs + WAITING_LOOK_MS, reason: "retry" });
 }
 
-/** A carrier that cannot be asked now is asked again after a moment. */
+/** If the carrier cannot be asked now, it is asked again after a moment. */
 function holdOnce({ seen, wakes }: Builder): Step | null {
   if (seen.lastStep?.kind !== "gate") return { kind: "hold" };
   wakes.push({ atMs: seen.atMs + GATE_RETRY_MS, reason: "confirm" });
@@ -248,7 +254,7 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
   const { asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
   const { lastStep, atMs } = builder.seen;
   if (isOwnProved(builder, route, carried)) {
-    // The proof is older than a step of this cycle, and the outage may be newer: that is looked at anew first.
+    // The proof is older than a step of this cycle, and the outage may be newer: observe again first.
     if (lastStep === null) return { kind: "confirm", outage };
     builder.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });
     return null;
@@ -256,7 +262,7 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
   const { doubtAtMs } = builder.state;
   const isOverdue = doubtAtMs !== null && atMs - doubtAtMs >= withinMs;
   if (doubtAtMs !== null && !isOverdue) builder.wakes.push({ atMs: doubtAtMs + withinMs, reason: "confirm" });
-  // What is open is cut off for no typing mistake: it waits, and may be set back.
+  // A typing mistake must not cut off what is open: it waits, and the edit may be taken back.
   if (rerouted) return null;
   if (asking || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
   const why =
@@ -278,11 +284,11 @@ function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone
     return startOperation(builder, { kind: "remount", reason, mode: "plain", plan: [route], moves: true });
   const plan = ROUTE_NAMES.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
   if (asking || plan.length === 0) return null;
-  // Another server, or one that nobody can prove: nothing that is open goes there.
+  // Another server, or one that cannot be proved: nothing that is open goes there.
   return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
 }
 
-/** It is known who is there, or that this cannot be known. */
+/** The server there is known, or it is known that it cannot be proved. */
 function isJudged(server: ServerSeen | undefined): boolean {
   return server !== undefined && (server.id !== null || server.asked);
 }

@@ -4,7 +4,10 @@ import { otherRoute, type RouteName } from "../share-spec.ts";
 import { answers, type Builder, type NewCondition } from "./decision-builder.ts";
 import { type CarriedSeen, NO_TRUST } from "./share-seen.ts";
 
-/** Whether a mount over `route` is to be carried. Both routes answer: only when one server is proved behind them. */
+/**
+ * Whether a mount over `route` is to be carried. If both routes answer: only when they are proved to lead to one
+ * server.
+ */
 export function carriesAt(builder: Builder, route: RouteName): boolean {
   const trust = trustToCarry(builder);
   if (trust === null || trust.state === "different") return false;
@@ -16,8 +19,8 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
 const PROOF_AT_MOST_MS = 30_000;
 
 /**
- * A mount over `route` waits for the proof that is under way, so that it need not be made anew after it, and until it is
- * known whose that is: what is kept for one server goes to no other. `sinceMs`: since when it waits.
+ * Whether a mount over `route` has to wait for the proof under way, so that it need not be made anew afterwards, and
+ * because what is kept for one server must not go to another. `sinceMs`: since when it waits.
  */
 export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number | null): boolean {
   const { carry = null, atMs } = builder.seen;
@@ -25,11 +28,11 @@ export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number 
   const isUnknown = carry?.asks === true && server?.id === null && !server.asked;
   if (isUnknown && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS)) return true;
   const trust = trustToCarry(builder);
-  // What an earlier proof came to says nothing of this one, as a route was away since; two servers stay two.
+  // The result of an earlier proof does not count, because a route was away since; but two servers stay two.
   return trust?.asking === true && trust.state !== "different";
 }
 
-/** The server behind `route`; absent: nobody can tell. */
+/** The server behind `route`; absent: unknown. */
 export function serverAt({ seen }: Builder, route: RouteName): { readonly server?: string } {
   const id = seen.carry?.asks === true ? (seen.carry.trust.servers?.[route].id ?? null) : null;
   return id === null ? {} : { server: id };
@@ -41,13 +44,13 @@ export function isOwnProved({ seen }: Builder, route: RouteName, { rerouted }: C
   return rerouted ? detourProved : proved[route];
 }
 
-/** What is mounted can be moved to `route` now: it is carried, and the server there is proved to be its own. */
+/** Whether the mount can be moved to `route` now: it is carried, and the server there is proved to be its own. */
 export function canMove(builder: Builder, route: RouteName): boolean {
   const { mount, carry } = builder.seen;
   return (mount?.carried ?? null) !== null && carry?.trust.proved[route] === true && answers(builder, route);
 }
 
-/** It could be moved to `route` as soon as a proof that is under way says so. */
+/** Whether it could be moved to `route` as soon as the proof under way says so. */
 export function mayMoveSoon(builder: Builder, route: RouteName): boolean {
   const { mount, carry } = builder.seen;
   return (mount?.carried ?? null) !== null && carry?.trust.asking === true && answers(builder, route);

@@ -1,4 +1,4 @@
-// Tells one mount from another: a mount that someone else made, and one that vanished.
+// Distinguishes mounts: one that someone else made, and one that vanished.
 import { foldYoungDeath } from "./decide-mount-alive.ts";
 import { type Builder, clearPending, setHeld, setMemory, setState } from "./decision-builder.ts";
 import type { StepSeen } from "./share-seen.ts";

@@ -1,4 +1,4 @@
-// What follows from a login that the server refuses: it is not tried again by itself, and nothing that works is given up.
+// What follows when the server refuses a login: it is not tried again by itself, and nothing that works is given up.
 import { changeHint } from "../../secrets/reference.ts";
 import { type Builder, setMemory } from "./decision-builder.ts";
 
@@ -27,13 +27,13 @@ export function logonConditions({ seen: { logon, mount }, spec, conditions }: Bu
     });
     return;
   }
-  const mend = passwordFrom === null ? "give it a username and a password" : changeHint(passwordFrom);
+  const remedy = passwordFrom === null ? "give it a username and a password" : changeHint(passwordFrom);
   const goesOn = mount === null ? "" : " What is open goes on as long as its connections last.";
   conditions.push({
     code: "login_refused",
     severity: "error",
     title: refusedText(username, logon.refusal),
-    hint: `Give the right password: ${mend}. Right as it is: mountaineer mount --share ${name}. By itself it is tried once an hour.${goesOn}`,
+    hint: `Give the right password: ${remedy}. Right as it is: mountaineer mount --share ${name}. By itself it is tried once an hour.${goesOn}`,
   });
 }
 

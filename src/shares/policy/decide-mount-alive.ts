@@ -1,16 +1,16 @@
-// Whether a mount is alive, by the looks at it. A verdict that costs open files never rests on one look.
+// Whether a mount is alive, judged by looks at it. A verdict that costs open files never rests on one look.
 import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
 import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
-/** A mount that lives this long does not count towards the backoff of those before it, ms. */
+/** A mount that lives this long ends the backoff of earlier ones, ms. */
 const STEADY_MS = 10_000;
 
 export type MountVerdict =
   | { readonly state: "alive" }
-  /** Not known yet; a wake is set where one is due. */
+  /** Unknown yet; a wake is set if one is due. */
   | { readonly state: "unproven" }
   | { readonly state: "dead"; readonly reason: string };
 
@@ -18,7 +18,7 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
-  // What is logged in goes on, and a look that wants to log in is turned away.
+  // Connections that are logged in go on, but a look that has to log in is turned away.
   const isShut = (builder.seen.logon?.shut ?? null) !== null;
   switch (look.state) {
     case "never":
@@ -71,7 +71,10 @@ function judgePending(builder: Builder, found: FoundMount, startedAtMs: number):
   return UNPROVEN;
 }
 
-/** One of ours that has answered once waits for nobody; a server that is gone makes the others fail in time. */
+/**
+ * One of our mounts that has answered once does not wait for a person; with other mounts, a server that is gone makes
+ * the look fail in time.
+ */
 function mayWaitForPermission({ mayWaitForPermission = false, state }: Builder, mountId: string): boolean {
   return mayWaitForPermission && !(state.madeMount === mountId && state.answeredMount === mountId);
 }
@@ -94,14 +97,14 @@ function judgeFailed(builder: Builder, mountId: string, errno: string, startedAt
   }
   const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
   if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
-  // The same look again: there is no newer one yet, and asking at once would ask without end.
+  // The same look again: there is no newer one yet, and asking at once would loop.
   const { atMs } = builder.seen;
   const wakeAtMs = confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS;
   builder.wakes.push({ atMs: wakeAtMs, reason: "confirm" });
   return UNPROVEN;
 }
 
-/** A mount that has shown itself steady ends the pauses. */
+/** A mount that has lasted ends the pauses. */
 export function settleBackoff(builder: Builder): void {
   const { mountBackoff, mountedAtMs } = builder.state;
   if (mountBackoff.failures === 0) return;
@@ -109,7 +112,7 @@ export function settleBackoff(builder: Builder): void {
   setState(builder, { mountBackoff: NO_BACKOFF });
 }
 
-/** The first mount that dies soon after it was made is replaced at once, those after it with growing pauses. */
+/** The first mount that dies soon after it was made is replaced at once, later ones with growing pauses. */
 export function foldYoungDeath(builder: Builder, mountId: string): void {
   const { diedYoung, mountedAtMs, mountBackoff } = builder.state;
   const { atMs } = builder.seen;

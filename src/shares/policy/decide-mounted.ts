@@ -19,13 +19,13 @@ import {
 import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** How soon a login that was to be let through is tried again, ms. */
+/** How soon letting a login through is tried again, ms. */
 const GATE_RETRY_MS = 250;
 
 export function decideMounted(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const own = judgeOwnRoute(builder, route, mount);
   const verdict = judgeMount(builder, mount);
-  // Held unmounted and mounted: someone else's, which came to light when a person had ours unmounted.
+  // Held unmounted, yet mounted: someone else's mount, which appeared when a person had ours unmounted.
   if (own === "waiting" || builder.memory.held === "unmounted") return null;
   if (own === "gone") return decideHostGone(builder, mount, route);
   if (verdict.state === "dead") return decideDead(builder, mount, route, verdict.reason);
@@ -40,7 +40,7 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
   );
 }
 
-/** It was mounted before its server could be proved, and what is kept for that server waits since. */
+/** It was mounted before its server could be proved, and what is kept for that server has been waiting since. */
 export function takeBetterCache(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const better = builder.seen.carry?.trust.better ?? null;
   const { server = null } = mount.carried ?? mount.pinned ?? {};
@@ -59,7 +59,7 @@ function takeGuard(builder: Builder, mount: MountSeen, route: RouteName): Step |
   return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route) });
 }
 
-/** What is mounted does not log in any more: it does again, or is mounted anew. "open": the rules go on. */
+/** The mount cannot log in any more: it is let in again, or mounted anew. "open": the rules go on. */
 export function decideShutLogon(
   builder: Builder,
   mount: MountSeen,
@@ -75,7 +75,7 @@ export function decideShutLogon(
   if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
   if (shut === "other") {
     const { look } = mount;
-    // Else our own look, which waits for what is turned away, would keep it busy.
+    // Otherwise our own look, which waits and is turned away, would keep it busy.
     const lost = look.state !== "answered" || look.errno !== null;
     const reason = "its login is another now";
     return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });
@@ -100,7 +100,7 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
   const { carry, lastStep } = builder.seen;
   const other = otherRoute(route);
   const { probe } = builder.seen.routes[route];
-  // Its host has another address by now: what is mounted would never go there.
+  // Its host has another address now, which the mount would never use.
   if (pinned?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
@@ -108,7 +108,7 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
   if (!answers(builder, other) && carry?.unguarded === true && lastStep?.kind !== "unmount") {
     setError(
       builder,
-      `${hostOf(builder, route)} is gone, and whoever answers there next would get what is unsent`,
+      `${hostOf(builder, route)} is gone, and another server that answers there would get what is unsent`,
     );
     return { kind: "unmount", mount: mount.found, mode: "force" };
   }
@@ -121,19 +121,19 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
     kind: "failover",
     reason: `${hostOf(builder, route)} is gone: ${probe.text}`,
     mode: "force",
-    // The mount is retried once.
+    // The plan tries the other route twice.
     plan: [other, other],
   });
 }
 
 /**
- * A server that starts is seen over one host a moment before the other: its own host is asked once more, as a failover
- * would cut off whoever waited for it.
+ * A server that starts appears over one host a moment before the other: its own host is asked once more, because a
+ * failover would cut off programs that waited for it.
  */
 function mayBothStart({ seen, state, wakes }: Builder, route: RouteName): boolean {
   const { probe, atMs } = seen.routes[route];
   const other = state.announced[otherRoute(route)];
-  // This machine's own link says of itself that it is down.
+  // This machine's own link reports that it is down.
   if (other === null || probe.reason === "link_down") return false;
   const askedFromMs = other.atMs + CONFIRM_AFTER_MS;
   if (atMs >= askedFromMs) return false;
@@ -150,7 +150,7 @@ export function decideDead(
   const reason = `the mount is dead: ${why}`;
   foldYoungDeath(builder, found.id);
   if (isBackingOff(builder)) {
-    // An unmount that failed says more.
+    // The failure of an unmount is more useful.
     if (builder.memory.lastError === null) setError(builder, `${reason}; it is mounted again after a pause`);
     return null;
   }
@@ -158,7 +158,7 @@ export function decideDead(
   return startOperation(builder, { kind: "remount", reason, mode: "force", plan });
 }
 
-/** An unmount that failed is not hammered. */
+/** A failed unmount is not repeated without a pause. */
 export function isBackingOff(builder: Builder): boolean {
   const { notBeforeMs } = builder.state.mountBackoff;
   if (notBeforeMs <= builder.seen.atMs) return false;
@@ -167,9 +167,9 @@ export function isBackingOff(builder: Builder): boolean {
 }
 
 /**
- * A mount that the configuration does not explain (its host, its share, or the path of one of ours) is judged by its
- * looks alone. It is left while files are open, whatever the toggles say, and remounted over the best route when they
- * are closed; dead, at once.
+ * A mount that the configuration does not explain (its host, its share, or the path of one of ours) is judged by looks
+ * alone. It stays while files are open, whatever the toggles say, and is mounted anew over the best route when they are
+ * closed; at once if it is dead.
  */
 export function decideUnexplained(builder: Builder, mount: MountSeen): Step | null {
   const verdict = judgeMount(builder, mount);
@@ -184,7 +184,7 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
     hint: "It is mounted anew over the best route as soon as nothing on it is open.",
   });
   if (verdict.state === "unproven" || builder.memory.held === "unmounted") return null;
-  // What serves is not given up for what could not take its place; conditions tell what is wanting.
+  // What serves is not given up for what could not take its place; conditions say what is missing.
   if (verdict.state === "alive" && whyNotMountable(builder) !== null) return null;
   const plan = bestRoutes(builder);
   if (plan.length === 0) {
@@ -208,7 +208,7 @@ interface Remount {
   readonly lost?: boolean;
 }
 
-/** Mounts anew as soon as nothing is open, and tells what is until then. */
+/** Mounts anew as soon as nothing is open, and reports what is until then. */
 export function remountOnceClosed(
   builder: Builder,
   mount: MountSeen,

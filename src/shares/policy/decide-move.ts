@@ -38,7 +38,7 @@ function endMove(builder: Builder, operation: Operation, reason: string): null {
 
 export function foldMoved(builder: Builder, { step, outcome: moved, tookMs }: MoveStepSeen): void {
   if (moved.ok) {
-    // Earlier looks were at the server that the mount no longer talks to.
+    // Earlier looks were at a server that the mount does not talk to any more.
     setState(builder, {
       movedAtMs: builder.seen.atMs,
       suspicion: null,

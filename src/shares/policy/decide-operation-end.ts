@@ -23,12 +23,12 @@ export function spokenRoute(builder: Builder, route: RouteName): string {
   return `${SPOKEN[route]} (${host === null ? where : `//${where}/${builder.spec.shareName}`})`;
 }
 
-/** A mount that is not this operation's doing is there: it is adopted, and the rules go on from it. */
+/** There is a mount that this operation did not make: it is adopted, and the rules go on from it. */
 export function finishFound(builder: Builder, operation: Operation, { found }: MountSeen): null {
   const { failures, goal } = operation;
   setState(builder, {
     operation: null,
-    // It may be what a failed mount left behind: without a pause that would be tried over and over.
+    // A failed mount may have left it behind: without a pause it would be tried over and over.
     ...(failures.length > 0 ? { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) } : {}),
   });
   if (found.route !== "fallback") clearPending(builder, "mounted by someone else");
@@ -45,7 +45,7 @@ export function finishFound(builder: Builder, operation: Operation, { found }: M
   return null;
 }
 
-/** Something is mounted over `route` now, by this operation. */
+/** This operation has mounted the share over `route`. */
 export function finishArrived(builder: Builder, operation: Operation, route: RouteName): void {
   const missed = operation.goal !== null && operation.goal !== route;
   const failed = operation.failures.join("; ");
@@ -53,7 +53,7 @@ export function finishArrived(builder: Builder, operation: Operation, route: Rou
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
   setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
-  // Mounted, if not where it was to be: that is told by the operation's end and by a condition.
+  // Mounted, but not where it was asked for: the operation's end and a condition say so.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
   if (!operation.asked) return;
@@ -72,7 +72,7 @@ function recoveryPause(
 ): Partial<Pick<LaneState, "recoveryBackoff" | "recoveryFailure">> {
   if (route === "tb") return { recoveryBackoff: NO_BACKOFF, recoveryFailure: null };
   if (failures.length === 0 || kind === "failover") return {};
-  // tb answers but does not mount: without a pause the next cycle would try it again, over and over.
+  // tb answers but does not mount: without a pause the next cycle would try it again at once.
   return { recoveryBackoff: pauseRecovery(builder), recoveryFailure: failures.join("; ") };
 }
 
@@ -82,7 +82,7 @@ function holdAfterArrival(builder: Builder, operation: Operation, route: RouteNa
   } else if (route === "tb" && builder.memory.held === "fallback") {
     setHeld(builder, null);
   }
-  // Rolled back over what someone else had mounted: what is mounted by us now is not held unmounted.
+  // Rolled back over what someone else had mounted: our mount now is not held unmounted.
   if (builder.memory.held === "unmounted") setHeld(builder, null);
 }
 
@@ -151,13 +151,13 @@ export function finishUnmounted(builder: Builder, operation: Operation): null {
   return null;
 }
 
-/** What going on by force has cost. */
+/** What was lost by forcing it. */
 function cutOff({ mode, cost }: Operation): Pick<RequestOutcome, "holders" | "unsent"> {
   if (mode === "plain" || cost === null) return { holders: [], unsent: [] };
   return { holders: cost.holders, unsent: cost.unsent };
 }
 
-/** Every route of the plan failed: unmounted, and tried again with backoff. */
+/** Every route of the plan failed: the share stays unmounted, and is tried again with backoff. */
 export function finishExhausted(builder: Builder, operation: Operation): null {
   const reason = operation.failures.join("; ");
   setState(builder, {
@@ -193,7 +193,7 @@ export function stopOperation(builder: Builder, reason: string, busy = false): n
   return null;
 }
 
-/** Thunderbolt is ready and files are open, or a person shall decide. */
+/** Thunderbolt is ready, but files are open, or a person has to decide. */
 export function deferRecovery(builder: Builder, reason: string): void {
   if (builder.memory.tbRecoveryPending) return;
   const open_files = builder.seen.openFiles?.holders.length ?? 0;

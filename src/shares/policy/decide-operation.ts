@@ -18,10 +18,10 @@ import type { Operation, OperationKind } from "./lane-state.ts";
 import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** How old a check may be that only counts what an unmount will cost, ms; its own deadline is shorter. */
+/** How old a check may be that only counts what an unmount costs, ms; its own deadline is shorter. */
 const COUNT_FRESH_MS = 3000;
 
-/** The end of a proof wakes the lane; this is for one that begins with the next look, ms. */
+/** The end of a proof wakes the lane; this covers a proof that begins with the next look, ms. */
 const ASK_SOON_MS = 250;
 
 type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
@@ -29,7 +29,7 @@ type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "mov
   readonly goal?: RouteName;
 };
 
-/** Starts it with its first step; null when it cannot be started: the error says why. */
+/** Starts an operation with its first step; null if it cannot be started: the error says why. */
 export function startOperation(builder: Builder, start: OperationStart): Step | null {
   const { mount } = builder.seen;
   const obstacle = whyNotBegun(builder, start);
@@ -52,7 +52,7 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
   return continueOperation(builder);
 }
 
-/** Why nothing of ours could be mounted at our path, so that nothing that serves is unmounted for it either. */
+/** Why nothing could be mounted at our path; then nothing that serves is unmounted for it either. */
 export function whyNotMountable(builder: Builder): string | null {
   return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
 }
@@ -65,16 +65,17 @@ function whyNotOurs({ spec, seen }: Builder): string | null {
 function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
   if (kind === "unmount") return null;
   const { mount } = builder.seen;
-  // A mount that goes on without being able to log in anew is worth more than none; a route that is gone carries nothing.
+  // A mount that works without being able to log in anew is better than none; over a route that is gone it does not
+  // work.
   const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
   const refused = mayLogOn ? null : whyNoLogon(builder);
   if (moves || refused !== null) return refused;
-  // What is dead serves nobody: who waits in it is freed, whatever the driver lacks for now.
+  // A dead mount serves nobody: programs that wait in it are freed, even if the driver cannot mount now.
   const isDead = mode === "force" && kind !== "switch";
   return isDead ? whyNotOurs(builder) : whyNotMountable(builder);
 }
 
-/** What the rules do for a person who asked for a mount, or for the rules, answers that person. */
+/** A person who asked for a mount, or for the rules, is answered with what the rules do. */
 function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;
   if (request.kind === "mount") return kind !== "recovery";
@@ -89,13 +90,13 @@ export function continueOperation(builder: Builder): Step | null {
   if (mount !== null && isForOperation(builder, operation, mount))
     return unmountFor(builder, operation, mount);
   if (operation.kind === "unmount") return finishUnmounted(builder, operation);
-  // Once ours is gone, a second mount of the share at another path may be found; it is left alone.
+  // After ours is gone, a second mount of the share may be found at another path; it is left alone.
   const isTwin = operation.mountId !== null && mount?.found.path !== builder.spec.mountPath;
   return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }
 
 function isForOperation({ spec }: Builder, operation: Operation, { found }: MountSeen): boolean {
-  // A person who wants the path free means whatever of this share is there.
+  // A person who wants the path free means any mount of this share there.
   return found.id === operation.mountId || (operation.kind === "unmount" && found.path === spec.mountPath);
 }
 
@@ -108,7 +109,7 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
     setState(builder, { operation: { ...operation, checked: true } });
     return { kind: "check_open_files", mount: mount.found };
   }
-  // What serves is given up only for a route of which it is known whose it is.
+  // What serves is given up only for a route whose server is known.
   const next = operation.plan.find((route) => configuredAnswers(builder, route));
   if (operation.mode === "plain" && next !== undefined && waitsForProof(builder, operation, next))
     return null;
@@ -116,7 +117,7 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
   return { kind: "unmount", mount: mount.found, mode: operation.mode };
 }
 
-/** What the rules began rests on what they saw; it ends when that is no longer so. */
+/** An operation of the rules rests on what they saw, and ends when that has changed. */
 function whyStop(
   builder: Builder,
   { kind, from, mode, plan }: Operation,
@@ -128,7 +129,7 @@ function whyStop(
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // What its look found before its server was replaced says nothing.
+  // What a look found before its server was replaced does not count.
   const through = carried ?? pinned;
   const isHeld = through !== null && through.phase !== "carrying";
   const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
@@ -146,7 +147,7 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
         return finishExhausted(builder, { ...operation, plan: [], failures: all });
       }
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
-      // Mounted now it would stay without what is kept for its server until it is mounted anew.
+      // If it were mounted now, it would not get what is kept for its server until it is mounted anew.
       if (waitsForProof(builder, operation, route)) return null;
       const isCarried = carriesAt(builder, route);
       const own = serverAt(builder, route);
@@ -163,7 +164,7 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
   return finishExhausted(builder, { ...operation, plan: [], failures });
 }
 
-/** Whether the next step has to wait, and the lane looks again soon. */
+/** Whether the next step has to wait; the lane then looks again soon. */
 function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: RouteName): boolean {
   const isCarried = carriesAt(builder, route);
   const isKnown =
@@ -174,8 +175,8 @@ function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: Rout
 }
 
 /**
- * The open-file check of this cycle, or null when there is none. It says nothing once something was mounted or
- * unmounted since; how long it took does not matter, or a slow one would be asked for again and again.
+ * The open-file check of this cycle, or null when there is none. It does not count once something was mounted or
+ * unmounted since. How long it took does not matter, or a slow one would be repeated for ever.
  */
 export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;
@@ -207,7 +208,7 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
   if (text === null && mount !== null) {
     setState(builder, { suspicion: null, deadLook: null, mountedAtMs: builder.seen.atMs });
     if (operation === null) return;
-    // "Already there" is success when it is the share over that route; over another it is what was found.
+    // "Already there" is success if it is the share over that route; over another one it is what was found.
     if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
       finishFound(builder, operation, mount);
     else finishArrived(builder, operation, route);
@@ -232,7 +233,7 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
   });
 }
 
-/** A mount that came up and ended at once has failed, or it would be tried again without a pause. */
+/** A mount that came up and ended at once counts as failed, or it would be tried again without a pause. */
 function whyUseless(mount: MountSeen | null): string | null {
   if (mount === null) return "the mount vanished as soon as it was made";
   return mount.found.processGone ? "the mount's process ended as soon as it was mounted" : null;
@@ -262,7 +263,7 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     return;
   }
   const { busy, text } = failure;
-  // A check that sees nothing while the system answers EBUSY repeats each cycle; it is told once.
+  // A check that sees no open file while the system answers EBUSY repeats each cycle; it is reported once.
   if (!busy || !builder.state.announcedBusy) {
     builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
   }
@@ -273,13 +274,14 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
   }
   if (operation === null) return;
   if (operation.mode === "plain" && operation.asked && isByForce(builder)) {
-    // What holds it is not to be seen (another user's, a look that hangs), or its server is gone. A person said to go on.
+    // What holds it cannot be seen (another user's process, a look that hangs), or its server is gone, and a person
+    // decided to go on.
     setState(builder, { operation: { ...operation, mode: "force" } });
     return;
   }
   if (!busy) {
     setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
-    // A recovery that could not begin leaves the share as it was: mounted, and well.
+    // A recovery that could not begin leaves the share as it was: mounted and working.
     if (operation.kind !== "recovery") setError(builder, `unmount failed: ${text}`);
   }
   stopOperation(builder, text, busy);
@@ -289,7 +291,10 @@ function isByForce({ request }: Builder): boolean {
   return (request?.kind === "unmount" || request?.kind === "switch") && request.force;
 }
 
-/** What is seen decides: a mount that is gone is unmounted although the step was late, and one still there is not. */
+/**
+ * What is seen decides: a mount that is gone is unmounted even if the step was late, and one that is still there is
+ * not.
+ */
 function unmountFailure(
   { seen }: Builder,
   { step, outcome }: UnmountStepSeen,
@@ -301,14 +306,14 @@ function unmountFailure(
   return { busy: outcome.reason === "busy" && step.mode === "plain", text: outcome.text };
 }
 
-/** Whether the last look says that what is mounted no longer answers. */
+/** Whether the mount did not answer at the last look. */
 export function looksDead(builder: Builder): boolean {
   const { mount } = builder.seen;
   if (mount === null) return false;
   return mount.found.processGone || (mount.look.state === "answered" && isDeadErrno(mount.look.errno));
 }
 
-/** Routes to try for what was mounted over `route`: it, then the other; held to fallback, that first. */
+/** The routes to try for what was mounted over `route`: first it, then the other; if held to fallback, that first. */
 export function routesFrom({ memory }: Builder, route: RouteName): RouteName[] {
   return route === "tb" && memory.held !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
 }

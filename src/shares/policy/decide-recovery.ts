@@ -25,7 +25,7 @@ function toggles({ policy }: Builder): string {
   return `${policy.autoFailback} ${policy.lsofRecheck}`;
 }
 
-/** At the window's end, when either toggle changes, and, with re-checks on, each cycle while pending. */
+/** At the window's end, when either toggle changes, and each cycle while pending if re-checks are on. */
 function isTableDue(builder: Builder): boolean {
   if (builder.state.tableReadWith !== toggles(builder)) return true;
   return builder.memory.tbRecoveryPending && builder.policy.lsofRecheck;
@@ -61,13 +61,13 @@ function readTable(builder: Builder, mount: MountSeen): Step | null {
   }
   const { lastStep } = builder.seen;
   if (lastStep?.kind === "unmount" && !lastStep.outcome.ok) {
-    // EBUSY means open, whatever a check saw or would see now.
+    // EBUSY means open files, whatever a check says.
     if (lastStep.outcome.reason === "busy") deferRecovery(builder, lastStep.outcome.text);
     return null;
   }
   const files = checkedOpenFiles(builder);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
-  // The table is read when they have: their calls in flight are open files until then.
+  // The table is read when they have made room: until then their calls in flight count as open files.
   if (files.state === "none" && !hasRoom(builder)) return null;
   setState(builder, { tableReadWith: toggles(builder) });
   announceCheck(builder, files);
@@ -84,7 +84,7 @@ function readTable(builder: Builder, mount: MountSeen): Step | null {
   return null;
 }
 
-/** Said once per result: the check itself runs each cycle. */
+/** Announced once per result, although the check runs each cycle. */
 function announceCheck(builder: Builder, files: OpenFilesSeen): void {
   if (builder.state.announcedBusy && files.state === "none") return;
   const reason = describe(files);

@@ -1,4 +1,4 @@
-// A person's request: it comes before the rules, is held where the person said so, and is always answered.
+// A person's request: it comes before the rules, holds where the person said so, and is always answered.
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { RouteName } from "../share-spec.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
@@ -10,7 +10,7 @@ import { outcome, type ShareRequest } from "./share-request.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** How often what a person waits for is looked at again, ms. */
+/** How often the share is looked at while a person waits, ms. */
 const WAITING_LOOK_MS = 250;
 /** How long a host may be silent before a person's switch to it is refused, ms. */
 const SILENT_GOAL_MS = 3_000;
@@ -18,7 +18,7 @@ const SILENT_GOAL_MS = 3_000;
 type UnmountRequest = Extract<ShareRequest, { kind: "unmount" }>;
 type SwitchRequest = Extract<ShareRequest, { kind: "switch" }>;
 
-/** Returns the first step of what was asked, or null: then it is answered, waits, or the rules go on with it. */
+/** Returns the first step of the request, or null: then it is answered, waits, or the rules carry it out. */
 export function takeRequest(builder: Builder): Step | null {
   const { request } = builder;
   switch (request?.kind) {
@@ -44,7 +44,7 @@ function takeAuto(builder: Builder): null {
 function takeUnmount(builder: Builder, request: UnmountRequest): Step | null {
   const { mount } = builder.seen;
   if (mount === null) {
-    // What was to be mounted once its server is proved is not mounted after all.
+    // The mount that waited for a proof of its server is not made.
     setState(builder, { operation: null });
     if (request.hold) setHeld(builder, "unmounted");
     builder.outcome = outcome("skipped", "already unmounted");
@@ -97,7 +97,10 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
   return startOperation(builder, { ...start, mode });
 }
 
-/** Silence may be that of a server that is busy, or of a link that has just come up: one look's is no answer to a person. */
+/**
+ * Silence may be that of a busy server, or of a link that has just come up, so one look does not decide a person's
+ * request.
+ */
 function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
   const { atMs } = builder.seen;
   const { silentGoal } = builder.state;
@@ -108,7 +111,9 @@ function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
   return true;
 }
 
-/** How to unmount for a person; a step when open files must be looked up first; null: waiting or answered "busy". */
+/**
+ * How to unmount for a person; a step if open files must be looked up first; null: it waits, or was answered "busy".
+ */
 function chooseMode(
   builder: Builder,
   mount: MountSeen,
@@ -127,7 +132,7 @@ function chooseMode(
   return dead ? "force" : "plain";
 }
 
-/** Nothing on the mount answers, so a plain unmount would hang, and what is open is cut off already. */
+/** Nothing on the mount answers: a plain unmount would hang, and what is open is cut off already. */
 function isCutOff(builder: Builder, { found, look }: MountSeen): boolean {
   if (looksDead(builder)) return true;
   if (found.route !== null && answers(builder, found.route)) return false;
@@ -157,7 +162,7 @@ function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, wha
   return null;
 }
 
-/** The rules rest: tells the person how things stand, unless the rules or the request still wait for something. */
+/** The rules rest: reports the state to the person, unless the rules or the request still wait for something. */
 export function answerRequest(builder: Builder): void {
   const { request, memory, seen } = builder;
   if (request === null || builder.outcome !== null || builder.state.operation !== null) return;
@@ -172,7 +177,7 @@ export function answerRequest(builder: Builder): void {
       : outcome("skipped", `mounted ${where}`);
     return;
   }
-  // What an earlier try came to is no answer where nothing could be tried now.
+  // The result of an earlier try is no answer if nothing can be tried now.
   const why = whyUnmountable(builder) ?? memory.lastError ?? "it could not be mounted";
   builder.outcome = outcome("failed", why, { hint: seen.driverProblem?.hint ?? null });
 }

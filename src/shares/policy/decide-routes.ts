@@ -5,13 +5,13 @@ import { answers, type Builder, clearPending, hostOf, setMemory, setState } from
 import type { LaneState } from "./lane-state.ts";
 import type { MountSeen } from "./share-seen.ts";
 
-/** A stretch unobserved for more than this many check intervals is a gap. */
+/** More than this many check intervals without an observation are a gap. */
 const GAP_INTERVALS = 3;
 
-/** How long a cycle may look besides probing: a readdir for 1 s, open files for 2 s. */
+/** How long a cycle's own looks may take besides probing: a readdir 1 s, open files 2 s. */
 const OWN_LOOKS_MS = 3000;
 
-/** How long a readdir over a silent host may take before it, too, says that the host is gone, ms. */
+/** If a readdir over a silent host takes longer than this, it also says that the host is gone, ms. */
 export const SILENT_LOOK_MS = 1000;
 
 const LOCAL_ERRNOS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
@@ -44,12 +44,12 @@ function foldRoute(builder: Builder, route: RouteName): void {
   );
   if (builder.state.announced[route]?.up !== up) announce(builder, route, { up, atMs }, probe.text);
   setState(builder, { health: { ...builder.state.health, [route]: health } });
-  // A gap counts as a drop, even when the host answers again by now; so does a health that was not recalled.
+  // A gap counts as a drop, even if the host answers again by now; so does a health that was not recalled.
   if (route === "tb" && (dropped || before.healthySince === null))
     clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
 
-/** With short intervals a cycle of our own (silent hosts, a slow look, a late check) is no gap. */
+/** With short intervals, a long cycle of our own (silent hosts, a slow look, a late check) is not a gap. */
 function gapMs({ policy }: Builder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
@@ -69,19 +69,18 @@ function announce(
   });
 }
 
-/**
- * - `waiting`: a loss that a second probe must confirm (a wake is set).
- * - `slow`: silent, but the mount answers.
- */
+/** - `waiting`: a loss that a second probe must confirm (a wake is set). - `slow`: silent, but the mount answers. */
 export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
 
-/** Whether the host a share is mounted over is gone: certain losses by two probes, silence only with the mount's word. */
+/**
+ * Whether the host of a mounted share is gone: by two probes if they are certain, by silence only if the mount agrees.
+ */
 export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSeen): OwnRoute {
   const judged = judgeByProbes(builder, route, mount);
   return typeof judged === "string" ? judged : judgeSilence(builder, mount, judged.silentSinceMs);
 }
 
-/** What the probes of the host alone say; `silentSinceMs`: two of them had no answer, which proves nothing yet. */
+/** The verdict of the host's probes alone; `silentSinceMs`: two of them had no answer, which proves nothing yet. */
 export function judgeByProbes(
   builder: Builder,
   route: RouteName,
@@ -92,7 +91,7 @@ export function judgeByProbes(
     if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
     return "answers";
   }
-  // This machine's own link says so itself.
+  // This machine's own link reports it.
   if (probe.reason === "link_down") return "gone";
   const key = `${route} ${found.id}`;
   const verdict = suspect(builder.state.suspicion, key, atMs, probe.verdict === "gone");
@@ -109,7 +108,7 @@ function judgeSilence(
   { found, look, pinned = null }: MountSeen,
   sinceMs: number,
 ): OwnRoute {
-  // No look is begun through a carrier that has lost the route, too.
+  // No look is begun through a carrier that has lost the route, either.
   if (found.processGone || (pinned !== null && pinned.phase !== "carrying")) return "gone";
   const { atMs: nowMs } = builder.seen;
   if (look.state === "pending") {
@@ -126,14 +125,14 @@ function judgeSilence(
 }
 
 /**
- * EACCES and EPERM come from a server that lives, or from the system's privacy, and a lack on this machine says
- * nothing; all else means no answer.
+ * EACCES and EPERM come from a living server or from the system's privacy, and a shortage on this machine says nothing;
+ * any other errno means no answer.
  */
 export function isDeadErrno(errno: string | null): boolean {
   return errno !== null && errno !== "EACCES" && errno !== "EPERM" && !isLocalErrno(errno);
 }
 
-/** This machine could not look; says nothing of the mount. */
+/** This machine could not look, which says nothing about the mount. */
 export function isLocalErrno(errno: string | null): boolean {
   return errno !== null && LOCAL_ERRNOS.has(errno);
 }

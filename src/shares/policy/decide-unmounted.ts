@@ -7,7 +7,7 @@ import { startOperation } from "./decide-operation.ts";
 import { type Builder, clearError, configuredAnswers, hostOf, setError } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
-/** The end of a proof wakes the lane; this is for one whose end was missed. */
+/** The end of a proof wakes the lane; this is for an end that was missed. */
 const PROOF_LOOK_MS = 1000;
 
 export function decideUnmounted(builder: Builder): Step | null {
@@ -48,7 +48,7 @@ export function decideUnmounted(builder: Builder): Step | null {
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
 }
 
-/** What stands now and keeps the share from being mounted at all; null: nothing, or it is mounted. */
+/** What keeps the share from being mounted at all; null: nothing, or it is mounted. */
 export function whyUnmountable(builder: Builder): string | null {
   const { seen, spec } = builder;
   if (seen.mount !== null) return null;

@@ -32,13 +32,13 @@ export interface Decision {
   readonly outcome: RequestOutcome | null;
   /** The one step to take now; null: rest. */
   readonly step: Step | null;
-  /** When to look again without being told; null: at the next trigger. */
+  /** When to look again without a trigger; null: at the next trigger. */
   readonly wake: Wake | null;
-  /** Whether this daemon's programs on the share are to end, or stay away, for now. */
+  /** Whether this daemon's programs on the share have to end, or stay away, for now. */
   readonly room: Room;
 }
 
-/** `asked`: the share is there until they have ended. `taken`: it is being mounted anew. */
+/** `asked`: the share stays until they have ended. `taken`: it is being mounted anew. */
 export type Room = "free" | "asked" | "taken";
 
 export interface StandingCondition extends NewCondition {
@@ -81,7 +81,8 @@ function chooseStep(builder: Builder): Step | null {
     const step = continueOperation(builder);
     if (step !== null) return step;
   }
-  // One that waits until it is known whose its next route is goes on; nothing else begins, unless it is not wanted.
+  // A mount that waits for the proof of its route's server goes on; nothing else begins, unless it is not wanted any
+  // more.
   const waits = builder.state.operation !== null;
   if (
     builder.request !== null &&
@@ -111,7 +112,7 @@ function chooseStep(builder: Builder): Step | null {
     : decideCarried(builder, mount, route, carried);
 }
 
-/** What was mounted is on its way elsewhere: what runs on it is of no use any more. */
+/** The share is on its way to another mount, so programs on the old one are of no use. */
 function mountsAnew({ state: { operation } }: Builder): boolean {
   return operation !== null && !operation.moves && operation.from !== "none";
 }

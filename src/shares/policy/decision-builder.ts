@@ -11,12 +11,12 @@ import type { NewTransition } from "./share-transitions.ts";
 export interface DecideInput {
   readonly spec: ShareSpec;
   readonly policy: SharePolicy;
-  /** A readdir sooner than this after the last one proves nothing, ms. */
+  /** A readdir this soon after the last one proves nothing, ms. */
   readonly cacheMs: number;
   /** Silence may be a dialog of the system that waits for a person; absent: no. */
   readonly mayWaitForPermission?: boolean;
   readonly seen: ShareSeen;
-  /** Programs of this daemon run on it: they make room before it is mounted anew. Absent: none do. */
+  /** Programs of this daemon run on it and make room before it is mounted anew. Absent: none do. */
   readonly programsRun?: boolean;
   readonly memory: ShareMemory;
   readonly state: LaneState;
@@ -50,24 +50,24 @@ export function answers(builder: Builder, route: RouteName): boolean {
   return builder.seen.routes[route].probe.verdict === "answers";
 }
 
-/** The host that the configuration names: what is mounted may still lead elsewhere. */
+/** Whether the configured host answers; the mount may still use another address. */
 export function configuredAnswers({ seen }: Builder, route: RouteName): boolean {
   return (seen.configured ?? seen.routes)[route].probe.verdict === "answers";
 }
 
-/** How a route's host is called in messages. */
+/** The name of a route's host in messages. */
 export function hostOf(builder: Builder, route: RouteName): string {
   const { host, port, folder } = builder.spec.routes[route];
   if (host === null) return folder ?? route;
   return port === 445 ? host : `${host}:${port}`;
 }
 
-/** How often programs that make room are looked at again, ms; their end wakes the lane sooner. */
+/** How often programs that make room are checked, ms; their end wakes the lane sooner. */
 const ROOM_LOOK_MS = 1_000;
 
 /**
- * Whether this daemon's programs are off the share. If not they are told to make room: their calls have `drain_timeout`
- * to end, and the decision is made again. After room that was made in vain the rules leave them alone for a while.
+ * Whether this daemon's programs are off the share. If not, they are asked to make room: their calls have
+ * `drain_timeout` to end, and the decision is made again. If that was in vain, they are left alone for a while.
  */
 export function hasRoom(builder: Builder, isAsked = false): boolean {
   const { seen, state, programsRun } = builder;

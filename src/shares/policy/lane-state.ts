@@ -1,4 +1,4 @@
-// What a lane carries from one look to the next and may forget at a restart: suspicions, the operation under way,
+// What a lane remembers from one look to the next and may forget at a restart: suspicions, the operation under way,
 // backoff. ShareMemory has what must survive.
 import {
   type Backoff,
@@ -14,7 +14,7 @@ import type { OpenFilesSeen } from "./share-seen.ts";
 
 export type OperationKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
 
-/** A goal of several steps; each failed step is only the next observation, and the plan says what follows. */
+/** A goal of several steps. A failed step is only the next observation, and the plan says what follows. */
 export interface Operation {
   readonly kind: OperationKind;
   readonly reason: string;
@@ -23,65 +23,65 @@ export interface Operation {
   readonly mode: UnmountMode;
   /** Routes still to try, in order, once nothing is mounted. */
   readonly plan: readonly RouteName[];
-  /** The route this operation is for; reached over another one, it has failed in part. */
+  /** The route that this operation wants; if it arrives over another one, it has failed in part. */
   readonly goal: RouteName | null;
   readonly failures: readonly string[];
   /** The one mount it may unmount; null when nothing was mounted. What others mount meanwhile is theirs. */
   readonly mountId: string | null;
-  /** Who held files was looked up for it, however late the answer came. */
+  /** The holders of files were looked up for it, even if the answer came late. */
   readonly checked: boolean;
-  /** What was open when its unmount was asked for. */
+  /** The files that were open when its unmount was asked for. */
   readonly cost: OpenFilesSeen | null;
   /** A person's operation: its end answers the request. */
   readonly asked: boolean;
-  /** Reached by moving what is carried; nothing is unmounted for it. */
+  /** It only moves what is carried, and unmounts nothing. */
   readonly moves?: true;
 }
 
 export interface LaneState {
   readonly health: Readonly<Record<RouteName, RouteHealth>>;
-  /** Last announced verdict of each route, and when the host was asked for it, monotonic ms. */
+  /** The last announced verdict of each route, and when the host was asked for it, monotonic ms. */
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
-  /** A loss of the active host, seen and not yet confirmed. */
+  /** A loss of the active host that is not confirmed yet. */
   readonly suspicion: Suspicion | null;
-  /** The first of the two dead looks that it takes. */
+  /** The first of the two dead looks that a verdict needs. */
   readonly deadLook: {
     readonly mountId: string;
     readonly errno: string;
     readonly startedAtMs: number;
   } | null;
-  /** A look seen to be without an answer: a late one alone could be this process's own standing still. */
+  /** A look without an answer that was seen twice: if it is only late, this process itself may have stood still. */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;
   /** When what is carried was last moved, monotonic ms. */
   readonly movedAtMs: number | null;
-  /** Since when the server behind the route in use answers without being proved, monotonic ms. */
+  /** Since when the server behind the route in use has answered without being proved, monotonic ms. */
   readonly doubtAtMs: number | null;
-  /** When the newest mount was made, monotonic ms, and the mount last counted for dying soon after. */
+  /** When the newest mount was made, monotonic ms, and the last mount that counted as dying soon after. */
   readonly mountedAtMs: number | null;
   readonly diedYoung: string | null;
-  /** Since when the host that a person's switch leads to has been silent, monotonic ms; null: it was not. */
+  /** Since when the host of a person's switch has been silent, monotonic ms; null: it was not. */
   readonly silentGoal: { readonly request: ShareRequest; readonly sinceMs: number } | null;
-  /** After mounts that failed; any network or config event or a person's command resets it. */
+  /** Pauses after failed mounts; any network or config event or a person's command resets them. */
   readonly mountBackoff: Backoff;
-  /** After recoveries that were rolled back. */
+  /** Pauses after recoveries that were rolled back. */
   readonly recoveryBackoff: Backoff;
   /** Why the last of them failed. */
   readonly recoveryFailure: string | null;
-  /** With which toggles the recovery table was read in this window; null: not yet. */
+  /** The toggles with which the recovery table was read in this window; null: not yet. */
   readonly tableReadWith: string | null;
-  /** The mount last seen, to tell a new one and a vanished one. */
+  /** The mount last seen, to notice a new one and a vanished one. */
   readonly mountId: string | null;
-  /** The mount that this process made, and the one that has answered a look of it; null: none. */
+  /** The mount that this process made, and the one that has answered a look; null: none. */
   readonly madeMount: string | null;
   readonly answeredMount: string | null;
-  /** Unsent writes may be waiting for a mount to send them. */
+  /** Unsent writes may wait for a mount to send them. */
   readonly unsentWatched: boolean;
-  /** Result of the open-file check last announced. */
+  /** The result of the open-file check that was last announced. */
   readonly announcedOpenFiles: string | null;
   /** An unmount was answered EBUSY although no open file is seen, and that was announced. */
   readonly announcedBusy: boolean;
-  /** This daemon's programs were told to make room since the last unmount, and when they may be told again. */
+  /** This daemon's programs were asked to make room since the last unmount, and when they may be asked again. */
   readonly roomAsked: boolean;
   readonly roomBackoff: Backoff;
   /** Since when each condition stands, wall ms. */
@@ -115,7 +115,7 @@ export const NEW_LANE_STATE: LaneState = {
   conditionsSince: new Map(),
 };
 
-/** What is known of a route whose host was changed says nothing of the new one; Thunderbolt's window begins anew. */
+/** What is known of a route whose host was changed does not apply to the new one; Thunderbolt's window begins anew. */
 export function forgetChangedRoutes(state: LaneState, before: ShareSpec, after: ShareSpec): LaneState {
   const changed = changedRoutes(before, after);
   if (changed.length === 0) return state;

@@ -18,7 +18,7 @@ export type ShareRequest = (
       readonly wait: boolean;
     }
 ) & {
-  /** Monotonic ms until which unsent writes (or, with `wait`, open files) are waited for. */
+  /** Until when to wait for unsent writes (or, with `wait`, for open files), monotonic ms. */
   readonly waitUntilMs: number;
 };
 

@@ -21,7 +21,7 @@ export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address"
 
 export interface RouteSeen {
   readonly probe: RouteProbe;
-  /** Monotonic ms; the reading is no older than this. */
+  /** The reading is no older than this, monotonic ms. */
   readonly atMs: number;
 }
 
@@ -30,26 +30,28 @@ export interface MountSeen {
   readonly look: Look;
   /** Its route can be moved beneath it; null or absent: it is mounted over its route. */
   readonly carried?: CarriedSeen | null;
-  /** It talks through the carrier, which lets nothing to a server that is not proved, and is never moved. */
+  /**
+   * It goes through the carrier, which lets nothing pass to a server that is not proved, but its route is never moved.
+   */
   readonly pinned?: CarriedSeen | null;
 }
 
 export interface CarriedSeen {
   readonly port: number;
-  /** The one in use. Absent: the one of the mount. */
+  /** The route in use. Absent: the mount's. */
   readonly route?: RouteName;
   readonly phase: CarriedPhase;
   readonly lastAnswerAtMs: number | null;
   readonly unansweredSinceMs: number | null;
   readonly routeLostAtMs: number | null;
   readonly outage: number | null;
-  /** What it was when the route in use was taken. */
+  /** The value of `outage` when the route in use was taken. */
   readonly outageAtMove?: number | null;
-  /** The route in use leads to another address than the configuration says now. */
+  /** The route in use leads to another address than the configured one. */
   readonly rerouted: boolean;
-  /** The server that it was mounted from; null or absent: not told. */
+  /** The server that it was mounted from; null or absent: unknown. */
   readonly server?: string | null;
-  /** As the carrier tells them. */
+  /** As the carrier reports them. */
   readonly witness?: number | null;
   readonly epoch?: number | null;
   readonly encrypted?: boolean;
@@ -63,23 +65,26 @@ export interface TrustSeen {
   readonly asking: boolean;
   /** Why they are different, or not proved. */
   readonly text: string | null;
-  /** Proved to lead to the server that is mounted, or while nothing is, to one that is known, since the route last came up. */
+  /**
+   * Whether each route is proved, since it last came up, to lead to the server that is mounted, or if nothing is, to a
+   * known one.
+   */
   readonly proved: Readonly<Record<RouteName, boolean>>;
   /** The same for the address in use that no route names any more. */
   readonly detourProved?: boolean;
-  /** Whose each route is. Absent: nobody asks. */
+  /** The server behind each route. Absent: nobody asks. */
   readonly servers?: Readonly<Record<RouteName, ServerSeen>>;
-  /** The id by which the server in use was known before it was mounted without a proof; null or absent: none. */
+  /** The id that the server in use had before it was mounted without a proof; null or absent: none. */
   readonly better?: string | null;
 }
 
 export interface ServerSeen {
   readonly id: string | null;
-  /** It was asked who is there, and that could not be proved. */
+  /** A proof was tried, and failed. */
   readonly asked: boolean;
 }
 
-/** Nothing is proved, and nobody has asked. */
+/** Nothing is proved, and no proof was tried. */
 export const NO_TRUST: TrustSeen = {
   state: "unasked",
   asking: false,
@@ -88,12 +93,14 @@ export const NO_TRUST: TrustSeen = {
 };
 
 export interface CarrySeen {
-  /** Whose each route is, is asked before anything is mounted over it. Absent: no. */
+  /** The server behind each route is proved before anything is mounted over it. Absent: no. */
   readonly asks?: boolean;
   /** What keeps the share from being carried at all; null: nothing. */
   readonly unable: string | null;
   readonly trust: TrustSeen;
-  /** What is mounted talks to its host by itself, as of an earlier version: nothing holds back what waits for its server. */
+  /**
+   * The mount talks to its host directly, as those of earlier versions: nothing holds back what waits for its server.
+   */
   readonly unguarded?: boolean;
 }
 
@@ -102,13 +109,13 @@ export interface OpenFilesSeen {
   readonly state: "none" | "open" | "unknown";
   readonly holders: readonly OpenFile[];
   readonly unsent: readonly string[];
-  /** Processes whose files we may not see; a fact for people, never a reason by itself. */
+  /** Processes whose files we may not see; information for people, never a reason by itself. */
   readonly hiddenProcesses: number;
   /** Why the state is unknown. */
   readonly text: string | null;
 }
 
-/** What a step did, as the next observation sees it. */
+/** The result of a step, as the next observation sees it. */
 export type StepSeen = MountStepSeen | UnmountStepSeen | MoveStepSeen | GateStepSeen;
 
 export interface MountStepSeen {
@@ -142,34 +149,34 @@ interface GateStepSeen {
 export interface ShareSeen {
   readonly atMs: number;
   readonly wallMs: number;
-  /** Of what is in use, the address that it really leads to, whatever the configuration says by now. */
+  /** For the mount in use: the address that it really uses, even if the configuration has another by now. */
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
-  /** Where that differs: the hosts as they are configured. */
+  /** The hosts as they are configured, if that differs. */
   readonly configured?: Readonly<Record<RouteName, RouteSeen>>;
-  /** The mount of this share that is ours to look after. */
+  /** The mount of this share that we look after. */
   readonly mount: MountSeen | null;
   /** Other mounts of the same share; a condition, never unmounted. */
   readonly twins: readonly FoundMount[];
-  /** Another home whose daemon looks after our path; null or absent: none does. */
+  /** Another home whose daemon looks after our path; null or absent: none. */
   readonly otherHome?: string | null;
-  /** Something that is not this share, and not our doing, at our path. */
+  /** Something else than this share that is mounted at our path. */
   readonly taken: FoundMount | null;
-  /** What keeps the driver from mounting anything now, whether something is mounted or not. */
+  /** What keeps the driver from mounting anything now, whether the share is mounted or not. */
   readonly driverProblem: Lacking | null;
   /** Both routes' hosts resolve to one address and port. */
   readonly oneAddress: string | null;
   readonly openFiles: OpenFilesSeen | null;
-  /** Absent where nothing is carried and nothing could be. */
+  /** Absent if nothing is or could be carried. */
   readonly carry?: CarrySeen | null;
-  /** Files not yet on the server, looked up only while some may be left from a forced unmount. */
+  /** Files that are not yet on the server, looked up only while some may be left from a forced unmount. */
   readonly unsent: readonly string[] | null;
-  /** Folders of this machine that hold files of the share which never get to the server by themselves. */
+  /** Folders of this machine with files of the share that will not get to the server by themselves. */
   readonly setAside?: readonly SetAsideFolder[];
   /** What was written for other servers than the one that is mounted. */
   readonly waiting?: readonly WaitingUnsent[];
   /** Uploads that the server refused and that are tried again. */
   readonly refusedUploads?: readonly RefusedUpload[];
-  /** The stable link could not be made: what stands in its way. */
+  /** What keeps the stable link from being made. */
   readonly linkBlocked: string | null;
   /** What is known of its login; absent: it has none. */
   readonly logon?: ShareLogonSeen;
@@ -178,8 +185,8 @@ export interface ShareSeen {
 
 export interface ShareLogonSeen extends LogonSeen {
   /**
-   * What is mounted logs in no more, as its login was refused. `same`: it is the one that is configured now. `other`: it
-   * is not, or nobody can tell. null: it logs in.
+   * The login that the mount used was refused, so it does not log in any more. `same`: it is the configured one.
+   * `other`: it is not, or that is unknown. null: it logs in.
    */
   readonly shut: "same" | "other" | null;
 }

@@ -19,7 +19,7 @@ export type ShareTransition =
         forced: boolean;
         reason: string;
         duration_ms: number;
-        /** null: nobody looked, or the look was late. */
+        /** null: nobody looked, or the answer was late. */
         open_files: number | null;
         unsent_files: number | null;
       }
@@ -48,7 +48,10 @@ interface Moved {
   host: string;
   reason: string;
   duration_ms: number;
-  /** The mount stayed and its route moved; then, whether no request was cut off, and connections that were reset. */
+  /**
+   * The mount stayed and its route moved; then `quiet`: no request was cut off, and the number of connections that were
+   * reset.
+   */
   carried?: true;
   quiet?: boolean;
   connections?: number;

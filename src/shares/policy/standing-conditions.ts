@@ -69,7 +69,7 @@ export function lookedAfterBy({ mountPath }: Pick<ShareSpec, "mountPath">, home:
   return `${mountPath} is looked after by the daemon of ${home}`;
 }
 
-/** Mounts and routes of which there are two where one was meant. */
+/** Two mounts or routes where one was meant. */
 function sideBySide({ seen }: Builder): NewCondition[] {
   const twins = seen.twins.map(
     ({ path, source }): NewCondition => ({
@@ -130,7 +130,7 @@ function fileConditions({ seen }: Builder): NewCondition[] {
   return conditions;
 }
 
-/** Going back to Thunderbolt: that it failed, or waits. */
+/** Whether going back to Thunderbolt failed, or waits. */
 function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
   const { openFiles, routes, mount } = seen;
   const conditions: NewCondition[] = [];
@@ -156,7 +156,7 @@ function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
   return conditions;
 }
 
-/** As many files as fit on a line are named. */
+/** At most so many files are named. */
 const NAMED_AT_MOST = 5;
 
 function refusedText(uploads: readonly RefusedUpload[]): string {

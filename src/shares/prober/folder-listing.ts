@@ -1,27 +1,27 @@
-// Lists the folders in a folder of a share, or looks whether it is there; it never leaves the share. It touches the mount,
+// Lists the folders in a folder of a share, or checks that it is there; never leaves the share. It touches the mount,
 // so only the prober runs it.
 import { opendir, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { FolderListing } from "./prober.ts";
 
-/** More are not told: nobody picks from so many. */
+/** More are not listed: nobody picks from so many. */
 const FOLDER_LIMIT = 5_000;
-/** A folder with more entries is read so far. */
+/** Of a folder with more entries only so many are read. */
 const ENTRY_LIMIT = 100_000;
-/** Symlinks that are looked through for folders inside the share. */
+/** How many symlinks are followed in search of folders inside the share. */
 const LINK_LIMIT = 200;
 const ENTRIES_AT_ONCE = 128;
 
 /**
- * `root`: what the share is reached by, links and all; `subpath`: from there, "" for itself. What a symlink leads out
- * of the share is `outside`, and is not listed. Never rejects.
+ * `root`: the path of the share, possibly through links; `subpath`: from there, "" for the root. A symlink that leads
+ * out of the share is `outside`, and is not listed. Never rejects.
  */
 export function listFolders(root: string, subpath: string): Promise<FolderListing> {
   return inFolder(root, subpath, namesIn);
 }
 
-/** The same without a name: a folder of 100,000 entries is not read through, and no link in it is followed. */
+/** Checks only that it is there: a folder of 100,000 entries is not read, and no link in it is followed. */
 export function lookAtFolder(root: string, subpath: string): Promise<FolderListing> {
   return inFolder(root, subpath, async (folder) => {
     const opened = await opendir(folder, { bufferSize: 1 });

@@ -5,15 +5,15 @@ import { lstat } from "node:fs";
 import { join } from "node:path";
 import { type LookAtMount, lookAtMountLinux } from "./mount-look-linux.ts";
 
-/** Hidden, should anybody's tool ever show it; nothing of the name is made. */
+/** Hidden, in case some tool ever shows it; nothing of that name is made. */
 const PREFIX = ".mountaineer-look-";
 
-/** Asks for one name and tells how that failed; null: there is such a name. */
+/** Asks for one name and returns how that failed; null: there is such a name. */
 type AskName = (path: string, answer: (error: NodeJS.ErrnoException | null) => void) => void;
 
 /**
- * The name is asked first. Then the root is read as on Linux: from memory or not, this tells whether the mount may be
- * listed at all (privacy, rights), and whether there is a folder: ENOENT is also what a missing root answers.
+ * Asks for the name first. Then reads the root as on Linux: even from memory this shows whether the mount may be listed
+ * at all (privacy, rights), and whether there is a folder, because a missing root answers ENOENT, too.
  */
 export function createLookAtMountDarwin(askName: AskName, list: LookAtMount): LookAtMount {
   return (path, done) => {

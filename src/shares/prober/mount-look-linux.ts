@@ -1,15 +1,15 @@
-// Looks at a mount by an uncached readdir of its root: stat and statfs go on answering on a dead mount.
+// Looks at a mount by an uncached readdir of its root, because stat and statfs still answer on a dead mount.
 import { type Dir, opendir, readdir } from "node:fs";
 
 /** Calls back with null when the mount answers and may be listed, else with the errno's name. May never call back. */
 export type LookAtMount = (path: string, done: (errno: string | null) => void) => void;
 
-/** The kernel gives at least so many entries at once: a folder of fewer is read whole by the first question anyway. */
+/** The kernel returns at least so many entries at once, so the first question reads a smaller folder whole. */
 const FEW = 256;
-/** Roots remembered at most; beyond that, new ones are not. */
+/** At most so many roots are remembered. */
 const ROOTS_AT_MOST = 10_000;
 
-/** Each look of a mount whose root holds few entries is one turn of a thread; else of three, and only begins to read. */
+/** A look at a root with few entries takes one turn of a thread; any other takes three, and only begins to read. */
 function createMountLookLinux(): LookAtMount {
   /** Roots by whether they held few entries when last read. */
   const holdsFew = new Map<string, boolean>();

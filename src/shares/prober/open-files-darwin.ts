@@ -9,14 +9,14 @@ import { withoutGroups } from "./process-family.ts";
 
 const LIBPROC = "/usr/lib/libproc.dylib";
 const PROC_ALL_PIDS = 1;
-/** The path stands for its whole volume, and who only waits for events of it holds nothing. */
+/** The path stands for its whole volume, and processes that only wait for its events do not count. */
 const PATH_IS_VOLUME_NO_EVENTS = 1 | 2;
 const PIDS_AT_MOST = 16_384;
 const PID_BYTES = 4;
 const NAME_BYTES = 64;
 
 interface Libproc {
-  /** Processes that hold anything on the volume. Waits on a thread of the pool, as the path is looked at first. */
+  /** Processes that hold anything on the volume. Runs on a thread of the pool, because it looks at the path first. */
   holders(path: string): Promise<readonly number[]>;
   /** "?" when it has ended, or is another user's. */
   nameOf(pid: number): string;
@@ -60,7 +60,7 @@ function pidsIn(bytes: Buffer): readonly number[] {
   return [...pids];
 }
 
-/** `load` and `lsof` for tests. libproc does not say which files: a holder is shown with the volume's path. */
+/** `load` and `lsof` for tests. libproc does not report which files: a holder is shown with the volume's path. */
 export function createOpenFilesScanDarwin(
   load: () => Promise<Libproc> = loadLibproc,
   lsof: OpenFilesScan = scanOpenFilesLsof,

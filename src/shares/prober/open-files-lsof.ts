@@ -11,7 +11,7 @@ import { withoutGroups } from "./process-family.ts";
 const LSOF = "/usr/sbin/lsof";
 /** Within the prober's own deadline for a scan; a later answer counts as open files anyway. */
 const DEADLINE_MS = 4_500;
-/** More are never shown to anyone; a build farm on the share must not fill a message. */
+/** Nobody sees more; a build farm on the share must not fill a message. */
 const OPEN_FILES_AT_MOST = 200;
 
 type FileKind = OpenFile["how"];
@@ -38,7 +38,7 @@ export async function scanOpenFilesLsof(
 
 async function runLsof(program: string, path: string): Promise<OpenFilesAnswer> {
   try {
-    // -w: no warnings, so that what stands in stderr is an error. +f --: the path is a mount, not a file.
+    // -w: no warnings, so that everything on stderr is an error. +f --: the path is a mount, not a file.
     const args = ["-w", "-F", "pcfn", "+f", "--", path];
     return answerOfLsof(
       await runCommand(program, args, { clock: systemClock, deadlineMs: DEADLINE_MS, killGraceMs: 0 }),
@@ -48,12 +48,12 @@ async function runLsof(program: string, path: string): Promise<OpenFilesAnswer> 
   }
 }
 
-/** Exit 1 means that there are none, or that something failed: only what it printed tells them apart. */
+/** Exit 1 means that there are none, or that something failed; only its output shows which. */
 export function answerOfLsof(
   result: Pick<CommandResult, "exitCode" | "stdout" | "stderr" | "timedOut">,
 ): OpenFilesAnswer {
   const files = parseLsof(result.stdout);
-  // Whatever else went wrong, these are open.
+  // These files are open, even if something else failed.
   if (files.length > 0) return { ok: true, files: files.slice(0, OPEN_FILES_AT_MOST), hiddenProcesses: 0 };
   if (result.timedOut) return { ok: false, text: "lsof gave no answer in time" };
   const complaint = result.stderr.trim().split("\n")[0] ?? "";
@@ -81,7 +81,7 @@ export function parseLsof(output: string): readonly OpenFile[] {
     } else if (line.startsWith("n") && pid > 0) {
       const path = unescaped(value);
       const key = `${pid} ${path}`;
-      // One that is mapped is usually told twice.
+      // One that is mapped is usually listed twice.
       if (!files.has(key)) files.set(key, { pid, command, path, how });
     }
   }

@@ -6,16 +6,16 @@ import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
 import type { OpenFilesRequest } from "./prober-protocol.ts";
 import { isOfGroups, type KinOf, kinInProc } from "./process-family.ts";
 
-/** More are never shown to anyone; a build farm on the share must not fill a message. */
+/** Nobody sees more; a build farm on the share must not fill a message. */
 export const OPEN_FILES_AT_MOST = 200;
-/** Between two turns of the event loop, so that looks are begun and answered meanwhile. */
+/** How long to scan before the event loop gets a turn, so that looks begin and are answered meanwhile. */
 const STRETCH_MS = 4;
 const DELETED = " (deleted)";
 
 interface Wanted {
   readonly path: string;
   readonly inside: string;
-  /** As it stands in a maps file, where a newline is spelled \012. */
+  /** As in a maps file, where a newline is \012. */
   readonly mapped: Buffer;
   readonly exceptPids: ReadonlySet<number>;
   readonly exceptGroups: ReadonlySet<number>;
@@ -54,7 +54,7 @@ export async function scanOpenFilesProc(
   return wanted.map((ofRequest) => ofRequest.map(({ files }) => ({ ok: true, files, hiddenProcesses })));
 }
 
-/** False when we may not see the process's files. One that ended meanwhile has none open. */
+/** False if we may not see the process's files. A process that ended meanwhile has none open. */
 async function scanProcess(
   folder: string,
   pid: number,
@@ -63,7 +63,7 @@ async function scanProcess(
 ): Promise<boolean> {
   let command: string | null = null;
   const isOurs = new Map<Wanted, boolean>();
-  // Asked of the few that hold something.
+  // Checked only for the few that hold something.
   const isExcepted = (one: Wanted): boolean => {
     const is = isOurs.get(one) ?? (one.exceptGroups.size > 0 && isOfGroups(pid, one.exceptGroups, kinOf));
     isOurs.set(one, is);
@@ -102,14 +102,14 @@ function noteLink(link: string, note: (path: string) => void): void {
   try {
     path = readlinkSync(link);
   } catch (error) {
-    // Closed meanwhile; a kernel thread has no cwd.
+    // The file was closed meanwhile, or it is a kernel thread, which has no cwd.
     if (isRefusal(error)) throw error;
     return;
   }
   if (path.startsWith("/")) note(path);
 }
 
-/** Asynchronous: a program that takes seconds to start, on a machine short of time, must not hold up all looks. */
+/** Asynchronous: on a busy machine a program that takes seconds to start must not hold up all looks. */
 function listDescriptors(path: string): Promise<readonly string[]> {
   return new Promise((resolve, reject) => {
     readdir(path, (error, names) => (error === null ? resolve(names) : reject(error)));
@@ -139,7 +139,7 @@ function mappedPaths(maps: Buffer, wanted: readonly Wanted[]): Set<string> {
 
 function commandOf(folder: string): string {
   try {
-    // Not cmdline: it lies in the process's memory and is read under the lock that maps waits for.
+    // Not cmdline, which is in the process's memory and is read under the same lock as maps.
     return readFileSync(`${folder}/comm`, "utf8").trimEnd();
   } catch {
     return "?";

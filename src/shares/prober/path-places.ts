@@ -1,13 +1,13 @@
-// Where paths lead, links and all, also those of which the end does not exist yet. It touches the mounts, so only the prober
-// runs it.
+// Where paths lead, through links, even if their end does not exist yet. It touches the mounts, so only the prober runs
+// it.
 import { lstat, realpath } from "node:fs";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { PathPlace } from "./prober.ts";
 
-/** Below it the kernel finds nothing: the name or the path is too long, or a file stands where a folder should. */
+/** Errors that mean that nothing can be there: the name or path is too long, or a file is where a folder should be. */
 const NOTHING_THERE: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ENAMETOOLONG"]);
 
-/** One after the other, so that it takes one thread. Never rejects. */
+/** One after the other, to take only one thread. Never rejects. */
 export async function pathPlaces(paths: readonly string[]): Promise<readonly PathPlace[]> {
   const places: PathPlace[] = [];
   for (const path of paths) places.push(await placeOf(path));
@@ -16,7 +16,7 @@ export async function pathPlaces(paths: readonly string[]): Promise<readonly Pat
 
 /** `..` is left to the kernel, which goes up from where a link leads. */
 async function placeOf(path: string): Promise<PathPlace> {
-  // With a slash behind it, a link to a file or to nothing would not be found; servers leave that out.
+  // With a slash at its end, a link to a file or to nothing would not be found; servers drop that slash.
   let there = withoutEndSlashes(path);
   let missing = "";
   for (;;) {
@@ -33,7 +33,7 @@ async function placeOf(path: string): Promise<PathPlace> {
   }
 }
 
-/** But for that of the root. A pattern for them would look at each run of slashes within. */
+/** All but the root's own. Not by a pattern, which would try each run of slashes within. */
 function withoutEndSlashes(path: string): string {
   let end = path.length;
   while (path.charAt(end - 1) === "/") end--;

@@ -1,4 +1,4 @@
-// The child processes of the prober: which one carries a question, and what happens to one whose threads hang.
+// The child processes of the prober: which one handles a question, and what happens to one whose threads hang.
 
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
@@ -6,29 +6,29 @@ import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import type { ProberReply, QuestionKind, ScanQuestion } from "./prober-protocol.ts";
 import type { ProberWaits } from "./prober-waits.ts";
 
-/** The child answers, or says what is late, far sooner; one that says nothing for so long is stopped or lost. */
+/** A child answers, or reports what is late, much sooner; one that is silent for this long is stopped or lost. */
 const SILENT_CHILD_MS = 8_000;
 
 const RESTART_MS = { first: 100, atMost: 5_000 };
 
 const ENDING_AT_MOST_MS = 1_000;
 
-/** Where nothing is asked for so long no process is kept for it: it takes 54 MB. */
+/** After this long without a question the process is ended: it takes 54 MB. */
 const IDLE_MS = 60_000;
 
-/** Something asked and not answered yet, whichever child carries it. */
+/** An open question, whichever child has it. */
 export interface Pending {
   readonly sequence: number;
-  /** A name server may take half a minute; that says nothing about the child. */
+  /** A name server may take half a minute, which says nothing about the child. */
   readonly mayTakeLong: boolean;
   carrier: Carrier | null;
-  /** It hangs in a retired child, the only one that still waits for it. */
+  /** It hangs in a retired child, and only that child can still answer it. */
   late: boolean;
-  /** Adds itself to the next message. */
+  /** Adds the question to the next message. */
   write(request: RequestBuilder, nowMs: number): void;
-  /** The child that it hung in has ended without an answer, or will not be waited for. */
+  /** The child in which it hung has ended without an answer, or is given up. */
   lost(reason: string): void;
-  /** Late: is there anyone who wants the answer when it comes? */
+  /** Whether somebody still wants a late answer. */
   readonly keptWhenLate: boolean;
 }
 
@@ -61,7 +61,7 @@ export class ProberCarriers implements AsyncDisposable {
   #sendPlanned = false;
   #current: Carrier | null = null;
   #disposed = false;
-  /** How often in a row a child has ended without an answer. */
+  /** How often in a row a child has ended without answering anything. */
   #restarts = 0;
   #restartTimer: Timer | null = null;
   #idleTimer: Timer | null = null;
@@ -84,7 +84,7 @@ export class ProberCarriers implements AsyncDisposable {
     this.#planSend();
   }
 
-  /** Nobody waits for it any more. */
+  /** Forgets a question that nobody waits for. */
   drop(pending: Pending): void {
     const { carrier } = pending;
     pending.carrier = null;
@@ -124,7 +124,7 @@ export class ProberCarriers implements AsyncDisposable {
     this.#planSend();
   }
 
-  /** Starts another child some time after one has ended, later each time, if there is something to ask. */
+  /** Starts another child some time after one has ended, each time later, if there are questions. */
   #restartLater(why: string): void {
     const delayMs = Math.min(RESTART_MS.first * 2 ** this.#restarts, RESTART_MS.atMost);
     this.#restarts++;
@@ -135,7 +135,7 @@ export class ProberCarriers implements AsyncDisposable {
     });
   }
 
-  /** It stays one of our processes until it has ended; one blocked in the kernel may take for ever. */
+  /** The child stays one of our processes until it has ended; one that is blocked in the kernel may take for ever. */
   async #end(carrier: Carrier): Promise<void> {
     carrier.silenceTimer?.[Symbol.dispose]();
     await carrier.child.kill();
@@ -146,7 +146,7 @@ export class ProberCarriers implements AsyncDisposable {
     if (carrier.retired && carrier.carried.size === 0) void this.#end(carrier);
   }
 
-  /** The child keeps only what hangs in it; a fresh one is asked the rest again. */
+  /** The child keeps only what hangs in it; a new one gets the other questions. */
   #retire(carrier: Carrier): void {
     if (carrier.retired) return;
     carrier.retired = true;
@@ -158,7 +158,7 @@ export class ProberCarriers implements AsyncDisposable {
     this.#startCurrent();
   }
 
-  /** Another one takes its place, and is asked all of it, after a pause. */
+  /** Another child takes its place after a pause, and gets all of its questions. */
   #replace(carrier: Carrier, why: string): void {
     carrier.retired = true;
     this.#current = null;
@@ -166,13 +166,13 @@ export class ProberCarriers implements AsyncDisposable {
     this.#restartLater(why);
   }
 
-  /** Ends the current one when nothing was asked of it for a while. */
+  /** Ends the current child when it was asked nothing for a while. */
   #watchIdle(): void {
     this.#idleTimer?.[Symbol.dispose]();
     this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
       const carrier = this.#current;
       if (carrier === null) return;
-      // What was asked in this very turn is sent at its end.
+      // Questions of this very turn are sent at its end.
       if (carrier.carried.size > 0 || this.#toSend.length > 0) this.#watchIdle();
       else {
         this.#current = null;

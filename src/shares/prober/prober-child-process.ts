@@ -8,13 +8,13 @@ import { AT_ONCE, type ProberReply, type ProberRequest } from "./prober-protocol
 
 interface ProberChildEvents {
   onReply(reply: ProberReply): void;
-  /** Once, also when it could not be started; never synchronously. */
+  /** Called once, also when it could not be started; never synchronously. */
   onEnd(why: string): void;
 }
 
 export type ProberChild = ReturnType<typeof startProberChild>;
 
-/** A thread for each question that is asked at once: all may hang. */
+/** One thread for each question that may be asked at once, because all may hang. */
 const POOL_SIZE = String(Object.values(AT_ONCE).reduce((sum, count) => sum + count));
 /** Few threads of its own for V8, and no optimiser (5 MB), for work this small. */
 const NODE_FLAGS = [
@@ -24,18 +24,18 @@ const NODE_FLAGS = [
   "--no-opt",
   "--no-warnings",
 ];
-/** What the system's resolver listens to. */
+/** The variables that the system's resolver reads. */
 const RESOLVER_VARIABLES = ["RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES"];
 
 export function startProberChild(lookDeadlineMs: number, events: ProberChildEvents) {
   let over = false;
   let crash: string | null = null;
-  let tellEnded = (): void => {};
+  let markEnded = (): void => {};
   const hasEnded = new Promise<void>((resolve) => {
-    tellEnded = resolve;
+    markEnded = resolve;
   });
   const end = (why: string): void => {
-    tellEnded();
+    markEnded();
     if (over) return;
     over = true;
     events.onEnd(crash ?? why);
@@ -45,7 +45,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   try {
     child = fork(fileURLToPath(programBeside(import.meta.url, "prober-child")), [String(lookDeadlineMs)], {
       execArgv: NODE_FLAGS,
-      // Without what it holds open it can hang in the kernel and be in nobody's way.
+      // No pipes: it may hang in the kernel for ever, and nothing of ours waits for it.
       stdio: ["ignore", "ignore", "ignore", "ipc"],
       cwd: "/",
       // Ctrl-C at a terminal reaches the daemon alone.
@@ -73,7 +73,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   return {
     /** 0 when it could not be started. */
     pid: child.pid ?? 0,
-    /** What is sent to a child that has ended is lost; `onEnd` tells. */
+    /** What is sent to a child that has ended is lost; `onEnd` says so. */
     send(request: ProberRequest): void {
       if (child.connected) child.send(request, () => {});
     },
@@ -82,7 +82,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
       over = true;
       child.kill("SIGKILL");
       if (child.connected) child.disconnect();
-      if (child.pid === undefined) tellEnded();
+      if (child.pid === undefined) markEnded();
       return hasEnded;
     },
   };

@@ -20,11 +20,11 @@ import {
   type ScanQuestion,
 } from "./prober-protocol.ts";
 
-/** Answers that come while others are due travel together; well below what a failover would notice. */
+/** Answers wait this long for others to travel with; a failover does not notice it. */
 const LINGER_MS = 3;
 /** Of the deadline. */
 const LATE_TOGETHER = 0.1;
-/** A scan reads hundreds of small kernel files; a process stuck in the kernel can hold up one of them. */
+/** A scan reads hundreds of small kernel files, and a process stuck in the kernel can hold up one of them. */
 const SCAN_DEADLINE_MS = 5_000;
 
 type Done<Kind extends QuestionKind> = (answer: AnswerOf[Kind]) => void;
@@ -78,7 +78,7 @@ const ask: Ask = {
     });
   },
   fileBytes(path, done) {
-    // Only what is a file, and not too large: a pipe would never end.
+    // Only plain files that are not too large: a pipe would never end.
     stat(path, (error, stats) => {
       if (error !== null) done({ state: "failed", errno: codeOf(error) });
       else if (stats.isDirectory()) done({ state: "failed", errno: "EISDIR" });
@@ -108,7 +108,7 @@ const ask: Ask = {
   },
 };
 
-/** One after the other, so that it takes one thread. Never rejects. */
+/** One after the other, to take only one thread. Never rejects. */
 async function lookAtExposures(paths: readonly string[]): Promise<readonly Exposure[]> {
   const identity = await ownIdentity();
   const found: Exposure[] = [];
@@ -130,9 +130,9 @@ class Answering {
   readonly #scan: OpenFilesScan;
   readonly #waiting = new Map<QuestionKind, (readonly [number, string])[]>();
   readonly #running = new Map<QuestionKind, number>();
-  /** Begun and unanswered, oldest first. */
+  /** Questions without an answer yet, oldest first. */
   readonly #begun = new Map<number, { readonly dueMs: number }>();
-  /** How many answers are to come. */
+  /** How many answers are still to come. */
   #due = 0;
   #retired = false;
   #reply = emptyReply();
@@ -227,12 +227,12 @@ class Answering {
     if (this.#retired || this.#lateTimer !== null) return;
     const [oldest] = this.#begun.values();
     if (oldest === undefined) return;
-    // In a process that was held up, answers may wait to be read; timers come before them.
+    // If this process was held up, answers may wait to be read, but timers run first.
     const late = (): void => void setImmediate(() => this.#markLate());
     this.#lateTimer = setTimeout(late, Math.max(1, oldest.dueMs - performance.now()));
   }
 
-  /** At rest nothing wakes this process. */
+  /** Without open questions nothing wakes this process. */
   #endWatchForLate(): void {
     if (this.#lateTimer !== null) clearTimeout(this.#lateTimer);
     this.#lateTimer = null;
@@ -241,7 +241,8 @@ class Answering {
   #markLate(): void {
     this.#lateTimer = null;
     if (this.#retired) return;
-    // Looks begun at nearly the same time hang with it: marked as late now, the next child does not start them again.
+    // Looks that began at nearly the same time hang for the same reason: they are marked as late now, so that the next
+    // child does not start them again.
     const until = performance.now() + this.#lateAfterMs * LATE_TOGETHER;
     for (const [sequence, { dueMs }] of this.#begun) {
       if (dueMs <= until) this.#reply.late.push(sequence);
@@ -271,7 +272,7 @@ function emptyReply(): ProberReply {
   };
 }
 
-// A thread that hangs would keep exit() waiting for ever; SIGKILL does not wait.
+// exit() would wait for ever for a thread that hangs; SIGKILL does not.
 const endNow = (): void => {
   process.kill(process.pid, "SIGKILL");
 };

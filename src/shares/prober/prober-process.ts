@@ -1,4 +1,4 @@
-// The daemon's side of the prober: questions are batched and joined, and late ones are kept apart.
+// The daemon's side of the prober: questions are batched and joined, and late ones are kept separate.
 import { isIP } from "node:net";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -26,7 +26,7 @@ const LOOK_DEADLINE_MS = 1_000;
 interface Question<Kind extends QuestionKind> extends Pending {
   startedAtMs: number;
   readonly waiters: Set<() => void>;
-  /** undefined: not yet, or lost. */
+  /** undefined: none yet, or the question was lost. */
   answer: AnswerOf[Kind] | undefined;
   readonly settle: (answer: AnswerOf[Kind] | undefined) => void;
 }
@@ -35,17 +35,20 @@ interface Scan extends Pending {
   readonly settle: (answers: readonly OpenFilesAnswer[]) => void;
 }
 
-/** Questions about places that begin with one path: each that hangs may hold a process until its mount answers. */
+/** How many questions about places below one path may hang: each may hold a process until its mount answers. */
 const MOST_HANGING = 2;
 
 const NO_LINK_ANSWER: LinkLook = { state: "unknown", text: "no answer in time" };
 
-/** What a file holds, or where a link leads, is asked for after it was written: an answer that was begun before will not do. */
+/**
+ * The content of a file, or the target of a link, is asked for after it was written, so an answer that began before
+ * does not count.
+ */
 function isOfTheMoment(kind: QuestionKind): boolean {
   return kind === "fileLook" || kind === "fileBytes" || kind === "places";
 }
 
-/** Its process is started at the first question; it ends when this process does, however that happens, or is at rest. */
+/** Starts the process at the first question. It ends with this process, however that ends, and when it is idle. */
 export function startProber(options: ProberOptions): Prober {
   const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
   const waits = createProberWaits(clock);
@@ -67,7 +70,7 @@ export function startProber(options: ProberOptions): Prober {
 
   const readLink = (path: string, waitMs: number): Promise<LinkLook> =>
     asking.answerOf("link", path, waitMs, (link) => link ?? NO_LINK_ANSWER);
-  /** What was asked, or null while nobody knows. */
+  /** The answer, or null while it is unknown. */
   const answerOrNull =
     <Kind extends "folder" | "realPath" | "fileLook" | "fileBytes">(kind: Kind) =>
     (path: string, waitMs: number): Promise<AnswerOf[Kind] | null> =>
@@ -78,7 +81,7 @@ export function startProber(options: ProberOptions): Prober {
       asking.answerOf("folders", foldersSubject({ root, subpath, wants }), waitMs, (found) => found ?? null);
 
   const noteLook = (mountId: string, { answer, startedAtMs }: Question<"look">): void => {
-    // A child that was lost with the look leaves nothing known.
+    // If the child was lost with the look, nothing is known.
     looks.set(
       mountId,
       answer === undefined
@@ -93,7 +96,10 @@ export function startProber(options: ProberOptions): Prober {
     return looks.get(mountId) ?? { state: "never" };
   };
 
-  /** Questions about places that hang, and that nobody waits for any more: by their number, the path that each began with. */
+  /**
+   * Questions about places that hang and that nobody waits for any more: by their number, the path that each began
+   * with.
+   */
   const hanging = new Map<number, string>();
   const places: Prober["places"] = async (paths, waitMs) => {
     const [first = ""] = paths;
@@ -174,17 +180,17 @@ function questionMaps<Key>(): QuestionMaps<Key> {
   };
 }
 
-/** Questions that several may ask at once: one message for all of them. */
+/** Questions that several callers may ask at once: one message for all of them. */
 function createProberQuestions({ clock, waits, newSequence, children }: AskTools) {
   /** By their sequence numbers. */
   const questions = questionMaps<number>();
-  /** By what makes two questions one: the mount's id, the path, the host. */
+  /** By what makes two questions equal: the mount's id, the path, the host. */
   const asked = questionMaps<string>();
 
   const takeAnswers = <Kind extends QuestionKind>(carrier: Carrier, kind: Kind, reply: ProberReply): void => {
     for (const [sequence, answer] of reply.answers[kind] ?? []) {
       const question = questions[kind].get(sequence);
-      // One that was asked again elsewhere is answered there.
+      // A question that was asked again in another child is answered there.
       if (question?.carrier === carrier) question.settle(answer);
     }
   };
@@ -245,7 +251,7 @@ function createProberQuestions({ clock, waits, newSequence, children }: AskTools
       : waits.wait(one.waiters, waitMs, () => read(one.answer));
   };
 
-  /** Nobody is to hear of it any more. */
+  /** Nobody wants its answer any more. */
   const drop = <Kind extends QuestionKind>(kind: Kind, key: string, dropped: Question<Kind>): void => {
     questions[kind].delete(dropped.sequence);
     if (asked[kind].get(key) === dropped) asked[kind].delete(key);

@@ -24,9 +24,9 @@ export interface AnswerOf {
 export type QuestionKind = keyof AnswerOf;
 
 /**
- * How many of each kind may be under way in a prober process, which has a thread for each. Looks at mounts and at folders of
- * routes hang with what they look at, and one that waits for such a one would be late through no fault of its own.
- * getaddrinfo, for `addresses`, ends by itself, after many seconds.
+ * How many of each kind may be under way in a prober process, which has a thread for each. Looks at mounts and at
+ * folders of routes hang when what they look at hangs, and one that waits for such a one would be late without its own
+ * fault. getaddrinfo, for `addresses`, ends by itself, after many seconds.
  */
 export const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
   look: 8,
@@ -44,7 +44,7 @@ export const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
 interface FoldersQuestion {
   readonly root: string;
   readonly subpath: string;
-  /** What is in it, or only whether it is there. */
+  /** Whether to list its folders, or only to check that it is there. */
   readonly wants: "names" | "look";
 }
 
@@ -58,7 +58,7 @@ export function readFoldersSubject(subject: string): FoldersQuestion {
   return { root, subpath, wants: wants === "look" ? wants : "names" };
 }
 
-/** A question of the kind `exposures` or `places` likewise. */
+/** The same for a question of the kind `exposures` or `places`. */
 export function pathsSubject(paths: readonly string[]): string {
   return paths.join("\0");
 }
@@ -71,7 +71,7 @@ export interface OpenFilesRequest {
   /** Absolute, as the kernel spells them: no symlinks inside. */
   readonly paths: readonly string[];
   readonly exceptPids: readonly number[];
-  /** Leaders of process groups: neither their groups nor what descends from them. Absent: none. */
+  /** Leaders of process groups: their groups and descendants are left out. Absent: none. */
   readonly exceptGroups?: readonly number[];
 }
 
@@ -90,7 +90,7 @@ export interface ProberRequest {
   };
   /** Answered by one walk over the processes. */
   readonly scans: readonly ScanQuestion[];
-  /** The child keeps what has begun, drops what has not, and is asked nothing more. */
+  /** The child keeps what has begun, drops the rest, and is asked nothing more. */
   readonly retire: boolean;
 }
 
@@ -99,9 +99,9 @@ export interface ProberReply {
     readonly [Kind in QuestionKind]: (readonly [sequence: number, answer: AnswerOf[Kind]])[];
   };
   readonly scans: (readonly [sequence: number, answers: readonly OpenFilesAnswer[]])[];
-  /** Begun, and without an answer for longer than the deadline: this child has threads that hang. */
+  /** Questions that have begun and are late: their threads hang. */
   readonly late: number[];
-  /** Why the child ends itself, else null. */
+  /** Why the child ends itself, or null. */
   readonly crash: string | null;
 }
 

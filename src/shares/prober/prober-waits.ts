@@ -20,9 +20,9 @@ export function createProberWaits(clock: Clock) {
   };
   const roomFor = (waitMs: number): Room => {
     const known = open.get(waitMs);
-    // An emptied one has fired or given up its timer.
+    // An emptied room has fired, or given up its timer.
     if (known !== undefined && rooms.has(known)) return known;
-    // In a process that was held up, answers may wait to be read; timers come before them.
+    // If this process was held up, answers may wait to be read, but timers run first.
     const late = (): void => void setImmediate(() => empty(room));
     const room: Room = { waiting: new Set(), timer: clock.setTimer(waitMs, late) };
     rooms.add(room);
@@ -32,8 +32,8 @@ export function createProberWaits(clock: Clock) {
 
   return {
     /**
-     * Resolves with what `read` then gives when a waiter added to `waiters` is called, after `waitMs`, or when all is
-     * ended. One promise a wait: there are thousands in a cycle.
+     * Resolves with the result of `read` when a waiter in `waiters` is called, after `waitMs`, or when everything ends.
+     * One promise for each wait, because there are thousands in a cycle.
      */
     wait<T>(waiters: Set<() => void>, waitMs: number, read: () => T): Promise<T> {
       if (ended) return Promise.resolve(read());

@@ -55,7 +55,7 @@ export async function kinFromPs(program: string = PS): Promise<KinOf> {
   return (pid) => all.get(pid) ?? null;
 }
 
-/** The holders that belong to none of the leaders' groups; all of them if that cannot be told. Never rejects. */
+/** The holders that belong to none of the leaders' groups; all of them if that is unknown. Never rejects. */
 export async function withoutGroups<Holder extends { readonly pid: number }>(
   holders: readonly Holder[],
   leaders: readonly number[],

@@ -5,7 +5,7 @@ import { alignedListings, type ListedEntry, type RootListing } from "./root-list
 
 export interface SideReading {
   readonly listing: RootListing;
-  /** null: nobody could tell. "" is the root itself. */
+  /** null: unknown. "" is the root itself. */
   readonly births: ReadonlyMap<string, Birth> | null;
 }
 

@@ -9,26 +9,26 @@ export function parseRcloneLine(line: string): ListedEntry | null {
   const members = jsonObject(line.slice(start).replace(/,\s*$/, ""));
   const { Name: name, Size: size, ModTime: modTime, IsDir: isFolder } = members ?? {};
   if (typeof name !== "string" || typeof size !== "number" || typeof isFolder !== "boolean") return null;
-  // Finer than a millisecond is cut off by Date.
+  // Date cuts off everything below a millisecond.
   const modifiedMs = typeof modTime === "string" ? Date.parse(modTime) : Number.NaN;
   if (Number.isNaN(modifiedMs)) return null;
   return { name, isFolder, size: isFolder ? null : size, modifiedMs };
 }
 
-/** When something was created, as SMB tells it. */
+/** When something was created, as SMB reports it. */
 export interface Birth {
   readonly createdMs: number;
   /**
-   * Whether it is older than every other time of the file. Else it may be none: for what was not made over SMB,
-   * Samba on Linux gives the oldest of the other times, which changes when they do.
+   * Whether it is older than every other time of the file. If not, it may be none: for files that were not made over
+   * SMB, Samba on Linux returns the oldest of the other times, which can change.
    */
   readonly isOwn: boolean;
 }
 
-/** A command that smbclient does not know: it says so, which tells what the next answer is about. */
+/** A command that smbclient does not know: its error marks the beginning of the next answer. */
 const MARK = "mountaineer-mark";
 
-/** The commands for smbclient's standard input: list the root when `list`, then tell of each path. */
+/** The commands for smbclient's standard input: list the root when `list`, then show each path. */
 export function smbclientScript(list: boolean, paths: readonly string[]): string {
   const asked = paths.map((path, index) => `${MARK}-${index}\nallinfo "${path}"\n`);
   return `${list ? "ls\n" : ""}${asked.join("")}`;
@@ -50,16 +50,16 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
         if (key !== undefined && !Number.isNaN(timeMs)) times[at]?.set(key, timeMs);
         return;
       }
-      // For a root that lists nothing, not even itself, smbclient reports "no such file".
+      // For a root that lists nothing, not even itself, smbclient prints "no such file".
       if (/^NT_STATUS_\w+ listing /.test(line) && !line.startsWith("NT_STATUS_NO_SUCH_FILE ")) error ??= line;
       const entry = parseSmbclientLine(line);
       if (entry !== null) onEntry(entry);
     },
-    /** By the position of their question; null where there was no answer. */
+    /** In the order of the questions; null for a question without an answer. */
     births: (): readonly (Birth | null)[] => times.map(birthOf),
-    /** Whether smbclient got so far as to ask anything: its exit code tells of the last question only. */
+    /** Whether smbclient got far enough to ask anything: its exit code is that of the last question only. */
     isConnected: (): boolean => at !== -1,
-    /** What the server said instead of a listing; null when it listed. */
+    /** The server's error in place of a listing; null when it listed. */
     listingError: (): string | null => error,
   };
 }
@@ -75,7 +75,7 @@ function birthOf(times: ReadonlyMap<string, number>): Birth | null {
   return { createdMs, isOwn };
 }
 
-/** The name filled up to 30 bytes, seven places for its attributes, its size, and its time in UTC. */
+/** The name padded to 30 bytes, seven columns of attributes, the size, and the time in UTC. */
 export function parseSmbclientLine(line: string): ListedEntry | null {
   const match = /^ {2}(.+) +(\d+) {2}(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})$/s.exec(line);
   const [, head, size, time] = match ?? [];
@@ -88,7 +88,7 @@ export function parseSmbclientLine(line: string): ListedEntry | null {
   return { name, isFolder, size: isFolder ? null : Number(size), modifiedMs };
 }
 
-/** The line up to where the size's eight or more places begin. */
+/** The line up to the size, which has eight or more columns. */
 function nameAndAttributes(line: string, size: string, time: string): string {
   const tail = 1 + Math.max(8, size.length) + 2 + time.length;
   return line.slice(2, line.length - tail);

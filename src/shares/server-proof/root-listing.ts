@@ -1,4 +1,4 @@
-// What a program lists in a share's root, kept in bounded memory: the first entries by name, a digest of the rest.
+// The listing of a share's root in bounded memory: the first entries by name, and a digest of the rest.
 import { createHash } from "node:crypto";
 
 export interface ListedEntry {
@@ -11,19 +11,19 @@ export interface ListedEntry {
 }
 
 export interface RootListing {
-  /** 1 (rclone) or 1000 (smbclient): what `modifiedMs` is a multiple of. */
+  /** 1 (rclone) or 1000 (smbclient): `modifiedMs` is a multiple of it. */
   readonly precisionMs: number;
   /** Of all entries. */
   readonly count: number;
-  /** The first by name, in that order. */
+  /** The first entries by name, in that order. */
   readonly entries: readonly ListedEntry[];
-  /** Of the entries that are not kept; they come after the last kept one. null: all are kept. */
+  /** The entries that are not kept, all of which come after the last kept one. null: all are kept. */
   readonly rest: RestOfListing | null;
 }
 
 interface RestOfListing {
   readonly count: number;
-  /** Equal for equal entries, in whatever order they came. */
+  /** Equal for equal entries, in any order. */
   readonly digest: string;
 }
 
@@ -58,7 +58,7 @@ export function createListingCollector(keptAtMost = KEPT_AT_MOST) {
   };
 }
 
-/** Both listings such that they keep the same span of names: where one was cut off, the other is cut off, too. */
+/** Both listings cut to the same span of names, if one of them was cut off. */
 export function alignedListings(one: RootListing, other: RootListing): readonly [RootListing, RootListing] {
   const ends = [one, other].flatMap(({ rest, entries }) =>
     rest === null ? [] : [entries.at(-1)?.name ?? ""],
@@ -79,7 +79,7 @@ function cutAfter(listing: RootListing, end: string): RootListing {
   };
 }
 
-/** Exclusive or: the order of the entries does not count. */
+/** Exclusive or, so that the order of the entries does not matter. */
 function addTo(digest: Buffer, { name, isFolder, size, modifiedMs }: ListedEntry): void {
   const text = JSON.stringify([name, isFolder, size, modifiedMs]);
   const hash = createHash("sha256").update(text).digest();
@@ -92,7 +92,7 @@ function byName(one: ListedEntry, other: ListedEntry): number {
   return compareNames(one.name, other.name);
 }
 
-/** The same on every machine, whatever its language. */
+/** The same order on every machine, whatever its language. */
 function compareNames(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }

@@ -28,7 +28,7 @@ import { createListingCollector, type RootListing } from "./root-listing.ts";
 
 export type ProofProgram = "rclone" | "smbclient";
 
-/** Where a probe found the server; the programs go to the same address. */
+/** The address at which a probe found the server; the programs use the same one. */
 export interface ReaderEndpoint {
   readonly address: string;
   readonly port: number;
@@ -39,7 +39,7 @@ export interface ReadRequest {
   readonly share: ShareSpec;
   readonly route: RouteName;
   readonly endpoint: ReaderEndpoint;
-  /** Monotonic ms: the program is ended then. */
+  /** When the program is ended, monotonic ms. */
   readonly deadlineAtMs: number;
   readonly signal: AbortSignal;
 }
@@ -48,7 +48,7 @@ export interface ReadFailure {
   readonly kind: "failed";
   /** One line for people, without the share's name. */
   readonly text: string;
-  /** The login was refused: another try, with another program too, may lock the account. */
+  /** The login was refused: another try, even with another program, may lock the account. */
   readonly isRefusedLogin: boolean;
 }
 
@@ -59,13 +59,16 @@ interface RootRead {
 
 interface BirthsRead {
   readonly kind: "read";
-  /** Only what was asked for with `listsRoot`. */
+  /** Present only with `listsRoot`. */
   readonly listing: RootListing;
-  /** By name, "" for the root itself; only what the server told. */
+  /** By name, "" for the root itself; only those that the server answered. */
   readonly births: ReadonlyMap<string, Birth>;
 }
 
-/** Every method resolves soon after the deadline, and rejects only when the signal aborts. One read at a time of a route. */
+/**
+ * Every method resolves soon after the deadline, and rejects only when the signal aborts. One read of a route at a
+ * time.
+ */
 export type RootReader = ReturnType<typeof createRootReader>;
 
 interface RootReaderOptions {
@@ -76,13 +79,13 @@ interface RootReaderOptions {
   readonly logons: Logons;
 }
 
-/** SMB names have at most 255 characters; a longer line is none of an entry. */
+/** SMB names have at most 255 characters, so a longer line is not an entry. */
 const LINE_BYTES_AT_MOST = 16_384;
 const COMPLAINT_AT_MOST_BYTES = 64 * 1024;
 
 /**
- * What can be asked about by name: no more than a plain name has. smbclient would take some characters as its own,
- * and a name comes from the server.
+ * The names that can be asked about: plain ones alone. smbclient would interpret some characters, and a name comes from
+ * the server.
  */
 const PLAIN_NAME = /^[\p{L}\p{N}_.@+=,()&~$-][\p{L}\p{M}\p{N} _.@+=,()&~$'-]{0,200}$/u;
 
@@ -113,7 +116,7 @@ export function createRootReader(options: RootReaderOptions) {
     return logons.attempt(share, () => orFailure(run()), { judge: logonResult, otherwise, signal });
   };
   return {
-    /** Those that are installed, the best for a listing first. */
+    /** The installed programs, the best one for a listing first. */
     async programs(): Promise<readonly ProofProgram[]> {
       const order: readonly ProofProgram[] = ["rclone", "smbclient"];
       const there = await Promise.all(order.map(async (name) => ((await find(name)) === null ? [] : [name])));
@@ -161,11 +164,11 @@ async function listByRclone(tools: ReadTools, request: ReadRequest): Promise<Roo
   lines.end();
   if (result.exitCode === 0) return { kind: "read", listing: collector.end(1) };
   if (result.timedOut) return late("rclone");
-  const told = readLoggedFailure(result.stderr);
+  const logged = readLoggedFailure(result.stderr);
   return {
     kind: "failed",
-    text: told?.text ?? lastLine(result.stderr, "rclone"),
-    isRefusedLogin: told?.reason === "wrong_credentials",
+    text: logged?.text ?? lastLine(result.stderr, "rclone"),
+    isRefusedLogin: logged?.reason === "wrong_credentials",
   };
 }
 
@@ -211,7 +214,7 @@ async function askSmbclient(
 
 interface ProgramRun {
   readonly program: ProofProgram;
-  /** With the login: only we may read it, and only for as long as the program runs. */
+  /** A file with the login: only we may read it, and only while the program runs. */
   readonly file: { readonly kind: "conf" | "auth"; readonly content: string };
   readonly argumentsWith: (path: string) => readonly string[];
   readonly stdin?: string;
@@ -225,7 +228,7 @@ async function run(
 ): Promise<CommandResult> {
   const path = await loginFiles.path(share, route, file.kind);
   await ensureFolder(dirname(path), 0o700);
-  // A daemon looks for what others left at its start alone, and commands are killed while it runs.
+  // Only a daemon cleans up at its start, and commands are killed while it runs.
   await loginFiles.removeLeftoversOf(share).catch(() => {});
   try {
     await writeIfChanged(path, file.content);
@@ -256,23 +259,23 @@ function rcloneArguments(share: ShareSpec, { localAddress }: ReaderEndpoint, con
   return [
     ...["lsjson", `${REMOTE_NAME}:${share.shareName}`, "--config", config, "--no-mimetype"],
     ...["--contimeout", "3s", "--timeout", "10s", "--low-level-retries", "1", "--retries", "1"],
-    // --bind takes no zone; the zone of a link-local address says which interface it leads over anyway.
+    // --bind accepts no zone; the zone of a link-local address determines the interface anyway.
     ...(localAddress === null || localAddress.includes("%") ? [] : ["--bind", localAddress]),
   ];
 }
 
-/** smbclient cannot be told which address to leave from. */
+/** smbclient has no option for the address to leave from. */
 function smbclientArguments({ share, endpoint }: ReadRequest, login: string): string[] {
   const { address, port } = endpoint;
   return [
     `//${address.replace(/%.*$/, "")}/${share.shareName}`,
     ...["-I", address, "-p", String(port), "-A", login],
-    // What a person set for smbclient must change nothing here.
+    // A person's own settings of smbclient must change nothing here.
     ...["-s", "/dev/null"],
   ];
 }
 
-/** null for what the file cannot hold: it has one line for each, and takes spaces off their start. */
+/** null if the file cannot hold the login: it has one line for each part, and drops leading spaces. */
 function authenticationFile({ username, password }: ShareSpec): string | null {
   const { user, domain } = account(username);
   const members = [
@@ -306,7 +309,7 @@ function lastLine(text: string, program: ProofProgram): string {
   return line === "" ? `${program} failed` : line.slice(0, 300);
 }
 
-/** Gives each line of an output whole; lines that are too long are dropped. `end`: nothing more comes. */
+/** Calls `onLine` with each whole line of an output; lines that are too long are dropped. `end`: the output is over. */
 function outputLines(onLine: (line: string) => void): { push(piece: string): void; end(): void } {
   const splitter = createLineSplitter(LINE_BYTES_AT_MOST, () => {});
   return {

@@ -1,4 +1,4 @@
-// Proves which server is behind a route of a share: each has an id, and both routes may lead to one, or to two.
+// Proves which server is behind a route of a share: each server has an id, and both routes may lead to one, or to two.
 
 import { createSemaphore } from "../../network/probe/semaphore.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -27,7 +27,7 @@ import {
   type ServerWitness,
 } from "./server-witness.ts";
 
-/** Where the newest probe of a route was answered. */
+/** The address at which the newest probe of a route was answered. */
 export interface ProofEndpoint extends ReaderEndpoint {
   /** As 32 hex digits; null: the answer did not say it. */
   readonly serverGuid: string | null;
@@ -35,15 +35,15 @@ export interface ProofEndpoint extends ReaderEndpoint {
 
 /** `text` is one line for people that names the evidence, or what is missing. */
 export type ProofVerdict =
-  /** `server`: the id of the one that is there. */
+  /** `server`: the id of the server that is there. */
   | { readonly kind: "same"; readonly server: string }
-  /** `server` of one route that leads to another than the expected one; absent: that is not known either. */
+  /** `server`: for one route, the server that is there instead of the expected one; absent: unknown, too. */
   | { readonly kind: "different"; readonly text: string; readonly server?: string }
   | { readonly kind: "unproved"; readonly text: string };
 
 /**
- * Answers within 12 s of its turn, with `unproved` when that is too short; two proofs run at once, the others wait.
- * Rejects only when the signal aborts. Those of one share take turns.
+ * Answers within 12 s of its turn, with `unproved` if that is too short. Two proofs run at once, the others wait;
+ * proofs of one share take turns. Rejects only when the signal aborts.
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
 
@@ -59,19 +59,21 @@ export interface ServerProofOptions {
 
 const PROOFS_AT_ONCE = 2;
 const DEADLINE_MS = 10_000;
-/** What is known already of the server that is asked for. */
+/** What is already known about the server. */
 export interface Expected {
-  /** The one that something is mounted from; null: nothing is, and any server will do. */
+  /** The server of the mount; null: nothing is mounted, and any server will do. */
   readonly server: string | null;
-  /** One that is behind the other route, and not behind this one. */
+  /** A server that is behind the other route, and so not behind this one. */
   readonly not?: string | null;
-  /** What was read may be of two servers, and is of no use, if not. Absent: nobody can tell. */
+  /**
+   * False: the server was lost meanwhile, so what was read may be of two servers and does not count. Absent: unknown.
+   */
   readonly isSteady?: () => boolean;
 }
 
-/** A file that is written all the time is seen to change in it. */
+/** Long enough to see that a file is being written all the time. */
 const BETWEEN_READINGS_MS = 1_000;
-/** Enough that some are left when a few are deleted; each is four requests to the server. */
+/** Enough that some are left when a few are deleted; each costs four requests to the server. */
 const BIRTHS_AT_MOST = 16;
 const INSTALL = "install rclone or smbclient";
 
@@ -94,8 +96,8 @@ export function createServerProof(options: ServerProofOptions) {
 
   return {
     /**
-     * While both routes answer: compares what the share's root shows over each, and tells whose it is, if that `isSteady`
-     * still. `inUse`: the server that one of them has led to all the time.
+     * While both routes answer: compares what the share's root shows over each, and returns its server, if `isSteady`
+     * is still true. `inUse`: the server that one of them has led to all the time.
      */
     compare(
       share: ShareSpec,
@@ -140,7 +142,7 @@ export function createServerProof(options: ServerProofOptions) {
         signal.throwIfAborted();
         const source = sourceOf(share.routes[route], share.shareName);
         const { serverGuid } = endpoint;
-        if (serverGuid === null) return unproved(`${source} does not tell its ServerGuid`);
+        if (serverGuid === null) return unproved(`${source} does not show its ServerGuid`);
         const servers = await known.list(share);
         const witness = servers.find(({ id }) => id === expected.server)?.witness ?? null;
         if (expected.server !== null && witness === null)
@@ -171,7 +173,7 @@ export function createServerProof(options: ServerProofOptions) {
       });
     },
 
-    /** A server that is mounted before it could be proved. Rejects with the system's error. */
+    /** Makes up an id for a server that is mounted before it could be proved. Rejects with the system's error. */
     async begin(share: ShareSpec, route: RouteName): Promise<string> {
       const id = newServerId();
       const { shareName } = share;
@@ -184,7 +186,7 @@ export function createServerProof(options: ServerProofOptions) {
       return id;
     },
 
-    /** Removes the files with a login that a killed process left, of whichever share. Never rejects. */
+    /** Removes the files with logins that killed processes left, of any share. Never rejects. */
     removeLeftovers: (): Promise<void> => reader.removeLeftovers(logger),
   };
 }
@@ -197,15 +199,15 @@ interface Root {
 
 interface Identifying {
   readonly root: Root;
-  /** When the entries of a new server were created, if that was not asked yet. */
+  /** Asks when the entries of a new server were created, if that is not known yet. */
   readonly more: () => Promise<Births | null>;
   readonly source: string;
-  /** It is this one, whatever its root shows. */
+  /** The server, if it is certain whatever its root shows. */
   readonly certain: string | null;
   readonly expected: Expected;
 }
 
-/** Finds whose root it is among the servers known, or makes it known as a new one. */
+/** Finds the server of the root among the known ones, or adds it as a new one. */
 async function identify(
   known: KnownServers,
   share: ShareSpec,
@@ -240,7 +242,7 @@ async function identify(
     const { server } = await keep(only?.id ?? newServerId());
     return { kind: "different", text: `${source} ${text}`, server };
   }
-  // What was mounted before it could be proved, and goes on since, is known from now on.
+  // A server that was mounted before it could be proved, and is still in use, is known from now on.
   return await keep(only?.id ?? certain ?? newServerId());
 }
 
@@ -255,7 +257,7 @@ function candidates(servers: readonly KnownServer[], share: ShareSpec, serverGui
   });
 }
 
-/** Names of entries of which it is known when they were created. */
+/** Names of entries whose creation time is known. */
 function ownBirths({ witness }: Candidate): readonly string[] {
   const own = witness.entries.filter(({ createdMs }) => createdMs !== null);
   return own.slice(0, BIRTHS_AT_MOST).map(({ name }) => name);
@@ -272,7 +274,7 @@ function compareGuids(
   const silent = tb.serverGuid === null ? "tb" : fallback.serverGuid === null ? "fallback" : null;
   if (tb.serverGuid === null || fallback.serverGuid === null) {
     const source = sourceOf(share.routes[silent ?? "tb"], share.shareName);
-    return { kind: "not_one", verdict: unproved(`${source} does not tell its ServerGuid`) };
+    return { kind: "not_one", verdict: unproved(`${source} does not show its ServerGuid`) };
   }
   if (tb.serverGuid === fallback.serverGuid) return { kind: "one", serverGuid: tb.serverGuid };
   const guids = `their ServerGuids are ${tb.serverGuid} and ${fallback.serverGuid}`;
@@ -311,7 +313,7 @@ interface ComparingParts {
   readonly share: ShareSpec;
 }
 
-/** A verdict that is not `same`, or what the first route showed of what agrees. */
+/** A verdict other than `same`, or the first route's data if both agree. */
 async function compareRoots(
   parts: ComparingParts,
 ): Promise<{ readonly verdict: ProofVerdict } | { readonly side: SideReading }> {
@@ -338,7 +340,7 @@ async function compareRoots(
 
 type BothRead = { readonly both: Reading } | { readonly failed: ReadFailure; readonly route: RouteName };
 
-/** Lists both at once, by the first program that can; then asks when what is there was created, if that can be asked. */
+/** Lists both at once, by the first program that can; then asks for creation times, if possible. */
 async function readBoth({ reader, programs, requests }: ComparingParts): Promise<BothRead> {
   let failure: { readonly failed: ReadFailure; readonly route: RouteName } | null = null;
   for (const program of programs) {
@@ -376,14 +378,14 @@ async function bothBirths(
   return one.kind === "read" && other.kind === "read" ? [one.births, other.births] : null;
 }
 
-/** Those that were not changed for longest, of which smbclient can ask. */
+/** The entries that were unchanged for longest, among those that smbclient can be asked about. */
 function plainNames({ entries }: RootListing): readonly string[] {
   return steadiest(entries.filter(({ name }) => isPlainName(name)))
     .slice(0, BIRTHS_AT_MOST)
     .map(({ name }) => name);
 }
 
-/** Rejects when both have ended, too: by then neither has left its login in a file. */
+/** Rejects only after both have ended: by then neither has left its login in a file. */
 async function bothEnded<T>(one: Promise<T>, other: Promise<T>): Promise<readonly [T, T]> {
   await Promise.allSettled([one, other]);
   return [await one, await other];
@@ -393,7 +395,7 @@ type ReadAgain =
   | { readonly kind: "read"; readonly listing: RootListing; readonly births: Births | null }
   | ReadFailure;
 
-/** smbclient first: it alone tells when something was created. */
+/** smbclient first: it alone shows when something was created. */
 async function readAgain(
   reader: RootReader,
   programs: readonly ProofProgram[],

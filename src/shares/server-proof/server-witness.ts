@@ -1,4 +1,5 @@
-// What is known of the servers of a share, on disk, each by a random id: written after each proof, read to tell them apart.
+// What is known of a share's servers, on disk, each under a random id: written after each proof, read to distinguish
+// them.
 import { randomBytes } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,26 +11,26 @@ import type { ShareSpec } from "../share-spec.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
 export interface KnownEntry extends ListedEntry {
-  /** What `modifiedMs` is a multiple of. */
+  /** `modifiedMs` is a multiple of it. */
   readonly precisionMs: number;
-  /** Only a creation time that is the entry's own, and stays; null: none is known. */
+  /** Only a creation time that belongs to the entry and does not change; null: none is known. */
   readonly createdMs: number | null;
 }
 
 export interface ServerWitness {
   readonly serverGuid: string;
-  /** As for an entry. */
+  /** As `createdMs` of an entry. */
   readonly rootCreatedMs: number | null;
   readonly entries: readonly KnownEntry[];
 }
 
-/** A server, as the one that has the share of this name. */
+/** A server that has the share of this name. */
 export interface KnownServer {
   readonly id: string;
   readonly shareName: string;
-  /** Where it was met last, `//HOST/SHARE`; null: an earlier version met it. */
+  /** Where it was last seen, `//HOST/SHARE`; null: by an earlier version. */
   readonly source: string | null;
-  /** null: it could not be proved; what is kept for it is sent to no server that comes later. */
+  /** null: it could not be proved; what is kept for it is sent to no later server. */
   readonly witness: ServerWitness | null;
 }
 
@@ -55,15 +56,15 @@ export function createKnownServers(stateFolder: string) {
 
   return {
     /**
-     * All that the share, by any name on a server, was mounted from, or proved to be on. Rejects with the system's error: a
-     * server that cannot be read is no new one.
+     * All servers that the share, under any name, was mounted from or proved to be on. Rejects with the system's error:
+     * a server whose file cannot be read must not count as new.
      */
     async list(share: Pick<ShareSpec, "name">): Promise<readonly KnownServer[]> {
       const ids = new Set([FIRST_SERVER, ...(await foldersIn(serversFolder(folderOf(share))))]);
       const servers = await Promise.all([...ids].filter(isServerId).map((id) => read(share, id)));
       return servers.filter((server) => server !== null);
     },
-    /** Rejects with the system's error: what is unsent must not be kept for a server that nobody can recognise. */
+    /** Rejects with the system's error: unsent files must not be kept for a server that nobody can recognize. */
     async keep(share: Pick<ShareSpec, "name">, server: KnownServer): Promise<void> {
       const path = pathOf(share, server.id);
       const text = serverText(server);
@@ -71,7 +72,7 @@ export function createKnownServers(stateFolder: string) {
       await ensureFolder(serverFolder(folderOf(share), server.id), 0o700);
       await writeDurably(path, text, { mode: 0o600 });
     },
-    /** Also what is kept for it. */
+    /** Also removes what is kept for it. */
     async drop(share: Pick<ShareSpec, "name">, id: string): Promise<void> {
       await rm(serverFolder(folderOf(share), id), { recursive: true, force: true });
     },
@@ -91,12 +92,12 @@ function serverText({ shareName, source, witness }: KnownServer): string {
   return `${JSON.stringify({ version: VERSION, shareName, source, witness })}\n`;
 }
 
-/** null for what is not whole. */
+/** null if the text is not complete. */
 function parseServer(id: string, text: string | null): KnownServer | null {
   const members = jsonObject(text ?? "") ?? {};
   const { version, shareName, source, witness } = members;
   if (typeof shareName !== "string") return null;
-  // Version 1 knew one server of each share, and had its witness beside the rest.
+  // Version 1 knew one server for each share, with its witness beside the other members.
   const known = version === 1 ? members : witness;
   if (version !== 1 && version !== VERSION) return null;
   return {

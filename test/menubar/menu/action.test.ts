@@ -24,7 +24,7 @@ const actions: fc.Arbitrary<MenuAction> = fc.oneof(
   fc.record({ kind: fc.constant("alias-remove" as const), alias: name }),
   fc.record({ kind: fc.constant("open" as const), path: name.map((each) => `/${each}`) }),
   fc.constantFrom(
-    { kind: "alias-mend" as const },
+    { kind: "alias-repair" as const },
     { kind: "approve" as const },
     { kind: "dismiss" as const },
     { kind: "reload" as const },

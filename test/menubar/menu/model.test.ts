@@ -214,7 +214,7 @@ test("without a daemon the menu offers to start one, and nothing that needs it",
 test("a daemon that does not answer leaves what it told last", () => {
   const connection = { kind: "silent", reason: "The daemon does not answer" } as const;
   const lines = outline(menuOf(sampleWorld(sampleReport(), { connection })).items);
-  assert.equal(lines[0], "! Mountaineer does not answer; this is what it told last");
+  assert.equal(lines[0], "! Mountaineer does not answer; this is its last state");
   assert.ok(lines.includes("CORE — Thunderbolt"));
 });
 
@@ -306,7 +306,7 @@ test("aliases: opened where their share is there, removed with a second click, m
     "    Remove …",
     "      Remove taken; the folder stays <alias-remove/taken>",
     "  ---",
-    "  Mend the links <alias-mend>",
+    "  Repair the links <alias-repair>",
     "  ---",
   ]);
   assert.deepEqual(lines.slice(from + 20, from + 22), [

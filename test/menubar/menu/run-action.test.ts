@@ -260,8 +260,8 @@ test("an alias is removed with its link, and all links are mended", async (t) =>
   const { ports, edits, mended } = await aliasScene(t);
   assert.equal((await runAction({ kind: "alias-remove", alias: "docs" }, ports, NEVER)).ok, true);
   assert.deepEqual(edits, [{ remove: "aliases", name: "docs" }]);
-  const outcome = await runAction({ kind: "alias-mend" }, ports, NEVER);
-  assert.deepEqual([outcome.ok, outcome.text], [false, "Mend the aliases: film: a folder stands there"]);
+  const outcome = await runAction({ kind: "alias-repair" }, ports, NEVER);
+  assert.deepEqual([outcome.ok, outcome.text], [false, "Repair the aliases: film: a folder stands there"]);
   assert.equal(mended(), 2);
 });
 

@@ -32,7 +32,7 @@ function start(t: TestContext, home: string, ports: Ports = {}): Running {
     clock: ports.clock ?? systemClock,
     signal: stop.signal,
     logPath: null,
-    tellsOpening: true,
+    reportsOpening: true,
     onQuit: () => {
       quits += 1;
     },
@@ -199,7 +199,7 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
   api.hang();
   session.click(itemOf(session, "Unmount all"));
   await passTimeUntil(clock, () => isTold(/it hangs or the machine is overloaded/), 500);
-  await passTimeUntil(clock, () => isTold(/does not answer; this is what it told last/), 500);
+  await passTimeUntil(clock, () => isTold(/does not answer; this is its last state/), 500);
   api.goOn();
   await passTimeUntil(clock, () => !isTold(/it hangs or the machine is overloaded/), 100);
   assert.ok(isTold(/Unmount all: the daemon.* has said nothing for/), lines().join("\n"));

@@ -38,7 +38,7 @@ test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissin
     clock: systemClock,
     signal: stop.signal,
     logPath: null,
-    tellsOpening: true,
+    reportsOpening: true,
     onQuit: () => stop.abort(),
     openPath: async () => {},
     chooseFolder: async () => null,

@@ -37,7 +37,7 @@ function startTray(t: TestContext, home: string, address: string): Tray {
     clock: systemClock,
     signal: stop.signal,
     logPath: null,
-    tellsOpening: true,
+    reportsOpening: true,
     onQuit: () => stop.abort(),
     openPath: async () => {},
     chooseFolder: async () => null,

@@ -6,9 +6,9 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { AddressedHostProber } from "../../../src/network/probe/host-prober.ts";
-import { tellLocalNetwork } from "../../../src/network/probe/local-network.ts";
+import { checkLocalNetwork } from "../../../src/network/probe/local-network.ts";
 import {
-  asToldByNc,
+  confirmedByNc,
   mayBeDenied,
   withLocalNetworkCheck,
 } from "../../../src/network/probe/local-network-darwin.ts";
@@ -196,7 +196,7 @@ test("an nc that hangs, or is not there, holds up nothing and makes nobody gone 
   await eventually(async () => (await scene.asked()).length === 1, 30_000);
   assert.deepEqual(await scene.probe(), NO_ROUTE);
   const unknown: NcFinding = { kind: "unknown", detail: "no answer in time" };
-  const told = asToldByNc(NO_ROUTE, unknown);
+  const told = confirmedByNc(NO_ROUTE, unknown);
   assert.deepEqual([told.verdict, told.reason], ["silent", "denied"]);
 });
 
@@ -240,5 +240,5 @@ test("where the system keeps nobody from it, the prober is the prober", {
   skip: process.platform === "darwin" ? "macOS does" : false,
 }, async (t) => {
   const { prober } = await setUp(t, "");
-  assert.equal(tellLocalNetwork(prober, { clock: systemClock }), prober);
+  assert.equal(checkLocalNetwork(prober, { clock: systemClock }), prober);
 });

@@ -15,7 +15,7 @@ test("the reference has every command, option, example and error code", async ()
   for (const { name, examples } of COMMANDS) {
     assert.match(text, new RegExp(`^## mountaineer ${name}$`, "m"));
     assert.ok(examples.length > 0);
-    for (const { command } of examples) assert.ok(text.includes(`\n${command}\n`), command);
+    for (const { command } of examples) assert.ok(text.includes(`\n- Example: \`${command}\` (`), command);
   }
   for (const option of [
     "--share",

@@ -115,7 +115,7 @@ test("A13 what an earlier version mounted is ended once its server and the other
   const routes = { tb: probed("gone"), fallback: probed("gone") };
   const { step, memory } = decided(null, routes, routes, { carry: UNGUARDED });
   assert.deepEqual(step?.kind === "unmount" && step.mode, "force");
-  assert.match(memory.lastError ?? "", /whoever answers there next/);
+  assert.match(memory.lastError ?? "", /another server that answers there/);
   assert.equal(decided(null, routes).step, null, "what the carrier keeps is not");
 });
 

@@ -135,7 +135,7 @@ describe("the server proof", { skip: missing ?? false }, () => {
     assertVerdict(
       await proof.compare(whole, silent, null, isSteady, signal),
       "unproved",
-      /does not tell its ServerGuid/,
+      /does not show its ServerGuid/,
     );
   });
 
@@ -248,7 +248,7 @@ describe("the server proof", { skip: missing ?? false }, () => {
     assertVerdict(
       await proof.recognise(whole, "tb", silent, expected, signal),
       "unproved",
-      /does not tell its ServerGuid/,
+      /does not show its ServerGuid/,
     );
   });
 

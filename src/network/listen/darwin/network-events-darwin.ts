@@ -30,7 +30,7 @@ export function networkEventsDarwin(
             listener.onEnd(end);
             return;
           }
-          // It will not mend by itself, so it is not tried again either.
+          // It will not recover by itself, so it is not tried again.
           current = second;
           running = second.start(listener);
         },

@@ -32,7 +32,7 @@ export interface WatchedStore extends Disposable {
   run(seconds: number): void;
   /** What the store says of `key`; null: it has no such entry. */
   read(key: string): StoreEntry | null;
-  /** The keys that a pattern fits. */
+  /** The keys that match a pattern. */
   list(pattern: string): readonly string[];
 }
 
@@ -44,8 +44,8 @@ export async function loadStoreBinding(libraries: StoreLibraries = MACOS_LIBRARI
   const calls = await loadCalls(libraries);
   return {
     /**
-     * Opens a store that calls back with the keys that changed; with none when all may have. Throws when the system
-     * refuses. The store belongs to the thread that opens it.
+     * Opens a store that calls back with the keys that changed, or with none when all may have changed. Throws when the
+     * system refuses. The store belongs to the thread that opens it.
      */
     open: (watch: Watch): WatchedStore => openStore(calls, watch),
   };
@@ -118,7 +118,7 @@ function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStor
     try {
       onKeys(changed === null ? [] : calls.textsOf(changed));
     } catch (error) {
-      // It must not pass through the system's own frames.
+      // An exception must not pass through the system's own frames.
       thrown ??= { error };
     }
   });

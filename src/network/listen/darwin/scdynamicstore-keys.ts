@@ -1,11 +1,11 @@
 // The entries of SCDynamicStore that describe the network, and what a change of each means.
 import type { NetworkDelta } from "../events/network-delta.ts";
 
-/** Whole keys, and regular expressions: the store takes those only as patterns. */
+/** Whole keys, and regular expressions, which the store accepts only as patterns. */
 export const WATCHED_KEYS: readonly string[] = ["State:/Network/Global/IPv4", "State:/Network/Global/IPv6"];
 export const WATCHED_PATTERNS: readonly string[] = ["State:/Network/Interface/[^/]+/(Link|IPv4|IPv6)"];
 
-/** What of an entry is of concern. */
+/** The parts of an entry that matter here. */
 export interface StoreEntry {
   /** Of a Link entry: whether there is a carrier; null where it does not say. */
   readonly active: boolean | null;
@@ -26,7 +26,7 @@ type KeyMeaning =
   | { readonly about: "global"; readonly family: "IPv4" | "IPv6" }
   | { readonly about: "link" | "address"; readonly interfaceName: string };
 
-/** null for a key of no concern. */
+/** null for a key that does not matter here. */
 export function meaningOfKey(key: string): KeyMeaning | null {
   const global = /^State:\/Network\/Global\/(IPv[46])$/.exec(key)?.[1];
   if (global === "IPv4" || global === "IPv6") return { about: "global", family: global };
@@ -35,7 +35,7 @@ export function meaningOfKey(key: string): KeyMeaning | null {
   return { about: kind === "Link" ? "link" : "address", interfaceName };
 }
 
-/** Remembers entries, so that addresses and routes that are set anew to what they were are no delta. */
+/** Remembers entries, so that an address or route that is set again to the same value is no delta. */
 export function createStoreReader(store: ReadableStore) {
   const known = new Map<string, StoreEntry>();
 
@@ -53,7 +53,7 @@ export function createStoreReader(store: ReadableStore) {
     if (meaning.about === "global") return globalDeltas(before, now);
     if (meaning.about === "link") {
       const deltas = linkDeltas(meaning.interfaceName, before, now);
-      // A link that went and came back before we looked may have cost every connection over it.
+      // A link that went away and came back before we looked may have cost every connection over it.
       const flapped = notified && deltas.length === 0 && now !== null;
       return flapped ? [{ kind: "unknown", detail: `the link of ${meaning.interfaceName} flapped` }] : deltas;
     }
@@ -61,7 +61,7 @@ export function createStoreReader(store: ReadableStore) {
   };
 
   return {
-    /** What is so now, to compare with later. */
+    /** Reads the current entries, to compare with later. */
     learn(): void {
       for (const key of allKeys()) update(key, false);
     },

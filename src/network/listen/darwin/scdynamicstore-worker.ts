@@ -11,7 +11,7 @@ import {
 } from "./scdynamicstore-keys.ts";
 import { STOP_SLOT, type StoreWorkerData } from "./scdynamicstore-thread.ts";
 
-/** How late a stop is noticed, and how long the end of the process may wait for this thread. */
+/** How late a stop is noticed, which bounds how long the end of the process waits for this thread. */
 const TURN_SECONDS = 0.25;
 
 async function run({ control, libraries }: StoreWorkerData): Promise<void> {

@@ -16,7 +16,7 @@ const SCUTIL = "/usr/sbin/scutil";
 /** It ends when its input does; one that does not is killed. */
 const KILL_AFTER_MS = 500;
 const STOP_DEADLINE_MS = 1_500;
-/** No line of it is this long; what does not end is dropped. */
+/** No line is this long; more without a line end is dropped. */
 const LINE_AT_MOST = 4_096;
 
 /** `command`: the program and its arguments, for tests. */
@@ -68,7 +68,7 @@ function startScutil(
       if (!error && !stopping && !over) listener.onReady();
     });
   });
-  // A child that ended; its exit tells.
+  // The child has ended; its exit is reported.
   child.stdin?.on("error", () => {});
   child.on("error", (error) => {
     if (child.pid === undefined) end(error);

@@ -10,7 +10,10 @@ export const SCUTIL_COMMANDS = [
   "",
 ].join("\n");
 
-/** Since configd-1351 a time stands before it, from the second on with what has passed: `11:05:09.123 (+0.250) `. */
+/**
+ * Since configd-1351 a time stands before each line, and from the second line on also the time that has passed:
+ * `11:05:09.123 (+0.250) `.
+ */
 const CHANGED_KEY = /^(?:\d{1,2}:\d\d:\d\d\.\d+ +(?:\(\+\d+\.\d+\) +)?)?changedKey \[\d+\] = (.*)$/;
 
 /**

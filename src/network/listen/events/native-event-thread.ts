@@ -8,7 +8,7 @@ import type {
   RunningEventSource,
 } from "./network-event-source.ts";
 
-/** What such a thread tells; `unavailable` is its last word. */
+/** What such a thread reports; nothing follows `unavailable`. */
 export type NativeEventMessage =
   | { readonly kind: "ready" }
   | { readonly kind: "deltas"; readonly deltas: readonly NetworkDelta[] }
@@ -29,7 +29,7 @@ export interface NativeEventThread {
 /** Enough for koffi and what it reads; a bound so that a mistake in the thread ends the thread, not the daemon. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** Never throws: a thread that cannot be started is a crash that the listener is told. */
+/** Never throws: if the thread cannot be started, a crash is reported. */
 export function startNativeEventThread(
   thread: NativeEventThread,
   listener: NetworkEventListener,
@@ -76,8 +76,8 @@ export function startNativeEventThread(
     async [Symbol.asyncDispose]() {
       stopping = true;
       stop();
-      // Real time, as it is a real thread that is waited for. It is not terminated: while it is in the system, and is
-      // called back from there, that would take the process down. It ends by itself, whenever it gets to look.
+      // Real time, because it waits for a real thread. The thread is not terminated: while it is inside the system and
+      // called back from there, that would crash the process. It ends by itself when it next looks at the flag.
       const late = setTimeout(() => {
         worker.unref();
         exited.resolve();
@@ -88,7 +88,7 @@ export function startNativeEventThread(
   };
 }
 
-/** In place of a thread that is not to be started, or cannot be. The end is told after this has returned. */
+/** Stands for a thread that is not started. The end is reported after this function has returned. */
 export function endedAtOnce(listener: NetworkEventListener, end: NetworkEventEnd): RunningEventSource {
   let stopped = false;
   queueMicrotask(() => {

@@ -3,15 +3,15 @@ import type { NetworkDelta } from "./network-delta.ts";
 
 export interface NetworkEventSource {
   readonly name: "rtnetlink" | "scdynamicstore" | "scutil";
-  /** Never throws; what goes wrong, at once or later, is told to `onEnd`. */
+  /** Never throws; what goes wrong, at once or later, is passed to `onEnd`. */
   start(listener: NetworkEventListener): RunningEventSource;
 }
 
 export interface NetworkEventListener {
-  /** Every change from now on is told. */
+  /** Called for every change from now on. */
   onReady(): void;
   onChange(deltas: readonly NetworkDelta[]): void;
-  /** Told at most once, and not after disposal: `unavailable` will not mend by itself, `crashed` may. */
+  /** Called at most once, and not after disposal: `unavailable` will not recover by itself, `crashed` may. */
   onEnd(end: NetworkEventEnd): void;
 }
 

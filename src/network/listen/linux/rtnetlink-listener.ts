@@ -26,7 +26,7 @@ export function rtnetlinkSource(
   return { name: "rtnetlink", start: (listener) => startThread(threadUrl, comparing(listener)) };
 }
 
-/** At each bell the interfaces are read afresh: their differences are told, else what the bell itself says. */
+/** At each bell the interfaces are read afresh: their differences are emitted, else what the bell itself says. */
 function comparing(listener: NetworkEventListener): NetworkEventListener {
   let last = readInterfaces(0);
   return {

@@ -1,5 +1,5 @@
 // The thread that waits for messages of rtnetlink ([rtnetlink(7)]): a poll on the socket and on an eventfd that wakes it.
-// A message is a bell: what has changed is seen by whoever hears it.
+// A message is a bell: the listener looks for what has changed.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
@@ -24,11 +24,14 @@ const SO_RCVBUF = 8;
 /** The kernel grants what it allows, usually twice the default: longer bursts before an overflow. */
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
-/** Of a message its header is read, the `ifinfomsg` of a link, and of an address the `ifaddrmsg` with the address itself. */
+/**
+ * The bytes read of a message: its header, the `ifinfomsg` of a link, and of an address the `ifaddrmsg` with the
+ * address itself.
+ */
 const RECEIVE_BYTES = 44;
-/** After so many datagrams without a pause, what they changed is told and the stop flag is looked at. */
+/** After so many datagrams without a pause, the change is reported and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
-/** Only a safety net: every wake comes through the eventfd, and should one be lost, this is how late we are. */
+/** Only a safety net: every wake comes through the eventfd. If one is lost, the thread is this late. */
 const LONGEST_POLL_MS = 10_000;
 
 /** What the system lacks or forbids, now and after any restart. */
@@ -93,7 +96,7 @@ function listen(
   emit: (message: NativeEventMessage) => void,
 ): void {
   const received = Buffer.alloc(RECEIVE_BYTES);
-  const told = new Map<string, number>();
+  const lastFlags = new Map<string, number>();
   const pollFds = Buffer.alloc(16);
   pollFds.writeInt32LE(socket, 0);
   pollFds.writeInt16LE(POLLIN, 4);
@@ -105,16 +108,19 @@ function listen(
     const polled = calls.poll(pollFds, 2, LONGEST_POLL_MS);
     if (polled < 0 && calls.errno() !== constants.errno.EINTR)
       throw new Error(`poll failed: errno ${calls.errno()}`);
-    if (polled > 0) drain(calls, socket, received, told, emit);
+    if (polled > 0) drain(calls, socket, received, lastFlags, emit);
   }
 }
 
-/** Takes what has come, and rings once for all of it. `told`: the flags of each link and address in its last message. */
+/**
+ * Reads all messages that have come, and emits one bell for them. `lastFlags`: the flags of each link and address in
+ * its last message.
+ */
 function drain(
   calls: SystemCalls,
   socket: number,
   received: Buffer,
-  told: Map<string, number>,
+  lastFlags: Map<string, number>,
   emit: (message: NativeEventMessage) => void,
 ): void {
   let isRung = false;
@@ -122,16 +128,17 @@ function drain(
   for (let count = 0; count < DATAGRAMS_AT_ONCE; count += 1) {
     if (calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT) >= 0) {
       isRung = true;
-      // Addresses and routes change where no list shows it, and so does a link without addresses, as a bridge's port is.
+      // Addresses and routes can change where no list of interfaces shows it; so can a link without addresses, such as
+      // a bridge's port.
       const type = received.readUInt16LE(4);
-      if (isNews(type, received, told)) hidden.add(isOfLink(type) ? "a link" : "an address or a route");
+      if (isNews(type, received, lastFlags)) hidden.add(isOfLink(type) ? "a link" : "an address or a route");
       continue;
     }
     const errno = calls.errno();
     if (errno === constants.errno.EAGAIN) break;
     if (errno === constants.errno.ENOBUFS) {
       hidden.add("events came faster than they were read");
-      told.clear();
+      lastFlags.clear();
     } else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
   }
   if (isRung || hidden.size > 0)
@@ -143,22 +150,22 @@ function isOfLink(type: number): boolean {
 }
 
 /**
- * A link tells of itself again and again, and an address at each advertisement that makes it last longer. At the first word
- * nobody knows how it was before.
+ * Whether a message says something new: a link announces itself again and again, and an address at each advertisement
+ * that extends it. The first message about one counts as new.
  */
-function isNews(type: number, received: Buffer, told: Map<string, number>): boolean {
+function isNews(type: number, received: Buffer, lastFlags: Map<string, number>): boolean {
   const isLink = isOfLink(type);
   if (!isLink && type !== RTM_NEWADDR && type !== RTM_DELADDR) return true;
-  // What a bridge says of its port is not about the link.
+  // A bridge's message about its port is not about the link.
   if (isLink && received.readUInt8(16) !== 0) return false;
   const subject = isLink ? received.toString("hex", 20, 24) : received.toString("hex", 19);
   if (type === RTM_DELLINK || type === RTM_DELADDR) {
-    told.delete(subject);
+    lastFlags.delete(subject);
     return true;
   }
   const flags = isLink ? received.readUInt32LE(24) & IFF_UP_RUNNING : received.readUInt8(18);
-  const isNew = told.get(subject) !== flags;
-  told.set(subject, flags);
+  const isNew = lastFlags.get(subject) !== flags;
+  lastFlags.set(subject, flags);
   return isNew;
 }
 
@@ -171,7 +178,8 @@ async function run(): Promise<void> {
     try {
       const eventFd = calls.eventfd(0, CLOEXEC | NONBLOCK);
       if (eventFd < 0) throw new Unavailable(`no eventfd: errno ${calls.errno()}`);
-      // The main thread closes it, once this thread has ended: a number closed here could be another file by then.
+      // The main thread closes it after this thread has ended: if it were closed here, the number could be another file
+      // by then.
       Atomics.store(control, EVENT_FD_SLOT, eventFd + 1);
       listen(calls, socket, eventFd, () => Atomics.load(control, STOP_SLOT) !== 0, emit);
     } finally {

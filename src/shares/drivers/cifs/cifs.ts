@@ -21,7 +21,7 @@ import { createRealMountPaths } from "../real-mount-paths.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
 import { type AddressesOf, indexMounts } from "../smb-mounts.ts";
 import { runUnmount } from "../unmount-command.ts";
-import { meaningOfMountCifs, tellingLine } from "./codes.ts";
+import { meaningfulLine, meaningOfMountCifs } from "./codes.ts";
 import { foundCifs, namesThisMachine } from "./found.ts";
 import { type CifsNotes, createCifsNotes } from "./note.ts";
 import { CARRIED_ADDRESS, cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
@@ -53,9 +53,9 @@ interface CifsDriverOptions {
   readonly tools?: CifsTools;
 }
 
-/** Of attributes (`actimeo`). Listings come from the server each time. */
+/** For attributes (`actimeo`). Listings come from the server each time. */
 const CACHE_MS = 1_000;
-/** For undoing a mount that failed, beyond the step's own deadline. */
+/** Time to undo a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
 export function createCifsDriver(options: CifsDriverOptions): MountDriver {
@@ -76,14 +76,14 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   });
   const notes = createCifsNotes();
   const find = createCifsFinding({ ...options, tools }, notes, placeOf);
-  const standingAt = async (share: ShareSpec): Promise<FoundMount | null> =>
+  const mountAt = async (share: ShareSpec): Promise<FoundMount | null> =>
     (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath) ?? null;
   const unmountKernels = createCifsUnmount({
     clock,
     mountTable,
     program: async () => (await findProgram("umount", tools.programFolders)) ?? "umount",
   });
-  const attemptTools = { ...options, folders, notes, unmountKernels, standingAt };
+  const attemptTools = { ...options, folders, notes, unmountKernels, mountAt };
 
   return {
     name: "cifs",
@@ -99,11 +99,11 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     find,
     async mount(share, asked, { deadlineMs, signal }, through = null) {
       if (signal.aborted) return failed("other", "cancelled");
-      // A carried mount is shown as the preferred host's, wherever its bytes go.
+      // A carried mount is shown as mounted from the preferred host, whichever route its bytes take.
       const route = through === null ? asked : "tb";
       const source = sourceOf(share.routes[route], share.shareName);
       try {
-        const present = await standingAt(share);
+        const present = await mountAt(share);
         if (present?.sameShare) return { ok: true, mount: present, adopted: true };
         if (present !== null)
           return failed("path_taken", `${share.mountPath} is a mount of ${present.source}`);
@@ -144,7 +144,8 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       return kept.map((folder) => ({ folder, files: [] }));
     },
     async unsent(share) {
-      // The kernel writes back by itself, and a plain unmount waits for it; rclone's mount of before keeps a cache.
+      // The kernel writes back by itself, and a plain unmount waits for it; an earlier mount by rclone may have left a
+      // cache.
       const atPath = indexMounts(await mountTable.read(0)).at(await realPaths.find(share.mountPath));
       if (atPath?.entry.type !== "fuse.rclone") return [];
       const { folder, process } = rcloneFiles(stateFolder, share.name);
@@ -174,8 +175,8 @@ function createCifsFinding(
     const others = named
       .filter((mount) => mount !== atPath)
       .map((mount) => foundCifs(share, mount, known))
-      // A share of that name on a server that is not ours is another share, unless it stands in our place; and another
-      // user's is one that we can never look into.
+      // A share of that name on another server is another share, unless it is mounted at our path; another user's mount
+      // is one that we can never look into.
       .filter(({ route, sameShare }) => route !== null && sameShare);
     return atPath === null ? others : [foundCifs(share, atPath, known), ...others];
   };
@@ -185,7 +186,7 @@ interface AttemptTools extends Pick<CifsDriverOptions, "clock" | "logger" | "pro
   readonly folders: MountFolders;
   readonly notes: CifsNotes;
   readonly unmountKernels: ReturnType<typeof createCifsUnmount>;
-  readonly standingAt: (share: ShareSpec) => Promise<FoundMount | null>;
+  readonly mountAt: (share: ShareSpec) => Promise<FoundMount | null>;
 }
 
 interface Attempt {
@@ -199,9 +200,9 @@ interface Attempt {
   readonly signal: AbortSignal;
 }
 
-/** One try to mount, which leaves nothing of itself when it fails. */
+/** One try to mount, which leaves nothing behind when it fails. */
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
-  const { folders, notes, standingAt } = tools;
+  const { folders, notes, mountAt } = tools;
   const { share, place, route, through, way } = attempt;
   const { files, mountPath: path } = place;
   let failure: Failed;
@@ -209,19 +210,20 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     const { host, port } = share.routes[route];
     const source = way.kind === "root" ? sourceToMount(share, route, through) : way.entry.source;
     await ensureFolder(files.folder, 0o700);
-    // Before the mount: a crash in between leaves a note of what is not there, which does no harm.
+    // Written before the mount: after a crash in between, the note describes a mount that is not there, which does no
+    // harm.
     const carried = through === null ? null : { port: through.port, host: host ?? "" };
     await notes.write(files.folder, { path, source, port, carried });
-    // As late as can be: until it is mounted, programs write into it.
+    // As late as possible, because programs can write into it until it is mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
     await using bare = folder.bare;
     const refused = await runMount(tools, attempt);
-    const mount = await standingAt(share);
+    const mount = await mountAt(share);
     if (mount?.sameShare) {
-      // Whatever the command says: what stands there is the share.
+      // Whatever the command says, what is mounted there now is the share.
       await folders.uncover(place, bare);
-      // Where a permission is missing it stands: the condition of its looks tells.
+      // The mount stands; if a permission is missing, the next look makes that a condition.
       const broken = await whyNotListed(tools, mount, { ...attempt, tolerated: ["EPERM", "EACCES"] });
       if (broken === null) return { ok: true, mount, adopted: refused !== null };
       failure = refused ?? broken;
@@ -250,7 +252,7 @@ async function runMount(
     const words = cifsOptions({ share, route: spec, address, owner: { uid, gid }, carried: through });
     args = [sourceToMount(share, route, through), path, "-o", words];
   }
-  // Where fstab says who to be, it says so alone.
+  // If fstab has an account, only that counts.
   const env = way.kind === "fstab" && way.entry.hasCredentials ? {} : cifsEnvironment(share);
   const result = await runCommand(way.program, args, {
     clock,
@@ -265,16 +267,16 @@ async function runMount(
   if (result.exitCode === 0) return null;
   const output = result.stderr || result.stdout;
   const { reason, text, hint } = meaningOfMountCifs(result.exitCode, output);
-  const said = tellingLine(output);
+  const said = meaningfulLine(output);
   return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === null ? "" : `; ${hint}`}`);
 }
 
-/** Only what we made: what came to stand there meanwhile is somebody's. */
+/** Undoes only our own mount: something mounted there meanwhile is somebody else's. */
 async function undo(
-  { prober, logger, unmountKernels, standingAt }: AttemptTools,
+  { prober, logger, unmountKernels, mountAt }: AttemptTools,
   { share, place }: Attempt,
 ): Promise<void> {
-  const made = await standingAt(share);
+  const made = await mountAt(share);
   if (made?.madeByDriver !== true) return;
   const limits = { deadlineMs: UNDO_MS, signal: new AbortController().signal };
   const undone = await unmountKernels({ id: made.id, path: place.mountPath }, "force", limits);

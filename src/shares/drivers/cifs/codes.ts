@@ -96,8 +96,8 @@ export function meaningOfMountCifs(exitCode: number | null, said: string): CifsM
   return { reason, text, hint };
 }
 
-/** The line that tells; the advice to read a manual is left out. */
-export function tellingLine(said: string): string {
+/** The line with the reason; the advice to read a manual is left out. */
+export function meaningfulLine(said: string): string {
   const lines = said
     .split("\n")
     .map((line) => line.trim())

@@ -1,4 +1,4 @@
-// Tells what a mount of the kernel's SMB client is: which share's, over which route, ours or not, carried or not.
+// Finds out what a mount of the kernel's SMB client is: of which share, over which route, ours or not, carried or not.
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
 import { isShareNamed, sourceOf } from "../../smb-source.ts";
 import type { FoundMount } from "../mount-driver.ts";
@@ -19,7 +19,7 @@ interface CifsSigns {
 
 type Through =
   | { readonly carried: false }
-  /** `port` null: by nothing here can be told which. `host`: whose name it was mounted for; null: nobody knows. */
+  /** `port` null: unknown. `host`: the host that it was mounted for; null: unknown. */
   | { readonly carried: true; readonly port: number | null; readonly host: string | null };
 
 const DIRECT: Through = { carried: false };
@@ -41,12 +41,12 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
   };
 }
 
-/** Whether it may be carried at all: what else tells that costs a look at a file. */
+/** Whether it may be carried at all, to be checked first: all other signs need a look at a file. */
 export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
   return source?.host === CARRIED_ADDRESS;
 }
 
-/** What names this machine is carried, unless a route's server is this machine (a tunnel, say). */
+/** A mount from this machine is carried, unless a route's server is this machine (a tunnel, for instance). */
 function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through {
   const { entry } = mount;
   if (!namesThisMachine(mount)) return DIRECT;
@@ -57,7 +57,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
   const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
   if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return DIRECT;
-  // Other servers may have a share of that name, too: it is this share's only at this share's path.
+  // Other servers may have a share of that name, too: only at this share's path is it this share.
   if (entry.path !== signs.path) return { carried: true, port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
   const isLines = line?.source.replaceAll("\\", "/") === entry.source;
@@ -65,7 +65,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   return { carried: true, port: isLines ? (line?.carriedPort ?? null) : null, host: isLines ? host : null };
 }
 
-/** People are shown the host; that its bytes take a way through this machine is nobody's business. */
+/** People are shown the host; that its bytes pass through this machine is an inner detail. */
 function sourceShown(
   share: ShareSpec,
   { entry, source }: SmbMount,
@@ -80,7 +80,7 @@ function sourceShown(
   return sourceOf({ host: source.host, port: ours.port }, share.shareName);
 }
 
-/** Of a carried mount: the route whose host it was mounted for. Its bytes may go over the other. */
+/** For a carried mount: the route whose host it was mounted for, though its bytes may take the other one. */
 function routeBy(
   share: ShareSpec,
   mount: SmbMount,
@@ -91,10 +91,10 @@ function routeBy(
   const { host: namedHost, port } = through.carried
     ? { host: through.host, port: ours?.port ?? share.routes.tb.port }
     : { host: mount.source?.host ?? null, port: ours?.port ?? null };
-  // Who listens at a port that nobody knows, and where that leads, cannot be said.
+  // Nobody knows which program listens at such a port, and where that leads.
   if (namedHost === null || mount.source === null) return null;
   const source = { ...mount.source, host: namedHost };
-  // The kernel's table does not tell the port; the address it tells of a carried mount is this machine's.
+  // The kernel's table does not show the port; the address it shows of a carried mount is this machine's.
   const shown = through.carried
     ? mount.entry.options.filter((one) => !/^(addr|ip|port)=/.test(one))
     : mount.entry.options;

@@ -13,15 +13,15 @@ export interface FstabEntry {
   readonly options: readonly string[];
   /** `user` or `users`: not only root mounts it. */
   readonly forUsers: boolean;
-  /** It says who to be on the server, or that nobody. */
+  /** The line has an account on the server, or says that there is none. */
   readonly hasCredentials: boolean;
   /** The port of 127.0.0.1 that it leads to: the line of a carried mount. null: it leads to a server. */
   readonly carriedPort: number | null;
-  /** Calls wait for a server that is gone, instead of failing. */
+  /** Calls wait for a server that is gone (`hard`), instead of failing. */
   readonly isHard: boolean;
 }
 
-/** The SMB shares of an fstab, in its order. Lines that do not have the form are left out. */
+/** The SMB shares of an fstab, in its order. Malformed lines are skipped. */
 export function parseFstab(content: string): readonly FstabEntry[] {
   const entries: FstabEntry[] = [];
   for (const line of content.split("\n")) {
@@ -45,7 +45,7 @@ export function parseFstab(content: string): readonly FstabEntry[] {
   return entries;
 }
 
-/** As an entry of the mount table would be, for whoever reads sources. */
+/** As an entry of the mount table would be, for the code that reads sources. */
 export function asMountEntry({ source, path, options }: FstabEntry): MountEntry {
   return { id: "", path, type: "cifs", source, options, deviceMinor: 0 };
 }
@@ -55,14 +55,14 @@ export function fstabLine(source: string, path: string, options: readonly string
   return `${escapeField(source)} ${escapeField(path)} cifs ${options.map(escapeField).join(",")} 0 0`;
 }
 
-/** The last `port=` holds. */
+/** The last `port=` counts. */
 function carriedPortIn(source: string, options: readonly string[]): number | null {
   const port = options.findLast((one) => one.startsWith("port="))?.slice("port=".length) ?? "";
   if (parseSmbSource(source)?.host !== CARRIED_ADDRESS || !/^\d{1,5}$/.test(port)) return null;
   return Number(port);
 }
 
-/** The last one holds, as mount(8) has it. */
+/** The last option counts, as in mount(8). */
 function isForUsers(options: readonly string[]): boolean {
   let allowed = false;
   for (const option of options) {
@@ -78,7 +78,7 @@ function escapeField(field: string): string {
 
 export type CifsAccount = Pick<ShareSpec, "username" | "password">;
 
-/** Who a line lets a user be on the server. null: it does not say it, or in a way (a ticket, a file of root's) that only the kernel's client can use. */
+/** The account in a line. null: there is none, or only the kernel's client can use it (a ticket, a file of root's). */
 export async function accountOf({ options }: FstabEntry): Promise<CifsAccount | null> {
   if (options.includes("guest")) return { username: "", password: null };
   if (options.some((one) => /^sec=krb5/i.test(one))) return null;
@@ -91,13 +91,13 @@ export async function accountOf({ options }: FstabEntry): Promise<CifsAccount | 
   return { username: domain === null ? username : `${domain}\\${username}`, password };
 }
 
-/** Of `name=value`; the last one holds. */
+/** The value of the last `name=value`. */
 function lastOf(members: readonly string[], name: RegExp): string | null {
   const member = members.findLast((one) => one.includes("=") && name.test(one.slice(0, one.indexOf("="))));
   return member === undefined ? null : member.slice(member.indexOf("=") + 1);
 }
 
-/** Of a credentials file (mount.cifs(8)), without the blanks before a name. Empty: this user may not read it. */
+/** The lines of a credentials file (mount.cifs(8)), without blanks before a name. Empty: this user may not read it. */
 async function linesOf(file: string): Promise<readonly string[]> {
   try {
     return (await readFile(file, "utf8")).split("\n").map((line) => line.trimStart());

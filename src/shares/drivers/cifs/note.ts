@@ -1,4 +1,4 @@
-// A file with what was mounted for a share: the kernel's table shows neither who mounted it nor its port.
+// A file about the mount of a share: the kernel's table shows neither who mounted it nor its port.
 import { join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
@@ -11,14 +11,14 @@ export interface CifsNote {
   readonly source: string;
   /** The server's. */
   readonly port: number;
-  /** null: the mount talks to its server itself, which `source` names. */
+  /** null: the mount talks to the server in `source` directly. */
   readonly carried: CarriedNote | null;
 }
 
 interface CarriedNote {
   /** On this machine. */
   readonly port: number;
-  /** The preferred host when it was mounted: `source` names this machine. */
+  /** The preferred host when it was mounted, because `source` only names this machine. */
   readonly host: string;
 }
 
@@ -29,7 +29,7 @@ const FILE_NAME = "cifs.json";
 export function createCifsNotes() {
   const known = new Map<string, CifsNote | null>();
   return {
-    /** `folder`: the share's own. null: there is none, or none that can be read. */
+    /** `folder`: the share's own. null: there is no note, or it cannot be read. */
     async read(folder: string): Promise<CifsNote | null> {
       const before = known.get(folder);
       if (before !== undefined) return before;
@@ -48,18 +48,18 @@ export function createCifsNotes() {
   };
 }
 
-/** Whether it is the mount that the note tells of. The kernel shows every backslash of a source as a slash. */
+/** Whether it is the mount of the note. The kernel shows every backslash of a source as a slash. */
 export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsNote {
   if (note === null || (entry.type !== "cifs" && entry.type !== "smb3")) return false;
   return entry.path === note.path && entry.source === note.source.replaceAll("\\", "/");
 }
 
-/** null for what is no note of ours, whole and of this form. */
+/** null unless it is a complete note of ours. */
 function parseCifsNote(text: string | null): CifsNote | null {
-  const { path, source, port, carried: told } = jsonObject(text ?? "") ?? {};
+  const { path, source, port, carried: noted } = jsonObject(text ?? "") ?? {};
   if (typeof path !== "string" || typeof source !== "string" || typeof port !== "number") return null;
-  if (told === undefined) return { path, source, port, carried: null };
-  const carried = objectOf(told);
+  if (noted === undefined) return { path, source, port, carried: null };
+  const carried = objectOf(noted);
   if (typeof carried["port"] !== "number" || typeof carried["host"] !== "string") return null;
   return { path, source, port, carried: { port: carried["port"], host: carried["host"] } };
 }

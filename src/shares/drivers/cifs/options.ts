@@ -9,23 +9,24 @@ interface CifsMount {
   readonly route: RouteSpec;
   /** An address of the host that is known already, so that the mount goes where the probe went. */
   readonly address: string | null;
-  /** Whose the files are on this machine. */
+  /** The owner of the files on this machine. */
   readonly owner: { readonly uid: number; readonly gid: number };
-  /** null: it talks to the route's host itself. */
+  /** null: it talks to the route's host directly. */
   readonly carried: Through | null;
 }
 
 /**
- * The carrier's, on this machine, and the host that a carried mount names. With the server's name and `ip=127.0.0.1` the
- * first connection would go here, too; but at each reconnect the kernel looks the name up again, and leaves.
+ * The carrier's address, which a carried mount has as its host. With the server's name and `ip=127.0.0.1` the first
+ * connection would come here, too, but the kernel looks the name up again at each reconnect, and would bypass the
+ * carrier.
  */
 export const CARRIED_ADDRESS = "127.0.0.1";
-/** What a silent server is asked with, s: less would cut off one whose disks spin up for ten seconds. */
+/** How often a silent server is asked, s: with less, a server whose disks spin up for ten seconds would be cut off. */
 const ECHO_S = 5;
 /** The kernel's own limit. */
 const ECHO_AT_MOST_S = 600;
 
-/** What `mount.cifs` cannot be told, because commas part its options; null: nothing. */
+/** What `mount.cifs` cannot take, because commas part its options; null: nothing. */
 export function unspeakable({ username, password }: ShareSpec): string | null {
   if (password !== null && /[,\n]/.test(username))
     return "a user name with a comma cannot be given to the kernel";
@@ -39,8 +40,8 @@ export function cifsSource({ host }: Pick<RouteSpec, "host">, shareName: string)
 }
 
 /**
- * The kernel takes a server that is silent for three times that, s, as gone, and begins a new connection: a carried mount
- * whose carrier holds it for want of a route must not do so before the carrier's patience is over.
+ * After three times this, s, the kernel gives up a silent server and opens a new connection. A carried mount that waits
+ * for a route must not do that before the carrier's patience is over.
  */
 export function carriedEchoIntervalS(patienceMs: number): number {
   return Math.min(ECHO_AT_MOST_S, Math.max(ECHO_S, Math.floor(patienceMs / 3_000) + 1));
@@ -51,13 +52,13 @@ export function cifsOptions({ share, route, address, owner, carried }: CifsMount
   return [
     ...accountOptions(share),
     ...(carried === null ? toServer(route, address) : toCarrier(carried)),
-    // A socket of its own: what hangs on a dead one of before must not be found again by the next mount.
+    // A socket of its own: the next mount must not wait on the dead connection of an earlier one.
     "nosharesock",
-    // Else the root's listing may come from memory, and a dead mount would look alive.
+    // Otherwise the root's listing may come from memory, and a dead mount would look alive.
     "nohandlecache",
     "actimeo=1",
     "iocharset=utf8",
-    // As private as a mount of FUSE is: whoever else is on this machine has no business with this user's password.
+    // As private as a FUSE mount: nobody else on this machine may use a mount with this user's password.
     ...[`uid=${owner.uid}`, `gid=${owner.gid}`, "forceuid", "forcegid", "file_mode=0700", "dir_mode=0700"],
     ...["nosuid", "nodev"],
   ].join(",");
@@ -69,8 +70,8 @@ function toServer(route: RouteSpec, address: string | null): string[] {
     ...(route.port === SMB_PORT ? [] : [`port=${route.port}`]),
     // Calls end with an error when the server is gone, instead of waiting for it for ever.
     "soft",
-    // After three times that who waits for a silent server is freed; that a route is gone is found out far sooner, by
-    // asking the server.
+    // After three times that, programs that wait for a silent server get an error; that a route is gone is noticed much
+    // sooner by probes.
     `echo_interval=${ECHO_S}`,
   ];
 }
@@ -81,7 +82,7 @@ function toCarrier({ port, patienceMs }: Through): string[] {
     // Calls wait until the carrier has a route again or resets them. `soft` would lose mapped pages at a move.
     "hard",
     `echo_interval=${carriedEchoIntervalS(patienceMs)}`,
-    // A referral would lead round the carrier. (More than one channel would, too; that is the kernel's only when told so.)
+    // A referral would bypass the carrier. (So would more than one channel; the kernel uses them only when asked to.)
     "nodfs",
   ];
 }
@@ -91,7 +92,7 @@ export function cifsEnvironment({ password }: ShareSpec): Record<string, string>
   return password === null ? {} : { PASSWD: password };
 }
 
-/** Who to be on the server; the password travels otherwise. */
+/** The account on the server, without the password. */
 export function accountOptions({ username, password }: ShareSpec): string[] {
   if (password === null) return ["guest"];
   const { user, domain } = account(username);

@@ -10,9 +10,11 @@ interface CifsUnmountOptions {
   readonly program: () => Promise<string>;
 }
 
-/** Frees those who wait for the server, and takes it out of sight, whoever uses it; else only the latter. */
+/**
+ * Frees programs that wait for the server, and detaches the mount at once, in use or not; the second only detaches it.
+ */
 const FORCED: readonly (readonly string[])[] = [["-f", "-l"], ["-l"]];
-/** It asks nobody; what takes longer hangs. A plain one sends what is unsent first, which takes its time. */
+/** It asks no server, so if it takes longer, it hangs. A plain one first sends what is unsent, which takes time. */
 const FORCED_MS = 2_000;
 
 export function createCifsUnmount({ program, ...tools }: CifsUnmountOptions) {

@@ -21,17 +21,17 @@ import { accountOptions, CARRIED_ADDRESS, carriedEchoIntervalS, cifsSource } fro
 
 export interface CifsTools {
   readonly userId: number;
-  /** Where programs are looked for, first come first. */
+  /** Folders to look for programs in, in order. */
   readonly programFolders: readonly string[];
   readonly fstab: string;
-  /** The kernel's list of what it can mount. Its modules come into it only when they are wanted. */
+  /** The kernel's list of file systems that it can mount. A module appears in it only when it is needed. */
   readonly filesystems: string;
 }
 
 export type CifsWay =
-  /** As root: `program` is mount.cifs, to which everything is told. */
+  /** As root: `program` is mount.cifs, which takes everything as options. */
   | { readonly kind: "root"; readonly program: string }
-  /** As a user: `program` is mount, which finds all else in fstab by `operand`. */
+  /** As a user: `program` is mount, which finds everything else in fstab by `operand`. */
   | { readonly kind: "fstab"; readonly program: string; readonly operand: string; readonly entry: FstabEntry }
   | { readonly kind: "none"; readonly lacking: Lacking };
 
@@ -61,7 +61,7 @@ export function systemTools(): CifsTools {
   };
 }
 
-/** null: at least one share can be mounted, as far as can be told without one. */
+/** null: at least one share can be mounted, as far as is known without one. */
 export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
   const lacking = await lackingProgram(tools);
   if (lacking !== null || tools.userId === 0) return lacking;
@@ -76,7 +76,7 @@ async function lackingProgram(tools: CifsTools): Promise<Lacking | null> {
   return (await findProgram("mount.cifs", tools.programFolders)) === null ? NO_HELPER : null;
 }
 
-/** What one question about a share is asked with. */
+/** The share and route of one question. */
 export interface WayTo {
   readonly tools: CifsTools;
   readonly share: ShareSpec;
@@ -97,13 +97,13 @@ export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
   return lacking;
 }
 
-/** The port of a user's line in fstab, which is the only one that it can be mounted through; null: any. */
+/** The port in a user's line in fstab, the only one through which the share can be mounted; null: any port. */
 export async function fixedPortOf({ tools, share, path }: WayTo): Promise<number | null> {
   if (tools.userId === 0) return null;
   return (await linesOf(tools, share, path))[0]?.carriedPort ?? null;
 }
 
-/** Who a user's line in fstab says to be on the server; null: the line does not say it, or not to this user. */
+/** The account in a user's line in fstab; null: there is none, or this user cannot read it. */
 export async function accountInFstab({ tools, share, path }: WayTo): Promise<CifsAccount | null> {
   if (tools.userId === 0) return null;
   const [entry] = await linesOf(tools, share, path);
@@ -113,12 +113,12 @@ export async function accountInFstab({ tools, share, path }: WayTo): Promise<Cif
 /** Why this share cannot be carried here; null: it can. */
 export async function refusalToCarry(wayTo: WayTo): Promise<Lacking | null> {
   const port = (await fixedPortOf(wayTo)) ?? 0;
-  // Any patience: it says nothing of a line.
+  // Any patience will do: it does not matter to a line.
   const way = await wayToMount(wayTo, "tb", { port, patienceMs: PATIENCE_MS });
   return way.kind === "none" ? way.lacking : null;
 }
 
-/** `through` null: over the route itself. */
+/** `through` null: directly over the route. */
 export async function wayToMount(
   { tools, share, path, addressesOf }: WayTo,
   routeName: RouteName,
@@ -143,7 +143,7 @@ export async function wayToMount(
   if (entry !== lines[0]) return none(`mount.cifs takes only the first line of /etc/fstab for ${entry.path}`);
   if (through !== null && !entry.isHard)
     return none(`the line of /etc/fstab for ${entry.path} lacks \`hard\``);
-  // With several lines for a path only the source tells them apart.
+  // With several lines for a path only the source distinguishes them.
   if (lines.length === 1) return { kind: "fstab", program: mount, operand: entry.path, entry };
   if ((await readFstab(tools.fstab)).filter(({ source }) => source === entry.source).length === 1) {
     return { kind: "fstab", program: mount, operand: entry.source, entry };
@@ -166,9 +166,9 @@ function noLine(
     : `no line of /etc/fstab lets a user mount this share over ${routeName} at ${share.mountPath}`;
 }
 
-/** The line that lets a user mount this share, carried: what hints recommend. `present`: the line that it replaces. */
+/** The line that lets a user mount this share, carried: hints recommend it. `present`: the line that it replaces. */
 function carriedLine(share: ShareSpec, present: FstabEntry | undefined): string {
-  // Never a password, which people have in fstab, too.
+  // Without passwords, which some people have in fstab.
   const known = present?.options.filter((one) =>
     /^(cred(entials)?=|user(name)?=|dom(ain)?=|sec=|guest$)/.test(one),
   );
@@ -179,7 +179,10 @@ function carriedLine(share: ShareSpec, present: FstabEntry | undefined): string 
   ]);
 }
 
-/** Below those that the system gives to connections of its own; the same for one name, another for most others. */
+/**
+ * Below the ports that the system uses for outgoing connections; always the same for one name, and different for most
+ * others.
+ */
 function suggestedPort(name: string): number {
   let hash = 0;
   for (const byte of Buffer.from(name)) hash = (hash * 31 + byte) % SUGGESTED_PORTS;
@@ -206,7 +209,7 @@ function isRoute(entry: FstabEntry, share: ShareSpec, name: RouteName, addresses
   return routeOfSource(share, { entry: asMountEntry(entry), source }, addressesOf) === name;
 }
 
-/** True for a carried share's line, too: that names this machine and the share. */
+/** True also for a carried share's line, which has this machine and the share's name. */
 function isOfShare(entry: FstabEntry, share: ShareSpec): boolean {
   const source = parseSmbSource(entry.source);
   return source !== null && source.subpath === "" && isShareNamed(source, share.shareName);

@@ -19,7 +19,7 @@ interface LocalDriverOptions {
   readonly stateFolder: string;
 }
 
-/** For a look at a link on a local disk, ms. */
+/** How long a look at a link on a local disk may take, ms. */
 const LINK_MS = 1_000;
 const OPEN_FILES_MS = 5_000;
 const HOLDERS_NAMED = 3;
@@ -55,8 +55,8 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       if (folder === null) return failed("other", `route ${route} has no folder`);
       const untilMs = clock.monotonicMs() + deadlineMs;
       try {
-        const standing = await whatStands(prober, memory, share);
-        if (standing !== null) return standing;
+        const blocked = await whatStands(prober, memory, share);
+        if (blocked !== null) return blocked;
         await writeLocalNote(stateFolder, share.name, { path: share.mountPath, folder });
         await createLink(share.mountPath, folder);
       } catch (error) {
@@ -81,7 +81,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
         }
         const look = await lookAt(prober, mount.path);
         if (look.state === "unknown") return unmountFailed(look.text);
-        // Gone, or replaced by another: that one was not asked to go.
+        // It is gone, or replaced by another one, which was not to be unmounted.
         if (look.state === "link" && look.identity === mount.id) {
           const { sameShare, madeByDriver } = foundBy(share, look);
           if (!sameShare && !madeByDriver) return unmountFailed(`${mount.path} is a link to ${look.target}`);
@@ -116,7 +116,7 @@ function foundMount(memory: LinkMemory, share: ShareSpec, { identity, target }: 
   };
 }
 
-/** Links of ours where the share was mounted before its path was changed. */
+/** Our links at the paths that the share had before. */
 async function findFormer(
   prober: Prober,
   memory: LinkMemory,
@@ -134,7 +134,7 @@ async function findFormer(
   return mounts;
 }
 
-/** What stands at the share's path if it cannot be mounted there; null: the way is free. */
+/** What is at the share's path and keeps it from being mounted there; null: nothing. */
 async function whatStands(
   prober: Prober,
   memory: LinkMemory,
@@ -145,7 +145,7 @@ async function whatStands(
   if (present.state === "unknown") return failed("timed_out", present.text);
   if (present.state === "missing") return null;
   if (present.state === "other") {
-    // What another driver mounted on.
+    // The folder that another driver mounted on.
     const isGone = await rmdir(mountPath).then(
       () => true,
       () => false,
@@ -157,7 +157,7 @@ async function whatStands(
   return failed("path_taken", `${mountPath} is a link to ${present.target}`);
 }
 
-/** A readdir through the link; without it the link is taken away again. */
+/** Lists the folder through the link; if that fails, the link is removed again. */
 async function prove(
   prober: Prober,
   { mountPath }: ShareSpec,
@@ -176,7 +176,7 @@ async function prove(
   return failed(reason, `${folder} (${route}) does not list (${look.errno})`);
 }
 
-/** Folders without symlinks inside, as processes show them. */
+/** Folders without symlinks in their paths, as processes show them. */
 function createRealFolders(prober: Prober) {
   const real = new Map<string, string>();
   return {
@@ -191,15 +191,15 @@ function createRealFolders(prober: Prober) {
 
 type LinkMemory = ReturnType<typeof createLinkMemory>;
 
-/** Which links are ours: those to folders that were configured, at paths that were. */
+/** Which links are ours: those that lead to folders that were configured, at paths that were configured. */
 function createLinkMemory(stateFolder: string) {
-  /** By share: folders that were configured for it while this process runs, so that a link to an old one is ours. */
+  /** By share: the folders that were configured while this process runs, so that a link to an earlier one is ours. */
   const configured = new Map<string, Set<string>>();
-  /** By share: the paths that earlier configurations of this process gave it; never the path of now. */
+  /** By share: the paths that earlier configurations of this process gave it, without the current one. */
   const formerPaths = new Map<string, Set<string>>();
   const newestPath = new Map<string, string>();
   const noted = new WeakSet<ShareSpec>();
-  /** Shares whose notes of an earlier life were read. */
+  /** Shares whose notes of an earlier process were read. */
   const recalled = new Set<string>();
 
   const formerPathsOf = ({ name }: ShareSpec): Set<string> => {
@@ -224,7 +224,7 @@ function createLinkMemory(stateFolder: string) {
   };
 
   return {
-    /** All that were ever configured for it. */
+    /** All folders that were ever configured for it. */
     foldersOf: (share: ShareSpec): ReadonlySet<string> => foldersOf(share),
     formerPathsOf,
     /** A link that nothing explains may have been made before this process ran. */
@@ -253,13 +253,13 @@ function holdersText(files: readonly OpenFile[]): string {
   return `files are open in ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** Kept for the link of a share, so that a restart still knows it as ours. */
+/** A note about the link of a share, so that a restart recognizes it as ours. */
 interface LocalNote {
   readonly path: string;
   readonly folder: string;
 }
 
-/** null: there is none, or none that can be read. */
+/** null: there is no note, or it cannot be read. */
 async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
   try {
     const { path, folder } = jsonObject((await readIfPresent(notePath(stateFolder, shareName))) ?? "") ?? {};
@@ -276,7 +276,7 @@ async function writeLocalNote(stateFolder: string, shareName: string, note: Loca
     await ensureFolder(shareFiles(stateFolder, shareName).folder, 0o700);
     await writeIfChanged(notePath(stateFolder, shareName), `${JSON.stringify({ path, folder })}\n`);
   } catch (error) {
-    // While this process runs it is known anyway, and no share is to be down for it.
+    // While this process runs the link is known anyway, so a failed write must not stop the share.
     if (systemErrorCode(error) === null) throw error;
   }
 }

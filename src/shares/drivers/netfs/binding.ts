@@ -1,5 +1,5 @@
-// The call into macOS's NetFS, which mounts where the user may not make a folder, and may take minutes. It is made in a
-// child process that can be ended. A library with the same ABI stands in for it in tests.
+// The call into macOS's NetFS, which can mount where the user may not make a folder, and may take minutes. It is made
+// in a child process, which can be ended. In tests a library with the same ABI stands in for it.
 import {
   type CfRef,
   CORE_FOUNDATION_PATH,
@@ -30,24 +30,26 @@ export interface NetfsRequest {
   readonly url: string;
   /** An existing empty folder to mount on; null: macOS makes one under /Volumes. */
   readonly folder: string | null;
-  /** Both, or for a guest neither; without a password macOS looks into the Keychain. */
+  /** Both, or neither for a guest; without a password macOS looks into the Keychain. */
   readonly username: string | null;
   readonly password: string | null;
   readonly guest: boolean;
 }
 
 export interface NetfsAnswer {
-  /** 0, or what `meaningOfNetfs` reads. */
+  /** 0, or a number that `meaningOfNetfs` knows. */
   readonly status: number;
-  /** Where it is mounted: to be read, never assumed. */
+  /** The paths where it is mounted, which may differ from the expected one. */
   readonly mountPoints: readonly string[];
 }
 
 /** A mount under way. */
 export interface NetfsCall {
-  /** Rejects when macOS cannot be asked. After a cancel that worked, it never settles: macOS does not call back then. */
+  /**
+   * Rejects when macOS cannot be asked. Never settles after a successful cancel, because macOS does not call back then.
+   */
   readonly answer: Promise<NetfsAnswer>;
-  /** May block this thread. True: macOS gave the mount up. */
+  /** May block this thread. True: macOS has given the mount up. */
   cancel(): boolean;
 }
 
@@ -67,7 +69,7 @@ const POINTER = "const void *";
 const BLOCK_PARAMETERS = ["int", "void *", POINTER];
 const LOOPBACK = /^smb:\/\/(?:[^@/]*@)?(?:127\.|localhost(?:[:/]|$)|\[::1\])/i;
 
-/** Rejects when koffi or a library cannot be had. The call throws for what is no URL. */
+/** Rejects when koffi or a library cannot be had. The call throws if the text is not a URL. */
 export async function loadNetfs(
   libraries: NetfsLibraries = NETFS_LIBRARIES,
 ): Promise<(request: NetfsRequest) => NetfsCall> {
@@ -95,10 +97,10 @@ export async function loadNetfs(
       if (target === null) throw new Error(`macOS takes ${url} for no URL`);
       const openOptions = own(
         cf.dictionary({
-          // Else a refused password opens a dialog, and the call waits for it.
+          // Otherwise a refused password opens a dialog, and the call waits for it.
           UIOption: own(cf.string("NoUI")),
           ...(guest ? { Guest: cf.boolean(true) } : {}),
-          // Else macOS refuses to mount from this machine itself.
+          // Otherwise macOS refuses to mount from this machine itself.
           ...(LOOPBACK.test(url) ? { AllowLoopback: cf.boolean(true) } : {}),
         }),
       );
@@ -117,10 +119,10 @@ export async function loadNetfs(
         resolve({ status, mountPoints });
       };
       const block = dispatch.block(BLOCK_PARAMETERS, (status, _requestId, list) => {
-        // The list is lent for as long as this runs.
+        // The list is only valid while this runs.
         const items = typeof list === "bigint" && list !== 0n ? (cf.itemsOf(list) ?? []) : [];
         const paths = items.map((item) => cf.textOf(item)).filter((path) => path !== null);
-        // Not from inside the block itself.
+        // A block must not be freed while it runs.
         setImmediate(() => block.free());
         end(Number(status), paths);
       });
@@ -128,7 +130,7 @@ export async function loadNetfs(
       const refused = mountUrlAsync(
         target,
         folder === null ? null : own(cf.folderUrl(folder)),
-        // A name without a password would keep the Keychain from being asked; the URL names the user then.
+        // With a name and no password the Keychain would not be asked; the URL has the user then.
         password === null ? null : text(username),
         text(password),
         openOptions,

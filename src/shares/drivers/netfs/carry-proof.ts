@@ -1,5 +1,5 @@
-// Whether mounts of driver `netfs` may be carried on this Mac: what the self-test found and left in the home. How the
-// system's SMB client takes a move is its own matter, so each version of it is proved anew.
+// Whether mounts of driver `netfs` may be carried on this Mac, as the self-test found out and noted in the home. A move
+// is handled by the system's SMB client, so each version of the system is tested anew.
 import { platform, release } from "node:os";
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
@@ -9,14 +9,14 @@ import type { Lacking } from "../mount-driver.ts";
 
 export interface CarryProof {
   readonly proved: boolean;
-  /** For people: since when, or what is missing. */
+  /** For people: since when it is proved, or what is missing. */
   readonly reason: string;
 }
 
 interface CarryVerdict {
-  /** The open file was read on over the new route. */
+  /** Reading the open file went on over the new route. */
   readonly carried: boolean;
-  /** How it went, in one line. */
+  /** The result in one line. */
   readonly text: string;
   /** Wall ms. */
   readonly atMs: number;
@@ -41,7 +41,7 @@ export async function writeCarryProof(
   await writeDurably(join(home, FILE), `${JSON.stringify(kept, null, 2)}\n`);
 }
 
-/** Never rejects: what cannot be read proves nothing. */
+/** Never rejects: a proof that cannot be read proves nothing. */
 export async function readCarryProof(home: string, system: string = currentSystem()): Promise<CarryProof> {
   const path = join(home, FILE);
   let kept: unknown;

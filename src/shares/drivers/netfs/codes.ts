@@ -9,7 +9,7 @@ export interface NetfsMeaning {
   readonly hint: string | null;
 }
 
-/** EEXIST: it is mounted already, which is success when it is that share. */
+/** EEXIST: something is mounted already, which is success if it is that share. */
 export const ALREADY_MOUNTED = 17;
 
 const KEYCHAIN_HINT = "give the share a password, or connect once in Finder and let it remember the password";
@@ -96,7 +96,7 @@ const OSASCRIPT: Readonly<Record<number, NetfsMeaning>> = {
   [-5023]: WRONG_CREDENTIALS,
 };
 
-/** What NetFS's status means; it is not 0. */
+/** The meaning of a NetFS status other than 0. */
 export function meaningOfNetfs(status: number): NetfsMeaning {
   return NETFS[status] ?? other("macOS could not mount it");
 }

@@ -13,7 +13,7 @@ interface NetfsMountsOptions {
   readonly prober: Prober;
   readonly mountTable: MountTable;
   readonly addressesOf: AddressesOf;
-  /** Where macOS makes the folder by itself and names it after the share. */
+  /** The folder in which macOS makes folders by itself and names them after shares. */
   readonly volumes: string;
 }
 
@@ -21,14 +21,14 @@ export type NetfsMounts = ReturnType<typeof createNetfsMounts>;
 
 const LOOPBACK = "127.0.0.1";
 
-/** How the name of a Bonjour service ends, where a host's name stands otherwise. */
+/** The end of a Bonjour service's name, where otherwise a host's name stands. */
 const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
 export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: NetfsMountsOptions) {
   const realPaths = createRealMountPaths(prober);
 
   const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
-  /** Where the share belongs, as the mount table spells it; /Volumes is no link, and macOS names what is in it. */
+  /** The share's path, as the mount table spells it. /Volumes is not a link, and macOS names the folders in it. */
   const pathOf = async (share: ShareSpec): Promise<string> => {
     if (isSystemNamed(share)) return join(volumes, share.shareName);
     return realPaths.find(share.mountPath);
@@ -49,9 +49,9 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       sameShare,
       route,
       processGone: false,
-      // Nobody else mounts on a folder of ours; under /Volumes the share's name is all there is.
+      // Nobody else mounts on a folder of ours; under /Volumes only the share's name can be compared.
       madeByDriver: ours && atPath && (sameShare || !isSystemNamed(share)),
-      // macOS shows what it talks to: a carried mount's source is the port.
+      // macOS shows the address that it talks to, so a carried mount's source has the port.
       carriedPort: sameShare && route === null && source.host === LOOPBACK ? source.port : null,
     };
   };
@@ -67,7 +67,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       .named(share.shareName)
       .filter((mount) => mount !== atPath && isOurUsers(mount.entry))
       .map((mount) => foundBy(share, path, mount))
-      // A share of that name on a server that is not ours is another share, unless it stands in our place.
+      // A share of that name on another server is another share, unless it is mounted at our path.
       .filter(({ route }) => route !== null);
     return atPath === null ? others : [foundBy(share, path, atPath), ...others];
   };
@@ -88,7 +88,7 @@ function isOurUsers({ options }: MountEntry): boolean {
   return !options.includes(ANOTHER_USERS);
 }
 
-/** macOS spells names composed or not, as they came, and what lies on its data volume with or without that. */
+/** macOS may spell a name composed or decomposed, and a path on its data volume with or without the volume's folder. */
 export function isSamePath(one: string, other: string): boolean {
   return one === other || canonicalPath(one) === canonicalPath(other);
 }

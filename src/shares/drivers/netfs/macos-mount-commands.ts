@@ -36,7 +36,7 @@ export async function mountByCommand(
   },
 ): Promise<CommandMountOutcome> {
   if (mount.folder === null) {
-    // The script comes by stdin: it may hold the password.
+    // By stdin, because it may hold the password.
     const result = await run(commands.osascript, ["-"], osascriptText(mount), limits);
     return outcome(result, mount, meaningOfOsascript(result.stderr));
   }
@@ -61,7 +61,7 @@ export function osascriptText(mount: CommandMount): string {
       : password === null
         ? ` as user name ${quoted(username)}`
         : ` as user name ${quoted(username)} with password ${quoted(password)}`;
-  // As the user stands in the URL, too, the Keychain's item for that user is found.
+  // With the user in the URL, macOS finds the Keychain's item of that user.
   return `mount volume ${quoted(netfsUrl(mount))}${as}\n`;
 }
 
@@ -71,7 +71,7 @@ export function smbfsSource(mount: NetfsTarget): string {
   return mount.username === null ? `//guest:@${url.slice(2)}` : url;
 }
 
-/** Some versions repeat the URL with the password in what they say. */
+/** Some versions print the URL with the password. */
 export function withoutPasswords(text: string, password: string | null): string {
   const spellings =
     password === null || password === "" ? [] : [password, encodeURIComponent(password), quoted(password)];

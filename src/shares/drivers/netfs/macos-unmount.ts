@@ -11,7 +11,7 @@ export interface MacosUnmountOptions {
 }
 
 const SYSTEM = { umount: "/sbin/umount", diskutil: "/usr/sbin/diskutil" } as const;
-/** It writes back what is unsent first, to a server that may be slow. */
+/** It first writes back what is unsent, perhaps to a slow server. */
 const PLAIN_MS = 30_000;
 /** It asks nothing of the file system, but tries to write back for up to 10 s. */
 const FORCED_MS = 12_000;

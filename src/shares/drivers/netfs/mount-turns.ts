@@ -1,10 +1,10 @@
-// Turns at a server: work of one key runs one after another, each waiting no longer than it may.
+// Turns at a server: work with the same key runs one after another, and waits for a limited time.
 import type { Clock } from "../../../runtime/time/clock.ts";
 
 export type MountTurns = ReturnType<typeof createMountTurns>;
 
 export function createMountTurns(clock: Clock) {
-  /** Who waits behind the work that runs; a key without an entry is free. */
+  /** What waits behind the running work; a key without an entry is free. */
   const waiting = new Map<string, Set<() => void>>();
 
   const turnCame = (key: string, waitMs: number, signal: AbortSignal): Promise<boolean> => {
@@ -36,8 +36,8 @@ export function createMountTurns(clock: Clock) {
 
   return {
     /**
-     * Runs `work` when no other work of that key runs, in order of coming, and gives what it gives. null: the turn did not
-     * come within `waitMs`, or before the signal; the work was not begun then. Work that fails ends its turn.
+     * Runs `work` when no other work with that key runs, in order of arrival, and returns its result. null: the turn
+     * did not come within `waitMs`, or before the signal, and the work was not begun. Work that fails ends its turn.
      */
     async take<T>(
       key: string,

@@ -1,14 +1,14 @@
-// The process that makes one call into NetFS: the request comes by stdin, as it holds the password, and the answer goes
-// to stdout. Told to end, it has macOS give the mount up first: a caller that is simply killed is reported to leave
+// The process that makes one call into NetFS: the request comes by stdin, because it holds the password, and the answer
+// goes to stdout. On SIGTERM it first has macOS give the mount up: a caller that is simply killed is reported to leave
 // macOS's own helper stuck for the rest of the login session.
 import { errorText } from "../../../runtime/errors.ts";
 import { loadNetfs, type NetfsCall } from "./binding.ts";
 import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";
 
-/** A call-back that is awaited keeps no process alive. */
+/** Waiting for the callback does not keep the process alive, so a timer does. */
 const KEEP_ALIVE_MS = 60_000;
 
-async function answer(toldToEnd: Promise<void>): Promise<NetfsChildAnswer> {
+async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   let text = "";
   for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
   // Our own daemon, the same version, is at the other end.
@@ -25,9 +25,9 @@ async function answer(toldToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   } catch (error) {
     return { kind: "failed", text: errorText(error) };
   }
-  const cancelled = toldToEnd.then(async (): Promise<NetfsChildAnswer> => {
+  const cancelled = asksToEnd.then(async (): Promise<NetfsChildAnswer> => {
     if (call.cancel()) return { kind: "cancelled" };
-    // It is over, or cannot be given up: what comes of it is the answer.
+    // It is done, or cannot be given up: its result is the answer.
     return { kind: "called", ...(await call.answer) };
   });
   const called = call.answer.then((found): NetfsChildAnswer => ({ kind: "called", ...found }));
@@ -35,6 +35,6 @@ async function answer(toldToEnd: Promise<void>): Promise<NetfsChildAnswer> {
 }
 
 const alive = setInterval(() => {}, KEEP_ALIVE_MS);
-const toldToEnd = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
-process.stdout.write(`${JSON.stringify(await answer(toldToEnd))}\n`);
+const asksToEnd = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
+process.stdout.write(`${JSON.stringify(await answer(asksToEnd))}\n`);
 clearInterval(alive);

@@ -40,7 +40,7 @@ interface NetfsDriverOptions {
 export interface NetfsTools {
   /** Where macOS makes the folder by itself and names it after the share. */
   readonly volumes: string;
-  /** null: it is macOS. */
+  /** null: this is macOS. */
   readonly unavailable: () => Promise<{ readonly text: string; readonly hint: string } | null>;
   readonly netfs: typeof mountByNetfs;
   readonly byCommand: typeof mountByCommand;
@@ -64,9 +64,9 @@ const MACOS: NetfsTools = {
 /** Each look asks for a name that nobody has asked for, so no memory can answer it. */
 const CACHE_MS = 0;
 const TABLE_POLL_MS = 20;
-/** NetFS answers when the mount stands; the table shows it at once, or something is wrong. */
+/** After NetFS has answered, the table must show the mount within this time. */
 const IN_TABLE_MS = 2_000;
-/** How long a new mount may take to answer before it counts as made all the same. */
+/** How long a new mount may take to answer before it counts as made without an answer. */
 const PROVE_MS = 5_000;
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
@@ -75,9 +75,9 @@ const NO_PROOF: CarryProof = { proved: false, reason: "nothing proves it" };
 
 interface Asked {
   readonly ok: true;
-  /** Where macOS says that it is; null where it does not say. */
+  /** The path that macOS reported; null if it did not. */
   readonly path: string | null;
-  /** It was mounted before we asked, by whomever. */
+  /** It was mounted before we asked. */
   readonly existed: boolean;
 }
 
@@ -120,7 +120,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
       const outcome = await unmount(mount, mode, limits);
       if (!outcome.ok) return orHanging(prober, mount, outcome);
       prober.forget(mount.id);
-      // Under /Volumes the system removes its own.
+      // Under /Volumes the system removes the folder.
       if (dirname(mount.path) !== volumes && mount.path === share.mountPath)
         await rmdir(mount.path).catch(() => {});
       return outcome;
@@ -136,7 +136,7 @@ interface AttemptTools extends Pick<NetfsDriverOptions, "clock" | "logger" | "pr
   readonly tools: NetfsTools;
   readonly unmount: ReturnType<typeof createMacosUnmount>;
   readonly mounts: NetfsMounts;
-  /** At a server: several mounts of one at once are reported to bring macOS down. */
+  /** Turns for each server: several mounts of one server at once are reported to crash macOS. */
   readonly turns: MountTurns;
 }
 
@@ -145,14 +145,14 @@ interface Attempt {
   readonly route: RouteName;
   /** As the mount table spells it. */
   readonly path: string;
-  /** The same; null: macOS makes the folder. */
+  /** The folder to mount on; null: macOS makes one. */
   readonly folder: string | null;
   /** Monotonic ms. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
 }
 
-/** One try to mount, which leaves nothing of itself when it fails. */
+/** One try to mount, which leaves nothing behind when it fails. */
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { clock, mounts } = tools;
   const { share, path, folder } = attempt;
@@ -161,7 +161,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
   if (folder !== null) await mkdir(folder, { mode: 0o700 });
   let failure: Failed;
   let made: FoundMount | undefined;
-  /** Given up while it was under way: it may have got through all the same. */
+  /** Given up while it was under way: it may have succeeded all the same. */
   let givenUp = false;
   try {
     const asked = await ask(tools, attempt);
@@ -171,7 +171,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
         if (folder !== null && !mounts.standsAt(share, path, mount)) await rmdir(folder).catch(() => {});
         return { ok: true, mount, adopted: true };
       }
-      // What is not this share is not ours to undo, nor what was there before.
+      // Neither another share nor an earlier mount is ours to undo.
       made = mount?.sameShare ? mount : undefined;
       const wrong = await whatIsWrong(tools, attempt, mount);
       if (wrong === null && mount !== undefined) return { ok: true, mount, adopted: false };
@@ -207,7 +207,7 @@ async function makeWay({ path, folder }: Attempt): Promise<Failed | null> {
     const code = systemErrorCode(error);
     if (code === "ENOENT") return null;
     if (code === "EACCES" || code === "EPERM") {
-      // What a failed mount leaves is root's, and with it in the way macOS would mount at `NAME-1`.
+      // A failed mount leaves a folder of root's, which would make macOS mount at `NAME-1`.
       return folder === null
         ? taken(path, `a folder that is not ours; when it is empty: sudo rmdir '${path}'`)
         : failed("permission_denied", `${path}: ${errorText(error)}`);
@@ -254,12 +254,13 @@ async function prove(
   const look = await lookAtNewMount(prober, mount, waitMs, signal);
   if (look === null) return failed("other", "cancelled");
   if (look.state !== "answered") {
-    // macOS made the mount, so the server let us in. What waits may be a dialog, which undoing would only ask anew.
+    // macOS made the mount, so the server let us in. It may wait for a dialog, which would only come again after
+    // undoing the mount.
     logger.warn("the new mount does not answer yet", { path: mount.path });
     return null;
   }
   if (look.errno === null) return null;
-  // It stands: what is missing is a permission, which the condition of its looks tells.
+  // The mount stands: a missing permission becomes a condition at the next look.
   const denied = meaningOfDenied(look.errno, mount.path, isUnderLaunchd(process.env, process.ppid));
   if (denied === null) return failed("other", `the share does not list (${look.errno})`);
   logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });
@@ -273,7 +274,7 @@ async function undo({ unmount, prober, logger }: AttemptTools, mount: FoundMount
   if (!undone.ok) logger.warn("failed mount not undone", { path: mount.path, reason: undone.text });
 }
 
-/** Asks macOS to mount, when no other mount of that host is under way. */
+/** Asks macOS to mount, while no other mount of that host is under way. */
 async function ask(tools: AttemptTools, attempt: Attempt): Promise<Asked | Failed> {
   const { share, route, untilMs, signal } = attempt;
   const { host, port } = share.routes[route];
@@ -285,7 +286,7 @@ async function ask(tools: AttemptTools, attempt: Attempt): Promise<Asked | Faile
   return asked ?? failed("other", `other mounts of ${host} took all the time there was`);
 }
 
-/** The path that macOS gave, or null where it is to be looked up. */
+/** The path that macOS returned, or null if it has to be looked up. */
 async function askNow(
   { clock, logger, tools }: AttemptTools,
   { share, folder, untilMs, signal }: Attempt,
@@ -314,7 +315,7 @@ async function askNow(
   return failed(reason, `${text} (${outcome.status})${hint === null ? "" : `; ${hint}`}`);
 }
 
-/** Reached by the port of this machine, over which the carrier answers. */
+/** The share through the port of this machine at which the carrier listens. */
 function throughPort(share: ShareSpec, route: RouteName, { port }: Through): ShareSpec {
   const carried = { ...share.routes[route], host: "127.0.0.1", port };
   return { ...share, routes: { ...share.routes, [route]: carried } };

@@ -12,10 +12,10 @@ export interface NetfsChildRequest {
 
 export type NetfsChildAnswer =
   | ({ readonly kind: "called" } & NetfsAnswer)
-  /** koffi or NetFS cannot be had: another way must do it. */
+  /** koffi or NetFS is missing: a command must mount instead. */
   | { readonly kind: "unavailable"; readonly text: string }
   | { readonly kind: "failed"; readonly text: string }
-  /** It was told to end, and macOS gave the mount up. */
+  /** It was asked to end, and macOS gave the mount up. */
   | { readonly kind: "cancelled" };
 
 export type NetfsOutcome =
@@ -32,7 +32,7 @@ interface NetfsProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** For macOS to give a mount up; the deadline holds it. After that the process is killed. */
+/** How long macOS has to give a mount up, within the deadline. After that the process is killed. */
 const CANCEL_MS = 1_500;
 
 const NODE_FLAGS = ["--max-semi-space-size=1", "--max-old-space-size=64", "--no-warnings"];

@@ -1,4 +1,4 @@
-// The URL that macOS mounts: `smb://[user@]host[:port]/share`, each part escaped by itself.
+// The URL that macOS mounts: `smb://[user@]host[:port]/share`, each part escaped.
 import { SMB_PORT } from "../../smb-source.ts";
 
 export interface NetfsTarget {
@@ -13,12 +13,12 @@ export interface NetfsTarget {
 /** Never holds a password. */
 export function netfsUrl({ host, port, shareName, username }: NetfsTarget): string {
   const user = username === null ? "" : `${escaped(username)}@`;
-  // Only the address of an IPv6 host holds colons; its zone is parted by an escaped percent sign.
+  // Only an IPv6 host has colons; the percent sign before its zone is escaped.
   const address = host.includes(":") ? `[${host.replace("%", "%25")}]` : escaped(host);
   return `smb://${user}${address}${port === SMB_PORT ? "" : `:${port}`}/${escaped(shareName)}`;
 }
 
-/** In the form that servers compare by, all but what a URL may always hold. */
+/** In the normal form that servers compare, with everything escaped but unreserved characters. */
 function escaped(text: string): string {
   return encodeURIComponent(text.normalize("NFC")).replace(
     /[!'()*]/g,

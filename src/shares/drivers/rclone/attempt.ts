@@ -33,19 +33,21 @@ import type { UnsentWrites } from "./unsent.ts";
 
 const MOUNT_POLL_MS = 5;
 
-/** Between two looks at what a mount that does not come up is stuck with. */
+/** How often a mount that does not come up is checked for what holds it up. */
 const STUCK_POLL_MS = 250;
 
-/** Part of a mount's deadline: has rclone done nothing for so long, the files that it has open count as what holds it up. */
+/**
+ * Part of a mount's deadline: if rclone has done nothing for so long, the files that it has open count as the cause.
+ */
 const LATE_SHARE = 0.6;
 
-/** Less than this is no work on files: a runtime's own threads wake each other. */
+/** Less than this is not work on files: a runtime's own threads wake each other. */
 const WORK_BYTES = 1_024;
 
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
-/** Files of the cache, by their paths in it, for which rclone does not mount. */
+/** Files of the cache, by their paths in it, that keep rclone from mounting. */
 interface Stuck {
   readonly stuck: readonly string[];
 }
@@ -71,7 +73,7 @@ export interface Attempt {
   readonly place: RclonePlace;
   readonly route: RouteName;
   readonly through: Through | null;
-  /** Without any work of rclone's; for each file that is to be sent it has as long again, whatever it does. */
+  /** How long without any work of rclone's; each file that is to be sent adds as much again. */
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
@@ -83,7 +85,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   let failure: Failed;
   try {
     await prepare(tools, attempt);
-    // As late as can be: until rclone has mounted, programs write into it.
+    // As late as possible, because programs can write into it until rclone has mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
     await using bare = folder.bare;
@@ -105,7 +107,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   return failure;
 }
 
-/** All that rclone needs but the folder it mounts on. */
+/** Everything that rclone needs except the folder to mount on. */
 async function prepare(
   { obscure, care }: AttemptTools,
   { share, route, through, place }: Attempt,
@@ -118,7 +120,7 @@ async function prepare(
   await care.review(place);
 }
 
-/** Starts rclone until it mounts: what it is stuck with is set aside, and it is started again. */
+/** Starts rclone until it mounts: files that hold it up are set aside, and it is started again. */
 async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise<MountEntry | Failed> {
   const { check, serving, unmounts, care } = tools;
   const { share, route, place, through } = attempt;
@@ -142,14 +144,16 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
   }
 }
 
-/** Resolves with the entry when it stands in the table, with files that rclone is stuck with, or with why it fails. */
+/**
+ * Resolves with the entry once it is in the table, with files that hold rclone up, or with the reason for a failure.
+ */
 async function untilMounted(
   { clock, mountTable, care, unsent }: AttemptTools,
   { share, place, deadlineMs, signal }: Attempt,
   child: DetachedProcess,
 ): Promise<MountEntry | Stuck | Failed> {
   const startedAtMs = clock.monotonicMs();
-  // rclone asks the server for each of them before it mounts, and may have to fetch what they lack.
+  // rclone asks the server for each of them before it mounts, and may have to fetch missing parts.
   const count = (await unsent.all(place.files.cache)).length;
   const untilMs = startedAtMs + deadlineMs * (1 + count);
   let worked = { bytes: 0, atMs: startedAtMs };
@@ -182,7 +186,7 @@ async function untilMounted(
   }
 }
 
-/** What a process has read and written so far, files and connections alike; 0 where the system does not tell. */
+/** What a process has read and written so far, files and connections alike; 0 where the system does not say. */
 async function bytesMoved(pid: number): Promise<number> {
   try {
     const io = await readFile(`/proc/${pid}/io`, "utf8");

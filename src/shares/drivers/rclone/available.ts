@@ -9,17 +9,19 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Lacking } from "../mount-driver.ts";
 import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
 
-/** How long a program is where it was found, as long as it is there: a better place on PATH may get one, too. */
+/**
+ * How long a program is used from where it was found, if it is still there: a better place on PATH may get one, too.
+ */
 const SEARCHED_ANEW_MS = 60_000;
 const NOTHING = Promise.resolve(null);
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 
 /**
- * Gives a check that looks afresh each time, as programs are installed and removed while the daemon runs. A program is
- * run, for its version, only when it was not seen before. Calls at the same time share one look.
+ * Returns a check that looks again each time, because programs are installed and removed while the daemon runs. A
+ * program is run, for its version, only if it was not seen before. Calls at the same time share one look.
  */
 export function createRcloneCheck(clock: Clock, home: string) {
-  /** The identity of the newest rclone that was found fit. */
+  /** The identity of the newest rclone that was usable. */
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
   let program = "rclone";
@@ -55,7 +57,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
   };
 
   return {
-    /** `notBeforeMs`: that nothing was missing then will do. */
+    /** `notBeforeMs`: an answer from since then that nothing is missing will do. */
     lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
       if (completeAtMs >= notBeforeMs) return NOTHING;
       underWay ??= checkNow().finally(() => {
@@ -88,18 +90,18 @@ async function askWhetherFit(
         result.stderr.trim().split("\n").at(-1) || `it ends with ${result.exitCode ?? result.exitSignal}`;
       return { version, lacking: { text: `rclone does not run: ${said}`, hint: INSTALL } };
     }
-    // A version that cannot be read is given the benefit of the doubt.
+    // A version that cannot be read counts as new enough.
     if (rcloneCan(version, "speaksSmb", true)) return { version, lacking: null };
     const text = `rclone ${version?.major}.${version?.minor} cannot speak SMB`;
     return { version, lacking: { text, hint: INSTALL } };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
-    // As in the middle of an upgrade: it is gone again, or not whole yet.
+    // As during an upgrade: it is gone again, or incomplete.
     return { version: null, lacking: { text: error.message, hint: INSTALL } };
   }
 }
 
-/** Asked at each beat, and PATH may have many folders: it looks first where the program was. */
+/** Looks first where the program was: this is asked at each beat, and PATH may have many folders. */
 function createFinder(clock: Clock): (program: string) => Promise<string | null> {
   const found = new Map<string, { readonly file: string; readonly path: string; readonly atMs: number }>();
   return async (program) => {
@@ -125,7 +127,7 @@ async function identityOf(path: string): Promise<string | null> {
   }
 }
 
-/** Null: it is there, and open to this user. */
+/** null: the device is there, and open to this user. */
 export async function whyClosed(device: string): Promise<Lacking | null> {
   try {
     await access(device, constants.R_OK | constants.W_OK);

@@ -18,7 +18,7 @@ interface CacheCareOptions {
   readonly logger: Logger;
   readonly home: string;
   readonly unsent: UnsentWrites;
-  /** Something was set aside, or what was is completed. */
+  /** Called when something was set aside, or was completed. */
   readonly onChange: (shareName: string) => void;
 }
 
@@ -28,10 +28,10 @@ export type CacheCare = ReturnType<typeof createCacheCare>;
 
 export function createCacheCare({ clock, logger, unsent, onChange, home }: CacheCareOptions) {
   const completion = createCompletion({ clock, logger, home });
-  /** By cache, until it is mounted from: `untouched` is one whose rclone ended without having mounted. */
+  /** By cache, until it is mounted from. `untouched`: its rclone ended without having mounted. */
   const states = new Map<string, "reviewed" | "untouched">();
 
-  const told = (shareName: string, aside: readonly string[]): void => {
+  const report = (shareName: string, aside: readonly string[]): void => {
     if (aside.length === 0) return;
     logger.warn("unsent files set aside", { share: shareName, files: aside });
     onChange(shareName);
@@ -48,11 +48,11 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
       states.set(files.cache, "reviewed");
       if (corrected.length > 0)
         logger.info("notes of unsent files corrected", { share: shareName, files: corrected });
-      told(shareName, aside);
+      report(shareName, aside);
     },
     /**
-     * Files for which the rclone that was just started does not mount, by their paths in the cache. `late`: it should have
-     * mounted by now, so that what it has open counts, too.
+     * Files in the cache, by their paths, that keep a just started rclone from mounting. `late`: it should have mounted
+     * by now, so the files that it has open count, too.
      */
     async stuck(
       files: RcloneFiles,
@@ -67,9 +67,9 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     },
     /** Call once that rclone has ended. Rejects with the system's error. */
     async setStuckAside({ shareName, files }: RcloneShare, paths: readonly string[]): Promise<void> {
-      told(shareName, await setFilesAside(files, paths, "stuck", clock.wallMs()));
+      report(shareName, await setFilesAside(files, paths, "stuck", clock.wallMs()));
     },
-    /** The mount came up, and programs may write: what is in the cache is no longer only what was reviewed. */
+    /** The mount came up, and programs may write: the cache holds more than what was reviewed. */
     mounted({ shareName, files }: RcloneShare): void {
       states.delete(files.cache);
       completion.start(shareName, files, () => onChange(shareName));
@@ -78,9 +78,9 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     neverMounted({ files }: RcloneShare): void {
       if (states.has(files.cache)) states.set(files.cache, "untouched");
     },
-    /** The cache holds what another one held: nothing is known of it. */
+    /** The cache was replaced by another one's content, of which nothing is known. */
     replaced: ({ cache }: RcloneFiles): void => void states.delete(cache),
-    /** Ends what still works on files of the share. */
+    /** Ends everything that still works on files of the share. */
     unmounting: (shareName: string): Promise<void> => completion.stop(shareName),
     /** The set-aside folder with the names of what is in it. Never rejects. */
     async named(folder: string, files: RcloneFiles): Promise<SetAsideFolder> {

@@ -1,4 +1,5 @@
-// The write caches of a share, one for each of its servers: what waits in those that no mount uses, and a person's word.
+// The write caches of a share, one for each of its servers: what waits in those that no mount uses, and what a person
+// decides about it.
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
@@ -19,12 +20,12 @@ interface CachesOptions {
   readonly logger: Logger;
   readonly stateFolder: string;
   readonly unsent: UnsentWrites;
-  /** A cache holds other files now than when its rclone ended. */
+  /** Called when a cache holds other files than when its rclone ended. */
   readonly onReplaced: (files: RcloneFiles) => void;
 }
 
-/** What is known of a server, as far as it is told to people. */
-interface ServerTold {
+/** What is known of a server, as far as people see it. */
+interface ServerFacts {
   readonly source: string | null;
   readonly proved: boolean;
 }
@@ -44,11 +45,11 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       if (paths.length === 0) continue;
       const folder = join(files.cache, "vfs", REMOTE_NAME, shareName);
       const found = await Promise.all(paths.map((path) => unsentFile(folder, path)));
-      const told = await toldOf(files);
-      if (told.source === null && files.server === FIRST_SERVER) await noteSource(share, files);
+      const facts = await factsOf(files);
+      if (facts.source === null && files.server === FIRST_SERVER) await noteSource(share, files);
       waiting.push({
         server: files.server,
-        ...told,
+        ...facts,
         inUse: files.server === inUse,
         files: found.filter((file) => file !== null),
         folder,
@@ -58,7 +59,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
   };
 
   return {
-    /** What waits for servers other than the one `inUse`; as of at most 10 s ago. Rejects with the system's error. */
+    /** What waits for servers other than `inUse`, at most 10 s old. Rejects with the system's error. */
     async waiting(share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> {
       const key = JSON.stringify([share.name, share.shareName, inUse]);
       const known = looked.get(key);
@@ -69,17 +70,17 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       return waiting;
     },
 
-    /** All, as of now. Rejects likewise. */
+    /** The same for all servers, read now. */
     all: look,
 
-    /** From the next mount of the server `inUse` on, what waits for `server` is sent to that. */
+    /** From the next mount of the server `inUse` on, what waits for `server` is sent there. */
     async sendHere(server: string, inUse: RcloneFiles): Promise<void> {
       if ((await unsent.all(inUse.cache)).length > 0) {
         throw new MountaineerError("usage", "files of the server that is mounted now are not sent yet", {
           hint: "Try again when `mountaineer status` names none.",
         });
       }
-      const { proved } = await toldOf(inUse);
+      const { proved } = await factsOf(inUse);
       const files = rcloneFilesIn(inUse.folder, server);
       await ensureFolder(dirname(orderPath(files)), 0o700);
       await writeDurably(orderPath(files), `${JSON.stringify({ to: proved ? inUse.server : null })}\n`, {
@@ -88,7 +89,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       looked.clear();
     },
 
-    /** Moves them to the share's set-aside folder. No process may use that cache. */
+    /** Moves the files to the share's set-aside folder. No process may use that cache. */
     async setAside({ name, shareName }: ShareSpec, server: string): Promise<void> {
       const files = rcloneFilesIn(shareFiles(stateFolder, name).folder, server);
       const paths = (await unsent.of(files.cache, shareName)).map((path) =>
@@ -99,17 +100,19 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       looked.clear();
     },
 
-    /** Before `files` is mounted from, while none of the share's processes runs. Rejects with the system's error. */
+    /**
+     * Call it before mounting from `files`, while none of the share's processes runs. Rejects with the system's error.
+     */
     async prepare({ name }: Pick<ShareSpec, "name">, files: RcloneFiles): Promise<void> {
-      // Its server is back: what was said about it while it was away is not said of what is written from now on.
+      // Its server is back: a decision that was made while it was away does not apply to what is written from now on.
       await rm(orderPath(files), { force: true });
       for (const other of await listCaches(files.folder)) {
         if (other.server === files.server) continue;
         const isEmpty = (await unsent.all(other.cache)).length === 0;
-        // Sent or set aside since, or a crash came right after they were handed over.
+        // Its files were sent or set aside since, or a crash came right after they were handed over.
         if (isEmpty) await rm(orderPath(other), { force: true });
-        const { proved } = await toldOf(other);
-        // Nobody will ever recognise it, and there is nothing to recognise it for.
+        const { proved } = await factsOf(other);
+        // Nobody can ever recognize that server, and nothing waits for it.
         if (isEmpty && !proved && other.server !== FIRST_SERVER) await forget(other);
         else if (!isEmpty && (await isMeant(other, files))) {
           logger.warn("unsent files are sent to another server, as asked", {
@@ -128,15 +131,15 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     },
   };
 
-  /** Whether a person said that what waits for `other` goes to the server that is about to be mounted. */
+  /** Whether a person decided that what waits for `other` goes to the server that is about to be mounted. */
   async function isMeant(other: RcloneFiles, files: RcloneFiles): Promise<boolean> {
     const order = jsonObject((await readIfPresent(orderPath(other))) ?? "");
     if (order === null || (await unsent.all(files.cache)).length > 0) return false;
-    return order["to"] === null ? !(await toldOf(files)).proved : order["to"] === files.server;
+    return order["to"] === null ? !(await factsOf(files)).proved : order["to"] === files.server;
   }
 }
 
-/** All that the share has, whoever uses them. `folder`: of one share. */
+/** All caches of the share, in use or not. `folder`: of one share. */
 export async function listCaches(folder: string): Promise<readonly RcloneFiles[]> {
   const others = (await foldersIn(serversFolder(folder))).filter(
     (id) => isServerId(id) && id !== FIRST_SERVER,
@@ -144,7 +147,7 @@ export async function listCaches(folder: string): Promise<readonly RcloneFiles[]
   return [FIRST_SERVER, ...others.toSorted()].map((server) => rcloneFilesIn(folder, server));
 }
 
-async function toldOf({ folder, server }: RcloneFiles): Promise<ServerTold> {
+async function factsOf({ folder, server }: RcloneFiles): Promise<ServerFacts> {
   const text =
     (await readIfPresent(join(serverFolder(folder, server), "server.json"))) ??
     (server === FIRST_SERVER ? await readIfPresent(join(folder, "server.json")) : null);
@@ -155,7 +158,10 @@ async function toldOf({ folder, server }: RcloneFiles): Promise<ServerTold> {
   };
 }
 
-/** Versions before this one did not: their server was met where the share was set to when this one looks first. */
+/**
+ * Earlier versions did not note a source: their server was met where the share was configured when this version first
+ * looks.
+ */
 async function noteSource({ routes, shareName }: ShareSpec, { folder }: RcloneFiles): Promise<void> {
   const path = join(folder, "server.json");
   const before = jsonObject((await readIfPresent(path)) ?? "") ?? { version: 1, shareName };
@@ -172,7 +178,7 @@ async function forget({ folder, server }: RcloneFiles): Promise<void> {
   if (server === FIRST_SERVER) await rm(join(folder, "server.json"), { force: true });
 }
 
-/** null: somebody took it away. */
+/** null: somebody removed it. */
 async function unsentFile(folder: string, path: string): Promise<UnsentFile | null> {
   try {
     const { size, mtimeMs } = await stat(join(folder, path));

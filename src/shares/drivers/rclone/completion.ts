@@ -20,15 +20,15 @@ import {
 import { holdsZeros } from "./sparse-file.ts";
 
 const ASKED_MS = 30_000;
-/** A copy of the server's whole file, which may be large. */
+/** How long copying the server's whole file may take: it may be large. */
 const COPIED_MS = 3_600_000;
-/** Between tries, as the server may be busy or gone for a while. */
+/** Pauses between tries, because the server may be busy or away for a while. */
 const PAUSES_MS = [2_000, 30_000, 300_000];
 const PIECE_BYTES = 1024 * 1024;
-/** Times of files travel in parts of a second that differ by server. */
+/** Servers round the times of files differently. */
 const SAME_TIME_MS = 2;
 const FLAGS = ["--contimeout", "5s", "--timeout", "30s", "--low-level-retries", "3", "--retries", "1"];
-/** It holds nothing that could be torn. */
+/** It holds nothing that could be torn, so it is killed at once. */
 const ENDED_AT_ONCE = { killGroup: true, killGraceMs: 0 };
 
 export function createCompletion({ clock, logger, home }: { clock: Clock; logger: Logger; home: string }) {
@@ -38,7 +38,7 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     let left = 0;
     for (const { path, note } of await listSetAside(files)) {
       if (signal.aborted) return 0;
-      // What is missing in it is on another server.
+      // The missing parts are on another server.
       if (note?.state !== "incomplete" || note.server !== files.server) continue;
       try {
         const rclone = await rcloneProgram(home);
@@ -83,9 +83,9 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     await own?.ended;
   };
   return {
-    /** Ends what is under way, which is done again after the next mount. Resolves when its processes have ended. */
+    /** Ends what is under way; the next mount begins it again. Resolves when its processes have ended. */
     stop,
-    /** Begins it for a share, in place of one that runs; `onChange` is called when something was filled. */
+    /** Starts it for a share, replacing one that runs; `onChange` is called when something was filled. */
     start(shareName: string, files: RcloneFiles, onChange: () => void): void {
       void stop(shareName);
       const controller = new AbortController();
@@ -154,8 +154,8 @@ async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteR
 }
 
 /**
- * Without a note, nothing tells where in its block an append began: where a block holds only zeros up to the end of the
- * server's file, and data from there on, it began there.
+ * Without a note, nothing shows where in its block an append began. If a block holds only zeros up to the end of the
+ * server's file, and data from there on, the append began there.
  */
 async function fillBeforeEnd(
   from: FileHandle,
@@ -170,7 +170,7 @@ async function fillBeforeEnd(
   if (start < serverSize && (await holdsZeros(to, padding))) await copyRange(from, to, padding);
 }
 
-/** null: it is no more. */
+/** null: the file is gone. */
 async function askServer(
   rclone: string,
   files: RcloneFiles,
@@ -183,7 +183,7 @@ async function askServer(
     ...ENDED_AT_ONCE,
     deadlineMs: ASKED_MS,
   });
-  // Of rclone: folder not found, file not found.
+  // rclone's exit codes: folder not found, file not found.
   if (exitCode === 3 || exitCode === 4) return null;
   const { Size: size, ModTime: time, IsDir: isFolder } = jsonObject(stdout) ?? {};
   if (exitCode !== 0 || typeof size !== "number" || typeof time !== "string") return "unknown";
@@ -199,9 +199,9 @@ function remotePath(cachePath: string): string {
   return cachePath.replace("/", ":");
 }
 
-/** One is Go's way to print a time, `2026-11-20 23:13:07.8675076 +0000 UTC`, the other RFC 3339. */
-function isSameTime(noted: string, told: string): boolean {
+/** One time is as Go prints it, `2026-11-20 23:13:07.8675076 +0000 UTC`, the other is RFC 3339. */
+function isSameTime(noted: string, reported: string): boolean {
   const [day, time] = noted.split(" ");
-  const difference = Date.parse(`${day}T${time?.replace(/(\.\d{3})\d+/, "$1")}Z`) - Date.parse(told);
+  const difference = Date.parse(`${day}T${time?.replace(/(\.\d{3})\d+/, "$1")}Z`) - Date.parse(reported);
   return Math.abs(difference) <= SAME_TIME_MS;
 }

@@ -20,25 +20,28 @@ type ControlAnswer = "done" | "failed" | "unreachable";
 const USER = "mountaineer";
 const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
-/** The line that tells the port is among the first. */
+/** The line that names the port is among the first. */
 const LOG_BYTES = 64 * 1024;
 
-/** A reader that has given one up finds one of these before that. */
+/** A reader that has given up a dead connection finds one of these before the next dead one. */
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;
 const ALL_MS = 2_000;
 /**
- * rclone makes connections one after the other, with pauses that double with each that failed, up to 2 s. A question that
- * waited so long stood in that queue.
+ * rclone makes connections one after the other, with pauses that double at each failure, up to 2 s. A question that
+ * waited this long stood in that queue.
  */
 const PACED_MS = 300;
-/** rclone tries the connection of a question that was given up ten times in vain, each with a longer pause for all. */
+/**
+ * rclone tries the connection of a question that was given up ten times in vain, and each try makes everybody's pause
+ * longer.
+ */
 const GIVEN_UP_MS = 10 * 60_000;
 
-/** How many questions an rclone has yet to answer, by its port. */
+/** How many questions are still unanswered, by the rclone's port. */
 const unanswered = new Map<number, number>();
 
-/** Not among the arguments: those everybody may read. */
+/** Not among the arguments, which everybody may read. */
 export function controlEnvironment(password: string): Readonly<Record<string, string>> {
   return { RCLONE_RC_USER: USER, RCLONE_RC_PASS: password };
 }
@@ -47,7 +50,7 @@ export function newControlPassword(): string {
   return randomBytes(PASSWORD_BYTES).toString("base64url");
 }
 
-/** Notes how the process that has just mounted is asked, for this daemon and the next. It is known from its log alone. */
+/** Notes how to ask the process that has just mounted, for this daemon and the next. Only its log says so. */
 export async function noteControl(
   files: RcloneFiles,
   server: ProcessIdentity,
@@ -55,11 +58,11 @@ export async function noteControl(
 ): Promise<void> {
   const port = portIn(await beginningOf(files.log));
   if (port === null) return;
-  // Without it rclone finds its dead connections itself: the mount is worth more.
+  // Without it rclone finds its dead connections itself, so it is no reason to lose the mount.
   await writeUnlessFull(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
 }
 
-/** null: this process is not known to have one. */
+/** null: no remote control of this process is known. */
 export async function controlOf(files: RcloneFiles, server: ProcessIdentity): Promise<RcloneControl | null> {
   const { pid, startTime, port, password } = jsonObject((await readIfPresent(files.control)) ?? "") ?? {};
   if (pid !== server.pid || startTime !== server.startTime) return null;
@@ -67,11 +70,11 @@ export async function controlOf(files: RcloneFiles, server: ProcessIdentity): Pr
 }
 
 /**
- * Uses up the connections that rclone keeps and that are dead: it takes the oldest without a look, and whatever it takes a
- * dead one for fails. Each question takes one: after the first that reaches the server, none of those that were dead before
- * is left. It is asked beside the mount, where programs that wait for the server would hold it up. `kept`: so many
- * connections it has at most. Ends after 2 s, and when rclone does not answer, or not soon: nothing is asked of one that
- * has yet to answer. Never rejects.
+ * Uses up the dead connections that rclone keeps: rclone takes the oldest one without a check, and the operation fails
+ * if it is dead. Each question takes one, so after the first one that reaches the server, none of the earlier dead ones
+ * is left. The questions do not go through the mount, where programs that wait for the server would delay them. `kept`:
+ * the most connections that it has. Ends after 2 s, and when rclone does not answer, or not soon: an rclone that still
+ * has to answer is asked nothing more. Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,
@@ -89,7 +92,7 @@ export async function dropLostConnections(
     const askedAtMs = clock.monotonicMs();
     const isLate = asked >= QUESTIONS_AT_MOST || askedAtMs >= untilMs;
     const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
-    // Programs wait for the same turns.
+    // A slow answer means that programs wait for the same turns.
     const isPaced = clock.monotonicMs() - askedAtMs > PACED_MS;
     if (answer === "unreachable" || isPaced) return;
     served = answer === "done" ? served + 1 : 0;
@@ -98,7 +101,7 @@ export async function dropLostConnections(
   await Promise.all(Array.from({ length: STAND_READY }, () => askSpace(control, remote, leftMs())));
 }
 
-/** Asks the server behind `remote` for its free space: the cheapest question that takes a connection. Never rejects. */
+/** Asks the server behind `remote` for its free space, the cheapest question that takes a connection. Never rejects. */
 export async function askSpace(
   control: RcloneControl,
   remote: string,
@@ -108,14 +111,14 @@ export async function askSpace(
   return status === 200 ? "done" : status === 500 ? "failed" : "unreachable";
 }
 
-/** The version of the running process, whatever is installed by now; null: it did not say. Never rejects. */
+/** The version of the running process, which may differ from the installed one; null: it did not say. Never rejects. */
 async function askVersion(control: RcloneControl, timeoutMs: number): Promise<RcloneVersion | null> {
   const { status, text } = await ask(control, "core/version", {}, timeoutMs);
   const { version } = status === 200 ? (jsonObject(text) ?? {}) : {};
   return typeof version === "string" ? parseRcloneVersion(version) : null;
 }
 
-/** `status`: 0 when nothing answered. */
+/** `status`: 0 if there was no answer. */
 interface Answer {
   readonly status: number;
   readonly text: string;

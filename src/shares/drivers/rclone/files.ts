@@ -20,12 +20,12 @@ import { type RcloneVersion, rcloneCan } from "./version.ts";
 
 export interface RcloneFiles extends ShareFiles {
   readonly config: string;
-  /** Whose files the cache holds: a mount of another server has another cache, and never sees this one. */
+  /** The server whose files the cache holds: a mount of another server has another cache. */
   readonly server: string;
   readonly cache: string;
   readonly log: string;
   readonly process: string;
-  /** What is known of them: at the same paths, each with `.json` added. */
+  /** Facts about them: at the same paths, each with `.json` added. */
   readonly setAsideNotes: string;
   /** Port and password of the process's own remote control. */
   readonly control: string;
@@ -35,9 +35,9 @@ export interface RcloneFiles extends ShareFiles {
 export type RclonePlace = SharePlace<RcloneFiles>;
 export type RcloneShare = Omit<RclonePlace, "mountPath">;
 
-/** Never another: rclone keeps unsent writes under it, and finds them again only by the same name. */
+/** Never change it: rclone keeps unsent writes under this name, and finds them again only by it. */
 export const REMOTE_NAME = "share";
-/** Without `Dot`, which rclone 1.60 needs left out: else it leaves an empty folder in the share's root. */
+/** Without `Dot`: with it, rclone 1.60 leaves an empty folder in the share's root. */
 const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
 
 /**
@@ -89,17 +89,17 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
     ...(domain === null ? [] : [`domain = ${quoted(domain)}`]),
     ...(obscured === null ? [] : [`pass = ${obscured}`]),
     `encoding = ${ENCODING}`,
-    // Before `--timeout` does. Not sooner than need be: rclone 1.60 logs off then, and leaves the socket open. As an
+    // Before `--timeout` does. Not sooner than necessary: rclone 1.60 logs off then, and leaves the socket open. As an
     // argument it would change the remote's name in the cache.
     "idle_timeout = 4m",
-    // For connects alone, since 1.71: an upload that was given up tries all of them in vain, and each failure doubles the
-    // pause before anybody's next, up to 2 s. With one, a connect that a planned move interrupts fails a program.
+    // Only for connects, since 1.71: an upload that was given up tries all of them in vain, and each failure doubles the
+    // pause before anybody's next one, up to 2 s. With one try, a connect that a planned move interrupts fails a program.
     "override.low_level_retries = 3",
   ];
   return `${lines.join("\n")}\n`;
 }
 
-/** As rclone is told of the share of that name on the server. */
+/** How rclone names the share of that name on the server. */
 export function remoteOf(shareName: string): string {
   return `${REMOTE_NAME}:${shareName}`;
 }
@@ -114,17 +114,18 @@ export function mountArguments(
   version: RcloneVersion | null = null,
 ): string[] {
   return [
-    // What programs wrote into the folder just before is set aside once it is mounted on; else they could keep it from that.
+    // What programs wrote into the folder just before is set aside after mounting; without this it would keep rclone
+    // from mounting.
     ...["mount", remoteOf(share.shareName), path, "--allow-non-empty"],
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
-    // Carried, it is the preferred host whatever the route: what programs see as the source never changes.
+    // A carried mount shows the preferred host on every route, so that its source never changes.
     ...["--devname", sourceOf(isMovable(through) ? share.routes.tb : route, share.shareName)],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
-    // `--timeout` ends idle connections, too, and what uses one next gets EIO. rclone keeps as many as were in use at
-    // once and uses them in turn: where only looks come, every two seconds, each of 100 waits more than three minutes.
-    // What a silent server holds up, the engine ends.
-    // Carried, connections are reset whenever the route moves: what was asked of one is asked again.
+    // `--timeout` also ends idle connections, and the next use of one gets EIO. rclone keeps as many as were in use at
+    // once and uses them in turn: if there are only looks, every two seconds, each of 100 waits more than three
+    // minutes. The engine ends what a silent server holds up. The connections of a carried mount are reset whenever the
+    // route moves, and what was asked over them is asked again.
     ...[
       "--contimeout",
       "2s",
@@ -150,15 +151,15 @@ export function writeBack(version: RcloneVersion | null): string {
 }
 
 /**
- * How often a read is asked again whose connection was lost. No more often than need be: it multiplies the tries of a read
- * by those of a connect, and programs wait as long for their error when an outage outlasts the patience. Newer versions
- * may take the dead connection once more.
+ * How often a read whose connection was lost is repeated. As rarely as possible: it multiplies the tries of a connect,
+ * and programs wait that much longer for their error when an outage is longer than the patience. Newer versions may
+ * take the dead connection once more.
  */
 function retriesCarried(version: RcloneVersion | null): number {
   return rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
-/** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */
+/** Without effect on SMB: it marks a mount as carried by its arguments alone, in case its note was never written. */
 const CARRIED_FLAG = ["--user-agent"] as const;
 
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
@@ -188,7 +189,7 @@ export async function makeFolders(files: RcloneFiles): Promise<void> {
   await ensureFolder(files.cache, 0o700);
 }
 
-/** Who serves a mount, as it stands in the share's folder. */
+/** The process that serves a mount, as noted in the share's folder. */
 export interface ProcessNote {
   readonly identity: ProcessIdentity;
   readonly mountPath: string;
@@ -196,11 +197,11 @@ export interface ProcessNote {
   readonly carriedPort: number | null;
   /** As `Through` has it. */
   readonly pinned: boolean;
-  /** Whose cache it uses. */
+  /** The server whose cache it uses. */
   readonly server: string;
 }
 
-/** null for what is not a note of ours, whole and of this form. */
+/** null unless it is a complete note of ours. */
 export function parseProcessNote(text: string | null): ProcessNote | null {
   const { pid, startTime, mountPath, carriedPort = null, pinned, server } = jsonObject(text ?? "") ?? {};
   if (typeof pid !== "number" || typeof startTime !== "string" || typeof mountPath !== "string") return null;

@@ -1,4 +1,4 @@
-// Reads in rclone's log why a mount does not work; rclone says it nowhere else.
+// Finds in rclone's log why a mount does not work; rclone reports it nowhere else.
 import type { MountFailure, RefusedUpload } from "../mount-driver.ts";
 
 interface LoggedFailure {
@@ -19,19 +19,19 @@ const PATTERNS: readonly (readonly [MountFailure, RegExp])[] = [
   ["permission_denied", /access.?denied|permission denied|operation not permitted/i],
 ];
 
-/** The newest line that tells a reason, else the newest failure of any kind; null when nothing failed. */
+/** The newest line that names a reason, else the newest failure of any kind; null when nothing failed. */
 export function readLoggedFailure(log: string): LoggedFailure | null {
   const lines = log.split("\n").filter((line) => /\b(ERROR|CRITICAL|Fatal|Failed)\b|fusermount/.test(line));
   for (const line of lines.reverse()) {
     const known = PATTERNS.find(([, pattern]) => pattern.test(line));
-    if (known !== undefined) return { reason: known[0], text: told(line) };
+    if (known !== undefined) return { reason: known[0], text: messageOf(line) };
   }
   const [newest] = lines;
-  return newest === undefined ? null : { reason: "other", text: told(newest) };
+  return newest === undefined ? null : { reason: "other", text: messageOf(newest) };
 }
 
-/** Without time, level and the words that wrap what the server said. */
-function told(line: string): string {
+/** The message without time, level and rclone's words around the server's. */
+function messageOf(line: string): string {
   return line
     .replace(/^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /, "")
     .replace(/^(ERROR|CRITICAL|NOTICE)\s*:\s*/, "")
@@ -44,17 +44,17 @@ function told(line: string): string {
     .slice(0, 300);
 }
 
-/** What a dead, slow or wrong route looks like in rclone's words: no file's fault, and it passes. */
+/** How rclone reports a dead, slow or wrong route: not a file's fault, and temporary. */
 const ROUTE_TROUBLE =
   /couldn't (connect|initialize) SMB|connection (error|refused|reset|timed out)|\bEOF\b|i\/o timeout|deadline exceeded|no route to host|unreachable|host is down|no such host|broken pipe|closed network connection|use of closed|context canceled/i;
 const BAD_LOGON = /logon is invalid|logon failure|bad username/i;
 
-/** Whether the route gave rclone trouble since the log began. */
+/** Whether rclone had trouble with the route since the log began. */
 export function hasRouteTrouble(log: string): boolean {
   return log.split("\n").some((line) => line.includes(" ERROR : ") && ROUTE_TROUBLE.test(line));
 }
 
-/** Files, as paths in the share, that rclone cannot take up again, and for which it therefore does not mount. */
+/** Files, as paths in the share, that rclone cannot continue to send, so that it does not mount. */
 export function readStuckFiles(log: string): readonly string[] {
   const stuck = new Set<string>();
   for (const line of log.split("\n")) {
@@ -64,17 +64,19 @@ export function readStuckFiles(log: string): readonly string[] {
   return [...stuck];
 }
 
-/** What an upload that a cut broke off, or a file that was renamed meanwhile, looks like: mostly the next try passes. */
+/**
+ * How an upload that a cut broke off, or a file that was renamed meanwhile, is reported: the next try usually succeeds.
+ */
 const PASSING = /\.partial: file does not exist|delete pending|object not found/i;
 const PASSING_TRIES = 2;
 
-/** A line that tells of an upload that failed and is tried again. null: another line, or what passes by itself. */
+/** A line that reports an upload that failed and is tried again. null: another line, or a temporary failure. */
 export function readRefusedUpload(line: string): RefusedUpload | null {
   const [, path, tries, why] =
     / ERROR : (.+): vfs cache: failed to upload try #(\d+), will retry in \S+: (.*)$/.exec(line) ?? [];
   if (path === undefined || why === undefined) return null;
   if (Number(tries) <= PASSING_TRIES && PASSING.test(why)) return null;
-  // A password that was changed shows as a connection that cannot be made.
+  // A changed password also appears as a connection that cannot be made.
   if (ROUTE_TROUBLE.test(why) && !BAD_LOGON.test(why)) return null;
   const reason = why
     .replace(/^vfs cache: failed to transfer file from cache to remote: /, "")

@@ -1,4 +1,4 @@
-// Cuts rclone's logs while their mounts live: by itself a log grows as long as its mount lives. Keeps those of crashes.
+// Cuts rclone's logs while their mounts live, because a log grows as long as its mount. Keeps those of crashes.
 import { open, readdir, readFile, rename, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
@@ -21,7 +21,7 @@ const MOST_BYTES = 1024 * 1024;
 const KEPT_BYTES = 256 * 1024;
 const PIECE_BYTES = 64 * 1024;
 const CRASHES_KEPT = 3;
-/** As Go begins its last words. */
+/** How the crash message of a Go program begins. */
 const CRASH = /^(?:panic: |fatal error: |SIG[A-Z]+: )/mu;
 
 export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptions) {
@@ -40,7 +40,7 @@ export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptio
   };
 
   return {
-    /** Looks at all of them soon, unless it did so within the last 10 s. Also at those of shares that are no more. */
+    /** Checks all of them soon, unless it did so within the last 10 s; also those of shares that are gone. */
     trigger(): void {
       const atMs = clock.monotonicMs();
       if (looking || atMs - lookedAtMs < LOOKED_AT_MS) return;
@@ -56,7 +56,7 @@ export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptio
   };
 }
 
-/** Makes the log ready for a mount of its own. One with a crash is kept as `PATH.1`, the ones before it up to `PATH.3`. */
+/** Prepares an empty log for a mount. A log with a crash is kept as `PATH.1`, the ones before it up to `PATH.3`. */
 export async function beginLog(path: string): Promise<void> {
   try {
     if ((await stat(path)).size > MOST_BYTES) await cutLog(path, KEPT_BYTES);
@@ -73,9 +73,9 @@ export async function beginLog(path: string): Promise<void> {
 }
 
 /**
- * Leaves about the newest `keptBytes` of a log, from the beginning of a line on. Its writer goes on writing: rclone of
- * any version appends (O_APPEND), so that its next line follows what is left. What it writes meanwhile is kept too. Takes
- * no room on the disk, and leaves everything there until the newest lines are safe. Rejects with the system's error.
+ * Leaves about the newest `keptBytes` of a log, beginning with a whole line. Its writer goes on: every version of
+ * rclone appends (O_APPEND), so its next line follows what is left, and nothing that it writes meanwhile is lost. Takes
+ * no room on the disk, and removes nothing until the newest lines are safe. Rejects with the system's error.
  */
 export async function cutLog(path: string, keptBytes: number): Promise<void> {
   await using file = await open(path, "r+");
@@ -84,7 +84,7 @@ export async function cutLog(path: string, keptBytes: number): Promise<void> {
   const piece = Buffer.alloc(PIECE_BYTES);
   let from = firstKept;
   let to = 0;
-  // Before what is still to be copied; only a writer faster than the disk gets there.
+  // Stays before what is still to be copied, unless the writer is faster than the disk.
   while (to + piece.length <= firstKept) {
     const { bytesRead } = await file.read(piece, 0, piece.length, from);
     if (bytesRead === 0) break;

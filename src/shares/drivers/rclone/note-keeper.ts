@@ -36,7 +36,7 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
 
   const lookAfter = async (name: string): Promise<void> => {
     const folder = join(shareMountsFolder(stateFolder), name);
-    // Most shares with another driver have no process here, and are not looked into at each beat.
+    // Most shares with another driver have no process here, so this is not read at each beat.
     if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return;
     const served = await servedMount(name, folder);
     const mount = served !== null && (await notes.hasNotes(served.files)) ? served : null;
@@ -63,7 +63,7 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   };
 
   return {
-    /** Looks after all mounts soon, unless that is under way. Touches nothing where nothing is being written. */
+    /** Looks after all mounts soon, unless it is doing so. Touches nothing while nothing is being written. */
     trigger(): void {
       void (async () => {
         for (const name of await listed(shareMountsFolder(stateFolder)).catch(() => [])) {

@@ -1,5 +1,5 @@
-// Makes rclone write whole notes of files that are being changed. By itself it notes a file that was on the server before
-// when it is first changed and when it is closed, and what is written in between is unknown to whoever comes after a kill.
+// Makes rclone write complete notes of files that are being changed. By itself it writes a note of an existing file
+// when it is first changed and when it is closed, so that after a kill nothing is known of what was written in between.
 import type { BigIntStats } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import { type RcloneFiles, type RclonePlace, REMOTE_NAME } from "./files.ts";
 
 export interface ServedMount extends RclonePlace {
-  /** Of the rclone that serves it. */
+  /** The pid of the rclone that serves it. */
   readonly pid: number;
 }
 
@@ -19,7 +19,7 @@ export type NoteWriter = ReturnType<typeof createNoteWriter>;
 
 interface NotesWritten {
   readonly due: number;
-  /** How many of those that were due. */
+  /** How many of the due notes were written. */
   readonly written: number;
 }
 
@@ -35,22 +35,24 @@ interface OpenCacheFile {
   readonly noteFile: string;
 }
 
-/** A share with more files open for writing at once has the rest of them noted in the next round. */
+/** If a share has more files open for writing, the rest get their notes in the next round. */
 const FILES_AT_MOST = 200;
 const AT_ONCE = 8;
-/** A file that rclone is completing before it sends it answers only then. */
+/** A file that rclone is completing before it sends it answers only when that is done. */
 const LEFT_ALONE_MS = 5_000;
-/** A write this shortly before a note may have missed it: rclone notes what it has counted, and counts after writing. */
+/**
+ * A note may miss a write that came this shortly before: rclone counts after writing, and notes what it has counted.
+ */
 const MAY_HAVE_MISSED_NS = 500_000_000n;
 
-/** What is known of files from earlier rounds. */
+/** What is known about files from earlier rounds. */
 interface NoteMemory {
   readonly clock: Clock;
-  /** Where files were reached last, as `/proc/PID/fd/N`: mostly that is where they are now. */
+  /** Where files were reached last, as `/proc/PID/fd/N`: usually they are still there. */
   readonly reached: Map<string, string>;
-  /** By cache file: times that lie in the future tell nothing, so what the file looked like when it was noted. */
+  /** By cache file: what the file looked like when it was noted, because times in the future prove nothing. */
   readonly noted: Map<string, string>;
-  /** By cache file: until when one whose last touch has not ended is left alone, monotonic ms. */
+  /** By cache file: until when to leave it alone because its last touch has not ended, monotonic ms. */
   readonly hanging: Map<string, number>;
 }
 
@@ -61,22 +63,22 @@ export function createNoteWriter({ clock, logger }: NoteWriterOptions) {
     /** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
     hasNotes: ({ cache }: RcloneFiles): Promise<boolean> => hasNotes(listed, cache),
     /**
-     * Has the notes of all files written that rclone holds open in its cache and whose notes may be older (`stale`), or of
-     * all such files. Resolves within `limitMs`, whatever hangs. Never rejects.
+     * Makes rclone write the notes of all files that it holds open in its cache and whose notes may be outdated
+     * (`stale`), or of all such files. Resolves within `limitMs`, even if something hangs. Never rejects.
      */
     async writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten> {
-      let told: NotesWritten = { due: 1, written: 0 };
+      let counts: NotesWritten = { due: 1, written: 0 };
       try {
         const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, (count) => {
-          told = count;
+          counts = count;
         });
-        // What comes later than that is of no interest.
+        // Later results do not matter.
         written.catch(() => {});
         await settledWithin(clock, limitMs, written);
       } catch (error) {
         logger.debug("notes of rclone not written", { share: mount.shareName, error: errorText(error) });
       }
-      return told;
+      return counts;
     },
   };
 }
@@ -104,7 +106,7 @@ async function writeDue(
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const inMount = join(mount.mountPath, file.path);
       const writer = writers.get(file.path);
-      // A file that is only mapped, or closed and still being completed, has no descriptor that shows.
+      // A file that is only mapped, or closed and still being completed, has no visible descriptor.
       const done =
         (writer !== undefined && (await unlessGone(touch(memory, file, writer, untilMs), true))) ||
         (await unlessGone(touch(memory, file, inMount, untilMs), true));
@@ -136,7 +138,7 @@ function looksOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${size} ${mtimeNs} ${ctimeNs}`;
 }
 
-/** Changes nothing but that rclone notes the file: its time stays, to the nanosecond. False: it did not work. */
+/** Makes rclone note the file, and changes nothing else: its time stays, to the nanosecond. False: it did not work. */
 async function touch(
   { clock, noted, hanging }: NoteMemory,
   file: OpenCacheFile,
@@ -146,7 +148,7 @@ async function touch(
   const deadlineMs = untilMs - clock.monotonicMs();
   if (deadlineMs <= 0) return false;
   const before = await stat(file.noteFile, { bigint: true });
-  // A program of its own: one that hangs in the mount is nobody's but its own. `-c`: opens and makes nothing.
+  // A program of its own: one that hangs in the mount holds up nothing else. `-c`: opens and makes nothing.
   const { exitCode, exitSignal } = await runCommand("touch", ["-c", "-m", "-r", file.cacheFile, target], {
     clock,
     deadlineMs,
@@ -156,13 +158,16 @@ async function touch(
     hanging.set(file.cacheFile, clock.monotonicMs() + LEFT_ALONE_MS);
   if (exitCode !== 0) return false;
   const after = await stat(file.noteFile, { bigint: true });
-  // A note is written in place: its time is what changes.
+  // A note is written in place, so its time must have changed.
   if (after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return false;
   noted.set(file.cacheFile, looksOf(await stat(file.cacheFile, { bigint: true })));
   return true;
 }
 
-/** By paths in the share: descriptors through which processes write. Links in /proc lead there without the mount. */
+/**
+ * By paths in the share: the descriptors through which processes write. Links in /proc lead to the file without the
+ * mount.
+ */
 async function writersOf(
   { clock, reached }: NoteMemory,
   { mountPath }: ServedMount,
@@ -185,8 +190,8 @@ async function writersOf(
 }
 
 /**
- * Open files below a mount, of all processes that show theirs. A program of its own looks: there are many links, and
- * reading them waits for no process and no file system.
+ * Open files below a mount, of all processes whose files can be seen. A separate program reads the many links, so this
+ * process waits neither for a process nor for a file system.
  */
 async function descriptorsBelow(
   clock: Clock,
@@ -224,10 +229,10 @@ function forgetOthers(
   }
 }
 
-/** Cache files that rclone has open and not sent: those it may still be changing. */
+/** Files in the cache that rclone has open and has not sent: it may still be changing them. */
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
   const found: OpenCacheFile[] = [];
-  // Read, whatever was told of it last: before a kill, one that was missed is lost.
+  // Read again even if it was noted: one that was missed before a kill is lost.
   if (!(await hasNotes(readdir, files.cache))) return found;
   for (const cachePath of await cachePathsOpenIn(files, pid)) {
     const path = cachePath.split("/").slice(2).join("/");
@@ -258,7 +263,7 @@ export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Pro
   return paths;
 }
 
-/** Only changed files count: for others rclone would set the time on the server. */
+/** Only changed files: for others rclone would set the time on the server. */
 async function isNotedDirty(noteFile: string): Promise<boolean> {
   return /"Dirty":\s*true/.test(await readFile(noteFile, "utf8"));
 }
@@ -274,7 +279,7 @@ async function isWritable(link: string): Promise<boolean> {
   return flags !== undefined && (Number.parseInt(flags, 8) & 3) !== 0;
 }
 
-/** Files and processes go while they are looked at; and some processes show nothing. */
+/** Files and processes disappear while they are read, and some processes show nothing. */
 async function unlessGone<Value>(asked: Promise<Value>, otherwise: Value): Promise<Value> {
   try {
     return await asked;

@@ -1,5 +1,5 @@
-// Rclone's notes of the files in its write cache (`vfsMeta`): reading them, and judging what a note left by a killed
-// rclone still says. No file is touched here.
+// Rclone's notes about the files in its write cache (`vfsMeta`): reading them, and judging how far the note of a killed
+// rclone is still true. No file is touched here.
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 
 /** Bytes of a file from `start` up to, not including, `end`. */
@@ -11,32 +11,31 @@ export interface ByteRange {
 export interface CacheNote {
   /** The file's size when the note was written; may be older than the ranges beside it. */
   readonly size: number;
-  /** What the cache file really holds; all else is taken from the server. Sorted, apart from each other. */
+  /** The bytes that the cache file really holds; the rest comes from the server. Sorted, without overlaps. */
   readonly ranges: readonly ByteRange[];
-  /** Of the server's file that the changes build on: its size and time. null: the file was new. */
+  /** Size and time of the server's file that the changes are based on. null: the file was new. */
   readonly base: { readonly size: number; readonly time: string } | null;
   /** Not on the server yet. */
   readonly dirty: boolean;
-  /** All members, to be written back as they came. */
+  /** All members, so that they can be written back unchanged. */
   readonly members: Readonly<Record<string, unknown>>;
 }
 
-/** What a cache file looks like beside its note. */
+/** The state of a cache file beside its note. */
 export interface CacheFile {
   readonly size: number;
   readonly mtimeNs: bigint;
-  /** Where the file system holds data, in whole blocks; the rest are holes. Sorted. */
+  /** Where the file system has data, in whole blocks; the rest are holes. Sorted. */
   readonly data: readonly ByteRange[];
   readonly blockBytes: number;
 }
 
 type NoteVerdict =
-  /** rclone can go on with it; `corrected` is what the note has to say for that, null when it says so already. */
+  /** rclone can continue with it. `corrected`: what the note has to say for that; null when it says so already. */
   | { readonly state: "resumable"; readonly corrected: string | null }
   /**
-   * - `unlisted`: the cache file may hold what the note does not list.
-   * - `truncated`: it was made shorter than the server's file, which rclone (1.60 at least) completes with bytes that lie
-   *   beyond the new end.
+   * - `unlisted`: the cache file may hold data that the note does not list. - `truncated`: it was made shorter than the
+   * server's file, and rclone (1.60 at least) would add bytes from beyond its new end.
    */
   | { readonly state: "unlisted" | "truncated" };
 
@@ -57,14 +56,16 @@ export function parseCacheNote(text: string): CacheNote | null {
   return { size, ranges: union(ranges), base, dirty: members["Dirty"] === true, members };
 }
 
-/** From here on the server's file adds nothing: the cache file's bytes, and its holes as zeros, are the file. */
+/**
+ * From this offset on the server's file adds nothing: the cache file's bytes, with its holes as zeros, are the file.
+ */
 export function serverEnd(note: CacheNote): number {
   return note.base === null ? 0 : Math.min(note.size, note.base.size);
 }
 
 /**
- * Judges the note of a file that was not sent. rclone lists the bytes that were written exactly, the file system knows
- * data by whole blocks: bytes of a listed block that are zero and not listed are its padding. Such that are not zero, and
+ * Judges the note of a file that was not sent. rclone lists exactly the bytes that were written, while the file system
+ * knows data in whole blocks: unlisted zeros in a listed block are its padding. Unlisted bytes that are not zero, and
  * blocks of data that no range touches, were written (or fetched) after the note. `isZero` reads the cache file.
  */
 export async function judgeNote(
@@ -74,7 +75,7 @@ export async function judgeNote(
 ): Promise<NoteVerdict> {
   const end = Math.min(serverEnd(note), file.size);
   const listed = clip(note.ranges, file.size);
-  // Beyond the server's end nothing is missing, so what lies there is listed whole.
+  // Nothing is missing beyond the server's end, so all data there counts as listed.
   const known = union([...listed, { start: end, end: file.size }]);
   for (const data of file.data) {
     for (const gap of subtract(data, known)) {
@@ -90,29 +91,29 @@ export async function judgeNote(
     isAbout(String(note.members["ModTime"]), modified);
   if (same) return { state: "resumable", corrected: null };
   const Rs = known.map(({ start, end }) => ({ Pos: start, Size: end - start }));
-  // The cache file's time is what the mount showed.
+  // The time of the cache file is what the mount showed.
   const corrected = JSON.stringify({ ...note.members, ModTime: modified, Size: file.size, Rs });
   return { state: "resumable", corrected };
 }
 
-/** What is asked of a cache file's bytes. */
+/** Questions about a cache file's bytes. */
 interface ZeroLooks {
   isZero(range: ByteRange): Promise<boolean>;
-  /** The wanted ones among all runs of zeros in the range, each at its full length. */
+  /** All runs of zeros in the range that `isWanted` accepts, each at its full length. */
   zeroRuns(range: ByteRange, isWanted: (run: ByteRange) => boolean): Promise<readonly ByteRange[]>;
 }
 
 interface RealBytes {
-  /** What programs wrote, or rclone fetched; the rest is for the server to fill. */
+  /** Bytes that programs wrote, or rclone fetched; the rest comes from the server. */
   readonly real: readonly ByteRange[];
-  /** Zeros in blocks that no note lists: nothing tells whether they were written, or never were. */
+  /** Zeros in blocks that no note lists: nothing shows whether they were written, or never were. */
   readonly doubtful: readonly ByteRange[];
 }
 
 /**
- * Which bytes of a cache file are real. Those that its note lists are. A block of data that it does not list was written
- * at least in part: where all that is listed is aligned and so are the file's sizes, as databases write, whole; else
- * without zeros that can be what lies between writes.
+ * Which bytes of a cache file are real: those that its note lists, and of an unlisted block of data at least a part. If
+ * everything listed is aligned, and so are the file's sizes, as databases write, the whole block counts; otherwise
+ * without zeros that may be gaps between writes.
  */
 export async function realBytes(
   note: CacheNote | null,
@@ -122,7 +123,7 @@ export async function realBytes(
   if (note === null) return { real: clip(file.data, file.size), doubtful: [] };
   const end = Math.min(serverEnd(note), file.size);
   const known = union([...clip(note.ranges, file.size), { start: end, end: file.size }]);
-  // What rclone fetched is listed, too, and aligned whatever the program writes: a database's sizes are as well.
+  // What rclone fetched is listed and aligned, too, whatever the program writes. A database's sizes are also aligned.
   const isAligned =
     [note.base?.size ?? 0, file.size].every((size) => size % SECTOR_BYTES === 0) &&
     note.ranges.every(({ start, end }) => start % SECTOR_BYTES === 0 && end % SECTOR_BYTES === 0);
@@ -140,7 +141,7 @@ export async function realBytes(
 }
 
 const SECTOR_BYTES = 512;
-/** A run of zeros up to this long that does not touch a block's edge was written by the program. */
+/** A run of zeros up to this length that does not touch a block's edge was written by the program. */
 const OWN_ZEROS_AT_MOST = 64;
 
 function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean {
@@ -151,7 +152,7 @@ function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean
   );
 }
 
-/** Whether the gap can be what is left of blocks that are listed in part. A side that ends the data is listed nowhere. */
+/** Whether the gap can be the rest of blocks that are listed in part. Where the data ends, nothing is listed. */
 function isPadding(gap: ByteRange, data: ByteRange, blockBytes: number): boolean {
   const firstWholeBlock = Math.ceil(gap.start / blockBytes) * blockBytes;
   if (firstWholeBlock + blockBytes <= gap.end) return false;
@@ -161,7 +162,7 @@ function isPadding(gap: ByteRange, data: ByteRange, blockBytes: number): boolean
   return inOneBlock ? listedBefore || listedAfter : listedBefore && listedAfter;
 }
 
-/** rclone takes the time of a change's first moment from its own clock, a little off the file's. */
+/** rclone takes the time of a first change from its own clock, which differs a little from the file's. */
 const SAME_TIME_MS = 100;
 
 function isAbout(time: string, other: string): boolean {
@@ -191,14 +192,14 @@ export function union(ranges: readonly ByteRange[]): readonly ByteRange[] {
   return merged;
 }
 
-/** What of them lies before `end`. */
+/** The parts of the ranges before `end`. */
 function clip(ranges: readonly ByteRange[], end: number): readonly ByteRange[] {
   return ranges
     .map((range) => ({ start: range.start, end: Math.min(range.end, end) }))
     .filter((range) => range.start < range.end);
 }
 
-/** What of `range` is in none of `others`, which are sorted and apart. */
+/** The parts of `range` that are in none of `others`, which are sorted and do not overlap. */
 export function subtract(range: ByteRange, others: readonly ByteRange[]): readonly ByteRange[] {
   const left: ByteRange[] = [];
   let from = range.start;

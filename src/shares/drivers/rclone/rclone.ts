@@ -38,7 +38,7 @@ interface RcloneDriverOptions {
   readonly stateFolder: string;
   /** Addresses of a host that are known now; asks nobody. */
   readonly addressesOf: AddressesOf;
-  /** The writer that keeps notes whole while mounts stand: it knows which files are open. Default: an own one. */
+  /** The writer that keeps notes complete while mounts stand: it knows which files are open. Default: its own. */
   readonly notes?: NoteWriter;
 }
 
@@ -61,10 +61,12 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const realPaths = createRealMountPaths(prober);
   const caches = createCaches({ clock, logger, stateFolder, unsent, onReplaced: care.replaced });
 
-  /** The server that is mounted; null: none is, as far as this home knows. */
+  /** The server that is mounted; null: none, as far as this home knows. */
   const serverInUse = ({ name }: ShareSpec): Promise<string | null> =>
     serving.serverInUse({ shareName: name, files: rcloneFiles(stateFolder, name) });
-  /** The same; null also when its rclone has ended by itself: what it left waits like that of any other. */
+  /**
+   * The same, but null also when its rclone has ended by itself: what that left waits like any other server's files.
+   */
   const serverServed = ({ name }: ShareSpec): Promise<string | null> =>
     serving.serverServed({ shareName: name, files: rcloneFiles(stateFolder, name) });
   const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>
@@ -124,7 +126,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     async refusedUploads(share) {
       try {
         const files = await filesOf(share);
-        // What rclone has yet to send is noted.
+        // What rclone still has to send has a note.
         if (!refused.isAny(share.name) && !(await notes.hasNotes(files))) return [];
         return await refused.of(share.name, files, () => unsent.of(files.cache, servedName(share)));
       } catch (error) {
@@ -190,14 +192,14 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   };
 }
 
-/** Tells which mounts are ours, and of which route. */
+/** Finds out which mounts are ours, and over which route. */
 function createRcloneFinding(
   { mountTable, addressesOf }: RcloneDriverOptions,
   serving: ServingProcesses,
   placeOf: (share: ShareSpec) => Promise<RclonePlace>,
 ) {
   const userId = process.getuid?.() ?? null;
-  /** By share: its name on the server where that is mounted, which an edit may have changed since. */
+  /** By share: the name on the server under which it is mounted, which an edit may have changed since. */
   const servedNames = new Map<string, string>();
 
   const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
@@ -226,11 +228,11 @@ function createRcloneFinding(
     const [{ mountPath }, entries] = await Promise.all([placeOf(share), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(mountPath);
-    // A share of that name on a server that is not ours is another share, unless it stands in our place.
+    // A share of that name on another server is another share, unless it is mounted at our path.
     const named = index
       .named(share.shareName)
       .filter((mount) => mount !== atPath && routeOfSource(share, mount, addressesOf) !== null)
-      // Another user's, which we can never look into.
+      // Another user's mount, which we can never look into.
       .filter(({ entry }) => isReadable(entry, userId));
     if (atPath === null) servedNames.delete(share.name);
     const candidates = atPath === null ? named : [atPath, ...named];

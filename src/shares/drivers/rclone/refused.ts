@@ -1,4 +1,4 @@
-// Uploads that the server refuses: rclone tells of them in its log alone, and tries again for ever.
+// Uploads that the server refuses: rclone reports them in its log alone, and tries again for ever.
 import { open, stat } from "node:fs/promises";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import type { RefusedUpload } from "../mount-driver.ts";
@@ -6,15 +6,15 @@ import type { RcloneFiles } from "./files.ts";
 import { readRefusedUpload } from "./log.ts";
 
 interface Reading {
-  /** What was read to, the end of a line. */
+  /** How far the log was read: the end of a line. */
   offset: number;
   inode: bigint;
-  /** The last line read: logs are cut at their beginning, and what is left moves. */
+  /** The last line that was read, because logs are cut at their beginning and the rest moves. */
   lastLine: string;
   readonly refused: Map<string, RefusedUpload>;
 }
 
-/** At most this much of a log that grew while nobody read it. */
+/** The most that is read of a log that grew while nobody read it. */
 const READ_AT_MOST = 2 * 1024 * 1024;
 const SHOWN_AT_MOST = 1_000;
 
@@ -51,11 +51,11 @@ export function createRefusedUploads() {
   };
 
   return {
-    /** Some were known at the last look. */
+    /** There were some at the last look. */
     isAny: (shareName: string): boolean => (readings.get(shareName)?.refused.size ?? 0) > 0,
     /**
      * The refused files among those that are not on the server yet. Cheap while nothing new is logged: `unsent`, which
-     * gives their paths in the share, is called only while there are some. Rejects with the system's error.
+     * returns their paths in the share, is called only while there are some. Rejects with the system's error.
      */
     async of(
       shareName: string,
@@ -74,7 +74,7 @@ export function createRefusedUploads() {
       }
       if (reading.refused.size === 0) return [];
       const waiting = new Set(await unsent());
-      // Sent, taken away, or given up by a person.
+      // It was sent, removed, or given up by a person.
       for (const path of reading.refused.keys()) if (!waiting.has(path)) reading.refused.delete(path);
       return [...reading.refused.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
     },

@@ -23,48 +23,48 @@ import {
 } from "./files.ts";
 
 interface Server {
-  /** null when it is not known, or runs no more. */
+  /** null when it is unknown, or has ended. */
   readonly identity: ProcessIdentity | null;
-  /** It was known, and runs no more. */
+  /** It was known, and has ended. */
   readonly gone: boolean;
-  /** This home started it for this share, in this life of the daemon or an earlier one. */
+  /** This home started it for this share, in this process or an earlier one. */
   readonly own: boolean;
   /** The port of 127.0.0.1 that it talks to; null: it talks to its host. */
   readonly carriedPort: number | null;
   readonly pinned: boolean;
-  /** Whose cache it uses; null: it is not this home's. */
+  /** The server whose cache it uses; null: the process is not this home's. */
   readonly server: string | null;
 }
 
 export type ServingProcesses = ReturnType<typeof createServingProcesses>;
 
 interface Known extends ProcessNote {
-  /** The mount it was first seen to serve; one that came later is somebody else's. */
+  /** The mount that it was first seen to serve; a later one is somebody else's. */
   mountId: string | null;
   exited: boolean;
   ending: boolean;
 }
 
-/** A mount says why it cannot make its folder; a look finds no process there. */
+/** A mount reports why it cannot make its folder; a look just finds no process. */
 function nothingBelowFile(error: unknown): null {
   if (systemErrorCode(error) === "ENOTDIR") return null;
   throw error;
 }
 
-/** macOS has no such folder, and asks for each share that is a link there whether rclone left something of it. */
+/** macOS has no such folder, and asks for each local share whether rclone left something. */
 function noneIfMissing(error: unknown): string[] {
   if (systemErrorCode(error) === "ENOENT") return [];
   throw error;
 }
 
 export function createServingProcesses() {
-  /** null: it was looked for, and there is none. */
+  /** null: searched for, and not found. */
   const started = new Map<string, Known | null>();
-  /** Shares whose processes of an earlier life were searched for. */
+  /** Shares whose processes from before this daemon were searched for. */
   const searched = new Set<string>();
   const listeners = new Set<(shareName: string) => void>();
   const findForeign = createForeignSearch();
-  /** Those of an earlier life; all that are started later are known. */
+  /** Processes from before this daemon; later ones are known. */
   let earlier: Promise<readonly RcloneProcess[]> | null = null;
   const findUnnoted = async (files: RcloneFiles): Promise<ProcessNote | null> => {
     earlier ??= listRcloneMounts();
@@ -77,9 +77,9 @@ export function createServingProcesses() {
     if (current !== undefined) return current;
     const noted = parseProcessNote(await readIfPresent(files.process).catch(nothingBelowFile));
     const isServing = noted !== null && (await isRunning(noted.identity));
-    // A daemon that was killed between a start and its note leaves a process that only its arguments tell.
+    // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
     const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
-    // Another caller may have been faster, or a process may have been started meanwhile.
+    // Another caller may have been faster, or a process was started meanwhile.
     const now = started.get(shareName);
     if (now !== undefined) return now;
     const found = note === null ? null : { ...note, mountId: null, exited: false, ending: false };
@@ -92,7 +92,7 @@ export function createServingProcesses() {
   };
 
   return {
-    /** Who serves a mount that stands in the mount table. */
+    /** The process that serves a mount of the mount table. */
     async of(share: RcloneShare, entry: MountEntry): Promise<Server> {
       const own = await known(share);
       const isAtPath = own?.mountPath === entry.path;
@@ -103,7 +103,7 @@ export function createServingProcesses() {
           own.mountId = entry.id;
           return { ...about, identity, gone: false };
         }
-        // One that was gone before we ever saw it serve this mount may not be the one that did.
+        // A process that ended before we ever saw it serve this mount may not be the one that did.
         if (own.mountId !== null) return { ...about, identity: null, gone: true };
       }
       const other = await findForeign(entry);
@@ -111,28 +111,31 @@ export function createServingProcesses() {
       const gone = isAtPath && own.mountId === null;
       return { identity: null, gone, own: isAtPath, carriedPort: null, pinned: false, server: null };
     },
-    /** Whose cache the process of this share uses that was started last; null: it has ended, as it was to. */
+    /** The server whose cache the share's newest process uses; null: that process was ended. */
     async serverInUse(share: RcloneShare): Promise<string | null> {
       return (await known(share))?.server ?? null;
     },
-    /** The same; null also when it has ended by itself. */
+    /** The same, but null also when it has ended by itself. */
     async serverServed(share: RcloneShare): Promise<string | null> {
       const own = await known(share);
       return own !== null && (await runs(own)) ? own.server : null;
     },
-    /** Processes that were started for this share and run, whether a mount shows for them or not. */
+    /** Running processes that were started for this share, even if no mount shows for them. */
     async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {
       const own = await known(share);
       const found = own !== null && (await runs(own)) ? [own.identity] : [];
       if (searched.has(share.shareName)) return found;
-      // A daemon that was killed between a start and its note leaves a process that only its arguments tell.
+      // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
       const unnoted = (await listRcloneMounts()).filter(
         (one) => one.arguments.includes(share.files.config) && one.identity.pid !== own?.identity.pid,
       );
       searched.add(share.shareName);
       return [...found, ...unnoted.map(({ identity }) => identity)];
     },
-    /** Notes a process just started, durable enough to outlive a kill of the daemon. null: it has ended already. */
+    /**
+     * Notes a process that was just started, durably enough to survive a kill of the daemon. null: it has ended
+     * already.
+     */
     async started(
       { shareName, files, mountPath }: RclonePlace,
       child: DetachedProcess,
@@ -149,16 +152,16 @@ export function createServingProcesses() {
         if (own.ending || started.get(shareName) !== own) return;
         for (const listener of [...listeners]) listener(shareName);
       });
-      // Without a note it is found by its arguments.
+      // Without a note it can be found by its arguments.
       await writeUnlessFull(files.process, processNoteText(note));
       return identity;
     },
-    /** While it is being ended, its end is our doing, and news to nobody. */
+    /** While it is being ended, its exit is not reported: it is our own doing. */
     ending(shareName: string, ending: boolean): void {
       const own = started.get(shareName);
       if (own !== undefined && own !== null) own.ending = ending;
     },
-    /** Nothing is started for this share any more. */
+    /** Nothing has been started for this share any more. */
     async ended({ shareName, files }: RcloneShare): Promise<void> {
       started.set(shareName, null);
       await rm(files.process, { force: true });
@@ -188,7 +191,7 @@ async function foreignServer(
   { config, folder }: RcloneFiles,
 ): Promise<Server> {
   const alive = await isRunning(identity);
-  // One that was killed with the daemon before its note was written is known by its configuration file.
+  // A process without a note, because it was killed together with the daemon, is known by its configuration file.
   const own = args.includes(config);
   return {
     identity: alive ? identity : null,
@@ -206,7 +209,7 @@ interface RcloneProcess {
 }
 
 function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: RcloneFiles): ProcessNote | null {
-  // As it was started: what to mount, then where.
+  // In the order of its arguments: what to mount, then where.
   const mountPath = args[args.indexOf("mount") + 2];
   if (mountPath === undefined) return null;
   const server = serverOfArguments(args, folder);
@@ -215,7 +218,7 @@ function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: Rclone
 
 const AT_ONCE = 16;
 
-/** Every `rclone mount` that runs, of any user whose processes show; none where the system has no `/proc`. */
+/** Every `rclone mount` that runs, of any user whose processes are visible; none if the system has no `/proc`. */
 export async function listRcloneMounts(processes = "/proc"): Promise<readonly RcloneProcess[]> {
   const names = await readdir(processes).catch(noneIfMissing);
   const pids = names.filter((name) => /^\d+$/.test(name));

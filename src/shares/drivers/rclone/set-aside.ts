@@ -1,5 +1,5 @@
 // Goes through rclone's write cache before a share is mounted: corrects notes that a kill left behind, and sets aside
-// files that rclone could not go on with. Call only while no rclone uses the cache.
+// files that rclone could not continue with. Call it only while no rclone uses the cache.
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
@@ -20,37 +20,34 @@ import { dataOf, holdsZeros, zeroRunsOf } from "./sparse-file.ts";
 import { listFiles } from "./unsent.ts";
 
 /**
- * - `torn`: rclone was killed while it wrote the note.
- * - `unlisted`: the file holds data that its note does not list.
- * - `truncated`: it was made shorter, and rclone would make it longer again.
- * - `stuck`: the note is whole, and rclone did not mount because of the file.
- * - `asked`: a person said so.
+ * - `torn`: rclone was killed while it wrote the note. - `unlisted`: the file holds data that its note does not list. -
+ * `truncated`: it was made shorter, and rclone would make it longer again. - `stuck`: the note is complete, but rclone
+ * did not mount because of the file. - `asked`: a person decided it.
  */
 type SetAsideReason = "torn" | "unlisted" | "truncated" | "stuck" | "asked";
 
 /**
- * - `incomplete`: holes are still to be filled with the server's bytes.
- * - `complete`: nothing is missing.
- * - `changed`, `gone`: the server's file is another by now, or no more; the holes stay.
+ * - `incomplete`: holes are still to be filled with the server's bytes. - `complete`: nothing is missing. - `changed`,
+ * `gone`: the server's file has changed or is gone; the holes stay.
  */
 export type SetAsideState = "incomplete" | "complete" | "changed" | "gone";
 
-/** What is known of a file that was set aside; it stands in `set-aside-notes`, at the file's own relative path. */
+/** The facts about a file that was set aside, in `set-aside-notes` at the file's own relative path. */
 export interface SetAsideNote {
   /** Inside rclone's cache: the remote's name, the share's name on the server, the path in the share. */
   readonly cachePath: string;
   readonly reason: SetAsideReason;
   readonly setAsideAt: string;
   readonly size: number;
-  /** What programs wrote, and what was fetched; all else is holes. */
+  /** The bytes that programs wrote or rclone fetched; the rest are holes. */
   readonly real: readonly ByteRange[];
-  /** Zeros that were taken for holes, and may have been written all the same. */
+  /** Zeros that count as holes, but may have been written. */
   readonly doubtful: readonly ByteRange[];
-  /** The server's file adds nothing from here on. null: not known. */
+  /** From this offset on the server's file adds nothing. null: unknown. */
   readonly serverEnd: number | null;
   readonly base: CacheNote["base"];
   readonly state: SetAsideState;
-  /** The one that the file was written for. */
+  /** The server that the file was written for. */
   readonly server: string;
 }
 
@@ -62,9 +59,9 @@ interface CacheReview {
 }
 
 /**
- * Of the files of `paths`, in the cache, whose notes say that they are not sent or cannot be read.
- * `trusted`: rclone was started since the last review and never mounted, so that nobody can have written anything: what
- * a note does not list was fetched from the server. Rejects with the system's error.
+ * Reviews the files of `paths` in the cache whose notes are unsent or unreadable. `trusted`: rclone was started since
+ * the last review and never mounted, so nobody can have written: what a note does not list was fetched from the server.
+ * Rejects with the system's error.
  */
 export async function reviewCache(
   files: RcloneFiles,
@@ -90,7 +87,7 @@ export async function reviewCache(
       const moved = await moveAside(files, path, note, verdict.state, wallMs);
       if (moved !== null) aside.push(moved);
     } else if (verdict.corrected !== null) {
-      // Not beside the note, where rclone would take it for another.
+      // Not beside the note, where rclone would take it for another note.
       await writeIfChanged(notePath(files, path), verdict.corrected, join(files.folder, "note.new"));
       corrected.push(path);
     }
@@ -98,7 +95,7 @@ export async function reviewCache(
   return { aside, corrected };
 }
 
-/** Sets aside files by their paths in the cache. Gives the paths they have then. */
+/** Sets aside files by their paths in the cache. Returns their new paths. */
 export async function setFilesAside(
   files: RcloneFiles,
   paths: readonly string[],
@@ -114,7 +111,7 @@ export async function setFilesAside(
   return aside;
 }
 
-/** Files in the set-aside folder, by their paths in it, and what is known of each. Sorted. */
+/** Files in the set-aside folder, by their paths in it, with what is known about each. Sorted. */
 export async function listSetAside(
   files: RcloneFiles,
 ): Promise<readonly { readonly path: string; readonly note: SetAsideNote | null }[]> {
@@ -132,7 +129,7 @@ export async function writeSetAsideNote(files: RcloneFiles, path: string, note: 
   await writeIfChanged(to, setAsideNoteText(note));
 }
 
-/** Drops what is known of files that somebody took away. */
+/** Removes the notes of files that somebody took away. */
 export async function forgetTakenAway(files: RcloneFiles): Promise<void> {
   for (const name of await listFiles(files.setAsideNotes)) {
     const path = name.slice(0, -NOTE_SUFFIX.length);
@@ -141,7 +138,7 @@ export async function forgetTakenAway(files: RcloneFiles): Promise<void> {
   }
 }
 
-/** null: there is no cache file, so there is nothing to keep. */
+/** null: there is no cache file, and so nothing to keep. */
 async function moveAside(
   files: RcloneFiles,
   path: string,
@@ -170,18 +167,18 @@ async function moveAside(
     };
   });
   if (known === null) {
-    // Nothing of it is left but the note.
+    // Only the note is left of it.
     await rm(notePath(files, path), { force: true });
     return null;
   }
   const name = await unusedName(files.setAside, path);
   const to = join(files.setAside, name);
   await ensureFolder(dirname(to), 0o700);
-  // Before the file is there: a crash in between leaves the file in the cache, to be judged again.
+  // Before the file is there: after a crash in between, the file is still in the cache and is judged again.
   try {
     await writeSetAsideNote(files, name, known);
   } catch (error) {
-    // Then nobody fills its holes.
+    // Without a note nobody fills its holes.
     if (!isDiskFull(error)) throw error;
   }
   await rename(join(files.cache, "vfs", path), to);
@@ -215,7 +212,7 @@ async function withCacheFile<Result>(
   return await use({ size: Number(size), mtimeNs, data, blockBytes }, handle);
 }
 
-/** Where a file of that name was set aside before, what comes from a folder of that name goes beside it. */
+/** If a file of that name was set aside before, the content of a folder of that name goes beside it. */
 async function unusedName(folder: string, path: string): Promise<string> {
   const parents = path.split("/");
   const last = parents.pop() ?? path;

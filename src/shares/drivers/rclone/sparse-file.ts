@@ -1,4 +1,4 @@
-// Tells which parts of a file on a local disk hold data, and which are holes.
+// Finds out which parts of a file on a local disk hold data, and which are holes.
 import type { FileHandle } from "node:fs/promises";
 import { type ForeignLibrary, loadForeignLibrary } from "../../../network/native/foreign-library.ts";
 import type { ByteRange } from "./notes.ts";
@@ -10,12 +10,12 @@ const PIECE_BYTES = 256 * 1024;
 
 type Seek = (fd: number, from: number, whence: number) => Promise<number>;
 
-/** undefined: not asked for yet. null: koffi cannot be had. */
+/** undefined: not loaded yet. null: koffi is missing. */
 let loading: Promise<Seek | null> | undefined;
 
 /**
- * The parts that hold data, in whole blocks, sorted. Where the system cannot be asked, blocks of zeros count as holes.
- * Rejects with the system's error.
+ * The parts that hold data, in whole blocks, sorted. If the system cannot say, blocks of zeros count as holes. Rejects
+ * with the system's error.
  */
 export async function dataOf(file: FileHandle, blockBytes: number): Promise<readonly ByteRange[]> {
   const { size } = await file.stat();
@@ -37,7 +37,7 @@ async function loadSeek(): Promise<Seek | null> {
 async function sought(file: FileHandle, size: number, seek: Seek): Promise<readonly ByteRange[]> {
   const data: ByteRange[] = [];
   for (let from = 0; from < size; ) {
-    // No data from there on is an error of its own (ENXIO).
+    // ENXIO means that there is no data from there on.
     const start = await seek(file.fd, from, SEEK_DATA);
     if (start < from || start >= size) break;
     const end = await seek(file.fd, start, SEEK_HOLE);

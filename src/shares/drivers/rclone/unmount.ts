@@ -26,11 +26,11 @@ interface RcloneUnmountOptions {
   readonly notes: NoteWriter;
 }
 
-/** How long rclone may take to end by itself once it is unmounted. */
+/** How long rclone may take to end by itself after the unmount. */
 const OWN_END_MS = 2_000;
 const OWN_END_POLL_MS = 2;
 const KILL_MS = 2_000;
-/** A mount that hangs must not hold up the way to another route. */
+/** A mount that hangs must not delay the failover. */
 const NOTES_MS = 150;
 /** A note is written in well under a millisecond. */
 const SETTLE_MS = 200;
@@ -73,20 +73,20 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
         return unmountFailed(errorText(error));
       }
     },
-    /** After a mount that failed: no process, no mount. True: nothing had come to be mounted. Never rejects. */
+    /** Undoes a mount that failed: ends the process and the mount. True: nothing had been mounted. Never rejects. */
     async undo(place: RclonePlace, deadlineMs: number): Promise<boolean> {
       const { shareName, mountPath } = place;
       try {
         serving.ending(shareName, true);
         const mounted = (await entryAt(mountPath)) !== undefined;
         for (const identity of await serving.running(place)) {
-          // Once it is mounted, programs write.
+          // Once it is mounted, programs may have written.
           if (mounted) await writeNotes(options, place, identity);
           if (await kill(clock, identity, deadlineMs)) continue;
           logger.warn("rclone does not end", { share: shareName, pid: identity.pid });
           return false;
         }
-        // Killed, it leaves its mount standing.
+        // A killed rclone leaves its mount standing.
         const entry = await entryAt(mountPath);
         if (entry !== undefined) {
           await runUnmount(entry, { clock, deadlineMs, lazy: true });
@@ -99,7 +99,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
         return false;
       }
     },
-    /** Ends processes of this share that serve nothing; false when one does not end. */
+    /** Ends processes of this share that serve nothing; false if one does not end. */
     async endLeftovers(place: RclonePlace, deadlineMs: number): Promise<boolean> {
       const { shareName } = place;
       const leftovers = await serving.running(place);
@@ -121,7 +121,7 @@ async function entryOf({ clock, mountTable }: LookUp, id: string): Promise<Mount
   return (await mountTable.read(clock.monotonicMs())).find((entry) => entry.id === id) ?? null;
 }
 
-/** Refused while anybody holds files. */
+/** Refused while somebody holds files. */
 async function plain(
   tools: RcloneUnmountOptions,
   entry: MountEntry,
@@ -140,7 +140,7 @@ async function plain(
   return { ok: true };
 }
 
-/** Cuts off whoever holds files. */
+/** Cuts off programs that hold files. */
 async function force(
   tools: RcloneUnmountOptions,
   share: RcloneShare,
@@ -155,8 +155,8 @@ async function force(
     if (!(await kill(clock, identity, deadlineMs)))
       return unmountFailed(`process ${identity.pid} does not end`);
   } else if (entry.type.startsWith("fuse") && (await entryOf(tools, entry.id)) !== null) {
-    // Its process is unknown, so it cannot be what frees the callers. Before the unmount: only while the mount
-    // stands in our table is that number certainly its own.
+    // Its process is unknown, so ending that cannot free the callers. Before the unmount: the number is certainly its
+    // own only while the mount is in our table.
     await abortFuseConnection(entry.deviceMinor);
   }
   const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: true });
@@ -168,7 +168,7 @@ function kill(clock: Clock, identity: ProcessIdentity, deadlineMs: number): Prom
   return endProcess(identity, { clock, graceMs: 0, deadlineMs: Math.min(deadlineMs, KILL_MS) });
 }
 
-/** Unmounted, it ends by itself and tidies up; but it does not have for ever. */
+/** After the unmount it ends by itself and tidies up, within a limited time. */
 async function awaitOwnEnd(clock: Clock, identity: ProcessIdentity, deadlineMs: number): Promise<boolean> {
   const untilMs = clock.monotonicMs() + Math.min(deadlineMs, OWN_END_MS);
   while (clock.monotonicMs() < untilMs) {
@@ -188,8 +188,8 @@ async function writeNotes(
 }
 
 /**
- * Stops rclone at a moment when its notes of unsent writes are whole: it writes them in place, and what an
- * unreadable note is about is lost. Gives up soon, because what hangs already never gets there.
+ * Stops rclone at a moment when its notes of unsent writes are complete: it writes them in place, and a file with an
+ * unreadable note is lost. Gives up soon, because what hangs already never gets there.
  */
 async function stopBetweenNotes(
   { clock, unsent }: RcloneUnmountOptions,

@@ -1,4 +1,5 @@
-// Files that rclone had not sent when its share got another driver or another name on the server: they are sent no more.
+// Files that rclone had not sent when its share got another driver or another name on the server: they are not sent any
+// more.
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
@@ -19,8 +20,8 @@ interface LeftBehindOptions {
 }
 
 /**
- * Folders of rclone's write cache that hold what the share's rclone will not send, which is all but what is below
- * `sentNames`, its names on the server. Cheap enough for every look; never rejects.
+ * Folders of rclone's write cache that the share's rclone will not send: everything except what is below `sentNames`,
+ * its names on the server. Cheap enough for every look; never rejects.
  */
 type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
 
@@ -42,7 +43,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehin
         const [serverName = "", ...inShare] = path.split("/");
         const folder = join(root, serverName);
         const one = left.find((each) => each.folder === folder);
-        // Somebody may have taken them away: what is left then is a note.
+        // Somebody may have taken the files away and left only notes.
         if ((one?.files.length ?? 0) >= NAMED_AT_MOST || !(await entryExists(join(root, path)))) continue;
         if (one !== undefined) one.files.push(inShare.join("/"));
         else left.push({ name: serverName, folder, files: [inShare.join("/")] });
@@ -54,7 +55,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehin
   return async (name, sentNames) => {
     let known = looked.get(name);
     const atMs = clock.monotonicMs();
-    // What was found is looked at anew each time: it may have been sent since.
+    // A finding is checked again each time, because the files may have been sent since.
     if (known === undefined || known.left.length > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
       try {
         known = { atMs, left: await look(name) };
@@ -70,9 +71,9 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehin
 }
 
 /** Wraps a driver other than rclone's, so that it reports such files as set aside. */
-export function tellingUnsentOfRclone(driver: MountDriver, options: LeftBehindOptions): MountDriver {
+export function withUnsentOfRclone(driver: MountDriver, options: LeftBehindOptions): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
-  /** While it runs, it sends them. */
+  /** While rclone runs, it sends them. */
   const isServing = async (name: string): Promise<boolean> => {
     const note = parseProcessNote(await readIfPresent(rcloneFiles(options.stateFolder, name).process));
     return note !== null && (await isRunning(note.identity));

@@ -4,20 +4,20 @@ import { join } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import { REMOTE_NAME } from "./files.ts";
 
-/** A share with more files in its write cache is not looked through further. */
+/** A write cache with more files is not read any further. */
 const NOTES_AT_MOST = 20_000;
 const AT_ONCE = 16;
 
 interface Note {
   readonly mtimeMs: number;
   readonly size: number;
-  /** `torn`: rclone is writing it just now, or was killed while it did. */
+  /** `torn`: rclone is just writing the note, or was killed while it did. */
   readonly state: "sent" | "unsent" | "torn";
 }
 
 export type UnsentWrites = ReturnType<typeof createUnsentWrites>;
 
-/** Notes are read again only when they changed. */
+/** Reads notes again only when they changed. */
 export function createUnsentWrites() {
   const byFolder = new Map<string, Map<string, Note>>();
   const notesIn = async (root: string): Promise<ReadonlyMap<string, Note>> => {
@@ -46,7 +46,7 @@ export function createUnsentWrites() {
       unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
     /** The same for all that is in the cache, by paths in it: the remote's name, the share's name, the path inside. */
     all: (cacheFolder: string): Promise<readonly string[]> => unsentIn(join(cacheFolder, "vfsMeta")),
-    /** Whether rclone, killed now, would leave a note that it cannot read again, and so lose what it is about. */
+    /** Whether rclone, if it were killed now, would leave an unreadable note, and so lose that file. */
     async unsettled(cacheFolder: string): Promise<boolean> {
       const notes = await notesIn(join(cacheFolder, "vfsMeta"));
       return notes.values().some(({ state }) => state === "torn");
@@ -85,7 +85,7 @@ async function readNote(path: string, known: Note | undefined): Promise<Note | n
     if (known?.mtimeMs === mtimeMs && known.size === size && known.state !== "torn") return known;
     return { mtimeMs, size, state: stateOf(await readFile(path, "utf8")) };
   } catch (error) {
-    // Sent and expired meanwhile.
+    // It was sent and expired meanwhile.
     if (systemErrorCode(error) === "ENOENT") return null;
     throw error;
   }

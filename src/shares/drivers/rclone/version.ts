@@ -11,23 +11,26 @@ export interface RcloneVersion {
 
 export const VERSION_DEADLINE_MS = 5_000;
 
-/** The minor version of rclone 1 that was the first with it. */
+/** The first minor version of rclone 1 that has the ability. */
 const SINCE = {
   /** It has an SMB backend. */
   speaksSmb: 60,
   /** One file is sent over several connections at once. */
   sendsInParallel: 64,
-  /** A file that is being sent can be opened: before, of 343 git commits in a row 10 failed with a delay of a second. */
+  /**
+   * A file can be opened while it is being sent: before, 10 of 343 git commits in a row failed with a delay of a
+   * second.
+   */
   opensWhileSending: 69,
-  /** An upload whose Stat fails does not take that answer for the file's (rclone c9e5f45d7). */
+  /** A failed Stat during an upload does not make rclone forget the file (rclone c9e5f45d7). */
   survivesBrokenUploads: 69,
-  /** A dead connection that a reader has given up is kept for later, behind those that live. */
+  /** A dead connection that a reader has given up is kept behind the living ones. */
   keepsDeadConnections: 70,
 } as const;
 
 type RcloneAbility = keyof typeof SINCE;
 
-/** `unknown`: what is assumed of a version that nobody knows (null). */
+/** `unknown`: the answer if the version is null. */
 export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility, unknown = false): boolean {
   if (version === null) return unknown;
   return version.major > 1 || (version.major === 1 && version.minor >= SINCE[ability]);
@@ -36,14 +39,14 @@ export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility,
 export const NEWER_RCLONE =
   "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
 
-/** null: it holds, or is not known. */
+/** Why broken uploads do harm; null: they do not, or the version is unknown. */
 export function whyUploadsBreak(version: RcloneVersion | null): Lacking | null {
   if (rcloneCan(version, "survivesBrokenUploads", true)) return null;
   const text = `rclone ${version?.major}.${version?.minor} may end, or fail a file, when a route is lost during many uploads; 1.69 or newer does not`;
   return { text, hint: NEWER_RCLONE };
 }
 
-/** null: there is none, or it does not say. */
+/** null: there is no rclone, or it does not say its version. */
 export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
   try {
     const { stdout } = await runCommand(rclone, ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });

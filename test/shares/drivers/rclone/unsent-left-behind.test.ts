@@ -8,7 +8,7 @@ import type { MountDriver } from "../../../../src/shares/drivers/mount-driver.ts
 import { processNoteText, REMOTE_NAME, rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import {
   createUnsentLeftBehind,
-  tellingUnsentOfRclone,
+  withUnsentOfRclone,
 } from "../../../../src/shares/drivers/rclone/unsent-left-behind.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -49,7 +49,7 @@ async function scene(t: TestContext) {
       await inCache("vfsMeta", JSON.stringify({ Dirty: dirty }));
     },
     kept: { folder: join(files.cache, "vfs", REMOTE_NAME, SERVER_NAME), files: ["a folder/file"] },
-    driver: tellingUnsentOfRclone(DRIVER, { clock, logger: silentLogger, stateFolder }),
+    driver: withUnsentOfRclone(DRIVER, { clock, logger: silentLogger, stateFolder }),
     leftBehind: createUnsentLeftBehind({ clock, logger: silentLogger, stateFolder }),
   };
 }
