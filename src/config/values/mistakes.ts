@@ -102,10 +102,10 @@ export function describeMistakes(
     .map((mistake) => {
       const place = lines === null ? "" : `${mistake.file}:${mistake.line}:${mistake.column}: `;
       const first = `${place}${mistake.path}`.trimEnd();
-      const told = first === "" ? [] : [first];
-      told.push(`  found     ${mistake.found}`, `  expected  ${mistake.expected}`);
-      if (mistake.hint !== null) told.push(`  hint      ${mistake.hint}`);
-      return told.join("\n");
+      const shown = first === "" ? [] : [first];
+      shown.push(`  found     ${mistake.found}`, `  expected  ${mistake.expected}`);
+      if (mistake.hint !== null) shown.push(`  hint      ${mistake.hint}`);
+      return shown.join("\n");
     })
     .join("\n");
 }
