@@ -1,4 +1,6 @@
 // The JSON report of `mountaineer doctor`.
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import type { Ask } from "./operations.ts";
 
 export type DoctorSeverity = "ok" | "info" | "warning" | "error";
 
@@ -59,6 +61,12 @@ export interface ReportOptions {
 export interface Doctor {
   /** Looks at everything; changes nothing. Rejects with the signal's reason alone. */
   examine(signal: AbortSignal): Promise<DoctorReport>;
+  /** What a start with this configuration would stumble over, as errors and warnings; no packet leaves this machine. */
+  foresee(
+    snapshot: ConfigSnapshot,
+    daemon: { readonly ask: Ask<"status"> } | null,
+    signal: AbortSignal,
+  ): Promise<readonly DoctorFinding[]>;
   /** Runs each adapter to the system once, in folders of its own that it removes. */
   selfTest(signal: AbortSignal): Promise<SelfTestReport>;
   /** The text of a file to attach to a report: findings, versions, configuration, state, the log's end. No secrets. */

@@ -1,5 +1,6 @@
 // Selects backends by name, and makes the errors for unknown backends and tools, and for a missing gateway.
 import { MountaineerError } from "../runtime/errors.ts";
+import { closestWord } from "../runtime/text/suggest.ts";
 import { type NameKind, nameUnknown, selectNames } from "./name-selection.ts";
 
 const BACKENDS: NameKind = {
@@ -28,9 +29,20 @@ export function backendUnknown(name: string, known: readonly string[]): Mountain
   return nameUnknown(name, known, BACKENDS);
 }
 
-/** `tool_unknown`, with what was probably meant. */
+/** `tool_unknown`, with what was probably meant: also the one tool with all of these words in its name. */
 export function toolUnknown(name: string, published: readonly string[]): MountaineerError {
-  return nameUnknown(name, published, TOOLS);
+  return nameUnknown(name, published, TOOLS, closestWord(name, published) ?? onlyWith(name, published));
+}
+
+/** `sum` means `get-sum`, and `files:read_file` means `files_read_file`. */
+function onlyWith(name: string, published: readonly string[]): string | null {
+  const wordsOf = (text: string): string[] => text.toLowerCase().split(/[^\p{L}\p{N}]+/u);
+  const typed = wordsOf(name);
+  const [only = null, ...others] = published.filter((one) => {
+    const words = wordsOf(one);
+    return typed.every((word) => words.includes(word));
+  });
+  return others.length === 0 ? only : null;
 }
 
 /** `gateway_off`. */

@@ -31,8 +31,12 @@ export function selectNames(
 }
 
 /** The error for a name that nothing has. */
-export function nameUnknown(name: string, known: readonly string[], kind: NameKind): MountaineerError {
-  const meant = closestWord(name, known);
+export function nameUnknown(
+  name: string,
+  known: readonly string[],
+  kind: NameKind,
+  meant: string | null = closestWord(name, known),
+): MountaineerError {
   const shown = known.slice(0, NAMES_SHOWN).join(", ");
   const more = known.length > NAMES_SHOWN ? ` and ${known.length - NAMES_SHOWN} more` : "";
   const names = known.length === 0 ? kind.none : `${kind.known}: ${shown}${more}`;

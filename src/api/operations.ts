@@ -386,7 +386,7 @@ export const OPERATIONS = {
     output: editReportShape,
     counts: "config",
   }),
-  /** Good for a minute, once. Rejects with `gateway_off` where nothing listens, or nothing is served there. */
+  /** Good for a minute, once. Without a gateway the page gets an address of its own. Rejects with `gateway_off` where it may not be served. */
   openPage: operation({
     at: "POST access/link",
     says: "A link that signs one browser in",

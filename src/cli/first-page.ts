@@ -10,7 +10,7 @@ import { paintFor } from "./views/terminal-style.ts";
 const FIRST_COMMANDS = [
   ["mountaineer demo", "see it work: a small NAS here, with two cables to pull"],
   ["mountaineer init", "say what you have: a NAS, MCP servers, or both"],
-  ["mountaineer monitor", "keep it all up from then on"],
+  ["mountaineer up", "keep it all up from then on"],
 ] as const;
 const MORE = "mountaineer --help lists all commands.";
 

@@ -8,11 +8,12 @@ import type { PlannedBackend } from "./import-plan.ts";
 
 const LONGEST_COMMENT = 240;
 
-function comments({ title, problem, wanted, leftOver }: PlannedBackend): string[] {
+function comments({ name, title, problem, wanted, leftOver }: PlannedBackend): string[] {
   const lines = [
     `from ${title}`,
     ...(problem === null ? [] : [`disabled: ${problem}`]),
-    ...wanted.map((name) => `to be kept first: mountaineer secret set ${name}`),
+    ...wanted.map((secret) => `to be kept first: mountaineer secret set ${secret}`),
+    ...(problem === null ? [] : [`then: mountaineer backends enable ${name}`]),
     ...leftOver.map((line) => `not used here: ${line}`),
   ];
   return lines.map((line) => `# ${foreignLine(line, LONGEST_COMMENT)}`);

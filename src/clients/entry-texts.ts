@@ -50,11 +50,17 @@ function partsOf(text: string, userHome: string): Part[] {
   return parts;
 }
 
-/** `secretOf`: the name of the secret that an input of this id becomes. */
+/**
+ * `secretOf`: the name of the secret that an input of this id becomes, or a variable of this name that has no value: a
+ * service has next to nothing of a shell's environment.
+ */
 export function createTextReader(
   { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
-  secretOf: (inputId: string) => string,
+  secretOf: (from: "input" | "variable", id: string) => string,
 ): TextReader {
+  const asSecret = (secret: string): TextMeaning => {
+    return { text: `\${secret:${secret}}`, wanted: [secret], problem: null };
+  };
   const gather = (text: string, mean: (part: Part) => TextMeaning): TextMeaning => {
     const meanings = partsOf(text, userHome).map(mean);
     return {
@@ -69,12 +75,10 @@ export function createTextReader(
         gather(text, (part) => {
           if (part.kind === "text") return plainly(escaped(part.text));
           if (part.kind === "unknown") return { ...plainly(escaped(part.written)), problem: onlyThere(part) };
-          if (part.kind === "input") {
-            const secret = secretOf(part.id);
-            return { text: `\${secret:${secret}}`, wanted: [secret], problem: null };
-          }
+          if (part.kind === "input") return asSecret(secretOf("input", part.id));
           const { name, otherwise } = part;
-          return plainly(otherwise === null || environment[name] !== undefined ? `\${${name}}` : otherwise);
+          if (environment[name] !== undefined) return plainly(`\${${name}}`);
+          return otherwise === null ? asSecret(secretOf("variable", name)) : plainly(otherwise);
         }),
       ),
     plain: (text) =>

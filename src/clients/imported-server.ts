@@ -51,7 +51,9 @@ export function importedServer(
   const inputs = new Map<string, string>();
   const isTaken = (one: string): boolean =>
     secrets.has(one) || options.kept.has(one) || [...inputs.values()].includes(one);
-  const reader = createTextReader(options, (id) => {
+  const unset = new Set<string>();
+  const reader = createTextReader(options, (from, id) => {
+    if (from === "variable") unset.add(id);
     // A secret of that name was kept for another server.
     const secret = inputs.get(id) ?? freeSecretName(`${ownName}-${id}`, isTaken);
     inputs.set(id, secret);
@@ -65,6 +67,7 @@ export function importedServer(
       ? addressed(server.url ?? "", plain, options, problems)
       : started(server.command, server, plain, options, problems);
   const texts = referenced(ownName, server, { reader, wanted, problems, secrets, isTaken });
+  problems.push(...[...unset].map((variable) => `the variable ${variable} is not set here`));
   const [problem = null] = problems;
   const isEnabled = server.enabled && problem === null;
   return {
@@ -152,16 +155,14 @@ interface Gathered {
 function referenced(name: string, server: ForeignServer, gathered: Gathered): ConfigTable {
   const { reader, wanted, problems } = gathered;
   const isProgram = server.command !== null;
-  const texts = Object.entries<string | null>(isProgram ? server.env : server.headers).map(
-    ([key, written]) => {
-      if (written === null) return [key, `\${${key}}`] as const;
-      const meaning = reader.reference(written);
-      const text = take(meaning, wanted, problems);
-      // A placeholder that only the client understands is not a secret; text beside it may be one.
-      if (meaning.problem !== null) return [key, /^\$\{[^{}]*\}$/.test(written) ? text : HIDDEN] as const;
-      return [key, withReferences(name, key, text, isProgram, gathered)] as const;
-    },
-  );
+  const texts = Object.entries<string | null>(isProgram ? server.env : server.headers).map(([key, given]) => {
+    const written = given ?? `\${${key}}`;
+    const meaning = reader.reference(written);
+    const text = take(meaning, wanted, problems);
+    // A placeholder that only the client understands is not a secret; text beside it may be one.
+    if (meaning.problem !== null) return [key, /^\$\{[^{}]*\}$/.test(written) ? text : HIDDEN] as const;
+    return [key, withReferences(name, key, text, isProgram, gathered)] as const;
+  });
   return texts.length === 0 ? {} : { [isProgram ? "env" : "headers"]: Object.fromEntries(texts) };
 }
 

@@ -38,7 +38,7 @@ const NOT_LOOKED_AT: VerifyFinding = {
   severity: "warning",
   code: "gateway_not_running",
   text: "no daemon runs, so the gateway and its backends were not looked at",
-  hint: "mountaineer monitor",
+  hint: "mountaineer up",
 };
 
 /** Lookers take no lock, mount nothing and write nothing. Rejects with what keeps a start from happening. */

@@ -1,14 +1,14 @@
-// The management API and the page at the gateway's address: opened when the service runs, ended before it does.
-import { gatewayOff } from "../api/gateway-names.ts";
+// The management API and the page at the gateway's address, or the page's own: opened when the service runs, ended before it does.
 import { Access } from "../api/http/access.ts";
 import type { DoorSettings, ManagementDoor } from "../api/http/management-door.ts";
 import type { Control } from "../api/operations.ts";
 import type { Events } from "../api/server/event-streams.ts";
 import { MANAGEMENT_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
+import { PageListener } from "./page-listener.ts";
 import type { SentinelService } from "./sentinel-service.ts";
 
 type AccessOperation = "openPage" | "makeToken" | "forgetToken";
@@ -29,17 +29,36 @@ export async function openManagement(parts: ManagementParts) {
   const { home, door, service, control, events, clock, logger } = parts;
   const ways = await Access.open({ home, clock, logger });
   const settings = (): DoorSettings => doorSettings(service.server());
+  const page = new PageListener({ take: door.take, access: ways, clock, logger });
+  const atGateway = (): string | null => service.control.status().gateway?.url ?? null;
   const access: Pick<Control, AccessOperation> = {
     async openPage() {
-      const url = pageUrl(service.control.status().gateway?.url ?? null, settings());
+      requireServed(settings());
+      const endpoint = atGateway();
+      const url = endpoint === null ? await page.url() : new URL("/", endpoint).href;
       const { secret, untilMs } = await ways.makeLink();
+      if (endpoint === null) page.look();
       return { url: `${url}#${secret}`, expires_at: isoTime(untilMs) };
     },
     makeToken: () => ways.makeToken(),
     forgetToken: () => ways.forgetToken(),
   };
   const opened = door.open({ control, events, access: ways, settings });
-  return { access, settled: opened.settled, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+  // Who is signed in comes to the daemon that follows, too.
+  if (ways.pagePort !== null && ways.untilMs() !== null && atGateway() === null && settings().isEnabled) {
+    await page
+      .url()
+      .catch((error: unknown) => logger.warn("the page is not served", { reason: errorText(error) }));
+    page.look();
+  }
+  return {
+    access,
+    settled: opened.settled,
+    async [Symbol.asyncDispose]() {
+      await opened[Symbol.asyncDispose]();
+      await page[Symbol.asyncDispose]();
+    },
+  };
 }
 
 const OWN_MACHINE = { host: "127.0.0.1", publicUrl: null, management: MANAGEMENT_DEFAULT };
@@ -56,10 +75,9 @@ function doorSettings(server: ServerConfig | null): DoorSettings {
   };
 }
 
-/** With a slash at its end. Throws `gateway_off`. */
-function pageUrl(endpoint: string | null, { isEnabled }: DoorSettings): string {
-  if (endpoint === null) throw gatewayOff();
-  if (isEnabled) return new URL("/", endpoint).href;
+/** Throws `gateway_off`. */
+function requireServed({ isEnabled }: DoorSettings): void {
+  if (isEnabled) return;
   throw new MountaineerError(
     "gateway_off",
     "the page is not served: [server.management].enabled is not true",

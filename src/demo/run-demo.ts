@@ -22,16 +22,29 @@ interface DemoOptions {
   readonly signal: AbortSignal;
 }
 
+/** After the view, for whoever liked it. */
+const NEXT = `
+next: mountaineer init     asks what you have: a NAS, MCP servers, or both
+      mountaineer up       keeps it all up from then on
+      mountaineer import   takes over the MCP servers of Claude Desktop, Cursor and others
+`;
+
 /**
  * Resolves with the exit code: 0, 1 when the story did not go as told, 130 after Ctrl-C in the view. Rejects with
  * `driver_unavailable` when real SMB was asked for and cannot be had, and with `aborted`. Nothing is left then.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const { program, keeper, driver, terminal, style, print, signal } = options;
-  const stage = await openStage({ program, keeper, driver, signal });
+  // The story begins with what each route's own mount does; by hand the first thing is the mount that stays.
+  const carry = terminal === null ? "off" : "auto";
+  const stage = await openStage({ program, keeper, driver, carry, signal });
   try {
     print(introduction(stage, style));
-    if (terminal !== null) return await playLive(stage, { ...terminal, style, print, signal });
+    if (terminal !== null) {
+      const exit = await playLive(stage, { ...terminal, style, print, signal });
+      print(NEXT);
+      return exit;
+    }
     return (await playScript(stage, { style, print, signal })) ? 0 : 1;
   } catch (error) {
     // What was cancelled by the signal is not reported.

@@ -16,6 +16,7 @@ import {
   referenceKey,
   referenceText,
   resolveReference,
+  type SecretValues,
 } from "../secrets/reference.ts";
 import { configText, REMOTE_NAME } from "../shares/drivers/rclone/files.ts";
 import { readLoggedFailure } from "../shares/drivers/rclone/log.ts";
@@ -43,6 +44,19 @@ export async function examineCredentials(
   return found;
 }
 
+/** Its password's reference has no value. */
+export function missingPassword({ name, password }: ShareConfig, values: SecretValues): DoctorFinding[] {
+  const resolved = password === null ? null : resolveReference(password, values);
+  if (resolved === null || resolved.ok) return [];
+  const hint = missingHint([resolved.missing]);
+  return [
+    finding("error", "secret_missing", `${name}: ${oneMissingText(resolved.missing)}`, {
+      subject: name,
+      hint,
+    }),
+  ];
+}
+
 async function ofShare(
   context: DoctorContext,
   share: ShareConfig,
@@ -50,13 +64,11 @@ async function ofShare(
   obscure: (password: string) => Promise<string>,
 ): Promise<DoctorFinding[]> {
   const subject = share.name;
+  const missing = missingPassword(share, context.values);
+  if (missing.length > 0) return missing;
   if (share.password !== null) {
     const resolved = resolveReference(share.password, context.values);
-    if (!resolved.ok) {
-      const text = `${share.name}: ${oneMissingText(resolved.missing)}`;
-      return [finding("error", "secret_missing", text, { subject, hint: missingHint([resolved.missing]) })];
-    }
-    if (resolved.value === "") {
+    if (resolved.ok && resolved.value === "") {
       const text = `${share.name}: ${referenceText(share.password)} is there, but empty`;
       return [finding("error", "secret_empty", text, { subject, hint: "give it its value" })];
     }

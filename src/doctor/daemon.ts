@@ -102,7 +102,7 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
   }
   found.push(
     finding("info", "daemon_off", "no daemon runs for this home", {
-      hint: "mountaineer monitor runs one here, mountaineer install one from login on",
+      hint: "mountaineer up starts one",
     }),
   );
   return found;

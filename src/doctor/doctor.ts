@@ -22,10 +22,10 @@ import { type Clock, settledWithin, systemClock } from "../runtime/time/clock.ts
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { examineApprovals } from "./approvals.ts";
 import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
-import { examineCredentials } from "./credentials.ts";
+import { examineCredentials, missingPassword } from "./credentials.ts";
 import { examineDaemon, findDaemon } from "./daemon.ts";
 import { examineFleet } from "./fleet.ts";
-import { examineGateway } from "./gateway.ts";
+import { examineGateway, foreseeGateway, type GatewayContext } from "./gateway.ts";
 import { examineHome, examinePrivatePlaces } from "./home.ts";
 import { examineHosts, lookAtHosts } from "./hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelPlaces } from "./macos-mounts.ts";
@@ -51,9 +51,27 @@ export function createDoctor({ home, configPath }: DoctorOptions): Doctor {
         configuredShares(home, configPath, parts, signal);
       return runSelfTest({ home, shares }, signal);
     },
+    foresee: (snapshot, daemon, signal) => foresee(home, snapshot, daemon, signal),
     reportText: async (options, signal) =>
       reportText({ home, configPath, report: await examine(signal), options, signal }),
   };
+}
+
+async function foresee(
+  home: string,
+  snapshot: ConfigSnapshot,
+  daemon: GatewayContext["daemon"],
+  signal: AbortSignal,
+): Promise<readonly DoctorFinding[]> {
+  const environment = process.env;
+  const secrets = homeSecrets({ home, environment, clock: systemClock, logger: silentLogger });
+  const bound = await secrets.bind(snapshot, signal);
+  const { values } = secrets;
+  const found = [
+    ...bound.config.shares.flatMap((share) => missingPassword(share, values)),
+    ...(await foreseeGateway({ snapshot: bound, environment, values, daemon, signal })),
+  ];
+  return found.filter(({ severity }) => severity === "error" || severity === "warning");
 }
 
 async function examineAll(

@@ -5,7 +5,9 @@ import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import { shownText } from "../config/shown-values.ts";
+import { findMcpAddress, hasNoPath } from "../api/mcp-address.ts";
+import type { Ask } from "../api/operations.ts";
+import { shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig, ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
@@ -20,24 +22,44 @@ const finding = findingsOf("gateway");
 const DEFAULT_ADDRESS = { host: "127.0.0.1", port: 9000 };
 const STATUS_DEADLINE_MS = 4_000;
 
-export async function examineGateway(context: DoctorContext): Promise<DoctorFinding[]> {
+export interface GatewayContext
+  extends Pick<DoctorContext, "snapshot" | "environment" | "values" | "signal"> {
+  readonly daemon: { readonly ask: Ask<"status"> } | null;
+}
+
+export async function examineGateway(context: GatewayContext): Promise<DoctorFinding[]> {
+  const status = await statusOf(context);
+  const found = await examineSettings(context, status, "reaches");
+  return [...found, ...(status === null || found.length === 0 ? [] : conditionFindings(status, found))];
+}
+
+/** What a start would stumble over, without a packet to anybody. */
+export async function foreseeGateway(context: GatewayContext): Promise<DoctorFinding[]> {
+  return examineSettings(context, await statusOf(context), "stays here");
+}
+
+async function examineSettings(
+  context: GatewayContext,
+  status: StatusReport | null,
+  reach: "reaches" | "stays here",
+): Promise<DoctorFinding[]> {
   const config = context.snapshot?.config;
   if (config === undefined || !wantsGateway(config)) return [];
   const enabled = config.backends.filter((backend) => backend.enabled);
-  const [status, ...ofBackends] = await Promise.all([
-    statusOf(context),
-    ...enabled.map((backend) => partsOf(context, backend)),
-  ]);
-  const found = [
+  const ofBackends = await Promise.all(enabled.map((backend) => partsOf(context, backend, reach)));
+  return [
     ...ofBackends.flat(),
     ...ofUsers(context),
     ...ofManagement(config.server),
     await ofPort(context, status),
   ];
-  return [...found, ...(status === null ? [] : conditionFindings(status, found))];
 }
 
-async function partsOf(context: DoctorContext, backend: BackendConfig): Promise<DoctorFinding[]> {
+async function partsOf(
+  context: GatewayContext,
+  backend: BackendConfig,
+  reach: "reaches" | "stays here",
+): Promise<DoctorFinding[]> {
   const { name, connection } = backend;
   const subject = name;
   const found: DoctorFinding[] = [];
@@ -52,7 +74,10 @@ async function partsOf(context: DoctorContext, backend: BackendConfig): Promise<
     const text = `backend ${name}: ${missingText([...missing])}`;
     found.push(finding("error", "secret_missing", text, { subject, hint: missingHint([...missing]) }));
   }
-  if (connection.type !== "stdio") return found;
+  if (connection.type !== "stdio") {
+    const bare = hasNoPath(connection.url);
+    return bare ? [...found, ...(await ofBareAddress(name, connection.url, reach, context.signal))] : found;
+  }
   const { command, cwd, sandbox } = connection;
   const folders = (context.environment["PATH"] ?? "").split(delimiter);
   if (sandbox !== undefined && (await findProgram("bwrap", folders)) === null) {
@@ -67,10 +92,29 @@ async function partsOf(context: DoctorContext, backend: BackendConfig): Promise<
   const program = await findCommand(command, cwd, context.environment["PATH"] ?? "");
   if (program === null) {
     const text = `backend ${name}: its program ${shownText(command, "log")} is not found`;
-    const hint = "install it, or write its whole path; a service has the PATH of the shell that installed it";
+    const hint = /\s/.test(command)
+      ? "command is the program alone: what stands behind it goes into args, a text for each word"
+      : "install it, or write its whole path; a service has the PATH of the shell that started it";
     found.push(finding("error", "backend_program", text, { subject, hint }));
   } else found.push(finding("ok", "backend", `backend ${name} starts ${program}`, { subject }));
   return found;
+}
+
+/** Most servers answer at a path of their own. */
+async function ofBareAddress(
+  name: string,
+  url: string,
+  reach: "reaches" | "stays here",
+  signal: AbortSignal,
+): Promise<DoctorFinding[]> {
+  const answering = reach === "reaches" ? await findMcpAddress(url, signal) : null;
+  if (answering === url) return [];
+  const text = `backend ${name}: its address has no path, and most servers take one: /mcp, or /sse`;
+  const hint =
+    answering === null
+      ? `mountaineer backends edit ${name} --url ${shownUrl(new URL("/mcp", url).href, "log")}`
+      : `a server answers at ${shownUrl(answering, "log")}: mountaineer backends edit ${name} --url ${shownUrl(answering, "log")}`;
+  return [finding("warning", "backend_url", text, { subject: name, hint })];
 }
 
 /** A token that crosses a network as it is can be read there. */
@@ -83,7 +127,7 @@ function ofManagement(server: ServerConfig | null): DoctorFinding[] {
   return [finding("warning", "management_open", `${text}${lets}`, { hint })];
 }
 
-function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
+function ofUsers({ snapshot, values }: GatewayContext): DoctorFinding[] {
   const auth = snapshot?.config.incomingAuth;
   if (auth === undefined) return [];
   if (auth.type === "anonymous") {
@@ -101,17 +145,18 @@ function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
 }
 
 /** Null: no daemon answers. */
-async function statusOf({ daemon, signal }: DoctorContext): Promise<StatusReport | null> {
+async function statusOf({ daemon, signal }: GatewayContext): Promise<StatusReport | null> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
   return (await daemon?.ask("status", null, deadline).catch(() => null)) ?? null;
 }
 
 /** Whether the gateway's port is free, or ours. */
-async function ofPort({ snapshot }: DoctorContext, status: StatusReport | null): Promise<DoctorFinding> {
+async function ofPort({ snapshot }: GatewayContext, status: StatusReport | null): Promise<DoctorFinding> {
   const { host, port } = snapshot?.config.server ?? DEFAULT_ADDRESS;
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const url = status?.gateway?.url ?? null;
-  if (url !== null) return finding("ok", "gateway", `the daemon serves ${url}`);
+  if (url !== null && URL.parse(url)?.port === String(port))
+    return finding("ok", "gateway", `the daemon serves ${url}`);
   const refused = await whyNotListen(host, port);
   if (refused === null) return finding("ok", "port", `${address} is free for the gateway`);
   if (refused !== "EADDRINUSE") {

@@ -274,7 +274,7 @@ function noneCame(refusal: string | null): MountaineerError {
   }
   return unreachable(
     "the daemon ended the connection, and none came back within an hour",
-    "start it, say by mountaineer monitor, and then the MCP client again",
+    "start it, say by mountaineer up, and then the MCP client again",
   );
 }
 

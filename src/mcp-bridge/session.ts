@@ -14,7 +14,7 @@ const KEPT_BYTES = 4_096;
 const UNAVAILABLE = -32000;
 const LOST = "the daemon ended before it answered; it is not known whether the call took effect";
 const NOT_TAKEN = "the daemon ended before it had the whole message; the call took no effect";
-const NO_DAEMON = "no Mountaineer daemon runs (mountaineer monitor starts one); the call took no effect";
+const NO_DAEMON = "no Mountaineer daemon runs (mountaineer up starts one); the call took no effect";
 
 /** They change nothing and cost little, so they may be repeated. */
 const ASKED_AGAIN: ReadonlySet<string> = new Set([

@@ -1,14 +1,13 @@
 // The programs that a click starts: one that opens a path, and the daemon. Both outlive the menu.
-import { connectToDaemon } from "../api/client/client.ts";
+import { startDaemon } from "../api/client/start-daemon.ts";
 import { whenAborted } from "../runtime/abort.ts";
-import { ERROR_CODES, type ErrorCode, MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError } from "../runtime/errors.ts";
 import { runCommand, startDetached } from "../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../runtime/time/clock.ts";
 import type { YesQuestion } from "./menu/approve-waiting.ts";
 
 /** A program that cannot show a path exits at once; one that can may run as long as its window. */
 const REFUSAL_WAIT_MS = 3_000;
-const BETWEEN_LOOKS_MS = 100;
 /** A window waits for a person. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;
 
@@ -173,32 +172,9 @@ export function createDesktopPrograms(options: DesktopOptions) {
     },
     /** Resolves once a daemon of this home answers; rejects with what it ended with. */
     async startDaemon(signal: AbortSignal): Promise<void> {
-      const [file = "", ...first] = program;
       const config = configPath === null ? [] : ["--config", configPath];
-      const child = await startDetached(file, [...first, ...config, "monitor"], { env, logPath: null });
-      let ended: number | null = null;
-      child.onExit(({ code }) => {
-        ended = code ?? 1;
-      });
-      while ((await connectToDaemon(home, { clock })) === null) {
-        signal.throwIfAborted();
-        // Another daemon came first, and serves soon.
-        if (ended !== null && ended !== ERROR_CODES.already_running.exit) throw endedAtOnce(ended);
-        await clock.sleep(BETWEEN_LOOKS_MS, signal);
-      }
+      const command = [...program, ...config, "monitor"];
+      await startDaemon({ home, command, environment: env, clock, signal });
     },
   };
 }
-
-function endedAtOnce(exitCode: number): MountaineerError {
-  const known = Object.entries(ERROR_CODES).find(
-    ([code, { exit }]) => exit === exitCode && (STARTING_ERRORS as readonly string[]).includes(code),
-  );
-  const why = known === undefined ? `exit code ${exitCode}` : known[1].means;
-  return new MountaineerError("program_unavailable", `Mountaineer ended at once: ${why}`, {
-    hint: "see what it says in a terminal: mountaineer monitor",
-  });
-}
-
-/** Several error codes share an exit code; a daemon's start ends with one of these. */
-const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];

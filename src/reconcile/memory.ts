@@ -8,7 +8,7 @@ export interface ShareMemory {
   readonly tbHealthySince: number | null;
   readonly tbRecoveryPending: boolean;
   readonly held: "fallback" | "unmounted" | null;
-  /** Wall ms. */
+  /** When it was mounted, or moved, last; wall ms. */
   readonly lastSwitchAt: number | null;
   readonly lastError: string | null;
   /** The port of 127.0.0.1 that its mount talks to; null: it is not carried. */

@@ -95,6 +95,11 @@ test("unknown backends and tools say what was probably meant", async (t) => {
     message: 'there is no tool named "raed_file"',
     hint: "did you mean read_file? (published: read_file, write_file)",
   });
+  for (const [tool, hint] of [
+    ["write", "did you mean write_file? (published: read_file, write_file)"],
+    ["file", "published: read_file, write_file"],
+  ] as const)
+    await assert.rejects(client.ask("call", { tool }, never), { code: "tool_unknown", hint }, tool);
   assert.equal((await talk(server.socketPath, post("backends/logs", '{"backend":"x"}'))).status, 404);
   assert.equal((await talk(server.socketPath, post("call", '{"tool":"x"}'))).status, 404);
 });

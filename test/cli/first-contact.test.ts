@@ -107,9 +107,10 @@ test("a configuration that is named and not there is told, and none is written i
 test("words that people try are answered with what to type, wherever they stand", async (t) => {
   const home = await temporaryFolder(t);
   const cases: readonly (readonly [string, RegExp])[] = [
-    ["start", /^mountaineer monitor keeps/],
-    ["help start", /^mountaineer monitor keeps/],
-    ["start --help", /^mountaineer monitor keeps/],
+    ["start", /^mountaineer up$/],
+    ["help start", /^mountaineer up$/],
+    ["start --help", /^mountaineer up$/],
+    ["install", /^mountaineer up$/],
     ["help nosuch", /^mountaineer --help shows what there is$/],
     ["nosuch --help", /^mountaineer --help shows what there is$/],
     ["help statsu", /^did you mean status\?$/],
@@ -128,7 +129,7 @@ test("words that people try are answered with what to type, wherever they stand"
     ["tools call", /^mountaineer call TOOL$/],
     ["server", /^mountaineer backends list$/],
     ["favourites", /^mountaineer shares list$/],
-    ["kill", /^Ctrl-C ends/],
+    ["kill", /^mountaineer down$/],
     ["quux", /^mountaineer --help shows what there is$/],
   ];
   const answers = await Promise.all(cases.map(([line]) => runCommand(line.split(" "), { home })));

@@ -43,7 +43,7 @@ describe("the command line", { concurrency: 3 }, () => {
       if (name.includes(" ")) continue;
       assert.match(asked.stdout, new RegExp(`^ {2}${name} `, "m"));
     }
-    assert.match(asked.stdout, /Examples:\n {2}mountaineer monitor\n/);
+    assert.match(asked.stdout, /Examples:\n {2}mountaineer up\n/);
     const headings = [...asked.stdout.matchAll(/^[A-Z][\w ]+:$/gm)].map(([heading]) => heading);
     assert.deepEqual(headings, ["Options:", ...SECTIONS.map(({ heading }) => heading), "Examples:"]);
     // Here, not as sixty processes.
@@ -68,7 +68,7 @@ describe("the command line", { concurrency: 3 }, () => {
     const bare = await runCommand([], { home });
     assert.deepEqual([bare.code, bare.stderr], [0, ""]);
     assert.match(bare.stdout, /^Mountaineer \S+ keeps your NAS mounted/);
-    for (const command of ["demo", "init", "monitor"])
+    for (const command of ["demo", "init", "up"])
       assert.match(bare.stdout, new RegExp(`^ {2}mountaineer ${command} {2,}\\w`, "m"));
     assert.match(bare.stdout, /\nmountaineer --help lists all commands\.\n$/);
     assert.deepEqual(await readdir(home), [], "it changes nothing");
@@ -84,8 +84,8 @@ describe("the command line", { concurrency: 3 }, () => {
   test("what people try first is answered with what to type", async (t) => {
     const home = await temporaryFolder(t);
     const cases: [string, RegExp][] = [
-      ["start", /mountaineer monitor .* mountaineer install/],
-      ["stop", /Ctrl-C .*mountaineer uninstall/],
+      ["install", /hint: mountaineer up$/],
+      ["stop", /hint: mountaineer down$/],
       ["validate", /hint: mountaineer config validate$/],
       ["list", /mountaineer shares list, mountaineer backends list/],
       ["login", /mountaineer backends login NAME/],
@@ -117,6 +117,7 @@ describe("the command line", { concurrency: 3 }, () => {
       [["mount", "--share"], /argument missing/, /--help/],
       [["monitor", "--interval", "soon"], /a number of seconds from 0\.05 to 86400/, /--help/],
       [["status", "--share", "CORE"], /unknown option '--share'/, /./],
+      [["fleet", "init", "--nosuch"], /unknown option '--nosuch'/, /mountaineer fleet init --help/],
     ];
     await Promise.all(
       cases.map(async ([args, message, hint]) => {

@@ -20,7 +20,10 @@ const servers = (entries: unknown): string => json({ mcpServers: entries });
 const files = ["-y", "@modelcontextprotocol/server-filesystem", "/tmp"];
 
 /** The environment that they are read in: HOME is /home/ann, and these are set. */
-export const SAMPLE_ENVIRONMENT = { DOCS: "/srv/docs", REGION: "eu" };
+export const SAMPLE_ENVIRONMENT = {
+  ...{ DOCS: "/srv/docs", REGION: "eu", TEAM: "t" },
+  ...{ API_KEY: "k", NOTES_TOKEN: "n", FIGMA_TOKEN: "f", X_TOKEN: "x" },
+};
 
 export const SAMPLE_FILES: readonly SampleFile[] = [
   {
@@ -216,6 +219,24 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
     text: servers({ docs: { command: "docs-server", args: ["${NOT_SET}"] } }),
     becomes: { docs: { command: "docs-server", args: ["(NOT_SET)"], enabled: false } },
     problems: { docs: /the variable NOT_SET is not set here/ },
+  },
+  {
+    what: "Claude Code: variables that are not set here, for the program and in a header",
+    file: ".mcp.json",
+    text: servers({
+      gh: { command: "gh-server", env: { GH_TOKEN: "${GH_TOKEN}" } },
+      api: { url: "https://api.example/mcp", headers: { Authorization: "Bearer ${GH_TOKEN}" } },
+    }),
+    becomes: {
+      gh: { command: "gh-server", enabled: false, env: { GH_TOKEN: "secret:gh-gh-token" } },
+      api: {
+        url: "https://api.example/mcp",
+        enabled: false,
+        headers: { Authorization: "Bearer ${secret:api-gh-token}" },
+      },
+    },
+    problems: { gh: /the variable GH_TOKEN is not set here/, api: /the variable GH_TOKEN is not set here/ },
+    wanted: ["gh-gh-token", "api-gh-token"],
   },
   {
     what: "Claude Code: a secret variable in an argument",

@@ -226,6 +226,6 @@ test("B11 a monitor that no service keeps says why it does not hand over, and go
   const rig = await startGatewayRig(t, { backends: { first: nodeBackend(LIGHT_SERVER) } });
   const { code, stderr } = await rig.home.cli(["restart"]);
   assert.equal(code, 1);
-  assert.match(stderr, /nothing would hold its place[\s\S]*mountaineer install/);
+  assert.match(stderr, /nothing would hold its place[\s\S]*mountaineer up/);
   assert.equal((await rig.status()).global.pid, rig.pid);
 });

@@ -198,7 +198,7 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
       // One that cannot hand over is not helped by `mountaineer restart`.
       hint:
         name === "handOver"
-          ? "this once: mountaineer install renews a service and restarts it; stop one in a terminal and start it again"
+          ? "this once: mountaineer down, then mountaineer up"
           : "mountaineer restart runs the version that is installed; a daemon that does not know it: stop it and start it again",
     },
   );

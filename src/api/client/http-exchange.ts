@@ -133,7 +133,7 @@ export function hung(pid: number | null, silenceMs: number): MountaineerError {
   // One that hangs hears no SIGTERM; what is mounted outlives a SIGKILL.
   const how = pid === null ? "" : ` (kill ${pid}, at last kill -9 ${pid})`;
   return new MountaineerError("daemon_unreachable", `${who} has said nothing for ${silenceMs / 1000} s`, {
-    hint: `it hangs or the machine is overloaded; stop it${how} and start mountaineer monitor again`,
+    hint: `it hangs or the machine is overloaded; stop it${how}, then mountaineer up`,
     retry: "later",
   });
 }

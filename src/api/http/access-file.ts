@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { errorText } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { choice, list, matching, nullable, number, object, type TypeOf } from "../shape.ts";
+import { choice, list, matching, nullable, number, object, optional, type TypeOf } from "../shape.ts";
 
 const sha256 = matching(/^[0-9a-f]{64}$/, "a SHA-256");
 
@@ -15,6 +15,8 @@ const waysInShape = object({
   sessions: list(object({ sha256, until: number, by: choice("link", "token") }), 64),
   /** Of links that nobody has used yet. */
   links: list(object({ sha256, until: number }), 16),
+  /** Where the page is served while the gateway does not listen, on 127.0.0.1. */
+  page_port: optional(number),
 });
 export type WaysIn = TypeOf<typeof waysInShape>;
 

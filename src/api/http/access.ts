@@ -65,6 +65,24 @@ export class Access {
     return { forgotten: before.token_sha256 !== null };
   }
 
+  /** Until when the longest of today's sessions and links is good, Unix ms; null: there is none. */
+  untilMs(): number | null {
+    const { links, sessions } = this.#living();
+    const times = [...links, ...sessions].map(({ until }) => until);
+    return times.length === 0 ? null : Math.max(...times);
+  }
+
+  /** Where the page has an address of its own; null: it has none. */
+  get pagePort(): number | null {
+    return this.#ways.page_port ?? null;
+  }
+
+  async keepPagePort(port: number | null): Promise<void> {
+    if (port === this.pagePort) return;
+    const { page_port: _, ...others } = this.#ways;
+    await this.#keep(port === null ? others : { ...others, page_port: port });
+  }
+
   async makeLink(): Promise<Given> {
     const given = this.#given(LINK_LIFE_MS);
     const links = [...this.#living().links, { sha256: sha256Of(given.secret), until: given.untilMs }];

@@ -25,12 +25,12 @@ import { entryExists, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
-import { openSecrets } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
+import { withGateway } from "../sessions/gateway-session.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -69,13 +69,19 @@ export async function connectClient(context: CommandContext, manner: ConnectMann
   const standing = await standingOf(CLIENTS[manner.client], manner.file);
   const { client, path, text } = standing;
   await requireNoOther(context, standing);
-  const known = manner.keepOthers ? [] : await knownHere(context, standing);
+  const { serving: known, others } = manner.keepOthers
+    ? { serving: [], others: [] }
+    : await knownHere(context, standing);
   const changes: ClientChange[] = [
     ...known.map((name) => ({ name, entry: null })),
     { name: OWN_NAME, entry: ownEntry(client, ownProgram(context)) },
   ];
   const after = await editedClientText(client, text ?? "", changes);
   await clientValues(after, path);
+  if (others.length > 0)
+    context.note(
+      `left in ${client.title}, as they do not serve here: ${others.map(harmless).join(", ")}; mountaineer backends list says why, then say connect again`,
+    );
   if (after === text) {
     context.note(`${client.title} uses Mountaineer already: ${path}`);
     return 0;
@@ -159,46 +165,51 @@ async function entriesOf(
   return objectOf(value);
 }
 
-/** Servers of the client that are backends here, under whatever name. */
+/** Servers of the client that are backends here, under whatever name, by whether they serve here now. */
 async function knownHere(
   context: CommandContext,
   { client, path, text }: Standing,
-): Promise<readonly string[]> {
+): Promise<{ readonly serving: readonly string[]; readonly others: readonly string[] }> {
   const entries = Object.entries(await entriesOf(client, text ?? "", path)).filter(
     ([name]) => name !== OWN_NAME,
   );
-  if (entries.length === 0) return [];
-  const values = await viewConfig(context, async ({ read, format }) => {
-    const bytes = await read();
-    return bytes === null ? {} : textValues(decodedText(bytes), format);
-  });
+  const values =
+    entries.length === 0
+      ? {}
+      : await viewConfig(context, async ({ read, format }) => {
+          const bytes = await read();
+          return bytes === null ? {} : textValues(decodedText(bytes), format);
+        });
   const backends = Object.entries(objectOf(objectOf(values)["backends"])).map(([name, table]) => {
     return { name, table: objectOf(table), secrets: null };
   });
-  const { secrets } = await (await openSecrets(context)).list();
-  const kept = new Set(secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])));
-  // A backend without its secret does not serve yet, while the client's own server still does.
-  const serving = backends.filter(
-    ({ table }) => table["enabled"] !== false && secretNamesIn(table).every((name) => kept.has(name)),
-  );
   const surroundings = {
     userHome: findPlace(process.env).userHome,
     environment: process.env,
     allowLiteral: true,
     kept: new Set<string>(),
   };
-  return entries.flatMap(([name, entry]) => {
+  const known = entries.flatMap(([name, entry]) => {
     const server = importedServer(name, objectOf(entry), surroundings);
-    return server !== null && serving.some((known) => isSameServer(known, server, client.title))
-      ? [name]
-      : [];
+    const twins = backends.filter(
+      (backend) => server !== null && isSameServer(backend, server, client.title),
+    );
+    return twins.length === 0 ? [] : [{ name, twins: twins.map((twin) => twin.name) }];
   });
+  if (known.length > 0) context.note(`looking which servers of ${client.title} serve here`);
+  const ready = known.length === 0 ? [] : await readyBackends(context);
+  const [serving, others] = [true, false].map((serves) =>
+    known
+      .filter(({ twins }) => twins.some((twin) => ready.includes(twin)) === serves)
+      .map(({ name }) => name),
+  );
+  return { serving: serving ?? [], others: others ?? [] };
 }
 
-function secretNamesIn(table: unknown): readonly string[] {
-  return [...JSON.stringify(table).matchAll(/secret:([A-Za-z0-9][A-Za-z0-9._-]*)/g)].map(
-    ([, name = ""]) => name,
-  );
+/** Without a daemon they are started once, to see. */
+async function readyBackends(context: CommandContext): Promise<readonly string[]> {
+  const backends = await withGateway(context, "connect", (gateway) => gateway.backends(context.signal));
+  return backends.filter(({ phase }) => phase === "Ready" || phase === "Degraded").map(({ name }) => name);
 }
 
 function placeOf(client: Client, file: string | null): string {

@@ -6,6 +6,7 @@ import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from 
 import { clientFiles } from "../../clients/client-places.ts";
 import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
+import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findPlace } from "../../config/locate.ts";
 import { textValues } from "../../config/read/file-values.ts";
@@ -122,6 +123,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
       return replaced;
     });
     if (report.errors.length > 0) throw refusalError(report.errors);
+    await writeNamedSchema(draft.path, draft.after);
     if (report.reload?.failure)
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
   } catch (error) {
@@ -256,6 +258,8 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
       context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));
     for (const secret of wanted)
       context.print(paint.dim(`    it still wants a secret: mountaineer secret set ${secret}\n`));
+    if (problem !== null)
+      context.print(paint.dim(`    once that is mended: mountaineer backends enable ${name}\n`));
   }
   for (const { name, why } of refused)
     context.print(`${paint.red(symbols.bad)} ${harmless(name)}  not imported: ${harmless(why)}\n`);

@@ -160,7 +160,8 @@ const configValidateCommand: CommandDefinition = {
   name: "config validate",
   summary: "check a configuration file, and list every mistake in it",
   description:
-    "Checks FILE, else the file in use. Nothing is applied and nothing is asked of the daemon but its place.",
+    "Checks FILE, else the file in use. Warns of what a start would stumble over here, without a packet to anybody: a program " +
+    "that is not found, a variable or secret without a value, a taken port, an address without a path. Nothing is applied.",
   examples: [
     { command: "mountaineer config validate", does: "check the file in use" },
     { command: "mountaineer config validate draft.toml", does: "check another one before it is used" },

@@ -61,6 +61,6 @@ export const mcpCommand: CommandDefinition = {
 
 function groupNeedsDaemon(): MountaineerError {
   return new MountaineerError("daemon_unreachable", "no daemon runs, and a group is served by one alone", {
-    hint: "mountaineer monitor starts one",
+    hint: "mountaineer up starts one",
   });
 }

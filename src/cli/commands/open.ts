@@ -9,7 +9,8 @@ export const openCommand: CommandDefinition = {
   summary: "open the dashboard in the browser",
   description:
     "Asks the daemon for a link that is good once within a minute, and opens it in your browser. It signs that browser in " +
-    "for twelve hours. The code in the link stands behind the #, so that it is in no request and in no log.",
+    "for twelve hours. The code in the link stands behind the #, so that it is in no request and in no log. Without MCP servers " +
+    "the page is served from now on until the last session ends, on this machine alone.",
   examples: [
     { command: "mountaineer open", does: "see the dashboard" },
     { command: "mountaineer open --print", does: "print the link, to open it in a browser of your choice" },

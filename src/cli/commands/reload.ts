@@ -34,7 +34,7 @@ export const reloadCommand: CommandDefinition = {
 const RELOADING: DaemonPurpose = {
   intent: "change",
   so: "so there is nothing to reload",
-  hint: "mountaineer monitor starts one, with what the file says then",
+  hint: "mountaineer up starts one, with what the file says then",
 };
 
 async function reload(context: CommandContext, json: boolean): Promise<number> {

@@ -18,7 +18,7 @@ export const restartCommand: CommandDefinition = {
     "Starts the program that is installed now beside the daemon that runs, with the configuration as it stands. When " +
     "its backends serve, it takes over: mounts stay, sessions of MCP clients go on, no call is lost, and calls in " +
     "flight are finished by the old one. Whatever fails before that leaves the old one in charge. To be used after an " +
-    "upgrade; it works for the service that `mountaineer install` sets up.",
+    "upgrade; it works for the service that `mountaineer up` starts.",
   examples: [{ command: "mountaineer restart", does: "run what is installed now" }],
   exits: { 1: "the new one did not take over, and why is said; the old one goes on", 8: "no daemon runs" },
   addOptions: addJsonOption,

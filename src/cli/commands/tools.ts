@@ -8,6 +8,7 @@ import {
 } from "../../api/tool-changes-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
 import type { CommandContext, CommandDefinition, GivenOptions, GroupedCommands } from "../input/command.ts";
 import { addJsonOption, readFlag, readText, showResult } from "../input/options.ts";
 
@@ -167,8 +168,14 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
     const meant = exact.length > 0 ? exact : called;
     const [first, second] = meant;
     if (first === undefined) {
+      const close =
+        closestWord(name, changes.map(fullName)) ??
+        closestWord(
+          name,
+          changes.map(({ tool }) => tool),
+        );
       throw new MountaineerError("usage", `nothing called ${harmless(name)} waits for approval`, {
-        hint: "mountaineer tools diff shows what waits",
+        hint: close === null ? "mountaineer tools diff shows what waits" : `did you mean ${harmless(close)}?`,
       });
     }
     if (second !== undefined) {

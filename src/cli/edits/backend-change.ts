@@ -1,6 +1,7 @@
 // Adds, changes, removes, enables and disables a backend: in the configuration, and then says what came of it.
 import type { BackendStatus } from "../../api/contract.ts";
 import { backendUnknown } from "../../api/gateway-names.ts";
+import { findMcpAddress, hasNoPath } from "../../api/mcp-address.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { tomlKey } from "../../config/edit/toml-value.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -58,7 +59,8 @@ export async function addBackend(
     const text = bytes === null ? "" : decodedText(bytes);
     return wantsToken({ asked: options.token, text, before, addsBackend: true });
   });
-  const safe = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
+  const plain = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
+  const safe = await withPath(context, plain);
   const made = hasToken ? await makeToken(context) : null;
   let url = "";
   const added = await change(context, "backends add", name, options, (config) => {
@@ -67,6 +69,16 @@ export async function addBackend(
     return [...backendEdits(name, safe), ...(hasToken ? TOKEN_EDITS : [])];
   });
   return hasToken ? { ...added, tokenLines: tokenLines(context, made, url) } : added;
+}
+
+/** An address without a path gets the one that a server answers at. */
+async function withPath(context: CommandContext, typed: TypedBackend): Promise<TypedBackend> {
+  const { url } = typed;
+  if (url === null || !hasNoPath(url)) return typed;
+  const answering = await findMcpAddress(url, context.signal);
+  if (answering === null || answering === url) return typed;
+  context.note(`${harmless(url)} has no path, and a server answers at ${harmless(answering)}: that is added`);
+  return { ...typed, url: answering };
 }
 
 /** Rejects with `backend_unknown`, `usage` and `config_…`. */

@@ -3,11 +3,12 @@ import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
 import { findPlace } from "../../config/locate.ts";
 import { type LoadedConfig, loadConfig, parseConfig } from "../../config/read/load.ts";
-import { mistakesError } from "../../config/values/mistakes.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { mistakesError, pathText } from "../../config/values/mistakes.ts";
 import { expandPath } from "../../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
-import { openApprovals } from "../in-process/open.ts";
+import { openApprovals, openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -22,15 +23,16 @@ export async function checkConfig(
     path,
     loaded,
     waiting = [],
+    daemon = null,
   } = file === null ? await checkOwn(context) : await checkFile(context, file);
+  const warnings = loaded.ok ? await warningsOf(context, loaded.snapshot, daemon) : [];
   if (json) {
-    const warnings = loaded.ok ? loaded.snapshot.warnings : [];
     const errors = loaded.ok ? [] : loaded.mistakes;
     context.print(`${JSON.stringify({ ok: loaded.ok, path, errors, warnings, waiting }, null, 2)}\n`);
     return loaded.ok ? 0 : ERROR_CODES.config_invalid.exit;
   }
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
-  const { warnings, config } = loaded.snapshot;
+  const { config } = loaded.snapshot;
   const paint = paintFor(context.stdoutStyle);
   const count =
     sharesAndBackends(config.shares.length, config.backends.length) ?? "it configures nothing yet";
@@ -51,6 +53,29 @@ interface Checked {
   readonly loaded: LoadedConfig;
   /** Ids of the entries that would wait for approval. */
   readonly waiting?: readonly string[];
+  readonly daemon?: DaemonClient | null;
+}
+
+/** Of the text, and of what this machine lacks for it. */
+async function warningsOf(
+  context: CommandContext,
+  snapshot: ConfigSnapshot,
+  daemon: DaemonClient | null,
+): Promise<readonly { readonly path: string; readonly text: string; readonly hint: string | null }[]> {
+  const doctor = await openDoctor(context);
+  const found = await doctor.foresee(snapshot, daemon, context.signal);
+  const foreseen = found.map(({ area, subject, text, hint }) => {
+    if (subject === null) return { path: "server", text, hint };
+    const isShare = area === "credentials";
+    const lead = isShare ? `${subject}: ` : `backend ${subject}: `;
+    if (!text.startsWith(lead)) return { path: "incoming_auth", text, hint };
+    return {
+      path: pathText([isShare ? "shares" : "backends", subject]),
+      text: text.slice(lead.length),
+      hint,
+    };
+  });
+  return [...snapshot.warnings, ...foreseen];
 }
 
 async function checkFile({ home }: CommandContext, file: string): Promise<Checked> {
@@ -64,7 +89,12 @@ function checkOwn(context: CommandContext): Promise<Checked> {
     await requireNamedFile(context, { path, read });
     const bytes = await read();
     const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
-    return { path, loaded, waiting: loaded.ok && bytes !== null ? await waitingIn(context, daemon) : [] };
+    return {
+      path,
+      daemon,
+      loaded,
+      waiting: loaded.ok && bytes !== null ? await waitingIn(context, daemon) : [],
+    };
   });
 }
 

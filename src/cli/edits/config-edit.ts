@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import { isSameFile } from "../../api/client/same-config.ts";
-import { starterText } from "../../config/edit/starter.ts";
+import { starterText, writeNamedSchema } from "../../config/edit/starter.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -98,11 +98,13 @@ async function land(
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);
     }
+    const text = decodedText(bytes);
     const report = await ask(
       "editText",
-      { text: decodedText(bytes), expected_sha256: seenSha256, source: "cli" },
+      { text, expected_sha256: seenSha256, source: "cli" },
       context.signal,
     );
+    if (report.changed) await writeNamedSchema(now.path, text);
     return tellEdit(context, report, {
       json: false,
       done: `${now.path} is changed`,

@@ -218,8 +218,7 @@ function nextLines(context: CommandContext, { wishes, config, token }: Outcome):
   const servesTools = config.backends.length > 0 || wishes.shares.length === 0;
   const url = clientUrl(config);
   return [
-    `next: ${typed(context, "doctor")} checks it, then ${typed(context, "monitor")} keeps it up`,
-    `      (${typed(context, "install")} has it begin at every login)`,
+    `next: ${typed(context, "doctor")} checks it, then ${typed(context, "up")} keeps it up`,
     ...(servesTools
       ? [
           `connect an agent: ${url}, or the command ${typed(context, "mcp")}`,
@@ -275,7 +274,7 @@ async function land(
     }
     const request = { text, expected_sha256: sha256Of(begun), source: "cli" };
     const report = await ask("editText", request, context.signal);
-    if (report.errors.length > 0) throw refusalError(report.errors);
+    if (report.errors.length > 0) throw refusalError(report.errors, null);
     if (report.reload?.failure != null) {
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
     }

@@ -13,23 +13,22 @@ const UNSET_KEY =
 const DASHBOARD = "mountaineer tui in a terminal, mountaineer menubar in the panel";
 const UPGRADE =
   "run git pull and npm ci in the clone, then mountaineer restart: the daemon goes on with the new version";
-const STOP =
-  "Ctrl-C ends mountaineer monitor where it runs; mountaineer uninstall stops the service and removes it, " +
-  "docs/install.md says how to stop it alone";
+const START = "mountaineer up";
+const STOP = "mountaineer down";
 
 /** By what stands before the word (the group, or nothing), then by the word: what to type. */
 const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "": {
-    start: "mountaineer monitor keeps everything up here; mountaineer install has it begin at every login",
+    start: START,
+    run: START,
+    install: START,
     stop: STOP,
     quit: STOP,
     kill: STOP,
     upgrade: UPGRADE,
     update: UPGRADE,
     handover: "mountaineer restart",
-    run: "mountaineer monitor keeps everything up here",
-    up: "mountaineer monitor keeps everything up here",
-    serve: "mountaineer monitor serves the gateway; mountaineer mcp serves one client over stdio",
+    serve: "mountaineer up serves the gateway; mountaineer mcp serves one client over stdio",
     list: `${LIST_SHARES}, mountaineer backends list or mountaineer tools list`,
     ls: `${LIST_SHARES}, mountaineer backends list or mountaineer tools list`,
     add: "mountaineer shares add or mountaineer backends add",

@@ -15,7 +15,6 @@ import { FLEET_CONFIG_COMMANDS } from "../commands/fleet-config.ts";
 import { foldersCommand } from "../commands/folders.ts";
 import { importCommand } from "../commands/import.ts";
 import { initCommand } from "../commands/init.ts";
-import { installCommand } from "../commands/install.ts";
 import { logsCommand } from "../commands/logs.ts";
 import { mcpCommand } from "../commands/mcp.ts";
 import { menubarCommand } from "../commands/menubar.ts";
@@ -36,6 +35,7 @@ import { tuiCommand } from "../commands/tui.ts";
 import { uninstallCommand } from "../commands/uninstall.ts";
 import { unmountCommand } from "../commands/unmount.ts";
 import { unsentCommand } from "../commands/unsent.ts";
+import { downCommand, upCommand } from "../commands/up.ts";
 import { verifyCommand } from "../commands/verify.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 
@@ -48,7 +48,15 @@ interface CommandSection {
 export const SECTIONS: readonly CommandSection[] = [
   {
     heading: "To begin:",
-    entries: [demoCommand, initCommand, importCommand, connectCommand, monitorCommand, installCommand],
+    entries: [
+      demoCommand,
+      initCommand,
+      importCommand,
+      connectCommand,
+      upCommand,
+      downCommand,
+      monitorCommand,
+    ],
   },
   {
     heading: "Every day:",

@@ -23,7 +23,7 @@ const WIDE = 60;
 const NARROWEST = 20;
 const BELOW = "      ";
 const FIRST_EXAMPLES: readonly Example[] = [
-  { command: "mountaineer monitor", does: "keep shares and gateway up, in the foreground" },
+  { command: "mountaineer up", does: "keep shares and gateway up, in the background" },
   { command: "mountaineer status", does: "see how things are" },
 ];
 
@@ -208,11 +208,12 @@ function isKnown(word: string): boolean {
   );
 }
 
-/** The command, else the group, whose words are among the arguments. */
+/** The command, else the group, whose words the arguments begin with. */
 function namedIn(args: readonly string[]): string | null {
+  const typed = `${plainWords(args).join(" ")} `;
   const known = [
     ...COMMANDS.map(({ name }) => name),
     ...COMMAND_GROUPS.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias])),
-  ];
-  return known.find((name) => name.split(" ").every((word) => args.includes(word))) ?? null;
+  ].filter((name) => typed.startsWith(`${name} `));
+  return known.toSorted((left, right) => right.length - left.length)[0] ?? null;
 }

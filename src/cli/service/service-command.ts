@@ -1,82 +1,236 @@
-// `install` and `uninstall`: write and remove the service's file, call its manager, and print the result.
+// `up`, `down` and `uninstall`: the daemon as a service, or detached where no service manager answers.
 import { join } from "node:path";
+import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
+import { startDaemon } from "../../api/client/start-daemon.ts";
+import type { StatusReport } from "../../api/contract.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
-import { readLockHolder } from "../../runtime/process/home-lock.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { type LockHolder, readLockHolder } from "../../runtime/process/home-lock.ts";
+import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
+import { keeperPath } from "../input/launcher-path.ts";
+import { askEngine } from "../sessions/control-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
+import { renderStatus } from "../views/status-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import { serviceDefinition } from "./service-definition.ts";
+import { type ServiceDefinition, serviceDefinition } from "./service-definition.ts";
 import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
 
 const FLEET_SERVER_STAYS =
   "the fleet's server goes on running, and nothing starts it again when it ends: mountaineer fleet leave ends it";
+/** A daemon serves within a second or two; a service manager pauses for 5 s before it tries again. */
+const ANSWERS_WITHIN_MS = 20_000;
+/** How long a person waits to see mounts and servers come up. */
+const SETTLES_WITHIN_MS = 10_000;
+/** A daemon finishes the step that it is at; a second SIGTERM is not sent. */
+const ENDS_WITHIN_MS = 20_000;
+const BETWEEN_LOOKS_MS = 100;
 
-function managerOf(context: CommandContext): ServiceManager {
+function managerOf(context: CommandContext): { definition: ServiceDefinition; manager: ServiceManager } {
   const environment = process.env;
   const definition = serviceDefinition(context, environment);
-  return createServiceManager({ definition, clock: systemClock, environment });
+  return { definition, manager: createServiceManager({ definition, clock: systemClock, environment }) };
 }
 
 export function printService(context: CommandContext): number {
-  context.print(managerOf(context).text);
+  context.print(managerOf(context).manager.text);
   return 0;
 }
 
 /** Resolves with the exit code. */
-export async function installService(context: CommandContext, json: boolean): Promise<number> {
-  const manager = managerOf(context);
-  // A monitor of the foreground holds the home; the service goes on trying until that has ended.
-  const holder = await readLockHolder(context.home).catch(() => null);
-  const outcome = await manager.install(context.signal);
-  const notes = [...outcome.notes];
-  if (holder?.command === "monitor" && outcome.changed && outcome.failure === null) {
-    notes.unshift(
-      `a monitor runs for this home already (pid ${holder.pid}): the service takes over when it ends`,
-    );
+export async function bringUp(context: CommandContext, json: boolean): Promise<number> {
+  const { definition, manager } = managerOf(context);
+  const why = await manager.missing(context.signal);
+  const found = await monitorOf(context);
+  const outcome =
+    why === null
+      ? await startService(context, manager, found)
+      : await startAlone(context, definition, why, found);
+  const daemon = outcome.failure === null ? await answering(context) : null;
+  const failure = outcome.failure ?? (daemon === null ? "it was started, and does not answer yet" : null);
+  const pid = daemon === null ? null : ((await monitorOf(context))?.pid ?? null);
+  const kept =
+    why === null ? { manager: manager.kind, path: manager.filePath } : { manager: null, path: null };
+  if (json) {
+    printJson(context, { ...kept, ...outcome, failure, pid });
+    return failure === null ? 0 : FAILED_EXIT;
   }
-  return tell(context, manager, { ...outcome, notes }, json, {
-    done: outcome.changed ? "is written" : "was there already",
-    running: outcome.running ? "the service runs" : null,
-  });
+  const lines = [
+    ...(kept.path !== null && outcome.changed ? [`${harmless(kept.path)} is written`] : []),
+    `Mountaineer ${found === null || pid !== found.pid ? "runs" : "runs already"} (pid ${pid})`,
+  ];
+  tell(context, lines, { ...outcome, failure });
+  if (daemon === null) return FAILED_EXIT;
+  const report = await settled(daemon, context.signal);
+  context.print(`\n${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n`);
+  context.print(nextLines(report));
+  return 0;
+}
+
+/** A monitor of a terminal holds the home; the service goes on trying until that has ended. */
+async function startService(
+  { signal }: CommandContext,
+  manager: ServiceManager,
+  found: LockHolder | null,
+): Promise<ServiceOutcome> {
+  const outcome = await manager.start(signal);
+  if (found === null || !outcome.changed || outcome.failure !== null) return outcome;
+  const note = `a monitor ran for this home already (pid ${found.pid}): if that is no service, this one takes over when it ends`;
+  return { ...outcome, notes: [note, ...outcome.notes] };
+}
+
+/** Beneath its keeper, as a service is, so that it can hand over. */
+async function startAlone(
+  { home, signal }: CommandContext,
+  { program, args }: ServiceDefinition,
+  why: string,
+  found: LockHolder | null,
+): Promise<ServiceOutcome> {
+  const notes = [`${why}: it runs until this machine stops; then say mountaineer up again`];
+  if (found !== null) return { changed: false, running: true, notes, failure: null };
+  const command = ["/bin/sh", keeperPath(program), program, ...args];
+  const environment = { ...process.env, MOUNTAINEER_HOME: home };
+  try {
+    await startDaemon({ home, command, environment, clock: systemClock, signal });
+  } catch (error) {
+    if (!(error instanceof MountaineerError) || error.code !== "program_unavailable") throw error;
+    const failure = error.hint === null ? error.message : `${error.message}; ${error.hint}`;
+    return { changed: true, running: false, notes: [], failure };
+  }
+  return { changed: true, running: true, notes, failure: null };
+}
+
+async function answering({ home, signal }: CommandContext): Promise<DaemonClient | null> {
+  const untilMs = systemClock.monotonicMs() + ANSWERS_WITHIN_MS;
+  for (;;) {
+    const daemon = await connectToDaemon(home);
+    if (daemon !== null || systemClock.monotonicMs() >= untilMs) return daemon;
+    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+/** How things are when no mount and no server is on its way any more, or after 10 s. */
+async function settled({ ask }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
+  const untilMs = systemClock.monotonicMs() + SETTLES_WITHIN_MS;
+  for (;;) {
+    const report = await ask("status", null, signal);
+    const { shares, backends = [] } = report;
+    const isComing =
+      shares.some(
+        (share) => share.mount_state === "unmounted" && share.held === null && !hasTrouble(share),
+      ) ||
+      backends.some(({ enabled, phase }) => enabled && (phase === "Pending" || phase === "Initializing"));
+    if (!isComing || systemClock.monotonicMs() >= untilMs) return report;
+    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+function hasTrouble({ last_error: error, conditions }: StatusReport["shares"][number]): boolean {
+  return error !== null || conditions.some(({ severity }) => severity !== "info");
+}
+
+function nextLines({ shares, backends = [] }: StatusReport): string {
+  const lines = [
+    ...(backends.length > 0 ? ["mountaineer connect NAME has an agent use these servers"] : []),
+    ...(shares.length + backends.length > 0 ? ["mountaineer open shows all of it in the browser"] : []),
+    "mountaineer down stops it, and leaves what is mounted",
+  ];
+  return lines.map((line, index) => `${index === 0 ? "next: " : "      "}${line}\n`).join("");
+}
+
+/** Resolves with the exit code. */
+export async function takeDown(context: CommandContext, json: boolean): Promise<number> {
+  const { manager } = managerOf(context);
+  const found = await monitorOf(context);
+  const outcome = await manager.stop(context.signal);
+  const failure = outcome.failure ?? (await endMonitors(context));
+  const changed = outcome.changed || found !== null;
+  const mounted = changed && failure === null ? await mountedShares(context) : [];
+  const stays =
+    mounted.length === 0
+      ? []
+      : [
+          `${counted(mounted.length, "share")} ${mounted.length === 1 ? "stays" : "stay"} mounted: ${mounted.join(", ")}`,
+        ];
+  const again = "mountaineer up starts it again";
+  const notes = [
+    ...(mounted.length === 0 ? [] : ["mountaineer unmount takes a mount away, now as before"]),
+    outcome.changed
+      ? `${again}, and so does your next login; mountaineer uninstall removes the service`
+      : again,
+  ];
+  const done = { ...outcome, changed, notes: changed && failure === null ? notes : [], failure };
+  if (json) printJson(context, { manager: outcome.changed ? manager.kind : null, mounted, ...done });
+  else tell(context, [changed ? "Mountaineer is stopped" : "no daemon ran for this home", ...stays], done);
+  return failure === null ? 0 : FAILED_EXIT;
+}
+
+/** Looked at anew, as the daemon has gone. */
+async function mountedShares(context: CommandContext): Promise<readonly string[]> {
+  try {
+    const { shares } = await askEngine(context, { intent: "look", command: "down" }, "status", null);
+    const mounted = shares.filter(({ mount_state: state }) => state === "mounted");
+    return mounted.map(({ stable_path: path }) => harmless(path));
+  } catch (error) {
+    context.signal.throwIfAborted();
+    // A configuration with mistakes keeps nobody from stopping.
+    if (!(error instanceof MountaineerError)) throw error;
+    return [];
+  }
+}
+
+/** Ends the monitor of this home, and one that follows it meanwhile. Resolves with why it still runs; null: it has ended. */
+async function endMonitors(context: CommandContext): Promise<string | null> {
+  const untilMs = systemClock.monotonicMs() + ENDS_WITHIN_MS;
+  let told: number | null = null;
+  for (;;) {
+    const holder = await monitorOf(context);
+    if (holder === null) return null;
+    if (holder.pid !== told) {
+      told = holder.pid;
+      try {
+        process.kill(holder.pid, "SIGTERM");
+      } catch (error) {
+        if (systemErrorCode(error) !== "ESRCH")
+          return `the daemon (pid ${holder.pid}) cannot be stopped: ${errorText(error)}`;
+      }
+    }
+    if (systemClock.monotonicMs() >= untilMs)
+      return `the daemon (pid ${holder.pid}) has not ended after ${ENDS_WITHIN_MS / 1000} s; at last: kill -9 ${holder.pid}`;
+    await systemClock.sleep(BETWEEN_LOOKS_MS, context.signal);
+  }
+}
+
+async function monitorOf({ home }: CommandContext): Promise<LockHolder | null> {
+  const holder = await readLockHolder(home).catch(() => null);
+  return holder?.command === "monitor" ? holder : null;
 }
 
 /** Resolves with the exit code. */
 export async function uninstallService(context: CommandContext, json: boolean): Promise<number> {
-  const manager = managerOf(context);
+  const { manager } = managerOf(context);
   const outcome = await manager.uninstall(context.signal);
   const hasServer = await entryExists(join(context.home, "fleet-server"));
   const notes = hasServer ? [...outcome.notes, FLEET_SERVER_STAYS] : outcome.notes;
-  return tell(context, manager, { ...outcome, notes }, json, {
-    done: outcome.changed ? "is removed" : "was not there",
-    running: outcome.changed && outcome.failure === null ? "what is mounted stays mounted" : null,
-  });
-}
-
-interface Words {
-  readonly done: string;
-  readonly running: string | null;
-}
-
-function tell(
-  context: CommandContext,
-  { kind, filePath }: ServiceManager,
-  { changed, running, notes, failure }: ServiceOutcome,
-  json: boolean,
-  words: Words,
-): number {
-  if (json) {
-    const report = { manager: kind, path: filePath, changed, running, notes, failure };
-    context.print(`${JSON.stringify(report, null, 2)}\n`);
-    return failure === null ? 0 : FAILED_EXIT;
+  const done = { ...outcome, notes };
+  if (json) printJson(context, { manager: manager.kind, path: manager.filePath, ...done });
+  else {
+    const gone = `${harmless(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;
+    tell(context, [gone, ...(outcome.changed ? ["what is mounted stays mounted"] : [])], done);
   }
+  return outcome.failure === null ? 0 : FAILED_EXIT;
+}
+
+function printJson(context: CommandContext, report: object): void {
+  context.print(`${JSON.stringify(report, null, 2)}\n`);
+}
+
+/** `lines` where nothing failed, else why; then what a person should know. */
+function tell(context: CommandContext, lines: readonly string[], { failure, notes }: ServiceOutcome): void {
   const { symbols, green, red } = paintFor(context.stdoutStyle);
-  if (failure === null) {
-    context.print(`${green(symbols.good)} ${harmless(filePath)} ${words.done}\n`);
-    if (words.running !== null) context.print(`${green(symbols.good)} ${words.running}\n`);
-  } else context.print(`${red(symbols.bad)} ${harmless(failure)}\n`);
+  if (failure !== null) context.print(`${red(symbols.bad)} ${harmless(failure)}\n`);
+  else for (const line of lines) context.print(`${green(symbols.good)} ${line}\n`);
   for (const note of notes) context.note(harmless(note));
-  return failure === null ? 0 : FAILED_EXIT;
 }

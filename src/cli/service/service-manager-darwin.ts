@@ -3,7 +3,6 @@ import { dirname, join } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
-import { shellWord } from "../../runtime/text/plain-text.ts";
 import { keeperPath } from "../input/launcher-path.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
@@ -72,15 +71,11 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
     kind: "launchd",
     filePath,
     text,
-    async install(signal): Promise<ServiceOutcome> {
+    missing,
+    async start(signal): Promise<ServiceOutcome> {
       // launchd does not make it, and does not start what cannot write its log.
       await ensureFolder(dirname(logPath), 0o755);
       const changed = await writeServiceFile(filePath, text);
-      const why = await missing(signal);
-      if (why !== null) {
-        const notes = [why, `in one: launchctl bootstrap ${target} ${shellWord(filePath)}`];
-        return { changed, running: false, notes, failure: null };
-      }
       const wasLoaded = await isLoaded(signal);
       let failure = wasLoaded && changed ? await unload(signal) : null;
       if (failure === null && (changed || !wasLoaded)) failure = await load(signal);
@@ -89,6 +84,11 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
         `what it says before its own log begins: ${logPath}`,
       ];
       return { changed, running: failure === null && (await isLoaded(signal)), notes, failure };
+    },
+    async stop(signal): Promise<ServiceOutcome> {
+      const changed = (await missing(signal)) === null && (await isLoaded(signal));
+      const failure = changed ? await unload(signal) : null;
+      return { changed, running: failure !== null, notes: [], failure };
     },
     async uninstall(signal): Promise<ServiceOutcome> {
       const why = await missing(signal);
@@ -115,7 +115,7 @@ export function agentText(
   );
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-<!-- Written by mountaineer install; mountaineer uninstall removes it. -->
+<!-- Written by mountaineer up; mountaineer uninstall removes it. -->
 <plist version="1.0">
 <dict>
   <key>Label</key>

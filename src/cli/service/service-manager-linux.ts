@@ -36,8 +36,11 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
     });
 
   /** Why no user manager answers; null when one does. */
-  const missing = (signal: AbortSignal): Promise<string | null> =>
-    whyAbsent(systemctl(["show", "--property=Version"], signal), (result) => saidBy("systemctl", result));
+  const missing = async (signal: AbortSignal): Promise<string | null> => {
+    const asked = systemctl(["show", "--property=Version"], signal);
+    const why = await whyAbsent(asked, (result) => saidBy("systemctl", result));
+    return why === null ? null : `no user manager of systemd answers here (${why})`;
+  };
 
   const isActive = async (signal: AbortSignal): Promise<boolean> =>
     (await systemctl(["is-active", "--quiet", unit], signal)).exitCode === 0;
@@ -58,16 +61,9 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
     kind: "systemd",
     filePath,
     text,
-    async install(signal): Promise<ServiceOutcome> {
+    missing,
+    async start(signal): Promise<ServiceOutcome> {
       const changed = await writeServiceFile(filePath, text);
-      const why = await missing(signal);
-      if (why !== null) {
-        const notes = [
-          `no user manager of systemd answers here (${why})`,
-          `where one does: systemctl --user daemon-reload && systemctl --user enable --now ${unit}`,
-        ];
-        return { changed, running: false, notes, failure: null };
-      }
       const wasActive = await isActive(signal);
       const start =
         changed && wasActive
@@ -82,6 +78,11 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
         `what it says: journalctl --user -u ${unit}`,
       ];
       return { changed, running: failure === null && (await isActive(signal)), notes, failure };
+    },
+    async stop(signal): Promise<ServiceOutcome> {
+      const changed = (await missing(signal)) === null && (await isActive(signal));
+      const failure = changed ? await inTurn([["stop", unit]], signal) : null;
+      return { changed, running: failure !== null, notes: [], failure };
     },
     async uninstall(signal): Promise<ServiceOutcome> {
       const why = await missing(signal);
@@ -107,7 +108,7 @@ export function unitText({ program, args, environment, home }: ServiceDefinition
   const variables = Object.entries(environment).map(
     ([name, value]) => `Environment=${quoted(`${name}=${value}`)}`,
   );
-  return `# Written by \`mountaineer install\`; \`mountaineer uninstall\` removes it.
+  return `# Written by \`mountaineer up\`; \`mountaineer uninstall\` removes it.
 [Unit]
 Description=Mountaineer (${home.replaceAll("%", "%%").replace(/[\p{Cc}\\]/gu, "?")})
 StartLimitIntervalSec=0

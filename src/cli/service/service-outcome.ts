@@ -1,4 +1,4 @@
-// The outcome of installing a service, and the writing of its file: durable, and only if it differs.
+// The outcome of starting or stopping a service, and the writing of its file: durable, and only if it differs.
 
 import { chmod, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -31,9 +31,16 @@ export interface ServiceManager {
   readonly filePath: string;
   /** What the file says. */
   readonly text: string;
-  /** Writes the file and starts the service; again, it changes nothing. Rejects with `permission_denied`, `aborted`. */
-  install(signal: AbortSignal): Promise<ServiceOutcome>;
-  /** Stops the service and removes the file; without one it changes nothing. Rejects as `install` does. */
+  /** Why no manager answers here; null when one does. */
+  missing(signal: AbortSignal): Promise<string | null>;
+  /**
+   * Writes the file and starts the service; again, it changes nothing. Of a manager that answers. Rejects with
+   * `permission_denied`, `aborted`.
+   */
+  start(signal: AbortSignal): Promise<ServiceOutcome>;
+  /** Stops the service, and leaves its file; where it does not run, or no manager answers, it changes nothing. */
+  stop(signal: AbortSignal): Promise<ServiceOutcome>;
+  /** Stops the service and removes the file; without one it changes nothing. Rejects as `start` does. */
   uninstall(signal: AbortSignal): Promise<ServiceOutcome>;
 }
 

@@ -70,7 +70,7 @@ export function askDaemon<Name extends OperationName>(
 /** The same, for whatever `use` does with it. */
 export function withDaemon<T>(
   context: CommandContext,
-  { intent, so, hint = "mountaineer monitor starts one" }: DaemonPurpose,
+  { intent, so, hint = "mountaineer up starts one" }: DaemonPurpose,
   use: (daemon: DaemonClient) => Promise<T>,
 ): Promise<T> {
   const message = `no daemon runs for this home, ${so}`;

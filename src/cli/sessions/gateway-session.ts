@@ -12,7 +12,7 @@ import { type DaemonPurpose, onceOpened, withDaemonOr } from "./control-session.
 export const RUNNING_BACKENDS: DaemonPurpose = {
   intent: "look",
   so: "so no backend does",
-  hint: "mountaineer monitor starts one; mountaineer call starts the backends for one call",
+  hint: "mountaineer up starts one; mountaineer call starts the backends for one call",
 };
 
 interface AskedGateway {

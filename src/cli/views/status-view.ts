@@ -75,7 +75,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
     lines.push(`${title}  ${paint.yellow(`${paint.symbols.off} no daemon runs`)}`);
     const isEmpty = report.shares.length === 0 && report.gateway === undefined;
     const purpose = showsShares(report) ? "to keep shares up" : "to serve the gateway";
-    if (!isEmpty) lines.push(...text(`${purpose}, start it: mountaineer monitor`, "  ", view).map(paint.dim));
+    if (!isEmpty) lines.push(...text(`${purpose}, start it: mountaineer up`, "  ", view).map(paint.dim));
   } else {
     const since = sinceText(global.started_at, now);
     const detail = paint.dim(` (pid ${global.pid}${since === null ? "" : `, for ${since}`})`);
@@ -167,6 +167,8 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
     lines.push(
       ...marked(paint.symbols.bad, `last error: ${harmless(share.last_error)}`, INDENT, paint.red, view),
     );
+    const isTold = share.conditions.some(({ severity, hint }) => severity !== "info" && hint !== null);
+    if (!isTold) lines.push(...text(mendOf(share), `${INDENT}  `, view).map(paint.dim));
   }
   lines.push(...share.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)));
   return lines;
@@ -217,6 +219,15 @@ function pathLines(share: ShareStatus, view: View): string[] {
 /** Stands in the indent of a line that continues the one above. */
 function stackedArrow({ paint }: View): string {
   return `${paint.symbols.arrow} `.padStart(INDENT.length);
+}
+
+/** What to do about its last error, where no condition says so. */
+function mendOf(share: ShareStatus): string {
+  if (!share.tb_reachable && !share.fb_reachable)
+    return "switch the server on, or check the cable: it goes on by itself then";
+  return share.mount_state === "mounted"
+    ? `see why: mountaineer verify --share ${nameWord(share)}`
+    : `try at once: mountaineer mount --share ${nameWord(share)}`;
 }
 
 function heldLines(share: ShareStatus, { paint }: View): string[] {

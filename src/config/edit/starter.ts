@@ -12,9 +12,9 @@ const WIDTH = 98;
 
 /** The JSON Schema's file name; the first line of the starter refers to it. */
 const SCHEMA_FILE = "config.schema.json";
+const SCHEMA_LINE = `#:schema ./${SCHEMA_FILE}\n`;
 
-const INTRODUCTION = `#:schema ./${SCHEMA_FILE}
-# Mountaineer's configuration.
+const INTRODUCTION = `${SCHEMA_LINE}# Mountaineer's configuration.
 #
 # Everything here is commented out, and a file without settings is a valid one. To set an option, remove
 # the "#" before it. Lines that begin with "# " only explain. Changes are checked as a whole: a mistake
@@ -142,11 +142,15 @@ export function starterText(): string {
   return `${[INTRODUCTION, ...described.map(sectionText)].join("\n").trimEnd()}\n`;
 }
 
-/** Only a help for editors: if it cannot be written, that is no failure. */
-async function writeSchemaBeside(path: string): Promise<void> {
+/**
+ * Writes the JSON Schema beside the file at `path` if `text`, which is in it, names that; never over another. Only a help
+ * for editors: that it cannot be written is no reason to fail.
+ */
+export async function writeNamedSchema(path: string, text: string): Promise<void> {
+  if (!text.startsWith(SCHEMA_LINE)) return;
   try {
-    const text = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
-    await writeFile(join(dirname(path), SCHEMA_FILE), text, { flag: "wx", mode: 0o600 });
+    const schema = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
+    await writeFile(join(dirname(path), SCHEMA_FILE), schema, { flag: "wx", mode: 0o600 });
   } catch (error) {
     if (systemErrorCode(error) === null) throw error;
   }
@@ -172,7 +176,7 @@ export async function writeStarter(
     await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     await file.writeFile(text);
     await file.sync();
-    await writeSchemaBeside(path);
+    await writeNamedSchema(path, text);
     await syncFolder(dirname(path));
     return { existed: false };
   } catch (error) {

@@ -93,15 +93,19 @@ export function pathText(path: KeyPath): string {
   return text;
 }
 
-/** All mistakes as text for people: `file:line:column: path`, then what was found and expected. */
-export function describeMistakes(mistakes: readonly ConfigMistake[]): string {
+/** All mistakes as text for people: `file:line:column: path`, then what was found and expected; without `lines` the path alone. */
+export function describeMistakes(
+  mistakes: readonly ConfigMistake[],
+  lines: "lines" | null = "lines",
+): string {
   return mistakes
     .map((mistake) => {
-      const place = `${mistake.file}:${mistake.line}:${mistake.column}:`;
-      const lines = [mistake.path === "" ? place : `${place} ${mistake.path}`];
-      lines.push(`  found     ${mistake.found}`, `  expected  ${mistake.expected}`);
-      if (mistake.hint !== null) lines.push(`  hint      ${mistake.hint}`);
-      return lines.join("\n");
+      const place = lines === null ? "" : `${mistake.file}:${mistake.line}:${mistake.column}: `;
+      const first = `${place}${mistake.path}`.trimEnd();
+      const shown = first === "" ? [] : [first];
+      shown.push(`  found     ${mistake.found}`, `  expected  ${mistake.expected}`);
+      if (mistake.hint !== null) shown.push(`  hint      ${mistake.hint}`);
+      return shown.join("\n");
     })
     .join("\n");
 }
@@ -111,12 +115,16 @@ export function mistakesError(
   mistakes: readonly ConfigMistake[],
   hint: string | null = null,
 ): MountaineerError {
-  return invalid(`the configuration has ${counted(mistakes)}`, mistakes, hint);
+  return invalid(`the configuration has ${counted(mistakes)}\n${describeMistakes(mistakes)}`, hint);
 }
 
-/** The same for a file that was not written: there is no such line on the disk. */
-export function refusalError(mistakes: readonly ConfigMistake[]): MountaineerError {
-  return invalid(`the configuration would have ${counted(mistakes)}; nothing was written`, mistakes);
+/** The same for one that was to be written; `lines` null: nobody has a text with such lines. */
+export function refusalError(
+  mistakes: readonly ConfigMistake[],
+  lines: "lines" | null = "lines",
+): MountaineerError {
+  const text = `the configuration would have ${counted(mistakes)}; nothing was written`;
+  return invalid(`${text}\n${describeMistakes(mistakes, lines)}`);
 }
 
 /** The same where nobody has written the text: it has no lines that anybody could look at. */
@@ -137,13 +145,8 @@ function counted({ length }: readonly ConfigMistake[]): string {
   return length === 1 ? "a mistake" : `${length} mistakes`;
 }
 
-function invalid(
-  text: string,
-  mistakes: readonly ConfigMistake[],
-  hint: string | null = null,
-): MountaineerError {
-  const details = hint === null ? {} : { hint };
-  return new MountaineerError("config_invalid", `${text}\n${describeMistakes(mistakes)}`, details);
+function invalid(text: string, hint: string | null = null): MountaineerError {
+  return new MountaineerError("config_invalid", text, hint === null ? {} : { hint });
 }
 
 /** The hint for a name that is not among `known`; `none` if that is empty. */

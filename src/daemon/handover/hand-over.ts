@@ -194,9 +194,9 @@ function serveHint(names: readonly string[]): string {
 function notKept(): MountaineerError {
   return new MountaineerError(
     "handover_failed",
-    "this monitor was not started by mountaineer's service: nothing would hold its place when it hands over",
+    "this monitor was not started by mountaineer up: nothing would hold its place when it hands over",
     {
-      hint: "stop it (Ctrl-C in its terminal) and start it again, or have it run as a service: mountaineer install",
+      hint: "stop it (Ctrl-C in its terminal, or mountaineer down) and start it again: mountaineer up",
     },
   );
 }

@@ -12,6 +12,15 @@ import { HELD_FILE, SHARE, SIGN_FILE } from "../stage/stage-layout.ts";
 import type { TerminalStyle } from "../stage/terminal-style.ts";
 import type { LogEvent } from "./log-events.ts";
 
+/** The program that copies a large file off the share. */
+export interface CopySeen {
+  /** From 0 to 1. */
+  readonly progress: number;
+  /** How long it has got nothing; null: it goes on. */
+  readonly waitingMs: number | null;
+  readonly complaint: string | null;
+}
+
 export interface LiveState {
   readonly driver: DemoDriver;
   readonly plugged: Readonly<Record<RouteName, boolean>>;
@@ -22,6 +31,8 @@ export interface LiveState {
   /** The last look at the file, and whether one has been under way for long. */
   readonly reading: Reading | null;
   readonly waitingMs: number | null;
+  /** null: nothing is copied. */
+  readonly copy: CopySeen | null;
   /** The process that has the file open. */
   readonly heldBy: number | null;
   /** Oldest first. */
@@ -47,7 +58,6 @@ export function renderLive(state: LiveState, { width, height }: Size, style: Ter
     [
       [" Mountaineer demo ", paint.bold],
       [` ${driverText(state.driver)}`, paint.dim],
-      ...(state.driver === "smb" ? carryKey(state, paint) : []),
     ],
     ...blank,
     cableLine(state, "tb", "t", style),
@@ -55,6 +65,7 @@ export function renderLive(state: LiveState, { width, height }: Size, style: Ter
     ...blank,
     shareLine(state.share, paint),
     [[`   ${state.stablePath}`]],
+    ...(state.copy === null ? [] : [copyLine(state.copy, style)]),
     readingLine(state, paint),
     holderLine(state, paint),
     noticeLine(state, width, style),
@@ -71,10 +82,6 @@ const asIs: Style = (text) => text;
 
 function driverText(driver: DemoDriver): string {
   return driver === "smb" ? "real SMB (smbd, rclone, FUSE)" : "plain folders (driver local)";
-}
-
-function carryKey({ share }: LiveState, paint: Paint): Part[] {
-  return [[" c ", paint.cyan], [share?.carried === undefined ? "carry on" : "carry off"]];
 }
 
 function cableLine(state: LiveState, route: RouteName, key: string, style: TerminalStyle): Part[] {
@@ -123,6 +130,24 @@ function readingLine({ reading, waitingMs }: LiveState, paint: Paint): Part[] {
   ];
 }
 
+const BAR = 16;
+
+function copyLine({ progress, waitingMs, complaint }: CopySeen, { paint, unicode }: TerminalStyle): Part[] {
+  const name: Part = ["   a copy     "];
+  if (complaint !== null) return [name, [`${paint.symbols.bad} ${complaint}`, paint.red]];
+  const [full, empty] = unicode ? ["█", "░"] : ["#", "."];
+  const done = Math.floor(progress * BAR);
+  const style = waitingMs === null ? paint.green : paint.yellow;
+  const state = waitingMs === null ? "goes on" : `waits ${(waitingMs / 1000).toFixed(1)} s`;
+  const percent = `${Math.floor(progress * 100)} %`.padStart(5);
+  return [
+    name,
+    [full.repeat(done) + empty.repeat(BAR - done), style],
+    [percent],
+    [`, no error, ${state}`, style],
+  ];
+}
+
 function holderLine({ heldBy }: LiveState, paint: Paint): Part[] {
   const name: Part = [`   ${HELD_FILE} `];
   if (heldBy === null) return [name, ["not open", paint.dim]];
@@ -130,7 +155,11 @@ function holderLine({ heldBy }: LiveState, paint: Paint): Part[] {
 }
 
 /** The line with what a person should know first. */
-function noticeLine({ share, heldBy }: LiveState, width: number, { paint }: TerminalStyle): Part[] {
+function noticeLine(
+  { share, heldBy, copy, plugged }: LiveState,
+  width: number,
+  { paint }: TerminalStyle,
+): Part[] {
   if (share === null) return [];
   if (share.tb_recovery_pending) {
     const why = heldBy === null ? "it switches once nothing is open" : "close the file (o) and it switches";
@@ -139,7 +168,11 @@ function noticeLine({ share, heldBy }: LiveState, width: number, { paint }: Term
   }
   if (share.last_error !== null) return [[` ${paint.symbols.bad} ${share.last_error}`, paint.red]];
   if (share.held !== null) return [[heldText(share.held), paint.cyan]];
-  return [];
+  if (copy === null || !plugged.fallback) return [];
+  const what = plugged.tb
+    ? "press t to pull the Thunderbolt cable: the copy goes on"
+    : "the copy goes on over Fallback; t plugs it in again";
+  return [[` ${paint.symbols.arrow} ${what}`, paint.bold]];
 }
 
 function heldText(held: "fallback" | "unmounted"): string {
@@ -160,19 +193,18 @@ function eventLine({ atMs, text, tone }: LogEvent, paint: Paint): Part[] {
   ];
 }
 
-function keyLine({ plugged, heldBy, share }: LiveState, paint: Paint): Part[] {
+/** All of them, in one row of 60 columns; what t and f do stands with the cables. */
+function keyLine({ driver, heldBy, share }: LiveState, paint: Paint): Part[] {
   const key = (name: string): Part => [` ${name} `, paint.cyan];
-  const cable = (route: RouteName): string =>
-    `${plugged[route] ? "pull" : "plug"} ${route === "tb" ? "TB" : "Fallback"} `;
   return [
     key("t"),
-    [cable("tb")],
     key("f"),
-    [cable("fallback")],
+    ["pull, plug "],
     key("o"),
     [heldBy === null ? "open file " : "close file "],
     key("h"),
-    [share?.held === "fallback" ? "release " : "hold "],
+    [share?.held === "fallback" ? "let go " : "hold "],
+    ...(driver === "smb" ? [key("c"), [share?.carried === undefined ? "carry " : "no carry "] as const] : []),
     key("q"),
     ["quit"],
   ];

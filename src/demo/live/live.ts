@@ -9,7 +9,8 @@ import type { FileHolder } from "../stage/file-holder.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { TerminalStyle } from "../stage/terminal-style.ts";
-import { type LiveState, renderLive } from "./live-view.ts";
+import type { CopyAtShare } from "../stage/work-at-share.ts";
+import { type CopySeen, type LiveState, renderLive } from "./live-view.ts";
 import { createLogTail, type LogEvent } from "./log-events.ts";
 import { openScreen } from "./screen.ts";
 
@@ -101,6 +102,7 @@ export async function playLive(
         () => STATUS_EVERY_MS,
         async () => {
           share = await stage.share();
+          act(play.keepCopying);
           if (share !== null || missed || stage.monitor?.running !== false) return;
           missed = true;
           tell(`the daemon has ended; ${layout.daemonOutput} says why`, "bad");
@@ -146,6 +148,7 @@ function liveState(
     addresses: { tb: nas.cables.tb.address, fallback: nas.cables.fallback.address },
     stablePath: layout.stablePath,
     reading: play.reading,
+    copy: play.copied(),
     waitingMs: waitingMs < WAITS_FROM_MS ? null : waitingMs,
     heldBy: play.holder === null || play.holder.ended ? null : play.holder.pid,
   };
@@ -164,6 +167,9 @@ function createPlay({ stage, ending, share, tell }: PlayParts) {
   let reading: Reading | null = null;
   let readingSinceMs: number | null = null;
   let holder: FileHolder | null = null;
+  let copy: CopyAtShare | null = null;
+  let copied: CopySeen | null = null;
+  let copiedAtMs = 0;
   /** When the route in use was cut, until the share is readable again; monotonic ms. */
   let cutAtMs: number | null = null;
   const toggleCable = async (route: RouteName): Promise<void> => {
@@ -203,11 +209,29 @@ function createPlay({ stage, ending, share, tell }: PlayParts) {
     if (result !== undefined && result.result !== "switched") tell(result.detail, "plain");
   };
 
+  /** A file that is open holds what is mounted per route: there nothing copies. */
+  const keepCopying = async (): Promise<void> => {
+    if (copy !== null || share()?.carried === undefined) return;
+    // What was seen last may be of the mount before.
+    if ((await stage.share())?.carried?.phase === "carrying") copy = await stage.startCopy();
+  };
   const toggleCarry = async (): Promise<void> => {
     if (nas.driver !== "smb") return tell("folders are not carried", "plain");
     const to = share()?.carried === undefined ? "auto" : "off";
     tell(`you set carry = "${to}"; it is mounted anew`);
+    await copy?.stop();
     await setCarry(stage, to, ending);
+    copy = null;
+    copied = null;
+  };
+  const lookAtCopy = (): CopySeen | null => {
+    if (copy === null) return null;
+    const nowMs = systemClock.monotonicMs();
+    const progress = copy.progress();
+    if (progress !== copied?.progress) copiedAtMs = nowMs;
+    const waitedMs = nowMs - copiedAtMs;
+    copied = { progress, complaint: copy.complaint(), waitingMs: waitedMs < WAITS_FROM_MS ? null : waitedMs };
+    return copied;
   };
   const readAgain = async (): Promise<void> => {
     const expected = await stage.sign();
@@ -237,6 +261,8 @@ function createPlay({ stage, ending, share, tell }: PlayParts) {
     toggleFile,
     toggleHold,
     toggleCarry,
+    keepCopying,
+    copied: lookAtCopy,
     readAgain,
     get cutAtMs() {
       return cutAtMs;

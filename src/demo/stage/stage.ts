@@ -35,7 +35,13 @@ import {
 } from "./stage-layout.ts";
 import { clearRemains, describeRemains, findRemains, mountTable, type StageMarks } from "./stage-remains.ts";
 import { startWarden } from "./warden-link.ts";
-import { startWork, type WorkAtShare, type WorkMaterial } from "./work-at-share.ts";
+import {
+  type CopyAtShare,
+  startCopy,
+  startWork,
+  type WorkAtShare,
+  type WorkMaterial,
+} from "./work-at-share.ts";
 
 interface StageOptions {
   /** The argv that runs Mountaineer. */
@@ -44,6 +50,8 @@ interface StageOptions {
   readonly keeper: string;
   /** null: real SMB where it can be had. */
   readonly driver: DemoDriver | null;
+  /** How the share's configuration begins. */
+  readonly carry: "auto" | "off";
   readonly signal: AbortSignal;
 }
 
@@ -75,6 +83,8 @@ export interface Stage extends AsyncDisposable {
   holdFile(): Promise<FileHolder>;
   /** Programs that copy a large file on the share and append to another, until they are asked to finish. */
   startWork(material: WorkMaterial): Promise<WorkAtShare>;
+  /** A program that copies a large file off the share. */
+  startCopy(): Promise<CopyAtShare>;
   /** The command line of a tool, of that name, which reads files of the share. */
   fileTool(name: string): readonly string[];
   /** An agent that reads the sign file by that tool twice a second. It is ended with the stage, if not before. */
@@ -89,7 +99,7 @@ const COMMAND_WITHIN_MS = 30_000;
 const WRITE_WITHIN_MS = 10_000;
 
 /** Rejects with `driver_unavailable` when real SMB was asked for and cannot be had. */
-export async function openStage({ program, keeper, driver, signal }: StageOptions): Promise<Stage> {
+export async function openStage({ program, keeper, driver, carry, signal }: StageOptions): Promise<Stage> {
   // Short: the daemon's socket is in it, and a socket's path may not be long.
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-demo-")));
   const layout = stageLayout(folder);
@@ -115,7 +125,7 @@ export async function openStage({ program, keeper, driver, signal }: StageOption
     await mkdir(serverTemporaryFolder(folder));
     const opened = await openNas(folder, driver, environment, signal);
     nas = opened.nas;
-    await furnish(layout, nas);
+    await furnish(layout, nas, carry);
     return createStage({ layout, program, keeper, marks, environment, signal, onStart, clear, ...opened });
   } catch (error) {
     await clear();
@@ -153,21 +163,21 @@ async function openNas(
   return { nas: await startLocalNas(folder), insteadBecause: lacking };
 }
 
-async function furnish(layout: StageLayout, nas: Nas): Promise<void> {
+async function furnish(layout: StageLayout, nas: Nas, carry: StageOptions["carry"]): Promise<void> {
   await writeFile(join(nas.serverFolder, SIGN_FILE), signText(0));
   await writeFile(join(nas.serverFolder, HELD_FILE), "A report that somebody is reading.\n");
   await mkdir(layout.home, { mode: 0o700 });
-  await writeFile(layout.configFile, configText(layout, nas), { mode: 0o600 });
+  await writeFile(layout.configFile, configText(layout, nas, carry), { mode: 0o600 });
 }
 
-function configText(layout: StageLayout, nas: Nas): string {
+function configText(layout: StageLayout, nas: Nas, carry: StageOptions["carry"]): string {
   return [
     "# The demo's own configuration: quicker than anybody needs, so that there is something to see.",
     "[global]",
     `shares_root = ${JSON.stringify(layout.sharesRoot)}`,
     `mount_root = ${JSON.stringify(join(layout.mountPath, ".."))}`,
     "check_interval_secs = 0.5",
-    'carry = "off"',
+    `carry = "${carry}"`,
     "connect_timeout_ms = 3000",
     "auto_failback = true",
     "auto_failback_stable_secs = 2",
@@ -202,6 +212,13 @@ function createStage(parts: StageParts): Stage {
     ...nas.environment,
     MOUNTAINEER_HOME: layout.home,
     NO_COLOR: "1",
+  };
+  const atShare = {
+    serverFolder: nas.serverFolder,
+    shareFolder: layout.stablePath,
+    workFolder: temporaryFolder(layout.folder),
+    environment: childEnvironment(environment),
+    onStart,
   };
   let monitor: MonitorProcess | null = null;
   let signs = 0;
@@ -261,15 +278,8 @@ function createStage(parts: StageParts): Stage {
         environment: childEnvironment(environment),
         onStart,
       }),
-    startWork: (material) =>
-      startWork({
-        material,
-        serverFolder: nas.serverFolder,
-        shareFolder: layout.stablePath,
-        workFolder: temporaryFolder(layout.folder),
-        environment: childEnvironment(environment),
-        onStart,
-      }),
+    startWork: (material) => startWork({ material, ...atShare }),
+    startCopy: () => startCopy(atShare),
     fileTool(name) {
       const program = fileURLToPath(programBeside(import.meta.url, "file-tool"));
       return [process.execPath, program, name, layout.stablePath];

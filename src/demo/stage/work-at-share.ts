@@ -25,6 +25,16 @@ export interface WorkMaterial {
   readonly digest: string;
 }
 
+/** A program that copies a large file off the share, slowly, over and over. */
+export interface CopyAtShare {
+  /** How much of its present copy it has, from 0 to 1. */
+  progress(): number;
+  /** What it said of an error; null: nothing, and it goes on. */
+  complaint(): string | null;
+  /** Resolves when it has ended, and has no file of the share open. */
+  stop(): Promise<void>;
+}
+
 interface WorkOptions {
   readonly material: WorkMaterial;
   /** The share's folder on the server's own disk. */
@@ -56,6 +66,23 @@ while [ -e "$3" ]; do
   sleep 0.05
 done
 cat <&3 >&4
+`;
+
+const COPY_PIECES = 512;
+/** While `$3` is there `$1` is copied to `$2`, then again; a dot for each quarter of a MiB. */
+const COPY_AGAIN_SCRIPT = `set -e
+# What came to the server a moment ago may not be seen yet.
+until [ -e "$1" ] || [ ! -e "$3" ]; do sleep 0.1; done
+while [ -e "$3" ]; do
+  exec 3<"$1" 4>"$2"
+  piece=0
+  while [ -e "$3" ] && [ "$piece" -lt ${COPY_PIECES} ]; do
+    dd bs=262144 count=1 iflag=fullblock status=none <&3 >&4
+    printf .
+    piece=$((piece + 1))
+    sleep 0.1
+  done
+done
 `;
 
 /** Appends to `$1`, which stays open, while `$2` is there; a dot for each line that was taken. */
@@ -112,11 +139,34 @@ export async function startWork(options: WorkOptions): Promise<WorkAtShare> {
   };
 }
 
+/** Resolves when it runs. It is ended with the stage, if not before. */
+export async function startCopy(options: Omit<WorkOptions, "material">): Promise<CopyAtShare> {
+  const { serverFolder, shareFolder, workFolder } = options;
+  const atCopy = join(workFolder, "at-copy");
+  await writeFile(atCopy, "");
+  // All of it is a hole: it costs the disk nothing.
+  await using film = await open(join(serverFolder, FILM), "w");
+  await film.truncate(COPY_PIECES * (MIB / 4));
+  const args = [join(shareFolder, FILM), join(workFolder, COPY), atCopy];
+  const program = await startProgram("copy", COPY_AGAIN_SCRIPT, args, options);
+  let stopping = false;
+  return {
+    progress: () => (program.dots() % COPY_PIECES) / COPY_PIECES,
+    complaint: () => program.complaint(stopping),
+    async stop() {
+      stopping = true;
+      await rm(atCopy, { force: true });
+      if (await settledWithin(systemClock, FINISHES_WITHIN_MS, program.ended)) return;
+      throw new MountaineerError("timed_out", "the copy did not end");
+    },
+  };
+}
+
 async function startProgram(
   name: string,
   script: string,
   args: readonly string[],
-  { environment, onStart }: WorkOptions,
+  { environment, onStart }: Pick<WorkOptions, "environment" | "onStart">,
 ) {
   const child = spawn("sh", ["-c", script, name, ...args], {
     cwd: "/",

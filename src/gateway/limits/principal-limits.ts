@@ -1,5 +1,6 @@
 // What each principal may use: calls in a second, and calls in flight, in all its sessions together.
 import type { LimitsConfig, PrincipalLimits } from "../../config/limits.ts";
+import { counted } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { named, type Principal, principalKey } from "../client-port.ts";
@@ -115,8 +116,8 @@ export class PrincipalLimiter {
         limit: "[limits].calls_per_second",
         allowed: limits.callsPerSecond,
         message: isOwn
-          ? `${named(principal)} asks for lists and the like more than ${perSecond} times a second`
-          : `${named(principal)} makes more than ${perSecond} calls a second`,
+          ? `${named(principal)} asks for lists and the like more than ${counted(perSecond, "time")} a second`
+          : `${named(principal)} makes more than ${counted(perSecond, "call")} a second`,
         retryAfterMs: ((1 - bucket.tokens) / perSecond) * 1_000,
       });
     }

@@ -112,7 +112,7 @@ async function perform(
   const daemon = await connectToDaemon(ports.home, { clock: ports.clock });
   if (daemon === null)
     throw new MountaineerError("daemon_unreachable", "Mountaineer is not running", {
-      hint: "start it in this menu, or with: mountaineer monitor",
+      hint: "start it in this menu, or with: mountaineer up",
     });
   if (action.kind === "do") return doAction(action, daemon, signal);
   if (action.kind === "alias-choose") return chooseAlias(action, daemon, ports, signal);

@@ -51,8 +51,7 @@ export function finishArrived(builder: Builder, operation: Operation, route: Rou
   const failed = operation.failures.join("; ");
   announceArrival(builder, operation, route, missed);
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
-  const moved = operation.from !== route && (operation.from === "tb" || operation.from === "fallback");
-  if (moved) setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
+  setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
   // Mounted, but not where it was asked for: the operation's end and a condition say so.
   clearError(builder, "mounted");

@@ -3,7 +3,7 @@ import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.t
 import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
 import { routeWords, shareWords } from "../../api/words/share-words.ts";
 import { SEVERITY_TONES, type StateWords, type Words } from "../../api/words/words.ts";
-import { padded } from "../../runtime/text/plain-text.ts";
+import { counted, padded } from "../../runtime/text/plain-text.ts";
 import { eventLine } from "../events/event-line.ts";
 import type { KeptEvent } from "../events/event-ring.ts";
 import { cutLine, cutText, type Line, type Span, span } from "../terminal/line.ts";
@@ -116,7 +116,7 @@ function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly
   const silent = ({ isUsed, tone }: Words & { readonly isUsed: boolean }): boolean =>
     !isUsed && tone === "bad";
   const facts = [
-    ...(carried === undefined ? [] : [`${carried.connections} connections`]),
+    ...(carried === undefined ? [] : [counted(carried.connections, "connection")]),
     ...routeWords(share)
       .filter(silent)
       .map(({ label, text }) => `${label}: ${text}`),

@@ -72,8 +72,7 @@ export function startDaemonLink({ connect, signal, clock = systemClock }: LinkOp
       current = null;
       const before = connection.get();
       const sinceMs = before.kind === "waiting" ? before.sinceMs : clock.wallMs();
-      const reason =
-        notice.reason === NO_DAEMON ? `${NO_DAEMON}; mountaineer monitor starts one` : notice.reason;
+      const reason = notice.reason === NO_DAEMON ? `${NO_DAEMON}; mountaineer up starts one` : notice.reason;
       connection.set({ kind: "waiting", reason, sinceMs });
     } else if (changesStatus(notice.event)) readStatus();
     for (const listener of [...listeners]) listener(notice);

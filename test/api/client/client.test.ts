@@ -61,7 +61,7 @@ test("a daemon of before an upgrade, asked for what it does not know, is named a
   const first = await failureAt(await answering(t, 404, body), (client) =>
     client.ask("handOver", null, never),
   );
-  assert.match(first.hint ?? "", /^this once: mountaineer install .* start it again/);
+  assert.match(first.hint ?? "", /^this once: mountaineer down, then mountaineer up/);
 });
 
 test("each call crosses the socket and comes back as it was", async (t) => {

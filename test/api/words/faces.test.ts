@@ -255,7 +255,7 @@ function told_of(): Readonly<Record<string, () => Said>> {
     },
     "the demo": () => {
       const style = { unicode: true, paint: paintFor({ color: true, unicode: true }) };
-      const nothing = { reading: null, waitingMs: null, heldBy: null, events: [] };
+      const nothing = { reading: null, waitingMs: null, heldBy: null, events: [], copy: null };
       const cables = { plugged: { tb: true, fallback: true }, addresses: { tb: "a", fallback: "b" } };
       return each((name) => {
         const share = shares.find((one) => one.name === name);

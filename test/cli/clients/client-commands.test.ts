@@ -47,6 +47,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
   const imported = await run("import", "claude", "--yes");
   assert.equal(imported.code, 0, imported.stderr);
   assert.match(imported.stdout, /✓ server9 {2}from Claude Desktop\n/);
+  await stat(join(env.MOUNTAINEER_HOME, "config.schema.json"));
   assert.match(imported.stdout, /a tool whose name another server has already gets .* NAME_tool/);
   const connected = await run("connect", "claude", "--yes");
   assert.equal(connected.code, 0, connected.stderr);
@@ -163,6 +164,24 @@ test("F1 another file of a client does not cost the first one its way back, nor 
   assert.equal(await readFile(file, "utf8"), text);
 });
 
+test("F1 a server whose variable is not set is imported disabled, with the commands that have it run, and stays with its client", async (t) => {
+  const { file, config, run, env } = await setUp(t, {
+    gh: { ...light("gh_"), env: { GH_TOKEN: "${GH_TOKEN}" } },
+  });
+  const imported = await run("import", "claude", "--yes");
+  assert.match(
+    imported.stdout,
+    /gh .*\n +disabled: the variable GH_TOKEN is not set here\n +it still wants a secret: mountaineer secret set gh-gh-token\n +once that is mended: mountaineer backends enable gh\n/,
+  );
+  assert.match(await config(), /enabled = false/);
+  await run("connect", "claude", "--yes");
+  assert.match(await readFile(file, "utf8"), /"gh"/);
+  await runCommand(["secret", "set", "gh-gh-token", "--in", "file"], { home: env.HOME, env, input: TOKEN });
+  assert.equal((await run("backends", "enable", "gh")).code, 0);
+  await run("connect", "claude", "--yes");
+  assert.doesNotMatch(await readFile(file, "utf8"), /"gh"/);
+});
+
 test("F1 two accounts of one server are two servers", async (t) => {
   const of = (token: string): object => ({
     command: process.execPath,
@@ -230,17 +249,20 @@ test("F1 E2 import without a name and without a question leaves out what came wi
   assert.match(await config(), /\[backends\.cloned\]/);
 });
 
-test("F1 connect leaves a server in the client's file whose secret is not kept here yet", async (t) => {
+test("F1 connect leaves a server in the client's file that does not serve here, as its secret is not kept yet", async (t) => {
   const { file, run, config, env } = await setUp(t, {});
   await mkdir(env.MOUNTAINEER_HOME, { recursive: true });
-  const own = `[backends.github]\ncommand = "true"\nenv = { GITHUB_TOKEN = "secret:github-token" }\n`;
+  const server = { command: process.execPath, args: [LIGHT_SERVER] };
+  const own = `[backends.github]\ncommand = "${server.command}"\nargs = ["${LIGHT_SERVER}"]\nenv = { GITHUB_TOKEN = "secret:github-token" }\n`;
   await writeFile(join(env.MOUNTAINEER_HOME, "config.toml"), own);
   await writeFile(
     file,
-    JSON.stringify({ mcpServers: { github: { command: "true", env: { GITHUB_TOKEN: TOKEN } } } }),
+    JSON.stringify({ mcpServers: { github: { ...server, env: { GITHUB_TOKEN: TOKEN } } } }),
   );
   assert.equal(await config(), own);
-  assert.equal((await run("connect", "claude", "--yes")).code, 0);
+  const left = await run("connect", "claude", "--yes");
+  assert.equal(left.code, 0);
+  assert.match(left.stderr, /left in Claude Desktop, as they do not serve here: github;/);
   assert.match(await readFile(file, "utf8"), /"github"/, "it does not serve here");
   assert.equal((await run("connect", "claude", "--undo", "--yes")).code, 0);
   const secret = await runCommand(["secret", "set", "github-token", "--in", "file"], {

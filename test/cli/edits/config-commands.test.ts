@@ -326,7 +326,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     const { run, ok, json, file } = await homeWith(t);
     const reload = await run("reload");
     assert.deepEqual([reload.code, reload.stdout], [8, ""]);
-    assert.match(reload.stderr, /no daemon runs.*\n {2}hint: mountaineer monitor/);
+    assert.match(reload.stderr, /no daemon runs.*\n {2}hint: mountaineer up/);
     const dry = await ok("reload", "--dry-run");
     assert.match(dry, /would begin with:\n {4}start {2}My Share$/m);
     assert.doesNotMatch(dry, /set /);

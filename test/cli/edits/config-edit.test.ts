@@ -167,6 +167,7 @@ describe("config edit", { concurrency: 3 }, () => {
     const { code } = await edit(`sed -i 's/^#\\[global\\]/[global]/' "$1"`);
     assert.equal(code, 0);
     assert.match(await text(), /^#:schema .*\n(.*\n)+\[global\]\n/);
+    assert.ok((await readdir(home)).includes("config.schema.json"), "what its first line names is there");
   });
 
   test("a broken file is mended with it, bytes that are no text included", async (t) => {

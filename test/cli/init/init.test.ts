@@ -102,8 +102,7 @@ test("the file is what was asked for, and says where every option is; the end sa
   const named = `--config '${path}'`;
   const lines = stdout.split("\n").slice(1, -1);
   assert.deepEqual(lines, [
-    `  next: mountaineer doctor ${named} checks it, then mountaineer monitor ${named} keeps it up`,
-    `        (mountaineer install ${named} has it begin at every login)`,
+    `  next: mountaineer doctor ${named} checks it, then mountaineer up ${named} keeps it up`,
     `  connect an agent: http://127.0.0.1:9000/mcp, or the command mountaineer mcp ${named}`,
     `        in Claude Code: claude mcp add mountaineer -- mountaineer mcp ${named}`,
     `        servers that your clients have already: mountaineer import ${named} takes them over`,
@@ -178,6 +177,7 @@ test("what makes no valid configuration, or is not whole, writes nothing", async
     assert.equal(ended.code, code, `${args.join(" ")}: ${ended.stderr}`);
     assert.match(ended.stderr, why);
     if (code === 3) assert.match(ended.stderr, /would have a mistake; nothing was written/);
+    assert.doesNotMatch(ended.stderr, /config\.toml:\d/, "a file that is not there has no lines");
     assert.doesNotMatch(ended.stderr, /hidden word/);
   }
   await assert.rejects(stat(join(home, "config.toml")));

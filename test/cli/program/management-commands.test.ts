@@ -83,6 +83,34 @@ test("E2 B11 each token opens its own door alone, and a signed-in page survives 
   }
 });
 
+test("F2 with shares alone open serves the page, for whom it signs in, until the last session ends, and survives a handover", async (t) => {
+  const home = await createTestHome({ home: await temporaryFolder(t), config: "", kept: true });
+  const monitor = await home.startMonitor();
+  t.after(() => monitor[Symbol.asyncDispose]());
+  const open = async (): Promise<URL> => {
+    const { code, stdout, stderr } = await home.cli(["open", "--print"]);
+    assert.equal(code, 0, stderr);
+    return new URL(stdout.trim());
+  };
+  const { origin, hostname, hash } = await open();
+  assert.equal(hostname, "127.0.0.1");
+  assert.equal((await open()).origin, origin, "there is one address");
+  const at = (path: string, headers: Record<string, string> = {}, init: RequestInit = {}) =>
+    fetch(`${origin}${path}`, { ...init, headers });
+  assert.equal((await at("/manage/v1/status")).status, 401);
+  assert.equal((await at("/mcp")).status, 404);
+  const own = { "Content-Type": "application/json", "X-Mountaineer": "1" };
+  const body = JSON.stringify({ link: hash.slice(1) });
+  const signedIn = await at("/page/v1/session", own, { method: "POST", body });
+  assert.equal(signedIn.status, 204);
+  const cookie = { Cookie: (signedIn.headers.get("set-cookie") ?? "").split(";")[0] ?? "" };
+  await handOver({ home });
+  await eventually(async () => (await at("/manage/v1/status", cookie).catch(() => null))?.status === 200);
+  assert.equal((await at("/page/v1/session", { ...own, ...cookie }, { method: "DELETE" })).status, 204);
+  // The second link is still good, for a minute.
+  assert.equal((await at("/")).status, 200);
+});
+
 test("without a daemon there is nothing to open", async (t) => {
   const home = await createTestHome({ home: await temporaryFolder(t), config: "" });
   for (const args of [["open", "--print"], ["server-token"]]) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import {
@@ -154,6 +154,7 @@ printf '%s\\n' "$*" >>"$folder/calls"
 [ -e "$folder/absent" ] && { echo "Failed to connect to bus: No medium found" >&2; exit 1; }
 case "$2" in
   is-active) [ -e "$folder/active" ] ;;
+  stop) rm -f "$folder/active" ;;
   enable | restart) [ -e "$folder/broken" ] && { echo "Job failed. See logs." >&2; exit 1; }; touch "$folder/active" ;;
   disable) rm -f "$folder/active" ;;
   cat) [ -e "$folder/active" ] ;;
@@ -214,25 +215,32 @@ async function scene(t: TestContext, platform: "linux" | "darwin"): Promise<Scen
 }
 
 for (const platform of ["linux", "darwin"] as const) {
-  test(`${platform}: an installation starts, the next changes nothing, a changed one restarts, and it can be removed twice`, async (t) => {
+  test(`${platform}: a start starts, the next changes nothing, a changed one restarts, a stop leaves the file, and it can be removed twice`, async (t) => {
     const { manager, calls, folder } = await scene(t, platform);
-    const first = await manager().install(NEVER);
+    const first = await manager().start(NEVER);
     assert.deepEqual([first.changed, first.running, first.failure], [true, true, null]);
     const { filePath, text } = manager();
     assert.equal(await readFile(filePath, "utf8"), text);
     assert.equal((await stat(filePath)).mode & 0o777, 0o644);
     assert.ok(filePath.startsWith(folder));
     await calls();
-    const again = await manager().install(NEVER);
+    const again = await manager().start(NEVER);
     assert.deepEqual([again.changed, again.running, again.failure], [false, true, null]);
     assert.ok((await calls()).every((call) => !/restart|bootout|bootstrap/.test(call)));
     const other = manager({ environment: { PATH: "/elsewhere" } });
-    const changed = await other.install(NEVER);
+    const changed = await other.start(NEVER);
     assert.deepEqual([changed.changed, changed.running, changed.failure], [true, true, null]);
     assert.match(
       (await calls()).join("\n"),
       platform === "linux" ? /daemon-reload[\s\S]*restart/ : /bootout[\s\S]*bootstrap/,
     );
+    for (const wasRunning of [true, false]) {
+      const stopped = await manager().stop(NEVER);
+      assert.deepEqual([stopped.changed, stopped.running, stopped.failure], [wasRunning, false, null]);
+    }
+    assert.equal(await readFile(filePath, "utf8"), other.text);
+    assert.equal((await manager().start(NEVER)).running, true);
+    await calls();
     const removed = await manager().uninstall(NEVER);
     assert.deepEqual([removed.changed, removed.running, removed.failure], [true, false, null]);
     await assert.rejects(stat(filePath));
@@ -243,22 +251,22 @@ for (const platform of ["linux", "darwin"] as const) {
     assert.equal(await reloads(), 0);
   });
 
-  test(`${platform}: without a manager the file is written and what to do is said; a failure is told`, async (t) => {
+  test(`${platform}: without a manager it says so, and a file is removed all the same; a failure is told`, async (t) => {
     const { manager, mark, calls } = await scene(t, platform);
+    await manager().start(NEVER);
     await mark("absent");
-    const outcome = await manager().install(NEVER);
-    assert.deepEqual([outcome.changed, outcome.running, outcome.failure], [true, false, null]);
     assert.match(
-      outcome.notes.join("\n"),
-      platform === "linux" ? /enable --now mountaineer/ : /launchctl bootstrap/,
+      (await manager().missing(NEVER)) ?? "",
+      platform === "linux" ? /no user manager of systemd answers .*No medium found/ : /no desktop session/,
     );
+    assert.equal((await manager().stop(NEVER)).changed, false);
     await calls();
     const removed = await manager().uninstall(NEVER);
     assert.deepEqual([removed.changed, removed.failure], [true, null]);
     assert.doesNotMatch((await calls()).join("\n"), /daemon-reload/, "nobody is there to be told");
     await mark("absent", false);
     await mark("broken");
-    const failed = await manager().install(NEVER);
+    const failed = await manager().start(NEVER);
     assert.equal(failed.running, false);
     assert.match(failed.failure ?? "", platform === "linux" ? /Job failed/ : /78/);
   });
@@ -267,17 +275,17 @@ for (const platform of ["linux", "darwin"] as const) {
 test("darwin: a bootstrap while the old agent is still going is tried again", async (t) => {
   const { manager, mark, calls } = await scene(t, "darwin");
   await mark("progress");
-  assert.equal((await manager().install(NEVER)).running, true);
+  assert.equal((await manager().start(NEVER)).running, true);
   assert.equal((await calls()).filter((call) => call.startsWith("bootstrap")).length, 2);
 });
 
-test("the commands write, print and remove the service's file, and say what to do where no manager is", async (t) => {
+test("up prints the service's file, which uninstall removes where no manager is asked", async (t) => {
   if (process.platform !== "linux") return t.skip("the paths are Linux's");
   const folder = await temporaryFolder(t);
   const home = join(folder, ".mountaineer");
   // No user manager can be found without a runtime folder.
   const options = { home, env: { HOME: folder } };
-  const printed = await runCommand(["install", "--print"], options);
+  const printed = await runCommand(["up", "--print"], options);
   assert.deepEqual([printed.code, printed.stderr], [0, ""]);
   assert.match(
     printed.stdout,
@@ -286,21 +294,8 @@ test("the commands write, print and remove the service's file, and say what to d
   assert.doesNotMatch(printed.stdout, /MOUNTAINEER_HOME/);
   const path = join(folder, ".config/systemd/user/mountaineer.service");
   await assert.rejects(stat(path));
-  const installed = await runCommand(["install"], options);
-  assert.equal(installed.code, 0, installed.stderr);
-  assert.match(installed.stdout, /mountaineer\.service is written/);
-  assert.match(
-    installed.stderr,
-    /no user manager of systemd answers[\s\S]*enable --now mountaineer\.service/,
-  );
-  assert.equal(await readFile(path, "utf8"), printed.stdout);
-  const again = await runCommand(["install", "--json"], options);
-  const report = JSON.parse(again.stdout);
-  assert.deepEqual(Object.keys(report), ["manager", "path", "changed", "running", "notes", "failure"]);
-  assert.deepEqual(
-    [report.manager, report.path, report.changed, report.running],
-    ["systemd", path, false, false],
-  );
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, printed.stdout);
   const removed = await runCommand(["uninstall"], options);
   assert.match(removed.stdout, /is removed/);
   assert.doesNotMatch(removed.stderr, /fleet/);
@@ -308,18 +303,92 @@ test("the commands write, print and remove the service's file, and say what to d
   await mkdir(join(options.home, "fleet-server"), { recursive: true });
   assert.match((await runCommand(["uninstall"], options)).stderr, /fleet's server goes on running/);
   assert.match((await runCommand(["uninstall"], options)).stdout, /was not there/);
-  const other = await runCommand(["install", "--print"], {
+  const other = await runCommand(["up", "--print"], {
     home: join(folder, "other"),
     env: { HOME: folder },
   });
   assert.match(other.stdout, /^Environment="MOUNTAINEER_HOME=.*other"$/m);
 });
 
-test("a folder that cannot be written is told, with exit code 1", async (t) => {
-  if (process.platform !== "linux") return t.skip("the paths are Linux's");
+test("without a service manager up starts a daemon of its own, which can hand over, and down ends it and leaves its mounts", async (t) => {
+  if (process.platform !== "linux") return t.skip("on a Mac it is launchd's");
   const folder = await temporaryFolder(t);
+  const home = join(folder, ".mountaineer");
+  const options = { home, env: { HOME: folder } };
+  for (const name of ["tb", "fallback"]) await mkdir(join(folder, name));
+  await mkdir(home, { mode: 0o700 });
+  await writeFile(
+    join(home, "config.toml"),
+    `[[shares]]\nname = "CORE"\ndriver = "local"\nthunderbolt_path = "${join(folder, "tb")}"\nfallback_path = "${join(folder, "fallback")}"\n`,
+  );
+  t.after(() => runCommand(["down"], options));
+  const up = await runCommand(["up"], options);
+  assert.equal(up.code, 0, up.stderr);
+  assert.match(up.stdout, /^✓ Mountaineer runs \(pid \d+\)\n[\s\S]*● CORE {2}mounted over Thunderbolt/);
+  assert.match(up.stdout, /\nnext: mountaineer open .*\n {6}mountaineer down stops it/);
+  assert.match(up.stderr, /no user manager of systemd answers here .*until this machine stops/);
+  const again = JSON.parse((await runCommand(["up", "--json"], options)).stdout);
+  assert.deepEqual(Object.keys(again), ["manager", "path", "changed", "running", "notes", "failure", "pid"]);
+  assert.deepEqual([again.manager, again.changed, again.running], [null, false, true]);
+  const restarted = await runCommand(["restart"], options);
+  assert.equal(restarted.code, 0, restarted.stderr);
+  const down = await runCommand(["down"], options);
+  assert.equal(down.code, 0, down.stderr);
+  assert.match(down.stdout, /✓ Mountaineer is stopped\n✓ 1 share stays mounted: .*Shares\/CORE\n/);
+  assert.match(down.stderr, /mountaineer up starts it again$/m);
+  assert.match(
+    (await runCommand(["status"], options)).stdout,
+    /no daemon runs[\s\S]*mounted over Thunderbolt/,
+  );
+  const twice = await runCommand(["down"], options);
+  assert.deepEqual([twice.code, twice.stdout], [0, "✓ no daemon ran for this home\n"]);
+});
+
+test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {
+  if (process.platform !== "linux") return t.skip("on a Mac it is launchd's");
+  const { folder } = await scene(t, "linux");
+  const launcher = join(import.meta.dirname, "../../../bin/mountaineer");
+  await writeFile(
+    join(folder, "bin/systemctl"),
+    `#!/bin/sh
+folder='${folder}'
+case "$2" in
+  is-active) kill -0 "$(cat "$folder/pid")" 2>/dev/null ;;
+  enable) setsid '${launcher}' monitor >/dev/null 2>&1 </dev/null & echo $! >"$folder/pid" ;;
+  stop) pid=$(cat "$folder/pid"); kill "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done ;;
+esac
+`,
+  );
+  const options = {
+    home: join(folder, ".mountaineer"),
+    env: { HOME: folder, PATH: process.env["PATH"] ?? "" },
+  };
+  t.after(() => runCommand(["down"], options));
+  const up = await runCommand(["up"], options);
+  assert.equal(up.code, 0, `${up.stdout}${up.stderr}`);
+  assert.match(
+    up.stdout,
+    /^✓ .*mountaineer\.service is written\n✓ Mountaineer runs \(pid \d+\)\n[\s\S]*Nothing is configured/,
+  );
+  assert.match(up.stderr, /loginctl enable-linger/);
+  const down = await runCommand(["down"], options);
+  assert.deepEqual([down.code, down.stdout], [0, "✓ Mountaineer is stopped\n"], down.stderr);
+  assert.match(down.stderr, /your next login; mountaineer uninstall removes the service/);
+  await stat(join(folder, ".config/systemd/user/mountaineer.service"));
+});
+
+test("up with a configuration that has mistakes says so, with exit code 1, and so does a file that cannot be written", async (t) => {
+  if (process.platform !== "linux") return t.skip("the paths are Linux's");
+  const { folder } = await scene(t, "linux");
   await writeFile(join(folder, ".config"), "a file");
-  const { code, stderr } = await runCommand(["install"], { home: join(folder, "m"), env: { HOME: folder } });
-  assert.equal(code, 1);
-  assert.match(stderr, /cannot be written/);
+  const options = { home: join(folder, "m"), env: { HOME: folder, PATH: process.env["PATH"] ?? "" } };
+  const refused = await runCommand(["up"], options);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /cannot be written/);
+  await writeFile(join(folder, "absent"), "");
+  await mkdir(join(folder, "m"), { mode: 0o700 });
+  await writeFile(join(folder, "m/config.toml"), "nosuch = 1\n");
+  const ended = await runCommand(["up"], options);
+  assert.equal(ended.code, 1);
+  assert.match(ended.stdout, /ended at once: .*configuration.*mountaineer monitor/);
 });

@@ -362,7 +362,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     ]) {
       const { code, stderr } = await runCommand(["backends", ...args], { home });
       assert.equal(code, 8);
-      assert.match(stderr, /no daemon runs[\s\S]*hint: mountaineer monitor/);
+      assert.match(stderr, /no daemon runs[\s\S]*hint: mountaineer up/);
     }
   });
 

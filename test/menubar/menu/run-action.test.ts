@@ -178,7 +178,7 @@ test("an error of the daemon, a mistake in the file, a daemon that is not there:
 
   const nobody = await runAction(doing("reload"), portsOf(await temporaryFolder(t)), NEVER);
   assert.equal(nobody.text, "Reload: Mountaineer is not running");
-  assert.match(nobody.hint ?? "", /mountaineer monitor/);
+  assert.match(nobody.hint ?? "", /mountaineer up/);
 
   const failing = {
     ...ports,

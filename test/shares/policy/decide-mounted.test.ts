@@ -32,6 +32,14 @@ What to mount: an unset variable, a taken path or a missing program mounts nothi
 `,
   );
 
+  test("how long it is mounted counts from its newest mount, whichever route it had before", () => {
+    const world = mountedOver("tb");
+    world.ask({ kind: "unmount" }).advance(60_000);
+    const atMs = world.wallMs;
+    world.ask({ kind: "mount" }).advance(1_000);
+    assert.ok((world.memory.lastSwitchAt ?? 0) >= atMs);
+  });
+
   test("What to mount: a host that connects and does not speak SMB does not answer", () => {
     const world = new World();
     world.hosts.tb = "wedged";

@@ -3,6 +3,7 @@ import { type ComponentChild, h } from "preact";
 import type { GlobalStatus, ShareStatus } from "../../../api/contract.ts";
 import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { readyText, recoveryWindow, routeWords, shareWords } from "../../../api/words/share-words.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App } from "../parts/app.ts";
 import { code, conditionList, mark } from "../parts/elements.ts";
 import { bytesText, forText, shown } from "../parts/text.ts";
@@ -79,7 +80,7 @@ function carriedLine({ carried }: ShareStatus): ComponentChild | null {
   return h(
     "p",
     { class: "dim" },
-    `Carried: ${carried.connections} connections, ${bytesText(carried.bytes_from_server)} read, ${bytesText(carried.bytes_to_server)} written, moved ${carried.moves} times`,
+    `Carried: ${counted(carried.connections, "connection")}, ${bytesText(carried.bytes_from_server)} read, ${bytesText(carried.bytes_to_server)} written, moved ${counted(carried.moves, "time")}`,
   );
 }
 

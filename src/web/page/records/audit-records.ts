@@ -3,6 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { AuditEntry, AuditRequest } from "../../../api/records-contract.ts";
 import { msText } from "../../../api/words/words.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { code, mark, nothing, WorkButton } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
@@ -104,7 +105,7 @@ function auditRow(record: AuditEntry, index: number, now: number): ComponentChil
         ...(entry === undefined ? [] : [shown(entry)]),
         ...(summary === undefined ? [] : [shown(summary)]),
         ...(reason === undefined ? [] : [shown(reason)]),
-        ...(record.count === undefined ? [] : [`${record.count} times`]),
+        ...(record.count === undefined ? [] : [counted(record.count, "time")]),
         ...(record.dropped === undefined ? [] : [`${record.dropped} lost`]),
       ].join(", "),
     ),

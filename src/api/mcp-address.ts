@@ -1,0 +1,45 @@
+// Where a server of MCP answers whose address has no path. Neither headers nor credentials go there.
+
+const ANSWERS_WITHIN_MS = 3_000;
+/** It begins no session, and changes nothing. */
+const PING = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" });
+/** As servers answer that want a session first, or another version. */
+const STATUSES: readonly number[] = [200, 202, 400];
+
+export function hasNoPath(url: string): boolean {
+  const parsed = URL.parse(url);
+  return parsed !== null && parsed.pathname === "/" && parsed.search === "";
+}
+
+/** The address with the path that something answers at as a server of MCP: as it is, `/mcp`, or `/sse`; null: none does. */
+export async function findMcpAddress(url: string, signal: AbortSignal): Promise<string | null> {
+  for (const path of ["/", "/mcp", "/sse"]) {
+    const at = new URL(path, url);
+    const bare = new URL(at);
+    bare.username = "";
+    bare.password = "";
+    if (await answers(bare, "POST", path !== "/", signal)) return path === "/" ? url : at.href;
+    if (path === "/sse" && (await answers(bare, "GET", true, signal))) return at.href;
+  }
+  return null;
+}
+
+/** `mayRefuse`: that it wants to know who asks is an answer; a website may say so of all of its pages. */
+async function answers(at: URL, method: string, mayRefuse: boolean, signal: AbortSignal): Promise<boolean> {
+  const accept = { Accept: "application/json, text/event-stream" };
+  const asked =
+    method === "GET"
+      ? { headers: accept }
+      : { headers: { ...accept, "Content-Type": "application/json" }, body: PING };
+  try {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWERS_WITHIN_MS)]);
+    const answer = await fetch(at, { method, redirect: "manual", signal: limit, ...asked });
+    await answer.body?.cancel();
+    const type = answer.headers.get("content-type") ?? "";
+    const speaks = /^(?:application\/json|text\/event-stream)\b/i.test(type);
+    return (mayRefuse && answer.status === 401) || (speaks && STATUSES.includes(answer.status));
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
+}

@@ -1,0 +1,44 @@
+// The commands `mountaineer up` and `mountaineer down`.
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
+
+export const upCommand: CommandDefinition = {
+  name: "up",
+  summary: "run the daemon in the background, from now on",
+  description:
+    "As a service from login on, where there is a service manager: writes a unit for systemd's user manager (Linux) or an agent " +
+    "for launchd (macOS), and starts it; run again, it changes what has changed. The service has this shell's PATH, and nothing " +
+    "else of its environment. Elsewhere, as in a container, as a process of its own, with this shell's environment. Ends when it " +
+    "answers, with how things are and what to do next. Nothing of the configuration is touched.",
+  examples: [
+    { command: "mountaineer up", does: "start it, and see what is there" },
+    { command: "mountaineer up --print", does: "only see what the service's file would be" },
+  ],
+  exits: { 1: "it could not be started, or does not answer" },
+  addOptions(command) {
+    command.option("--print", "print the service's file, and do nothing else");
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { bringUp, printService } = await import("../service/service-command.ts");
+    if (readFlag(options, "print")) return printService(context);
+    return bringUp(context, readFlag(options, "json"));
+  },
+};
+
+export const downCommand: CommandDefinition = {
+  name: "down",
+  summary: "stop the daemon, however it was started",
+  description:
+    "What is mounted stays mounted, and is there as long as its server is: nothing moves to another route meanwhile. A service " +
+    "stays, and starts again at the next login. Without a daemon it changes nothing.",
+  examples: [{ command: "mountaineer down", does: "stop it; mountaineer up starts it again" }],
+  exits: { 1: "it could not be stopped" },
+  addOptions(command) {
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { takeDown } = await import("../service/service-command.ts");
+    return takeDown(context, readFlag(options, "json"));
+  },
+};

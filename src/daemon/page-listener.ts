@@ -1,0 +1,79 @@
+// The page's own address while the gateway does not listen: from the first `open` to the end of the last session.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Access } from "../api/http/access.ts";
+import type { Listener } from "../gateway/front/http/listener.ts";
+import { errorText } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import type { Clock, Timer } from "../runtime/time/clock.ts";
+
+/** A browser opens a few, and keeps one for its events. */
+const CONNECTION_LIMIT = 64;
+/** Sessions last for hours by the wall clock, which may jump. */
+const LOOK_MS = 60_000;
+
+interface PageListenerParts {
+  /** True: it is answered. */
+  readonly take: (request: IncomingMessage, response: ServerResponse) => boolean;
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class PageListener implements AsyncDisposable {
+  readonly #parts: PageListenerParts;
+  #listener: Promise<Listener> | null = null;
+  #timer: Timer | null = null;
+
+  constructor(parts: PageListenerParts) {
+    this.#parts = parts;
+  }
+
+  /** Listens, if it does not yet, where the page was served before, else anywhere. Rejects with `listen_failed`. */
+  async url(): Promise<string> {
+    const { access } = this.#parts;
+    const opening = this.#listener ?? this.#open(access.pagePort ?? 0);
+    this.#listener = opening;
+    opening.catch(() => {
+      this.#listener = null;
+    });
+    const listener = await opening;
+    await access.keepPagePort(listener.port);
+    return new URL("/", listener.url).href;
+  }
+
+  /** Closes what nobody may come to any more; else looks again. */
+  readonly look = (): void => {
+    const { access, clock, logger } = this.#parts;
+    this.#timer?.[Symbol.dispose]();
+    const leftMs = (access.untilMs() ?? 0) - clock.wallMs();
+    if (leftMs > 0) this.#timer = clock.setTimer(Math.min(leftMs, LOOK_MS), this.look);
+    else
+      void this[Symbol.asyncDispose]()
+        .then(() => access.keepPagePort(null))
+        .catch((error: unknown) =>
+          logger.warn("the page's listener did not end cleanly", { error: errorText(error) }),
+        );
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+    const listener = await this.#listener?.catch(() => null);
+    this.#listener = null;
+    await listener?.close(0);
+  }
+
+  async #open(port: number): Promise<Listener> {
+    const { take, clock, logger } = this.#parts;
+    const { openListener } = await import("../gateway/front/http/listener.ts");
+    const handler = (request: IncomingMessage, response: ServerResponse): void => {
+      response.once("close", this.look);
+      if (!take(request, response)) response.writeHead(404, { "Content-Length": 0 }).end();
+    };
+    const at = { host: "127.0.0.1", handler, clock, logger, connectionLimit: CONNECTION_LIMIT };
+    // Another program may have taken it meanwhile.
+    return port === 0
+      ? openListener({ ...at, port })
+      : openListener({ ...at, port }).catch(() => openListener({ ...at, port: 0 }));
+  }
+}
