@@ -89,9 +89,9 @@ export async function startWork(scene: Scene, share: string, many = false): Prom
   await start("cwd", "none", "stay-in-folder.ts", at("cwd"));
   // docs/drivers.md: a rollback journal that rclone has sent comes back after SQLite deleted it.
   await start("journal", "any", "sqlite-commits.ts", at("journal", "rows.db"), "delete");
-  await start("editor", opening, "save-document.ts", at("saved", "document.txt"));
   // Of many programs at once what counts is that nothing is missing: a newer rclone fails an open now and then.
   const opening = many ? "any" : "one per cut";
+  await start("editor", opening, "save-document.ts", at("saved", "document.txt"));
   const copiers = many ? COPIERS : ["rsync"];
   for (const how of copiers) {
     await mkdir(path.join(scene.folder, how));
