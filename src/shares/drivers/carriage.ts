@@ -91,7 +91,7 @@ interface MoveTarget {
   readonly planned: boolean;
   /** The share's epoch when this was decided: nothing is changed if it has another one since. */
   readonly epoch?: number | null;
-  /** Likewise. */
+  /** The share's witness when this was decided: nothing is changed if it has another one since. */
   readonly witness?: number | null;
 }
 
