@@ -213,7 +213,7 @@ export function withApproved(
   // Only the places of backends that run were shown to the person.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
-  /** Backends that changed since they had their place: they have none yet. */
+  /** Backends that changed after their place in the order was approved: this place counts no more. */
   const others = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);

@@ -33,7 +33,7 @@ function unescaped(text: string, whole: string): string {
     const parsed: unknown = parse(`x = "${text}"`)["x"];
     if (typeof parsed === "string") return parsed;
   } catch {
-    // Said below.
+    // Reported below, together with texts that are no string.
   }
   throw wrongKey(whole, "quotes hold a name as TOML writes it");
 }

@@ -14,7 +14,7 @@ const BY_KEY: ReadonlySet<string> = new Set([
   "limits",
   "optimizer",
 ]);
-/** Lists of named entries: each entry is taken whole, so that nothing is combined of which nobody saw both halves. */
+/** Lists of named entries: each entry comes whole from one file. Half an entry from each could mean what nobody wrote. */
 const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
 /** Tables of named entries: likewise. */
 const BY_TABLE: ReadonlySet<string> = new Set(["backends", "groups"]);

@@ -92,7 +92,7 @@ export async function dropLostConnections(
     const askedAtMs = clock.monotonicMs();
     const isLate = asked >= QUESTIONS_AT_MOST || askedAtMs >= untilMs;
     const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
-    // A slow answer means that programs wait for the same turns.
+    // A slow answer: rclone is pacing its requests, and programs wait behind these questions.
     const isPaced = clock.monotonicMs() - askedAtMs > PACED_MS;
     if (answer === "unreachable" || isPaced) return;
     served = answer === "done" ? served + 1 : 0;
