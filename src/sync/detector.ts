@@ -8,7 +8,7 @@ import type { FileStat, WatchedFile } from "./watched-file.ts";
 
 /** Events come in bursts, and a file read at the first one is often still empty. */
 export const SETTLE_MS = 10;
-/** What no watched folder tells (another link on the way swapped, an event lost) is seen this much later at most. */
+/** Changes without an event (another link on the way swapped, an event lost) are seen this much later at most. */
 export const SAFETY_POLL_MS = 2_000;
 /** File times are as coarse as this somewhere: a file changed less than this ago may change again unseen by stat. */
 const COARSEST_TIME_MS = 2_000;
@@ -23,9 +23,9 @@ export interface DetectorOptions {
    * first look has ended, nor after disposal.
    */
   readonly onChange: (atMs?: number) => void;
-  /** The system told of something; a look will tell whether it is a change. */
+  /** An event came; a look finds out whether it is a change. */
   readonly onSign?: () => void;
-  /** Whether there is a file: told at the first look and when it is another answer than before. */
+  /** Whether there is a file: called at the first look, and when that has changed. */
   readonly onPresence: (present: boolean) => void;
   /** It works, but not as it should: why, or null when it is whole again. */
   readonly onDegraded: (reason: string | null) => void;
@@ -50,10 +50,10 @@ export function startDetector(detection: Detection, options: DetectorOptions): D
   const { file, clock, pollIntervalMs, onChange, onPresence } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
-  const told = detection === "inotify" ? createTold(options, signal, () => poll) : null;
+  const osEvents = detection === "inotify" ? createOsEvents(options, signal, () => poll) : null;
   /** A text that differs where the file does: `mtime` costs one stat, `hash` the whole file. */
   const fingerprint = async (): Promise<string | null> => {
-    if (told !== null) return told.fingerprint();
+    if (osEvents !== null) return osEvents.fingerprint();
     if (detection === "mtime") {
       const found = await file.stat(signal);
       return found && `${found.mtimeNs} ${found.size}`;
@@ -63,10 +63,10 @@ export function startDetector(detection: Detection, options: DetectorOptions): D
   };
   const poll = startChangePoll({
     clock,
-    intervalMs: told === null ? pollIntervalMs : SAFETY_POLL_MS,
+    intervalMs: osEvents === null ? pollIntervalMs : SAFETY_POLL_MS,
     fingerprint,
     // Not when it was confirmed: people wait for the debounce time, and not for ours on top of it.
-    onChange: () => onChange(told?.atMs ?? undefined),
+    onChange: () => onChange(osEvents?.atMs ?? undefined),
     onPresence,
   });
   return {
@@ -77,7 +77,7 @@ export function startDetector(detection: Detection, options: DetectorOptions): D
     [Symbol.dispose]() {
       poll[Symbol.dispose]();
       stopping.abort();
-      told?.[Symbol.dispose]();
+      osEvents?.[Symbol.dispose]();
     },
   };
 }
@@ -89,8 +89,8 @@ interface Seen {
   readonly settled: boolean;
 }
 
-/** `inotify`: the OS tells of the file's folders, and the content confirms it. A slow poll sees what is not told. */
-function createTold(
+/** `inotify`: events of the file's folders, which the content confirms. A slow poll sees changes without an event. */
+function createOsEvents(
   { file, clock, pollIntervalMs, folderEvents, onSign, onDegraded }: DetectorOptions,
   signal: AbortSignal,
   poll: () => ReturnType<typeof startChangePoll>,
@@ -99,13 +99,13 @@ function createTold(
   let armingDue = true;
   let degraded: string | null = null;
   let settling: Timer | null = null;
-  /** When the system told of something last, before the look that is under way; and what it told since. */
-  let toldMs: number | null = null;
-  let nextToldMs: number | null = null;
+  /** When the last event came before the look that is under way, and when the last one came since. */
+  let eventMs: number | null = null;
+  let nextEventMs: number | null = null;
 
   const bell = createFolderBell(file, folderEvents, () => {
     armingDue = true;
-    nextToldMs = clock.monotonicMs();
+    nextEventMs = clock.monotonicMs();
     if (settling !== null) return;
     settling = clock.setTimer(SETTLE_MS, () => {
       settling = null;
@@ -133,11 +133,11 @@ function createTold(
   };
   return {
     get atMs() {
-      return toldMs;
+      return eventMs;
     },
     async fingerprint(): Promise<string | null> {
-      toldMs = nextToldMs;
-      nextToldMs = null;
+      eventMs = nextEventMs;
+      nextEventMs = null;
       const wasDue = armingDue;
       if (wasDue) await arm();
       let stat = await look();
@@ -216,7 +216,7 @@ function startChangePoll(options: ChangePollOptions) {
     try {
       found = await fingerprint();
     } catch {
-      // Why it cannot be read is told by the watcher, which reads it because of this change.
+      // The watcher, which reads the file because of this change, reports why it cannot be read.
       isReadable = false;
     }
     if (!disposed) learn(found, isReadable);
