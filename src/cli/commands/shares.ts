@@ -164,7 +164,7 @@ const sharesKernelCommand: CommandDefinition = {
   },
   async run(context, options, [share = ""]) {
     const { kernelShare } = await import("../edits/kernel-share.ts");
-    return kernelShare(context, share, readFlag(options, "undo"), readFlag(options, "yes"));
+    return kernelShare(context, share, { undo: readFlag(options, "undo"), yes: readFlag(options, "yes") });
   },
 };
 

@@ -13,21 +13,22 @@ import { withAsk } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, FAILED_EXIT, renderResults } from "../views/results-view.ts";
 
+interface Asked {
+  readonly undo: boolean;
+  readonly yes: boolean;
+}
+
 const COMMAND = "shares kernel";
 
 /** Resolves with the exit code; rejects as `openKernelLine` and edits do. */
-export async function kernelShare(
-  context: CommandContext,
-  name: string,
-  undo: boolean,
-  yes: boolean,
-): Promise<number> {
+export async function kernelShare(context: CommandContext, name: string, asked: Asked): Promise<number> {
+  const { undo } = asked;
   const { config, share } = await viewConfig(context, async (view) => {
     const members = await readMembers(view);
     return { config: members, share: findShare(members, name) };
   });
   const line = await openKernelLine(context.home, config, share, !undo);
-  if (line.isRoot) return writeLine(context, share, line, undo, yes);
+  if (line.isRoot) return writeLine(context, share, line, asked);
   if (!undo && line.save !== null) {
     tellSudo(context, share, line, undo);
     context.note("nothing was changed: run this command again once the line is there");
@@ -35,7 +36,7 @@ export async function kernelShare(
   }
   const isDone = (share.driver === "cifs") !== undo;
   if (isDone) context.note(`driver = "cifs" is ${undo ? "not set" : "set already"}`);
-  const exit = isDone ? 0 : await setDriver(context, share, undo, yes);
+  const exit = isDone ? 0 : await setDriver(context, share, asked);
   if (exit === 0 && line.save !== null) tellSudo(context, share, line, undo);
   return exit;
 }
@@ -44,8 +45,7 @@ async function writeLine(
   context: CommandContext,
   { name }: ShareConfig,
   { line, save }: KernelLine,
-  undo: boolean,
-  yes: boolean,
+  { undo, yes }: Asked,
 ): Promise<number> {
   const again = `mountaineer ${COMMAND} ${shellWord(name)}`;
   if (save === null) context.note(undo ? "/etc/fstab has no such line" : "/etc/fstab has the line already");
@@ -78,12 +78,7 @@ function tellSudo(
 }
 
 /** Open files keep the mount that is there: it is another from its next mount on. */
-async function setDriver(
-  context: CommandContext,
-  { name }: ShareConfig,
-  undo: boolean,
-  yes: boolean,
-): Promise<number> {
+async function setDriver(context: CommandContext, { name }: ShareConfig, { undo, yes }: Asked) {
   const how = undo ? "as before it used the kernel's client" : "with the kernel's client from now on";
   if (!yes && !(await agrees(context, `Mount ${harmless(name)} ${how}?`))) return FAILED_EXIT;
   const edit = { key: `shares.${JSON.stringify(name)}.driver`, value: undo ? null : "cifs" };

@@ -19,14 +19,11 @@ import { createMountTable } from "../../shares/mounts/mount-table.ts";
 
 const NEW_FILE_MODE = 0o644;
 
-interface Plan {
-  readonly line: string;
-  /** Every byte of the rest is as it was; null: nothing is to be changed. */
-  readonly content: string | null;
-}
-
-/** `content` has a character for each byte. Throws `usage` where something else has the path. */
-export function planFstab(content: string, share: LineShare, isWanted: boolean): Plan {
+/**
+ * `content` has a character for each byte; the new one has every other byte as it was, and is null where nothing is to be
+ * changed. Throws `usage` where something else has the path.
+ */
+export function planFstab(content: string, share: LineShare, isWanted: boolean) {
   const lines = content.split("\n").map(decoded);
   const [index = -1, ...more] = [...lines.keys()].filter(
     (each) => fstabPath(lines[each] ?? "") === share.mountPath,

@@ -1,7 +1,7 @@
 // The interface to the carrier of mounts, as the engine needs it: a port per share, and moves between routes.
 
-import type { CarriedShare, ConfigureRequest, MoveRequest } from "../../carrier/carrier.ts";
-import type { DriverName, RouteName } from "../share-spec.ts";
+import type { CarriedShare, ConfigureRequest, MoveRequest, OpenRequest } from "../../carrier/carrier.ts";
+import type { DriverName } from "../share-spec.ts";
 import type { FoundMount } from "./mount-driver.ts";
 
 export type Endpoints = ConfigureRequest["endpoints"];
@@ -9,20 +9,7 @@ export type Endpoints = ConfigureRequest["endpoints"];
 /** The state of a share's port. Times are monotonic ms. */
 export type CarriedState = Omit<CarriedShare, "share" | "kind" | "mount">;
 
-interface CarryRequest {
-  readonly share: string;
-  readonly driver: DriverName;
-  readonly route: RouteName;
-  readonly endpoints: Endpoints;
-  readonly patienceMs: number;
-  /** A port that the share's own mount instructions name; null: any. */
-  readonly wantedPort: number | null;
-  readonly server: string | null;
-  /** Nothing passes before `confirm`: the server is proved once more, over the connection that the carrier keeps from now on. */
-  readonly unproved: boolean;
-  /** Names the login. */
-  readonly login?: string;
-}
+type CarryRequest = Omit<OpenRequest, "kind"> & { readonly driver: DriverName };
 
 type CarryOutcome =
   | { readonly ok: true; readonly port: number }
