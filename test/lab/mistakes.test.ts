@@ -247,6 +247,7 @@ share_root = "~/Shares"
 check_interval_secs = "often"
 network_debounce_ms = -1
 auto_failback = "yes"
+lsof_recheck = "no"
 
 [[shares]]
 name = "CORE"
