@@ -63,7 +63,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await terminal.press("C-s");
     await terminal.until("✓ saved and in effect");
     assert.match(await readFile(rig.home.configFile, "utf8"), /debounce"? = 0\.25$/m);
-    await terminal.press("Escape", "d");
+    await terminal.press("Escape", "Escape", "d");
     await terminal.until((lines) => /● first +Ready/.test(lines.join("\n")));
   });
 

@@ -120,7 +120,7 @@ function backendHead(backend: BackendStatus, nameWidth: number, { paint, width }
   const name = padded(harmless(backend.name), nameWidth);
   const state = padded(harmless(words.text), STATE_COLUMNS);
   const lead = columns(`${mark} ${name}  ${state}  `);
-  const facts = backendFacts(backend).map((fact) => glued(harmless(fact)));
+  const facts = harmless(backendFacts(backend).join(", ")).split(", ").map(glued);
   const [first = "", ...more] = wrapped(facts.join(", "), width - lead);
   return [
     `${style(mark)} ${paint.bold(name)}  ${style(state)}  ${first}`.trimEnd(),

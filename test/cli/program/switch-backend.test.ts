@@ -102,7 +102,7 @@ test("C2 status shows each route, which one is in use, and what is ready to go b
   assert.match(text, /here +serve \/srv, steady for 45\ss/);
   assert.match(text, /lan +http:\/\/nas\/mcp, in use/);
   assert.match(text, /far +https:\/\/far\.example\/mcp, nothing listens there, tries again in 8\ss/);
-  assert.match(text, /here READY: it is back, steady for 45\ss; calls are in flight/);
+  assert.match(text, /here is ready, steady for 45\ss: calls are in flight/);
   assert.match(text, /mountaineer switch --backend files --to here/);
   const narrow = renderBackends([sampleBackend({ routes: ROUTES })], {
     now: NOW,
@@ -119,6 +119,6 @@ test("C2 status shows each route, which one is in use, and what is ready to go b
     color: false,
     unicode: true,
   });
-  assert.match(other, /held on lan by hand/);
+  assert.match(other, /Ready over lan, held by hand/);
   assert.match(other, /mountaineer switch --backend files --to auto/);
 });

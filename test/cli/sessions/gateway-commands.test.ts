@@ -50,7 +50,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     const human = await runCommand(["tools", "list"], { home });
     assert.equal(human.code, 0);
     assert.equal(human.stdout, "read_file   files  Reads a file.\nwrite_file  files  Reads a file.\n");
-    assert.match(human.stderr, /^mountaineer: backend web is Failed for .*: spawn uvx ENOENT\n$/);
+    assert.match(human.stderr, /^mountaineer: backend web: Failed for .*: spawn uvx ENOENT\n$/);
     const json = await runCommand(["tools", "list", "--json"], { home });
     assert.deepEqual(JSON.parse(json.stdout), {
       tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],

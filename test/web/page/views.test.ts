@@ -115,9 +115,9 @@ interface Click {
 }
 
 const CLICKS: readonly Click[] = [
-  { button: "Unmount CORE", yes: false, log: ["? Unmount CORE?"] },
+  { button: "Unmount: CORE", yes: false, log: ["? Unmount CORE?"] },
   {
-    button: "Unmount CORE",
+    button: "Unmount: CORE",
     answers: { unmount: [{ results: [busy] }, { results: [done] }] },
     log: [
       "? Unmount CORE?",
@@ -128,7 +128,7 @@ const CLICKS: readonly Click[] = [
     ],
   },
   {
-    button: "Unmount CORE",
+    button: "Unmount: CORE",
     answers: { unmount: gone },
     log: [
       "? Unmount CORE?",
@@ -137,13 +137,13 @@ const CLICKS: readonly Click[] = [
     ],
   },
   {
-    button: "Mount CORE",
+    button: "Mount: CORE",
     share: sampleShare({ mount_state: "unmounted", active_interface: "none" }),
     answers: { mount: { results: [sampleResult({ result: "failed", detail: "no", hint: "wait" })] } },
     log: ['mount {"shares":["CORE"]}', "bad: CORE: no (wait)"],
   },
   {
-    button: "Switch CORE to Thunderbolt",
+    button: "Switch to Thunderbolt: CORE",
     share: pending,
     log: [
       'switchRoute {"shares":["CORE"],"to":"tb","force":false,"wait":false}',
@@ -151,7 +151,7 @@ const CLICKS: readonly Click[] = [
     ],
   },
   {
-    button: "Switch CORE to Fallback",
+    button: "Switch to Fallback: CORE",
     share: sampleShare({ carried }),
     answers: { switchRoute: { results: [sampleResult({ result: "skipped", detail: "nothing to do" })] } },
     log: [
@@ -160,14 +160,14 @@ const CLICKS: readonly Click[] = [
     ],
   },
   {
-    button: "Switch CORE back to automatic",
+    button: "Back to automatic: CORE",
     share: sampleShare({ active_interface: "fallback", held: "fallback" }),
     answers: { switchRoute: { results: [] } },
     log: ['switchRoute {"shares":["CORE"],"to":"auto","force":false,"wait":false}', "good: nothing to do"],
   },
-  { button: "Restart files", yes: false, log: ["? Restart files?"] },
+  { button: "Restart: files", yes: false, log: ["? Restart files?"] },
   {
-    button: "Restart files",
+    button: "Restart: files",
     answers: { restart: { restarted: ["files"] } },
     log: [
       "? Restart files?",

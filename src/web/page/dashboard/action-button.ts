@@ -18,10 +18,13 @@ export function ActionButton({
   readonly kind?: "main";
 }): ComponentChild {
   const look = kind ?? (action.question === null ? undefined : "danger");
+  const label = shown(action.label);
+  const [, about] = action.id;
   return h(WorkButton, {
-    label: shown(action.label),
-    says: shown(sentence(action.name)),
+    label,
     run: () => run(app, action),
+    // What is seen is part of what is said.
+    ...(about === undefined ? {} : { says: `${label}: ${shown(about)}` }),
     ...(look === undefined ? {} : { kind: look }),
   });
 }
