@@ -168,7 +168,10 @@ test("F1 a save that succeeded is the file", () => {
     [{ changed: false }, /says so already/],
     [{ reload: null }, /saved/],
     [{ reload: reload({ failure: "port taken" }) }, /not applied: port taken/],
-    [{ reload: reload({ errors: [MISTAKE] }) }, /not applied: .*:2:17: sync\.poll_interval: found "x", expected a number/],
+    [
+      { reload: reload({ errors: [MISTAKE] }) },
+      /not applied: .*:2:17: sync\.poll_interval: found "x", expected a number/,
+    ],
     [{ reload: reload({ waiting: ["backends.files"] }) }, /waits for your approval: backends\.files/],
   ];
   for (const [over, words] of texts)
