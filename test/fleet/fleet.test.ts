@@ -36,7 +36,9 @@ test("G1 machines on one server see what each tells, and each change of it", nee
   });
   for (const member of [desktop, nas]) {
     const seen = await eventually(() => member.sees("laptop").state?.shares[0]);
-    assert.deepEqual(seen, { name: "CORE", phase: "mounted", route: "fallback", reason: "the cable is out" });
+    const words = { text: "mounted over Fallback", tone: "warning" };
+    const told = { name: "CORE", phase: "mounted", route: "fallback", reason: "the cable is out" };
+    assert.deepEqual(seen, { ...told, words });
   }
   assert.equal(laptop.report().machines[0]?.state?.shares[0]?.route, "fallback");
 });

@@ -120,8 +120,11 @@ test("an installed plugin streams, and is what its lines run", async (t) => {
   await eventually(() => titles(lastWhole(output)).includes("All is well"));
   const line = everyLine(lastWhole(output).body).find(({ title }) => title === "Unmount all");
   const click = clickOf(line ?? assert.fail()) ?? assert.fail();
-  assert.deepEqual(click, [path, "--act", "unmount/"]);
-  assert.equal(await runClick(click), "Unmount all: CORE mounted over Thunderbolt (//10.0.0.2/CORE)\n");
+  assert.deepEqual(click, [path, "--act", "do/unmount"]);
+  assert.equal(
+    await runClick(click),
+    "Unmount all shares: CORE: mounted over Thunderbolt (//10.0.0.2/CORE)\n",
+  );
   assert.equal(control.calls.length, 1);
   plugin.kill("SIGTERM");
   await ended;
@@ -132,10 +135,10 @@ test("what failed after a click is told by SwiftBar, since nobody sees the comma
     sampleResult({ share, result: "busy", detail: "1 file is open" }),
   );
   const { home } = await startRig(t, { control, config: scriptedConfig() });
-  const ran = await startCommand(["menubar", "--act", "unmount/CORE"], { home }).ended;
+  const ran = await startCommand(["menubar", "--act", "do/unmount/CORE"], { home }).ended;
   assert.equal(ran.code, 1);
-  assert.equal(ran.stderr, "mountaineer: Unmount CORE: CORE 1 file is open\n");
-  const wrong = await startCommand(["menubar", "--act", "unmount/CORE/now"], { home }).ended;
+  assert.equal(ran.stderr, "mountaineer: Unmount CORE: CORE: 1 file is open\n");
+  const wrong = await startCommand(["menubar", "--act", "wipe/CORE"], { home }).ended;
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /nothing that the menu can do/);
 });

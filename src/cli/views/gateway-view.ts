@@ -165,7 +165,7 @@ export function absentBackends(backends: readonly BackendStatus[], now: number):
     .map((backend) => {
       const { name, reason, last_error: lastError, since } = backend;
       const said = `backend ${harmless(name)}: ${harmless(backendWords(backend).text)}`;
-      if (isHeldBack(backend)) return `${said}: mountaineer approve`;
+      if (isHeldBack(backend)) return `${said} (mountaineer approve)`;
       const why = reason ?? lastError;
       const lasted = sinceText(since, now);
       return `${said}${lasted === null ? "" : ` for ${lasted}`}${why === null ? "" : `: ${harmless(why)}`}`;

@@ -58,10 +58,14 @@ test("E2 without a daemon, lists say of a backend that nobody approved that it w
   assert.equal((await run("approve", "--mode", "commands", "--yes")).code, 0);
   await appendFile(file, `[backends.evil]\n${server}`);
   const list = await run("backends", "list");
-  assert.match(list.stdout, /^▲ evil {3}waiting\n[\s\S]*mountaineer approve backends\.evil\n/m, list.stderr);
+  assert.match(
+    list.stdout,
+    /^▲ evil {3}waits for approval\n[\s\S]*mountaineer approve backends\.evil\n/m,
+    list.stderr,
+  );
   assert.match(list.stdout, /^○ files {2}disabled/m);
   assert.match(
     (await run("tools", "list")).stderr,
-    /^mountaineer: backend evil waits for approval: mountaineer approve$/m,
+    /^mountaineer: backend evil: waits for approval \(mountaineer approve\)$/m,
   );
 });

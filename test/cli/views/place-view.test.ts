@@ -67,7 +67,7 @@ test("a favorite says how it is, over which route, and where its link is", () =>
     alias docs
     alias film
 B     mounted over Fallback  10.0.0.1 | nas.local:4450  /S/CORE
-C     no daemon runs  ? | nas.local:4450  /S/CORE
+C     no daemon runs  nas.local:4450  /S/CORE
 `,
   );
 });
