@@ -18,6 +18,7 @@ import type { RcloneCheck } from "./available.ts";
 import type { CacheCare } from "./cache-care.ts";
 import { controlEnvironment, newControlPassword, noteControl } from "./control.ts";
 import {
+  CARRIED_CONNECTS,
   configText,
   connectsTo,
   MOUNT_ENVIRONMENT,
@@ -115,7 +116,7 @@ async function prepare(
   await makeFolders(place.files);
   const password = share.password === null ? null : await obscure(share.password);
   const config = configText(share, connectsTo(share.routes[route], through), password);
-  await writeIfChanged(place.files.config, config);
+  await writeIfChanged(place.files.config, through === null ? config : `${config}${CARRIED_CONNECTS}`);
   await beginLog(place.files.log);
   await care.review(place);
 }

@@ -92,12 +92,16 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
     // Before `--timeout` does. Not sooner than necessary: rclone 1.60 logs off then, and leaves the socket open. As an
     // argument it would change the remote's name in the cache.
     "idle_timeout = 4m",
-    // Only for connects, since 1.71: an upload that was given up tries all of them in vain, and each failure doubles the
-    // pause before anybody's next one, up to 2 s. With one try, a connect that a planned move interrupts fails a program.
-    "override.low_level_retries = 3",
   ];
   return `${lines.join("\n")}\n`;
 }
+
+/**
+ * What a carried mount's config has besides, for connects only, since 1.71: an upload that was given up tries all of them in
+ * vain, and each failure doubles the pause before anybody's next one, up to 2 s. With one try, a connect that a planned
+ * move interrupts fails a program. Elsewhere each try with a wrong password would be another refused login.
+ */
+export const CARRIED_CONNECTS = "override.low_level_retries = 3\n";
 
 /** How rclone names the share of that name on the server. */
 export function remoteOf(shareName: string): string {
