@@ -19,7 +19,7 @@ export const switchCommand: CommandDefinition = {
   summary: "move shares or a backend to a route by hand, or back to the rules",
   description:
     "Of shares, tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches and holds the " +
-    "share there, over restarts too. auto ends that and lets the rules go on. With files open it is busy; --wait " +
+    "share there, over restarts too. auto ends that: back to automatic. With files open it is busy; --wait " +
     "waits for them, --force does not care. With --backend, the name of a route goes over to that route as soon as it " +
     "is ready, and calls in flight end where they are; a route that is not the first one holds the backend there.",
   examples: [

@@ -32,7 +32,7 @@ export async function runSteps(
     call(ask, readSelection(options), context.signal),
   );
   showResult(context, options, results, () => renderResults(results, context.stdoutStyle));
-  if (results.length === 0) context.note("no shares are configured; mountaineer status says how to add one");
+  if (results.length === 0) context.note("no share is configured; mountaineer shares add adds one");
   return exitCodeOf(results, asked);
 }
 

@@ -98,7 +98,7 @@ export function createGatewayControl(current: () => Gateway | null) {
         const { route, changed } = outcome;
         const over = `over route ${route}`;
         const detail =
-          to === AUTO_ROUTE ? `${over}, and the rules go on` : changed ? over : `${over} already`;
+          to === AUTO_ROUTE ? `${over}, back to automatic` : changed ? over : `${over} already`;
         return { backend, result: changed ? "switched" : "skipped", route, detail };
       }
       const now = gateway()

@@ -158,7 +158,7 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
         await checks.command(["switch", "--share", SHARE, "--to", "auto"]);
         const told = await backOverThunderbolt(checks, askedAtMs);
         await checks.until("held no more", (share) => share.held === null);
-        return `the rules go on: ${told}`;
+        return `back to automatic: ${told}`;
       },
     },
     {

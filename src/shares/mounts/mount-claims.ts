@@ -33,7 +33,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions): Moun
     return join(folder ?? (await runtimeFolder()), name);
   };
   const claimNow = async (path: string): Promise<string | null> => {
-    if (folder === undefined) await ensureOwn(await runtimeFolder());
+    if (folder === undefined) await ownRuntimeFolder();
     const file = await fileOf(path);
     await (await open(file, "a", 0o600)).close();
     const before = await stat(file);
@@ -87,9 +87,12 @@ async function runtimeFolder(): Promise<string> {
   return found?.uid === uid ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
 }
 
-async function ensureOwn(folder: string): Promise<void> {
+/** Makes the user's runtime folder where it is missing. Rejects where it is not the user's alone. */
+export async function ownRuntimeFolder(): Promise<string> {
+  const folder = await runtimeFolder();
   await mkdir(folder, { mode: 0o700 }).catch(() => {});
   const found = await lstat(folder);
   const isOwn = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
   if (!isOwn) throw new Error(`${folder} is not this user's alone`);
+  return folder;
 }

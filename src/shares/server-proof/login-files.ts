@@ -3,14 +3,16 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { processIdentity } from "../../runtime/process/process-identity.ts";
-import { shareFiles, shareMountsFolder } from "../drivers/share-files.ts";
+import { isDiskFull, shareFiles, shareMountsFolder, writeIfChanged } from "../drivers/share-files.ts";
+import { ownRuntimeFolder } from "../mounts/mount-claims.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 
-/** Its process, or nothing in files of 0.1; `.new` while it is being written. */
-const NAME = /^proof-(?:tb|fallback)(?:\.(\d+-\w+))?\.(?:conf|auth)(?:\.new)?$/;
+/** Its process, or nothing in files of 0.1, and its share in the runtime folder; `.new` while it is being written. */
+const NAME = /^proof-(?:tb|fallback)(?:\.(\d+-\w+))?(?:\.\w{12})?\.(?:conf|auth)(?:\.new)?$/;
 
 export function createLoginFiles(stateFolder: string) {
   let own: Promise<string> | null = null;
@@ -23,15 +25,37 @@ export function createLoginFiles(stateFolder: string) {
     }
   };
 
+  const nameOf = async (route: RouteName): Promise<string> => {
+    own ??= writerWith(process.pid).then((writer) => writer ?? `${process.pid}-unknown`);
+    return `proof-${route}.${await own}`;
+  };
+
   return {
-    /** `kind`: for rclone, or for smbclient. */
-    async path(share: ShareSpec, route: RouteName, kind: "conf" | "auth"): Promise<string> {
-      own ??= writerWith(process.pid).then((writer) => writer ?? `${process.pid}-unknown`);
-      return join(shareFiles(stateFolder, share.name).folder, `proof-${route}.${await own}.${kind}`);
+    /**
+     * Writes one, and resolves with its path. On a full disk it lies in the user's runtime folder, so that a failover goes
+     * on. `kind`: for rclone, or for smbclient. Rejects with the system's error.
+     */
+    async write(share: ShareSpec, route: RouteName, kind: "conf" | "auth", content: string): Promise<string> {
+      const { folder } = shareFiles(stateFolder, share.name);
+      const path = join(folder, `${await nameOf(route)}.${kind}`);
+      await ensureFolder(folder, 0o700);
+      try {
+        await writeIfChanged(path, content);
+        return path;
+      } catch (error) {
+        await rm(path, { force: true });
+        if (!isDiskFull(error)) throw error;
+      }
+      const id = sha256Of(`${stateFolder}\0${share.name}`).slice(0, 12);
+      const other = join(await ownRuntimeFolder(), `${await nameOf(route)}.${id}.${kind}`);
+      await writeIfChanged(other, content);
+      return other;
     },
     /** Removes what processes left that do not run any more. Rejects with the system's error. */
-    removeLeftoversOf: (share: ShareSpec): Promise<void> =>
-      removeIn(shareFiles(stateFolder, share.name).folder),
+    async removeLeftoversOf(share: ShareSpec): Promise<void> {
+      await removeIn(shareFiles(stateFolder, share.name).folder);
+      await removeIn(await ownRuntimeFolder());
+    },
     /** The same of all shares, also of those that are not configured any more. Never rejects. */
     async removeLeftovers(logger: Logger): Promise<void> {
       const folder = shareMountsFolder(stateFolder);
@@ -41,7 +65,11 @@ export function createLoginFiles(stateFolder: string) {
         warn(error);
         return [];
       });
-      await Promise.all(names.map((name) => removeIn(join(folder, name)).catch(warn)));
+      const folders = [
+        ...names.map((name) => join(folder, name)),
+        await ownRuntimeFolder().catch(() => folder),
+      ];
+      await Promise.all(folders.map((each) => removeIn(each).catch(warn)));
     },
   };
 }

@@ -1,10 +1,9 @@
 // Reads the root of a share over one route by `rclone lsjson` or `smbclient`, with the share's own login.
 
 import { rm } from "node:fs/promises";
-import { delimiter, dirname } from "node:path";
+import { delimiter } from "node:path";
 import { installedRclone } from "../../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { findProgram } from "../../runtime/process/find-program.ts";
@@ -13,7 +12,6 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { account, configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
-import { writeIfChanged } from "../drivers/share-files.ts";
 import type { LogonResult, Logons } from "../logons/logons.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { createLoginFiles } from "./login-files.ts";
@@ -226,12 +224,10 @@ async function run(
   { share, route, deadlineAtMs, signal }: ReadRequest,
   { program, file, argumentsWith, stdin, onStdout }: ProgramRun,
 ): Promise<CommandResult> {
-  const path = await loginFiles.path(share, route, file.kind);
-  await ensureFolder(dirname(path), 0o700);
   // Only a daemon cleans up at its start, and commands are killed while it runs.
   await loginFiles.removeLeftoversOf(share).catch(() => {});
+  const path = await loginFiles.write(share, route, file.kind, file.content);
   try {
-    await writeIfChanged(path, file.content);
     const command = await find(program);
     const leftMs = deadlineAtMs - clock.monotonicMs();
     if (leftMs <= 0) throw new MountaineerError("timed_out", `there was no time left for ${program}`);

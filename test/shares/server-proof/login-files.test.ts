@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
@@ -23,9 +23,8 @@ async function startWriter(
 ): Promise<{ child: ChildProcess; path: string }> {
   const program = `
     const { createLoginFiles } = await import(${JSON.stringify(MODULE)});
-    const path = await createLoginFiles(${JSON.stringify(stateFolder)}).path({ name: "CORE" }, "tb", "auth");
-    await (await import("node:fs/promises")).writeFile(path, "password = secret", { mode: 0o600 });
-    console.log(path);
+    const files = createLoginFiles(${JSON.stringify(stateFolder)});
+    console.log(await files.write({ name: "CORE" }, "tb", "auth", "password = secret"));
     setInterval(() => {}, 60_000);`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -38,9 +37,8 @@ async function startWriter(
 test("A10 a login that a killed process left is removed, and none that is being read", async (t) => {
   const stateFolder = await temporaryFolder(t);
   const files = createLoginFiles(stateFolder);
-  const own = await files.path(CORE, "fallback", "conf");
+  const own = await files.write(CORE, "fallback", "conf", "");
   const folder = dirname(own);
-  await mkdir(folder, { recursive: true });
   const kept = ["rclone.conf", "server.json", "proof-of-purchase.auth", own.slice(folder.length + 1)];
   for (const name of kept) await writeFile(join(folder, name), "");
   // As 0.1 named them, and one that was being written.
@@ -59,10 +57,9 @@ test("A10 a login that a killed process left is removed, and none that is being 
 test("A10 another process that has the killed one's number does not keep its login", async (t) => {
   const stateFolder = await temporaryFolder(t);
   const files = createLoginFiles(stateFolder);
-  const own = await files.path(CORE, "tb", "auth");
+  const own = await files.write(CORE, "tb", "auth", "password = secret");
   const folder = dirname(own);
-  await mkdir(folder, { recursive: true });
-  await writeFile(own.replace(/-\w+\.auth$/, "-0123456789ab.auth"), "password = secret");
+  await rename(own, own.replace(/-\w+\.auth$/, "-0123456789ab.auth"));
   await files.removeLeftoversOf(CORE);
   assert.deepEqual(await readdir(folder), []);
 });
