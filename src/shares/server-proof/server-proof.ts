@@ -5,6 +5,7 @@ import { createSemaphore } from "../../network/probe/semaphore.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { isDiskFull } from "../drivers/share-files.ts";
 import { createLogons, type Logons } from "../logons/logons.ts";
 import { preferredRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
@@ -241,7 +242,12 @@ async function identify(
     const steady = before?.serverGuid === serverGuid ? before : null;
     const born = steady === null ? new Map([...(births ?? []), ...((await more()) ?? [])]) : births;
     const witness = witnessOf(serverGuid, listing, born, steady);
-    await known.keep(share, { id, shareName, source, witness });
+    try {
+      await known.keep(share, { id, shareName, source, witness });
+    } catch (error) {
+      // What is known of it already still holds on a full disk.
+      if (before === null || !isDiskFull(error)) throw error;
+    }
     return { kind: "same", server: id };
   };
   if (servers.some(({ id, witness }) => id === certain && witness !== null)) return keep(certain ?? "");
