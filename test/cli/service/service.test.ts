@@ -354,6 +354,13 @@ test("without a service manager up starts a daemon of its own, which can hand ov
   );
   const twice = await runCommand(["down"], options);
   assert.deepEqual([twice.code, twice.stdout], [0, "✓ no daemon ran for this home\n"]);
+  assert.equal((await runCommand(["up"], options)).code, 0);
+  const removed = await runCommand(["uninstall"], options);
+  assert.match(
+    removed.stdout,
+    /service was not there\n✓ Mountaineer is stopped\n✓ what is mounted stays mounted\n$/,
+  );
+  assert.match((await runCommand(["status"], options)).stdout, /no daemon runs/);
 });
 
 test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {
