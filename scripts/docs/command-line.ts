@@ -70,9 +70,14 @@ function commandSection(
     `${command.description().replaceAll("\n\n", " ")}${also === "" ? "" : ` Also takes ${also}.`}`,
     ...command.registeredArguments.map(argumentLine),
     ...own.map(optionLine),
-    ...definition.examples.map(({ command: line, does }) => `- Example: \`${line}\` (${does})`),
+    examplesLine(definition),
     ...(exits.length === 0 ? [] : [`- Exit codes: ${exits.join("; ")}`]),
   ].join("\n");
+}
+
+function examplesLine({ examples }: CommandDefinition): string {
+  const all = examples.map(({ command, does }) => `\`${command}\` (${does})`);
+  return `- Example${all.length === 1 ? "" : "s"}: ${all.join("; ")}`;
 }
 
 function argumentLine(argument: Argument): string {

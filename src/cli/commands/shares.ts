@@ -148,7 +148,7 @@ const sharesKernelCommand: CommandDefinition = {
     { command: "mountaineer shares kernel CORE", does: "show the line; once it is there, mount with it" },
     {
       command: "mountaineer shares kernel CORE --undo",
-      does: "mount as before; then show how to remove the line",
+      does: "mount with driver auto; then show how to remove the line",
     },
   ],
   exits: {
@@ -159,7 +159,7 @@ const sharesKernelCommand: CommandDefinition = {
   addOptions(command) {
     command
       .argument("<share>", "its name")
-      .option("--undo", "back to how it was before")
+      .option("--undo", "back to driver auto")
       .option("--yes", "do not ask");
   },
   async run(context, options, [share = ""]) {

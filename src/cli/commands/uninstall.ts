@@ -4,12 +4,12 @@ import { addJsonOption, readFlag } from "../input/options.ts";
 
 export const uninstallCommand: CommandDefinition = {
   name: "uninstall",
-  summary: "stop and remove the service",
+  summary: "stop the daemon and remove its service",
   description:
-    "What is mounted stays mounted, and the configuration, the secrets and the log stay as they are. Without a service " +
-    "it changes nothing.",
+    "A daemon that runs without a service is stopped as well. What is mounted stays mounted, and the configuration, the " +
+    "secrets and the log stay as they are.",
   examples: [{ command: "mountaineer uninstall", does: "stop the daemon and remove its service" }],
-  exits: { 1: "the service could not be stopped or removed" },
+  exits: { 1: "the daemon could not be stopped, or its service not removed" },
   addOptions(command) {
     addJsonOption(command);
   },

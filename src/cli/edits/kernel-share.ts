@@ -79,7 +79,7 @@ function tellSudo(
 
 /** Open files keep the mount that is there: it is another from its next mount on. */
 async function setDriver(context: CommandContext, { name }: ShareConfig, { undo, yes }: Asked) {
-  const how = undo ? "as before it used the kernel's client" : "with the kernel's client from now on";
+  const how = undo ? "with driver auto from now on" : "with the kernel's client from now on";
   if (!yes && !(await agrees(context, `Mount ${harmless(name)} ${how}?`))) return FAILED_EXIT;
   const edit = { key: `shares.${JSON.stringify(name)}.driver`, value: undo ? null : "cifs" };
   const runs = await changeConfig(context, COMMAND, async (ask) =>

@@ -211,16 +211,20 @@ async function monitorOf({ home }: CommandContext): Promise<LockHolder | null> {
 /** Resolves with the exit code. */
 export async function uninstallService(context: CommandContext, json: boolean): Promise<number> {
   const { manager } = managerOf(context);
+  const found = await monitorOf(context);
   const outcome = await manager.uninstall(context.signal);
+  const failure = outcome.failure ?? (await endMonitors(context));
   const hasServer = await entryExists(join(context.home, "fleet-server"));
   const notes = hasServer ? [...outcome.notes, FLEET_SERVER_STAYS] : outcome.notes;
-  const done = { ...outcome, notes };
+  const done = { ...outcome, notes, failure };
   if (json) printJson(context, { manager: manager.kind, path: manager.filePath, ...done });
   else {
     const gone = `${harmless(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;
-    tell(context, [gone, ...(outcome.changed ? ["what is mounted stays mounted"] : [])], done);
+    const stopped = found === null ? [] : ["Mountaineer is stopped"];
+    const stays = outcome.changed || found !== null ? ["what is mounted stays mounted"] : [];
+    tell(context, [gone, ...stopped, ...stays], done);
   }
-  return outcome.failure === null ? 0 : FAILED_EXIT;
+  return failure === null ? 0 : FAILED_EXIT;
 }
 
 function printJson(context: CommandContext, report: object): void {

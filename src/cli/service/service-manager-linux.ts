@@ -45,6 +45,12 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
   const isActive = async (signal: AbortSignal): Promise<boolean> =>
     (await systemctl(["is-active", "--quiet", unit], signal)).exitCode === 0;
 
+  /** True also while it waits to be started again, which `is-active` denies. */
+  const isKept = async (signal: AbortSignal): Promise<boolean> => {
+    const { stdout } = await systemctl(["show", "--property=ActiveState", "--value", unit], signal);
+    return !["inactive", "failed"].includes(stdout.trim());
+  };
+
   /** The first that fails ends it. */
   const inTurn = async (
     commands: readonly (readonly string[])[],
@@ -80,7 +86,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
       return { changed, running: failure === null && (await isActive(signal)), notes, failure };
     },
     async stop(signal): Promise<ServiceOutcome> {
-      const changed = (await missing(signal)) === null && (await isActive(signal));
+      const changed = (await missing(signal)) === null && (await isKept(signal));
       const failure = changed ? await inTurn([["stop", unit]], signal) : null;
       return { changed, running: failure !== null, notes: [], failure };
     },
@@ -89,7 +95,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
       // Stopped first: a manager does not find what a unit without its file was.
       const known = why === null && (await systemctl(["cat", unit], signal)).exitCode === 0;
       const failure = known ? await inTurn([["disable", "--now", unit]], signal) : null;
-      const running = failure !== null && (await isActive(signal));
+      const running = failure !== null && (await isKept(signal));
       if (running) return { changed: false, running, notes: [], failure };
       const changed = await removeServiceFile(filePath);
       if (why === null && changed) await systemctl(["daemon-reload"], signal);

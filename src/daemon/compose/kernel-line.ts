@@ -37,13 +37,22 @@ export function planFstab(content: string, share: LineShare, isWanted: boolean) 
     return { line: wanted, content: `${content}${end}${encoded(wanted)}\n` };
   }
   const [entry] = parseFstab(line);
-  const isOurs = entry?.forUsers === true && entry.carriedPort !== null && isOfShare(entry, share);
-  if (!isOurs || !entry.isHard || more.length > 0) {
+  const fits = entry?.forUsers === true && entry.carriedPort !== null && isOfShare(entry, share);
+  // A person's own line may have more; it does as well, and only that person removes it.
+  const isOurs = withoutPort(line) === withoutPort(carriedLine(share));
+  if (!fits || !entry.isHard || more.length > 0 || (!isWanted && !isOurs)) {
     throw new MountaineerError("usage", `line ${index + 1} of fstab has ${share.mountPath} already`, {
       hint: `That line is not one that this command writes. Remove it, or make it: ${carriedLine(share, undefined, taken)}`,
     });
   }
   return { line, content: isWanted ? null : content.split("\n").toSpliced(index, 1).join("\n") };
+}
+
+/** The options of a line, but for the port, as that depends on the other lines. */
+function withoutPort(line: string): string | undefined {
+  return parseFstab(line)[0]
+    ?.options.filter((one) => !one.startsWith("port="))
+    .join();
 }
 
 /** Rejects with `usage` and `driver_unavailable`, and says why there can be no such line. */

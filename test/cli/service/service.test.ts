@@ -148,13 +148,17 @@ test("a property-list parser reads the agent as it is meant, whatever the paths 
   assert.throws(() => agentText(definitionOf("/Users/a\u0007"), "x\u0007", "/l"), { code: "usage" });
 });
 
-/** A service manager that keeps what it is told in a folder: `calls`, and a file `active` while it runs the service. */
+/**
+ * A service manager that keeps what it is told in a folder: `calls`, and a file `active` while it runs the service;
+ * `waiting` while it will start it again.
+ */
 const SYSTEMCTL = `
 printf '%s\\n' "$*" >>"$folder/calls"
 [ -e "$folder/absent" ] && { echo "Failed to connect to bus: No medium found" >&2; exit 1; }
 case "$2" in
   is-active) [ -e "$folder/active" ] ;;
-  stop) rm -f "$folder/active" ;;
+  show) if [ -e "$folder/waiting" ]; then echo activating; elif [ -e "$folder/active" ]; then echo active; else echo inactive; fi ;;
+  stop) rm -f "$folder/active" "$folder/waiting" ;;
   enable | restart) [ -e "$folder/broken" ] && { echo "Job failed. See logs." >&2; exit 1; }; touch "$folder/active" ;;
   disable) rm -f "$folder/active" ;;
   cat) [ -e "$folder/active" ] ;;
@@ -272,6 +276,14 @@ for (const platform of ["linux", "darwin"] as const) {
   });
 }
 
+test("linux: a stop ends also what systemd is about to start again, as it ended with an error", async (t) => {
+  const { manager, mark, calls } = await scene(t, "linux");
+  await mark("waiting");
+  const stopped = await manager().stop(NEVER);
+  assert.deepEqual([stopped.changed, stopped.running, stopped.failure], [true, false, null]);
+  assert.ok((await calls()).includes("--user stop mountaineer.service"));
+});
+
 test("darwin: a bootstrap while the old agent is still going is tried again", async (t) => {
   const { manager, mark, calls } = await scene(t, "darwin");
   await mark("progress");
@@ -342,6 +354,13 @@ test("without a service manager up starts a daemon of its own, which can hand ov
   );
   const twice = await runCommand(["down"], options);
   assert.deepEqual([twice.code, twice.stdout], [0, "✓ no daemon ran for this home\n"]);
+  assert.equal((await runCommand(["up"], options)).code, 0);
+  const removed = await runCommand(["uninstall"], options);
+  assert.match(
+    removed.stdout,
+    /service was not there\n✓ Mountaineer is stopped\n✓ what is mounted stays mounted\n$/,
+  );
+  assert.match((await runCommand(["status"], options)).stdout, /no daemon runs/);
 });
 
 test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {
@@ -354,6 +373,7 @@ test("with a service manager up starts the service, and down stops it and leaves
 folder='${folder}'
 case "$2" in
   is-active) kill -0 "$(cat "$folder/pid")" 2>/dev/null ;;
+  show) if kill -0 "$(cat "$folder/pid")" 2>/dev/null; then echo active; else echo inactive; fi ;;
   enable) setsid '${launcher}' monitor >/dev/null 2>&1 </dev/null & echo $! >"$folder/pid" ;;
   stop) pid=$(cat "$folder/pid"); kill "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done ;;
 esac

@@ -89,6 +89,24 @@ test("what the command has not written is left alone, with its place and never i
   }
 });
 
+test("a person's own line for the share does for mounting, and is never removed", async (t) => {
+  const { line, fstab, text, path } = await machine(t, null);
+  const ours = (await line()).line;
+  const [, username] = /(username=\w+)/.exec(ours) ?? [];
+  for (const own of [
+    `//127.0.0.1/CORE ${path} cifs users,hard,port=24000,credentials=/root/x,dir_mode=0755 0 0\n`,
+    `${ours.replace(username ?? "", `${username},dir_mode=0755`)}\n`,
+  ]) {
+    await writeFile(fstab, own);
+    assert.equal((await line()).save, null);
+    await assert.rejects(line(false), /^MountaineerError: line 1 of fstab has .*CORE already$/);
+    assert.equal(await text(), own);
+  }
+  await writeFile(fstab, `${ours.replace(/port=\d+/, "port=24999")}\n`);
+  await (await line(false)).save?.();
+  assert.equal(await text(), "", "ours, whatever its port");
+});
+
 test("a change of fstab in between is not overwritten, and a share that is not carried has no line", async (t) => {
   const { line, fstab, text, off } = await machine(t, "");
   const planned = await line();

@@ -14,8 +14,11 @@ test("the reference has every command, option, example and error code", async ()
   const text = await renderCliReference();
   for (const { name, examples } of COMMANDS) {
     assert.match(text, new RegExp(`^## mountaineer ${name}$`, "m"));
-    assert.ok(examples.length > 0);
-    for (const { command } of examples) assert.ok(text.includes(`\n- Example: \`${command}\` (`), command);
+    const [first, ...others] = examples;
+    assert.ok(first !== undefined);
+    const word = others.length === 0 ? "Example" : "Examples";
+    assert.ok(text.includes(`\n- ${word}: \`${first.command}\` (${first.does})`), first.command);
+    for (const { command, does } of others) assert.ok(text.includes(`; \`${command}\` (${does})`), command);
   }
   for (const option of [
     "--share",
