@@ -44,7 +44,10 @@ export const timelineReportShape = object({
   shares: list(
     object({
       name: text,
-      /** Oldest first; while it is configured without a break but for `gaps`, and a moment at a daemon's start. */
+      /**
+       * Oldest first; while it is configured without a break but for `gaps`, and a moment at a daemon's start. Of one that
+       * changes thousands of times a day the newest alone.
+       */
       spans: list(shareSpanShape),
     }),
   ),

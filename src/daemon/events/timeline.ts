@@ -30,7 +30,7 @@ const HANDED_OVER_MS = 60_000;
 export const MOST_MINUTES = 10_000;
 /** Minutes that are told as one, where there are too many; the last divides a day. */
 const STEPS = [1, 5, 15, 60] as const;
-/** Of all shares, or all backends: from here on the older half is forgotten, but for what was the case then. */
+/** Of all shares, or all backends: beyond it half of them are kept, and those that changed most often lose their oldest. */
 export const MOST_CHANGES = 5_000;
 /** Stretches of time without a daemon; the newest. */
 export const MOST_GAPS = 400;
@@ -132,9 +132,8 @@ export function startTimeline(
     shares.keepOnly(new Set(now.shares.map(({ name }) => name)), nowMs);
     for (const { name, phase } of now.backends ?? []) backends.note(name, { phase }, nowMs);
     backends.keepOnly(new Set((now.backends ?? []).map(({ name }) => name)), nowMs);
-    const sinceMs = Math.max(nowMs - DAY_MS, shares.tooOldMs, backends.tooOldMs);
-    forget(sinceMs, nowMs);
-    if (sinceMs > nowMs - DAY_MS) since = Math.max(since, sinceMs);
+    forget(nowMs - DAY_MS, nowMs);
+    for (const changes of [shares, backends]) changes.bound();
     since = Math.min(since, nowMs);
     gaps = gapsUntil(gaps, nowMs);
   };
@@ -204,12 +203,6 @@ class Changes<State> {
     this.#replay();
   }
 
-  /** When the newer half of too many changes began; of fewer nothing is too old. */
-  get tooOldMs(): number {
-    const { length } = this.list;
-    return length > MOST_CHANGES ? (this.list[length >> 1]?.at ?? 0) : Number.NEGATIVE_INFINITY;
-  }
-
   /** Is the case from now on; null: it is there no more. */
   note(name: string, state: State | null, at: number): void {
     if (isDeepStrictEqual(this.#now.get(name) ?? null, state)) return;
@@ -237,6 +230,22 @@ class Changes<State> {
     }
     this.list = [...then.values(), ...this.list.filter(({ at }) => at > from && at <= until)];
     this.#replay();
+  }
+
+  /** Of too many, each subject keeps its newest within an equal part of the room; what the calm ones leave, the others have. */
+  bound(): void {
+    if (this.list.length <= MOST_CHANGES) return;
+    const calmFirst = [...Map.groupBy(this.list, ({ name }) => name).values()].sort(
+      (one, other) => one.length - other.length,
+    );
+    const kept = new Set<Change<State>>();
+    for (const [index, own] of calmFirst.entries()) {
+      const room = (MOST_CHANGES / 2 - kept.size) / (calmFirst.length - index);
+      // What is the case now stays in any case; that it was not there yet says nothing.
+      const newest = own.slice(-Math.max(1, Math.floor(room)));
+      for (const change of newest) if (change !== newest[0] || change.state !== null) kept.add(change);
+    }
+    this.list = this.list.filter((change) => kept.has(change));
   }
 
   #replay(): void {

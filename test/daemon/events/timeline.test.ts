@@ -410,21 +410,60 @@ test("what is older than a day is forgotten, but for what was the case then", as
   );
 });
 
-test("a restless backend does not crowd out what is known of a calm one", async () => {
+test("F2 a restless backend loses its own oldest changes; shares and calm backends keep their day", async () => {
   const b = bench();
   sameAsBefore(b);
-  b.now.backends = [sampleBackend({ name: "calm" }), sampleBackend({ name: "files", phase: "Ready" })];
+  b.now.backends = [sampleBackend({ name: "calm", phase: "Ready" }), sampleBackend({ name: "files" })];
   using timeline = b.begin();
-  for (let nth = 0; nth < MOST_CHANGES; nth++) {
-    await b.clock.advance(10);
+  await b.clock.advance(60_000);
+  b.now.shares = [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: "fallback" })];
+  b.bus.publish(phase("calm", "Failed"));
+  b.bus.publish(phase("calm", "Ready"));
+  await b.clock.advance(60_000);
+  for (let nth = 0; nth < 3 * MOST_CHANGES; nth++) {
+    if (nth % 100 === 0) await b.clock.advance(10_000);
     b.bus.publish(phase("files", nth % 2 === 0 ? "Failed" : "Ready"));
   }
-  const { known_since, to, shares, backends } = await timeline.timeline();
-  assert.ok(timeline.known().backends.length <= MOST_CHANGES);
-  assert.ok(b.seconds(known_since) > 0, "the older half is not known any more");
-  const calm = backends.find(({ name }) => name === "calm");
+  b.now.backends = [sampleBackend({ name: "calm", phase: "Ready" })];
+  await b.clock.advance(1_000);
+  b.now.backends = [sampleBackend({ name: "calm", phase: "Ready" }), sampleBackend({ name: "files" })];
+  const { known_since, shares, backends } = await timeline.timeline();
+  assert.equal(b.seconds(known_since), 0);
   assert.deepEqual(
-    [calm, shares[0]].map((one) => one?.spans.map((span) => [span.from, span.to])),
-    [[[known_since, to]], [[known_since, to]]],
+    shares.map(({ spans }) => spans.map(({ from, route }) => [b.seconds(from), route])),
+    [
+      [
+        [0, "tb"],
+        [60.1, "fallback"],
+      ],
+    ],
+  );
+  const [calm, files] = backends;
+  assert.deepEqual(
+    calm?.spans.map((span) => [b.seconds(span.from), span.phase]),
+    [
+      [0, "Ready"],
+      [60, "Failed"],
+      [60, "Ready"],
+    ],
+  );
+  const { length } = files?.spans ?? [];
+  assert.ok(length > MOST_CHANGES / 3 && length <= MOST_CHANGES, `${length}`);
+});
+
+test("however many backends come and go, what is known of them stays bounded, and those there are now are told", async () => {
+  const b = bench();
+  using timeline = b.begin();
+  for (let nth = 0; nth < MOST_CHANGES; nth++) {
+    b.now.backends = [sampleBackend({ name: "here" }), sampleBackend({ name: `passing ${nth}` })];
+    timeline.known();
+  }
+  const { backends } = timeline.known();
+  assert.ok(backends.length <= MOST_CHANGES, `${backends.length}`);
+  assert.deepEqual(
+    (await timeline.timeline()).backends
+      .filter(({ name }) => name === "here")
+      .map(({ spans }) => spans.length),
+    [1],
   );
 });

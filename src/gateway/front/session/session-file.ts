@@ -1,25 +1,19 @@
 // The sessions of a home on disk, by the SHA-256 of their ids: a line each, of which many changes share a write. What
 // cannot be read or written costs sessions, and nothing else.
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
-import { removeLeftovers, writeDurably } from "../../../runtime/files/durable-file.ts";
+import { removeLeftovers } from "../../../runtime/files/durable-file.ts";
+import { createDurableValue, type DurableValue } from "../../../runtime/files/durable-value.ts";
 import { readRegularFile } from "../../../runtime/files/read-regular-file.ts";
 import { setAside } from "../../../runtime/files/set-aside.ts";
-import { shareWrites } from "../../../runtime/files/shared-writes.ts";
-import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import { LONGEST_RECORD, readRecordLine, recordLine, type SessionRecord } from "./session-record.ts";
 
 /** The file's first line: another one is of another version, or somebody else's. */
 const HEADER = JSON.stringify({ mountaineer: "sessions", version: 1 });
-const PRIVATE_FILE = 0o600;
 /** Sessions that are read back; the newest ones. */
 const MOST_KEPT = 1_000;
 /** Earlier versions wrote a log: twice what it came to, and 64 KiB. */
 const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1) + 128 * 1024;
-const FIRST_RETRY_MS = 1_000;
-const MAX_RETRY_MS = 60_000;
-/** A disk that hangs must not keep clients waiting. */
-const SAVE_DEADLINE_MS = 2_000;
 
 interface SessionFileOptions extends GatewayTools {
   readonly path: string;
@@ -42,20 +36,27 @@ export function openSessionFile(options: SessionFileOptions): SessionFile {
 }
 
 class SessionLines implements SessionFile {
-  unsavedBecause: string | null = null;
   readonly #options: SessionFileOptions;
   /** What the file comes to, oldest first. */
   readonly #lines = new Map<string, string>();
-  /** More has changed than was written. */
-  #isBehind = false;
+  readonly #file: DurableValue;
   #loaded: Promise<ReadonlyMap<string, SessionRecord>> | null = null;
-  readonly #writes = shareWrites(() => this.#write());
-  #failures = 0;
-  #retry: Timer | null = null;
-  #closing: Promise<void> | null = null;
+  #isClosed = false;
 
   constructor(options: SessionFileOptions) {
+    const { path, clock, logger } = options;
     this.#options = options;
+    this.#file = createDurableValue({
+      path,
+      clock,
+      content: () => asText([HEADER, ...this.#lines.values()]),
+      onUnsaved: ({ message }) => logger.error("the sessions cannot be saved", { path, reason: message }),
+      onSavedAgain: () => logger.info("the sessions are saved again", { path }),
+    });
+  }
+
+  get unsavedBecause(): string | null {
+    return this.#file.unsavedBecause?.message ?? null;
   }
 
   load(): Promise<ReadonlyMap<string, SessionRecord>> {
@@ -64,7 +65,7 @@ class SessionLines implements SessionFile {
   }
 
   async keep(hash: string, record: SessionRecord): Promise<boolean> {
-    if (this.#closing !== null) return false;
+    if (this.#isClosed) return false;
     const line = recordLine(hash, record);
     if (line === null) {
       this.#options.logger.info("a session is not kept for a restart: its client says too much of itself", {
@@ -75,66 +76,22 @@ class SessionLines implements SessionFile {
     }
     this.#lines.delete(hash);
     this.#lines.set(hash, line);
-    return this.#changed();
+    return this.#save();
   }
 
   drop(hash: string): void {
-    if (this.#closing === null && this.#lines.delete(hash)) void this.#changed();
+    if (!this.#isClosed && this.#lines.delete(hash)) void this.#save();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    this.#isClosed = true;
+    return this.#file[Symbol.asyncDispose]();
   }
 
-  async #changed(): Promise<boolean> {
-    this.#isBehind = true;
-    // While the disk takes nothing nobody waits for it: what has changed goes with the next try.
-    if (this.unsavedBecause !== null) return false;
-    const write = this.#writes.write();
-    if (await settledWithin(this.#options.clock, SAVE_DEADLINE_MS, write)) return write;
-    this.#failed("the disk gives no answer");
-    return false;
-  }
-
-  async #write(): Promise<boolean> {
-    const { path, logger } = this.#options;
-    this.#retry?.[Symbol.dispose]();
-    this.#retry = null;
-    this.#isBehind = false;
-    try {
-      await writeDurably(path, asText([HEADER, ...this.#lines.values()]), { mode: PRIVATE_FILE });
-      if (this.unsavedBecause !== null) logger.info("the sessions are saved again", { path });
-      this.unsavedBecause = null;
-      this.#failures = 0;
-      // What came while the disk seemed to hang.
-      if (this.#isBehind) void this.#writes.write();
-      return true;
-    } catch (error) {
-      this.#isBehind = true;
-      this.#failed(errorText(error));
-      this.#tryLater();
-      return false;
-    }
-  }
-
-  #failed(reason: string): void {
-    const { path, logger } = this.#options;
-    if (this.unsavedBecause === null) logger.error("the sessions cannot be saved", { path, reason });
-    this.unsavedBecause = reason;
-  }
-
-  #tryLater(): void {
-    if (this.#closing !== null) return;
-    const delayMs = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, MAX_RETRY_MS);
-    this.#failures += 1;
-    this.#retry = this.#options.clock.setTimer(delayMs, () => void this.#writes.write());
-  }
-
-  async #close(): Promise<void> {
-    this.#retry?.[Symbol.dispose]();
-    const last = this.#isBehind ? this.#writes.write() : this.#writes.settled;
-    await settledWithin(this.#options.clock, SAVE_DEADLINE_MS, last);
+  async #save(): Promise<boolean> {
+    const saved = this.#file.save();
+    // Nobody waits for a disk that takes nothing.
+    return this.unsavedBecause === null && (await saved) === null;
   }
 
   async #load(): Promise<ReadonlyMap<string, SessionRecord>> {
@@ -160,7 +117,7 @@ class SessionLines implements SessionFile {
       if (line !== null) this.#lines.set(hash, line);
     }
     // Of what was set aside nothing is on disk any more.
-    if (isAside && sessions.size > 0) void this.#writes.write();
+    if (isAside && sessions.size > 0) void this.#save();
     logger.debug("sessions were read", { path, sessions: sessions.size });
     return sessions;
   }
