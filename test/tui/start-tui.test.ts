@@ -15,7 +15,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await using scene = await openScene(t);
     const { home, terminal } = scene;
     await terminal.until("waiting for the daemon");
-    await terminal.until("starts one");
+    await terminal.until("mountaineer up starts");
     {
       await using monitor = await home.startMonitor();
       await terminal.until("● connected");
