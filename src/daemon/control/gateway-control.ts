@@ -97,8 +97,7 @@ export function createGatewayControl(current: () => Gateway | null) {
       if (outcome.ok) {
         const { route, changed } = outcome;
         const over = `over route ${route}`;
-        const detail =
-          to === AUTO_ROUTE ? `${over}, back to automatic` : changed ? over : `${over} already`;
+        const detail = to === AUTO_ROUTE ? `${over}, back to automatic` : changed ? over : `${over} already`;
         return { backend, result: changed ? "switched" : "skipped", route, detail };
       }
       const now = gateway()
