@@ -39,7 +39,10 @@ type OwnAddress = InterfaceSnapshot["addresses"][number];
 /** Answers to multicast come within 0.5 s; a second question makes up for one that was lost. */
 const LISTEN_MS = 1_600;
 const ASK_AGAIN_MS = 700;
+/** Who speak, on all links together; neighbours who say nothing have as much room of their own. */
 const SERVERS_AT_MOST = 64;
+/** Of a link, where there are many. */
+const OF_ONE_LINK_AT_LEAST = 8;
 const LINKS_AT_MOST = 16;
 /** Of one protocol on one link; who sends more is not listened to. */
 const MESSAGES_AT_MOST = 512;
@@ -73,7 +76,7 @@ export async function discoverServers(options: DiscoverOptions): Promise<readonl
   await clock.sleep(Math.max(0, listenMs - ASK_AGAIN_MS), signal);
   for (const { address, interfaceName } of await links.neighbours()) {
     const link = own.find((one) => one.interfaceName === interfaceName && isIn(one, address));
-    const claim = { address, port: SMB_PORT, name: null, host: null };
+    const claim = { address, port: SMB_PORT, name: null, host: null, byItself: false };
     if (link !== undefined) heard.add(link, "neighbour", claim);
   }
   const kinds = new Map<string, Promise<LinkKind>>();
@@ -92,26 +95,38 @@ function isIn({ bytes, prefixLength }: OwnAddress, address: string): boolean {
   return parsed !== null && inPrefix(parsed.bytes, bytes, prefixLength);
 }
 
-/** Keeps the first claims about each address; exported for its test. */
+/** What an address says of itself counts, else the first claim about it; exported for its test. */
 export function createHeard(own: readonly OwnAddress[]) {
-  const found = new Map<string, Omit<HeardServer, "link">>();
+  const found = new Map<string, Omit<HeardServer, "link"> & { readonly isNamedByItself: boolean }>();
+  const links = new Set(own.map(({ interfaceName }) => interfaceName)).size;
+  const ofOneLink = Math.max(OF_ONE_LINK_AT_LEAST, Math.floor(SERVERS_AT_MOST / links));
+  // Whoever makes up servers on one link takes no place from another's, or from the neighbours.
+  const isFull = (link: OwnAddress, by: HeardBy): boolean =>
+    [...found.values()].filter(
+      (one) =>
+        one.interfaceName === link.interfaceName && (one.by[0] === "neighbour") === (by === "neighbour"),
+    ).length >= ofOneLink;
   const shortened = (text: string | null): string | null =>
     text === null || text === "" ? null : [...harmless(text)].slice(0, NAME_LENGTH_AT_MOST).join("");
   const add = (link: OwnAddress, by: HeardBy, claim: Claim): void => {
     const { address, port } = claim;
     if (!isIn(link, address) || port === 0 || own.some(({ text }) => text === address)) return;
     const known = found.get(`${address} ${port}`);
-    if (known === undefined && found.size >= SERVERS_AT_MOST) return;
+    if (known === undefined && isFull(link, by)) return;
+    const names = { name: shortened(claim.name), host: shortened(claim.host) };
+    const namesItself = claim.byItself && names.name !== null;
+    const isBetter = namesItself && known?.isNamedByItself !== true;
     found.set(`${address} ${port}`, {
       ...{ address, port, interfaceName: link.interfaceName },
-      name: known?.name ?? shortened(claim.name),
-      host: known?.host ?? shortened(claim.host),
+      name: isBetter ? names.name : (known?.name ?? names.name),
+      host: isBetter ? names.host : (known?.host ?? names.host),
+      isNamedByItself: namesItself || known?.isNamedByItself === true,
       by: [...new Set([...(known?.by ?? []), by])],
     });
   };
   return {
     add,
-    all: () => [...found.values()],
+    all: () => [...found.values()].map(({ isNamedByItself: _, ...server }) => server),
     /** What comes in on a link by one protocol. */
     listener(link: OwnAddress, by: HeardBy, protocol: LinkProtocol): Listener {
       let left = MESSAGES_AT_MOST;

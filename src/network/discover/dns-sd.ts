@@ -12,52 +12,88 @@ import type { Claim, LinkProtocol } from "./link-protocol.ts";
 const SERVICE: DnsName = ["_smb", "_tcp", "local"];
 /** Of one link: more is no network of people. */
 const KEPT_AT_MOST = 512;
+/** Of one name; what one sender says of many could otherwise be multiplied. */
+const OF_ONE_NAME = { PTR: 64, SRV: 4, A: 8 } as const;
+const CLAIMS_AT_MOST = 64;
+
+interface Said {
+  readonly record: DnsRecord;
+  /** Who said it last. */
+  readonly sender: string;
+}
+
+type Find = (type: DnsRecord["type"], name: DnsName) => readonly Said[];
 
 /** One for each link: what is heard on one says nothing about names on another. */
 export function createDnsSd(): LinkProtocol {
-  const records = new Map<string, DnsRecord>();
+  /** By type and name, then by what they say; names that differ only in case are one. */
+  const kept = new Map<string, Map<string, Said>>();
   const asked = new Set<string>();
+  let count = 0;
+  /** Whether it is news. */
+  const keep = (record: DnsRecord, sender: string): boolean => {
+    const { type, name } = record;
+    if (type === "PTR" && nameKey(name) !== nameKey(SERVICE)) return false;
+    const key = questionKey({ type, name });
+    const ofName = kept.get(key) ?? new Map<string, Said>();
+    const known = ofName.get(contentOf(record));
+    if (known?.sender === sender) return false;
+    if (known === undefined) {
+      if (count >= KEPT_AT_MOST || ofName.size >= OF_ONE_NAME[type]) return false;
+      count++;
+    }
+    kept.set(key, ofName.set(contentOf(record), { record: known?.record ?? record, sender }));
+    return true;
+  };
   return {
     group: "224.0.0.251",
     port: 5353,
     question: () => dnsQuery([{ type: "PTR", name: SERVICE }]),
-    take(message) {
-      for (const record of readDnsRecords(message)) {
-        if (records.size >= KEPT_AT_MOST) break;
-        records.set(JSON.stringify(record), record);
-      }
-      const { claims, missing } = claimsOf([...records.values()]);
-      const next = missing.filter(({ type, name }) => !asked.has(`${type} ${nameKey(name)}`)).slice(0, 16);
-      for (const { type, name } of next) asked.add(`${type} ${nameKey(name)}`);
+    take(message, sender) {
+      const news = readDnsRecords(message).filter((record) => keep(record, sender));
+      if (news.length === 0) return { claims: [], ask: null };
+      const { claims, missing } = claimsOf((type, name) => [
+        ...(kept.get(questionKey({ type, name }))?.values() ?? []),
+      ]);
+      const next = missing.filter((question) => !asked.has(questionKey(question))).slice(0, 16);
+      for (const question of next) asked.add(questionKey(question));
       return { claims, ask: next.length === 0 ? null : dnsQuery(next) };
     },
   };
 }
 
+function questionKey({ type, name }: DnsQuestion): string {
+  return `${type} ${nameKey(name)}`;
+}
+
+function contentOf(record: DnsRecord): string {
+  if (record.type === "A") return record.address;
+  return `${record.type === "SRV" ? record.port : ""} ${nameKey(record.target)}`;
+}
+
 /** Instances with their hosts and addresses, and what is still to be asked for those without. */
-function claimsOf(records: readonly DnsRecord[]): {
+function claimsOf(find: Find): {
   readonly claims: readonly Claim[];
   readonly missing: readonly DnsQuestion[];
 } {
   const claims: Claim[] = [];
   const missing: DnsQuestion[] = [];
-  for (const pointer of records) {
-    if (pointer.type !== "PTR" || nameKey(pointer.name) !== nameKey(SERVICE)) continue;
+  for (const { record: pointer } of find("PTR", SERVICE)) {
+    if (pointer.type !== "PTR") continue;
     const instance = pointer.target;
-    const services = records.filter(
-      (record) => record.type === "SRV" && nameKey(record.name) === nameKey(instance),
-    );
+    const services = find("SRV", instance);
     if (services.length === 0) missing.push({ type: "SRV", name: instance });
-    for (const service of services) {
+    for (const { record: service, sender } of services) {
       if (service.type !== "SRV") continue;
       const { target, port } = service;
-      const addresses = records.filter(
-        (record) => record.type === "A" && nameKey(record.name) === nameKey(target),
-      );
+      const addresses = find("A", target);
       if (addresses.length === 0) missing.push({ type: "A", name: target });
-      for (const record of addresses) {
+      for (const { record } of addresses) {
         if (record.type !== "A") continue;
-        claims.push({ address: record.address, port, name: instance[0] ?? null, host: target.join(".") });
+        const { address } = record;
+        const names = { name: instance[0] ?? null, host: target.join(".") };
+        claims.push({ address, port, ...names, byItself: sender === address });
+        if (claims.length >= CLAIMS_AT_MOST) return { claims, missing };
       }
     }
   }

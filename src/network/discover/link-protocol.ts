@@ -6,6 +6,8 @@ export interface Claim {
   readonly port: number;
   readonly name: string | null;
   readonly host: string | null;
+  /** The address itself says so, and nobody else about it. */
+  readonly byItself: boolean;
 }
 
 export interface LinkProtocol {

@@ -13,7 +13,9 @@ export function createWsDiscovery(): LinkProtocol {
     take(message, sender) {
       const text = message.toString("utf8");
       const isMatch = ["ProbeMatches", "Computer", id].every((part) => text.includes(part));
-      const claims = isMatch ? [{ address: sender, port: SMB_PORT, name: null, host: null }] : [];
+      const claims = isMatch
+        ? [{ address: sender, port: SMB_PORT, name: null, host: null, byItself: true }]
+        : [];
       return { claims, ask: null };
     },
   };

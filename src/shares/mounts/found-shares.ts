@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/values/host.ts";
 import { silentLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import { CARRIED_ADDRESS } from "../drivers/cifs/options.ts";
 import { startProber } from "../prober/prober-process.ts";
 import { parseSmbSource, percentDecoded } from "../smb-source.ts";
 import type { MountEntry } from "./mount-entry.ts";
@@ -87,6 +88,8 @@ function found(source: string, rest: Pick<FoundShare, "path" | "by" | "user">): 
   const parsed = parseSmbSource(source);
   const share = parsed?.shareNames.at(-1);
   if (parsed === null || share === undefined) return [];
+  // The line of a carried mount, or that mount: it leads to Mountaineer itself, at a port that the source does not tell.
+  if (parsed.host === CARRIED_ADDRESS && rest.by !== "rclone") return [];
   return [{ host: hostText({ host: parsed.host, port: parsed.port }), share, ...rest }];
 }
 

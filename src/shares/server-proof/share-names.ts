@@ -1,5 +1,6 @@
 // Asks a server which shares it has, with a login that a person has typed for its address: by smbclient, which insists on a
 // signed session, else by rclone.
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -21,6 +22,8 @@ export type ShareNames =
 
 const DEADLINE_MS = 15_000;
 const SHARES_AT_MOST = 200;
+const LETS_ANYBODY_IN =
+  "this server lets anybody in as a guest; install smbclient so that the login can be checked, or leave the password empty for a guest";
 
 /** `share`: whose login, and where; its own name counts for nothing. Rejects with the signal's reason alone. */
 export async function listShareNames(
@@ -38,7 +41,15 @@ export async function listShareNames(
   try {
     if (smbclient !== null && login !== null)
       return await bySmbclient(smbclient, share, login, folder, signal);
-    return await byRclone(rclone ?? "rclone", share, stateFolder, folder, signal);
+    const byProgram = (asked: ShareSpec): Promise<ShareNames> =>
+      byRclone(rclone ?? "rclone", asked, stateFolder, folder, signal);
+    if (share.password !== null) {
+      // rclone takes a guest's session for the login's, so the server shows first what it does with a stranger.
+      const [username, password] = [randomBytes(8).toString("hex"), randomBytes(16).toString("hex")];
+      const stranger = await byProgram({ ...share, username, password });
+      if (stranger.kind === "listed") return { kind: "refused", text: LETS_ANYBODY_IN };
+    }
+    return await byProgram(share);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -66,7 +77,10 @@ async function bySmbclient(
   );
   if (exitCode === 0)
     return listed([...stdout.matchAll(/^Disk\|([^|\n]+)\|/gm)].map(([, name = ""]) => name));
-  return failure(lastLine(`${stdout}\n${stderr}`), isRefusedLogon(`${stdout}${stderr}`));
+  const said = `${stdout}\n${stderr}`;
+  // A guest's session, which nobody signs, is what some servers give for a wrong login.
+  const isGuests = share.password !== null && /mechListMIC.*ACCESS_DENIED/.test(said);
+  return failure(lastLine(said), isRefusedLogon(said) || isGuests);
 }
 
 async function byRclone(

@@ -23,7 +23,7 @@ function listening() {
     tb0: heard.listener(tb0, "dns-sd", createDnsSd()),
     eth0: heard.listener(eth0, "dns-sd", createDnsSd()),
   };
-  return { ears, heard: () => heard.all().map(({ address, name }) => `${name} ${address}`) };
+  return { ears, add: heard.add, heard: () => heard.all().map(({ address, name }) => `${name} ${address}`) };
 }
 
 describe("F3 what was heard is a claim", () => {
@@ -61,18 +61,39 @@ describe("F3 what was heard is a claim", () => {
     const long = createHeard(OWN);
     const [tb0] = OWN;
     assert.ok(tb0);
-    long.add(tb0, "dns-sd", { address: "10.0.1.3", port: 445, name: "x".repeat(5_000), host: null });
+    long.add(tb0, "dns-sd", {
+      address: "10.0.1.3",
+      port: 445,
+      name: "x".repeat(5_000),
+      host: null,
+      byItself: true,
+    });
     assert.equal(long.all()[0]?.name?.length, 64);
   });
 
-  test("64 servers at most, 512 messages at most, none of more than 9,000 bytes", () => {
+  test("what an address says of itself replaces what another said of it, whoever spoke first", () => {
     const { ears, heard } = listening();
+    const evil = advertised("EVIL", { address: "10.0.1.2" });
+    ears.tb0.take(evil, "10.0.1.66");
+    ears.tb0.take(advertised("CORE", { address: "10.0.1.2" }), "10.0.1.66");
+    assert.deepEqual(heard(), ["EVIL 10.0.1.2"]);
+    ears.tb0.take(advertised("CORE", { address: "10.0.1.2" }), "10.0.1.2");
+    ears.tb0.take(evil, "10.0.1.67");
+    assert.deepEqual(heard(), ["CORE 10.0.1.2"]);
+  });
+
+  test("64 servers at most over all links, with room left for another link and for neighbours; 512 messages at most, none of more than 9,000 bytes", () => {
+    const { ears, add, heard } = listening();
     for (let last = 2; last < 102; last++)
       ears.tb0.take(
         advertised(`N${last}`, { host: `h${last}`, address: `10.0.1.${last}` }),
         `10.0.1.${last}`,
       );
-    assert.equal(heard().length, 64);
+    assert.equal(heard().length, 32);
+    ears.eth0.take(advertised("CORE", { address: "10.0.2.2" }), "10.0.2.2");
+    const [tb0 = assert.fail()] = OWN;
+    add(tb0, "neighbour", { address: "10.0.1.200", port: 445, name: null, host: null, byItself: false });
+    assert.deepEqual(heard().slice(32), ["CORE 10.0.2.2", "null 10.0.1.200"]);
     const late = listening();
     const long = Buffer.concat([advertised("CORE", { address: "10.0.1.2" }), Buffer.alloc(9_000)]);
     for (let sent = 0; sent < 512; sent++) late.ears.tb0.take(long, "10.0.1.2");
@@ -92,6 +113,33 @@ test("what an answer leaves open is asked once", () => {
   assert.equal(dns.take(pointer, "10.0.1.2").ask, null);
 });
 
+test("one message that multiplies its records gives 64 claims at most, and the same again gives none", () => {
+  const cased = (word: string, at: number): string =>
+    [...word].map((letter, bit) => ((at >> bit) & 1 ? letter.toUpperCase() : letter)).join("");
+  const service = ["_smb", "_tcp", "local"];
+  const each = <T>(make: (at: number) => T): T[] => Array.from({ length: 80 }, (_, at) => make(at));
+  const core = (at: number): Buffer => nameBytes([cased("archive", at), ...service]);
+  const host = nameBytes(["h", "local"]);
+  const port = (at: number): Buffer => Buffer.from([0, 0, 0, 0, 1, at]);
+  const message = answer([
+    ...each((at) => record(nameBytes(service), "PTR", core(at))),
+    ...each((at) => record(core(0), "SRV", Buffer.concat([port(at), host]))),
+    ...each((at) => record(host, "A", Buffer.from([10, 0, 1, at]))),
+  ]);
+  const dns = createDnsSd();
+  assert.equal(
+    dns.take(message, "10.0.1.2").claims.length,
+    4 * 8,
+    "one instance, four services, eight addresses",
+  );
+  assert.equal(dns.take(message, "10.0.1.2").claims.length, 0);
+  const more = each((at) => [
+    record(nameBytes(service), "PTR", nameBytes([`n${at}`, ...service])),
+    record(nameBytes([`n${at}`, ...service]), "SRV", Buffer.concat([port(189), host])),
+  ]);
+  assert.equal(dns.take(answer(more.flat()), "10.0.1.2").claims.length, 64);
+});
+
 test("WS-Discovery: an answer to our question from a computer is a claim of its sender; anything else is none", () => {
   const discovery = createWsDiscovery();
   const [id = assert.fail()] = /urn:uuid:[\da-f-]+/.exec(discovery.question().toString()) ?? [];
@@ -99,7 +147,7 @@ test("WS-Discovery: an answer to our question from a computer is a claim of its 
     Buffer.from(`<ProbeMatches><RelatesTo>${to}</RelatesTo><Types>${types}</Types></ProbeMatches>`);
   const claimed = (message: Buffer): number => discovery.take(message, "10.0.1.2").claims.length;
   assert.deepEqual(discovery.take(match(id, "wsdp:Device pub:Computer"), "10.0.1.2").claims, [
-    { address: "10.0.1.2", port: 445, name: null, host: null },
+    { address: "10.0.1.2", port: 445, name: null, host: null, byItself: true },
   ]);
   assert.equal(claimed(match("urn:uuid:another", "pub:Computer")), 0);
   assert.equal(claimed(match(id, "wprt:PrintDeviceType")), 0);

@@ -47,6 +47,12 @@ UUID=1 / ext4 defaults 0 1
   ]);
 });
 
+test("a carried mount and its line in fstab lead to Mountaineer, and are no server's share", () => {
+  const source = "//127.0.0.1/CORE";
+  assert.deepEqual(sharesOfFstab(`${source} /mnt/core cifs users,noauto,port=30123,hard,guest 0 0`), []);
+  assert.deepEqual(sharesOfTable([entry("cifs", source, ["rw", "username=ann"])]), []);
+});
+
 test("shares of the desktop's own mounts are told by the names of their folders", () => {
   const root = "/run/user/1000/gvfs";
   const one = shareOfGvfsFolder("smb-share:domain=office,server=nas.local,share=my%20share,user=ann", root);

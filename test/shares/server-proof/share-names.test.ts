@@ -42,8 +42,18 @@ describe("F3 the shares of a server", { skip: missing ?? false }, () => {
     const folder = await temporaryFolder(t);
     await using rig = await startPlainRig({ shares: ["core"], settings: ["map to guest = Bad Password"] });
     const names = await listShareNames(login(rig, { password: "another word" }), folder, t.signal, PATH);
-    assert.notEqual(names.kind, "listed");
+    assert.equal(names.kind, "refused", JSON.stringify(names));
     const asGuest = await listShareNames(login(rig, { password: null }), folder, t.signal, PATH);
     assert.equal(asGuest.kind, "listed", JSON.stringify(asGuest));
+  });
+
+  test("without smbclient, a server that lets strangers in as guests takes no typed login for right", async (t) => {
+    const folder = await temporaryFolder(t);
+    await using rig = await startPlainRig({ shares: ["core"], settings: ["map to guest = Bad User"] });
+    await symlink((await findProgram("rclone", PATH)) ?? assert.fail(), join(folder, "rclone"));
+    const ask = (change: object) => listShareNames(login(rig, change), folder, t.signal, [folder]);
+    const typed = await ask({ username: "nobody-here" });
+    assert.ok(typed.kind === "refused" && /anybody in as a guest; install smbclient/.test(typed.text));
+    assert.equal((await ask({ password: null })).kind, "listed");
   });
 });
