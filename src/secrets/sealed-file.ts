@@ -43,7 +43,7 @@ export interface SealedFile {
   read(limits: KeyringLimits): Promise<SealedContent>;
   /**
    * Durable when it resolves, whole at any instant. Makes a key where there is none. Rejects with
-   * `secret_unavailable`, the old content untouched.
+   * `secret_unavailable`, the old content untouched; also when the limits' signal comes first, however long the disk took.
    */
   write(value: unknown, limits: KeyringLimits, options?: SealedWriteOptions): Promise<void>;
 }
@@ -133,7 +133,7 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
           note: note ?? key.note,
         };
         await removeLeftovers(path);
-        await writeDurably(path, sealed(value, name, next, place), { mode: 0o600 });
+        await writeDurably(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
         held = { key: next, place };
         // Written after the file, which is valid without it: if the keyring fails now, an older copy passes until the
         // next write.

@@ -65,7 +65,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
       const text = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
       if (place === "keyring" && keyring !== null) return keyring.set(item, text, limits);
       await removeLeftovers(path);
-      await writeDurably(path, `${text}\n`, { mode: 0o600 });
+      await writeDurably(path, `${text}\n`, { mode: 0o600, signal: limits.signal });
     },
   };
 }

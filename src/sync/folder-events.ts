@@ -2,7 +2,7 @@
 // lead to. Nothing else on the way is watched.
 import { type FSWatcher, watch } from "node:fs";
 import { readlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, normalize } from "node:path";
 import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
@@ -86,8 +86,8 @@ async function foldersOf(file: WatchedFile): Promise<ReadonlyMap<string, Readonl
   add(folder, name);
   if (real === join(folder, name) || !file.isHere(folder)) return folders;
   // As Kubernetes does it: the link leads on by another link in the same folder, `..data`.
-  const [next = ""] = (await readlink(join(folder, name)).catch(() => "")).split("/");
-  if (next !== "" && next !== "..") add(folder, next);
+  const [next = ""] = normalize(await readlink(join(folder, name)).catch(() => "")).split("/");
+  if (next !== "" && next !== "." && next !== "..") add(folder, next);
   return folders;
 }
 

@@ -45,12 +45,12 @@ async function plain(root: string): Promise<string> {
 }
 
 /** A Kubernetes ConfigMap: config.toml → ..data/config.toml, ..data → a folder with a time in its name. */
-async function configMap(root: string): Promise<string> {
+async function configMap(root: string, data = "..data"): Promise<string> {
   const folder = join(root, "etc");
   await mkdir(join(folder, "..2026_0"), { recursive: true });
   await writeOld(join(folder, "..2026_0", "config.toml"), FIRST);
   await symlink("..2026_0", join(folder, "..data"));
-  await symlink("..data/config.toml", join(folder, "config.toml"));
+  await symlink(`${data}/config.toml`, join(folder, "config.toml"));
   return join(folder, "config.toml");
 }
 
@@ -119,6 +119,11 @@ const CHANGES: readonly Change[] = [
   { what: "replaced by rename", make: renamedOver(writeFile, text) },
   { what: "replaced by rename, same bytes", seenBy: TIMES_ONLY, make: renamedOver(writeFile, same) },
   { what: "`..data` swapped", layOut: configMap, make: dataSwapped(writeFile) },
+  {
+    what: "`..data` swapped, by a link that begins with `./`",
+    layOut: (root) => configMap(root, "./..data"),
+    make: dataSwapped(writeFile),
+  },
   {
     what: "`..data` swapped to a file of the same size and mtime",
     seenBy: BYTES_ONLY,

@@ -1,5 +1,5 @@
-// The process in which configurations are read and edited. It says when it is ready, takes one request a line on stdin,
-// answers each with a line on stdout, and ends with its input.
+// The process in which configurations are read and edited. It takes one request a line on stdin, answers each with a line on
+// stdout, and ends with its input.
 import { createInterface } from "node:readline";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
@@ -9,7 +9,6 @@ import { writeStarter } from "../edit/starter.ts";
 import { layerMistakes, parseLayered } from "../layer/parse-layered.ts";
 import { readConfigBytes } from "../read/load.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
-import type { ReaderReady } from "./reader-process.ts";
 
 async function answer(request: ApartRequest): Promise<ApartReply> {
   try {
@@ -56,11 +55,8 @@ function saved(result: SavedConfig): ApartReply {
   };
 }
 
-const say = (line: ApartReply | ReaderReady): void => {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-};
-say({ kind: "ready" });
 for await (const line of createInterface({ input: process.stdin, terminal: false })) {
   // Only `reader-process.ts` starts this program, with requests of that type.
-  say(await answer(JSON.parse(line) as ApartRequest));
+  const reply = await answer(JSON.parse(line) as ApartRequest);
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
 }

@@ -18,17 +18,11 @@ const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--m
 /** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
-/** The first line that the process writes: everything it needs is loaded. */
-export interface ReaderReady {
-  readonly kind: "ready";
-}
-
 export type ReaderProcess = ReturnType<typeof startReaderProcess>;
 
 export function startReaderProcess(clock: Clock) {
   const input = new PassThrough();
   const ending = new AbortController();
-  const ready = Promise.withResolvers<void>();
   let asked: PromiseWithResolvers<ApartReply> | null = null;
   let isRunning = true;
 
@@ -38,9 +32,7 @@ export function startReaderProcess(clock: Clock) {
   };
   const heard = (line: string): void => {
     // Written by load-child.ts, the other half of this protocol.
-    const message = JSON.parse(line) as ApartReply | ReaderReady;
-    if (message.kind === "ready") ready.resolve();
-    else asked?.resolve(message);
+    asked?.resolve(JSON.parse(line) as ApartReply);
   };
   const answers = createLineSplitter(ANSWER_LIMIT_BYTES, () =>
     asked?.reject(new MountaineerError("internal", "the reader's answer is too long")),
@@ -65,7 +57,6 @@ export function startReaderProcess(clock: Clock) {
   );
   void ended.then(() => {
     isRunning = false;
-    ready.resolve();
   });
 
   const endedInstead = async (path: string): Promise<never> => {
@@ -75,8 +66,6 @@ export function startReaderProcess(clock: Clock) {
   };
 
   return {
-    /** Resolves when it can answer at once, and also when it has ended. */
-    ready: ready.promise,
     /** False once it was ended, or has ended by itself. */
     get isRunning() {
       return isRunning;

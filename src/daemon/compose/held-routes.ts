@@ -21,6 +21,8 @@ interface HeldRoutesOptions {
   readonly logger: Logger;
   /** False for a command that runs once, and for a daemon while the home is another one's. */
   readonly mayWrite: () => boolean;
+  /** Aborted, it touches nothing any more, whatever was under way. */
+  readonly signal?: AbortSignal;
 }
 
 interface ReadRoutes {
@@ -30,7 +32,7 @@ interface ReadRoutes {
 }
 
 /** A file that cannot be used is set aside as soon as this may write: it is never a reason not to start. */
-export function openHeldRoutes({ home, clock, logger, mayWrite }: HeldRoutesOptions): KeptRoutes {
+export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRoutesOptions): KeptRoutes {
   const path = join(home, "held-routes.json");
   const { held, corrupt } = readHeld(path);
   let isInTheWay = corrupt !== null;
@@ -45,11 +47,12 @@ export function openHeldRoutes({ home, clock, logger, mayWrite }: HeldRoutesOpti
   };
   const writes = shareWrites(async () => {
     try {
+      signal?.throwIfAborted();
       if (isInTheWay) await makeWay();
       if (!isStale) return;
       isStale = false;
       await removeLeftovers(path);
-      await writeDurably(path, `${JSON.stringify(Object.fromEntries(held), null, 2)}\n`);
+      await writeDurably(path, `${JSON.stringify(Object.fromEntries(held), null, 2)}\n`, { signal });
     } catch (error) {
       isStale = true;
       logger.warn("the route that a backend is held on is not kept over a restart", {

@@ -22,9 +22,11 @@ export function openHomeWrites(options: HomeWritesOptions) {
   let stage: "before" | "ours" | "over" = "before";
   let changes = 0;
   let writing: Promise<unknown> = Promise.resolve();
-  const heldRoutes = openHeldRoutes({ home, clock, logger, mayWrite: () => stage === "ours" });
+  const over = new AbortController();
+  const { signal } = over;
+  const heldRoutes = openHeldRoutes({ home, clock, logger, mayWrite: () => stage === "ours", signal });
   const storeOf = (name: "pins" | "names"): PinStore => {
-    const sealed = sealedPinStore(options, true, name);
+    const sealed = sealedPinStore({ ...options, signal }, true, name);
     const written = (value: unknown): Promise<void> => {
       const mine = writing.then(() => sealed.write(value));
       writing = mine.catch(() => {});
@@ -67,11 +69,12 @@ export function openHomeWrites(options: HomeWritesOptions) {
       stage = "ours";
       void heldRoutes.flush();
     },
-    /** Resolves when nothing is written here any more, or within 2 s. */
+    /** Resolves when nothing is written here any more: within 2 s. */
     async end(): Promise<void> {
       const last = heldRoutes.flush();
       stage = "over";
       await settledWithin(clock, END_MS, Promise.all([last, writing]));
+      over.abort(new Error("another daemon writes the home now"));
     },
   };
 }

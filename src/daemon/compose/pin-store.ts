@@ -7,9 +7,14 @@ import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts
 /** A keyring that is slower is asked again later: clients wait for the gateway's start. */
 const LIMITS = { deadlineMs: 2_000 };
 
+/** Aborted, it replaces nothing any more. */
+interface PinStoreOptions extends Omit<SealedFileOptions, "name"> {
+  readonly signal?: AbortSignal;
+}
+
 /** `writes` false: for a command that only looks. */
 export function sealedPinStore(
-  options: Omit<SealedFileOptions, "name">,
+  { signal, ...options }: PinStoreOptions,
   writes: boolean,
   name: "pins" | "names" = "pins",
 ): PinStore {
@@ -49,7 +54,7 @@ export function sealedPinStore(
       }
     },
     async write(value) {
-      if (writes) await (await file()).write(value, LIMITS);
+      if (writes) await (await file()).write(value, { ...LIMITS, signal });
     },
   };
 }

@@ -30,7 +30,7 @@ interface DurableWriteOptions {
   /** Default: what the file has; 0600 for a new one. */
   readonly mode?: number;
   /** Aborted before the old content is replaced, the write rejects with its reason, however long the disk took. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

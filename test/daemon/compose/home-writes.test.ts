@@ -1,5 +1,7 @@
 // What two daemons keep of tools in one home while one takes over from the other.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openHomeWrites } from "../../../src/daemon/compose/home-writes.ts";
@@ -7,8 +9,9 @@ import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { Pins } from "../../../src/gateway/pins/pins.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { listing, tool } from "../../gateway/pins/tools.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const RULES: Parameters<Pins["load"]>[0] = {
@@ -75,4 +78,31 @@ test("B11 E3 what either daemon learns of tools while one takes over from the ot
   assert.deepEqual(last.lists(files, mail, web), ["files.a", "mail.m", "web.w"]);
   assert.deepEqual(last.pins.state.lost, null);
   await last.pins.kept.flush();
+});
+
+test("B11 what a slow disk still had to write when the home was given away replaces nothing of the next daemon's", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const clock = createManualClock();
+  let isSlow = false;
+  // Each deadline is over before a slow disk can have answered.
+  const setTimer: Clock["setTimer"] = (delayMs, callback) => {
+    if (isSlow) queueMicrotask(callback);
+    return clock.setTimer(delayMs, callback);
+  };
+  const options = { home, clock: { ...clock, setTimer }, environment: {}, logger: silentLogger };
+  const writes = openHomeWrites(options);
+  writes.begin();
+  await writes.pinStore.write({ version: 1 });
+  writes.heldRoutes.keep("files", "lan");
+  await writes.heldRoutes.settled();
+  isSlow = true;
+  const late = assert.rejects(writes.pinStore.write({ version: 2 }), /another daemon writes the home/u);
+  const queued = assert.rejects(writes.nameStore.write({ version: 2 }), /another daemon writes the home/u);
+  writes.heldRoutes.keep("files", "remote");
+  await writes.end();
+  const paths = ["pins.sealed", "names.sealed", "held-routes.json"].map((name) => join(home, name));
+  for (const path of paths) writeFileSync(path, "the next daemon's\n");
+  isSlow = false;
+  await Promise.all([late, queued, writes.heldRoutes.settled()]);
+  for (const path of paths) assert.equal(await readFile(path, "utf8"), "the next daemon's\n", path);
 });
