@@ -20,7 +20,7 @@ const tools = { clock: systemClock, logger: silentLogger };
 export function openFirstMeeting(home: string): FirstMeeting {
   const prober = startProber(tools);
   const hostProber = createHostProber({ ...tools, resolve: (host) => prober.resolve(host, PROBE_MS) });
-  const proof = createServerProof({ ...tools, stateFolder: home });
+  const proof = createServerProof({ ...tools, stateFolder: home, signsLogins: true });
   const probe = ({ host, port }: Pick<ServerLogin, "host" | "port">): Promise<ProbeResult> =>
     hostProber.probe(
       { host, port, interfaceName: null },

@@ -13,6 +13,13 @@ export interface SmbSource {
 
 export const SMB_PORT = 445;
 
+/**
+ * The carrier's address, which a carried mount has as its host. With the server's name and `ip=127.0.0.1` the first
+ * connection would come here, too, but the kernel looks the name up again at each reconnect, and would bypass the
+ * carrier.
+ */
+export const CARRIED_ADDRESS = "127.0.0.1";
+
 /** null if the text is not an SMB source. */
 export function parseSmbSource(source: string): SmbSource | null {
   const match = /^(?:smb:|cifs:)?[/\\]{2}([^/\\]+)[/\\]([^/\\]+)(?:[/\\]+(.*))?$/is.exec(source);

@@ -25,6 +25,7 @@ import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
+import { keepWhile } from "../sessions/keep-while.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -103,13 +104,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
   }
   let started: readonly (BackendStatus | null)[] = [];
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
-  const keptNow: string[] = [];
-  try {
-    // Before the file names them, because a running daemon applies the file at once.
-    for (const [name, value] of newSecrets) {
-      await keeper.set(name, value, null, context.signal);
-      keptNow.push(name);
-    }
+  await keepWhile(keeper, newSecrets, context.signal, async () => {
     if (draft.hasToken) await makeToken(context);
     const report = await changeConfig(context, "import", async (ask, { daemon }) => {
       const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };
@@ -126,10 +121,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
     await writeNamedSchema(draft.path, draft.after);
     if (report.reload?.failure)
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
-  } catch (error) {
-    for (const name of keptNow) await keeper.remove(name, context.signal);
-    throw error;
-  }
+  });
   const exit = tell(context, manner, draft, true);
   if (!manner.json)
     for (const backend of started)

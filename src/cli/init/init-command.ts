@@ -15,6 +15,7 @@ import { askHidden } from "../input/secret-question.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { askEngine } from "../sessions/control-session.ts";
+import { keepWhile } from "../sessions/keep-while.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -79,20 +80,23 @@ export async function initConfig(context: CommandContext, options: InitArguments
   const text = await textWith(standing, before, wishes, standing.isBlank ? found : [], hasToken);
   const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
   if (!checked.ok) throw unwrittenError(checked.mistakes);
-  // Before the file names them: a daemon that runs takes it at once.
-  await keepSecrets(context, wishes.secrets);
-  const token = hasToken ? { made: await makeToken(context) } : null;
-  const created = standing.bytes === null && !(await writeStarter(standing.path, before)).existed;
-  if (standing.bytes === null && !created) {
-    // A link that leads nowhere says so when it is read.
-    await readConfigBytes(standing.path);
-    throw exists(context, standing.path);
-  }
-  const changed = text === before ? created : await land(context, standing, { before, text });
+  const secrets = wishes.secrets.map(({ name, value }) => [name, value] as const);
+  const write = async () => {
+    const token = hasToken ? { made: await makeToken(context) } : null;
+    const created = standing.bytes === null && !(await writeStarter(standing.path, before)).existed;
+    if (standing.bytes === null && !created) {
+      // A link that leads nowhere says so when it is read.
+      await readConfigBytes(standing.path);
+      throw exists(context, standing.path);
+    }
+    const changed = text === before ? created : await land(context, standing, { before, text });
+    return { token, created, changed };
+  };
+  const written = await keepWhile(await openSecrets(context), secrets, context.signal, write);
   const { config } = checked.snapshot;
   const mounted =
     options.given === null ? await mountAll(context, wishes, config.global.sharesRoot, options.json) : 0;
-  tell(context, options.json, { path: standing.path, created, changed, wishes, found, config, token });
+  tell(context, options.json, { path: standing.path, ...written, wishes, found, config });
   return mounted;
 }
 
@@ -280,12 +284,6 @@ async function land(
     }
     return report.changed;
   });
-}
-
-async function keepSecrets(context: CommandContext, secrets: Wishes["secrets"]): Promise<void> {
-  if (secrets.length === 0) return;
-  const keeper = await openSecrets(context);
-  for (const { name, value } of secrets) await keeper.set(name, value, null, context.signal);
 }
 
 interface Outcome {

@@ -1,17 +1,17 @@
 // `shares add` at a terminal, with nothing given: one more share of a NAS that is configured. Which NAS is asked only where
 // there are several.
+import { editConfig } from "../../config/edit/edit.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { passwordText } from "../../config/secret-names.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
 import { hostText } from "../../config/values/host.ts";
-import { mistakesError } from "../../config/values/mistakes.ts";
+import { mistakesError, mistakeText } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { openMeeting } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { viewConfig } from "../sessions/config-session.ts";
-import { shareNameOf } from "./init-text.ts";
-import { chooseShares, list, type Person, retry } from "./nas-questions.ts";
+import { chooseShares, list, nameShare, type Person, retry } from "./nas-questions.ts";
 
 /** The keys of a new share. */
 type NewShare = Readonly<Record<string, string>> & { readonly name: string };
@@ -22,9 +22,18 @@ export async function askMoreShares(
   ask: Person["ask"],
 ): Promise<readonly NewShare[]> {
   const person = { ask, tell: (line: string) => void process.stderr.write(`${line}\n`) };
-  const loaded = await viewConfig(context, async ({ read, path, place }) =>
-    parseConfig((await read()) ?? new Uint8Array(), path, place),
-  );
+  const { loaded, whatIsWrong } = await viewConfig(context, async ({ read, path, place, format }) => {
+    const bytes = (await read()) ?? new Uint8Array();
+    return {
+      loaded: await parseConfig(bytes, path, place),
+      whatIsWrong: async (added: readonly NewShare[]): Promise<string | null> => {
+        const edits = added.map((one) => ({ kind: "add-share", share: one }) as const);
+        const checked = await parseConfig((await editConfig({ bytes, format, edits })).bytes, path, place);
+        const [mistake] = checked.ok ? [] : checked.mistakes;
+        return mistake === undefined ? null : mistakeText(mistake);
+      },
+    };
+  });
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   const { snapshot } = loaded;
   const { shares } = snapshot.config;
@@ -49,11 +58,23 @@ export async function askMoreShares(
   if (more.length === 0)
     throw new MountaineerError("usage", `all shares of ${hostsOf(share)} are configured`);
   const chosen = await chooseShares(person, more);
-  return chosen.map((shareName) => ({
-    ...keysOf(share),
-    name: shareNameOf({ share: shareName }),
-    share_name: shareName,
-  }));
+  return newShares(person, keysOf(share, process.getuid?.() === 0), chosen, whatIsWrong);
+}
+
+/** A name that is taken, of another NAS's share or of one of these, is asked for again. Exported for its test. */
+export async function newShares(
+  person: Pick<Person, "ask" | "tell">,
+  keys: Readonly<Record<string, string>>,
+  chosen: readonly string[],
+  whatIsWrong: (shares: readonly NewShare[]) => Promise<string | null>,
+): Promise<readonly NewShare[]> {
+  const shares: NewShare[] = [];
+  for (const shareName of chosen) {
+    const called = (name: string): NewShare => ({ ...keys, name, share_name: shareName });
+    const mayBeCalled = ({ name }: { readonly name: string }) => whatIsWrong([...shares, called(name)]);
+    shares.push(called((await nameShare(person, shareName, {}, mayBeCalled)).name));
+  }
+  return shares;
 }
 
 function chooseNas(person: Pick<Person, "ask" | "tell">, all: readonly ShareConfig[]): Promise<ShareConfig> {
@@ -80,8 +101,14 @@ function hostsOf({ routes }: ShareConfig): string {
   return hosts.join(" | ");
 }
 
-/** As the file has them, so that the new share is like the other. */
-function keysOf(share: ShareConfig): Readonly<Record<string, string>> {
+/**
+ * As the file has them, so that the new share is like the other. The kernel's client is root's alone here: for anybody else
+ * the new share has no line in fstab. Exported for its test.
+ */
+export function keysOf(
+  share: Pick<ShareConfig, "username" | "driver" | "routes" | "password">,
+  isRoot: boolean,
+): Readonly<Record<string, string>> {
   const { username, driver } = share;
   const { tb, fallback } = share.routes;
   const password = passwordText(share);
@@ -94,6 +121,6 @@ function keysOf(share: ShareConfig): Readonly<Record<string, string>> {
     ...(fallback.interfaceName === null ? {} : { fallback_interface: fallback.interfaceName }),
     username,
     ...(password === null ? {} : { password }),
-    driver,
+    ...(driver === "cifs" && !isRoot ? {} : { driver }),
   };
 }

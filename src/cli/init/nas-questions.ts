@@ -63,7 +63,7 @@ export async function askNas(
       username: login.username === tools.userName ? null : login.username,
       password: secret === null ? null : `secret:${secret.name}`,
     };
-    shares.push(await nameShare(person, shareName, wanted, tools));
+    shares.push(await nameShare(person, shareName, wanted, tools.mayBeCalled));
   }
   return { shares, secret };
 }
@@ -212,13 +212,13 @@ function hostsOf(first: Chosen, second: Chosen | null): Pick<WantedShare, "tbHos
   return { tbHost: text(fast), fallbackHost: text(slow) };
 }
 
-/** Its own name, where that can be one here; else the person's. */
-async function nameShare(
-  person: Person,
+/** Its own name, where that can be one here; else the person's. Exported for one more share of a NAS that is configured. */
+export async function nameShare<T extends object>(
+  person: Pick<Person, "ask" | "tell">,
   shareName: string,
-  rest: Omit<WantedShare, "name" | "shareName">,
-  { mayBeCalled }: NasTools,
-): Promise<WantedShare> {
+  rest: T,
+  mayBeCalled: (share: T & Pick<WantedShare, "name" | "shareName">) => Promise<string | null>,
+): Promise<T & Pick<WantedShare, "name" | "shareName">> {
   let name = shareNameOf({ share: shareName });
   return retry(async () => {
     const share = { ...rest, name, shareName: name === shareName ? null : shareName };

@@ -268,6 +268,8 @@ function smbclientArguments({ share, endpoint }: ReadRequest, login: string): st
     ...["-I", address, "-p", String(port), "-A", login],
     // A person's own settings of smbclient must change nothing here.
     ...["-s", "/dev/null"],
+    // A guest has no key to sign with.
+    ...(share.password === null ? [] : ["--client-protection=sign"]),
   ];
 }
 

@@ -58,6 +58,8 @@ export interface ServerProofOptions {
   readonly stateFolder: string;
   /** Where programs are looked for; default: PATH. */
   readonly programFolders?: () => readonly string[];
+  /** A password goes to nobody who does not sign: smbclient alone insists on that. */
+  readonly signsLogins?: boolean;
   /** Default: its own. */
   readonly logons?: Logons;
   /** Absent: a ServerGuid is taken for that of the root that was read after it. */
@@ -96,6 +98,10 @@ export function createServerProof(options: ServerProofOptions) {
     reader = createRootReader({ clock, stateFolder, logons, ...folders }),
     known = createKnownServers(stateFolder),
   } = options;
+  const { signsLogins = false } = options;
+  const programsFor = async ({ password }: ShareSpec): Promise<readonly ProofProgram[]> =>
+    (await reader.programs()).filter((one) => one === "smbclient" || password === null || !signsLogins);
+  const install = signsLogins ? "install smbclient, which signs the login" : INSTALL;
   const semaphore = createSemaphore(PROOFS_AT_ONCE);
   const turns = new Map<string, ReturnType<typeof createSemaphore>>();
   const inTurn = ({ name }: ShareSpec, work: () => Promise<ProofVerdict>): Promise<ProofVerdict> => {
@@ -127,8 +133,8 @@ export function createServerProof(options: ServerProofOptions) {
         signal.throwIfAborted();
         const guids = compareGuids(share, endpoints);
         if (guids.kind !== "one") return guids.verdict;
-        const programs = await reader.programs();
-        const early = cannotRead(share, programs);
+        const programs = await programsFor(share);
+        const early = cannotRead(share, programs, install);
         if (early !== null) return early;
         const requests = requestsFor(share, endpoints, clock.monotonicMs() + DEADLINE_MS, signal);
         const compared = await compareRoots({ clock, reader, programs, requests, share });
@@ -169,8 +175,8 @@ export function createServerProof(options: ServerProofOptions) {
         const isOther = witness !== null && serverGuid !== witness.serverGuid;
         const guids = `its ServerGuid is ${serverGuid}, not ${witness?.serverGuid}`;
         const other = isOther ? different(`${source} leads to another server than before: ${guids}`) : null;
-        const programs = await reader.programs();
-        const early = cannotRead(share, programs);
+        const programs = await programsFor(share);
+        const early = cannotRead(share, programs, install);
         if (early !== null) return other ?? early;
         const deadlineAtMs = clock.monotonicMs() + DEADLINE_MS;
         const born = new Set(candidates(servers, share, serverGuid).flatMap(ownBirths));
@@ -317,10 +323,14 @@ function compareGuids(
   return { kind: "not_one", verdict: different(`${bothSources(share)} are two servers: ${guids}`) };
 }
 
-function cannotRead(share: ShareSpec, programs: readonly ProofProgram[]): ProofVerdict | null {
+function cannotRead(
+  share: ShareSpec,
+  programs: readonly ProofProgram[],
+  install: string,
+): ProofVerdict | null {
   if (share.missingVariable !== null) return unproved(`${bothSources(share)}: the password is missing`);
   if (programs.length > 0) return null;
-  return unproved(`nothing here can list ${bothSources(share)}: ${INSTALL}`);
+  return unproved(`nothing here can list ${bothSources(share)}: ${install}`);
 }
 
 function requestsFor(

@@ -4,6 +4,7 @@ import { appendFile, open, readdir, readFile, rm, stat, unlink, utimes, writeFil
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { findProgram } from "../../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
@@ -99,6 +100,26 @@ describe("the server proof", { skip: missing ?? false }, () => {
       text: `${sources} list different files: only the first has report.txt, only the second has holiday.jpg`,
     });
     assert.deepEqual(await keptFiles(stateFolder), [], "nothing is known of a server that is not proved");
+  });
+
+  test("F3 a login that has to be signed goes out by smbclient, which insists on it; without it nobody gets the login", async (t) => {
+    const stateFolder = await temporaryFolder(t);
+    const { whole, root } = fresh();
+    await fill(root);
+    const calls = join(stateFolder, "calls");
+    const smbclient = `echo "smbclient $*" >> '${calls}'; exec '${await findProgram("smbclient", PATH_FOLDERS)}' "$@"`;
+    const rclone = `echo "rclone $1" >> '${calls}'; exit 1`;
+    const both = await scripts(stateFolder, { smbclient, rclone });
+    const signing = proofIn(stateFolder, { programFolders: both, signsLogins: true });
+    assert.deepEqual(await compared(signing, whole), SAME);
+    const asked = (await readFile(calls, "utf8")).trim().split("\n");
+    assert.ok(
+      asked.every((call) => /^smbclient .*--client-protection=sign/.test(call)),
+      asked.join("\n"),
+    );
+    const programFolders = await onlyPrograms(stateFolder, ["rclone"]);
+    const alone = proofIn(stateFolder, { programFolders, signsLogins: true });
+    assertVerdict(await compared(alone, whole), "unproved", /install smbclient, which signs the login/);
   });
 
   test("A10 a clone with one more file, or another file, is different", async (t) => {

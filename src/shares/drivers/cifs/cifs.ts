@@ -9,7 +9,7 @@ import { findProgram } from "../../../runtime/process/find-program.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
-import { sourceOf } from "../../smb-source.ts";
+import { CARRIED_ADDRESS, sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
 import { type Failed, failed, failedBy, orHanging, withoutSecret } from "../mount-failure.ts";
 import { createMountFolders, type MountFolders } from "../mount-folder.ts";
@@ -24,7 +24,7 @@ import { createUnmountLadder } from "../unmount-ladder.ts";
 import { meaningfulLine, meaningOfMountCifs } from "./codes.ts";
 import { foundCifs, namesThisMachine } from "./found.ts";
 import { type CifsNotes, createCifsNotes } from "./note.ts";
-import { CARRIED_ADDRESS, cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
+import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
 import {
   accountInFstab,
   type CifsTools,

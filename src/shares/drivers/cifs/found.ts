@@ -1,11 +1,10 @@
 // Finds out what a mount of the kernel's SMB client is: of which share, over which route, ours or not, carried or not.
 import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
-import { isShareNamed, sourceOf } from "../../smb-source.ts";
+import { CARRIED_ADDRESS, isShareNamed, sourceOf } from "../../smb-source.ts";
 import type { FoundMount } from "../mount-driver.ts";
 import { type AddressesOf, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 import type { FstabEntry } from "./fstab.ts";
 import { type CifsNote, isNoted } from "./note.ts";
-import { CARRIED_ADDRESS } from "./options.ts";
 
 /** What is known without touching the mount. */
 interface CifsSigns {

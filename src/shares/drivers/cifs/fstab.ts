@@ -4,8 +4,7 @@ import { systemErrorCode } from "../../../runtime/errors.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import { unescapeField } from "../../mounts/mount-table-mountinfo.ts";
 import type { ShareSpec } from "../../share-spec.ts";
-import { parseSmbSource } from "../../smb-source.ts";
-import { CARRIED_ADDRESS } from "./options.ts";
+import { CARRIED_ADDRESS, parseSmbSource } from "../../smb-source.ts";
 
 export interface FstabEntry {
   readonly source: string;

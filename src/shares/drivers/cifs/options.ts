@@ -15,12 +15,6 @@ interface CifsMount {
   readonly carried: Through | null;
 }
 
-/**
- * The carrier's address, which a carried mount has as its host. With the server's name and `ip=127.0.0.1` the first
- * connection would come here, too, but the kernel looks the name up again at each reconnect, and would bypass the
- * carrier.
- */
-export const CARRIED_ADDRESS = "127.0.0.1";
 /** How often a silent server is asked, s: with less, a server whose disks spin up for ten seconds would be cut off. */
 const ECHO_S = 5;
 /** The kernel's own limit. */

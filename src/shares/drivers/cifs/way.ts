@@ -6,7 +6,7 @@ import { systemErrorCode } from "../../../runtime/errors.ts";
 import { entryExists } from "../../../runtime/files/durable-file.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
 import { type RouteName, routesOf, type ShareSpec } from "../../share-spec.ts";
-import { isShareNamed, parseSmbSource } from "../../smb-source.ts";
+import { CARRIED_ADDRESS, isShareNamed, parseSmbSource } from "../../smb-source.ts";
 import type { Lacking, Through } from "../mount-driver.ts";
 import { type AddressesOf, routeOfSource } from "../smb-mounts.ts";
 import {
@@ -17,7 +17,7 @@ import {
   fstabLine,
   parseFstab,
 } from "./fstab.ts";
-import { accountOptions, CARRIED_ADDRESS, carriedEchoIntervalS, cifsSource } from "./options.ts";
+import { accountOptions, carriedEchoIntervalS, cifsSource } from "./options.ts";
 
 export interface CifsTools {
   readonly userId: number;
