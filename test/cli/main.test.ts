@@ -223,7 +223,7 @@ describe("the command line", { concurrency: 3 }, () => {
     const { home } = await startRig(t, { control: scriptedControl(sampleReport([])) });
     const { code, stdout, stderr } = await runCommand(["mount", "--json"], { home });
     assert.deepEqual([code, stdout], [0, "[]\n"]);
-    assert.match(stderr, /no shares are configured/);
+    assert.match(stderr, /no share is configured/);
   });
 
   test("another configuration than the daemon's is refused, another name for the same is not", async (t) => {

@@ -48,6 +48,8 @@ test("a daemon that is started after a kill takes up the shares that it finds", 
   await home.writeConfig(await home.text(["CORE"]));
   const first = await home.start();
   const [before] = await home.untilMounted("CORE");
+  // What is told is written right after.
+  await eventually(async () => JSON.stringify(await home.state()).includes(String(before?.last_switch_at)));
   await first.kill9();
   const second = await home.start();
   const [after] = await home.untilMounted("CORE");
