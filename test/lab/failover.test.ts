@@ -110,6 +110,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       const before = await scene.mounts();
       // In the other order the share could be on its way to fallback when that goes, too.
       await scene.rig.cut.ownLinkDown("fallback");
+      await home.untilShare("CORE", (share) => !share.fb_reachable, 10_000);
       const restore = await scene.rig.cut.ownLinkDown("tb");
       const lost = await home.untilShare("CORE", (share) => share.last_error !== null, 10_000);
       assert.match(

@@ -96,7 +96,8 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 1_800_000 }, 
       const mount = await scene.home.cli(["mount", "--share", "CORE", "--json"]);
       assert.equal(mount.code, 1, mount.stderr);
       assert.match(mount.stdout, /refuses the login/);
-      assert.equal(await scene.refused(), alone + 1, "a person's word is one for one try");
+      // The NAS writes its log when it comes to it; the last line of this test holds that there is no further one.
+      await eventually(async () => (await scene.refused()) > alone);
       await carriedAfter(t, scene, scene.nas.password);
       assert.equal(await scene.refused(), alone + 1);
     }));

@@ -78,7 +78,14 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
       }
       assert.equal(new Set(pids).size, 1 + 2 * CUT_KINDS.length, `one process for each mount: ${pids}`);
       const restarts = (await backend(scene))?.restarts;
-      assert.deepEqual([agent.notices(), restarts], [0, 0]);
+      assert.equal(restarts, 0);
+      // Calls wait for 3 s; a busy machine may take longer for a mount, and then the tools leave and come back.
+      const anew = [
+        ...(await scene.logged("share.failover", "CORE")),
+        ...(await scene.logged("share.recovered", "CORE")),
+      ];
+      const slow = anew.filter((one) => Number(one["duration_ms"]) > 2_000).length;
+      assert.ok(agent.notices() <= 2 * slow, `${agent.notices()} notices, ${slow} slow mounts`);
       assert.deepEqual(unnamed(agent), []);
       const deferred = await scene.logged("share.tb_ready", "CORE");
       assert.deepEqual(deferred, [], "nobody had to decide");
