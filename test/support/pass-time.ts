@@ -1,4 +1,5 @@
 // A manual clock that goes on beside real work, only while that work waits for the clock.
+import { performance } from "node:perf_hooks";
 import { setTimeout as pause } from "node:timers/promises";
 import { ANSWERS_MS, BETWEEN_LOOKS_MS } from "./eventually.ts";
 import type { ManualClock } from "./manual-clock.ts";

@@ -18,13 +18,13 @@ import { detailLines } from "../../../src/tui/fleet/fleet-lines.ts";
 import { statementsOf } from "../../../src/tui/plain/statements.ts";
 import type { Line } from "../../../src/tui/terminal/line.ts";
 import { viewAt } from "../../../src/web/page/shell/views.ts";
+import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";
+import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
+import { SAMPLE_NOW, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 import { sampleWorld } from "../../menubar/worlds.ts";
 import { viewOf } from "../../tui/views.ts";
-import { scriptedApp } from "../../web/page/scripted-app.ts";
-import { mount } from "../../web/page/tiny-dom.ts";
-import { sampleFleet, sampleMachine } from "../sample-fleet.ts";
-import { gatewayReport, sampleBackend } from "../sample-gateway.ts";
-import { SAMPLE_NOW, sampleShare, secondsAgo } from "../sample-report.ts";
+import { scriptedApp } from "./scripted-app.ts";
+import { mount } from "./tiny-dom.ts";
 
 type State<Status> = readonly [changes: Partial<Status>, text: string, tone: Tone];
 
