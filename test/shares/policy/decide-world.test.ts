@@ -7,7 +7,7 @@ import type { Step } from "../../../src/shares/policy/step.ts";
 import { otherRoute, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 import { type HostState, World } from "../world.ts";
-import { doIt } from "./stories.ts";
+import { happen } from "./stories.ts";
 
 const ROUTE = fc.constantFrom<RouteName>("tb", "fallback");
 const HOST = fc.constantFrom<HostState>("answers", "answers", "refused", "link_down", "silent", "wedged");
@@ -30,7 +30,7 @@ function happening(name: string, happen: (world: World) => void): Happening {
 
 /** What the stories call by the same words. */
 function inWords(...all: readonly string[]): readonly Happening[] {
-  return all.map((words) => happening(words, (world) => doIt(world, words)));
+  return all.map((words) => happening(words, (world) => happen(world, words)));
 }
 
 /** The same, where something is mounted. */

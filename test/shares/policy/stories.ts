@@ -1,15 +1,8 @@
-// Stories of one share in the simulated world, in words: what happens, and after a colon what must be so then.
-//
-//   By hand: --to fallback holds also when already there
-//     over fallback; switch fallback: result skipped, held fallback, no steps; 60 s: on fallback
-//
-// A title stands at the margin and is a test's name; sentences end with `;` or with the line. A word that is not in the
-// lists below fails the file.
+// What happens to a share in the simulated world, and what must be so then, in the words of its stories.
 import assert from "node:assert/strict";
-import test from "node:test";
-import { inspect } from "node:util";
 import type { ShareLogonSeen } from "../../../src/shares/policy/share-seen.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
+import { type Act, doIt, type Fact, tellStories } from "../../support/stories.ts";
 import { routeTo } from "../share-spec.ts";
 import { type HostState, SPEC, World } from "../world.ts";
 
@@ -40,20 +33,14 @@ export function carriedWorld(policy: Partial<SharePolicy> = {}): World {
   return world.fresh();
 }
 
-type Act = readonly [words: RegExp, act: (world: World, ...groups: string[]) => unknown];
-type Fact = readonly [
-  words: RegExp,
-  fact: (world: World, ...groups: string[]) => readonly [unknown, unknown],
-];
-
-const ACTS: readonly Act[] = [
+const ACTS: readonly Act<World>[] = [
   [
     /^([\d.]+) (ms|s)$/,
     (world, count = "", unit) => world.advance(Number(count) * (unit === "s" ? 1000 : 1)),
   ],
   [/^event$/, (world) => world.event()],
   [/^cycle$/, (world) => world.cycle(world.nowMs)],
-  [/^fresh$/, (world) => world.fresh()],
+  [/^fresh$/, (world) => marked(world.fresh())],
   [/^restart$/, (world) => world.restart()],
   [/^pass (\d+) ms$/, (world, ms) => world.pass(Number(ms))],
   [/^sleep (-?\d+) ms$/, (world, ms) => world.sleep(Number(ms))],
@@ -165,18 +152,15 @@ const ACTS: readonly Act[] = [
   ],
   [/^programs need (\d+) ms to end$/, (world, ms) => change(world, { programsEndInMs: Number(ms) })],
   // In the step that follows, or in the one after that.
-  [
-    /^in the next step (.+)$/,
-    (world, act = "") => change(world, { duringStep: () => void doIt(world, act) }),
-  ],
+  [/^in the next step (.+)$/, (world, act = "") => change(world, { duringStep: () => happen(world, act) })],
   [
     /^in the second step (.+)$/,
     (world, act = "") =>
-      change(world, { duringStep: () => change(world, { duringStep: () => void doIt(world, act) }) }),
+      change(world, { duringStep: () => change(world, { duringStep: () => happen(world, act) }) }),
   ],
 ];
 
-const FACTS: readonly Fact[] = [
+const FACTS: readonly Fact<World>[] = [
   [/^result (\w+)$/, (world, wanted) => [world.lastOutcome?.result, wanted]],
   [/^no result$/, (world) => [world.outcomes, []]],
   [/^detail \/(.+)\/$/, (world, text) => matches(world.lastOutcome?.detail, text)],
@@ -290,56 +274,17 @@ const DRIVER_GONE = { text: "rclone is not installed", hint: "install it" };
 
 /** Each story is a test. */
 export function stories(starts: Starts, text: string): void {
-  const told = new Map<string, string[]>();
-  let title = "";
-  for (const line of text.split("\n").filter((each) => each.trim() !== "")) {
-    if (line.startsWith(" ")) told.get(title)?.push(...line.split(";").map((sentence) => sentence.trim()));
-    else {
-      title = line;
-      assert.ok(!told.has(title), `told twice: ${title}`);
-      told.set(title, []);
-    }
-  }
-  for (const [name, sentences] of told) test(name, () => play(starts, sentences.filter(Boolean)));
+  const marking = Object.entries(starts).map(([words, start]) => [words, () => marked(start())] as const);
+  tellStories({ starts: Object.fromEntries(marking), acts: ACTS, facts: FACTS }, text);
 }
 
-function play(starts: Starts, sentences: readonly string[]): void {
-  let world: World | null = null;
-  let facts = 0;
-  for (const [index, sentence] of sentences.entries()) {
-    const at = sentence.search(/(?<!fail): |^: /);
-    const [acts, claims] = at < 0 ? [sentence, ""] : [sentence.slice(0, at), sentence.slice(at + 2)];
-    const wordsOf = (part: string): readonly string[] => part.split(", ").filter(Boolean);
-    for (const act of wordsOf(acts)) {
-      const start = starts[act];
-      if (start !== undefined) world = start();
-      else doIt(world ?? assert.fail(`the story begins with "${act}"`), act);
-      if (world !== null && (start !== undefined || act === "fresh")) marks.set(world, world.mount?.id);
-    }
-    for (const words of wordsOf(claims)) {
-      facts++;
-      const [found, wanted] = factOf(world ?? assert.fail("a story begins with a world"), words);
-      const before = sentences.slice(0, index + 1).join("; ");
-      assert.deepEqual(found, wanted, `${words}, not ${inspect(found)}, after: ${before}`);
-    }
-  }
-  assert.ok(facts > 0, "a story in which nothing must be so");
+export function happen(world: World, words: string): void {
+  doIt(ACTS, world, words);
 }
 
-export function doIt(world: World, act: string): void {
-  for (const [words, perform] of ACTS) {
-    const match = words.exec(act);
-    if (match !== null) return void perform(world, ...match.slice(1));
-  }
-  assert.fail(`nobody knows how "${act}" happens`);
-}
-
-function factOf(world: World, words: string): readonly [unknown, unknown] {
-  for (const [form, fact] of FACTS) {
-    const match = form.exec(words);
-    if (match !== null) return fact(world, ...match.slice(1));
-  }
-  assert.fail(`nobody knows what "${words}" means`);
+function marked(world: World): World {
+  marks.set(world, world.mount?.id);
+  return world;
 }
 
 function onlyTo(route: RouteName): World["spec"]["routes"] {
