@@ -53,8 +53,14 @@ async function play<World>(
     const [happens, claims] = at < 0 ? [sentence, ""] : [sentence.slice(0, at), sentence.slice(at + 2)];
     for (const words of wordsOf(happens)) {
       const start = starts[words];
-      if (start !== undefined) world = await start(t);
-      else await doIt(acts, world ?? assert.fail(`the story begins with "${words}"`), words);
+      if (start !== undefined) {
+        const made = start(t);
+        world = made instanceof Promise ? await made : made;
+        continue;
+      }
+      const happening = doIt(acts, world ?? assert.fail(`the story begins with "${words}"`), words);
+      // What happens at once is looked at before anything else can happen.
+      if (happening instanceof Promise) await happening;
     }
     for (const words of wordsOf(claims)) {
       count++;
