@@ -1,14 +1,13 @@
 // A real carrier for a home of the test, its processes, and what ends all of it.
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import type { CarriedShare, Carrier, CarrierNotice, OpenRequest } from "../../src/carrier/carrier.ts";
 import { connectCarrier } from "../../src/carrier/client/carrier-client.ts";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { createRecordingLogger, type RecordingLogger } from "../support/recording-logger.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 import type { FakeNas } from "./fake-nas.ts";
 
 export const signal = new AbortController().signal;
@@ -22,21 +21,23 @@ export interface CarrierBench {
   connectConfirming(): { readonly carrier: Carrier; readonly notices: CarrierNotice[] };
   carriers(): Promise<readonly number[]>;
   keepers(): Promise<readonly number[]>;
-  /** The one that runs now. */
-  carrierPid(): Promise<number>;
-  keeperPid(): Promise<number>;
+  /** The one that runs now; `but`: once it is another. */
+  carrierPid(but?: number): Promise<number>;
+  keeperPid(but?: number): Promise<number>;
 }
 
 /** `home`: where in a folder of the test. */
-export async function startBench(t: TestContext, home = "home"): Promise<CarrierBench> {
+export async function startBench(t: Scope, home = "home"): Promise<CarrierBench> {
   // Hooks run in the order of their making: the folder goes when nobody writes into it any more.
   let endAll = async (): Promise<void> => {};
   t.after(() => endAll());
   const place = join(await temporaryFolder(t), home);
   await mkdir(place, { recursive: true });
   const connected: Carrier[] = [];
+  // What runs already is no part of it: a look at hundreds of others costs more than the carrier.
+  const foreign = new Set(await readdir("/proc"));
   const logger = createRecordingLogger();
-  const running = (script: string) => processesWith([script, place]);
+  const running = (script: string) => processesWith([script, place], foreign);
   const carriers = () => running("carrier.mjs");
   const keepers = () => running("keep.sh");
   const connect = (programPath?: string): Carrier => {
@@ -53,15 +54,15 @@ export async function startBench(t: TestContext, home = "home"): Promise<Carrier
     for (const carrier of connected) await carrier[Symbol.asyncDispose]();
     // All at once, again and again: each starts another, and a launcher is about to be a carrier.
     await eventually(async () => {
-      const left = await processesWith([place], true);
+      const left = await processesWith([place], foreign, true);
       for (const pid of left) kill(pid);
       return left.length === 0;
     });
   };
-  const only = async (list: () => Promise<readonly number[]>): Promise<number> =>
+  const only = async (list: () => Promise<readonly number[]>, but = 0): Promise<number> =>
     eventually(async () => {
       const [pid, ...others] = await list();
-      return others.length === 0 ? pid : null;
+      return others.length === 0 && pid !== but ? pid : null;
     });
   return {
     home: place,
@@ -81,8 +82,8 @@ export async function startBench(t: TestContext, home = "home"): Promise<Carrier
     },
     carriers,
     keepers,
-    carrierPid: () => only(carriers),
-    keeperPid: () => only(keepers),
+    carrierPid: (but) => only(carriers, but),
+    keeperPid: (but) => only(keepers, but),
   };
 }
 
@@ -117,10 +118,17 @@ export function kill(pid: number, name: NodeJS.Signals = "SIGKILL"): void {
 }
 
 /** Those whose arguments hold all of these, and that are no zombies. */
-async function processesWith(parts: readonly string[], launchers = false): Promise<readonly number[]> {
+async function processesWith(
+  parts: readonly string[],
+  foreign: Set<string>,
+  launchers = false,
+): Promise<readonly number[]> {
   const found: number[] = [];
-  for (const name of await readdir("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
+  const names = await readdir("/proc");
+  // The number of one that has ended may be given again.
+  for (const name of foreign) if (!names.includes(name)) foreign.delete(name);
+  for (const name of names) {
+    if (foreign.has(name) || !/^\d+$/.test(name)) continue;
     const line = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
     const [interpreter = "", ...rest] = line.split("\0");
     // It is one of these for an instant only.

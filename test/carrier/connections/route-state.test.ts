@@ -1,9 +1,9 @@
 // The phases of a route, with the patience counted on a clock that the test moves.
-import assert from "node:assert/strict";
-import { describe, type TestContext, test } from "node:test";
+import type { TestContext } from "node:test";
 import { RouteState } from "../../../src/carrier/connections/route-state.ts";
 import type { ServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { type Act, type Fact, tellStories } from "../../support/stories.ts";
 
 const GONE: ServerProof = { ok: false, reason: "refused", text: "refused" };
 const THERE = { ok: true, guid: "ab" } as const;
@@ -20,9 +20,10 @@ function start(t: TestContext, confirmed = true) {
   const world = {
     answer: GONE as ServerProof,
     patienceMs: 60_000,
-    asked: 0,
-    /** The server behind the connection of the newest question is gone. */
-    serverGone: () => {},
+    /** For each question: its server, behind the connection of the question, is gone. */
+    goes: [] as (() => void)[],
+    closed: [] as string[],
+    marked: { outage: 0, asked: 0 },
   };
   const route = new RouteState(
     {
@@ -30,8 +31,7 @@ function start(t: TestContext, confirmed = true) {
       patienceMs: () => world.patienceMs,
       firstOutage: 7,
       prove: (_timeoutMs, onGone) => {
-        world.asked += 1;
-        world.serverGone = onGone;
+        world.goes.push(onGone);
         return Promise.resolve(world.answer);
       },
       onPhase: () => void told.push(route.phase),
@@ -44,242 +44,112 @@ function start(t: TestContext, confirmed = true) {
   return { clock, told, world, route };
 }
 
-describe("the route of a carried share", () => {
-  test("A10 carries at first, and waits from the loss of the route on", async (t) => {
-    const { clock, told, route } = start(t);
-    assert.equal(route.phase, "carrying");
-    assert.equal(route.routeLostAtMs, null);
-    await clock.advance(500);
-    route.lost();
-    assert.equal(route.phase, "waiting");
-    assert.deepEqual(told, ["waiting"], "told at once");
-    assert.equal(route.routeLostAtMs, 1_500);
-    await clock.advance(1_000);
-    route.lost();
-    assert.equal(route.routeLostAtMs, 1_500, "counted from the first loss");
-    assert.deepEqual(told, ["waiting"]);
-  });
+type World = ReturnType<typeof start>;
 
-  test("A10 each loss has a number of its own, by which a proof from before it is known", async (t) => {
-    const { clock, world, route } = start(t);
-    assert.equal(route.outage, 7);
-    world.answer = THERE;
-    route.doubted();
-    const first = route.outage;
-    assert.ok(first > 7, "the server closed a connection");
-    await clock.advance(300);
-    assert.equal(route.outage, first, "it answers, and is not lost again");
-    route.doubted();
-    const again = route.outage;
-    assert.ok(again > first, "another connection was closed: it may be another server since");
-    world.answer = GONE;
-    route.lost();
-    assert.ok(route.outage > first, "it was lost again before it was proved");
-    route.lost();
-    const second = route.outage;
-    await clock.advance(2_000);
-    assert.equal(route.outage, second, "it is away all the while");
-    route.confirm();
-    assert.equal(route.outage, second);
-  });
+const ACTS: readonly Act<World>[] = [
+  [/^(\d+) (ms|s)$/, ({ clock }, count, unit) => clock.advance(Number(count) * (unit === "s" ? 1000 : 1))],
+  [/^it is lost$/, ({ route }) => route.lost()],
+  [/^it is doubted$/, ({ route }) => route.doubted()],
+  [/^it is confirmed$/, ({ route }) => route.confirm()],
+  [/^it ends$/, ({ route }) => route[Symbol.dispose]()],
+  [/^its server (answers|is gone)$/, ({ world }, how) => (world.answer = how === "answers" ? THERE : GONE)],
+  [/^its server answers as (\w+)$/, ({ world }, name = "") => (world.answer = thereOver(world.closed, name))],
+  [/^the server goes$/, ({ world }) => world.goes.at(-1)?.()],
+  [/^the first server goes$/, ({ world }) => world.goes[0]?.()],
+  [
+    /^(\d+) times after (\d+) ms the server goes$/,
+    async ({ clock, world }, times, ms) => {
+      for (let turn = 0; turn < Number(times); turn++) {
+        await clock.advance(Number(ms));
+        world.goes.at(-1)?.();
+      }
+    },
+  ],
+  [/^patience (\d+) ms$/, ({ world }, ms) => (world.patienceMs = Number(ms))],
+  [/^its patience is counted anew$/, ({ route }) => route.armPatience()],
+  [/^look$/, ({ world, route }) => (world.marked = { outage: route.outage, asked: world.goes.length })],
+];
+const FACTS: readonly Fact<World>[] = [
+  [/^(carrying|waiting|unconfirmed|refusing)$/, ({ route }, phase) => [route.phase, phase]],
+  [
+    /^(not )?lost(?: at (\d+))?$/,
+    ({ route }, not, atMs) => [route.routeLostAtMs, not === undefined ? Number(atMs) : null],
+  ],
+  [/^told (.+)$/, ({ told }, names = "") => [told, names.split(" > ")]],
+  [/^last told (.+)$/, ({ told }, name) => [told.at(-1), name]],
+  [/^outage (\d+)$/, ({ route }, outage) => [route.outage, Number(outage)]],
+  [/^the same outage$/, ({ route, world }) => [route.outage, world.marked.outage]],
+  [/^a later outage$/, ({ route, world }) => [route.outage > world.marked.outage, true]],
+  [/^asked (\d+) times$/, ({ world }, times) => [world.goes.length, Number(times)]],
+  [
+    /^asked (\d+) to (\d+) times$/,
+    ({ world: { goes } }, least, most) => [goes.length >= Number(least) && goes.length <= Number(most), true],
+  ],
+  [/^asked no more$/, ({ world }) => [world.goes.length, world.marked.asked]],
+  [
+    /^(\d+) answers told$/,
+    ({ told }, count) => [told.filter((line) => line.startsWith("answers")).length, Number(count)],
+  ],
+  [/^closed (.+)$/, ({ world }, names = "") => [world.closed, names.split(" > ")]],
+  [/^by a proof$/, ({ route }) => [route.isConfirmed, true]],
+  [/^no timers$/, ({ clock }) => [clock.pendingTimers, 0]],
+];
 
-  test("A10 is tried again all the while, and unconfirmed once it takes connections", async (t) => {
-    const { clock, told, world, route } = start(t);
-    route.lost();
-    await clock.advance(1_000);
-    assert.ok(world.asked >= 4 && world.asked <= 11, `asked ${world.asked} times a second`);
-    world.answer = THERE;
-    await clock.advance(300);
-    assert.equal(route.phase, "unconfirmed");
-    assert.equal(route.routeLostAtMs, null);
-    assert.deepEqual(told, ["waiting", "unconfirmed", "answers ab"]);
-    const askedSoFar = world.asked;
-    await clock.advance(3_000);
-    assert.equal(world.asked, askedSoFar, "nobody asks any more");
-    route.confirm();
-    assert.equal(route.phase, "carrying");
-    assert.equal(route.isConfirmed, true);
-  });
-
-  test("A10 is unconfirmed at once when the server closes, and waits if it is then gone", async (t) => {
-    const { clock, told, world, route } = start(t);
-    route.doubted();
-    assert.equal(route.phase, "unconfirmed");
-    assert.equal(route.routeLostAtMs, null);
-    await clock.advance(0);
-    assert.equal(route.phase, "waiting");
-    assert.equal(route.routeLostAtMs, 1_000, "lost when it was doubted");
-    world.answer = THERE;
-    await clock.advance(250);
-    assert.deepEqual(told, ["unconfirmed", "waiting", "unconfirmed", "answers ab"]);
-  });
-
-  test("A10 a server that goes between its answer and its confirmation is another loss, after which it is asked again", async (t) => {
-    const { clock, told, world, route } = start(t);
-    const closed: string[] = [];
-    world.answer = thereOver(closed, "first");
-    route.doubted();
-    await clock.advance(0);
-    assert.equal(route.phase, "unconfirmed");
-    const { outage } = route;
-    const { serverGone } = world;
-    world.answer = thereOver(closed, "second");
-    serverGone();
-    await clock.advance(0);
-    assert.notEqual(route.outage, outage, "a proof from before it says nothing");
-    assert.equal(route.phase, "unconfirmed");
-    assert.deepEqual(
-      told.filter((line) => line.startsWith("answers")),
-      ["answers ab", "answers ab"],
-    );
-    const second = route.outage;
-    serverGone();
-    assert.equal(route.outage, second, "the first one is nobody's any more");
-    route.confirm();
-    assert.deepEqual(closed, ["second"], "nothing is kept of a server that is confirmed");
-    world.serverGone();
-    assert.equal(route.phase, "carrying");
-  });
-
-  test("A10 a server that ends each idle connection after a while can be confirmed in the end", async (t) => {
-    const { clock, told, world, route } = start(t);
-    world.answer = thereOver([], "each");
-    route.doubted();
-    for (let turn = 0; turn < 20; turn++) {
-      await clock.advance(800);
-      world.serverGone();
-    }
-    assert.equal(world.asked, 6, "then it is taken as it is");
-    const { outage } = route;
-    await clock.advance(5_000);
-    assert.deepEqual([route.outage, route.phase], [outage, "unconfirmed"]);
-    assert.equal(told.filter((line) => line.startsWith("answers")).length, 6);
-    route.confirm();
-    assert.equal(route.phase, "carrying");
-  });
-
-  test("A10 a server that ends every connection right after its answer is as good as away, until one stands", async (t) => {
-    const { clock, told, world, route } = start(t);
-    world.answer = thereOver([], "each");
-    route.doubted();
-    for (let turn = 0; turn < 20; turn++) {
-      await clock.advance(0);
-      world.serverGone();
-    }
-    assert.equal(world.asked, 2, "the first time it is asked again at once, then with a pause");
-    const askedFrom = clock.monotonicMs();
-    for (let turn = 0; turn < 100; turn++) {
-      await clock.advance(100);
-      world.serverGone();
-    }
-    const perSecond = (world.asked * 1_000) / (clock.monotonicMs() - askedFrom);
-    assert.ok(perSecond > 1 && perSecond < 6, `asked ${perSecond} times a second`);
-    assert.deepEqual([route.phase, route.routeLostAtMs], ["waiting", askedFrom], "lost when it was doubted");
-    assert.equal(told.filter((line) => line.startsWith("answers")).length, 2, "nobody is told to prove it");
-    const { outage } = route;
-    await clock.advance(400);
-    assert.equal(route.phase, "waiting");
-    await clock.advance(400);
-    assert.equal(route.phase, "unconfirmed", "one has stood");
-    assert.equal(route.outage, outage);
-    route.confirm();
-    route.doubted();
-    await clock.advance(0);
-    assert.equal(told.at(-1), "answers ab", "the next loss begins anew");
-  });
-
-  test("A10 a server that has just come back is not kept waiting for what another did before", async (t) => {
-    const { clock, world, route } = start(t);
-    world.answer = thereOver([], "each");
-    route.doubted();
-    for (let turn = 0; turn < 20; turn++) {
-      await clock.advance(100);
-      world.serverGone();
-    }
-    assert.equal(route.phase, "waiting");
-    world.answer = GONE;
-    await clock.advance(1_000);
-    world.answer = THERE;
-    await clock.advance(200);
-    assert.equal(route.phase, "unconfirmed");
-  });
-
-  test("A10 what is kept of a server ends with the next doubt, and with the share", async (t) => {
-    const { clock, world, route } = start(t);
-    const closed: string[] = [];
-    world.answer = thereOver(closed, "first");
-    route.doubted();
-    await clock.advance(0);
-    world.answer = thereOver(closed, "second");
-    route.lost();
-    await clock.advance(0);
-    assert.deepEqual(closed, ["first"]);
-    route[Symbol.dispose]();
-    assert.deepEqual(closed, ["first", "second"]);
-  });
-
-  test("A10 refuses when the patience since the loss is over, until a connect works again", async (t) => {
-    const { clock, told, world, route } = start(t);
-    route.lost();
-    await clock.advance(59_999);
-    assert.equal(route.phase, "waiting");
-    await clock.advance(1);
-    assert.equal(route.phase, "refusing");
-    assert.deepEqual(told, ["waiting", "impatient since 1000", "refusing"]);
-    await clock.advance(100_000);
-    assert.equal(route.phase, "refusing");
-    world.answer = THERE;
-    await clock.advance(1_000);
-    assert.equal(route.phase, "unconfirmed");
-    assert.equal(route.routeLostAtMs, null);
-  });
-
-  test("A10 a server that is back late, and never confirmed, is refused in the end", async (t) => {
-    const { clock, world, route } = start(t);
-    world.patienceMs = 5_000;
-    route.lost();
-    await clock.advance(4_900);
-    world.answer = THERE;
-    await clock.advance(300);
-    assert.equal(route.phase, "unconfirmed");
-    await clock.advance(9_000);
-    assert.equal(route.phase, "unconfirmed", "there is time to prove it");
-    await clock.advance(1_500);
-    assert.equal(route.phase, "refusing");
-    route.confirm();
-    assert.equal(route.phase, "carrying");
-  });
-
-  test("A10 a change of the patience counts from the loss as well", async (t) => {
-    const { clock, world, route } = start(t);
-    route.lost();
-    await clock.advance(10_000);
-    world.patienceMs = 12_000;
-    route.armPatience();
-    await clock.advance(1_999);
-    assert.equal(route.phase, "waiting");
-    await clock.advance(1);
-    assert.equal(route.phase, "refusing");
-  });
-
-  test("A10 a move ends whatever was", async (t) => {
-    const { clock, world, route } = start(t);
-    world.patienceMs = 100;
-    route.lost();
-    await clock.advance(200);
-    assert.equal(route.phase, "refusing");
-    route.confirm();
-    assert.equal(route.phase, "carrying");
-    assert.equal(route.routeLostAtMs, null);
-    await clock.advance(1_000);
-    assert.equal(route.phase, "carrying");
-    assert.equal(clock.pendingTimers, 0);
-  });
-
-  test("A10 after a start anew the server has to be proved", async (t) => {
-    const { clock, route, told } = start(t, false);
-    assert.equal(route.phase, "unconfirmed");
-    await clock.advance(0);
-    assert.deepEqual(told, ["waiting"], "and there is none");
-  });
-});
+tellStories(
+  {
+    starts: {
+      "a route": (t: TestContext) => start(t),
+      "a route after a start anew": (t: TestContext) => start(t, false),
+    },
+    acts: ACTS,
+    facts: FACTS,
+  },
+  `
+A10 a route carries at first, and waits from its first loss on, which is told at once
+  a route: carrying, not lost; 500 ms, it is lost: waiting, told waiting, lost at 1500
+  1 s, it is lost: lost at 1500, told waiting
+A10 each loss has a number of its own, by which a proof from before it is known
+  a route: outage 7; look, its server answers, it is doubted: a later outage; look, 300 ms: the same outage
+  it is doubted: a later outage; its server is gone, it is lost: a later outage
+  it is lost, look, 2 s: the same outage; it is confirmed: the same outage
+A10 it is tried again all the while, and unconfirmed once it takes connections
+  a route, it is lost, 1 s: asked 4 to 11 times
+  its server answers, 300 ms: unconfirmed, not lost, told waiting > unconfirmed > answers ab
+  look, 3 s: asked no more; it is confirmed: carrying, by a proof
+A10 it is unconfirmed at once when the server closes, and waits if it is then gone, lost when it was doubted
+  a route, it is doubted: unconfirmed, not lost; 0 ms: waiting, lost at 1000
+  its server answers, 250 ms: told unconfirmed > waiting > unconfirmed > answers ab
+A10 a server that goes between its answer and its confirmation is another loss, after which it is asked again
+  a route, its server answers as first, it is doubted, 0 ms: unconfirmed
+  look, its server answers as second, the server goes, 0 ms: a later outage, unconfirmed, 2 answers told
+  look, the first server goes: the same outage
+  it is confirmed: closed second; the server goes: carrying
+A10 a server that ends each idle connection after a while can be confirmed in the end: it is then taken as it is
+  a route, its server answers as each, it is doubted, 20 times after 800 ms the server goes: asked 6 times
+  look, 5 s: the same outage, unconfirmed, 6 answers told; it is confirmed: carrying
+A10 a server that ends every connection right after its answer is as good as away, until one stands; nobody is told to prove it
+  a route, its server answers as each, it is doubted, 20 times after 0 ms the server goes: asked 2 times
+  100 times after 100 ms the server goes: asked 11 to 59 times, waiting, lost at 1000, 2 answers told
+  look, 400 ms: waiting; 400 ms: unconfirmed, the same outage
+  it is confirmed, it is doubted, 0 ms: last told answers ab
+A10 a server that has just come back is not kept waiting for what another did before
+  a route, its server answers as each, it is doubted, 20 times after 100 ms the server goes: waiting
+  its server is gone, 1 s, its server answers, 200 ms: unconfirmed
+A10 what is kept of a server ends with the next doubt, and with the share
+  a route, its server answers as first, it is doubted, 0 ms, its server answers as second, it is lost, 0 ms: closed first
+  it ends: closed first > second
+A10 it refuses when the patience since the loss is over, until a connect works again
+  a route, it is lost, 59999 ms: waiting; 1 ms: refusing, told waiting > impatient since 1000 > refusing
+  100 s: refusing; its server answers, 1 s: unconfirmed, not lost
+A10 a server that is back late has time to be proved, and never confirmed is refused in the end
+  a route, patience 5000 ms, it is lost, 4900 ms, its server answers, 300 ms: unconfirmed
+  9 s: unconfirmed; 1500 ms: refusing; it is confirmed: carrying
+A10 a change of the patience counts from the loss as well
+  a route, it is lost, 10 s, patience 12000 ms, its patience is counted anew, 1999 ms: waiting; 1 ms: refusing
+A10 a move ends whatever was
+  a route, patience 100 ms, it is lost, 200 ms: refusing; it is confirmed: carrying, not lost
+  1 s: carrying, no timers
+A10 after a start anew the server has to be proved, and there is none
+  a route after a start anew: unconfirmed; 0 ms: told waiting
+`,
+);

@@ -1,6 +1,5 @@
 // What the carrier decides for itself, on a clock that the test moves, over a service that writes down what it is told.
-import assert from "node:assert/strict";
-import { describe, type TestContext, test } from "node:test";
+import type { TestContext } from "node:test";
 import type { CarriedShare, JournalEntry, RouteEndpoint } from "../../../src/carrier/carrier.ts";
 import type { ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
 import type { ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
@@ -9,11 +8,13 @@ import type { ServedShare } from "../../../src/carrier/service/carrier-service.t
 import type { ServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { type Act, type Fact, tellStories } from "../../support/stories.ts";
 
 const TB: RouteEndpoint = { address: "10.0.0.1", port: 445, localAddress: null };
 const FALLBACK: RouteEndpoint = { address: "10.0.0.2", port: 445, localAddress: null };
 const MOUNT = { id: "36:0:45", path: "/mnt/CORE", process: null };
 const SAME: ServerProof = { ok: true, guid: "same" };
+const UNCERTAIN = "the server does not answer over the route, and nothing shows who is behind the other";
 const SILENT: ServerProof = { ok: false, reason: "silent", text: "silent" };
 
 function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
@@ -132,173 +133,87 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
   return { clock, told, journal, settings, world, lose, watch };
 }
 
-describe("a carrier without a daemon", () => {
-  test("A10 stays where it is as long as the route is there", async (t) => {
-    const { clock, told } = start(t);
-    await clock.advance(600_000);
-    assert.deepEqual(told, []);
-  });
+type World = ReturnType<typeof start>;
 
-  test("A10 takes the other route two seconds after its own took no connections, and writes it down", async (t) => {
-    const { clock, told, journal, world, lose } = start(t);
-    await clock.advance(10_000);
-    lose();
-    await clock.advance(1_900);
-    assert.deepEqual(told, []);
-    await clock.advance(700);
-    assert.deepEqual(told, ["move fallback"]);
-    assert.deepEqual(journal, [
-      {
-        share: "CORE",
-        at: journal[0]?.at,
-        from: "tb",
-        to: "fallback",
-        reason: "the route takes no connections",
-      },
-    ]);
-    world.tb = SAME;
-    await clock.advance(600_000);
-    assert.deepEqual(told, ["move fallback"], "it never goes back by itself");
-  });
+function inState({ world }: World, change: Partial<World["world"]["state"]>): void {
+  world.state = { ...world.state, ...change };
+}
 
-  test("A10 takes the other when a request has no answer for 2 s and its server none for NEGOTIATE", async (t) => {
-    const { clock, told, world } = start(t);
-    await clock.advance(10_000);
-    world.state = { ...world.state, unansweredSinceMs: clock.monotonicMs() };
-    await clock.advance(20_000);
-    assert.deepEqual(told, [], "the server answers, only slowly");
-    world.tb = SILENT;
-    await clock.advance(1_000);
-    assert.deepEqual(told, ["move fallback"]);
-  });
+const ACTS: readonly Act<World>[] = [
+  [/^(\d+) (ms|s)$/, ({ clock }, count, unit) => clock.advance(Number(count) * (unit === "s" ? 1000 : 1))],
+  [/^its route takes nothing$/, ({ lose }) => lose()],
+  [/^a request waits$/, (all) => inState(all, { unansweredSinceMs: all.clock.monotonicMs() })],
+  [/^a server is back$/, (all) => inState(all, { phase: "unconfirmed", routeLostAtMs: null })],
+  [/^(\d) connections?$/, (all, connections) => inState(all, { connections: Number(connections) })],
+  [/^its server (falls silent|answers)$/, ({ world }, how) => (world.tb = how === "answers" ? SAME : SILENT)],
+  [/^nothing is held of the other$/, ({ world }) => (world.isWitnessed = false)],
+  [/^what is held of the other is dead$/, ({ world }) => (world.isWitnessThere = false)],
+  [/^a connection from before goes on$/, ({ world }) => (world.outlivedDoubt = true)],
+  [/^its mount is (gone|there)$/, ({ world }, where) => (world.present = where === "there")],
+  [/^a daemon (comes|goes)$/, ({ watch }, how) => watch.daemons(how === "comes" ? 1 : 0)],
+  [/^daemons answer$/, ({ world }) => (world.isAnswering = true)],
+  [/^a daemon is heard$/, ({ watch }) => watch.heard()],
+  [/^it changes$/, ({ watch }) => watch.changed()],
+];
+const FACTS: readonly Fact<World>[] = [
+  [/^did nothing$/, ({ told }) => [told, []]],
+  [/^did (.+)$/, ({ told }, deeds = "") => [told, deeds.split(" > ")]],
+  [
+    /^wrote (\w+) to (\w+) because (.+)$/,
+    ({ journal }, ...entry) => [journal.map(({ from, to, reason }) => [from, to, reason]), [entry]],
+  ],
+  [
+    /^wrote why it waits$/,
+    ({ journal }) => [journal.map(({ from, to, reason }) => [from, to, reason]), [["tb", "tb", UNCERTAIN]]],
+  ],
+  [/^epoch (\d)$/, ({ settings }, epoch) => [settings.epoch, Number(epoch)]],
+  [/^GUID (\w+)$/, ({ settings }, guid) => [settings.guid, guid]],
+  [/^asked (\d) times?$/, ({ world }, times) => [world.pings, Number(times)]],
+  [/^alone$/, ({ watch }) => [watch.isAlone, true]],
+];
+const starts = {
+  mounted: (t: TestContext) => start(t),
+  "never mounted": (t: TestContext) => start(t, { mount: null }),
+  "without a GUID": (t: TestContext) => start(t, { guid: null }),
+};
 
-  for (const [why, change] of [
-    ["nothing was held there while it was proved", { isWitnessed: false }],
-    ["its server no longer answers over what is held", { isWitnessThere: false }],
-  ] as const) {
-    test(`A13 alone, it waits when the other route is not certain: ${why}`, async (t) => {
-      const { clock, told, journal, world, settings } = start(t);
-      await clock.advance(10_000);
-      Object.assign(world, change, { tb: SILENT });
-      world.state = { ...world.state, unansweredSinceMs: clock.monotonicMs() };
-      await clock.advance(60_000);
-      assert.deepEqual(told, ["hold CORE"]);
-      assert.deepEqual(
-        journal.map(({ from, to, reason }) => [from, to, reason]),
-        [
-          [
-            "tb",
-            "tb",
-            "the server does not answer over the route, and nothing shows who is behind the other",
-          ],
-        ],
-      );
-      assert.equal(settings.epoch, 1, "what a daemon decided before no longer counts");
-    });
-  }
-
-  test("A13 alone, it goes on with a server that was away only if a connection from before goes on", async (t) => {
-    const { clock, told, world, lose } = start(t);
-    world.isWitnessed = false;
-    await clock.advance(5_000);
-    lose();
-    world.state = { ...world.state, phase: "unconfirmed", routeLostAtMs: null };
-    await clock.advance(60_000);
-    assert.deepEqual(told, []);
-    world.outlivedDoubt = true;
-    await clock.advance(500);
-    assert.deepEqual(told, ["confirm CORE"]);
-  });
-
-  test("A13 alone, it leaves a server that may be another for the one that it holds", async (t) => {
-    const { clock, told, world, lose } = start(t);
-    await clock.advance(5_000);
-    lose();
-    world.state = { ...world.state, phase: "unconfirmed", routeLostAtMs: null };
-    await clock.advance(3_000);
-    assert.deepEqual(told, ["move fallback"]);
-  });
-
-  test("A10 leaves all of that to a daemon that is there", async (t) => {
-    const { clock, told, world, watch, lose } = start(t);
-    world.isAnswering = true;
-    watch.daemons(1);
-    lose();
-    watch.changed();
-    world.present = false;
-    await clock.advance(120_000);
-    assert.deepEqual(told, []);
-    world.present = true;
-    watch.daemons(0);
-    await clock.advance(2_500);
-    assert.deepEqual(told, [], "a daemon that restarts is soon back");
-    await clock.advance(1_500);
-    assert.deepEqual(told, ["move fallback"]);
-  });
-
-  test("A15 a daemon that is there and gives no answer for 3 s counts as gone, until it answers", async (t) => {
-    const { clock, told, world, watch, lose } = start(t);
-    watch.daemons(1);
-    await clock.advance(60_000);
-    assert.equal(world.pings, 0, "while all is well nobody is asked");
-    lose();
-    watch.changed();
-    assert.equal(world.pings, 1);
-    await clock.advance(2_900);
-    assert.deepEqual(told, []);
-    await clock.advance(200);
-    assert.deepEqual(told, ["move fallback"]);
-    assert.equal(watch.isAlone, true);
-    watch.heard();
-    lose();
-    world.isAnswering = true;
-    watch.changed();
-    await clock.advance(60_000);
-    assert.deepEqual(told, ["move fallback"]);
-  });
-
-  test("A15 a daemon that is held up for less is waited for", async (t) => {
-    const { clock, told, watch, lose, world } = start(t);
-    watch.daemons(1);
-    lose();
-    watch.changed();
-    await clock.advance(2_800);
-    watch.heard();
-    world.isAnswering = true;
-    await clock.advance(60_000);
-    assert.deepEqual(told, []);
-  });
-
-  test("A10 closes a share whose mount is gone, seen twice", async (t) => {
-    const { clock, told, world } = start(t);
-    await clock.advance(10_000);
-    world.present = false;
-    await clock.advance(2_000);
-    assert.deepEqual(told, []);
-    await clock.advance(2_500);
-    assert.deepEqual(told, ["close CORE"]);
-  });
-
-  test("A10 closes a share that nothing was ever mounted through, after a minute alone", async (t) => {
-    const { clock, told, watch, world } = start(t, { mount: null });
-    watch.daemons(1);
-    await clock.advance(300_000);
-    watch.daemons(0);
-    world.state = { ...world.state, connections: 1 };
-    await clock.advance(300_000);
-    assert.deepEqual(told, [], "somebody uses it: the daemon was killed before it said which mount it is");
-    world.state = { ...world.state, connections: 0 };
-    watch.daemons(1);
-    watch.daemons(0);
-    await clock.advance(59_000);
-    assert.deepEqual(told, []);
-    await clock.advance(2_000);
-    assert.deepEqual(told, ["close CORE"]);
-  });
-
-  test("A10 learns the server's GUID when it has none", async (t) => {
-    const { clock, settings } = start(t, { guid: null });
-    await clock.advance(1_000);
-    assert.equal(settings.guid, "same");
-  });
-});
+tellStories(
+  { starts, acts: ACTS, facts: FACTS },
+  `
+A10 alone, it stays where it is as long as the route is there
+  mounted, 600 s: did nothing
+A10 it takes the other route two seconds after its own took no connections, writes it down, and never goes back by itself
+  mounted, 10 s, its route takes nothing, 1900 ms: did nothing; 700 ms: did move fallback
+  : wrote tb to fallback because the route takes no connections; its server answers, 600 s: did move fallback
+A10 it takes the other when a request has no answer for 2 s and its server, which may be slow, none for NEGOTIATE
+  mounted, 10 s, a request waits, 20 s: did nothing; its server falls silent, 1 s: did move fallback
+A13 alone, it waits when the other route is not certain: nothing was held there while it was proved
+  mounted, 10 s, nothing is held of the other, its server falls silent, a request waits, 60 s: did hold CORE, epoch 1
+  : wrote why it waits
+A13 alone, it waits when the other route is not certain: its server no longer answers over what is held
+  mounted, 10 s, what is held of the other is dead, its server falls silent, a request waits, 60 s: did hold CORE
+  : epoch 1, wrote why it waits
+A13 alone, it goes on with a server that was away only if a connection from before goes on
+  mounted, nothing is held of the other, 5 s, its route takes nothing, a server is back, 60 s: did nothing
+  a connection from before goes on, 500 ms: did confirm CORE
+A13 alone, it leaves a server that may be another for the one that it holds
+  mounted, 5 s, its route takes nothing, a server is back, 3 s: did move fallback
+A10 it leaves all of that to a daemon that is there, and to one that restarts
+  mounted, daemons answer, a daemon comes, its route takes nothing, it changes, its mount is gone, 120 s: did nothing
+  its mount is there, a daemon goes, 2500 ms: did nothing; 1500 ms: did move fallback
+A15 a daemon that is there and gives no answer for 3 s counts as gone, until it answers; while all is well nobody is asked
+  mounted, a daemon comes, 60 s: asked 0 times; its route takes nothing, it changes: asked 1 time
+  2900 ms: did nothing; 200 ms: did move fallback, alone
+  a daemon is heard, its route takes nothing, daemons answer, it changes, 60 s: did move fallback
+A15 a daemon that is held up for less is waited for
+  mounted, a daemon comes, its route takes nothing, it changes, 2800 ms, a daemon is heard, daemons answer, 60 s
+  : did nothing
+A10 it closes a share whose mount is gone, seen twice
+  mounted, 10 s, its mount is gone, 2 s: did nothing; 2500 ms: did close CORE
+A10 it closes a share that nothing was ever mounted through, after a minute alone, unless somebody uses it
+  never mounted, a daemon comes, 300 s, a daemon goes, 1 connection, 300 s: did nothing
+  0 connections, a daemon comes, a daemon goes, 59 s: did nothing; 2 s: did close CORE
+A10 it learns the server's GUID when it has none
+  without a GUID, 1 s: GUID same
+`,
+);

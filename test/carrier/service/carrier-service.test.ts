@@ -1,6 +1,6 @@
 // When a carrier is told that it carries nothing: never in the middle of a change.
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import type { Keeper } from "../../../src/carrier/control/keeper.ts";
 import { CarrierService } from "../../../src/carrier/service/carrier-service.ts";
 import { createCarrierStateFile } from "../../../src/carrier/service/carrier-state.ts";
@@ -13,27 +13,36 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { openRequest } from "../carrier-bench.ts";
 import { startFakeNas } from "../fake-nas.ts";
 
+const NO_KEEPER: Keeper = {
+  identity: null,
+  hold: () => Promise.resolve(),
+  dismiss: () => Promise.resolve(),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
+
+/** `told`: whether each change that it tells is urgent. */
+async function startService(t: TestContext, keeper: Keeper, events: string[] = []) {
+  const told: boolean[] = [];
+  const service = new CarrierService({
+    clock: systemClock,
+    logger: silentLogger,
+    owners: createSocketOwners(systemClock),
+    prove: createServerProof(systemClock),
+    uid: process.getuid?.() ?? 0,
+    stateFile: createCarrierStateFile(await temporaryFolder(t), systemClock, silentLogger),
+    keeper: () => keeper,
+    onNotice: () => true,
+    onChanged: (isUrgent) => void told.push(isUrgent),
+    onEmpty: () => void events.push("empty"),
+  });
+  return { service, told };
+}
+
 describe("the carrier's shares", () => {
   test("A10 a changed setting of a share is told at once", async (t) => {
     await using nas = await startFakeNas();
-    const told: boolean[] = [];
-    await using service = new CarrierService({
-      clock: systemClock,
-      logger: silentLogger,
-      owners: createSocketOwners(systemClock),
-      prove: createServerProof(systemClock),
-      uid: process.getuid?.() ?? 0,
-      stateFile: createCarrierStateFile(await temporaryFolder(t), systemClock, silentLogger),
-      keeper: () => ({
-        identity: null,
-        hold: () => Promise.resolve(),
-        dismiss: () => Promise.resolve(),
-        [Symbol.asyncDispose]: () => Promise.resolve(),
-      }),
-      onNotice: () => true,
-      onChanged: (isUrgent) => void told.push(isUrgent),
-      onEmpty: () => {},
-    });
+    const { service, told } = await startService(t, NO_KEEPER);
+    await using _service = service;
     await service.open(openRequest("CORE", nas));
     told.length = 0;
     service.served.get("CORE")?.carrier.bind({ id: "m1", path: "/mnt", process: null });
@@ -45,26 +54,14 @@ describe("the carrier's shares", () => {
     await using nas = await startFakeNas();
     const handedOver = Promise.withResolvers<void>();
     let holds = 0;
+    // The first is for the share that is opened; the second waits, as one on a slow machine does.
     const keeper: Keeper = {
-      identity: null,
-      // The first is for the share that is opened; the second waits, as one on a slow machine does.
+      ...NO_KEEPER,
       hold: () => (++holds === 1 ? Promise.resolve() : handedOver.promise),
-      dismiss: () => Promise.resolve(),
-      [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     const events: string[] = [];
-    await using service = new CarrierService({
-      clock: systemClock,
-      logger: silentLogger,
-      owners: createSocketOwners(systemClock),
-      prove: createServerProof(systemClock),
-      uid: process.getuid?.() ?? 0,
-      stateFile: createCarrierStateFile(await temporaryFolder(t), systemClock, silentLogger),
-      keeper: () => keeper,
-      onNotice: () => true,
-      onChanged: () => {},
-      onEmpty: () => void events.push("empty"),
-    });
+    const { service } = await startService(t, keeper, events);
+    await using _service = service;
     await service.open(openRequest("CORE", nas));
     service.endIfEmpty();
     const closed = service.close("CORE").then(() => void events.push("closed"));

@@ -3,8 +3,8 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { createAnswerStores, WholeAnswers } from "../../../src/carrier/smb/whole-answers.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 
 const STORES = 52;
 
@@ -91,7 +91,7 @@ describe("whole answers", () => {
         equal(receivedBytes, total);
         equal(received.digest("hex"), createHash("sha256").update(sent).digest("hex"));
       }),
-      { numRuns: 60 },
+      { numRuns: runsOf(60) },
     );
   });
 

@@ -1,6 +1,6 @@
 // Real processes: zombies, reused pids, children that do not want to end.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { Readable, Writable } from "node:stream";
@@ -14,14 +14,18 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 
-async function startChild(t: TestContext, script: string): Promise<ChildProcess & { pid: number }> {
-  const child = spawn(process.execPath, ["-e", `${script}; console.log('up'); setInterval(() => {}, 1000)`], {
+/** `trap`: what it does when it is told to end. */
+async function startChild(t: TestContext, trap?: string) {
+  const trapping = trap === undefined ? "" : `trap '${trap}' TERM;`;
+  const child = spawn("sh", ["-c", `${trapping} echo up; while :; do sleep 0.05; done`], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   t.after(() => child.kill("SIGKILL"));
+  const exit = once(child, "exit");
   await once(child.stdout, "data");
-  assert.ok(child.pid !== undefined);
-  return Object.assign(child, { pid: child.pid });
+  const identity = await processIdentity(child.pid ?? 0);
+  assert.ok(identity);
+  return { exit, identity };
 }
 
 describe("identity", () => {
@@ -30,9 +34,8 @@ describe("identity", () => {
     assert.ok(own);
     assert.deepEqual(await processIdentity(process.pid), own);
     assert.equal(await isRunning(own), true);
-    const child = await startChild(t, "0");
-    const other = await processIdentity(child.pid);
-    assert.notEqual(other?.startTime, own.startTime);
+    const { identity: other } = await startChild(t);
+    assert.notEqual(other.startTime, own.startTime);
   });
 
   it("takes a pid with another start time for another process", async () => {
@@ -95,20 +98,14 @@ describe("identity", () => {
 
 describe("endProcess", () => {
   it("ends a willing process by SIGTERM and waits until it is gone", async (t) => {
-    const child = await startChild(t, "0");
-    const exit = once(child, "exit");
-    const identity = await processIdentity(child.pid);
-    assert.ok(identity);
+    const { exit, identity } = await startChild(t);
     assert.equal(await endProcess(identity, { clock, graceMs: 60_000, deadlineMs: 60_000 }), true);
     assert.equal(await isRunning(identity), false);
     assert.deepEqual(await exit, [null, "SIGTERM"]);
   });
 
   it("kills one that ignores SIGTERM after the grace", async (t) => {
-    const child = await startChild(t, "process.on('SIGTERM', () => {})");
-    const exit = once(child, "exit");
-    const identity = await processIdentity(child.pid);
-    assert.ok(identity);
+    const { exit, identity } = await startChild(t, "");
     const time = createManualClock();
     const startedAtMs = time.monotonicMs();
     const ending = endProcess(identity, { clock: time, graceMs: 150, deadlineMs: 60_000 });
@@ -123,27 +120,20 @@ describe("endProcess", () => {
   });
 
   it("kills at once without a grace", async (t) => {
-    const child = await startChild(t, "process.on('SIGTERM', () => process.exit(0))");
-    const exit = once(child, "exit");
-    const identity = await processIdentity(child.pid);
-    assert.ok(identity);
+    const { exit, identity } = await startChild(t, "exit 0");
     assert.equal(await endProcess(identity, { clock, graceMs: 0, deadlineMs: 60_000 }), true);
     assert.deepEqual(await exit, [null, "SIGKILL"]);
   });
 
   it("leaves alone whoever has the pid now", async (t) => {
-    const child = await startChild(t, "0");
-    const identity = await processIdentity(child.pid);
-    assert.ok(identity);
+    const { identity } = await startChild(t);
     const earlier = { ...identity, startTime: "0:1" };
     assert.equal(await endProcess(earlier, { clock, graceMs: 0, deadlineMs: 60_000 }), true);
     assert.equal(await isRunning(identity), true);
   });
 
   it("gives up at the deadline, and at once when aborted", async (t) => {
-    const child = await startChild(t, "process.on('SIGTERM', () => {})");
-    const identity = await processIdentity(child.pid);
-    assert.ok(identity);
+    const { identity } = await startChild(t, "");
     assert.equal(await endProcess(identity, { clock, graceMs: 60_000, deadlineMs: 100 }), false);
     const reason = new Error("no longer wanted");
     const options = { clock, graceMs: 60_000, deadlineMs: 60_000, signal: AbortSignal.abort(reason) };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { foreignLine, shortened } from "../../../src/runtime/text/foreign-line.ts";
 import { columns, harmless } from "../../../src/runtime/text/plain-text.ts";
-import { fc } from "../../support/properties.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 
 test("D3 what drives a terminal, turns text around or is not seen is spelled out, and lines become one", () => {
   assert.equal(foreignLine("  broken\r\n\tat x.ts  ", 100), "broken at x.ts");
@@ -33,6 +33,7 @@ test("it is never longer than asked for, and never cut within a character", () =
         assert.doesNotMatch(line, /[\p{Cc}\u202a-\u202e\u2066-\u2069\u200b]/u);
       },
     ),
+    { numRuns: runsOf(100) },
   );
   assert.equal(foreignLine("x".repeat(1_000_000), 300), `${"x".repeat(299)}…`);
   assert.equal(shortened("ab", 2), "ab");

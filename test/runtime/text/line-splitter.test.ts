@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLineSplitter } from "../../../src/runtime/text/line-splitter.ts";
-import { fc } from "../../support/properties.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 
 function linesOf(chunks: readonly Buffer[], limit = 1_000_000): (string | null)[] {
   const splitter = createLineSplitter(limit);
@@ -30,6 +30,7 @@ test("lines come the same however the bytes are cut, in the middle of characters
       chunks.push(bytes.subarray(start));
       assert.deepEqual(linesOf(chunks), [...lines, null]);
     }),
+    { numRuns: runsOf(100) },
   );
 });
 
@@ -107,6 +108,7 @@ test("lines over the limit alone are left out, each told once, for whoever wants
       assert.equal(tooLong, lines.length - expected.length);
       assert.equal(splitter.overlong, false);
     }),
+    { numRuns: runsOf(100) },
   );
 });
 

@@ -5,7 +5,7 @@ import { type RouteInUse, ServerTrust, type TrustInput } from "../../../src/shar
 import type { RouteSeen, TrustSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
 import type { RouteName } from "../../../src/shares/share-spec.ts";
-import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { SPEC } from "../world.ts";
 
 interface Asked {
@@ -15,50 +15,48 @@ interface Asked {
   readonly isSteady: () => boolean;
 }
 
-interface Scene {
-  readonly clock: ManualClock;
-  readonly trust: ServerTrust;
-  readonly asked: Asked[];
-  verdicts: number;
-  outage: number;
-  note(change?: Partial<Record<RouteName, boolean | string>>, more?: Partial<TrustInput>): TrustSeen;
-}
+const SAME: ProofVerdict = { kind: "same", server: "s1" };
+const unproved = (text: string): ProofVerdict => ({ kind: "unproved", text });
+const different = (text: string): ProofVerdict => ({ kind: "different", text });
 
-function scene(): Scene {
+function scene() {
   const clock = createManualClock();
   const asked: Asked[] = [];
+  const now = { outage: 1, verdicts: 0 };
   const ask = (what: string, signal: AbortSignal, isSteady = () => true): Promise<ProofVerdict> =>
     new Promise((answer) => asked.push({ what, answer, signal, isSteady }));
-  const proof = {
-    compare: (
-      _share: unknown,
-      _ends: unknown,
-      _inUse: string | null,
-      isSteady: () => boolean,
-      signal: AbortSignal,
-    ) => ask("compare", signal, isSteady),
-    recognise: (
-      _share: unknown,
-      route: RouteName,
-      _end: unknown,
-      { not = null }: { readonly not?: string | null },
-      signal: AbortSignal,
-    ) => ask(`recognise ${route}${not === null ? "" : `, not ${not}`}`, signal),
+  const proof: ConstructorParameters<typeof ServerTrust>[0]["proof"] = {
+    compare: (_share, _ends, _inUse, isSteady, signal) => ask("compare", signal, isSteady),
+    recognise: (_share, route, _end, { not = null }, signal) =>
+      ask(`recognise ${route}${not === null ? "" : `, not ${not}`}`, signal),
   };
-  const made: Scene = {
-    clock,
-    asked,
-    verdicts: 0,
-    outage: 1,
-    trust: new ServerTrust({ clock, proof, outage: () => made.outage }, () => {
-      made.verdicts++;
-    }),
-    note(change = {}, more = {}) {
-      const routes = { tb: seen(change.tb ?? true), fallback: seen(change.fallback ?? true) };
-      return made.trust.note({ spec: SPEC, routes, wanted: true, inUse: null, ...more });
+  const trust = new ServerTrust({ clock, proof, outage: () => now.outage }, () => {
+    now.verdicts++;
+  });
+  return {
+    ...{ clock, asked, now, trust },
+    questions: () => asked.map(({ what }) => what),
+    /** To the newest question; null: without one. */
+    async answer(verdict: ProofVerdict): Promise<void> {
+      asked.at(-1)?.answer(verdict);
+      await turn();
+    },
+    note(
+      { tb = true, fallback = true }: Partial<Record<RouteName, boolean | string>> = {},
+      more: Partial<TrustInput> = {},
+    ): TrustSeen {
+      const routes = { tb: seen(tb), fallback: seen(fallback) };
+      return trust.note({ spec: SPEC, routes, wanted: true, inUse: null, ...more });
     },
   };
-  return made;
+}
+
+/** Both routes are proved by one comparison. */
+async function provedScene(more: Partial<TrustInput> = {}): Promise<ReturnType<typeof scene>> {
+  const one = scene();
+  one.note({}, more);
+  await one.answer(SAME);
+  return one;
 }
 
 function goingOn(route: RouteName, outage = 1): RouteInUse {
@@ -72,29 +70,18 @@ function lost(route: RouteName, outage = 1): RouteInUse {
 /** Answers, by the server of that GUID; or does not. */
 function seen(up: boolean | string): RouteSeen {
   const nowhere = { interfaceName: null, text: "", localAddress: null };
-  const probe =
-    up === false
-      ? ({ ...nowhere, verdict: "gone", tcpAnswered: false, address: null, serverGuid: null } as const)
-      : ({
-          ...nowhere,
-          verdict: "answers",
-          tcpAnswered: true,
-          address: "10.0.0.1",
-          serverGuid: up === true ? "aa" : up,
-        } as const);
-  return { atMs: 0, probe };
+  const answers = { verdict: "answers", tcpAnswered: true, address: "10.0.0.1" } as const;
+  const gone = { verdict: "gone", tcpAnswered: false, address: null, serverGuid: null } as const;
+  const there = { ...nowhere, ...answers, serverGuid: up === true ? "aa" : `${up}` };
+  return { atMs: 0, probe: up === false ? { ...nowhere, ...gone } : there };
 }
 
 test("A10 both routes are proved by one comparison, and its end is told", async () => {
-  const { note, asked, trust } = scene();
+  const { note, asked, answer, questions, trust } = scene();
   assert.equal(note().asking, true);
   note();
-  assert.deepEqual(
-    asked.map(({ what }) => what),
-    ["compare"],
-  );
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  assert.deepEqual(questions(), ["compare"]);
+  await answer(SAME);
   const { state, asking, text, proved, servers } = note();
   assert.deepEqual({ state, asking, text }, { state: "same", asking: false, text: null });
   assert.deepEqual(proved, { tb: true, fallback: true });
@@ -104,18 +91,14 @@ test("A10 both routes are proved by one comparison, and its end is told", async 
 });
 
 test("A13 the other route is proved again when the connection that showed who is there has ended", async () => {
-  const { note, asked } = scene();
-  note();
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note, asked, answer } = await provedScene();
   const held = (witness: number | null) => note({}, { inUse: { ...goingOn("tb"), witness } });
   held(null);
   assert.deepEqual(held(7).proved, { tb: true, fallback: true });
   assert.equal(asked.length, 1);
   assert.deepEqual(held(null).proved, { tb: true, fallback: false });
   assert.equal(asked.length, 2);
-  asked[1]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  await answer(SAME);
   assert.deepEqual(held(8).proved, { tb: true, fallback: true });
   assert.equal(asked.length, 2, "a new one says nothing against it");
 });
@@ -126,7 +109,7 @@ test("A13 a server that ends such connections soon, one after the other, is prov
   let answered = 0;
   const look = async (witness: number | null, tb = true): Promise<TrustSeen> => {
     const seenNow = note({ tb }, { inUse: { ...(tb ? goingOn("tb") : lost("tb")), witness } });
-    for (; answered < asked.length; answered += 1) asked[answered]?.answer({ kind: "same", server: "s1" });
+    for (; answered < asked.length; answered += 1) asked[answered]?.answer(SAME);
     await turn();
     return seenNow;
   };
@@ -146,66 +129,51 @@ test("A13 a server that ends such connections soon, one after the other, is prov
 });
 
 test("A13 routes that led to two servers may lead to one after they were away: neither is ruled out for the other", async () => {
-  const { note, asked } = scene();
+  const { note, asked, answer } = scene();
   const answered = async (verdict: ProofVerdict): Promise<string | undefined> => {
-    asked.at(-1)?.answer(verdict);
-    await turn();
+    await answer(verdict);
     note();
     return asked.at(-1)?.what;
   };
   note();
-  assert.equal(await answered({ kind: "different", text: "two" }), "recognise tb");
-  assert.equal(await answered({ kind: "same", server: "s1" }), "recognise fallback, not s1");
+  assert.equal(await answered(different("two")), "recognise tb");
+  assert.equal(await answered(SAME), "recognise fallback, not s1");
   await answered({ kind: "same", server: "s2" });
   note({ tb: false, fallback: false });
   note();
   assert.equal(asked.at(-1)?.what, "recognise tb");
-  assert.equal(await answered({ kind: "same", server: "s1" }), "recognise fallback");
+  assert.equal(await answered(SAME), "recognise fallback");
 });
 
 test("A10 a route that was away is not proved any more, and compared with the one that stayed", async () => {
-  const { note, asked } = scene();
-  note();
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note, questions } = await provedScene();
   assert.deepEqual(note({ fallback: false }, { inUse: goingOn("tb") }).proved, {
     tb: true,
     fallback: false,
   });
   note({}, { inUse: goingOn("tb") });
-  assert.deepEqual(
-    asked.map(({ what }) => what),
-    ["compare", "compare"],
-  );
+  assert.deepEqual(questions(), ["compare", "compare"]);
 });
 
 test("A10 another GUID at the same address is a server that was away", async () => {
-  const { note, asked } = scene();
-  note();
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note } = await provedScene();
   assert.equal(note({ fallback: "bb" }, { inUse: goingOn("tb") }).proved.fallback, false);
 });
 
 test("A10 what was begun before a doubt proves nothing after it", async () => {
-  const { note, asked, trust } = scene();
+  const { note, answer, trust } = scene();
   note();
   trust.doubt("tb");
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  await answer(SAME);
   assert.deepEqual(note().proved, { tb: false, fallback: true });
 });
 
 test("A10 after both were away the server is recognised first: two equal strangers are not the one known", async () => {
-  const { note, asked } = scene();
-  note();
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note, asked, answer } = await provedScene();
   note({ tb: false, fallback: false }, { inUse: lost("tb") });
   note({}, { inUse: lost("tb") });
   assert.equal(asked.at(-1)?.what, "recognise tb");
-  asked.at(-1)?.answer({ kind: "different", text: "other files" });
-  await turn();
+  await answer(different("other files"));
   const told = note({}, { inUse: lost("tb") });
   assert.equal(told.state, "different");
   assert.equal(told.text, "other files");
@@ -214,32 +182,22 @@ test("A10 after both were away the server is recognised first: two equal strange
 });
 
 test("A10 a server that was lost and is back within one look is recognised: the route beside it vouches for nothing", async () => {
-  const { note, asked } = scene();
-  note({}, { inUse: goingOn("tb") });
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note, asked, answer } = await provedScene({ inUse: goingOn("tb") });
   assert.deepEqual(note({}, { inUse: goingOn("tb") }).proved, { tb: true, fallback: true });
   const told = note({}, { inUse: lost("tb", 2) });
   assert.deepEqual([told.proved.tb, told.asking, asked.at(-1)?.what], [false, true, "recognise tb"]);
-  asked.at(-1)?.answer({ kind: "different", text: "other files" });
-  await turn();
+  await answer(different("other files"));
   assert.deepEqual(note({}, { inUse: lost("tb", 2) }).proved.tb, false);
 });
 
 test("A10 a server that was lost right after its share was mounted is recognised, whatever was proved before", async () => {
-  const { note, asked } = scene();
-  note();
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note, asked } = await provedScene();
   assert.equal(note({}, { inUse: lost("tb") }).proved.tb, false);
   assert.equal(asked.at(-1)?.what, "recognise tb");
 });
 
 test("A10 connections that were seen going on before a loss prove nothing after it", async () => {
-  const { note, asked } = scene();
-  note({}, { inUse: goingOn("tb") });
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note } = await provedScene({ inUse: goingOn("tb") });
   note({}, { inUse: lost("tb", 2) });
   // A look that began before the loss ends after it.
   note({}, { inUse: goingOn("tb", 1) });
@@ -255,10 +213,9 @@ const MOVED: readonly (readonly [string, number, number | null, Readonly<Record<
 
 for (const [when, outage, outageAtMove, proved] of MOVED) {
   test(`A10 a loss around a move takes the proof of the routes that were in use then: ${when}`, async () => {
-    const { note, asked } = scene();
+    const { note, answer } = scene();
     note({}, { inUse: goingOn("fallback") });
-    asked[0]?.answer({ kind: "same", server: "s1" });
-    await turn();
+    await answer(SAME);
     assert.deepEqual(note({}, { inUse: goingOn("fallback") }).proved, { tb: true, fallback: true });
     assert.deepEqual(note({}, { inUse: { ...lost("tb", outage), outageAtMove } }).proved, proved);
   });
@@ -268,119 +225,90 @@ test("A10 a comparison that a loss fell into remembers nothing, and ends", async
   const one = scene();
   one.note({}, { inUse: goingOn("tb") });
   assert.equal(one.asked[0]?.isSteady(), true);
-  one.outage = 2;
+  one.now.outage = 2;
   assert.equal(one.asked[0]?.isSteady(), false);
   one.note({}, { inUse: lost("tb", 2) });
   assert.equal(one.asked[0]?.signal.aborted, true);
-  one.asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  await one.answer(SAME);
   assert.equal(one.note({}, { inUse: lost("tb", 2) }).proved.tb, false);
 });
 
 test("A10 after a loss of both, the other route is compared once the one in use is recognised", async () => {
-  const { note, asked } = scene();
+  const { note, answer, questions } = scene();
   note({ tb: false, fallback: false }, { inUse: lost("tb") });
   note({}, { inUse: lost("tb") });
-  asked.at(-1)?.answer({ kind: "same", server: "s1" });
-  await turn();
+  await answer(SAME);
   const told = note({}, { inUse: lost("tb") });
   assert.deepEqual(told.proved, { tb: true, fallback: false });
-  assert.deepEqual(
-    asked.map(({ what }) => what),
-    ["recognise tb", "compare"],
-  );
+  assert.deepEqual(questions(), ["recognise tb", "compare"]);
 });
 
 test("A10 one route alone is looked at while it is certain, so that its server is known again later", () => {
   const one = scene();
   one.note({ fallback: false }, { inUse: goingOn("tb") });
-  assert.deepEqual(
-    one.asked.map(({ what }) => what),
-    ["compare"],
-  );
+  assert.deepEqual(one.questions(), ["compare"]);
 });
 
 test("A13 one route alone is asked whose it is, whether something is mounted or not", () => {
   for (const inUse of [null, lost("tb")]) {
     const one = scene();
     one.note({ tb: false }, { inUse });
-    assert.deepEqual(
-      one.asked.map(({ what }) => what),
-      ["recognise fallback"],
-    );
+    assert.deepEqual(one.questions(), ["recognise fallback"]);
   }
 });
 
 test("A10 when a route goes in the middle of a comparison, that ends, and the other is recognised without a pause", async () => {
-  const { note, asked } = scene();
-  note();
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note, asked, answer, questions } = await provedScene();
   note({ tb: false }, { inUse: goingOn("fallback") });
   // It is back, and the one in use goes.
   note({}, { inUse: goingOn("fallback") });
   assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).asking, true);
   assert.equal(asked[1]?.signal.aborted, true);
-  asked[1]?.answer({ kind: "unproved", text: "it was ended" });
-  await turn();
+  await answer(unproved("it was ended"));
   const told = note({ fallback: false }, { inUse: lost("fallback") });
   assert.deepEqual(
-    [told.asking, told.state, asked.map(({ what }) => what)],
+    [told.asking, told.state, questions()],
     [true, "same", ["compare", "compare", "recognise tb"]],
   );
-  asked[2]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  await answer(SAME);
   assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).proved.tb, true);
 });
 
 test("A10 a look at one route that a loss of the other cut short is no verdict, and is begun anew at once", async () => {
-  const { note, asked } = scene();
-  note();
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const { note, asked, answer, questions } = await provedScene();
   note({ tb: false }, { inUse: goingOn("fallback") });
   assert.equal(note({ fallback: false }, { inUse: goingOn("fallback") }).asking, true);
   // Only now the carrier tells that its connections are lost.
   note({ fallback: false }, { inUse: lost("fallback", 2) });
   assert.equal(asked[1]?.signal.aborted, true);
-  asked[1]?.answer({ kind: "unproved", text: "smbclient was cancelled" });
-  await turn();
+  await answer(unproved("smbclient was cancelled"));
   const told = note({ fallback: false }, { inUse: lost("fallback", 2) });
   assert.deepEqual(
-    [told.asking, told.state, asked.map(({ what }) => what)],
+    [told.asking, told.state, questions()],
     [true, "same", ["compare", "recognise tb", "recognise tb"]],
   );
 });
 
 test("A10 a comparison that a loss of the server in use fell into says nothing, and is made again at once", async () => {
-  const one = scene();
-  one.note({}, { inUse: goingOn("tb") });
-  one.asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  const one = await provedScene({ inUse: goingOn("tb") });
   one.note({ fallback: false }, { inUse: goingOn("tb") });
   one.note({}, { inUse: goingOn("tb") });
   // Its mount ends, and its carrier begins anew.
-  one.outage = 2;
-  one.asked[1]?.answer({ kind: "unproved", text: "the server was lost meanwhile" });
-  await turn();
+  one.now.outage = 2;
+  await one.answer(unproved("the server was lost meanwhile"));
   const { state, asking, text } = one.note();
   assert.deepEqual({ state, asking, text }, { state: "same", asking: true, text: null });
-  assert.deepEqual(
-    one.asked.map(({ what }) => what),
-    ["compare", "compare", "compare"],
-  );
+  assert.deepEqual(one.questions(), ["compare", "compare", "compare"]);
 });
 
 test("A10 a proof that cannot be made is tried again with growing pauses, and at once after a change", async () => {
-  const { note, asked, clock } = scene();
+  const { note, answer, clock } = scene();
   note();
-  asked[0]?.answer({ kind: "unproved", text: "no program" });
-  await turn();
+  await answer(unproved("no program"));
   assert.equal(note().asking, false);
   await clock.advance(1000);
   assert.equal(note().asking, true);
-  asked[1]?.answer({ kind: "unproved", text: "no program" });
-  await turn();
+  await answer(unproved("no program"));
   await clock.advance(1000);
   assert.equal(note().asking, false);
   await clock.advance(1000);
@@ -388,38 +316,32 @@ test("A10 a proof that cannot be made is tried again with growing pauses, and at
 });
 
 test("A13 connections to the old address of an edited host prove nothing about the new one", async () => {
-  const { note, asked } = scene();
+  const { note, answer, questions } = scene();
   const detour = { seen: seen(true), port: 445 };
   const first = note({ fallback: false, tb: "bb" }, { inUse: { ...goingOn("tb"), detour } });
   assert.deepEqual([first.proved.tb, first.detourProved], [false, true]);
-  assert.deepEqual(
-    asked.map(({ what }) => what),
-    ["recognise tb"],
-  );
-  asked[0]?.answer({ kind: "different", text: "other files", server: "s2" });
-  await turn();
+  assert.deepEqual(questions(), ["recognise tb"]);
+  await answer({ kind: "different", text: "other files", server: "s2" });
   const told = note({ fallback: false, tb: "bb" }, { inUse: { ...goingOn("tb"), detour } });
   assert.deepEqual([told.state, told.text, told.servers?.tb.id], ["different", "other files", "s2"]);
   assert.deepEqual([told.proved.tb, told.detourProved], [false, true]);
 });
 
 test("A13 an address that only its old connections vouch for is recognised once they are lost", async () => {
-  const { note, asked } = scene();
+  const { note, asked, answer } = scene();
   const detour = { seen: seen(true), port: 445 };
   const told = note({ tb: false, fallback: false }, { inUse: { ...lost("tb"), detour } });
   assert.equal(told.detourProved, false);
   assert.equal(asked[0]?.what, "recognise tb");
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  await answer(SAME);
   assert.equal(note({ tb: false, fallback: false }, { inUse: { ...lost("tb"), detour } }).detourProved, true);
 });
 
 test("A14 what could not be proved is asked again at once after a changed login, mounted or not", async () => {
   for (const inUse of [null, goingOn("tb")]) {
-    const { note, asked, trust } = scene();
+    const { note, answer, trust } = scene();
     note({}, { inUse });
-    asked[0]?.answer({ kind: "unproved", text: "the login was refused" });
-    await turn();
+    await answer(unproved("the login was refused"));
     assert.equal(note({}, { inUse }).asking, false);
     trust.retry(["tb", "fallback"]);
     assert.equal(note({}, { inUse }).asking, true);
@@ -427,14 +349,12 @@ test("A14 what could not be proved is asked again at once after a changed login,
 });
 
 test("A13 two routes that lead to two servers are each known by its own, and neither is asked about again", async () => {
-  const { note, asked } = scene();
+  const { note, answer } = scene();
   note();
-  asked[0]?.answer({ kind: "different", text: "only the first has a.txt" });
-  await turn();
+  await answer(different("only the first has a.txt"));
   for (const server of ["s1", "s2"]) {
     note();
-    asked.at(-1)?.answer({ kind: "same", server });
-    await turn();
+    await answer({ kind: "same", server });
   }
   const { servers, state, asking, text } = note();
   assert.deepEqual([servers?.tb.id, servers?.fallback.id, state, asking], ["s1", "s2", "different", false]);
@@ -442,11 +362,10 @@ test("A13 two routes that lead to two servers are each known by its own, and nei
 });
 
 test("A13 a server that was mounted before it could be proved, and turns out to be a known one, is told", async () => {
-  const { note, asked } = scene();
+  const { note, answer } = scene();
   const inUse = { ...goingOn("tb"), server: "new" };
   note({ fallback: false }, { inUse });
-  asked[0]?.answer({ kind: "same", server: "s1" });
-  await turn();
+  await answer(SAME);
   const { better, proved } = note({ fallback: false }, { inUse });
   assert.deepEqual([better, proved.tb], ["s1", true]);
 });
@@ -468,19 +387,18 @@ test("A10 a proof ends with its share, and the end waits until nothing of it is 
   await turn();
   assert.deepEqual([asked[0]?.signal.aborted, hasEnded], [true, false]);
   // Its programs have ended, and the login that they read is removed.
-  asked[0]?.answer({ kind: "unproved", text: "it was ended" });
+  asked[0]?.answer(unproved("it was ended"));
   await ended;
 });
 
 test("A10 routes that lead to two servers do so while one of them is away, and until both are known to be one", async () => {
-  const { note, asked } = scene();
+  const { note, answer } = scene();
   const answered = async (verdict: ProofVerdict): Promise<void> => {
     note();
-    asked.at(-1)?.answer(verdict);
-    await turn();
+    await answer(verdict);
   };
-  await answered({ kind: "different", text: "other files" });
-  await answered({ kind: "same", server: "s1" });
+  await answered(different("other files"));
+  await answered(SAME);
   await answered({ kind: "same", server: "s2" });
   assert.equal(note({ tb: false }).state, "different");
   await answered({ kind: "same", server: "s2" });

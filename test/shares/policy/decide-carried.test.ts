@@ -1,606 +1,234 @@
+// Shares that are carried: mounted once, and moved beneath the mount.
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import type { RouteName, SharePolicy } from "../../../src/shares/share-spec.ts";
-import { routeTo } from "../share-spec.ts";
+import type { SharePolicy } from "../../../src/shares/share-spec.ts";
 import { PATIENCE_MS } from "../sim-carrier.ts";
-import { SPEC, World } from "../world.ts";
+import type { World } from "../world.ts";
+import { carriedWorld, PLAIN_STARTS, stories } from "./stories.ts";
 
-/** A share that is carried over tb, and calm. */
-function carriedWorld(policy: Partial<SharePolicy> = {}): World {
-  const world = new World({ carry: "auto", ...policy });
-  world.advance(5000);
-  assert.deepEqual(world.stepKinds, ["mount tb carried"]);
-  return world.fresh();
-}
-
-function idOf(world: World): string {
-  assert.ok(world.mount !== null);
-  return world.mount.id;
-}
+const STARTS = { ...PLAIN_STARTS, carried: () => carriedWorld() };
+const PATIENCE = `${PATIENCE_MS} ms`;
 
 describe("mounting", () => {
-  test("A10 a share is carried once one server is proved behind both routes, and its first mount waits for that", () => {
-    const world = new World({ carry: "auto" });
-    world.carrier.proofTakesMs = 400;
-    world.advance(300);
-    assert.deepEqual(world.stepKinds, []);
-    world.advance(200);
-    assert.deepEqual(world.stepKinds, ["mount tb carried"]);
-  });
-
-  test("A10 with one route it is carried at once: there is nothing yet that could reach another server", () => {
-    const world = new World({ carry: "auto" });
-    world.hosts.tb = "refused";
-    world.advance(100);
-    assert.deepEqual(world.stepKinds, ["mount fallback carried"]);
-  });
-
-  test("A10 different servers: mounted per route, and said so", () => {
-    const world = new World({ carry: "auto" });
-    world.carrier.servers.fallback = "another";
-    world.advance(5000);
-    assert.deepEqual(world.stepKinds, ["mount tb"]);
-    assert.ok(world.conditionCodes.includes("different_servers"));
-    world.hosts.tb = "refused";
-    world.advance(3000);
-    assert.deepEqual(world.stepKinds.slice(1), ["check", "unmount force", "mount fallback"]);
-  });
-
-  test("A10 what cannot be proved is mounted per route, and said so", () => {
-    const world = new World({ carry: "auto" });
-    world.carrier.unprovable = true;
-    world.advance(5000);
-    assert.deepEqual(world.stepKinds, ["mount tb"]);
-    assert.ok(world.conditionCodes.includes("server_unproved"));
-  });
-
-  test("A10 a server that encrypts: through rclone a reader may notice a cut, and it is said; the kernel's client goes on", () => {
-    for (const [driver, codes] of [
-      ["rclone", ["encrypted"]],
-      ["cifs", []],
-    ] as const) {
-      const world = new World({ carry: "auto" });
-      world.spec = { ...world.spec, driver };
-      world.carrier.encrypted = true;
-      world.advance(5000);
-      assert.deepEqual(world.conditionCodes, codes);
-    }
-  });
-
-  test('A10 carry = "off" proves nothing and carries nothing', () => {
-    const world = new World({ carry: "off" });
-    world.advance(5000);
-    assert.deepEqual(world.stepKinds, ["mount tb"]);
-    assert.deepEqual(world.conditionCodes, []);
-  });
+  stories(
+    STARTS,
+    `
+A10 a share is carried once one server is proved behind both routes, and its first mount waits for that
+  a share to carry, proofs take 400 ms, 300 ms: no steps; 200 ms: steps mount tb carried
+A10 with one route it is carried at once: there is nothing yet that could reach another server
+  a share to carry, tb refused, 100 ms: steps mount fallback carried
+A10 different servers: mounted per route, and said so
+  a share to carry, another server behind fallback, 5 s: steps mount tb, condition different_servers
+  fresh, tb refused, 3 s: steps check > unmount force > mount fallback
+A10 what cannot be proved is mounted per route, and said so
+  a share to carry, proofs fail, 5 s: steps mount tb, condition server_unproved
+A10 a server that encrypts: through rclone a reader may notice a cut, and it is said; the kernel's client goes on
+  a share to carry, driver rclone, its server encrypts, 5 s: conditions encrypted
+  a share to carry, driver cifs, its server encrypts, 5 s: no conditions
+A10 carry = "off" proves nothing and carries nothing
+  a new share, 5 s: steps mount tb, no conditions
+`,
+  );
 });
 
-/** A share that has this route alone. */
-function onlyOver(world: World, route: RouteName): World {
-  const none = routeTo(null);
-  const { routes } = SPEC;
-  world.spec = {
-    ...SPEC,
-    routes: { tb: route === "tb" ? routes.tb : none, fallback: route === "tb" ? none : routes.fallback },
-  };
-  return world;
-}
-
 describe("a share with one host", () => {
-  for (const route of ["tb", "fallback"] as const) {
-    test(`A10 it is carried over ${route} at once, calm, and nothing waits for another route`, () => {
-      const world = onlyOver(new World({ carry: "auto" }), route);
-      world.advance(60_000);
-      assert.deepEqual(world.stepKinds, [`mount ${route} carried`]);
-      assert.deepEqual(world.transitionNames, ["share.route_up", "share.mount_attempt", "share.mounted"]);
-      assert.deepEqual(world.conditionCodes, []);
-      assert.equal(world.memory.tbRecoveryPending, false);
-      assert.equal(world.wake, null);
-    });
-
-    test(`A10 while its host is gone, ${route}, the mount stays and programs wait; they go on when it is back`, () => {
-      const world = onlyOver(new World({ carry: "auto" }), route);
-      world.advance(5_000);
-      const id = idOf(world);
-      world.fresh();
-      world.hosts[route] = "refused";
-      world.advance(PATIENCE_MS * 2);
-      assert.match(
-        world.memory.lastError ?? "",
-        /^its host is gone, the mount is kept: 10\.0\.[12]\.2 \(refused\)$/,
-      );
-      assert.deepEqual([...new Set(world.stepKinds)], [], "its connections were ended by the server");
-      world.hosts[route] = "answers";
-      world.advance(10_000);
-      assert.equal(idOf(world), id);
-      assert.deepEqual(world.stepKinds, ["confirm"]);
-      assert.equal(world.memory.lastError, null);
-    });
+  for (const route of ["tb", "fallback"]) {
+    stories(
+      STARTS,
+      `
+A10 it is carried over ${route} at once, calm, and nothing waits for another route
+  a share to carry, only over ${route}, 60 s: steps mount ${route} carried, no conditions, not pending, no wake
+  : told alone share.route_up > share.mount_attempt > share.mounted
+A10 while its host is gone, ${route}, the mount stays and programs wait; they go on when it is back
+  a share to carry, only over ${route}, 5 s, fresh, ${route} refused, ${2 * PATIENCE_MS} ms: no steps
+  : error /^its host is gone. the mount is kept: 10.0.[12].2 .refused.$/
+  ${route} answers, 10 s: the same mount, steps confirm, no error
+`,
+    );
   }
 
-  test("A10 a second host that an edit adds is proved and moved to, and may be taken away again: one mount all the time", () => {
-    const world = onlyOver(new World({ carry: "auto", stableMs: 1_000 }), "fallback");
-    world.advance(5_000);
-    const id = idOf(world);
-    world.spec = SPEC;
-    world.advance(10_000);
-    assert.equal(world.route, "tb");
-    onlyOver(world, "tb");
-    world.advance(10_000);
-    assert.deepEqual(world.stepKinds, ["mount fallback carried", "move tb planned"]);
-    assert.equal(idOf(world), id);
-  });
-
-  test("A1 nothing answers: the error names the one host", () => {
-    const world = onlyOver(new World({ carry: "off" }), "fallback");
-    world.hosts.fallback = "refused";
-    world.advance(5_000);
-    assert.equal(world.memory.lastError, "its host does not answer: 10.0.2.2 (refused)");
-  });
-
-  test("By hand: a switch to a route that it does not have changes nothing, and says how to give it one", () => {
-    const world = onlyOver(new World({ carry: "auto" }), "fallback");
-    world.advance(5_000);
-    world.ask({ kind: "switch", to: "tb" });
-    const { result, detail, hint } = world.lastOutcome ?? assert.fail();
-    assert.deepEqual([result, detail], ["failed", "CORE has no Thunderbolt route; nothing was changed"]);
-    assert.match(hint ?? "", /shares\.CORE\.thunderbolt_host/);
-    assert.equal(world.memory.held, null);
-  });
-
-  test("What to mount: a dead mount is made anew over its own host, where there is no other", () => {
-    const world = onlyOver(new World({ carry: "off" }), "fallback");
-    world.advance(5_000);
-    world.fresh();
-    (world.mount ?? assert.fail()).processGone = true;
-    world.mountFails.fallback = "it is full";
-    world.advance(1_000);
-    assert.equal(world.memory.lastError, "10.0.2.2: it is full");
-  });
+  stories(
+    STARTS,
+    `
+A10 a second host that an edit adds is proved and moved to, and may be taken away again: one mount all the time
+  a share to carry, stable after 1000 ms, only over fallback, 5 s: steps mount fallback carried
+  fresh, over either again, 10 s: on tb
+  only over tb, 10 s: steps move tb planned, the same mount
+A1 nothing answers: the error names the one host
+  a new share, only over fallback, fallback refused, 5 s: error /^its host does not answer: 10.0.2.2 .refused.$/
+By hand: a switch to a route that it does not have changes nothing, and says how to give it one
+  a share to carry, only over fallback, 5 s, switch tb: result failed, held nothing
+  : detail /^CORE has no Thunderbolt route. nothing was changed$/, hint /shares.CORE.thunderbolt_host/
+What to mount: a dead mount is made anew over its own host, where there is no other
+  a new share, only over fallback, 5 s, fresh, its process is gone, mounts over fallback fail: it is full
+  1 s: error /^10.0.2.2: it is full$/
+`,
+  );
 });
 
 describe("a mount that died with its carrier", () => {
-  test("A10 what carried it, served it and watched it ended together: the next daemon proves the server and carries it again", () => {
-    const world = new World({ carry: "auto" });
-    world.carrier.proofTakesMs = 400;
-    world.addMount("tb", { processGone: true });
-    world.advance(100);
-    assert.deepEqual(world.stepKinds, ["check", "unmount force"]);
-    world.advance(3000);
-    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount tb carried"]);
-    assert.deepEqual(world.conditionCodes, []);
-  });
-
-  test("A10 when that server cannot be proved it is mounted per route, and said so", () => {
-    const world = new World({ carry: "auto" });
-    world.carrier.unprovable = true;
-    world.addMount("tb", { processGone: true });
-    world.advance(3000);
-    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount tb"]);
-    assert.ok(world.conditionCodes.includes("server_unproved"));
-  });
+  stories(
+    STARTS,
+    `
+A10 what carried it, served it and watched it ended together: the next daemon proves the server and carries it again
+  a share to carry, proofs take 400 ms, ours over tb dead, 100 ms: steps check > unmount force
+  3 s: steps check > unmount force > mount tb carried, no conditions
+A10 when that server cannot be proved it is mounted per route, and said so
+  a share to carry, proofs fail, ours over tb dead, 3 s: steps check > unmount force > mount tb
+  : condition server_unproved
+`,
+  );
 });
 
 describe("a route that goes", () => {
-  test("A10 while programs wait for either host both are looked at again soon, and no longer when their patience is over", () => {
-    const world = carriedWorld();
-    world.hosts.tb = "refused";
-    world.hosts.fallback = "refused";
-    world.event().advance(3000);
-    assert.ok(world.wake !== null && world.wake.atMs - world.nowMs <= 400, JSON.stringify(world.wake));
-    world.advance(PATIENCE_MS);
-    assert.equal(world.wake?.reason, undefined);
-    world.hosts.fallback = "answers";
-    world.event().advance(3000);
-    assert.equal(world.route, "fallback");
-  });
+  // Nobody can prove the server of the route that is back while the other one goes.
+  const unproved = "fallback refused, event, 3 s, fallback answers, tb refused, event";
+  stories(
+    STARTS,
+    `
+A10 while programs wait for either host both are looked at again soon, and no longer when their patience is over
+  carried, both refused, event, 3 s: wakes within 400 ms
+  ${PATIENCE}: no wake; fallback answers, event, 3 s: on fallback
+A10 the other route's server cannot be proved at first: nothing is unmounted, and it moves once it is proved
+  carried, proofs fail, ${unproved}, 5 s: the same mount, steps but holds none
+  proofs work, 10 s: the same mount, on fallback
+A10 a cable that is pulled before the server that is back is proved: nothing is unmounted while programs wait
+  carried, proofs fail, both refused, event, 1 s, tb answers, event, 1 s, fallback answers, tb link_down, event, 3 s
+  : the same mount, no step unmount; proofs work, 10 s: the same mount, on fallback
+A10 it cannot be proved as long as programs wait: then it is mounted anew, and why is told
+  carried, proofs fail, ${unproved}, ${PATIENCE}, 5 s
+  : steps but holds and checks unmount force > mount fallback carried
+  : told a reason /not proved to be the same server: they list different files/
+A10 a proof that fails and says nothing: why it is mounted anew names the host
+  carried, proofs fail without a word, ${unproved}, ${PATIENCE}, 5 s: on fallback
+  : told a reason /not proved to be the same server: 10.0.2.2"/
+A10 both gone and back: programs wait, nothing is unmounted, and they go on over what comes back
+  carried, open 7, both silent, event, 20 s: condition waiting_for_route, error /both hosts are gone/, phase waiting
+  tb answers, event, 5 s: the same mount, phase carrying, no error, no step unmount
+A10 both gone while its carrier cannot be asked: the cycle ends all the same, and it is asked again
+  carried, its carrier is deaf, both link_down, event, 1 s: error /both hosts are gone/, phase carrying
+  its carrier hears again, 1 s: phase waiting, the same mount
+A10 a mount whose patience is over is not dead, and goes on when a route is back
+  carried, both refused, event, ${PATIENCE}, 30 s: phase refusing
+  fallback answers, event, 5 s: the same mount, on fallback, phase carrying, no step unmount
+A10 it is not moved to a route whose server is another: it is mounted anew there
+  carried, fallback refused, 3 s, another server behind fallback, fallback answers, 5 s: condition different_servers
+  fresh, tb refused, event, 5 s: steps but holds check > unmount force > mount fallback
+A10 a NAS that restarts is proved to be the same before programs go on
+  carried, both refused, event, 15 s, both answer, event, 5 s: the same mount, step confirm, phase carrying
+A10 a server replaced under a mount: no handle is resumed, and it is mounted anew
+  carried, both refused, event, 5 s, another server behind both, both answer, event, 5 s: another mount
+  : no step confirm, step unmount force, told a reason /another server answers there: they list different files/
+A10 a NAS that restarts and cannot be proved is mounted anew when patience is over, and why is told
+  carried, both refused, event, 5 s, proofs fail, both answer, event, ${PATIENCE}, 60 s: another mount
+  : told a reason /the server is not proved to be the same: they list different files/
+  : told no reason /another server answers there/
+`,
+  );
 
-  test("A10 the other route's server cannot be proved at first: nothing is unmounted, and it moves once it is proved", () => {
-    const world = carriedWorld();
-    const id = idOf(world);
-    world.carrier.unprovable = true;
-    world.hosts.fallback = "refused";
-    world.event().advance(3000);
-    world.hosts.fallback = "answers";
-    world.hosts.tb = "refused";
-    world.event().advance(5000);
-    assert.equal(idOf(world), id);
-    assert.deepEqual(
-      world.stepKinds.filter((kind) => kind !== "hold"),
-      [],
+  for (const cut of ["refused", "link_down", "silent", "wedged"]) {
+    stories(
+      STARTS,
+      `
+A10 ${cut}: the mount stays, and moves to the other route; open files do not matter
+  carried, open 7, tb ${cut}, event, 4 s: the same mount, on fallback, steps but holds move fallback
+  : told share.failover, open 7, serves over fallback, no error
+`,
     );
-    world.carrier.unprovable = false;
-    world.advance(10_000);
-    assert.equal(idOf(world), id);
-    assert.equal(world.route, "fallback");
-  });
-
-  test("A10 a cable that is pulled before the server that is back is proved: nothing is unmounted while programs wait", () => {
-    const world = carriedWorld();
-    const id = idOf(world);
-    world.carrier.unprovable = true;
-    world.hosts.fallback = "refused";
-    world.hosts.tb = "refused";
-    world.event().advance(1000);
-    world.hosts.tb = "answers";
-    world.event().advance(1000);
-    world.hosts.fallback = "answers";
-    world.hosts.tb = "link_down";
-    world.event().advance(3000);
-    assert.equal(idOf(world), id);
-    assert.ok(!world.stepKinds.includes("unmount force"), String(world.stepKinds));
-    world.carrier.unprovable = false;
-    world.advance(10_000);
-    assert.deepEqual([idOf(world), world.route], [id, "fallback"]);
-  });
-
-  test("A10 it cannot be proved as long as programs wait: then it is mounted anew, and why is told", () => {
-    const world = carriedWorld();
-    world.carrier.unprovable = true;
-    world.hosts.fallback = "refused";
-    world.event().advance(3000);
-    world.hosts.fallback = "answers";
-    world.hosts.tb = "refused";
-    world.event().advance(world.policy.outagePatienceMs + 5000);
-    assert.deepEqual(
-      world.stepKinds.filter((kind) => kind !== "hold" && kind !== "check"),
-      ["unmount force", "mount fallback carried"],
-    );
-    assert.match(
-      JSON.stringify(world.transitions),
-      /not proved to be the same server: they list different files/,
-    );
-  });
-
-  test("A10 a proof that fails and says nothing: why it is mounted anew names the host", () => {
-    const world = carriedWorld();
-    world.carrier.unprovable = true;
-    world.carrier.says = null;
-    world.hosts.fallback = "refused";
-    world.event().advance(3000);
-    world.hosts.fallback = "answers";
-    world.hosts.tb = "refused";
-    world.event().advance(world.policy.outagePatienceMs + 5000);
-    assert.equal(world.route, "fallback");
-    assert.match(JSON.stringify(world.transitions), /not proved to be the same server: 10\.0\.2\.2"/);
-  });
-
-  for (const cut of ["refused", "link_down", "silent", "wedged"] as const) {
-    test(`A10 ${cut}: the mount stays, and moves to the other route; open files do not matter`, () => {
-      const world = carriedWorld();
-      const id = idOf(world);
-      world.holders = [7];
-      world.hosts.tb = cut;
-      world.event().advance(4000);
-      assert.equal(idOf(world), id);
-      assert.equal(world.route, "fallback");
-      assert.deepEqual(
-        world.stepKinds.filter((kind) => kind !== "hold"),
-        ["move fallback"],
-      );
-      assert.ok(world.transitionNames.includes("share.failover"));
-      assert.deepEqual(world.holders, [7]);
-      assert.equal(world.memory.activeInterface, "fallback");
-      assert.equal(world.memory.lastError, null);
-    });
   }
-
-  test("A10 both gone and back: programs wait, nothing is unmounted, and they go on over what comes back", () => {
-    const world = carriedWorld();
-    const id = idOf(world);
-    world.holders = [7];
-    world.hosts.tb = "silent";
-    world.hosts.fallback = "silent";
-    world.event().advance(20_000);
-    assert.ok(world.conditionCodes.includes("waiting_for_route"));
-    assert.match(world.memory.lastError ?? "", /both hosts are gone/);
-    assert.equal(world.mount?.carried?.phase, "waiting");
-    world.hosts.tb = "answers";
-    world.event().advance(5000);
-    assert.equal(idOf(world), id);
-    assert.equal(world.mount?.carried?.phase, "carrying");
-    assert.equal(world.memory.lastError, null);
-    assert.ok(!world.stepKinds.some((kind) => kind.startsWith("unmount")), world.stepKinds.join());
-  });
-
-  test("A10 both gone while its carrier cannot be asked: the cycle ends all the same, and it is asked again", () => {
-    const world = carriedWorld();
-    const id = idOf(world);
-    world.carrier.deaf = true;
-    world.hosts.tb = "link_down";
-    world.hosts.fallback = "link_down";
-    world.event().advance(1000);
-    assert.match(world.memory.lastError ?? "", /both hosts are gone/);
-    assert.equal(world.mount?.carried?.phase, "carrying");
-    world.carrier.deaf = false;
-    world.advance(1000);
-    assert.equal(world.mount?.carried?.phase, "waiting");
-    assert.equal(idOf(world), id);
-  });
-
-  test("A10 a mount whose patience is over is not dead, and goes on when a route is back", () => {
-    const world = carriedWorld();
-    const id = idOf(world);
-    world.hosts.tb = "refused";
-    world.hosts.fallback = "refused";
-    world.event().advance(PATIENCE_MS + 30_000);
-    assert.equal(world.mount?.carried?.phase, "refusing");
-    world.hosts.fallback = "answers";
-    world.event().advance(5000);
-    assert.equal(idOf(world), id);
-    assert.equal(world.route, "fallback");
-    assert.equal(world.mount?.carried?.phase, "carrying");
-    assert.ok(!world.stepKinds.some((kind) => kind.startsWith("unmount")), world.stepKinds.join());
-  });
-
-  test("A10 it is not moved to a route whose server is another: it is mounted anew there", () => {
-    const world = carriedWorld();
-    world.hosts.fallback = "refused";
-    world.advance(3000);
-    world.carrier.servers.fallback = "another";
-    world.hosts.fallback = "answers";
-    world.advance(5000);
-    assert.ok(world.conditionCodes.includes("different_servers"));
-    world.fresh();
-    world.hosts.tb = "refused";
-    world.event().advance(5000);
-    assert.deepEqual(
-      world.stepKinds.filter((kind) => kind !== "hold"),
-      ["check", "unmount force", "mount fallback"],
-    );
-  });
-
-  test("A10 a NAS that restarts is proved to be the same before programs go on", () => {
-    const world = carriedWorld();
-    const id = idOf(world);
-    world.hosts.tb = "refused";
-    world.hosts.fallback = "refused";
-    world.event().advance(15_000);
-    world.hosts.tb = "answers";
-    world.hosts.fallback = "answers";
-    world.event().advance(5000);
-    assert.equal(idOf(world), id);
-    assert.ok(world.stepKinds.includes("confirm"));
-    assert.equal(world.mount?.carried?.phase, "carrying");
-  });
-
-  test("A10 a server replaced under a mount: no handle is resumed, and it is mounted anew", () => {
-    const world = carriedWorld();
-    const id = idOf(world);
-    world.hosts.tb = "refused";
-    world.hosts.fallback = "refused";
-    world.event().advance(5000);
-    world.carrier.servers.tb = "another";
-    world.carrier.servers.fallback = "another";
-    world.hosts.tb = "answers";
-    world.hosts.fallback = "answers";
-    world.event().advance(5000);
-    assert.ok(!world.stepKinds.includes("confirm"));
-    assert.notEqual(world.mount?.id, id);
-    assert.ok(world.stepKinds.includes("unmount force"));
-    assert.match(
-      JSON.stringify(world.transitions),
-      /another server answers there: they list different files/,
-    );
-  });
-
-  test("A10 a NAS that restarts and cannot be proved is mounted anew when patience is over, and why is told", () => {
-    const world = carriedWorld();
-    const id = idOf(world);
-    world.hosts.tb = "refused";
-    world.hosts.fallback = "refused";
-    world.event().advance(5000);
-    world.carrier.unprovable = true;
-    world.hosts.tb = "answers";
-    world.hosts.fallback = "answers";
-    world.event().advance(world.policy.outagePatienceMs + 60_000);
-    assert.notEqual(world.mount?.id, id);
-    const told = JSON.stringify(world.transitions);
-    assert.match(told, /the server is not proved to be the same: they list different files/);
-    assert.doesNotMatch(told, /another server answers there/);
-  });
 });
 
-describe("going back", () => {
-  function overFallback(policy: Partial<SharePolicy> = {}): World {
-    const world = carriedWorld(policy);
-    world.hosts.tb = "refused";
-    world.event().advance(3000);
-    assert.equal(world.route, "fallback");
-    world.hosts.tb = "answers";
-    return world.event().fresh();
-  }
+function overFallback(policy: Partial<SharePolicy> = {}): World {
+  const world = carriedWorld(policy);
+  world.hosts.tb = "refused";
+  world.event().advance(3000);
+  assert.equal(world.route, "fallback");
+  world.hosts.tb = "answers";
+  return world.event().fresh();
+}
 
+describe("going back", () => {
   for (const [autoFailback, lsofRecheck] of [
     [true, true],
     [true, false],
     [false, true],
   ] as const) {
-    test(`A10 auto_failback ${autoFailback}, lsof_recheck ${lsofRecheck}: it moves back over open files`, () => {
-      const world = overFallback({ autoFailback, lsofRecheck });
-      const id = idOf(world);
-      world.holders = [7];
-      world.advance(40_000);
-      assert.equal(world.route, "tb");
-      assert.equal(idOf(world), id);
-      assert.deepEqual(world.stepKinds, ["move tb planned"]);
-      assert.ok(world.transitionNames.includes("share.recovered"));
-      assert.equal(world.memory.tbRecoveryPending, false);
-    });
+    stories(
+      { "over fallback": () => overFallback({ autoFailback, lsofRecheck }) },
+      `
+A10 auto_failback ${autoFailback}, lsof_recheck ${lsofRecheck}: it moves back over open files
+  over fallback, open 7, 40 s: on tb, the same mount, steps move tb planned, told share.recovered, not pending
+`,
+    );
   }
 
-  test("A10 tb is stable before its server is proved: it waits for that, and is not mounted anew meanwhile", () => {
-    const world = overFallback();
-    world.carrier.proofTakesMs = 60_000;
-    world.hosts.tb = "refused";
-    world.event().advance(1000);
-    world.hosts.tb = "answers";
-    world.event().advance(50_000);
-    assert.deepEqual(world.stepKinds, []);
-    assert.equal(world.route, "fallback");
-    world.advance(20_000);
-    assert.deepEqual(world.stepKinds, ["move tb planned"]);
-  });
-
-  test("A10 both toggles off: a person decides, and needs no --force", () => {
-    const world = overFallback({ autoFailback: false, lsofRecheck: false });
-    world.holders = [7];
-    world.advance(60_000);
-    assert.equal(world.route, "fallback");
-    assert.equal(world.memory.tbRecoveryPending, true);
-    world.ask({ kind: "switch", to: "tb" });
-    assert.equal(world.lastOutcome?.result, "switched");
-    assert.equal(world.route, "tb");
-    assert.equal(world.memory.tbRecoveryPending, false);
-    assert.deepEqual(world.holders, [7]);
-  });
-
-  test("A10 a held share stays where it is held", () => {
-    const world = carriedWorld();
-    world.ask({ kind: "switch", to: "fallback" });
-    assert.equal(world.memory.held, "fallback");
-    assert.equal(world.route, "fallback");
-    world.advance(60_000);
-    assert.equal(world.route, "fallback");
-    world.ask({ kind: "switch", to: "auto" });
-    world.advance(40_000);
-    assert.equal(world.route, "tb");
-  });
+  stories(
+    {
+      carried: () => carriedWorld(),
+      "over fallback": () => overFallback(),
+      "over fallback without recoveries": () => overFallback({ autoFailback: false, lsofRecheck: false }),
+    },
+    `
+A10 tb is stable before its server is proved: it waits for that, and is not mounted anew meanwhile
+  over fallback, proofs take 60000 ms, tb refused, event, 1 s, tb answers, event, 50 s: no steps, on fallback
+  20 s: steps move tb planned
+A10 both toggles off: a person decides, and needs no --force
+  over fallback without recoveries, open 7, 60 s: on fallback, pending
+  switch tb: result switched, on tb, not pending, open 7
+A10 a held share stays where it is held
+  carried, switch fallback: held fallback, on fallback; 60 s: on fallback; switch auto, 40 s: on tb
+`,
+  );
 });
 
 describe("a carried mount that is dead", () => {
-  test("A10 its process is gone: it is mounted anew, carried", () => {
-    const world = carriedWorld();
-    assert.ok(world.mount !== null);
-    world.mount.processGone = true;
-    world.event().advance(1000);
-    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount tb carried"]);
-  });
-
-  test("A10 its process ended while both routes were gone: when they are back its new mount waits for the proof, and is carried", () => {
-    const world = carriedWorld();
-    world.carrier.proofTakesMs = 400;
-    assert.ok(world.mount !== null);
-    world.hosts.tb = "silent";
-    world.hosts.fallback = "silent";
-    world.event().advance(5000);
-    world.mount.processGone = true;
-    world.event().advance(5000);
-    world.hosts.tb = "answers";
-    world.hosts.fallback = "answers";
-    world.event().advance(5000);
-    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
-  });
-
-  test("A10 unmounted by hand while its new mount waits for the proof: it stays unmounted", () => {
-    const world = carriedWorld();
-    world.carrier.proofTakesMs = 3000;
-    world.hosts.fallback = "refused";
-    world.advance(2000);
-    if (world.mount !== null) world.mount.processGone = true;
-    world.hosts.fallback = "answers";
-    world.advance(2000);
-    assert.equal(world.route, "none");
-    world.fresh().ask({ kind: "unmount" });
-    assert.equal(world.memory.held, "unmounted");
-    world.advance(20_000);
-    assert.deepEqual(world.stepKinds, []);
-    assert.equal(world.memory.held, "unmounted");
-  });
-
-  test("A10 what could not be proved the last time is proved anew after its routes were gone: its new mount is carried again", () => {
-    const world = carriedWorld();
-    const endAndComeBack = (): void => {
-      assert.ok(world.mount !== null);
-      world.hosts.tb = "silent";
-      world.hosts.fallback = "silent";
-      world.event().advance(5000);
-      world.mount.processGone = true;
-      world.hosts.tb = "answers";
-      world.hosts.fallback = "answers";
-      world.event().advance(5000);
-    };
-    world.carrier.unprovable = true;
-    endAndComeBack();
-    assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
-    assert.ok(world.conditionCodes.includes("server_unproved"));
-    world.carrier.unprovable = false;
-    endAndComeBack();
-    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
-  });
-
-  test("A10 unmounted, its routes gone and back: mounted again, it waits for the proof, and is carried", () => {
-    const world = carriedWorld();
-    world.carrier.proofTakesMs = 400;
-    world.ask({ kind: "unmount" });
-    world.hosts.tb = "refused";
-    world.hosts.fallback = "refused";
-    world.event().advance(5000);
-    world.hosts.tb = "answers";
-    world.hosts.fallback = "answers";
-    world.event().ask({ kind: "mount" }).advance(5000);
-    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
-    assert.equal(world.lastOutcome?.result, "mounted");
-  });
-
-  test("A10 its process ended while both routes were gone, and another server is behind one of them then: mounted per route, and said so", () => {
-    const world = carriedWorld();
-    assert.ok(world.mount !== null);
-    world.hosts.tb = "silent";
-    world.hosts.fallback = "silent";
-    world.event().advance(5000);
-    world.mount.processGone = true;
-    world.carrier.servers.fallback = "another";
-    world.hosts.tb = "answers";
-    world.hosts.fallback = "answers";
-    world.event().advance(5000);
-    assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
-    assert.ok(world.conditionCodes.includes("different_servers"));
-  });
+  const endAndComeBack = "both silent, event, 5 s, its process is gone, both answer, event, 5 s";
+  stories(
+    STARTS,
+    `
+A10 its process is gone: it is mounted anew, carried
+  carried, its process is gone, event, 1 s: steps check > unmount force > mount tb carried
+A10 its process ended while both routes were gone: when they are back its new mount waits for the proof, and is carried
+  carried, proofs take 400 ms, both silent, event, 5 s, its process is gone, event, 5 s, both answer, event, 5 s
+  : last steps mount tb carried
+A10 unmounted by hand while its new mount waits for the proof: it stays unmounted
+  carried, proofs take 3000 ms, fallback refused, 2 s, its process is gone, fallback answers, 2 s: on none
+  fresh, unmount: held unmounted; 20 s: no steps, held unmounted
+A10 what could not be proved the last time is proved anew after its routes were gone: its new mount is carried again
+  carried, proofs fail, ${endAndComeBack}: last steps mount tb, condition server_unproved
+  proofs work, ${endAndComeBack}: last steps mount tb carried
+A10 unmounted, its routes gone and back: mounted again, it waits for the proof, and is carried
+  carried, proofs take 400 ms, unmount, both refused, event, 5 s, both answer, event, mount, 5 s
+  : last steps mount tb carried, result mounted
+A10 its process ended while both routes were gone, and another server is behind one of them then: mounted per route, and said so
+  carried, both silent, event, 5 s, its process is gone, another server behind fallback, both answer, event, 5 s
+  : last steps mount tb, condition different_servers
+A10 it hangs right after a move: rclone makes its connections anew one after the other, so it has 20 s more
+  carried, tb refused, event, 2 s: on fallback
+  fresh, the mount hangs, 25 s: no steps; 15 s: step mount fallback carried
+A10 it hangs while its route answers: dead after mount_hang_secs
+  carried, the mount hangs, 9 s: no steps; 8 s: step mount tb carried
+`,
+  );
 
   test("A10 its looks fail while the server answers others: rclone gave them a lost connection, so it is dead after mount_hang_secs alone", () => {
     const world = carriedWorld();
     const { mount } = world;
     assert.ok(mount?.carried !== undefined);
     const failFor = (ms: number): void => {
+      mount.errno = "EIO";
       for (let passed = 0; passed < ms; passed += 100) {
         if (mount.carried !== undefined) mount.carried.lastAnswerAtMs = world.nowMs + 100;
         world.advance(100);
       }
     };
-    mount.errno = "EIO";
     failFor(8_000);
     assert.equal(world.stepKinds.length, 0);
     mount.errno = null;
     world.advance(3_000);
-    mount.errno = "EIO";
     failFor(8_000);
     assert.equal(world.stepKinds.length, 0, "it answered meanwhile");
     failFor(5_000);
-    assert.ok(world.stepKinds.includes("mount tb carried"), world.stepKinds.join());
-  });
-
-  test("A10 it hangs right after a move: rclone makes its connections anew one after the other, so it has 20 s more", () => {
-    const world = carriedWorld();
-    world.hosts.tb = "refused";
-    world.event().advance(2000);
-    assert.equal(world.route, "fallback");
-    const { mount } = world.fresh();
-    assert.ok(mount !== null);
-    mount.hung = true;
-    world.advance(25_000);
-    assert.equal(world.stepKinds.length, 0);
-    world.advance(15_000);
-    assert.ok(world.stepKinds.includes("mount fallback carried"), world.stepKinds.join());
-  });
-
-  test("A10 it hangs while its route answers: dead after mount_hang_secs", () => {
-    const world = carriedWorld();
-    assert.ok(world.mount !== null);
-    world.mount.hung = true;
-    world.advance(9000);
-    assert.equal(world.stepKinds.length, 0);
-    world.advance(8000);
     assert.ok(world.stepKinds.includes("mount tb carried"), world.stepKinds.join());
   });
 });

@@ -1,9 +1,9 @@
 // What the driver needs is gone while the share is served: nothing that serves is given up for a mount that cannot be.
 import assert from "node:assert/strict";
-import test, { describe } from "node:test";
-import { mountedOver, OTHER } from "../mounted-world.ts";
+import { describe } from "node:test";
+import { otherRoute } from "../../../src/shares/share-spec.ts";
 import { World } from "../world.ts";
-import { PLAIN_STARTS, stories } from "./stories.ts";
+import { mountedOver, PLAIN_STARTS, stories } from "./stories.ts";
 
 /** Over fallback, Thunderbolt back for almost as long as it takes. */
 function aboutToRecover(): World {
@@ -25,24 +25,17 @@ const STARTS = {
 
 describe("a driver that cannot mount any more", () => {
   for (const route of ["tb", "fallback"] as const) {
+    const other = otherRoute(route);
     for (const force of ["", " --force"]) {
       const how = force === "" ? "" : ", by force,";
-      test(`By hand: a switch from ${route}${how} leaves the very mount, with its hint`, () => {
-        const world = mountedOver(route);
-        const { mount } = world;
-        world.driverProblem = { text: "rclone is not installed", hint: "install it" };
-        world.holders = [7];
-        world.ask({ kind: "switch", to: OTHER[route], force: force !== "" });
-        assert.equal(world.lastOutcome?.hint, "install it");
-        assert.equal(world.mount, mount);
-      });
       stories(
         STARTS,
         `
-By hand: a switch from ${route}${how} is refused, and what serves keeps serving
-  over ${route}, the driver is gone, open 7, switch ${OTHER[route]}${force}: result failed, no steps, held nothing
+By hand: a switch from ${route}${how} is refused with its hint, and the very mount keeps serving
+  over ${route}, the driver is gone, open 7, switch ${other}${force}: result failed, no steps, held nothing
   : detail /^rclone is not installed. nothing was changed$/, no error, condition driver_unavailable is warning
-  the driver is back, closed, switch ${OTHER[route]}: result switched
+  : the same mount, hint /^install it$/
+  the driver is back, closed, switch ${other}: result switched
 `,
       );
     }
@@ -56,7 +49,7 @@ Found mounts: over ${route}, an edit of its path waits until it can be mounted a
   : condition path_changed; the driver is back, 2 s: mounts at /elsewhere/CORE
 What to mount: over ${route}, a dead mount and one whose host is gone are cleaned up all the same
   over ${route}, the driver is gone, its process is gone, ${cleaned}: on tb
-  over ${route}, the driver is gone, ${route} link_down, ${cleaned}: on ${OTHER[route]}
+  over ${route}, the driver is gone, ${route} link_down, ${cleaned}: on ${other}
 `,
     );
   }

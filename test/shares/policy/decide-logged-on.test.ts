@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ShareLogonSeen } from "../../../src/shares/policy/share-seen.ts";
-import { mountedOver } from "../mounted-world.ts";
-import { POLICY, SPEC, World } from "../world.ts";
+import { SPEC, World } from "../world.ts";
+import { carriedWorld, mountedOver, PLAIN_STARTS, stories } from "./stories.ts";
 
 const REFUSED: ShareLogonSeen = {
   refusal: "wrong password",
@@ -14,16 +14,11 @@ const REFUSED: ShareLogonSeen = {
 };
 const ACCEPTED: ShareLogonSeen = { refusal: null, may: true, accepted: true, refusedAt: [], shut: null };
 
-function kindsOf(world: World): readonly string[] {
-  return world.stepKinds;
-}
-
-function carriedWorld(): World {
-  const world = new World({ carry: "auto" });
-  world.advance(5_000);
-  assert.deepEqual(world.stepKinds, ["mount tb carried"]);
-  return world.fresh();
-}
+const STARTS = {
+  ...PLAIN_STARTS,
+  carried: () => carriedWorld(),
+  "over fallback": () => mountedOver("fallback", new World({ stableMs: 5_000 })),
+};
 
 describe("a login that is refused", () => {
   test("A14 nothing is mounted with it, and what mends it is told", () => {
@@ -31,7 +26,7 @@ describe("a login that is refused", () => {
     world.spec = { ...SPEC, passwordFrom: "secret:nas" };
     world.logon = REFUSED;
     world.advance(60_000);
-    assert.deepEqual(kindsOf(world), []);
+    assert.equal(world.stepKinds.length, 0);
     assert.equal(world.memory.lastError, "The server refuses the login of ann: wrong password");
     assert.deepEqual(world.memory.logonsRefusedAt, [1_000], "a restart knows of it");
     const [told] = world.last?.conditions.filter(({ code }) => code === "login_refused") ?? [];
@@ -41,63 +36,26 @@ describe("a login that is refused", () => {
     assert.match(world.lastOutcome?.detail ?? "", /refuses the login of ann/);
     world.logon = ACCEPTED;
     world.advance(5_000);
-    assert.deepEqual(kindsOf(world), ["mount tb"]);
+    assert.deepEqual(world.stepKinds, ["mount tb"]);
     assert.deepEqual(world.conditionCodes, []);
   });
 
-  test("A14 where one route has refused it the other is not tried", () => {
-    const world = new World();
-    world.mountFails.tb = "wrong password";
-    world.duringStep = () => {
-      world.logon = REFUSED;
-    };
-    world.advance(60_000);
-    assert.deepEqual(kindsOf(world), ["mount tb"]);
-  });
-
-  test("A14 what is mounted is not given up to go back to Thunderbolt", () => {
-    const world = mountedOver("fallback", new World({ ...POLICY, stableMs: 5_000 }));
-    world.logon = REFUSED;
-    world.advance(60_000);
-    assert.deepEqual(
-      kindsOf(world).filter((kind) => kind !== "check"),
-      [],
-    );
-    assert.equal(world.route, "fallback");
-  });
-
-  test("A14 a carried share is not moved for a better route, and is when its own is gone", () => {
-    const world = carriedWorld();
-    world.logon = { ...REFUSED, shut: "same" };
-    world.hosts.tb = "refused";
-    world.event().advance(5_000);
-    assert.deepEqual(
-      kindsOf(world).filter((kind) => kind.startsWith("move")),
-      ["move fallback"],
-    );
-    world.fresh().hosts.tb = "answers";
-    world.advance(120_000);
-    assert.deepEqual(kindsOf(world), []);
-  });
-
-  test("A14 a look that is turned away, or waits, says nothing of what is open", () => {
-    const world = carriedWorld();
-    const { mount } = world;
-    assert.ok(mount !== null);
-    world.logon = { ...REFUSED, shut: "same" };
-    mount.errno = "EIO";
-    world.advance(60_000);
-    mount.errno = null;
-    mount.hung = true;
-    world.advance(60_000);
-    assert.deepEqual(kindsOf(world), []);
-    mount.processGone = true;
-    world.advance(10_000);
-    assert.deepEqual(kindsOf(world), ["check", "unmount force"], "without its process it is no use");
-    world.logon = ACCEPTED;
-    world.advance(60_000);
-    assert.deepEqual(kindsOf(world).slice(2), ["mount tb carried"]);
-  });
+  stories(
+    STARTS,
+    `
+A14 where one route has refused it the other is not tried
+  a new share, mounts over tb fail: wrong password, in the next step login refused, 60 s: steps mount tb
+A14 what is mounted is not given up to go back to Thunderbolt
+  over fallback, login refused, 60 s: steps but checks none, on fallback
+A14 a carried share is not moved for a better route, and is when its own is gone
+  carried, login refused and same shut, tb refused, event, 5 s: steps but holds move fallback
+  fresh, tb answers, 120 s: no steps
+A14 a look that is turned away, or waits, says nothing of what is open; without its process a mount is no use
+  carried, login refused and same shut, the mount says EIO, 60 s, the mount lists, the mount hangs, 60 s: no steps
+  its process is gone, 10 s: steps check > unmount force
+  login accepted, 60 s: steps check > unmount force > mount tb carried
+`,
+  );
 
   test("A14 the same login, right again, lets what is mounted log in anew", () => {
     const world = carriedWorld();
@@ -106,7 +64,7 @@ describe("a login that is refused", () => {
       world.logon = ACCEPTED;
     };
     world.advance(10_000);
-    assert.deepEqual(kindsOf(world), ["confirm"]);
+    assert.deepEqual(world.stepKinds, ["confirm"]);
     assert.equal(world.taking[0]?.step.kind === "confirm" && world.taking[0].step.logon, true);
   });
 
@@ -118,15 +76,12 @@ describe("a login that is refused", () => {
     world.holders = [7];
     world.logon = { ...ACCEPTED, accepted: false, shut: "other" };
     world.advance(30_000);
-    assert.deepEqual(kindsOf(world), []);
+    assert.equal(world.stepKinds.length, 0);
     world.logon = { ...ACCEPTED, shut: "other" };
     world.advance(10_000);
     assert.ok(world.conditionCodes.includes("waiting_for_close"));
     assert.ok(world.conditionCodes.includes("login_refused"));
-    assert.ok(
-      kindsOf(world).every((kind) => kind === "check"),
-      kindsOf(world).join(),
-    );
+    assert.ok(!world.stepKinds.some((kind) => kind !== "check"), world.stepKinds.join());
     // A look that waits is none of a program's.
     mount.errno = null;
     mount.hung = true;
@@ -138,6 +93,6 @@ describe("a login that is refused", () => {
       if (step?.kind === "mount") world.logon = ACCEPTED;
     };
     world.advance(2_500);
-    assert.ok(kindsOf(world).includes("unmount force"), kindsOf(world).join());
+    assert.ok(world.stepKinds.includes("unmount force"), world.stepKinds.join());
   });
 });

@@ -1,15 +1,41 @@
-// What is mounted when nothing is, and what happens when the host that serves is gone.
+// What is mounted when nothing is, what becomes of what is mounted already, and of a mount whose host is gone.
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import { mountedOver, OTHER } from "../mounted-world.ts";
-import { World } from "../world.ts";
-import { PLAIN_STARTS, stories } from "./stories.ts";
+import { CONFIRM_AFTER_MS } from "../../../src/reconcile/route-health.ts";
+import { otherRoute } from "../../../src/shares/share-spec.ts";
+import { CACHE_MS, World } from "../world.ts";
+import { mountedOver, PLAIN_STARTS, stories } from "./stories.ts";
 
 const STARTS = {
   ...PLAIN_STARTS,
   "over tb": () => mountedOver("tb"),
   "over fallback": () => mountedOver("fallback"),
+  "a new share without recoveries": () => new World({ autoFailback: false, lsofRecheck: false }),
+  "a failover was interrupted": () => interrupted("failover"),
+  "a remount was interrupted": () => interrupted("remount"),
 };
+
+function interrupted(kind: "failover" | "remount"): World {
+  const world = mountedOver("tb");
+  world.state = {
+    ...world.state,
+    operation: {
+      kind,
+      reason: "the host was gone",
+      startedAtMs: world.nowMs,
+      from: "tb",
+      mode: "force",
+      plan: kind === "failover" ? ["fallback", "fallback"] : ["tb", "fallback"],
+      goal: null,
+      failures: [],
+      mountId: world.mount?.id ?? null,
+      checked: true,
+      cost: null,
+      asked: false,
+    },
+  };
+  return world;
+}
 
 describe("not mounted", () => {
   stories(
@@ -25,6 +51,10 @@ What to mount: else it stays unmounted, last_error says why, and the first host 
   fallback answers, 4 s: steps mount fallback, no error, told share.error_cleared
 What to mount: a mount that vanished comes back
   over tb, it vanishes, 2 s: steps mount tb, told share.vanished
+What to mount: a host that connects and does not speak SMB does not answer
+  a new share, tb wedged, 0 s: steps mount fallback, tb only connects
+What to mount: a mount that ends as soon as it is made is a failure, and not tried without end
+  a new share, mounts die at once, 30 s: fewer than 40 steps, some error; mounts live, 60 s: on tb, no error
 What to mount: an unset variable, a taken path or a missing program mounts nothing and says so
   a new share, the variable NAS_PASSWORD is not set, 4 s: no steps, condition variable_missing
   switch tb --force: result failed, no steps; switch fallback --force: result failed, no steps
@@ -40,15 +70,6 @@ What to mount: an unset variable, a taken path or a missing program mounts nothi
     assert.ok((world.memory.lastSwitchAt ?? 0) >= atMs);
   });
 
-  test("What to mount: a host that connects and does not speak SMB does not answer", () => {
-    const world = new World();
-    world.hosts.tb = "wedged";
-    world.advance(0);
-    assert.deepEqual(world.stepKinds, ["mount fallback"]);
-    assert.equal(world.memory.tbHealthySince, null);
-    assert.notEqual(world.memory.tbReachableSince, null);
-  });
-
   test("What to mount: a mount over tb that fails is followed by one over fallback, then by pauses", () => {
     const world = new World();
     world.mountFails = { tb: "wrong password", fallback: "wrong password" };
@@ -62,18 +83,6 @@ What to mount: an unset variable, a taken path or a missing program mounts nothi
     assert.ok(Math.max(...pauses.slice(1)) <= 61_000);
     world.fresh().event();
     assert.deepEqual(world.stepKinds, ["mount tb", "mount fallback"]);
-  });
-
-  test("What to mount: a mount that ends as soon as it is made is a failure, and not tried without end", () => {
-    const world = new World();
-    world.mountsDieAtOnce = true;
-    world.advance(30_000);
-    assert.ok(world.taking.length < 40, world.stepKinds.join(" "));
-    assert.notEqual(world.memory.lastError, null);
-    world.mountsDieAtOnce = false;
-    world.advance(60_000);
-    assert.equal(world.route, "tb");
-    assert.equal(world.memory.lastError, null);
   });
 
   test("What to mount: a mount whose process keeps crashing comes back at once, then with growing pauses", () => {
@@ -99,7 +108,8 @@ What to mount: an unset variable, a taken path or a missing program mounts nothi
 
 describe("active host gone", () => {
   for (const route of ["tb", "fallback"] as const) {
-    const failover = `steps check > unmount force > mount ${OTHER[route]}, serves over ${OTHER[route]}`;
+    const other = otherRoute(route);
+    const failover = `steps check > unmount force > mount ${other}, serves over ${other}`;
     test(`What to mount: ${route} refused is confirmed by a second probe 250 ms later, then fails over`, () => {
       const world = mountedOver(route);
       world.hosts[route] = "refused";
@@ -109,9 +119,9 @@ describe("active host gone", () => {
       world.advance(249);
       assert.deepEqual(world.stepKinds, []);
       world.advance(1);
-      assert.deepEqual(world.stepKinds, ["check", "unmount force", `mount ${OTHER[route]}`]);
+      assert.deepEqual(world.stepKinds, ["check", "unmount force", `mount ${other}`]);
       assert.ok(world.nowMs - cutMs < 400);
-      assert.equal(world.memory.activeInterface, OTHER[route]);
+      assert.equal(world.memory.activeInterface, other);
       assert.notEqual(world.memory.lastSwitchAt, null);
       assert.ok(world.transitionNames.includes("share.failover"));
     });
@@ -127,36 +137,6 @@ What to mount: ${route} back before its loss is confirmed: nothing is done
     );
   }
 
-  test("What to mount: the open files that a failover costs are counted and logged", () => {
-    const world = mountedOver("tb");
-    world.holders = [11, 12];
-    world.unsent = ["a.txt"];
-    world.hosts.tb = "link_down";
-    world.advance(5000);
-    const unmounted = world.transitions.find(({ name }) => name === "share.unmounted");
-    assert.ok(unmounted?.name === "share.unmounted");
-    const { forced, open_files, unsent_files } = unmounted;
-    assert.deepEqual([forced, open_files, unsent_files], [true, 2, 1]);
-    assert.ok(world.conditionCodes.includes("unsent_files"));
-    world.unsent = [];
-    world.advance(4000);
-    assert.ok(!world.conditionCodes.includes("unsent_files"));
-  });
-
-  test("What to mount: a check that fails or is late holds up no failover, and is asked for once", () => {
-    const world = mountedOver("tb");
-    world.checkFails = "no answer in 2 s";
-    world.checkTakesMs = 5000;
-    world.hosts.tb = "link_down";
-    world.advance(8000);
-    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount fallback"]);
-    const unmounted = world.transitions.find(({ name }) => name === "share.unmounted");
-    assert.ok(
-      unmounted?.name === "share.unmounted" && unmounted.open_files === null,
-      "nobody knows how many",
-    );
-  });
-
   test("What to mount: silence over which a readdir gives no answer for 1 s fails over", () => {
     const world = mountedOver("tb");
     world.hosts.tb = "silent";
@@ -171,6 +151,12 @@ What to mount: ${route} back before its loss is confirmed: nothing is done
   stories(
     STARTS,
     `
+What to mount: the open files that a failover costs are counted and logged
+  over tb, open 11 12, unsent a.txt, tb link_down, 5 s: unmounted by force with 2 open and 1 unsent
+  : condition unsent_files; sent, 4 s: no condition unsent_files
+What to mount: a check that fails or is late holds up no failover, and is asked for once
+  over tb, checks fail, checks take 5000 ms, tb link_down, 8 s: steps check > unmount force > mount fallback
+  : unmounted by force with unknown open and 0 unsent
 What to mount: a failover whose mount fails is retried once, then left with last_error and pauses
   over tb, tb link_down, mounts over fallback fail: refused, event, 300 ms
   : steps check > unmount force > mount fallback > mount fallback, error /^10.0.2.2: refused. 10.0.2.2: refused$/
@@ -191,16 +177,132 @@ What to mount: silence over which a readdir fails, or whose process is gone, fai
   over tb, tb silent, its process is gone, 5 s: on fallback
 What to mount: an old look over a host now silent proves nothing
   over tb, tb silent, event: no condition route_slow, wakes for confirm
+What to mount: a calm share takes no step, tells nothing and writes nothing
+  over tb, 60 s: no steps, nothing told, nothing written
 `,
   );
 });
 
-describe("shares that rest", () => {
-  test("What to mount: a calm share takes no step, tells nothing and writes nothing", () => {
+const ROWS = [
+  ["alive", "refused", "answers", "steps check > unmount force > mount OTHER, no error"],
+  ["alive", "refused", "refused", "no steps, some error"],
+  ["dead", "answers", "answers", "steps check > unmount force > mount OWN, no error"],
+  ["dead", "answers", "refused", "steps check > unmount force > mount OWN, no error"],
+  ["dead", "refused", "answers", "steps check > unmount force > mount OTHER, no error"],
+  ["dead", "refused", "refused", "no steps, some error"],
+] as const;
+
+describe("the table of mount, own host and the other", () => {
+  for (const own of ["tb", "fallback"] as const) {
+    const other = otherRoute(own);
+    for (const [mount, ownHost, otherHost, comes] of ROWS) {
+      stories(
+        STARTS,
+        `
+What to mount: over ${own}, mount ${mount}, own host ${ownHost}, the other ${otherHost}
+  over ${own}, ${own} ${ownHost}, ${other} ${otherHost}${mount === "dead" ? ", its process is gone" : ""}, 6 s
+  : ${comes.replace("OWN", own).replace("OTHER", other)}, 1 mount
+`,
+      );
+    }
+    const bothGone = `over ${own}, both refused, 10 s, ${other} answers, event`;
+    stories(
+      STARTS,
+      `
+What to mount: both gone, and a server that starts is seen over the other host first: ${own} is asked once more
+  ${bothGone}, ${own} answers, 10 s: no steps, no error
+  ${bothGone}, ${CONFIRM_AFTER_MS} ms: steps check > unmount force > mount ${other}
+`,
+    );
+  }
+
+  stories(
+    STARTS,
+    `
+What to mount: both gone: last_error until own host and mount answer again
+  over tb, both link_down, 10 s: error /both hosts are gone/, told share.error once
+  tb answers, 4 s: no error, no steps
+What to mount: dead, own host answers, its mount fails: over the other; that fails, too: pauses
+  over tb, its process is gone, mounts over tb fail: refused, 2 s
+  : steps check > unmount force > mount tb > mount fallback, on fallback
+  over tb, its process is gone, mounts over both fail: refused, 2 s
+  : steps check > unmount force > mount tb > mount fallback, error /refused/, serves over none
+What to mount: an unmount that was late but worked is gone on from
+  over tb, tb refused, unmounts fail: no answer in 15 s, event, in the second step it vanishes, 3 s
+  : steps check > unmount force > mount fallback, not told share.unmount_failed
+What to mount: what someone else mounts between our unmount and our mount is kept
+  over tb, tb refused, event, in the second step theirs over fallback, 3 s: steps check > unmount force
+  : 1 mount, serves over fallback, told share.adopted
+`,
+  );
+});
+
+describe("an operation that was interrupted before its unmount", () => {
+  for (const kind of ["failover", "remount"]) {
+    stories(
+      STARTS,
+      `
+What to mount: a ${kind} never unmounts without a live target
+  a ${kind} was interrupted, both refused, event: no steps, no operation
+What to mount: a ${kind} ends when host and mount answer again
+  a ${kind} was interrupted, pass ${CACHE_MS} ms, event: no steps, no operation
+`,
+    );
+  }
+});
+
+describe("found mounts", () => {
+  stories(
+    STARTS,
+    `
+Found mounts: a mount of the share by whomever is adopted, not doubled
+  a new share without recoveries, theirs over tb, 10 s: no steps, serves over tb, told share.adopted once
+  a new share without recoveries, theirs over fallback, 10 s: no steps, serves over fallback
+  : told share.adopted once
+Found mounts: one that no route explains is remounted over the best route when nothing is open
+  a new share without recoveries, theirs over no known route, open 7, 6 s: condition unknown_route
+  : condition waiting_for_close names 7, only checks, 3 to 9 times check, serves over none
+  closed, fresh, 2 s: steps check > unmount plain > mount tb, no condition unknown_route
+Found mounts: one that no route explains serves on while nothing could take its place
+  a new share, theirs over no known route, the driver is gone, 6 s: no steps, condition driver_unavailable
+  the driver is back, 2 s: steps check > unmount plain > mount tb
+  a new share, theirs over no known route, the variable NAS_PASSWORD is not set, 6 s: no steps
+  : condition variable_missing
+Found mounts: one that no route explains says how many open and unsent files it waits for
+  a new share, theirs over no known route, open 7 8, unsent a.txt, 6 s
+  : condition waiting_for_close says /^Waiting until 3 /
+Found mounts: EBUSY of one that no route explains is open, and asked once a cycle
+  a new share, theirs over no known route, in the next step open 7, 0 s: steps check > unmount plain
+  : condition waiting_for_close, 1 mount
+Found mounts: a dead one that no route explains is cleaned up and mounted at once
+  a new share, theirs over no known route dead, open 7, 0 s: steps check > unmount force > mount tb
+Found mounts: one that no route explains is kept while no host answers
+  a new share, theirs over no known route, both refused, 10 s: no steps, 1 mount
+Found mounts: adopted at another path, the next mount is at our path
+  a new share without recoveries, theirs over tb at /mnt/core, 4 s: no steps
+  tb link_down, 4 s: mounts at /nowhere/volumes/CORE
+Found mounts: another share at our path is an error, and nothing is touched
+  a new share, another share is at its path, 4 s: no steps, error /taken by //nas/OTHER/, condition path_taken
+  mount: result failed; switch tb: result failed, no steps
+Found mounts: with our path taken, nothing adopted elsewhere is unmounted for a mount that cannot be
+  over tb, it vanishes, theirs over tb at /mnt/core, another share is at its path, tb link_down, 10 s: no steps
+  : error /taken/
+`,
+  );
+
+  test("Found mounts: of two mounts the one at our path is ours, the other is a condition, never unmounted", () => {
     const world = mountedOver("tb");
-    const { memory } = world;
-    world.advance(60_000);
-    assert.deepEqual([world.stepKinds, world.transitionNames], [[], []]);
-    assert.equal(world.memory, memory);
+    const twin = world.addMount("fallback", { ours: false, path: "/mnt/core" });
+    world.advance(4000);
+    assert.ok(world.conditionCodes.includes("twin_mount:/mnt/core"));
+    world.hosts.tb = "link_down";
+    world.advance(4000);
+    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount fallback"]);
+    assert.ok(world.mounts.includes(twin));
+    world.ask({ kind: "unmount" });
+    assert.equal(world.lastOutcome?.result, "unmounted");
+    world.advance(10_000);
+    assert.deepEqual(world.mounts, [twin]);
+    assert.equal(world.memory.held, "unmounted");
   });
 });

@@ -131,6 +131,12 @@ By hand: mount keeps a hold to fallback, and what is mounted
 By hand: mount of what cannot be mounted says why, and does not wait for a pause
   a new share, mounts over both fail: wrong password, 60 s, fresh, mount: steps mount tb > mount fallback
   : result failed, detail /wrong password/
+By hand: a mount by others while ours is being made ends the hold of an unmount; the switch to another route has failed
+  held unmounted, mounts over tb fail: refused, in the next step theirs over fallback, switch tb: result failed
+  : on fallback, held nothing, detail /[Ff]ound mounted over fallback/
+By hand: a mount by others without a process is no success of a mount
+  a new share, mounts over tb fail: refused, in the next step theirs over fallback dead, mount: result failed
+  : detail /refused. found mounted/
 By hand: mount tells what stands now, not what an earlier try came to
   a new share, mounts over both fail: wrong password, 60 s, the variable CORE_PASSWORD is not set
   fresh, mount: result failed, no steps, detail /^the variable CORE_PASSWORD is not set$/
@@ -150,6 +156,31 @@ By hand: an unmount that was late but worked is an unmount
   : held unmounted; 10 s: on none
 `,
   );
+});
+
+describe("what keeps a share from being mounted", () => {
+  for (const [what, happens, told] of [
+    ["a variable that is not set", "the variable NAS_PASSWORD is not set", "detail /NAS_PASSWORD/, no hint"],
+    [
+      "a path that is taken",
+      "another share is at its path",
+      "detail /volumes.CORE is taken by ..nas.OTHER$/, no hint",
+    ],
+    [
+      "a driver that cannot mount",
+      "the driver is gone",
+      "detail /^rclone is not installed$/, hint /^install it$/",
+    ],
+    ["hosts that refuse", "both refused", "detail /^neither host answers: /, no hint"],
+  ]) {
+    stories(
+      STARTS,
+      `
+By hand: whoever asks for a mount is told of ${what}, whatever an earlier try came to
+  a new share, ${happens}, an earlier try failed, mount, 20 s: result failed, ${told}
+`,
+    );
+  }
 });
 
 describe("what is held", () => {

@@ -6,7 +6,8 @@ import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { Step } from "../../../src/shares/policy/step.ts";
 import { otherRoute, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
 import { fc, runsOf } from "../../support/properties.ts";
-import { type HostState, type SimMount, World } from "../world.ts";
+import { type HostState, World } from "../world.ts";
+import { happen } from "./stories.ts";
 
 const ROUTE = fc.constantFrom<RouteName>("tb", "fallback");
 const HOST = fc.constantFrom<HostState>("answers", "answers", "refused", "link_down", "silent", "wedged");
@@ -27,8 +28,14 @@ function happening(name: string, happen: (world: World) => void): Happening {
   return { name, happen, [fc.toStringMethod]: () => name };
 }
 
-function onMount(name: string, change: (mount: SimMount) => void): Happening {
-  return happening(name, ({ mount }) => mount !== null && change(mount));
+/** What the stories call by the same words. */
+function inWords(...all: readonly string[]): readonly Happening[] {
+  return all.map((words) => happening(words, (world) => happen(world, words)));
+}
+
+/** The same, where something is mounted. */
+function onMount({ name, happen }: Happening): Happening {
+  return happening(name, (world) => world.mount !== null && happen(world));
 }
 
 const HOSTS = fc.record({ route: ROUTE, state: HOST, event: fc.boolean() }).map(({ route, state, event }) =>
@@ -39,30 +46,10 @@ const HOSTS = fc.record({ route: ROUTE, state: HOST, event: fc.boolean() }).map(
 );
 
 const MOUNTS = fc.constantFrom(
-  onMount("process killed", (mount) => {
-    mount.processGone = true;
-  }),
-  onMount("hangs", (mount) => {
-    mount.hung = true;
-  }),
-  onMount("hangs no more", (mount) => {
-    mount.hung = false;
-  }),
-  onMount("EIO", (mount) => {
-    mount.errno = "EIO";
-  }),
-  onMount("denied", (mount) => {
-    mount.errno = "EACCES";
-  }),
-  onMount("lists", (mount) => {
-    mount.errno = null;
-  }),
-  onMount("connection lives on", (mount) => {
-    mount.answersAlways = true;
-  }),
-  happening("someone unmounts", (world) => {
-    world.mounts = world.mounts.slice(1);
-  }),
+  ...inWords(
+    ...["its process is gone", "the mount hangs", "the mount goes on", "the mount says EIO"],
+    ...["the mount says EACCES", "the mount lists", "its connection lives on", "someone unmounts it"],
+  ).map(onMount),
 );
 
 const OTHERS = fc
@@ -75,63 +62,25 @@ const OTHERS = fc
   );
 
 const FILES = fc.constantFrom(
-  happening("a file is opened", (world) => {
-    if (world.mount !== null) world.holders = [7];
-  }),
-  happening("files are closed", (world) => {
-    world.holders = [];
-  }),
-  happening("a file is written", (world) => {
-    if (world.mount !== null) world.unsent = ["a.txt"];
-  }),
-  happening("files are sent", (world) => {
-    world.unsent = [];
-  }),
+  ...inWords("open 7", "unsent a.txt").map(onMount),
+  ...inWords("closed", "sent", "checks fail late", "checks work"),
   happening("a file is opened during the next step", (world) => {
     world.duringStep = () => {
       if (world.mount !== null) world.holders = [8];
     };
   }),
-  happening("checks fail", (world) => {
-    world.checkFails = "no answer in 2 s";
-    world.checkTakesMs = 2000;
-  }),
-  happening("checks work", (world) => {
-    world.checkFails = null;
-    world.checkTakesMs = 10;
-  }),
 );
 
 const STEPS = fc.constantFrom(
-  happening("tb does not mount", (world) => {
-    world.mountFails.tb = "wrong password";
-  }),
+  ...inWords(
+    ...["mounts over tb fail: wrong password", "mounts die at once", "unmounts fail: not permitted"],
+    ...["unmounts do nothing", "the driver is gone", "in the next step the driver is gone"],
+    "in the next step it vanishes",
+  ),
+  happening("steps work", heal),
   happening("fallback does not mount, slowly", (world) => {
     world.mountFails.fallback = "no answer";
     world.mountTakesMs = 20_000;
-  }),
-  happening("mounts die at once", (world) => {
-    world.mountsDieAtOnce = true;
-  }),
-  happening("unmounts fail", (world) => {
-    world.unmountFails = "not permitted";
-  }),
-  happening("unmounts say ok and do nothing", (world) => {
-    world.unmountsDoNothing = true;
-  }),
-  happening("rclone is removed", (world) => {
-    world.driverProblem = { text: "rclone is not installed", hint: "install it" };
-  }),
-  happening("rclone is removed during the next step", (world) => {
-    world.duringStep = () => {
-      world.driverProblem = { text: "rclone is not installed", hint: "install it" };
-    };
-  }),
-  happening("steps work", heal),
-  happening("someone unmounts during the next step", (world) => {
-    world.duringStep = () => {
-      world.mounts = [];
-    };
   }),
   happening("someone mounts during the next step", (world) => {
     world.duringStep = () => {
@@ -141,22 +90,15 @@ const STEPS = fc.constantFrom(
 );
 
 const TIME = fc.constantFrom(
-  happening("sleeps", (world) => world.sleep(60_000)),
-  happening("clock set back", (world) => world.sleep(-3_600_000)),
-  happening("something is told", (world) => void world.event()),
-  happening("stands still", (world) => world.pass(20_000)),
-  happening("daemon killed and restarted", (world) => world.restart()),
-  happening("the same, its last write lost", (world) => world.restart(true)),
+  ...inWords("sleep 60000 ms", "sleep -3600000 ms", "event", "pass 20000 ms", "restart"),
+  happening("killed and restarted, its last write lost", (world) => world.restart(true)),
   happening("daemon killed during the next step", (world) => {
     world.killDuringStep = true;
   }),
   happening("toggles changed", (world) => {
     const { autoFailback, lsofRecheck } = world.policy;
-    world.policy = {
-      ...world.policy,
-      autoFailback: !autoFailback,
-      lsofRecheck: autoFailback !== lsofRecheck,
-    };
+    const lsofToggled = autoFailback !== lsofRecheck;
+    world.policy = { ...world.policy, autoFailback: !autoFailback, lsofRecheck: lsofToggled };
   }),
 );
 
@@ -175,24 +117,8 @@ const PERSON = fc
   );
 
 const SERVERS = fc.constantFrom(
-  happening("another server behind fallback", (world) => {
-    world.carrier.servers.fallback = "another";
-  }),
-  happening("another server behind both", (world) => {
-    world.carrier.servers.tb = "another";
-    world.carrier.servers.fallback = "another";
-  }),
-  happening("one server behind both", (world) => {
-    world.carrier.servers.tb = "nas";
-    world.carrier.servers.fallback = "nas";
-  }),
-  happening("proofs cannot be made", (world) => {
-    world.carrier.unprovable = true;
-  }),
-  happening("proofs can be made, slowly", (world) => {
-    world.carrier.unprovable = false;
-    world.carrier.proofTakesMs = 3000;
-  }),
+  ...inWords("another server behind fallback", "another server behind both", "one server behind both"),
+  ...inWords("proofs fail", "proofs work slowly"),
 );
 
 const LIFE = fc.array(

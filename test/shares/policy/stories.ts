@@ -1,38 +1,49 @@
-// Stories of one share in the simulated world, in words: what happens, and after a colon what must be so then.
-//
-//   By hand: --to fallback holds also when already there
-//     over fallback; switch fallback: result skipped, held fallback, no steps; 60 s: on fallback
-//
-// A title stands at the margin and is a test's name; sentences end with `;` or with the line. A word that is not in the
-// lists below fails the file.
+// What happens to a share in the simulated world, and what must be so then, in the words of its stories.
 import assert from "node:assert/strict";
-import test from "node:test";
-import { inspect } from "node:util";
-import { ROUTE_NAMES, type RouteName } from "../../../src/shares/share-spec.ts";
-import { type HostState, World } from "../world.ts";
+import type { ShareLogonSeen } from "../../../src/shares/policy/share-seen.ts";
+import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
+import { type Act, doIt, type Fact, tellStories } from "../../support/stories.ts";
+import { routeTo } from "../share-spec.ts";
+import { type HostState, SPEC, World } from "../world.ts";
 
 /** Worlds that stories begin with, by their words. */
 export type Starts = Readonly<Record<string, () => World>>;
 
-export const PLAIN_STARTS: Starts = { "a new share": () => new World() };
+export const PLAIN_STARTS: Starts = {
+  "a new share": () => new World(),
+  "a share to carry": () => new World({ carry: "auto" }),
+};
 
-type Act = readonly [words: RegExp, act: (world: World, ...groups: string[]) => unknown];
-type Fact = readonly [
-  words: RegExp,
-  fact: (world: World, ...groups: string[]) => readonly [unknown, unknown],
-];
+/** Mounted over `route` by us, seen alive, nothing to do. */
+export function mountedOver(
+  route: RouteName,
+  world = new World({ autoFailback: false, lsofRecheck: false }),
+): World {
+  world.addMount(route);
+  if (route === "fallback") world.memory = { ...world.memory, held: "fallback" };
+  world.advance(2500);
+  world.memory = { ...world.memory, held: null };
+  return world.fresh();
+}
 
-const ACTS: readonly Act[] = [
+/** Carried over tb, and calm. */
+export function carriedWorld(policy: Partial<SharePolicy> = {}): World {
+  const world = new World({ carry: "auto", ...policy }).advance(5000);
+  assert.deepEqual(world.stepKinds, ["mount tb carried"]);
+  return world.fresh();
+}
+
+const ACTS: readonly Act<World>[] = [
   [
     /^([\d.]+) (ms|s)$/,
     (world, count = "", unit) => world.advance(Number(count) * (unit === "s" ? 1000 : 1)),
   ],
   [/^event$/, (world) => world.event()],
   [/^cycle$/, (world) => world.cycle(world.nowMs)],
-  [/^fresh$/, (world) => world.fresh()],
+  [/^fresh$/, (world) => marked(world.fresh())],
   [/^restart$/, (world) => world.restart()],
   [/^pass (\d+) ms$/, (world, ms) => world.pass(Number(ms))],
-  [/^sleep (\d+) ms$/, (world, ms) => world.sleep(Number(ms))],
+  [/^sleep (-?\d+) ms$/, (world, ms) => world.sleep(Number(ms))],
   [
     /^(tb|fallback|both) (answers?|refused|link_down|silent|wedged)$/,
     (world, which, state = "") => {
@@ -50,6 +61,38 @@ const ACTS: readonly Act[] = [
     (world, key, value) => setToggle(world, key ?? "", value === "on"),
   ],
   [/^interval (\d+) ms$/, (world, ms) => setPolicy(world, { checkIntervalMs: Number(ms) })],
+  [/^stable after (\d+) ms$/, (world, ms) => setPolicy(world, { stableMs: Number(ms) })],
+  [/^only over (tb|fallback)$/, (world, route) => setSpec(world, { routes: onlyTo(route as RouteName) })],
+  [/^over either again$/, (world) => setSpec(world, { routes: SPEC.routes })],
+  [/^driver (rclone|cifs)$/, (world, driver) => setSpec(world, { driver: driver as "rclone" | "cifs" })],
+  [/^its server encrypts$/, ({ carrier }) => Object.assign(carrier, { encrypted: true })],
+  [/^proofs take (\d+) ms$/, ({ carrier }, ms) => Object.assign(carrier, { proofTakesMs: Number(ms) })],
+  [/^proofs (fail|work)$/, ({ carrier }, how) => Object.assign(carrier, { unprovable: how === "fail" })],
+  [
+    /^proofs work slowly$/,
+    ({ carrier }) => Object.assign(carrier, { unprovable: false, proofTakesMs: 3000 }),
+  ],
+  [/^proofs fail without a word$/, ({ carrier }) => Object.assign(carrier, { unprovable: true, says: null })],
+  [
+    /^(another|one) server behind (fallback|both)$/,
+    ({ carrier }, who, which) => {
+      for (const route of routesOf(which)) carrier.servers[route] = who === "one" ? "nas" : "another";
+    },
+  ],
+  [
+    /^its carrier (is deaf|hears again)$/,
+    ({ carrier }, how) => Object.assign(carrier, { deaf: how === "is deaf" }),
+  ],
+  // `shut`: logins of the mount are turned away.
+  [
+    /^login (refused|accepted|untried)(?: and (same|other) shut)?$/,
+    (world, how, shut) => change(world, { logon: logonOf(how, shut as ShareLogonSeen["shut"] | undefined) }),
+  ],
+  [
+    /^an earlier try failed$/,
+    (world) => change(world, { memory: { ...world.memory, lastError: "an earlier try" } }),
+  ],
+  [/^someone unmounts it$/, (world) => change(world, { mounts: world.mounts.slice(1) })],
   [
     /^switch (tb|fallback|auto)( --force)?( --wait)?$/,
     (world, to, force, wait) =>
@@ -80,7 +123,8 @@ const ACTS: readonly Act[] = [
   [/^mounts live$/, (world) => change(world, { mountsDieAtOnce: false })],
   [/^new mounts (hang|answer)$/, (world, how) => change(world, { newMountsHang: how === "hang" })],
   [/^checks fail$/, (world) => change(world, { checkFails: "no answer in 2 s" })],
-  [/^checks work$/, (world) => change(world, { checkFails: null })],
+  [/^checks fail late$/, (world) => change(world, { checkFails: "no answer in 2 s", checkTakesMs: 2000 })],
+  [/^checks work$/, (world) => change(world, { checkFails: null, checkTakesMs: 10 })],
   [/^checks take (\d+) ms$/, (world, ms) => change(world, { checkTakesMs: Number(ms) })],
   [/^unmounts fail: (.+)$/, (world, why = "") => change(world, { unmountFails: why })],
   [/^unmounts do nothing$/, (world) => change(world, { unmountsDoNothing: true })],
@@ -108,18 +152,15 @@ const ACTS: readonly Act[] = [
   ],
   [/^programs need (\d+) ms to end$/, (world, ms) => change(world, { programsEndInMs: Number(ms) })],
   // In the step that follows, or in the one after that.
-  [
-    /^in the next step (.+)$/,
-    (world, act = "") => change(world, { duringStep: () => void doIt(world, act) }),
-  ],
+  [/^in the next step (.+)$/, (world, act = "") => change(world, { duringStep: () => happen(world, act) })],
   [
     /^in the second step (.+)$/,
     (world, act = "") =>
-      change(world, { duringStep: () => change(world, { duringStep: () => void doIt(world, act) }) }),
+      change(world, { duringStep: () => change(world, { duringStep: () => happen(world, act) }) }),
   ],
 ];
 
-const FACTS: readonly Fact[] = [
+const FACTS: readonly Fact<World>[] = [
   [/^result (\w+)$/, (world, wanted) => [world.lastOutcome?.result, wanted]],
   [/^no result$/, (world) => [world.outcomes, []]],
   [/^detail \/(.+)\/$/, (world, text) => matches(world.lastOutcome?.detail, text)],
@@ -129,6 +170,38 @@ const FACTS: readonly Fact[] = [
   [/^serves over (tb|fallback|none)$/, (world, route) => [world.memory.activeInterface, route]],
   [/^held (\w+)$/, (world, held) => [world.memory.held ?? "nothing", held]],
   [/^(not )?pending$/, (world, not) => [world.memory.tbRecoveryPending, not === undefined]],
+  [
+    /^(the same|another) mount$/,
+    (world, same) => [world.mount?.id === marks.get(world), same === "the same"],
+  ],
+  [/^phase (\w+)$/, (world, phase) => [world.mount?.carried?.phase, phase]],
+  [/^open ([\d ]+)$/, (world, pids) => [world.holders.join(" "), pids]],
+  [/^no hint$/, (world) => [world.lastOutcome?.hint, null]],
+  [
+    /^tb only connects$/,
+    ({ memory }) => [
+      [memory.tbHealthySince, memory.tbReachableSince !== null],
+      [null, true],
+    ],
+  ],
+  [
+    /^unmounted by force with (\d+|unknown) open and (\d+) unsent$/,
+    ({ transitions }, open, unsent) => {
+      const told = transitions.find(({ name }) => name === "share.unmounted");
+      const found = told?.name === "share.unmounted" && [told.forced, told.open_files, told.unsent_files];
+      return [found, [true, open === "unknown" ? null : Number(open), Number(unsent)]];
+    },
+  ],
+  [/^nothing written$/, (world) => [world.memoryWrites, 0]],
+  [/^fewer than (\d+) steps$/, ({ taking }, most) => [taking.length < Number(most), true]],
+  [/^hint \/(.+)\/$/, (world, text) => matches(world.lastOutcome?.hint, text)],
+  [
+    /^steps but (holds and checks|holds|checks) (.+)$/,
+    ({ stepKinds }, left = "", steps = "") => {
+      const found = stepKinds.filter((kind) => !left.split(" and ").includes(`${kind}s`));
+      return [found, steps === "none" ? [] : stepsOf(steps)];
+    },
+  ],
   [/^no steps$/, (world) => [world.stepKinds, []]],
   [/^steps (.+)$/, (world, steps = "") => [world.stepKinds, stepsOf(steps)]],
   [
@@ -175,68 +248,53 @@ const FACTS: readonly Fact[] = [
     (world, not, name = "") => [world.transitionNames.includes(name), not === undefined],
   ],
   [/^told (\S+) once$/, (world, name) => [world.transitionNames.filter((each) => each === name).length, 1]],
-  [/^told alone (\S+)$/, (world, name) => [world.transitionNames, [name]]],
+  [/^told alone (.+)$/, (world, names = "") => [world.transitionNames, stepsOf(names)]],
+  [
+    /^told (no|a) reason \/(.+)\/$/,
+    ({ transitions }, how, text = "") => [new RegExp(text).test(JSON.stringify(transitions)), how === "a"],
+  ],
+  [/^(?:no conditions|conditions (.+))$/, (world, codes) => [world.conditionCodes.join(" "), codes ?? ""]],
   [/^mounts at (.+)$/, (world, paths) => [world.mounts.map(({ path }) => path).join(" "), paths]],
   [/^(\d+) mounts?$/, (world, count) => [world.mounts.length, Number(count)]],
   [/^wakes for (\w+)$/, (world, reason) => [world.wake?.reason, reason]],
   [/^room (\w+)$/, (world, room) => [world.last?.room, room]],
   [/^room made (\d+) times?$/, (world, times) => [world.roomsMade, Number(times)]],
+  [
+    /^wakes within (\d+) ms$/,
+    ({ wake, nowMs }, ms) => [(wake?.atMs ?? Infinity) - nowMs <= Number(ms), true],
+  ],
+  [/^no wake$/, (world) => [world.wake, null]],
   [/^no operation$/, (world) => [world.state.operation, null]],
 ];
+
+/** What was mounted when the story began, or was made fresh. */
+const marks = new WeakMap<World, string | undefined>();
 
 const DRIVER_GONE = { text: "rclone is not installed", hint: "install it" };
 
 /** Each story is a test. */
 export function stories(starts: Starts, text: string): void {
-  const told = new Map<string, string[]>();
-  let title = "";
-  for (const line of text.split("\n").filter((each) => each.trim() !== "")) {
-    if (line.startsWith(" ")) told.get(title)?.push(...line.split(";").map((sentence) => sentence.trim()));
-    else {
-      title = line;
-      assert.ok(!told.has(title), `told twice: ${title}`);
-      told.set(title, []);
-    }
-  }
-  for (const [name, sentences] of told) test(name, () => play(starts, sentences.filter(Boolean)));
+  const marking = Object.entries(starts).map(([words, start]) => [words, () => marked(start())] as const);
+  tellStories({ starts: Object.fromEntries(marking), acts: ACTS, facts: FACTS }, text);
 }
 
-function play(starts: Starts, sentences: readonly string[]): void {
-  let world: World | null = null;
-  let facts = 0;
-  for (const [index, sentence] of sentences.entries()) {
-    const at = sentence.search(/(?<!fail): |^: /);
-    const [acts, claims] = at < 0 ? [sentence, ""] : [sentence.slice(0, at), sentence.slice(at + 2)];
-    const wordsOf = (part: string): readonly string[] => part.split(", ").filter(Boolean);
-    for (const act of wordsOf(acts)) {
-      const start = starts[act];
-      if (start !== undefined) world = start();
-      else doIt(world ?? assert.fail(`the story begins with "${act}"`), act);
-    }
-    for (const words of wordsOf(claims)) {
-      facts++;
-      const [found, wanted] = factOf(world ?? assert.fail("a story begins with a world"), words);
-      const before = sentences.slice(0, index + 1).join("; ");
-      assert.deepEqual(found, wanted, `${words}, not ${inspect(found)}, after: ${before}`);
-    }
-  }
-  assert.ok(facts > 0, "a story in which nothing must be so");
+export function happen(world: World, words: string): void {
+  doIt(ACTS, world, words);
 }
 
-function doIt(world: World, act: string): void {
-  for (const [words, perform] of ACTS) {
-    const match = words.exec(act);
-    if (match !== null) return void perform(world, ...match.slice(1));
-  }
-  assert.fail(`nobody knows how "${act}" happens`);
+function marked(world: World): World {
+  marks.set(world, world.mount?.id);
+  return world;
 }
 
-function factOf(world: World, words: string): readonly [unknown, unknown] {
-  for (const [form, fact] of FACTS) {
-    const match = form.exec(words);
-    if (match !== null) return fact(world, ...match.slice(1));
-  }
-  assert.fail(`nobody knows what "${words}" means`);
+function onlyTo(route: RouteName): World["spec"]["routes"] {
+  return { ...SPEC.routes, [otherRoute(route)]: routeTo(null) };
+}
+
+function logonOf(how = "", shut: ShareLogonSeen["shut"] = null): ShareLogonSeen {
+  const [isRefused, accepted] = [how === "refused", how === "accepted"];
+  const refusal = isRefused ? "wrong password" : null;
+  return { refusal, may: !isRefused, accepted, refusedAt: isRefused ? [1_000] : [], shut };
 }
 
 function routesOf(which = "both"): readonly RouteName[] {
