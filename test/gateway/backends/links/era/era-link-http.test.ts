@@ -2,17 +2,17 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
-import { callTool, createEraRig, initialize, send } from "./era-rig.ts";
 import {
+  type Answer,
   acknowledge,
   DISCOVERED,
   json,
   type Posted,
-  type RawHttp,
-  startRawHttp,
+  startHttpServer,
   tell,
   wanted,
-} from "./raw-http.ts";
+} from "../../programs/http-server.ts";
+import { callTool, createEraRig, initialize, send } from "./era-rig.ts";
 
 const TOOL = (header: string): JsonObject => ({
   name: "where",
@@ -26,7 +26,7 @@ const TOOL = (header: string): JsonObject => ({
 const DONE = { result: { resultType: "complete", content: [] } };
 
 /** A server of 2026-07-28; what a test does otherwise comes first. */
-function modern(otherwise: (posted: Posted) => boolean = () => false): RawHttp["answer"] {
+function modern(otherwise: (posted: Posted) => boolean = () => false): Answer {
   return (posted) => {
     if (otherwise(posted)) return;
     if (posted.method === "server/discover") json(posted, DISCOVERED);
@@ -37,8 +37,8 @@ function modern(otherwise: (posted: Posted) => boolean = () => false): RawHttp["
 }
 
 /** An initialized link to such a server. */
-async function opened(t: TestContext, answer: RawHttp["answer"]) {
-  const raw = await startRawHttp(t, answer);
+async function opened(t: TestContext, answer: Answer) {
+  const raw = await startHttpServer(t, answer);
   const rig = createEraRig(t);
   const recorded = rig.open(rig.http(raw.url));
   return { raw, rig, recorded, result: await initialize(recorded) };
@@ -182,7 +182,7 @@ for (const [what, status, reply] of [
   ["fails at it", 500, {}],
 ] as const) {
   test(`D1 a server over HTTP that ${what} is an older one`, async (t) => {
-    const raw = await startRawHttp(t, (posted) => {
+    const raw = await startHttpServer(t, (posted) => {
       if (posted.method === "server/discover") json(posted, reply, status);
       else if (posted.method === "initialize") json(posted, INITIALIZED);
       else posted.response.writeHead(202).end();
@@ -197,7 +197,7 @@ for (const [what, status, reply] of [
 
 test("D1 a server over HTTP that leaves it without an answer gets initialize soon, and next time at once", async (t) => {
   let version = "1";
-  const raw = await startRawHttp(t, (posted) => {
+  const raw = await startHttpServer(t, (posted) => {
     const serverInfo = { name: "older", version };
     if (posted.method === "initialize") json(posted, { result: { ...INITIALIZED.result, serverInfo } });
     else if (posted.method !== "server/discover") posted.response.writeHead(202).end();
@@ -215,7 +215,7 @@ test("D1 a server over HTTP that leaves it without an answer gets initialize soo
 });
 
 test("D1 a server that was not asked, and knows no initialize any more, is asked", async (t) => {
-  const raw = await startRawHttp(
+  const raw = await startHttpServer(
     t,
     modern((posted) => {
       if (posted.method !== "initialize") return false;
@@ -231,7 +231,7 @@ test("D1 a server that was not asked, and knows no initialize any more, is asked
 
 for (const status of [401, 403]) {
   test(`D1 HTTP ${status} is no sign of an older server: it is told as it is`, async (t) => {
-    const raw = await startRawHttp(t, (posted) => json(posted, { message: "no" }, status));
+    const raw = await startHttpServer(t, (posted) => json(posted, { message: "no" }, status));
     const rig = createEraRig(t);
     const recorded = rig.open(rig.http(raw.url));
     const failure = await recorded.askInVain("initialize");
@@ -246,7 +246,7 @@ for (const status of [401, 403]) {
 
 test("D1 what neither side speaks is said, with what to do", async (t) => {
   const supported = ["2027-01-01"];
-  const raw = await startRawHttp(t, (posted) =>
+  const raw = await startHttpServer(t, (posted) =>
     json(
       posted,
       { error: { code: -32022, message: "no", data: { supported, requested: "2026-07-28" } } },
@@ -261,7 +261,7 @@ test("D1 what neither side speaks is said, with what to do", async (t) => {
 });
 
 test("D1 a server over HTTP that is replaced by an older or a newer one loses its session, and is found out anew", async (t) => {
-  const older: RawHttp["answer"] = (posted) => {
+  const older: Answer = (posted) => {
     if (posted.method === "initialize") json(posted, INITIALIZED);
     else if (posted.method === "server/discover" || "mcp-method" in posted.headers)
       json(posted, { id: null, error: { code: -32000, message: "Bad Request: no session" } }, 400);
@@ -283,7 +283,7 @@ test("D1 a server over HTTP that is replaced by an older or a newer one loses it
 });
 
 test("D2 what only 2026-07-28 knows does not reach an older server", async (t) => {
-  const raw = await startRawHttp(t, (posted) => {
+  const raw = await startHttpServer(t, (posted) => {
     if (posted.method === "initialize") json(posted, INITIALIZED);
     else if (posted.method === "server/discover") json(posted, { error: { code: -32601, message: "no" } });
     else if ("id" in posted.message) json(posted, DONE);

@@ -4,8 +4,16 @@ import type { ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import type { JsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
+import {
+  type Answer,
+  acknowledge,
+  DISCOVERED,
+  type HttpServerOptions,
+  json,
+  type Posted,
+  startHttpServer,
+} from "../../programs/http-server.ts";
 import { callTool, createEraRig, initialize, send } from "./era-rig.ts";
-import { acknowledge, DISCOVERED, json, type Posted, type RawHttp, startRawHttp } from "./raw-http.ts";
 
 const OLDER = { protocolVersion: "2025-11-25", serverInfo: { name: "both", version: "1" } };
 const DONE = { result: { resultType: "complete", content: [] } };
@@ -18,7 +26,7 @@ const MODERN_META = {
 function both(
   otherwise: (posted: Posted) => boolean = () => false,
   capabilities: JsonObject = { tools: {} },
-): RawHttp["answer"] {
+): Answer {
   return (posted) => {
     if (otherwise(posted)) return;
     if (posted.method === "server/discover") json(posted, DISCOVERED);
@@ -31,12 +39,8 @@ function both(
   };
 }
 
-async function opened(
-  t: TestContext,
-  answer: RawHttp["answer"],
-  openStream?: Parameters<typeof startRawHttp>[2],
-) {
-  const raw = await startRawHttp(t, answer, openStream);
+async function opened(t: TestContext, answer: Answer, onGet?: HttpServerOptions["onGet"]) {
+  const raw = await startHttpServer(t, answer, onGet === undefined ? {} : { onGet });
   const rig = createEraRig(t);
   const recorded = rig.open(rig.http(raw.url));
   await initialize(recorded);
@@ -100,7 +104,7 @@ test("D2 requests in flight fail at once when the server is found to speak no ol
 
 test("D2 when the stream of the older session is refused, a ping asks whether that session is still known", async (t) => {
   const streams: ServerResponse[] = [];
-  const { raw, recorded } = await opened(t, both(), (response) => {
+  const { raw, recorded } = await opened(t, both(), (_, response) => {
     streams.push(response);
     response.writeHead(streams.length > 1 ? 404 : 200, { "content-type": "text/event-stream" });
     if (streams.length > 1) response.end();

@@ -7,8 +7,8 @@ import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
-import { startHttpEcho } from "../../programs/link-http-echo.ts";
-import { connect, result, startRaw, type Take, withEcho } from "./bench.ts";
+import { echoing, startHttpServer, type Take } from "../../programs/http-server.ts";
+import { connect, result, startRaw, withEcho } from "./bench.ts";
 
 test("refusals name the status and never a secret", async (t) => {
   const answers: [status: number, body: string, headers: Record<string, string>, words: RegExp][] = [
@@ -37,7 +37,7 @@ test("refusals name the status and never a secret", async (t) => {
   ];
   for (const [status, body, headers, words] of answers) {
     const take: Take = (_, response) => Boolean(response.writeHead(status, headers).end(body));
-    const { url } = await startHttpEcho(t, { answers: "json", take });
+    const { url } = await startHttpServer(t, echoing("json", take));
     const recorded = connect(t, `${url}?key=k3yInPath`, {
       headers: { "X-Key": "s3cret" },
       secrets: ["s3cret"],
@@ -52,7 +52,7 @@ test("refusals name the status and never a secret", async (t) => {
 test("an address without a path that takes no messages is told where most servers take them", async (t) => {
   const hintOf = async (path: string, status: number): Promise<string> => {
     const take: Take = (_, response) => Boolean(response.writeHead(status).end());
-    const { url } = await startHttpEcho(t, { answers: "json", take });
+    const { url } = await startHttpServer(t, echoing("json", take));
     return (await connect(t, `${new URL(url).origin}${path}`).askInVain("echo")).hint ?? "";
   };
   assert.match(

@@ -5,7 +5,8 @@ import { test } from "node:test";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
-import { connect, isEcho, result, startRaw, type Take, takeEcho, withEcho } from "./bench.ts";
+import type { Take } from "../../programs/http-server.ts";
+import { connect, isEcho, result, startRaw, takeEcho, withEcho } from "./bench.ts";
 
 test("headers: the configured ones, ours over them, session and version once they are known", async (t) => {
   const { echo, recorded } = await withEcho(t, {

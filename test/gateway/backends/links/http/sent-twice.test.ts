@@ -1,11 +1,10 @@
 // A kept connection that the server ends at some point of an exchange: what is sent again, and what never.
 import assert from "node:assert/strict";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
-import { openHttpLink } from "../../../../../src/gateway/backends/links/http/http-link.ts";
-import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../../support/eventually.ts";
-import { openRecorded } from "../link-recorder.ts";
+import { json, startHttpServer } from "../../programs/http-server.ts";
+import { connect } from "./bench.ts";
 
 /** How often a server may get it. */
 const TIMES: Readonly<Record<string, number>> = {
@@ -58,25 +57,12 @@ for (const [point, { begun, end }] of Object.entries(POINTS))
   for (const [method, times] of Object.entries(TIMES)) {
     const most = begun ? 1 : times;
     test(`D5 ${method} reaches a server ${most === 1 ? "once" : "twice at most"} where its connection ends ${point}`, async (t) => {
-      const taken: string[] = [];
-      const server = createServer(async (request, response) => {
-        let body = "";
-        for await (const chunk of request) body += chunk;
-        const { id, method: asked } = JSON.parse(body);
-        taken.push(asked);
-        if (asked !== "ping" && taken.filter((one) => one === asked).length === 1) end(response, request);
-        else {
-          response.setHeader("content-type", "application/json");
-          response.end(JSON.stringify({ jsonrpc: "2.0", id, result: {} }));
-        }
+      const server = await startHttpServer(t, (posted) => {
+        const { method: asked, response, request } = posted;
+        if (asked !== "ping" && server.of(asked).length === 1) end(response, request);
+        else json(posted, { result: {} });
       });
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      t.after(() => server.close());
-      const address = server.address();
-      assert.ok(typeof address === "object" && address !== null);
-      const url = `http://127.0.0.1:${address.port}/mcp`;
-      const recorded = openRecorded(openHttpLink({ url, headers: {}, clock }));
-      t.after(() => recorded.link.close());
+      const recorded = connect(t, server.url);
       await recorded.ask("ping");
       const id = 4711;
       recorded.link.send({ jsonrpc: "2.0", id, method, params: {} });
@@ -84,7 +70,8 @@ for (const [point, { begun, end }] of Object.entries(POINTS))
         recorded.failed.has(id) ||
         recorded.received.some(({ message }) => (message as { readonly id?: unknown }).id === id);
       await eventually(isAnswered);
-      assert.deepEqual(taken, ["ping", ...Array.from({ length: most }, () => method)]);
+      const asked = server.posted.map((posted) => posted.method);
+      assert.deepEqual(asked, ["ping", ...Array.from({ length: most }, () => method)]);
       assert.equal(recorded.failed.has(id), most === 1);
     });
   }
