@@ -20,7 +20,7 @@ import { MACHINE_CLIENT } from "./authorization-server.ts";
 import { BACKEND, openTestStore, resolvedAuth, type SignInRig, startSignInRig } from "./sign-in-rig.ts";
 
 const HOUR_MS = 3_600_000;
-const DAYS = runsOf(30);
+const DAYS = runsOf(12);
 
 interface Opened {
   readonly signIns: SignIns;
