@@ -1,11 +1,15 @@
+// Whose message it is: of the one client with calls in flight, of its stream, of the owner; and when nobody may tell.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { array, assert as check, constantFrom, integer, option, property, record } from "fast-check";
 import "../../../support/properties.ts";
-import { attribute } from "../../../../src/gateway/backends/instance/attribution.ts";
+import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { attribute, GivenUpCalls } from "../../../../src/gateway/backends/instance/attribution.ts";
 import { PendingRequests } from "../../../../src/gateway/backends/instance/pending.ts";
 import { machinePrincipal } from "../../../../src/gateway/client-port.ts";
-import { createManualClock } from "../../../support/manual-clock.ts";
+import { createManualClock, type ManualClock } from "../../../support/manual-clock.ts";
 import { createTestClient, type TestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
 
@@ -157,4 +161,36 @@ describe("attribution", () => {
     }
     assert.ok(delivered > 300, `only ${delivered}`);
   });
+});
+
+function giveUp(givenUp: GivenUpCalls, clock: ManualClock, name: string): WeakRef<object> {
+  const client = createTestClient(name);
+  const pending = new PendingRequests({ clock, onOverdue() {}, onAborted() {} });
+  const request = pending.add({
+    method: "tools/call",
+    port: client.call(1),
+    own: false,
+    progressToken: null,
+    timeoutMs: 60_000,
+    signal: null,
+    settled() {},
+  });
+  givenUp.add(request, false);
+  pending[Symbol.dispose]();
+  return new WeakRef(client);
+}
+
+test("a client that has left is not kept for its calls that were given up, though no message is ever attributed", async () => {
+  const clock = createManualClock();
+  const givenUp = new GivenUpCalls(clock);
+  const left = giveUp(givenUp, clock, "a");
+  await clock.advance(60_000);
+  giveUp(givenUp, clock, "b");
+  await setImmediate();
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  assert.ok(typeof collect === "function");
+  collect();
+  assert.equal(left.deref(), undefined);
+  assert.equal([...givenUp.clients()].length, 1);
 });

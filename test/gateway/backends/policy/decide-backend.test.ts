@@ -1,5 +1,6 @@
+// One backend in random worlds, and the waits of its policy.
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, test } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { fc, runsOf } from "../../../support/properties.ts";
@@ -233,4 +234,19 @@ describe("decideBackend", () => {
       .map((event) => ("retryInMs" in event ? event.retryInMs : 0));
     assert.deepEqual(ended.slice(0, 4), [125, 1_000, 125, 1_000]);
   });
+});
+
+test("C3 lists that could not be read are asked for again, until they are read", () => {
+  const world = new BackendWorld();
+  world.look();
+  world.advance(1_000);
+  const refreshes = () => world.steps.filter(({ kind }) => kind === "refresh").length;
+  world.advance(120_000);
+  assert.equal(refreshes(), 0, "nothing is stale");
+  world.makeStale("no answer");
+  world.advance(60_000);
+  assert.equal(refreshes(), 1);
+  assert.equal(world.memory.refresh, null);
+  world.advance(120_000);
+  assert.equal(refreshes(), 1);
 });
