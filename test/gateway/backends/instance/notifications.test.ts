@@ -198,6 +198,15 @@ const overHttp = (link: ScriptedLink): void => {
   slowLevel(link);
 };
 
+/** A client that wants debug messages; the server is told so, and asked by its calls. */
+async function wanting(prepare = overHttp) {
+  const started = await startReady({}, prepare);
+  const client = createTestClient("wants");
+  client.logLevel = "debug";
+  started.instance.setLogLevel("debug");
+  return { ...started, client, sent: () => started.link.requests("tools/call").length };
+}
+
 const levels = (link: ScriptedLink): unknown[] =>
   link.requests("logging/setLevel").map(({ params }) => params?.["level"]);
 
@@ -207,17 +216,14 @@ function answerNewest(link: ScriptedLink): void {
 
 describe("D2 over HTTP a call does not overtake the log level that it wants", () => {
   test("it waits for the answer; calls of clients that want no messages do not", async () => {
-    const { instance, link, call } = await startReady({}, overHttp);
-    const [wants, plain] = [createTestClient("wants"), createTestClient("plain")];
-    wants.logLevel = "debug";
-    instance.setLogLevel("debug");
-    assert.equal(call(wants.call(1)).id, -1);
-    assert.notEqual(call(plain.call(1)).id, -1);
+    const { client, link, call, sent } = await wanting();
+    assert.equal(call(client.call(1)).id, -1);
+    assert.notEqual(call(createTestClient("plain").call(1)).id, -1);
     answerNewest(link);
     await settle();
-    assert.equal(link.requests("tools/call").length, 2);
+    assert.equal(sent(), 2);
     // The level is set from now on.
-    assert.notEqual(call(wants.call(2)).id, -1);
+    assert.notEqual(call(client.call(2)).id, -1);
   });
   test("a level that is not below the one that is set is not waited for", async () => {
     const { instance, link, call } = await startReady({}, overHttp);
@@ -230,31 +236,25 @@ describe("D2 over HTTP a call does not overtake the log level that it wants", ()
     assert.notEqual(call(client.call(1)).id, -1);
   });
   test("a server that does not answer delays it for a second, once", async () => {
-    const { instance, link, clock, call } = await startReady({}, overHttp);
-    const client = createTestClient("wants");
-    client.logLevel = "debug";
-    instance.setLogLevel("debug");
+    const { client, clock, call, sent } = await wanting();
     call(client.call(1));
     await clock.advance(999);
     await settle();
-    assert.equal(link.requests("tools/call").length, 0);
+    assert.equal(sent(), 0);
     await clock.advance(1);
     await settle();
-    assert.equal(link.requests("tools/call").length, 1);
+    assert.equal(sent(), 1);
     assert.notEqual(call(client.call(2)).id, -1);
   });
   test("a cancelled call that waits is never sent", async () => {
-    const { instance, link, call } = await startReady({}, overHttp);
-    const client = createTestClient("wants");
-    client.logLevel = "debug";
-    instance.setLogLevel("debug");
+    const { client, link, call, sent } = await wanting();
     const abort = new AbortController();
     const { reply } = call(client.call(1), { name: "one" }, { signal: abort.signal });
     abort.abort("no more");
     assert.equal("error" in (await reply), true);
     answerNewest(link);
     await settle();
-    assert.equal(link.requests("tools/call").length, 0);
+    assert.equal(sent(), 0);
     assert.deepEqual(link.told("notifications/cancelled"), []);
   });
   test("one level is sent after another, and the call waits for its own", async () => {
@@ -274,26 +274,23 @@ describe("D2 over HTTP a call does not overtake the log level that it wants", ()
     assert.equal(link.requests("tools/call").length, 1);
   });
   test("a renewed session is told the level again before the calls that waited", async () => {
-    const { instance, link, call } = await startReady({}, (link) => {
-      link.pid = null;
+    const { client, link, call, sent } = await wanting((scripted) => {
+      scripted.pid = null;
     });
-    const client = createTestClient("wants");
-    client.logLevel = "debug";
-    instance.setLogLevel("debug");
     await settle();
     slowLevel(link);
     link.hangs("initialize");
     const { id } = call(client.call(1));
     link.failRequest(id, { kind: "session_lost", message: "gone", hint: null });
     call(client.call(2));
-    assert.equal(link.requests("tools/call").length, 1);
+    assert.equal(sent(), 1);
     link.answerTo("initialize", INITIALIZED);
     await settle();
     assert.deepEqual(levels(link), ["debug", "debug"]);
-    assert.equal(link.requests("tools/call").length, 1);
+    assert.equal(sent(), 1);
     answerNewest(link);
     await settle();
-    assert.equal(link.requests("tools/call").length, 2);
+    assert.equal(sent(), 2);
   });
 });
 
@@ -318,9 +315,6 @@ for (const [version, heard] of [
   });
 
 test("D2 a program gets messages in order: nothing waits for its answer", async () => {
-  const { instance, call } = await startReady({}, slowLevel);
-  const client = createTestClient("wants");
-  client.logLevel = "debug";
-  instance.setLogLevel("debug");
+  const { client, call } = await wanting(slowLevel);
   assert.notEqual(call(client.call(1)).id, -1);
 });

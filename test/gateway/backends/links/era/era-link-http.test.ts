@@ -39,12 +39,18 @@ function modern(otherwise: (posted: Posted) => boolean = () => false): Answer {
   };
 }
 
-/** An initialized link to such a server. */
-async function opened(t: TestContext, answer: Answer) {
-  const raw = await startHttpServer(t, answer);
+/** A link to such a server. */
+async function linked(t: TestContext, answer: Answer, onGet?: HttpServerOptions["onGet"]) {
+  const raw = await startHttpServer(t, answer, onGet && { onGet });
   const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  return { raw, rig, recorded, result: await initialize(recorded) };
+  return { raw, rig, recorded: rig.open(rig.http(raw.url)) };
+}
+
+/** It is initialized. */
+async function opened(...given: Parameters<typeof linked>) {
+  const both = await linked(...given);
+  await initialize(both.recorded);
+  return both;
 }
 
 const INITIALIZED = {
@@ -185,13 +191,11 @@ for (const [what, status, reply] of [
   ["fails at it", 500, {}],
 ] as const) {
   test(`D1 a server over HTTP that ${what} is an older one`, async (t) => {
-    const raw = await startHttpServer(t, (posted) => {
+    const { raw, recorded } = await linked(t, (posted) => {
       if (posted.method === "server/discover") json(posted, reply, status);
       else if (posted.method === "initialize") json(posted, INITIALIZED);
       else posted.response.writeHead(202).end();
     });
-    const rig = createEraRig(t);
-    const recorded = rig.open(rig.http(raw.url));
     assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");
     await eventually(() => raw.of("notifications/initialized").length === 1);
     assert.equal(raw.of("initialize")[0]?.headers["mcp-method"], undefined);
@@ -234,9 +238,7 @@ test("D1 a server that was not asked, and knows no initialize any more, is asked
 
 for (const status of [401, 403]) {
   test(`D1 HTTP ${status} is no sign of an older server: it is told as it is`, async (t) => {
-    const raw = await startHttpServer(t, (posted) => json(posted, { message: "no" }, status));
-    const rig = createEraRig(t);
-    const recorded = rig.open(rig.http(raw.url));
+    const { raw, recorded } = await linked(t, (posted) => json(posted, { message: "no" }, status));
     const failure = await recorded.askInVain("initialize");
     assert.match(failure.message, new RegExp(`HTTP ${status}`));
     assert.equal(recorded.failed.size, 1, "the link's own question is nobody else's");
@@ -249,15 +251,13 @@ for (const status of [401, 403]) {
 
 test("D1 what neither side speaks is said, with what to do", async (t) => {
   const supported = ["2027-01-01"];
-  const raw = await startHttpServer(t, (posted) =>
+  const { recorded } = await linked(t, (posted) =>
     json(
       posted,
       { error: { code: -32022, message: "no", data: { supported, requested: "2026-07-28" } } },
       400,
     ),
   );
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
   const failure = await recorded.askInVain("initialize");
   assert.match(failure.message, /speaks MCP 2027-01-01, the gateway 2026-07-28, 2025-11-25/);
   assert.match(failure.hint ?? "", /use a version of the server/);
@@ -286,14 +286,12 @@ test("D1 a server over HTTP that is replaced by an older or a newer one loses it
 });
 
 test("D2 what only 2026-07-28 knows does not reach an older server", async (t) => {
-  const raw = await startHttpServer(t, (posted) => {
+  const { raw, recorded } = await linked(t, (posted) => {
     if (posted.method === "initialize") json(posted, INITIALIZED);
     else if (posted.method === "server/discover") json(posted, { error: { code: -32601, message: "no" } });
     else if ("id" in posted.message) json(posted, DONE);
     else posted.response.writeHead(202).end();
   });
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
   await initialize(recorded);
   const _meta = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -330,22 +328,14 @@ function both(
   };
 }
 
-async function openedBoth(t: TestContext, answer: Answer, onGet?: HttpServerOptions["onGet"]) {
-  const raw = await startHttpServer(t, answer, onGet === undefined ? {} : { onGet });
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
-  return { raw, recorded };
-}
-
 const isOlder = ({ headers }: Posted): boolean => headers["mcp-method"] === undefined;
 
 /** The failure of that request. */
-const failureOf = (recorded: Awaited<ReturnType<typeof openedBoth>>["recorded"], id: unknown) =>
+const failureOf = (recorded: Awaited<ReturnType<typeof opened>>["recorded"], id: unknown) =>
   eventually(() => recorded.failed.get(id as number));
 
 test("D1 a server that now refuses the older version has lost that session, and is spoken with in the newer one", async (t) => {
-  const { raw, recorded } = await openedBoth(t, both());
+  const { raw, recorded } = await opened(t, both());
   await callTool(recorded, "where").reply;
   assert.equal(raw.of("tools/call").filter(isOlder).length, 1);
   const error = { code: -32022, message: "no", data: { supported: ["2026-07-28"] } };
@@ -361,7 +351,7 @@ test("D1 a server that now refuses the older version has lost that session, and 
 });
 
 test("D1 a lost session that cannot be begun anew while the server is away is no sign of another version", async (t) => {
-  const { raw, recorded } = await openedBoth(t, both());
+  const { raw, recorded } = await opened(t, both());
   raw.answer = both((posted) => {
     if (posted.method !== "initialize") return false;
     json(posted, {}, 503);
@@ -375,7 +365,7 @@ test("D1 a lost session that cannot be begun anew while the server is away is no
 });
 
 test("D2 requests in flight fail at once when the server is found to speak no older version any more", async (t) => {
-  const { raw, recorded } = await openedBoth(
+  const { raw, recorded } = await opened(
     t,
     both(({ method }) => method === "tools/call"),
   );
@@ -395,7 +385,7 @@ test("D2 requests in flight fail at once when the server is found to speak no ol
 
 test("D2 when the stream of the older session is refused, a ping asks whether that session is still known", async (t) => {
   const streams: ServerResponse[] = [];
-  const { raw, recorded } = await openedBoth(t, both(), (_, response) => {
+  const { raw, recorded } = await opened(t, both(), (_, response) => {
     streams.push(response);
     response.writeHead(streams.length > 1 ? 404 : 200, { "content-type": "text/event-stream" });
     if (streams.length > 1) response.end();
