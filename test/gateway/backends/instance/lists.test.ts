@@ -199,7 +199,7 @@ describe("lists that change", () => {
     await settle();
     assert.deepEqual([instance.listings?.skills?.length, instance.seen.listsStaleBecause], [1, null]);
   });
-  test("B7 a list that fails with a count in its error is told of once", async () => {
+  test("B7 D3 a list that fails again for the same reason, though with a count in it, is told of once", async () => {
     const { link, instance, logger, clock } = await startReady();
     let count = 0;
     link.answers.set("tools/list", () => ({ error: { code: -32603, message: `request ${++count} failed` } }));

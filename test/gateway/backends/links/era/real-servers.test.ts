@@ -85,7 +85,7 @@ for (const how of ["ends", "silent", "hangs", "garbage"]) {
   test(`D1 stdio: an older server that ${how} at an unknown first message is served at its first start`, async (t) => {
     const rig = createEraRig(t);
     const file = await temporaryFile(t, "starts", "");
-    const recorded = rig.open(rig.stdio("era-odd-server", [how, file]));
+    const recorded = rig.open(rig.stdio("link-echo", [how, file]));
     assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");
     assert.deepEqual(await recorded.ask("echo", { a: 1 }), { method: "echo", params: { a: 1 } });
     await recorded.link.close();
@@ -95,7 +95,7 @@ for (const how of ["ends", "silent", "hangs", "garbage"]) {
 
 test("D1 stdio: a program that cannot start at all says why", async (t) => {
   const rig = createEraRig(t);
-  const recorded = rig.open(rig.stdio("era-odd-server", ["crashes"]));
+  const recorded = rig.open(rig.stdio("link-echo", ["crashes"]));
   recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize", params: {} });
   assert.match((await recorded.untilClosed()).message, /MISSING_KEY is not set/);
 });
