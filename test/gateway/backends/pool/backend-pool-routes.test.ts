@@ -24,7 +24,7 @@ import { backendConfig, callOf, errorText, fromInstance } from "./scripted-insta
 const AUTO: FailbackPolicy = { auto: true, stableMs: 1_000, recheck: true };
 const BY_HAND: FailbackPolicy = { auto: false, stableMs: 300, recheck: false };
 /** Of one caller: a route is waited for for seconds. */
-const BETWEEN_CALLS_MS = 5;
+const BETWEEN_CALLS_MS = 20;
 /** Three servers, a gateway and four callers: on a busy machine they take their time. */
 const BUSY_MS = 60_000;
 const NOT_REPEATED = /had been sent and was not repeated, as it may have taken effect/;
