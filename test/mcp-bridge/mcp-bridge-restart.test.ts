@@ -10,16 +10,16 @@ import { createManualClock } from "../support/manual-clock.ts";
 import { passTimeUntil, passTimeUntilSettled } from "../support/pass-time.ts";
 import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-scene.ts";
 
-const UNREACHABLE = new MountaineerError("daemon_unreachable", "it is gone");
-const LONG = "x".repeat(2 * 1024 * 1024);
+type Serve = Parameters<typeof startScene>[1];
 
-interface Options {
-  readonly output?: Writable;
-  readonly serve?: Parameters<typeof startScene>[1];
-}
+const LONG = "x".repeat(2 * 1024 * 1024);
+const BACK = "the daemon is back";
 
 /** A client on a bridge to a daemon that can end; the next one is whatever the test says. */
-async function startBridging(t: TestContext, options: Options = {}) {
+async function startBridging(
+  t: TestContext,
+  options: { readonly output?: Writable; readonly serve?: Serve } = {},
+) {
   const clock = createManualClock();
   const heard: Heard[] = [];
   const first = await startScene(t, options.serve ?? gatewayOf(heard));
@@ -41,19 +41,15 @@ async function startBridging(t: TestContext, options: Options = {}) {
   t.after(() => input.once("error", () => {}).destroy(new Error("the test is over")));
   await eventually(() => first.streams.length === 1);
   const self = {
-    clock,
-    heard,
-    notes,
-    bridging,
-    text,
+    ...{ clock, heard, notes, bridging, text, input },
     messages: () =>
       text()
         .split("\n")
         .filter((line) => line.startsWith("{"))
         .map((line) => JSON.parse(line)),
     looks: () => looks,
-    input,
     says: (message: object) => void input.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
+    calls: (id: number) => self.says({ id, method: "tools/call" }),
     async begins() {
       self.says({ id: 0, method: "initialize", params: { protocolVersion: "2025-11-25" } });
       await eventually(() => self.messages().length === 1);
@@ -65,7 +61,7 @@ async function startBridging(t: TestContext, options: Options = {}) {
       await eventually(() => notes.length === 1);
     },
     /** The next daemon is there to be found; resolves with what its gateway hears. */
-    async comes(changes: Partial<BridgedDaemon> = {}, serve?: Options["serve"]) {
+    async comes(changes: Partial<BridgedDaemon> = {}, serve?: Serve) {
       const heardNext: Heard[] = [];
       const scene = await startScene(t, serve ?? gatewayOf(heardNext));
       next = { ...scene.daemon, ...changes };
@@ -77,29 +73,58 @@ async function startBridging(t: TestContext, options: Options = {}) {
       await eventually(() => notes.length === 2);
     },
     /** Lets time pass until this holds. */
-    until: (holds: () => unknown) => passTimeUntil(clock, holds, 20),
+    until: (holds: () => unknown) => passTimeUntil(clock, holds, 100),
   };
   return self;
+}
+
+/** The session has begun, and its daemon has ended. */
+async function startAlone(t: TestContext) {
+  const scene = await startBridging(t);
+  await scene.begins();
+  await scene.ends();
+  return scene;
+}
+
+/** Of calls the ids, of all else the methods. */
+const order = (heard: readonly Heard[]): unknown[] =>
+  heard.map(({ id, method }) => (method === "tools/call" ? id : method));
+const BEGUN = ["initialize", "notifications/initialized"];
+
+/** Serves those that connect one after the other; whoever comes later, as the last. */
+function inTurn(...serves: readonly Serve[]) {
+  let came = 0;
+  const serve: Serve = (stream) => serves[Math.min(came++, serves.length - 1)]?.(stream);
+  return { serve, came: () => came };
+}
+
+const leaving: Serve = (stream) => void stream.destroy();
+const silent: Serve = (stream) => void stream.resume();
+/** A gateway that ends: it answers each request with an error. */
+function refusing(stream: Duplex): void {
+  stream.on("error", () => {});
+  stream.on("data", (chunk: Buffer) => {
+    const { id } = JSON.parse(chunk.toString());
+    const error = { code: -32000, message: "the gateway is stopping" };
+    stream.write(`${JSON.stringify({ jsonrpc: "2.0", id, error })}\n`);
+  });
 }
 
 test("B11 while none comes calls wait 30 s, are refused after that, and the session goes on with one that comes late", async (t) => {
   const scene = await startBridging(t);
   await scene.begins();
-  scene.says({ id: 1, method: "tools/call" });
+  scene.calls(1);
   await eventually(() => scene.heard.length === 3);
   await scene.ends();
   assert.equal(scene.messages()[1].error.code, -32000, "at once, not after 30 s");
-  scene.says({ id: 2, method: "tools/call" });
+  scene.calls(2);
   await scene.clock.advance(29_000);
   assert.equal(scene.messages().length, 2);
   await scene.until(() => scene.messages().length === 3);
   scene.says({ id: 3, method: "tools/list" });
   await scene.until(() => scene.messages().length === 4);
-  for (const [index, id] of [
-    [2, 2],
-    [3, 3],
-  ] as const) {
-    const message = scene.messages()[index];
+  for (const id of [2, 3]) {
+    const message = scene.messages()[id];
     assert.equal(message.id, id);
     assert.match(message.error.message, /no Mountaineer daemon runs .*the call took no effect/u);
   }
@@ -107,27 +132,21 @@ test("B11 while none comes calls wait 30 s, are refused after that, and the sess
     "the daemon ended the connection; waiting 30 s for it to come back",
     "none came back yet: calls are refused until one does",
   ]);
-
   const heard = await scene.comes();
   await scene.until(() => scene.notes.length === 3);
-  assert.equal(scene.notes.at(-1), "the daemon is back");
-  scene.says({ id: 4, method: "tools/call" });
+  assert.equal(scene.notes.at(-1), BACK);
+  scene.calls(4);
   await scene.until(() => heard.length === 3);
-  assert.deepEqual(
-    heard.map(({ id, method }) => (method === "tools/call" ? id : method)),
-    ["initialize", "notifications/initialized", 4],
-  );
+  assert.deepEqual(order(heard), [...BEGUN, 4]);
 });
 
 test("B11 one that comes and does not take the session, while none takes it, changes nothing", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
+  const scene = await startAlone(t);
   await scene.goesAway();
   await scene.comes({}, refusing);
   const looks = scene.looks();
   await scene.until(() => scene.looks() > looks + 2);
-  scene.says({ id: 5, method: "tools/call" });
+  scene.calls(5);
   await scene.until(() => scene.messages().length === 2);
   assert.equal(scene.messages()[1].id, 5);
   const heard = await scene.comes();
@@ -135,9 +154,7 @@ test("B11 one that comes and does not take the session, while none takes it, cha
 });
 
 test("a client that leaves while none comes ends it", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
+  const scene = await startAlone(t);
   await scene.goesAway();
   // Also a last line without its newline is answered.
   scene.input.end('{"jsonrpc":"2.0","id":9,"method":"tools/call"}');
@@ -154,22 +171,18 @@ test("B11 D2 a client of 2026-07-28 is not taken up by a gateway that ends the c
   await eventually(() => scene.messages().length === 1);
   await scene.ends();
   await scene.goesAway();
-  let refusals = 0;
   const heard: Heard[] = [];
-  await scene.comes({}, (stream) => {
-    refusals += 1;
-    if (refusals <= 3) stream.destroy();
-    else gatewayOf(heard)(stream);
-  });
-  await scene.until(() => refusals === 3);
+  const { serve, came } = inTurn(leaving, leaving, leaving, gatewayOf(heard));
+  await scene.comes({}, serve);
+  await scene.until(() => came() === 3);
   assert.equal(scene.notes.length, 2);
-  scene.says({ id: 1, method: "tools/call" });
+  scene.calls(1);
   await scene.until(() => scene.messages().length === 2);
   assert.match(scene.messages()[1].error.message, /the call took no effect/u);
   await scene.until(() => scene.notes.length === 3);
-  scene.says({ id: 2, method: "tools/call" });
+  scene.calls(2);
   await scene.until(() => heard.length === 1);
-  assert.deepEqual([heard[0]?.id, scene.notes.at(-1)], [2, "the daemon is back"]);
+  assert.deepEqual([heard[0]?.id, scene.notes.at(-1)], [2, BACK]);
 });
 
 test("B11 whoever reads nothing while its calls are refused is waited for once, however much it says", async (t) => {
@@ -178,7 +191,7 @@ test("B11 whoever reads nothing while its calls are refused is waited for once, 
   scene.says({ id: 0, method: "server/discover" });
   await eventually(() => output.read() !== null);
   await scene.ends();
-  for (let id = 0; id < 40; id++) scene.says({ id, method: "tools/call" });
+  for (let id = 0; id < 40; id++) scene.calls(id);
   await scene.goesAway();
   await eventually(() => output.writableNeedDrain);
   assert.ok(output.listenerCount("drain") < 5);
@@ -190,40 +203,26 @@ test("B11 whoever reads nothing while its calls are refused is waited for once, 
 });
 
 test("B11 a next daemon that hands over while it takes the session gets no call, and the one after it gets all", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
-  scene.says({ id: 1, method: "tools/call" });
+  const scene = await startAlone(t);
+  scene.calls(1);
   const [between, last]: [Heard[], Heard[]] = [[], []];
-  let came = 0;
-  await scene.comes({}, (stream) => {
-    came += 1;
-    if (came > 1) gatewayOf(last)(stream);
-    else {
-      stream.write('{"jsonrpc":"2.0","method":"notifications/mountaineer/handover"}\n');
-      gatewayOf(between)(stream);
-    }
-  });
+  const handsOver: Serve = (stream) => {
+    stream.write('{"jsonrpc":"2.0","method":"notifications/mountaineer/handover"}\n');
+    gatewayOf(between)(stream);
+  };
+  await scene.comes({}, inTurn(handsOver, gatewayOf(last)).serve);
   await scene.until(() => last.length === 3);
-  assert.deepEqual(
-    [between, last].map((heard) => heard.map(({ method }) => method)),
-    [
-      ["initialize", "notifications/initialized"],
-      ["initialize", "notifications/initialized", "tools/call"],
-    ],
-  );
+  assert.deepEqual([between, last].map(order), [BEGUN, [...BEGUN, 1]]);
 });
 
 test("half a line that was begun while none came is answered, and the next daemon does not get the rest", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
+  const scene = await startAlone(t);
   await scene.goesAway();
   scene.input.write(`{"jsonrpc":"2.0","method":"tools/call","params":{"text":"${LONG}`);
   const heard = await scene.comes();
   await scene.until(() => heard.length === 2);
   scene.input.write(`"},"id":6}\n`);
-  scene.says({ id: 7, method: "tools/call" });
+  scene.calls(7);
   await scene.until(() => heard.length === 3);
   assert.equal(heard[2]?.id, 7);
   const { id, error } = scene.messages().at(-1);
@@ -232,9 +231,7 @@ test("half a line that was begun while none came is answered, and the next daemo
 });
 
 test("none that comes within an hour ends it, and it says how long it tried", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
+  const scene = await startAlone(t);
   const sinceMs = scene.clock.monotonicMs();
   await assert.rejects(passTimeUntilSettled(scene.clock, scene.bridging, 60_000), {
     code: "daemon_unreachable",
@@ -246,28 +243,21 @@ test("none that comes within an hour ends it, and it says how long it tried", as
 });
 
 test("the next daemon gets the session, and what the client said meanwhile, in order", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
-  for (let id = 1; id <= 3; id += 1) scene.says({ id, method: "tools/call" });
+  const scene = await startAlone(t);
+  for (const id of [1, 2, 3]) scene.calls(id);
   const heard = await scene.comes();
   await scene.until(() => heard.length === 5);
-  assert.deepEqual(
-    heard.map(({ id, method }) => (method === "tools/call" ? id : method)),
-    ["initialize", "notifications/initialized", 1, 2, 3],
-  );
+  assert.deepEqual(order(heard), [...BEGUN, 1, 2, 3]);
   assert.deepEqual(scene.messages().slice(1), [
     { jsonrpc: "2.0", method: "notifications/tools/list_changed" },
   ]);
-  assert.equal(scene.notes.at(-1), "the daemon is back");
+  assert.equal(scene.notes.at(-1), BACK);
   scene.input.end();
   await scene.bridging;
 });
 
 test("whoever says much while the daemon is away is held back, and loses nothing", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
+  const scene = await startAlone(t);
   const much = "x".repeat(10_000);
   let sent = 0;
   let isFull = false;
@@ -279,22 +269,14 @@ test("whoever says much while the daemon is away is held back, and loses nothing
   assert.ok(isFull && sent < 50, `${sent} messages of 10 KB were taken`);
   const heard = await scene.comes();
   await scene.until(() => heard.length === sent + 2);
-  assert.deepEqual(
-    heard.slice(2).map(({ id }) => id),
-    Array.from({ length: sent }, (_, index) => index + 1),
-  );
+  assert.deepEqual(order(heard), [...BEGUN, ...Array.from({ length: sent }, (_, index) => index + 1)]);
 });
 
 test("a next daemon without a gateway is gateway_off; one of another version does not get the session", async (t) => {
-  const off = await startBridging(t);
-  await off.begins();
-  await off.ends();
+  const off = await startAlone(t);
   await off.comes({ backendPhases: async () => null });
   await assert.rejects(passTimeUntilSettled(off.clock, off.bridging), { code: "gateway_off" });
-
-  const other = await startBridging(t);
-  await other.begins();
-  await other.ends();
+  const other = await startAlone(t);
   await other.comes({}, (stream) => {
     stream.on("data", (chunk: Buffer) => {
       const { id } = JSON.parse(chunk.toString());
@@ -307,61 +289,23 @@ test("a next daemon without a gateway is gateway_off; one of another version doe
   });
 });
 
-test("a next gateway that takes no client, or says nothing, is tried again until it does", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
-  const hello: Heard[] = [];
-  let refusals = 0;
-  await scene.comes({}, (stream) => {
-    refusals += 1;
-    if (refusals < 3) stream.destroy();
-    else if (refusals === 3) stream.resume();
-    else gatewayOf(hello)(stream);
+for (const [what, serves] of [
+  ["takes no client, or says nothing,", [leaving, leaving, silent]],
+  ["refuses the session", [refusing, refusing, refusing]],
+] as const)
+  test(`B11 a next gateway that ${what} is tried again until it does, and the client hears nothing of it`, async (t) => {
+    const scene = await startAlone(t);
+    const hello: Heard[] = [];
+    const { serve, came } = inTurn(...serves, gatewayOf(hello));
+    await scene.comes({}, serve);
+    await scene.until(() => hello.length === 2);
+    assert.equal(came(), 4);
+    assert.equal(scene.notes.filter((note) => note === BACK).length, 1);
+    assert.ok(!scene.messages().some(({ error }) => error !== undefined));
   });
-  await scene.until(() => hello.length === 2);
-  assert.equal(refusals, 4);
-  assert.equal(scene.notes.filter((note) => note === "the daemon is back").length, 1);
-});
-
-/** A gateway that ends: it answers each request with an error. */
-function refusing(stream: Duplex): void {
-  stream.on("error", () => {});
-  stream.on("data", (chunk: Buffer) => {
-    const { id } = JSON.parse(chunk.toString());
-    const error = { code: -32000, message: "the gateway is stopping" };
-    stream.write(`${JSON.stringify({ jsonrpc: "2.0", id, error })}\n`);
-  });
-}
-
-test("B11 a next gateway that refuses the session is tried again, and the client hears nothing of it", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
-  const hello: Heard[] = [];
-  let refusals = 0;
-  await scene.comes({}, (stream) => {
-    refusals += 1;
-    if (refusals < 4) refusing(stream);
-    else gatewayOf(hello)(stream);
-  });
-  const before = scene.messages().length;
-  await scene.until(() => hello.length === 2);
-  assert.equal(refusals, 4);
-  assert.equal(scene.notes.filter((note) => note === "the daemon is back").length, 1);
-  assert.deepEqual(
-    scene
-      .messages()
-      .slice(before)
-      .filter(({ error }) => error !== undefined),
-    [],
-  );
-});
 
 test("B11 when the session is refused for an hour it ends, and says why", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
+  const scene = await startAlone(t);
   let refused = 0;
   await scene.comes({}, (stream) => {
     refusing(stream);
@@ -385,13 +329,11 @@ test("it waits for the backends of the next daemon, for 5 s at most, and not for
     [async () => ["Pending"], 5_100],
     [async () => Promise.reject(new Error("of another age")), 100],
   ];
-  for (const [phases, expectedMs] of answers) {
-    const scene = await startBridging(t);
-    await scene.begins();
-    await scene.ends();
+  for (const [backendPhases, expectedMs] of answers) {
+    const scene = await startAlone(t);
     const sinceMs = scene.clock.monotonicMs();
     let takenMs = 0;
-    await scene.comes({ backendPhases: phases }, () => {
+    await scene.comes({ backendPhases }, () => {
       takenMs = scene.clock.monotonicMs();
     });
     await scene.until(() => takenMs > 0);
@@ -406,7 +348,7 @@ test("half a message of the gateway does not reach the client, or ends with its 
     [`{"id":1,"result":"${LONG}`, `{"id":1,"result":"${LONG}\n`],
   ] as const) {
     const scene = await startBridging(t, { serve: (stream) => void stream.write(half) });
-    scene.says({ id: 1, method: "tools/call" });
+    scene.calls(1);
     await scene.clock.advance(2_000);
     if (expected !== "") await eventually(() => scene.text().length === half.length);
     await scene.ends();
@@ -427,7 +369,7 @@ test("a long message that was cut off is answered when its end has come, and the
   await scene.ends();
   const heard = await scene.comes();
   scene.input.write(`${LONG}"},"id":1}\n`);
-  scene.says({ id: 2, method: "tools/call" });
+  scene.calls(2);
   await scene.until(() => heard.length === 1);
   assert.equal(heard[0]?.id, 2);
   const [{ id, error }] = scene.messages();
@@ -446,30 +388,29 @@ test("a client that has said nothing yet finds the next daemon, too", async (t) 
 });
 
 test("a daemon that is gone before the first word is looked for again", async (t) => {
-  const scene = await startScene(t, (stream) => stream.destroy());
+  const scene = await startScene(t, leaving);
   const clock = createManualClock();
   const ends = { input: new PassThrough(), output: collector().output, signal: never };
-  const gone = { ...scene.daemon, backendPhases: () => Promise.reject(UNREACHABLE) };
-  const bridging = bridge(gone, ends, { clock, find: () => Promise.reject(UNREACHABLE), note() {} });
-  await assert.rejects(passTimeUntilSettled(clock, bridging, 500), {
+  const away = () => Promise.reject(new MountaineerError("daemon_unreachable", "it is gone"));
+  const gone = { ...scene.daemon, backendPhases: away };
+  const bridging = bridge(gone, ends, { clock, find: away, note() {} });
+  await assert.rejects(passTimeUntilSettled(clock, bridging, 60_000), {
     message: /none came back within an hour/u,
   });
 });
 
 test("a client that leaves while the daemon is away ends it, also with words left unsaid", async (t) => {
-  const scene = await startBridging(t);
-  await scene.begins();
-  await scene.ends();
-  scene.says({ id: 9, method: "tools/call" });
+  const scene = await startAlone(t);
+  scene.calls(9);
   scene.input.end();
   await scene.bridging;
   assert.equal(scene.looks(), 0);
 });
 
 test("a client that has said its last gets an error for what the daemon leaves unanswered", async (t) => {
-  const serve: Options["serve"] = (stream) => void stream.once("end", () => stream.destroy()).resume();
+  const serve: Serve = (stream) => void stream.once("end", () => stream.destroy()).resume();
   const scene = await startBridging(t, { serve });
-  scene.says({ id: 1, method: "tools/call" });
+  scene.calls(1);
   scene.input.end();
   await scene.bridging;
   assert.match(scene.messages()[0].error.message, /ended before it answered/u);

@@ -1,6 +1,6 @@
+// The bridge at one daemon, at many, and without one.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-
 import { join } from "node:path";
 import { type Duplex, PassThrough, Readable, Writable } from "node:stream";
 import { test } from "node:test";
@@ -8,10 +8,12 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { BridgeEnds } from "../../src/mcp-bridge/ends.ts";
 import { bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
 import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
+import { serveHere } from "../../src/mcp-bridge/serve-here.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { passTimeUntil, passTimeUntilSettled } from "../support/pass-time.ts";
+import { fc } from "../support/properties.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-scene.ts";
 
@@ -23,7 +25,7 @@ const echo = (stream: Duplex): void => void stream.pipe(stream);
 
 test("bytes pass both ways unchanged, and the last answers come after the client has ended", async (t) => {
   const { daemon } = await startScene(t, echo);
-  const sent = randomBytes(3 * 1024 * 1024);
+  const sent = randomBytes(1024 * 1024);
   const { output, bytes } = collector();
   await carry(daemon, {
     input: Readable.from([sent.subarray(0, 7), sent.subarray(7)]),
@@ -35,10 +37,10 @@ test("bytes pass both ways unchanged, and the last answers come after the client
   assert.equal(output.writableEnded, false, "stdout is not ours to end");
 });
 
-test("a message of 64 MiB passes both ways, and is never held whole", async (t) => {
+test("a message of 16 MiB passes both ways, and is never held whole", async (t) => {
   const { daemon } = await startScene(t, echo);
   const body = Buffer.alloc(64 * 1024, '{"a":"b\\"",');
-  const pieces = 1_024;
+  const pieces = 256;
   function* message(): Iterable<Buffer> {
     for (let piece = 0; piece < pieces; piece += 1) yield body;
     yield Buffer.from("\n");
@@ -145,4 +147,159 @@ test("a signal leaves at once, also before the connection stands", async (t) => 
   await eventually(() => streams.length > 0);
   later.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(bridging, { code: "aborted" });
+});
+
+const LISTS = "tools/list";
+const CALLS = "tools/call";
+
+test("B7 through many daemons every request is answered once, and no call is heard twice", async (t) => {
+  const story = fc.record({
+    /** How many bytes each daemon hears before it breaks off. */
+    breaks: fc.array(fc.nat(3_000), { maxLength: 6 }),
+    /** Where what the client writes is cut. */
+    cuts: fc.array(fc.integer({ min: 1, max: 900 }), { minLength: 1, maxLength: 20 }),
+    requests: fc.array(fc.record({ isCall: fc.boolean(), words: fc.nat(60) }), {
+      minLength: 20,
+      maxLength: 60,
+    }),
+  });
+  let failures = 0;
+  await fc.assert(
+    fc.asyncProperty(story, async ({ breaks, cuts, requests }) => {
+      const clock = createManualClock();
+      const heard: Heard[] = [];
+      const serve = gatewayOf(heard, (method) => (method === CALLS || method === LISTS ? { method } : null));
+      let daemons = 0;
+      const { daemon, socket } = await startScene(t, (stream) => {
+        const limit = breaks[daemons];
+        daemons += 1;
+        serve(stream);
+        let bytes = 0;
+        stream.on("data", (chunk: Buffer) => {
+          bytes += chunk.length;
+          // The first has to say something: it would be one that takes no client.
+          if (limit !== undefined && bytes > limit + 200) stream.destroy();
+        });
+      });
+      const input = new PassThrough();
+      const { output, text } = collector();
+      const means = { clock, find: async () => daemon, note() {} };
+      const bridging = bridge(daemon, { input, output, signal: never }, means);
+      const answers = (): readonly { readonly id?: unknown; readonly error?: { readonly code: number } }[] =>
+        text()
+          .split("\n")
+          .slice(0, -1)
+          .map((line) => JSON.parse(line))
+          .filter(({ method }) => method === undefined);
+      const step = async (holds: () => boolean): Promise<boolean> => {
+        if (clock.pendingTimers > 0) await clock.advance(50);
+        return holds();
+      };
+      const until = (holds: () => boolean) => eventually(() => step(holds), ANSWERS_MS, BETWEEN_LOOKS_MS);
+      const line = (message: object) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`;
+
+      input.write(line({ id: "hello", method: "initialize", params: {} }));
+      await until(() => answers().length === 1);
+      let said = requests
+        .map(({ isCall, words }, id) =>
+          line({ id, method: isCall ? CALLS : LISTS, params: { text: "word ".repeat(words) } }),
+        )
+        .join("");
+      for (let cut = 0; said !== ""; cut += 1) {
+        const length = cuts[cut % cuts.length] ?? 1;
+        input.write(said.slice(0, length));
+        said = said.slice(length);
+        await turn();
+      }
+      await until(() => answers().length > requests.length);
+      input.end();
+      await bridging;
+      await socket[Symbol.asyncDispose]();
+
+      const ids = answers().map(({ id }) => id);
+      assert.deepEqual(new Set(ids).size, requests.length + 1);
+      assert.equal(ids.length, requests.length + 1);
+      const calls = heard.filter(({ method }) => method === CALLS).map(({ id }) => id);
+      assert.equal(new Set(calls).size, calls.length);
+      for (const { error } of answers()) {
+        if (error === undefined) continue;
+        failures += 1;
+        assert.equal(error.code, -32000);
+      }
+    }),
+    { numRuns: 25 },
+  );
+  assert.ok(failures > 0, "no request was under way when a daemon broke off");
+});
+
+test("without a daemon the client is served here, until it has left and all is answered", async () => {
+  const { output, text } = collector();
+  const gateway = {
+    status: async () => ({}),
+    serveLines(stream: Duplex): void {
+      let heard = "";
+      stream.on("data", (chunk: Buffer) => {
+        heard += chunk.toString();
+      });
+      stream.once("end", () => setImmediate(() => stream.end(`heard ${heard}`)));
+    },
+  };
+  await serveHere(gateway, { input: Readable.from([Buffer.from("hello")]), output, signal: never });
+  assert.equal(text(), "heard hello");
+});
+
+test("serving here begins when the backends are there, and ends with the signal before that", async () => {
+  const ready = Promise.withResolvers<object>();
+  const serving: Duplex[] = [];
+  const gateway = {
+    status: () => ready.promise,
+    serveLines(stream: Duplex): void {
+      serving.push(stream);
+      stream.resume().once("end", () => stream.end());
+    },
+  };
+  const ends = { input: Readable.from([Buffer.from("hello")]), output: collector().output };
+  const served = serveHere(gateway, { ...ends, signal: never });
+  await turn();
+  assert.equal(serving.length, 0);
+  ready.resolve({});
+  await served;
+  assert.equal(serving.length, 1);
+
+  const leave = new AbortController();
+  const status = async (signal: AbortSignal): Promise<object> => {
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    return {};
+  };
+  const left = serveHere({ ...gateway, status }, { ...ends, signal: leave.signal });
+  leave.abort(new MountaineerError("aborted", "stopped by SIGTERM"));
+  await assert.rejects(left, { code: "aborted" });
+  assert.equal(serving.length, 1);
+});
+
+test("serving here ends with the signal, and quietly when the client breaks off", async () => {
+  const ended: Duplex[] = [];
+  const gateway = {
+    status: async () => ({}),
+    serveLines(stream: Duplex): void {
+      stream.on("error", () => {});
+      stream.once("close", () => ended.push(stream));
+      stream.resume();
+    },
+  };
+  const leave = new AbortController();
+  const serving = serveHere(gateway, {
+    input: new PassThrough(),
+    output: collector().output,
+    signal: leave.signal,
+  });
+  serving.catch(() => {});
+  await turn();
+  leave.abort(new MountaineerError("aborted", "stopped by SIGTERM"));
+  await assert.rejects(serving, { code: "aborted" });
+  await eventually(() => ended.length === 1);
+  const input = new PassThrough();
+  const other = serveHere(gateway, { input, output: collector().output, signal: never });
+  input.destroy(new Error("gone"));
+  await other;
 });

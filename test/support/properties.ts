@@ -14,3 +14,14 @@ export function runsOf(whole: number): number {
 }
 
 export { fc };
+
+/** One kind of event of a random story, drawn as often as its weight says beside the others of a `fc.oneof`. */
+export function happening<Kind extends string, Fields extends object = object>(
+  weight: number,
+  kind: Kind,
+  fields?: { readonly [Key in keyof Fields]: fc.Arbitrary<Fields[Key]> },
+) {
+  // What is drawn of no fields is the empty record.
+  const arbitrary = fc.record({ ...fields }).map((drawn) => ({ ...(drawn as Fields), do: kind }));
+  return { weight, arbitrary };
+}

@@ -1,13 +1,16 @@
+// Whose message it is: of the one client with calls in flight, of its stream, of the owner; and when nobody may tell.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { array, assert as check, constantFrom, integer, option, property, record } from "fast-check";
 import "../../../support/properties.ts";
-import { attribute } from "../../../../src/gateway/backends/instance/attribution.ts";
-import { PendingRequests } from "../../../../src/gateway/backends/instance/pending.ts";
+import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { attribute, GivenUpCalls } from "../../../../src/gateway/backends/instance/attribution.ts";
 import { machinePrincipal } from "../../../../src/gateway/client-port.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { createTestClient, type TestClient } from "../programs/instance-test-client.ts";
-import { startReady } from "../programs/instance-under-test.ts";
+import { startPending, startReady } from "../programs/instance-under-test.ts";
 
 const CLIENTS = ["a", "b", "c"].map((name) => createTestClient(name));
 const someone = constantFrom<(TestClient | null)[]>(...CLIENTS, null);
@@ -22,23 +25,11 @@ describe("attribution", () => {
         option(integer({ min: 1, max: 8 })),
         constantFrom<(TestClient | null)[]>(null, ...CLIENTS.slice(0, 1)),
         (requests, lingering, streamOf, owner) => {
-          const pending = new PendingRequests({
-            clock: createManualClock(),
-            onOverdue() {},
-            onAborted() {},
-          });
+          const { pending, add } = startPending();
           const added = requests.map(({ client, own, sent }) => {
             // An instance with an owner has that client's calls alone.
             const whose = own ? null : (owner ?? client);
-            const one = pending.add({
-              method: "tools/call",
-              port: whose?.call(1) ?? null,
-              own,
-              progressToken: null,
-              timeoutMs: 1_000,
-              signal: null,
-              settled() {},
-            });
+            const one = add({ port: whose?.call(1) ?? null, own });
             one.sentIn = sent ? 1 : null;
             return one;
           });
@@ -77,18 +68,10 @@ describe("attribution", () => {
     });
     const laptop = of("a", "laptop", "one");
     const found = (other: ReturnType<typeof of>, lingers: boolean): string => {
-      const pending = new PendingRequests({ clock: createManualClock(), onOverdue() {}, onAborted() {} });
+      const { pending, add } = startPending();
       for (const client of lingers ? [laptop] : [other, laptop]) {
         const port = { ...createTestClient("port").call(1), client };
-        pending.add({
-          method: "tools/call",
-          port,
-          own: false,
-          progressToken: null,
-          timeoutMs: 1_000,
-          signal: null,
-          settled() {},
-        }).sentIn = 1;
+        add({ port }).sentIn = 1;
       }
       return attribute(null, null, pending, lingers ? [other] : []).kind;
     };
@@ -157,4 +140,27 @@ describe("attribution", () => {
     }
     assert.ok(delivered > 300, `only ${delivered}`);
   });
+});
+
+function giveUp(givenUp: GivenUpCalls, name: string): WeakRef<object> {
+  const client = createTestClient(name);
+  const { pending, add } = startPending();
+  givenUp.add(add({ port: client.call(1), timeoutMs: 60_000 }), false);
+  pending[Symbol.dispose]();
+  return new WeakRef(client);
+}
+
+test("a client that has left is not kept for its calls that were given up, though no message is ever attributed", async () => {
+  const clock = createManualClock();
+  const givenUp = new GivenUpCalls(clock);
+  const left = giveUp(givenUp, "a");
+  await clock.advance(60_000);
+  giveUp(givenUp, "b");
+  await setImmediate();
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  assert.ok(typeof collect === "function");
+  collect();
+  assert.equal(left.deref(), undefined);
+  assert.equal([...givenUp.clients()].length, 1);
 });

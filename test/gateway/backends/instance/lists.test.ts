@@ -1,10 +1,14 @@
+// Lists: how they are read, and when they are read again.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type ReadKind, readKind } from "../../../../src/gateway/backends/instance/lists.ts";
 import type { Asked } from "../../../../src/gateway/backends/instance/pending.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
-import { createManualClock } from "../../../support/manual-clock.ts";
+import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { skill } from "../../catalog/sources.ts";
 import { toolOf } from "../programs/instance-scripted-link.ts";
+import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
 type Page = (cursor: string | null, method: string) => Asked;
 const page = (result: JsonObject): Asked => ({ kind: "answered", reply: { result } });
@@ -117,5 +121,233 @@ describe("reading a list", () => {
       });
     }
     assert.deepEqual([...new Set(oddities)], ["tools/list unwritable_entry"]);
+  });
+});
+
+describe("lists that change", () => {
+  test("B7 a notice reads its kind again, and only another list is told", async () => {
+    const { link, instance, counts } = await startReady();
+    const before = instance.listings;
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(instance.listings, before);
+    assert.equal(counts.listings, 0);
+    link.gives("tools/list", { tools: [toolOf("two")] });
+    link.gives("resources/list", { resources: [] });
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
+  });
+  test("B7 skills are listed where they are declared, with resources, and anew when their time is over", async () => {
+    let ttlMs: number | undefined;
+    let version = 1;
+    const skillsNow = () => [skill("git", `Version ${version}.`)];
+    const { link, instance, counts, clock } = await startReady({}, (scripted) => {
+      const extensions = { "io.modelcontextprotocol/skills": {} };
+      const serverInfo = { name: "scripted", version: "1.2.3" };
+      scripted.gives("initialize", {
+        protocolVersion: "2025-11-25",
+        capabilities: { extensions },
+        serverInfo,
+      });
+      scripted.answers.set("skills/list", () => ({
+        result: { skills: skillsNow(), ...(ttlMs !== undefined && { ttlMs }) },
+      }));
+    });
+    assert.deepEqual(instance.listings?.skills, skillsNow());
+    assert.deepEqual(link.requests("resources/list"), [], "they are all that it declares");
+    version = 2;
+    await clock.advance(299_000);
+    assert.equal(counts.listings, 0);
+    ttlMs = 1;
+    await clock.advance(1_000);
+    await settle();
+    assert.deepEqual(instance.listings?.skills, skillsNow());
+    assert.equal(counts.listings, 1);
+    version = 3;
+    await clock.advance(29_000);
+    assert.equal(counts.listings, 1, "however short the server says, not more often than each 30 s");
+    ttlMs = 90_000_000;
+    await clock.advance(1_000);
+    await settle();
+    assert.equal(counts.listings, 2);
+    const before = link.requests("skills/list").length;
+    await clock.advance(3_600_000);
+    assert.equal(link.requests("skills/list").length, before + 1, "and once an hour at least");
+    version = 4;
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.resources);
+    await settle();
+    assert.deepEqual(
+      instance.listings?.skills,
+      skillsNow(),
+      "and when the server says that resources changed",
+    );
+  });
+  test("D3 skills that cannot be listed leave the other lists in use, and are asked for again", async () => {
+    const { link, instance, clock } = await startReady({}, (scripted) => {
+      const capabilities = { tools: {}, extensions: { "io.modelcontextprotocol/skills": {} } };
+      const serverInfo = { name: "scripted", version: "1.2.3" };
+      scripted.gives("initialize", { protocolVersion: "2025-11-25", capabilities, serverInfo });
+      scripted.refuses("skills/list", "no disk");
+    });
+    assert.equal(instance.listings?.tools.length, 1);
+    assert.deepEqual(instance.listings?.skills, []);
+    assert.match(String(instance.seen.listsStaleBecause), /no disk/);
+    link.gives("skills/list", { skills: [skill("git", "Back.")] });
+    await clock.advance(300_000);
+    await settle();
+    assert.deepEqual([instance.listings?.skills?.length, instance.seen.listsStaleBecause], [1, null]);
+  });
+  test("B7 D3 a list that fails again for the same reason, though with a count in it, is told of once", async () => {
+    const { link, instance, logger, clock } = await startReady();
+    let count = 0;
+    link.answers.set("tools/list", () => ({ error: { code: -32603, message: `request ${++count} failed` } }));
+    for (let notice = 0; notice < 5; notice++) {
+      await clock.advance(1_000);
+      link.notify(LIST_CHANGED.tools);
+      await settle();
+    }
+    assert.ok(count >= 5);
+    assert.match(String(instance.seen.listsStaleBecause), /request 1 failed/);
+    assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 1);
+    link.refuses("tools/list", "another reason");
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 2);
+  });
+  test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, and it is said why", async () => {
+    const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };
+    const { instance } = await startReady({}, { "tools/list": { tools: [{ name: "odd", inputSchema }] } });
+    assert.deepEqual(instance.listings?.tools, [{ name: "odd", inputSchema }]);
+    assert.deepEqual(instance.seen.withheldEntries, [
+      'tool "odd" is withheld from clients of 2026-07-28: x-mcp-header of items is not on a plain property',
+    ]);
+  });
+  test("D2 how long the lists of a server of 2026-07-28 hold is kept, over all pages, and told when it changes", async () => {
+    const page = (cursor: unknown, ttlMs: number) => ({
+      result: { tools: [toolOf(`t${cursor}`)], ttlMs, cacheScope: "public" },
+    });
+    const { link, instance, counts, clock } = await startReady({}, (link) => {
+      const capabilities = { tools: { listChanged: true } };
+      const serverInfo = { name: "scripted", version: "1.2.3" };
+      link.gives("initialize", { protocolVersion: "2026-07-28", capabilities, serverInfo });
+      link.answers.set("tools/list", ({ params }) => {
+        if (params?.["cursor"] !== undefined) return page(1, 30);
+        return { result: { ...page(0, 50).result, nextCursor: "next" } };
+      });
+    });
+    const others = { resources: null, resourceTemplates: null, prompts: null };
+    assert.deepEqual(instance.freshness, { ...others, tools: { ttlMs: 30, cacheScope: "public" } });
+    const { listings } = instance;
+    link.gives("tools/list", { tools: [toolOf("t0"), toolOf("t1")], ttlMs: 30, cacheScope: "private" });
+    await clock.advance(1_000);
+    instance.refresh();
+    await settle();
+    assert.deepEqual(instance.freshness["tools"], { ttlMs: 30, cacheScope: "private" });
+    assert.equal(instance.listings, listings);
+    assert.equal(counts.listings, 1);
+  });
+  test("D2 what a server of an older version says of its lists is not heard", async () => {
+    const { instance } = await startReady(
+      {},
+      { "tools/list": { tools: [], ttlMs: 30, cacheScope: "public" } },
+    );
+    assert.deepEqual(instance.freshness, {});
+  });
+  test("B7 after a gap in what the server says, the lists that it tells of are read again", async () => {
+    const { link, instance, counts, clock } = await startReady({}, (link) =>
+      link.answers.set("initialize", () => ({
+        result: {
+          protocolVersion: "2025-11-25",
+          capabilities: { tools: { listChanged: true }, prompts: {} },
+          serverInfo: { name: "scripted", version: "1.2.3" },
+        },
+      })),
+    );
+    await clock.advance(1_000);
+    link.gives("tools/list", { tools: [toolOf("two")] });
+    link.gap();
+    await settle();
+    assert.deepEqual(instance.listings?.tools, [toolOf("two")]);
+    assert.equal(counts.listings, 1);
+    assert.equal(link.requests("prompts/list").length, 1, "of this one it tells nothing anyway");
+    link.gives("tools/list", { tools: [toolOf("three")] });
+    const before = link.requests("tools/list").length;
+    for (let count = 0; count < 29; count++) {
+      link.gap();
+      await clock.advance(1_000);
+    }
+    assert.equal(
+      link.requests("tools/list").length,
+      before,
+      "a stream that never stays open costs no list each time",
+    );
+    await clock.advance(1_000);
+    assert.deepEqual(instance.listings?.tools, [toolOf("three")]);
+    assert.equal(link.requests("tools/list").length, before + 1);
+  });
+  test("B7 of many notices one reading follows the one under way", async () => {
+    const { link, instance, counts, clock } = await startReady();
+    await clock.advance(1_000);
+    link.hangs("tools/list");
+    for (let notice = 0; notice < 50; notice++) link.notify(LIST_CHANGED.tools);
+    assert.equal(link.requests("tools/list").length, 2);
+    link.gives("tools/list", { tools: [toolOf("newest")] });
+    link.answer(link.requests("tools/list")[1]?.id ?? -1, { result: { tools: [toolOf("newer")] } });
+    await settle();
+    assert.deepEqual(instance.listings?.tools, [toolOf("newer")]);
+    await clock.advance(100);
+    assert.deepEqual(instance.listings?.tools, [toolOf("newest")]);
+    assert.deepEqual([link.requests("tools/list").length, link.requests("prompts/list").length], [3, 1]);
+    assert.equal(counts.listings, 2);
+  });
+  test("a reading that fails leaves the old list, says so, and is tried again by refresh", async () => {
+    const { link, instance, clock, counts } = await startReady();
+    await clock.advance(1_000);
+    const before = instance.listings;
+    link.refuses("prompts/list", "disk");
+    link.notify(LIST_CHANGED.prompts);
+    await settle();
+    assert.equal(instance.listings, before);
+    assert.equal(instance.seen.listsStaleBecause, "prompts/list was answered with error -32603: disk");
+    assert.equal(instance.seen.state.kind, "ready");
+    const seenBefore = counts.seen;
+    link.gives("prompts/list", { prompts: [] });
+    await clock.advance(1_000);
+    instance.refresh();
+    await settle();
+    assert.equal(instance.seen.listsStaleBecause, null);
+    assert.equal(counts.seen, seenBefore + 1);
+    assert.equal(counts.listings, 0);
+  });
+  test("entries nested too deep are skipped: read again, they change nothing", async () => {
+    const deep = (): unknown => JSON.parse(`${"[".repeat(50_000)}${"]".repeat(50_000)}`);
+    const { link, counts, clock } = await startReady({}, (link) =>
+      link.answers.set("tools/list", () => ({ result: { tools: [{ name: "one", deep: deep() }] } })),
+    );
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(counts.listings, 0);
+  });
+  test("a notice while it starts is not lost", async () => {
+    const { link, instance, clock } = startUnderTest({}, { "tools/list": null });
+    await settle();
+    link.notify(LIST_CHANGED.tools);
+    link.gives("tools/list", { tools: [toolOf("late")] });
+    link.answerTo("tools/list", { result: { tools: [] } });
+    await clock.advance(100);
+    assert.deepEqual(instance.listings?.tools, [toolOf("late")]);
+  });
+  test("a notice about a kind that the server does not have reads nothing", async () => {
+    const { link } = await startReady(
+      {},
+      { initialize: { protocolVersion: "2025-06-18", capabilities: { tools: {} } } },
+    );
+    link.notify(LIST_CHANGED.prompts);
+    await settle();
+    assert.equal(link.requests("prompts/list").length, 0);
   });
 });

@@ -1,52 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import {
-  type NewRequest,
-  type PendingRequest,
-  PendingRequests,
-} from "../../../../src/gateway/backends/instance/pending.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
-import { createManualClock, type ManualClock } from "../../../support/manual-clock.ts";
+import { startPending } from "../programs/instance-under-test.ts";
 
 const OK: Reply = { result: {} };
 
-interface Setup {
-  readonly pending: PendingRequests;
-  readonly clock: ManualClock;
-  readonly overdue: PendingRequest[];
-  readonly aborted: [PendingRequest, unknown][];
-  add(more?: Partial<NewRequest>): PendingRequest;
-}
-
-function setUp(): Setup {
-  const clock = createManualClock();
-  const overdue: PendingRequest[] = [];
-  const aborted: [PendingRequest, unknown][] = [];
-  const pending = new PendingRequests({
-    clock,
-    onOverdue(request) {
-      overdue.push(request);
-      pending.settle(request, OK, null);
-    },
-    onAborted: (request, reason) => void aborted.push([request, reason]),
-  });
-  const add = (more: Partial<NewRequest> = {}): PendingRequest =>
-    pending.add({
-      method: "tools/call",
-      port: null,
-      own: false,
-      progressToken: null,
-      timeoutMs: 1_000,
-      signal: null,
-      settled() {},
-      ...more,
-    });
-  return { pending, clock, overdue, aborted, add };
-}
-
 describe("requests that wait", () => {
   test("ids count up from 1, and only calls count as calls", () => {
-    const { pending, add } = setUp();
+    const { pending, add } = startPending();
     const [one, two] = [add(), add({ own: true })];
     assert.deepEqual([one.id, two.id, pending.calls], [1, 2, 1]);
     assert.equal(pending.get("1"), undefined);
@@ -55,7 +16,7 @@ describe("requests that wait", () => {
     assert.deepEqual([...pending], [two]);
   });
   test("C3 calls that wait long are told, but not the gateway's own, nor those that go on or wait for a person", async () => {
-    const { pending, clock, add } = setUp();
+    const { pending, clock, add } = startPending();
     const long = { timeoutMs: 600_000 };
     assert.equal(pending.longWaits(), null);
     const hung = add(long);
@@ -80,7 +41,7 @@ describe("requests that wait", () => {
     assert.equal(pending.longWaits(), null);
   });
   test("each is settled once, and what is attached ends before its reply is out", () => {
-    const { pending, add } = setUp();
+    const { pending, add } = startPending();
     const order: string[] = [];
     const request = add({ settled: () => void order.push("settled") });
     request.attached = new Set([{ ended: () => void order.push("withdrawn") }]);
@@ -90,7 +51,7 @@ describe("requests that wait", () => {
     assert.equal(pending.calls, 0);
   });
   test("none is overdue while something is attached; then its time begins anew at the latest", async () => {
-    const { add, clock, overdue } = setUp();
+    const { add, clock, overdue } = startPending();
     const request = add({ timeoutMs: 1_000 });
     const question = { ended() {} };
     request.attached = new Set([question]);
@@ -101,7 +62,7 @@ describe("requests that wait", () => {
     assert.deepEqual(overdue, [request]);
   });
   test("one timer serves all deadlines; one that moved on is not overdue", async () => {
-    const { add, clock, pending, overdue } = setUp();
+    const { add, clock, pending, overdue } = startPending();
     const late = add({ timeoutMs: 1_000 });
     const early = add({ timeoutMs: 200 });
     for (let more = 0; more < 100; more++) add({ timeoutMs: 5_000 });
@@ -119,32 +80,17 @@ describe("requests that wait", () => {
     assert.deepEqual([overdue.length, clock.pendingTimers], [102, 0]);
   });
   test("those that are overdue at once may end each other", async () => {
-    const clock = createManualClock();
     let fired = 0;
-    const pending = new PendingRequests({
-      clock,
-      onOverdue() {
-        fired++;
-        for (const request of [...pending]) pending.settle(request, OK, null);
-      },
-      onAborted() {},
+    const { add, clock } = startPending((pending) => {
+      fired++;
+      for (const request of [...pending]) pending.settle(request, OK, null);
     });
-    for (let more = 0; more < 3; more++) {
-      pending.add({
-        method: "x",
-        port: null,
-        own: false,
-        progressToken: null,
-        timeoutMs: 10,
-        signal: null,
-        settled() {},
-      });
-    }
+    for (let more = 0; more < 3; more++) add({ timeoutMs: 10 });
     await clock.advance(10);
     assert.equal(fired, 1);
   });
   test("a signal that aborts is told until the request is settled", () => {
-    const { add, aborted, pending } = setUp();
+    const { add, aborted, pending } = startPending();
     const [first, second] = [new AbortController(), new AbortController()];
     const one = add({ signal: first.signal });
     const two = add({ signal: second.signal });
@@ -154,7 +100,7 @@ describe("requests that wait", () => {
     assert.deepEqual(aborted, [[one, "why"]]);
   });
   test("disposed, it sets no timer any more", () => {
-    const { add, clock, pending } = setUp();
+    const { add, clock, pending } = startPending();
     add();
     pending[Symbol.dispose]();
     add({ timeoutMs: 1 });

@@ -206,14 +206,6 @@ describe("whose question it is", () => {
     link.ask(2, "roots/list");
     assert.equal(b.asked.length, 1);
   });
-  test("a call of no client makes it unclear, too", async () => {
-    const { call, link } = await startReady();
-    const a = createTestClient("a").call(1);
-    call(a);
-    call(null);
-    link.ask(1, "roots/list");
-    assert.deepEqual(link.replyTo(1), UNCLEAR);
-  });
   test("an instance with an owner asks its owner, in a call or outside", async () => {
     const owner = createTestClient("a");
     const { call, link } = await startReady({ owner });

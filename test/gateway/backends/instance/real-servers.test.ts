@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { describe, type TestContext, test } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import {
   type BackendInstance,
@@ -15,29 +13,17 @@ import type { CallPort } from "../../../../src/gateway/client-port.ts";
 import { isError, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
-import { CONFORMANCE_SERVER, LIGHT_SERVER, startHttpFixture } from "../../../mcp/fixture-programs.ts";
+import { LIGHT_SERVER, startHttpFixture } from "../../../mcp/fixture-programs.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
-import { createTestClient, type TestCall } from "../programs/instance-test-client.ts";
+import { createTestClient } from "../programs/instance-test-client.ts";
 
 const DEADLINE_MS = 10_000;
-const EVERYTHING = join(
-  dirname(createRequire(import.meta.url).resolve("@modelcontextprotocol/server-everything/package.json")),
-  "dist/index.js",
-);
-
-function overStdio(t: TestContext, file: string, args: readonly string[] = []): OpenLink {
+function overStdio(t: TestContext, file: string): OpenLink {
   const warden = new Warden({ clock, logger });
   t.after(() => warden[Symbol.asyncDispose]());
-  return openStdioLink({
-    command: process.execPath,
-    args: [file, ...args],
-    env: {},
-    cwd: "/",
-    warden,
-    clock,
-  });
+  return openStdioLink({ command: process.execPath, args: [file], env: {}, cwd: "/", warden, clock });
 }
 
 const overHttp = (url: string): OpenLink => openHttpLink({ url, headers: {}, clock });
@@ -97,135 +83,60 @@ function words(reply: Reply): string {
   return typeof first === "object" && first !== null && "text" in first ? String(first.text) : "";
 }
 
-async function answerNext(port: TestCall, result: JsonObject): Promise<void> {
-  await eventually(() => port.asked.length > 0);
-  port.asked[0]?.answer({ result });
-}
-
-const SAMPLED = { role: "assistant", model: "m", content: { type: "text", text: "sampled" } };
-const transports: readonly [string, (t: TestContext) => Promise<OpenLink>][] = [
-  ["stdio", async (t) => overStdio(t, CONFORMANCE_SERVER)],
-  ["HTTP", async (t) => overHttp((await startHttpFixture(t, CONFORMANCE_SERVER)).url)],
-];
-
-for (const [transport, open] of transports) {
-  describe(`the official SDK's server over ${transport}`, () => {
-    test("its lists, calls, progress, logs and questions all pass", async (t) => {
-      const instance = await ready(start(t, await open(t), { logLevel: "debug" }));
-      assert.ok((instance.listings?.tools.length ?? 0) >= 14);
-      assert.ok((instance.listings?.resourceTemplates.length ?? 0) > 0);
-      const client = createTestClient("a");
-      const one = client.call("x");
-      const progressed = await call(instance, one, "test_tool_with_progress", {}, { progressToken: "mine" });
-      assert.match(words(progressed), /^\d+$/);
-      assert.deepEqual(
-        one.told.map(({ params }) => [params?.["progressToken"], params?.["progress"]]),
-        [
-          ["mine", 0],
-          ["mine", 50],
-          ["mine", 100],
-        ],
-      );
-      const two = client.call("y");
-      await call(instance, two, "test_tool_with_logging");
-      assert.equal(two.told.length, 3);
-      const three = client.call("z");
-      const sampled = call(instance, three, "test_sampling", { prompt: "p" });
-      await answerNext(three, SAMPLED);
-      assert.equal(words(await sampled), "LLM response: sampled");
-      const four = client.call("e");
-      const elicited = call(instance, four, "test_elicitation", { message: "m" });
-      await answerNext(four, { action: "decline" });
-      assert.match(words(await elicited), /decline/);
-      instance.check();
-      await eventually(() => instance.seen.checkedAtMs !== null);
-      assert.equal(instance.seen.missedChecks, 0);
-    });
-  });
-}
-
 for (const [transport, open] of [
   ["stdio", async (t: TestContext) => overStdio(t, LIGHT_SERVER)],
   ["HTTP", async (t: TestContext) => overHttp((await startHttpFixture(t, LIGHT_SERVER)).url)],
 ] as const) {
-  describe(`the light server over ${transport}`, () => {
-    test("each gets its own progress under its own token, and nothing else", async (t) => {
-      const instance = await ready(start(t, await open(t)));
-      const ports = Array.from({ length: 20 }, (_, index) => createTestClient(`c${index}`).call(1));
-      await Promise.all(
-        ports.map((port, index) =>
-          call(instance, port, "progress", { steps: 20, text: `of ${index}` }, { progressToken: "same" }),
-        ),
+  test(`over ${transport} each gets its own progress under its own token, and a cancelled call ends at the server alone`, async (t) => {
+    const instance = await ready(start(t, await open(t)));
+    const ports = Array.from({ length: 20 }, (_, index) => createTestClient(`c${index}`).call(1));
+    const given = (index: number) => ({ steps: 20, text: `of ${index}` });
+    const meta = { progressToken: "same" };
+    await Promise.all(ports.map((port, index) => call(instance, port, "progress", given(index), meta)));
+    for (const [index, port] of ports.entries()) {
+      const progress = Array.from({ length: 20 }, (_, step) => step + 1);
+      assert.deepEqual(
+        port.told.map(({ params }) => params),
+        progress.map((one) => ({ ...meta, progress: one, total: 20, message: `of ${index}` })),
       );
-      for (const [index, port] of ports.entries()) {
-        assert.deepEqual(
-          port.told.map(({ params }) => params),
-          Array.from({ length: 20 }, (_, step) => ({
-            progressToken: "same",
-            progress: step + 1,
-            total: 20,
-            message: `of ${index}`,
-          })),
-        );
-      }
+    }
+    const abort = new AbortController();
+    const cancelled = instance.request({
+      method: "tools/call",
+      params: { name: "sleep", arguments: { ms: 60_000 } },
+      port: createTestClient("a").call(1),
+      timeoutMs: DEADLINE_MS,
+      signal: abort.signal,
     });
-    test("a cancelled call ends at the server, the one beside it goes on", async (t) => {
-      const instance = await ready(start(t, await open(t)));
-      const abort = new AbortController();
-      const cancelled = instance.request({
-        method: "tools/call",
-        params: { name: "sleep", arguments: { ms: 60_000 } },
-        port: createTestClient("a").call(1),
-        timeoutMs: DEADLINE_MS,
-        signal: abort.signal,
-      });
-      const beside = call(instance, createTestClient("b").call(1), "sleep", { ms: 200, text: "slept well" });
-      await call(instance, null, "echo");
-      abort.abort("enough");
-      assert.match(words(await cancelled), /^error -32603: the request was cancelled$/);
-      assert.equal(words(await beside), "slept well");
-      await eventually(async () => /"cancelled":1/.test(words(await call(instance, null, "seen"))));
-      assert.equal(instance.seen.inFlight, 0);
-    });
+    const beside = call(instance, createTestClient("b").call(1), "sleep", { ms: 200, text: "slept well" });
+    await call(instance, null, "echo");
+    abort.abort("enough");
+    assert.match(words(await cancelled), /^error -32603: the request was cancelled$/);
+    assert.equal(words(await beside), "slept well");
+    await eventually(async () => /"cancelled":1/.test(words(await call(instance, null, "seen"))));
+    assert.equal(instance.seen.inFlight, 0);
   });
 }
 
-describe("server-everything", () => {
-  test("as an owner's own instance it asks for roots, and answers", async (t) => {
-    const owner = createTestClient("a");
-    const instance = await ready(start(t, overStdio(t, EVERYTHING, ["stdio"]), { owner }));
-    await eventually(() => owner.asked.some(({ method }) => method === "roots/list"));
-    owner.asked[0]?.answer({ result: { roots: [{ uri: "file:///tmp", name: "tmp" }] } });
-    assert.match(words(await call(instance, owner.call(1), "echo", { message: "hi" })), /hi/);
-    assert.equal(instance.initializeResult?.serverInfo.name.includes("everything"), true);
-  });
-  test("shared, it starts without a client, and its tools answer", async (t) => {
-    const instance = await ready(start(t, overStdio(t, EVERYTHING, ["stdio"])));
-    assert.match(words(await call(instance, null, "get-sum", { a: 2, b: 3 })), /5/);
-  });
-});
-
-describe("an HTTP server that is restarted", () => {
-  test("its session is renewed: later calls work, the one that noticed is not repeated", async (t) => {
-    const port = await freePort();
-    const first = await startHttpFixture(t, LIGHT_SERVER, {}, { port });
-    const instance = await ready(start(t, overHttp(first.url)));
-    const client = createTestClient("a");
-    await instance.subscribe("light://pid", client);
-    assert.equal(words(await call(instance, client.call(1), "echo", { text: "before" })), "before");
-    await first[Symbol.asyncDispose]();
-    assert.match(
-      words(await call(instance, client.call(2), "echo", { text: "away" })),
-      /^error -32000: backend real: /,
-    );
-    await startHttpFixture(t, LIGHT_SERVER, {}, { port });
-    const noticed = await call(instance, client.call(3), "echo", { text: "lost" });
-    assert.match(words(noticed), /lost its session; the call was not repeated/);
-    assert.equal(words(await call(instance, client.call(4), "echo", { text: "after" })), "after");
-    assert.equal(instance.seen.state.kind, "ready");
-    await eventually(async () => {
-      await call(instance, null, "touch", { uri: "light://pid" });
-      return client.told.some(({ method }) => method === "notifications/resources/updated");
-    });
+test("the session with an HTTP server that is restarted is renewed: later calls work, the one that noticed is not repeated", async (t) => {
+  const port = await freePort();
+  const first = await startHttpFixture(t, LIGHT_SERVER, {}, { port });
+  const instance = await ready(start(t, overHttp(first.url)));
+  const client = createTestClient("a");
+  await instance.subscribe("light://pid", client);
+  assert.equal(words(await call(instance, client.call(1), "echo", { text: "before" })), "before");
+  await first[Symbol.asyncDispose]();
+  assert.match(
+    words(await call(instance, client.call(2), "echo", { text: "away" })),
+    /^error -32000: backend real: /,
+  );
+  await startHttpFixture(t, LIGHT_SERVER, {}, { port });
+  const noticed = await call(instance, client.call(3), "echo", { text: "lost" });
+  assert.match(words(noticed), /lost its session; the call was not repeated/);
+  assert.equal(words(await call(instance, client.call(4), "echo", { text: "after" })), "after");
+  assert.equal(instance.seen.state.kind, "ready");
+  await eventually(async () => {
+    await call(instance, null, "touch", { uri: "light://pid" });
+    return client.told.some(({ method }) => method === "notifications/resources/updated");
   });
 });

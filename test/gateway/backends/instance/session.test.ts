@@ -1,10 +1,11 @@
+// Sessions that are lost, servers that are asked whether they live, and the first question of one.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { FAILURE, INITIALIZED, toolOf } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
-import { startReady } from "../programs/instance-under-test.ts";
+import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
 const OK = { result: { content: [] } };
 
@@ -150,5 +151,108 @@ describe("a session that is lost", () => {
     instance.check();
     await settle();
     assert.deepEqual([instance.seen.missedChecks, link.requests("initialize").length], [0, 2]);
+  });
+});
+
+describe("health", () => {
+  test("a ping without an answer is a missed check, any message a sign of life", async () => {
+    const { link, instance, clock, counts } = await startReady();
+    instance.check();
+    await settle();
+    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(instance.seen.checkedAtMs, clock.monotonicMs());
+    link.hangs("ping");
+    for (const missed of [1, 2]) {
+      instance.check();
+      instance.check();
+      await clock.advance(5_000);
+      assert.equal(instance.seen.missedChecks, missed);
+    }
+    assert.equal(link.requests("ping").length, 3);
+    const before = counts.seen;
+    link.notify("notifications/anything");
+    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(counts.seen, before + 1);
+    instance.check();
+    await clock.advance(4_000);
+    link.notify("notifications/anything");
+    await clock.advance(1_000);
+    assert.equal(instance.seen.missedChecks, 0);
+    assert.deepEqual(link.told("notifications/cancelled"), []);
+  });
+  test("a server that does not know ping is alive", async () => {
+    const { link, instance } = await startReady();
+    link.answers.delete("ping");
+    instance.check();
+    await settle();
+    assert.equal(instance.seen.missedChecks, 0);
+  });
+  test("`seen` is the same object until something is different", async () => {
+    const { instance, call, link } = await startReady();
+    const { seen } = instance;
+    assert.equal(instance.seen, seen);
+    const { id } = call(null);
+    assert.deepEqual([instance.seen.inFlight, seen.inFlight], [1, 0]);
+    link.answer(id, OK);
+  });
+});
+
+function startAsking(owner = createTestClient("a")) {
+  const started = startUnderTest({ owner }, (link) => {
+    link.answers.set("initialize", () => INITIALIZED);
+    link.hangs("ping");
+  });
+  // As server-filesystem does: in one go with what it answers to `initialized`.
+  started.link.ask("roots", "roots/list");
+  return { ...started, owner };
+}
+
+describe("B7 a client's own instance", () => {
+  test("takes the first call once the server's own first question is answered, and had its effect", async () => {
+    const { instance, link, clock, owner, call } = startAsking();
+    await settle();
+    assert.equal(instance.seen.state.kind, "starting");
+    const { reply } = call(owner.call(1));
+    assert.equal(link.requests("tools/call").length, 0);
+    owner.asked[0]?.answer({ result: { roots: [] } });
+    await settle();
+    assert.deepEqual(link.replyTo("roots"), { result: { roots: [] } });
+    const [ping] = link.requests("ping");
+    assert.ok(ping !== undefined);
+    await clock.advance(1_000);
+    assert.equal(link.requests("tools/call").length, 0, "it may not have read the answer yet");
+    link.answer(ping.id, { result: {} });
+    await settle();
+    await clock.advance(199);
+    assert.equal(link.requests("tools/call").length, 0);
+    await clock.advance(1);
+    assert.equal(instance.seen.state.kind, "ready");
+    const [sent] = link.requests("tools/call");
+    assert.ok(sent !== undefined);
+    link.answer(sent.id, { result: { content: [] } });
+    assert.deepEqual(await reply, { result: { content: [] } });
+  });
+
+  test("waits for ten seconds and a look at most, and not at all for a server that asks nothing", async () => {
+    const { instance, clock } = startAsking();
+    await settle();
+    await clock.advance(9_999);
+    assert.equal(instance.seen.state.kind, "starting");
+    await clock.advance(2_201);
+    assert.equal(instance.seen.state.kind, "ready");
+    const quiet = startUnderTest({ owner: createTestClient("b") });
+    await settle();
+    assert.equal(quiet.instance.seen.state.kind, "ready");
+    assert.deepEqual([quiet.instance.seen.asksForRoots, instance.seen.asksForRoots], [false, true]);
+  });
+
+  test("that ends while it waits ends, and leaves no timer", async () => {
+    const { instance, clock, link } = startAsking();
+    await settle();
+    link.die({ kind: "closed", message: "it crashed", hint: null });
+    await settle();
+    assert.equal(instance.seen.state.kind, "ended");
+    await clock.advance(10_000);
+    assert.deepEqual([instance.seen.state.kind, clock.pendingTimers], ["ended", 0]);
   });
 });

@@ -176,23 +176,6 @@ describe("starting", () => {
       [['resource "a://1": name is missing, size is "1", not a number']],
     );
   });
-  test("D3 a list that fails again for the same reason is no news", async () => {
-    const { link, clock, logger } = startUnderTest({}, (link) => link.refuses("tools/list", "x"));
-    await settle();
-    const told = () => logger.lines.filter(({ message }) => message.includes("could not be read")).length;
-    assert.equal(told(), 1);
-    for (let time = 0; time < 5; time++) {
-      await clock.advance(1_000);
-      link.notify(LIST_CHANGED.tools);
-      await settle();
-    }
-    assert.deepEqual([link.requests("tools/list").length, told()], [6, 1]);
-    link.refuses("tools/list", "y");
-    await clock.advance(1_000);
-    link.notify(LIST_CHANGED.tools);
-    await settle();
-    assert.equal(told(), 2);
-  });
   test("D3 malformed entries are mended or withheld; what is withheld is told once, and no longer once it is sound", async () => {
     const broken = { name: "broken", inputSchema: { type: "string" } };
     const { instance, link, clock, logger, counts } = startUnderTest(
@@ -378,21 +361,6 @@ describe("calls", () => {
     assert.deepEqual(link.told("notifications/cancelled"), [{ requestId: id, reason: message }]);
     link.answer(id, OK);
     assert.equal(clock.pendingTimers, 0);
-  });
-  test("deadlines of any order are kept, by one timer", async () => {
-    const { call, clock } = await startReady();
-    const port = createTestClient("a").call(1);
-    const done: number[] = [];
-    for (const timeoutMs of [500, 100, 900, 300, 700]) {
-      void call(port, {}, { timeoutMs }).reply.then(() => done.push(timeoutMs));
-    }
-    assert.equal(clock.pendingTimers, 1);
-    await clock.advance(100);
-    assert.deepEqual(done, [100]);
-    await clock.advance(250);
-    assert.deepEqual(done, [100, 300]);
-    await clock.advance(10_000);
-    assert.deepEqual(done, [100, 300, 500, 700, 900]);
   });
   test("a cancelled call is cancelled at the server with its reason; a late answer goes nowhere", async () => {
     const { call, link } = await startReady();

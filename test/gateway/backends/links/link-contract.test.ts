@@ -5,7 +5,7 @@ import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 import { freePort } from "../../../support/free-port.ts";
-import { startHttpEcho, startSseEcho } from "../programs/link-http-echo.ts";
+import { echoing, startHttpServer, startSseEcho } from "../programs/http-server.ts";
 import { testLinkContract } from "./link-contract.ts";
 
 const ECHO = fileURLToPath(new URL("../programs/link-echo.ts", import.meta.url));
@@ -30,7 +30,7 @@ for (const answers of ["json", "events"] as const) {
     name: `http, answers as ${answers}`,
     tellsStream: true,
     async echo(t) {
-      const { url } = await startHttpEcho(t, { answers });
+      const { url } = await startHttpServer(t, echoing(answers));
       return openHttpLink({ url, headers: {}, clock });
     },
     async nothing() {

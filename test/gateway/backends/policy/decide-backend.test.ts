@@ -1,89 +1,36 @@
+// One backend in random worlds, and the waits of its policy.
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, test } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
-import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
-import { fc, runsOf } from "../../../support/properties.ts";
+import { fc, happening, runsOf } from "../../../support/properties.ts";
 import { BackendWorld, type Fate } from "./backend-world.ts";
 
-type Event =
-  | { readonly do: "edit"; readonly change: Partial<BackendSpec> }
-  | { readonly do: "fate"; readonly key: string; readonly fate: Fate }
-  | { readonly do: "call" | "advance"; readonly ms: number }
-  | { readonly do: "jitter"; readonly value: number }
-  | { readonly do: "stale"; readonly because: string | null }
-  | {
-      readonly do: "data";
-      readonly kind: RequiredData["kind"];
-      readonly mode: NonNullable<Needs>["whenUnavailable"];
-    }
-  | { readonly do: "restart" | "crash" | "deaf" | "hear" | "doubt" };
-
 const keys = fc.constantFrom("k1", "k2", "k3");
+const nothing = (because: "removed" | "disabled") => fc.constant({ kind: "nothing" as const, because });
 const wanted: fc.Arbitrary<BackendSpec["wanted"]> = fc.oneof(
   { weight: 6, arbitrary: keys.map((key) => ({ kind: "connection" as const, key })) },
   { weight: 1, arbitrary: fc.constant({ kind: "secret_missing" as const, variables: ["TOKEN"] }) },
-  { weight: 1, arbitrary: fc.constant({ kind: "nothing" as const, because: "removed" as const }) },
-  { weight: 1, arbitrary: fc.constant({ kind: "nothing" as const, because: "disabled" as const }) },
+  { weight: 1, arbitrary: nothing("removed") },
+  { weight: 1, arbitrary: nothing("disabled") },
 );
 const span = fc.oneof(fc.nat(400), fc.nat(20_000), fc.nat(90_000));
-
-const events = (replaces: readonly BackendSpec["replace"][]): fc.Arbitrary<Event> =>
+const edit = (change: Partial<BackendSpec>) => ({ do: "edit" as const, change });
+const events = (replaces: readonly BackendSpec["replace"][]) =>
   fc.oneof(
-    { weight: 5, arbitrary: fc.record({ do: fc.constant("advance" as const), ms: span }) },
-    {
-      weight: 3,
-      arbitrary: wanted.map((one) => ({ do: "edit" as const, change: { wanted: one } })),
-    },
-    {
-      weight: 1,
-      arbitrary: fc
-        .constantFrom(...replaces)
-        .map((replace) => ({ do: "edit" as const, change: { replace } })),
-    },
-    {
-      weight: 2,
-      arbitrary: fc.record({
-        do: fc.constant("fate" as const),
-        key: keys,
-        fate: fc.constantFrom<Fate>("works", "fails", "hangs"),
-      }),
-    },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant("call" as const), ms: span }) },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        do: fc.constant("jitter" as const),
-        value: fc.double({ min: 0, max: 1, noNaN: true }),
-      }),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        do: fc.constant("stale" as const),
-        because: fc.constantFrom("no answer", null),
-      }),
-    },
-    {
-      weight: 2,
-      arbitrary: fc.record({
-        do: fc.constant("data" as const),
-        kind: fc.constantFrom("there" as const, "away" as const, "moving" as const),
-        mode: fc.constantFrom("hide" as const, "stop" as const, "error" as const),
-      }),
-    },
-    {
-      weight: 4,
-      arbitrary: fc.record({
-        do: fc.constantFrom(
-          "restart" as const,
-          "crash" as const,
-          "deaf" as const,
-          "hear" as const,
-          "doubt" as const,
-        ),
-      }),
-    },
+    happening(5, "advance", { ms: span }),
+    { weight: 3, arbitrary: wanted.map((one) => edit({ wanted: one })) },
+    { weight: 1, arbitrary: fc.constantFrom(...replaces).map((replace) => edit({ replace })) },
+    happening(2, "fate", { key: keys, fate: fc.constantFrom<Fate>("works", "fails", "hangs") }),
+    happening(3, "call", { ms: span }),
+    happening(1, "jitter", { value: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    happening(1, "stale", { because: fc.constantFrom("no answer", null) }),
+    happening(2, "data", {
+      kind: fc.constantFrom("there" as const, "away" as const, "moving" as const),
+      mode: fc.constantFrom("hide" as const, "stop" as const, "error" as const),
+    }),
+    ...(["restart", "crash", "deaf", "hear", "doubt"] as const).map((what) => happening(1, what)),
   );
+type Event = typeof events extends (...given: never) => fc.Arbitrary<infer One> ? One : never;
 
 function happen(world: BackendWorld, event: Event): void {
   if (event.do === "edit") world.edit(event.change);
@@ -233,4 +180,19 @@ describe("decideBackend", () => {
       .map((event) => ("retryInMs" in event ? event.retryInMs : 0));
     assert.deepEqual(ended.slice(0, 4), [125, 1_000, 125, 1_000]);
   });
+});
+
+test("C3 lists that could not be read are asked for again, until they are read", () => {
+  const world = new BackendWorld();
+  world.look();
+  world.advance(1_000);
+  const refreshes = () => world.steps.filter(({ kind }) => kind === "refresh").length;
+  world.advance(120_000);
+  assert.equal(refreshes(), 0, "nothing is stale");
+  world.makeStale("no answer");
+  world.advance(60_000);
+  assert.equal(refreshes(), 1);
+  assert.equal(world.memory.refresh, null);
+  world.advance(120_000);
+  assert.equal(refreshes(), 1);
 });

@@ -27,6 +27,10 @@ describe("one instance for each client", () => {
     await settle();
     return { call, mine };
   };
+  const perClient = async () => ({
+    b: await ready(own),
+    ...{ ann: createClient("ann"), bob: createClient("bob") },
+  });
   /** Edits the connection; the shared instance of the new one is ready. */
   const moveShared = async (b: Bench): Promise<void> => {
     await b.applied({ ...own, connection: other });
@@ -34,8 +38,7 @@ describe("one instance for each client", () => {
   };
 
   it("B7 a client's calls go to its own, started at its first call; nothing of it reaches another's", async () => {
-    const b = await ready(own);
-    const [ann, bob] = [createClient("ann"), createClient("bob")];
+    const { b, ann, bob } = await perClient();
     const first = b.pool.call("a", callOf(ann));
     const second = b.pool.call("a", callOf(ann));
     const other = b.pool.call("a", callOf(bob));
@@ -71,8 +74,7 @@ describe("one instance for each client", () => {
   });
 
   it("one that cannot be started is that call's error alone", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const call = b.pool.call("a", callOf(ann));
     b.script.last.endWith("no such program");
     assert.match(errorText(await call), /the instance of this client could not be started: no such program/);
@@ -82,8 +84,7 @@ describe("one instance for each client", () => {
   });
 
   it("while the shared one is tried again after a crash, a client's own goes on", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const { call: first, mine } = await begin(b, ann);
     b.script.started[0]?.endWith("it crashed");
     await settle();
@@ -100,8 +101,7 @@ describe("one instance for each client", () => {
   });
 
   it("B7 disabled, it lets clients' own instances finish their calls, also those that wait for a start", async () => {
-    const b = await ready(own);
-    const [ann, bob] = [createClient("ann"), createClient("bob")];
+    const { b, ann, bob } = await perClient();
     const { call: running, mine } = await begin(b, ann);
     const waiting = b.pool.call("a", callOf(bob));
     const theirs = b.script.last;
@@ -117,8 +117,7 @@ describe("one instance for each client", () => {
   });
 
   it("it ends with its session, and its calls with it", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const call = b.pool.call("a", callOf(ann));
     await b.comesUp();
     b.pool.forget(ann);
@@ -128,8 +127,7 @@ describe("one instance for each client", () => {
   });
 
   it("B7 a changed connection drains it; the next call starts anew, of the new configuration", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const { call: running, mine } = await begin(b, ann);
     await moveShared(b);
     assert.equal(mine.isClosed, false);
@@ -145,8 +143,7 @@ describe("one instance for each client", () => {
   });
 
   it("a call that waits for its own instance while the connection changes waits for the new one", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const waiting = b.pool.call("a", callOf(ann));
     const half = b.script.last;
     await moveShared(b);
@@ -156,8 +153,7 @@ describe("one instance for each client", () => {
   });
 
   it("B7 shared again, a call that waits for its own instance goes to the shared one, and nothing more is started", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const waiting = b.pool.call("a", callOf(ann));
     const half = b.script.last;
     await b.applied(shared);
@@ -167,8 +163,7 @@ describe("one instance for each client", () => {
   });
 
   it("B7 no call reaches an instance of an older connection, though one waited when the backend was shared again", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     void b.pool.call("a", callOf(ann));
     await b.applied(shared);
     for (const { seen, becomeReady } of b.script.alive)
@@ -190,8 +185,7 @@ describe("one instance for each client", () => {
   });
 
   it("B7 disabled and shared in one edit, it lets a call that waits for its own instance finish there", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const waiting = b.pool.call("a", callOf(ann));
     const mine = b.script.last;
     await b.applied({ ...shared, enabled: false });
@@ -262,8 +256,7 @@ describe("one instance for each client", () => {
   });
 
   it("a subscription goes to the client's own, and follows it through a change", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const subscribed = b.pool.subscribe("a", "file:///x", ann);
     b.script.last.becomeReady();
     assert.ok(!isError(await subscribed));
@@ -274,8 +267,7 @@ describe("one instance for each client", () => {
   });
 
   it("a client's own that cannot be reached once or twice is kept; what it does for others goes on", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const { call, mine } = await begin(b, ann);
     const other = b.pool.call("a", callOf(ann));
     mine.see({ missedChecks: 2 });
@@ -298,8 +290,7 @@ describe("one instance for each client", () => {
   });
 
   it("calls in a row without an answer, and then a check without one, end it", async () => {
-    const b = await ready(own);
-    const ann = createClient("ann");
+    const { b, ann } = await perClient();
     const { call: first, mine } = await begin(b, ann);
     mine.answer(errorReply(REQUEST_TIMEOUT, "too slow"));
     await first;

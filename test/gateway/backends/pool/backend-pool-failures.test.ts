@@ -78,8 +78,7 @@ describe("crashes and failures", () => {
       await b.clock.advance(waitMs - 1);
       const before = b.starts();
       await b.clock.advance(1);
-      assert.equal(b.starts(), before + 1);
-      assert.deepEqual(b.codes(), ["not_running"]);
+      b.is({ starts: before + 1, codes: ["not_running"] });
     }
     await b.dies("no such program", "install it");
     assert.deepEqual(b.codes(), ["circuit_open"]);

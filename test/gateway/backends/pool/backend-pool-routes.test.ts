@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import type { BackendRoute } from "../../../../src/config/snapshot.ts";
 import type { RoutesView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/route-memory.ts";
@@ -23,6 +23,8 @@ import { backendConfig, callOf, errorText, fromInstance } from "./scripted-insta
 
 const AUTO: FailbackPolicy = { auto: true, stableMs: 1_000, recheck: true };
 const BY_HAND: FailbackPolicy = { auto: false, stableMs: 300, recheck: false };
+/** Of one caller: a route is waited for for seconds. */
+const BETWEEN_CALLS_MS = 20;
 /** Three servers, a gateway and four callers: on a busy machine they take their time. */
 const BUSY_MS = 60_000;
 const NOT_REPEATED = /had been sent and was not repeated, as it may have taken effect/;
@@ -31,7 +33,7 @@ interface Scene {
   readonly pool: BackendPool;
   readonly told: readonly GatewayTransition[];
   readonly routes: readonly [BackendRoute, BackendRoute, BackendRoute];
-  apply(routes: readonly BackendRoute[], failback?: FailbackPolicy): void;
+  apply(routes: readonly BackendRoute[]): void;
   view(): RoutesView;
   /** Kills the server of a route, and lets none start there. */
   cut(name: string): Promise<void>;
@@ -42,7 +44,7 @@ interface Scene {
   changes(): readonly string[];
 }
 
-async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Scene> {
+async function createScene(t: TestContext): Promise<Scene> {
   const folder = await temporaryFolder(t);
   const ledger = join(folder, "ledger");
   await writeFile(ledger, "");
@@ -58,7 +60,7 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
     await once(child.stdout, "data");
   };
   await Promise.all(Object.keys(hosts).map(serve));
-  const { pool, told } = startRealPool(t, heldRoutes === undefined ? {} : { heldRoutes });
+  const { pool, told } = startRealPool(t);
   t.after(() => {
     for (const child of servers.values()) child.kill("SIGKILL");
   });
@@ -81,12 +83,12 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
     told,
     routes,
     view,
-    apply(given, failback = AUTO) {
+    apply(given) {
       const [first] = given;
       assert.ok(first !== undefined);
       const config = backendConfig("a", { connection: first.connection, routes: given, timeouts: PATIENT });
       // Calls that never pause hold up the way back for so long, and no longer.
-      pool.apply([config], { drainTimeoutMs: 10_000, failback });
+      pool.apply([config], { drainTimeoutMs: 10_000, failback: AUTO });
     },
     async cut(name) {
       await writeFile(downFile(name), "");
@@ -116,7 +118,7 @@ async function used(scene: Scene, name: string): Promise<void> {
   await eventually(() => scene.view().inUse === name, BUSY_MS);
 }
 
-/** Calls from four callers until it is stopped; then each call and its answer. */
+/** Calls from four callers until it is stopped. */
 function load(t: TestContext, scene: Scene) {
   let running = true;
   t.after(() => {
@@ -127,26 +129,29 @@ function load(t: TestContext, scene: Scene) {
     for (let turn = 0; running; turn++) {
       const id = `${number}-${turn}`;
       replies.set(id, await scene.call(id, turn % 8));
-      await nextTurn();
+      await pause(BETWEEN_CALLS_MS);
     }
   };
   const callers = Array.from({ length: 4 }, caller);
   return {
+    /** Each call and its answer. */
+    replies,
     /** So many more were answered. */
     async more(count: number): Promise<void> {
       const before = replies.size;
       await eventually(() => replies.size >= before + count, BUSY_MS);
     },
-    async stop(): Promise<ReadonlyMap<string, Reply>> {
+    async stop(): Promise<void> {
       running = false;
       await Promise.all(callers);
-      return replies;
     },
   };
 }
 
 /** No call is lost that was not sent, and none is there twice. */
 async function assertKept(scene: Scene, replies: ReadonlyMap<string, Reply>): Promise<number> {
+  // More are answered while it is read.
+  const answered = [...replies];
   const lines = await scene.ledger();
   const counts = new Map<string, number>();
   for (const line of lines) {
@@ -154,7 +159,7 @@ async function assertKept(scene: Scene, replies: ReadonlyMap<string, Reply>): Pr
     counts.set(id, (counts.get(id) ?? 0) + 1);
   }
   let cut = 0;
-  for (const [id, reply] of replies) {
+  for (const [id, reply] of answered) {
     const count = counts.get(id) ?? 0;
     assert.ok(count <= 1, `call ${id} came ${count} times`);
     if (!isError(reply)) assert.equal(count, 1, `call ${id} was answered, and is in no ledger`);
@@ -170,34 +175,46 @@ async function assertKept(scene: Scene, replies: ReadonlyMap<string, Reply>): Pr
   return cut;
 }
 
-test("C2 each of three routes is cut in turn under load: no call is lost that was not sent, none is repeated", async (t) => {
+test("C2 edits and cuts of three real routes under load: no call is lost that was not sent, none is repeated", async (t) => {
   const scene = await createScene(t);
-  scene.apply(scene.routes);
+  const [here, lan, far] = scene.routes;
+  scene.apply([here]);
   await used(scene, "here");
   const calls = load(t, scene);
-  await calls.more(200);
-  await scene.cut("here");
-  await used(scene, "lan");
-  await calls.more(200);
-  await scene.cut("lan");
-  await used(scene, "far");
-  await calls.more(200);
-  await scene.mend("lan");
-  await used(scene, "lan");
-  await calls.more(200);
-  await scene.cut("lan");
-  await used(scene, "far");
-  await scene.mend("here");
-  await used(scene, "here");
-  await calls.more(200);
-  await scene.cut("here");
-  await used(scene, "far");
   await calls.more(50);
-  const replies = await calls.stop();
-  const cut = await assertKept(scene, replies);
+  const pid = scene.pool.view()[0]?.pid;
+  scene.apply(scene.routes);
+  await calls.more(50);
+  assert.equal(scene.pool.view()[0]?.pid, pid, "what serves is not touched by what is added");
+  // The one in use is taken out, and then goes to the end.
+  for (const [routes, next] of [
+    [[lan, far], "lan"],
+    [[far, lan], "far"],
+    [scene.routes, "here"],
+  ] as const) {
+    scene.apply(routes);
+    await used(scene, next);
+    await calls.more(50);
+  }
+  assert.equal(await assertKept(scene, calls.replies), 0, "no edit cuts a call");
+  const edits = scene.changes().length;
+  for (const [what, name, next] of [
+    ["cut", "here", "lan"],
+    ["cut", "lan", "far"],
+    ["mend", "lan", "lan"],
+    ["cut", "lan", "far"],
+    ["mend", "here", "here"],
+    ["cut", "here", "far"],
+  ] as const) {
+    await scene[what](name);
+    await used(scene, next);
+    await calls.more(50);
+  }
+  await calls.stop();
+  const cut = await assertKept(scene, calls.replies);
   // Of four callers at four kills what was under way, and what met a connection that a killed server had left open.
   assert.ok(cut <= 32, `${cut} calls were cut`);
-  assert.deepEqual(scene.changes(), [
+  assert.deepEqual(scene.changes().slice(edits), [
     "failover here lan",
     "failover lan far",
     "recovered far lan",
@@ -205,80 +222,11 @@ test("C2 each of three routes is cut in turn under load: no call is lost that wa
     "recovered far here",
     "failover here far",
   ]);
-  t.diagnostic(`${replies.size} calls, ${cut} of them cut by six changes of the route`);
-});
-
-test("C2 going back waits for a person, who is told everywhere, and makes it before it breaks", async (t) => {
-  const kept: (string | null)[] = [];
-  let onDisk = 0;
-  const scene = await createScene(t, {
-    get: () => null,
-    keep: (_, route) => void kept.push(route),
-    async settled() {
-      await new Promise(setImmediate);
-      onDisk = kept.length;
-    },
-  });
-  scene.apply(scene.routes, BY_HAND);
-  await used(scene, "here");
-  await scene.cut("here");
-  await used(scene, "lan");
-  await scene.mend("here");
-  await eventually(() => scene.view().pending !== null);
-  assert.deepEqual(scene.view().pending, { route: "here", reason: "it waits until you switch" });
-  assert.ok(scene.told.some((one) => one.name === "backend.route_ready" && one.route === "here"));
-  const [here, lan] = scene.view().list;
-  assert.ok(here?.healthySinceMs !== null && here?.inUse === false);
-  assert.equal(lan?.inUse, true);
-  const long = scene.call("long", 1_500);
-  await eventually(async () => (await scene.ledger()).includes("long lan"));
-  const { signal } = new AbortController();
-  assert.deepEqual(await scene.pool.switchRoute("a", "here", signal), {
-    ok: true,
-    route: "here",
-    changed: true,
-  });
-  assert.equal(scene.view().inUse, "here");
-  assert.ok(!isError(await scene.call("new")), "the new route serves while the old one finishes");
-  assert.ok(!isError(await long));
-  assert.deepEqual(await scene.ledger(), ["long lan", "new here"]);
-  assert.deepEqual(await scene.pool.switchRoute("a", "far", signal), {
-    ok: true,
-    route: "far",
-    changed: true,
-  });
-  assert.equal(scene.view().held, "far");
-  assert.equal(onDisk, 1, "a kill right after the answer leaves it held");
-  assert.equal((await scene.pool.switchRoute("a", null, signal)).ok, true);
-  assert.equal(scene.view().held, null);
-  assert.deepEqual(kept, ["far", null]);
-  const unknown = await scene.pool.switchRoute("a", "moon", signal);
-  assert.deepEqual(unknown, { ok: false, reason: "it has the routes here, lan, far" });
-});
-
-test("C2 edits under load: routes are added, and the one in use is taken out", async (t) => {
-  const scene = await createScene(t);
-  const [here, lan, far] = scene.routes;
-  scene.apply([here]);
-  await used(scene, "here");
-  const calls = load(t, scene);
-  await calls.more(100);
-  const pid = scene.pool.view()[0]?.pid;
-  scene.apply([here, lan, far]);
-  await calls.more(100);
-  assert.equal(scene.pool.view()[0]?.pid, pid, "what serves is not touched");
-  scene.apply([lan, far]);
-  await used(scene, "lan");
-  await calls.more(100);
-  scene.apply([far, lan]);
-  await used(scene, "far");
-  await calls.more(100);
-  const replies = await calls.stop();
-  assert.equal(await assertKept(scene, replies), 0, "no call was lost");
+  t.diagnostic(`${calls.replies.size} calls, ${cut} of them cut by six changes of the route`);
 });
 
 /** A scripted pool with one backend over these programs; what is down does not start. */
-async function scripted(names: readonly string[], heldRoutes?: HeldRoutes) {
+async function scripted(names: readonly string[], heldRoutes?: HeldRoutes, failback = AUTO) {
   const b = bench({}, heldRoutes === undefined ? {} : { heldRoutes });
   const down = new Set<string>();
   const routes = names
@@ -307,7 +255,7 @@ async function scripted(names: readonly string[], heldRoutes?: HeldRoutes) {
     await b.clock.advance(ms);
     await live();
   };
-  b.pool.apply([config], { drainTimeoutMs: 60_000, failback: AUTO });
+  b.pool.apply([config], { drainTimeoutMs: 60_000, failback });
   await live();
   return { ...b, config, down, live, view, cut, pass };
 }
@@ -333,6 +281,52 @@ test("C2 with every route gone calls end with an error, and are served by the fi
     b.script.alive.filter(({ id }) => id === by).map((one) => b.program(one)),
     ["far"],
   );
+});
+
+test("C2 going back waits for a person, who is told everywhere, and makes it before it breaks", async () => {
+  const kept: (string | null)[] = [];
+  let onDisk = 0;
+  const heldRoutes: HeldRoutes = {
+    get: () => null,
+    keep: (_, route) => void kept.push(route),
+    async settled() {
+      await settle();
+      onDisk = kept.length;
+    },
+  };
+  const b = await scripted(["here", "lan", "far"], heldRoutes, BY_HAND);
+  await b.cut("here");
+  b.down.delete("here");
+  for (let waited = 0; b.view().pending === null && waited < 10; waited++) await b.pass(1_000);
+  assert.deepEqual(b.view().pending, { route: "here", reason: "it waits until you switch" });
+  assert.ok(b.told.some((one) => one.name === "backend.route_ready" && one.route === "here"));
+  const [here, lan] = b.view().list;
+  assert.ok(here?.healthySinceMs !== null);
+  assert.deepEqual([here?.inUse, lan?.inUse], [false, true]);
+  const program = (call: unknown): string | undefined =>
+    b.script.started.map((one) => (one.id === call ? b.program(one) : undefined)).find(Boolean);
+  const switched = async (to: string | null) => {
+    const asked = b.pool.switchRoute("a", to, signal);
+    await b.live();
+    return asked;
+  };
+  const long = b.call();
+  assert.deepEqual(await switched("here"), { ok: true, route: "here", changed: true });
+  const [old] = b.script.alive.filter(({ pending }) => pending.size > 0);
+  assert.deepEqual([b.view().inUse, old && b.program(old)], ["here", "lan"]);
+  const next = b.call();
+  const [serving] = b.script.alive.filter((one) => one !== old && one.pending.size > 0);
+  serving?.answer();
+  assert.equal(program(fromInstance(await next)), "here", "it serves while the old one finishes");
+  old?.answer();
+  assert.equal(program(fromInstance(await long)), "lan");
+  assert.deepEqual(await switched("far"), { ok: true, route: "far", changed: true });
+  assert.equal(b.view().held, "far");
+  assert.equal(onDisk, 1, "a kill right after the answer leaves it held");
+  assert.equal((await switched(null)).ok, true);
+  assert.equal(b.view().held, null);
+  assert.deepEqual(kept, ["far", null]);
+  assert.deepEqual(await switched("moon"), { ok: false, reason: "it has the routes here, lan, far" });
 });
 
 test("C2 whoever asked for a route that the configuration then takes away is told", async () => {

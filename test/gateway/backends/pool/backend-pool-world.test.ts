@@ -3,7 +3,7 @@ import { it } from "node:test";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { fc, runsOf } from "../../../support/properties.ts";
+import { fc, happening, runsOf } from "../../../support/properties.ts";
 import { bench } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient } from "./scripted-instance.ts";
 
@@ -26,43 +26,20 @@ const config = fc
   });
 
 const event = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc
-      .uniqueArray(config, { selector: (one) => one.name, maxLength: 3 })
-      .map((configs) => ({ do: "apply" as const, configs })),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant("call" as const),
-      name,
-      client: fc.nat(1),
-      /** What happens next comes before anything has started for it. */
-      isOvertaken: fc.boolean(),
-    }),
-  },
-  { weight: 3, arbitrary: fc.constant({ do: "answer" as const }) },
-  {
-    weight: 4,
-    arbitrary: fc.constantFrom(1, 300, 2_000, 31_000).map((ms) => ({ do: "advance" as const, ms })),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant("fate" as const),
-      command: fc.constantFrom(...COMMANDS),
-      works: fc.boolean(),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("crash" as const), nth: fc.nat(5) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("restart" as const), name }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("forget" as const), client: fc.nat(1) }) },
+  happening(4, "apply", { configs: fc.uniqueArray(config, { selector: (one) => one.name, maxLength: 3 }) }),
+  // Overtaken: what happens next comes before anything has started for it.
+  happening(4, "call", { name, client: fc.nat(1), isOvertaken: fc.boolean() }),
+  happening(3, "answer"),
+  happening(4, "advance", { ms: fc.constantFrom(1, 300, 2_000, 31_000) }),
+  happening(2, "fate", { command: fc.constantFrom(...COMMANDS), works: fc.boolean() }),
+  happening(2, "crash", { nth: fc.nat(5) }),
+  happening(1, "restart", { name }),
+  happening(1, "forget", { client: fc.nat(1) }),
 );
 
 type Happening = typeof event extends fc.Arbitrary<infer Value> ? Value : never;
 
-async function play(happenings: readonly Happening[]): Promise<void> {
+async function play(all: readonly Happening[]): Promise<void> {
   const b = bench();
   const { pool, clock, script } = b;
   const fates = new Map<string, boolean>();
@@ -94,32 +71,32 @@ async function play(happenings: readonly Happening[]): Promise<void> {
   };
   pool.onPublished(look);
 
-  for (const happening of happenings) {
-    if (happening.do === "apply") {
-      wanted = happening.configs;
+  for (const one of all) {
+    if (one.do === "apply") {
+      wanted = one.configs;
       pool.apply(wanted, { drainTimeoutMs: 30_000 });
-    } else if (happening.do === "call") {
+    } else if (one.do === "call") {
       open++;
-      const client = clients[happening.client] ?? null;
-      void pool.call(happening.name, callOf(client)).then((reply) => {
+      const client = clients[one.client] ?? null;
+      void pool.call(one.name, callOf(client)).then((reply) => {
         open--;
         if (isError(reply)) assert.notEqual(reply.error.message, "instance is not ready");
       });
-    } else if (happening.do === "answer") for (const instance of script.alive) instance.answer();
-    else if (happening.do === "advance") await clock.advance(happening.ms);
-    else if (happening.do === "fate") fates.set(happening.command, happening.works);
-    else if (happening.do === "crash") {
-      const instance = script.alive[happening.nth];
+    } else if (one.do === "answer") for (const instance of script.alive) instance.answer();
+    else if (one.do === "advance") await clock.advance(one.ms);
+    else if (one.do === "fate") fates.set(one.command, one.works);
+    else if (one.do === "crash") {
+      const instance = script.alive[one.nth];
       if (instance?.seen.state.kind === "ready") instance.endWith("it crashed");
-    } else if (happening.do === "restart") pool.restart(happening.name);
+    } else if (one.do === "restart") pool.restart(one.name);
     else {
-      const gone = clients[happening.client];
+      const gone = clients[one.client];
       gone?.end();
       if (gone !== undefined) pool.forget(gone);
       clients = clients.map((client) => (client === gone ? createClient("new") : client));
     }
     look();
-    if (happening.do === "call" && happening.isOvertaken) continue;
+    if (one.do === "call" && one.isOvertaken) continue;
     await live();
     look();
   }

@@ -22,6 +22,21 @@ describe("added", () => {
     assert.deepEqual(b.events(), ["backend.ready"]);
   });
 
+  it("B7 twenty that are added at once are started one by one, and calls go on between", async () => {
+    const b = await ready();
+    b.apply(backendConfig("a"), ...Array.from({ length: 20 }, (_, at) => backendConfig(`b${at}`)));
+    const before: number[] = [];
+    for (let at = 0; b.starts() < 21 && at < 100; at++) {
+      before.push(b.starts());
+      await new Promise(setImmediate);
+      assert.ok(b.starts() - (before.at(-1) ?? 0) <= 1, "each has a turn of its own");
+      const call = b.call();
+      b.script.started[0]?.answer();
+      assert.equal(fromInstance(await call), 1);
+    }
+    assert.equal(b.starts(), 21);
+  });
+
   it("B6 settled waits for first attempts alone: ready and failed ones are settled", async () => {
     const b = bench();
     let isSettled = false;

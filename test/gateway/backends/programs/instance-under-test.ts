@@ -1,6 +1,11 @@
 // Starts an instance on a scripted link, with a clock that the test moves.
 import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import {
+  type NewRequest,
+  type PendingRequest,
+  PendingRequests,
+} from "../../../../src/gateway/backends/instance/pending.ts";
+import {
   type BackendInstance,
   startBackendInstance,
 } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
@@ -90,4 +95,32 @@ export async function startReady(
     throw new Error(`not ready: ${JSON.stringify(started.instance.seen.state)}`);
   }
   return started;
+}
+
+export interface PendingUnderTest {
+  readonly pending: PendingRequests;
+  readonly clock: ManualClock;
+  readonly overdue: readonly PendingRequest[];
+  readonly aborted: readonly (readonly [PendingRequest, unknown])[];
+  add(more?: Partial<NewRequest>): PendingRequest;
+}
+
+/** Requests that wait, without an instance. `onOverdue`: what is done then; without it that one is answered. */
+export function startPending(onOverdue?: (pending: PendingRequests) => void): PendingUnderTest {
+  const clock = createManualClock();
+  const overdue: PendingRequest[] = [];
+  const aborted: [PendingRequest, unknown][] = [];
+  const pending = new PendingRequests({
+    clock,
+    onOverdue(request) {
+      overdue.push(request);
+      if (onOverdue === undefined) pending.settle(request, { result: {} }, null);
+      else onOverdue(pending);
+    },
+    onAborted: (request, reason) => void aborted.push([request, reason]),
+  });
+  const plain = { method: "tools/call", port: null, own: false, progressToken: null, timeoutMs: 1_000 };
+  const add: PendingUnderTest["add"] = (more) =>
+    pending.add({ ...plain, signal: null, settled() {}, ...more });
+  return { pending, clock, overdue, aborted, add };
 }

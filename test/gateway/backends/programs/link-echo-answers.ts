@@ -1,13 +1,8 @@
 // The answers of the echo servers of the link tests, over any transport.
-interface Incoming {
-  readonly id?: string | number;
-  readonly method?: string;
-  readonly params?: Record<string, unknown>;
-  readonly result?: unknown;
-}
+import { type Json, objectOf } from "../../../mcp/fixtures/scripted-server.ts";
 
 /** Gives the messages that one message brings about; the answer is the last. */
-export type Echo = (message: Incoming) => unknown[];
+export type Echo = (message: Json) => unknown[];
 
 export function createEcho(): Echo {
   // Notifications and answers, in order.
@@ -15,8 +10,9 @@ export function createEcho(): Echo {
   return (message) => answerTo(message, heard);
 }
 
-function answerTo(message: Incoming, heard: unknown[]): unknown[] {
+function answerTo(message: Json, heard: unknown[]): unknown[] {
   const { id, method, params } = message;
+  const { count, length } = objectOf(params);
   if (method === undefined || id === undefined) {
     heard.push(message);
     return [];
@@ -34,8 +30,7 @@ function answerTo(message: Incoming, heard: unknown[]): unknown[] {
     case "test/heard":
       return [reply({ heard })];
     case "test/notices": {
-      const count = Number(params?.["count"]);
-      const notices = Array.from({ length: count }, (_, index) => ({
+      const notices = Array.from({ length: Number(count) }, (_, index) => ({
         jsonrpc: "2.0",
         method: "notifications/progress",
         params: { progressToken: id, progress: index },
@@ -43,7 +38,7 @@ function answerTo(message: Incoming, heard: unknown[]): unknown[] {
       return [...notices, reply({ count })];
     }
     case "test/large":
-      return [reply({ text: "ü".repeat(Number(params?.["length"])) })];
+      return [reply({ text: "ü".repeat(Number(length)) })];
     case "test/ask":
       return [
         { jsonrpc: "2.0", id: "question", method: "sampling/createMessage", params: {} },

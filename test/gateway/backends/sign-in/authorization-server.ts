@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import { Provider } from "oidc-provider";
+import MemoryAdapter from "oidc-provider/lib/adapters/memory_adapter.js";
 import { onLoopback } from "../../../support/on-loopback.ts";
 
 export const GIVEN_CLIENT = { id: "given-client", secret: "s3cret-of-the-given-client" };
@@ -170,41 +171,16 @@ function quietly<T>(create: () => T): T {
 
 /** Entries in memory; a refresh token counts as used only from its second use on. */
 function graceful() {
-  const entries = new Map<string, Record<string, unknown>>();
-  const uses = new Map<string, number>();
-  const byUid = new Map<string, string>();
-  const byUserCode = new Map<string, string>();
-  return class {
-    readonly #name: string;
-    constructor(name: string) {
-      this.#name = name;
-    }
-    async upsert(id: string, payload: Record<string, unknown>): Promise<void> {
-      entries.set(`${this.#name}:${id}`, payload);
-      if (typeof payload["uid"] === "string") byUid.set(payload["uid"], id);
-      if (typeof payload["userCode"] === "string") byUserCode.set(payload["userCode"], id);
-    }
-    async find(id: string): Promise<unknown> {
-      return entries.get(`${this.#name}:${id}`);
-    }
-    async findByUid(uid: string): Promise<unknown> {
-      return this.find(byUid.get(uid) ?? "");
-    }
-    async findByUserCode(code: string): Promise<unknown> {
-      return this.find(byUserCode.get(code) ?? "");
-    }
-    async consume(id: string): Promise<void> {
-      const used = (uses.get(id) ?? 0) + 1;
-      uses.set(id, used);
-      const entry = entries.get(`${this.#name}:${id}`);
-      if (entry !== undefined && (this.#name !== "RefreshToken" || used > 1)) {
-        entry["consumed"] = Math.floor(Date.now() / 1000);
-      }
-    }
-    async destroy(id: string): Promise<void> {
-      entries.delete(`${this.#name}:${id}`);
-    }
-    async revokeByGrantId(): Promise<void> {}
+  const used = new Set<string>();
+  return (name: string): MemoryAdapter => {
+    const adapter = new MemoryAdapter(name);
+    const consume = adapter.consume.bind(adapter);
+    adapter.consume = async (id) => {
+      const isFirst = name === "RefreshToken" && !used.has(id);
+      used.add(id);
+      if (!isFirst) await consume(id);
+    };
+    return adapter;
   };
 }
 

@@ -4,12 +4,16 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { isCredential } from "../../../../src/gateway/backends/links/link-authorization.ts";
-import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
-import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { createRecordingLogger } from "../../../support/recording-logger.ts";
-import { BACKEND, openTestStore, type SignInRig, startSignInRig } from "./sign-in-rig.ts";
+import {
+  BACKEND,
+  failureOf,
+  headerOf,
+  isGood,
+  openSignIns,
+  type SignInRig,
+  startSignInRig,
+} from "./sign-in-rig.ts";
 
 const RENEWER = fileURLToPath(new URL("../programs/sign-in-renewer.ts", import.meta.url));
 const { signal } = new AbortController();
@@ -33,64 +37,39 @@ async function crashInRotation(rig: SignInRig): Promise<void> {
   release();
 }
 
-function open({ home, server }: SignInRig) {
-  const log = createRecordingLogger();
-  const clock = systemClock;
-  const options = { home, openStore: openTestStore(home), clock, logger: log, random: Math.random };
-  const signIns = new SignIns({ ...options, onNotice: () => {} });
-  const authorization = signIns.authorize(BACKEND, { url: server.url, headers: {} });
-  assert.ok(authorization !== null);
-  return { signIns, authorization, log };
-}
-
 test("E1 a crash in a rotation, at a server with a grace: the next process renews, and nobody has to sign in", async (t) => {
   const rig = await startSignInRig(t, { hasGrace: true });
   await rig.signIn();
   await crashInRotation(rig);
-  const { signIns, authorization } = open(rig);
-  const carried = await authorization.obtain();
-  assert.ok(isCredential(carried));
-  const outcome = await authorization.refused({ status: 401, challenge: null, carried });
-  assert.ok(outcome !== null && isCredential(outcome) && outcome.header !== null, JSON.stringify(outcome));
-  assert.ok(
-    (await rig.authorization.scopesOf(outcome.header.replace("Bearer ", ""), rig.server.url)) !== null,
-  );
-  assert.equal(signIns.notice(BACKEND), null);
+  const { notice, carried, refused } = openSignIns(t, rig);
+  assert.ok(await isGood(rig, headerOf(await refused(await carried()))));
+  assert.equal(notice(), null);
   assert.equal((await rig.grants.read(BACKEND, signal))?.renewingSinceMs, null);
-  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 a crash in a rotation, at a server without a grace: one notice, and not one request more", async (t) => {
   const rig = await startSignInRig(t);
   await rig.signIn();
   await crashInRotation(rig);
-  const { signIns, authorization } = open(rig);
-  const carried = await authorization.obtain();
-  assert.ok(isCredential(carried));
+  const { notice, carried, refused } = openSignIns(t, rig);
+  const token = await carried();
   const asked = rig.authorization.count("/token");
   for (let call = 0; call < 50; call++) {
-    const outcome = await authorization.refused({ status: 401, challenge: null, carried });
-    assert.ok(outcome !== null && !isCredential(outcome));
-    assert.equal(outcome.kind, "unauthorized");
+    assert.equal(failureOf(await refused(token)).kind, "unauthorized");
   }
   assert.equal(rig.authorization.count("/token"), asked + 1);
-  const notice = signIns.notice(BACKEND);
-  assert.equal(notice?.code, "login_needed");
-  assert.match(notice?.title ?? "", /an earlier renewal was interrupted/);
-  assert.equal(notice?.hint, "mountaineer backends login tickets");
+  assert.equal(notice()?.code, "login_needed");
+  assert.match(notice()?.title ?? "", /an earlier renewal was interrupted/);
+  assert.equal(notice()?.hint, "mountaineer backends login tickets");
   // Whoever comes after it reads it from the disk, and asks nobody.
-  const later = open(rig);
-  assert.ok(
-    !isCredential((await later.authorization.refused({ status: 401, challenge: null, carried })) ?? carried),
-  );
+  failureOf(await openSignIns(t, rig).refused(token));
   assert.equal(rig.authorization.count("/token"), asked + 1);
-  for (const each of [signIns, later.signIns]) await each[Symbol.asyncDispose]();
 });
 
 test("E1 a process that renews and another that wants to: one rotation, and both have the new token", async (t) => {
   const rig = await startSignInRig(t);
   await rig.signIn();
-  const children = [startRenewer(rig), startRenewer(rig), startRenewer(rig)];
+  const children = [startRenewer(rig), startRenewer(rig)];
   const texts = children.map(() => "");
   for (const [at, child] of children.entries()) {
     child.stdout?.setEncoding("utf8").on("data", (piece: string) => {

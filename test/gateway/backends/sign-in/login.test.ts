@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type SignInPerson, signIn, signOut } from "../../../../src/gateway/backends/sign-in/login.ts";
+import { type SignInPerson, signOut } from "../../../../src/gateway/backends/sign-in/login.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { agree, GIVEN_CLIENT, GIVEN_PORT } from "./authorization-server.ts";
@@ -12,10 +12,8 @@ import { personAt, resolvedAuth, startSignInRig } from "./sign-in-rig.ts";
 const signal = new AbortController().signal;
 
 test("E1 a person signs in by the browser: registered, with PKCE, for this server alone, and kept sealed", async (t) => {
-  const { home, authorization, server, grants, request } = await startSignInRig(t);
-  const person = personAt(authorization);
-  const grant = await signIn(request(), person, { grants, clock: systemClock, signal });
-  await Promise.all(person.ended);
+  const { home, authorization, server, grants, signIn } = await startSignInRig(t);
+  const grant = await signIn();
   assert.equal(grant.issuer, authorization.issuer);
   assert.equal(grant.resource, server.url);
   assert.equal(grant.client.source, "registered");
@@ -36,9 +34,9 @@ test("E1 a person signs in by the browser: registered, with PKCE, for this serve
 });
 
 test("E1 a second sign-in uses the first one's registration, and its port", async (t) => {
-  const { authorization, grants, request } = await startSignInRig(t);
-  const first = await signIn(request(), personAt(authorization), { grants, clock: systemClock, signal });
-  const second = await signIn(request(), personAt(authorization), { grants, clock: systemClock, signal });
+  const { authorization, signIn } = await startSignInRig(t);
+  const first = await signIn();
+  const second = await signIn();
   assert.equal(authorization.count("/reg"), 1);
   assert.equal(second.client.id, first.client.id);
   assert.equal(second.redirectUri, first.redirectUri);
@@ -46,43 +44,41 @@ test("E1 a second sign-in uses the first one's registration, and its port", asyn
 });
 
 test("E1 a client id that was given is used, and proves itself with its secret", async (t) => {
-  const { authorization, server, grants, request } = await startSignInRig(t, { registers: false });
+  const { authorization, server, signIn } = await startSignInRig(t, { registers: false });
   const auth = resolvedAuth({
     clientId: GIVEN_CLIENT.id,
     clientSecret: GIVEN_CLIENT.secret,
     redirectPort: GIVEN_PORT,
     scopes: ["mcp:read", "mcp:write"],
   });
-  const person = personAt(authorization);
-  const grant = await signIn(request({ auth }), person, { grants, clock: systemClock, signal });
+  const grant = await signIn({ auth });
   assert.equal(grant.client.source, "configured");
   assert.equal(grant.client.secret, null);
   assert.deepEqual(await authorization.scopesOf(grant.accessToken, server.url), ["mcp:read", "mcp:write"]);
 });
 
 test("E1 without a browser the address at which it ended is pasted", async (t) => {
-  const { authorization, server, grants, request } = await startSignInRig(t);
+  const { authorization, server, signIn } = await startSignInRig(t);
   const addresses: string[] = [];
   const person: SignInPerson = {
     visit: (address) => void addresses.push(address),
     showCode: () => assert.fail(),
     paste: () => agree(addresses[0] ?? "", authorization.issuer),
   };
-  const grant = await signIn(request({ way: "paste" }), person, { grants, clock: systemClock, signal });
+  const grant = await signIn({ way: "paste" }, person);
   assert.ok((await authorization.scopesOf(grant.accessToken, server.url)) !== null);
 });
 
 test("E1 a person signs in with a device code", async (t) => {
-  const { authorization, server, grants, request } = await startSignInRig(t);
-  const person = personAt(authorization);
-  const grant = await signIn(request({ way: "device" }), person, { grants, clock: systemClock, signal });
+  const { authorization, server, signIn } = await startSignInRig(t);
+  const grant = await signIn({ way: "device" });
   assert.ok((await authorization.scopesOf(grant.accessToken, server.url)) !== null);
   assert.ok(grant.refreshToken !== null);
 });
 
 test("E1 signing out tells the server, so that the tokens are of no use to anybody", async (t) => {
-  const { authorization, server, grants, request } = await startSignInRig(t);
-  const grant = await signIn(request(), personAt(authorization), { grants, clock: systemClock, signal });
+  const { authorization, server, grants, signIn } = await startSignInRig(t);
+  const grant = await signIn();
   const out = await signOut(
     { backend: "tickets", url: new URL(server.url), auth: null },
     { grants, clock: systemClock, signal },
@@ -93,8 +89,7 @@ test("E1 signing out tells the server, so that the tokens are of no use to anybo
 });
 
 test("E1 a person who refuses, and a server that is not the configured one, come to nothing that is kept", async (t) => {
-  const { authorization, grants, request } = await startSignInRig(t);
-  const tools = { grants, clock: systemClock, signal };
+  const { authorization, grants, signIn } = await startSignInRig(t);
   const person: SignInPerson = {
     ...personAt(authorization),
     visit(address) {
@@ -106,17 +101,14 @@ test("E1 a person who refuses, and a server that is not the configured one, come
       void fetch(answer).then((response) => response.text());
     },
   };
-  await assert.rejects(signIn(request(), person, tools), failure(/refused: access_denied/));
+  await assert.rejects(signIn({}, person), failure(/refused: access_denied/));
   const auth = resolvedAuth({ issuer: "https://login.example.com" });
-  await assert.rejects(
-    signIn(request({ auth }), personAt(authorization), tools),
-    failure(/not the configured one/),
-  );
+  await assert.rejects(signIn({ auth }), failure(/not the configured one/));
   assert.equal(await grants.read("tickets", signal), null);
 });
 
 test("E1 an answer of another sign-in, or another issuer, is not taken", async (t) => {
-  const { authorization, grants, request } = await startSignInRig(t);
+  const { authorization, signIn } = await startSignInRig(t);
   const person: SignInPerson = {
     ...personAt(authorization),
     visit(address) {
@@ -133,10 +125,7 @@ test("E1 an answer of another sign-in, or another issuer, is not taken", async (
       })();
     },
   };
-  await assert.rejects(
-    signIn(request(), person, { grants, clock: systemClock, signal }),
-    failure(/unexpected "iss"/),
-  );
+  await assert.rejects(signIn({}, person), failure(/unexpected "iss"/));
   assert.equal(authorization.count("/token"), 0);
 });
 

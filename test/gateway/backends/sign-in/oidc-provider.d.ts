@@ -18,3 +18,11 @@ declare module "oidc-provider" {
     on(event: string, listener: (...args: any[]) => void): void;
   }
 }
+
+declare module "oidc-provider/lib/adapters/memory_adapter.js" {
+  // biome-ignore lint/style/noDefaultExport: it is theirs.
+  export default class MemoryAdapter {
+    constructor(name: string);
+    consume(id: string): Promise<void>;
+  }
+}

@@ -1,12 +1,6 @@
-// A real MCP server of the official SDK behind a bearer check, as MCP describes it: 401 and 403 with a challenge, and its
-// metadata.
-
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+// An MCP server behind a bearer check, as MCP describes it: 401 and 403 with a challenge, and its metadata.
 import type { TestContext } from "node:test";
-import { Server } from "@modelcontextprotocol/sdk/server/index.js";
-import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
-import { CallToolRequestSchema, ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js";
-import { onLoopback } from "../../../support/on-loopback.ts";
+import { serving, startHttpServer } from "../programs/http-server.ts";
 import type { AuthorizationServer } from "./authorization-server.ts";
 
 export interface ProtectedServer {
@@ -31,48 +25,42 @@ export async function startProtectedServer(
   let calls = 0;
   let refusals = 0;
   let callScope = "mcp:read";
-  let origin = "";
-  const challenge = (more: string): string => `Bearer ${more}, resource_metadata="${origin}${METADATA}"`;
-  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    if (request.url === METADATA) {
-      const metadata = { resource: `${origin}/mcp`, authorization_servers: [authorization.issuer] };
-      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(metadata));
-      return;
-    }
-    const { authorization: header = "" } = request.headers;
-    if (header !== "") seen.add(header);
-    const token = header.replace(/^Bearer /, "");
-    const scopes = token === "" ? null : await authorization.scopesOf(token, `${origin}/mcp`);
-    if (scopes === null) {
-      refusals++;
-      response.writeHead(401, { "www-authenticate": challenge('scope="mcp:read"') }).end("who are you?");
-      return;
-    }
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(Buffer.from(chunk));
-    const text = Buffer.concat(chunks).toString("utf8");
-    const body: unknown = text === "" ? undefined : JSON.parse(text);
-    if (text.includes('"tools/call"') && !scopes.includes(callScope)) {
-      const more = `error="insufficient_scope", scope="${callScope}"`;
-      response.writeHead(403, { "www-authenticate": challenge(more) }).end("not with that");
-      return;
-    }
-    const server = createTools(() => {
+  const challenge = (more: string): string =>
+    `Bearer ${more}, resource_metadata="${server.origin}${METADATA}"`;
+  const serve = serving({
+    "tools/list": { tools: [{ name: "echo", inputSchema: { type: "object" } }] },
+    "tools/call"({ arguments: given = {} }) {
       calls++;
-    });
-    const transport = new StreamableHTTPServerTransport({});
-    response.on("close", () => void transport.close());
-    // The SDK's own types disagree about optional members.
-    await server.connect(transport as Parameters<typeof server.connect>[0]);
-    await transport.handleRequest(request, response, body);
-  };
-  const http = createServer((request, response) => {
-    serve(request, response).catch(() => response.destroy());
+      return { content: [{ type: "text", text: JSON.stringify(given) }] };
+    },
   });
-  const port = await onLoopback(t, http);
-  origin = `http://127.0.0.1:${port}`;
+  const server = await startHttpServer(
+    t,
+    async (posted) => {
+      const { headers, method, response } = posted;
+      const { authorization: header = "" } = headers;
+      if (header !== "") seen.add(header);
+      const token = header.replace(/^Bearer /, "");
+      const scopes = token === "" ? null : await authorization.scopesOf(token, server.url);
+      if (scopes === null) {
+        refusals++;
+        response.writeHead(401, { "www-authenticate": challenge('scope="mcp:read"') }).end("who are you?");
+      } else if (method === "tools/call" && !scopes.includes(callScope)) {
+        const more = `error="insufficient_scope", scope="${callScope}"`;
+        response.writeHead(403, { "www-authenticate": challenge(more) }).end("not with that");
+      } else await serve(posted);
+    },
+    {
+      path: "/mcp",
+      elsewhere({ url }, response) {
+        if (url !== METADATA) return response.writeHead(404).end();
+        const metadata = { resource: server.url, authorization_servers: [authorization.issuer] };
+        return response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(metadata));
+      },
+    },
+  );
   return {
-    url: `${origin}/mcp`,
+    url: server.url,
     get calls() {
       return calls;
     },
@@ -84,16 +72,4 @@ export async function startProtectedServer(
       callScope = scope;
     },
   };
-}
-
-function createTools(onCall: () => void): Server {
-  const server = new Server({ name: "protected", version: "1" }, { capabilities: { tools: {} } });
-  server.setRequestHandler(ListToolsRequestSchema, async () => ({
-    tools: [{ name: "echo", inputSchema: { type: "object" as const } }],
-  }));
-  server.setRequestHandler(CallToolRequestSchema, async ({ params }) => {
-    onCall();
-    return { content: [{ type: "text" as const, text: JSON.stringify(params.arguments ?? {}) }] };
-  });
-  return server;
 }

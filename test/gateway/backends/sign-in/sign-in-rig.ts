@@ -1,6 +1,14 @@
 // What tests of signing in have in common: a home with its grants, the two servers, and a person who agrees.
+import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import type { ResolvedAuth } from "../../../../src/gateway/backends/links/link-authorization.ts";
+import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
+import {
+  type Credential,
+  isCredential,
+  type LinkAuthorization,
+  type ResolvedAuth,
+  type SignInNotice,
+} from "../../../../src/gateway/backends/links/link-authorization.ts";
 import {
   type Grant,
   type GrantStore,
@@ -11,8 +19,10 @@ import {
   type SignInPerson,
   signIn,
 } from "../../../../src/gateway/backends/sign-in/login.ts";
+import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { openSecretStore, type SecretStore } from "../../../../src/secrets/secret-store.ts";
+import { createRecordingLogger, type RecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import {
   type AuthorizationServer,
@@ -46,8 +56,8 @@ export interface SignInRig {
   readonly server: ProtectedServer;
   readonly grants: GrantStore;
   request(more?: Partial<LoginRequest>): LoginRequest;
-  /** Signs in as a person would, and waits until the browser is done. */
-  signIn(more?: Partial<LoginRequest>): Promise<Grant>;
+  /** Signs in as a person would, who agrees to all, or as this one; waits until the browser is done. */
+  signIn(more?: Partial<LoginRequest>, person?: SignInPerson): Promise<Grant>;
 }
 
 export function openTestStore(home: string, clock: Clock = systemClock): () => Promise<SecretStore> {
@@ -78,11 +88,11 @@ export async function startSignInRig(
       moreScopes: [],
       ...more,
     }),
-    async signIn(more) {
-      const person = personAt(authorization);
+    async signIn(more, person) {
+      const agreeing = personAt(authorization);
       const { signal } = new AbortController();
-      const grant = await signIn(rig.request(more), person, { grants, clock, signal });
-      await Promise.all(person.ended);
+      const grant = await signIn(rig.request(more), person ?? agreeing, { grants, clock, signal });
+      await Promise.all(agreeing.ended);
       return grant;
     },
   };
@@ -100,4 +110,64 @@ export function personAt({ issuer }: AuthorizationServer): SignInPerson & {
     showCode: (_code, address, complete) => void ended.push(agree(complete ?? address, issuer)),
     paste: async () => (await ended[0]) ?? "",
   };
+}
+
+export interface OpenedSignIns {
+  readonly signIns: SignIns;
+  readonly authorization: LinkAuthorization;
+  readonly log: RecordingLogger;
+  notice(): SignInNotice | null;
+  /** What goes with requests now. */
+  carried(): Promise<Credential>;
+  /** Of a server that refused that. */
+  refused(
+    carried: Credential,
+    challenge?: string | null,
+    status?: 401 | 403,
+  ): Promise<Credential | LinkFailure>;
+}
+
+/** The sign-ins of a home, until the test ends. */
+export function openSignIns(
+  t: TestContext,
+  { home, server }: SignInRig,
+  { clock = systemClock, auth }: { readonly clock?: Clock; readonly auth?: ResolvedAuth } = {},
+): OpenedSignIns {
+  const log = createRecordingLogger();
+  const openStore = openTestStore(home);
+  const options = { home, openStore, clock, logger: log, random: () => 0.5, onNotice: () => {} };
+  const signIns = new SignIns(options);
+  t.after(() => signIns[Symbol.asyncDispose]());
+  const authorization = signIns.authorize(BACKEND, { url: server.url, headers: {}, ...(auth && { auth }) });
+  assert.ok(authorization !== null);
+  return {
+    ...{ signIns, authorization, log },
+    notice: () => signIns.notice(BACKEND),
+    async carried() {
+      const outcome = await authorization.obtain();
+      assert.ok(isCredential(outcome), JSON.stringify(outcome));
+      return outcome;
+    },
+    async refused(carried, challenge = null, status = 401) {
+      const outcome = await authorization.refused({ status, challenge, carried });
+      assert.ok(outcome !== null, "another reason is not ours to judge");
+      return outcome;
+    },
+  };
+}
+
+/** A token as a header carries it. */
+export function headerOf(outcome: Credential | LinkFailure): string {
+  assert.ok(isCredential(outcome), JSON.stringify(outcome));
+  assert.ok(outcome.header !== null);
+  return outcome.header;
+}
+
+export function failureOf(outcome: Credential | LinkFailure): LinkFailure {
+  assert.ok(!isCredential(outcome));
+  return outcome;
+}
+
+export async function isGood({ authorization, server }: SignInRig, header: string): Promise<boolean> {
+  return (await authorization.scopesOf(header.replace("Bearer ", ""), server.url)) !== null;
 }

@@ -3,115 +3,69 @@ import assert from "node:assert/strict";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
-import {
-  type Credential,
-  isCredential,
-  type LinkAuthorization,
-  type SignInNotice,
-} from "../../../../src/gateway/backends/links/link-authorization.ts";
-import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
-import type { Clock } from "../../../../src/runtime/time/clock.ts";
+import { isCredential } from "../../../../src/gateway/backends/links/link-authorization.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { runsOf } from "../../../support/properties.ts";
-import { createRecordingLogger, type RecordingLogger } from "../../../support/recording-logger.ts";
 import { MACHINE_CLIENT } from "./authorization-server.ts";
-import { BACKEND, openTestStore, resolvedAuth, type SignInRig, startSignInRig } from "./sign-in-rig.ts";
+import {
+  BACKEND,
+  failureOf,
+  headerOf,
+  isGood,
+  openSignIns,
+  resolvedAuth,
+  startSignInRig,
+} from "./sign-in-rig.ts";
 
 const HOUR_MS = 3_600_000;
-const DAYS = runsOf(30);
-
-interface Opened {
-  readonly signIns: SignIns;
-  readonly authorization: LinkAuthorization;
-  notice(): SignInNotice | null;
-  readonly log: RecordingLogger;
-}
-
-function open({ home, server }: SignInRig, clock: Clock, auth?: ReturnType<typeof resolvedAuth>): Opened {
-  const log = createRecordingLogger();
-  const openStore = openTestStore(home);
-  const options = { home, openStore, clock, logger: log, random: () => 0.5, onNotice: () => {} };
-  const signIns = new SignIns(options);
-  const authorization = signIns.authorize(BACKEND, {
-    url: server.url,
-    headers: {},
-    ...(auth === undefined ? {} : { auth }),
-  });
-  assert.ok(authorization !== null);
-  return { signIns, authorization, log, notice: () => signIns.notice(BACKEND) };
-}
+const DAYS = runsOf(12);
 
 /** A person has signed in; the clock is moved by hand. */
 async function signedIn(t: TestContext) {
   const rig = await startSignInRig(t);
   const clock = createManualClock(Date.now());
   await rig.signIn();
-  return { rig, clock, ...open(rig, clock) };
+  return { rig, clock, ...openSignIns(t, rig, { clock }) };
 }
-
-function headerOf(outcome: Credential | LinkFailure): string {
-  assert.ok(isCredential(outcome), JSON.stringify(outcome));
-  assert.ok(outcome.header !== null);
-  return outcome.header;
-}
-
-async function isGood({ authorization, server }: SignInRig, header: string): Promise<boolean> {
-  return (await authorization.scopesOf(header.replace("Bearer ", ""), server.url)) !== null;
-}
-
-async function kept({ authorization }: Opened): Promise<Credential> {
-  const outcome = await authorization.obtain();
-  assert.ok(isCredential(outcome));
-  return outcome;
-}
-
-const UNAUTHORIZED = { status: 401, challenge: null } as const;
 
 test("E1 fifty callers whose token is refused make one renewal, and all go on with the new one", async (t) => {
-  const { rig, signIns, authorization } = await signedIn(t);
-  const first = await authorization.obtain();
-  assert.ok(isCredential(first));
+  const { rig, carried, refused } = await signedIn(t);
+  const first = await carried();
   rig.authorization.endAccessTokens();
-  const outcomes = await Promise.all(
-    Array.from({ length: 50 }, () => authorization.refused({ ...UNAUTHORIZED, carried: first })),
-  );
-  const headers = new Set(outcomes.map((outcome) => headerOf(outcome ?? assert.fail())));
+  const outcomes = await Promise.all(Array.from({ length: 50 }, () => refused(first)));
+  const headers = new Set(outcomes.map(headerOf));
   assert.equal(headers.size, 1);
   const [header = ""] = headers;
   assert.notEqual(header, first.header);
   assert.ok(await isGood(rig, header));
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
   // Who comes late with the old one is given the new one, too.
-  const late = await authorization.refused({ ...UNAUTHORIZED, carried: first });
-  assert.equal(headerOf(late ?? assert.fail()), header);
+  const late = await refused(first);
+  assert.equal(headerOf(late), header);
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
-  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 two processes' keepers of one home make one renewal: the second finds what the first kept", async (t) => {
   const rig = await startSignInRig(t);
   await rig.signIn();
   const clock = createManualClock(Date.now());
-  const one = open(rig, clock);
-  const other = open(rig, clock);
-  const carried = await one.authorization.obtain();
-  await other.authorization.obtain();
-  assert.ok(isCredential(carried));
+  const one = openSignIns(t, rig, { clock });
+  const other = openSignIns(t, rig, { clock });
+  const token = await one.carried();
+  await other.carried();
   rig.authorization.endAccessTokens();
-  const first = await one.authorization.refused({ ...UNAUTHORIZED, carried });
-  const second = await other.authorization.refused({ ...UNAUTHORIZED, carried });
-  assert.equal(headerOf(second ?? assert.fail()), headerOf(first ?? assert.fail()));
+  const first = await one.refused(token);
+  const second = await other.refused(token);
+  assert.equal(headerOf(second), headerOf(first));
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
-  for (const { signIns } of [one, other]) await signIns[Symbol.asyncDispose]();
 });
 
 test(`E1 ${DAYS} days of hourly tokens, unattended: always a good one, each renewed once and ahead`, async (t) => {
   const clock = createManualClock(Date.now());
   const rig = await startSignInRig(t, {}, clock);
   await rig.signIn();
-  const { signIns, authorization, notice } = open(rig, clock);
+  const { authorization, notice } = openSignIns(t, rig, { clock });
   let header = headerOf(await authorization.obtain());
   // 225 s before the end, and a second more.
   const lifeMs = HOUR_MS - 224_000;
@@ -127,16 +81,14 @@ test(`E1 ${DAYS} days of hourly tokens, unattended: always a good one, each rene
   assert.ok(await isGood(rig, header));
   assert.equal(notice(), null);
   assert.equal(rig.authorization.count("/token refresh_token"), renewals);
-  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 a grant that the server ended is one notice, and no more requests: a new sign-in mends it", async (t) => {
   const rig = await startSignInRig(t);
   const clock = createManualClock(Date.now());
   const grant = await rig.signIn();
-  const { signIns, authorization, notice, log } = open(rig, clock);
-  const carried = await authorization.obtain();
-  assert.ok(isCredential(carried));
+  const { authorization, notice, log, carried, refused } = openSignIns(t, rig, { clock });
+  const token = await carried();
   // Somebody else used the refresh token, so that the server ends all that came of it.
   const { issuer } = rig.authorization;
   for (const _ of [1, 2]) {
@@ -151,8 +103,7 @@ test("E1 a grant that the server ended is one notice, and no more requests: a ne
   }
   rig.authorization.endAccessTokens();
   const asked = rig.authorization.count("/token");
-  const outcome = await authorization.refused({ ...UNAUTHORIZED, carried });
-  assert.ok(outcome !== null && !isCredential(outcome));
+  const outcome = failureOf(await refused(token));
   assert.equal(outcome.kind, "unauthorized");
   assert.match(outcome.message, /invalid_grant/);
   assert.equal(outcome.hint, "mountaineer backends login tickets");
@@ -167,11 +118,10 @@ test("E1 a grant that the server ended is one notice, and no more requests: a ne
   await clock.advance(60_000);
   assert.ok(await isGood(rig, headerOf(await authorization.obtain())));
   assert.equal(notice(), null);
-  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 an authorization server that is away is tried ever more slowly, and comes back by itself", async (t) => {
-  const { rig, clock, signIns, authorization, notice } = await signedIn(t);
+  const { rig, clock, authorization, notice } = await signedIn(t);
   await authorization.obtain();
   rig.authorization.setDown(true);
   await clock.advance(2 * HOUR_MS);
@@ -183,21 +133,18 @@ test("E1 an authorization server that is away is tried ever more slowly, and com
   await clock.advance(120_000);
   assert.ok(await isGood(rig, headerOf(await authorization.obtain())));
   assert.equal(notice(), null);
-  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 a server that refuses each new token is not given ever newer ones", async (t) => {
-  const { rig, signIns, authorization, notice } = await signedIn(t);
-  let carried = await authorization.obtain();
+  const { rig, notice, carried, refused } = await signedIn(t);
+  let token = await carried();
   for (let call = 0; call < 20; call++) {
-    assert.ok(isCredential(carried));
-    const outcome = await authorization.refused({ ...UNAUTHORIZED, carried });
-    if (outcome !== null && isCredential(outcome)) carried = outcome;
+    const outcome = await refused(token);
+    if (isCredential(outcome)) token = outcome;
   }
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
   assert.equal(notice()?.code, "login_needed");
   assert.match(notice()?.title ?? "", /refuses the token that it was given/);
-  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 tokens go to the address that was signed in to, and to no other", async (t) => {
@@ -209,24 +156,20 @@ test("E1 tokens go to the address that was signed in to, and to no other", async
   assert.equal(signIns.authorize(BACKEND, { url: "http://nas.example/mcp", headers: {} }), null);
   const headers = { Authorization: "Bearer by-hand" };
   assert.equal(signIns.authorize(BACKEND, { url: rig.server.url, headers }), null);
-  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 what is asked for beyond the login is one notice that names the scopes, and a new login keeps the old ones", async (t) => {
-  const { rig, signIns, authorization, notice } = await signedIn(t);
-  const carried = await authorization.obtain();
-  assert.ok(isCredential(carried));
+  const { rig, authorization, notice, carried, refused } = await signedIn(t);
+  const token = await carried();
   const challenge = 'Bearer error="insufficient_scope", scope="mcp:write"';
-  const outcome = await authorization.refused({ status: 403, challenge, carried });
-  assert.ok(outcome !== null && !isCredential(outcome));
+  const outcome = failureOf(await refused(token, challenge, 403));
   assert.equal(outcome.kind, "refused");
   assert.equal(notice()?.code, "scopes_needed");
   assert.match(notice()?.title ?? "", /scopes mcp:write/);
   const grant = await rig.signIn();
   assert.deepEqual(grant.scopes, ["mcp:read", "offline_access", "mcp:write"]);
   // Another reason than scopes is not ours to judge.
-  assert.equal(await authorization.refused({ status: 403, challenge: null, carried }), null);
-  await signIns[Symbol.asyncDispose]();
+  assert.equal(await authorization.refused({ status: 403, challenge: null, carried: token }), null);
 });
 
 test("E1 the gateway signs in as itself with client credentials, once for all, when the server asks for it", async (t) => {
@@ -234,33 +177,27 @@ test("E1 the gateway signs in as itself with client credentials, once for all, w
   const clock = createManualClock(Date.now());
   const { id: clientId, secret: clientSecret } = MACHINE_CLIENT;
   const auth = resolvedAuth({ type: "client-credentials", clientId, clientSecret, scopes: ["mcp:read"] });
-  const { signIns, authorization } = open(rig, clock, auth);
+  const { authorization, refused } = openSignIns(t, rig, { clock, auth });
   assert.deepEqual(await authorization.obtain(), { header: null });
   const challenge = (await fetch(rig.server.url, { method: "POST" })).headers.get("www-authenticate");
-  const outcomes = await Promise.all(
-    Array.from({ length: 50 }, () =>
-      authorization.refused({ status: 401, challenge, carried: { header: null } }),
-    ),
-  );
-  const headers = new Set(outcomes.map((outcome) => headerOf(outcome ?? assert.fail())));
+  const outcomes = await Promise.all(Array.from({ length: 50 }, () => refused({ header: null }, challenge)));
+  const headers = new Set(outcomes.map(headerOf));
   assert.equal(headers.size, 1);
   assert.ok(await isGood(rig, [...headers][0] ?? ""));
   assert.equal(rig.authorization.count("/token client_credentials"), 1);
   await clock.advance(HOUR_MS - 224_000);
   await eventually(() => rig.authorization.count("/token client_credentials") === 2);
-  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 a stop waits for a renewal that is under way, as half of one may cost the login", async (t) => {
   const rig = await startSignInRig(t);
   const clock = createManualClock(Date.now());
   const before = await rig.signIn();
-  const { signIns, authorization } = open(rig, clock);
-  const carried = await authorization.obtain();
-  assert.ok(isCredential(carried));
+  const { signIns, carried, refused } = openSignIns(t, rig, { clock });
+  const token = await carried();
   const { held, release } = rig.authorization.holdTokenAnswers();
   rig.authorization.endAccessTokens();
-  const renewing = authorization.refused({ ...UNAUTHORIZED, carried });
+  const renewing = refused(token);
   await held;
   const stopped = signIns[Symbol.asyncDispose]();
   release();
@@ -271,35 +208,30 @@ test("E1 a stop waits for a renewal that is under way, as half of one may cost t
 });
 
 test("E1 a renewal whose lock cannot be taken is told and tried again, and ends nobody", async (t) => {
-  const { rig, clock, signIns, authorization, notice } = await signedIn(t);
-  const carried = await authorization.obtain();
-  assert.ok(isCredential(carried));
+  const { rig, clock, signIns, notice, carried, refused } = await signedIn(t);
+  const token = await carried();
   const folder = join(rig.home, "sign-in");
   const locks = (await readdir(folder)).filter((name) => name.endsWith(".lock.db"));
   assert.ok(locks.length > 0);
   // As a disk that lost its blocks leaves it.
   for (const name of locks) await writeFile(join(folder, name), Buffer.alloc(4_096, 7));
   rig.authorization.endAccessTokens();
-  const failed = await authorization.refused({ ...UNAUTHORIZED, carried });
-  assert.ok(failed !== null && !isCredential(failed));
+  const failed = failureOf(await refused(token));
   assert.match(failed.message, /lock\.db cannot be locked/);
   assert.equal(notice()?.code, "token_not_renewed");
   for (const name of locks) await rm(join(folder, name));
   await signIns[Symbol.asyncDispose]();
-  const next = open(rig, clock);
-  const mended = await next.authorization.refused({ ...UNAUTHORIZED, carried: await kept(next) });
-  assert.ok(await isGood(rig, headerOf(mended ?? assert.fail())));
-  await next.signIns[Symbol.asyncDispose]();
+  const next = openSignIns(t, rig, { clock });
+  const mended = await next.refused(await next.carried());
+  assert.ok(await isGood(rig, headerOf(mended)));
 });
 
 test("E1 what the gateway signs in with may be nonsense: that is told, and ends nobody", async (t) => {
   const rig = await startSignInRig(t);
   const clock = createManualClock(Date.now());
   const auth = resolvedAuth({ type: "client-credentials", clientId: "", clientSecret: "", scopes: [] });
-  const { signIns, authorization, notice } = open(rig, clock, auth);
+  const { notice, refused } = openSignIns(t, rig, { clock, auth });
   const challenge = (await fetch(rig.server.url, { method: "POST" })).headers.get("www-authenticate");
-  const outcome = await authorization.refused({ status: 401, challenge, carried: { header: null } });
-  assert.ok(outcome !== null && !isCredential(outcome));
+  failureOf(await refused({ header: null }, challenge));
   assert.equal(notice()?.code, "token_not_renewed");
-  await signIns[Symbol.asyncDispose]();
 });

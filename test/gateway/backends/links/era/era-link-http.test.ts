@@ -1,18 +1,21 @@
+// Servers over HTTP of 2026-07-28, of both versions, and of those before, through the adapter of both.
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
-import { callTool, createEraRig, initialize, send } from "./era-rig.ts";
 import {
+  type Answer,
   acknowledge,
   DISCOVERED,
+  type HttpServerOptions,
   json,
   type Posted,
-  type RawHttp,
-  startRawHttp,
+  startHttpServer,
   tell,
   wanted,
-} from "./raw-http.ts";
+} from "../../programs/http-server.ts";
+import { callTool, createEraRig, initialize, send } from "./era-rig.ts";
 
 const TOOL = (header: string): JsonObject => ({
   name: "where",
@@ -26,7 +29,7 @@ const TOOL = (header: string): JsonObject => ({
 const DONE = { result: { resultType: "complete", content: [] } };
 
 /** A server of 2026-07-28; what a test does otherwise comes first. */
-function modern(otherwise: (posted: Posted) => boolean = () => false): RawHttp["answer"] {
+function modern(otherwise: (posted: Posted) => boolean = () => false): Answer {
   return (posted) => {
     if (otherwise(posted)) return;
     if (posted.method === "server/discover") json(posted, DISCOVERED);
@@ -36,12 +39,18 @@ function modern(otherwise: (posted: Posted) => boolean = () => false): RawHttp["
   };
 }
 
-/** An initialized link to such a server. */
-async function opened(t: TestContext, answer: RawHttp["answer"]) {
-  const raw = await startRawHttp(t, answer);
+/** A link to such a server. */
+async function linked(t: TestContext, answer: Answer, onGet?: HttpServerOptions["onGet"]) {
+  const raw = await startHttpServer(t, answer, onGet && { onGet });
   const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  return { raw, rig, recorded, result: await initialize(recorded) };
+  return { raw, rig, recorded: rig.open(rig.http(raw.url)) };
+}
+
+/** It is initialized. */
+async function opened(...given: Parameters<typeof linked>) {
+  const both = await linked(...given);
+  await initialize(both.recorded);
+  return both;
 }
 
 const INITIALIZED = {
@@ -182,13 +191,11 @@ for (const [what, status, reply] of [
   ["fails at it", 500, {}],
 ] as const) {
   test(`D1 a server over HTTP that ${what} is an older one`, async (t) => {
-    const raw = await startRawHttp(t, (posted) => {
+    const { raw, recorded } = await linked(t, (posted) => {
       if (posted.method === "server/discover") json(posted, reply, status);
       else if (posted.method === "initialize") json(posted, INITIALIZED);
       else posted.response.writeHead(202).end();
     });
-    const rig = createEraRig(t);
-    const recorded = rig.open(rig.http(raw.url));
     assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");
     await eventually(() => raw.of("notifications/initialized").length === 1);
     assert.equal(raw.of("initialize")[0]?.headers["mcp-method"], undefined);
@@ -197,7 +204,7 @@ for (const [what, status, reply] of [
 
 test("D1 a server over HTTP that leaves it without an answer gets initialize soon, and next time at once", async (t) => {
   let version = "1";
-  const raw = await startRawHttp(t, (posted) => {
+  const raw = await startHttpServer(t, (posted) => {
     const serverInfo = { name: "older", version };
     if (posted.method === "initialize") json(posted, { result: { ...INITIALIZED.result, serverInfo } });
     else if (posted.method !== "server/discover") posted.response.writeHead(202).end();
@@ -215,7 +222,7 @@ test("D1 a server over HTTP that leaves it without an answer gets initialize soo
 });
 
 test("D1 a server that was not asked, and knows no initialize any more, is asked", async (t) => {
-  const raw = await startRawHttp(
+  const raw = await startHttpServer(
     t,
     modern((posted) => {
       if (posted.method !== "initialize") return false;
@@ -231,9 +238,7 @@ test("D1 a server that was not asked, and knows no initialize any more, is asked
 
 for (const status of [401, 403]) {
   test(`D1 HTTP ${status} is no sign of an older server: it is told as it is`, async (t) => {
-    const raw = await startRawHttp(t, (posted) => json(posted, { message: "no" }, status));
-    const rig = createEraRig(t);
-    const recorded = rig.open(rig.http(raw.url));
+    const { raw, recorded } = await linked(t, (posted) => json(posted, { message: "no" }, status));
     const failure = await recorded.askInVain("initialize");
     assert.match(failure.message, new RegExp(`HTTP ${status}`));
     assert.equal(recorded.failed.size, 1, "the link's own question is nobody else's");
@@ -246,22 +251,20 @@ for (const status of [401, 403]) {
 
 test("D1 what neither side speaks is said, with what to do", async (t) => {
   const supported = ["2027-01-01"];
-  const raw = await startRawHttp(t, (posted) =>
+  const { recorded } = await linked(t, (posted) =>
     json(
       posted,
       { error: { code: -32022, message: "no", data: { supported, requested: "2026-07-28" } } },
       400,
     ),
   );
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
   const failure = await recorded.askInVain("initialize");
   assert.match(failure.message, /speaks MCP 2027-01-01, the gateway 2026-07-28, 2025-11-25/);
   assert.match(failure.hint ?? "", /use a version of the server/);
 });
 
 test("D1 a server over HTTP that is replaced by an older or a newer one loses its session, and is found out anew", async (t) => {
-  const older: RawHttp["answer"] = (posted) => {
+  const older: Answer = (posted) => {
     if (posted.method === "initialize") json(posted, INITIALIZED);
     else if (posted.method === "server/discover" || "mcp-method" in posted.headers)
       json(posted, { id: null, error: { code: -32000, message: "Bad Request: no session" } }, 400);
@@ -283,14 +286,12 @@ test("D1 a server over HTTP that is replaced by an older or a newer one loses it
 });
 
 test("D2 what only 2026-07-28 knows does not reach an older server", async (t) => {
-  const raw = await startRawHttp(t, (posted) => {
+  const { raw, recorded } = await linked(t, (posted) => {
     if (posted.method === "initialize") json(posted, INITIALIZED);
     else if (posted.method === "server/discover") json(posted, { error: { code: -32601, message: "no" } });
     else if ("id" in posted.message) json(posted, DONE);
     else posted.response.writeHead(202).end();
   });
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
   await initialize(recorded);
   const _meta = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -302,4 +303,102 @@ test("D2 what only 2026-07-28 knows does not reach an older server", async (t) =
   const { error } = await send(recorded, "tools/call", { name: "a", requestState: "s", _meta }).reply;
   assert.equal(isJsonObject(error) && error["code"], -32602, "a state of when it was a newer one");
   assert.equal(raw.of("tools/call").length, 1);
+});
+
+const BOTH = { protocolVersion: "2025-11-25", serverInfo: { name: "both", version: "1" } };
+const MODERN_META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+
+/** A server that speaks both; what a test does otherwise comes first. */
+function both(
+  otherwise: (posted: Posted) => boolean = () => false,
+  capabilities: JsonObject = { tools: {} },
+): Answer {
+  return (posted) => {
+    if (otherwise(posted)) return;
+    if (posted.method === "server/discover") json(posted, DISCOVERED);
+    else if (posted.method === "subscriptions/listen") acknowledge(posted);
+    else if (posted.method === "initialize") {
+      posted.response.setHeader("mcp-session-id", "one");
+      json(posted, { result: { ...BOTH, capabilities } });
+    } else if (!("id" in posted.message)) posted.response.writeHead(202).end();
+    else json(posted, DONE);
+  };
+}
+
+const isOlder = ({ headers }: Posted): boolean => headers["mcp-method"] === undefined;
+
+/** The failure of that request. */
+const failureOf = (recorded: Awaited<ReturnType<typeof opened>>["recorded"], id: unknown) =>
+  eventually(() => recorded.failed.get(id as number));
+
+test("D1 a server that now refuses the older version has lost that session, and is spoken with in the newer one", async (t) => {
+  const { raw, recorded } = await opened(t, both());
+  await callTool(recorded, "where").reply;
+  assert.equal(raw.of("tools/call").filter(isOlder).length, 1);
+  const error = { code: -32022, message: "no", data: { supported: ["2026-07-28"] } };
+  raw.answer = both((posted) => {
+    if (!isOlder(posted)) return false;
+    json(posted, { error }, 400);
+    return true;
+  });
+  const { id } = callTool(recorded, "where");
+  assert.equal((await failureOf(recorded, id)).kind, "session_lost");
+  await initialize(recorded);
+  await callTool(recorded, "where").reply;
+});
+
+test("D1 a lost session that cannot be begun anew while the server is away is no sign of another version", async (t) => {
+  const { raw, recorded } = await opened(t, both());
+  raw.answer = both((posted) => {
+    if (posted.method !== "initialize") return false;
+    json(posted, {}, 503);
+    return true;
+  });
+  assert.equal((await recorded.askInVain("initialize")).status, 503);
+  raw.answer = both();
+  await initialize(recorded);
+  await callTool(recorded, "where").reply;
+  assert.equal(raw.of("tools/call").filter(isOlder).length, 1);
+});
+
+test("D2 requests in flight fail at once when the server is found to speak no older version any more", async (t) => {
+  const { raw, recorded } = await opened(
+    t,
+    both(({ method }) => method === "tools/call"),
+  );
+  const older = callTool(recorded, "slow");
+  await eventually(() => raw.of("tools/call").length === 1);
+  const newer = send(recorded, "tools/call", { name: "slow", _meta: MODERN_META });
+  await eventually(() => raw.of("tools/call").length === 2);
+  raw.answer = both((posted) => {
+    if (posted.method !== "initialize") return false;
+    json(posted, { error: { code: -32601, message: "no such method" } });
+    return true;
+  });
+  await initialize(recorded);
+  assert.equal((await failureOf(recorded, older.id)).kind, "closed");
+  assert.equal(recorded.failed.has(newer.id), false);
+});
+
+test("D2 when the stream of the older session is refused, a ping asks whether that session is still known", async (t) => {
+  const streams: ServerResponse[] = [];
+  const { raw, recorded } = await opened(t, both(), (_, response) => {
+    streams.push(response);
+    response.writeHead(streams.length > 1 ? 404 : 200, { "content-type": "text/event-stream" });
+    if (streams.length > 1) response.end();
+    else response.flushHeaders();
+  });
+  const [first] = await eventually(() => streams.length === 1 && streams);
+  raw.answer = both((posted) => {
+    if (!("mcp-session-id" in posted.headers)) return false;
+    posted.response.writeHead(404).end();
+    return true;
+  });
+  first?.end();
+  await eventually(() => recorded.doubts === 1);
+  assert.equal((await recorded.askInVain("ping")).kind, "session_lost");
+  assert.deepEqual(await recorded.ask("ping"), {}, "once: the next is of no session");
 });

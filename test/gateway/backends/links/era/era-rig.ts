@@ -119,18 +119,6 @@ export function callTool(
   return send(recorded, "tools/call", { name, arguments: args }, sender);
 }
 
-/** What the server asked within that call, as soon as there are so many. */
-export function asked(recorded: RecordedLink, { id }: Called, count: number): Promise<readonly JsonObject[]> {
-  return eventually(() => {
-    const found = recorded.received.flatMap(({ message, streamOf }) =>
-      isJsonObject(message) && message["method"] !== undefined && "id" in message && streamOf === id
-        ? [message]
-        : [],
-    );
-    return found.length >= count ? found : null;
-  });
-}
-
 export function answer({ link }: RecordedLink, question: JsonObject | undefined, result: JsonObject): void {
   link.send({ jsonrpc: "2.0", id: question?.["id"] as RpcId, result });
 }

@@ -8,11 +8,14 @@ import {
 } from "../../../../../src/gateway/backends/links/http/http-link.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
-import { type HttpEcho, type HttpEchoOptions, startHttpEcho } from "../../programs/link-http-echo.ts";
+import {
+  echoing,
+  type HttpServer,
+  type HttpServerOptions,
+  startHttpServer,
+  type Take,
+} from "../../programs/http-server.ts";
 import { openRecorded, type RecordedLink } from "../link-recorder.ts";
-
-/** What a test answers in the echo server's place. */
-export type Take = NonNullable<HttpEchoOptions["take"]>;
 
 export function connect(t: TestContext, url: string, more: Partial<HttpLinkOptions> = {}): RecordedLink {
   const recorded = openRecorded(openHttpLink({ url, headers: {}, clock, ...more }));
@@ -23,20 +26,28 @@ export function connect(t: TestContext, url: string, more: Partial<HttpLinkOptio
 /** To the echo server; `options` are of both. */
 export async function withEcho(
   t: TestContext,
-  options: Partial<HttpEchoOptions & HttpLinkOptions> = {},
-): Promise<{ echo: HttpEcho; recorded: RecordedLink }> {
-  const echo = await startHttpEcho(t, { answers: "json", ...options });
-  return { echo, recorded: connect(t, echo.url, options) };
+  {
+    answers = "json",
+    take,
+    onGet,
+    ...more
+  }: Partial<HttpServerOptions & HttpLinkOptions> & {
+    readonly answers?: "json" | "events";
+    readonly take?: Take;
+  } = {},
+): Promise<{ echo: HttpServer; recorded: RecordedLink }> {
+  const echo = await startHttpServer(t, echoing(answers, take), onGet && { onGet });
+  return { echo, recorded: connect(t, echo.url, more) };
 }
 
 /** In place of the server's answer to the request `echo`. */
 export const takeEcho =
-  (answer: (response: ServerResponse, message: { id?: unknown }) => unknown): Take =>
+  (answer: (response: ServerResponse, message: { readonly id?: unknown }) => unknown): Take =>
   (message, response) => {
     if (message.method === "echo") answer(response, message);
     return message.method === "echo";
   };
-export const isEcho = (message: { method?: string }): boolean => message.method === "echo";
+export const isEcho = (message: { readonly method?: unknown }): boolean => message.method === "echo";
 export const result = (id: unknown): string => JSON.stringify({ jsonrpc: "2.0", id, result: { late: true } });
 
 /** A server of bytes; what it gets is let go. */

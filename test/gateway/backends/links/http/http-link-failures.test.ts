@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { connectReason } from "../../../../../src/gateway/backends/links/http/target.ts";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
-import { startHttpEcho } from "../../programs/link-http-echo.ts";
-import { connect, result, startRaw, type Take, withEcho } from "./bench.ts";
+import { echoing, startHttpServer, type Take } from "../../programs/http-server.ts";
+import { connect, result, startRaw, withEcho } from "./bench.ts";
 
 test("refusals name the status and never a secret", async (t) => {
   const answers: [status: number, body: string, headers: Record<string, string>, words: RegExp][] = [
@@ -37,7 +38,7 @@ test("refusals name the status and never a secret", async (t) => {
   ];
   for (const [status, body, headers, words] of answers) {
     const take: Take = (_, response) => Boolean(response.writeHead(status, headers).end(body));
-    const { url } = await startHttpEcho(t, { answers: "json", take });
+    const { url } = await startHttpServer(t, echoing("json", take));
     const recorded = connect(t, `${url}?key=k3yInPath`, {
       headers: { "X-Key": "s3cret" },
       secrets: ["s3cret"],
@@ -52,7 +53,7 @@ test("refusals name the status and never a secret", async (t) => {
 test("an address without a path that takes no messages is told where most servers take them", async (t) => {
   const hintOf = async (path: string, status: number): Promise<string> => {
     const take: Take = (_, response) => Boolean(response.writeHead(status).end());
-    const { url } = await startHttpEcho(t, { answers: "json", take });
+    const { url } = await startHttpServer(t, echoing("json", take));
     return (await connect(t, `${new URL(url).origin}${path}`).askInVain("echo")).hint ?? "";
   };
   assert.match(
@@ -225,4 +226,29 @@ test("a server that takes nothing is overloaded, request for request", async (t)
   const failure = await eventually(() => recorded.failed.get(4));
   assert.equal(failure.kind, "overloaded");
   assert.equal(recorded.failed.has(1), false);
+});
+
+const failed = (code: string, message = "as the library says it"): Error =>
+  Object.assign(new Error(message), { code });
+
+test("what TLS refuses is said without the library's words, each with what helps", () => {
+  for (const [code, text, hint] of [
+    ["EPROTO", /speaks no TLS/, /http:/],
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", /nobody who is trusted/, /NODE_EXTRA_CA_CERTS/],
+    ["SELF_SIGNED_CERT_IN_CHAIN", /nobody who is trusted/, /NODE_EXTRA_CA_CERTS/],
+    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", /nobody who is trusted/, /NODE_EXTRA_CA_CERTS/],
+    ["CERT_HAS_EXPIRED", /expired/, /clock/],
+    ["CERT_NOT_YET_VALID", /not valid yet/, /clock/],
+    ["ERR_TLS_CERT_ALTNAME_INVALID", /another name/, /host/],
+  ] as const) {
+    const reason = connectReason(failed(code));
+    assert.match(reason.text, text);
+    assert.doesNotMatch(reason.text, /library/);
+    assert.match(reason.hint ?? "", hint);
+  }
+});
+
+test("what has no words of its own keeps the system's", () => {
+  assert.deepEqual(connectReason(failed("EWHATEVER", "odd")), { text: "odd" });
+  assert.deepEqual(connectReason(failed("ECONNREFUSED")), { text: "nothing listens there", isAway: true });
 });

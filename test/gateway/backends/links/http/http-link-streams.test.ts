@@ -6,7 +6,7 @@ import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../../support/pass-time.ts";
-import { openEvents } from "../../programs/link-http-echo.ts";
+import { openEvents } from "../../programs/http-server.ts";
 import { result, takeEcho, withEcho } from "./bench.ts";
 
 test("a broken stream is taken up again from its last event, after the time the server asks for", async (t) => {

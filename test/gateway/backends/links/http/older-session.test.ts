@@ -10,7 +10,7 @@ import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
-import { openEvents, type SseEchoOptions, startSseEcho } from "../../programs/link-http-echo.ts";
+import { openEvents, type SseEchoOptions, startSseEcho } from "../../programs/http-server.ts";
 import { connect } from "./bench.ts";
 
 async function withSseEcho(

@@ -1,0 +1,216 @@
+// What servers say of a sign-in, the keys that sign, and the grants that are kept.
+import assert from "node:assert/strict";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import {
+  allowedAddress,
+  isAboutServer,
+  isSafeForTokens,
+  issuerMetadataAddresses,
+  resourceMetadataAddresses,
+  resourceOf,
+} from "../../../../src/gateway/backends/sign-in/bounded-fetch.ts";
+import { bearerChallenge } from "../../../../src/gateway/backends/sign-in/challenge.ts";
+import { machineAuth } from "../../../../src/gateway/backends/sign-in/client.ts";
+import { type GrantStore, openGrantStore } from "../../../../src/gateway/backends/sign-in/grant-store.ts";
+import { loadOAuth } from "../../../../src/gateway/backends/sign-in/oauth-library.ts";
+import { createGrantSource } from "../../../../src/gateway/backends/sign-in/token-source.ts";
+import { MountaineerError } from "../../../../src/runtime/errors.ts";
+import { systemClock as clock, systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createRecordingLogger } from "../../../support/recording-logger.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { BACKEND, openTestStore, resolvedAuth, startSignInRig } from "./sign-in-rig.ts";
+
+test("E1 a challenge is read as servers write it, among others and badly quoted", () => {
+  const cases: [header: string | null, expected: unknown][] = [
+    [null, null],
+    ["", null],
+    ['Basic realm="x"', null],
+    ["Bearer", { resourceMetadata: null, scopes: null, error: null }],
+    ["bearer realm=x", { resourceMetadata: null, scopes: null, error: null }],
+    [
+      'Bearer resource_metadata="https://a.example/.well-known/oauth-protected-resource", scope="a b  a"',
+      {
+        resourceMetadata: "https://a.example/.well-known/oauth-protected-resource",
+        scopes: ["a", "b"],
+        error: null,
+      },
+    ],
+    [
+      'Basic realm="a, Bearer scope=\\"no\\"", Negotiate YWJj==, Bearer error="insufficient_scope",scope=one',
+      { resourceMetadata: null, scopes: ["one"], error: "insufficient_scope" },
+    ],
+    ['Bearer scope="with \\"quotes\\" and\\\\', { resourceMetadata: null, scopes: null, error: null }],
+    ['Bearer scope="fine évil"', { resourceMetadata: null, scopes: ["fine"], error: null }],
+  ];
+  for (const [header, expected] of cases)
+    assert.deepEqual(bearerChallenge(header), expected, header ?? "none");
+});
+
+test("E1 a challenge of any length ends, and keeps little", () => {
+  const many = `Bearer scope="${Array.from({ length: 5_000 }, (_, at) => `s${at}`).join(" ")}"`;
+  assert.ok((bearerChallenge(many)?.scopes?.length ?? 0) <= 64);
+  assert.doesNotThrow(() => bearerChallenge(`Bearer ${'a="'.repeat(50_000)}`));
+  assert.doesNotThrow(() => bearerChallenge("x ".repeat(50_000)));
+});
+
+test("E1 a server leads to https addresses alone, and to this machine only from this machine", () => {
+  const remote = new URL("https://mcp.example/mcp");
+  const local = new URL("http://127.0.0.1:3000/mcp");
+  for (const [address, ofRemote, ofLocal] of [
+    ["https://login.example/", true, true],
+    ["http://login.example/", false, false],
+    ["https://127.0.0.1/", false, true],
+    ["http://localhost:9000/", false, true],
+    ["http://[::1]:9000/", false, true],
+    ["https://user:pw@login.example/", false, false],
+    ["file:///etc/passwd", false, false],
+    ["javascript:alert(1)", false, false],
+    ["not an address", false, false],
+    [`https://login.example/${"x".repeat(5_000)}`, false, false],
+  ] as const) {
+    assert.equal(allowedAddress(address, remote) !== null, ofRemote, `${address} of a remote server`);
+    assert.equal(allowedAddress(address, local) !== null, ofLocal, `${address} of a local server`);
+  }
+  assert.ok(isSafeForTokens(remote) && isSafeForTokens(local));
+  assert.ok(!isSafeForTokens(new URL("http://nas.example/mcp")));
+});
+
+test("E1 metadata is about a server of its origin, at its path or above", () => {
+  const server = new URL("https://mcp.example/team/mcp");
+  for (const [resource, isAbout] of [
+    ["https://mcp.example/team/mcp", true],
+    ["https://mcp.example/team/", true],
+    ["https://mcp.example", true],
+    ["https://mcp.example/team/mcp/more", false],
+    ["https://mcp.example/tea", false],
+    ["https://other.example/team/mcp", false],
+    ["http://mcp.example/team/mcp", false],
+    ["https://mcp.example/team/mcp#part", false],
+    ["nothing", false],
+  ] as const) {
+    assert.equal(isAboutServer(resource, server), isAbout, resource);
+  }
+  assert.equal(resourceOf(new URL("https://MCP.example/")), "https://mcp.example");
+  assert.equal(resourceOf(new URL("https://mcp.example/mcp?tenant=1")), "https://mcp.example/mcp?tenant=1");
+});
+
+test("E1 metadata is looked for where MCP says, in its order", () => {
+  assert.deepEqual(resourceMetadataAddresses(new URL("https://mcp.example/public/mcp")), [
+    "https://mcp.example/.well-known/oauth-protected-resource/public/mcp",
+    "https://mcp.example/.well-known/oauth-protected-resource",
+  ]);
+  assert.deepEqual(resourceMetadataAddresses(new URL("https://mcp.example/")), [
+    "https://mcp.example/.well-known/oauth-protected-resource",
+  ]);
+  assert.deepEqual(issuerMetadataAddresses(new URL("https://login.example/tenant1")), [
+    "https://login.example/.well-known/oauth-authorization-server/tenant1",
+    "https://login.example/.well-known/openid-configuration/tenant1",
+    "https://login.example/tenant1/.well-known/openid-configuration",
+  ]);
+  assert.deepEqual(issuerMetadataAddresses(new URL("https://login.example")), [
+    "https://login.example/.well-known/oauth-authorization-server",
+    "https://login.example/.well-known/openid-configuration",
+  ]);
+});
+
+const pem = (key: KeyObject): string => key.export({ format: "pem", type: "pkcs8" }).toString();
+const der = (key: KeyObject): string => key.export({ format: "der", type: "pkcs8" }).toString("base64");
+
+async function authBy(privateKey: string): Promise<unknown> {
+  const auth = resolvedAuth({ type: "client-credentials", clientId: "machine", privateKey });
+  return machineAuth(await loadOAuth(), { issuer: "https://login.example" }, auth);
+}
+
+test("E1 a gateway signs in with a key that can sign, in lines or in one word", async () => {
+  const keys = [
+    generateKeyPairSync("ec", { namedCurve: "P-384" }),
+    generateKeyPairSync("ed25519"),
+    generateKeyPairSync("rsa", { modulusLength: 2_048 }),
+  ];
+  for (const { privateKey } of keys) {
+    for (const text of [pem(privateKey), pem(privateKey).replaceAll("\n", "\\n"), der(privateKey)])
+      assert.equal(typeof (await authBy(text)), "function");
+  }
+});
+
+test("E1 a key that cannot sign here, or is none, is refused without a word of it", async () => {
+  const other = [
+    generateKeyPairSync("x25519"),
+    generateKeyPairSync("ed448"),
+    generateKeyPairSync("ec", { namedCurve: "secp256k1" }),
+  ];
+  for (const { privateKey } of other)
+    await assert.rejects(
+      authBy(pem(privateKey)),
+      /^MountaineerError: `private_key` is of a kind that cannot sign/,
+    );
+  for (const text of ["hunter2", "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----"])
+    await assert.rejects(authBy(text), (error: Error) => {
+      assert.match(error.message, /`private_key` cannot be read/);
+      assert.doesNotMatch(String(error.stack), /hunter2/);
+      return true;
+    });
+});
+
+const SERVER = "https://one.example/mcp";
+
+test("E1 whoever writes to the home leads no sign-in to a server of their own", async (t) => {
+  const home = await temporaryFolder(t);
+  const grants = openGrantStore({ home, clock, openStore: openTestStore(home) });
+  const own = "https://one.example/.well-known/oauth-protected-resource";
+  const kept = { status: 401, resourceMetadata: own, scopes: ["a"], error: null } as const;
+  await grants.keepChallenge("tickets", SERVER, kept);
+  assert.deepEqual(await grants.readChallenge("tickets", SERVER), kept);
+  const folder = join(home, "sign-in");
+  const [name = ""] = await readdir(folder);
+  const text = await readFile(join(folder, name), "utf8");
+  for (const other of [
+    "https://evil.example/x",
+    "https://one.example@evil.example/",
+    "file:///etc/passwd",
+    "x",
+  ]) {
+    await writeFile(join(folder, name), text.replace(own, other));
+    assert.deepEqual(
+      await grants.readChallenge("tickets", SERVER),
+      { ...kept, resourceMetadata: null },
+      other,
+    );
+  }
+  assert.equal(await grants.readChallenge("tickets", "https://two.example/mcp"), null);
+});
+
+test("E1 a renewed token that cannot be kept is used all the same, and kept as soon as there is room", async (t) => {
+  const rig = await startSignInRig(t);
+  const { accessToken: old } = await rig.signIn();
+  const { signal } = new AbortController();
+  let isFull = true;
+  const grants: GrantStore = {
+    ...rig.grants,
+    async write(backend, grant, until) {
+      if (isFull && grant.renewingSinceMs === null)
+        throw new MountaineerError("secret_unavailable", "no space left on the disk");
+      await rig.grants.write(backend, grant, until);
+    },
+  };
+  const logger = createRecordingLogger();
+  const url = new URL(rig.server.url);
+  const source = createGrantSource({ backend: BACKEND, url, auth: null, clock: systemClock, logger, grants });
+  const kept = async () => (await rig.grants.read(BACKEND, signal))?.accessToken;
+  const renewed = await source.token(old, null, signal);
+  assert.equal(renewed.kind, "token");
+  assert.equal(await kept(), old);
+  assert.deepEqual(await source.token(old, null, signal), renewed);
+  assert.equal(await kept(), old);
+  isFull = false;
+  assert.deepEqual(await source.token(old, null, signal), renewed);
+  assert.notEqual(await kept(), old);
+  assert.equal(rig.authorization.count("/token refresh_token"), 1);
+  // A person who signs in anew meanwhile comes first.
+  const { accessToken: newer } = await rig.signIn();
+  const after = await source.token(null, null, signal);
+  assert.equal(after.kind === "token" && after.token.value, newer);
+});
