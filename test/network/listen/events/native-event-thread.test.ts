@@ -49,13 +49,16 @@ test("A3 what the thread tells is heard in order, and its end once, when it is g
   assert.deepEqual(told, ["ready", "2 deltas", "gone", "crashed: the thread ended with code 0"]);
 });
 
-test("A3 a thread that says so is unavailable; one that throws is a crash, with its error", async () => {
+test("A3 a thread that says so is unavailable; one that throws or is not there is a crash, with its error", async () => {
   const lacking = start(`${TELL} port.postMessage({ kind: "unavailable", text: "no koffi" });`);
   await eventually(() => lacking.told.length === 2);
   assert.deepEqual(lacking.told, ["gone", "unavailable: no koffi"]);
   const throwing = start('throw new Error("on purpose");');
   await eventually(() => throwing.told.length === 2);
   assert.deepEqual(throwing.told, ["gone", "crashed: on purpose"]);
+  const missing = start("", { url: new URL("./nowhere.mjs", import.meta.url) });
+  await eventually(() => missing.told.length === 2);
+  assert.match(missing.told[1] ?? "", /^crashed: .*nowhere/);
 });
 
 test("disposal asks the thread to end and waits for it; nothing is told from then on", async () => {
@@ -65,7 +68,7 @@ test("disposal asks the thread to end and waits for it; nothing is told from the
   assert.deepEqual(told, ["ready", "gone"]);
 });
 
-test("a thread that does not end in time is left behind, and what it held is let go of when it is gone", async () => {
+test("a thread that does not end in time is left behind, and what it held is let go of when it is gone; it keeps no process alive", async () => {
   const flag = new Int32Array(new SharedArrayBuffer(4));
   const { told, running } = start(UNTIL_STOPPED, { workerData: flag.buffer, stop() {}, stopDeadlineMs: 50 });
   await eventually(() => told.length === 1);
@@ -75,6 +78,10 @@ test("a thread that does not end in time is left behind, and what it held is let
   Atomics.notify(flag, 0);
   await eventually(() => told.includes("gone"));
   assert.deepEqual(told, ["ready", "gone"]);
+  // Nobody wakes this one: if it counted, this process would not end.
+  const forever = start(UNTIL_STOPPED, { stop() {}, stopDeadlineMs: 1 });
+  await eventually(() => forever.told.length === 1);
+  await forever.running[Symbol.asyncDispose]();
 });
 
 test("the end of the process asks a thread to end only while it runs", async () => {

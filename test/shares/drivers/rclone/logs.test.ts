@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFile, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { describe, it, type TestContext, test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { readLoggedFailure } from "../../../../src/shares/drivers/rclone/log.ts";
@@ -11,8 +11,6 @@ import { beginLog, createRcloneLogs, cutLog } from "../../../../src/shares/drive
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
-import { mounted, PLAIN_NAME } from "../driver-contract.ts";
-import { noSkip, startBench } from "./bench.ts";
 
 const MEGABYTE = 1024 * 1024;
 const OLD = "2026/11/20 08:00:00 ERROR : IO error: read: i/o timeout\n";
@@ -140,25 +138,5 @@ test("a home without mounts is looked at in vain", async (t) => {
     await clock.advance(10_000);
     logs.trigger();
     return (await sizeOf(log)) < MEGABYTE;
-  });
-});
-
-describe("a living mount", noSkip, () => {
-  it("writes on behind what its cut log keeps", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const mount = await mounted(bench.driver, share, "tb");
-    const { log } = rcloneFiles(bench.stateFolder, share.name);
-    await appendFile(log, longLog(2 * MEGABYTE));
-    await cutLog(log, 256 * 1024);
-    const kept = await sizeOf(log);
-    await bench.cut(share, "tb");
-    await eventually(async () => {
-      await bench.prober.look(mount.id, mount.path, 500);
-      return (await sizeOf(log)) > kept;
-    });
-    const text = await readFile(log, "utf8");
-    assert.ok(!text.includes("\0"), "there is no hole");
-    assert.match(text.slice(kept), /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d ERROR /);
   });
 });
