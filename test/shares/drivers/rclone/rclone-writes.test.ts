@@ -49,7 +49,7 @@ describe("what is written", noSkip, () => {
     const share = bench.share(PLAIN_NAME);
     const behind = bench.behind(share, "tb");
     const names: string[] = [];
-    for (const route of ["tb", "fallback", "tb", "fallback"] as const) {
+    for (const route of ["tb", "fallback"] as const) {
       const mount = await mounted(bench.driver, share, route);
       const name = `written over ${route} ${names.length}`;
       names.push(name);
@@ -153,10 +153,8 @@ describe("a program that writes all the time through the stable path", noSkip, (
     const times: number[] = [];
     for (const [route, mode] of [
       ["fallback", "force"],
-      ["tb", "force"],
-      ["fallback", "plain"],
       ["tb", "plain"],
-      ["fallback", "force"],
+      ["fallback", "plain"],
       ["tb", "force"],
     ] as const) {
       const before = toldCount();
