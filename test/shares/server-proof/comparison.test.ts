@@ -228,88 +228,51 @@ function births(created: Readonly<Record<string, number>>, isOwn = true) {
   return new Map(Object.entries(created).map(([name, createdMs]) => [name, { createdMs, isOwn }]));
 }
 
-const AB = [known("a", 5_000_123, 10_000), known("b", 6_000_456)];
+const A_MS = 5_000_123;
+const B_MS = 6_000_456;
+const AB = [known("a", A_MS, 10_000), known("b", B_MS)];
+
+const KNOWN = witness(AB);
+const DATED = witness(AB, 10_000);
 
 const recognitions: readonly (readonly [
   what: string,
+  kind: "same" | "different" | "unproved",
   witness: ServerWitness,
   listing: RootListing,
-  births: ReturnType<typeof births> | null,
-  kind: "same" | "different" | "unproved",
+  births?: ReturnType<typeof births>,
 ])[] = [
-  [
-    "one entry as it was, the rest new, is the server",
-    witness(AB),
-    listing({ b: 6_000_456, z: 1 }),
-    null,
-    "same",
-  ],
-  [
-    "times are compared as coarse as they are told",
-    witness(AB),
-    listing({ b: 6_000_000 }, 1_000),
-    null,
-    "same",
-  ],
-  ["another second is another time", witness(AB), listing({ b: 7_000_000 }, 1_000), null, "unproved"],
-  ["an empty root proves nothing", witness(AB, 10_000), listing({}), births({ "": 10_000 }), "unproved"],
-  ["none of what was known there is another server", witness(AB), listing({ x: 1 }), null, "different"],
-  ["unless the list was cut off", witness(AB), listing({ "0": 1, x: 1 }, 1, 1), null, "unproved"],
-  [
-    "or the root is the same folder",
-    witness(AB, 10_000),
-    listing({ x: 1 }),
-    births({ "": 10_000 }),
-    "unproved",
-  ],
-  ["all changed leaves it open", witness(AB), listing({ a: 1, b: 2 }), null, "unproved"],
-  [
-    "a root created at another time denies it",
-    witness(AB, 10_000),
-    listing({ b: 6_000_456 }),
-    births({ "": 20_000 }),
-    "different",
-  ],
-  [
-    "rounding is no other time",
-    witness(AB, 10_000),
-    listing({ b: 6_000_456 }),
-    births({ "": 11_000 }),
-    "same",
-  ],
-  [
-    "a copy denies it",
-    witness(AB),
-    listing({ a: 5_000_123, b: 6_000_456 }),
-    births({ a: 90_000 }),
-    "different",
-  ],
+  ["one entry as it was, the rest new, is the server", "same", KNOWN, listing({ b: B_MS, z: 1 })],
+  ["times are compared as coarse as they are told", "same", KNOWN, listing({ b: 6_000_000 }, 1_000)],
+  ["another second is another time", "unproved", KNOWN, listing({ b: 7_000_000 }, 1_000)],
+  ["an empty root proves nothing", "unproved", DATED, listing({}), births({ "": 10_000 })],
+  ["none of what was known there is another server", "different", KNOWN, listing({ x: 1 })],
+  ["unless the list was cut off", "unproved", KNOWN, listing({ "0": 1, x: 1 }, 1, 1)],
+  ["or the root is the same folder", "unproved", DATED, listing({ x: 1 }), births({ "": 10_000 })],
+  ["all changed leaves it open", "unproved", KNOWN, listing({ a: 1, b: 2 })],
+  ["a root of another time denies it", "different", DATED, listing({ b: B_MS }), births({ "": 20_000 })],
+  ["rounding is no other time", "same", DATED, listing({ b: B_MS }), births({ "": 11_000 })],
+  ["a copy denies it", "different", KNOWN, listing({ a: A_MS, b: B_MS }), births({ a: 90_000 })],
   [
     "a file put back from a backup does not, in the same root",
-    witness(AB, 10_000),
-    listing({ a: 5_000_123, b: 6_000_456 }),
+    "same",
+    DATED,
+    listing({ a: A_MS, b: B_MS }),
     births({ "": 10_000, a: 90_000 }),
-    "same",
   ],
-  [
-    "a creation time that is told no more leaves times and sizes",
-    witness(AB),
-    listing({ a: 5_000_123 }),
-    births({}),
-    "same",
-  ],
-  ["nothing known proves nothing", witness([]), listing({ a: 1 }), null, "unproved"],
+  ["a creation time that is told no more leaves the rest", "same", KNOWN, listing({ a: A_MS }), births({})],
+  ["nothing known proves nothing", "unproved", witness([]), listing({ a: 1 })],
 ];
 
 describe("recognising a root", () => {
-  for (const [what, before, now, created, kind] of recognitions) {
+  for (const [what, kind, before, now, created = null] of recognitions) {
     test(`A10 ${what}`, () => assert.equal(recogniseRoot(before, now, created).kind, kind));
   }
 });
 
 describe("what is known after a proof", () => {
   test("A10 keeps what is finer from before, and takes what is new", () => {
-    const before = witness([known("a", 5_000_123, 10_000), known("b", 6_000_456)], 10_000);
+    const before = DATED;
     const now = listing({ a: 5_000_000, b: 7_000_000, c: 8_000_000 }, 1_000);
     assert.deepEqual(witnessOf(GUID, now, births({ b: 20_000 }), before), {
       serverGuid: GUID,

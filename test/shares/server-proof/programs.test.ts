@@ -58,40 +58,21 @@ describe("rclone lsjson", () => {
 describe("smbclient", () => {
   const at = Date.UTC(2026, 10, 20, 23, 18, 12);
   const time = "Fri Nov 20 23:18:12 2026";
+  const file = (name: string, size = 0): ListedEntry => ({ name, isFolder: false, size, modifiedMs: at });
+  const folder = (name: string): ListedEntry => ({ name, isFolder: true, size: null, modifiedMs: at });
   const lines: readonly (readonly [line: string, expected: ListedEntry | null])[] = [
     [`  .                                   D        0  ${time}`, null],
     [`  ..                                  D        0  ${time}`, null],
-    [
-      `  dir                                 D        0  ${time}`,
-      { name: "dir", isFolder: true, size: null, modifiedMs: at },
-    ],
-    [
-      `  x.txt                             AHR        3  ${time}`,
-      { name: "x.txt", isFolder: false, size: 3, modifiedMs: at },
-    ],
-    [
-      `  D  D                                D        0  ${time}`,
-      { name: "D  D", isFolder: true, size: null, modifiedMs: at },
-    ],
-    [
-      `  foo  ADHR                           N        0  ${time}`,
-      { name: "foo  ADHR", isFolder: false, size: 0, modifiedMs: at },
-    ],
-    [
-      `   lead                               N        0  ${time}`,
-      { name: " lead", isFolder: false, size: 0, modifiedMs: at },
-    ],
-    [
-      `  日本語                           N        0  ${time}`,
-      { name: "日本語", isFolder: false, size: 0, modifiedMs: at },
-    ],
-    [
-      `  big                                 N 123456789012  ${time}`,
-      { name: "big", isFolder: false, size: 123_456_789_012, modifiedMs: at },
-    ],
+    [`  dir                                 D        0  ${time}`, folder("dir")],
+    [`  x.txt                             AHR        3  ${time}`, file("x.txt", 3)],
+    [`  D  D                                D        0  ${time}`, folder("D  D")],
+    [`  foo  ADHR                           N        0  ${time}`, file("foo  ADHR")],
+    [`   lead                               N        0  ${time}`, file(" lead")],
+    [`  日本語                           N        0  ${time}`, file("日本語")],
+    [`  big                                 N 123456789012  ${time}`, file("big", 123_456_789_012)],
     [
       `  this is a name longer than thirty characters.dat      N        0  ${time}`,
-      { name: "this is a name longer than thirty characters.dat", isFolder: false, size: 0, modifiedMs: at },
+      file("this is a name longer than thirty characters.dat"),
     ],
     ["\t\t264212084 blocks of size 1024. 78621536 blocks available", null],
     ['Try "help" to get a list of possible commands.', null],
