@@ -196,89 +196,65 @@ function fileOf(size: number, data: readonly (readonly [number, number])[]): Cac
 const ALL_ZERO = async (): Promise<boolean> => true;
 const NO_ZERO = async (): Promise<boolean> => false;
 
-const cases: readonly {
-  readonly title: string;
-  readonly note: CacheNote;
-  readonly file: CacheFile;
-  readonly isZero?: (range: ByteRange) => Promise<boolean>;
-  readonly verdict: string;
-  /** As start and length. */
-  readonly ranges?: readonly (readonly [number, number])[];
-}[] = [
-  {
-    title: "a whole note stays as it is",
-    note: noteOf(BASE, [[0, 4096]], BASE),
-    file: fileOf(BASE, [[0, 4096]]),
-    verdict: "whole",
-  },
-  {
-    title: "an append beyond the server's end is listed whole, whatever the note knew of it",
-    note: noteOf(BASE, [[BASE, 1000]], BASE),
-    file: fileOf(BASE + 9000, [[299_008, BASE + 9000]]),
-    verdict: "corrected",
-    ranges: [[BASE, 9000]],
-  },
-  {
-    title: "data in a block that no range touches was written after the note",
-    note: noteOf(BASE, [[0, 4096]], BASE),
-    file: fileOf(BASE, [
+const HEAD = noteOf(BASE, [[0, 4096]], BASE);
+const PIECE = noteOf(BASE, [[5000, 10]], BASE);
+const SECOND_BLOCK = fileOf(BASE, [[4096, 8192]]);
+
+type Zeros = (range: ByteRange) => Promise<boolean>;
+/** `ranges`: as start and length. */
+type Judged = readonly [verdict: string, ranges?: readonly (readonly [number, number])[], isZero?: Zeros];
+
+const cases: readonly (readonly [title: string, note: CacheNote, file: CacheFile, judged: Judged])[] = [
+  ["a whole note stays as it is", HEAD, fileOf(BASE, [[0, 4096]]), ["whole"]],
+  [
+    "an append beyond the server's end is listed whole, whatever the note knew of it",
+    noteOf(BASE, [[BASE, 1000]], BASE),
+    fileOf(BASE + 9000, [[299_008, BASE + 9000]]),
+    ["corrected", [[BASE, 9000]]],
+  ],
+  [
+    "data in a block that no range touches was written after the note",
+    HEAD,
+    fileOf(BASE, [
       [0, 4096],
       [65_536, 69_632],
     ]),
-    verdict: "unlisted",
-  },
-  {
-    title: "a block of zeros that no range touches was written, too",
-    note: noteOf(BASE, [[0, 4096]], BASE),
-    file: fileOf(BASE, [[0, 8192]]),
-    isZero: ALL_ZERO,
-    verdict: "unlisted",
-  },
-  {
-    title: "zeros in what is left of a listed block are padding",
-    note: noteOf(BASE, [[5000, 10]], BASE),
-    file: fileOf(BASE, [[4096, 8192]]),
-    isZero: ALL_ZERO,
-    verdict: "whole",
-  },
-  {
-    title: "anything else in what is left of a listed block was written after the note",
-    note: noteOf(BASE, [[5000, 10]], BASE),
-    file: fileOf(BASE, [[4096, 8192]]),
-    isZero: NO_ZERO,
-    verdict: "unlisted",
-  },
-  {
-    title: "a new file is all its own",
-    note: noteOf(0, [], null),
-    file: fileOf(10_000, [[4096, 8192]]),
-    verdict: "corrected",
-    ranges: [[0, 10_000]],
-  },
-  {
-    title: "a file that was emptied and written anew is all its own",
-    note: noteOf(0, [], BASE),
-    file: fileOf(7, [[0, 7]]),
-    verdict: "corrected",
-    ranges: [[0, 7]],
-  },
-  {
-    title: "one that was made shorter, and needs the server's bytes, rclone would make longer again",
-    note: noteOf(BASE, [[0, 10]], BASE),
-    file: fileOf(1000, [[0, 1000]]),
-    isZero: ALL_ZERO,
-    verdict: "truncated",
-  },
-  {
-    title: "ranges beyond the end are cut",
-    note: noteOf(BASE, [[0, BASE]], BASE),
-    file: fileOf(1000, [[0, 1000]]),
-    verdict: "corrected",
-    ranges: [[0, 1000]],
-  },
+    ["unlisted"],
+  ],
+  ["a block of zeros that no range touches was written, too", HEAD, fileOf(BASE, [[0, 8192]]), ["unlisted"]],
+  ["zeros in what is left of a listed block are padding", PIECE, SECOND_BLOCK, ["whole"]],
+  [
+    "anything else in what is left of a listed block was written after the note",
+    PIECE,
+    SECOND_BLOCK,
+    ["unlisted", [], NO_ZERO],
+  ],
+  [
+    "a new file is all its own",
+    noteOf(0, [], null),
+    fileOf(10_000, [[4096, 8192]]),
+    ["corrected", [[0, 10_000]]],
+  ],
+  [
+    "a file that was emptied and written anew is all its own",
+    noteOf(0, [], BASE),
+    fileOf(7, [[0, 7]]),
+    ["corrected", [[0, 7]]],
+  ],
+  [
+    "one that was made shorter, and needs the server's bytes, rclone would make longer again",
+    noteOf(BASE, [[0, 10]], BASE),
+    fileOf(1000, [[0, 1000]]),
+    ["truncated"],
+  ],
+  [
+    "ranges beyond the end are cut",
+    noteOf(BASE, [[0, BASE]], BASE),
+    fileOf(1000, [[0, 1000]]),
+    ["corrected", [[0, 1000]]],
+  ],
 ];
-
-for (const { title, note, file, isZero = ALL_ZERO, verdict, ranges } of cases) {
+for (const [title, note, file, [verdict, ranges, isZero = ALL_ZERO]] of cases) {
   test(`A11 ${title}`, async () => {
     const judged = await judgeNote(note, file, isZero);
     if (judged.state !== "resumable") return assert.equal(judged.state, verdict);

@@ -3,7 +3,17 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { appendFile, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rmdir,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -370,5 +380,33 @@ describe("the log of a living mount", noSkip, () => {
     const text = await readFile(log, "utf8");
     assert.ok(!text.includes("\0"), "there is no hole");
     assert.match(text.slice(kept), /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d ERROR /);
+  });
+});
+
+describe("an upload that a real server refuses", noSkip, () => {
+  it("A11 is told with its reason, and no longer once the server takes it", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mounted(bench.driver, share, "tb");
+    const behind = bench.behind(share, "tb");
+    await writeFile(join(share.mountPath, "taken"), "precious");
+    // A file cannot be where a folder is.
+    await mkdir(join(behind, "taken"));
+    const told = await eventually(async () => {
+      const uploads = (await bench.driver.refusedUploads?.(share)) ?? [];
+      return uploads.length > 0 && uploads;
+    });
+    t.diagnostic(told[0]?.reason ?? "");
+    assert.deepEqual(
+      told.map(({ path }) => path),
+      ["taken"],
+    );
+    assert.deepEqual(
+      (await bench.freshDriver().refusedUploads?.(share))?.map(({ path }) => path),
+      ["taken"],
+      "also after a restart",
+    );
+    await rmdir(join(behind, "taken"));
+    await eventually(async () => (await bench.driver.refusedUploads?.(share))?.length === 0, 60_000);
   });
 });
