@@ -1,8 +1,8 @@
 // Network namespaces for one test: with unique names, gone after the test, and programs run inside.
 import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
-import type { TestContext } from "node:test";
 import { promisify } from "node:util";
+import type { Scope } from "./temporary-folder.ts";
 
 const execute = promisify(execFile);
 let made = 0;
@@ -30,7 +30,7 @@ export async function namespacesUnavailable(): Promise<string | null> {
 }
 
 /** A new namespace with `lo` up and no way out. */
-export async function createNetworkNamespace(t: TestContext): Promise<NetworkNamespace> {
+export async function createNetworkNamespace(t: Scope): Promise<NetworkNamespace> {
   const name = uniqueName();
   await execute("ip", ["netns", "add", name]);
   t.after(async () => {

@@ -1,10 +1,22 @@
-// What is kept of what is heard: only senders of the link count, about addresses of its subnet.
+// What is kept of what is heard: only senders of the link count, about addresses of its subnets; and how it is read.
 import assert from "node:assert/strict";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { createHeard } from "../../../src/network/discover/discover.ts";
+import {
+  type DnsName,
+  dnsQuery,
+  nameKey,
+  readDnsRecords,
+} from "../../../src/network/discover/dns-message.ts";
 import { createDnsSd } from "../../../src/network/discover/dns-sd.ts";
+import { parseArp, parseHardwarePorts } from "../../../src/network/discover/links-darwin.ts";
+import { parseProcArp, readLinksLinux } from "../../../src/network/discover/links-linux.ts";
 import { createWsDiscovery } from "../../../src/network/discover/ws-discovery.ts";
 import { snapshotOf } from "../../../src/network/interfaces.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { advertised, answer, nameBytes, record } from "./packets.ts";
 
 const OWN = snapshotOf(
@@ -152,4 +164,107 @@ test("WS-Discovery: an answer to our question from a computer is a claim of its 
   assert.equal(claimed(match("urn:uuid:another", "pub:Computer")), 0);
   assert.equal(claimed(match(id, "wprt:PrintDeviceType")), 0);
   assert.equal(claimed(Buffer.alloc(65_507, 0xff)), 0);
+});
+
+const HOST: DnsName = ["core", "local"];
+
+test("F3 names, ports and addresses are read out of an answer, through compressed names", () => {
+  const service = nameBytes(["_smb", "_tcp", "local"]);
+  // The instance's name ends in a pointer to the service's, which begins at byte 12.
+  const instance = Buffer.concat([Buffer.from([4]), Buffer.from("CORE"), Buffer.from([0xc0, 12])]);
+  const message = answer([
+    record(service, "PTR", instance),
+    record(instance, "SRV", Buffer.concat([Buffer.from([0, 0, 0, 0, 0x01, 0xbd]), nameBytes(HOST)])),
+    record(nameBytes(HOST), "A", Buffer.from([10, 0, 0, 2])),
+  ]);
+  const name = ["CORE", "_smb", "_tcp", "local"];
+  assert.deepEqual(readDnsRecords(message), [
+    { type: "PTR", name: ["_smb", "_tcp", "local"], target: name },
+    { type: "SRV", name, target: HOST, port: 445 },
+    { type: "A", name: HOST, address: "10.0.0.2" },
+  ]);
+});
+
+const NOTHING: readonly (readonly [string, Buffer])[] = [
+  ["an empty packet", Buffer.alloc(0)],
+  ["a question", dnsQuery([{ type: "PTR", name: HOST }])],
+  ["a name that points at itself", answer([record(Buffer.from([0xc0, 12]), "PTR", nameBytes(HOST))])],
+  ["two names that point at each other", answer([Buffer.from([0xc0, 14, 0xc0, 12, 0, 12])])],
+  ["a name of more than 255 bytes", answer([record(nameBytes(Array(80).fill("abc")), "A", Buffer.alloc(4))])],
+  [
+    "a record longer than the packet",
+    answer([record(nameBytes(HOST), "A", Buffer.alloc(4)).subarray(0, -1)]),
+  ],
+  ["64 KiB of pointers", answer([Buffer.alloc(65_000, 0xc0)])],
+  ["64 KiB of ones", Buffer.alloc(65_507, 1)],
+];
+
+for (const [what, message] of NOTHING) {
+  test(`nothing is read out of ${what}`, () => assert.deepEqual(readDnsRecords(message), []));
+}
+
+test("whatever bytes come, reading them ends, with 256 records at most", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 2_000 }), (bytes) => {
+      assert.ok(readDnsRecords(Buffer.from([0, 0, 0x84, 0, ...bytes])).length <= 256);
+    }),
+  );
+  const many = answer(Array(1_000).fill(record(Buffer.from([0]), "A", Buffer.alloc(4))));
+  assert.equal(readDnsRecords(many).length, 256);
+});
+
+test("names are one whatever their letters' case, and a dot within a label parts nothing", () => {
+  assert.equal(nameKey(["Core", "LOCAL"]), nameKey(HOST));
+  assert.notEqual(nameKey(["core.local"]), nameKey(HOST));
+});
+
+test("F3 Linux: a Thunderbolt bridge, an Ethernet port, Wi-Fi, and what has no device behind it", async (t) => {
+  const sys = await temporaryFolder(t);
+  const make = async (name: string, speed: string | null, folders: readonly string[]): Promise<void> => {
+    for (const folder of folders) await mkdir(join(sys, name, folder), { recursive: true });
+    if (speed !== null) await writeFile(join(sys, name, "speed"), `${speed}\n`);
+  };
+  await make("tb0", "20000", ["device"]);
+  await symlink("/drivers/thunderbolt-net", join(sys, "tb0", "device", "driver"));
+  await make("br0", "40000", ["brif/tb0"]);
+  await make("br1", "10000", ["brif/eth0"]);
+  await make("eth0", "1000", ["device"]);
+  await make("eth1", "-1", ["device"]);
+  await make("eth2", null, ["device"]);
+  await make("wlan0", null, ["wireless", "device"]);
+  await make("veth0", "10000", ["queues"]);
+  const links = readLinksLinux(sys);
+  const told = async (name: string): Promise<string> => (await links.of(name)).text;
+  assert.equal(await told("tb0"), "Thunderbolt, 20 Gbit/s");
+  assert.equal(await told("br0"), "Thunderbolt bridge, 40 Gbit/s");
+  assert.equal(await told("br1"), "unknown");
+  assert.equal(await told("eth0"), "Ethernet, 1 Gbit/s");
+  assert.equal(await told("eth1"), "Ethernet");
+  assert.equal(await told("eth2"), "Ethernet");
+  assert.equal(await told("wlan0"), "Wi-Fi");
+  assert.equal(await told("veth0"), "unknown");
+  assert.equal(await told("gone"), "unknown");
+});
+
+test("F3 neighbours that answered are read, of Linux and of macOS", () => {
+  const table = [
+    "IP address       HW type     Flags       HW address            Mask     Device",
+    "10.0.1.2         0x1         0x2         aa:bb:cc:00:00:01     *        tb0",
+    "10.0.1.9         0x1         0x0         00:00:00:00:00:00     *        tb0",
+    "",
+  ].join("\n");
+  assert.deepEqual(parseProcArp(table), [{ address: "10.0.1.2", interfaceName: "tb0" }]);
+  const arp =
+    "? (10.0.1.2) at aa:bb:cc:0:0:1 on bridge0 ifscope [bridge]\n? (10.0.1.9) at (incomplete) on en0 ifscope [ethernet]\n";
+  assert.deepEqual(parseArp(arp), [{ address: "10.0.1.2", interfaceName: "bridge0" }]);
+});
+
+test("F3 macOS: hardware ports by their devices", () => {
+  const ports = parseHardwarePorts(
+    "\nHardware Port: Thunderbolt Bridge\nDevice: bridge0\nEthernet Address: aa\n\nHardware Port: Wi-Fi\nDevice: en0\nEthernet Address: bb\n\nHardware Port: USB 10/100/1000 LAN\nDevice: en7\n",
+  );
+  assert.deepEqual(
+    [...ports].map(([device, { text }]) => `${device}: ${text}`),
+    ["bridge0: Thunderbolt bridge", "en0: Wi-Fi", "en7: Ethernet"],
+  );
 });

@@ -1,7 +1,11 @@
+// How many probes run at once, which are shared, and what names resolve to.
 import assert from "node:assert/strict";
 import test from "node:test";
+import { createNameResolution } from "../../../src/network/probe/name-resolution.ts";
+import { createSemaphore } from "../../../src/network/probe/semaphore.ts";
 import { createSingleFlight } from "../../../src/network/probe/single-flight.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
 
 test("A2 equal questions are one until somebody wants a newer answer", async () => {
   const clock = createManualClock();
@@ -45,4 +49,148 @@ test("keys without end do not grow without end", async () => {
   const asks = createSingleFlight<number>(createManualClock());
   for (let key = 0; key < 10_000; key += 1) await asks.ask(`${key}`, 0, async () => key);
   assert.equal(await asks.ask("0", 0, async () => -1), -1);
+});
+
+test("so many run at once, the rest in order of coming, and a failure frees its slot", async () => {
+  const semaphore = createSemaphore(2);
+  const started: number[] = [];
+  const finish: (() => void)[] = [];
+  const work = (index: number): Promise<number> =>
+    semaphore.use(
+      () =>
+        new Promise((resolve, reject) => {
+          started.push(index);
+          finish.push(() => (index === 0 ? reject(new Error("on purpose")) : resolve(index)));
+        }),
+    );
+  const all = Promise.allSettled([0, 1, 2, 3].map(work));
+  await settle();
+  assert.deepEqual(started, [0, 1]);
+  finish[0]?.();
+  await settle();
+  assert.deepEqual(started, [0, 1, 2]);
+  finish[2]?.();
+  finish[1]?.();
+  await settle();
+  finish[3]?.();
+  assert.deepEqual(
+    (await all).map(({ status }) => status),
+    ["rejected", "fulfilled", "fulfilled", "fulfilled"],
+  );
+  const later = work(9);
+  await settle();
+  finish[4]?.();
+  assert.equal(await later, 9);
+});
+
+function setUp(answers: (host: string, call: number) => Promise<readonly string[]>) {
+  const clock = createManualClock();
+  const asked: string[] = [];
+  const changed: string[] = [];
+  const resolution = createNameResolution({
+    clock,
+    logger: silentLogger,
+    resolve(host) {
+      asked.push(host);
+      return answers(host, asked.length);
+    },
+    onAddressesChanged: (host) => changed.push(host),
+  });
+  return { clock, asked, changed, resolution };
+}
+
+test("A2 a literal address is its own and asks nobody", async () => {
+  const { resolution, asked } = setUp(async () => []);
+  assert.deepEqual(resolution.addresses("10.0.0.1", 800), ["10.0.0.1"]);
+  assert.deepEqual(resolution.known("FE80::0:1%tb0"), ["fe80::1%tb0"]);
+  assert.deepEqual(asked, []);
+});
+
+test("A2 a name is asked once, kept, and asked again behind the scenes after a minute", async () => {
+  const { resolution, asked, clock } = setUp(async (_, call) =>
+    call === 1 ? ["10.0.0.1", "10.0.0.1"] : ["10.0.0.2"],
+  );
+  assert.deepEqual(resolution.known("nas"), []);
+  const [first, second] = await Promise.all([
+    resolution.addresses("nas", 800),
+    resolution.addresses("nas", 800),
+  ]);
+  assert.deepEqual([first, second, asked.length], [["10.0.0.1"], ["10.0.0.1"], 1]);
+  await clock.advance(59_000);
+  assert.deepEqual(resolution.addresses("nas", 800), ["10.0.0.1"]);
+  assert.equal(asked.length, 1);
+  await clock.advance(2_000);
+  assert.deepEqual(resolution.addresses("nas", 800), ["10.0.0.1"], "at once, with what is known");
+  await settle();
+  assert.deepEqual(resolution.known("nas"), ["10.0.0.2"]);
+});
+
+test("A2 after a network change a name is asked again, and other addresses are told once", async () => {
+  let now = ["10.0.0.1", "10.0.0.2"];
+  const { resolution, asked, changed, clock } = setUp(async () => now);
+  await resolution.addresses("nas", 800);
+  now = ["10.0.0.2", "10.0.0.1"];
+  resolution.networkChanged();
+  resolution.addresses("nas", 800);
+  await settle();
+  assert.deepEqual([asked.length, changed], [2, []], "another order is no change");
+  now = ["10.9.9.9"];
+  resolution.networkChanged();
+  resolution.addresses("nas", 800);
+  await settle();
+  assert.deepEqual(changed, ["nas"]);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("A2 an answer under way when the network changes is used, and asked for again", async () => {
+  const pending: ((addresses: readonly string[]) => void)[] = [];
+  const { resolution, asked } = setUp(() => new Promise((resolve) => pending.push(resolve)));
+  const first = resolution.addresses("nas", 800);
+  resolution.networkChanged();
+  resolution.addresses("nas", 800);
+  assert.equal(asked.length, 1, "one question at a time");
+  pending[0]?.(["10.0.0.1"]);
+  assert.deepEqual(await first, ["10.0.0.1"]);
+  resolution.addresses("nas", 800);
+  assert.equal(asked.length, 2);
+});
+
+test("A2 addresses stay in use while asking again fails, and a name without any is asked again soon", async () => {
+  let fails = false;
+  const { resolution, asked, clock } = setUp(async (host) => {
+    if (fails) throw new Error("no resolver");
+    return host === "nas" ? ["10.0.0.1"] : [];
+  });
+  await resolution.addresses("nas", 800);
+  fails = true;
+  resolution.networkChanged();
+  resolution.addresses("nas", 800);
+  await settle();
+  assert.deepEqual(resolution.known("nas"), ["10.0.0.1"]);
+  assert.deepEqual(await resolution.addresses("nobody", 800), []);
+  const before = asked.length;
+  assert.deepEqual(await resolution.addresses("nobody", 800), [], "not asked in every cycle");
+  assert.equal(asked.length, before);
+  await clock.advance(5_000);
+  await resolution.addresses("nobody", 800);
+  assert.equal(asked.length, before + 1);
+});
+
+test("A2 a resolver that hangs is waited for no longer than asked, then given up and asked again", async () => {
+  const { resolution, asked, clock } = setUp((_, call) =>
+    call === 1 ? new Promise(() => {}) : Promise.resolve(["10.0.0.1"]),
+  );
+  const first = resolution.addresses("nas", 800);
+  await clock.advance(800);
+  assert.deepEqual(await first, []);
+  await clock.advance(10_000);
+  await clock.advance(5_000);
+  assert.deepEqual(await resolution.addresses("nas", 800), ["10.0.0.1"]);
+  assert.equal(asked.length, 2);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("what a resolver gives besides addresses is left out", async () => {
+  const { resolution } = setUp(async () => ["nonsense", "FD00::0001", "10.0.0.1"]);
+  assert.deepEqual(await resolution.addresses("nas", 800), ["fd00::1", "10.0.0.1"]);
 });

@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { createInterface } from "node:readline";
 import { describeDelta } from "../../../src/network/listen/events/network-delta.ts";
-import { rtnetlinkSource } from "../../../src/network/listen/linux/rtnetlink-listener.ts";
 import { startNetworkListener } from "../../../src/network/listen/network-listener.ts";
 import type { LogFields } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -14,20 +13,17 @@ function say(line: Record<string, unknown>): void {
 
 const log = (message: string, fields: LogFields = {}): void => say({ log: message, ...fields });
 process.on("worker", (worker) => worker.once("exit", (threadEndedWith: number) => say({ threadEndedWith })));
-const threadUrl = process.argv[2];
 const listener = startNetworkListener({
   clock: systemClock,
   logger: { debug: log, info: log, warn: log, error: log },
   pollIntervalMs: 100,
   onChange: (deltas) => say({ deltas: deltas.map(describeDelta), source: listener.source }),
-  ...(threadUrl === undefined ? {} : { eventSource: rtnetlinkSource(new URL(threadUrl)) }),
 });
 say({ started: true });
 
 createInterface({ input: process.stdin }).on("line", async (command) => {
   if (command === "source") say({ source: listener.source });
   if (command === "interfaces") say({ interfaces: Object.keys(networkInterfaces()) });
-  if (command === "cpu") say({ cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1_000 });
   if (command.startsWith("block until ")) {
     say({ blocked: true });
     while (!existsSync(command.slice("block until ".length)));

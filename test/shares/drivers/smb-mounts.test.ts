@@ -1,7 +1,9 @@
-// Which mounts of the table may be taken for a share that is ours to look after.
+// Which mounts may be taken for a share that is ours to look after, and what is told when one is not let go of.
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import test, { describe, it } from "node:test";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { indexMounts, isReadable, routeOfSource } from "../../../src/shares/drivers/smb-mounts.ts";
+import { runUnmountProgram } from "../../../src/shares/drivers/unmount-command.ts";
 import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
 import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -81,4 +83,41 @@ describe("a mount of the kernel's client that somebody else made", () => {
     assert.equal(await routeOf("//10.10.10.1/My\\040Share", "addr=10.10.10.1", "/sub"), "no root");
     assert.equal(await routeOf("//10.10.10.1/My\\040Share", "addr=10.10.10.1", "/"), "tb");
   });
+});
+
+const said = (script: string, { name, deadlineMs = 20_000 }: { name?: string; deadlineMs?: number } = {}) =>
+  runUnmountProgram(
+    { command: "/bin/sh", args: ["-c", script], ...(name === undefined ? {} : { name }) },
+    { clock: systemClock, deadlineMs },
+  );
+
+test("one that ends well said nothing, whatever it wrote", async () => {
+  assert.equal(await said("echo 'umount: unmounted' >&2"), "");
+});
+
+test("what it wrote is one line, of stderr before stdout", async () => {
+  assert.equal(await said("echo out; printf ' a \\n\\n  b\\n' >&2; exit 1"), "a b");
+  assert.equal(await said("echo out; exit 1"), "out");
+});
+
+test("its words are those of no language but English", async () => {
+  assert.equal(await said("echo $LC_ALL; exit 1"), "C");
+});
+
+test("one that wrote nothing is told by its code or signal, under the caller's name for it", async () => {
+  assert.equal(await said("exit 32"), "/bin/sh ended with 32");
+  assert.equal(await said("exit 32", { name: "umount" }), "umount ended with 32");
+  assert.equal(await said("kill -KILL $$", { name: "umount" }), "umount ended with SIGKILL");
+});
+
+test("one that hangs is told with its deadline in whole milliseconds", async () => {
+  assert.equal(
+    await said("exec sleep 600", { name: "umount", deadlineMs: 50.4 }),
+    "umount did not end within 50 ms",
+  );
+});
+
+test("one that is not there is told, not thrown", async () => {
+  const missing = { command: "/nowhere/umount", args: [] };
+  assert.match(await runUnmountProgram(missing, { clock: systemClock, deadlineMs: 20_000 }), /nowhere/);
 });

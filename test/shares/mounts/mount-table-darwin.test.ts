@@ -1,10 +1,11 @@
-// macOS's mount table: the kernel's answer over a double with its struct, and identities.
+// macOS's mount table: the kernel's answer over a double with its struct, identities, and what may be read.
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import test, { describe, it } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { loadGetfsstat, type MountLine, STATFS_BYTES } from "../../../src/shares/mounts/getfsstat-darwin.ts";
 import { ANOTHER_USERS, createMountTableDarwin } from "../../../src/shares/mounts/mount-table-darwin.ts";
+import { isUnderLaunchd, meaningOfDenied } from "../../../src/shares/mounts/volume-permission-darwin.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 
 const skip = (await doublesUnavailable()) ?? false;
@@ -164,4 +165,24 @@ describe("macOS's table of mounts", () => {
     await assert.rejects(table.read(now() + 1), { code: "driver_unavailable" });
     assert.equal(loads, 1);
   });
+});
+
+test("A2 EPERM under launchd is the privacy of network volumes, EACCES the server's rights, all else neither", () => {
+  const cause = (errno: string, underLaunchd: boolean): string | null =>
+    meaningOfDenied(errno, "/Volumes/core", underLaunchd)?.cause ?? null;
+  assert.equal(cause("EPERM", true), "network_volumes");
+  assert.equal(cause("EPERM", false), "server_rights");
+  assert.equal(cause("EACCES", true), "server_rights");
+  assert.equal(cause("EACCES", false), "server_rights");
+  for (const errno of ["EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ENOENT", ""])
+    assert.equal(cause(errno, true), null, errno);
+  assert.match(meaningOfDenied("EPERM", "/Volumes/core", true)?.hint ?? "", /Network Volumes/);
+});
+
+test("launchd is the parent and names its service; a terminal's programs are not its", () => {
+  assert.ok(isUnderLaunchd({ XPC_SERVICE_NAME: "com.example.mountaineer" }, 1));
+  assert.ok(!isUnderLaunchd({ XPC_SERVICE_NAME: "0" }, 1));
+  assert.ok(!isUnderLaunchd({ XPC_SERVICE_NAME: "com.example.mountaineer" }, 4711));
+  assert.ok(!isUnderLaunchd({ XPC_SERVICE_NAME: "" }, 1));
+  assert.ok(!isUnderLaunchd({}, 1));
 });

@@ -1,4 +1,4 @@
-// What readings of two roots prove: agreement, difference, and what was only changing meanwhile.
+// What readings of two roots prove, and how a root from before is recognised.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
@@ -7,7 +7,13 @@ import {
   type Reading,
   type SideReading,
 } from "../../../src/shares/server-proof/comparison.ts";
-import { createListingCollector, type ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
+import { recogniseRoot, witnessOf } from "../../../src/shares/server-proof/recognition.ts";
+import {
+  createListingCollector,
+  type ListedEntry,
+  type RootListing,
+} from "../../../src/shares/server-proof/root-listing.ts";
+import type { KnownEntry, ServerWitness } from "../../../src/shares/server-proof/server-witness.ts";
 import { fc } from "../../support/properties.ts";
 
 type Files = Readonly<Record<string, number>>;
@@ -192,5 +198,106 @@ describe("a bounded listing", () => {
         },
       ),
     );
+  });
+});
+
+const GUID = "0".repeat(32);
+
+function known(
+  name: string,
+  modifiedMs: number,
+  createdMs: number | null = null,
+  precisionMs = 1,
+): KnownEntry {
+  return { name, isFolder: false, size: 1, modifiedMs, precisionMs, createdMs };
+}
+
+function witness(entries: readonly KnownEntry[], rootCreatedMs: number | null = null): ServerWitness {
+  return { serverGuid: GUID, rootCreatedMs, entries };
+}
+
+function listing(files: Readonly<Record<string, number>>, precisionMs = 1, keptAtMost = 100): RootListing {
+  const collector = createListingCollector(keptAtMost);
+  for (const [name, modifiedMs] of Object.entries(files)) {
+    collector.add({ name, isFolder: false, size: 1, modifiedMs });
+  }
+  return collector.end(precisionMs);
+}
+
+function births(created: Readonly<Record<string, number>>, isOwn = true) {
+  return new Map(Object.entries(created).map(([name, createdMs]) => [name, { createdMs, isOwn }]));
+}
+
+const A_MS = 5_000_123;
+const B_MS = 6_000_456;
+const AB = [known("a", A_MS, 10_000), known("b", B_MS)];
+
+const KNOWN = witness(AB);
+const DATED = witness(AB, 10_000);
+
+const recognitions: readonly (readonly [
+  what: string,
+  kind: "same" | "different" | "unproved",
+  witness: ServerWitness,
+  listing: RootListing,
+  births?: ReturnType<typeof births>,
+])[] = [
+  ["one entry as it was, the rest new, is the server", "same", KNOWN, listing({ b: B_MS, z: 1 })],
+  ["times are compared as coarse as they are told", "same", KNOWN, listing({ b: 6_000_000 }, 1_000)],
+  ["another second is another time", "unproved", KNOWN, listing({ b: 7_000_000 }, 1_000)],
+  ["an empty root proves nothing", "unproved", DATED, listing({}), births({ "": 10_000 })],
+  ["none of what was known there is another server", "different", KNOWN, listing({ x: 1 })],
+  ["unless the list was cut off", "unproved", KNOWN, listing({ "0": 1, x: 1 }, 1, 1)],
+  ["or the root is the same folder", "unproved", DATED, listing({ x: 1 }), births({ "": 10_000 })],
+  ["all changed leaves it open", "unproved", KNOWN, listing({ a: 1, b: 2 })],
+  ["a root of another time denies it", "different", DATED, listing({ b: B_MS }), births({ "": 20_000 })],
+  ["rounding is no other time", "same", DATED, listing({ b: B_MS }), births({ "": 11_000 })],
+  ["a copy denies it", "different", KNOWN, listing({ a: A_MS, b: B_MS }), births({ a: 90_000 })],
+  [
+    "a file put back from a backup does not, in the same root",
+    "same",
+    DATED,
+    listing({ a: A_MS, b: B_MS }),
+    births({ "": 10_000, a: 90_000 }),
+  ],
+  ["a creation time that is told no more leaves the rest", "same", KNOWN, listing({ a: A_MS }), births({})],
+  ["nothing known proves nothing", "unproved", witness([]), listing({ a: 1 })],
+];
+
+describe("recognising a root", () => {
+  for (const [what, kind, before, now, created = null] of recognitions) {
+    test(`A10 ${what}`, () => assert.equal(recogniseRoot(before, now, created).kind, kind));
+  }
+});
+
+describe("what is known after a proof", () => {
+  test("A10 keeps what is finer from before, and takes what is new", () => {
+    const before = DATED;
+    const now = listing({ a: 5_000_000, b: 7_000_000, c: 8_000_000 }, 1_000);
+    assert.deepEqual(witnessOf(GUID, now, births({ b: 20_000 }), before), {
+      serverGuid: GUID,
+      rootCreatedMs: 10_000,
+      entries: [
+        known("a", 5_000_123, 10_000),
+        known("b", 7_000_000, 20_000, 1_000),
+        known("c", 8_000_000, null, 1_000),
+      ],
+    });
+    assert.deepEqual(
+      witnessOf(GUID, listing({ a: 5_000_123 }), null, witness([known("a", 5_000_000, 10_000, 1_000)])),
+      {
+        serverGuid: GUID,
+        rootCreatedMs: null,
+        entries: [known("a", 5_000_123, 10_000)],
+      },
+    );
+  });
+
+  test("A10 leaves out creation times that may be none, and all but the 64 that changed least lately", () => {
+    const files = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`f${index}`, 1_000 - index]));
+    const after = witnessOf(GUID, listing(files), births({ "": 1, f99: 1 }, false), null);
+    assert.equal(after.rootCreatedMs, null);
+    assert.equal(after.entries.length, 64);
+    assert.deepEqual(after.entries[0], known("f99", 901));
   });
 });

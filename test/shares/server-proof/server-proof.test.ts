@@ -1,511 +1,610 @@
-// The server proof on real SMB servers: one behind both routes, two of one name, clones, servers that were replaced.
+// Which server is behind a route, by what its root shows: roots in memory, what is known of the servers on disk.
 import assert from "node:assert/strict";
-import { appendFile, open, readdir, readFile, rm, stat, unlink, utimes, writeFile } from "node:fs/promises";
-import { userInfo } from "node:os";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { findProgram } from "../../../src/runtime/process/find-program.ts";
+import { test } from "node:test";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
-import type { ShareSpec } from "../../../src/shares/share-spec.ts";
-import { startSmbServer } from "../../network/smb-server.ts";
-import { eventually } from "../../support/eventually.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
-import { passTimeUntilSettled } from "../../support/pass-time.ts";
-import { createRecordingLogger } from "../../support/recording-logger.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { serverFolder, shareFiles } from "../../../src/shares/drivers/share-files.ts";
+import { createListingCollector, type RootListing } from "../../../src/shares/server-proof/root-listing.ts";
+import type {
+  ProofProgram,
+  ReadFailure,
+  ReadRequest,
+  RootReader,
+} from "../../../src/shares/server-proof/root-reader.ts";
 import {
-  clone,
-  compared,
-  endpointsOf,
-  fill,
-  isSteady,
-  keptFiles,
-  knownTo,
-  missingForTwoServers,
-  onlyPrograms,
-  PATH_FOLDERS,
-  probed,
-  proofIn,
-  recognised,
-  scripts,
-  setCreated,
-  shareOn,
-  startTwoServers,
-  type ToldVerdict,
-  type TwoServers,
-} from "./two-servers.ts";
+  createServerProof,
+  type Expected,
+  type ProofEndpoint,
+  type ProofVerdict,
+  type ServerProofOptions,
+} from "../../../src/shares/server-proof/server-proof.ts";
+import { createKnownServers } from "../../../src/shares/server-proof/server-witness.ts";
+import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
+import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+import { routeTo, shareSpec } from "../share-spec.ts";
 
-const missing = await missingForTwoServers();
-const SHARES = Array.from({ length: 24 }, (_, index) => `PROOF${index}`);
-const ODD_SHARE = "Proof of $Ümlaut 'x'";
-const SAME: ToldVerdict = { kind: "same" };
-const NEVER = new AbortController().signal;
-
-function assertVerdict(verdict: ToldVerdict, kind: "different" | "unproved", text: RegExp): void {
-  assert.ok(verdict.kind !== "same" && verdict.kind === kind, JSON.stringify(verdict));
-  assert.match(verdict.text, text);
-  assert.ok(!verdict.text.includes("\n"), verdict.text);
-}
-
-describe("the server proof", { skip: missing ?? false }, () => {
-  let servers: TwoServers;
-  const unused = SHARES.values();
-  /** The name of a share that no other test uses, and its folders on both servers. */
-  const fresh = (name = unused.next().value ?? "") => ({
-    name,
-    root: servers.one.exportPath(name),
-    otherRoot: servers.other.exportPath(name),
-    /** Both routes lead to the first server. */
-    whole: shareOn(servers.one, servers.one, name),
-    /** The fallback leads to the second one. */
-    split: shareOn(servers.one, servers.other, name),
-    /** As `whole`, once the second server took the first one's place. */
-    replaced: shareOn(servers.other, servers.other, name),
-  });
-
-  before(async () => {
-    servers = await startTwoServers([...SHARES, ODD_SHARE]);
-  });
-  after(() => servers[Symbol.asyncDispose]());
-
-  test("A10 one server over two addresses is the same, and nothing but what is known of it is left", async (t) => {
-    const stateFolder = await temporaryFolder(t);
-    const { whole, root } = fresh();
-    await fill(root);
-    const proof = proofIn(stateFolder);
-    assert.deepEqual(await compared(proof, whole), SAME);
-    const { folder } = rcloneFiles(stateFolder, whole.name);
-    await writeFile(join(folder, "proof-tb.1-0123456789ab.auth"), "password = of a process that was killed");
-    assert.deepEqual(await compared(proof, whole), SAME);
-    assert.deepEqual(await readdir(folder), ["servers"]);
-    const [server, ...more] = await readdir(join(folder, "servers"));
-    assert.equal((await stat(join(folder, "servers", server ?? "", "server.json"))).mode & 0o777, 0o600);
-    assert.deepEqual(more, [], "one server has one id");
-    assert.equal((await stat(folder)).mode & 0o777, 0o700);
-    assert.deepEqual((await readdir(root)).toSorted(), ["first.txt", "letters", "second.dat"]);
-  });
-
-  test("A10 two servers of one NetBIOS name and different content are different, and the files are named", async (t) => {
-    const { split, root, otherRoot } = fresh();
-    await fill(root, ["report.txt", "both.txt"]);
-    await fill(otherRoot, ["holiday.jpg", "both.txt"]);
-    const { tb, fallback } = await endpointsOf(split);
-    assert.equal(tb.serverGuid, fallback.serverGuid, "their ServerGuids tell them apart by nothing");
-    const stateFolder = await temporaryFolder(t);
-    const verdict = await compared(proofIn(stateFolder), split);
-    const sources = `//${tb.address}:${tb.port}/${split.name} and //${fallback.address}:${fallback.port}/${split.name}`;
-    assert.deepEqual(verdict, {
-      kind: "different",
-      text: `${sources} list different files: only the first has report.txt, only the second has holiday.jpg`,
-    });
-    assert.deepEqual(await keptFiles(stateFolder), [], "nothing is known of a server that is not proved");
-  });
-
-  test("F3 a login that has to be signed goes out by smbclient, which insists on it; without it nobody gets the login", async (t) => {
-    const stateFolder = await temporaryFolder(t);
-    const { whole, root } = fresh();
-    await fill(root);
-    const calls = join(stateFolder, "calls");
-    const smbclient = `echo "smbclient $*" >> '${calls}'; exec '${await findProgram("smbclient", PATH_FOLDERS)}' "$@"`;
-    const rclone = `echo "rclone $1" >> '${calls}'; exit 1`;
-    const both = await scripts(stateFolder, { smbclient, rclone });
-    const signing = proofIn(stateFolder, { programFolders: both, signsLogins: true });
-    assert.deepEqual(await compared(signing, whole), SAME);
-    const asked = (await readFile(calls, "utf8")).trim().split("\n");
-    assert.ok(
-      asked.every((call) => /^smbclient .*--client-protection=sign/.test(call)),
-      asked.join("\n"),
-    );
-    const programFolders = await onlyPrograms(stateFolder, ["rclone"]);
-    const alone = proofIn(stateFolder, { programFolders, signsLogins: true });
-    assertVerdict(await compared(alone, whole), "unproved", /install smbclient, which signs the login/);
-  });
-
-  test("A10 a clone with one more file, or another file, is different", async (t) => {
-    const { split, root, otherRoot } = fresh();
-    await fill(root);
-    await clone(root, otherRoot);
-    await writeFile(join(otherRoot, "one more.txt"), "");
-    const proof = proofIn(await temporaryFolder(t));
-    assertVerdict(await compared(proof, split), "different", /only the second has one more\.txt$/);
-    await unlink(join(otherRoot, "one more.txt"));
-    await appendFile(join(otherRoot, "first.txt"), "!");
-    assertVerdict(
-      await compared(proof, split),
-      "different",
-      /first\.txt has 17 bytes on the first, 18 on the second/,
-    );
-    await clone(root, otherRoot);
-    await utimes(join(otherRoot, "first.txt"), 1_000, 1_000);
-    assertVerdict(await compared(proof, split), "different", /first\.txt was changed at different times/);
-  });
-
-  test("A10 servers with other ServerGuids are different, and one that tells none proves nothing", async (t) => {
-    const { whole } = fresh();
-    const proof = proofIn(await temporaryFolder(t));
-    const { tb, fallback } = await endpointsOf(whole);
-    const { signal } = new AbortController();
-    const other = { tb, fallback: { ...fallback, serverGuid: "ff".repeat(16) } };
-    assertVerdict(
-      await proof.compare(whole, other, null, isSteady, signal),
-      "different",
-      /two servers: their ServerGuids are/,
-    );
-    const silent = { tb: { ...tb, serverGuid: null }, fallback };
-    assertVerdict(
-      await proof.compare(whole, silent, null, isSteady, signal),
-      "unproved",
-      /does not show its ServerGuid/,
-    );
-  });
-
-  test("A10 a file that is being written all the time, and files that come and go, make no two servers", async (t) => {
-    const { whole, root } = fresh();
-    await fill(root);
-    await using log = await open(join(root, "log.txt"), "a");
-    const stop = new AbortController();
-    const writing = (async () => {
-      for (let count = 0; !stop.signal.aborted; count += 1) {
-        await log.write("a line\n");
-        await writeFile(join(root, `passing-${count}`), "");
-        await systemClock.sleep(3);
-        await rm(join(root, `passing-${count}`));
-      }
-    })();
-    t.after(() => stop.abort());
-    const proof = proofIn(await temporaryFolder(t));
-    for (let count = 0; count < 3; count += 1) assert.deepEqual(await compared(proof, whole), SAME);
-    stop.abort();
-    await writing;
-  });
-
-  test("A10 a clone with equal times is told apart by its creation times, which smbclient alone gives", async (t) => {
-    const { split, whole, replaced, root, otherRoot } = fresh();
-    await fill(root);
-    await setCreated(whole, "first.txt");
-    await clone(root, otherRoot);
-    const folder = await temporaryFolder(t);
-    const proof = proofIn(join(folder, "both"));
-    assertVerdict(await compared(proof, split), "different", /were created at different times$/);
-    assert.deepEqual(await compared(proof, whole), SAME);
-    assertVerdict(await recognised(proof, replaced, "tb"), "different", /was created at another time/);
-    assert.deepEqual(await recognised(proof, whole, "fallback"), SAME);
-    const blind = proofIn(join(folder, "rclone"), { programFolders: await onlyPrograms(folder, ["rclone"]) });
-    assert.deepEqual(await compared(blind, split), SAME, "what rclone shows is the same");
-    assert.deepEqual(await recognised(blind, replaced, "tb"), SAME);
-  });
-
-  test("A10 a server with the old name and other content is not the one from before", async (t) => {
-    const { whole, replaced, root, otherRoot } = fresh();
-    await fill(root);
-    await writeFile(join(otherRoot, "unheard of.txt"), "");
-    const stateFolder = await temporaryFolder(t);
-    for (const programs of [["rclone"], ["smbclient"], ["rclone", "smbclient"]]) {
-      const state = join(stateFolder, programs.join("-"));
-      const proof = proofIn(state, { programFolders: await onlyPrograms(stateFolder, programs) });
-      assert.deepEqual(await compared(proof, whole), SAME);
-      assertVerdict(
-        await recognised(proof, replaced, "tb"),
-        "different",
-        /none of the 3 entries that it had before$/,
-      );
-    }
-  });
-
-  test("A10 a server that was away is known again after a restart, whatever came, went and changed", async (t) => {
-    const { whole, root } = fresh();
-    await fill(root, ["a.txt", "b.txt", "c.txt"]);
-    const folder = await temporaryFolder(t);
-    for (const [index, programs] of [["rclone"], ["smbclient"], ["rclone", "smbclient"]].entries()) {
-      const state = join(folder, String(index));
-      const programFolders = await onlyPrograms(folder, programs);
-      assert.deepEqual(await compared(proofIn(state, { programFolders }), whole), SAME);
-      await writeFile(join(root, `new ${index}.txt`), "new");
-      await appendFile(join(root, "a.txt"), "more");
-      if (index === 0) await unlink(join(root, "b.txt"));
-      // Each time another daemon, with whatever is installed by then.
-      assert.deepEqual(await recognised(proofIn(state, { programFolders }), whole, "fallback"), SAME);
-      assert.deepEqual(await recognised(proofIn(state), whole, "tb"), SAME);
-    }
-  });
-
-  test("A10 a root where all that was known has changed is unproved, and so is an empty one", async (t) => {
-    const { whole, root } = fresh();
-    const proof = proofIn(await temporaryFolder(t));
-    assertVerdict(await compared(proof, whole), "unproved", /are empty: put a file there/);
-    await writeFile(join(root, "only.txt"), "1");
-    assert.deepEqual(await compared(proof, whole), SAME);
-    await writeFile(join(root, "only.txt"), "12");
-    assertVerdict(
-      await recognised(proof, whole, "tb"),
-      "unproved",
-      /nothing left in it that is as it was before$/,
-    );
-    await unlink(join(root, "only.txt"));
-    assertVerdict(await recognised(proof, whole, "tb"), "unproved", /is empty/);
-  });
-
-  test("A10 another ServerGuid than before is another server", async (t) => {
-    const { whole, root } = fresh();
-    await fill(root);
-    const proof = proofIn(await temporaryFolder(t));
-    const { signal } = new AbortController();
-    assertVerdict(
-      await recognised(proof, whole, "tb"),
-      "unproved",
-      /^nothing is known yet of the server behind /,
-    );
-    assert.deepEqual(await compared(proof, whole), SAME);
-    const endpoint = await probed(whole.routes.tb);
-    const expected = { server: (await knownTo(proof, whole))[0]?.id ?? null };
-    const other = { ...endpoint, serverGuid: "0".repeat(32) };
-    assertVerdict(
-      await proof.recognise(whole, "tb", other, expected, signal),
-      "different",
-      /leads to another server than before/,
-    );
-    const silent = { ...endpoint, serverGuid: null };
-    assertVerdict(
-      await proof.recognise(whole, "tb", silent, expected, signal),
-      "unproved",
-      /does not show its ServerGuid/,
-    );
-  });
-
-  test("A14 a refused login proves nothing, is tried over one route alone, and its secret shows nowhere", async (t) => {
-    const { whole, root } = fresh();
-    await fill(root);
-    const folder = await temporaryFolder(t);
-    const password = "not the secret word";
-    const real = (name: string) =>
-      `echo "${name} $@" >> ${folder}/calls; env >> ${folder}/calls; PATH=${PATH_FOLDERS.join(":")} exec ${name} "$@"`;
-    const programFolders = await scripts(folder, { rclone: real("rclone"), smbclient: real("smbclient") });
-    const stateFolder = join(folder, "home");
-    const logger = createRecordingLogger();
-    const proof = proofIn(stateFolder, { programFolders, logger });
-    const verdict = await compared(proof, { ...whole, password });
-    assertVerdict(verdict, "unproved", /cannot be listed: .*logon/i);
-    assertVerdict(
-      await compared(proof, { ...whole, missingVariable: "NAS" }),
-      "unproved",
-      /the password is missing/,
-    );
-    const calls = await readFile(join(folder, "calls"), "utf8");
-    assert.equal(calls.match(/^rclone lsjson/gm)?.length, 1);
-    assert.equal(calls.match(/^smbclient/gm), null, "a second program would be a second wrong password");
-    assert.deepEqual(await compared(proof, whole), SAME);
-    const shown = `${await readFile(join(folder, "calls"), "utf8")}${JSON.stringify([verdict, logger.lines])}`;
-    assert.match(shown, /^smbclient /m);
-    for (const secret of [password, servers.one.password]) assert.ok(!shown.includes(secret));
-    assert.deepEqual(await keptFiles(stateFolder), ["server.json"]);
-  });
-
-  test("A10 without rclone and smbclient nothing is proved, and the text says what to install", async (t) => {
-    const { whole, root } = fresh();
-    await fill(root);
-    const stateFolder = await temporaryFolder(t);
-    assert.deepEqual(await compared(proofIn(stateFolder), whole), SAME);
-    const proof = proofIn(stateFolder, { programFolders: () => [] });
-    assertVerdict(
-      await compared(proof, whole),
-      "unproved",
-      /nothing here can list .*: install rclone or smbclient$/,
-    );
-    assertVerdict(await recognised(proof, whole, "tb"), "unproved", /install rclone or smbclient$/);
-  });
-
-  test("A10 where rclone fails, smbclient lists", async (t) => {
-    const { whole, split, root, otherRoot } = fresh();
-    await fill(root);
-    const folder = await temporaryFolder(t);
-    const programFolders = await scripts(folder, { rclone: "echo 'Failed: no such backend' >&2; exit 1" });
-    const proof = proofIn(join(folder, "home"), { programFolders });
-    assert.deepEqual(await compared(proof, whole), SAME);
-    await fill(otherRoot, ["other.txt"]);
-    assertVerdict(await compared(proof, split), "different", /only the first has first\.txt, second\.dat/);
-  });
-
-  test("A13 what is known of a server survives no damage, and a change of user", async (t) => {
-    const { whole, root } = fresh();
-    await fill(root);
-    const stateFolder = await temporaryFolder(t);
-    const proof = proofIn(stateFolder);
-    assert.deepEqual(await compared(proof, whole), SAME);
-    const [server] = await knownTo(proof, whole);
-    const folder = join(rcloneFiles(stateFolder, whole.name).folder, "servers", server?.id ?? "");
-    const path = join(folder, "server.json");
-    const elsewhere = await recognised(proof, { ...whole, username: "somebody" }, "tb");
-    assertVerdict(elsewhere, "unproved", /cannot be listed/);
-    assert.deepEqual(await recognised(proof, whole, "tb"), SAME);
-    const text = await readFile(path, "utf8");
-    for (const damaged of ["", text.slice(0, -20), "[]", text.replace('"entries":[', '"entries":[7,')]) {
-      await writeFile(path, damaged);
-      assertVerdict(await recognised(proof, whole, "tb"), "unproved", /nothing is known yet/);
-    }
-  });
-
-  test("A13 what a version before knew of a share's one server is known of it still", async (t) => {
-    const { whole, root } = fresh();
-    await fill(root);
-    const stateFolder = await temporaryFolder(t);
-    const proof = proofIn(stateFolder);
-    assert.deepEqual(await compared(proof, whole), SAME);
-    const { folder } = rcloneFiles(stateFolder, whole.name);
-    const [{ shareName, witness } = assert.fail()] = await knownTo(proof, whole);
-    await rm(join(folder, "servers"), { recursive: true });
-    const before = { version: 1, shareName, username: whole.username, ...witness };
-    await writeFile(join(folder, "server.json"), `${JSON.stringify(before)}\n`);
-    assert.deepEqual(await compared(proof, whole), SAME);
-    assert.deepEqual(
-      (await knownTo(proof, whole)).map(({ id }) => id),
-      ["first"],
-    );
-  });
-
-  test("A13 of three servers of one ServerGuid each has its id, and a clone by its own creation times", async (t) => {
-    const { whole, replaced, root, otherRoot } = fresh();
-    await fill(root);
-    await setCreated(whole, "first.txt");
-    const proof = proofIn(await temporaryFolder(t));
-    const idAt = async (share: ShareSpec): Promise<string> => {
-      const endpoint = await probed(share.routes.tb);
-      const verdict = await proof.recognise(share, "tb", endpoint, { server: null }, NEVER);
-      return verdict.kind === "same" ? verdict.server : assert.fail(verdict.text);
-    };
-    const original = await idAt(whole);
-    await clone(root, otherRoot);
-    await writeFile(join(otherRoot, "one more.txt"), "");
-    await setCreated(replaced, "first.txt", "2020:01:02-03:04:05");
-    const isSteady = (): boolean => false;
-    assertVerdict(
-      await proof.recognise(
-        replaced,
-        "tb",
-        await probed(replaced.routes.tb),
-        { server: null, isSteady },
-        NEVER,
-      ),
-      "unproved",
-      /was lost meanwhile/,
-    );
-    assert.equal((await knownTo(proof, whole)).length, 1, "what may be read of two servers makes none known");
-    const copy = await idAt(replaced);
-    assert.notEqual(copy, original);
-    assert.equal(await idAt(whole), original);
-    assert.equal(await idAt(replaced), copy);
-  });
-
-  test("A10 roots of thousands of files are compared to the last, in bounded memory", async (t) => {
-    const { whole, split, root, otherRoot } = fresh();
-    for (const folder of [root, otherRoot]) {
-      for (let index = 0; index < 6_000; index += 1) {
-        const path = join(folder, `file-${String(index).padStart(5, "0")}`);
-        await writeFile(path, "");
-        await utimes(path, 1_000_000, 1_000_000);
-      }
-    }
-    const folder = await temporaryFolder(t);
-    const programFolders = await onlyPrograms(folder, ["rclone"]);
-    const proof = proofIn(join(folder, "home"), { programFolders });
-    const startedAtMs = performance.now();
-    assert.deepEqual(await compared(proof, whole), SAME);
-    t.diagnostic(`compared in ${Math.round(performance.now() - startedAtMs)} ms`);
-    assert.deepEqual(await compared(proof, split), SAME);
-    const [known] = await knownTo(proof, whole);
-    assert.equal(known?.witness?.entries.length, 64);
-    await writeFile(join(otherRoot, "file-05999"), "1");
-    assertVerdict(
-      await compared(proof, split),
-      "different",
-      /different files among their 6000 and 6000 entries$/,
-    );
-  });
-
-  test("A10 a program that hangs is ended after ten seconds, and proves nothing", async (t) => {
-    const { whole } = fresh();
-    const folder = await temporaryFolder(t);
-    const hangs = `echo started >> ${folder}/started; exec sleep 600`;
-    const programFolders = await scripts(folder, { rclone: hangs, smbclient: hangs });
-    const clock = createManualClock();
-    const proof = proofIn(join(folder, "home"), { programFolders, clock });
-    const endpoint = { address: "127.0.0.1", port: 1, localAddress: null, serverGuid: "0".repeat(32) };
-    // A guest, so that no password has to be made fit for rclone first.
-    const guest = { ...whole, password: null };
-    const comparing = proof.compare(
-      guest,
-      { tb: endpoint, fallback: endpoint },
-      null,
-      isSteady,
-      new AbortController().signal,
-    );
-    const started = () =>
-      readFile(join(folder, "started"), "utf8").then((text) => text.split("\n").length - 1);
-    await eventually(async () => (await started()) === 1);
-    await clock.advance(10_000);
-    const ended = await passTimeUntilSettled(clock, comparing, 500);
-    assertVerdict(ended, "unproved", /cannot be listed: rclone took too long$/);
-    assert.equal(await started(), 1, "no time is left for another program");
-    const stop = new AbortController();
-    const cancelled = proof.compare(guest, { tb: endpoint, fallback: endpoint }, null, isSteady, stop.signal);
-    await eventually(async () => (await started()) === 2);
-    stop.abort();
-    await assert.rejects(cancelled, { code: "aborted" });
-    assert.deepEqual(await keptFiles(join(folder, "home")), [], "a file with a login is left");
-  });
-
-  test("A10 shares and passwords with odd characters are read by both programs", async (t) => {
-    const { root, whole } = fresh(ODD_SHARE);
-    await fill(root, [
-      "semi;colon.txt",
-      "quo'te",
-      "ein Näme mit Ümläuten und mehr als dreißig Zeichen",
-      "日本語",
-      "per%cent",
-    ]);
-    const folder = await temporaryFolder(t);
-    for (const program of ["rclone", "smbclient"]) {
-      const programFolders = await onlyPrograms(folder, [program]);
-      const proof = proofIn(join(folder, `home-${program}`), { programFolders });
-      assert.deepEqual(await compared(proof, whole), SAME);
-      assert.deepEqual(await recognised(proof, whole, "tb"), SAME);
-      const [server] = await knownTo(proof, whole);
-      const known = server?.witness ?? assert.fail();
-      const names = known.entries.map(({ name }) => name).toSorted();
-      assert.deepEqual(names, (await readdir(root)).toSorted());
-      assert.equal(known.entries.find(({ name }) => name === "日本語")?.size, 17);
-    }
-  });
+const GUID = "0".repeat(32);
+const OTHER_GUID = "f".repeat(32);
+const LONG_AGO_MS = Date.UTC(2021, 2, 4, 5, 6, 7, 890);
+const BORN_MS = Date.UTC(2019, 0, 2, 3, 4, 5);
+const SHARE = shareSpec({
+  password: "secret word",
+  routes: { tb: routeTo("one.test"), fallback: routeTo("two.test") },
 });
 
-test("A10 a guest's share is compared, over IPv6 too", { skip: missing ?? false }, async (t) => {
-  const folder = await temporaryFolder(t);
-  await fill(folder);
-  const port = await startSmbServer(t, [
-    "map to guest = Bad User",
-    `guest account = ${userInfo().username}`,
-    "[OPENPROOF]",
-    `path = ${folder}`,
-    "guest ok = yes",
-  ]);
-  const route = (host: string) => ({ host, port, interfaceName: null, folder: null });
-  const share: ShareSpec = {
-    name: "OPENPROOF",
-    shareName: "OPENPROOF",
-    username: "",
-    password: null,
-    missingVariable: null,
-    driver: "rclone",
-    routes: { tb: route("127.0.0.1"), fallback: route("::1") },
-    mountPath: "/nowhere",
-    stablePath: "/nowhere",
+interface RootEntry {
+  readonly size: number;
+  readonly modifiedMs: number;
+  /** null: the server has none of its own and tells the time of the last change. */
+  readonly createdMs: number | null;
+}
+
+/** A server, as the share's root shows it. */
+interface Nas {
+  readonly guid: string | null;
+  readonly createdMs: number | null;
+  readonly entries: Map<string, RootEntry>;
+}
+
+const entry = (change: Partial<RootEntry> = {}): RootEntry => ({
+  size: 17,
+  modifiedMs: LONG_AGO_MS,
+  createdMs: null,
+  ...change,
+});
+
+function nas(names: readonly string[] = ["first.txt", "second.dat"], change: Partial<Nas> = {}): Nas {
+  const entries = new Map(names.map((name) => [name, entry()]));
+  return { guid: GUID, createdMs: null, entries, ...change };
+}
+
+/** As people clone a NAS: names, sizes and times stay. */
+function cloneOf(original: Nas, change: Partial<Nas> = {}): Nas {
+  return { ...original, entries: new Map(original.entries), ...change };
+}
+
+function listingOf({ entries }: Nas, program: ProofProgram): RootListing {
+  const precisionMs = program === "rclone" ? 1 : 1_000;
+  const collector = createListingCollector();
+  for (const [name, { size, modifiedMs }] of entries)
+    collector.add({ name, isFolder: false, size, modifiedMs: modifiedMs - (modifiedMs % precisionMs) });
+  return collector.end(precisionMs);
+}
+
+const ALL: readonly ProofProgram[] = ["rclone", "smbclient"];
+const EACH: readonly (readonly ProofProgram[])[] = [["rclone"], ["smbclient"], ALL];
+
+async function startBench(t: Scope) {
+  const stateFolder = await temporaryFolder(t);
+  const one = nas();
+  const bench = {
+    stateFolder,
+    at: { tb: one, fallback: one } satisfies Record<RouteName, Nas> as Record<RouteName, Nas>,
+    programs: ALL,
+    /** Why a program cannot read. */
+    broken: new Map<ProofProgram, ReadFailure>(),
+    /** After each listing. */
+    onListed: (_request: ReadRequest): void => {},
+    /** Programs that were run, and waits between readings. */
+    ran: [] as string[],
+    share: SHARE,
+    known: async () => createKnownServers(stateFolder).list(bench.share),
+    endpoint: (route: RouteName): ProofEndpoint => ({
+      address: `${route}.test`,
+      port: 445,
+      localAddress: null,
+      serverGuid: bench.at[route].guid,
+    }),
+    /** As another daemon: nothing but what is on disk is remembered. */
+    proof: (more: Partial<ServerProofOptions> = {}) =>
+      createServerProof({ clock, logger: silentLogger, stateFolder, reader, ...more }),
+    compare: (more: Comparing = {}): Promise<ProofVerdict> =>
+      bench
+        .proof(more.options)
+        .compare(
+          bench.share,
+          { tb: bench.endpoint("tb"), fallback: bench.endpoint("fallback") },
+          more.inUse ?? null,
+          more.isSteady ?? (() => true),
+          AbortSignal.any([]),
+        ),
+    recognise: (
+      route: RouteName,
+      expected: Expected,
+      options?: Partial<ServerProofOptions>,
+    ): Promise<ProofVerdict> =>
+      bench
+        .proof(options)
+        .recognise(bench.share, route, bench.endpoint(route), expected, AbortSignal.any([])),
+    /** The id of the server behind both routes. */
+    meet: async (): Promise<string> => sameServer(await bench.compare()),
   };
-  const state = await temporaryFolder(t);
-  for (const program of ["rclone", "smbclient"]) {
-    const proof = proofIn(state, { programFolders: await onlyPrograms(state, [program]) });
-    assert.deepEqual(await compared(proof, share), SAME);
-    const endpoint = { ...(await probed(share.routes.tb)), localAddress: "127.0.0.9" };
-    const { kind } = await proof.recognise(share, "tb", endpoint, { server: null }, NEVER);
-    assert.equal(kind, "same");
+  const clock = {
+    ...systemClock,
+    sleep: async (ms: number): Promise<void> => void bench.ran.push(`sleep ${ms}`),
+  };
+  const reader: RootReader = {
+    programs: async () => bench.programs,
+    list: async (program, request) => {
+      bench.ran.push(program);
+      const listing = listingOf(bench.at[request.route], program);
+      bench.onListed(request);
+      return bench.broken.get(program) ?? { kind: "read", listing };
+    },
+    births: async ({ route }, names) => {
+      bench.ran.push("smbclient births");
+      const root = bench.at[route];
+      const births = new Map([["", birthOf(root)]]);
+      for (const name of names) {
+        const there = root.entries.get(name);
+        if (there !== undefined) births.set(name, birthOf(there));
+      }
+      return bench.broken.get("smbclient") ?? { kind: "read", listing: listingOf(root, "smbclient"), births };
+    },
+    forget: async () => {},
+    removeLeftovers: async () => {},
+  };
+  return bench;
+}
+
+interface Comparing {
+  readonly inUse?: string;
+  readonly isSteady?: () => boolean;
+  readonly options?: Partial<ServerProofOptions>;
+}
+
+type Bench = Awaited<ReturnType<typeof startBench>>;
+
+function birthOf({ createdMs }: { readonly createdMs: number | null }) {
+  return { createdMs: createdMs ?? LONG_AGO_MS, isOwn: createdMs !== null };
+}
+
+function sameServer(verdict: ProofVerdict): string {
+  return verdict.kind === "same" ? verdict.server : assert.fail(verdict.text);
+}
+
+/** `"same"`, or how the text of another verdict reads. */
+type Told = "same" | readonly [kind: "different" | "unproved", text: RegExp];
+
+function assertTold(verdict: ProofVerdict, told: Told, what = ""): void {
+  if (told === "same") assert.equal(verdict.kind, told, `${what} ${JSON.stringify(verdict)}`);
+  else {
+    assert.ok(verdict.kind !== "same" && verdict.kind === told[0], `${what} ${JSON.stringify(verdict)}`);
+    assert.match(verdict.text, told[1], what);
+    assert.ok(!verdict.text.includes("\n"), verdict.text);
   }
+}
+
+const CHANGED = entry({ size: 2 });
+const refused: ReadFailure = { kind: "failed", text: "logon failure", isRefusedLogin: true };
+const failed: ReadFailure = { kind: "failed", text: "no such backend", isRefusedLogin: false };
+
+/** What a row changes: of the server, a clone stands behind the route. */
+interface Scene {
+  readonly tb?: Partial<Nas>;
+  readonly fallback?: Partial<Nas>;
+  readonly programs?: readonly ProofProgram[];
+  /** Programs that cannot read. */
+  readonly broken?: Partial<Record<ProofProgram, ReadFailure>>;
+  readonly share?: Partial<ShareSpec>;
+  readonly isSteady?: () => boolean;
+  readonly options?: Partial<ServerProofOptions>;
+}
+
+function change(bench: Bench, { tb, fallback, programs, broken = {}, share }: Scene): void {
+  const original = bench.at.tb;
+  if (tb !== undefined) bench.at.tb = cloneOf(original, tb);
+  if (fallback !== undefined) bench.at.fallback = cloneOf(original, fallback);
+  bench.programs = programs ?? bench.programs;
+  for (const program of ALL) if (broken[program]) bench.broken.set(program, broken[program]);
+  bench.share = { ...bench.share, ...share };
+}
+
+/** The entries that all roots begin with, some of them changed, or more. */
+const entriesWith = (changed: Readonly<Record<string, RootEntry>>): Nas["entries"] =>
+  new Map([...nas().entries, ...Object.entries(changed)]);
+
+const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])[] = [
+  ["A10 equal roots of one ServerGuid are one server", {}, "same"],
+  [
+    "A10 a clone with one more file is different",
+    { fallback: { entries: entriesWith({ "one more.txt": entry() }) } },
+    [
+      "different",
+      /^\/\/one\.test\/CORE and \/\/two\.test\/CORE list different files: only the second has one more\.txt$/,
+    ],
+  ],
+  [
+    "A10 a clone with a file of another time is different",
+    { fallback: { entries: entriesWith({ "first.txt": entry({ modifiedMs: 1_000 }) }) } },
+    ["different", /first\.txt was changed at different times$/],
+  ],
+  [
+    "A10 a clone with equal times is told apart by its creation times",
+    { fallback: { createdMs: BORN_MS } },
+    ["different", /were created at different times$/],
+  ],
+  [
+    "A10 rclone does not see those creation times",
+    { programs: ["rclone"], fallback: { createdMs: BORN_MS } },
+    "same",
+  ],
+  [
+    "A10 where smbclient tells no creation times, the listings count",
+    { broken: { smbclient: failed }, fallback: { createdMs: BORN_MS } },
+    "same",
+  ],
+  [
+    "A10 servers with other ServerGuids are different",
+    { fallback: { guid: OTHER_GUID } },
+    ["different", /two servers: their ServerGuids are 0+ and f+$/],
+  ],
+  [
+    "A10 a server that tells no ServerGuid proves nothing",
+    { tb: { guid: null } },
+    ["unproved", /^\/\/one\.test\/CORE does not show its ServerGuid$/],
+  ],
+  [
+    "A10 nor does one behind the fallback",
+    { fallback: { guid: null } },
+    ["unproved", /^\/\/two\.test\/CORE does not show its ServerGuid$/],
+  ],
+  [
+    "A10 without rclone and smbclient nothing is proved, and the text says what to install",
+    { programs: [] },
+    ["unproved", /nothing here can list .*: install rclone or smbclient$/],
+  ],
+  [
+    "F3 a login that has to be signed goes to nobody without smbclient",
+    { programs: ["rclone"], options: { signsLogins: true } },
+    ["unproved", /install smbclient, which signs the login$/],
+  ],
+  [
+    "F3 a guest has nothing to sign",
+    { programs: ["rclone"], share: { password: null }, options: { signsLogins: true } },
+    "same",
+  ],
+  [
+    "A14 a password that is missing is not made up",
+    { share: { missingVariable: "NAS" } },
+    ["unproved", /the password is missing$/],
+  ],
+  [
+    "A10 two empty roots prove nothing",
+    { tb: { entries: new Map() }, fallback: { entries: new Map() } },
+    ["unproved", /are empty: put a file there/],
+  ],
+  ["A10 where rclone fails, smbclient lists", { broken: { rclone: failed } }, "same"],
+  [
+    "A10 where both fail, the first one's reason is told",
+    { broken: { rclone: failed, smbclient: { ...failed, text: "something else" } } },
+    ["unproved", /^\/\/one\.test\/CORE cannot be listed: no such backend$/],
+  ],
+  [
+    "A10 what was read before a route was lost counts for nothing",
+    { isSteady: () => false },
+    ["unproved", /was lost meanwhile$/],
+  ],
+  [
+    "A10 nor does it when another server answers afterwards",
+    { options: { hostProber: answering(OTHER_GUID) } },
+    ["unproved", /was lost meanwhile$/],
+  ],
+  ["A10 it counts when the same one does", { options: { hostProber: answering(GUID) } }, "same"],
+];
+
+function answering(serverGuid: string): NonNullable<ServerProofOptions["hostProber"]> {
+  return {
+    probe: async ({ host: address }) => ({
+      ...({ verdict: "answers", reason: "negotiated", tcpAnswered: true } as const),
+      ...{ text: "it answers", tookMs: 1, address, serverGuid, interfaceName: null, localAddress: null },
+    }),
+  };
+}
+
+for (const [title, scene, told] of comparisons) {
+  test(title, async (t) => {
+    const bench = await startBench(t);
+    change(bench, scene);
+    assertTold(await bench.compare(scene), told);
+    assert.equal((await bench.known()).length, told === "same" ? 1 : 0, "only what is proved is known");
+  });
+}
+
+test("A10 a root where everything goes on changing proves nothing", async (t) => {
+  const bench = await startBench(t);
+  bench.at = { tb: nas(["log"]), fallback: nas(["log"], { createdMs: BORN_MS }) };
+  let size = 0;
+  bench.onListed = ({ route }) => {
+    size += 1;
+    bench.at[route].entries.set("log", entry({ size }));
+  };
+  bench.programs = ["rclone"];
+  bench.at.tb.entries.set("log", entry({ size: 99 }));
+  assertTold(await bench.compare(), ["unproved", /^all that .* hold goes on changing$/]);
+});
+
+test("A14 a refused login is not tried by a second program", async (t) => {
+  const bench = await startBench(t);
+  bench.broken.set("rclone", refused);
+  assertTold(await bench.compare(), ["unproved", /cannot be listed: logon failure$/]);
+  assert.deepEqual(bench.ran, ["rclone", "rclone"]);
+  bench.ran.length = 0;
+  bench.broken.clear();
+  bench.broken.set("smbclient", refused);
+  assertTold(await bench.recognise("tb", { server: null }), ["unproved", /cannot be listed: logon failure$/]);
+  assert.deepEqual(bench.ran, ["smbclient births"]);
+});
+
+test("A10 a file that is being written all the time, and files that come and go, make no two servers", async (t) => {
+  const bench = await startBench(t);
+  let count = 0;
+  bench.onListed = ({ route }) => {
+    const { entries } = bench.at[route];
+    entries.delete(`passing-${count}`);
+    count += 1;
+    entries.set("log.txt", entry({ size: count })).set(`passing-${count}`, entry());
+  };
+  assertTold(await bench.compare(), "same");
+  assert.deepEqual(
+    bench.ran.filter((what) => what.startsWith("sleep")),
+    ["sleep 1000"],
+    "it was read again a second later",
+  );
+});
+
+test("A10 roots of thousands of files are compared to the last, and little of them is kept", async (t) => {
+  const bench = await startBench(t);
+  const names = Array.from({ length: 6_000 }, (_, index) => `file-${String(index).padStart(5, "0")}`);
+  bench.programs = ["rclone"];
+  bench.at = { tb: nas(names), fallback: nas(names) };
+  await bench.meet();
+  assert.equal((await bench.known())[0]?.witness?.entries.length, 64);
+  bench.at.fallback.entries.set("file-05999", entry({ size: 1 }));
+  assertTold(await bench.compare(), ["different", /different files among their 6000 and 6000 entries$/]);
+});
+
+test("A10 a server that was mounted before it could be proved keeps its id", async (t) => {
+  const bench = await startBench(t);
+  const id = await bench.proof().begin(SHARE, "tb");
+  assert.deepEqual(await bench.recognise("tb", { server: id }), {
+    kind: "unproved",
+    text: "nothing is known yet of the server behind //tb.test/CORE",
+    isBlank: true,
+  });
+  assert.equal(sameServer(await bench.compare({ inUse: id })), id);
+  for (const file of [...bench.at.tb.entries.keys()]) bench.at.tb.entries.set(file, entry({ size: 2 }));
+  assert.equal(sameServer(await bench.compare({ inUse: id })), id, "whatever became of its root meanwhile");
+  assert.equal((await bench.known()).length, 1);
+});
+
+/** The server was met over both routes; then `scene`. Default: that server is expected. */
+const recognitions: readonly (readonly [
+  title: string,
+  scene: Scene,
+  told: Told,
+  expected?: (server: string) => Expected,
+])[] = [
+  ["A10 a server is known again", {}, "same"],
+  [
+    "A10 a root where all that was known has changed is unproved",
+    { tb: { entries: entriesWith({ "first.txt": CHANGED, "second.dat": CHANGED }) } },
+    ["unproved", /nothing left in it that is as it was before$/],
+  ],
+  ["A10 a root that has become empty is unproved", { tb: { entries: new Map() } }, ["unproved", /is empty/]],
+  [
+    "A10 another ServerGuid than before is another server",
+    { tb: { guid: OTHER_GUID } },
+    ["different", /leads to another server than before: its ServerGuid is f+, not 0+$/],
+  ],
+  [
+    "A10 and is so when it cannot be listed",
+    { tb: { guid: OTHER_GUID }, broken: { rclone: refused, smbclient: refused } },
+    ["different", /leads to another server than before/],
+  ],
+  [
+    "A10 and when nothing is there to list it",
+    { tb: { guid: OTHER_GUID }, programs: [] },
+    ["different", /leads to another server than before/],
+  ],
+  [
+    "A10 a ServerGuid that is told no more proves nothing",
+    { tb: { guid: null } },
+    ["unproved", /does not show its ServerGuid$/],
+  ],
+  [
+    "A10 a server that nothing can list now is unproved",
+    { programs: [] },
+    ["unproved", /install rclone or smbclient$/],
+  ],
+  ["A10 rclone tells the server where smbclient fails", { broken: { smbclient: failed } }, "same"],
+  [
+    "A13 another user, whose login is refused, learns nothing of the server",
+    { share: { username: "somebody" }, broken: { rclone: refused, smbclient: refused } },
+    ["unproved", /cannot be listed: logon failure$/],
+  ],
+  [
+    "A10 what was read before the server was lost counts for nothing",
+    {},
+    ["unproved", /was lost meanwhile$/],
+    (server) => ({ server, isSteady: () => false }),
+  ],
+  [
+    "A10 nor does it when another server answers afterwards",
+    { options: { hostProber: answering(OTHER_GUID) } },
+    ["unproved", /was lost meanwhile$/],
+  ],
+  [
+    "A10 a server that was never met is none to recognise",
+    {},
+    ["unproved", /^nothing is known yet of the server behind /],
+    () => ({ server: "nobody" }),
+  ],
+  [
+    "A13 the other route's server is not taken for another by rclone, which sees no creation times",
+    { programs: ["rclone"] },
+    ["unproved", /does not tell now when it was created$/],
+    (server) => ({ server: null, not: server }),
+  ],
+];
+
+for (const [title, scene, told, expect] of recognitions) {
+  test(title, async (t) => {
+    const bench = await startBench(t);
+    bench.at.tb = bench.at.fallback = nas(undefined, { createdMs: BORN_MS });
+    const server = await bench.meet();
+    change(bench, scene);
+    const expected = expect?.(server) ?? { server };
+    assertTold(await bench.recognise("tb", expected, scene.options), told);
+  });
+}
+
+for (const programs of EACH) {
+  const by = programs.join(" and ");
+
+  test(`A10 by ${by}, a server with the old name and other content is not the one from before`, async (t) => {
+    const bench = await startBench(t);
+    bench.programs = programs;
+    const server = await bench.meet();
+    bench.at.tb = nas(["unheard of.txt"]);
+    const verdict = await bench.recognise("tb", { server });
+    assertTold(verdict, ["different", /none of the 2 entries that it had before$/]);
+    assert.ok(verdict.kind === "different" && verdict.server !== undefined && verdict.server !== server);
+  });
+
+  test(`A10 by ${by}, a server that was away is known again after a restart, whatever came, went and changed`, async (t) => {
+    const bench = await startBench(t);
+    const { entries } = bench.at.tb;
+    entries.set("third.txt", entry());
+    bench.programs = programs;
+    const server = await bench.meet();
+    entries.set("new.txt", entry({ size: 3 })).set("first.txt", entry({ size: 30 }));
+    entries.delete("second.dat");
+    // Each time another daemon, with whatever is installed by then.
+    assert.equal(sameServer(await bench.recognise("fallback", { server })), server);
+    bench.programs = ALL;
+    assert.equal(sameServer(await bench.recognise("tb", { server })), server);
+  });
+}
+
+test("A10 a clone in a server's place is told by its creation times, which smbclient alone gives", async (t) => {
+  const bench = await startBench(t);
+  const original = { ...bench.at.tb, createdMs: BORN_MS };
+  bench.at.tb = bench.at.fallback = original;
+  const server = await bench.meet();
+  bench.at.tb = cloneOf(original, { createdMs: BORN_MS + 86_400_000 });
+  assertTold(await bench.recognise("tb", { server }), ["different", /was created at another time$/]);
+  assert.equal(sameServer(await bench.recognise("fallback", { server })), server);
+  const blind = await startBench(t);
+  blind.programs = ["rclone"];
+  blind.at.tb = blind.at.fallback = original;
+  const known = await blind.meet();
+  blind.at.tb = cloneOf(original, { createdMs: BORN_MS + 86_400_000 });
+  assert.equal(sameServer(await blind.recognise("tb", { server: known })), known);
+});
+
+test("A13 of three servers of one ServerGuid each has its id, and a clone by its own creation times", async (t) => {
+  const bench = await startBench(t);
+  const first = { ...bench.at.tb, createdMs: BORN_MS };
+  const second = cloneOf(first, { createdMs: BORN_MS + 86_400_000 });
+  const idOf = async (at: Nas): Promise<string> => {
+    bench.at.tb = at;
+    return sameServer(await bench.recognise("tb", { server: null }));
+  };
+  const original = await idOf(first);
+  bench.at.tb = second;
+  const unsteady = { server: null, isSteady: () => false };
+  assertTold(await bench.recognise("tb", unsteady), ["unproved", /was lost meanwhile$/]);
+  assert.equal((await bench.known()).length, 1, "what may be read of two servers makes none known");
+  const copy = await idOf(second);
+  const third = await idOf(nas(["other.txt"]));
+  assert.equal(new Set([original, copy, third]).size, 3);
+  assert.deepEqual([await idOf(first), await idOf(second)], [original, copy]);
+  assert.equal(
+    sameServer(await bench.recognise("tb", { server: null, not: original })),
+    copy,
+    "creation times outweigh what was found before",
+  );
+});
+
+test("A13 servers that nothing tells apart are not guessed at", async (t) => {
+  const bench = await startBench(t);
+  bench.programs = ["rclone"];
+  const one = await bench.meet();
+  const other = sameServer(await bench.recognise("tb", { server: null, not: one }));
+  assert.notEqual(one, other);
+  assertTold(await bench.recognise("tb", { server: null }), [
+    "unproved",
+    /looks like 2 servers that are known$/,
+  ]);
+});
+
+test("A13 of what is known of a server nothing is left when its file is damaged", async (t) => {
+  const bench = await startBench(t);
+  const server = await bench.meet();
+  const path = join(serverFolder(shareFiles(bench.stateFolder, SHARE.name).folder, server), "server.json");
+  const text = await readFile(path, "utf8");
+  for (const damaged of ["", text.slice(0, -20), "[]", text.replace('"entries":[', '"entries":[7,')]) {
+    await writeFile(path, damaged);
+    assertTold(await bench.recognise("tb", { server }), ["unproved", /nothing is known yet/], damaged);
+  }
+});
+
+test("A13 what a version before knew of a share's one server is known of it still", async (t) => {
+  const bench = await startBench(t);
+  await bench.meet();
+  const { folder } = shareFiles(bench.stateFolder, SHARE.name);
+  const [{ shareName, witness } = assert.fail()] = await bench.known();
+  await rm(join(folder, "servers"), { recursive: true });
+  const before = { version: 1, shareName, username: SHARE.username, ...witness };
+  await writeFile(join(folder, "server.json"), `${JSON.stringify(before)}\n`);
+  assert.equal(await bench.meet(), "first");
+  assert.deepEqual(
+    (await bench.known()).map(({ id }) => id),
+    ["first"],
+  );
+});
+
+test("A13 a server of which nothing can be read now is not forgotten, or it would get a second id and never be known again", async (t) => {
+  const { stateFolder, known } = await startBench(t);
+  const { folder } = shareFiles(stateFolder, SHARE.name);
+  await mkdir(join(serverFolder(folder, "aaaaaaaaaaaaaaaa"), "server.json"), { recursive: true });
+  await assert.rejects(known(), { code: "EISDIR" });
+});
+
+test("A10 proofs of one share take turns, and two of other shares run beside each other", async (t) => {
+  const bench = await startBench(t);
+  const running = new Set<ShareSpec>();
+  const beside: string[] = [];
+  const reader = { kind: "read", listing: listingOf(bench.at.tb, "rclone") } as const;
+  const proof = bench.proof({
+    reader: {
+      programs: async () => ["rclone"],
+      list: async (_program, { share }) => {
+        running.add(share);
+        // Whoever may run beside it has begun by then.
+        await new Promise((resolve) => setImmediate(resolve));
+        beside.push([...running].map(({ name }) => name).join(" "));
+        running.delete(share);
+        return reader;
+      },
+      births: () => assert.fail("there is no smbclient"),
+      forget: async () => {},
+      removeLeftovers: async () => {},
+    },
+  });
+  const shares = ["A", "A", "B", "C"].map((name) => ({ ...SHARE, name }));
+  await Promise.all(
+    shares.map((share) =>
+      proof.recognise(share, "tb", bench.endpoint("tb"), { server: null }, AbortSignal.any([])),
+    ),
+  );
+  assert.equal(beside.length, 4);
+  assert.ok(beside.includes("A B") || beside.includes("B A"), beside.join());
+  assert.ok(
+    beside.every((names) => !["A A"].includes(names) && names.split(" ").length <= 2),
+    beside.join(),
+  );
 });

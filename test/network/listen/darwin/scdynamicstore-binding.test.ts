@@ -63,7 +63,7 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     assert.equal(koffi.stats().callbacks, 0);
   });
 
-  it("1,000 starts and stops leave no object, no call-back and no session, whenever they stop", () => {
+  it("300 starts and stops leave no object, no call-back and no session, whenever they stop", () => {
     const before = settled();
     let heard = 0;
     const once = (index: number): void => {
@@ -76,7 +76,7 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     };
     for (let index = 0; index < 100; index++) once(index);
     const memory = process.memoryUsage.rss();
-    for (let index = 100; index < 1_000; index++) once(index);
+    for (let index = 100; index < 300; index++) once(index);
     const grown = (process.memoryUsage.rss() - memory) / 1_048_576;
     assert.ok(heard > 0);
     assert.equal(settled(), before);

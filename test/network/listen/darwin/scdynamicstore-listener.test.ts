@@ -51,12 +51,12 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     await running[Symbol.asyncDispose]();
   });
 
-  it("10,000 events are heard to the right end", async () => {
+  it("2,000 events are heard to the right end", async () => {
     await using listening = await started();
     const { heard, running } = listening;
-    double.storm(link("tb0"), 10_001);
+    double.storm(link("tb0"), 2_001);
     const calledBack = double.callBacks();
-    await eventually(() => double.callBacks() - calledBack >= 10_000);
+    await eventually(() => double.callBacks() - calledBack >= 2_000);
     double.setLink(link("tb1"), 0);
     await eventually(() => heard.includes("something changed (the link of tb1)"));
     await running[Symbol.asyncDispose]();
@@ -81,7 +81,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     const threads = (): number => readdirSync("/proc/self/task").length;
     await (await started()).running[Symbol.asyncDispose]();
     const before = [descriptors(), threads()];
-    const all = Array.from({ length: 10 }, async (_, index) => {
+    const all = Array.from({ length: 4 }, async (_, index) => {
       if (index % 2 === 0) {
         await (await started()).running[Symbol.asyncDispose]();
         return;
@@ -113,28 +113,6 @@ describe("the SCDynamicStore thread", { skip }, async () => {
       onEnd: ({ kind }) => ended.resolve(kind),
     });
     assert.equal(await ended.promise, "unavailable");
-    await running[Symbol.asyncDispose]();
-  });
-
-  it("a thread program that is not there is a crash that is told, not thrown", async () => {
-    const missing = scdynamicstoreSource({ threadUrl: new URL("./programs/nowhere.mjs", import.meta.url) });
-    const ended = Promise.withResolvers<string>();
-    const running = missing.start({
-      onReady: assert.fail,
-      onChange() {},
-      onEnd: ({ kind }) => ended.resolve(kind),
-    });
-    assert.equal(await ended.promise, "crashed");
-    await running[Symbol.asyncDispose]();
-  });
-
-  it("a thread that does not look at its flag holds up neither disposal nor the process", {
-    timeout: 60_000,
-  }, async () => {
-    const spinning = scdynamicstoreSource({ threadUrl: new URL("../../programs/spin.mjs", import.meta.url) });
-    const ready = Promise.withResolvers<void>();
-    const running = spinning.start({ onReady: ready.resolve, onChange() {}, onEnd() {} });
-    await ready.promise;
     await running[Symbol.asyncDispose]();
   });
 

@@ -1,4 +1,4 @@
-// The life of a thread that waits for network events, with small programs in its place: no system's own is needed.
+// The life of a thread that waits for network events, with small programs in its place, and what it tells.
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
@@ -6,6 +6,11 @@ import {
   type NativeEventThread,
   startNativeEventThread,
 } from "../../../../src/network/listen/events/native-event-thread.ts";
+import {
+  deltaMayTouch,
+  describeDelta,
+  type NetworkDelta,
+} from "../../../../src/network/listen/events/network-delta.ts";
 import type { NetworkEventEnd } from "../../../../src/network/listen/events/network-event-source.ts";
 import { eventually } from "../../../support/eventually.ts";
 
@@ -49,13 +54,16 @@ test("A3 what the thread tells is heard in order, and its end once, when it is g
   assert.deepEqual(told, ["ready", "2 deltas", "gone", "crashed: the thread ended with code 0"]);
 });
 
-test("A3 a thread that says so is unavailable; one that throws is a crash, with its error", async () => {
+test("A3 a thread that says so is unavailable; one that throws or is not there is a crash, with its error", async () => {
   const lacking = start(`${TELL} port.postMessage({ kind: "unavailable", text: "no koffi" });`);
   await eventually(() => lacking.told.length === 2);
   assert.deepEqual(lacking.told, ["gone", "unavailable: no koffi"]);
   const throwing = start('throw new Error("on purpose");');
   await eventually(() => throwing.told.length === 2);
   assert.deepEqual(throwing.told, ["gone", "crashed: on purpose"]);
+  const missing = start("", { url: new URL("./nowhere.mjs", import.meta.url) });
+  await eventually(() => missing.told.length === 2);
+  assert.match(missing.told[1] ?? "", /^crashed: .*nowhere/);
 });
 
 test("disposal asks the thread to end and waits for it; nothing is told from then on", async () => {
@@ -65,7 +73,7 @@ test("disposal asks the thread to end and waits for it; nothing is told from the
   assert.deepEqual(told, ["ready", "gone"]);
 });
 
-test("a thread that does not end in time is left behind, and what it held is let go of when it is gone", async () => {
+test("a thread that does not end in time is left behind, and what it held is let go of when it is gone; it keeps no process alive", async () => {
   const flag = new Int32Array(new SharedArrayBuffer(4));
   const { told, running } = start(UNTIL_STOPPED, { workerData: flag.buffer, stop() {}, stopDeadlineMs: 50 });
   await eventually(() => told.length === 1);
@@ -75,6 +83,10 @@ test("a thread that does not end in time is left behind, and what it held is let
   Atomics.notify(flag, 0);
   await eventually(() => told.includes("gone"));
   assert.deepEqual(told, ["ready", "gone"]);
+  // Nobody wakes this one: if it counted, this process would not end.
+  const forever = start(UNTIL_STOPPED, { stop() {}, stopDeadlineMs: 1 });
+  await eventually(() => forever.told.length === 1);
+  await forever.running[Symbol.asyncDispose]();
 });
 
 test("the end of the process asks a thread to end only while it runs", async () => {
@@ -108,4 +120,37 @@ test("one that is not to be started says why, once, after it was given out", asy
   await eventually(() => ends.length === 1);
   await running[Symbol.asyncDispose]();
   assert.deepEqual(ends, [end]);
+});
+
+const link = (interfaceName: string, change: "up" | "down"): NetworkDelta => ({
+  kind: "link",
+  interfaceName,
+  change,
+});
+
+test("A9 every delta prints its reason", () => {
+  const cases: [NetworkDelta, string][] = [
+    [link("tb0", "up"), "tb0 went up"],
+    [link("tb0", "down"), "tb0 went down"],
+    [
+      { kind: "address", interfaceName: "eth0", change: "added", address: "10.0.0.5" },
+      "eth0 got address 10.0.0.5",
+    ],
+    [
+      { kind: "address", interfaceName: "eth0", change: "removed", address: "fd00::5" },
+      "eth0 lost address fd00::5",
+    ],
+    [{ kind: "unknown", detail: "configd restarted" }, "something changed (configd restarted)"],
+  ];
+  for (const [delta, text] of cases) assert.equal(describeDelta(delta), text);
+});
+
+test("A3 a delta may touch the hosts of its interface, and those it cannot rule out", () => {
+  assert.ok(deltaMayTouch(link("tb0", "down"), "tb0"));
+  assert.ok(!deltaMayTouch(link("eth0", "down"), "tb0"));
+  assert.ok(deltaMayTouch(link("eth0", "down"), null));
+  assert.ok(deltaMayTouch({ kind: "unknown", detail: "" }, "tb0"));
+  const address = { kind: "address", change: "added", address: "10.99.1.2" } as const;
+  assert.ok(!deltaMayTouch({ ...address, interfaceName: "eth0" }, "tb0"));
+  assert.ok(deltaMayTouch({ ...address, interfaceName: "tb0" }, "tb0"));
 });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createCifsDriver } from "../../../../src/shares/drivers/cifs/cifs.ts";
 import { leavingGvfsAlone } from "../../../../src/shares/drivers/gvfs-left-alone.ts";
@@ -14,6 +15,15 @@ import { describeDriver, failure, found, holder, limits, mounted } from "../driv
 import { skip, startBench } from "./bench.ts";
 
 describeDriver("cifs", skip, startBench);
+
+const REAL = 'exec /usr/bin/umount "$@"';
+
+/** From now on that script is run for umount. */
+async function umountIs({ standIns }: Awaited<ReturnType<typeof startBench>>, script: string): Promise<void> {
+  const umount = join(standIns.programs, "umount");
+  await writeFile(umount, `#!/bin/sh\n${script}\n`);
+  await chmod(umount, 0o755);
+}
 
 describe("driver cifs as root", { skip: skip ?? false }, () => {
   it("tells the kernel's client all it needs, and the password by the environment alone", async (t) => {
@@ -59,48 +69,32 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
   it("what mount.cifs says is told by its reason, with the source and no password; it leaves nothing, and the next one mounts", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
-    for (const [exitCode, says, reason, text] of [
+    const connecting = "could not connect to 10.0.0.1Unable to find suitable address.";
+    for (const [says, reason, text, exitCode = 32] of [
+      ["(13): Permission denied", "wrong_credentials", /wrong \(mount error\(13\): Permission denied\)/],
+      ["(2): No such file or directory", "no_such_share", /no such share/],
+      ["(6): No such device or address", "no_such_share", /no such share/],
+      [`(111): ${connecting}`, "refused", /refuses/],
+      [`(113): ${connecting}`, "unreachable", /no route/],
+      ["(115): Operation now in progress", "unreachable", /does not answer/],
+      ["(101): Network is unreachable", "unreachable", /cannot be reached/],
+      ["(112): Host is down", "unreachable", /down/],
+      ["(16): Device or resource busy", "path_taken", /in use/],
       [
-        32,
-        "mount error(13): Permission denied\nRefer to the mount.cifs(8) manual page\n",
-        "wrong_credentials",
-        /password is wrong \(mount error\(13\): Permission denied\)/,
-      ],
-      [32, "mount error(2): No such file or directory\n", "no_such_share", /no such share/],
-      [32, "mount error(6): No such device or address\n", "no_such_share", /no such share/],
-      [
-        32,
-        "mount error(111): could not connect to 10.0.0.1Unable to find suitable address.\n",
-        "refused",
-        /refuses/,
-      ],
-      [
-        32,
-        "mount error(113): could not connect to 10.0.0.1Unable to find suitable address.\n",
-        "unreachable",
-        /no route/,
-      ],
-      [32, "mount error(115): Operation now in progress\n", "unreachable", /does not answer/],
-      [32, "mount error(101): Network is unreachable\n", "unreachable", /cannot be reached/],
-      [32, "mount error(112): Host is down\n", "unreachable", /down/],
-      [32, "mount error(16): Device or resource busy\n", "path_taken", /in use/],
-      [
-        32,
-        "mount error: cifs filesystem not supported by the system\nmount error(19): No such device\n",
+        ": cifs filesystem not supported\nmount error(19): No such device",
         "driver_unavailable",
         /modprobe cifs/,
       ],
-      [32, "mount error(79): Can not access a needed shared library\n", "driver_unavailable", /nls_utf8/],
-      [32, "mount error(1): Operation not permitted\n", "permission_denied", /CAP_SYS_ADMIN/],
-      [
-        1,
-        "mount error: could not resolve address for nas: Name or service not known\n",
-        "unreachable",
-        /no address/,
-      ],
-      [4, "something new about s3cret, too\n", "other", /ended with 4 \(something new about …\)/],
+      ["(79): Can not access a needed shared library", "driver_unavailable", /nls_utf8/],
+      ["(1): Operation not permitted", "permission_denied", /CAP_SYS_ADMIN/],
+      [": could not resolve address for nas: Name not known", "unreachable", /no address/, 1],
+      [": new about s3cret, too", "other", /ended with 4 \(mount error: new about …\)/, 4],
     ] as const) {
-      await bench.standIns.answer({ exitCode, says });
+      const manual = "Refer to the mount.cifs(8) manual page";
+      await bench.standIns.answer({
+        exitCode,
+        says: `mount error${says}\n${exitCode === 32 ? `${manual}\n` : ""}`,
+      });
       const failed = failure(await bench.driver.mount(share, "tb", limits()));
       assert.equal(failed.reason, reason, `${says}: ${failed.text}`);
       assert.match(failed.text, text);
@@ -176,13 +170,11 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const mount = await mounted(bench.driver, share, "tb");
-    const umount = join(bench.standIns.programs, "umount");
     const log = join(bench.folder, "umounts");
-    await writeFile(
-      umount,
-      `#!/bin/sh\necho "$*" >>'${log}'\n[ "$1" = -f ] && { echo "umount: $4: not supported" >&2; exit 32; }\nexec /usr/bin/umount "$@"\n`,
+    await umountIs(
+      bench,
+      `echo "$*" >>'${log}'\n[ "$1" = -f ] && { echo "umount: $4: not supported" >&2; exit 32; }\n${REAL}`,
     );
-    await chmod(umount, 0o755);
     assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
     assert.equal(await readFile(log, "utf8"), `-f -l -- ${share.mountPath}\n-l -- ${share.mountPath}\n`);
   });
@@ -191,14 +183,12 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const mount = await mounted(bench.driver, share, "tb");
-    const umount = join(bench.standIns.programs, "umount");
-    await writeFile(umount, "#!/bin/sh\nexit 0\n");
-    await chmod(umount, 0o755);
+    await umountIs(bench, "exit 0");
     for (const mode of ["plain", "force"] as const) {
       const outcome = await bench.driver.unmount(share, mount, mode, limits());
       assert.ok(!outcome.ok && outcome.reason === "failed", mode);
     }
-    await writeFile(umount, '#!/bin/sh\n/usr/bin/umount "$@"\necho "umount: not mounted" >&2\nexit 32\n');
+    await umountIs(bench, '/usr/bin/umount "$@"\necho "umount: not mounted" >&2\nexit 32');
     assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
   });
 
@@ -206,28 +196,22 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const mount = await mounted(bench.driver, share, "tb");
-    const umount = join(bench.standIns.programs, "umount");
-    await writeFile(umount, "#!/bin/sh\nexec sleep 600\n");
-    await chmod(umount, 0o755);
+    await umountIs(bench, "exec sleep 600");
     const late = await bench.driver.unmount(share, mount, "plain", limits(200));
     assert.ok(!late.ok && late.reason === "failed");
     assert.match(late.text, /did not end/);
-    await writeFile(umount, "#!/bin/sh\necho 'umount: /x: must be superuser to unmount.' >&2\nexit 32\n");
+    await umountIs(bench, "echo 'umount: /x: must be superuser to unmount.' >&2\nexit 32");
     const refused = await bench.driver.unmount(share, mount, "plain", limits());
     assert.ok(!refused.ok);
     assert.match(refused.text, /`users`/);
-    await writeFile(umount, '#!/bin/sh\nexec /usr/bin/umount "$@"\n');
+    await umountIs(bench, REAL);
     assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
   });
 
-  it("on another system it is not there, and says what to set", async (t) => {
+  it("on another system, or without mount.cifs, it is not there, and says what to set or install", async (t) => {
     const bench = await startBench(t);
-    const driver = bench.fresh({ filesystems: join(bench.folder, "none") });
-    assert.match((await driver.unavailable())?.hint ?? "", /auto/);
-  });
-
-  it("without mount.cifs it is not there, and says what to install", async (t) => {
-    const bench = await startBench(t);
+    const elsewhere = bench.fresh({ filesystems: join(bench.folder, "none") });
+    assert.match((await elsewhere.unavailable())?.hint ?? "", /auto/);
     const driver = bench.fresh({ programFolders: [] });
     assert.match((await driver.unavailable())?.hint ?? "", /cifs-utils/);
     assert.equal(
@@ -247,9 +231,7 @@ describe("a share that the desktop has mounted", { skip: skip ?? false }, () => 
     await writeFile(join(theirs, "file"), "theirs");
     const umounts = join(bench.folder, "umounts");
     await writeFile(umounts, "");
-    const umount = join(bench.standIns.programs, "umount");
-    await writeFile(umount, `#!/bin/sh\necho "$*" >>'${umounts}'\nexec /usr/bin/umount "$@"\n`);
-    await chmod(umount, 0o755);
+    await umountIs(bench, `echo "$*" >>'${umounts}'\n${REAL}`);
     const readTable = async () => {
       const line = `90 23 0:61 / ${gvfs} rw - fuse.gvfsd-fuse gvfsd-fuse rw,user_id=0,group_id=0\n`;
       return Buffer.concat([Buffer.from(line), await bench.standIns.readTable()]);
@@ -317,4 +299,78 @@ describe("a share that the desktop has mounted", { skip: skip ?? false }, () => 
       assert.deepEqual(await found(driver, share), []);
     });
   }
+});
+
+describe("driver cifs, carried", { skip: skip ?? false }, () => {
+  const through = { port: 24_450, patienceMs: 60_000 };
+
+  it("A10 as root mounts the carrier's port, hard, under the preferred host's name, whichever route is asked for", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    const driver = bench.fresh({}, { [HOSTS.tb]: "10.10.10.1" });
+    assert.ok(driver.carries?.can);
+    assert.deepEqual(
+      [await driver.carries.fixedPort?.(share), await driver.carries.refusal?.(share)],
+      [null, null],
+    );
+    const outcome = await driver.mount(share, "fallback", limits(), through);
+    assert.ok(outcome.ok);
+    const { source, route, carriedPort, madeByDriver } = outcome.mount;
+    assert.deepEqual([source, route, carriedPort, madeByDriver], ["//tb.test/CORE", "tb", 24_450, true]);
+    const [call] = await bench.standIns.calls();
+    // The name that the kernel looks up again at each reconnect.
+    assert.equal(call?.args[0], "//127.0.0.1/CORE");
+    const options = call?.args[3]?.split(",") ?? [];
+    for (const option of ["port=24450", "hard", "echo_interval=21", "nosharesock"])
+      assert.ok(options.includes(option), option);
+    assert.ok(!options.includes("soft"));
+    const [again] = await found(bench.freshDriver(), share);
+    assert.deepEqual([again?.carriedPort, again?.route], [24_450, "tb"], "also after a restart");
+    assert.deepEqual(await driver.unmount(share, outcome.mount, "plain", limits()), { ok: true });
+    assert.equal((await mounted(driver, share, "fallback")).carriedPort, null);
+  });
+
+  it("A10 a carried mount that somebody else made is known by its line of fstab, and without one has no route", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await writeFile(
+      bench.standIns.fstab,
+      `//127.0.0.1/CORE ${share.mountPath} cifs users,port=24451,hard 0 0\n`,
+    );
+    await mkdir(share.mountPath, { recursive: true });
+    const mount = join(bench.standIns.programs, "mount");
+    const theirs = await runCommand(mount, ["--", share.mountPath], {
+      clock: systemClock,
+      deadlineMs: 60_000,
+    });
+    assert.equal(theirs.exitCode, 0, theirs.stderr);
+    const [known] = await found(bench.driver, share);
+    assert.deepEqual(
+      [known?.sameShare, known?.carriedPort, known?.route, known?.madeByDriver],
+      [true, 24_451, "tb", false],
+    );
+    await writeFile(bench.standIns.fstab, "");
+    const [unknown] = await found(bench.driver, share);
+    assert.deepEqual([unknown?.carriedPort, unknown?.route], [null, null]);
+    const elsewhere = { ...share, mountPath: `${share.mountPath}-elsewhere` };
+    assert.deepEqual(
+      await found(bench.driver, elsewhere),
+      [],
+      "another share of that name, for all that is known",
+    );
+  });
+
+  it("A10 a server that is this machine, as behind a tunnel, is no carrier", async (t) => {
+    const bench = await startBench(t);
+    const core = bench.share("CORE");
+    const share = {
+      ...core,
+      routes: { ...core.routes, tb: { ...core.routes.tb, host: "127.0.0.1", port: 4450 } },
+    };
+    const mount = await mounted(bench.driver, share, "tb");
+    assert.deepEqual([mount.carriedPort, mount.route], [null, "tb"]);
+    const theirs = { ...core, routes: { ...core.routes, tb: { ...core.routes.tb, host: "localhost" } } };
+    const [again] = await found(bench.fresh({}, { localhost: "127.0.0.1" }), theirs);
+    assert.equal(again?.carriedPort, null);
+  });
 });

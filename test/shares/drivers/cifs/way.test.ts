@@ -1,8 +1,11 @@
-// By which right the kernel's client mounts for a user: what lines of fstab let it, and what is said without them.
+// By which right the kernel's client mounts for a user, and what it is told: lines of fstab and options.
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { fstabLine, parseFstab } from "../../../../src/shares/drivers/cifs/fstab.ts";
+import { carriedEchoIntervalS, cifsOptions } from "../../../../src/shares/drivers/cifs/options.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
 import { failure, limits, mounted } from "../driver-contract.ts";
 import { skip, startBench } from "./bench.ts";
 
@@ -172,4 +175,101 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
       assert.equal(await ofRoot.account?.(share), null, "root's is the configuration's");
     });
   }
+});
+
+describe("an fstab", () => {
+  it("has its SMB shares read, with blanks, comments, tabs and lines cut short", () => {
+    const entries = parseFstab(
+      [
+        "# //nas/no /mnt/no cifs user 0 0",
+        "",
+        "UUID=1-2 / ext4 defaults 0 1",
+        "  //nas/my\\040share\t/mnt/my\\040share/  cifs \t user,credentials=/etc/nas,port=4450 0 0",
+        "//nas/b /mnt/b smb3",
+        "//nas/c",
+        "\\\\134\\134nas\\134d /mnt/d cifs users,nouser",
+        "//nas/e /mnt/e cifs nouser,users,guest",
+      ].join("\n"),
+    );
+    assert.deepEqual(
+      entries.map(({ source, path, forUsers, hasCredentials }) => [source, path, forUsers, hasCredentials]),
+      [
+        ["//nas/my share", "/mnt/my share", true, true],
+        ["//nas/b", "/mnt/b", false, false],
+        ["\\\\\\nas\\d", "/mnt/d", false, false],
+        ["//nas/e", "/mnt/e", true, true],
+      ],
+    );
+    assert.deepEqual(entries[0]?.options, ["user", "credentials=/etc/nas", "port=4450"]);
+  });
+
+  it("has its carried mounts told by this machine's address and the last port", () => {
+    const carriedPort = (source: string, options: string) =>
+      parseFstab(`${source} /mnt/a cifs ${options} 0 0`)[0]?.carriedPort;
+    assert.equal(carriedPort("//127.0.0.1/a", "port=24450"), 24_450);
+    assert.equal(carriedPort("//127.0.0.1/a", "port=1,hard,port=24450"), 24_450);
+    assert.equal(carriedPort("//127.0.0.1/a", "hard"), null);
+    assert.equal(carriedPort("//127.0.0.1/a", "port=x"), null);
+    assert.equal(
+      carriedPort("//nas/a", "ip=127.0.0.1,port=24450"),
+      null,
+      "the kernel looks the name up again",
+    );
+  });
+
+  it("takes a line that is written for it as it was meant", () => {
+    const line = fstabLine("//nas/my share", "/mnt/my\tshare", ["users", "username=ann\\b"]);
+    const [entry] = parseFstab(line);
+    assert.deepEqual(
+      [entry?.source, entry?.path, entry?.options],
+      ["//nas/my share", "/mnt/my\tshare", ["users", "username=ann\\b"]],
+    );
+    assert.equal(line.split(" ").length, 6);
+  });
+});
+
+const route = routeTo("nas.test", { port: 4450 });
+const share = shareSpec({
+  shareName: "core",
+  password: "s3cret",
+  driver: "cifs",
+  routes: { tb: route, fallback: route },
+});
+const owner = { uid: 1000, gid: 100 };
+
+describe("the kernel's options", () => {
+  it("A10 lead a carried mount to this machine's port alone, and let it wait", () => {
+    const options = cifsOptions({
+      share,
+      route,
+      address: "10.0.0.1",
+      owner,
+      carried: { port: 24_450, patienceMs: 60_000 },
+    }).split(",");
+    const keys = options.map((option) => option.replace(/=.*/, ""));
+    assert.deepEqual(
+      options.filter((option) => /^(ip|addr|port|hard|soft|echo_interval|nodfs)(=|$)/.test(option)),
+      ["port=24450", "hard", "echo_interval=21", "nodfs"],
+    );
+    assert.equal(new Set(keys).size, keys.length, "none twice");
+    assert.ok(!options.some((option) => /multichannel|max_channels/.test(option)));
+  });
+
+  it("lead another one to its host, and let it fail", () => {
+    const options = cifsOptions({ share, route, address: "10.0.0.1", owner, carried: null }).split(",");
+    assert.deepEqual(
+      options.filter((option) => /^(ip|addr|port|hard|soft|echo_interval|nodfs)(=|$)/.test(option)),
+      ["ip=10.0.0.1", "port=4450", "soft", "echo_interval=5"],
+    );
+  });
+
+  it("A10 ask a silent server so seldom that the kernel waits longer than the carrier", () => {
+    for (const patienceMs of [0, 1_000, 15_000, 45_000, 59_999, 60_000, 60_001, 600_000, 1_799_000]) {
+      const intervalS = carriedEchoIntervalS(patienceMs);
+      assert.ok(intervalS * 3_000 > patienceMs, `${intervalS} s for ${patienceMs} ms`);
+      assert.ok(Number.isInteger(intervalS) && intervalS >= 5 && intervalS <= 600);
+    }
+    assert.equal(carriedEchoIntervalS(60_000), 21);
+    assert.equal(carriedEchoIntervalS(86_400_000), 600, "the kernel takes no more");
+  });
 });

@@ -26,6 +26,8 @@ const REQUEST: NetfsRequest = {
   guest: false,
 };
 
+const PATIENT = { clock: systemClock, deadlineMs: 60_000, signal: new AbortController().signal };
+
 describe("NetFS over the double", { skip }, async () => {
   if (skip !== false) return;
   const path = await buildDouble("core-foundation.c", "netfs.c");
@@ -47,11 +49,8 @@ describe("NetFS over the double", { skip }, async () => {
     }
   };
 
-  const inProcess = (env: Record<string, string>, request: Partial<NetfsRequest> = {}, deadlineMs = 60_000) =>
-    mountByNetfs(
-      { ...REQUEST, ...request },
-      { clock: systemClock, deadlineMs, signal: new AbortController().signal, libraries, env },
-    );
+  const inProcess = (env: Record<string, string>, more: Partial<Parameters<typeof mountByNetfs>[1]> = {}) =>
+    mountByNetfs(REQUEST, { ...PATIENT, libraries, env, ...more });
 
   it("hands over the URL, user and password, and never lets a dialog open or a mount be hard", async () => {
     assert.deepEqual(await mount(REQUEST), { status: 0, mountPoints: ["/Volumes/core"] });
@@ -106,43 +105,27 @@ describe("NetFS over the double", { skip }, async () => {
 
   it("what is no URL is told, and nothing is left of any call", async () => {
     assert.throws(() => call({ ...REQUEST, url: "smb://nas/a b" }), /no URL/);
-    for (let count = 0; count < 1_000; count++) await mount(REQUEST);
+    for (let count = 0; count < 300; count++) await mount(REQUEST);
     // The last call-back's list is released by the thread that called.
     await eventually(() => counts()[0] === 0, 30_000);
     assert.deepEqual(counts(), [0, 0]);
   });
 
   it("the process gives status and mount points back", async () => {
-    assert.deepEqual(await inProcess({}), { kind: "called", status: 0, mountPoints: ["/Volumes/core"] });
-    assert.deepEqual(await inProcess({ DOUBLE_STATUS: "80" }), {
-      kind: "called",
-      status: 80,
-      mountPoints: [],
-    });
-    const exists = await inProcess({ DOUBLE_STATUS: "17" });
-    assert.deepEqual(exists, { kind: "called", status: 17, mountPoints: ["/Volumes/core"] });
+    const [kind, mountPoints] = ["called", ["/Volumes/core"]];
+    assert.deepEqual(await inProcess({}), { kind, status: 0, mountPoints });
+    assert.deepEqual(await inProcess({ DOUBLE_STATUS: "80" }), { kind, status: 80, mountPoints: [] });
+    assert.deepEqual(await inProcess({ DOUBLE_STATUS: "17" }), { kind, status: 17, mountPoints });
     const negative = await inProcess({ DOUBLE_STATUS: "-1073741275" });
     assert.equal(negative.kind === "called" ? negative.status : null, -1_073_741_275);
-  });
-
-  it("what macOS refuses at once is its status", async () => {
-    assert.deepEqual(await inProcess({ DOUBLE_REFUSES: "22" }), {
-      kind: "called",
-      status: 22,
-      mountPoints: [],
-    });
+    const refused = await inProcess({ DOUBLE_REFUSES: "22" });
+    assert.deepEqual(refused, { kind, status: 22, mountPoints: [] }, "what macOS refuses at once");
   });
 
   it("a call that hangs is cancelled at its deadline, not killed", { timeout: 60_000 }, async (t) => {
     const journal = join(await temporaryFolder(t), "journal");
     const clock = createManualClock();
-    const asked = mountByNetfs(REQUEST, {
-      clock,
-      deadlineMs: 20_000,
-      signal: new AbortController().signal,
-      libraries,
-      env: { DOUBLE_HANG: "1", DOUBLE_JOURNAL: journal },
-    });
+    const asked = inProcess({ DOUBLE_HANG: "1", DOUBLE_JOURNAL: journal }, { clock, deadlineMs: 20_000 });
     const told = async (): Promise<string> => readFile(journal, "utf8").catch(() => "");
     await eventually(async () => (await told()) === `begin ${REQUEST.url}\n`, 30_000);
     // Only the deadline passes; the time after which it would be killed does not.
@@ -154,13 +137,10 @@ describe("NetFS over the double", { skip }, async () => {
   it("a call that cannot even be cancelled is killed in the end", { timeout: 60_000 }, async (t) => {
     const journal = join(await temporaryFolder(t), "journal");
     const clock = createManualClock();
-    const asked = mountByNetfs(REQUEST, {
-      clock,
-      deadlineMs: 20_000,
-      signal: new AbortController().signal,
-      libraries,
-      env: { DOUBLE_HANG: "1", DOUBLE_DEAF: "1", DOUBLE_JOURNAL: journal },
-    });
+    const asked = inProcess(
+      { DOUBLE_HANG: "1", DOUBLE_DEAF: "1", DOUBLE_JOURNAL: journal },
+      { clock, deadlineMs: 20_000 },
+    );
     await eventually(async () => (await readFile(journal, "utf8").catch(() => "")) !== "", 30_000);
     await clock.advance(18_500);
     await clock.advance(1_500);
@@ -169,13 +149,7 @@ describe("NetFS over the double", { skip }, async () => {
 
   it("a call that is cancelled rejects, one that crashes is a failure", async () => {
     const controller = new AbortController();
-    const asked = mountByNetfs(REQUEST, {
-      clock: systemClock,
-      deadlineMs: 60_000,
-      signal: controller.signal,
-      libraries,
-      env: { DOUBLE_HANG: "1" },
-    });
+    const asked = inProcess({ DOUBLE_HANG: "1" }, { signal: controller.signal });
     setImmediate(() => controller.abort());
     await assert.rejects(asked, { code: "aborted" });
     const crashed = await inProcess({ DOUBLE_CRASH: "1" });
@@ -185,13 +159,7 @@ describe("NetFS over the double", { skip }, async () => {
   it("the password is in no argument and no environment of the process", async () => {
     let seen = "";
     const seenEnough = new AbortController();
-    const asked = mountByNetfs(REQUEST, {
-      clock: systemClock,
-      deadlineMs: 60_000,
-      signal: seenEnough.signal,
-      libraries,
-      env: { DOUBLE_HANG: "1" },
-    });
+    const asked = inProcess({ DOUBLE_HANG: "1" }, { signal: seenEnough.signal });
     const children = (): string[] =>
       readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8")
         .trim()
@@ -213,10 +181,5 @@ describe("NetFS over the double", { skip }, async () => {
 });
 
 it("where NetFS is not there, the process says so", { skip }, async () => {
-  const outcome = await mountByNetfs(REQUEST, {
-    clock: systemClock,
-    deadlineMs: 60_000,
-    signal: new AbortController().signal,
-  });
-  assert.equal(outcome.kind, "unavailable");
+  assert.equal((await mountByNetfs(REQUEST, PATIENT)).kind, "unavailable");
 });

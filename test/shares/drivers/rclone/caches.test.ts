@@ -1,4 +1,4 @@
-// The write caches of a share's servers, with real files: what a person's word is about, and what it is not.
+// The write caches of a share's servers, and the notes in them.
 import assert from "node:assert/strict";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -12,6 +12,17 @@ import {
   REMOTE_NAME,
   rcloneFilesIn,
 } from "../../../../src/shares/drivers/rclone/files.ts";
+import {
+  type ByteRange,
+  type CacheFile,
+  type CacheNote,
+  judgeNote,
+  parseCacheNote,
+  realBytes,
+  rfc3339,
+  subtract,
+  union,
+} from "../../../../src/shares/drivers/rclone/notes.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { createUnsentWrites } from "../../../../src/shares/drivers/rclone/unsent.ts";
 import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
@@ -152,4 +163,171 @@ test("A13 what a server that is gone for good left unsent can be set aside after
   await driver.decideWaiting?.(SHARE, AWAY, "set_aside");
   const aside = join(away.setAside, REMOTE_NAME, SHARE.shareName, "file");
   assert.equal(await readFile(aside, "utf8"), "written");
+});
+
+const BASE = 300_000;
+const MODIFIED = "2026-11-20T23:13:08.05224745Z";
+
+/** As rclone 1.60 writes it. */
+function noteText(size: number, ranges: readonly (readonly [number, number])[], base: number | null): string {
+  return JSON.stringify({
+    ModTime: MODIFIED,
+    ATime: MODIFIED,
+    Size: size,
+    Rs: ranges.length === 0 ? null : ranges.map(([Pos, Size]) => ({ Pos, Size })),
+    Fingerprint: base === null ? "" : `${base},2026-11-20 23:13:07.8675076 +0000 UTC`,
+    Dirty: true,
+  });
+}
+
+function noteOf(...given: Parameters<typeof noteText>): CacheNote {
+  return parseCacheNote(noteText(...given)) ?? assert.fail("not a note");
+}
+
+function fileOf(size: number, data: readonly (readonly [number, number])[]): CacheFile {
+  return {
+    size,
+    mtimeNs: BigInt(Date.parse(MODIFIED)) * 1_000_000n,
+    data: data.map(([start, end]) => ({ start, end })),
+    blockBytes: 4096,
+  };
+}
+
+const ALL_ZERO = async (): Promise<boolean> => true;
+const NO_ZERO = async (): Promise<boolean> => false;
+
+const HEAD = noteOf(BASE, [[0, 4096]], BASE);
+const PIECE = noteOf(BASE, [[5000, 10]], BASE);
+const SECOND_BLOCK = fileOf(BASE, [[4096, 8192]]);
+
+type Zeros = (range: ByteRange) => Promise<boolean>;
+/** `ranges`: as start and length. */
+type Judged = readonly [verdict: string, ranges?: readonly (readonly [number, number])[], isZero?: Zeros];
+
+const cases: readonly (readonly [title: string, note: CacheNote, file: CacheFile, judged: Judged])[] = [
+  ["a whole note stays as it is", HEAD, fileOf(BASE, [[0, 4096]]), ["whole"]],
+  [
+    "an append beyond the server's end is listed whole, whatever the note knew of it",
+    noteOf(BASE, [[BASE, 1000]], BASE),
+    fileOf(BASE + 9000, [[299_008, BASE + 9000]]),
+    ["corrected", [[BASE, 9000]]],
+  ],
+  [
+    "data in a block that no range touches was written after the note",
+    HEAD,
+    fileOf(BASE, [
+      [0, 4096],
+      [65_536, 69_632],
+    ]),
+    ["unlisted"],
+  ],
+  ["a block of zeros that no range touches was written, too", HEAD, fileOf(BASE, [[0, 8192]]), ["unlisted"]],
+  ["zeros in what is left of a listed block are padding", PIECE, SECOND_BLOCK, ["whole"]],
+  [
+    "anything else in what is left of a listed block was written after the note",
+    PIECE,
+    SECOND_BLOCK,
+    ["unlisted", [], NO_ZERO],
+  ],
+  [
+    "a new file is all its own",
+    noteOf(0, [], null),
+    fileOf(10_000, [[4096, 8192]]),
+    ["corrected", [[0, 10_000]]],
+  ],
+  [
+    "a file that was emptied and written anew is all its own",
+    noteOf(0, [], BASE),
+    fileOf(7, [[0, 7]]),
+    ["corrected", [[0, 7]]],
+  ],
+  [
+    "one that was made shorter, and needs the server's bytes, rclone would make longer again",
+    noteOf(BASE, [[0, 10]], BASE),
+    fileOf(1000, [[0, 1000]]),
+    ["truncated"],
+  ],
+  [
+    "ranges beyond the end are cut",
+    noteOf(BASE, [[0, BASE]], BASE),
+    fileOf(1000, [[0, 1000]]),
+    ["corrected", [[0, 1000]]],
+  ],
+];
+for (const [title, note, file, [verdict, ranges, isZero = ALL_ZERO]] of cases) {
+  test(`A11 ${title}`, async () => {
+    const judged = await judgeNote(note, file, isZero);
+    if (judged.state !== "resumable") return assert.equal(judged.state, verdict);
+    if (judged.corrected === null) return assert.equal("whole", verdict);
+    assert.equal("corrected", verdict);
+    const corrected = JSON.parse(judged.corrected);
+    assert.deepEqual(
+      corrected.Rs,
+      ranges?.map(([Pos, Size]) => ({ Pos, Size })),
+    );
+    assert.equal(corrected.Size, file.size);
+    assert.deepEqual([corrected.Dirty, corrected.Fingerprint], [true, note.members["Fingerprint"]]);
+    const again = parseCacheNote(judged.corrected) ?? assert.fail();
+    assert.deepEqual(await judgeNote(again, file, isZero), { state: "resumable", corrected: null });
+  });
+}
+
+test("A11 what a crash tore is no note, nor what is not one", () => {
+  for (const text of [
+    "",
+    '{"Size": 3, "Rs"',
+    "[]",
+    "{}",
+    '{"Size": -1}',
+    '{"Size": 1, "Rs": [{"Pos": 0}]}',
+  ]) {
+    assert.equal(parseCacheNote(text), null, text);
+  }
+});
+
+test("A11 zeros between writes are the server's where programs write anywhere, and kept where they write aligned", async () => {
+  const file = fileOf(BASE, [[8192, 12_288]]);
+  const run = { start: 8192, end: 9000 };
+  const looks = {
+    isZero: NO_ZERO,
+    zeroRuns: async (_range: ByteRange, isWanted: (one: ByteRange) => boolean) =>
+      [run, { start: 9500, end: 9503 }].filter(isWanted),
+  };
+  const anywhere = await realBytes(noteOf(BASE, [[5000, 10]], BASE), file, looks);
+  assert.deepEqual(anywhere.doubtful, [run]);
+  assert.ok(!anywhere.real.some(({ start }) => start === 8192));
+  // What is listed may have been fetched only: no database has such a size.
+  assert.deepEqual((await realBytes(noteOf(BASE, [[0, 4096]], BASE), file, looks)).doubtful, [run]);
+  const size = 586 * 512;
+  const database = fileOf(size, [[8192, 12_288]]);
+  assert.deepEqual(await realBytes(noteOf(size, [[0, 4096]], size), database, looks), {
+    real: [
+      { start: 0, end: 4096 },
+      { start: 8192, end: 12_288 },
+    ],
+    doubtful: [],
+  });
+});
+
+test("A11 times keep their nanoseconds", () => {
+  assert.equal(rfc3339(1_795_216_388_052_238_096n), "2026-11-20T23:13:08.052238096Z");
+  assert.equal(rfc3339(-1n), "1969-12-31T23:59:59.999999999Z");
+});
+
+test("A11 ranges are joined and taken from each other", () => {
+  const joined = union([
+    { start: 10, end: 20 },
+    { start: 0, end: 5 },
+    { start: 5, end: 7 },
+    { start: 15, end: 30 },
+    { start: 3, end: 3 },
+  ]);
+  assert.deepEqual(joined, [
+    { start: 0, end: 7 },
+    { start: 10, end: 30 },
+  ]);
+  assert.deepEqual(subtract({ start: 2, end: 40 }, joined), [
+    { start: 7, end: 10 },
+    { start: 30, end: 40 },
+  ]);
 });

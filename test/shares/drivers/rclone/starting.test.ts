@@ -1,11 +1,23 @@
+// What rclone is started with: its version, its config and arguments, and the note of its process.
 import assert from "node:assert/strict";
-import { chmod, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it, type TestContext, test } from "node:test";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
+import {
+  configText,
+  mountArguments,
+  parseProcessNote,
+  processNoteText,
+  rcloneFiles,
+} from "../../../../src/shares/drivers/rclone/files.ts";
+import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
 import { noSkip } from "./bench.ts";
 
 /** Nothing is installed in it. */
@@ -140,4 +152,100 @@ it("a device that is not there is not one that is closed", async (t) => {
   const lacking = await whyClosed(join(folder, "none"));
   assert.equal(lacking?.fuse, "missing");
   assert.match(lacking.text, /none cannot be opened \(ENOENT\)/);
+});
+
+const route = routeTo("nas.local", { port: 4450 });
+const share = shareSpec({
+  username: "anna",
+  password: "secret",
+  routes: { tb: route, fallback: routeTo("fe80::1") },
+});
+
+describe("the config", () => {
+  it("differs between routes in host and port alone, so that unsent writes are found again", () => {
+    const [tb, fallback] = [
+      configText(share, share.routes.tb, "obscured"),
+      configText(share, share.routes.fallback, "obscured"),
+    ];
+    const without = (text: string): string => text.replace(/^(host|port) = .*$/gm, "");
+    assert.equal(without(tb), without(fallback));
+    assert.match(tb, /^host = nas\.local\nport = 4450$/m);
+    assert.match(fallback, /^host = \[fe80::1\]\nport = 445$/m);
+  });
+
+  it("keeps odd users whole, takes domains apart, and names a guest", () => {
+    const userOf = (username: string): string[] =>
+      configText({ ...share, username }, route, "x")
+        .split("\n")
+        .filter((line) => /^(user|domain) =/.test(line));
+    assert.deepEqual(userOf(" anna;`x` "), ['user = """`x` """', 'domain = """ anna"""']);
+    assert.deepEqual(userOf("WORK\\anna"), ['user = """anna"""', 'domain = """WORK"""']);
+    assert.deepEqual(userOf("anna@example.org"), ['user = """anna@example.org"""']);
+    const guest = configText(share, route, null);
+    assert.match(guest, /^user = """guest"""$/m);
+    assert.ok(!guest.includes("pass"));
+  });
+
+  it("has no password in the arguments, and the route in what the mount table will show", () => {
+    const args = mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"));
+    assert.ok(!args.join(" ").includes("secret"));
+    assert.equal(args[args.indexOf("--devname") + 1], "//nas.local:4450/CORE");
+  });
+});
+
+describe("the note of who serves a mount", () => {
+  it("is read back, and nothing else is taken for one", () => {
+    const note = { identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE", server: "0af3" };
+    for (const carried of [
+      { carriedPort: null, pinned: false },
+      { carriedPort: 4450, pinned: true },
+    ])
+      assert.deepEqual(parseProcessNote(processNoteText({ ...note, ...carried })), { ...note, ...carried });
+    for (const text of [
+      null,
+      "",
+      "{",
+      "[]",
+      "null",
+      "5",
+      '{"pid":"5","startTime":"7","mountPath":"/"}',
+      '{"pid":5}',
+    ]) {
+      assert.equal(parseProcessNote(text), null, String(text));
+    }
+  });
+});
+
+test("A13 a process that was started and not noted is known by its arguments, and so is the server whose cache it has", async (t) => {
+  const folder = await temporaryFolder(t);
+  const own = rcloneFiles(folder, "CORE", "0123456789abcdef");
+  await mkdir(own.folder, { recursive: true });
+  // A shell by that name, which reads a line and ends.
+  const program = join(folder, "rclone");
+  await copyFile("/bin/sh", program);
+  const script = ["-c", "read line", "mount", "share:core", join(folder, "volumes/CORE")];
+  const child = spawn(program, [...script, "--config", own.config, "--cache-dir", own.cache], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  t.after(() => child.kill("SIGKILL"));
+  await once(child, "spawn");
+  // What it replaced has left its note.
+  const ended = { pid: 2 ** 22 + 1, startTime: "b:1" };
+  const note = { identity: ended, mountPath: "/mnt", carriedPort: null, pinned: false, server: "first" };
+  await writeFile(own.process, processNoteText(note));
+  const share = { shareName: "CORE", files: rcloneFiles(folder, "CORE") };
+  const serving = createServingProcesses();
+  assert.equal(await serving.serverInUse(share), own.server);
+  assert.deepEqual(
+    (await serving.running(share)).map(({ pid }) => pid),
+    [child.pid],
+  );
+  child.stdin?.end();
+  await once(child, "exit");
+  // Nobody serves it now: the note is what is known.
+  assert.equal(await createServingProcesses().serverInUse(share), "first");
+});
+
+test("What to mount: where the system lists no processes, as macOS, none of rclone's is found, and nothing fails", async (t) => {
+  assert.deepEqual(await listRcloneMounts(join(await temporaryFolder(t), "proc")), []);
 });

@@ -1,0 +1,379 @@
+// What driver `netfs` is made of: codes, mounts that are found, turns, the ladder of unmounts, the proof for carrying.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { it, type TestContext } from "node:test";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
+import type { FoundMount } from "../../../../src/shares/drivers/mount-driver.ts";
+import {
+  carryRefusal,
+  readCarryProof,
+  writeCarryProof,
+} from "../../../../src/shares/drivers/netfs/carry-proof.ts";
+import { meaningOfNetfs } from "../../../../src/shares/drivers/netfs/codes.ts";
+import { createMacosUnmount } from "../../../../src/shares/drivers/netfs/macos-unmount.ts";
+import { createMountTurns } from "../../../../src/shares/drivers/netfs/mount-turns.ts";
+import { createNetfsDriver, netfsUrl } from "../../../../src/shares/drivers/netfs/netfs.ts";
+import { isBusy } from "../../../../src/shares/drivers/unmount-ladder.ts";
+import type { MountEntry } from "../../../../src/shares/mounts/mount-entry.ts";
+import { ANOTHER_USERS } from "../../../../src/shares/mounts/mount-table-darwin.ts";
+import { startProber } from "../../../../src/shares/prober/prober-process.ts";
+import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
+
+const STATUSES: readonly (readonly [status: number, reason: string])[] = [
+  [1, "permission_denied"],
+  [2, "no_such_share"],
+  [13, "permission_denied"],
+  [16, "path_taken"],
+  [17, "path_taken"],
+  [50, "unreachable"],
+  [51, "unreachable"],
+  [60, "timed_out"],
+  [61, "refused"],
+  [62, "other"],
+  [64, "unreachable"],
+  [65, "unreachable"],
+  [80, "wrong_credentials"],
+  [-128, "other"],
+  [-5045, "wrong_credentials"],
+  [-5046, "wrong_credentials"],
+  [-5996, "other"],
+  [-5997, "other"],
+  [-5998, "no_such_share"],
+  [-5999, "permission_denied"],
+  [-6003, "no_such_share"],
+  [-6004, "wrong_credentials"],
+  [-6005, "unreachable"],
+  [-6600, "other"],
+  [-6602, "other"],
+  [-1_073_741_275, "no_such_share"],
+  [4711, "other"],
+];
+
+test("each status of NetFS has a reason and a text of its own words", () => {
+  for (const [status, reason] of STATUSES) {
+    const meaning = meaningOfNetfs(status);
+    assert.equal(meaning.reason, reason, String(status));
+    assert.ok(meaning.text.length > 5);
+  }
+});
+
+test("no route is also what a missing permission looks like, and the hint says so", () => {
+  assert.match(meaningOfNetfs(65).hint ?? "", /Local Network/);
+  assert.match(meaningOfNetfs(80).hint ?? "", /Finder|password/);
+});
+
+test("a URL's pieces are escaped each by itself, names in NFC, a zone's percent sign too", () => {
+  const url = (part: Partial<Parameters<typeof netfsUrl>[0]>): string =>
+    netfsUrl({ host: "nas.local", port: 445, shareName: "core", username: "ann", ...part });
+  assert.equal(url({}), "smb://ann@nas.local/core");
+  assert.equal(url({ port: 4450, username: null }), "smb://nas.local:4450/core");
+  assert.equal(
+    url({ shareName: "cafe\u0301 & (x)/#?" }),
+    "smb://ann@nas.local/caf%C3%A9%20%26%20%28x%29%2F%23%3F",
+  );
+  assert.equal(url({ username: "HOME;a:b@c" }), "smb://HOME%3Ba%3Ab%40c@nas.local/core");
+  assert.equal(url({ host: "fe80::1%en0", port: 4450 }), "smb://ann@[fe80::1%25en0]:4450/core");
+  assert.equal(url({ host: "My NAS._smb._tcp.local" }), "smb://ann@My%20NAS._smb._tcp.local/core");
+});
+
+const SHARE = shareSpec({
+  shareName: "Größe",
+  driver: "netfs",
+  routes: { tb: routeTo("10.10.10.1"), fallback: routeTo("My-NAS.local") },
+  mountPath: "/Volumes/Größe",
+});
+
+/** `FROM on PATH (TYPE, FLAG, …, mounted by USER)`, as macOS's `mount` prints it. */
+function entryOf(line: string, index: number): MountEntry {
+  const [, source = "", path = "", flags = ""] = /^(.*?) on (\/.*) \(([^()]*)\)$/su.exec(line) ?? [];
+  const [type = "", ...words] = flags.split(", ");
+  const options = words.map((word) =>
+    word.startsWith("mounted by ") && word !== "mounted by ann" ? ANOTHER_USERS : word,
+  );
+  return { id: String(index), path, type, source, options, deviceMinor: 0 };
+}
+
+/** What is found of the share in these lines. */
+async function found(lines: readonly string[], share: ShareSpec = SHARE): Promise<readonly FoundMount[]> {
+  const entries = lines.map(entryOf);
+  await using prober = startProber({ clock: systemClock, logger: silentLogger });
+  const driver = createNetfsDriver({
+    clock: systemClock,
+    logger: silentLogger,
+    prober,
+    mountTable: { read: () => Promise.resolve(entries) },
+    addressesOf: (host) => (host === "My-NAS.local" ? ["192.168.1.5"] : []),
+  });
+  return driver.find(share, 0);
+}
+
+const inShort = (mounts: readonly FoundMount[]) =>
+  mounts.map(({ path, route: name, sameShare }) => [path, name, sameShare]);
+
+test("a mount is the share's by its source, and its route by host, address or service", async () => {
+  for (const [source, name] of [
+    ["//ann@10.10.10.1/Gr%C3%B6%C3%9Fe", "tb"],
+    ["//ann@10.10.10.1/Gro%CC%88%C3%9Fe", "tb"],
+    ["//HOME;ann@my-nas.local/GR%C3%96%C3%9Fe", "fallback"],
+    ["//ann@192.168.1.5/Gr%C3%B6%C3%9Fe", "fallback"],
+    ["//ann@My%20NAS._smb._tcp.local/Gr%C3%B6%C3%9Fe", "fallback"],
+    ["//ann@10.10.10.1:4450/Gr%C3%B6%C3%9Fe", null],
+    ["//ann@elsewhere/Gr%C3%B6%C3%9Fe", null],
+  ] as const) {
+    const mounts = await found([`${source} on /Volumes/Größe (smbfs, nodev, mounted by ann)`]);
+    assert.deepEqual(inShort(mounts), [["/Volumes/Größe", name, true]], source);
+  }
+});
+
+test("the path is the same however it is composed, and is told as it is configured", async () => {
+  const decomposed = "/Volumes/Größe".normalize("NFD");
+  const mounts = await found([`//ann@10.10.10.1/Gr%C3%B6%C3%9Fe on ${decomposed} (smbfs, mounted by ann)`]);
+  assert.deepEqual(inShort(mounts), [["/Volumes/Größe", "tb", true]]);
+});
+
+test("a twin is found as what it is, by its source", async () => {
+  const mounts = await found([
+    "//ann@10.10.10.1/Gr%C3%B6%C3%9Fe on /Volumes/Größe (smbfs, mounted by ann)",
+    "//ann@My-NAS.local/Gr%C3%B6%C3%9Fe on /Volumes/Größe-1 (smbfs, mounted by ann)",
+    "//ann@elsewhere/Gr%C3%B6%C3%9Fe on /Volumes/Größe-2 (smbfs, mounted by ann)",
+    "//ann@10.10.10.1/other on /Volumes/other (smbfs, mounted by ann)",
+  ]);
+  assert.deepEqual(inShort(mounts), [
+    ["/Volumes/Größe", "tb", true],
+    ["/Volumes/Größe-1", "fallback", true],
+  ]);
+});
+
+test("what stands at its path and is another share, another kind, or another user's, is not it", async () => {
+  for (const line of [
+    "//ann@10.10.10.1/other on /Volumes/Größe (smbfs, mounted by ann)",
+    "//ann@10.10.10.1/Gr%C3%B6%C3%9Fe/sub on /Volumes/Größe (smbfs, mounted by ann)",
+    "/dev/disk5s1 on /Volumes/Größe (apfs, local, journaled)",
+    "//ann@10.10.10.1/Gr%C3%B6%C3%9Fe on /Volumes/Größe (smbfs, mounted by bob)",
+  ]) {
+    const [mount] = await found([line]);
+    assert.deepEqual(
+      [mount?.path, mount?.sameShare, mount?.madeByDriver],
+      ["/Volumes/Größe", false, false],
+      line,
+    );
+  }
+  const others = "//bob@10.10.10.1/Gr%C3%B6%C3%9Fe on /Volumes/Größe-1 (smbfs, mounted by bob)";
+  assert.deepEqual(await found([others]), []);
+});
+
+test("on a folder of ours it is ours whatever it shows, with or without the data volume's path", async () => {
+  const own = { ...SHARE, mountPath: "/nowhere/volumes/CORE" };
+  for (const path of ["/nowhere/volumes/CORE", "/System/Volumes/Data/nowhere/volumes/CORE"]) {
+    const [mount] = await found([`//ann@10.10.10.1/old on ${path} (smbfs, mounted by ann)`], own);
+    assert.deepEqual(
+      [mount?.path, mount?.sameShare, mount?.madeByDriver],
+      ["/nowhere/volumes/CORE", false, true],
+      path,
+    );
+  }
+});
+
+const NEVER = new AbortController().signal;
+
+function setUp() {
+  const clock = createManualClock();
+  const turns = createMountTurns(clock);
+  const told: string[] = [];
+  const begin = (key: string, name: string, waitMs = 20_000, signal = NEVER) => {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const given = turns.take(key, { waitMs, signal }, () => {
+      told.push(name);
+      return promise;
+    });
+    return { given, end: () => resolve(name), fail: () => reject(new Error(name)) };
+  };
+  return { clock, told, begin };
+}
+
+it("A2 mounts of one server come one after another, in order, those of others beside them", async () => {
+  const { clock, told, begin } = setUp();
+  const [first, second, third] = [begin("nas", "1"), begin("nas", "2"), begin("nas", "3")];
+  const other = begin("other", "o");
+  await clock.advance(1);
+  assert.deepEqual(told, ["1", "o"]);
+  first.end();
+  assert.equal(await first.given, "1");
+  await clock.advance(1);
+  assert.deepEqual(told, ["1", "o", "2"]);
+  second.fail();
+  await assert.rejects(second.given, /2/);
+  await clock.advance(1);
+  assert.deepEqual(told, ["1", "o", "2", "3"], "one that fails ends its turn");
+  third.end();
+  other.end();
+  assert.deepEqual([await third.given, await other.given], ["3", "o"]);
+  const again = begin("nas", "4");
+  again.end();
+  assert.equal(await again.given, "4");
+});
+
+it("A2 a turn that does not come in time, or is cancelled, is not taken later", async () => {
+  const { clock, told, begin } = setUp();
+  const first = begin("nas", "1");
+  const controller = new AbortController();
+  const [late, cancelled, patient] = [
+    begin("nas", "late", 5_000),
+    begin("nas", "cancelled", 20_000, controller.signal),
+    begin("nas", "patient"),
+  ];
+  await clock.advance(5_000);
+  assert.equal(await late.given, null);
+  controller.abort();
+  assert.equal(await cancelled.given, null);
+  assert.equal(await begin("nas", "too late", 20_000, controller.signal).given, null);
+  first.end();
+  await clock.advance(1);
+  assert.deepEqual(told, ["1", "patient"]);
+  patient.end();
+  assert.equal(await patient.given, "patient");
+  assert.equal(clock.pendingTimers, 0);
+});
+
+const MOUNT = { id: "1", path: "/Volumes/it's (x) -f" };
+const BUSY = "umount(/Volumes/core): Resource busy -- try 'diskutil unmount'";
+
+/** The mount stands while FOLDER/mounted does. */
+async function ladder(t: TestContext, umount: string, diskutil: string, clock: Clock = systemClock) {
+  const folder = await temporaryFolder(t);
+  const mark = join(folder, "mounted");
+  await writeFile(mark, "");
+  const program = async (name: string, script: string): Promise<string> => {
+    const path = join(folder, name);
+    const note = `printf '%s' ${name} >> ${folder}/ran; printf ' <%s>' "$@" >> ${folder}/ran; echo >> ${folder}/ran`;
+    await writeFile(path, `#!/bin/sh\n${note}\n${script.replaceAll("LET_GO", `rm -f ${mark}`)}\n`);
+    await chmod(path, 0o755);
+    return path;
+  };
+  const unmount = createMacosUnmount({
+    clock,
+    mountTable: {
+      read: async () =>
+        existsSync(mark) ? [{ ...MOUNT, type: "smbfs", source: "//h/s", options: [], deviceMinor: 0 }] : [],
+    },
+    commands: { umount: await program("umount", umount), diskutil: await program("diskutil", diskutil) },
+  });
+  return {
+    run: (mode: "plain" | "force", deadlineMs = 60_000, signal = new AbortController().signal) =>
+      unmount(MOUNT, mode, { deadlineMs, signal }),
+    ran: async () => (await readFile(join(folder, "ran"), "utf8").catch(() => "")).trim().split("\n"),
+    letGo: () => rm(mark),
+  };
+}
+
+test("a healthy mount goes by a plain umount alone", async (t) => {
+  const { run, ran } = await ladder(t, "LET_GO", "");
+  assert.deepEqual(await run("plain"), { ok: true });
+  assert.deepEqual(await ran(), [`umount <--> <${MOUNT.path}>`]);
+});
+
+test("a busy one says so and stays, and no more force is tried", async (t) => {
+  const { run, ran } = await ladder(t, `echo "${BUSY}" >&2; exit 1`, "LET_GO");
+  const outcome = await run("plain");
+  assert.deepEqual(outcome, { ok: false, reason: "busy", text: BUSY });
+  assert.equal((await ran()).length, 1);
+});
+
+test("by force: umount -f, and when that does not help, diskutil", async (t) => {
+  const first = await ladder(t, "LET_GO", "");
+  assert.deepEqual(await first.run("force"), { ok: true });
+  assert.deepEqual(await first.ran(), [`umount <-f> <--> <${MOUNT.path}>`]);
+  const second = await ladder(t, `echo "${BUSY}" >&2; exit 1`, "LET_GO");
+  assert.deepEqual(await second.run("force"), { ok: true });
+  assert.deepEqual(await second.ran(), [
+    `umount <-f> <--> <${MOUNT.path}>`,
+    `diskutil <unmount> <force> <${MOUNT.path}>`,
+  ]);
+});
+
+test("an umount that hangs leaves time for diskutil", async (t) => {
+  const clock = createManualClock();
+  const { run, ran } = await ladder(t, "exec sleep 600", "LET_GO", clock);
+  const unmounting = run("force", 1_200);
+  await eventually(async () => (await ran())[0] !== "");
+  await clock.advance(600);
+  assert.deepEqual(await unmounting, { ok: true });
+  assert.equal((await ran()).length, 2);
+});
+
+test("done is what the table shows, not what a command says", async (t) => {
+  const lying = await ladder(t, "exit 0", "exit 0");
+  const outcome = await lying.run("plain");
+  assert.deepEqual(outcome, { ok: false, reason: "failed", text: "it stands in the mount table still" });
+  const wedged = await lying.run("force");
+  assert.ok(!wedged.ok && wedged.reason === "failed");
+  assert.match(wedged.text, /wedged until the machine is restarted/);
+  const complaining = await ladder(t, "LET_GO; echo 'not currently mounted' >&2; exit 1", "");
+  assert.deepEqual(await complaining.run("plain"), { ok: true });
+});
+
+test("what is gone is done already; a cancelled one runs nothing", async (t) => {
+  const { run, ran, letGo } = await ladder(t, "", "");
+  const cancelled = await run("force", 60_000, AbortSignal.abort());
+  assert.deepEqual(cancelled, { ok: false, reason: "failed", text: "cancelled" });
+  await letGo();
+  assert.deepEqual(await run("plain"), { ok: true });
+  assert.deepEqual(await ran(), [""]);
+});
+
+test("busy is only what says so", () => {
+  assert.ok(isBusy(BUSY));
+  assert.ok(isBusy("umount: /mnt: target is busy."));
+  assert.ok(!isBusy("umount(/Volumes/Busy Bees): Operation not permitted"));
+});
+
+const MAC = "darwin 24.1.0";
+const AT_MS = Date.UTC(2026, 0, 1);
+
+test("A10 netfs is carried where the self-test of this very system passed, and nowhere else", async (t) => {
+  const home = await temporaryFolder(t);
+  const before = await readCarryProof(home, MAC);
+  assert.equal(before.proved, false);
+  assert.match(before.reason, /doctor --self-test/);
+
+  await writeCarryProof(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
+  const proof = await readCarryProof(home, MAC);
+  assert.deepEqual(proof, { proved: true, reason: "proved by the self-test of 2026-01-01T00:00:00.000Z" });
+  assert.equal(carryRefusal(proof), null);
+
+  const updated = await readCarryProof(home, "darwin 24.2.0");
+  assert.equal(updated.proved, false);
+  assert.match(updated.reason, /darwin 24\.1\.0.*darwin 24\.2\.0/);
+  assert.deepEqual(carryRefusal(updated), {
+    text: updated.reason,
+    hint: "until then it is mounted anew for each route",
+  });
+});
+
+test("A10 a self-test that failed takes an earlier proof back, and says why", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeCarryProof(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
+  await writeCarryProof(home, { carried: false, text: "read: EIO", atMs: AT_MS }, MAC);
+  const proof = await readCarryProof(home, MAC);
+  assert.deepEqual([proof.proved, /read: EIO/.test(proof.reason)], [false, true]);
+});
+
+test("A10 a file that is torn, of another version or no object proves nothing", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeCarryProof(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
+  const path = join(home, "carry-proof.json");
+  const whole = await readFile(path, "utf8");
+  for (const text of ["", whole.slice(0, 40), "[]", "null", whole.replace('"version": 1', '"version": 2')]) {
+    await writeFile(path, text);
+    assert.equal((await readCarryProof(home, MAC)).proved, false, text);
+  }
+  await writeFile(path, whole.replace('"carried": true', '"carried": "true"'));
+  assert.equal((await readCarryProof(home, MAC)).proved, false);
+});

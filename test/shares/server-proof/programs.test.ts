@@ -1,0 +1,197 @@
+// What the programs that list a root print, and what is left of the files with a login that they were given.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { describe, type TestContext, test } from "node:test";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createLoginFiles } from "../../../src/shares/server-proof/login-files.ts";
+import {
+  createSmbclientReader,
+  parseRcloneLine,
+  parseSmbclientLine,
+  smbclientScript,
+} from "../../../src/shares/server-proof/program-output.ts";
+import type { ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
+import type { ShareSpec } from "../../../src/shares/share-spec.ts";
+import { fc } from "../../support/properties.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+describe("rclone lsjson", () => {
+  test("A10 gives name, size and time of each line", () => {
+    const file = `{"Path":"x.txt","Name":"x.txt","Size":3,"ModTime":"2026-11-21T08:12:00.771504900+09:00","IsDir":false},`;
+    const expected = {
+      name: "x.txt",
+      isFolder: false,
+      size: 3,
+      modifiedMs: Date.UTC(2026, 10, 20, 23, 12, 0, 771),
+    };
+    assert.deepEqual(parseRcloneLine(file), expected);
+    const folder = `{"Path":"d","Name":"d","Size":-1,"ModTime":"2026-11-20T23:12:00.775Z","IsDir":true}`;
+    assert.deepEqual(parseRcloneLine(`[${folder}`), {
+      name: "d",
+      isFolder: true,
+      size: null,
+      modifiedMs: Date.UTC(2026, 10, 20, 23, 12, 0, 775),
+    });
+  });
+
+  test("A10 anything else is no entry", () => {
+    for (const line of [
+      "[",
+      "]",
+      "",
+      "{",
+      '{"Name":"x"}',
+      '{"Name":1,"Size":1,"ModTime":"","IsDir":false}',
+      "{}",
+    ]) {
+      assert.equal(parseRcloneLine(line), null, line);
+    }
+    fc.assert(fc.property(fc.string(), (line) => void parseRcloneLine(line)));
+  });
+});
+
+describe("smbclient", () => {
+  const at = Date.UTC(2026, 10, 20, 23, 18, 12);
+  const time = "Fri Nov 20 23:18:12 2026";
+  const file = (name: string, size = 0): ListedEntry => ({ name, isFolder: false, size, modifiedMs: at });
+  const folder = (name: string): ListedEntry => ({ name, isFolder: true, size: null, modifiedMs: at });
+  const lines: readonly (readonly [line: string, expected: ListedEntry | null])[] = [
+    [`  .                                   D        0  ${time}`, null],
+    [`  ..                                  D        0  ${time}`, null],
+    [`  dir                                 D        0  ${time}`, folder("dir")],
+    [`  x.txt                             AHR        3  ${time}`, file("x.txt", 3)],
+    [`  D  D                                D        0  ${time}`, folder("D  D")],
+    [`  foo  ADHR                           N        0  ${time}`, file("foo  ADHR")],
+    [`   lead                               N        0  ${time}`, file(" lead")],
+    [`  日本語                           N        0  ${time}`, file("日本語")],
+    [`  big                                 N 123456789012  ${time}`, file("big", 123_456_789_012)],
+    [
+      `  this is a name longer than thirty characters.dat      N        0  ${time}`,
+      file("this is a name longer than thirty characters.dat"),
+    ],
+    ["\t\t264212084 blocks of size 1024. 78621536 blocks available", null],
+    ['Try "help" to get a list of possible commands.', null],
+  ];
+  for (const [line, expected] of lines) {
+    test(`A10 lists ${JSON.stringify(line.trim().slice(0, 20))}`, () =>
+      assert.deepEqual(parseSmbclientLine(line), expected));
+  }
+
+  const allinfo = (created: string, others: string) =>
+    [
+      "altname: x.txt",
+      `create_time:    ${created}`,
+      `access_time:    ${others}`,
+      `write_time:     ${others}`,
+      `change_time:    ${others}`,
+      "attributes:  (80)",
+      "stream: [::$DATA], 3 bytes",
+    ] as const;
+
+  test("A10 tells when something was created, and whether that is a time of its own", () => {
+    assert.equal(smbclientScript(true, ["\\"]), 'ls\nmountaineer-mark-0\nallinfo "\\"\n');
+    const entries: ListedEntry[] = [];
+    const reader = createSmbclientReader(4, (entry) => entries.push(entry));
+    assert.equal(reader.isConnected(), false);
+    const output = [
+      lines[2]?.[0] ?? "",
+      "mountaineer-mark-0: command not found",
+      ...allinfo("Wed Jan  2 03:04:05 2019 UTC", "Fri Nov 20 23:12:01 2026 UTC"),
+      "mountaineer-mark-1: command not found",
+      "NT_STATUS_OBJECT_NAME_NOT_FOUND getting alt name for \\gone",
+      "mountaineer-mark-2: command not found",
+      ...allinfo("Fri Nov 20 23:12:00 2026 UTC", "Fri Nov 20 23:12:01 2026 UTC"),
+      "mountaineer-mark-3: command not found",
+      ...allinfo("NTTIME(0)", "NTTIME(0)"),
+    ];
+    for (const line of output) reader.onLine(line);
+    assert.deepEqual(reader.births(), [
+      { createdMs: Date.UTC(2019, 0, 2, 3, 4, 5), isOwn: true },
+      null,
+      { createdMs: Date.UTC(2026, 10, 20, 23, 12, 0), isOwn: false },
+      null,
+    ]);
+    assert.deepEqual([reader.isConnected(), reader.listingError(), entries.length], [true, null, 1]);
+  });
+
+  test("A10 a listing that is refused is told, and an empty root is none of these", () => {
+    for (const [line, error] of [
+      ["NT_STATUS_ACCESS_DENIED listing \\*", "NT_STATUS_ACCESS_DENIED listing \\*"],
+      ["NT_STATUS_NO_SUCH_FILE listing \\*", null],
+    ] as const) {
+      const reader = createSmbclientReader(1, () => assert.fail("no entry"));
+      reader.onLine(line);
+      assert.equal(reader.listingError(), error);
+    }
+  });
+});
+
+const MODULE = resolve(import.meta.dirname, "../../../src/shares/server-proof/login-files.ts");
+// Nothing but its name is asked for.
+const CORE = { name: "CORE" } as ShareSpec;
+
+/** Writes a login for the share in another process, which then waits for its end. */
+async function startWriter(
+  t: TestContext,
+  stateFolder: string,
+): Promise<{ child: ChildProcess; path: string }> {
+  const program = `
+    const { createLoginFiles } = await import(${JSON.stringify(MODULE)});
+    const files = createLoginFiles(${JSON.stringify(stateFolder)});
+    console.log(await files.write({ name: "CORE" }, "tb", "auth", "password = secret"));
+    setInterval(() => {}, 60_000);`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(() => child.kill("SIGKILL"));
+  const [path] = await once(createInterface({ input: child.stdout }), "line");
+  return { child, path: String(path) };
+}
+
+test("A10 a login that a killed process left is removed, and none that is being read", async (t) => {
+  const stateFolder = await temporaryFolder(t);
+  const files = createLoginFiles(stateFolder);
+  const own = await files.write(CORE, "fallback", "conf", "");
+  const folder = dirname(own);
+  const kept = ["rclone.conf", "server.json", "proof-of-purchase.auth", own.slice(folder.length + 1)];
+  for (const name of kept) await writeFile(join(folder, name), "");
+  // As 0.1 named them, and one that was being written.
+  for (const name of ["proof-tb.auth", "proof-fallback.conf", "proof-tb.auth.new"])
+    await writeFile(join(folder, name), "password = secret");
+  const { child, path } = await startWriter(t, stateFolder);
+  await files.removeLeftovers(silentLogger);
+  assert.deepEqual((await readdir(folder)).toSorted(), [...kept, path.slice(folder.length + 1)].toSorted());
+
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  await files.removeLeftovers(silentLogger);
+  assert.deepEqual((await readdir(folder)).toSorted(), kept.toSorted());
+});
+
+test("A10 another process that has the killed one's number does not keep its login", async (t) => {
+  const stateFolder = await temporaryFolder(t);
+  const files = createLoginFiles(stateFolder);
+  const own = await files.write(CORE, "tb", "auth", "password = secret");
+  const folder = dirname(own);
+  await rename(own, own.replace(/-\w+\.auth$/, "-0123456789ab.auth"));
+  await files.removeLeftoversOf(CORE);
+  assert.deepEqual(await readdir(folder), []);
+});
+
+test("A10 a home without shares has nothing to remove, and what cannot be removed is told", async (t) => {
+  const stateFolder = await temporaryFolder(t);
+  const logger = createRecordingLogger();
+  const files = createLoginFiles(stateFolder);
+  await files.removeLeftovers(logger);
+  await mkdir(join(stateFolder, "mounts", "CORE", "proof-tb.auth", "inside"), { recursive: true });
+  await files.removeLeftovers(logger);
+  assert.deepEqual(
+    logger.lines.map(({ level }) => level),
+    ["warn"],
+  );
+});
