@@ -11,6 +11,7 @@ import { type SentinelService, startSentinelService } from "../../src/daemon/sen
 import { openMemory } from "../../src/reconcile/state-file.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
+import { readersInProcess } from "../support/reader-in-process.ts";
 import { createRecordingLogger, type RecordingLogger } from "../support/recording-logger.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -136,6 +137,7 @@ export async function createServiceRig(
         redact: () => {},
         intervalMs,
         unmountOnExit,
+        startReader: readersInProcess(),
       });
       const transitions: ServiceTransition[] = [];
       service.bus.subscribe((transition) => transitions.push(transition));

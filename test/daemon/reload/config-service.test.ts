@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import test from "node:test";
+import { startReaderProcess } from "../../../src/config/worker/reader-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { sha256 } from "../samples.ts";
@@ -257,8 +258,9 @@ test("an edit whose asker is gone before its turn is not made", async (t) => {
 });
 
 test("an edit whose asker leaves while it is saved is carried through: what is in the file runs", async (t) => {
-  const { service, edit, path } = await scene(t, text(801));
-  for (const [index, delayMs] of [0, 60, 120, 180, 240, 300].entries()) {
+  // Read and edited in real processes of their own.
+  const { service, edit, path } = await scene(t, text(801), { startReader: startReaderProcess });
+  for (const [index, delayMs] of [0, 60, 120, 180].entries()) {
     const value = String(810 + index);
     const leaving = new AbortController();
     const edits = [{ key: "global.connect_timeout_ms", value }];
