@@ -19,11 +19,16 @@ async function mistaken(
   const rig = await createServiceRig(t);
   const good = await rig.config(["CORE"], sync === undefined ? {} : { sync });
   await rig.write(good);
-  const first = await rig.start();
-  await first.until("CORE", overTb);
-  await first.stop();
+  await accept(rig, good, "start");
   await rig.write(good.replace("[global]", "[gobal]"));
   return { rig, good };
+}
+
+/** As a service keeps what it accepts. */
+function accept(rig: ServiceRig, text: string, source: string): Promise<unknown> {
+  const bytes = Buffer.from(text);
+  const content = { bytes, sha256: sha256Of(bytes), format: "toml", source, summary: "" } as const;
+  return openHistory(rig.home, rig.configFile).record({ ...content, time: "2026-11-21T20:00:00.000Z" });
 }
 
 for (const [name, sync] of [
@@ -115,13 +120,8 @@ test("E2 a history that others may write, or that does not load, is not used, an
     await chmod(path, mode);
   }
   await open();
-  const bytes = Buffer.from(good.replace("[global]", "[golbal]"));
-  const sha256 = sha256Of(bytes);
-  await openHistory(rig.home, rig.configFile).record({
-    ...{ bytes, sha256, format: "toml", source: "test", summary: "" },
-    time: "2026-11-21T20:00:00.000Z",
-  });
   // As an earlier version accepted it.
+  await accept(rig, good.replace("[global]", "[golbal]"), "test");
   assert.equal((await open()).snapshot.sha256, sha256Of(good));
   await rm(join(folder, entry));
   await assert.rejects(open(), { code: "config_invalid", hint: /this version does not accept it/ });
@@ -158,11 +158,7 @@ test("E2 what somebody put into the history runs no more than what somebody put 
   await first.stop();
   await rm(marker("approved"));
 
-  const bytes = Buffer.from(config("smuggled"));
-  await openHistory(rig.home, rig.configFile).record({
-    ...{ bytes, sha256: sha256Of(bytes), format: "toml", source: "start", summary: "started" },
-    time: "2026-11-21T20:00:00.000Z",
-  });
+  await accept(rig, config("smuggled"), "start");
   await rig.write("[[[");
   const { service } = await rig.start();
   const { waiting } = service.control.approvals();

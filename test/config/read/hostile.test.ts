@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { editConfig } from "../../../src/config/edit/edit.ts";
 import { starterText } from "../../../src/config/edit/starter.ts";
-import { fc } from "../../support/properties.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 import { bytes, refused, SHARE } from "../support.ts";
 import { EDITS, edit, load } from "./hostile-text.ts";
 
@@ -112,7 +112,7 @@ for (const [file, text] of [
       fc.asyncProperty(mutations, async (steps) => {
         await load(bytes(mutate(text, steps)), file);
       }),
-      { numRuns: 400 },
+      { numRuns: runsOf(800) },
     );
   });
 
@@ -122,7 +122,7 @@ for (const [file, text] of [
       fc.asyncProperty(mutations, fc.constantFrom(...EDITS), async (steps, asked) => {
         await edit(bytes(mutate(text, steps)), file, asked);
       }),
-      { numRuns: 500 },
+      { numRuns: runsOf(800) },
     );
   });
 
@@ -132,12 +132,12 @@ for (const [file, text] of [
         fc.uint8Array({ maxLength: 200 }),
         async (content) => void (await load(content, file)),
       ),
-      { numRuns: 300 },
+      { numRuns: runsOf(600) },
     );
     const lines = fc.array(fc.constantFrom(...SNIPPETS, " ", "a", "global", "shares"), { maxLength: 60 });
     await fc.assert(
       fc.asyncProperty(lines, async (parts) => void (await load(bytes(parts.join("")), file))),
-      { numRuns: 400 },
+      { numRuns: runsOf(800) },
     );
   });
 }
