@@ -19,6 +19,7 @@ import {
   writtenIn,
 } from "../fleet/calls/machines.ts";
 import { makeKey, needsNats, startMember, startNats } from "../fleet/nats-rig.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
@@ -120,13 +121,10 @@ test(
     const borrowed = await eventually(() =>
       backends().find(({ name, tools }) => name === "files@desktop" && tools === 6),
     );
-    assert.deepEqual(
-      backends().map(({ name, type }) => [name, type]),
-      [
-        ["own", "stdio"],
-        ["files@desktop", "fleet"],
-      ],
-    );
+    assertEach(backends(), ({ name, type }) => [name, type], [
+      ["own", "stdio"],
+      ["files@desktop", "fleet"],
+    ]);
     assert.ok(borrowed);
     const client = await startClient(t, { serveLines: (stream) => service.serveLines(stream) });
     assert.equal(textOf(await client.call("desktop_echo", { mark: "across" })), "across");

@@ -1,4 +1,5 @@
 // Approvals while no daemon runs, with what the home has kept of its fleet's configuration.
+
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
@@ -14,6 +15,7 @@ import { keepLayer } from "../../src/fleet/layer/kept-layer.ts";
 import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
 import { silentLogger as logger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const signal = new AbortController().signal;
@@ -74,10 +76,7 @@ test("E2 G1 `approve` without a daemon shows what waits of the fleet's layer", a
   const own = await openApprovalsInProcess(options);
   const { ask } = own;
   const { waiting } = await ask("approvals", null, signal);
-  assert.deepEqual(
-    waiting.map(({ id }) => id),
-    ["backends.program"],
-  );
+  assertEach(waiting, ({ id }) => id, ["backends.program"]);
   await ask("approve", { entries: waiting.map(({ id, digest }) => ({ id, digest })) }, signal);
   await own[Symbol.asyncDispose]();
   const { keeper, snapshot } = await start();

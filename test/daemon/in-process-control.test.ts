@@ -6,6 +6,7 @@ import { openInProcess } from "../../src/daemon/in-process-control.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { scripts } from "../shares/server-proof/two-servers.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -37,10 +38,7 @@ test("without a daemon verify and status see a link that is missing or replaced,
     const told = (await ask("status", null, NEVER)).shares[0]?.conditions.map(
       ({ code, title }) => `${code} ${title}`,
     );
-    assert.deepEqual(
-      findings.map(({ code, text }) => `${code} ${text}`),
-      told,
-    );
+    assertEach(findings, ({ code, text }) => `${code} ${text}`, told);
     return findings.map(({ text }) => text);
   };
   {
@@ -173,8 +171,9 @@ test("C3 without a daemon a gateway is told as configured, as not looked at, and
   {
     await using engine = await look();
     const { ask } = engine;
-    assert.deepEqual(
-      (await ask("status", null, NEVER)).backends?.[0]?.conditions.map(({ code, title }) => [code, title]),
+    assertEach(
+      (await ask("status", null, NEVER)).backends?.[0]?.conditions,
+      ({ code, title }) => [code, title],
       [["secret_missing", "backend web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
     );
   }

@@ -1,4 +1,5 @@
 // A start that finds mistakes in the file, in a home that accepted a content of it before.
+
 import assert from "node:assert/strict";
 import { access, chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,6 +8,7 @@ import { openHistory } from "../../src/config/history/history.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createServiceRig, NEVER, overTb, type ServiceRig } from "./service-rig.ts";
@@ -42,10 +44,7 @@ for (const [name, sync] of [
     const report = service.control.sync();
     assert.deepEqual([report.watching, report.generation, report.sha256], ["live", 1, sha256Of(good)]);
     assert.match(report.last_error?.reason ?? "", /config\.toml:1:2: gobal/);
-    assert.deepEqual(
-      report.events.map(({ type }) => type),
-      ["error"],
-    );
+    assertEach(report.events, ({ type }) => type, ["error"]);
     const condition = service.control
       .status()
       .global.conditions.find(({ code }) => code === "config_rejected");
@@ -54,8 +53,9 @@ for (const [name, sync] of [
     const told = logger.lines.filter(({ message }) => message === "config.rejected");
     assert.deepEqual([told.length, told[0]?.level], [1, "error"]);
     const { entries } = await service.control.history();
-    assert.deepEqual(
-      entries.map(({ source, sha256 }) => [source, sha256]),
+    assertEach(
+      entries,
+      ({ source, sha256 }) => [source, sha256],
       [["start", sha256Of(good)]],
       "nothing is accepted anew",
     );
@@ -162,10 +162,7 @@ test("E2 what somebody put into the history runs no more than what somebody put 
   await rig.write("[[[");
   const { service } = await rig.start();
   const { waiting } = service.control.approvals();
-  assert.deepEqual(
-    waiting.map(({ id }) => id),
-    ["backends.files"],
-  );
+  assertEach(waiting, ({ id }) => id, ["backends.files"]);
   await eventually(() => isThere("approved"));
   assert.equal(await isThere("smuggled"), false, "what was approved runs in its stead");
   await service.control.reload({}, NEVER);

@@ -9,6 +9,7 @@ import { openMemory } from "../../src/reconcile/state-file.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { rcloneFiles } from "../../src/shares/drivers/rclone/files.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import type { RecordingLogger } from "../support/recording-logger.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
@@ -44,10 +45,9 @@ test("A1 a service that starts mounts what is configured and says that it runs; 
   await eventually(async () => (await state()).shares["CORE"]?.["active_interface"] === "tb");
   const { global } = control.status();
   assert.deepEqual([global.pid, global.check_interval_secs], [process.pid, 0.2]);
-  assert.deepEqual(
-    (await control.history()).entries.map(({ n, source, summary }) => ({ n, source, summary })),
-    [{ n: 0, source: "start", summary: "started" }],
-  );
+  assertEach((await control.history()).entries, ({ n, source, summary }) => ({ n, source, summary }), [
+    { n: 0, source: "start", summary: "started" },
+  ]);
   await stop();
   assert.equal(service.state, "stopping");
   assert.equal(await at("volumes", "CORE"), folder("CORE-tb"));
@@ -95,11 +95,7 @@ test("A6 one service, whose shares are edited one way after the other", async (t
         ["1 share reloaded"],
       );
       assert.ok(!s.transitions.some((each) => each.name === "share.unmounted"), "nothing was unmounted");
-      assert.deepEqual(
-        control.status().shares.map(({ name }) => name),
-        ["MEDIA", "CORE"],
-        "in the file's order",
-      );
+      assertEach(control.status().shares, ({ name }) => name, ["MEDIA", "CORE"], "in the file's order");
     },
   );
 
@@ -156,10 +152,7 @@ test("A6 one service, whose shares are edited one way after the other", async (t
     assert.equal(await at("volumes", "MEDIA"), folder("MEDIA-tb"));
     assert.equal(await at("Shares", "MEDIA"), folder("volumes/MEDIA"));
     const lines = s.logger.lines.slice(from).filter(({ message }) => message === "share.unmanaged");
-    assert.deepEqual(
-      lines.map(({ fields }) => fields),
-      [{ share: "MEDIA", left_mounted_over: "tb" }],
-    );
+    assertEach(lines, ({ fields }) => fields, [{ share: "MEDIA", left_mounted_over: "tb" }]);
     await eventually(async () => !("MEDIA" in (await state()).shares));
   });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { ReloadOutcome } from "../../src/sync/config-steps.ts";
 import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { fc, runsOf } from "../support/properties.ts";
 import { APPLIED, sha256, type WatcherBench, watcherBench } from "./watcher-bench.ts";
 
@@ -226,8 +227,9 @@ test("B1 B4 B8 whatever happens in whatever order: the last accepted content run
           const count = events.length;
           file.save(text);
           await clock.advance(10_000);
-          assert.deepEqual(
-            events.slice(count).map((event) => event.type),
+          assertEach(
+            events.slice(count),
+            (event) => event.type,
             [type],
             `events after saving ${JSON.stringify(text)}`,
           );

@@ -1,8 +1,10 @@
 // The watcher's windows and retries, its settings, its beginning and end, and what it owes to those who listen. What it
 // sees and offers: config-watcher-stories.test.ts.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { systemError } from "./memory-file.ts";
 import { DETECTIONS, service } from "./stories.ts";
 import { APPLIED, advanceUntil, sha256, watcherBench } from "./watcher-bench.ts";
@@ -90,10 +92,7 @@ test("B4 backoff: passing reasons are retried at the poll interval doubled each 
   times.length = 0;
   file.save("d");
   await clock.advance(10_000);
-  assert.deepEqual(
-    times.slice(1).map((time, index) => time - (times[index] ?? 0)),
-    [2_000, 4_000],
-  );
+  assertEach(times.slice(1), (time, index) => time - (times[index] ?? 0), [2_000, 4_000]);
 });
 
 test("B4 fixed: passing reasons are retried at the poll interval", async (t) => {
@@ -262,10 +261,7 @@ test("reloads asked for while one runs share the next look", async (t) => {
   assert.equal((await first).kind, "applied");
   await clock.advance(0);
   gates.shift()?.();
-  assert.deepEqual(
-    (await Promise.all(others)).map(({ kind }) => kind),
-    ["applied", "applied", "applied"],
-  );
+  assertEach(await Promise.all(others), ({ kind }) => kind, ["applied", "applied", "applied"]);
   assert.deepEqual(offered, ["b", "c"]);
 });
 
@@ -361,10 +357,7 @@ test("work that throws before it waits for anything is rejected, and those behin
   });
   const next = watcher.inTurn(async () => "next");
   const settled = await advanceUntil(clock, Promise.allSettled([thrown, next]));
-  assert.deepEqual(
-    settled.map(({ status }) => status),
-    ["rejected", "fulfilled"],
-  );
+  assertEach(settled, ({ status }) => status, ["rejected", "fulfilled"]);
 });
 
 test("B6 a reload is answered, and a save applied, although one edit follows the other without end", async (t) => {

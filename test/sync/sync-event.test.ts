@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { createSyncEvents, syncEvent } from "../../src/sync/sync-event.ts";
+import { assertEach } from "../support/assert-each.ts";
 
 test("B8 an event has the local time for people, the same moment in ISO 8601, generation, type and details", () => {
   const local = new Date(2026, 10, 3, 14, 32, 5, 900);
@@ -21,8 +22,9 @@ test("B8 the newest thousand are kept, in order and with their numbers", () => {
   for (let index = 2; index <= 1_000; index += 1) events.add(named(index));
   assert.equal(events.all().length, 1_000);
   for (let index = 1_001; index <= 2_345; index += 1) events.add(named(index));
-  assert.deepEqual(
-    events.all().map(({ id, details }) => [id, details]),
+  assertEach(
+    events.all(),
+    ({ id, details }) => [id, details],
     Array.from({ length: 1_000 }, (_, index) => [1_346 + index, `${1_346 + index}`]),
   );
 });
@@ -32,8 +34,5 @@ test("B8 what was taken does not change afterwards", () => {
   events.add(syncEvent(0, 1, "changed", "a"));
   const taken = events.all();
   events.add(syncEvent(0, 1, "changed", "b"));
-  assert.deepEqual(
-    taken.map(({ details }) => details),
-    ["a"],
-  );
+  assertEach(taken, ({ details }) => details, ["a"]);
 });

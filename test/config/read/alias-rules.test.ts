@@ -6,6 +6,7 @@ import { effectiveText, getConfigValue } from "../../../src/config/edit/effectiv
 import { configEdit, parseConfigKey } from "../../../src/config/edit/key-path.ts";
 import type { AliasConfig, ConfigFormat } from "../../../src/config/snapshot.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { accepted, bytes, PLACE, refused, SHARE, where } from "../support.ts";
 
 const ALIAS = '[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Projects/2026"\n';
@@ -141,11 +142,7 @@ describe("refused, with the place and what is expected", () => {
   for (const [title, text, path, says] of rows) {
     it(title, async () => {
       const mistakes = await refused(SHARE + text);
-      assert.deepEqual(
-        mistakes.map(({ path: at }) => at),
-        [path],
-        describeMistakes(mistakes),
-      );
+      assertEach(mistakes, ({ path: at }) => at, [path], describeMistakes(mistakes));
       assert.match(describeMistakes(mistakes), says);
       assert.ok((mistakes[0]?.line ?? 0) > 4, where(mistakes[0] ?? assert.fail()));
     });

@@ -1,7 +1,9 @@
 // What the gateway's sections may say, what they mean, and what is wrong with them.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ConfigMistake } from "../../../src/config/values/mistakes.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { accepted, PLACE, refused, where } from "../support.ts";
 
 const STDIO = `[backends.files]
@@ -146,10 +148,7 @@ test("backends keep the file's order, whatever their names", async () => {
   const names = ["zeta", "a1", "constructor", "toString", "B", "a-_9"];
   const text = names.map((name) => `[backends.${name}]\ncommand = "x"\n`).join("");
   const { config } = await accepted(text);
-  assert.deepEqual(
-    config.backends.map(({ name }) => name),
-    names,
-  );
+  assertEach(config.backends, ({ name }) => name, names);
   const [, , odd] = config.backends;
   assert.equal(odd?.connection.type, "stdio");
 });
@@ -477,15 +476,12 @@ LOG_LEVEL = "debug"
 url = "https://x/mcp?api_key=${SECRET}"
 headers = { X-Api-Key = "${SECRET}", Cookie = "\${C}", X-Plain = "yes" }
 `);
-  assert.deepEqual(
-    warnings.map(({ path }) => path),
-    [
-      "backends.a.env.GITHUB_TOKEN",
-      "backends.a.env.DB_PASSWORD",
-      "backends.b.headers.X-Api-Key",
-      "backends.b.url",
-    ],
-  );
+  assertEach(warnings, ({ path }) => path, [
+    "backends.a.env.GITHUB_TOKEN",
+    "backends.a.env.DB_PASSWORD",
+    "backends.b.headers.X-Api-Key",
+    "backends.b.url",
+  ]);
   assert.doesNotMatch(JSON.stringify(warnings), /hunter2/);
 });
 
@@ -493,18 +489,12 @@ test("what no shell will do is worth a warning", async () => {
   const { warnings } = await accepted(
     '[backends.a]\ncommand = "npx -y server"\nargs = ["~/data", "a~/b"]\n[backends.b]\ncommand = "/opt/My App/x"\n',
   );
-  assert.deepEqual(
-    warnings.map(({ path }) => path),
-    ["backends.a.command", "backends.a.args[0]"],
-  );
+  assertEach(warnings, ({ path }) => path, ["backends.a.command", "backends.a.args[0]"]);
 });
 
 test("a policy that can never apply is worth a warning", async () => {
   const { warnings } = await accepted('[[authorization.policies]]\neffect = "deny"\nroles = []\n');
-  assert.deepEqual(
-    warnings.map(({ path }) => path),
-    ["authorization.policies[0].roles"],
-  );
+  assertEach(warnings, ({ path }) => path, ["authorization.policies[0].roles"]);
 });
 
 test("names that every object has are names like any other, and one is refused", async () => {
@@ -545,8 +535,5 @@ test("what depends on a part that cannot be read is not told", async () => {
   const mistakes = await refused(
     '[server]\nhost = "0.0.0.0"\n[conflict_resolution]\norder = ["a"]\n[backends.a]\ncommand = "x\n',
   );
-  assert.deepEqual(
-    mistakes.map(({ path }) => path),
-    ["backends.a.command"],
-  );
+  assertEach(mistakes, ({ path }) => path, ["backends.a.command"]);
 });

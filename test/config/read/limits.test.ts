@@ -1,7 +1,9 @@
 // What `[limits]` may say, and what it means.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { accepted, refused, where } from "../support.ts";
 
 test("E4 limits have defaults, the same with an empty section", async () => {
@@ -64,8 +66,5 @@ test("E4 mistakes name the key, and a block that hides those below it is warned 
   const { warnings } = await accepted(
     "[[limits.overrides]]\nsessions = 3\n[[limits.overrides]]\nusers = ['ann']\n",
   );
-  assert.deepEqual(
-    warnings.map(({ path }) => path),
-    ["limits.overrides[0]"],
-  );
+  assertEach(warnings, ({ path }) => path, ["limits.overrides[0]"]);
 });

@@ -7,6 +7,7 @@ import type { CatalogSource, Listings } from "../../../src/gateway/catalog/catal
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { type WithheldEntry, withheldEntries } from "../../../src/gateway/serving/withheld-entries.ts";
 import { FIRST_WINS, source } from "../../gateway/catalog/sources.ts";
+import { assertEach } from "../../support/assert-each.ts";
 
 function listing(backend: string, listings: Partial<Listings>): CatalogSource {
   const empty = source(backend, {});
@@ -120,8 +121,9 @@ test("F2 what clients do not get is told with its reason: filters, approval, a t
     ],
     hidden: [source("nas", { tools: ["scan", "rm_x"], filters })],
   });
-  assert.deepEqual(
-    withheld.map(({ backend, kind, name, reason, why }) => `${backend} ${kind} ${name}: ${reason}, ${why}`),
+  assertEach(
+    withheld,
+    ({ backend, kind, name, reason, why }) => `${backend} ${kind} ${name}: ${reason}, ${why}`,
     [
       "files tool rm: filter, the backend's filters keep it back",
       "files tool rm_all: filter, the backend's filters keep it back",
@@ -168,11 +170,7 @@ test("a catalog without bounds gives an answer of at most 8 MiB that counts what
   assert.ok(leftOut > 0);
   assert.equal(report.left_out?.tools, leftOut);
   assert.ok(report.tools.some(({ cut }) => cut === true));
-  assert.deepEqual(
-    report.prompts.map(({ name }) => name),
-    ["last"],
-    "what is small finds room",
-  );
+  assertEach(report.prompts, ({ name }) => name, ["last"], "what is small finds room");
   assert.equal(catalogReportShape.faultIn(report), null);
 });
 

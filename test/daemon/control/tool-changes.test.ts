@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { MOST_SHOWN } from "../../../src/api/tool-changes-contract.ts";
 import { toolChangesReport } from "../../../src/daemon/control/tool-changes.ts";
 import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
+import { assertEach } from "../../support/assert-each.ts";
 
 const gateway = {
   entries: () => ({
@@ -32,11 +33,8 @@ test("E3 all changes of tools are told, the first of them with their texts", () 
   assert.equal(changes.length, MOST_SHOWN + 1);
   assert.equal(changes.filter(({ members }) => members !== null).length, MOST_SHOWN);
   assert.equal(changes.at(-1)?.members, null);
-  assert.deepEqual(
-    changes.slice(0, 2).map(({ published_as, before_known }) => [published_as, before_known]),
-    [
-      ["files_t0", true],
-      [null, false],
-    ],
-  );
+  assertEach(changes.slice(0, 2), ({ published_as, before_known }) => [published_as, before_known], [
+    ["files_t0", true],
+    [null, false],
+  ]);
 });

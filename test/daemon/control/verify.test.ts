@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { globalFindings, verifyShare } from "../../../src/daemon/control/verify.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { answered, foundMount, probe, seenOf, viewOf, WALL_MS } from "../shares.ts";
 
 const healthy = seenOf({ mount: { found: foundMount(), look: answered(null) } });
@@ -44,13 +45,10 @@ test("one whose password is missing is not told to be mounted: that would not he
     since: WALL_MS,
   } as const;
   const found = verifyShare(viewOf({ seen: seenOf(), conditions: [missing] }));
-  assert.deepEqual(
-    found.map(({ code, hint }) => [code, hint]),
-    [
-      ["not_mounted", null],
-      ["secret_missing", "mountaineer secret set nas"],
-    ],
-  );
+  assertEach(found, ({ code, hint }) => [code, hint], [
+    ["not_mounted", null],
+    ["secret_missing", "mountaineer secret set nas"],
+  ]);
 });
 
 test("a mount that is dead, and one that gives no answer, are errors", () => {

@@ -1,4 +1,5 @@
 // What the running service gives up when it hands over, and how long it stays.
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -10,6 +11,7 @@ import { Successor } from "../../../src/daemon/handover/successor.ts";
 import { Holds } from "../../../src/gateway/front/holds/holds.ts";
 import { openSessionFile } from "../../../src/gateway/front/session/session-file.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { hashOf, recordOf } from "../../support/session-records.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -71,11 +73,7 @@ test("B11 a client that begins a session waits 2 s at most for a next daemon tha
   assert.equal(isKept, false);
   await clock.advance(1);
   await keeping;
-  assert.deepEqual(
-    sessions.late.map(({ hash }) => hash),
-    [hashOf(1)],
-    "the one that takes its place is told again",
-  );
+  assertEach(sessions.late, ({ hash }) => hash, [hashOf(1)], "the one that takes its place is told again");
 });
 
 test("B11 a daemon between two others stays until the one before it has ended, or its own time is over", async (t) => {

@@ -3,6 +3,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import test from "node:test";
 import { startReaderProcess } from "../../../src/config/worker/reader-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { sha256 } from "../samples.ts";
 import { NEVER, scene, text } from "./config-scene.ts";
@@ -16,8 +17,9 @@ test("B6 reloads asked for at once are each answered with what theirs did", asyn
     // Comes in while the first one reads, or offers, or has just ended.
     await clock.sleep(round * 25);
     const reports = await Promise.all([first, control.reload({}, NEVER), control.reload({}, NEVER)]);
-    assert.deepEqual(
-      reports.map(({ failure, errors, sha256: hash, generation }) => [failure, errors, hash, generation]),
+    assertEach(
+      reports,
+      ({ failure, errors, sha256: hash, generation }) => [failure, errors, hash, generation],
       reports.map(() => [null, [], sha256(text(800 + round)), round]),
     );
     assert.equal(reports[0]?.reloaded, true, "the first one did it");
@@ -29,10 +31,9 @@ test("B6 a reload of what runs already says so, and is one event", async (t) => 
   const { service } = await scene(t, text(801));
   const report = await service.control.reload({}, NEVER);
   assert.deepEqual([report.reloaded, report.summary, report.failure], [false, "no changes", null]);
-  assert.deepEqual(
-    service.control.sync().events.map(({ id, type, details }) => [id, type, details]),
-    [[1, "no-change", "no changes"]],
-  );
+  assertEach(service.control.sync().events, ({ id, type, details }) => [id, type, details], [
+    [1, "no-change", "no changes"],
+  ]);
 });
 
 test("B6 an edit that cannot be applied stays in the file, is told, and applies when it can", async (t) => {
@@ -121,15 +122,12 @@ test("B6 a rollback brings an earlier content back, as an entry of its own; the 
   assert.equal(await readFile(path, "utf8"), text(801));
   await control.rollback({ n: 0 }, NEVER);
   const { entries } = await control.history();
-  assert.deepEqual(
-    entries.map(({ n, source, summary }) => [n, source, summary]),
-    [
-      [0, "rollback 2", "settings reloaded"],
-      [1, "test", "settings reloaded"],
-      [2, "test", "settings reloaded"],
-      [3, "start", "started"],
-    ],
-  );
+  assertEach(entries, ({ n, source, summary }) => [n, source, summary], [
+    [0, "rollback 2", "settings reloaded"],
+    [1, "test", "settings reloaded"],
+    [2, "test", "settings reloaded"],
+    [3, "start", "started"],
+  ]);
   assert.equal(await control.historyText({ n: 3 }), text(801));
   await assert.rejects(control.rollback({ n: 9 }, NEVER), { code: "history_unknown" });
 });
@@ -195,10 +193,7 @@ test("a torn file that is whole a moment later was never rejected", async (t) =>
   await writeFile(path, torn);
   await eventually(() => service.control.sync().generation === 2);
   await eventually(() => service.control.sync().events.length > 0);
-  assert.deepEqual(
-    service.control.sync().events.map(({ type }) => type),
-    ["changed"],
-  );
+  assertEach(service.control.sync().events, ({ type }) => type, ["changed"]);
   assert.equal(tornLooks, 1);
   assert.ok(!transitions.some(({ name }) => name === "config.rejected"));
 });
@@ -288,10 +283,7 @@ test("B8 faces that follow hear each event with its number, and the state after 
   await edit("sync.poll_interval", "0.5");
   const events = streamed.flatMap(({ event }) => (event.kind === "sync" ? [event.event] : []));
   assert.deepEqual(events, service.control.sync().events);
-  assert.deepEqual(
-    events.map(({ id, type, generation }) => [id, type, generation]),
-    [[1, "changed", 2]],
-  );
+  assertEach(events, ({ id, type, generation }) => [id, type, generation], [[1, "changed", 2]]);
   const state = streamed.findLast(({ event }) => event.kind === "sync_state")?.event;
   const { events: _, ...now } = service.control.sync();
   assert.deepEqual(state, { kind: "sync_state", sync: now });
