@@ -12,6 +12,9 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
 
+const open = (home: string, intent: "look" | "change", command = "verify") =>
+  openInProcess({ home, configPath: null, intent, command, signal: NEVER });
+
 test("without a daemon verify and status see a link that is missing or replaced, and change nothing", async (t) => {
   const folder = await temporaryFolder(t);
   const home = join(folder, "home");
@@ -27,11 +30,9 @@ test("without a daemon verify and status see a link that is missing or replaced,
     `fallback_path = "${join(folder, "fallback")}"`,
   ];
   await writeFile(join(home, "config.toml"), config.join("\n"));
-  const open = (intent: "look" | "change") =>
-    openInProcess({ home, configPath: null, intent, command: "verify", signal: NEVER });
   const link = join(folder, "Shares", "CORE");
   const seen = async (): Promise<readonly (string | undefined)[]> => {
-    await using engine = await open("look");
+    await using engine = await open(home, "look");
     const { ask } = engine;
     const { ok, findings } = await ask("verify", {}, NEVER);
     assert.equal(ok, findings.length === 0);
@@ -42,7 +43,7 @@ test("without a daemon verify and status see a link that is missing or replaced,
     return findings.map(({ text }) => text);
   };
   {
-    await using engine = await open("change");
+    await using engine = await open(home, "change");
     const { ask } = engine;
     assert.equal((await ask("mount", {}, NEVER)).results[0]?.result, "mounted");
   }
@@ -54,7 +55,7 @@ test("without a daemon verify and status see a link that is missing or replaced,
   assert.deepEqual(await seen(), [`The link to the mount is not right: ${link} is a file`]);
   assert.equal(await readFile(link, "utf8"), "mine");
   await rm(link);
-  await using engine = await open("change");
+  await using engine = await open(home, "change");
   const { ask } = engine;
   assert.equal((await ask("reconcile", {}, NEVER)).results[0]?.result, "skipped");
   assert.deepEqual(await seen(), []);
@@ -109,13 +110,7 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
     const real = (await findProgram("rclone", PATH.split(delimiter))) ?? "";
     await usePrograms(t, folder, { rclone: `echo "$1" >> ${asked}; exec ${real} "$@"` });
     {
-      await using engine = await openInProcess({
-        home,
-        configPath: null,
-        intent: "look",
-        command: "status",
-        signal: NEVER,
-      });
+      await using engine = await open(home, "look", "status");
       const { ask } = engine;
       const [share] = (await ask("status", null, NEVER)).shares;
       assert.deepEqual([share?.tb_reachable, share?.fb_reachable], [true, true]);
@@ -133,13 +128,7 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
         name.startsWith("proof-"),
       );
     {
-      await using engine = await openInProcess({
-        home,
-        configPath: null,
-        intent: "change",
-        command: "mount",
-        signal: NEVER,
-      });
+      await using engine = await open(home, "change", "mount");
       const { ask } = engine;
       // It waits for the proof, and is cancelled at the end.
       void ask("mount", {}, NEVER);
@@ -152,11 +141,9 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
 test("C3 without a daemon a gateway is told as configured, as not looked at, and never started", async (t) => {
   const home = await temporaryFolder(t);
   const write = (text: string): Promise<void> => writeFile(join(home, "config.toml"), text);
-  const look = () =>
-    openInProcess({ home, configPath: null, intent: "look", command: "verify", signal: NEVER });
   await write('[backends.files]\ncommand = "there-is-no-such-server"\n');
   {
-    await using engine = await look();
+    await using engine = await open(home, "look");
     const { ask } = engine;
     const { gateway, backends } = await ask("status", null, NEVER);
     assert.equal(gateway?.url, null);
@@ -169,7 +156,7 @@ test("C3 without a daemon a gateway is told as configured, as not looked at, and
   }
   await write('[backends.web]\nurl = "http://127.0.0.1:9/"\nheaders = { A = "${MOUNTAINEER_UNSET}" }\n');
   {
-    await using engine = await look();
+    await using engine = await open(home, "look");
     const { ask } = engine;
     assertEach(
       (await ask("status", null, NEVER)).backends?.[0]?.conditions,
@@ -178,7 +165,7 @@ test("C3 without a daemon a gateway is told as configured, as not looked at, and
     );
   }
   await write("");
-  await using engine = await look();
+  await using engine = await open(home, "look");
   const { ask } = engine;
   assert.deepEqual(
     [(await ask("status", null, NEVER)).gateway, (await ask("status", null, NEVER)).backends],

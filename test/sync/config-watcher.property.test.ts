@@ -35,32 +35,22 @@ const settings: fc.Arbitrary<SyncSettings> = fc.record({
   onFailure: fc.constantFrom("backoff", "fixed", "stop"),
 });
 const on = fc.boolean();
+const does = <D extends Step["do"]>(what: D) => ({ do: fc.constant(what) });
+const weighs = <T>(weight: number, arbitrary: fc.Arbitrary<T>) => ({ weight, arbitrary });
+const ms = fc.constantFrom(0, 1, 30, 99, 100, 251, 999, 1_000, 2_000, 5_100, 15_000);
 const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      do: fc.constant("save" as const),
-      meaning: fc.constantFrom(...MEANINGS, "empty" as const),
-      version,
-    }),
-  },
-  { weight: 2, arbitrary: fc.constant({ do: "save_running" } as const) },
-  { weight: 1, arbitrary: fc.constant({ do: "touch" } as const) },
-  { weight: 1, arbitrary: fc.constant({ do: "remove" } as const) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("passing_failure" as const), on }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("slow" as const), on }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("unreadable" as const), on }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("silent" as const), on }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("settings" as const), settings }) },
-  { weight: 1, arbitrary: fc.constant({ do: "reload" } as const) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("edit_through_service" as const), version }) },
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      do: fc.constant("wait" as const),
-      ms: fc.constantFrom(0, 1, 30, 99, 100, 251, 999, 1_000, 2_000, 5_100, 15_000),
-    }),
-  },
+  weighs(6, fc.record({ ...does("save"), meaning: fc.constantFrom(...MEANINGS, "empty"), version })),
+  weighs(2, fc.record(does("save_running"))),
+  weighs(1, fc.record(does("touch"))),
+  weighs(1, fc.record(does("remove"))),
+  weighs(1, fc.record({ ...does("passing_failure"), on })),
+  weighs(1, fc.record({ ...does("slow"), on })),
+  weighs(1, fc.record({ ...does("unreadable"), on })),
+  weighs(1, fc.record({ ...does("silent"), on })),
+  weighs(1, fc.record({ ...does("settings"), settings })),
+  weighs(1, fc.record(does("reload"))),
+  weighs(1, fc.record({ ...does("edit_through_service"), version })),
+  weighs(8, fc.record({ ...does("wait"), ms })),
 );
 
 /** A service as the watcher sees it, with every way to fail, and a memory of what it runs. */

@@ -10,18 +10,6 @@ import { DETECTIONS, service } from "./stories.ts";
 import { APPLIED, advanceUntil, sha256, watcherBench } from "./watcher-bench.ts";
 
 for (const detection of DETECTIONS) {
-  test(`B1 twenty saves in 400 ms give one reload (${detection})`, async (t) => {
-    const { clock, file, offered, events } = await watcherBench(t, { settings: { detection } });
-    await clock.advance(1_900);
-    for (let save = 1; save <= 20; save += 1) {
-      file.save(`save ${save}`);
-      await clock.advance(20);
-    }
-    await clock.advance(10_000);
-    assert.deepEqual(offered, ["save 20"]);
-    assert.equal(events.length, 1);
-  });
-
   test(`B1 the window restarts on each further change, for ten times its length at most (${detection})`, async (t) => {
     const { clock, file, offered } = await watcherBench(t, {
       settings: { detection, pollIntervalMs: 100, debounceMs: 1_000 },

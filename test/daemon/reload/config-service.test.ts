@@ -68,20 +68,6 @@ test("B6 B10 where nothing is watched, too, an edit that cannot be applied is to
   assert.equal(service.control.sync().last_error, null);
 });
 
-test("B4 B9 a save through the daemon ends a stop, and watching goes on", async (t) => {
-  const stop = 'enabled = true\non_failure = "stop"';
-  const { service, path } = await scene(t, text(801, stop));
-  const { control } = service;
-  await writeFile(path, "[global");
-  await eventually(() => control.sync().watching === "stopped");
-  const { sha256: expected_sha256 } = await control.config(null, NEVER);
-  const report = await control.editText({ text: text(802, stop), expected_sha256, source: "tui" }, NEVER);
-  assert.equal(report.reload?.reloaded, true);
-  assert.deepEqual([control.sync().watching, control.sync().last_error], ["live", null]);
-  await writeFile(path, text(803, stop));
-  await eventually(() => control.sync().generation === 3);
-});
-
 test("B3 an edit does not make a deleted file anew with this one key and so drop every share", async (t) => {
   const { service, path, edit } = await scene(t, text(801));
   await rm(path);
@@ -170,32 +156,6 @@ test("a rollback of an entry or over a file that is not the one seen is refused,
   const now = { ...seen, n: 2, expected_sha256: sha256(text(803)) };
   assert.equal((await control.rollback(now, NEVER)).changed, true);
   assert.equal(await readFile(path, "utf8"), text(801));
-});
-
-test("a torn file that is whole a moment later was never rejected", async (t) => {
-  const on = "enabled = true";
-  const torn = text(802, on).slice(0, 25);
-  let tornLooks = 0;
-  const { service, path, transitions } = await scene(t, text(801, on), {
-    wrap: (file) => ({
-      ...file,
-      async read(signal) {
-        const bytes = await file.read(signal);
-        if (bytes !== null && Buffer.from(bytes).toString() === torn) {
-          tornLooks += 1;
-          // Whoever writes goes on as soon as this look has found half of it.
-          await writeFile(path, text(802, on));
-        }
-        return bytes;
-      },
-    }),
-  });
-  await writeFile(path, torn);
-  await eventually(() => service.control.sync().generation === 2);
-  await eventually(() => service.control.sync().events.length > 0);
-  assertEach(service.control.sync().events, ({ type }) => type, ["changed"]);
-  assert.equal(tornLooks, 1);
-  assert.ok(!transitions.some(({ name }) => name === "config.rejected"));
 });
 
 test("what was read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
