@@ -11,7 +11,10 @@ import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
+import { readersInProcess } from "../support/reader-in-process.ts";
 import { createServiceRig, NEVER, overTb, type ServiceRig } from "./service-rig.ts";
+
+const startReader = readersInProcess();
 
 /** A rig whose file was accepted with one share and has a mistake now. */
 async function mistaken(
@@ -81,7 +84,15 @@ test("B6 commands, homes without a history and other files end with the mistakes
   const { rig, good } = await mistaken(t);
   const environment = { ...process.env, HOME: rig.folder };
   const open = (configPath: string | null, fallsBack: boolean) =>
-    openHome({ home: rig.home, configPath, environment, writesStarter: false, fallsBack, clock });
+    openHome({
+      home: rig.home,
+      configPath,
+      environment,
+      writesStarter: false,
+      fallsBack,
+      clock,
+      startReader,
+    });
   const rejection = { code: "config_invalid", message: /config\.toml:1:2: gobal/ };
   await assert.rejects(open(null, false), rejection);
   const fallback = await open(null, true);
@@ -105,6 +116,7 @@ test("E2 a history that others may write, or that does not load, is not used, an
       writesStarter: false,
       fallsBack: true,
       clock,
+      startReader,
     });
   const folder = join(rig.home, "history");
   const [entry = ""] = await readdir(folder);

@@ -114,6 +114,7 @@ export async function createServiceRig(
     },
     async start({ unmountOnExit = false, intervalMs = null as number | null } = {}) {
       const logger = createRecordingLogger();
+      const startReader = readersInProcess();
       const opened = await openHome({
         home,
         configPath: null,
@@ -122,6 +123,7 @@ export async function createServiceRig(
         fallsBack: true,
         keptLayer: keptLayerOf(home, (reason) => logger.warn("layer left out", { reason })),
         clock: systemClock,
+        startReader,
       });
       const memory = await openMemory({ path: join(home, "state.json"), clock: systemClock, logger });
       const service = await startSentinelService({
@@ -137,7 +139,7 @@ export async function createServiceRig(
         redact: () => {},
         intervalMs,
         unmountOnExit,
-        startReader: readersInProcess(),
+        startReader,
       });
       const transitions: ServiceTransition[] = [];
       service.bus.subscribe((transition) => transitions.push(transition));

@@ -10,11 +10,11 @@ import type { ConfigMistake } from "../values/mistakes.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import { type StartReader, startReaderProcess } from "./reader-process.ts";
 
-interface ApartOptions {
+export interface ApartOptions {
   readonly clock: Clock;
   readonly signal?: AbortSignal;
   /** Default: starts a process. */
-  readonly startReader?: StartReader;
+  readonly startReader?: StartReader | undefined;
 }
 
 export interface LoadedApart {
