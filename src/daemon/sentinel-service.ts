@@ -7,6 +7,7 @@ import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
+import type { StartReader } from "../config/worker/reader-process.ts";
 import type { Beside, GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import type { Bus } from "../runtime/bus.ts";
@@ -94,6 +95,8 @@ interface ServiceOptions {
   readonly beside?: Beside | undefined;
   /** Opened while the configuration was read. */
   readonly approvals?: Promise<OpenedApprovals>;
+  /** Default: the configuration is read and edited in processes of their own. */
+  readonly startReader?: StartReader;
 }
 
 export interface SentinelService extends AsyncDisposable {
@@ -327,6 +330,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       layer: options.layer ?? null,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       requirePrivate: (loaded) => privacy.require(loaded),
+      startReader: options.startReader,
       clock,
       logger,
       stream,

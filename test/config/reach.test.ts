@@ -1,8 +1,10 @@
 // Which backends can reach the home, the configuration or the secrets, by what they are given.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { backendReach, enabledReach, type GuardedPlaces, placesReached } from "../../src/config/reach.ts";
 import type { BackendConfig } from "../../src/config/snapshot.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { fc } from "../support/properties.ts";
 import { accepted, PLACE } from "./support.ts";
 
@@ -115,14 +117,11 @@ test("E2 a server that is elsewhere reaches nothing here, and one that is disabl
 
 test("E2 a reach says by what, and the path that it means", async () => {
   const given = await backend('args = ["-y", "~"]\ncwd = "/"\nenv = { ROOT = "/home" }');
-  assert.deepEqual(
-    backendReach(given, PLACES).map(({ through, path }) => [through, path]),
-    [
-      [{ kind: "argument", index: 1 }, "/home/ann"],
-      [{ kind: "cwd" }, "/"],
-      [{ kind: "env", variable: "ROOT" }, "/home"],
-    ],
-  );
+  assertEach(backendReach(given, PLACES), ({ through, path }) => [through, path], [
+    [{ kind: "argument", index: 1 }, "/home/ann"],
+    [{ kind: "cwd" }, "/"],
+    [{ kind: "env", variable: "ROOT" }, "/home"],
+  ]);
 });
 
 test("E2 whatever path is at, above or below the home is found, and no other", () => {

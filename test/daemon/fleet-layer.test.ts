@@ -1,4 +1,5 @@
 // The configuration that the machines of a fleet have in common: services with real files, on a real nats-server.
+
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
@@ -10,6 +11,7 @@ import { userKey } from "../../src/fleet/keys/nkey.ts";
 import { LAYER_SUBJECT } from "../../src/fleet/layer/layer-subjects.ts";
 import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
 import { type NatsRig, needsNats, startNats } from "../fleet/nats-rig.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createServiceRig, NEVER, type ServiceRig } from "./service-rig.ts";
@@ -211,10 +213,7 @@ test("G1 what a layer would run waits for approval on each machine", needsNats, 
   const { service, stop } = await start();
   await put(service, 1, `${PROGRAM}${REMOTE("common")}`);
   await eventually(() => backendsOf(service).includes("common"));
-  assert.deepEqual(
-    service.control.approvals().waiting.map(({ id }) => id),
-    ["backends.program"],
-  );
+  assertEach(service.control.approvals().waiting, ({ id }) => id, ["backends.program"]);
   assert.ok(condition(service, "waiting_for_approval"));
   await eventually(async () => (await layerOf(service))?.revision === 1);
   await stop();

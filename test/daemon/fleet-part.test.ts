@@ -19,6 +19,7 @@ import {
   writtenIn,
 } from "../fleet/calls/machines.ts";
 import { makeKey, needsNats, startMember, startNats } from "../fleet/nats-rig.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
@@ -120,13 +121,10 @@ test(
     const borrowed = await eventually(() =>
       backends().find(({ name, tools }) => name === "files@desktop" && tools === 6),
     );
-    assert.deepEqual(
-      backends().map(({ name, type }) => [name, type]),
-      [
-        ["own", "stdio"],
-        ["files@desktop", "fleet"],
-      ],
-    );
+    assertEach(backends(), ({ name, type }) => [name, type], [
+      ["own", "stdio"],
+      ["files@desktop", "fleet"],
+    ]);
     assert.ok(borrowed);
     const client = await startClient(t, { serveLines: (stream) => service.serveLines(stream) });
     assert.equal(textOf(await client.call("desktop_echo", { mark: "across" })), "across");
@@ -208,22 +206,20 @@ test("G1 without [fleet] no file of the fleet and none of its libraries is loade
   const nats = await startNats(t);
   const rig = await createServiceRig(t);
   const shares = await rig.config(["CORE"]);
+  await rig.write(shares);
   const program = join(import.meta.dirname, "programs/loaded-by-service.ts");
-  const loadedBy = async (config: string): Promise<readonly string[]> => {
-    await rig.write(config);
-    const env = {
-      ...process.env,
-      HOME: rig.folder,
-      MOUNTAINEER_HOME: rig.home,
-      FLEET_KEY: nats.key("laptop").seed,
-    };
-    const { stdout } = await promisify(execFile)(process.execPath, [program], { env, cwd: CHECKOUT });
-    const loaded: string[] = JSON.parse(stdout);
-    assert.ok(loaded.some((url) => url.endsWith("/src/daemon/fleet-part.ts")));
-    return loaded.filter((url) => url.includes("/src/fleet/") || url.includes("@nats-io"));
+  const env = {
+    ...process.env,
+    HOME: rig.folder,
+    MOUNTAINEER_HOME: rig.home,
+    FLEET_KEY: nats.key("laptop").seed,
+    LATER: shares + fleetLines("laptop", nats.url),
   };
-  assert.deepEqual(await loadedBy(shares), []);
-  const withFleet = await loadedBy(shares + fleetLines("laptop", nats.url));
-  assert.ok(withFleet.some((url) => url.endsWith("/src/fleet/fleet.ts")));
-  assert.ok(withFleet.some((url) => url.includes("@nats-io/kv")));
+  const { stdout } = await promisify(execFile)(process.execPath, [program], { env, cwd: CHECKOUT });
+  const { before, after }: Record<"before" | "after", readonly string[]> = JSON.parse(stdout);
+  assert.ok(before.some((url) => url.endsWith("/src/daemon/fleet-part.ts")));
+  const isOfFleet = (url: string): boolean => url.includes("/src/fleet/") || url.includes("@nats-io");
+  assert.deepEqual(before.filter(isOfFleet), []);
+  assert.ok(after.some((url) => url.endsWith("/src/fleet/fleet.ts")));
+  assert.ok(after.some((url) => url.includes("@nats-io/kv")));
 });

@@ -9,11 +9,13 @@ import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { keptLayerOf } from "../../src/daemon/fleet-part.ts";
 import { approveEdited, openApprovalsInProcess } from "../../src/daemon/in-process-approvals.ts";
+import { openBackendSignIn } from "../../src/daemon/in-process-sign-in.ts";
 import { userKey } from "../../src/fleet/keys/nkey.ts";
 import { keepLayer } from "../../src/fleet/layer/kept-layer.ts";
 import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
 import { silentLogger as logger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const signal = new AbortController().signal;
@@ -74,12 +76,38 @@ test("E2 G1 `approve` without a daemon shows what waits of the fleet's layer", a
   const own = await openApprovalsInProcess(options);
   const { ask } = own;
   const { waiting } = await ask("approvals", null, signal);
-  assert.deepEqual(
-    waiting.map(({ id }) => id),
-    ["backends.program"],
-  );
+  assertEach(waiting, ({ id }) => id, ["backends.program"]);
   await ask("approve", { entries: waiting.map(({ id, digest }) => ({ id, digest })) }, signal);
   await own[Symbol.asyncDispose]();
   const { keeper, snapshot } = await start();
   assert.deepEqual([keeper.waiting, snapshot.config.backends.map(({ name }) => name)], [[], ["program"]]);
+});
+
+const nobody = {
+  visit: () => assert.fail("a browser was opened"),
+  showCode: () => assert.fail("a code was shown"),
+  paste: () => Promise.reject(new Error("nobody is there")),
+};
+
+test("E2 nobody signs in at an address that waits for approval, and no secret goes there", async (t) => {
+  const home = await temporaryFolder(t);
+  const path = join(home, "config.toml");
+  const text = (host: string): string =>
+    `[trust]\napprove = "all"\n[backends.web]\nurl = "http://127.0.0.1:9/${host}"\n`;
+  const environment = process.env;
+  await writeFile(path, text("one"), { mode: 0o600 });
+  const { snapshot } = await openHome({ home, configPath: null, environment, writesStarter: false, clock });
+  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
+  const parts = { place, environment, snapshot, clock, logger, publish: () => {}, writes: true };
+  const { keeper } = await startApprovals(parts, signal);
+  await keeper[Symbol.asyncDispose]();
+  const login = () =>
+    openBackendSignIn({ home, configPath: null }).login(
+      { backend: "web", way: "browser", moreScopes: [] },
+      nobody,
+      signal,
+    );
+  await assert.rejects(login, /cannot reach http:\/\/127\.0\.0\.1:9/);
+  await writeFile(path, text("evil"), { mode: 0o600 });
+  await assert.rejects(login, { code: "sign_in_failed", message: "backend web waits for approval" });
 });

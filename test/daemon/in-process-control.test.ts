@@ -6,10 +6,14 @@ import { openInProcess } from "../../src/daemon/in-process-control.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { scripts } from "../shares/server-proof/two-servers.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
+
+const open = (home: string, intent: "look" | "change", command = "verify") =>
+  openInProcess({ home, configPath: null, intent, command, signal: NEVER });
 
 test("without a daemon verify and status see a link that is missing or replaced, and change nothing", async (t) => {
   const folder = await temporaryFolder(t);
@@ -26,25 +30,20 @@ test("without a daemon verify and status see a link that is missing or replaced,
     `fallback_path = "${join(folder, "fallback")}"`,
   ];
   await writeFile(join(home, "config.toml"), config.join("\n"));
-  const open = (intent: "look" | "change") =>
-    openInProcess({ home, configPath: null, intent, command: "verify", signal: NEVER });
   const link = join(folder, "Shares", "CORE");
   const seen = async (): Promise<readonly (string | undefined)[]> => {
-    await using engine = await open("look");
+    await using engine = await open(home, "look");
     const { ask } = engine;
     const { ok, findings } = await ask("verify", {}, NEVER);
     assert.equal(ok, findings.length === 0);
     const told = (await ask("status", null, NEVER)).shares[0]?.conditions.map(
       ({ code, title }) => `${code} ${title}`,
     );
-    assert.deepEqual(
-      findings.map(({ code, text }) => `${code} ${text}`),
-      told,
-    );
+    assertEach(findings, ({ code, text }) => `${code} ${text}`, told);
     return findings.map(({ text }) => text);
   };
   {
-    await using engine = await open("change");
+    await using engine = await open(home, "change");
     const { ask } = engine;
     assert.equal((await ask("mount", {}, NEVER)).results[0]?.result, "mounted");
   }
@@ -56,7 +55,7 @@ test("without a daemon verify and status see a link that is missing or replaced,
   assert.deepEqual(await seen(), [`The link to the mount is not right: ${link} is a file`]);
   assert.equal(await readFile(link, "utf8"), "mine");
   await rm(link);
-  await using engine = await open("change");
+  await using engine = await open(home, "change");
   const { ask } = engine;
   assert.equal((await ask("reconcile", {}, NEVER)).results[0]?.result, "skipped");
   assert.deepEqual(await seen(), []);
@@ -111,13 +110,7 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
     const real = (await findProgram("rclone", PATH.split(delimiter))) ?? "";
     await usePrograms(t, folder, { rclone: `echo "$1" >> ${asked}; exec ${real} "$@"` });
     {
-      await using engine = await openInProcess({
-        home,
-        configPath: null,
-        intent: "look",
-        command: "status",
-        signal: NEVER,
-      });
+      await using engine = await open(home, "look", "status");
       const { ask } = engine;
       const [share] = (await ask("status", null, NEVER)).shares;
       assert.deepEqual([share?.tb_reachable, share?.fb_reachable], [true, true]);
@@ -135,13 +128,7 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
         name.startsWith("proof-"),
       );
     {
-      await using engine = await openInProcess({
-        home,
-        configPath: null,
-        intent: "change",
-        command: "mount",
-        signal: NEVER,
-      });
+      await using engine = await open(home, "change", "mount");
       const { ask } = engine;
       // It waits for the proof, and is cancelled at the end.
       void ask("mount", {}, NEVER);
@@ -154,11 +141,9 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
 test("C3 without a daemon a gateway is told as configured, as not looked at, and never started", async (t) => {
   const home = await temporaryFolder(t);
   const write = (text: string): Promise<void> => writeFile(join(home, "config.toml"), text);
-  const look = () =>
-    openInProcess({ home, configPath: null, intent: "look", command: "verify", signal: NEVER });
   await write('[backends.files]\ncommand = "there-is-no-such-server"\n');
   {
-    await using engine = await look();
+    await using engine = await open(home, "look");
     const { ask } = engine;
     const { gateway, backends } = await ask("status", null, NEVER);
     assert.equal(gateway?.url, null);
@@ -171,15 +156,16 @@ test("C3 without a daemon a gateway is told as configured, as not looked at, and
   }
   await write('[backends.web]\nurl = "http://127.0.0.1:9/"\nheaders = { A = "${MOUNTAINEER_UNSET}" }\n');
   {
-    await using engine = await look();
+    await using engine = await open(home, "look");
     const { ask } = engine;
-    assert.deepEqual(
-      (await ask("status", null, NEVER)).backends?.[0]?.conditions.map(({ code, title }) => [code, title]),
+    assertEach(
+      (await ask("status", null, NEVER)).backends?.[0]?.conditions,
+      ({ code, title }) => [code, title],
       [["secret_missing", "backend web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
     );
   }
   await write("");
-  await using engine = await look();
+  await using engine = await open(home, "look");
   const { ask } = engine;
   assert.deepEqual(
     [(await ask("status", null, NEVER)).gateway, (await ask("status", null, NEVER)).backends],

@@ -1,4 +1,5 @@
 // A start that finds mistakes in the file, in a home that accepted a content of it before.
+
 import assert from "node:assert/strict";
 import { access, chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,9 +8,13 @@ import { openHistory } from "../../src/config/history/history.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
+import { readersInProcess } from "../support/reader-in-process.ts";
 import { createServiceRig, NEVER, overTb, type ServiceRig } from "./service-rig.ts";
+
+const startReader = readersInProcess();
 
 /** A rig whose file was accepted with one share and has a mistake now. */
 async function mistaken(
@@ -19,11 +24,16 @@ async function mistaken(
   const rig = await createServiceRig(t);
   const good = await rig.config(["CORE"], sync === undefined ? {} : { sync });
   await rig.write(good);
-  const first = await rig.start();
-  await first.until("CORE", overTb);
-  await first.stop();
+  await accept(rig, good, "start");
   await rig.write(good.replace("[global]", "[gobal]"));
   return { rig, good };
+}
+
+/** As a service keeps what it accepts. */
+function accept(rig: ServiceRig, text: string, source: string): Promise<unknown> {
+  const bytes = Buffer.from(text);
+  const content = { bytes, sha256: sha256Of(bytes), format: "toml", source, summary: "" } as const;
+  return openHistory(rig.home, rig.configFile).record({ ...content, time: "2026-11-21T20:00:00.000Z" });
 }
 
 for (const [name, sync] of [
@@ -37,10 +47,7 @@ for (const [name, sync] of [
     const report = service.control.sync();
     assert.deepEqual([report.watching, report.generation, report.sha256], ["live", 1, sha256Of(good)]);
     assert.match(report.last_error?.reason ?? "", /config\.toml:1:2: gobal/);
-    assert.deepEqual(
-      report.events.map(({ type }) => type),
-      ["error"],
-    );
+    assertEach(report.events, ({ type }) => type, ["error"]);
     const condition = service.control
       .status()
       .global.conditions.find(({ code }) => code === "config_rejected");
@@ -49,8 +56,9 @@ for (const [name, sync] of [
     const told = logger.lines.filter(({ message }) => message === "config.rejected");
     assert.deepEqual([told.length, told[0]?.level], [1, "error"]);
     const { entries } = await service.control.history();
-    assert.deepEqual(
-      entries.map(({ source, sha256 }) => [source, sha256]),
+    assertEach(
+      entries,
+      ({ source, sha256 }) => [source, sha256],
       [["start", sha256Of(good)]],
       "nothing is accepted anew",
     );
@@ -76,7 +84,15 @@ test("B6 commands, homes without a history and other files end with the mistakes
   const { rig, good } = await mistaken(t);
   const environment = { ...process.env, HOME: rig.folder };
   const open = (configPath: string | null, fallsBack: boolean) =>
-    openHome({ home: rig.home, configPath, environment, writesStarter: false, fallsBack, clock });
+    openHome({
+      home: rig.home,
+      configPath,
+      environment,
+      writesStarter: false,
+      fallsBack,
+      clock,
+      startReader,
+    });
   const rejection = { code: "config_invalid", message: /config\.toml:1:2: gobal/ };
   await assert.rejects(open(null, false), rejection);
   const fallback = await open(null, true);
@@ -100,6 +116,7 @@ test("E2 a history that others may write, or that does not load, is not used, an
       writesStarter: false,
       fallsBack: true,
       clock,
+      startReader,
     });
   const folder = join(rig.home, "history");
   const [entry = ""] = await readdir(folder);
@@ -115,13 +132,8 @@ test("E2 a history that others may write, or that does not load, is not used, an
     await chmod(path, mode);
   }
   await open();
-  const bytes = Buffer.from(good.replace("[global]", "[golbal]"));
-  const sha256 = sha256Of(bytes);
-  await openHistory(rig.home, rig.configFile).record({
-    ...{ bytes, sha256, format: "toml", source: "test", summary: "" },
-    time: "2026-11-21T20:00:00.000Z",
-  });
   // As an earlier version accepted it.
+  await accept(rig, good.replace("[global]", "[golbal]"), "test");
   assert.equal((await open()).snapshot.sha256, sha256Of(good));
   await rm(join(folder, entry));
   await assert.rejects(open(), { code: "config_invalid", hint: /this version does not accept it/ });
@@ -158,18 +170,11 @@ test("E2 what somebody put into the history runs no more than what somebody put 
   await first.stop();
   await rm(marker("approved"));
 
-  const bytes = Buffer.from(config("smuggled"));
-  await openHistory(rig.home, rig.configFile).record({
-    ...{ bytes, sha256: sha256Of(bytes), format: "toml", source: "start", summary: "started" },
-    time: "2026-11-21T20:00:00.000Z",
-  });
+  await accept(rig, config("smuggled"), "start");
   await rig.write("[[[");
   const { service } = await rig.start();
   const { waiting } = service.control.approvals();
-  assert.deepEqual(
-    waiting.map(({ id }) => id),
-    ["backends.files"],
-  );
+  assertEach(waiting, ({ id }) => id, ["backends.files"]);
   await eventually(() => isThere("approved"));
   assert.equal(await isThere("smuggled"), false, "what was approved runs in its stead");
   await service.control.reload({}, NEVER);

@@ -11,6 +11,7 @@ import { type SentinelService, startSentinelService } from "../../src/daemon/sen
 import { openMemory } from "../../src/reconcile/state-file.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
+import { readersInProcess } from "../support/reader-in-process.ts";
 import { createRecordingLogger, type RecordingLogger } from "../support/recording-logger.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -113,6 +114,7 @@ export async function createServiceRig(
     },
     async start({ unmountOnExit = false, intervalMs = null as number | null } = {}) {
       const logger = createRecordingLogger();
+      const startReader = readersInProcess();
       const opened = await openHome({
         home,
         configPath: null,
@@ -121,6 +123,7 @@ export async function createServiceRig(
         fallsBack: true,
         keptLayer: keptLayerOf(home, (reason) => logger.warn("layer left out", { reason })),
         clock: systemClock,
+        startReader,
       });
       const memory = await openMemory({ path: join(home, "state.json"), clock: systemClock, logger });
       const service = await startSentinelService({
@@ -136,6 +139,7 @@ export async function createServiceRig(
         redact: () => {},
         intervalMs,
         unmountOnExit,
+        startReader,
       });
       const transitions: ServiceTransition[] = [];
       service.bus.subscribe((transition) => transitions.push(transition));

@@ -8,6 +8,7 @@ import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-w
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
 import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
 import { missingForFuse, mountLocalFuse } from "../rig/local-fuse-mount.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { BETWEEN_LOOKS_MS, eventually } from "../support/eventually.ts";
 import { createLocalFile } from "../support/local-file.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
@@ -87,10 +88,7 @@ for (const detection of ["mtime", "hash", "inotify"] as const satisfies readonly
     }
     await until(() => watcher.state.hash === sha256("save 20"));
     assert.deepEqual(offered, ["save 20"]);
-    assert.deepEqual(
-      events.map(({ type, details }) => `${type} ${details}`),
-      ["changed settings reloaded"],
-    );
+    assertEach(events, ({ type, details }) => `${type} ${details}`, ["changed settings reloaded"]);
   });
 }
 
@@ -106,10 +104,7 @@ test("a file written slowly, in pieces, is no error", async (t) => {
   await until(() => offered.includes("["));
   await writeFile(path, "b]", { flag: "a" });
   await until(() => watcher.state.hash === sha256("[b]"));
-  assert.deepEqual(
-    events.map(({ type }) => type),
-    ["changed"],
-  );
+  assertEach(events, ({ type }) => type, ["changed"]);
 });
 
 test("B2 hash: a file on a mount that hangs is an error event, and applies when the mount answers again", async (t) => {

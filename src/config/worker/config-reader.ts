@@ -4,7 +4,7 @@ import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";
 import type { ApartRequest } from "./apart-messages.ts";
 import { type LoadedApart, loadedApart } from "./load-apart.ts";
-import { type ReaderProcess, startReaderProcess } from "./reader-process.ts";
+import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 
 /** A reader that was started ahead ends this long after the last sign of a change, if no content came for it, ms. */
 const UNUSED_MS = 5_000;
@@ -18,10 +18,13 @@ interface ConfigReaderOptions {
   /** The layer that is under the file now. Default: none. */
   readonly layer?: () => ConfigLayer | null;
   readonly clock: Clock;
+  /** Default: starts a process. */
+  readonly startReader?: StartReader;
 }
 
 /** Has at most one process at a time, and none 5 s after the last sign of a change. */
-export function createConfigReader({ path, place, clock, layer = () => null }: ConfigReaderOptions) {
+export function createConfigReader(options: ConfigReaderOptions) {
+  const { path, place, clock, layer = () => null, startReader = startReaderProcess } = options;
   let ahead: ReaderProcess | null = null;
   let unused: Timer | null = null;
   let loading = false;
@@ -40,7 +43,7 @@ export function createConfigReader({ path, place, clock, layer = () => null }: C
     expect(): void {
       if (disposed || loading) return;
       const before = take();
-      ahead = before ?? startReaderProcess(clock);
+      ahead = before ?? startReader(clock);
       unused = clock.setTimer(UNUSED_MS, () => take()?.end());
     },
     /** One at a time. Rejects as `loadConfigApart` does. */
@@ -56,13 +59,13 @@ export function createConfigReader({ path, place, clock, layer = () => null }: C
         writeStarter: false,
       };
       const taken = take();
-      let process = taken ?? startReaderProcess(clock);
+      let process = taken ?? startReader(clock);
       const begunMs = clock.monotonicMs();
       try {
         const reply = await process.ask(request, signal).catch((error: unknown) => {
           const wasDead = taken !== null && clock.monotonicMs() - begunMs < DEAD_BEFORE_MS;
           if (signal.aborted || !wasDead) throw error;
-          process = startReaderProcess(clock);
+          process = startReader(clock);
           return process.ask(request, signal);
         });
         return loadedApart(reply, path);

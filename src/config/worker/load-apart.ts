@@ -8,11 +8,13 @@ import type { LoadedConfig } from "../read/load.ts";
 import { deepFreeze } from "../snapshot.ts";
 import type { ConfigMistake } from "../values/mistakes.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
-import { startReaderProcess } from "./reader-process.ts";
+import { type StartReader, startReaderProcess } from "./reader-process.ts";
 
-interface ApartOptions {
+export interface ApartOptions {
   readonly clock: Clock;
   readonly signal?: AbortSignal;
+  /** Default: starts a process. */
+  readonly startReader?: StartReader | undefined;
 }
 
 export interface LoadedApart {
@@ -68,8 +70,9 @@ function unexpected(path: string): MountaineerError {
   return new MountaineerError("internal", `${path}: the reader answered something else than was asked`);
 }
 
-async function ask(request: ApartRequest, { clock, signal }: ApartOptions): Promise<ApartReply> {
-  const reader = startReaderProcess(clock);
+async function ask(request: ApartRequest, options: ApartOptions): Promise<ApartReply> {
+  const { clock, signal, startReader = startReaderProcess } = options;
+  const reader = startReader(clock);
   try {
     return await reader.ask(request, signal);
   } finally {

@@ -18,7 +18,8 @@ const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--m
 /** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
-export type ReaderProcess = ReturnType<typeof startReaderProcess>;
+export type StartReader = typeof startReaderProcess;
+export type ReaderProcess = ReturnType<StartReader>;
 
 export function startReaderProcess(clock: Clock) {
   const input = new PassThrough();

@@ -4,6 +4,7 @@ import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { type ConfigPlace, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
+import type { StartReader } from "../../config/worker/reader-process.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { lastAccepted } from "./last-accepted.ts";
@@ -47,22 +48,24 @@ export async function openHome(options: {
   /** Default: no layer of a fleet lies under it. */
   readonly keptLayer?: KeptLayer;
   readonly clock: Clock;
+  /** Default: reads in processes of their own. */
+  readonly startReader?: StartReader;
 }): Promise<OpenedHome> {
   const { home, configPath, environment, writesStarter, fallsBack = false, clock } = options;
-  const { keptLayer = async () => null } = options;
+  const { keptLayer = async () => null, startReader } = options;
   const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
   const { path, exists } = await locateConfig(place, configPath);
   if (configPath !== null && !exists) throw noFileAt(path);
   const content = exists || writesStarter ? null : "";
   const request = { path, place, content, writeStarter: writesStarter && !exists };
-  const read = await loadLayered(request, keptLayer, clock).catch(unreadableFile);
+  const read = await loadLayered(request, keptLayer, { clock, startReader }).catch(unreadableFile);
   const isUnreadable = read instanceof MountaineerError;
   if (!isUnreadable && read.loaded.ok) {
     const { loaded, starterWritten, layer, layerMistakes } = read;
     return { place, snapshot: loaded.snapshot, rejected: null, starterWritten, layer, layerMistakes };
   }
   const mistakes = isUnreadable || read.loaded.ok ? [] : read.loaded.mistakes;
-  const accepted = fallsBack ? await lastAccepted({ place, path, clock, keptLayer }) : null;
+  const accepted = fallsBack ? await lastAccepted({ place, path, clock, keptLayer, startReader }) : null;
   if (accepted?.ok !== true) throw isUnreadable ? read : mistakesError(mistakes, accepted?.reason ?? null);
   const { snapshot, acceptedAt, layer, layerMistakes } = accepted;
   const found = isUnreadable

@@ -3,6 +3,7 @@
 import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { StartReader } from "../../config/worker/reader-process.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -29,6 +30,7 @@ export async function lastAccepted(options: {
   readonly clock: Clock;
   /** Default: no layer of a fleet lies under it. */
   readonly keptLayer?: KeptLayer;
+  readonly startReader?: StartReader | undefined;
 }): Promise<LastAccepted> {
   try {
     return await load(options);
@@ -53,7 +55,7 @@ type StoredEntry = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>
 
 async function loadEntry(
   { file, entry, bytes }: StoredEntry,
-  { place, path, clock, keptLayer = async () => null }: Parameters<typeof lastAccepted>[0],
+  { place, path, clock, keptLayer = async () => null, startReader }: Parameters<typeof lastAccepted>[0],
 ): Promise<LastAccepted> {
   // The home and the file are looked at before anything runs, as at every start; the history is not.
   const { writable, failure } = await exposureOf(file, await ownIdentity());
@@ -62,7 +64,7 @@ async function loadEntry(
   if (entry.format !== configFormat(path)) return unusable(`it is ${entry.format.toUpperCase()}`);
   const content = Buffer.from(bytes).toString("base64");
   const request = { path, place, content, writeStarter: false };
-  const { loaded, layer, layerMistakes } = await loadLayered(request, keptLayer, clock);
+  const { loaded, layer, layerMistakes } = await loadLayered(request, keptLayer, { clock, startReader });
   if (!loaded.ok) return unusable("this version does not accept it");
   return { ok: true, snapshot: loaded.snapshot, acceptedAt: entry.time, layer, layerMistakes };
 }

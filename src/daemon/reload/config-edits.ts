@@ -9,6 +9,7 @@ import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { loadConfigApart, saveConfigApart } from "../../config/worker/load-apart.ts";
+import type { StartReader } from "../../config/worker/reader-process.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
@@ -32,6 +33,7 @@ interface ConfigEditsParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly holding: Holding;
+  readonly startReader: StartReader;
 }
 
 type Turn = ConfigTurn<ConfigSnapshot>;
@@ -40,7 +42,7 @@ type Turn = ConfigTurn<ConfigSnapshot>;
 type Says = "all" | "no" | "nothing";
 
 export function createConfigEdits(parts: ConfigEditsParts) {
-  const { place, layer, file, watcher, history, clock, holding } = parts;
+  const { place, layer, file, watcher, history, clock, holding, startReader } = parts;
   const { path } = file;
 
   const inTurn = carryThrough(watcher);
@@ -82,7 +84,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const seenSha256 = expectedSha256 ?? beforeSha256;
       const seen = { seenSha256, known: known(), keepsEntries };
       const request = { kind: "replace", path, place, layer: layer(), content, ...seen } as const;
-      return applySaved(await saveConfigApart(request, { clock, signal }), source, turn, says);
+      return applySaved(await saveConfigApart(request, { clock, signal, startReader }), source, turn, says);
     };
     const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
     // An emptied file holds nothing to keep, and nobody means to go back to it.
@@ -107,7 +109,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       return inTurn(asker, async (turn) => {
         const seen = { seenSha256, known: known(), keepsEntries };
         const request = { kind: "edit", path, place, layer: layer(), edits, ...seen } as const;
-        const saved = await saveConfigApart(request, { clock, signal: turn.signal });
+        const saved = await saveConfigApart(request, { clock, signal: turn.signal, startReader });
         return applySaved(saved, source, turn, runsCommands ? "all" : "no");
       });
     },
@@ -127,7 +129,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
 }
 
 /** Keeps contents in the history that are about to be gone from the file. */
-function keeping({ place, file: { path }, history, clock, logger }: ConfigEditsParts) {
+function keeping({ place, file: { path }, history, clock, logger, startReader }: ConfigEditsParts) {
   const tryToKeep = (content: Omit<AcceptedContent, "time">): Promise<void> =>
     history
       .record({ ...content, time: isoTime(clock.wallMs()) })
@@ -139,7 +141,7 @@ function keeping({ place, file: { path }, history, clock, logger }: ConfigEditsP
   const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
     const content = Buffer.from(bytes).toString("base64");
     const request = { path, place, content, writeStarter: false };
-    const { loaded } = await loadConfigApart(request, { clock, signal });
+    const { loaded } = await loadConfigApart(request, { clock, signal, startReader });
     if (!loaded.ok) return;
     const { sha256, format } = loaded.snapshot;
     await tryToKeep({ bytes, sha256, format, source: "file", summary: "found in the file" });

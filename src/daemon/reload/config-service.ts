@@ -9,6 +9,7 @@ import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { ConfigMistake } from "../../config/values/mistakes.ts";
 import { createConfigReader } from "../../config/worker/config-reader.ts";
+import { type StartReader, startReaderProcess } from "../../config/worker/reader-process.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -52,6 +53,8 @@ interface ConfigServiceOptions {
   readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
   /** Rejects when others may write what stands there, or read a secret in it. Default: whatever stands there may run. */
   readonly requirePrivate?: (snapshot: ConfigSnapshot) => Promise<void>;
+  /** Default: reads and edits in processes of their own. */
+  readonly startReader?: StartReader | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stream: EventStream;
@@ -63,12 +66,13 @@ export type ConfigService = ReturnType<typeof createConfigService>;
 /** Disposing stops watching, refuses further edits and waits for what is under way; then nothing is applied any more. */
 export function createConfigService(options: ConfigServiceOptions) {
   const { home, place, snapshot, rejected = null, file, clock, logger, stream, publish } = options;
+  const { startReader = startReaderProcess } = options;
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
   const ending = new AbortController();
   const first = options.layer ?? null;
-  const under = createLayerUnder({ first, place, file, watcher: () => watcher, history, clock });
+  const under = createLayerUnder({ first, place, file, watcher: () => watcher, history, clock, startReader });
   const layer = () => under.current;
-  const reader = createConfigReader({ path: snapshot.path, place, layer, clock });
+  const reader = createConfigReader({ path: snapshot.path, place, layer, clock, startReader });
   const events = createSyncEvents();
 
   const keep = async (bytes: Uint8Array, source: string, summary: string): Promise<void> => {
@@ -124,7 +128,7 @@ export function createConfigService(options: ConfigServiceOptions) {
       },
       checkConfig: ({ text }, signal) => reloads.check(Buffer.from(text), signal),
       config: (_, signal) => reloads.standing(signal),
-      ...createConfigEdits({ place, layer, file, watcher, history, clock, logger, holding }),
+      ...createConfigEdits({ place, layer, file, watcher, history, clock, logger, holding, startReader }),
       ...createApprovals(watcher, holding),
       history: () => historyReport(history),
       historyText: async ({ n }) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),

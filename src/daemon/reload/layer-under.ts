@@ -3,6 +3,7 @@ import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { loadConfigApart } from "../../config/worker/load-apart.ts";
+import type { StartReader } from "../../config/worker/reader-process.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { outcomeOfThrown, type ReloadOutcome } from "../../sync/config-steps.ts";
@@ -19,6 +20,7 @@ interface LayerUnderParts {
   readonly watcher: () => ConfigWatcher<ConfigSnapshot>;
   readonly history: UnkeptHistory;
   readonly clock: Clock;
+  readonly startReader: StartReader;
 }
 
 export interface LayerUnder {
@@ -32,14 +34,8 @@ export interface LayerUnder {
   apply(layer: ConfigLayer): Promise<ReloadOutcome>;
 }
 
-export function createLayerUnder({
-  first,
-  place,
-  file,
-  watcher,
-  history,
-  clock,
-}: LayerUnderParts): LayerUnder {
+export function createLayerUnder(parts: LayerUnderParts): LayerUnder {
+  const { first, place, file, watcher, history, clock, startReader } = parts;
   let current = first;
 
   /** What the file held when it was accepted: it may hold a mistake by now. */
@@ -62,7 +58,7 @@ export function createLayerUnder({
     if (bytes === null) return { kind: "failed", reason: `${file.path} cannot be read now` };
     const content = Buffer.from(bytes).toString("base64");
     const request = { path: file.path, place, content, layer, writeStarter: false };
-    const { loaded } = await loadConfigApart(request, { clock, signal: turn.signal });
+    const { loaded } = await loadConfigApart(request, { clock, signal: turn.signal, startReader });
     if (!loaded.ok) {
       return { kind: "rejected", reason: mistakesText(loaded.mistakes), mistakes: loaded.mistakes };
     }

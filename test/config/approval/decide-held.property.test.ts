@@ -5,7 +5,7 @@ import test from "node:test";
 import { type Approvals, decideHeld, withApproved } from "../../../src/config/approval/decide-held.ts";
 import { isAsStrict } from "../../../src/config/approval/entry-kinds.ts";
 import type { ApproveMode, BackendConfig, MountaineerConfig } from "../../../src/config/snapshot.ts";
-import { fc } from "../../support/properties.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 import { accepted } from "../support.ts";
 import { PLACES } from "./places.ts";
 
@@ -144,6 +144,6 @@ test("E2 nothing unapproved ever runs, approved entries never stop serving, and 
         assert.deepEqual(again.waiting, held.waiting);
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: runsOf(2_000) },
   );
 });

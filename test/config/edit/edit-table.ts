@@ -29,21 +29,29 @@ export async function edited(format: ConfigFormat, text: string, ...edits: Confi
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(result.bytes);
 }
 
-type Row = readonly [title: string, before: string, edit: ConfigEdit | ConfigEdit[], after: string];
+/** What a text with a mark `‹what stood there→what stands there now›` was before and is after an edit; without one it stays. */
+export function beforeAndAfter(marked: string): readonly [before: string, after: string] {
+  const [start = "", change] = marked.split("‹");
+  if (change === undefined) return [marked, marked];
+  const [changed = "", end = ""] = change.split("›");
+  const [from, to] = changed.split("→");
+  return [start + from + end, start + to + end];
+}
+
+/** The edits make one text of the other, with CRLF and with a byte order mark, too. */
+export async function assertEdited(format: ConfigFormat, marked: string, edits: ConfigEdit[]): Promise<void> {
+  const [before, after] = beforeAndAfter(marked);
+  assert.equal(await edited(format, before, ...edits), after);
+  const crlf = (text: string): string => (before === "" ? text : text.replaceAll("\n", "\r\n"));
+  assert.equal(await edited(format, crlf(before), ...edits), crlf(after), "with CRLF");
+  assert.equal(await edited(format, `\ufeff${before}`, ...edits), `\ufeff${after}`, "with a mark");
+}
+
+/** Each text marked as `beforeAndAfter` has it. */
+type Row = readonly [title: string, edit: ConfigEdit | ConfigEdit[], marked: string];
 
 export function table(format: ConfigFormat, rows: readonly Row[]): void {
-  for (const [title, before, edits, after] of rows) {
-    it(title, async () => {
-      assert.equal(await edited(format, before, ...[edits].flat()), after);
-      const crlf = (text: string): string => (before === "" ? text : text.replaceAll("\n", "\r\n"));
-      assert.equal(await edited(format, crlf(before), ...[edits].flat()), crlf(after), "with CRLF");
-      assert.equal(
-        await edited(format, `\ufeff${before}`, ...[edits].flat()),
-        `\ufeff${after}`,
-        "with a mark",
-      );
-    });
-  }
+  for (const [title, edits, marked] of rows) it(title, () => assertEdited(format, marked, [edits].flat()));
 }
 
 export const POLL: KeyPath = ["sync", "poll_interval"];

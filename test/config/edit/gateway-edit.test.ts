@@ -1,148 +1,97 @@
 // Editing the gateway's sections in place, as people ask for it: KEY and VALUE, backends that come and go.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { editConfig } from "../../../src/config/edit/edit.ts";
 import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
 import { configEdit } from "../../../src/config/edit/key-path.ts";
 import type { ConfigFormat } from "../../../src/config/snapshot.ts";
-import { bytes } from "../support.ts";
-
-async function edited(format: ConfigFormat, text: string, edit: ConfigEdit): Promise<string> {
-  const { bytes: after } = await editConfig({ bytes: bytes(text), format, edits: [edit] });
-  return new TextDecoder().decode(after);
-}
+import { assertEdited, edited } from "./edit-table.ts";
 
 /** What a file becomes by `config set KEY VALUE`, or `config unset KEY` where the value is null. */
-const ROWS: readonly (readonly [
-  format: ConfigFormat,
-  key: string,
-  value: string | null,
-  before: string,
-  after: string,
-])[] = [
+const ROWS: readonly (readonly [format: ConfigFormat, key: string, value: string | null, marked: string])[] =
   [
-    "toml",
-    "backends.files.command",
-    "uvx",
-    '[backends.files] # mine\ncommand = "npx" # old\n',
-    '[backends.files] # mine\ncommand = "uvx" # old\n',
-  ],
-  [
-    "toml",
-    "backends.files.args",
-    '["-y", "x"]',
-    '[backends.files]\ncommand = "npx"\n\n# next\n[audit]\n',
-    '[backends.files]\ncommand = "npx"\nargs = ["-y", "x"]\n\n# next\n[audit]\n',
-  ],
-  [
-    "toml",
-    "backends.files.timeouts.call",
-    "5",
-    '[backends.files]\ncommand = "x"\n\n[audit]\n',
-    '[backends.files]\ncommand = "x"\n\n[backends.files.timeouts]\ncall = 5\n\n[audit]\n',
-  ],
-  [
-    "toml",
-    "backends.files.timeouts.call",
-    "5",
-    "[backends.files]\ntimeouts = { init = 1 }\n",
-    "[backends.files]\ntimeouts = { init = 1, call = 5 }\n",
-  ],
-  [
-    "toml",
-    "backends.files.env.API_KEY",
-    "${KEY}",
-    '[backends.files]\nenv.A = "1" # a\n',
-    '[backends.files]\nenv.A = "1" # a\nenv.API_KEY = "${KEY}"\n',
-  ],
-  [
-    "toml",
-    "backends.new.command",
-    "npx",
-    '[backends.files]\ncommand = "x"\n[backends.files.env]\nA = "1"\n[[shares]]\nname = "C"\n',
-    '[backends.files]\ncommand = "x"\n[backends.files.env]\nA = "1"\n\n[backends.new]\ncommand = "npx"\n\n[[shares]]\nname = "C"\n',
-  ],
-  ["toml", "backends.new.command", "npx", "", '[backends.new]\ncommand = "npx"\n'],
-  [
-    "toml",
-    "backends.files.timeouts.call",
-    null,
-    "[backends.files.timeouts]\ninit = 1\ncall = 2 # c\n# kept\n",
-    "[backends.files.timeouts]\ninit = 1\n# kept\n",
-  ],
-  [
-    "toml",
-    'backends.files.tool_overrides."a.b".name',
-    "c",
-    '[backends.files]\ncommand = "x"\n',
-    '[backends.files]\ncommand = "x"\n\n[backends.files.tool_overrides."a.b"]\nname = "c"\n',
-  ],
-  [
-    "toml",
-    "conflict_resolution.strategy",
-    "prefix",
-    "[audit]\n",
-    '[audit]\n\n[conflict_resolution]\nstrategy = "prefix"\n',
-  ],
-  [
-    "toml",
-    "server.drain_timeout",
-    "0.5",
-    "[server]\nport = 1\n",
-    "[server]\nport = 1\ndrain_timeout = 0.5\n",
-  ],
-  [
-    "toml",
-    "incoming_auth.users.bo.roles",
-    '["dev"]',
-    '[[incoming_auth.users]]\nname = "ann"\n[[incoming_auth.users]]\nname = "bo"\n',
-    '[[incoming_auth.users]]\nname = "ann"\n[[incoming_auth.users]]\nname = "bo"\nroles = ["dev"]\n',
-  ],
-  [
-    "toml",
-    "authorization.policies[1].effect",
-    "deny",
-    '[[authorization.policies]]\neffect = "allow"\n[[authorization.policies]]\neffect = "allow"\n',
-    '[[authorization.policies]]\neffect = "allow"\n[[authorization.policies]]\neffect = "deny"\n',
-  ],
-  [
-    "yaml",
-    "backends.files.timeouts.call",
-    "5",
-    "backends:\n    files: # mine\n        command: npx # c\n\naudit: {}\n",
-    "backends:\n    files: # mine\n        command: npx # c\n        timeouts:\n            call: 5\n\naudit: {}\n",
-  ],
-  [
-    "yaml",
-    "backends.files.env.A",
-    "${X}",
-    "backends: {files: {command: x}}\n",
-    'backends: {files: {command: x, env: {A: "${X}"}}}\n',
-  ],
-  ["yaml", "backends.new.command", "npx", "backends:\n", "backends:\n  new:\n    command: npx\n"],
-  [
-    "yaml",
-    "backends.new.command",
-    "npx",
-    "backends:\n  # first\n  a:\n    command: x\n# end\n",
-    "backends:\n  # first\n  a:\n    command: x\n  new:\n    command: npx\n# end\n",
-  ],
-  [
-    "yaml",
-    "backends.a.env.B",
-    null,
-    "backends:\n  a:\n    env:\n      A: 1 # a\n      B: 2 # b\n      # c\n",
-    "backends:\n  a:\n    env:\n      A: 1 # a\n      # c\n",
-  ],
-];
+    ["toml", "backends.files.command", "uvx", '[backends.files] # mine\ncommand = "‹np→uv›x" # old\n'],
+    [
+      "toml",
+      "backends.files.args",
+      '["-y", "x"]',
+      '[backends.files]\ncommand = "npx"\n‹→args = ["-y", "x"]\n›\n# next\n[audit]\n',
+    ],
+    [
+      "toml",
+      "backends.files.timeouts.call",
+      "5",
+      '[backends.files]\ncommand = "x"\n\n[‹→backends.files.timeouts]\ncall = 5\n\n[›audit]\n',
+    ],
+    ["toml", "backends.files.timeouts.call", "5", "[backends.files]\ntimeouts = { init = 1‹→, call = 5› }\n"],
+    [
+      "toml",
+      "backends.files.env.API_KEY",
+      "${KEY}",
+      '[backends.files]\nenv.A = "1" # a\n‹→env.API_KEY = "${KEY}"\n›',
+    ],
+    [
+      "toml",
+      "backends.new.command",
+      "npx",
+      '[backends.files]\ncommand = "x"\n[backends.files.env]\nA = "1"\n‹→\n[backends.new]\ncommand = "npx"\n\n›[[shares]]\nname = "C"\n',
+    ],
+    ["toml", "backends.new.command", "npx", '‹→[backends.new]\ncommand = "npx"\n›'],
+    [
+      "toml",
+      "backends.files.timeouts.call",
+      null,
+      "[backends.files.timeouts]\ninit = 1\n‹call = 2 # c\n→›# kept\n",
+    ],
+    [
+      "toml",
+      'backends.files.tool_overrides."a.b".name',
+      "c",
+      '[backends.files]\ncommand = "x"\n‹→\n[backends.files.tool_overrides."a.b"]\nname = "c"\n›',
+    ],
+    [
+      "toml",
+      "conflict_resolution.strategy",
+      "prefix",
+      '[audit]\n‹→\n[conflict_resolution]\nstrategy = "prefix"\n›',
+    ],
+    ["toml", "server.drain_timeout", "0.5", "[server]\nport = 1\n‹→drain_timeout = 0.5\n›"],
+    [
+      "toml",
+      "incoming_auth.users.bo.roles",
+      '["dev"]',
+      '[[incoming_auth.users]]\nname = "ann"\n[[incoming_auth.users]]\nname = "bo"\n‹→roles = ["dev"]\n›',
+    ],
+    [
+      "toml",
+      "authorization.policies[1].effect",
+      "deny",
+      '[[authorization.policies]]\neffect = "allow"\n[[authorization.policies]]\neffect = "‹allow→deny›"\n',
+    ],
+    [
+      "yaml",
+      "backends.files.timeouts.call",
+      "5",
+      "backends:\n    files: # mine\n        command: npx # c\n‹→        timeouts:\n            call: 5\n›\naudit: {}\n",
+    ],
+    ["yaml", "backends.files.env.A", "${X}", 'backends: {files: {command: x‹→, env: {A: "${X}"}›}}\n'],
+    ["yaml", "backends.new.command", "npx", "backends:\n‹→  new:\n    command: npx\n›"],
+    [
+      "yaml",
+      "backends.new.command",
+      "npx",
+      "backends:\n  # first\n  a:\n    command: x\n‹→  new:\n    command: npx\n›# end\n",
+    ],
+    [
+      "yaml",
+      "backends.a.env.B",
+      null,
+      "backends:\n  a:\n    env:\n      A: 1 # a\n      ‹B: 2 # b\n      →›# c\n",
+    ],
+  ];
 
-for (const [format, key, value, before, after] of ROWS) {
-  test(`B9 ${key} ${value === null ? "unset" : `set to ${value}`} in ${format}: ${JSON.stringify(before)}`, async () => {
-    assert.equal(await edited(format, before, configEdit(key, value)), after);
-    const crlf = (text: string): string => (before === "" ? text : text.replaceAll("\n", "\r\n"));
-    assert.equal(await edited(format, crlf(before), configEdit(key, value)), crlf(after), "with CRLF");
-  });
-}
+for (const [format, key, value, marked] of ROWS)
+  test(`B9 ${key} ${value === null ? "unset" : `set to ${value}`} in ${format}: ${JSON.stringify(marked)}`, () =>
+    assertEdited(format, marked, [configEdit(key, value)]));
 
 const BACKEND = {
   command: "npx",

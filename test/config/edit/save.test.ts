@@ -1,4 +1,5 @@
 // Real files: a file that changes underneath, links, modes, full disks.
+
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
@@ -8,6 +9,7 @@ import { test } from "node:test";
 import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
 import { saveContent, saveEdit } from "../../../src/config/edit/save.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
@@ -73,10 +75,7 @@ test("B9 of two saves that saw the same file, one is refused", async (t) => {
   const results = await Promise.allSettled(
     [1, 3, 5].map((value) => saveEdit({ ...seen, edits: interval(value) })),
   );
-  assert.deepEqual(
-    results.map(({ status }) => status),
-    ["fulfilled", "rejected", "rejected"],
-  );
+  assertEach(results, ({ status }) => status, ["fulfilled", "rejected", "rejected"]);
   assert.equal(await readFile(path, "utf8"), TEXT.replace("= 2", "= 1"));
   // Those that look at what is there now all land, one after the other.
   const now = { path, place: PLACE, seenSha256: null };
@@ -93,14 +92,9 @@ test("B6 a result that is no valid configuration is not written, and every mista
   const target = { path, place: PLACE, seenSha256: null };
   const saved = await saveEdit({ ...target, edits: interval("often") });
   assert.ok(!saved.ok);
-  assert.deepEqual(
-    saved.mistakes.map((mistake) => [
-      mistake.file,
-      mistake.line,
-      mistake.column,
-      mistake.path,
-      mistake.found,
-    ]),
+  assertEach(
+    saved.mistakes,
+    (mistake) => [mistake.file, mistake.line, mistake.column, mistake.path, mistake.found],
     [[path, 3, 23, "global.check_interval_secs", 'string "often"']],
   );
   assert.ok(!(await saveContent({ ...target, bytes: bytes("x = 1\ny = 2\n") })).ok);

@@ -6,6 +6,7 @@ import { NOT_IN_STARTER, starterText, writeStarter } from "../../../src/config/e
 import { configJsonSchema } from "../../../src/config/schema/json-schema.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { accepted } from "../support.ts";
 
@@ -61,13 +62,10 @@ test("the starter's options work when their # is removed", async () => {
     drainTimeoutMs,
     management: { enabled: true, allowCommands: false, allowedHosts: ["nas.example.com"] },
   });
-  assert.deepEqual(
-    config.backends.map(({ name, connection }) => [name, connection.type]),
-    [
-      ["files", "stdio"],
-      ["search", "streamable-http"],
-    ],
-  );
+  assertEach(config.backends, ({ name, connection }) => [name, connection.type], [
+    ["files", "stdio"],
+    ["search", "streamable-http"],
+  ]);
   assert.deepEqual(config.conflictResolution, empty.conflictResolution);
   assert.equal(config.incomingAuth.type, "jwt");
   assert.equal(config.authorization?.policies.length, 1);

@@ -10,6 +10,7 @@ import {
   openHistory as openHistoryOf,
   refuseOtherEntry,
 } from "../../../src/config/history/history.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { leaveTemporary } from "../../support/replaced-whole.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -60,10 +61,7 @@ test("the newest content again adds nothing; an older one is an entry of its own
   assert.deepEqual(await history.record(content("a", "edit")), { added: false, setAside: [] });
   await history.record(content("b"));
   await history.record(content("a", "rollback"));
-  assert.deepEqual(
-    (await history.list()).map(({ n, source }) => `${n} ${source}`),
-    ["0 rollback", "1 file", "2 file"],
-  );
+  assertEach(await history.list(), ({ n, source }) => `${n} ${source}`, ["0 rollback", "1 file", "2 file"]);
 });
 
 test("the newest 50 are kept, private, also when all come at once", async (t) => {
@@ -91,10 +89,7 @@ test("an entry that cannot be used is left out, and set aside with the next reco
   await writeFile(changed, (await readFile(changed, "utf8")).replace(/two$/, "tow"));
   await writeFile(headless, "{}");
   await writeFile(join(folder, "notes.txt"), "mine");
-  assert.deepEqual(
-    (await history.list()).map(({ n, summary }) => `${n} ${summary}`),
-    ["0 about four"],
-  );
+  assertEach(await history.list(), ({ n, summary }) => `${n} ${summary}`, ["0 about four"]);
   assert.equal((await history.corrupt()).length, 3);
   assert.equal((await readdir(folder)).length, 5, "looking changes nothing");
   const { added, setAside } = await history.record(content("five"));
@@ -114,10 +109,7 @@ test("an entry that cannot be used is left out, and set aside with the next reco
     await writeFile(join(folder, newest), "");
   }
   assert.ok((await readdir(folder)).filter((file) => file.endsWith(".corrupt")).length <= 11);
-  assert.deepEqual(
-    (await history.list()).map(({ summary }) => summary),
-    ["about five", "about four"],
-  );
+  assertEach(await history.list(), ({ summary }) => summary, ["about five", "about four"]);
 });
 
 test("kill -9 at any instant leaves whole entries: what has no name yet is swept, and no name comes twice", async (t) => {
@@ -134,11 +126,7 @@ test("kill -9 at any instant leaves whole entries: what has no name yet is swept
     [...names].some((name) => name?.startsWith(".0000000002-") && name.endsWith(".tmp")),
   );
   const files = (await readdir(folder)).toSorted();
-  assert.deepEqual(
-    files.map((file) => file.slice(0, 10)),
-    ["0000000001", "0000000002"],
-    files.join(),
-  );
+  assertEach(files, (file) => file.slice(0, 10), ["0000000001", "0000000002"], files.join());
   assert.deepEqual(await openHistory(home).corrupt(), []);
 });
 
@@ -182,13 +170,7 @@ test("a folder in an entry's place is one that cannot be used, and is set aside"
   const folder = join(home, "history", "0000000009-00000000.entry");
   await mkdir(join(folder, "deep"), { recursive: true });
   assert.equal((await history.list()).length, 1);
-  assert.deepEqual(
-    (await history.corrupt()).map(({ file }) => file),
-    [folder],
-  );
-  assert.deepEqual(
-    (await history.record(content("b"))).setAside.map(({ file }) => file),
-    [folder],
-  );
+  assertEach(await history.corrupt(), ({ file }) => file, [folder]);
+  assertEach((await history.record(content("b"))).setAside, ({ file }) => file, [folder]);
   assert.deepEqual(await history.corrupt(), []);
 });

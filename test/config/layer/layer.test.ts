@@ -6,6 +6,7 @@ import type { ConfigLayer } from "../../../src/config/layer/layer.ts";
 import { layerMistakes, parseLayered } from "../../../src/config/layer/parse-layered.ts";
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { bytes, PLACE, SHARE } from "../support.ts";
 
 const OPERATOR = `U${"A".repeat(55)}`;
@@ -69,20 +70,18 @@ ${FLEET}`;
   const config = await runs(file, under);
   const { checkIntervalMs, lsofRecheck } = config.global;
   assert.deepEqual([checkIntervalMs, lsofRecheck, config.notify.enabled], [3_000, false, true]);
-  assert.deepEqual(
-    config.backends.map(({ name, connection }) => [name, "command" in connection && connection.command]),
+  assertEach(
+    config.backends,
+    ({ name, connection }) => [name, "command" in connection && connection.command],
     [
       ["files", "mine"],
       ["more", "more"],
     ],
   );
-  assert.deepEqual(
-    config.aliases.map(({ name, targetSubpath }) => [name, targetSubpath]),
-    [
-      ["a", "mine"],
-      ["B", "b"],
-    ],
-  );
+  assertEach(config.aliases, ({ name, targetSubpath }) => [name, targetSubpath], [
+    ["a", "mine"],
+    ["B", "b"],
+  ]);
   // A section that is one thing is the file's, whole.
   assert.deepEqual([config.audit?.maxSizeBytes, config.audit?.keep], [3 * 1024 * 1024, 5]);
   assert.deepEqual(config.layer, {
@@ -186,8 +185,5 @@ test("G1 who takes an entry out of the file has not approved the one that comes 
   const { ids } = editedEntries({ before, after, running: before, approvals, places });
   assert.deepEqual([...ids], ["backends.other"]);
   const held = decideHeld({ file: after, running: before, approvals, places });
-  assert.deepEqual(
-    held.waiting.map(({ id }) => id),
-    ["backends.files"],
-  );
+  assertEach(held.waiting, ({ id }) => id, ["backends.files"]);
 });

@@ -6,6 +6,7 @@ import { effectiveText, getConfigValue } from "../../../src/config/edit/effectiv
 import { configEdit, parseConfigKey } from "../../../src/config/edit/key-path.ts";
 import type { AliasConfig, ConfigFormat } from "../../../src/config/snapshot.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { accepted, bytes, PLACE, refused, SHARE, where } from "../support.ts";
 
 const ALIAS = '[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Projects/2026"\n';
@@ -17,6 +18,8 @@ function alias(changes: Readonly<Record<string, string | null>> = {}): string {
   );
   return `[[aliases]]\n${lines.join("\n")}\n`;
 }
+
+const to = (target_subpath: string): string => alias({ target_subpath });
 
 async function aliasesOf(text: string, file?: string): Promise<readonly AliasConfig[]> {
   return (await accepted(text, file)).config.aliases;
@@ -52,100 +55,56 @@ test("a share's name is the same however its letters are composed", async () => 
 });
 
 describe("refused, with the place and what is expected", () => {
-  const rows: readonly [title: string, text: string, path: string, says: RegExp][] = [
-    [
-      "`..`",
-      alias({ target_subpath: "a/../../b" }),
-      "aliases[0].target_subpath",
-      /could lead out of the share/,
-    ],
-    ["`..` alone", alias({ target_subpath: ".." }), "aliases[0].target_subpath", /lead out/],
-    [
-      "`..` behind a slash at the end",
-      alias({ target_subpath: "../" }),
-      "aliases[0].target_subpath",
-      /lead out/,
-    ],
-    [
-      "an absolute target",
-      alias({ target_subpath: "/etc" }),
-      "aliases[0].target_subpath",
-      /inside the share/,
-    ],
-    ["a home target", alias({ target_subpath: "~/x" }), "aliases[0].target_subpath", /inside the share/],
-    [
-      "an empty target",
-      alias({ target_subpath: "" }),
-      "aliases[0].target_subpath",
-      /a folder inside the share/,
-    ],
-    ["a slash alone", alias({ target_subpath: "/" }), "aliases[0].target_subpath", /inside the share/],
-    [
-      "an empty name between slashes",
-      alias({ target_subpath: "a//b" }),
-      "aliases[0].target_subpath",
-      /a folder/,
-    ],
-    ["a dot", alias({ target_subpath: "./b" }), "aliases[0].target_subpath", /a folder/],
-    ["a line break", alias({ target_subpath: "a\nb" }), "aliases[0].target_subpath", /a folder/],
-    ["no target", alias({ target_subpath: null }), "aliases[0].target_subpath", /nothing/],
-    ["an empty name", alias({ name: "" }), "aliases[0].name", /a name/],
-    ["a name with a slash", alias({ name: "a/b" }), "aliases[0].name", /one folder's/],
-    ["a name that leads up", alias({ name: ".." }), "aliases[0].name", /a name/],
-    ["no share", alias({ share: null }), "aliases[0].share", /nothing/],
-    ["a share that is not there", alias({ share: "COER" }), "aliases[0].share", /did you mean "CORE"\?/],
-    ["a share in other letter case", alias({ share: "core" }), "aliases[0].share", /did you mean "CORE"\?/],
-    ["a relative path", alias({ path: "Desktop/x" }), "aliases[0].path", /absolute path/],
-    [
-      "a path inside a share's link",
-      alias({ path: "~/Shares/CORE/x" }),
-      "aliases[0].path",
-      /inside the link/,
-    ],
-    ["a share's link itself", alias({ path: "~/Shares/CORE" }), "aliases[0].path", /inside the link/],
+  const rows: readonly [title: string, text: string, at: string, says: RegExp][] = [
+    ["`..`", to("a/../../b"), "[0].target_subpath", /could lead out of the share/],
+    ["`..` alone", to(".."), "[0].target_subpath", /lead out/],
+    ["`..` behind a slash at the end", to("../"), "[0].target_subpath", /lead out/],
+    ["an absolute target", to("/etc"), "[0].target_subpath", /inside the share/],
+    ["a home target", to("~/x"), "[0].target_subpath", /inside the share/],
+    ["an empty target", to(""), "[0].target_subpath", /a folder inside the share/],
+    ["a slash alone", to("/"), "[0].target_subpath", /inside the share/],
+    ["an empty name between slashes", to("a//b"), "[0].target_subpath", /a folder/],
+    ["a dot", to("./b"), "[0].target_subpath", /a folder/],
+    ["a line break", to("a\nb"), "[0].target_subpath", /a folder/],
+    ["no target", alias({ target_subpath: null }), "[0].target_subpath", /nothing/],
+    ["an empty name", alias({ name: "" }), "[0].name", /a name/],
+    ["a name with a slash", alias({ name: "a/b" }), "[0].name", /one folder's/],
+    ["a name that leads up", alias({ name: ".." }), "[0].name", /a name/],
+    ["no share", alias({ share: null }), "[0].share", /nothing/],
+    ["a share that is not there", alias({ share: "COER" }), "[0].share", /did you mean "CORE"\?/],
+    ["a share in other letter case", alias({ share: "core" }), "[0].share", /did you mean "CORE"\?/],
+    ["a relative path", alias({ path: "Desktop/x" }), "[0].path", /absolute path/],
+    ["a path inside a share's link", alias({ path: "~/Shares/CORE/x" }), "[0].path", /inside the link/],
+    ["a share's link itself", alias({ path: "~/Shares/CORE" }), "[0].path", /inside the link/],
     [
       "a path inside a share's mount",
       alias({ path: `${PLACE.defaultMountRoot}/CORE/x` }),
-      "aliases[0].path",
+      "[0].path",
       /inside the mount/,
     ],
-    ["the folder of the links", alias({ path: "~/Shares" }), "aliases[0].path", /holds `shares_root`/],
-    ["a folder around it", alias({ path: "/home" }), "aliases[0].path", /holds `shares_root`/],
-    ["the folder of aliases", alias({ path: "~/Shares/Links" }), "aliases[0].path", /folder of all aliases/],
+    ["the folder of the links", alias({ path: "~/Shares" }), "[0].path", /holds `shares_root`/],
+    ["a folder around it", alias({ path: "/home" }), "[0].path", /holds `shares_root`/],
+    ["the folder of aliases", alias({ path: "~/Shares/Links" }), "[0].path", /folder of all aliases/],
     [
       "two of one name",
       alias() + alias({ name: "DOCS", path: "/x" }),
-      "aliases[1].name",
+      "[1].name",
       /the name of aliases\[0\]/,
     ],
     [
       "two at one path",
       alias() + alias({ name: "b", path: "~/Shares/Links/docs" }),
-      "aliases[1].path",
+      "[1].path",
       /is that of aliases\[0\]/,
     ],
-    [
-      "one inside another",
-      alias({ path: "/x" }) + alias({ name: "b", path: "/x/y" }),
-      "aliases[1].path",
-      /meets/,
-    ],
-    [
-      "one around another",
-      alias({ path: "/x/y" }) + alias({ name: "b", path: "/x" }),
-      "aliases[1].path",
-      /meets/,
-    ],
-    ["a key that is none", `${alias()}target = "x"\n`, "aliases[0].target", /a key of `\[\[aliases\]\]`/],
+    ["one inside another", alias({ path: "/x" }) + alias({ name: "b", path: "/x/y" }), "[1].path", /meets/],
+    ["one around another", alias({ path: "/x/y" }) + alias({ name: "b", path: "/x" }), "[1].path", /meets/],
+    ["a key that is none", `${alias()}target = "x"\n`, "[0].target", /a key of `\[\[aliases\]\]`/],
   ];
-  for (const [title, text, path, says] of rows) {
+  for (const [title, text, at, says] of rows) {
     it(title, async () => {
       const mistakes = await refused(SHARE + text);
-      assert.deepEqual(
-        mistakes.map(({ path: at }) => at),
-        [path],
-        describeMistakes(mistakes),
-      );
+      assertEach(mistakes, ({ path }) => path, [`aliases${at}`], describeMistakes(mistakes));
       assert.match(describeMistakes(mistakes), says);
       assert.ok((mistakes[0]?.line ?? 0) > 4, where(mistakes[0] ?? assert.fail()));
     });

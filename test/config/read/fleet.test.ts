@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { secretUses, withRevisions } from "../../../src/config/read/secret-uses.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { accepted, refused, where } from "../support.ts";
 
 const NAME = 'name = "laptop"\n';
@@ -27,10 +28,7 @@ test("G1 what can be said of the fleet comes out in the engine's spelling, its k
     together: null,
     sessions: null,
   });
-  assert.deepEqual(
-    secretUses(snapshot.config).map(({ usedBy }) => usedBy),
-    ["fleet"],
-  );
+  assertEach(secretUses(snapshot.config), ({ usedBy }) => usedBy, ["fleet"]);
   const stamped = withRevisions(snapshot, () => 3).config.fleet;
   assert.deepEqual(stamped?.credentials, { kind: "stored", name: "fleet", revision: 3 });
   const yaml = await accepted(

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { editConfig } from "../../../src/config/edit/edit.ts";
 import { starterText } from "../../../src/config/edit/starter.ts";
-import { fc } from "../../support/properties.ts";
+import { assertEach } from "../../support/assert-each.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 import { bytes, refused, SHARE } from "../support.ts";
 import { EDITS, edit, load } from "./hostile-text.ts";
 
@@ -36,48 +37,26 @@ authorization:
 `;
 
 const SNIPPETS = [
-  "[",
-  "]",
-  "[[",
-  "{",
-  "}",
-  '"',
-  "'",
-  '"""',
-  "'''",
-  "=",
-  "\n",
-  "\r",
-  "\t",
-  "#",
-  ":",
-  "- ",
-  "&a ",
-  "*a",
-  "<<: ",
-  "!",
-  "%",
-  "? ",
-  "|\n",
-  "\0",
-  "\ufeff",
-  "\ud800",
-  "__proto__",
-  "[global]\n",
-  "[[shares]]\n",
-  "[backends.files]\n",
-  "[backends.__proto__]\n",
-  "[[incoming_auth.users]]\n",
-  "env = {A = 1}\n",
-  "constructor",
-  "${",
-  "name = 1\n",
-  "---\n",
-  "1e999",
-  "0x",
-  "🎬",
-  "\\u",
-  "...",
+  ...`[ ] [[ { } " ' """ ''' = # : *a ! % \${ \\u ... 1e999 0x 🎬 __proto__ constructor`.split(" "),
+  ...[
+    "\n",
+    "\r",
+    "\t",
+    "- ",
+    "&a ",
+    "<<: ",
+    "? ",
+    "|\n",
+    "\0",
+    "\ufeff",
+    "\ud800",
+    "---\n",
+    "name = 1\n",
+    "env = {A = 1}\n",
+  ],
+  ...["global", "[shares]", "backends.files", "backends.__proto__", "[incoming_auth.users]"].map(
+    (at) => `[${at}]\n`,
+  ),
 ];
 
 const mutation = fc.oneof(
@@ -112,7 +91,7 @@ for (const [file, text] of [
       fc.asyncProperty(mutations, async (steps) => {
         await load(bytes(mutate(text, steps)), file);
       }),
-      { numRuns: 400 },
+      { numRuns: runsOf(800) },
     );
   });
 
@@ -122,7 +101,7 @@ for (const [file, text] of [
       fc.asyncProperty(mutations, fc.constantFrom(...EDITS), async (steps, asked) => {
         await edit(bytes(mutate(text, steps)), file, asked);
       }),
-      { numRuns: 500 },
+      { numRuns: runsOf(800) },
     );
   });
 
@@ -132,12 +111,12 @@ for (const [file, text] of [
         fc.uint8Array({ maxLength: 200 }),
         async (content) => void (await load(content, file)),
       ),
-      { numRuns: 300 },
+      { numRuns: runsOf(600) },
     );
     const lines = fc.array(fc.constantFrom(...SNIPPETS, " ", "a", "global", "shares"), { maxLength: 60 });
     await fc.assert(
       fc.asyncProperty(lines, async (parts) => void (await load(bytes(parts.join("")), file))),
-      { numRuns: 400 },
+      { numRuns: runsOf(800) },
     );
   });
 }
@@ -146,11 +125,7 @@ test("ten megabytes are refused without being read, right as they would be", asy
   const content = new Uint8Array(10 * 1024 * 1024).fill("#".charCodeAt(0));
   for (const format of ["toml", "yaml"] as const) {
     const mistakes = await refused(content, `config.${format}`);
-    assert.deepEqual(
-      mistakes.map(({ found }) => /MB|KB|bytes/.test(found)),
-      [true],
-      JSON.stringify(mistakes),
-    );
+    assertEach(mistakes, ({ found }) => /MB|KB|bytes/.test(found), [true], JSON.stringify(mistakes));
     for (const asked of EDITS) {
       const editing = editConfig({ bytes: content, format, edits: [asked] });
       await assert.rejects(editing, { code: "config_invalid", message: /MB|KB|bytes/ });

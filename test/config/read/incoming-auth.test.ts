@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { SIGNING_ALGORITHMS } from "../../../src/config/values/sign-in-values.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { accepted, refused } from "../support.ts";
 
 const OIDC = '[incoming_auth]\ntype = "oidc"\nissuer = "https://login.example.com"\n';
@@ -50,10 +51,7 @@ hd = ["example.com"]
     assert.equal(config.server?.publicUrl, "https://mcp.example.com/mcp");
     assert.ok("tokens" in config.incomingAuth);
     const { tokens, users } = config.incomingAuth;
-    assert.deepEqual(
-      users.map(({ name }) => name),
-      ["local"],
-    );
+    assertEach(users, ({ name }) => name, ["local"]);
     assert.equal(tokens.keys.kind === "file" && tokens.keys.path.endsWith("/keys.json"), true);
     assert.deepEqual(tokens.scopes, { "files:read": ["reader"] });
     assert.deepEqual(tokens.requiredClaims, { hd: ["example.com"] });

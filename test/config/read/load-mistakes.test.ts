@@ -1,8 +1,10 @@
 // Mistakes in files: which are found, at which places, and in which words.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeMistakes, MISTAKE_LIMIT, mistakesError } from "../../../src/config/values/mistakes.ts";
 import { routesOf } from "../../../src/shares/share-spec.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { accepted, refused, SHARE, where } from "../support.ts";
 
 test("ten mistakes are ten reports, in the file's order", async () => {
@@ -180,11 +182,7 @@ test("driver local needs both paths and takes both hosts or none", async () => {
     ['thunderbolt_path = "/a"\nfallback_path = "/x/../a/"\n', ["shares[0].fallback_path"]],
   ];
   for (const [lines, found] of table) {
-    assert.deepEqual(
-      (await refused(share(lines))).map(({ path }) => path),
-      found,
-      lines,
-    );
+    assertEach(await refused(share(lines)), ({ path }) => path, found, lines);
   }
 });
 
@@ -219,17 +217,11 @@ test("links and mounts must not stand in each other's way", async () => {
 test("what is allowed but probably not meant is a warning", async () => {
   assert.deepEqual((await accepted(SHARE)).warnings, []);
   const guest = await accepted(`${SHARE}username = "ann"\n`);
-  assert.deepEqual(
-    guest.warnings.map(({ path }) => path),
-    ["shares[0].username"],
-  );
+  assertEach(guest.warnings, ({ path }) => path, ["shares[0].username"]);
   const local = await accepted(
     '[[shares]]\nname = "A"\nthunderbolt_path = "/a"\nfallback_path = "/b"\npassword = "${X}"\nfallback_interface = "en0"\n',
   );
-  assert.deepEqual(
-    local.warnings.map(({ path }) => path),
-    ["shares[0].password", "shares[0].fallback_interface"],
-  );
+  assertEach(local.warnings, ({ path }) => path, ["shares[0].password", "shares[0].fallback_interface"]);
 });
 
 test("the list of mistakes has an end", async () => {

@@ -1,8 +1,10 @@
 // Files as texts: syntax, encoding, YAML's own means, and what of a text is never shown.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { accepted, bytes, PLACE, refused, SHARE, where } from "../support.ts";
 
 test("mistakes of syntax are told together with the others, and nothing is made up about what could not be read", async () => {
@@ -29,10 +31,7 @@ colour = 1
 
 test("reading stops at a mistake that may reach over several lines", async () => {
   const mistakes = await refused('[global]\ncolour = 1\nshares_root = """\n[[shares]]\nname = "x"\n');
-  assert.deepEqual(
-    mistakes.map(({ line, found }) => `${line} ${found}`),
-    ["3 a string without an end"],
-  );
+  assertEach(mistakes, ({ line, found }) => `${line} ${found}`, ["3 a string without an end"]);
 });
 
 test("a password never shows, wherever it stands", async () => {
@@ -133,10 +132,7 @@ shares:
 `,
     "config.yaml",
   );
-  assert.deepEqual(
-    config.shares.map(({ name, username }) => `${name} ${username}`),
-    ["A x", "B x", "C y"],
-  );
+  assertEach(config.shares, ({ name, username }) => `${name} ${username}`, ["A x", "B x", "C y"]);
   const many = Array.from(
     { length: 300 },
     (_, index) => `  - {<<: *base, name: N${index}, share_name: n${index}}`,

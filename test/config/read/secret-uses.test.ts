@@ -5,6 +5,7 @@ import { parseConfig } from "../../../src/config/read/load.ts";
 import { secretUses, storedSecretNames, withRevisions } from "../../../src/config/read/secret-uses.ts";
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
 import { referenceText } from "../../../src/secrets/reference.ts";
+import { assertEach } from "../../support/assert-each.ts";
 
 const PLACE = { home: "/h/m", userHome: "/h", userName: "ann", defaultMountRoot: "/h/m/volumes" };
 
@@ -42,17 +43,14 @@ token = "\${secret:ann}"
 
 test("each reference is told with what uses it", async () => {
   const { config } = await snapshotOf(TEXT);
-  assert.deepEqual(
-    secretUses(config).map(({ reference, usedBy }) => `${referenceText(reference)} ${usedBy}`),
-    [
-      "secret:nas share CORE",
-      "secret:files backend files (env TOKEN)",
-      "secret:nas backend files (env MIXED)",
-      "${HOME} backend files (env MIXED)",
-      "secret:web backend web (headers Authorization)",
-      "secret:ann user ann",
-    ],
-  );
+  assertEach(secretUses(config), ({ reference, usedBy }) => `${referenceText(reference)} ${usedBy}`, [
+    "secret:nas share CORE",
+    "secret:files backend files (env TOKEN)",
+    "secret:nas backend files (env MIXED)",
+    "${HOME} backend files (env MIXED)",
+    "secret:web backend web (headers Authorization)",
+    "secret:ann user ann",
+  ]);
   assert.deepEqual(storedSecretNames(config), ["nas", "files", "web", "ann"]);
 });
 

@@ -1,17 +1,21 @@
 // What two daemons keep of tools in one home while one takes over from the other.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { openHeldRoutes } from "../../../src/daemon/compose/held-routes.ts";
 import { openHomeWrites } from "../../../src/daemon/compose/home-writes.ts";
+import { sealedPinStore } from "../../../src/daemon/compose/pin-store.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { Pins } from "../../../src/gateway/pins/pins.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { listing, tool } from "../../gateway/pins/tools.ts";
+import { memoryKeyring } from "../../secrets/memory-keyring.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const RULES: Parameters<Pins["load"]>[0] = {
@@ -105,4 +109,80 @@ test("B11 what a slow disk still had to write when the home was given away repla
   isSlow = false;
   await Promise.all([late, queued, writes.heldRoutes.settled()]);
   for (const path of paths) assert.equal(await readFile(path, "utf8"), "the next daemon's\n", path);
+});
+
+const FILE = "held-routes.json";
+
+for (const [what, text, known] of [
+  ["half a file", '{"files": "lan', null],
+  ["a list", '["files"]', null],
+  ["a file with something else beside a route", '{"files": "lan", "web": {"route": 1}}', "lan"],
+] as const) {
+  test(`A5 C2 ${what} is set aside and named, and never written over`, async (t) => {
+    const home = await temporaryFolder(t);
+    const path = join(home, FILE);
+    await writeFile(path, text);
+    const logger = createRecordingLogger();
+    let isOurs = false;
+    const clock = createManualClock();
+    const routes = openHeldRoutes({ home, clock, logger, mayWrite: () => isOurs });
+    assert.equal(routes.get("files"), known);
+    routes.keep("mail", "remote");
+    await routes.flush();
+    assert.equal(await readFile(path, "utf8"), text, "while the home is another one's nothing changes there");
+
+    isOurs = true;
+    await routes.flush();
+    const aside = (await readdir(home)).filter((name) => name.startsWith(`${FILE}.corrupt-`));
+    assert.equal(aside.length, 1);
+    assert.equal(await readFile(join(home, aside[0] ?? ""), "utf8"), text);
+    const told = logger.lines.filter(({ message }) => message === "the file of held routes was set aside");
+    assert.equal(told.length, 1);
+    const expected = known === null ? { mail: "remote" } : { files: known, mail: "remote" };
+    assert.deepEqual(JSON.parse(await readFile(path, "utf8")), expected);
+  });
+}
+
+test("A5 C2 a file that cannot be used makes way also when nothing is to be written", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, FILE), "");
+  const logger = createRecordingLogger();
+  const clock = createManualClock();
+  const routes = openHeldRoutes({ home, clock, logger, mayWrite: () => true });
+  await routes.flush();
+  const names = await readdir(home);
+  assert.equal(names.length, 1);
+  assert.match(names[0] ?? "", /^held-routes\.json\.corrupt-/);
+});
+
+/** A bus there is: what fails then is a keyring that is locked, and not one that is not there. */
+const environment = { DBUS_SESSION_BUS_ADDRESS: "unix:path=/dev/null" };
+
+test("E3 pins are read as they were written, and not trusted once somebody changed or removed them", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const keyring = memoryKeyring();
+  const store = () => sealedPinStore({ home, clock: systemClock, environment, keyring }, true);
+  assert.deepEqual(await store().read(), { kind: "none" });
+  await store().write({ version: 1, tools: ["ü"] });
+  assert.deepEqual(await store().read(), { kind: "kept", value: { version: 1, tools: ["ü"] } });
+
+  const file = join(home, "pins.sealed");
+  const text = await readFile(file, "utf8");
+  await writeFile(file, text.replace("ü", "u"));
+  const changed = await store().read();
+  assert.ok(changed.kind === "untrusted" && changed.reason.startsWith(file), JSON.stringify(changed));
+  await rm(file);
+  assert.deepEqual(await store().read(), { kind: "untrusted", reason: `${file} is gone` });
+
+  keyring.lockedBecause = "it is locked";
+  const locked = await store().read();
+  assert.ok(locked.kind === "unanswered" && locked.reason.includes("it is locked"), JSON.stringify(locked));
+});
+
+test("E3 a command that only looks writes no pins", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const store = sealedPinStore({ home, clock: systemClock, environment, keyring: null }, false);
+  assert.deepEqual(await store.read(), { kind: "none" });
+  await store.write({ version: 1 });
+  assert.deepEqual(await readdir(home).catch(() => []), []);
 });

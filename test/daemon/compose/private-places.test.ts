@@ -1,4 +1,5 @@
 // Which configurations may not run where they stand, because others may write it or read a secret in it.
+
 import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -6,6 +7,7 @@ import { test } from "node:test";
 import { placeFaults, privatePaths, refusalOf } from "../../../src/daemon/compose/private-places.ts";
 import type { Exposure, OpenEntry } from "../../../src/runtime/files/exposure.ts";
 import { accepted } from "../../config/support.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createServiceRig, NEVER } from "../service-rig.ts";
 
@@ -129,10 +131,7 @@ test("E2 a secret that is written out where others read it is refused; without o
   const told = service.control
     .status()
     .global.conditions.filter(({ code }) => /^readable_by_others:/.test(code));
-  assert.deepEqual(
-    told.map(({ hint }) => hint),
-    [`chmod go-rwx ${rig.home}`, `chmod go-r ${rig.configFile}`],
-  );
+  assertEach(told, ({ hint }) => hint, [`chmod go-rwx ${rig.home}`, `chmod go-r ${rig.configFile}`]);
   await writeFile(
     rig.configFile,
     `${text}\n${LITERAL.replace("[backends.a]", "[backends.a]\nenabled = false")}`,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { type SubjectContext, shareSubjects } from "../../../src/daemon/compose/share-subjects.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { configOf, smbShare } from "../samples.ts";
 import { UNASKED_DRIVER } from "../shares.ts";
 
@@ -52,13 +53,10 @@ test("each share has its driver, and all the policy of the file", async () => {
     ].join("\n"),
   );
   const subjects = shareSubjects(config, context().context);
-  assert.deepEqual(
-    subjects.map(({ spec, driver }) => [spec.name, spec.driver, driver.name]),
-    [
-      ["CORE", "rclone", "rclone"],
-      ["DISK", "local", "local"],
-    ],
-  );
+  assertEach(subjects, ({ spec, driver }) => [spec.name, spec.driver, driver.name], [
+    ["CORE", "rclone", "rclone"],
+    ["DISK", "local", "local"],
+  ]);
   for (const { policy } of subjects) {
     assert.deepEqual(policy, {
       checkIntervalMs: 3000,
@@ -92,14 +90,11 @@ test("a variable that is not set is named, and is no password; an empty one is o
     `${smbShare("CORE", ['password = "${UNSET}"'])}${smbShare("MEDIA", ['password = "${EMPTY}"'])}${smbShare("GUEST")}`,
   );
   const subjects = shareSubjects(config, context({ environment: { EMPTY: "" } }).context);
-  assert.deepEqual(
-    subjects.map(({ spec }) => [spec.name, spec.password, spec.missingVariable]),
-    [
-      ["CORE", null, "UNSET"],
-      ["MEDIA", "", null],
-      ["GUEST", null, null],
-    ],
-  );
+  assertEach(subjects, ({ spec }) => [spec.name, spec.password, spec.missingVariable], [
+    ["CORE", null, "UNSET"],
+    ["MEDIA", "", null],
+    ["GUEST", null, null],
+  ]);
 });
 
 test("no share, no subject", async () => {

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { catalogReportShape } from "../../../src/api/catalog-contract.ts";
+import { MOST_SHOWN } from "../../../src/api/tool-changes-contract.ts";
 import { catalogReport, MOST_OF_ENTRY, MOST_WITHHELD } from "../../../src/daemon/control/catalog-report.ts";
+import { toolChangesReport } from "../../../src/daemon/control/tool-changes.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource, Listings } from "../../../src/gateway/catalog/catalog.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
+import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import { type WithheldEntry, withheldEntries } from "../../../src/gateway/serving/withheld-entries.ts";
 import { FIRST_WINS, source } from "../../gateway/catalog/sources.ts";
+import { assertEach } from "../../support/assert-each.ts";
 
 function listing(backend: string, listings: Partial<Listings>): CatalogSource {
   const empty = source(backend, {});
@@ -120,8 +124,9 @@ test("F2 what clients do not get is told with its reason: filters, approval, a t
     ],
     hidden: [source("nas", { tools: ["scan", "rm_x"], filters })],
   });
-  assert.deepEqual(
-    withheld.map(({ backend, kind, name, reason, why }) => `${backend} ${kind} ${name}: ${reason}, ${why}`),
+  assertEach(
+    withheld,
+    ({ backend, kind, name, reason, why }) => `${backend} ${kind} ${name}: ${reason}, ${why}`,
     [
       "files tool rm: filter, the backend's filters keep it back",
       "files tool rm_all: filter, the backend's filters keep it back",
@@ -168,11 +173,7 @@ test("a catalog without bounds gives an answer of at most 8 MiB that counts what
   assert.ok(leftOut > 0);
   assert.equal(report.left_out?.tools, leftOut);
   assert.ok(report.tools.some(({ cut }) => cut === true));
-  assert.deepEqual(
-    report.prompts.map(({ name }) => name),
-    ["last"],
-    "what is small finds room",
-  );
+  assertEach(report.prompts, ({ name }) => name, ["last"], "what is small finds room");
   assert.equal(catalogReportShape.faultIn(report), null);
 });
 
@@ -188,4 +189,38 @@ test("of what is withheld the first are told, and the rest counted", () => {
   assert.equal(report.withheld.length, MOST_WITHHELD);
   assert.equal(report.withheld[0]?.name.length, 200);
   assert.equal(report.left_out?.withheld, 7);
+});
+
+const gateway = {
+  entries: () => ({
+    tools: [{ kind: "tool", backend: "files", originalName: "t0", name: "files_t0" }],
+    prompts: [{ kind: "prompt", backend: "files", originalName: "t1", name: "files_t1" }],
+    resources: [],
+  }),
+  trust: () => ({
+    pending: Array.from({ length: MOST_SHOWN + 1 }, (_, nth) => ({
+      backend: "files",
+      kind: "tool",
+      name: `t${nth}`,
+      change: nth === 0 ? "new" : "changed",
+      isWithheld: true,
+      digest: "d",
+      before: null,
+      definition: { name: `t${nth}`, description: "does it" },
+    })),
+    lost: null,
+    unseen: [],
+  }),
+  // What else a gateway can is not asked for.
+} as unknown as Gateway;
+
+test("E3 all changes of tools are told, the first of them with their texts", () => {
+  const { changes } = toolChangesReport(gateway, null);
+  assert.equal(changes.length, MOST_SHOWN + 1);
+  assert.equal(changes.filter(({ members }) => members !== null).length, MOST_SHOWN);
+  assert.equal(changes.at(-1)?.members, null);
+  assertEach(changes.slice(0, 2), ({ published_as, before_known }) => [published_as, before_known], [
+    ["files_t0", true],
+    [null, false],
+  ]);
 });

@@ -7,6 +7,7 @@ import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { backendConfig, createScript } from "../../gateway/backends/pool/scripted-instance.ts";
 import { memoryStore } from "../../gateway/pins/tools.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 
@@ -43,10 +44,9 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
   await settle();
   const seen = await control.toolChanges({});
   assert.equal(seen.lost, "it is locked");
-  assert.deepEqual(
-    seen.changes.map(({ tool, kind, withheld, published_as }) => [tool, kind, withheld, published_as]),
-    [["read", "new", true, null]],
-  );
+  assertEach(seen.changes, ({ tool, kind, withheld, published_as }) => [tool, kind, withheld, published_as], [
+    ["read", "new", true, null],
+  ]);
   const items = seen.changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
   await assert.rejects(control.approveTools({ items }), /nothing can be approved now: it is locked/u);
 
@@ -68,10 +68,7 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
     items: [{ backend: "files", tool: "write", digest: write?.digest ?? "" }],
   });
   assert.equal(report.approved.length, 1);
-  assert.deepEqual(
-    gateway.entries().tools.map(({ name }) => name),
-    ["read", "write"],
-  );
+  assertEach(gateway.entries().tools, ({ name }) => name, ["read", "write"]);
 });
 
 test("C1 a call by hand of a tool whose share is away names the share; one of a tool that is none says what there is", async (t) => {

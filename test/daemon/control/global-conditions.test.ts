@@ -8,6 +8,7 @@ import {
 import type { Lacking } from "../../../src/shares/drivers/mount-driver.ts";
 import { whyUploadsBreak } from "../../../src/shares/drivers/rclone/version.ts";
 import type { SyncState } from "../../../src/sync/sync-settings.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { PATH, smbShare, snapshotOf } from "../samples.ts";
 
@@ -77,18 +78,15 @@ test("A5 B4 each standing problem is one, with a code and what to do", async () 
     detector: { detection: "inotify", degraded: "the file lies on nfs4" },
   };
   const told = conditions();
-  assert.deepEqual(
-    told.map(({ code, severity, since }) => [code, severity, since]),
-    [
-      ["state_not_saved", "warning", "2026-01-01T00:00:00.000Z"],
-      ["config_rejected", "error", "2025-12-31T00:00:00.000Z"],
-      ["sync_stopped", "warning", "2026-01-01T00:00:00.000Z"],
-      ["sync_degraded", "warning", "2026-01-01T00:00:00.000Z"],
-      ["config_missing", "warning", "2026-01-01T00:00:00.000Z"],
-      ["network_polling", "warning", "2026-01-01T00:00:00.000Z"],
-      ["config:shares[0].username", "warning", "2026-01-01T00:00:00.000Z"],
-    ],
-  );
+  assertEach(told, ({ code, severity, since }) => [code, severity, since], [
+    ["state_not_saved", "warning", "2026-01-01T00:00:00.000Z"],
+    ["config_rejected", "error", "2025-12-31T00:00:00.000Z"],
+    ["sync_stopped", "warning", "2026-01-01T00:00:00.000Z"],
+    ["sync_degraded", "warning", "2026-01-01T00:00:00.000Z"],
+    ["config_missing", "warning", "2026-01-01T00:00:00.000Z"],
+    ["network_polling", "warning", "2026-01-01T00:00:00.000Z"],
+    ["config:shares[0].username", "warning", "2026-01-01T00:00:00.000Z"],
+  ]);
   const byCode = new Map(told.map((condition) => [condition.code, condition]));
   assert.match(byCode.get("state_not_saved")?.title ?? "", /no space left/);
   assert.match(byCode.get("config_rejected")?.title ?? "", /config\.toml:3:1: no/);
@@ -113,10 +111,7 @@ test("C3 without a share nobody is told how network changes are learnt", async (
   now.source = "polling";
   assert.deepEqual(conditions(), []);
   now.running = await snapshotOf(smbShare("CORE"));
-  assert.deepEqual(
-    conditions().map(({ code }) => code),
-    ["network_polling"],
-  );
+  assertEach(conditions(), ({ code }) => code, ["network_polling"]);
 });
 
 test("A11 an rclone that may end at a cut is told where a share is mounted by it, with the command that brings a newer one", async () => {

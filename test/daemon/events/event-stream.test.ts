@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
-import test from "node:test";
+import { test } from "node:test";
 import type { StreamEvent } from "../../../src/api/contract.ts";
 import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
+import { createShareMetrics } from "../../../src/daemon/events/share-metrics.ts";
+import { logTransition } from "../../../src/daemon/events/transition-log.ts";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import { assertEach } from "../../support/assert-each.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { viewOf } from "../shares.ts";
 
 function stream() {
   const failures: unknown[] = [];
@@ -115,4 +121,53 @@ test("what a listener publishes itself has its own id, after the first", () => {
   events.publish(transition("a"));
   events.listen(0, listener);
   assert.deepEqual(heard, ["1 a", "2 b"]);
+});
+
+test("E5 shares are measured by route, reachability, changes and moves, and forgotten with their configuration", () => {
+  const engine = {
+    names: ["CORE"],
+    view: () => viewOf({ memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "fallback" } }),
+  };
+  const { hear, measured } = createShareMetrics(engine);
+  const moved = {
+    share: "CORE",
+    from: "tb",
+    to: "fallback",
+    host: "h",
+    reason: "r",
+    duration_ms: 1,
+  } as const;
+  hear({ name: "share.failover", ...moved });
+  hear({ name: "share.failover", ...moved, carried: true });
+  hear({ name: "share.error", share: "CORE", reason: "nothing of a move" });
+  hear({ name: "share.recovered", ...moved, share: "GONE" });
+  const values = () =>
+    measured().flatMap(({ name, values: points }) =>
+      points.map(({ labels, value }) => `${name} ${Object.values(labels).join(" ")} ${value}`),
+    );
+  assert.deepEqual(values(), [
+    "mountaineer.share.route CORE fallback 1",
+    "mountaineer.share.route.reachable CORE tb 0",
+    "mountaineer.share.route.reachable CORE fallback 0",
+    "mountaineer.share.changes CORE failover 2",
+    "mountaineer.share.moves CORE 1",
+  ]);
+  engine.names = [];
+  assert.deepEqual(values(), []);
+  engine.names = ["CORE"];
+  assert.ok(!values().some((line) => line.includes("changes")));
+});
+
+test("C3 a backend that failed is a warning, one that is being started is none", () => {
+  const logger = createRecordingLogger();
+  const phase = { name: "backend.phase", backend: "files", from: "Pending", took_ms: 3 } as const;
+  const reason = "not set in the environment: TOKEN";
+  logTransition(logger, { ...phase, to: "Failed", reason });
+  logTransition(logger, { ...phase, to: "Initializing", reason: "it is being started" });
+  logTransition(logger, { name: "config.applied", source: "file", generation: 2, sha256: "", summary: "" });
+  assertEach(logger.lines, ({ level, message, fields }) => [level, message, fields["reason"]], [
+    ["warn", "backend.phase", reason],
+    ["info", "backend.phase", "it is being started"],
+    ["info", "config.applied", undefined],
+  ]);
 });

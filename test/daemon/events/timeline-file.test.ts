@@ -1,4 +1,5 @@
 // Real files: what a timeline leaves for the next daemon, and what that makes of whatever it finds.
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -20,6 +21,7 @@ import { createBus } from "../../../src/runtime/bus.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { sampleShare } from "../../api/sample-report.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
@@ -138,10 +140,7 @@ test("what changes is on disk within a minute; nothing is written while nothing 
   assert.equal(await b.version(), first, "not at once");
   await b.clock.advance(SAVE_AFTER_MS);
   await eventually(async () => (await b.version()) !== first);
-  assert.deepEqual(
-    (await knownAt(b.path)).shares.map(({ state }) => state?.route),
-    ["tb", "fallback"],
-  );
+  assertEach((await knownAt(b.path)).shares, ({ state }) => state?.route, ["tb", "fallback"]);
   // What no transition tells of is seen, too.
   b.now.backends = [];
   await eventually(async () => {

@@ -17,6 +17,7 @@ import type { CallMinute } from "../../../src/gateway/telemetry/call-minutes.ts"
 import { createBus } from "../../../src/runtime/bus.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { sampleShare } from "../../api/sample-report.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 function bench() {
@@ -36,7 +37,8 @@ function bench() {
   const begin = (before: KnownTimeline | null = null, follows = false) =>
     startTimeline(options, before, follows);
   const seconds = (iso: string): number => (Date.parse(iso) - startMs) / 1_000;
-  return { clock, startMs, bus, now, minutes, unseen, begin, seconds, looks: () => looks };
+  const ends = ({ from, to }: { readonly from: string; readonly to: string }) => [seconds(from), seconds(to)];
+  return { clock, startMs, bus, now, minutes, unseen, begin, seconds, ends, looks: () => looks };
 }
 
 const error = (share: string): ServiceTransition => ({ name: "share.error", share, reason: "x" });
@@ -68,11 +70,12 @@ test("F2 the timeline merges what stays the same into spans, from when it began 
   b.now.shares = [];
   const report = await timeline.timeline();
   assert.equal(timelineReportShape.faultIn(report), null);
-  assert.deepEqual(
-    report.shares.map(({ name, spans }) => [
+  assertEach(
+    report.shares,
+    ({ name, spans }) => [
       name,
       spans.map(({ from, to, state, route }) => [b.seconds(from), b.seconds(to), state, route]),
-    ]),
+    ],
     [
       [
         "CORE",
@@ -84,11 +87,9 @@ test("F2 the timeline merges what stays the same into spans, from when it began 
       ],
     ],
   );
-  assert.deepEqual(
-    report.backends.map(({ name, spans }) => [
-      name,
-      spans.map((span) => [b.seconds(span.from), b.seconds(span.to), span.phase]),
-    ]),
+  assertEach(
+    report.backends,
+    ({ name, spans }) => [name, spans.map((span) => [b.seconds(span.from), b.seconds(span.to), span.phase])],
     [
       [
         "files",
@@ -154,18 +155,12 @@ test("time without a daemon is a gap, though all is afterwards as it was before"
   const report = await timeline.timeline();
   assert.equal(timelineReportShape.faultIn(report), null);
   assert.equal(b.seconds(report.known_since), -3 * 3_600);
-  assert.deepEqual(
-    report.gaps.map(({ from, to }) => [b.seconds(from), b.seconds(to)]),
-    [[-3_600, 0]],
-  );
+  assertEach(report.gaps, b.ends, [[-3_600, 0]]);
   for (const { spans } of [...report.shares, ...report.backends]) {
-    assert.deepEqual(
-      spans.map(({ from, to }) => [b.seconds(from), b.seconds(to)]),
-      [
-        [-3 * 3_600, -3_600],
-        [0, 60],
-      ],
-    );
+    assertEach(spans, b.ends, [
+      [-3 * 3_600, -3_600],
+      [0, 60],
+    ]);
   }
   await b.clock.advance(DAY_MS - 1_000);
   const later = await timeline.timeline();
@@ -191,10 +186,7 @@ test("B11 after a handover of seconds what was the case goes on; after a longer 
     const report = await timeline.timeline();
     assert.equal(report.gaps.length, expected.length - 1);
     for (const { spans } of [...report.shares, ...report.backends]) {
-      assert.deepEqual(
-        spans.map(({ from, to }) => [b.seconds(from), b.seconds(to)]),
-        expected,
-      );
+      assertEach(spans, b.ends, expected);
     }
   }
 });
@@ -215,10 +207,9 @@ test("a share is not told to be unmounted before it was looked at; what is gone 
   await b.clock.advance(10_000);
   assert.equal(b.looks(), looks + 1, "each minute, whether anything happens or not");
   const report = await timeline.timeline();
-  assert.deepEqual(
-    report.shares[0]?.spans.map(({ from, to, state }) => [b.seconds(from), b.seconds(to), state]),
-    [[-3_600, 63.5, "mounted"]],
-  );
+  assertEach(report.shares[0]?.spans, ({ from, to, state }) => [b.seconds(from), b.seconds(to), state], [
+    [-3_600, 63.5, "mounted"],
+  ]);
   assert.equal(b.seconds(report.backends[0]?.spans.at(-1)?.to ?? ""), 0);
 });
 
@@ -273,21 +264,15 @@ test("the time that a machine slept, or that its clock was set forward by, is a 
   const report = await timeline.timeline();
   const [gap] = report.gaps;
   assert.deepEqual([gap && b.seconds(gap.from), gap && b.seconds(gap.to)], [210, 3_810]);
-  assert.deepEqual(
-    report.shares[0]?.spans.map(({ from, to }) => [b.seconds(from), b.seconds(to)]),
-    [
-      [0, 210],
-      [3_810, 3_810],
-    ],
-  );
-  assert.deepEqual(
-    report.backends[0]?.spans.map(({ to, phase: was }) => [b.seconds(to), was]),
-    [
-      [210, "Ready"],
-      [3_810, "Failed"],
-      [3_810, "Ready"],
-    ],
-  );
+  assertEach(report.shares[0]?.spans, b.ends, [
+    [0, 210],
+    [3_810, 3_810],
+  ]);
+  assertEach(report.backends[0]?.spans, ({ to, phase: was }) => [b.seconds(to), was], [
+    [210, "Ready"],
+    [3_810, "Failed"],
+    [3_810, "Ready"],
+  ]);
 });
 
 test("a clock that goes to and fro while nobody asks leaves no gap twice", async () => {
@@ -300,10 +285,9 @@ test("a clock that goes to and fro while nobody asks leaves no gap twice", async
     b.bus.publish(phase("files", "Failed"));
   }
   const known = timeline.known();
-  assert.deepEqual(
-    known.gaps.map(({ from, to }) => [from - b.startMs, to - b.startMs]),
-    [[30_000 - HOUR_MS, 30_000 + HOUR_MS]],
-  );
+  assertEach(known.gaps, ({ from, to }) => [from - b.startMs, to - b.startMs], [
+    [30_000 - HOUR_MS, 30_000 + HOUR_MS],
+  ]);
 });
 
 test("calls of a minute in which one daemon followed another are added up", async () => {
@@ -326,13 +310,10 @@ test("calls of a minute in which one daemon followed another are added up", asyn
   });
   using timeline = b.begin(known);
   const { backends } = await timeline.timeline();
-  assert.deepEqual(
-    backends[0]?.minutes.map((minute) => [b.seconds(minute.at), ...Object.values(minute).slice(1)]),
-    [
-      [-60, 7, 1, null, null],
-      [0, 4, 2, 15, 60],
-    ],
-  );
+  assertEach(backends[0]?.minutes, (minute) => [b.seconds(minute.at), ...Object.values(minute).slice(1)], [
+    [-60, 7, 1, null, null],
+    [0, 4, 2, 15, 60],
+  ]);
 });
 
 test("of a day full of restarts the newest gaps are known, and nothing before them", async () => {
@@ -404,10 +385,7 @@ test("what is older than a day is forgotten, but for what was the case then", as
   await b.clock.advance(DAY_MS + HOUR_MS);
   const { shares, backends, from } = await timeline.timeline();
   assert.deepEqual(shares, []);
-  assert.deepEqual(
-    backends.map(({ spans }) => spans.map((span) => [span.from, span.phase])),
-    [[[from, "Failed"]]],
-  );
+  assertEach(backends, ({ spans }) => spans.map((span) => [span.from, span.phase]), [[[from, "Failed"]]]);
 });
 
 test("F2 a restless backend loses its own oldest changes; shares and calm backends keep their day", async () => {
@@ -429,24 +407,18 @@ test("F2 a restless backend loses its own oldest changes; shares and calm backen
   b.now.backends = [sampleBackend({ name: "calm", phase: "Ready" }), sampleBackend({ name: "files" })];
   const { known_since, shares, backends } = await timeline.timeline();
   assert.equal(b.seconds(known_since), 0);
-  assert.deepEqual(
-    shares.map(({ spans }) => spans.map(({ from, route }) => [b.seconds(from), route])),
+  assertEach(shares, ({ spans }) => spans.map(({ from, route }) => [b.seconds(from), route]), [
     [
-      [
-        [0, "tb"],
-        [60.1, "fallback"],
-      ],
+      [0, "tb"],
+      [60.1, "fallback"],
     ],
-  );
+  ]);
   const [calm, files] = backends;
-  assert.deepEqual(
-    calm?.spans.map((span) => [b.seconds(span.from), span.phase]),
-    [
-      [0, "Ready"],
-      [60, "Failed"],
-      [60, "Ready"],
-    ],
-  );
+  assertEach(calm?.spans, (span) => [b.seconds(span.from), span.phase], [
+    [0, "Ready"],
+    [60, "Failed"],
+    [60, "Ready"],
+  ]);
   const { length } = files?.spans ?? [];
   assert.ok(length > MOST_CHANGES / 3 && length <= MOST_CHANGES, `${length}`);
 });
@@ -460,10 +432,9 @@ test("however many backends come and go, what is known of them stays bounded, an
   }
   const { backends } = timeline.known();
   assert.ok(backends.length <= MOST_CHANGES, `${backends.length}`);
-  assert.deepEqual(
-    (await timeline.timeline()).backends
-      .filter(({ name }) => name === "here")
-      .map(({ spans }) => spans.length),
+  assertEach(
+    (await timeline.timeline()).backends.filter(({ name }) => name === "here"),
+    ({ spans }) => spans.length,
     [1],
   );
 });

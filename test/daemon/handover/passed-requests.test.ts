@@ -1,4 +1,5 @@
 // Retries whose call waits in the daemon before: two or three daemons' holds, joined by what they say to each other.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SaidOfPassed } from "../../../src/daemon/handover/link-messages.ts";
@@ -18,6 +19,7 @@ import {
   said,
   textOf,
 } from "../../gateway/front/holds/holds-rig.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 
 interface Next {
@@ -65,10 +67,7 @@ test("B11 D2 a retry at the next daemon goes on where its call is, through sever
   assert.deepEqual(await question.reply, { result: accept({ n: 1 }) });
   call.request.port.notify("notifications/progress", { progressToken: "x", progress: 1 });
   await settle();
-  assert.deepEqual(
-    retry.notices.map(({ params }) => params),
-    [{ progressToken: "p", progress: 1 }],
-  );
+  assertEach(retry.notices, ({ params }) => params, [{ progressToken: "p", progress: 1 }]);
   ask(call);
   await old.clock.advance(GATHER_MS);
   await settle();
@@ -141,11 +140,8 @@ test("B11 what another version says that is not understood ends nothing", () => 
   ]) {
     passed.hear(message as SaidOfPassed);
   }
-  assert.deepEqual(
-    said.map(({ say, n }) => [say, n]),
-    [
-      ["answer", 1],
-      ["answer", 2],
-    ],
-  );
+  assertEach(said, ({ say, n }) => [say, n], [
+    ["answer", 1],
+    ["answer", 2],
+  ]);
 });

@@ -9,6 +9,7 @@ import { createNotifications, type Notifications } from "../../../src/daemon/not
 import { connectToBus } from "../../../src/menubar/dbus/bus-connection.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { askBus, busMissing, startSessionBus } from "../../menubar/session-bus.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
@@ -187,10 +188,9 @@ test("a program that is missing is told once, and is a condition until one is th
   notifications.hear(failover("B"));
   await eventually(() => notifications.conditions().length === 0);
   assert.equal(logger.lines.length, 1);
-  assert.deepEqual(
-    logger.lines.map(({ level, message }) => [level, message]),
-    [["warn", "notifications cannot be shown"]],
-  );
+  assertEach(logger.lines, ({ level, message }) => [level, message], [
+    ["warn", "notifications cannot be shown"],
+  ]);
 });
 
 test("a program that fails says why in the condition, bounded and harmless", async (t) => {
@@ -345,17 +345,14 @@ test("the real notify-send hands both texts to the desktop's service as they are
   for (const name of ["--help", "<b>&amp;\\n", "C"]) notifications.hear(failover(name));
   notifications.hear(tbReady("-u critical <i>"));
   await eventually(() => told.length === 2);
-  assert.deepEqual(
-    told.map(([application, , , title, body]) => [application, title, body]),
+  assertEach(told, ([application, , , title, body]) => [application, title, body], [
+    ["Mountaineer", "3 shares failed over to the fallback", "--help, &lt;b&gt;&amp;amp;\\n, C"],
     [
-      ["Mountaineer", "3 shares failed over to the fallback", "--help, &lt;b&gt;&amp;amp;\\n, C"],
-      [
-        "Mountaineer",
-        "-u critical <i>: Thunderbolt is ready",
-        "It goes back when nothing on it is open, or when you switch it.",
-      ],
+      "Mountaineer",
+      "-u critical <i>: Thunderbolt is ready",
+      "It goes back when nothing on it is open, or when you switch it.",
     ],
-  );
+  ]);
   assert.deepEqual([notifications.conditions(), logger.lines], [[], []]);
 });
 

@@ -1,4 +1,5 @@
-// Runs a service for a moment, and prints which files that loaded.
+// Runs a service, then with the configuration that LATER has; prints which files were loaded before that and in all.
+import { writeFile } from "node:fs/promises";
 import { registerHooks } from "node:module";
 import { join } from "node:path";
 
@@ -10,6 +11,7 @@ registerHooks({
   },
 });
 
+const { eventually } = await import("../../support/eventually.ts");
 const { openHome } = await import("../../../src/daemon/compose/home.ts");
 const { startSentinelService } = await import("../../../src/daemon/sentinel-service.ts");
 const { openMemory } = await import("../../../src/reconcile/state-file.ts");
@@ -20,6 +22,7 @@ const environment = process.env;
 const home = environment["MOUNTAINEER_HOME"] ?? "";
 const options = { home, configPath: null, environment, writesStarter: false, fallsBack: false, clock };
 const { place, snapshot, rejected } = await openHome(options);
+let before: string[] = [];
 await using memory = await openMemory({ path: join(home, "state.json"), clock, logger });
 {
   await using service = await startSentinelService({
@@ -36,5 +39,9 @@ await using memory = await openMemory({ path: join(home, "state.json"), clock, l
     unmountOnExit: false,
   });
   service.control.status();
+  before = [...loaded];
+  await writeFile(snapshot.path, environment["LATER"] ?? "");
+  await service.reload(new AbortController().signal);
+  await eventually(() => loaded.size > before.length);
 }
-process.stdout.write(JSON.stringify([...loaded]));
+process.stdout.write(JSON.stringify({ before, after: [...loaded] }));

@@ -1,9 +1,11 @@
 // A service of configuration with approvals: what waits, what serves meanwhile, and what a person's yes does.
+
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { ConfigEditWire } from "../../../src/api/requests.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { NEVER, type Scene, sceneHome } from "./config-scene.ts";
 
@@ -46,10 +48,9 @@ test("E2 B8 an edit from outside applies at once, but for the entry that waits, 
   const { sha256, events } = daemon.service.control.sync();
   const report = await daemon.service.control.config(null, NEVER);
   assert.equal(sha256, report.sha256, "the file's hash is the running one");
-  assert.deepEqual(
-    events.map(({ type, details }) => [type, details]),
-    [["changed", "1 backend reloaded, 2 entries wait for approval"]],
-  );
+  assertEach(events, ({ type, details }) => [type, details], [
+    ["changed", "1 backend reloaded, 2 entries wait for approval"],
+  ]);
   assert.deepEqual(
     daemon.transitions.filter(({ name }) => name === "config.entry_waits"),
     [
@@ -67,13 +68,10 @@ test("E2 B8 an edit from outside applies at once, but for the entry that waits, 
       },
     ],
   );
-  assert.deepEqual(
-    daemon.conditions().map(({ code, hint }) => [code, hint]),
-    [
-      ["waiting_for_approval", "mountaineer approve backends.files"],
-      ["waiting_for_approval", "mountaineer approve backends.other"],
-    ],
-  );
+  assertEach(daemon.conditions(), ({ code, hint }) => [code, hint], [
+    ["waiting_for_approval", "mountaineer approve backends.files"],
+    ["waiting_for_approval", "mountaineer approve backends.other"],
+  ]);
   await writeFile(home.path, `${text}# a comment\n`);
   await eventually(() => daemon.service.control.sync().events.length === 2);
   const [, second] = daemon.service.control.sync().events;
@@ -99,27 +97,18 @@ test("E2 what a person approves runs at once and after a restart, and no other e
   await writeFile(home.path, SYNC + files("serve2") + other("rm"));
   await synced(daemon, 2);
   const { waiting } = daemon.service.control.approvals();
-  assert.deepEqual(
-    waiting.map(({ id, approved }) => [id, approved.includes('command = "serve"')]),
-    [
-      ["backends.files", true],
-      ["backends.other", false],
-    ],
-  );
+  assertEach(waiting, ({ id, approved }) => [id, approved.includes('command = "serve"')], [
+    ["backends.files", true],
+    ["backends.other", false],
+  ]);
   const report = await approve(daemon, "backends.files");
   assert.deepEqual([report.approved, report.reload?.reloaded], [["backends.files"], true]);
   assert.deepEqual(runs(daemon), ["serve2"]);
-  assert.deepEqual(
-    report.now.waiting.map(({ id }) => id),
-    ["backends.other"],
-  );
+  assertEach(report.now.waiting, ({ id }) => id, ["backends.other"]);
   await daemon.stop();
   const next = await home.start();
   assert.deepEqual(runs(next), ["serve2"]);
-  assert.deepEqual(
-    next.service.control.approvals().waiting.map(({ id }) => id),
-    ["backends.other"],
-  );
+  assertEach(next.service.control.approvals().waiting, ({ id }) => id, ["backends.other"]);
 });
 
 test("E2 a yes is to what was shown, and to nothing that came after it", async (t) => {
@@ -245,10 +234,7 @@ test("E2 a rollback brings back text, and no approval", async (t) => {
   const report = await control.rollback({ n: 1 }, NEVER);
   assert.equal(report.changed, true);
   assert.deepEqual(runs(daemon), ["better"]);
-  assert.deepEqual(
-    control.approvals().waiting.map(({ id }) => id),
-    ["backends.files"],
-  );
+  assertEach(control.approvals().waiting, ({ id }) => id, ["backends.files"]);
 });
 
 test("E2 a dry run says what would wait, and remembers nothing", async (t) => {
@@ -316,10 +302,11 @@ for (const [how, spoil] of [
     await writeFile(home.path, `${SYNC}${files("evil")}[trust]\napprove = "none"\n`);
     const daemon = await home.start();
     assert.deepEqual(runs(daemon), []);
-    assert.deepEqual(
-      daemon.conditions().map(({ code }) => code),
-      ["approvals_lost", "waiting_for_approval", "waiting_for_approval"],
-    );
+    assertEach(daemon.conditions(), ({ code }) => code, [
+      "approvals_lost",
+      "waiting_for_approval",
+      "waiting_for_approval",
+    ]);
     assert.deepEqual(daemon.service.control.approvals().mode, "commands");
     await daemon.stop();
     const next = await home.start();
@@ -356,10 +343,7 @@ test("E2 of an approval that cannot be applied nothing is left: not later, and n
   assert.deepEqual(runs(daemon), ["serve"]);
   await daemon.stop();
   const next = await home.start();
-  assert.deepEqual(
-    next.service.control.approvals().waiting.map(({ id }) => id),
-    ["backends.files"],
-  );
+  assertEach(next.service.control.approvals().waiting, ({ id }) => id, ["backends.files"]);
   await approve(next);
   assert.deepEqual(runs(next), ["better"]);
 });

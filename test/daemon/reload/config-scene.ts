@@ -8,6 +8,7 @@ import { ownRealPath } from "../../../src/config/history/history-owner.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
+import type { StartReader } from "../../../src/config/worker/reader-process.ts";
 import { startApprovals } from "../../../src/daemon/approvals/start-approvals.ts";
 import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
 import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
@@ -16,6 +17,7 @@ import type { ConfigApplier } from "../../../src/daemon/reload/reload-transactio
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import type { WatchedFile } from "../../../src/sync/watched-file.ts";
 import { createLocalFile } from "../../support/local-file.ts";
+import { readersInProcess } from "../../support/reader-in-process.ts";
 import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -51,6 +53,8 @@ export interface SceneOptions {
   readonly appliers?: readonly ConfigApplier[];
   /** What decides what runs waits for a person. */
   readonly approvals?: boolean;
+  /** Default: reads in the test's own process. */
+  readonly startReader?: StartReader;
 }
 
 /** A home for services, one after the other; none outlives the test. */
@@ -83,6 +87,7 @@ export async function scene(t: TestContext, first: string, options: SceneOptions
 /** On the file that is in the home. */
 export async function openScene(home: string, options: SceneOptions = {}): Promise<Scene> {
   const { wrap = (file) => file, appliers = [], approvals = false } = options;
+  const { startReader = readersInProcess() } = options;
   const path = join(home, "config.toml");
   const place = findPlace({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
   const loaded = await loadConfig(path, place);
@@ -127,6 +132,7 @@ export async function openScene(home: string, options: SceneOptions = {}): Promi
     logger,
     stream,
     publish,
+    startReader,
   });
   await service.start();
   let ended: Promise<void> | null = null;

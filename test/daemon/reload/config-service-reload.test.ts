@@ -1,4 +1,5 @@
 // A reload, an edit and a preview, seen by what runs afterwards, what is announced and what the history keeps.
+
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import test from "node:test";
 import { configCheckReportShape } from "../../../src/api/contract.ts";
 import type { ConfigApplier } from "../../../src/daemon/reload/reload-transaction.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { sha256, smbShare } from "../samples.ts";
 import { NEVER, type Scene, scene, text } from "./config-scene.ts";
 
@@ -79,20 +81,14 @@ test("B6 a rejected content leaves what runs untouched, and tells every mistake 
   assert.equal(watcher.running, before);
   assert.equal(report.reloaded, false);
   assert.equal(report.sha256, sha256(FIRST), "of what runs");
-  assert.deepEqual(
-    report.errors.map(({ line, column, path }) => [line, column, path]),
-    [
-      [2, 23, "global.check_interval_secs"],
-      [3, 1, "global.auto_failbak"],
-    ],
-  );
+  assertEach(report.errors, ({ line, column, path }) => [line, column, path], [
+    [2, 23, "global.check_interval_secs"],
+    [3, 1, "global.auto_failbak"],
+  ]);
   assert.equal(report.failure, null);
   assert.match(report.summary, /config\.toml:2:23: global\.check_interval_secs: found .* \(and 1 more\)$/);
   assert.deepEqual([await kept(world), world.committed, watcher.running.generation], [[], [], 1]);
-  assert.deepEqual(
-    world.transitions.map(({ name }) => name),
-    ["config.rejected"],
-  );
+  assertEach(world.transitions, ({ name }) => name, ["config.rejected"]);
 });
 
 test("B6 what a section cannot prepare fails the reload whole; the next content is free of it", async (t) => {
@@ -151,14 +147,11 @@ test("B6 edits made at once are taken one after the other, in the order they cam
     world.edit("global.connect_timeout_ms", "806"),
     world.edit("global.connect_timeout_ms", "807"),
   ]);
-  assert.deepEqual(
-    [reports[0], reports[2], reports[3]].map(({ reload }) => [reload?.reloaded, reload?.generation]),
-    [
-      [true, 2],
-      [true, 3],
-      [true, 4],
-    ],
-  );
+  assertEach([reports[0], reports[2], reports[3]], ({ reload }) => [reload?.reloaded, reload?.generation], [
+    [true, 2],
+    [true, 3],
+    [true, 4],
+  ]);
   assert.deepEqual(world.committed, [805, 806, 807]);
   assert.deepEqual([most, busy, watcher.busy], [1, [true, true, true], false]);
   assert.equal(watcher.running.sha256, reports[3].sha256);

@@ -1,4 +1,5 @@
 // Random interleavings of saves, edits, reloads and failures: what runs is the last content that was accepted.
+
 import assert from "node:assert/strict";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,6 +8,7 @@ import { findPlace } from "../../../src/config/locate.ts";
 import { loadConfig } from "../../../src/config/read/load.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { fc } from "../../support/properties.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -172,8 +174,9 @@ async function assertSettled(world: World): Promise<void> {
   assert.equal(newest, report.sha256);
 
   const applied = transitions.filter((each) => each.name === "config.applied");
-  assert.deepEqual(
-    applied.map(({ generation }) => generation),
+  assertEach(
+    applied,
+    ({ generation }) => generation,
     applied.map((_, index) => index + 2),
     "generations grow by one",
   );
@@ -184,8 +187,9 @@ async function assertSettled(world: World): Promise<void> {
     applied.length,
     `each applied content is one event: ${JSON.stringify(report.events)}`,
   );
-  assert.deepEqual(
-    report.events.map(({ id }) => id),
+  assertEach(
+    report.events,
+    ({ id }) => id,
     report.events.map((_, index) => index + 1),
   );
   const generations = report.events.map(({ generation }) => generation);
@@ -194,8 +198,9 @@ async function assertSettled(world: World): Promise<void> {
     generations.toSorted((a, b) => a - b),
     "generations of events never fall",
   );
-  assert.deepEqual(
-    streamed.map(({ id }) => id),
+  assertEach(
+    streamed,
+    ({ id }) => id,
     streamed.map((_, index) => index + 1),
   );
   assert.deepEqual(

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import test from "node:test";
+import { startReaderProcess } from "../../../src/config/worker/reader-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { sha256 } from "../samples.ts";
 import { NEVER, scene, text } from "./config-scene.ts";
@@ -15,8 +17,9 @@ test("B6 reloads asked for at once are each answered with what theirs did", asyn
     // Comes in while the first one reads, or offers, or has just ended.
     await clock.sleep(round * 25);
     const reports = await Promise.all([first, control.reload({}, NEVER), control.reload({}, NEVER)]);
-    assert.deepEqual(
-      reports.map(({ failure, errors, sha256: hash, generation }) => [failure, errors, hash, generation]),
+    assertEach(
+      reports,
+      ({ failure, errors, sha256: hash, generation }) => [failure, errors, hash, generation],
       reports.map(() => [null, [], sha256(text(800 + round)), round]),
     );
     assert.equal(reports[0]?.reloaded, true, "the first one did it");
@@ -28,10 +31,9 @@ test("B6 a reload of what runs already says so, and is one event", async (t) => 
   const { service } = await scene(t, text(801));
   const report = await service.control.reload({}, NEVER);
   assert.deepEqual([report.reloaded, report.summary, report.failure], [false, "no changes", null]);
-  assert.deepEqual(
-    service.control.sync().events.map(({ id, type, details }) => [id, type, details]),
-    [[1, "no-change", "no changes"]],
-  );
+  assertEach(service.control.sync().events, ({ id, type, details }) => [id, type, details], [
+    [1, "no-change", "no changes"],
+  ]);
 });
 
 test("B6 an edit that cannot be applied stays in the file, is told, and applies when it can", async (t) => {
@@ -64,20 +66,6 @@ test("B6 B10 where nothing is watched, too, an edit that cannot be applied is to
   mood.refuses = false;
   assert.equal((await service.control.reload({}, NEVER)).reloaded, true);
   assert.equal(service.control.sync().last_error, null);
-});
-
-test("B4 B9 a save through the daemon ends a stop, and watching goes on", async (t) => {
-  const stop = 'enabled = true\non_failure = "stop"';
-  const { service, path } = await scene(t, text(801, stop));
-  const { control } = service;
-  await writeFile(path, "[global");
-  await eventually(() => control.sync().watching === "stopped");
-  const { sha256: expected_sha256 } = await control.config(null, NEVER);
-  const report = await control.editText({ text: text(802, stop), expected_sha256, source: "tui" }, NEVER);
-  assert.equal(report.reload?.reloaded, true);
-  assert.deepEqual([control.sync().watching, control.sync().last_error], ["live", null]);
-  await writeFile(path, text(803, stop));
-  await eventually(() => control.sync().generation === 3);
 });
 
 test("B3 an edit does not make a deleted file anew with this one key and so drop every share", async (t) => {
@@ -120,15 +108,12 @@ test("B6 a rollback brings an earlier content back, as an entry of its own; the 
   assert.equal(await readFile(path, "utf8"), text(801));
   await control.rollback({ n: 0 }, NEVER);
   const { entries } = await control.history();
-  assert.deepEqual(
-    entries.map(({ n, source, summary }) => [n, source, summary]),
-    [
-      [0, "rollback 2", "settings reloaded"],
-      [1, "test", "settings reloaded"],
-      [2, "test", "settings reloaded"],
-      [3, "start", "started"],
-    ],
-  );
+  assertEach(entries, ({ n, source, summary }) => [n, source, summary], [
+    [0, "rollback 2", "settings reloaded"],
+    [1, "test", "settings reloaded"],
+    [2, "test", "settings reloaded"],
+    [3, "start", "started"],
+  ]);
   assert.equal(await control.historyText({ n: 3 }), text(801));
   await assert.rejects(control.rollback({ n: 9 }, NEVER), { code: "history_unknown" });
 });
@@ -171,35 +156,6 @@ test("a rollback of an entry or over a file that is not the one seen is refused,
   const now = { ...seen, n: 2, expected_sha256: sha256(text(803)) };
   assert.equal((await control.rollback(now, NEVER)).changed, true);
   assert.equal(await readFile(path, "utf8"), text(801));
-});
-
-test("a torn file that is whole a moment later was never rejected", async (t) => {
-  const on = "enabled = true";
-  const torn = text(802, on).slice(0, 25);
-  let tornLooks = 0;
-  const { service, path, transitions } = await scene(t, text(801, on), {
-    wrap: (file) => ({
-      ...file,
-      async read(signal) {
-        const bytes = await file.read(signal);
-        if (bytes !== null && Buffer.from(bytes).toString() === torn) {
-          tornLooks += 1;
-          // Whoever writes goes on as soon as this look has found half of it.
-          await writeFile(path, text(802, on));
-        }
-        return bytes;
-      },
-    }),
-  });
-  await writeFile(path, torn);
-  await eventually(() => service.control.sync().generation === 2);
-  await eventually(() => service.control.sync().events.length > 0);
-  assert.deepEqual(
-    service.control.sync().events.map(({ type }) => type),
-    ["changed"],
-  );
-  assert.equal(tornLooks, 1);
-  assert.ok(!transitions.some(({ name }) => name === "config.rejected"));
 });
 
 test("what was read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
@@ -257,8 +213,9 @@ test("an edit whose asker is gone before its turn is not made", async (t) => {
 });
 
 test("an edit whose asker leaves while it is saved is carried through: what is in the file runs", async (t) => {
-  const { service, edit, path } = await scene(t, text(801));
-  for (const [index, delayMs] of [0, 60, 120, 180, 240, 300].entries()) {
+  // Read and edited in real processes of their own.
+  const { service, edit, path } = await scene(t, text(801), { startReader: startReaderProcess });
+  for (const [index, delayMs] of [0, 60, 120, 180].entries()) {
     const value = String(810 + index);
     const leaving = new AbortController();
     const edits = [{ key: "global.connect_timeout_ms", value }];
@@ -286,10 +243,7 @@ test("B8 faces that follow hear each event with its number, and the state after 
   await edit("sync.poll_interval", "0.5");
   const events = streamed.flatMap(({ event }) => (event.kind === "sync" ? [event.event] : []));
   assert.deepEqual(events, service.control.sync().events);
-  assert.deepEqual(
-    events.map(({ id, type, generation }) => [id, type, generation]),
-    [[1, "changed", 2]],
-  );
+  assertEach(events, ({ id, type, generation }) => [id, type, generation], [[1, "changed", 2]]);
   const state = streamed.findLast(({ event }) => event.kind === "sync_state")?.event;
   const { events: _, ...now } = service.control.sync();
   assert.deepEqual(state, { kind: "sync_state", sync: now });

@@ -3,6 +3,7 @@ import test from "node:test";
 import type { ConfigDiff } from "../../../src/config/diff.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import { describeDiff, mistakesText, reportOf } from "../../../src/daemon/reload/reload-report.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { diffOf, smbShare } from "../samples.ts";
 
 /** A value that is not the default, for each key of the sections whose keys are told one by one. */
@@ -56,10 +57,7 @@ const keys = SECTIONS.filter(({ name }) => TOLD_BY_KEY.includes(name)).flatMap((
 );
 
 test("every key of the file's settings has a value here", () => {
-  assert.deepEqual(
-    keys.map(({ section, key }) => `${section}.${key}`),
-    Object.keys(OTHER_VALUES),
-  );
+  assertEach(keys, ({ section, key }) => `${section}.${key}`, Object.keys(OTHER_VALUES));
 });
 
 for (const { section, key } of keys) {

@@ -3,6 +3,7 @@ import test from "node:test";
 import type { ConfigApplier, PreparedChange } from "../../../src/daemon/reload/reload-transaction.ts";
 import { applyChange } from "../../../src/daemon/reload/reload-transaction.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { changeOf } from "../samples.ts";
@@ -106,8 +107,9 @@ for (const { title, fails, notes: expected, rejects, logs = [] } of STORIES)
     else await assert.rejects(applied, rejects);
     await eventually(() => logger.lines.length === logs.length);
     assert.deepEqual(notes, expected);
-    assert.deepEqual(
-      logger.lines.map(({ level, message, fields }) => [level, message, fields["section"], fields["reason"]]),
+    assertEach(
+      logger.lines,
+      ({ level, message, fields }) => [level, message, fields["section"], fields["reason"]],
       logs,
     );
   });

@@ -7,6 +7,7 @@ import {
   openHistory,
 } from "../../../src/config/history/history.ts";
 import { createUnkeptHistory } from "../../../src/daemon/reload/unkept-history.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { sha256 } from "../samples.ts";
 
@@ -49,9 +50,6 @@ test("what cannot be kept is an entry all the same, and is kept as soon as that 
   isFull = false;
   assert.deepEqual(await told(), ["0 c", "1 b", "2 a"]);
   assert.equal(history.unsavedBecause, null);
-  assert.deepEqual(
-    (await real.list()).map((entry) => entry.summary),
-    ["c", "b", "a"],
-  );
+  assertEach(await real.list(), (entry) => entry.summary, ["c", "b", "a"]);
   await assert.rejects(history.entry(3), { code: "history_unknown" });
 });

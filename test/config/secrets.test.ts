@@ -1,6 +1,8 @@
 // What logs and reports show of arguments, addresses, variables and headers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { literalSecrets } from "../../src/config/literal-secrets.ts";
+import { freeSecretName } from "../../src/config/secret-names.ts";
 import {
   hiddenValues,
   shownArguments,
@@ -9,7 +11,9 @@ import {
   shownUrl,
 } from "../../src/config/shown-values.ts";
 import { parseSecretText } from "../../src/config/values/secret-text.ts";
+import { isSecretName } from "../../src/secrets/reference.ts";
 import { fc } from "../support/properties.ts";
+import { accepted } from "./support.ts";
 
 type Args = readonly string[];
 
@@ -203,4 +207,68 @@ test("E5 a long argument is looked through soon", () => {
     assert.ok(shownText(text, "report").length > 0);
     assert.ok(shownUrl(`https://x/?${text}`, "log").length > 0);
   }
+});
+
+// The secrets that a configuration holds written out.
+
+async function found(text: string): Promise<readonly (readonly [key: string, value: string])[]> {
+  const { config } = await accepted(text);
+  return literalSecrets(config.backends).map(({ key, value }) => [key, value]);
+}
+
+test("E2 what is written out and looks like a secret, or stands under the name of one, is found with its key", async () => {
+  const text = `[backends.files]
+command = "npx"
+args = ["-y", "server", "--api-key", "hunter2", "--token=swordfish", "ghp_abcdefgh"]
+env = { DB_PASSWORD = "letmein", LEVEL = "debug", TOKEN = "\${TOKEN}", MIXED = "x-\${TOKEN}" }
+[backends.web]
+url = "https://example.org/mcp?api_key=opensesame&page=2"
+headers = { X-Api-Key = "mellon", Authorization = "Bearer \${TOKEN}" }
+`;
+  assert.deepEqual(await found(text), [
+    ["backends.files.args[3]", "hunter2"],
+    ["backends.files.args[4]", "swordfish"],
+    ["backends.files.args[5]", "ghp_abcdefgh"],
+    ["backends.files.env.DB_PASSWORD", "letmein"],
+    ["backends.web.url", "opensesame"],
+    ["backends.web.headers.X-Api-Key", "mellon"],
+  ]);
+});
+
+test("E2 what everybody writes is no secret", async () => {
+  const text = `[backends.files]
+command = "npx"
+args = ["-y", "@modelcontextprotocol/server-filesystem@2026.1.14", "/srv/files", "--auth", "none", "--port=8080", "--pin", "1234"]
+env = { NODE_ENV = "production", DEBUG = "mcp:*", CACHE_DIR = "/tmp/cache-x7Kq9L", EMPTY_TOKEN = "" }
+cwd = "/srv"
+[backends.web]
+url = "https://example.org/v1/mcp?page=2"
+headers = { Accept-Language = "en" }
+[backends.built]
+command = "node"
+args = ["/srv/app/dist/35010a7b583850f6/main.js"]
+env = { ENTRY = "/srv/app/dist/35010a7b583850f6/main.js" }
+`;
+  assert.deepEqual(await found(text), []);
+});
+
+test("a share's name, or a server's and a variable's, becomes one that a secret may have", () => {
+  assert.equal(freeSecretName("CORE"), "core");
+  assert.equal(freeSecretName("Müller's Dateien"), "mu-ller-s-dateien");
+  assert.equal(freeSecretName("github-GITHUB_TOKEN"), "github-github-token");
+  assert.equal(freeSecretName("日本"), "secret");
+});
+
+test("whatever the text, the name is one that a secret may have, and is not taken", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 100 }), fc.nat(3), (text, others) => {
+      const taken = new Set<string>();
+      for (let count = 0; count <= others; count++) {
+        const name = freeSecretName(text, (one) => taken.has(one));
+        assert.ok(isSecretName(name), name);
+        assert.ok(!taken.has(name));
+        taken.add(name);
+      }
+    }),
+  );
 });

@@ -1,6 +1,0 @@
-// Large files, read and edited as YAML; the largest that there may be with MOUNTAINEER_PROPERTIES=all.
-import { LARGEST_FILE_BYTES } from "../../../src/config/read/source-text.ts";
-import { runsOf } from "../../support/properties.ts";
-import { testLargeFiles } from "./large-files.ts";
-
-testLargeFiles("config.yaml", runsOf(LARGEST_FILE_BYTES));
