@@ -6,13 +6,7 @@ import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
 import type { Monitor } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { pick, randomFrom } from "./random.ts";
-import {
-  isMounted,
-  SERVER_NAMES,
-  type ServerName,
-  type ServersScene,
-  serversScene,
-} from "./servers-scene.ts";
+import { isMounted, playServers, SERVER_NAMES, type ServerName, type ServersScene } from "./servers-scene.ts";
 
 const missing = await missingForTwoServers();
 /** `.ci/nightly identity` plays 40. */
@@ -30,15 +24,10 @@ describe("servers at random", { skip: missing ?? false, timeout: 6_000_000 }, ()
   for (let index = 0; index < COUNT; index++) {
     const seed = SEED + index;
     const carry = index % 2 === 0 ? "auto" : "off";
-    test(`A13 every byte is on its own server or waits for it; seed ${seed}, carry ${carry}`, async (t) => {
-      await using scene = await serversScene(t, [`carry = "${carry}"`]);
-      try {
-        await playAtRandom(scene, randomFrom(seed), (step) => t.diagnostic(step));
-      } catch (error) {
-        t.diagnostic(await scene.said());
-        throw error;
-      }
-    });
+    test(`A13 every byte is on its own server or waits for it; seed ${seed}, carry ${carry}`, (t) =>
+      playServers(t, [`carry = "${carry}"`], (scene) =>
+        playAtRandom(scene, randomFrom(seed), (step) => t.diagnostic(step)),
+      ));
   }
 });
 
