@@ -15,7 +15,6 @@ const LAB_FOLDER = "test/lab/";
 /** A test file that loads one of these, itself or through what it loads, plays whole programs. */
 const LAB_RIGS = [
   "test/demo/demo-process.ts",
-  "test/demo/terminal.ts",
   "test/rig/root-rig.ts",
   "test/tui/terminal.ts",
   "test/web/page-rig.ts",

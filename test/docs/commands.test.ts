@@ -233,7 +233,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     1,
   ),
   "command -v mountaineer": running(/\/bin\/mountaineer\n$/),
-  "claude mcp add mountaineer -- mountaineer mcp": { elsewhere: "test/mcp/stdio-bridge.test.ts" },
+  "claude mcp add mountaineer -- mountaineer mcp": { elsewhere: "test/mcp/restart.test.ts" },
   "npx @modelcontextprotocol/conformance@0.1.16 server --url http://127.0.0.1:9000/mcp --suite all": {
     elsewhere: "test/mcp/conformance.test.ts",
   },

@@ -8,12 +8,12 @@ import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.
 import type { FleetReport } from "../../src/api/fleet-contract.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";
 import { endServer } from "../fleet/way-in/homes.ts";
+import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { command } from "../rig/root-rig-command.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
-const COUNTING_SERVER = path.resolve(import.meta.dirname, "programs/counting-server.ts");
 const BETWEEN_WORKS_MS = 100;
 
 /** The shares of each machine: one changes its route, so that the others have something to see. */
@@ -137,7 +137,8 @@ shares_root = "${shares}"
 ${sections.join("\n")}
 [backends.count]
 command = "${process.execPath}"
-args = ["${COUNTING_SERVER}", "${path.join(folder, "counted")}"]
+args = ["${LIGHT_SERVER}"]
+env = { LIGHT_JOURNAL = "${path.join(folder, "counted")}" }
 `,
   });
   let daemon: DaemonClient | null = null;

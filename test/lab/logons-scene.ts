@@ -1,5 +1,4 @@
 // A NAS that writes down each logon, a home with one share on it, and a count of the logons that it refused.
-import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,10 +6,8 @@ import type { TestContext } from "node:test";
 import { promisify } from "node:util";
 import type { ShareStatus } from "../../src/api/contract.ts";
 import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { type LiveHome, liveHome, QUICK_SYNC } from "../live/live-home.ts";
+import { endCarried, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import type { Monitor } from "../support/daemon.ts";
-import { eventually } from "../support/eventually.ts";
-import { carriersOf, keepersOf, killAll, rclonesOf } from "../support/processes.ts";
 
 const run = promisify(execFile);
 
@@ -98,28 +95,8 @@ export async function logonsScene(
     },
     refused: () => count(/status \[NT_STATUS_(?!OK\])/),
     accepted: () => count(/status \[NT_STATUS_OK\]/),
-    async until(name, what, holds, ms = 40_000) {
-      let last: ShareStatus | null = null;
-      const look = async (): Promise<ShareStatus | null> => {
-        const report = await home.glance();
-        last = report?.shares.find((share) => share.name === name) ?? assert.fail("no daemon answers");
-        return holds(last) ? last : null;
-      };
-      return await eventually(look, ms, 50).catch((cause: unknown) => {
-        throw new Error(`${what}: ${JSON.stringify(last)}`, { cause });
-      });
-    },
-    async [Symbol.asyncDispose]() {
-      // Before the rest: it would mount again.
-      for (const monitor of monitors) await monitor.kill9();
-      killAll(await rclonesOf(home.home));
-      for (const name of names)
-        await run("fusermount3", ["-uz", join(home.home, "volumes", name)]).catch(() => {});
-      // It ends with its mounts, a few seconds later.
-      await eventually(
-        async () => [...(await carriersOf(home.home)), ...(await keepersOf(home.home))].length === 0,
-      );
-    },
+    until: (name, what, holds, ms) => untilShareOf(home, name, what, holds, ms),
+    [Symbol.asyncDispose]: () => endCarried(home, names, monitors),
   };
 }
 

@@ -45,7 +45,7 @@ function twoServers(sharesRoot: string): string {
 }
 
 /** Longer than a call may take. */
-const OFF_MS = 20_000;
+const OFF_MS = 12_000;
 const ON_DESK = "desk_read_text_file";
 const ON_NAS = "files_read_text_file";
 

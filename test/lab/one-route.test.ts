@@ -6,14 +6,13 @@ import { describe, test } from "node:test";
 import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
 import { eventually } from "../support/eventually.ts";
 import { startAppender } from "./appender.ts";
-import { isCarried, serversScene } from "./servers-scene.ts";
+import { isCarried, playServers } from "./servers-scene.ts";
 
 const missing = await missingForTwoServers();
 
 describe("one route", { skip: missing ?? false, timeout: 300_000 }, () => {
-  test("A10, F3 a file stays open through a restart of the server, a second host added, and either taken away: one mount", async (t) => {
-    await using scene = await serversScene(t, ["auto_failback = true", "auto_failback_stable_secs = 1"]);
-    try {
+  test("A10, F3 a file stays open through a restart of the server, a second host added, and either taken away: one mount", (t) =>
+    playServers(t, ["auto_failback = true", "auto_failback_stable_secs = 1"], async (scene) => {
       await scene.editRoutes(["fallback"]);
       await scene.start();
       const isOver = (route: "tb" | "fallback") => (share: Parameters<typeof isCarried>[0]) =>
@@ -55,11 +54,7 @@ describe("one route", { skip: missing ?? false, timeout: 300_000 }, () => {
         60_000,
         100,
       );
-    } catch (error) {
-      t.diagnostic(await scene.said());
-      throw error;
-    }
-  });
+    }));
 });
 
 /** The id of the home's one mount. */

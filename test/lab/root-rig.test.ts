@@ -1,4 +1,5 @@
-// The root rig keeps what it promises: both routes serve, and each cut looks as a real one does.
+// The root rig keeps what it promises: both routes serve, and nothing is left. That each cut looks as a real one does is
+// seen in failover.test.ts.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
@@ -35,32 +36,6 @@ describe("root rig", { skip: missing ?? false }, () => {
 
   const answers = async (): Promise<readonly string[]> =>
     Promise.all([rig.tbHost, rig.fallbackHost].map((host) => rig.connect(host, ANSWERS_MS)));
-  const refusedAtOnce = /^(ENETUNREACH|EHOSTUNREACH)$/;
-  for (const [name, make, expected, waitMs] of [
-    ["own link down", () => rig.cut.ownLinkDown(), refusedAtOnce, ANSWERS_MS],
-    ["far link down", () => rig.cut.farLinkDown(), /^timeout$/, 800],
-    ["silence", () => rig.cut.silence(), /^timeout$/, 800],
-    ["reject", () => rig.cut.reject(), /^ECONNREFUSED$/, ANSWERS_MS],
-    [
-      "smbd gone",
-      async () => {
-        await rig.killServerOn("tb");
-        return () => rig.startServerOn("tb");
-      },
-      /^ECONNREFUSED$/,
-      ANSWERS_MS,
-    ],
-  ] as const) {
-    test(`${name}: a connect over tb ends as a real cut's does, the fallback stays, restoring brings tb back`, async () => {
-      const restore = await make();
-      assert.match(await rig.connect(rig.tbHost, waitMs), expected);
-      assert.match(await list(rig.fallbackHost, "CORE"), /blocks/);
-      await restore();
-      await restore();
-      assert.deepEqual(await answers(), ["connect", "connect"]);
-    });
-  }
-
   test("a cable that is pulled leaves the interface up without a carrier; flapping takes it away and gives it back each time; restoreAll undoes what is left", async () => {
     const [file = "", ...prefix] = rig.enter;
     const link = async (): Promise<string> =>
@@ -77,7 +52,7 @@ describe("root rig", { skip: missing ?? false }, () => {
     await rig.cut.carrierLost();
     await rig.cut.ownLinkDown("fallback");
     assert.match(await link(), /NO-CARRIER.*,UP/);
-    assert.match(await rig.connect(rig.fallbackHost, ANSWERS_MS), refusedAtOnce);
+    assert.match(await rig.connect(rig.fallbackHost, ANSWERS_MS), /^(ENETUNREACH|EHOSTUNREACH)$/);
     await rig.restoreAll();
     assert.match(await link(), /LOWER_UP/);
     assert.deepEqual(await answers(), ["connect", "connect"]);
@@ -85,16 +60,6 @@ describe("root rig", { skip: missing ?? false }, () => {
     await rig.flap(20, 1);
     assert.equal((await changes()) - before, 40);
     assert.equal(await rig.connect(rig.tbHost, ANSWERS_MS), "connect");
-  });
-
-  test("a frozen server accepts TCP and says nothing", async () => {
-    const thaw = rig.freezeServerOn("tb");
-    assert.equal(await rig.connect(rig.tbHost, ANSWERS_MS), "connect");
-    const [file = "", ...prefix] = rig.enter;
-    const args = [...prefix, "timeout", "1", "smbclient", "-N", `//${rig.tbHost}/CORE`, "-c", "ls"];
-    await assert.rejects(promisify(execFile)(file, args), { code: 124 });
-    thaw();
-    assert.match(await list(rig.tbHost, "CORE"), /blocks/);
   });
 
   test("disposal ends servers, namespaces, mounts and the folder, even after a failure", async () => {

@@ -11,11 +11,10 @@ import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts"
 import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 import { rcloneFiles } from "../../src/shares/drivers/rclone/files.ts";
-import { type LiveHome, liveHome, QUICK_SYNC } from "../live/live-home.ts";
+import { endCarried, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import { clone, fill, setCreated, shareOn } from "../shares/server-proof/two-servers.ts";
 import type { Monitor } from "../support/daemon.ts";
-import { eventually } from "../support/eventually.ts";
-import { carriersOf, keepersOf, killAll, rclonesOf } from "../support/processes.ts";
+import { killAll, rclonesOf } from "../support/processes.ts";
 
 export type ServerName = "A" | "CLONE" | "OTHER";
 export const SERVER_NAMES: readonly ServerName[] = ["A", "CLONE", "OTHER"];
@@ -47,11 +46,11 @@ export interface ServersScene extends AsyncDisposable {
   rclone(): Promise<readonly number[]>;
   /** Ends all that runs, and leaves the home with the share's cache where the version before the servers' own kept it. */
   leaveAsBefore(): Promise<void>;
-  /** Ends of the daemon's log and rclone's. */
+  /** Ends of the daemon's log and rclone's, and the carrier's log. */
   said(): Promise<string>;
 }
 
-export async function serversScene(t: TestContext, settings: readonly string[] = []): Promise<ServersScene> {
+async function serversScene(t: TestContext, settings: readonly string[] = []): Promise<ServersScene> {
   const shareName = `core-${process.pid.toString(36)}`;
   const ends = new AsyncDisposableStack();
   const rig = async (netbiosName: string): Promise<PlainRig> =>
@@ -147,16 +146,7 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
     exported,
     filesOn: (server) => readdir(exported(server)),
     status,
-    async until(what, holds, ms = 40_000) {
-      let last: ShareStatus | null = null;
-      const look = async (): Promise<ShareStatus | null> => {
-        last = await status();
-        return holds(last) ? last : null;
-      };
-      return await eventually(look, ms, 50).catch((cause: unknown) => {
-        throw new Error(`${what}: ${JSON.stringify(last)}`, { cause });
-      });
-    },
+    until: (what, holds, ms) => untilShareOf(home, SHARE, what, holds, ms),
     async unsent() {
       const daemon = await home.daemon();
       const { servers: told } = await daemon.ask("unsent", { what: "show" }, AbortSignal.timeout(RUN_MS));
@@ -184,21 +174,26 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
         .slice(-80)
         .map((line) => JSON.stringify(line));
       const rclone = await readFile(rcloneFiles(home.home, SHARE).log, "utf8").catch(String);
-      return [...log, rclone.split("\n").slice(-30).join("\n")].join("\n");
+      const carrier = await readFile(join(home.home, "carrier/carrier.log"), "utf8").catch(String);
+      return [...log, rclone.split("\n").slice(-30).join("\n"), carrier].join("\n");
     },
-    async [Symbol.asyncDispose]() {
-      // Before the rest: it would mount again.
-      for (const monitor of monitors) await monitor.kill9();
-      killAll(await rclonesOf(home.home));
-      await run("fusermount3", ["-uz", join(home.home, "volumes", SHARE)]).catch(() => {});
-      // It ends with its mount, a few seconds later.
-      await eventually(
-        async () => [...(await carriersOf(home.home)), ...(await keepersOf(home.home))].length === 0,
-        // A minute where the daemon was killed before it said which mount it is.
-        90_000,
-      );
-    },
+    [Symbol.asyncDispose]: () => endCarried(home, [SHARE], monitors),
   };
+}
+
+/** Plays a story, whose failure tells what the daemon and rclone said. */
+export async function playServers(
+  t: TestContext,
+  settings: readonly string[],
+  story: (scene: ServersScene) => Promise<void>,
+): Promise<void> {
+  await using scene = await serversScene(t, settings);
+  try {
+    await story(scene);
+  } catch (error) {
+    t.diagnostic(await scene.said());
+    throw error;
+  }
 }
 
 export function isMounted({ mount_state, mount_alive, active_interface }: ShareStatus): boolean {

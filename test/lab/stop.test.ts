@@ -4,6 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import type { ShareStatus } from "../../src/api/contract.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
@@ -48,8 +49,8 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
     await playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
       for (const share of ["CORE", "MEDIA"]) await writeFile(scene.exported(share, "kept.txt"), share);
       let over: "tb" | "fallback" = "tb";
+      let monitor = await scene.start(over);
       for (const moment of moments) {
-        const monitor = await scene.start(over);
         const to: "tb" | "fallback" = over === "tb" ? "fallback" : "tb";
         const restore = await lab.rig.cut.ownLinkDown(over);
         // The moment is the point of this test.
@@ -57,13 +58,14 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
         const end = await monitor.stop();
         assert.equal(end.code, 0, `${moment} ms after the cut`);
         await assertOneMountEach(scene, moment);
-        const next = await scene.start(null);
+        monitor = await scene.start(null);
         for (const share of ["CORE", "MEDIA"]) {
           await scene.untilOver(share, to);
           assert.equal(await eventually(() => scene.read(share, "kept.txt")), share);
         }
-        await next.stop();
         await restore();
+        const bothAnswer = (share: ShareStatus): boolean => share.tb_reachable && share.fb_reachable;
+        for (const share of ["CORE", "MEDIA"]) await scene.home.untilShare(share, bothAnswer, 10_000);
         over = to;
         t.diagnostic(`${moment} ms after the cut: stopped in ${Math.round(end.ms)} ms`);
       }

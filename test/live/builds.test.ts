@@ -98,9 +98,12 @@ async function useEverything({ home, pid }: Scene): Promise<void> {
   assert.deepEqual(failures, []);
 }
 
-test("B11 a daemon goes on while its package is built anew, again and again", { skip: SKIP }, async (t) => {
+test("B11 a daemon goes on while its package is built anew, again and again, and its node_modules are taken away, as npm ci does", {
+  skip: SKIP,
+}, async (t) => {
   const scene = await startScene(t);
-  const { copy, build } = scene;
+  const { copy, build, home, pid } = scene;
+  assert.equal(await readlink(`/proc/${pid}/exe`), join(copy.root, "dist/node"));
   const builds: string[] = [];
   for (let round = 0; round < 4; round += 1) {
     await copy.changeSources();
@@ -109,25 +112,16 @@ test("B11 a daemon goes on while its package is built anew, again and again", { 
   assert.equal(new Set([build, ...builds]).size, 5);
   // The oldest is the daemon's; of the others, what nobody uses is removed.
   assert.deepEqual([...(await copy.builds())].sort(), [build, ...builds.slice(-3)].sort());
-  await useEverything(scene);
-});
-
-test("B11 a daemon goes on while node_modules are taken away, as npm ci does", { skip: SKIP }, async (t) => {
-  const scene = await startScene(t);
-  assert.equal(await readlink(`/proc/${scene.pid}/exe`), join(scene.copy.root, "dist/node"));
-  await scene.copy.takeNodeModulesAway();
-  assert.ok(!existsSync(join(scene.copy.root, "node_modules")));
+  await copy.takeNodeModulesAway();
+  assert.ok(!existsSync(join(copy.root, "node_modules")));
   await useEverything(scene);
   // A library that only YAML needs.
-  const quiet = await createTestHome({
-    home: join(scene.home.folder, "another home"),
-    launcher: scene.copy.launcher,
-  });
+  const quiet = await createTestHome({ home: join(home.folder, "another home"), launcher: copy.launcher });
   const other = join(quiet.home, "config.yaml");
   await writeFile(other, "# mine\nsync:\n  poll_interval: 1 # s\n");
   const { code, stderr } = await quiet.cli(["config", "set", "sync.poll_interval", "3"]);
   assert.equal(code, 0, stderr);
   assert.equal(await readFile(other, "utf8"), "# mine\nsync:\n  poll_interval: 3 # s\n");
-  const { stdout } = await scene.home.cli(["doctor", "--json"]);
+  const { stdout } = await home.cli(["doctor", "--json"]);
   assert.doesNotMatch(stdout, /koffi|polling/i);
 });

@@ -1,14 +1,16 @@
 // A home with a real daemon on one machine, without root: shares of driver `local`, the configuration edited as
 // people do.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { promisify } from "node:util";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
 import type { Condition, ShareStatus, SyncReport } from "../../src/api/contract.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { carriersOf, keepersOf, killAll, rclonesOf } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** How long anything may take on a busy machine, ms. */
@@ -144,4 +146,37 @@ export async function mountIdAt(path: string): Promise<string | null> {
   const table = await readFile("/proc/self/mountinfo", "utf8");
   const line = table.split("\n").findLast((each) => each.split(" ")[4] === path.replaceAll(" ", "\\040"));
   return line?.split(" ")[0] ?? null;
+}
+
+/** Kills its daemons, then what serves its mounts; resolves once nothing that goes on without a daemon is left. */
+export async function endCarried(
+  { home }: TestHome,
+  shares: readonly string[],
+  monitors: readonly Monitor[],
+): Promise<void> {
+  // Before the rest: it would mount again.
+  for (const monitor of monitors) await monitor.kill9();
+  killAll(await rclonesOf(home));
+  for (const name of shares)
+    await promisify(execFile)("fusermount3", ["-uz", join(home, "volumes", name)]).catch(() => {});
+  // The carrier ends with its mounts, a few seconds later; after a minute where the daemon was killed before it said
+  // which mount it is.
+  await eventually(
+    async () => [...(await carriersOf(home)), ...(await keepersOf(home))].length === 0,
+    90_000,
+    100,
+  );
+}
+
+/** Waits for a share, asked through the daemon that runs; `what` names it where it does not come to that. */
+export async function untilShareOf(
+  home: TestHome,
+  name: string,
+  what: string,
+  holds: (share: ShareStatus) => boolean,
+  ms = 40_000,
+): Promise<ShareStatus> {
+  return home.untilShare(name, holds, ms).catch((cause: unknown) => {
+    throw new Error(`${what}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  });
 }

@@ -1,6 +1,5 @@
 // An agent with a filesystem tool that is rooted above the home writes a command into the configuration.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { access, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
@@ -12,24 +11,7 @@ import { type GatewayRig, startGatewayRig } from "./gateway-rig.ts";
 
 const MODULES = path.resolve(import.meta.dirname, "../../node_modules/@modelcontextprotocol");
 const FILESYSTEM = path.join(MODULES, "server-filesystem/dist/index.js");
-const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
 const SIGNAL = (): AbortSignal => AbortSignal.timeout(60_000);
-
-interface Said {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function mountaineer(rig: GatewayRig, ...args: string[]): Promise<Said> {
-  const { PATH = "" } = process.env;
-  const env = { PATH, HOME: rig.folder, MOUNTAINEER_HOME: rig.home.home };
-  return new Promise((resolve) => {
-    execFile(MOUNTAINEER, args, { env, timeout: 300_000 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
-    });
-  });
-}
 
 async function isThere(file: string): Promise<boolean> {
   return access(file).then(
@@ -63,7 +45,7 @@ test("E2 a command that an agent writes into the configuration does not run, is 
   const files = { files: { command: process.execPath, args: [FILESYSTEM, rig.folder] } };
   await rig.edit({ backends: files, more: { audit: { path: path.join(rig.folder, "audit.jsonl") } } });
   await rig.untilBackend("files", ({ reason }) => reason === "it waits for approval");
-  const first = await mountaineer(rig, "approve", "--yes", "--all");
+  const first = await rig.home.cli(["approve", "--yes", "--all"]);
   assert.equal(first.code, 0, first.stderr);
   await rig.untilReady("files");
   const agent = await fileAgent(rig);
@@ -103,14 +85,14 @@ test("E2 a command that an agent writes into the configuration does not run, is 
   assert.ok(after.global.conditions.some(({ code }) => code === "approvals_lost"));
   assert.equal(await isThere(trap), false);
 
-  const shown = await mountaineer(rig, "approve", "--list");
+  const shown = await rig.home.cli(["approve", "--list"]);
   assert.match(shown.stdout, /\+command = "\/bin\/sh"/);
-  const asked = await mountaineer(rig, "approve", "helper");
+  const asked = await rig.home.cli(["approve", "helper"]);
   assert.deepEqual([asked.code, asked.stderr.includes("--yes")], [2, true], "nobody is there to say yes");
-  const status = await mountaineer(rig, "status");
+  const status = await rig.home.cli(["status"]);
   assert.match(status.stdout, /mountaineer approve backends\.helper/);
   assert.equal(await isThere(trap), false);
-  const yes = await mountaineer(rig, "approve", "helper", "files", "--yes");
+  const yes = await rig.home.cli(["approve", "helper", "files", "--yes"]);
   assert.equal(yes.code, 0, yes.stderr);
   await eventually(() => isThere(trap));
 });
@@ -119,19 +101,19 @@ test("E2 without a daemon nothing unapproved runs either, and what is approved t
   const rig = await startGatewayRig(t, { backends: {} });
   const files = { files: { command: process.execPath, args: [FILESYSTEM, rig.folder] } };
   await rig.edit({ backends: files });
-  assert.equal((await mountaineer(rig, "approve", "--yes")).code, 0);
+  assert.equal((await rig.home.cli(["approve", "--yes"])).code, 0);
   await rig.untilReady("files");
   await rig.goDown("SIGTERM");
   const { trap, section } = evil(rig);
   await writeFile(rig.home.configFile, (await readFile(rig.home.configFile, "utf8")) + section);
-  const tools = await mountaineer(rig, "tools", "list");
+  const tools = await rig.home.cli(["tools", "list"]);
   assert.match(tools.stdout, /write_file/);
   assert.equal(await isThere(trap), false);
-  assert.match((await mountaineer(rig, "config", "validate")).stdout, /backends\.helper/);
-  const set = await mountaineer(rig, "config", "set", "backends.files.group", "work");
+  assert.match((await rig.home.cli(["config", "validate"])).stdout, /backends\.helper/);
+  const set = await rig.home.cli(["config", "set", "backends.files.group", "work"]);
   assert.equal(set.code, 0, set.stderr);
   assert.match(set.stderr, /waits? for approval/);
-  const report = JSON.parse((await mountaineer(rig, "approve", "helper", "--yes", "--json")).stdout);
+  const report = JSON.parse((await rig.home.cli(["approve", "helper", "--yes", "--json"])).stdout);
   assert.deepEqual([report.approved, report.reload], [["backends.helper"], null]);
   await rig.comeBack();
   await eventually(() => isThere(trap));

@@ -10,6 +10,7 @@ import type { BackendStatus, StatusReport } from "../../src/api/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
+import { connectLight, type LightClient, type LightClientOptions } from "./light-client.ts";
 
 /** How long anything may take on a busy machine, ms. */
 export const SETTLES_MS = 20_000;
@@ -41,6 +42,8 @@ export interface GatewayRig extends AsyncDisposable {
   edit(sections: GatewaySections): Promise<void>;
   /** Replaces the file, and waits for nothing. */
   save(sections: GatewaySections): Promise<void>;
+  /** A client of `path` below the endpoint, ended with the rig. */
+  connect(options?: LightClientOptions, path?: string): Promise<LightClient>;
   daemon(): Promise<DaemonClient>;
   status(): Promise<StatusReport>;
   backend(name: string): Promise<BackendStatus>;
@@ -140,6 +143,11 @@ export async function openGatewayRig(
         const { events } = await daemon.ask("sync", null, AbortSignal.timeout(ANSWERS_MS));
         throw new Error(`the edit was not applied: ${JSON.stringify(events.at(-1))}`, { cause: error });
       }
+    },
+    async connect(options, path = "") {
+      const client = await connectLight(`${self.url}${path}`, options);
+      ends.push(async () => client[Symbol.asyncDispose]());
+      return client;
     },
     async daemon() {
       try {

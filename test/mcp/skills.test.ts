@@ -1,4 +1,4 @@
-// The real program in front of two servers with skills of the same names, in every combination of versions: all are
+// The real program in front of two servers with skills of the same names, to clients of both versions: all are
 // listed, got and read, each from its own server, and what a host checks of them holds.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -7,7 +7,7 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { SKILLS_SERVER } from "./fixture-programs.ts";
-import { type GatewaySections, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight, type Json, LightError } from "./light-client.ts";
 import { ask } from "./modern-wire.ts";
 
@@ -50,31 +50,21 @@ const CONNECT: Readonly<Record<Era, (url: string) => Promise<Asker>>> = {
 const skillText = (name: string, of: string): string =>
   `---\nname: ${name}\ndescription: The ${name} of ${of}.\n---\n\nSee [more](refs/more.md).\n`;
 
-const contentOf = (of: string, more: Json = {}): Json => ({
-  skills: {
-    git: { "SKILL.md": skillText("git", of), "refs/more.md": `More of ${of}: ü.` },
-    [`${of}/sql`]: { "SKILL.md": skillText("sql", of) },
-    ...more,
-  },
-});
-
-async function served(
-  t: TestContext,
-  eras: Readonly<Record<string, Era>>,
-  more: GatewaySections["more"] = {},
-) {
+async function served(t: TestContext, eras: Readonly<Record<string, Era>>): Promise<GatewayRig> {
   const folder = await temporaryFolder(t);
-  const fileOf = (name: string): string => path.join(folder, `${name}.json`);
-  const write = (name: string, content: Json): Promise<void> =>
-    writeFile(fileOf(name), JSON.stringify(content));
-  for (const name of Object.keys(eras)) await write(name, contentOf(name));
-  const backends = Object.fromEntries(
-    Object.entries(eras).map(([name, era]) => [name, nodeBackend(SKILLS_SERVER, [era, fileOf(name)])]),
-  );
-  const sections = { backends, more };
-  const rig = await startGatewayRig(t, sections);
+  const backends: Record<string, Section> = {};
+  for (const [of, era] of Object.entries(eras)) {
+    const skills = {
+      git: { "SKILL.md": skillText("git", of), "refs/more.md": `More of ${of}: ü.` },
+      [`${of}/sql`]: { "SKILL.md": skillText("sql", of) },
+    };
+    const file = path.join(folder, `${of}.json`);
+    await writeFile(file, JSON.stringify({ skills }));
+    backends[of] = nodeBackend(SKILLS_SERVER, [era, file]);
+  }
+  const rig = await startGatewayRig(t, { backends });
   await rig.untilReady(...Object.keys(eras));
-  return { rig, write, sections };
+  return rig;
 }
 
 async function skillsOf(client: Asker): Promise<readonly Skill[]> {
@@ -99,52 +89,42 @@ async function codeOf(work: Promise<unknown>): Promise<unknown> {
   );
 }
 
-const FRONTS: readonly Era[] = ["legacy", "modern"];
-const BACKS: readonly Readonly<Record<"a" | "b", Era>>[] = [
-  { a: "legacy", b: "legacy" },
-  { a: "modern", b: "modern" },
-  { a: "legacy", b: "modern" },
-];
-
-for (const eras of BACKS)
-  test(`D1 skills of two servers (${eras.a}, ${eras.b}) with one name: each is read from its own`, async (t) => {
-    const { rig } = await served(t, eras);
-    for (const front of FRONTS)
-      await t.test(`D1 for a ${front} client`, async () => {
-        await using client = await CONNECT[front](rig.url);
-        assert.deepEqual(client.extensions["io.modelcontextprotocol/skills"], { directoryRead: true });
-        const skills = await skillsOf(client);
-        assert.deepEqual(
-          skills.map(({ uri, frontmatter: { description } }) => [uri, description]),
-          [
-            ["skill://git/SKILL.md", "The git of a."],
-            ["skill://a/sql/SKILL.md", "The sql of a."],
-            ["skill://b/git/SKILL.md", "The git of b."],
-            ["skill://b/sql/SKILL.md", "The sql of b."],
-          ],
-        );
-        for (const skill of skills) {
-          const texts = [];
-          for (const one of skill.resources) texts.push(await verified(client, one));
-          assert.match(texts.join(), new RegExp(skill.frontmatter.description));
-          const { skill: got } = await client.request("skills/get", { uri: skill.uri });
-          assert.deepEqual(got, skill);
-        }
-        const folder = await client.request("resources/directory/read", { uri: "skill://b/git" });
-        assert.deepEqual(folder["resources"], [
-          { uri: "skill://b/git/SKILL.md", name: "SKILL.md" },
-          { uri: "skill://b/git/refs", name: "refs", mimeType: "inode/directory" },
-        ]);
-        const none = { uri: "skill://none/SKILL.md" };
-        assert.equal(await codeOf(client.request("skills/get", none)), -32602);
-        assert.equal(await codeOf(client.request("resources/directory/read", none)), -32602);
-        const list = await client.request("skills/list");
-        const isFresh = eras.a === "modern" && eras.b === "modern";
-        const { ttlMs, cacheScope, resultType } = list;
-        const wanted = [isFresh ? 60_000 : 0, isFresh ? "public" : "private", "complete"];
-        assert.deepEqual(
-          [ttlMs, cacheScope, resultType],
-          front === "modern" ? wanted : Array(3).fill(undefined),
-        );
-      });
-  });
+// How long their list holds, and with more servers: test/gateway/catalog/skills.test.ts.
+test("D1 skills of two servers with one name, one of each version: each is read from its own", async (t) => {
+  const rig = await served(t, { a: "legacy", b: "modern" });
+  for (const front of ["legacy", "modern"] as const)
+    await t.test(`D1 for a ${front} client`, async () => {
+      await using client = await CONNECT[front](rig.url);
+      assert.deepEqual(client.extensions["io.modelcontextprotocol/skills"], { directoryRead: true });
+      const skills = await skillsOf(client);
+      assert.deepEqual(
+        skills.map(({ uri, frontmatter: { description } }) => [uri, description]),
+        [
+          ["skill://git/SKILL.md", "The git of a."],
+          ["skill://a/sql/SKILL.md", "The sql of a."],
+          ["skill://b/git/SKILL.md", "The git of b."],
+          ["skill://b/sql/SKILL.md", "The sql of b."],
+        ],
+      );
+      for (const skill of skills) {
+        const texts = [];
+        for (const one of skill.resources) texts.push(await verified(client, one));
+        assert.match(texts.join(), new RegExp(skill.frontmatter.description));
+        const { skill: got } = await client.request("skills/get", { uri: skill.uri });
+        assert.deepEqual(got, skill);
+      }
+      const folder = await client.request("resources/directory/read", { uri: "skill://b/git" });
+      assert.deepEqual(folder["resources"], [
+        { uri: "skill://b/git/SKILL.md", name: "SKILL.md" },
+        { uri: "skill://b/git/refs", name: "refs", mimeType: "inode/directory" },
+      ]);
+      const none = { uri: "skill://none/SKILL.md" };
+      assert.equal(await codeOf(client.request("skills/get", none)), -32602);
+      assert.equal(await codeOf(client.request("resources/directory/read", none)), -32602);
+      const list = await client.request("skills/list");
+      assert.deepEqual(
+        [list["ttlMs"], list["cacheScope"], list["resultType"]],
+        front === "modern" ? [0, "private", "complete"] : Array(3).fill(undefined),
+      );
+    });
+});

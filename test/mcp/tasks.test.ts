@@ -5,7 +5,7 @@ import { eventually } from "../support/eventually.ts";
 import { MATRIX_SERVER, startHttpFixture, TASKS_SERVER } from "./fixture-programs.ts";
 import type { Json } from "./fixtures/matrix-tools.ts";
 import { TASKS } from "./fixtures/task-tools.ts";
-import { type GatewayRig, handOver, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
+import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
 import { ask, textOf, type WireReply } from "./modern-wire.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -110,17 +110,4 @@ test("D1 a task ends with its server's process, and outlives a reload where its 
   assert.match((await get(remote)).error?.message ?? "", /at another address/u);
   await rig.edit({ backends: { near: STDIO }, more });
   assert.equal((await get(remote)).error?.code, UNKNOWN);
-});
-
-test("D1 a task begun under one daemon goes on under the next", async (t) => {
-  const server = await startHttpFixture(t, TASKS_SERVER);
-  const far: Section = { type: "streamable-http", url: server.url };
-  const rig = await startGatewayRig(t, { backends: { far } }, { kept: true });
-  await rig.untilReady("far");
-  const { call, get, cancel } = asks(rig);
-  const taskId = begun(await call("slow_compute", { seconds: 60 }));
-  await handOver(rig);
-  assert.equal((await get(taskId)).result?.["status"], "working");
-  await cancel(taskId);
-  await untilStatus(() => get(taskId), "cancelled");
 });

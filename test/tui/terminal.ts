@@ -43,6 +43,8 @@ export interface Terminal extends AsyncDisposable {
   /** As a terminal pastes, where the program has asked for it: in brackets. */
   paste(text: string): Promise<void>;
   resize(columns: number, rows: number): Promise<void>;
+  /** Whether the other screen is up, and the cursor visible. */
+  modes(): Promise<{ readonly alternate: boolean; readonly cursor: boolean }>;
   /** Of what runs in it. */
   pid(): Promise<number>;
 }
@@ -111,6 +113,12 @@ export async function openTerminal({ columns, rows, command, env }: TerminalOpti
     },
     resize: async (toColumns, toRows) =>
       void (await tmux("resize-window", "-x", String(toColumns), "-y", String(toRows))),
+    async modes() {
+      const [alternate, cursor] = (await tmux("display-message", "-p", "#{alternate_on} #{cursor_flag}"))
+        .trim()
+        .split(" ");
+      return { alternate: alternate === "1", cursor: cursor === "1" };
+    },
     pid: async () => Number(await tmux("display-message", "-p", "#{pane_pid}")),
     async [Symbol.asyncDispose]() {
       const server = Number(await tmux("display-message", "-p", "#{pid}"));

@@ -5,6 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { parse } from "smol-toml";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import type { TestHome } from "../../support/daemon.ts";
+import { FILE_SERVER } from "../file-agent.ts";
 import { pick } from "../random.ts";
 
 /** What the configuration's author wants: everything that edits change. */
@@ -205,9 +206,7 @@ export function gatewaySections({
   readonly sharesRoot: string;
   readonly port: number;
 }): string {
-  const program = (name: string): string => JSON.stringify(path.resolve(import.meta.dirname, name));
   const node = `command = ${JSON.stringify(process.execPath)}`;
-  const files = "../../../node_modules/@modelcontextprotocol/server-filesystem/dist/index.js";
   return [
     "[server]",
     `port = ${port}`,
@@ -222,14 +221,15 @@ export function gatewaySections({
     "arguments = true",
     "[backends.count]",
     node,
-    `args = [${program("../programs/counting-server.ts")}, ${JSON.stringify(executedFile(folder))}]`,
+    `args = [${JSON.stringify(LIGHT_SERVER)}]`,
     "timeouts = { call = 10 }",
     "[backends.count.env]",
     'SOAK_SECRET = "${SOAK_TOKEN}"',
     'COUNT_ENV = "0"',
+    `LIGHT_JOURNAL = ${JSON.stringify(executedFile(folder))}`,
     "[backends.files]",
     node,
-    `args = [${program(files)}, ${JSON.stringify(path.join(sharesRoot, "CORE"))}]`,
+    `args = [${JSON.stringify(FILE_SERVER)}, ${JSON.stringify(path.join(sharesRoot, "CORE"))}]`,
     'requires = ["CORE"]',
     "timeouts = { call = 10 }",
   ].join("\n");

@@ -17,7 +17,7 @@ export type Role =
 const BY_COMMAND: readonly (readonly [Role, RegExp])[] = [
   ["config reader", /\/load-child\./],
   ["prober", /\/prober[^/]*\.(?:m?js|ts)/],
-  ["backend", /counting-server|server-filesystem|light-server/],
+  ["backend", /server-filesystem|light-server/],
   ["backend warden", /backend-warden\.sh|backend-launch\.sh/],
 ];
 

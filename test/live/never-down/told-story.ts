@@ -7,15 +7,11 @@ import { playNeverDown } from "./never-down.ts";
 
 const DEFAULT_SEED = 261_122;
 
-export function storySeed(): number {
-  return Number(process.env["MOUNTAINEER_SEED"] ?? DEFAULT_SEED);
-}
-
 export async function tellNeverDown(
   t: TestContext,
   counts: { readonly edits: number; readonly handovers: number; readonly kills: number },
 ): Promise<void> {
-  const seed = storySeed();
+  const seed = Number(process.env["MOUNTAINEER_SEED"] ?? DEFAULT_SEED);
   t.diagnostic(`seed ${seed} (MOUNTAINEER_SEED)`);
   const end = await playNeverDown({ seed, ...counts });
   const kinds = Object.entries(end.byKind).map(([kind, times]) => `${times} ${kind}`);

@@ -29,41 +29,49 @@ async function answeredByItself(name: string, call: Promise<Json>): Promise<bool
 
 for (const instances of ["shared", "per-client"] as const)
   for (const back of ["L", "M"] as const)
-    for (const front of ["L", "M"] as const)
-      test(`D2 ${front}→${back}, ${instances}: clients asked at once are isolated or refused`, async (t) => {
-        const rig = await rigWith(t, back, instances);
-        const clients = await connectAll(t, rig, () => front);
-        for (const tool of ASKING_TOOLS) {
-          const calls = clients.map(([name, client]) => answeredByItself(name, client.call(tool)));
-          const answered = await Promise.all(calls);
-          // A modern server knows by the state whose answer it is, and a process of one's own by itself.
-          if (back === "M" || instances === "per-client")
-            assert.deepEqual(answered, [true, true, true], tool);
-        }
-        for (const [name, client] of clients)
-          assert.equal(await answeredByItself(name, client.call("ask_three")), true, "alone, each is asked");
-      });
-
-test(`D2 ${STORIES} random stories of clients of both revisions: none crossed`, async (t) => {
-  const seed = Number(process.env["MOUNTAINEER_SEED"] ?? randomInt(2 ** 31));
-  t.diagnostic(`seed ${seed}`);
-  const random = randomFrom(seed);
-  for (const instances of ["shared", "per-client"] as const)
-    for (const back of ["L", "M"] as const) {
-      const rig = await rigWith(t, back, instances);
-      const clients = await connectAll(t, rig, () => pick(random, ["L", "M"] as const));
-      let answered = 0;
-      for (let story = 0; story < STORIES / 4; story++) {
-        const acts = Array.from({ length: 2 + Math.floor(random() * 4) }, () => {
-          const [name, client] = pick(random, clients);
-          return act(pick(random, ACTS), name, client, rig, pick(random, ASKING_TOOLS));
-        });
-        answered += (await Promise.all(acts)).filter((was) => was).length;
-      }
-      assert.ok(answered > 0, "nobody was answered at all");
-      await rig.stop();
-    }
-});
+    test(`D2 one ${instances} stdio server of ${back}, several clients at once`, async (t) => {
+      const server = nodeBackend(SERVERS[back], ["--stdio"], { instances });
+      const rig = await startGatewayRig(t, { backends: { server } });
+      await rig.untilReady("server");
+      for (const front of ["L", "M"] as const)
+        await t.test(
+          `D2 ${front}→${back}, ${instances}: clients asked at once are isolated or refused`,
+          async (t) => {
+            const clients = await connectAll(t, rig, () => front);
+            for (const tool of ASKING_TOOLS) {
+              const calls = clients.map(([name, client]) => answeredByItself(name, client.call(tool)));
+              const answered = await Promise.all(calls);
+              // A modern server knows by the state whose answer it is, and a process of one's own by itself.
+              if (back === "M" || instances === "per-client")
+                assert.deepEqual(answered, [true, true, true], tool);
+            }
+            for (const [name, client] of clients)
+              assert.equal(
+                await answeredByItself(name, client.call("ask_three")),
+                true,
+                "alone, each is asked",
+              );
+          },
+        );
+      await t.test(
+        `D2 ${STORIES / 4} random stories of clients of both revisions: none crossed`,
+        async (t) => {
+          const seed = Number(process.env["MOUNTAINEER_SEED"] ?? randomInt(2 ** 31));
+          t.diagnostic(`seed ${seed}`);
+          const random = randomFrom(seed);
+          const clients = await connectAll(t, rig, () => pick(random, ["L", "M"] as const));
+          let answered = 0;
+          for (let story = 0; story < STORIES / 4; story++) {
+            const acts = Array.from({ length: 2 + Math.floor(random() * 4) }, () => {
+              const [name, client] = pick(random, clients);
+              return act(pick(random, ACTS), name, client, rig, pick(random, ASKING_TOOLS));
+            });
+            answered += (await Promise.all(acts)).filter((was) => was).length;
+          }
+          assert.ok(answered > 0, "nobody was answered at all");
+        },
+      );
+    });
 
 const ACTS = ["ask", "ask", "echo", "break off", "never answer"] as const;
 
@@ -86,13 +94,6 @@ async function act(
   const { result } = await ask(rig.url, "tools/call", { name: tool, arguments: {} });
   if (result?.["resultType"] === "complete") assert.fail("answered, and nobody did");
   return false;
-}
-
-async function rigWith(t: TestContext, back: Era, instances: "shared" | "per-client"): Promise<GatewayRig> {
-  const server = nodeBackend(SERVERS[back], ["--stdio"], { instances });
-  const rig = await startGatewayRig(t, { backends: { server } });
-  await rig.untilReady("server");
-  return rig;
 }
 
 async function connectAll(

@@ -1,8 +1,8 @@
 // Both generations of the official SDK as client and as server, with the gateway between them, over stdio and HTTP.
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { MATRIX_MODERN_SERVER, MATRIX_SERVER, startHttpFixture } from "../fixture-programs.ts";
-import { nodeBackend, type Section, startGatewayRig } from "../gateway-rig.ts";
-import { CLIENTS, type Era } from "./matrix-clients.ts";
+import { nodeBackend, startGatewayRig } from "../gateway-rig.ts";
+import { CLIENTS } from "./matrix-clients.ts";
 import { type CellName, ROWS } from "./matrix-rows.ts";
 
 const SERVERS = [
@@ -10,33 +10,26 @@ const SERVERS = [
   { title: "SDK 2", era: "M", program: MATRIX_MODERN_SERVER },
 ] as const;
 
-const TRANSPORTS = {
-  stdio: async (_t: TestContext, program: string): Promise<Section> => nodeBackend(program, ["--stdio"]),
-  HTTP: async (t: TestContext, program: string): Promise<Section> => ({
-    type: "streamable-http",
-    url: (await startHttpFixture(t, program)).url,
-  }),
-} as const;
-
-const cellName = (front: Era, back: Era): CellName => `${front}→${back}`;
-
 for (const server of SERVERS)
-  for (const [transport, sectionOf] of Object.entries(TRANSPORTS))
-    for (const kind of CLIENTS) {
-      const cell = cellName(kind.era, server.era);
-      test(`D1 ${cell}: ${kind.title} in front of ${server.title} over ${transport}`, async (t) => {
-        const backends = { server: await sectionOf(t, server.program) };
-        const rig = await startGatewayRig(t, { backends });
-        await rig.untilReady("server");
+  for (const transport of ["stdio", "HTTP"] as const)
+    test(`D1 ${server.title} over ${transport}, behind the gateway`, async (t) => {
+      const { program } = server;
+      const section =
+        transport === "stdio"
+          ? nodeBackend(program, ["--stdio"])
+          : { type: "streamable-http", url: (await startHttpFixture(t, program)).url };
+      const rig = await startGatewayRig(t, { backends: { server: section } });
+      await rig.untilReady("server");
+      for (const kind of CLIENTS) {
+        const cell: CellName = `${kind.era}→${server.era}`;
         for (const { feature, cells } of ROWS) {
           const play = cells[cell];
           if (play === null) continue;
-          await t.test(`D1 ${cell}: ${feature}`, async () => {
+          await t.test(`D1 ${cell}: ${feature}, to ${kind.title}`, async () => {
             await using client = await kind.connect(rig.url);
             if (client.era !== kind.era) throw new Error(`${kind.title} came to speak ${client.era}`);
-            const over = transport === "stdio" ? "stdio" : "HTTP";
-            await play({ cell, rig, client, transport: over });
+            await play({ cell, rig, client, transport });
           });
         }
-      });
-    }
+      }
+    });

@@ -1,0 +1,185 @@
+// What happens just then, while one daemon makes room for the next: what a person does, signals, kills, a server that
+// cannot run twice.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { readDaemonNote } from "../../src/api/socket/daemon-note.ts";
+import { runCommand } from "../cli/command-line.ts";
+import { eventually } from "../support/eventually.ts";
+import { daemonsOf } from "../support/processes.ts";
+import { stopProcess } from "../support/stop-process.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { LIGHT_SERVER } from "./fixture-programs.ts";
+import { type GatewayRig, handOver, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
+
+const needsProc = { skip: process.platform === "linux" ? false : "reads /proc" };
+const SLOW = { LIGHT_INIT_MS: "1500" };
+
+async function startKept(
+  t: TestContext,
+  backend: Section = nodeBackend(LIGHT_SERVER),
+  drainSeconds = 20,
+): Promise<GatewayRig> {
+  const sections = { backends: { light: backend }, server: { drain_timeout: drainSeconds } };
+  const rig = await startGatewayRig(t, sections, { kept: true });
+  await rig.untilReady("light");
+  return rig;
+}
+
+test(
+  "B11 C2 E1 E2 what a person does while the new daemon builds is known to it: a route that is held, a secret of another value, a backend that is added and approved",
+  needsProc,
+  async (t) => {
+    const slow = (env: Record<string, string>) => nodeBackend(LIGHT_SERVER, [], { env: { ...SLOW, ...env } });
+    const backends = {
+      routed: {
+        routes: [
+          { name: "here", ...slow({}) },
+          { name: "other", ...nodeBackend(LIGHT_SERVER, ["other"]) },
+        ],
+      },
+      told: slow({ LIGHT_PREFIX: "secret:prefix", LIGHT_INIT_MS: "5000" }),
+    };
+    // The names of tools change with the secret.
+    const more = { trust: { pin: "off", approve: "all" } };
+    const rig = await startGatewayRig(t, { backends, server: { drain_timeout: 4 }, more }, { kept: true });
+    const done = async (...args: string[]): Promise<void> => {
+      const { code, stderr } = await rig.home.cli(args);
+      assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
+    };
+    const keep = async (input: string): Promise<void> => {
+      const set = ["secret", "set", "prefix", "--in", "file"];
+      const { code, stderr } = await runCommand(set, { home: rig.home.home, input });
+      assert.equal(code, 0, stderr);
+      await done("reload");
+    };
+    await keep("one_");
+    await rig.untilReady("routed", "told");
+    const client = await rig.connect();
+    const pid = (await rig.status()).global.pid ?? 0;
+    const servers = async (): Promise<number> => {
+      const commands = (await rig.processes()).map((each) => readFile(`/proc/${each}/cmdline`, "utf8"));
+      const found = await Promise.allSettled(commands);
+      return found.filter((one) => one.status === "fulfilled" && one.value.includes(LIGHT_SERVER)).length;
+    };
+    const before = await servers();
+    const restart = rig.home.cli(["restart"]);
+    // The new daemon has read secrets and approvals by then.
+    await eventually(async () => (await servers()) > before);
+    await done("switch", "--backend", "routed", "--to", "other");
+    await keep("two_");
+    await done("backends", "add", "added", "--", process.execPath, LIGHT_SERVER);
+    assert.equal((await restart).code, 0);
+    await eventually(async () => ((await rig.home.glance())?.global.pid ?? pid) !== pid);
+    const { routes } = await rig.untilBackend("routed", ({ phase }) => phase === "Ready");
+    assert.equal(routes?.held, "other");
+    assert.match(await readFile(path.join(rig.home.home, "held-routes.json"), "utf8"), /"routed": "other"/);
+    const said = (text: string) => client.call("two_echo", { text }).catch(() => null);
+    await eventually(async () => (await said("by the new one")) === "by the new one");
+    await rig.untilReady("added");
+    assert.doesNotMatch((await rig.home.cli(["approve", "--list"])).stdout, /backends\.added/);
+  },
+);
+
+test(
+  "B11 a server that cannot run twice does not, also where a call outlives the time that the old daemon has",
+  needsProc,
+  async (t) => {
+    // The lock goes with the last process that has it. The shell stays when its server is told to end.
+    const script =
+      'exec 9>"$1"; flock -n 9 || echo twice >"$2"; trap "" TERM; "$3" "$4"; sleep 60 </dev/null >/dev/null 2>&1';
+    const folder = await temporaryFolder(t);
+    const twice = path.join(folder, "twice");
+    const args = ["-c", script, "x", path.join(folder, "lock"), twice, process.execPath, LIGHT_SERVER];
+    const rig = await startKept(t, { command: "/bin/sh", args, replace: "stop-first" }, 1);
+    const client = await rig.connect();
+    const call = client.call("sleep", { ms: 60_000 }).catch(String);
+    const before = await client.call("pid");
+    await handOver(rig);
+    assert.notEqual(await (await rig.connect()).call("pid"), before);
+    assert.equal(existsSync(twice), false, "two at a time");
+    assert.match(await call, /Error/);
+  },
+);
+
+/** The new daemon is ready, and stands still until it goes on; the old one has given up what it alone had. */
+async function midway(t: TestContext, slow: Section = nodeBackend(LIGHT_SERVER, [], { env: SLOW })) {
+  const rig = await startKept(t, slow, 4);
+  const old = (await rig.status()).global.pid ?? 0;
+  const daemon = await rig.daemon();
+  // Answered, if at all, right before the line is crossed.
+  daemon.ask("handOver", null, AbortSignal.timeout(60_000)).catch(() => {});
+  const next = await eventually(
+    async () => (await daemonsOf(rig.home.home)).find((pid) => pid !== old) ?? null,
+  );
+  await stopProcess(old);
+  await logged(rig, "ready to take over");
+  await stopProcess(next);
+  process.kill(old, "SIGCONT");
+  await logged(rig, "handing over");
+  // Its sockets go when the line is crossed.
+  await eventually(async () => (await rig.home.glance().catch(() => null)) === null);
+  return { rig, old, next };
+}
+
+async function logged({ home }: GatewayRig, message: string): Promise<void> {
+  await eventually(async () => (await home.log()).some((line) => line["message"] === message));
+}
+
+for (const [to, words] of [
+  ["keeper", "the service's process"],
+  ["old", "the old daemon"],
+  ["next", "the new daemon"],
+] as const) {
+  test(
+    `B11 a SIGTERM to ${words} while one daemon takes over from the other ends the service`,
+    needsProc,
+    async (t) => {
+      const { rig, old, next } = await midway(t);
+      process.kill({ keeper: rig.pid, old, next }[to], "SIGTERM");
+      process.kill(next, "SIGCONT");
+      await eventually(async () => (await daemonsOf(rig.home.home)).length === 0, 30_000);
+      assert.equal(await readDaemonNote(rig.home.home), null, "none is expected any more");
+      // It has ended by itself, so that this ends nothing.
+      assert.deepEqual((await rig.stop()).code, 0);
+    },
+  );
+}
+
+test(
+  "B11 B6 between two daemons a note says that one is expected, so that `mountaineer mcp` waits for it; neither a file with mistakes nor a server that hangs keeps the home from who follows one killed at the line",
+  needsProc,
+  async (t) => {
+    const flag = path.join(await temporaryFolder(t), "hangs");
+    const script = '[ -e "$1" ] && sleep 600; exec "$2" "$3"';
+    const args = ["-c", script, "x", flag, process.execPath, LIGHT_SERVER];
+    const { rig, old, next } = await midway(t, { command: "/bin/sh", args, env: SLOW });
+    await eventually(async () => (await readDaemonNote(rig.home.home))?.pid === old);
+    await writeFile(flag, "");
+    await writeFile(rig.home.configFile, "[server]\nprot = 1\n");
+    process.kill(next, "SIGKILL");
+    const isLater = (pid: number | null | undefined) =>
+      typeof pid === "number" && pid !== old && pid !== next;
+    await eventually(async () => isLater((await rig.home.glance().catch(() => null))?.global.pid), 30_000);
+    await eventually(async () => isLater((await readDaemonNote(rig.home.home))?.pid));
+  },
+);
+
+test(
+  "B11 a service that is told to stop soon after two handovers ends with both daemons of before",
+  needsProc,
+  async (t) => {
+    const rig = await startKept(t, nodeBackend(LIGHT_SERVER), 60);
+    const client = await rig.connect();
+    const call = client.call("sleep", { ms: 60_000 });
+    call.catch(() => {});
+    await client.call("echo", { text: "it is there" });
+    await handOver(rig);
+    await handOver(rig);
+    process.kill(rig.pid, "SIGTERM");
+    await eventually(async () => (await daemonsOf(rig.home.home)).length === 0, 30_000);
+    await assert.rejects(call);
+  },
+);

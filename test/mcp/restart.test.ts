@@ -1,0 +1,315 @@
+// What clients have begun while their daemon ends, by itself or by kill -9, and another one comes. One home for all of it,
+// edited to what each test is about.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
+import type { TimelineReport } from "../../src/api/timeline-contract.ts";
+import { startBridge } from "../kit/bridge.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { LIGHT_SERVER } from "./fixture-programs.ts";
+import {
+  type GatewayRig,
+  handOver,
+  nodeBackend,
+  openGatewayRig,
+  type Section,
+  startGatewayRig,
+} from "./gateway-rig.ts";
+import type { Json } from "./light-client.ts";
+
+/** Slow to start, as real servers are. */
+const SLOW = nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_INIT_MS: "700" } });
+const CHANGED = ["tools", "resources", "prompts"].map((kind) => `notifications/${kind}/list_changed`);
+
+describe("a daemon that ends, and the next one", () => {
+  let rig: GatewayRig;
+  before(async () => {
+    rig = await openGatewayRig({ backends: { light: SLOW } });
+  });
+  after(() => rig[Symbol.asyncDispose]());
+
+  async function runs(light: Section): Promise<void> {
+    await rig.edit({ backends: { light } });
+    await rig.untilReady("light");
+  }
+
+  test("B11 a session goes on after kill -9 with all that its client asked for, and hears nothing of lists that are as they were", async () => {
+    await runs(SLOW);
+    await using client = await rig.connect();
+    const gone = await rig.connect();
+    const tools = await client.tools();
+    await client.request("logging/setLevel", { level: "warning" });
+    await client.request("resources/subscribe", { uri: "light://pid" });
+    await client.listen();
+    await gone[Symbol.asyncDispose]();
+    const { sessionId: goneId } = gone;
+    await eventually(async () => {
+      const text = await readFile(path.join(rig.home.home, "sessions.jsonl"), "utf8");
+      return text.includes("light://pid") && !text.includes(String(goneId));
+    });
+    await rig.goDown("SIGKILL");
+    await assert.rejects(client.call("echo", { text: "nobody" }));
+    await rig.comeBack();
+
+    await client.listen();
+    assert.equal(await client.call("echo", { text: "afterwards" }), "afterwards");
+    assert.deepEqual(await client.tools(), tools);
+    await rig.untilReady("light");
+    await client.call("touch", { uri: "light://pid" });
+    const logged: Json[] = [];
+    const onNotice = (notice: Json): void => void logged.push(notice);
+    await client.call("log", { level: "info", text: "quiet" }, { onNotice });
+    await client.call("log", { level: "error", text: "loud" }, { onNotice });
+    assert.deepEqual(
+      logged.map(({ params }) => params),
+      [{ level: "error", data: "loud" }],
+    );
+    await eventually(() => client.notices.length > 0);
+    assert.deepEqual(
+      client.notices.map(({ method }) => method),
+      ["notifications/resources/updated"],
+    );
+    assert.equal((await rig.status()).gateway?.sessions, 1);
+    const ended = await fetch(rig.url, {
+      method: "GET",
+      headers: { accept: "text/event-stream", "mcp-session-id": String(goneId) },
+    });
+    assert.equal(ended.status, 404, "what its client ended does not come back");
+    assert.match(await ended.text(), /initialize anew/u);
+  });
+
+  test("B11 a client's own process starts anew with its first call, with the capabilities that it declared", async () => {
+    await runs(nodeBackend(LIGHT_SERVER, [], { instances: "per-client" }));
+    await using client = await rig.connect({
+      capabilities: { roots: {} },
+      onRequest: () => ({ roots: [{ uri: "file:///mine" }] }),
+    });
+    const before = await client.call("pid");
+    await rig.goDown("SIGKILL");
+    await rig.comeBack();
+    const after = await client.call("pid");
+    assert.notEqual(after, before);
+    assert.equal(await client.call("pid"), after);
+    const asked = await client.call("ask", { method: "roots/list" });
+    assert.deepEqual(JSON.parse(asked), { roots: [{ uri: "file:///mine" }] });
+  });
+
+  test("C2 B11 after kill -9 a backend is on the route on which a person held it, and its session goes on", async () => {
+    const route = (name: string): Section => ({
+      name,
+      ...nodeBackend(LIGHT_SERVER, [], { env: { ROUTE: name } }),
+    });
+    await runs({ routes: [route("here"), route("there")] });
+    await using client = await rig.connect();
+    const routeNow = async (): Promise<unknown> => JSON.parse(await client.call("env", { name: "ROUTE" }));
+    const switchTo = async (to: string): Promise<void> => {
+      const { code, stderr } = await rig.home.cli(["switch", "--backend", "light", "--to", to]);
+      assert.equal(code, 0, stderr);
+    };
+    // The instance of before serves until this one is ready.
+    await eventually(async () => (await routeNow()) === "here");
+    await switchTo("there");
+    assert.equal(await routeNow(), "there");
+    await rig.goDown("SIGKILL");
+    await rig.comeBack();
+    assert.equal(await routeNow(), "there");
+    const { routes: seen } = await rig.untilBackend("light", ({ phase }) => phase === "Ready");
+    assert.equal(seen?.held, "there");
+    await switchTo("auto");
+  });
+
+  test("B7 a session through the stdio bridge outlives a restart of the daemon, with all that the client asked for, and ends with its client", async () => {
+    await runs(SLOW);
+    const bridge = startBridge(rig);
+    const { result: begun } = await bridge.begin();
+    assert.equal(begun?.["protocolVersion"], "2025-11-25");
+    const { result } = await bridge.ask(2, "tools/list");
+    await bridge.ask(3, "logging/setLevel", { level: "warning" });
+    await bridge.ask(4, "resources/subscribe", { uri: "light://pid" });
+    assert.equal(bridge.stderr(), "");
+    await rig.goDown("SIGTERM");
+    const waits = /^mountaineer: the daemon ended the connection; waiting 30 s/u;
+    await eventually(() => waits.test(bridge.stderr()));
+    const before = bridge.messages.length;
+    // It waits in the pipe.
+    const called = bridge.call(5, "echo", { text: "afterwards" });
+    await rig.comeBack();
+    assert.equal(await called, "afterwards");
+    assert.deepEqual(
+      bridge.messages.slice(before, before + 4).map(({ id, method }) => method ?? id),
+      [...CHANGED, 5],
+    );
+    assert.deepEqual((await bridge.ask(6, "tools/list")).result, result, "as long as it was");
+    await bridge.call(7, "touch", { uri: "light://pid" });
+    await bridge.until(({ method }) => method === "notifications/resources/updated");
+    await bridge.call(8, "log", { level: "info", text: "quiet" });
+    await bridge.call(9, "log", { level: "error", text: "loud" });
+    await bridge.until(({ method }) => method === "notifications/message");
+    const told = bridge.messages.filter(({ method }) => method === "notifications/message");
+    assert.deepEqual(
+      told.map(({ params }) => params?.["data"]),
+      ["loud"],
+    );
+    bridge.child.stdin?.end();
+    assert.equal(await bridge.ended, 0);
+    assert.match(bridge.stderr(), /^[^\n]+waiting 30 s[^\n]+\nmountaineer: the daemon is back\n$/u);
+  });
+
+  test("B7 kill -9 of the daemon: through the bridge the call in flight fails and is not repeated, its question is withdrawn, the next ones are answered", async () => {
+    await runs(SLOW);
+    const bridge = startBridge(rig);
+    await bridge.begin({ sampling: {} });
+    const asking = bridge.ask(2, "tools/call", {
+      name: "ask",
+      arguments: { method: "sampling/createMessage", params: { messages: [], maxTokens: 1 } },
+    });
+    const question = await bridge.until(({ method }) => method === "sampling/createMessage");
+    await rig.goDown("SIGKILL");
+    const { error } = await asking;
+    assert.equal(error?.code, -32000);
+    assert.match(error?.message ?? "", /the daemon ended before it answered; it is not known whether/u);
+    const withdrawn = await bridge.until(({ method }) => method === "notifications/cancelled");
+    assert.equal(withdrawn.params?.["requestId"], question.id);
+    await rig.comeBack();
+    // An answer that comes too late means nothing to anybody.
+    bridge.send({ id: question.id, result: {} });
+    assert.equal(JSON.parse(String(await bridge.call(3, "seen"))).calls, 1, "of this backend's process");
+    await rig.goDown("SIGKILL");
+    await rig.comeBack();
+    assert.equal(await bridge.call(4, "echo", { text: "once more" }), "once more");
+    await bridge.end();
+  });
+
+  test("B11 a monitor that no service keeps says why it does not hand over, and goes on", async () => {
+    const { code, stderr } = await rig.home.cli(["restart"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /nothing would hold its place[\s\S]*mountaineer up/);
+    assert.equal((await rig.status()).global.pid, rig.pid);
+  });
+
+  test("B7 a call through the stdio bridge is answered though the daemon is stopped meanwhile", async () => {
+    const bridge = startBridge(rig);
+    await bridge.begin();
+    const until = path.join(rig.folder, "go-on");
+    const called = bridge.call(2, "sleep", { until, text: "done" });
+    await eventually(async () => (await rig.status()).gateway?.in_flight === 1);
+    const stopped = rig.goDown("SIGTERM");
+    // From there on the daemon takes no more clients.
+    await eventually(() => !existsSync(path.join(rig.home.home, "mcp.sock")));
+    await writeFile(until, "");
+    assert.equal(await called, "done");
+    await stopped;
+  });
+});
+
+test("B11 C2 1mcp#414: a restart ends no session: not `mountaineer restart`, and not a stop and a start", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } }, { kept: true });
+  await rig.untilReady("light");
+  const client = new Client({ name: "sdk-client", version: "1.0.0" });
+  const transport = new StreamableHTTPClientTransport(new URL(rig.url));
+  await client.connect(transport as Transport);
+  rig.beforeStop(() => client.close());
+  const { sessionId } = transport;
+  assert.equal(typeof sessionId, "string");
+  const works = async (text: string): Promise<void> => {
+    const { content } = await client.callTool({ name: "echo", arguments: { text } });
+    assert.deepEqual(content, [{ type: "text", text }]);
+    assert.equal(transport.sessionId, sessionId);
+    assert.equal((await rig.status()).gateway?.sessions, 1);
+  };
+  await works("before");
+  await handOver(rig);
+  await works("after a handover");
+  await rig.goDown("SIGTERM");
+  await rig.comeBack();
+  await works("after a stop and a start");
+  await handOver(rig);
+  await rig.goDown("SIGTERM");
+  await rig.comeBack();
+  await works("after both");
+});
+
+async function timelineOf(rig: GatewayRig): Promise<TimelineReport> {
+  return (await rig.daemon()).ask("timeline", null, AbortSignal.timeout(ANSWERS_MS));
+}
+
+function callsIn({ backends }: TimelineReport): number {
+  return backends[0]?.minutes.reduce((sum, { calls }) => sum + calls, 0) ?? 0;
+}
+
+test("F2 B11 the timeline outlives a stop, kill -9 and a handover; time without a daemon is a gap", async (t) => {
+  const nas = await temporaryFolder(t);
+  for (const route of ["tb", "fb"]) await mkdir(path.join(nas, route));
+  const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } }, { kept: true });
+  const share = `\n[[shares]]\nname = "CORE"\ndriver = "local"\nthunderbolt_path = "${nas}/tb"\nfallback_path = "${nas}/fb"\n`;
+  await rig.home.writeConfig(`${rig.text({ backends: { light: nodeBackend(LIGHT_SERVER) } })}${share}`);
+  await rig.home.untilShare("CORE", (seen) => seen.active_interface === "tb", ANSWERS_MS);
+  await rig.untilReady("light");
+  const client = await rig.connect();
+  for (const text of ["one", "two"]) assert.equal(await client.call("echo", { text }), text);
+  await client[Symbol.asyncDispose]();
+  const first = await timelineOf(rig);
+  assert.equal(callsIn(first), 2);
+  assert.deepEqual(first.gaps, []);
+
+  await rig.goDown("SIGTERM");
+  const file = path.join(rig.home.home, "timeline.json");
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+  const text = await readFile(file, "utf8");
+  await rig.comeBack();
+  await rig.untilReady("light");
+  const second = await timelineOf(rig);
+  assert.equal(second.known_since, first.known_since);
+  assert.equal(callsIn(second), 2);
+  const [gap, ...more] = second.gaps;
+  assert.deepEqual(more, []);
+  assert.ok(gap !== undefined && gap.from >= first.to && gap.to > gap.from);
+  for (const { name, spans } of [...second.shares, ...second.backends]) {
+    for (const { from, to } of spans) assert.ok(to <= gap.from || from >= gap.to, `${name}: ${from}`);
+  }
+  const core = second.shares.find(({ name }) => name === "CORE")?.spans ?? [];
+  assert.ok(
+    core.every(({ from, state }) => from < gap.from || state === "mounted"),
+    `as if it had been away: ${JSON.stringify(core)}`,
+  );
+
+  // Seconds after its start nothing of it was saved: the next one has what was there before.
+  await rig.killDaemon();
+  const isSaved = (await readFile(file, "utf8")) !== text;
+  if (await rig.isOver()) await rig.comeBack();
+  await rig.untilReady("light");
+  const third = await timelineOf(rig);
+  assert.deepEqual([third.known_since, callsIn(third)], [first.known_since, 2]);
+  assert.equal(third.gaps.length, isSaved ? 2 : 1, "on a busy machine a minute may have passed");
+  assert.equal(third.gaps[0]?.from, gap.from);
+  assert.ok((third.gaps.at(-1)?.to ?? "") > gap.to);
+
+  await handOver(rig);
+  const fourth = await timelineOf(rig);
+  assert.deepEqual([fourth.gaps, callsIn(fourth)], [third.gaps, 2]);
+  for (const [before, after] of [
+    [third.shares, fourth.shares],
+    [third.backends, fourth.backends],
+  ] as const) {
+    const opened = before[0]?.spans.at(-1);
+    const goesOn = after[0]?.spans.at(-1);
+    assert.deepEqual([goesOn?.from, after[0]?.spans.length], [opened?.from, before[0]?.spans.length]);
+    assert.ok((goesOn?.to ?? "") > (opened?.to ?? ""));
+  }
+  const { until } = JSON.parse(await readFile(file, "utf8"));
+  assert.ok(
+    until > Date.parse(third.to) && until < Date.parse(fourth.to),
+    "the old one wrote it when it handed over",
+  );
+  const log = await rig.home.log();
+  assert.deepEqual(
+    log.filter(({ message }) => String(message).includes("timeline")),
+    [],
+  );
+});
