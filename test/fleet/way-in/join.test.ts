@@ -13,9 +13,20 @@ import { type ErrorCode, MountaineerError } from "../../../src/runtime/errors.ts
 import { entryExists } from "../../../src/runtime/files/durable-file.ts";
 import { openSecretStore } from "../../../src/secrets/secret-store.ts";
 import { eventually } from "../../support/eventually.ts";
-import { found, invited, joined, LACKS_SERVER, linkOf, type Machine, machines, present } from "./homes.ts";
+import {
+  fleetOfFile,
+  found,
+  invited,
+  joined,
+  LACKS_SERVER,
+  linkOf,
+  type Machine,
+  machines,
+  present,
+} from "./homes.ts";
 
 const REAL = { skip: LACKS_SERVER };
+const fleet = fleetOfFile();
 
 function refusedWith(code: ErrorCode, text: RegExp) {
   return (error: unknown): boolean => {
@@ -39,8 +50,8 @@ async function assertNothingKept(machine: Machine): Promise<void> {
 }
 
 test("G1 a machine joins by a code, and signs in with a key that never left it", REAL, async (t) => {
-  const [nas, laptop] = present(await machines(t, 2));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [laptop] = present(await machines(t, 1));
   const open = await invited(nas, first);
   const second = await joined(laptop, open.code);
   assert.equal(await open.guest, "laptop");
@@ -64,9 +75,8 @@ test("G1 a machine joins by a code, and signs in with a key that never left it",
   assert.deepEqual(record.invitations, []);
 });
 
-test("G1 what holds a key, or says who may come in, is its owner's alone", REAL, async (t) => {
-  const [nas] = present(await machines(t, 1));
-  await found(nas);
+test("G1 what holds a key, or says who may come in, is its owner's alone", REAL, async () => {
+  const { nas } = await fleet();
   const mode = async (...path: string[]): Promise<number> =>
     (await stat(join(nas.home, ...path))).mode & 0o777;
   assert.equal(await mode("fleet-server"), 0o700);
@@ -78,10 +88,10 @@ test("G1 what holds a key, or says who may come in, is its owner's alone", REAL,
 });
 
 test("G1 a code is good once: replayed, it is refused, and nothing is changed", REAL, async (t) => {
-  const [nas, laptop, thief] = present(await machines(t, 3));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [laptop, thief] = present(await machines(t, 2));
   const open = await invited(nas, first);
-  await joined(laptop, open.code);
+  await joined(laptop, open.code, { name: "honest" });
   await open.guest;
   await assert.rejects(
     joined(thief, open.code, { name: "thief" }),
@@ -92,8 +102,9 @@ test("G1 a code is good once: replayed, it is refused, and nothing is changed", 
 });
 
 test("G1 a code typed on two machines at once lets one in", REAL, async (t) => {
-  const [nas, ...others] = present(await machines(t, 3));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const others = await machines(t, 2);
+  const before = (await fleetOf(nas)).members.length;
   const open = await invited(nas, first);
   const outcomes = await Promise.allSettled(
     others.map((machine, index) => joined(machine, open.code, { name: `machine-${index}` })),
@@ -104,31 +115,32 @@ test("G1 a code typed on two machines at once lets one in", REAL, async (t) => {
     if (outcome.status === "fulfilled") assert.equal(winner, `machine-${index}`);
     else refusedWith("join_refused", /used already/)(outcome.reason);
   }
-  assert.equal((await fleetOf(nas)).members.length, 2);
+  assert.equal((await fleetOf(nas)).members.length, before + 1);
 });
 
 test("G1 an expired code is refused: by its own word, and by who made it", REAL, async (t) => {
-  const [nas, laptop] = present(await machines(t, 2));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [laptop] = present(await machines(t, 1));
   const open = await invited(nas, first, 3_000);
   const late = { ...laptop.clock, wallMs: () => laptop.clock.wallMs() + 60_000 };
   await assert.rejects(
-    joined(laptop, open.code, { clock: late }),
+    joined(laptop, open.code, { name: "late", clock: late }),
     refusedWith("join_refused", /time is over/),
   );
   assert.equal(await open.guest, null);
   // A clock that goes wrong, or a code whose time was changed.
   const slow = { ...laptop.clock, wallMs: () => laptop.clock.wallMs() - 3_600_000 };
   await assert.rejects(
-    joined(laptop, open.code, { clock: slow }),
+    joined(laptop, open.code, { name: "late", clock: slow }),
     refusedWith("join_refused", /used already|withdrawn/),
   );
   await assertNothingKept(laptop);
 });
 
 test("G1 a code that was tampered with is refused, and the true one still lets in", REAL, async (t) => {
-  const [nas, laptop] = present(await machines(t, 2));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [laptop] = present(await machines(t, 1));
+  const before = (await fleetOf(nas)).members;
   const open = await invited(nas, first);
   const code = readJoinCode(open.code);
   const flipped = (bytes: Buffer): Buffer =>
@@ -140,28 +152,31 @@ test("G1 a code that was tampered with is refused, and the true one still lets i
     [forged({ authority: flipped(code.authority) }), /another server answers/],
   ];
   for (const [text, why] of cases) {
-    await assert.rejects(joined(laptop, text), refusedWith("join_refused", why));
+    await assert.rejects(joined(laptop, text, { name: "true" }), refusedWith("join_refused", why));
     await assertNothingKept(laptop);
   }
-  assert.equal((await fleetOf(nas)).members.length, 1);
-  await joined(laptop, open.code);
-  assert.equal(await open.guest, "laptop");
+  assert.deepEqual((await fleetOf(nas)).members, before);
+  await joined(laptop, open.code, { name: "true" });
+  assert.equal(await open.guest, "true");
 });
 
 test("G1 another fleet's server at the address learns nothing, and lets nobody in", REAL, async (t) => {
-  const [nas, other, laptop] = present(await machines(t, 3));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [other, laptop] = present(await machines(t, 2));
   const second = await found(other, { name: "impostor" });
   const open = await invited(nas, first);
   const led = writeJoinCode({ ...readJoinCode(open.code), address: second.address });
-  await assert.rejects(joined(laptop, led), refusedWith("join_refused", /another server answers/));
+  await assert.rejects(
+    joined(laptop, led, { name: "led" }),
+    refusedWith("join_refused", /another server answers/),
+  );
   await assertNothingKept(laptop);
   await open.withdraw();
 });
 
 test("G1 a name in use is refused, whatever its letter case; another name passes", REAL, async (t) => {
-  const [nas, laptop] = present(await machines(t, 2));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [laptop] = present(await machines(t, 1));
   const open = await invited(nas, first);
   for (const name of ["nas", "NAS"]) {
     await assert.rejects(
@@ -170,36 +185,40 @@ test("G1 a name in use is refused, whatever its letter case; another name passes
     );
     await assertNothingKept(laptop);
   }
-  await joined(laptop, open.code);
-  assert.equal(await open.guest, "laptop");
+  await joined(laptop, open.code, { name: "another" });
+  assert.equal(await open.guest, "another");
 });
 
 test("G1 a code that was withdrawn is worth nothing", REAL, async (t) => {
-  const [nas, laptop] = present(await machines(t, 2));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [laptop] = present(await machines(t, 1));
   const open = await invited(nas, first);
   await open.withdraw();
   assert.deepEqual((await fleetOf(nas)).invitations, []);
-  await assert.rejects(joined(laptop, open.code), refusedWith("join_refused", /used already, or withdrawn/));
+  await assert.rejects(
+    joined(laptop, open.code, { name: "late" }),
+    refusedWith("join_refused", /used already, or withdrawn/),
+  );
   await assertNothingKept(laptop);
 });
 
 test("G1 who was let in and could not write it down goes on with the same code", REAL, async (t) => {
-  const [nas, laptop] = present(await machines(t, 2));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [laptop] = present(await machines(t, 1));
   const open = await invited(nas, first);
-  const broken = { writeSection: () => Promise.reject(new Error("the disk is full")) };
+  const before = (await fleetOf(nas)).members.length;
+  const name = "unlucky";
+  const broken = { name, writeSection: () => Promise.reject(new Error("the disk is full")) };
   await assert.rejects(joined(laptop, open.code, broken), /the disk is full/);
-  assert.equal(await open.guest, "laptop");
-  const again = await joined(laptop, open.code);
+  assert.equal(await open.guest, name);
+  const again = await joined(laptop, open.code, { name });
   assert.equal(laptop.sections.length, 1);
   assert.equal(await linkOf(laptop, again), true);
-  assert.equal((await fleetOf(nas)).members.length, 2);
+  assert.equal((await fleetOf(nas)).members.length, before + 1);
 });
 
-test("G1 a server whose store was removed under it is started again, with a new one", REAL, async (t) => {
-  const [nas] = present(await machines(t, 1));
-  await found(nas);
+test("G1 a server whose store was removed under it is started again, with a new one", REAL, async () => {
+  const { nas } = await fleet();
   const before = await runningServer(nas.home);
   assert.equal(await ensureServer(nas, nas.signal), "ran");
   await rm(folderPaths(nas.home).store, { recursive: true });
@@ -210,22 +229,22 @@ test("G1 a server whose store was removed under it is started again, with a new 
 });
 
 test("G1 a machine that is taken out is cut off, and its key opens nothing", REAL, async (t) => {
-  const [nas, laptop] = present(await machines(t, 2));
-  const first = await found(nas);
+  const { nas, first } = await fleet();
+  const [laptop] = present(await machines(t, 1));
   const open = await invited(nas, first);
-  const second = await joined(laptop, open.code);
+  const second = await joined(laptop, open.code, { name: "phone" });
   await open.guest;
   const { home, clock, signal } = nas;
-  assert.equal(await removeMember({ home, clock }, "Laptop", signal), "laptop");
+  assert.equal(await removeMember({ home, clock }, "Phone", signal), "phone");
   assert.equal(await linkOf(laptop, second), false);
   assert.equal(await linkOf(nas, first), true);
   await assert.rejects(
-    removeMember({ home, clock }, "laptop", signal),
+    removeMember({ home, clock }, "phone", signal),
     refusedWith("usage", /no machine called/),
   );
   await assert.rejects(removeMember({ home, clock }, "nas", signal), refusedWith("usage", /this machine/));
   const once = await invited(nas, first);
   assert.equal((await keptSeed(laptop, second.secret)) !== null, true);
-  await joined(laptop, once.code);
-  assert.equal(await once.guest, "laptop");
+  await joined(laptop, once.code, { name: "phone" });
+  assert.equal(await once.guest, "phone");
 });

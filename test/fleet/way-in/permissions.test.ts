@@ -26,6 +26,7 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+import { forWholeFile } from "../../support/whole-file.ts";
 import { found, invited, joined, LACKS_SERVER, type Machine, machines, present } from "./homes.ts";
 
 const REAL = { skip: LACKS_SERVER };
@@ -44,13 +45,17 @@ async function signedIn(t: Scope, machine: Machine, membership: Membership): Pro
   return connection;
 }
 
-async function fleetOfTwo(t: Scope): Promise<readonly [NatsConnection, NatsConnection]> {
-  const homes = { after: (end: () => unknown) => t.after(end) };
-  const [nas, laptop] = present(await machines(homes, 2));
+const fleet = forWholeFile(async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
   const first = await found(nas);
   const open = await invited(nas, first);
   const second = await joined(laptop, open.code);
   await open.guest;
+  return { nas, laptop, first, second };
+});
+
+async function fleetOfTwo(t: Scope): Promise<readonly [NatsConnection, NatsConnection]> {
+  const { nas, laptop, first, second } = await fleet();
   return [await signedIn(t, nas, first), await signedIn(t, laptop, second)];
 }
 
@@ -128,11 +133,7 @@ test(
   "G1 machines that joined call each other, over TLS and with the permissions that they were given",
   REAL,
   async (t) => {
-    const [nas, laptop] = present(await machines(t, 2));
-    const first = await found(nas);
-    const open = await invited(nas, first);
-    const second = await joined(laptop, open.code);
-    await open.guest;
+    const { nas, laptop, first, second } = await fleet();
     const calls = async (
       machine: Machine,
       membership: Membership,
@@ -218,19 +219,6 @@ test("G1 only the machine with the server makes, changes or empties what is kept
   for (const attempt of attempts) await assert.rejects(attempt(), /permissions? violation/i);
 });
 
-test("G1 a machine that makes readers without end is stopped before the server is full", REAL, async (t) => {
-  const [, laptop] = await fleetOfTwo(t);
-  const readers = Array.from({ length: 1_025 }, async (_, count) => {
-    const subject = `$JS.API.CONSUMER.CREATE.KV_${BUCKET}.reader${count}`;
-    const config = { name: `reader${count}`, durable_name: `reader${count}`, ack_policy: "none" };
-    const asked = JSON.stringify({ stream_name: `KV_${BUCKET}`, config });
-    return (await laptop.request(subject, asked, { timeout: 30_000 })).string();
-  });
-  const refused = (await Promise.all(readers)).filter((answer) => answer.includes('"error"'));
-  assert.equal(refused.length, 1);
-  assert.match(refused[0] ?? "", /maximum consumers limit reached/);
-});
-
 test("G1 no machine sweeps away what the others told", REAL, async (t) => {
   const [nas, laptop] = await fleetOfTwo(t);
   const [ofNas, ofLaptop] = [await new Kvm(nas).create(BUCKET), await new Kvm(laptop).create(BUCKET)];
@@ -245,9 +233,8 @@ test("G1 no machine sweeps away what the others told", REAL, async (t) => {
   await ofLaptop.delete("laptop");
 });
 
-test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, async (t) => {
-  const [nas] = present(await machines(t, 1));
-  const first = await found(nas);
+test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, async () => {
+  const { nas, first } = await fleet();
   const ca = (await keptAuthority(nas.home)) ?? "";
   const stranger = nkeyAuthenticator(new TextEncoder().encode(userSeed(Buffer.alloc(32, 7))));
   for (const more of [{}, { authenticator: stranger }, { user: "nas", pass: "nas" }]) {
@@ -258,4 +245,17 @@ test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, a
   }
   // Its certificate is of its own authority, which nobody else's list has.
   await assert.rejects(connect({ servers: [first.address], reconnect: false }), /certificate/i);
+});
+
+test("G1 a machine that makes readers without end is stopped before the server is full", REAL, async (t) => {
+  const [, laptop] = await fleetOfTwo(t);
+  const readers = Array.from({ length: 1_025 }, async (_, count) => {
+    const subject = `$JS.API.CONSUMER.CREATE.KV_${BUCKET}.reader${count}`;
+    const config = { name: `reader${count}`, durable_name: `reader${count}`, ack_policy: "none" };
+    const asked = JSON.stringify({ stream_name: `KV_${BUCKET}`, config });
+    return (await laptop.request(subject, asked, { timeout: 30_000 })).string();
+  });
+  const refused = (await Promise.all(readers)).filter((answer) => answer.includes('"error"'));
+  assert.equal(refused.length, 1);
+  assert.match(refused[0] ?? "", /maximum consumers limit reached/);
 });
