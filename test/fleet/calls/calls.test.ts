@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { needsNats, startMember, startNats } from "../nats-rig.ts";
+import { killAtRandom } from "./killed-at-random.ts";
 import {
   linesOf,
   startClient,
@@ -214,4 +215,10 @@ test(
     await eventually(() => status.report().link.state === "connected");
     assert.deepEqual(status.report().conditions, []);
   },
+);
+
+test(
+  "G1 calls while machines are killed at random: none twice, none lost that was answered",
+  needsNats,
+  (t) => killAtRandom(t, { calls: 200, kills: 1, seed: 1 }),
 );
