@@ -8,8 +8,16 @@ import type { LogReport, LogRequest } from "../../src/api/records-contract.ts";
 import { foldersRequest, readRequest } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
-import { assertRefused, get, post, startRig, talk } from "./management-rig.ts";
-import { sampleCheck, sampleConfig, sampleEdit, sampleEntry, sampleReload, sampleSyncReport, scriptedConfig } from "./sample-config.ts";
+import { assertRefused, connectedRig, get, post, startRig, talk } from "./management-rig.ts";
+import {
+  sampleCheck,
+  sampleConfig,
+  sampleEdit,
+  sampleEntry,
+  sampleReload,
+  sampleSyncReport,
+  scriptedConfig,
+} from "./sample-config.ts";
 import { sampleAudit, scriptedGateway } from "./sample-gateway.ts";
 import { sampleAlias, sampleReport, sampleResult, scriptedControl } from "./sample-report.ts";
 
@@ -28,9 +36,7 @@ test("every operation is found at its path, with its method, and only when somet
 
 test("each call about the configuration crosses the socket and comes back as it was", async (t) => {
   const config = scriptedConfig();
-  const { home } = await startRig(t, { config });
-  const client = await connectToDaemon(home);
-  assert.ok(client);
+  const { client } = await connectedRig(t, { config });
   assert.deepEqual(await client.ask("sync", null, never), sampleSyncReport());
   assert.deepEqual(await client.ask("config", null, never), sampleConfig());
   assert.deepEqual(await client.ask("reload", {}, never), sampleReload());
@@ -64,10 +70,9 @@ test("each call about the configuration crosses the socket and comes back as it 
 test("a text that begins as JSON comes as it is, and so does an empty one", async (t) => {
   const config = scriptedConfig();
   config.texts.splice(0, 2, '{"a":1}', "");
-  const { home } = await startRig(t, { config });
-  const client = await connectToDaemon(home);
-  assert.equal(await client?.ask("historyText", { n: 0 }, never), '{"a":1}');
-  assert.equal(await client?.ask("historyText", { n: 1 }, never), "");
+  const { client } = await connectedRig(t, { config });
+  assert.equal(await client.ask("historyText", { n: 0 }, never), '{"a":1}');
+  assert.equal(await client.ask("historyText", { n: 1 }, never), "");
 });
 
 test("what is asked wrongly about the configuration is refused and never reaches it", async (t) => {
@@ -159,10 +164,9 @@ test("steps that wait hold up no reload", async (t) => {
 
 test("a client that goes away aborts its reload", async (t) => {
   const config = scriptedConfig({ reload: () => new Promise(() => {}) });
-  const { home } = await startRig(t, { config });
-  const client = await connectToDaemon(home);
+  const { client } = await connectedRig(t, { config });
   const cancel = new AbortController();
-  const asking = client?.ask("reload", {}, cancel.signal);
+  const asking = client.ask("reload", {}, cancel.signal);
   asking?.catch(() => {});
   const call = await eventually(() => config.calls[0]);
   cancel.abort();
@@ -228,9 +232,8 @@ test("what is asked wrongly is refused and never reaches it", async (t) => {
 });
 
 test("a server without places serves none", async (t) => {
-  const { home } = await startRig(t);
-  const client = await connectToDaemon(home);
-  await assert.rejects(client?.ask("aliases", null, NEVER) ?? assert.fail(), { code: "protocol" });
+  const { client } = await connectedRig(t);
+  await assert.rejects(client.ask("aliases", null, NEVER), { code: "protocol" });
 });
 
 const LOG: LogReport = {
@@ -257,9 +260,7 @@ test("F2 what is asked of the audit and of the log crosses the socket and comes 
       return LOG;
     },
   };
-  const { home } = await startRig(t, { gateway, records });
-  const client = await connectToDaemon(home);
-  assert.ok(client);
+  const { client } = await connectedRig(t, { gateway, records });
   const audit = {
     limit: 5,
     before: "64768-1234.5678",

@@ -13,13 +13,12 @@ import { runCommand, startCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { needsNats, startMember, startNats } from "./nats-rig.ts";
+import { natsTest, needsNats, startMember, startNats } from "./nats-rig.ts";
 
 const isConnected = (member: ReturnType<typeof startMember>): Promise<true> =>
   eventually(() => member.report().link.state === "connected");
 
-test("G1 machines on one server see what each tells, and each change of it", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 machines on one server see what each tells, and each change of it", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   const desktop = startMember(t, rig, "desktop");
   const nas = startMember(t, rig, "nas");
@@ -49,8 +48,7 @@ test("G1 machines on one server see what each tells, and each change of it", nee
   assert.equal(laptop.report().machines[0]?.state?.shares[0]?.route, "fallback");
 });
 
-test("G1 a machine that stops says so, one that leaves is gone from all lists", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 a machine that stops says so, one that leaves is gone from all lists", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   const desktop = startMember(t, rig, "desktop");
   const nas = startMember(t, rig, "nas");
@@ -67,11 +65,9 @@ test("G1 a machine that stops says so, one that leaves is gone from all lists", 
   assert.equal(laptop.sees("desktop").problem, null);
 });
 
-test(
+natsTest(
   "G1 a server that is killed is a condition, and all is right again when it is back",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const laptop = startMember(t, rig, "laptop");
     const desktop = startMember(t, rig, "desktop");
     await eventually(() => laptop.sees("desktop").presence === "here");
@@ -92,11 +88,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 a server that goes silent is found out, and all is right again when it speaks",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const laptop = startMember(t, rig, "laptop");
     const desktop = startMember(t, rig, "desktop");
     await eventually(() => laptop.sees("desktop").presence === "here");
@@ -111,11 +105,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 in a large fleet a machine hears the others while somebody looks, and knows at once who is there",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const stranger = await rig.stranger("stranger");
     const first = startMember(t, rig, "nas");
     await isConnected(first);
@@ -156,11 +148,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 however often somebody asks who is there, a machine answers a few times a second",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const laptop = startMember(t, rig, "laptop");
     await isConnected(laptop);
     const asker = await rig.stranger("stranger");
@@ -180,8 +170,7 @@ test(
   },
 );
 
-test("G1 a machine that starts while no server answers goes on trying", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 a machine that starts while no server answers goes on trying", async (t, rig) => {
   await rig.kill();
   const laptop = startMember(t, rig, "laptop");
   await eventually(() => laptop.report().conditions[0]?.code === "fleet_unreachable");

@@ -17,7 +17,7 @@ import { fetchAuthority, openLink } from "../../src/fleet/way-in/server-link.ts"
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { type Member, makeKey, needsNats, startMember, startNats } from "./nats-rig.ts";
+import { type Member, makeKey, natsTest, needsNats, startMember, startNats } from "./nats-rig.ts";
 import { makeOperator } from "./operator-mode.ts";
 
 /** Why there is no link, once that is known. */
@@ -34,8 +34,7 @@ async function reasonOf(member: Member): Promise<string> {
   return `${link.last_error} (${link.hint})`;
 }
 
-test("G1 credentials that the server does not know are told, and are in no message", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 credentials that the server does not know are told, and are in no message", async (t, rig) => {
   const { seed } = makeKey();
   const member = startMember(t, rig, "laptop", { secret: seed });
   assert.match(await reasonOf(member), /refuses the credentials/);
@@ -125,8 +124,7 @@ test(
   },
 );
 
-test("G1 what a stranger writes into the bucket is shown as that, and harms nobody", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 what a stranger writes into the bucket is shown as that, and harms nobody", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   startMember(t, rig, "desktop");
   await eventually(() => laptop.sees("desktop").presence === "here");
@@ -148,8 +146,7 @@ test("G1 what a stranger writes into the bucket is shown as that, and harms nobo
   await eventually(() => laptop.sees("desktop").state !== null);
 });
 
-test("G1 what stood in the bucket is no sign of life, and who has left it is gone", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 what stood in the bucket is no sign of life, and who has left it is gone", async (t, rig) => {
   const desktop = startMember(t, rig, "desktop");
   await eventually(() => desktop.report().link.state === "connected");
   const bucket = await new Kvm(await rig.stranger("stranger")).open("mountaineer_fleet");
@@ -168,8 +165,7 @@ test("G1 what stood in the bucket is no sign of life, and who has left it is gon
   await eventually(() => laptop.report().machines.length === 2 && laptop.sees("desktop").presence === "here");
 });
 
-test("G1 two machines with one name find that out, and say so", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 two machines with one name find that out, and say so", async (t, rig) => {
   const one = startMember(t, rig, "laptop");
   await eventually(() => one.report().link.state === "connected");
   const other = startMember(t, rig, "laptop");
@@ -301,8 +297,7 @@ for (const [what, text] of WRONG) {
 
 const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
 
-test("G1 sessions that end at whatever instant leave nothing behind", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 sessions that end at whatever instant leave nothing behind", async (_t, rig) => {
   const { signal } = new AbortController();
   const heard = { summary() {}, removed() {}, caughtUp() {}, beat() {}, rollCall() {} };
   const { seed } = rig.key("laptop");
@@ -319,8 +314,7 @@ test("G1 sessions that end at whatever instant leave nothing behind", needsNats,
   assert.ok(timers() <= before + 1, `${timers()} timers`);
 });
 
-test("G1 a bucket that had to be made lets no machine sweep away what others told", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 a bucket that had to be made lets no machine sweep away what others told", async (t, rig) => {
   const told = new Map<string, string>();
   const heard = {
     summary: (key: string, bytes: Uint8Array) => void told.set(key, new TextDecoder().decode(bytes)),

@@ -6,13 +6,11 @@ import { openCallsSession } from "../../../src/fleet/calls/calls-session.ts";
 import { callSubject, STREAM } from "../../../src/fleet/subjects.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
-import { makeKey, needsNats, startNats } from "../nats-rig.ts";
+import { makeKey, natsTest } from "../nats-rig.ts";
 
-test(
+natsTest(
   "G1 what a member has the server deliver from a bucket is no word of another machine",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const heard: string[] = [];
     const session = await openCallsSession(
       {

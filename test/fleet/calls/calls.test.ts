@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
-import { needsNats, startMember, startNats } from "../nats-rig.ts";
+import { natsTest, needsNats, startMember, startNats } from "../nats-rig.ts";
 import { killAtRandom } from "./killed-at-random.ts";
 import {
   linesOf,
@@ -25,8 +25,7 @@ const NO_LIMIT = {
   overrides: [],
 };
 
-test("G1 a call across machines: progress, a question, cancel, a large result", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 a call across machines: progress, a question, cancel, a large result", async (t, rig) => {
   const written = writtenIn(rig.folder, "files");
   const config = { limits: NO_LIMIT };
   await startMachineProcess(t, rig, {
@@ -77,11 +76,9 @@ test("G1 a call across machines: progress, a question, cancel, a large result", 
   assert.equal(large, "ü".repeat(10_000_000));
 });
 
-test(
+natsTest(
   "G1 only what is exported is seen, by the machine's own principal, and a changed list follows",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const written = writtenIn(rig.folder, "files");
     const audit = join(rig.folder, "audit.jsonl");
     const policy = {
@@ -122,11 +119,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 a machine is killed in the middle: at most once, its tools leave with one notice, and return",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const written = writtenIn(rig.folder, "files");
     const exported = { name: "desktop", backends: [toolsBackend("files", written)], exports: ["files"] };
     const desktop = await startMachineProcess(t, rig, exported);
@@ -165,11 +160,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 the fleet's server is killed: calls across end with a reason, local ones go on, all is back by itself",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const written = writtenIn(rig.folder, "files");
     await startMachineProcess(t, rig, {
       name: "desktop",

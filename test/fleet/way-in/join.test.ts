@@ -25,7 +25,7 @@ import { openSecretStore } from "../../../src/secrets/secret-store.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { needsNats, startNats } from "../nats-rig.ts";
+import { natsTest } from "../nats-rig.ts";
 import {
   fleetOfFile,
   found,
@@ -305,11 +305,9 @@ test("G1 logs that the server set aside do not fill the disk", { skip: LACKS_SER
   assert.ok((await readdir(folder)).includes("fleet.json"));
 });
 
-test(
+natsTest(
   "G1 with a server that a person runs, the new key waits beside the old one until it opens",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const home = await temporaryFolder(t);
     const { signal } = new AbortController();
     const options = { home, clock: systemClock, environment: {}, signal };
