@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
+import { forWholeFile } from "../../support/whole-file.ts";
 import { natsTest, needsNats, startMember, startNats } from "../nats-rig.ts";
 import { killAtRandom } from "./killed-at-random.ts";
 import {
@@ -25,16 +26,24 @@ const NO_LIMIT = {
   overrides: [],
 };
 
-natsTest("G1 a call across machines: progress, a question, cancel, a large result", async (t, rig) => {
+const CONFIG = { limits: NO_LIMIT };
+
+/** A machine that lends its files, for tests that leave it alive. */
+const desktop = forWholeFile(async (t) => {
+  const rig = await startNats(t);
   const written = writtenIn(rig.folder, "files");
-  const config = { limits: NO_LIMIT };
   await startMachineProcess(t, rig, {
     name: "desktop",
     backends: [toolsBackend("files", written), toolsBackend("private", writtenIn(rig.folder, "private"))],
     exports: ["files"],
-    config,
+    config: CONFIG,
   });
-  const laptop = await startMachine(t, rig, { name: "laptop", backends: [], imports: ["*"], config });
+  return { rig, written };
+});
+
+test("G1 a call across machines: progress, a question, cancel, a large result", needsNats, async (t) => {
+  const { rig, written } = await desktop();
+  const laptop = await startMachine(t, rig, { name: "laptop", backends: [], imports: ["*"], config: CONFIG });
   await eventually(() => laptop.names().length > 0);
   assert.deepEqual(
     laptop.names(),
@@ -160,15 +169,13 @@ natsTest(
   },
 );
 
-natsTest(
+test(
   "G1 the fleet's server is killed: calls across end with a reason, local ones go on, all is back by itself",
-  async (t, rig) => {
-    const written = writtenIn(rig.folder, "files");
-    await startMachineProcess(t, rig, {
-      name: "desktop",
-      backends: [toolsBackend("files", written)],
-      exports: ["files"],
-    });
+  needsNats,
+  async (t) => {
+    const { rig, written } = await desktop();
+    const before = (await linesOf(written)).length;
+    const lines = async () => (await linesOf(written)).slice(before);
     const laptop = await startMachine(t, rig, {
       name: "laptop",
       backends: [toolsBackend("own", writtenIn(rig.folder, "own"))],
@@ -177,7 +184,7 @@ natsTest(
     await eventually(() => laptop.names().length === 2 * TOOLS.length);
     const client = await startClient(t, laptop.gateway);
     const [across, local] = [client.begin("desktop_slow"), client.begin("slow", { steps: 5, mark: "own" })];
-    await eventually(async () => (await linesOf(written)).length === 1);
+    await eventually(async () => (await lines()).length === 1);
     await rig.kill();
     assert.match(
       textOf(await client.answered(across)),
@@ -186,11 +193,11 @@ natsTest(
     assert.equal(textOf(await client.answered(local)), "own");
     assert.equal((await eventually(() => laptop.calls.conditions()[0])).code, "fleet_calls_unreachable");
     // The call is ended there, too: nobody waits for it any more.
-    await eventually(async () => (await linesOf(written)).includes("cancelled"));
+    await eventually(async () => (await lines()).includes("cancelled"));
     await rig.start();
     await eventually(() => laptop.names().includes("desktop_slow"));
     assert.equal(textOf(await client.call("desktop_echo", { mark: "again" })), "again");
-    assert.deepEqual(await linesOf(written), ["slow ", "cancelled", "echo again"]);
+    assert.deepEqual(await lines(), ["slow ", "cancelled", "echo again"]);
   },
 );
 
