@@ -17,7 +17,7 @@ import {
   unmountRequest,
 } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { fc } from "../support/properties.ts";
+import { fc, runsOf } from "../support/properties.ts";
 
 const text = z.string();
 const flag = z.exactOptional(z.boolean());
@@ -47,7 +47,7 @@ function agree<T>(
         assert.equal(shape.faultIn(request), null, "a body that is read has the shape of its request");
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: runsOf(1_000) },
   );
 }
 
