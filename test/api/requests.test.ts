@@ -153,6 +153,15 @@ test("bodies about the gateway are read as a schema would", () => {
   ]);
 });
 
+test("a backend is added by no edit, which may remove one", () => {
+  const body = (edit: object) => JSON.stringify({ edits: [edit], source: "cli" });
+  assert.throws(
+    () => readRequest(body({ add: "backends", entry: { name: "a" } }), editRequest),
+    /edits is not/,
+  );
+  assert.equal(readRequest(body({ remove: "backends", name: "a" }), editRequest).edits.length, 1);
+});
+
 test("a call's arguments come as they are, whatever their keys", () => {
   const body = '{"tool":"t","arguments":{"__proto__":{"x":1},"constructor":null,"":[]}}';
   assert.equal(JSON.stringify(readRequest(body, callRequest)), body);
