@@ -119,10 +119,10 @@ export function sampleToolChange(changes: Partial<ToolChange> = {}): ToolChange 
 }
 
 /** Of these tools alone. */
-export function catalogOf(
-  tools: readonly CatalogReport["tools"][number][],
-  changes: Partial<CatalogReport> = {},
-): CatalogReport {
+export function catalogOf<T extends object>(
+  tools: readonly T[],
+  changes: Partial<Omit<CatalogReport, "tools">> = {},
+) {
   const none = { resources: [], resource_templates: [], prompts: [], withheld: [], left_out: null };
   return { tools: [...tools], ...none, ...changes };
 }
