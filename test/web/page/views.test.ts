@@ -215,8 +215,8 @@ async function settled({ log }: Scripted, count: number): Promise<void> {
 test("F2 a tool is switched off where it is shown, and on again where it is kept from clients", async () => {
   const withheld = [
     { backend: "files", kind: "tool", name: "gone", reason: "off", why: "you have switched it off" },
-  ];
-  const catalog = catalogOf([sampleTool()], { withheld });
+  ] as const;
+  const catalog = catalogOf([sampleTool()], { withheld: [...withheld] });
   const app = scriptedApp({ catalog, switchTools: { switched: [] } });
   using view = viewOf("catalog", app);
   const option = await eventually(() => view.elements("li").find(({ name }) => name.includes("read_file")));
