@@ -1,10 +1,19 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
+import { backendPhases } from "../../src/api/backend-phases.ts";
 import { catalogReportShape } from "../../src/api/catalog-contract.ts";
 import * as contract from "../../src/api/contract.ts";
 import { OPERATIONS } from "../../src/api/operations.ts";
-import { approveToolsReportShape, toolChangesReportShape } from "../../src/api/tool-changes-contract.ts";
+import * as shapes from "../../src/api/shape.ts";
+import {
+  approveToolsReportShape,
+  fullName,
+  isCalled,
+  type ToolChange,
+  toldName,
+  toolChangesReportShape,
+} from "../../src/api/tool-changes-contract.ts";
 import { gatewayReport, sampleBackend, sampleCatalog, sampleToolChange } from "./sample-gateway.ts";
 import { sampleReport, sampleResult, sampleShare, secondsAgo } from "./sample-report.ts";
 
@@ -151,4 +160,108 @@ test("the server's code loads neither zod nor Node's fetch and WebSocket, for th
     console.log(loaded.filter((name) => /undici/.test(name)));`;
   const run = spawnSync(process.execPath, ["--input-type=module", "-e", probe], { encoding: "utf8" });
   assert.equal(run.stdout, "true []\n[]\n", run.stderr);
+});
+
+const { choice, count, flag, list, nullable, number, object, optional, record, strictObject, text, union } =
+  shapes;
+
+test("a fault says where it is, from the root, and what was expected there", () => {
+  const share = object({
+    name: text,
+    held: nullable(choice("fallback", "unmounted")),
+    port: optional(number),
+  });
+  const report = object({ shares: list(share), words: record(list(flag)) });
+  const fine = { name: "CORE", held: null };
+  const cases: readonly [unknown, string, string][] = [
+    [null, "", "an object"],
+    [[], "", "an object"],
+    [{ words: {} }, "shares", "a list"],
+    [{ shares: {}, words: {} }, "shares", "a list"],
+    [{ shares: [fine, { name: 1, held: null }], words: {} }, "shares.1.name", "a text"],
+    [{ shares: [{ name: "" }], words: {} }, "shares.0.held", "fallback or unmounted, or null"],
+    [{ shares: [{ ...fine, held: "tb" }], words: {} }, "shares.0.held", "fallback or unmounted"],
+    [{ shares: [{ ...fine, port: null }], words: {} }, "shares.0.port", "a number"],
+    [{ shares: [{ ...fine, port: undefined }], words: {} }, "shares.0.port", "a number"],
+    [{ shares: [], words: { a: [true], b: [true, 0] } }, "words.b.1", "true or false"],
+  ];
+  for (const [value, path, expected] of cases)
+    assert.deepEqual(report.faultIn(value), { path, expected }, JSON.stringify(value));
+  assert.equal(report.faultIn({ shares: [{ ...fine, port: 1, more: {} }], words: { a: [] }, more: 1 }), null);
+});
+
+test("members that are inherited are not there", () => {
+  assert.deepEqual(object({ constructor: text }).faultIn({}), { path: "constructor", expected: "a text" });
+  assert.deepEqual(strictObject({ a: optional(text) }).faultIn({ toString: 1 }), {
+    path: "toString",
+    expected: "nothing of that name",
+  });
+});
+
+test("of a union the fault is the one of the shape that fits the furthest", () => {
+  const event = union(
+    object({ kind: choice("gap") }),
+    object({ kind: choice("sync"), event: object({ id: count }) }),
+  );
+  assert.deepEqual(event.faultIn({ kind: "sync", event: { id: -1 } }), {
+    path: "event.id",
+    expected: "a whole number from 0",
+  });
+  assert.equal(event.faultIn({ kind: "gap" }), null);
+});
+
+test("numbers are finite, and whole ones are counted from 0", () => {
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY, "1", null])
+    assert.notEqual(number.faultIn(value), null);
+  for (const value of [-1, 1.5, Number.NaN]) assert.notEqual(count.faultIn(value), null);
+  assert.equal(number.faultIn(-1.5) ?? count.faultIn(0), null);
+});
+
+const change = (tool: string, what?: string): ToolChange => ({
+  backend: "files",
+  tool,
+  ...(what === undefined ? {} : { what }),
+  published_as: null,
+  kind: "changed",
+  withheld: true,
+  digest: "d",
+  before_known: true,
+  members: [],
+});
+
+test("E3 what waits is called by its own name, after its kind where it is no tool, and with its backend", () => {
+  const [tool, prompt, words] = [
+    change("review"),
+    change("review", "prompt"),
+    change("instructions", "instructions"),
+  ];
+  assert.deepEqual([tool, prompt, words].map(toldName), ["review", "prompt review", "instructions"]);
+  assert.deepEqual([tool, prompt, words].map(fullName), [
+    "files:review",
+    "files:prompt review",
+    "files:instructions",
+  ]);
+  for (const name of ["review", "prompt review", "files:review", "files:prompt review"])
+    assert.ok(isCalled(prompt, name), name);
+  assert.ok(!isCalled(tool, "prompt review"));
+  assert.ok(!isCalled(prompt, "web:review"));
+});
+
+test("the phases of a status are those of its enabled backends; without a gateway there are none to have", () => {
+  const backends = [
+    sampleBackend(),
+    sampleBackend({ phase: "Initializing" }),
+    sampleBackend({ phase: "Pending", enabled: false }),
+  ];
+  assert.deepEqual(backendPhases({ ...gatewayReport(), backends }), ["Ready", "Initializing"]);
+  assert.equal(backendPhases(sampleReport()), null);
+});
+
+test("a status of another version is understood as far as that goes", () => {
+  assert.deepEqual(
+    backendPhases({ gateway: {}, backends: [{ enabled: true, phase: "Dreaming" }, 3, null] }),
+    ["Dreaming"],
+  );
+  assert.deepEqual(backendPhases({ gateway: 1, backends: {} }), []);
+  for (const report of [null, 3, "x", [], {}]) assert.equal(backendPhases(report), null);
 });

@@ -6,7 +6,7 @@ import { SIGN_OF_LIFE_MS } from "../../src/api/server/performing.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
-import { assertRefused, get, post, startRig, talk } from "./management-rig.ts";
+import { assertRefused, connectedRig, get, post, startRig, talk } from "./management-rig.ts";
 import { sampleReload, scriptedConfig } from "./sample-config.ts";
 import { gatewayReport, noGateway, sampleCatalog, sampleTool, scriptedGateway } from "./sample-gateway.ts";
 import { scriptedControl } from "./sample-report.ts";
@@ -21,9 +21,7 @@ test("each request to the gateway crosses the socket and comes back as it was", 
     _meta: { "example.com/own": 1 },
   };
   const gateway = scriptedGateway(() => ({ result, error: null }));
-  const { home } = await startRig(t, { gateway });
-  const client = await connectToDaemon(home);
-  assert.ok(client);
+  const { client } = await connectedRig(t, { gateway });
   assert.deepEqual(await client.ask("tools", null, never), {
     tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
   });
@@ -62,17 +60,15 @@ test("a tool's error, and a call's, are answers and no failures of the API", asy
   ];
   const left = [...errors];
   const gateway = scriptedGateway(() => left.shift() ?? { result: {}, error: null });
-  const { home } = await startRig(t, { gateway });
-  const client = await connectToDaemon(home);
+  const { client } = await connectedRig(t, { gateway });
   for (const report of errors) {
-    assert.deepEqual(await client?.ask("call", { tool: "read_file" }, never), report);
+    assert.deepEqual(await client.ask("call", { tool: "read_file" }, never), report);
   }
 });
 
 test("where no gateway runs what is asked of it is refused with gateway_off, and what to do", async (t) => {
-  const { home, server } = await startRig(t, { gateway: noGateway() });
-  const client = await connectToDaemon(home);
-  await assert.rejects(client?.ask("tools", null, never) ?? assert.fail(), (error) => {
+  const { client, server } = await connectedRig(t, { gateway: noGateway() });
+  await assert.rejects(client.ask("tools", null, never), (error) => {
     assert.ok(error instanceof MountaineerError);
     assert.equal(error.code, "gateway_off");
     assert.match(error.hint ?? "", /backend/);
@@ -82,9 +78,7 @@ test("where no gateway runs what is asked of it is refused with gateway_off, and
 });
 
 test("unknown backends and tools say what was probably meant", async (t) => {
-  const { home, server } = await startRig(t, { gateway: scriptedGateway() });
-  const client = await connectToDaemon(home);
-  assert.ok(client);
+  const { client, server } = await connectedRig(t, { gateway: scriptedGateway() });
   await assert.rejects(client.ask("restart", { backends: ["files", "wbe"] }, never), {
     code: "backend_unknown",
     hint: "did you mean web? (configured: files, web)",
@@ -127,9 +121,8 @@ test("what is asked wrongly of the gateway is refused and never reaches it", asy
 test("a call may carry megabytes both ways", async (t) => {
   const big = "x".repeat(12 * 1024 * 1024);
   const gateway = scriptedGateway(({ arguments: given }) => ({ result: { given }, error: null }));
-  const { home, server } = await startRig(t, { gateway });
-  const client = await connectToDaemon(home);
-  const report = await client?.ask("call", { tool: "write_file", arguments: { big } }, never);
+  const { client, server } = await connectedRig(t, { gateway });
+  const report = await client.ask("call", { tool: "write_file", arguments: { big } }, never);
   assert.deepEqual(report, { result: { given: { big } }, error: null });
   const tooBig = post(
     "call",
@@ -140,9 +133,7 @@ test("a call may carry megabytes both ways", async (t) => {
 
 test("calls that hang hold up no step, no reload, no restart and no other question", async (t) => {
   const gateway = scriptedGateway(FOREVER);
-  const { home, server } = await startRig(t, { gateway, config: scriptedConfig() });
-  const client = await connectToDaemon(home);
-  assert.ok(client);
+  const { client, server } = await connectedRig(t, { gateway, config: scriptedConfig() });
   const cancel = new AbortController();
   const hanging = Array.from({ length: 32 }, () =>
     client.ask("call", { tool: "read_file" }, cancel.signal).catch((error: unknown) => error),
@@ -183,9 +174,7 @@ test("a long call is told to be under way for as long as it takes; no deadline b
 
 test("a client that goes away cancels its call, and so does a daemon that stops", async (t) => {
   const gateway = scriptedGateway(FOREVER);
-  const { home, server } = await startRig(t, { gateway });
-  const client = await connectToDaemon(home);
-  assert.ok(client);
+  const { client, server } = await connectedRig(t, { gateway });
   const cancel = new AbortController();
   const cancelled = client.ask("call", { tool: "read_file" }, cancel.signal);
   cancelled.catch(() => {});

@@ -1,6 +1,7 @@
 // A management server for one test, and raw requests to it.
 import assert from "node:assert/strict";
 import { connect } from "node:net";
+import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
 import type { Control } from "../../src/api/operations.ts";
 import type { Events } from "../../src/api/server/event-streams.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server/server.ts";
@@ -46,6 +47,14 @@ export async function startRig(t: Scope, options: RigOptions = {}): Promise<Rig>
   });
   t.after(() => server[Symbol.asyncDispose]());
   return { home, server };
+}
+
+/** The same, with a client that is connected. */
+export async function connectedRig(t: Scope, options?: RigOptions): Promise<Rig & { client: DaemonClient }> {
+  const rig = await startRig(t, options);
+  const client = await connectToDaemon(rig.home);
+  assert.ok(client !== null);
+  return { ...rig, client };
 }
 
 export interface RawAnswer {

@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import { findOperation, OPERATION_NAMES, OPERATIONS } from "../../src/api/operations.ts";
+import type { AliasReport, FoldersReport } from "../../src/api/contract.ts";
+import { type Control, findOperation, OPERATION_NAMES, OPERATIONS } from "../../src/api/operations.ts";
+import type { LogReport, LogRequest } from "../../src/api/records-contract.ts";
+import { foldersRequest, readRequest } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
-import { assertRefused, get, post, startRig, talk } from "./management-rig.ts";
+import { assertRefused, connectedRig, get, post, startRig, talk } from "./management-rig.ts";
 import {
   sampleCheck,
   sampleConfig,
@@ -15,7 +18,8 @@ import {
   sampleSyncReport,
   scriptedConfig,
 } from "./sample-config.ts";
-import { sampleReport, sampleResult, scriptedControl } from "./sample-report.ts";
+import { sampleAudit, scriptedGateway } from "./sample-gateway.ts";
+import { sampleAlias, sampleReport, sampleResult, scriptedControl } from "./sample-report.ts";
 
 const never = new AbortController().signal;
 const fail = () => assert.fail();
@@ -32,9 +36,7 @@ test("every operation is found at its path, with its method, and only when somet
 
 test("each call about the configuration crosses the socket and comes back as it was", async (t) => {
   const config = scriptedConfig();
-  const { home } = await startRig(t, { config });
-  const client = await connectToDaemon(home);
-  assert.ok(client);
+  const { client } = await connectedRig(t, { config });
   assert.deepEqual(await client.ask("sync", null, never), sampleSyncReport());
   assert.deepEqual(await client.ask("config", null, never), sampleConfig());
   assert.deepEqual(await client.ask("reload", {}, never), sampleReload());
@@ -68,10 +70,9 @@ test("each call about the configuration crosses the socket and comes back as it 
 test("a text that begins as JSON comes as it is, and so does an empty one", async (t) => {
   const config = scriptedConfig();
   config.texts.splice(0, 2, '{"a":1}', "");
-  const { home } = await startRig(t, { config });
-  const client = await connectToDaemon(home);
-  assert.equal(await client?.ask("historyText", { n: 0 }, never), '{"a":1}');
-  assert.equal(await client?.ask("historyText", { n: 1 }, never), "");
+  const { client } = await connectedRig(t, { config });
+  assert.equal(await client.ask("historyText", { n: 0 }, never), '{"a":1}');
+  assert.equal(await client.ask("historyText", { n: 1 }, never), "");
 });
 
 test("what is asked wrongly about the configuration is refused and never reaches it", async (t) => {
@@ -163,12 +164,135 @@ test("steps that wait hold up no reload", async (t) => {
 
 test("a client that goes away aborts its reload", async (t) => {
   const config = scriptedConfig({ reload: () => new Promise(() => {}) });
-  const { home } = await startRig(t, { config });
-  const client = await connectToDaemon(home);
+  const { client } = await connectedRig(t, { config });
   const cancel = new AbortController();
-  const asking = client?.ask("reload", {}, cancel.signal);
+  const asking = client.ask("reload", {}, cancel.signal);
   asking?.catch(() => {});
   const call = await eventually(() => config.calls[0]);
   cancel.abort();
   await eventually(() => call.signal.aborted);
+});
+
+const NEVER = new AbortController().signal;
+
+const ALIAS = sampleAlias();
+
+type Places = Pick<Control, "aliases" | "reconcileAliases" | "folders">;
+
+function scripted(): Places & { readonly calls: unknown[] } {
+  const calls: unknown[] = [];
+  const report: AliasReport = { aliases: [ALIAS] };
+  return {
+    calls,
+    async aliases() {
+      calls.push("aliases");
+      return report;
+    },
+    async reconcileAliases() {
+      calls.push("reconcile");
+      return { aliases: [{ ...ALIAS, link: "taken", detail: "a file" }] };
+    },
+    async folders(request): Promise<FoldersReport> {
+      calls.push(request);
+      if (request.share === "HUNG")
+        throw new MountaineerError("share_unavailable", "no answer", { hint: "wait" });
+      if (request.share === "X") throw new MountaineerError("share_unknown", "no share");
+      const { share, subpath = "" } = request;
+      return { share, subpath, path: `/S/${share}`, folders: ["a", "b"], truncated: false };
+    },
+  };
+}
+
+test("A8 what a client asks reaches the daemon, and comes back as it was", async (t) => {
+  const places = scripted();
+  const { home } = await startRig(t, { places });
+  const { ask } = (await connectToDaemon(home)) ?? assert.fail();
+  assert.deepEqual(await ask("aliases", null, NEVER), { aliases: [ALIAS] });
+  assert.equal((await ask("reconcileAliases", null, NEVER)).aliases[0]?.link, "taken");
+  assert.deepEqual((await ask("folders", { share: "CORE", subpath: "ü" }, NEVER)).folders, ["a", "b"]);
+  await assert.rejects(ask("folders", { share: "HUNG" }, NEVER), { code: "share_unavailable", hint: "wait" });
+  await assert.rejects(ask("folders", { share: "X" }, NEVER), { code: "share_unknown" });
+  assert.deepEqual(places.calls.slice(0, 3), ["aliases", "reconcile", { share: "CORE", subpath: "ü" }]);
+});
+
+test("what is asked wrongly is refused and never reaches it", async (t) => {
+  const places = scripted();
+  const { server } = await startRig(t, { places });
+  const bodies = ["", "{}", '{"share":1}', '{"share":"a","subpath":null}', '{"share":"a","x":1}', "[]"];
+  for (const body of bodies)
+    assert.throws(() => readRequest(body, foldersRequest), { code: "protocol" }, body);
+  await assertRefused(server, [
+    [get("folders"), 405, /not served/],
+    [post("aliases", ""), 405, /not served/],
+    [post("aliases/other", ""), 404, /not served/],
+    ...bodies.map((body) => [post("folders", body), 400, /share|subpath|body/] as const),
+    [post("folders", '{"share":"HUNG"}'), 503, /no answer/],
+  ]);
+  assert.deepEqual(places.calls, [{ share: "HUNG" }]);
+});
+
+test("a server without places serves none", async (t) => {
+  const { client } = await connectedRig(t);
+  await assert.rejects(client.ask("aliases", null, NEVER), { code: "protocol" });
+});
+
+const LOG: LogReport = {
+  path: "/home/ada/.mountaineer/mountaineer.log",
+  lines: [
+    {
+      at: "2026-01-31T12:00:00.000Z",
+      level: "warn",
+      message: "slow",
+      fields: { share: "CORE", ms: 5, of: ["a"] },
+    },
+    { at: "2026-01-31T11:00:00.000Z", level: "info", message: "running" },
+  ],
+  more: false,
+  next: null,
+};
+
+test("F2 what is asked of the audit and of the log crosses the socket and comes back as it was", async (t) => {
+  const gateway = scriptedGateway();
+  const asked: LogRequest[] = [];
+  const records = {
+    daemonLog: async (request: LogRequest) => {
+      asked.push(request);
+      return LOG;
+    },
+  };
+  const { client } = await connectedRig(t, { gateway, records });
+  const audit = {
+    limit: 5,
+    before: "64768-1234.5678",
+    backend: "files",
+    tool: "read_file",
+    principal: "ada",
+    outcome: "error",
+    text: "Füße",
+  };
+  assert.deepEqual(await client.ask("audit", audit, never), sampleAudit());
+  assert.deepEqual(
+    gateway.calls.map(({ request }) => request),
+    [audit],
+  );
+  const lines = { limit: 2, before: "2026-01-31T12:00:00Z", level: "info", text: "core" } as const;
+  assert.deepEqual(await client.ask("daemonLog", lines, never), LOG);
+  assert.deepEqual(asked, [lines]);
+});
+
+test("what is asked wrongly of records is refused and reaches nothing", async (t) => {
+  const gateway = scriptedGateway();
+  const { server } = await startRig(t, {
+    gateway,
+    records: { daemonLog: () => assert.fail("it was asked") },
+  });
+  await assertRefused(server, [
+    [post("audit", '{"limit":-1}'), 400, /limit is not a whole number/],
+    [post("audit", '{"before":"yesterday"}'), 400, /before is not a page's/],
+    [post("audit", '{"since":"x"}'), 400, /not known here: since/],
+    [post("log", '{"level":"loud"}'), 400, /level is not debug, info, warn or error/],
+    [post("log", '{"before":"1-1.x"}'), 400, /before is not a page's/],
+    [get("log"), 405, /not served/],
+  ]);
+  assert.deepEqual(gateway.calls, []);
 });

@@ -17,7 +17,7 @@ import {
   unmountRequest,
 } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { fc } from "../support/properties.ts";
+import { fc, runsOf } from "../support/properties.ts";
 
 const text = z.string();
 const flag = z.exactOptional(z.boolean());
@@ -47,7 +47,7 @@ function agree<T>(
         assert.equal(shape.faultIn(request), null, "a body that is read has the shape of its request");
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: runsOf(1_000) },
   );
 }
 
@@ -151,6 +151,15 @@ test("bodies about the gateway are read as a schema would", () => {
     [backendsRequest, z.strictObject({ backends: names })],
     [backendRequest, z.strictObject({ backend: wellFormed })],
   ]);
+});
+
+test("a backend is added by no edit, which may remove one", () => {
+  const body = (edit: object) => JSON.stringify({ edits: [edit], source: "cli" });
+  assert.throws(
+    () => readRequest(body({ add: "backends", entry: { name: "a" } }), editRequest),
+    /edits is not/,
+  );
+  assert.equal(readRequest(body({ remove: "backends", name: "a" }), editRequest).edits.length, 1);
 });
 
 test("a call's arguments come as they are, whatever their keys", () => {

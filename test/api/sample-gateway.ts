@@ -118,6 +118,15 @@ export function sampleToolChange(changes: Partial<ToolChange> = {}): ToolChange 
   };
 }
 
+/** Of these tools alone. */
+export function catalogOf<T extends object>(
+  tools: readonly T[],
+  changes: Partial<Omit<CatalogReport, "tools">> = {},
+) {
+  const none = { resources: [], resource_templates: [], prompts: [], withheld: [], left_out: null };
+  return { tools: [...tools], ...none, ...changes };
+}
+
 /** One entry of each kind. */
 export function sampleCatalog(changes: Partial<CatalogReport> = {}): CatalogReport {
   return {

@@ -77,7 +77,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer fleet status": running(/this machine is in no fleet/, 1),
   "mountaineer fleet status nas": running(/this machine is in no fleet/, 1),
   "mountaineer fleet status --json | jq -r '.machines[] | select(.presence != \"here\") | .name'": {
-    elsewhere: "test/fleet/fleet-command.test.ts",
+    elsewhere: "test/fleet/fleet.test.ts",
   },
   "mountaineer mount": running(/CORE[\s\S]*MEDIA/),
   "mountaineer mount --share CORE": running(/CORE/),

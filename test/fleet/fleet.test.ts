@@ -1,19 +1,24 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Kvm } from "@nats-io/kv";
+import type { FleetReport } from "../../src/api/fleet-contract.ts";
 import { beatSubject, rollCallSubject } from "../../src/fleet/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleShare } from "../api/sample-report.ts";
+import { runCommand, startCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
-import { needsNats, startMember, startNats } from "./nats-rig.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { natsTest, needsNats, startMember, startNats } from "./nats-rig.ts";
 
 const isConnected = (member: ReturnType<typeof startMember>): Promise<true> =>
   eventually(() => member.report().link.state === "connected");
 
-test("G1 machines on one server see what each tells, and each change of it", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 machines on one server see what each tells, and each change of it", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   const desktop = startMember(t, rig, "desktop");
   const nas = startMember(t, rig, "nas");
@@ -43,8 +48,7 @@ test("G1 machines on one server see what each tells, and each change of it", nee
   assert.equal(laptop.report().machines[0]?.state?.shares[0]?.route, "fallback");
 });
 
-test("G1 a machine that stops says so, one that leaves is gone from all lists", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 a machine that stops says so, one that leaves is gone from all lists", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   const desktop = startMember(t, rig, "desktop");
   const nas = startMember(t, rig, "nas");
@@ -61,11 +65,9 @@ test("G1 a machine that stops says so, one that leaves is gone from all lists", 
   assert.equal(laptop.sees("desktop").problem, null);
 });
 
-test(
+natsTest(
   "G1 a server that is killed is a condition, and all is right again when it is back",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const laptop = startMember(t, rig, "laptop");
     const desktop = startMember(t, rig, "desktop");
     await eventually(() => laptop.sees("desktop").presence === "here");
@@ -86,11 +88,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 a server that goes silent is found out, and all is right again when it speaks",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const laptop = startMember(t, rig, "laptop");
     const desktop = startMember(t, rig, "desktop");
     await eventually(() => laptop.sees("desktop").presence === "here");
@@ -105,11 +105,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 in a large fleet a machine hears the others while somebody looks, and knows at once who is there",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const stranger = await rig.stranger("stranger");
     const first = startMember(t, rig, "nas");
     await isConnected(first);
@@ -150,11 +148,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 however often somebody asks who is there, a machine answers a few times a second",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const laptop = startMember(t, rig, "laptop");
     await isConnected(laptop);
     const asker = await rig.stranger("stranger");
@@ -174,8 +170,7 @@ test(
   },
 );
 
-test("G1 a machine that starts while no server answers goes on trying", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 a machine that starts while no server answers goes on trying", async (t, rig) => {
   await rig.kill();
   const laptop = startMember(t, rig, "laptop");
   await eventually(() => laptop.report().conditions[0]?.code === "fleet_unreachable");
@@ -183,4 +178,96 @@ test("G1 a machine that starts while no server answers goes on trying", needsNat
   await rig.start();
   await isConnected(laptop);
   assert.deepEqual(laptop.report().conditions, []);
+});
+
+test(
+  "G1 a daemon and other machines see each other, and one that is killed is missed",
+  needsNats,
+  async (t) => {
+    const nats = await startNats(t);
+    const running: ReturnType<typeof startCommand>[] = [];
+    t.after(async () => {
+      for (const { child, ended } of running) {
+        child.kill("SIGTERM");
+        await ended;
+      }
+    });
+    const home = join(await temporaryFolder(t), "laptop");
+    for (const route of ["tb", "fallback"]) await mkdir(join(home, route), { recursive: true });
+    const lines = [
+      "[[shares]]",
+      'name = "LAPTOP"',
+      'driver = "local"',
+      `thunderbolt_path = "${join(home, "tb")}"`,
+      `fallback_path = "${join(home, "fallback")}"`,
+      "[fleet]",
+      'name = "laptop"',
+      `servers = ["${nats.url}"]`,
+      'credentials = "${FLEET_KEY}"',
+      "",
+    ];
+    await writeFile(join(home, "config.toml"), lines.join("\n"), { mode: 0o600 });
+    const start = (): ReturnType<typeof startCommand> => {
+      const daemon = startCommand(["monitor"], { home, env: { FLEET_KEY: nats.key("laptop").seed } });
+      running.push(daemon);
+      return daemon;
+    };
+    const ran = (...args: string[]) => runCommand(args, { home });
+    const told = async (): Promise<FleetReport> =>
+      JSON.parse((await ran("fleet", "status", "--json")).stdout);
+    const killed = start();
+    const [desktop, nas] = (["desktop", "nas"] as const).map((name) => {
+      const member = startMember(t, nats, name);
+      member.become({ shares: [sampleShare({ name: name.toUpperCase() })] });
+      return member;
+    });
+    assert.ok(desktop !== undefined && nas !== undefined);
+    for (const report of [told, desktop.report, nas.report]) {
+      await eventually(async () => {
+        const { machines } = await report();
+        const shares = machines.map(({ state }) => `${state?.shares[0]?.name} ${state?.shares[0]?.route}`);
+        assert.deepEqual(shares.toSorted(), ["DESKTOP tb", "LAPTOP tb", "NAS tb"]);
+        return machines.every(({ presence }) => presence === "here");
+      });
+    }
+    const { stdout, code } = await ran("fleet", "status");
+    assert.equal(code, 0);
+    assert.match(
+      stdout,
+      /^Fleet, as laptop .*connected[\s\S]*laptop \(this machine\)[\s\S]*desktop[\s\S]*nas/,
+    );
+    const one = await ran("fleet", "status", "nas");
+    assert.match(one.stdout, /nas[^\n]*here[\s\S]*NAS mounted over Thunderbolt/);
+    assert.ok(!one.stdout.includes("desktop"));
+    const none = await ran("fleet", "status", "moon");
+    assert.equal(none.code, 2);
+    assert.match(none.stderr, /no machine of the fleet is called moon/);
+    // One of them ends in order, the daemon is killed and comes back.
+    await nas.fleet.end("stopped");
+    await eventually(async () => {
+      const { machines } = await told();
+      return machines.some(({ name, presence }) => name === "nas" && presence === "gone");
+    });
+    killed.child.kill("SIGKILL");
+    await once(killed.child, "exit");
+    start();
+    await eventually(async () => (await told()).machines.length === 3);
+    for (const report of [told, desktop.report]) {
+      const { machines, conditions } = await report();
+      assert.deepEqual(conditions, []);
+      const problems = machines.map(({ name, problem }) => `${name} ${problem}`);
+      assert.deepEqual(problems.toSorted(), ["desktop null", "laptop null", "nas null"]);
+    }
+    const status = await ran("status");
+    assert.ok(!/fleet/i.test(status.stdout), status.stdout);
+    await nats.kill();
+    await eventually(async () => /The fleet is not reached/.test((await ran("status")).stdout));
+  },
+);
+
+test("G1 fleet status says what is missing where there is no fleet to ask about", async (t) => {
+  const home = await temporaryFolder(t);
+  const { code, stderr } = await runCommand(["fleet", "status"], { home });
+  assert.equal(code, 8);
+  assert.match(stderr, /no daemon runs/);
 });

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { connect as connectTo } from "node:net";
 import { join } from "node:path";
+import { type TestContext, test } from "node:test";
 import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
 import type { StatusReport } from "../../src/api/contract.ts";
 import type { FleetMachine, FleetReport } from "../../src/api/fleet-contract.ts";
@@ -53,6 +54,15 @@ export interface NatsRig {
   kill(): Promise<void>;
   /** A client of its own, for what no machine of ours does. */
   stranger(name: string): Promise<NatsConnection>;
+}
+
+/** A test with a server of its own, skipped where there is none. */
+export function natsTest(
+  title: string,
+  body: (t: TestContext, rig: NatsRig) => Promise<void>,
+  options: NatsOptions = {},
+): void {
+  test(title, needsNats, async (t) => body(t, await startNats(t, options)));
 }
 
 const NAMES = ["laptop", "desktop", "nas", "stranger"];

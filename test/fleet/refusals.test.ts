@@ -1,15 +1,24 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
+import { connect, headers, nkeyAuthenticator } from "@nats-io/transport-node";
+import { readCredentials } from "../../src/fleet/credentials.ts";
+import { openSession } from "../../src/fleet/nats-session.ts";
+import { BUCKET, STREAM } from "../../src/fleet/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
+import { fetchAuthority, openLink } from "../../src/fleet/way-in/server-link.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { type Member, makeKey, needsNats, startMember, startNats } from "./nats-rig.ts";
+import { type Member, makeKey, natsTest, needsNats, startMember, startNats } from "./nats-rig.ts";
+import { makeOperator } from "./operator-mode.ts";
 
 /** Why there is no link, once that is known. */
 async function reasonOf(member: Member): Promise<string> {
@@ -25,8 +34,7 @@ async function reasonOf(member: Member): Promise<string> {
   return `${link.last_error} (${link.hint})`;
 }
 
-test("G1 credentials that the server does not know are told, and are in no message", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 credentials that the server does not know are told, and are in no message", async (t, rig) => {
   const { seed } = makeKey();
   const member = startMember(t, rig, "laptop", { secret: seed });
   assert.match(await reasonOf(member), /refuses the credentials/);
@@ -116,8 +124,7 @@ test(
   },
 );
 
-test("G1 what a stranger writes into the bucket is shown as that, and harms nobody", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 what a stranger writes into the bucket is shown as that, and harms nobody", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   startMember(t, rig, "desktop");
   await eventually(() => laptop.sees("desktop").presence === "here");
@@ -139,8 +146,7 @@ test("G1 what a stranger writes into the bucket is shown as that, and harms nobo
   await eventually(() => laptop.sees("desktop").state !== null);
 });
 
-test("G1 what stood in the bucket is no sign of life, and who has left it is gone", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 what stood in the bucket is no sign of life, and who has left it is gone", async (t, rig) => {
   const desktop = startMember(t, rig, "desktop");
   await eventually(() => desktop.report().link.state === "connected");
   const bucket = await new Kvm(await rig.stranger("stranger")).open("mountaineer_fleet");
@@ -159,8 +165,7 @@ test("G1 what stood in the bucket is no sign of life, and who has left it is gon
   await eventually(() => laptop.report().machines.length === 2 && laptop.sees("desktop").presence === "here");
 });
 
-test("G1 two machines with one name find that out, and say so", needsNats, async (t) => {
-  const rig = await startNats(t);
+natsTest("G1 two machines with one name find that out, and say so", async (t, rig) => {
   const one = startMember(t, rig, "laptop");
   await eventually(() => one.report().link.state === "connected");
   const other = startMember(t, rig, "laptop");
@@ -232,4 +237,143 @@ test("G1 a server that offers no TLS where it was asked for learns nothing", nee
   const member = startMember(t, rig, "laptop");
   assert.match(await reasonOf(member), /tls/i);
   assert.deepEqual(heard, []);
+});
+
+const { seed } = makeKey();
+const JWT = "eyJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJzdWIiOiJVIn0.c2lnbmF0dXJl";
+const CREDS = `-----BEGIN NATS USER JWT-----
+${JWT}
+------END NATS USER JWT------
+
+************************* IMPORTANT *************************
+NKEY Seed printed below can be used to sign and prove identity.
+
+-----BEGIN USER NKEY SEED-----
+${seed}
+------END USER NKEY SEED------
+`;
+
+test("G1 a machine signs in with the seed of an nkey, or with the text of a .creds file", () => {
+  assert.deepEqual(readCredentials(seed), { kind: "nkey", seed });
+  assert.deepEqual(readCredentials(`\n${seed}\n`), { kind: "nkey", seed });
+  assert.deepEqual(readCredentials(CREDS), { kind: "jwt", jwt: JWT, seed });
+  assert.deepEqual(readCredentials(CREDS.replaceAll("\n", "\r\n")), { kind: "jwt", jwt: JWT, seed });
+});
+
+test(
+  "G1 a server in operator mode takes the .creds file of its account, in one line too, and no other",
+  needsNats,
+  async (t) => {
+    const operator = makeOperator();
+    const rig = await startNats(t, { users: operator.config });
+    const member = (name: string, secret: string) => startMember(t, rig, name, { secret });
+    const laptop = member("laptop", operator.creds("laptop"));
+    const desktop = member("desktop", operator.creds("desktop").replaceAll("\n", " "));
+    await eventually(() => laptop.sees("desktop").presence === "here");
+    await eventually(() => desktop.sees("laptop").presence === "here");
+    for (const wrong of [makeOperator().creds("nas"), rig.key("nas").seed]) {
+      const nas = member("nas", wrong);
+      await eventually(() => /refuses the credentials/.test(nas.report().link.last_error ?? ""));
+    }
+  },
+);
+
+const WRONG: readonly [what: string, text: string][] = [
+  ["nothing", ""],
+  ["a password", "hunter2"],
+  ["an account's seed", seed.replace(/^SU/, "SA")],
+  ["half a seed", seed.slice(0, 30)],
+  ["a public key", makeKey().publicKey],
+  ["a JWT without its seed", CREDS.slice(0, 150)],
+  ["a seed where the JWT goes", CREDS.replace(JWT, seed)],
+  ["many dashes", "-----BEGIN ".repeat(20_000)],
+];
+
+for (const [what, text] of WRONG) {
+  test(`G1 ${what} is no credentials`, () => {
+    assert.equal(readCredentials(text), null);
+  });
+}
+
+const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+
+natsTest("G1 sessions that end at whatever instant leave nothing behind", async (_t, rig) => {
+  const { signal } = new AbortController();
+  const heard = { summary() {}, removed() {}, caughtUp() {}, beat() {}, rollCall() {} };
+  const { seed } = rig.key("laptop");
+  const options = { server: rig.url, name: "laptop", authority: null, heard, clock: systemClock };
+  const before = timers();
+  for (let count = 0; count < 20; count++) {
+    const session = await openSession({ ...options, credentials: { kind: "nkey", seed } }, signal);
+    if (count % 2 === 0) await session.put("{}");
+    const rest = session.listen();
+    if (count % 3 === 0) rest();
+    await session[Symbol.asyncDispose]();
+  }
+  // One timer may be of the last closing.
+  assert.ok(timers() <= before + 1, `${timers()} timers`);
+});
+
+natsTest("G1 a bucket that had to be made lets no machine sweep away what others told", async (t, rig) => {
+  const told = new Map<string, string>();
+  const heard = {
+    summary: (key: string, bytes: Uint8Array) => void told.set(key, new TextDecoder().decode(bytes)),
+    removed: (key: string) => void told.delete(key),
+    caughtUp() {},
+    beat() {},
+    rollCall() {},
+  };
+  const { seed } = rig.key("laptop");
+  const credentials = { kind: "nkey", seed } as const;
+  const options = { server: rig.url, authority: null, heard, clock: systemClock, credentials };
+  const { signal } = new AbortController();
+  await using session = await openSession({ ...options, name: "laptop" }, signal);
+  session.listen();
+  await session.put("a laptop");
+  await eventually(() => told.get("laptop") === "a laptop");
+  const liar = await connect({
+    servers: [rig.url],
+    authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+    reconnect: false,
+  });
+  t.after(() => liar.close());
+  const sweeping = headers();
+  sweeping.set("Nats-Rollup", "all");
+  await liar.request(`$KV.${BUCKET}.desktop`, "a lie", { headers: sweeping, timeout: 5_000 });
+  const { streams } = await jetstreamManager(liar);
+  const { state } = await streams.info(STREAM, { subjects_filter: ">" });
+  assert.deepEqual(Object.keys(state.subjects ?? {}), [`$KV.${BUCKET}.laptop`]);
+});
+
+test("G1 no socket stays open to a server that never greets", async (t) => {
+  const closed: Promise<unknown>[] = [];
+  const server = createServer((socket) => closed.push(once(socket.resume(), "close")));
+  t.after(() => server.close());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const signal = AbortSignal.timeout(30_000);
+  const heard = { summary() {}, removed() {}, caughtUp() {}, beat() {}, rollCall() {} };
+  const credentials = { kind: "nkey", seed: makeKey().seed } as const;
+  const options = { name: "laptop", authority: null, heard, clock: systemClock, credentials };
+  const link = { address: `127.0.0.1:${port}`, authority: "", seed: Buffer.alloc(32, 1), inbox: "_INBOX.x" };
+  await Promise.all([
+    assert.rejects(openSession({ ...options, server: `nats://127.0.0.1:${port}` }, signal), /no answer/),
+    assert.rejects(openLink(link, signal), /timeout/),
+  ]);
+  assert.equal(closed.length, 2);
+  await Promise.all(closed);
+});
+
+test("G1 a server that says one letter at a time does not hold up who joins", async (t) => {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.write("INFO ");
+    const drip = setInterval(() => socket.write("x"), 500);
+    socket.once("close", () => clearInterval(drip));
+  });
+  t.after(() => server.close());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const fetching = fetchAuthority(`127.0.0.1:${port}`, Buffer.alloc(32), AbortSignal.timeout(30_000));
+  await assert.rejects(fetching, /it gives no answer/);
 });

@@ -8,7 +8,8 @@ import { connectToDaemon } from "../../src/api/client/client.ts";
 import { startRig } from "../api/management-rig.ts";
 import { scriptedConfig } from "../api/sample-config.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
-import { type Running, startCommand } from "../cli/command-line.ts";
+import { environmentOf, type Running, startCommand } from "../cli/command-line.ts";
+import { type EndInProcess, runInProcess } from "../support/command-in-process.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -19,6 +20,16 @@ import { panelClient } from "./tray/panel-client.ts";
 
 /** No claim of speed: it ends what hangs. */
 const CLICK_DEADLINE_MS = 60_000;
+
+/** One that only answers and ends: in this process. */
+function menubar(
+  args: readonly string[],
+  home: string,
+  env: Record<string, string> = {},
+): Promise<EndInProcess> {
+  const options = { env: environmentOf({ home, env }), deadlineMs: CLICK_DEADLINE_MS };
+  return runInProcess(["menubar", ...args], options);
+}
 
 interface Stream extends Running {
   menu(): PluginMenu;
@@ -70,7 +81,9 @@ test("A8 frames follow the daemon, and each line's command does what the line sa
   assert.ok(clicks.length > 0);
   for (const wanted of ["TB Ready – switch my share's", "Unmount all", "Go back to Thunderbolt by itself"]) {
     const line = lines.find(({ title }) => title === wanted) ?? assert.fail(wanted);
-    await runClick(clickOf(line) ?? assert.fail(wanted));
+    const click = clickOf(line) ?? assert.fail(wanted);
+    if (control.calls.length === 0) await runClick(click);
+    else assert.equal((await menubar(click.slice(click.indexOf("menubar") + 1), home)).code, 0);
   }
   assert.deepEqual(
     control.calls.map(({ name, selection }) => [name, selection]),
@@ -96,11 +109,10 @@ test("an installed plugin streams, and is what its lines run", async (t) => {
   const control = scriptedControl();
   const { home } = await startRig(t, { control, config: scriptedConfig() });
   const folder = await temporaryFolder(t);
-  const installed = await startCommand(["menubar", "--plugin-folder", folder], { home }).ended;
+  const installed = await menubar(["--plugin-folder", folder], home);
   const path = join(folder, "mountaineer.1d.sh");
   assert.deepEqual([installed.code, installed.stdout], [0, `written: ${path}\n`]);
-  const again = await startCommand(["menubar", "--install-swiftbar", "--plugin-folder", folder], { home })
-    .ended;
+  const again = await menubar(["--install-swiftbar", "--plugin-folder", folder], home);
   assert.equal(again.stdout, `already there: ${path}\n`);
 
   const { spawn } = await import("node:child_process");
@@ -135,10 +147,10 @@ test("what failed after a click is told by SwiftBar, since nobody sees the comma
     sampleResult({ share, result: "busy", detail: "1 file is open" }),
   );
   const { home } = await startRig(t, { control, config: scriptedConfig() });
-  const ran = await startCommand(["menubar", "--act", "do/unmount/CORE"], { home }).ended;
+  const ran = await menubar(["--act", "do/unmount/CORE"], home);
   assert.equal(ran.code, 1);
   assert.equal(ran.stderr, "mountaineer: Unmount CORE: CORE: 1 file is open\n");
-  const wrong = await startCommand(["menubar", "--act", "wipe/CORE"], { home }).ended;
+  const wrong = await menubar(["--act", "wipe/CORE"], home);
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /nothing that the menu can do/);
 });
@@ -208,7 +220,7 @@ test("without a session bus it says so and what to do, and ends", {
 }, async (t) => {
   const home = await temporaryFolder(t);
   const env = { XDG_RUNTIME_DIR: home };
-  const { code, stdout, stderr } = await startCommand(["menubar", "--no-start"], { home, env }).ended;
+  const { code, stdout, stderr } = await menubar(["--no-start"], home, env);
   assert.deepEqual([code, stdout], [8, ""]);
   assert.match(stderr, /^mountaineer: the session bus cannot be used: connect ENOENT \S+\n/);
   assert.match(
@@ -231,7 +243,7 @@ test("the icon as a process: registered, one for each home, gone with SIGTERM", 
   });
   await eventually(() => watcher.registered.length === 1);
   await eventually(() => first.stderr().includes("the icon is shown"));
-  const second = await startCommand(["menubar"], { home, env }).ended;
+  const second = await menubar([], home, env);
   assert.equal(second.code, 4);
   assert.match(second.stderr, /already runs in this session/);
   first.child.kill("SIGTERM");
@@ -287,11 +299,11 @@ test("a path is shown by the desktop's own program, whatever characters are in i
   const path = "/Shares/it's | a;b$(c) é";
   const text = `open/${encodeURIComponent(path).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)}`;
   const env = { PATH: `${programs}:${process.env["PATH"] ?? ""}` };
-  const ran = await startCommand(["menubar", "--act", text], { home, env }).ended;
+  const ran = await menubar(["--act", text], home, env);
   assert.equal(ran.code, 0, ran.stderr);
   assert.equal(await readFile(told, "utf8"), path);
   await writeFile(join(programs, "xdg-open"), "#!/bin/sh\nexit 3\n");
-  const failed = await startCommand(["menubar", "--act", text], { home, env }).ended;
+  const failed = await menubar(["--act", text], home, env);
   assert.equal(failed.code, 1);
   assert.match(failed.stderr, /cannot show it \(exit code 3\)/);
 });

@@ -1,13 +1,24 @@
 import assert from "node:assert/strict";
 import { request as ask, createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { test } from "node:test";
-import { connectToDaemon, connectToDoor, requirePrivate } from "../../../src/api/client/client.ts";
+import type { AddressInfo, Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import {
+  connectToDaemon,
+  connectToDoor,
+  type DaemonClient,
+  requirePrivate,
+} from "../../../src/api/client/client.ts";
+import type { StreamedEvent } from "../../../src/api/client/event-client.ts";
 import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
+import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
+import { startImposter } from "../imposter.ts";
 import { startRig } from "../management-rig.ts";
-import { scriptedConfig } from "../sample-config.ts";
+import { sampleSyncEvent, sampleSyncState, scriptedConfig } from "../sample-config.ts";
 
 const TOKEN = "a-token-of-the-test";
 
@@ -104,4 +115,166 @@ test("the token goes to no address where others can read it", () => {
     assert.doesNotThrow(() => requirePrivate(new URL(url)), url);
   for (const url of ["http://192.168.1.2:9000", "http://nas.local", "http://127.0.0.1.evil.test"])
     assert.throws(() => requirePrivate(new URL(url)), { code: "usage" }, url);
+});
+
+const never = new AbortController().signal;
+const HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+function chunk(text: string): string {
+  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+}
+
+async function clientAt(home: string, options = {}): Promise<DaemonClient> {
+  const client = await connectToDaemon(home, options);
+  assert.ok(client);
+  return client;
+}
+
+/** Answers each request for events with these bytes, and leaves the connection open. */
+async function imposter(t: TestContext, answer: string): Promise<{ home: string; sockets: Socket[] }> {
+  const sockets: Socket[] = [];
+  const home = await startImposter(t, (socket) => {
+    socket.once("data", () => {
+      sockets.push(socket);
+      socket.write(answer);
+    });
+  });
+  return { home, sockets };
+}
+
+async function failureOf(work: Promise<unknown>): Promise<MountaineerError> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(error instanceof MountaineerError, String(error));
+    return error;
+  }
+  assert.fail("it did not reject");
+}
+
+async function all(events: AsyncIterable<StreamedEvent>): Promise<StreamedEvent[]> {
+  return Array.fromAsync(events);
+}
+
+test("what the daemon tells comes through as it was, until it ends", async (t) => {
+  const config = scriptedConfig();
+  const { home, server } = await startRig(t, { config });
+  const client = await clientAt(home);
+  using stream = await client.openEvents(never);
+  assert.equal(config.listenerCount, 1);
+  const told = [
+    { kind: "sync", event: sampleSyncEvent({ details: "Füße 日本 🎬" }) },
+    sampleSyncState(),
+    { kind: "transition", transition: { name: "share.failover", share: "CORE", tookMs: 12 } },
+    { kind: "gap" },
+  ] as const;
+  for (const event of told) config.emit(event);
+  const heard = all(stream.events);
+  await eventually(() => config.listenerCount === 1);
+  await server[Symbol.asyncDispose]();
+  assert.deepEqual(
+    await heard,
+    told.map((event, index) => ({ id: index + 1, event })),
+  );
+});
+
+test("afterId begins after an event that is kept", async (t) => {
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { config });
+  for (let id = 1; id <= 4; id++) config.emit({ kind: "sync", event: sampleSyncEvent({ id }) });
+  const ids: number[] = [];
+  for await (const { id } of (await clientAt(home)).events(never, { afterId: 2 })) {
+    ids.push(id);
+    if (ids.length === 2) break;
+  }
+  assert.deepEqual(ids, [3, 4]);
+  // A reader that stops reading has ended its connection.
+  await eventually(() => config.listenerCount === 0);
+});
+
+test("cancelling ends the stream at once with `aborted`, before and while it is read", async (t) => {
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { config });
+  const client = await clientAt(home);
+  const cancel = new AbortController();
+  const reading = all(client.events(cancel.signal));
+  reading.catch(() => {});
+  await eventually(() => config.listenerCount === 1);
+  cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
+  await assert.rejects(reading, { code: "aborted", message: "stopped by SIGINT" });
+  await eventually(() => config.listenerCount === 0);
+  await assert.rejects(client.openEvents(AbortSignal.abort()), { code: "aborted" });
+});
+
+test("a stream that says nothing for three heartbeats is a hang; each heartbeat is a sign of life", async (t) => {
+  const { home, sockets } = await imposter(t, HEAD + chunk(": connected\n\n"));
+  const clock = createManualClock();
+  const client = await clientAt(home, { clock });
+  const reading = all(client.events(never));
+  reading.catch(() => {});
+  await eventually(() => sockets.length === 1 && clock.pendingTimers === 1);
+  const event = { id: 1, event: { kind: "gap" } } as const;
+  const heard: StreamedEvent[] = [];
+  await clock.advance(40_000);
+  using stream = await client.openEvents(never);
+  assert.equal((await failureOf(passTimeUntilSettled(clock, reading, 5_000))).code, "daemon_unreachable");
+  const live = (async () => {
+    for await (const each of stream.events) heard.push(each);
+  })();
+  live.catch(() => {});
+  sockets[1]?.write(chunk(`id: 1\ndata: ${JSON.stringify(event.event)}\n\n`));
+  await eventually(() => heard.length === 1);
+  assert.deepEqual(heard, [event]);
+  const failure = await failureOf(passTimeUntilSettled(clock, live, 5_000));
+  assert.match(failure.message, /nothing for 45 s/);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("a daemon that accepts and never answers is a hang after 6 s", async (t) => {
+  const { home, sockets } = await imposter(t, "");
+  const clock = createManualClock();
+  const opening = (await clientAt(home, { clock })).openEvents(never);
+  opening.catch(() => {});
+  await eventually(() => sockets.length === 1);
+  await clock.advance(6_000);
+  assert.match((await failureOf(opening)).message, /nothing for 6 s/);
+});
+
+test("a connection that breaks is `daemon_unreachable`", async (t) => {
+  const { home, sockets } = await imposter(t, HEAD + chunk(": connected\n\n"));
+  const reading = all((await clientAt(home)).events(never));
+  reading.catch(() => {});
+  (await eventually(() => sockets[0])).destroy();
+  assert.equal((await failureOf(reading)).code, "daemon_unreachable");
+});
+
+test("kinds that this version does not know are left out, and what breaks the contract is a protocol error", async (t) => {
+  const gap = 'id: 7\ndata: {"kind":"gap"}\n\n';
+  const newer = await imposter(t, HEAD + chunk(`id: 6\ndata: {"kind":"fleet"}\n\n${gap}`));
+  for await (const each of (await clientAt(newer.home)).events(never)) {
+    assert.deepEqual(each, { id: 7, event: { kind: "gap" } });
+    break;
+  }
+  const cases: [string, RegExp][] = [
+    [chunk("data: nonsense\n\n"), /not JSON/],
+    [chunk("data: 7\n\n"), /no kind/],
+    [chunk('data: {"kind":"sync","event":{"id":"x"}}\n\n'), /wrong at event\.id/],
+    [chunk('id: x\ndata: {"kind":"gap"}\n\n'), /id is no number/],
+  ];
+  for (const [body, message] of cases) {
+    const { home } = await imposter(t, HEAD + body);
+    const failure = await failureOf(all((await clientAt(home)).events(never)));
+    assert.equal(failure.code, "protocol");
+    assert.match(failure.message, message);
+  }
+});
+
+test("what the daemon refuses is its error; a daemon without events is a protocol error", async (t) => {
+  const { home: without } = await startRig(t);
+  assert.equal((await failureOf((await clientAt(without)).openEvents(never))).code, "protocol");
+  const { home } = await startRig(t, { config: scriptedConfig() });
+  const client = await clientAt(home);
+  const streams = await Promise.all(Array.from({ length: LISTENER_LIMIT }, () => client.openEvents(never)));
+  assert.equal((await failureOf(client.openEvents(never))).code, "daemon_unreachable");
+  for (const stream of streams) stream[Symbol.dispose]();
 });

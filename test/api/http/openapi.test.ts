@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { openApiDocument } from "../../../src/api/http/openapi.ts";
 import { OPERATIONS } from "../../../src/api/operations.ts";
 import { objectOf } from "../../../src/runtime/text/json-object.ts";
+import { forWholeFile } from "../../support/whole-file.ts";
 import { startDoor } from "./door-rig.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -109,10 +110,11 @@ test("pin: which operations need leave, and which never leave the machine", () =
 });
 
 describe("each operation answers as the document says", () => {
+  const door = forWholeFile((t) => startDoor(t, { settings: { runsCommands: true } }));
   for (const { path, method, operation } of documented()) {
     if (operation["operationId"] === "events") continue;
-    it(`${method.toUpperCase()} ${path}`, async (t) => {
-      const rig = await startDoor(t, { settings: { runsCommands: true } });
+    it(`${method.toUpperCase()} ${path}`, async () => {
+      const rig = await door();
       const schema = objectOf(
         objectOf(objectOf(objectOf(operation["requestBody"])["content"])["application/json"])["schema"],
       );
@@ -149,7 +151,8 @@ describe("each operation answers as the document says", () => {
           assert.equal(misfit(value, expected), null, JSON.stringify(value));
           if (answer.status >= 400) assert.notEqual(objectOf(objectOf(value)["error"])["code"], "internal");
         }),
-        { numRuns: RUNS },
+        // Without a body and a number it is always the same request.
+        { numRuns: method === "get" && !path.includes("{n}") ? 1 : RUNS },
       );
     });
   }

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
-import { needsNats, startMember, startNats } from "../nats-rig.ts";
+import { forWholeFile } from "../../support/whole-file.ts";
+import { natsTest, needsNats, startMember, startNats } from "../nats-rig.ts";
+import { killAtRandom } from "./killed-at-random.ts";
 import {
   linesOf,
   startClient,
@@ -24,17 +26,24 @@ const NO_LIMIT = {
   overrides: [],
 };
 
-test("G1 a call across machines: progress, a question, cancel, a large result", needsNats, async (t) => {
+const CONFIG = { limits: NO_LIMIT };
+
+/** A machine that lends its files, for tests that leave it alive. */
+const desktop = forWholeFile(async (t) => {
   const rig = await startNats(t);
   const written = writtenIn(rig.folder, "files");
-  const config = { limits: NO_LIMIT };
   await startMachineProcess(t, rig, {
     name: "desktop",
     backends: [toolsBackend("files", written), toolsBackend("private", writtenIn(rig.folder, "private"))],
     exports: ["files"],
-    config,
+    config: CONFIG,
   });
-  const laptop = await startMachine(t, rig, { name: "laptop", backends: [], imports: ["*"], config });
+  return { rig, written };
+});
+
+test("G1 a call across machines: progress, a question, cancel, a large result", needsNats, async (t) => {
+  const { rig, written } = await desktop();
+  const laptop = await startMachine(t, rig, { name: "laptop", backends: [], imports: ["*"], config: CONFIG });
   await eventually(() => laptop.names().length > 0);
   assert.deepEqual(
     laptop.names(),
@@ -76,11 +85,9 @@ test("G1 a call across machines: progress, a question, cancel, a large result", 
   assert.equal(large, "ü".repeat(10_000_000));
 });
 
-test(
+natsTest(
   "G1 only what is exported is seen, by the machine's own principal, and a changed list follows",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const written = writtenIn(rig.folder, "files");
     const audit = join(rig.folder, "audit.jsonl");
     const policy = {
@@ -121,11 +128,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 a machine is killed in the middle: at most once, its tools leave with one notice, and return",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const written = writtenIn(rig.folder, "files");
     const exported = { name: "desktop", backends: [toolsBackend("files", written)], exports: ["files"] };
     const desktop = await startMachineProcess(t, rig, exported);
@@ -168,13 +173,9 @@ test(
   "G1 the fleet's server is killed: calls across end with a reason, local ones go on, all is back by itself",
   needsNats,
   async (t) => {
-    const rig = await startNats(t);
-    const written = writtenIn(rig.folder, "files");
-    await startMachineProcess(t, rig, {
-      name: "desktop",
-      backends: [toolsBackend("files", written)],
-      exports: ["files"],
-    });
+    const { rig, written } = await desktop();
+    const before = (await linesOf(written)).length;
+    const lines = async () => (await linesOf(written)).slice(before);
     const laptop = await startMachine(t, rig, {
       name: "laptop",
       backends: [toolsBackend("own", writtenIn(rig.folder, "own"))],
@@ -183,7 +184,7 @@ test(
     await eventually(() => laptop.names().length === 2 * TOOLS.length);
     const client = await startClient(t, laptop.gateway);
     const [across, local] = [client.begin("desktop_slow"), client.begin("slow", { steps: 5, mark: "own" })];
-    await eventually(async () => (await linesOf(written)).length === 1);
+    await eventually(async () => (await lines()).length === 1);
     await rig.kill();
     assert.match(
       textOf(await client.answered(across)),
@@ -192,11 +193,11 @@ test(
     assert.equal(textOf(await client.answered(local)), "own");
     assert.equal((await eventually(() => laptop.calls.conditions()[0])).code, "fleet_calls_unreachable");
     // The call is ended there, too: nobody waits for it any more.
-    await eventually(async () => (await linesOf(written)).includes("cancelled"));
+    await eventually(async () => (await lines()).includes("cancelled"));
     await rig.start();
     await eventually(() => laptop.names().includes("desktop_slow"));
     assert.equal(textOf(await client.call("desktop_echo", { mark: "again" })), "again");
-    assert.deepEqual(await linesOf(written), ["slow ", "cancelled", "echo again"]);
+    assert.deepEqual(await lines(), ["slow ", "cancelled", "echo again"]);
   },
 );
 
@@ -214,4 +215,10 @@ test(
     await eventually(() => status.report().link.state === "connected");
     assert.deepEqual(status.report().conditions, []);
   },
+);
+
+test(
+  "G1 calls while machines are killed at random: none twice, none lost that was answered",
+  needsNats,
+  (t) => killAtRandom(t, { calls: 200, kills: 1, seed: 1 }),
 );

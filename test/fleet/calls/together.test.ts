@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type NatsRig, needsNats, startNats } from "../nats-rig.ts";
+import { type NatsRig, natsTest } from "../nats-rig.ts";
 import { linesOf, startClient, startMachine, startMachineProcess, textOf, toolsBackend } from "./machines.ts";
 
 const TOOLS = ["echo", "slow", "ask", "large", "grow", "die"];
@@ -26,11 +25,9 @@ function lender(name: string, { backend, sharesRoot }: Awaited<ReturnType<typeof
   return { name, backends: [backend], exports: ["files"], sharesRoot };
 }
 
-test(
+natsTest(
   "G1 tools of two machines are one: a call goes where the share is mounted best, under one name",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const desktop = await placeOf(rig, "desktop");
     const desktopRuns = await startMachineProcess(t, rig, lender("desktop", desktop));
     const own = await placeOf(rig, "laptop");
@@ -100,11 +97,9 @@ test(
   },
 );
 
-test(
+natsTest(
   "G1 without a backend here the common name stays, whoever comes and goes; a killed machine's calls go on",
-  needsNats,
-  async (t) => {
-    const rig = await startNats(t);
+  async (t, rig) => {
     const [desktop, nas] = [await placeOf(rig, "desktop"), await placeOf(rig, "nas")];
     const first = await startMachineProcess(t, rig, lender("desktop", desktop));
     const laptop = await startMachine(t, rig, {

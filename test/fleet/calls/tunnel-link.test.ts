@@ -11,6 +11,7 @@ import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { testLinkContract } from "../../gateway/backends/links/link-contract.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
+import { forWholeFile } from "../../support/whole-file.ts";
 import { type NatsRig, needsNats, startNats } from "../nats-rig.ts";
 
 const ECHO = fileURLToPath(new URL("../../gateway/backends/programs/link-echo.ts", import.meta.url));
@@ -47,7 +48,8 @@ function machine(
   return { calls, borrowed: () => borrowed };
 }
 
-async function echo(t: Scope): Promise<OpenLink> {
+/** Who lends an echo server for each tunnel, and who borrows it. */
+const machines = forWholeFile(async (t) => {
   const rig = await startNats(t);
   machine(t, rig, "desktop", {
     serve(_machine, _backend, stream) {
@@ -61,15 +63,19 @@ async function echo(t: Scope): Promise<OpenLink> {
     },
   });
   const { calls, borrowed } = machine(t, rig, "laptop", { import: ["*"] });
-  const backend = await eventually(() => borrowed()[0]);
-  return openStreamLink({ open: (onEnd) => calls.open(backend, onEnd), clock });
+  const open = (backend: Borrowed): OpenLink =>
+    openStreamLink({ open: (onEnd) => calls.open(backend, onEnd), clock });
+  return { open, borrowed };
+});
+
+async function echo(): Promise<OpenLink> {
+  const { open, borrowed } = await machines();
+  return open(await eventually(() => borrowed()[0]));
 }
 
-async function nothing(t: Scope): Promise<OpenLink> {
-  const rig = await startNats(t);
-  const { calls } = machine(t, rig, "laptop", { import: ["*"] });
-  const backend = { machine: "desktop", backend: "echo", instance: "0".repeat(16) };
-  return openStreamLink({ open: (onEnd) => calls.open(backend, onEnd), clock });
+async function nothing(): Promise<OpenLink> {
+  const { open } = await machines();
+  return open({ machine: "nas", backend: "echo", instance: "0".repeat(16) });
 }
 
 if (needsNats.skip === false) {

@@ -22,6 +22,7 @@ import { endProcess } from "../../../src/runtime/process/process-identity.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { freePort } from "../../support/free-port.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+import { forWholeFile } from "../../support/whole-file.ts";
 
 export const LACKS_SERVER =
   (await findProgram("nats-server", [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin"])) === null
@@ -46,7 +47,8 @@ export async function machines(t: Scope, count: number): Promise<readonly Machin
   const homes = (): string[] => Array.from({ length: count }, (_, index) => join(folder, `home-${index}`));
   t.after(() => Promise.all(homes().map(endServer)));
   folder = await temporaryFolder(t);
-  const signal = AbortSignal.timeout(90_000);
+  // No claim of speed, and a file's tests may share them.
+  const signal = AbortSignal.timeout(600_000);
   return Promise.all(
     homes().map(async (home) => {
       await ensureFolder(home, 0o700);
@@ -99,6 +101,13 @@ export async function invited(
     },
   };
 }
+
+/** A fleet's first machine, whose server all tests of a file share; each test joins under a name of its own. */
+export const fleetOfFile = () =>
+  forWholeFile(async (t) => {
+    const [nas] = present(await machines(t, 1));
+    return { nas, first: await found(nas) };
+  });
 
 export function joined(machine: Machine, code: string, more: Partial<JoinOptions> = {}): Promise<Membership> {
   return joinFleet({ ...machine, code: readJoinCode(code), name: "laptop", ...more });

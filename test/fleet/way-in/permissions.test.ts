@@ -7,8 +7,16 @@ import { Kvm } from "@nats-io/kv";
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { type Calls, type CallsOptions, startCalls } from "../../../src/fleet/calls/calls.ts";
 import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
+import { readCredentials } from "../../../src/fleet/credentials.ts";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
-import { LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../../../src/fleet/layer/layer-subjects.ts";
+import {
+  LAYER_NEWS,
+  LAYER_STREAM,
+  LAYER_STREAM_CONFIG,
+  LAYER_SUBJECT,
+} from "../../../src/fleet/layer/layer-subjects.ts";
+import { probePermissions } from "../../../src/fleet/permission-probe.ts";
+import { NOBODY, neededBy } from "../../../src/fleet/permissions.ts";
 import {
   askSubject,
   BUCKET,
@@ -19,6 +27,7 @@ import {
   keySubject,
   offerSubject,
   rollCallSubject,
+  STREAM,
   unheardInbox,
 } from "../../../src/fleet/subjects.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
@@ -26,6 +35,8 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+import { forWholeFile } from "../../support/whole-file.ts";
+import { needsNats, startMember, startNats } from "../nats-rig.ts";
 import { found, invited, joined, LACKS_SERVER, type Machine, machines, present } from "./homes.ts";
 
 const REAL = { skip: LACKS_SERVER };
@@ -44,13 +55,17 @@ async function signedIn(t: Scope, machine: Machine, membership: Membership): Pro
   return connection;
 }
 
-async function fleetOfTwo(t: Scope): Promise<readonly [NatsConnection, NatsConnection]> {
-  const homes = { after: (end: () => unknown) => t.after(end) };
-  const [nas, laptop] = present(await machines(homes, 2));
+const fleet = forWholeFile(async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
   const first = await found(nas);
   const open = await invited(nas, first);
   const second = await joined(laptop, open.code);
   await open.guest;
+  return { nas, laptop, first, second };
+});
+
+async function fleetOfTwo(t: Scope): Promise<readonly [NatsConnection, NatsConnection]> {
+  const { nas, laptop, first, second } = await fleet();
   return [await signedIn(t, nas, first), await signedIn(t, laptop, second)];
 }
 
@@ -128,11 +143,7 @@ test(
   "G1 machines that joined call each other, over TLS and with the permissions that they were given",
   REAL,
   async (t) => {
-    const [nas, laptop] = present(await machines(t, 2));
-    const first = await found(nas);
-    const open = await invited(nas, first);
-    const second = await joined(laptop, open.code);
-    await open.guest;
+    const { nas, laptop, first, second } = await fleet();
     const calls = async (
       machine: Machine,
       membership: Membership,
@@ -218,19 +229,6 @@ test("G1 only the machine with the server makes, changes or empties what is kept
   for (const attempt of attempts) await assert.rejects(attempt(), /permissions? violation/i);
 });
 
-test("G1 a machine that makes readers without end is stopped before the server is full", REAL, async (t) => {
-  const [, laptop] = await fleetOfTwo(t);
-  const readers = Array.from({ length: 1_025 }, async (_, count) => {
-    const subject = `$JS.API.CONSUMER.CREATE.KV_${BUCKET}.reader${count}`;
-    const config = { name: `reader${count}`, durable_name: `reader${count}`, ack_policy: "none" };
-    const asked = JSON.stringify({ stream_name: `KV_${BUCKET}`, config });
-    return (await laptop.request(subject, asked, { timeout: 30_000 })).string();
-  });
-  const refused = (await Promise.all(readers)).filter((answer) => answer.includes('"error"'));
-  assert.equal(refused.length, 1);
-  assert.match(refused[0] ?? "", /maximum consumers limit reached/);
-});
-
 test("G1 no machine sweeps away what the others told", REAL, async (t) => {
   const [nas, laptop] = await fleetOfTwo(t);
   const [ofNas, ofLaptop] = [await new Kvm(nas).create(BUCKET), await new Kvm(laptop).create(BUCKET)];
@@ -245,9 +243,8 @@ test("G1 no machine sweeps away what the others told", REAL, async (t) => {
   await ofLaptop.delete("laptop");
 });
 
-test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, async (t) => {
-  const [nas] = present(await machines(t, 1));
-  const first = await found(nas);
+test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, async () => {
+  const { nas, first } = await fleet();
   const ca = (await keptAuthority(nas.home)) ?? "";
   const stranger = nkeyAuthenticator(new TextEncoder().encode(userSeed(Buffer.alloc(32, 7))));
   for (const more of [{}, { authenticator: stranger }, { user: "nas", pass: "nas" }]) {
@@ -258,4 +255,111 @@ test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, a
   }
   // Its certificate is of its own authority, which nobody else's list has.
   await assert.rejects(connect({ servers: [first.address], reconnect: false }), /certificate/i);
+});
+
+const { signal } = new AbortController();
+const USE = { calls: true, sessions: false, signs: false, asksForKeys: true };
+
+async function probed(machine: Machine, membership: Membership, signs: boolean) {
+  const [seed, authority] = [await keptSeed(machine, membership.secret), await keptAuthority(machine.home)];
+  assert.ok(seed && authority);
+  const { name, address } = membership;
+  const credentials = readCredentials(userSeed(seed));
+  assert.ok(credentials);
+  const server = `tls://${address}`;
+  const use = { ...USE, name, signs };
+  return probePermissions({ server, name, credentials, authority, clock: systemClock, use }, signal);
+}
+
+test("G1 what fleet init permits is what each machine needs, and no more", REAL, async () => {
+  const { nas, laptop, first, second } = await fleet();
+  assert.deepEqual(await probed(nas, first, true), { lacks: [], exceeds: [] });
+  assert.deepEqual(await probed(laptop, second, false), { lacks: [], exceeds: [] });
+  // Were it the operator's machine, it would say what is missing.
+  const wrong = await probed(laptop, second, true);
+  assert.deepEqual(
+    [...new Set(wrong.lacks.map(({ purpose }) => purpose))],
+    ["writing the fleet's configuration"],
+  );
+});
+
+test(
+  "G1 a server that permits everything is told of, and the probe changes nothing there",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t, {
+      permissions: {
+        desktop:
+          'publish: { deny: ["mountaineer.fleet.*.rollcall"] }, subscribe: { deny: ["mountaineer.fleet.*.offer"] }',
+      },
+    });
+    const member = startMember(t, rig, "laptop");
+    const other = startMember(t, rig, "nas");
+    await eventually(
+      () => other.sees("laptop").presence === "here" && member.sees("nas").presence === "here",
+    );
+    const stranger = await rig.stranger("stranger");
+    const manager = await jetstreamManager(stranger);
+    await manager.streams.add({ ...LAYER_STREAM_CONFIG, subjects: [...LAYER_STREAM_CONFIG.subjects] });
+    const stored = async () =>
+      Promise.all(
+        [STREAM, LAYER_STREAM].map(async (stream) => {
+          const { state } = await manager.streams.info(stream);
+          return [state.messages, state.consumer_count, state.last_seq];
+        }),
+      );
+    const before = await stored();
+    const probe = (name: string) => {
+      const credentials = readCredentials(rig.key(name).seed);
+      assert.ok(credentials);
+      const use = { ...USE, name };
+      return probePermissions(
+        { server: rig.url, name, credentials, authority: null, clock: systemClock, use },
+        signal,
+      );
+    };
+    const { lacks, exceeds } = await probe("laptop");
+    assert.deepEqual(lacks, []);
+    assert.equal(exceeds.length, 7);
+    assert.deepEqual(await stored(), before);
+    assert.deepEqual(member.report().conditions, []);
+    assert.deepEqual(
+      other.report().machines.map(({ name, problem }) => [name, problem]),
+      [
+        ["nas", null],
+        ["laptop", null],
+      ],
+    );
+    assert.deepEqual(
+      (await probe("desktop")).lacks.map(({ subject }) => subject),
+      ["mountaineer.fleet.desktop.rollcall", "mountaineer.fleet.*.offer"],
+    );
+  },
+);
+
+test("G1 who shares sessions alone needs the streams of calls, and none of what lending takes", () => {
+  const subjects = (calls: boolean, sessions: boolean): readonly string[] =>
+    neededBy({ ...USE, name: "laptop", calls, sessions })
+      .filter(({ subject }) => /\.(call|offer|ask)\b/.test(subject))
+      .map(({ may, subject, purpose }) => `${may} ${subject}: ${purpose}`);
+  assert.deepEqual(subjects(false, false), []);
+  assert.deepEqual(subjects(false, true), [
+    `publish mountaineer.fleet.laptop.call.${NOBODY}: sessions`,
+    "subscribe mountaineer.fleet.*.call.laptop: sessions",
+  ]);
+  assert.equal(subjects(true, true).length, 6);
+});
+
+// The last: it leaves no room for any other reader.
+test("G1 a machine that makes readers without end is stopped before the server is full", REAL, async (t) => {
+  const [, laptop] = await fleetOfTwo(t);
+  const readers = Array.from({ length: 1_025 }, async (_, count) => {
+    const subject = `$JS.API.CONSUMER.CREATE.KV_${BUCKET}.reader${count}`;
+    const config = { name: `reader${count}`, durable_name: `reader${count}`, ack_policy: "none" };
+    const asked = JSON.stringify({ stream_name: `KV_${BUCKET}`, config });
+    return (await laptop.request(subject, asked, { timeout: 30_000 })).string();
+  });
+  const refused = (await Promise.all(readers)).filter((answer) => answer.includes('"error"'));
+  assert.equal(refused.length, 1);
+  assert.match(refused[0] ?? "", /maximum consumers limit reached/);
 });

@@ -28,9 +28,9 @@ const condition = (severity: "info" | "warning" | "error") => ({
 const withGateway = (phase: "Ready" | "Degraded" | "Failed", shares = [sampleShare()]): StatusReport =>
   gatewayReport([sampleBackend({ phase })], { shares });
 
-/** The menu of these shares, as lines. */
-const linesOf = (shares: ShareStatus[], changes: Partial<MenuWorld> = {}): string[] =>
-  outline(menuOf(sampleWorld(sampleReport(shares), changes)).items);
+/** The menu of that status, or of these shares, as lines. */
+const linesOf = (of: StatusReport | ShareStatus[] = [sampleShare()], changes: Partial<MenuWorld> = {}) =>
+  outline(menuOf(sampleWorld(Array.isArray(of) ? sampleReport(of) : of, changes)).items);
 
 /** Each of them is among the lines. */
 function assertHas(lines: readonly string[], ...wanted: readonly string[]): void {
@@ -83,7 +83,7 @@ test("A8 the icon tells how things are, all in all", () => {
 });
 
 test("A8 the whole menu of a share that is well", () => {
-  assert.deepEqual(outline(menuOf(sampleWorld()).items), [
+  assert.deepEqual(linesOf(), [
     "All is well",
     "---",
     "CORE — mounted over Thunderbolt",
@@ -136,7 +136,7 @@ test("A7 TB Ready is offered at the top, and by force only behind the names of t
 });
 
 test("A7 force is offered for what was refused, and for nothing that was not", () => {
-  const quiet = outline(menuOf(sampleWorld()).items).join("\n");
+  const quiet = linesOf().join("\n");
   assert.doesNotMatch(quiet, /force/);
   const action = { kind: "do", id: ["unmount"], force: false } as const;
   const busy = new Map([["CORE", { action, holders: HOLDERS.slice(0, 1), unsent: ["draft.txt"] }]]);
@@ -191,7 +191,7 @@ test("a held share can be given back to the rules", () => {
 
 test("what is under way says so, and cannot be asked for twice", () => {
   const action = { kind: "do", id: ["switch", "CORE", "tb"], force: false } as const;
-  const lines = outline(menuOf(sampleWorld(sampleReport([pending()]), { running: [action] })).items);
+  const lines = linesOf([pending()], { running: [action] });
   assert.equal(lines[1], "! TB Ready – switch CORE … <off>");
 });
 
@@ -214,16 +214,16 @@ test("without a daemon the menu offers to start one, and nothing that needs it",
 
 test("a daemon that does not answer leaves what it told last", () => {
   const connection = { kind: "silent", reason: "The daemon does not answer" } as const;
-  const lines = outline(menuOf(sampleWorld(sampleReport(), { connection })).items);
+  const lines = linesOf(undefined, { connection });
   assert.equal(lines[0], "! Mountaineer does not answer; this is its last state");
   assert.ok(lines.includes("CORE — mounted over Thunderbolt"));
 });
 
 test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
-  const alone = outline(menuOf(sampleWorld(withGateway("Ready", []))).items);
+  const alone = linesOf(withGateway("Ready", []));
   assertHas(alone, "Backends — 1 of 1 ready", "  files — Ready", "    Restart <do/restart/files>");
   assert.doesNotMatch(alone.join("\n"), /[Ss]hares folder|Mount all|Thunderbolt|Favorites/);
-  assert.doesNotMatch(outline(menuOf(sampleWorld()).items).join("\n"), /[Bb]ackend/);
+  assert.doesNotMatch(linesOf().join("\n"), /[Bb]ackend/);
 });
 
 test("backends: phase, reason and error of each; a switched-off one has nothing to click", () => {
@@ -233,7 +233,7 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
     sampleBackend({ name: "c", group: "search", tools: 4, withheld_tools: 2 }),
   ];
   const report = gatewayReport(backends, { gateway: { url: null } });
-  const lines = outline(menuOf(sampleWorld(report)).items);
+  const lines = linesOf(report);
   assertHas(
     lines,
     "! Backends — 1 of 2 ready",
@@ -285,7 +285,7 @@ test("aliases: opened where their share is there, removed with a second click, m
       sampleAlias({ name: "taken", link: "taken", detail: "a folder stands there" }),
     ],
   };
-  const lines = outline(menuOf(sampleWorld(report)).items);
+  const lines = linesOf(report);
   const from = lines.indexOf("! Aliases");
   assert.deepEqual(lines.slice(from, from + 20), [
     "! Aliases",
@@ -321,7 +321,7 @@ test("where openings are told, folders are shown as they are looked at, level by
     [folderKey({ share: "CORE", subpath: "" }), { kind: "known", names }],
     [folderKey({ share: "CORE", subpath: "Film" }), { kind: "failed", reason: "The share does not answer" }],
   ]);
-  const lines = outline(menuOf(sampleWorld(sampleReport(), { folders })).items);
+  const lines = linesOf(undefined, { folders });
   const from = lines.indexOf("  Add a folder of CORE …");
   assert.deepEqual(lines.slice(from, from + 11), [
     "  Add a folder of CORE …",
@@ -340,7 +340,7 @@ test("where openings are told, folders are shown as they are looked at, level by
   const full = new Map([
     [folderKey({ share: "CORE", subpath: "" }), { kind: "known", names: many } as const],
   ]);
-  const told = outline(menuOf(sampleWorld(sampleReport(), { folders: full })).items);
+  const told = linesOf(undefined, { folders: full });
   assert.ok(told.includes("    and 10 more"));
   const hung = sampleReport([sampleShare({ mount_alive: false })]);
   assert.ok(outline(menuOf(sampleWorld(hung, { folders })).items).includes("  Add a folder of CORE … <off>"));
@@ -351,7 +351,7 @@ test("B4 the configuration's mistake is shown with its place", () => {
     watching: "stopped",
     last_error: { kind: "invalid", reason: "config.toml:3:1: unknown key", since: "" },
   });
-  const lines = outline(menuOf(sampleWorld(sampleReport(), { sync })).items);
+  const lines = linesOf(undefined, { sync });
   assertHas(
     lines,
     "!! Configuration — the file has a mistake",
@@ -368,7 +368,7 @@ test("the newest failure stands below the summary", () => {
     hint: "mend it",
     results: [],
   } as const;
-  const lines = outline(menuOf(sampleWorld(sampleReport(), { failure })).items);
+  const lines = linesOf(undefined, { failure });
   assert.deepEqual(lines.slice(0, 5), [
     "All is well",
     "!! Reload: it has a mistake",
@@ -410,7 +410,7 @@ test("more shares than a screen holds go into a submenu, which tells how they ar
   const shares = Array.from({ length: 30 }, (_, index) =>
     sampleShare({ name: `S${index}`, mount_alive: index !== 29 }),
   );
-  const lines = outline(menuOf(sampleWorld(sampleReport(shares))).items);
+  const lines = linesOf(shares);
   assertHas(lines, "!! 6 more shares", "  !! S29 — mounted over Thunderbolt, not answering");
 });
 
@@ -433,5 +433,5 @@ test("E2 what waits for approval stands at the top, once each, with a way to see
     assert.equal(lines.filter((line) => line.includes(each)).length, 1, lines.join("\n"));
   const found = everyItem(items).find((item) => item.kind === "action" && item.action.kind === "approve");
   assert.ok(found?.kind === "action" && found.enabled);
-  assert.ok(!outline(menuOf(sampleWorld()).items).some((line) => line.includes("approve")));
+  assert.ok(!linesOf().some((line) => line.includes("approve")));
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { WaitingEntryWire } from "../../../src/api/approval-contract.ts";
-import type { MenuAction } from "../../../src/menubar/menu/action.ts";
+import { actionText, type MenuAction, parseAction } from "../../../src/menubar/menu/action.ts";
 import { type RunnableAction, runAction } from "../../../src/menubar/menu/run-action.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
@@ -17,7 +17,57 @@ import {
 } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { fc } from "../../support/properties.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const name = fc.string({ minLength: 1, unit: "grapheme" });
+const actions: fc.Arbitrary<MenuAction> = fc.oneof(
+  fc.record({ kind: fc.constant("do" as const), id: fc.array(name, { minLength: 1 }), force: fc.boolean() }),
+  fc.record({
+    kind: fc.constant("toggle" as const),
+    setting: fc.constantFrom("auto_failback" as const, "lsof_recheck" as const),
+    on: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant("alias-choose" as const), share: name }),
+  fc.record({ kind: fc.constant("alias-add" as const), share: name, subpath: name }),
+  fc.record({ kind: fc.constant("alias-remove" as const), alias: name }),
+  fc.record({ kind: fc.constant("open" as const), path: name.map((each) => `/${each}`) }),
+  fc.constantFrom(
+    { kind: "alias-repair" as const },
+    { kind: "approve" as const },
+    { kind: "dismiss" as const },
+    { kind: "start" as const },
+    { kind: "quit" as const },
+  ),
+);
+
+test("whatever shares are called, an action is spelled in characters that no menu and no shell touches", () => {
+  fc.assert(
+    fc.property(actions, (action) => {
+      const text = actionText(action);
+      assert.match(text, /^[\w%./-]+$/);
+      assert.doesNotMatch(text, /^-|---|~/);
+      assert.deepEqual(parseAction(text), { ...action });
+    }),
+  );
+});
+
+for (const [text, why] of [
+  ["", "nothing"],
+  ["format-disk", "nothing that is known"],
+  ["do", "nothing to do"],
+  ["force", "nothing to do"],
+  ["switch/CORE/tb", "not said whether by force"],
+  ["toggle/check_interval_secs/on", "a setting that is no switch"],
+  ["toggle/auto_failback/perhaps", "neither on nor off"],
+  ["open/relative", "a path that depends on where one stands"],
+  ["do/mount/%E0%A4", "half a character"],
+  ["do/mount/a b", "a space"],
+] as const) {
+  test(`${JSON.stringify(text)} is no action: ${why}`, () => {
+    assert.equal(parseAction(text), null);
+  });
+}
 
 const NEVER = new AbortController().signal;
 

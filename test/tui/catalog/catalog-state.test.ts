@@ -20,6 +20,7 @@ import {
   withCatalog,
   withCatalogSize,
 } from "../../../src/tui/catalog/catalog-state.ts";
+import { catalogOf } from "../../api/sample-gateway.ts";
 import { keys } from "../keys.ts";
 import { textOf, viewOf } from "../views.ts";
 
@@ -31,18 +32,6 @@ function tool(name: string, over: Partial<Tool> = {}): Tool {
     original_name: name,
     backend: "lab",
     input_schema: { type: "object", properties: {} },
-    ...over,
-  };
-}
-
-function report(tools: readonly Tool[], over: Partial<CatalogReport> = {}): CatalogReport {
-  return {
-    tools: [...tools],
-    resources: [],
-    resource_templates: [],
-    prompts: [],
-    withheld: [],
-    left_out: null,
     ...over,
   };
 }
@@ -67,7 +56,7 @@ function shown(state: CatalogState, width = 100, height = 20): string {
   return textOf(lines).join("\n");
 }
 
-const MIXED = report([tool("read_file", { description: "Reads a file.\nMore." }), tool("wipe")], {
+const MIXED = catalogOf([tool("read_file", { description: "Reads a file.\nMore." }), tool("wipe")], {
   prompts: [{ name: "greet", original_name: "greet", backend: "lab", arguments: [] }],
   resources: [{ uri: "file:///a", name: "a", backend: "disk" }],
   resource_templates: [{ uri_template: "file:///{p}", name: "t", backend: "disk" }],
@@ -86,15 +75,18 @@ test("D1 the catalog lists all kinds, and what is kept from clients with the rea
     /withheld +secret +lab +a filter keeps it back/,
   ])
     assert.match(text, row);
-  assert.match(shown(withCatalog(EMPTY_CATALOG, report([]))), /nothing is offered yet/);
+  assert.match(shown(withCatalog(EMPTY_CATALOG, catalogOf([]))), /nothing is offered yet/);
   const left = { tools: 7, resources: 0, resource_templates: 0, prompts: 0, withheld: 0 };
-  assert.match(shown(withCatalog(EMPTY_CATALOG, report([tool("a")], { left_out: left }))), /7 more left out/);
+  assert.match(
+    shown(withCatalog(EMPTY_CATALOG, catalogOf([tool("a")], { left_out: left }))),
+    /7 more left out/,
+  );
 });
 
 test("D1 a search needs all words, anywhere; names that begin with it come first", () => {
   const schema = { type: "object", properties: { encoding: {} } };
   const items = catalogItems(
-    report([
+    catalogOf([
       tool("my_read"),
       tool("x", { description: "can read" }),
       tool("read_all", { input_schema: schema }),
@@ -113,10 +105,10 @@ test("D1 thousands of tools are searched and listed; the chosen one stays chosen
   const many = Array.from({ length: 5_000 }, (_, index) =>
     tool(`tool_${index}`, { description: "does things ".repeat(20) }),
   );
-  let { state } = press(withCatalog(EMPTY_CATALOG, report(many)), "/tool_49<down>");
+  let { state } = press(withCatalog(EMPTY_CATALOG, catalogOf(many)), "/tool_49<down>");
   assert.equal(state.found[state.at]?.name, "tool_490");
   assert.match(shown(state), /111 of 5000/);
-  state = withCatalog(state, report([tool("tool_4900"), ...many.slice(100)]));
+  state = withCatalog(state, catalogOf([tool("tool_4900"), ...many.slice(100)]));
   assert.equal(state.found[state.at]?.name, "tool_490");
   assert.equal(press(state, "<end><enter>").state.found.length, state.found.length);
   assert.deepEqual(press(state, "<enter><escape>").state.query.text, "");
@@ -127,7 +119,7 @@ test("D1 of 5,000 tools a typed letter looks at each once, a move at none, and a
     tool(`tool_${index}`, { description: `Does thing ${index}.\n${"more ".repeat(100)}` }),
   );
   const counts = { sought: 0, name: 0, summary: 0 };
-  const loaded = withCatalog(EMPTY_CATALOG, report(tools));
+  const loaded = withCatalog(EMPTY_CATALOG, catalogOf(tools));
   const items = (loaded.items ?? []).map((item) => {
     const counting = { ...item };
     for (const name of ["sought", "name", "summary"] as const)
@@ -189,7 +181,7 @@ const ANNOTATIONS: readonly [annotations: object | undefined, mayDestroy: boolea
 test("D1 a tool is asked about unless it says that it reads only or destroys nothing", () => {
   for (const [annotations, expected] of ANNOTATIONS) {
     const given = annotations === undefined ? {} : { annotations: { ...annotations } };
-    const [item] = catalogItems(report([tool("t", given)]));
+    const [item] = catalogItems(catalogOf([tool("t", given)]));
     assert.equal(
       mayDestroy((item as CatalogItem).entry["annotations"]),
       expected,
@@ -253,7 +245,7 @@ test("D1 every page fits from 60 by 15 to 200 by 60, and nothing foreign is obey
   const evil = "\u001b[2J\u202eevil\r\n\t漢字 ".repeat(30);
   const list = withCatalog(
     EMPTY_CATALOG,
-    report([tool(evil, { description: evil, title: evil, output_schema: { title: evil } })]),
+    catalogOf([tool(evil, { description: evil, title: evil, output_schema: { title: evil } })]),
   );
   const form = press(list, "<enter><enter>").state;
   const answer = withAnswer(
@@ -284,7 +276,7 @@ test("D1 every page fits from 60 by 15 to 200 by 60, and nothing foreign is obey
   }
   assert.ok(
     itemDetails(
-      catalogItems(report([tool("t", { input_schema: { x: "y".repeat(200_000) } })]))[0] as CatalogItem,
+      catalogItems(catalogOf([tool("t", { input_schema: { x: "y".repeat(200_000) } })]))[0] as CatalogItem,
     ).length < 100_000,
   );
 });
@@ -298,7 +290,7 @@ test("F2 o switches the chosen tool off, and one that is off on again; nothing e
     why: "you have switched it off",
   } as const;
   const filtered = { ...off, name: "kept", reason: "filter" } as const;
-  const state = withCatalog(EMPTY_CATALOG, report([tool("echo")], { withheld: [off, filtered] }));
+  const state = withCatalog(EMPTY_CATALOG, catalogOf([tool("echo")], { withheld: [off, filtered] }));
   const switched = (moves: string) => {
     const { action } = press(state, `${moves}o`);
     return action?.kind === "switch" ? [action.item.name, action.on] : action;

@@ -16,8 +16,8 @@ import {
   withRunning,
   withSaved,
 } from "../../../src/tui/panel/panel-state.ts";
-import type { Key, KeyName } from "../../../src/tui/terminal/key.ts";
 import { fc } from "../../support/properties.ts";
+import { keys } from "../keys.ts";
 
 const SETTINGS: SyncSettingsWire = {
   enabled: true,
@@ -29,35 +29,9 @@ const SETTINGS: SyncSettingsWire = {
 const FILE = { sha256: "aaaa", text: "# file\n" };
 const FRESH = withFile(withRunning(EMPTY_PANEL, SETTINGS, "aaaa"), FILE);
 
-/** `Tab`, `Ctrl-S` … by name; anything else is typed. */
-function keys(...presses: readonly string[]): Key[] {
-  const names: Readonly<Record<string, KeyName>> = {
-    Tab: "tab",
-    BackTab: "backtab",
-    Left: "left",
-    Right: "right",
-    Up: "up",
-    Down: "down",
-    Home: "home",
-    End: "end",
-    Backspace: "backspace",
-    Delete: "delete",
-    Enter: "enter",
-    Esc: "escape",
-    Save: "save",
-    Clear: "clear",
-    Quit: "quit",
-  };
-  return presses.flatMap((press): Key[] => {
-    const name = names[press];
-    if (name !== undefined) return [{ kind: "named", name }];
-    return [...press].map((text) => ({ kind: "character", text }));
-  });
-}
-
 function pressed(state: PanelState, ...presses: readonly string[]): PanelStep {
   let step: PanelStep = { state, action: null, used: false };
-  for (const key of keys(...presses)) step = pressKey(step.state, key, false);
+  for (const key of keys(presses.join(""))) step = pressKey(step.state, key, false);
   return step;
 }
 
@@ -68,7 +42,7 @@ function after(state: PanelState, ...presses: readonly string[]): PanelState {
 describe("B9 the panel's keys", () => {
   test("B9 nothing is focused at first, and nothing can be changed by accident", () => {
     assert.equal(FRESH.focus, null);
-    for (const press of [" ", "Left", "Right", "Enter", "Backspace", "9", "q", "Quit"]) {
+    for (const press of [" ", "<left>", "<right>", "<enter>", "<backspace>", "9", "q", "<quit>"]) {
       const step = pressed(FRESH, press);
       assert.equal(step.used, false, press);
       assert.deepEqual(step.state, FRESH, press);
@@ -83,93 +57,93 @@ describe("B9 the panel's keys", () => {
         return state.focus;
       });
     };
-    assert.deepEqual(walk("Tab"), [...FIELDS, "enabled"]);
-    assert.deepEqual(walk("BackTab"), [...FIELDS].reverse().concat("on_failure"));
+    assert.deepEqual(walk("<tab>"), [...FIELDS, "enabled"]);
+    assert.deepEqual(walk("<backtab>"), [...FIELDS].reverse().concat("on_failure"));
   });
 
   test("B9 Space and Enter toggle the checkbox", () => {
-    const off = after(FRESH, "Tab", " ");
+    const off = after(FRESH, "<tab>", " ");
     assert.equal(off.draft?.enabled, false);
     assert.ok(isDirty(off));
-    assert.equal(after(off, "Enter").draft?.enabled, true);
+    assert.equal(after(off, "<enter>").draft?.enabled, true);
     assert.ok(!isDirty(after(off, " ")));
   });
 
   test("B9 arrows choose, both ways round and round; Space goes on", () => {
-    const detection = after(FRESH, "Tab", "Tab", "Tab", "Tab");
+    const detection = after(FRESH, "<tab>", "<tab>", "<tab>", "<tab>");
     assert.equal(detection.focus, "detection");
-    assert.equal(after(detection, "Right").draft?.detection, "hash");
-    assert.equal(after(detection, "Down", "Down").draft?.detection, "inotify");
-    assert.equal(after(detection, "Left").draft?.detection, "inotify");
+    assert.equal(after(detection, "<right>").draft?.detection, "hash");
+    assert.equal(after(detection, "<down>", "<down>").draft?.detection, "inotify");
+    assert.equal(after(detection, "<left>").draft?.detection, "inotify");
     assert.equal(after(detection, " ", " ", " ").draft?.detection, "mtime");
-    assert.equal(after(detection, "Tab", "Up").draft?.on_failure, "stop");
+    assert.equal(after(detection, "<tab>", "<up>").draft?.on_failure, "stop");
   });
 
   test("B9 typing into a field just reached replaces its number", () => {
-    const typed = after(FRESH, "Tab", "Tab", "0.5");
+    const typed = after(FRESH, "<tab>", "<tab>", "0.5");
     assert.equal(typed.draft?.poll_interval, "0.5");
-    assert.equal(after(FRESH, "Tab", "Tab", "Backspace", "7").draft?.poll_interval, "7");
+    assert.equal(after(FRESH, "<tab>", "<tab>", "<backspace>", "7").draft?.poll_interval, "7");
     assert.ok(takesText(typed));
   });
 
   test("B9 a number is edited at the caret", () => {
     const at = (...presses: readonly string[]): string | undefined =>
-      after(FRESH, "Tab", "Tab", ...presses).draft?.poll_interval;
-    assert.equal(at("End", "5"), "2.05");
-    assert.equal(at("Home", "1"), "12.0");
-    assert.equal(at("Left", "1"), "12.0");
-    assert.equal(at("End", "Backspace", "Backspace"), "2");
-    assert.equal(at("Home", "Delete", "3"), "3.0");
-    assert.equal(at("End", "Left", "Left", "7"), "27.0");
-    assert.equal(at("Clear"), "");
-    assert.equal(at("End", "Delete"), "2.0");
-    assert.equal(at("Home", "Backspace"), "2.0");
+      after(FRESH, "<tab>", "<tab>", ...presses).draft?.poll_interval;
+    assert.equal(at("<end>", "5"), "2.05");
+    assert.equal(at("<home>", "1"), "12.0");
+    assert.equal(at("<left>", "1"), "12.0");
+    assert.equal(at("<end>", "<backspace>", "<backspace>"), "2");
+    assert.equal(at("<home>", "<delete>", "3"), "3.0");
+    assert.equal(at("<end>", "<left>", "<left>", "7"), "27.0");
+    assert.equal(at("<clear>"), "");
+    assert.equal(at("<end>", "<delete>"), "2.0");
+    assert.equal(at("<home>", "<backspace>"), "2.0");
     assert.equal(at("1234567890123456"), "123456789012");
   });
 
   test("B9 letters go into a number field, to be marked as wrong, and nowhere else", () => {
-    const typed = pressed(FRESH, "Tab", "Tab", "q");
+    const typed = pressed(FRESH, "<tab>", "<tab>", "q");
     assert.ok(typed.used);
     assert.deepEqual(panelMistakes(typed.state), { poll_interval: "is not a number" });
-    assert.equal(pressed(FRESH, "Tab", "q").used, false);
-    assert.equal(pressed(FRESH, "BackTab", "s").used, false);
+    assert.equal(pressed(FRESH, "<tab>", "q").used, false);
+    assert.equal(pressed(FRESH, "<backtab>", "s").used, false);
   });
 
   test("B9 Ctrl-S saves only what changed and has no mistake", () => {
-    assert.equal(pressed(FRESH, "Save").action, null);
-    assert.deepEqual(pressed(FRESH, "Save").state.note, { kind: "nothing" });
-    const good = pressed(FRESH, "Tab", " ", "Save");
+    assert.equal(pressed(FRESH, "<save>").action, null);
+    assert.deepEqual(pressed(FRESH, "<save>").state.note, { kind: "nothing" });
+    const good = pressed(FRESH, "<tab>", " ", "<save>");
     assert.equal(good.action, "save");
     assert.ok(good.state.saving);
-    const bad = pressed(FRESH, "Tab", "Tab", "0", "Save");
+    const bad = pressed(FRESH, "<tab>", "<tab>", "0", "<save>");
     assert.equal(bad.action, null);
     assert.deepEqual(bad.state.note, { kind: "invalid" });
   });
 
   test("B4, B9 Ctrl-S on an unchanged panel applies a mended file when one waits to be applied", () => {
-    const [save] = keys("Save");
+    const [save] = keys("<save>");
     assert.ok(save !== undefined);
     assert.equal(pressKey(FRESH, save, true).action, "reload");
-    assert.equal(pressKey(after(FRESH, "Tab", " "), save, true).action, "save");
+    assert.equal(pressKey(after(FRESH, "<tab>", " "), save, true).action, "save");
   });
 
   test("while a save is under way, keys wait for its end", () => {
-    const saving = after(FRESH, "Tab", " ", "Save");
-    for (const press of [" ", "Tab", "Save", "Esc"]) {
+    const saving = after(FRESH, "<tab>", " ", "<save>");
+    for (const press of [" ", "<tab>", "<save>", "<escape>"]) {
       assert.deepEqual(pressed(saving, press), { state: saving, action: null, used: false });
     }
   });
 
   test("B9 Esc drops what was changed and keeps the focus; once more leaves the field", () => {
-    const step = pressed(FRESH, "Tab", "Tab", "9999", "Esc");
+    const step = pressed(FRESH, "<tab>", "<tab>", "9999", "<escape>");
     assert.equal(step.state.draft?.poll_interval, "2.0");
     assert.equal(step.state.focus, "poll_interval");
     assert.equal(step.action, "reread");
-    assert.equal(after(step.state, "Esc").focus, null);
+    assert.equal(after(step.state, "<escape>").focus, null);
   });
 
   test("before a daemon told what runs, no key means anything", () => {
-    for (const press of ["Tab", " ", "Save", "Esc", "q"]) {
+    for (const press of ["<tab>", " ", "<save>", "<escape>", "q"]) {
       assert.deepEqual(pressed(EMPTY_PANEL, press), { state: EMPTY_PANEL, action: null, used: false });
     }
   });
@@ -187,7 +161,7 @@ describe("B9 the panel and the file", () => {
   });
 
   test("B9 a dirty panel keeps what a person set, follows in the rest, and says that the file changed", () => {
-    const dirty = after(FRESH, "Tab", "Tab", "0.5");
+    const dirty = after(FRESH, "<tab>", "<tab>", "0.5");
     const next = withFile(withRunning(dirty, { ...SETTINGS, debounce: 3, poll_interval: 7 }, "aaaa"), {
       sha256: "bbbb",
       text: "x",
@@ -200,7 +174,7 @@ describe("B9 the panel and the file", () => {
 
   test("B9 the content that ran before the first change is the one seen, although it is read only later", () => {
     const other = { ...SETTINGS, debounce: 3 };
-    const dirty = after(withRunning(FRESH, other, "bbbb"), "Tab", " ");
+    const dirty = after(withRunning(FRESH, other, "bbbb"), "<tab>", " ");
     const read = withFile(dirty, { sha256: "bbbb", text: "b" });
     assert.equal(read.fileChanged, false);
     assert.equal(read.file?.sha256, "bbbb");
@@ -209,7 +183,7 @@ describe("B9 the panel and the file", () => {
   });
 
   test("B9 a file that changed before its first read is not taken for the one that the person saw", () => {
-    const dirty = after(withRunning(EMPTY_PANEL, SETTINGS, "aaaa"), "Tab", " ");
+    const dirty = after(withRunning(EMPTY_PANEL, SETTINGS, "aaaa"), "<tab>", " ");
     assert.equal(dirty.file, null);
     const read = withFile(dirty, { sha256: "bbbb", text: "b" });
     assert.equal(read.fileChanged, true);
@@ -218,18 +192,18 @@ describe("B9 the panel and the file", () => {
   });
 
   test("B9 the same bytes again are no change of the file", () => {
-    const dirty = after(FRESH, "Tab", " ");
+    const dirty = after(FRESH, "<tab>", " ");
     assert.equal(withFile(dirty, FILE).fileChanged, false);
     const changed = withFile(dirty, { sha256: "bbbb", text: "x" });
     assert.equal(withFile(changed, FILE).fileChanged, false, "and the old bytes again neither");
   });
 
   test("B9 refused for a file that changed underneath, Esc reads it again", () => {
-    const refused = withConflict(after(FRESH, "Tab", " ", "Save"));
+    const refused = withConflict(after(FRESH, "<tab>", " ", "<save>"));
     assert.ok(refused.fileChanged);
     assert.ok(!refused.saving);
     assert.equal(refused.draft?.enabled, false, "nothing typed is lost by a refusal");
-    const step = pressed(refused, "Esc");
+    const step = pressed(refused, "<escape>");
     assert.equal(step.action, "reread");
     assert.equal(step.state.fileChanged, false);
     const read = withFile(step.state, { sha256: "cccc", text: "y" });
@@ -241,7 +215,7 @@ describe("B9 the panel and the file", () => {
 
   test("B9 after a save the panel is clean and tells the lines that changed", () => {
     const lines = [{ mark: "+" as const, number: 2, text: "enabled = false" }];
-    const saved = withSaved(after(FRESH, "Tab", " ", "Save"), { sha256: "dddd", text: "z" }, lines, null);
+    const saved = withSaved(after(FRESH, "<tab>", " ", "<save>"), { sha256: "dddd", text: "z" }, lines, null);
     assert.ok(!isDirty(saved));
     assert.equal(saved.settings?.enabled, false);
     assert.deepEqual(saved.note, { kind: "saved", lines, applied: null });
@@ -249,14 +223,14 @@ describe("B9 the panel and the file", () => {
   });
 
   test("B9 what was written and does not run is still to be seen as such", () => {
-    const saved = withSaved(after(FRESH, "Tab", " ", "Save"), FILE, [], "the file has a mistake");
+    const saved = withSaved(after(FRESH, "<tab>", " ", "<save>"), FILE, [], "the file has a mistake");
     assert.ok(isDirty(saved));
     assert.equal(saved.settings?.enabled, true);
   });
 
   test("B9 the daemon's mistakes stand beside their fields, others below, until the field is changed", () => {
     const mistake = { file: "/c.toml", line: 3, column: 7, found: "number 2", hint: null };
-    const saving = after(FRESH, "Tab", "Tab", "3", "Save");
+    const saving = after(FRESH, "<tab>", "<tab>", "3", "<save>");
     const refused = withMistakes(saving, [
       { ...mistake, path: "sync.poll_interval", expected: "less" },
       { ...mistake, path: "shares[0].name", expected: "a name" },
@@ -267,15 +241,15 @@ describe("B9 the panel and the file", () => {
   });
 
   test("a failure loses nothing that was typed", () => {
-    const failed = withFailure(after(FRESH, "Tab", "Tab", "3", "Save"), "no daemon");
+    const failed = withFailure(after(FRESH, "<tab>", "<tab>", "3", "<save>"), "no daemon");
     assert.equal(failed.draft?.poll_interval, "3");
     assert.ok(isDirty(failed) && !failed.saving);
   });
 
   test("B9 a number field that follows the file has its caret at the end of what it holds now", () => {
-    const focused = after(FRESH, "Tab", "Tab", "End");
+    const focused = after(FRESH, "<tab>", "<tab>", "<end>");
     const next = withRunning(focused, { ...SETTINGS, poll_interval: 0.125 }, "aaaa");
-    assert.equal(after(next, "End", "5").draft?.poll_interval, "0.1255");
+    assert.equal(after(next, "<end>", "5").draft?.poll_interval, "0.1255");
     assert.equal(after(next, "7").draft?.poll_interval, "7");
   });
 });

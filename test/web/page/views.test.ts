@@ -5,7 +5,7 @@ import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
 import { VIEWS, viewAt } from "../../../src/web/page/shell/views.ts";
 import { sampleApprovals, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
-import { gatewayReport, sampleBackend, sampleTool } from "../../api/sample-gateway.ts";
+import { catalogOf, gatewayReport, sampleBackend, sampleTool } from "../../api/sample-gateway.ts";
 import { sampleResult, sampleShare } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Scripted, scriptedApp } from "./scripted-app.ts";
@@ -78,14 +78,7 @@ test("F2 what others write is text that drives nothing, in every view", async ()
   const backend = sampleBackend({ name: HOSTILE, phase: "Failed", reason: HOSTILE, last_error: HOSTILE });
   const status = gatewayReport([backend], { shares: [share] });
   const tool = { ...sampleTool({ name: HOSTILE, backend: HOSTILE, description: HOSTILE }) };
-  const catalog = {
-    tools: [tool],
-    resources: [],
-    resource_templates: [],
-    prompts: [],
-    withheld: [],
-    left_out: null,
-  };
+  const catalog = catalogOf([tool]);
   for (const name of ["dashboard", "catalog"]) {
     using view = viewOf(name, scriptedApp({ catalog }, { status }));
     await eventually(() => view.text().includes("x\\x1b[2J"));
@@ -222,11 +215,8 @@ async function settled({ log }: Scripted, count: number): Promise<void> {
 test("F2 a tool is switched off where it is shown, and on again where it is kept from clients", async () => {
   const withheld = [
     { backend: "files", kind: "tool", name: "gone", reason: "off", why: "you have switched it off" },
-  ];
-  const catalog = {
-    ...{ tools: [sampleTool()], resources: [], resource_templates: [], prompts: [], left_out: null },
-    withheld,
-  };
+  ] as const;
+  const catalog = catalogOf([sampleTool()], { withheld: [...withheld] });
   const app = scriptedApp({ catalog, switchTools: { switched: [] } });
   using view = viewOf("catalog", app);
   const option = await eventually(() => view.elements("li").find(({ name }) => name.includes("read_file")));
@@ -253,14 +243,7 @@ test("F2 a tool's arguments go as they were typed; what is wrong stands at its f
     },
     annotations: { readOnlyHint: true },
   } as never);
-  const catalog = {
-    tools: [tool],
-    resources: [],
-    resource_templates: [],
-    prompts: [],
-    withheld: [],
-    left_out: null,
-  };
+  const catalog = catalogOf([tool]);
   const result = { content: [{ type: "text", text: "it answered" }] };
   const app = scriptedApp({ catalog, call: { result, error: null } });
   using view = viewOf("catalog", app);

@@ -1,0 +1,294 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parse } from "smol-toml";
+import { readJson } from "../../../src/api/forms/json-text.ts";
+import { argumentsField, type SchemaField } from "../../../src/api/forms/schema-fields.ts";
+import {
+  changedFields,
+  DETECTIONS,
+  draftEdits,
+  draftMistakes,
+  draftOf,
+  FAILURE_MODES,
+  FIELDS,
+  NUMBER_LIMITS,
+  type NumberField,
+  numberMistake,
+  settingsOf,
+} from "../../../src/api/forms/sync-fields.ts";
+import { keyFindings } from "../../../src/config/read/value-findings.ts";
+import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import { fc, runsOf } from "../../support/properties.ts";
+
+const MISTAKES: readonly [text: string, line: number, column: number, expected: RegExp][] = [
+  ["", 1, 1, /a value/],
+  ['{"a":1,}', 1, 8, /a name in quotes/],
+  ["{a: 1}", 1, 2, /a name in quotes/],
+  ["{'a': 1}", 1, 2, /a name in quotes/],
+  ['{"a" 1}', 1, 6, /a colon/],
+  ['{"a": 1 "b": 2}', 1, 9, /a comma or \}/],
+  ["[1,2", 1, 5, /a comma or \]/],
+  ["[1 2]", 1, 4, /a comma or \]/],
+  ["[1,]", 1, 4, /a value/],
+  ['{\n  "a": [1,\n 2 3]}', 3, 4, /a comma or \]/],
+  ['"a\\q"', 1, 1, /a closed text/],
+  ['"two\nlines"', 1, 1, /a closed text/],
+  ["tru", 1, 1, /a value/],
+  ["True", 1, 1, /a value/],
+  ["01", 1, 1, /a value/],
+  ["1.", 1, 1, /a value/],
+  ["1 2", 1, 3, /nothing more/],
+  ["{} }", 1, 4, /nothing more/],
+  ['{"é😀": }', 1, 8, /a value/],
+  ["[}", 1, 2, /a value or \]/],
+  ["[".repeat(100_000), 1, 501, /levels/],
+];
+
+test("D1 what is wrong in typed JSON is said by line and column", () => {
+  for (const [text, line, column, expected] of MISTAKES) {
+    const reading = readJson(text);
+    assert.ok(reading.kind === "mistake", text);
+    assert.deepEqual([reading.line, reading.column], [line, column], text.slice(0, 40));
+    assert.match(reading.expected, expected);
+  }
+});
+
+test("D1 JSON is read as the parser reads it, and numbers keep their digits", () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 4 }), fc.constantFrom(0, 2), (value, indent) => {
+      const text = JSON.stringify(value, null, indent);
+      assert.deepEqual(readJson(text), { kind: "value", value: JSON.parse(text) });
+    }),
+    { numRuns: runsOf(400) },
+  );
+  const big = readJson('{"id": 12345678901234567890}');
+  assert.ok(big.kind === "value");
+  assert.equal(JSON.stringify(big.value), '{"id":12345678901234567890}');
+});
+
+test("D1 whatever is typed, a mistake is found exactly where the parser finds one, or nowhere", () => {
+  const pieces = fc.constantFrom(
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    '"a"',
+    '"',
+    "1",
+    "-",
+    "true",
+    " ",
+    "\n",
+    "\\",
+    "x",
+  );
+  fc.assert(
+    fc.property(fc.array(pieces, { maxLength: 8 }), (parts) => {
+      const text = parts.join("");
+      let isJson = true;
+      try {
+        JSON.parse(text);
+      } catch {
+        isJson = false;
+      }
+      assert.equal(readJson(text).kind === "value", isJson, text);
+    }),
+    { numRuns: runsOf(4_000) },
+  );
+});
+
+/** The field in a few words: `a*: text`, with what is in it. */
+function words({ name, isRequired, isNullable, of }: SchemaField): string {
+  const marks = `${isRequired ? "*" : ""}${isNullable ? "?" : ""}`;
+  const inner =
+    of.kind === "group"
+      ? ` {${of.fields.map(words).join(", ")}}`
+      : of.kind === "list"
+        ? ` [${words(of.item)}]`
+        : of.kind === "choice"
+          ? ` ${JSON.stringify(of.choices)}`
+          : "";
+  return `${name}${marks}: ${of.kind}${inner}`;
+}
+
+function fieldsOf(properties: object, over: object = {}): string[] {
+  const { of } = argumentsField({ type: "object", properties, ...over });
+  return of.kind === "group" ? of.fields.map(words) : [of.kind];
+}
+
+const KINDS: readonly [schema: object, words: string][] = [
+  [{ type: "string" }, "a: text"],
+  [{ type: "integer" }, "a: number"],
+  [{ type: "number" }, "a: number"],
+  [{ type: "boolean" }, "a: flag"],
+  [{ enum: ["x", 1, true] }, 'a: choice ["x",1,true]'],
+  [{ type: ["string", "null"], enum: ["x", null] }, 'a?: choice ["x"]'],
+  [{ const: "x" }, 'a: choice ["x"]'],
+  [{ oneOf: [{ const: "x" }, { const: "y" }] }, 'a: choice ["x","y"]'],
+  [{ type: "array", items: { type: "string" } }, "a: list [*: text]"],
+  [{ type: "object", properties: { b: { type: "boolean" } }, required: ["b"] }, "a: group {b*: flag}"],
+  [{ properties: { b: { type: "string" } } }, "a: group {b: text}"],
+  // What servers made with pydantic send for each optional argument.
+  [{ anyOf: [{ type: "string" }, { type: "null" }], default: null }, "a?: text"],
+  [{ type: ["integer", "null"] }, "a?: number"],
+  [{ allOf: [{ $ref: "#/$defs/color" }], description: "a color" }, 'a: choice ["red","green"]'],
+  [{ $ref: "#/$defs/color" }, 'a: choice ["red","green"]'],
+  [{ anyOf: [{ $ref: "#/$defs/color" }, { type: "null" }] }, 'a?: choice ["red","green"]'],
+  [{ $ref: "#/$defs/node" }, "a: group {value: text, next: json}"],
+  [{ $ref: "#/$defs/loop" }, "a: json"],
+  [{ $ref: "#/$defs/missing" }, "a: json"],
+  [{ $ref: "https://example.com/schema" }, "a: json"],
+  [{ $ref: "#/$defs/%E0%A4%A" }, "a: json"],
+  [{ oneOf: [{ type: "string" }, { type: "number" }] }, "a: json"],
+  [{ type: ["string", "number"] }, "a: json"],
+  [{ type: "object", additionalProperties: { type: "string" } }, "a: json"],
+  [{ type: "array", prefixItems: [{ type: "string" }] }, "a: json"],
+  [{ type: "array" }, "a: json"],
+  [{ type: "object", properties: { b: {} }, patternProperties: {} }, "a: json"],
+  [{}, "a: json"],
+  [{ enum: Array.from({ length: 201 }, (_, index) => index) }, "a: json"],
+];
+
+test("D1 a field's kind follows from its schema; what a form cannot say is JSON", () => {
+  const $defs = {
+    color: { enum: ["red", "green"] },
+    node: { type: "object", properties: { value: { type: "string" }, next: { $ref: "#/$defs/node" } } },
+    loop: { $ref: "#/$defs/loop" },
+  };
+  for (const [schema, expected] of KINDS) assert.deepEqual(fieldsOf({ a: schema }, { $defs }), [expected]);
+});
+
+test("D1 a tool without arguments has an empty form, and one whose schema is strange is called with JSON", () => {
+  for (const schema of [
+    { type: "object" },
+    { type: "object", properties: {} },
+    {},
+    { type: "object", additionalProperties: false },
+  ]) {
+    const { of } = argumentsField(schema);
+    if (Object.keys(schema).length === 0) assert.equal(of.kind, "json");
+    else assert.deepEqual(of, { kind: "group", fields: [] });
+  }
+  for (const schema of [null, 3, "x", [], { type: "string" }, { type: "object", anyOf: [] }, { $ref: "#" }])
+    assert.equal(argumentsField(schema).of.kind, "json", JSON.stringify(schema));
+});
+
+test("D1 huge, deep and hostile schemas are bounded", () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 5_000 }, (_, index) => [`f${index}`, { type: "string" }]),
+  );
+  assert.deepEqual(fieldsOf(many), ["json"]);
+  let deep: object = { type: "string" };
+  for (let level = 0; level < 2_000; level += 1) deep = { type: "object", properties: { in: deep } };
+  assert.match(fieldsOf({ deep }).join(), /json/);
+  // Each level refers twice to the next one: written out it would be 2^40 fields.
+  const $defs = Object.fromEntries(
+    Array.from({ length: 40 }, (_, level) => {
+      const next = { $ref: `#/$defs/l${level + 1}` };
+      return [`l${level}`, { type: "object", properties: { a: next, b: next } }];
+    }),
+  );
+  const wide = argumentsField({ type: "object", properties: { a: { $ref: "#/$defs/l0" } }, $defs });
+  assert.ok(words(wide).length < 5_000);
+  assert.deepEqual(fieldsOf(JSON.parse('{"__proto__": {"type": "string"}}')), ["__proto__: text"]);
+});
+
+test("D1 bounds, defaults and descriptions come with the field, the nearer ones first", () => {
+  const { of } = argumentsField({
+    type: "object",
+    properties: {
+      n: { type: "integer", minimum: 1, exclusiveMaximum: 10, default: 3, title: "Count" },
+      old: { type: "number", minimum: 0, exclusiveMinimum: true },
+      both: { type: "number", minimum: 5, exclusiveMinimum: 1 },
+      ref: { $ref: "#/$defs/d", description: "nearer" },
+    },
+    $defs: { d: { type: "string", description: "farther", default: "x", minLength: 2, maxLength: 4 } },
+  });
+  assert.ok(of.kind === "group");
+  const [n, old, both, ref] = of.fields;
+  assert.deepEqual([n?.byDefault, n?.about], [3, "Count"]);
+  assert.deepEqual(n?.of, {
+    kind: "number",
+    isWhole: true,
+    above: { value: 1, isAllowed: true },
+    below: { value: 10, isAllowed: false },
+  });
+  assert.ok(old?.of.kind === "number" && both?.of.kind === "number");
+  assert.deepEqual(old.of.above, { value: 0, isAllowed: false });
+  assert.deepEqual(both.of.above, { value: 5, isAllowed: true });
+  assert.deepEqual([ref?.about, ref?.byDefault], ["nearer", "x"]);
+  assert.deepEqual(ref?.of, { kind: "text", least: 2, most: 4 });
+});
+
+const SETTINGS = {
+  enabled: true,
+  poll_interval: 2,
+  debounce: 1,
+  detection: "mtime",
+  on_failure: "backoff",
+} as const;
+const DRAFT = draftOf(SETTINGS);
+const NUMBER_FIELDS: readonly NumberField[] = ["poll_interval", "debounce"];
+
+test("B9 the panel's fields, choices and limits are the schema's", () => {
+  const section = SECTIONS.find(({ name }) => name === "sync");
+  assert.deepEqual([...(section?.keys ?? [])].sort(), [...FIELDS].sort());
+  assert.deepEqual(section?.keyDoc("detection").choices, [...DETECTIONS]);
+  assert.deepEqual(section?.keyDoc("on_failure").choices, [...FAILURE_MODES]);
+  for (const field of NUMBER_FIELDS) {
+    const { min, max } = NUMBER_LIMITS[field];
+    for (const value of [min, max, min / 2, max * 1.001, (min + max) / 2, 0, -1, Number.NaN]) {
+      const accepted: boolean = section !== undefined && keyFindings(section, field, value).length === 0;
+      const mistake = numberMistake(field, String(value));
+      assert.equal(mistake === null, accepted, `${field} = ${value}: ${mistake}`);
+    }
+  }
+});
+
+test("B9 what is no number says so", () => {
+  assert.equal(numberMistake("debounce", ""), "needs a number");
+  assert.equal(numberMistake("debounce", "abc"), "is not a number");
+  assert.equal(numberMistake("debounce", "1e1"), "is not a number");
+  assert.equal(numberMistake("debounce", "0,5"), "write it with a point");
+  assert.equal(numberMistake("debounce", "0"), "must be 0.01 to 60 seconds");
+  assert.equal(numberMistake("debounce", "-1"), "must be 0.01 to 60 seconds");
+  assert.equal(numberMistake("debounce", " .5 "), null);
+  assert.deepEqual(draftMistakes({ ...DRAFT, poll_interval: "x", debounce: "99" }), {
+    poll_interval: "is not a number",
+    debounce: "must be 0.01 to 60 seconds",
+  });
+});
+
+test("B9 the same number written another way is no change", () => {
+  assert.deepEqual(DRAFT, { ...SETTINGS, poll_interval: "2.0", debounce: "1.0" });
+  assert.deepEqual(changedFields({ ...DRAFT, poll_interval: "2", debounce: "1.00" }, SETTINGS), []);
+  assert.deepEqual(changedFields({ ...DRAFT, poll_interval: "2x" }, SETTINGS), ["poll_interval"]);
+});
+
+test("B9 an edit holds the changed keys alone, as TOML", () => {
+  const draft = { ...DRAFT, enabled: false, poll_interval: ".5", detection: "inotify" } as const;
+  const edits = draftEdits(draft, SETTINGS);
+  assert.deepEqual(edits, [
+    { key: "sync.enabled", value: "false" },
+    { key: "sync.poll_interval", value: "0.5" },
+    { key: "sync.detection", value: '"inotify"' },
+  ]);
+  for (const { key, value } of edits) {
+    const field = key.replace("sync.", "");
+    const asked: Readonly<Record<string, unknown>> = { ...settingsOf(draft) };
+    assert.deepEqual(parse(`x = ${value}`)["x"], asked[field]);
+  }
+});
+
+test("B9 a number is written as typed where TOML allows it", () => {
+  const written = (typed: string): string | undefined =>
+    draftEdits({ ...DRAFT, poll_interval: typed }, SETTINGS)[0]?.value;
+  assert.equal(written("3.0"), "3.0");
+  assert.equal(written("3"), "3");
+  assert.equal(written("0.50"), "0.50");
+  assert.equal(written("+3."), "3");
+  assert.equal(written("003"), "3");
+  assert.equal(written(" 3 "), "3");
+});

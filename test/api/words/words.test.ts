@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { SyncEvent } from "../../../src/api/contract.ts";
+import { phaseWords, waitingText } from "../../../src/api/words/backend-words.ts";
+import { eventWords, transitionWords } from "../../../src/api/words/event-words.ts";
+import {
+  fleetSummary,
+  lineWords,
+  machineCounts,
+  machineLines,
+  machineSearchText,
+  machineTrouble,
+  presenceWords,
+  troubledFirst,
+} from "../../../src/api/words/fleet-words.ts";
+import { type EventRow, ROWS_KEPT, withEvent } from "../../../src/api/words/sync-words.ts";
+import { fc } from "../../support/properties.ts";
+import { sampleSyncEvent } from "../sample-config.ts";
+import { sampleFleet, sampleMachine, sampleMachineState } from "../sample-fleet.ts";
+import { sampleBackend } from "../sample-gateway.ts";
+
+test("people read one word for a backend that is being started, and else the phase's own name", () => {
+  assert.deepEqual(
+    ["Initializing", "Ready", "Failed"].map((phase) => phaseWords(phase).text),
+    ["Starting", "Ready", "Failed"],
+  );
+});
+
+test("C3 calls that have waited long are told in words", () => {
+  assert.equal(waitingText(sampleBackend()), null);
+  const text = (count: number, longest_ms: number) => waitingText({ waiting_calls: { count, longest_ms } });
+  assert.equal(text(1, 45_900), "1 call has waited 45 s");
+  assert.equal(text(3, 125_000), "3 calls have waited up to 2 min");
+});
+
+test("F2 transitions are told in words, with what they are about", () => {
+  assert.deepEqual(
+    transitionWords({
+      name: "share.failover",
+      share: "CORE",
+      from: "tb",
+      to: "fallback",
+      host: "x",
+      reason: "link down",
+      duration_ms: 1250,
+    }),
+    {
+      name: "share.failover",
+      about: "CORE",
+      text: "Failed over from Thunderbolt to Fallback in 1.3 s: link down",
+      tone: "warning",
+    },
+  );
+  assert.deepEqual(
+    transitionWords({
+      name: "backend.phase",
+      backend: "files",
+      from: "Pending",
+      to: "Failed",
+      reason: null,
+      took_ms: 1,
+    }),
+    {
+      name: "backend.phase",
+      about: "files",
+      text: "Pending → Failed",
+      tone: "bad",
+    },
+  );
+});
+
+test("one that this page does not know is told all the same; one of each look is not", () => {
+  assert.deepEqual(transitionWords({ name: "share.brand_new", share: "CORE", count: 2, more: {} }), {
+    name: "share.brand_new",
+    about: "CORE",
+    text: "share brand new, count 2",
+    tone: "plain",
+  });
+  assert.equal(transitionWords({ name: "share.open_files_checked", share: "CORE" }), null);
+});
+
+test("sync events are told, states are not", () => {
+  const event = { id: 1, time: "1:02:03", iso: "", generation: 1, type: "error" as const, details: "line 3" };
+  assert.deepEqual(eventWords({ kind: "sync", event }), {
+    name: "sync",
+    about: null,
+    text: "Configuration: line 3",
+    tone: "bad",
+  });
+  assert.equal(eventWords({ kind: "gap" }), null);
+});
+
+test("G1 how a machine is, in words that need no colour", () => {
+  const words = [
+    [{ own: true, heard_secs_ago: 0 }, "here"],
+    [{}, "here, last heard from 4 s ago"],
+    [{ presence: "silent" as const, heard_secs_ago: 95 }, "silent, last heard from 1 min ago"],
+    [{ presence: "silent" as const, heard_secs_ago: null }, "silent, gives no answer"],
+    [{ presence: "gone" as const }, "stopped 4 s ago"],
+    [{ presence: "unheard" as const, heard_secs_ago: null }, "not heard from yet"],
+    [{ presence: "unreadable" as const }, "unreadable"],
+  ] as const;
+  for (const [changes, text] of words) assert.equal(presenceWords(sampleMachine(changes)).text, text);
+});
+
+test("G1 what a machine tells, line by line: what is wrong first, then shares with their routes, then backends", () => {
+  const state = sampleMachineState({
+    shares: [
+      { name: "CORE", phase: "mounted", route: "tb", reason: null },
+      { name: "MEDIA", phase: "error", route: "none", reason: "no host answers" },
+      // What is looked up is a stranger's word.
+      { name: "odd", phase: "mounted", route: "constructor", reason: null },
+    ],
+    backends: [{ name: "db", phase: "Initializing", tools: 1, reason: "waits for its share" }],
+    conditions: [{ code: "disk", severity: "error", title: "the disk is full" }],
+  });
+  const machine = sampleMachine({ problem: "two machines use this name", state });
+  assert.deepEqual(
+    machineLines(machine).map((line) => `${line.tone} ${line.about} ${line.name ?? "-"} ${lineWords(line)}`),
+    [
+      "warning wrong - two machines use this name",
+      "bad wrong - the disk is full",
+      "good share CORE mounted over Thunderbolt",
+      "bad share MEDIA not mounted: no host answers",
+      "warning share odd mounted over an unknown route",
+      "plain backend db Starting, 1 tool: waits for its share",
+    ],
+  );
+  assert.equal(machineCounts(machine), "3 shares, 1 backend, 1 tool");
+  assert.equal(machineTrouble(machine)?.text, "the disk is full");
+  assert.match(machineSearchText(machine), /^desktop here .*MEDIA not mounted/);
+});
+
+test("G1 the worst comes first, this machine before all, and one that stopped in order troubles nobody", () => {
+  const failed = { name: "db", phase: "Failed", tools: 0, reason: "exit 1" };
+  const warned = { code: "x", severity: "warning" as const, title: "the clock is off" };
+  const machines = [
+    sampleMachine({ name: "own", own: true }),
+    sampleMachine({ name: "well" }),
+    sampleMachine({ name: "warned", state: sampleMachineState({ conditions: [warned] }) }),
+    sampleMachine({ name: "stopped", presence: "gone", state: sampleMachineState({ backends: [failed] }) }),
+    sampleMachine({ name: "failed", state: sampleMachineState({ backends: [failed] }) }),
+  ];
+  assert.deepEqual(
+    troubledFirst(machines).map(({ name }) => name),
+    ["own", "failed", "warned", "well", "stopped"],
+  );
+  assert.equal(
+    fleetSummary(sampleFleet({ machines, more: 3 })).text,
+    "5 machines: 4 here, 1 stopped; trouble on 2; 3 more are too many to keep",
+  );
+  const well = [sampleMachine({ own: true }), sampleMachine({ name: "nas" })];
+  assert.equal(fleetSummary({ machines: well, more: 0 }).text, "2 machines: all here; no trouble");
+  const unheard = [sampleMachine({ own: true }), sampleMachine({ name: "nas", presence: "unheard" })];
+  assert.deepEqual(fleetSummary({ machines: unheard, more: 0 }), {
+    text: "2 machines: 1 here, 1 not heard",
+    tone: "plain",
+  });
+});
+
+function event(id: number, type: SyncEvent["type"], details = type as string): SyncEvent {
+  const iso = new Date(Date.UTC(2026, 0, 1, 12, 0, id)).toISOString();
+  return sampleSyncEvent({ id, time: iso.slice(11, 19), iso, type, details });
+}
+
+function rowsOf(events: readonly SyncEvent[]): readonly EventRow[] {
+  return events.reduce<readonly EventRow[]>(withEvent, []);
+}
+
+test("B8 consecutive events without a change are one row with their count and the newest time", () => {
+  const rows = rowsOf([
+    event(1, "no-change"),
+    event(2, "no-change"),
+    event(3, "changed", "1 share reloaded"),
+    event(4, "no-change"),
+    event(5, "error", "config.toml:3:1: …"),
+    event(6, "no-change"),
+  ]);
+  assert.deepEqual(
+    rows.map(({ time, type, count }) => [time, type, count]),
+    [
+      ["12:00:02", "no-change", 2],
+      ["12:00:03", "changed", 1],
+      ["12:00:04", "no-change", 1],
+      ["12:00:05", "error", 1],
+      ["12:00:06", "no-change", 1],
+    ],
+  );
+});
+
+test("B8 errors and changes are never folded, and the last twenty rows are kept", () => {
+  const rows = rowsOf(Array.from({ length: 50 }, (_, id) => event(id, id % 2 === 0 ? "changed" : "error")));
+  assert.equal(rows.length, ROWS_KEPT);
+  assert.equal(ROWS_KEPT, 20);
+  assert.equal(rows.at(-1)?.time, "12:00:49");
+  assert.ok(rows.every(({ count }) => count === 1));
+});
+
+test("B8 whatever comes, no two neighbours are without a change, and each event is counted once", () => {
+  const types = fc.array(fc.constantFrom<SyncEvent["type"]>("changed", "no-change", "error"), {
+    maxLength: 60,
+  });
+  fc.assert(
+    fc.property(types, (list) => {
+      const rows = rowsOf(list.map((type, id) => event(id, type)));
+      assert.ok(rows.length <= ROWS_KEPT);
+      for (const [index, row] of rows.entries()) {
+        assert.ok(row.type !== "no-change" || rows[index - 1]?.type !== "no-change");
+      }
+      const counted = rows.reduce((sum, { count }) => sum + count, 0);
+      if (rows.length < ROWS_KEPT) assert.equal(counted, list.length);
+    }),
+  );
+});

@@ -1,0 +1,261 @@
+import assert from "node:assert/strict";
+import { randomBytes, X509Certificate } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { LARGEST_LAYER_BYTES } from "../../../src/config/layer/layer.ts";
+import { userKey } from "../../../src/fleet/keys/nkey.ts";
+import { keepAuthority, readAuthority, signAuthority } from "../../../src/fleet/layer/authority.ts";
+import {
+  type Handover,
+  handoversTo,
+  keysFrom,
+  LARGEST_HANDOVER_BYTES,
+  MOST_CARRIED,
+  readHandover,
+  signHandover,
+} from "../../../src/fleet/layer/handovers.ts";
+import { keepLayer, readKeptLayer } from "../../../src/fleet/layer/kept-layer.ts";
+import { createOperatorTrust, readTrust } from "../../../src/fleet/layer/operator-trust.ts";
+import { LARGEST_DOCUMENT_BYTES, readSignedLayer, signLayer } from "../../../src/fleet/layer/signed-layer.ts";
+import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
+import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+
+const KEY = randomBytes(32);
+const OPERATOR = userKey(KEY);
+const WORDS = { revision: 3, time: "2026-11-20T10:00:00.000Z", by: "nas", text: "[notify]\n# „ü\n" };
+const DOCUMENT = signLayer(WORDS, KEY);
+
+function problem(document: string | Uint8Array, operator = OPERATOR): string {
+  const bytes = typeof document === "string" ? Buffer.from(document) : document;
+  const reading = readSignedLayer(bytes, { operator, earlier: [] });
+  return reading.ok ? "none" : reading.problem;
+}
+
+test("G1 what the operator has signed is read as it was signed, by machines of that fleet alone", () => {
+  const reading = readSignedLayer(Buffer.from(DOCUMENT), { operator: OPERATOR, earlier: [] });
+  assert.deepEqual(reading, {
+    ok: true,
+    layer: { ...WORDS, operator: OPERATOR },
+    steps: [],
+    authority: null,
+  });
+  assert.match(problem(DOCUMENT, userKey(randomBytes(32))), /another key/);
+  assert.match(problem(DOCUMENT, `U${"A".repeat(55)}`), /another key/);
+});
+
+test("G1 no part of a signed layer can be changed, or taken from another one", () => {
+  const other = JSON.parse(signLayer({ ...WORDS, revision: 4 }, KEY));
+  const changes = [
+    { revision: 4 },
+    { time: "2027-11-20T10:00:00.000Z" },
+    { by: "laptop" },
+    { text: "" },
+    { signature: other.signature },
+    { signature: "" },
+    { signature: "x".repeat(100) },
+  ];
+  for (const change of changes) {
+    const forged = JSON.stringify({ ...JSON.parse(DOCUMENT), ...change });
+    assert.match(problem(forged), /the operator has not signed it/, JSON.stringify(change));
+  }
+  // Somebody else's signature under the operator's name.
+  const thief = JSON.parse(signLayer(WORDS, randomBytes(32)));
+  assert.match(problem(JSON.stringify({ ...thief, operator: OPERATOR })), /has not signed/);
+});
+
+test("G1 whatever else stands there is told in words of this machine", () => {
+  const wrong = { ...JSON.parse(DOCUMENT) };
+  const cases: readonly [string | Uint8Array, RegExp][] = [
+    ["", /not a JSON object/],
+    ["[]", /not a JSON object/],
+    [JSON.stringify({ ...wrong, format: 2 }), /newer version/],
+    [JSON.stringify({ ...wrong, revision: 0 }), /no revision/],
+    [JSON.stringify({ ...wrong, revision: 1.5 }), /no revision/],
+    [JSON.stringify({ ...wrong, text: 7 }), /missing/],
+    [JSON.stringify({ ...wrong, by: "\u001b[2J" }), /who signed it when/],
+    [JSON.stringify({ ...wrong, time: "soon" }), /who signed it when/],
+    [Buffer.alloc(LARGEST_DOCUMENT_BYTES + 1), /too long/],
+    [Buffer.from([0xff, 0xfe]), /not a JSON object/],
+  ];
+  for (const [document, said] of cases) assert.match(problem(document), said);
+});
+
+test("G1 what was kept is proved again when it is read", async (t) => {
+  const home = await temporaryFolder(t);
+  assert.deepEqual(await readKeptLayer(home, OPERATOR), { layer: null, problem: null });
+  await keepLayer(home, Buffer.from(DOCUMENT));
+  assert.equal((await readKeptLayer(home, OPERATOR)).layer?.revision, 3);
+  assert.match((await readKeptLayer(home, userKey(randomBytes(32)))).problem ?? "", /another key/);
+  await mkdir(join(home, "fleet"), { recursive: true });
+  await writeFile(join(home, "fleet", "layer.json"), DOCUMENT.slice(0, 40));
+  assert.match((await readKeptLayer(home, OPERATOR)).problem ?? "", /not a JSON object/);
+});
+
+const TIME = "2026-11-20T10:00:00.000Z";
+const KEYS = Array.from({ length: 12 }, () => randomBytes(32));
+const NAMES = KEYS.map(userKey);
+const keyAt = (index: number): Buffer => KEYS[index] ?? Buffer.alloc(32);
+const nameAt = (index: number): string => NAMES[index] ?? "";
+
+/** From each of the keys to the next. */
+const CHAIN: readonly Handover[] = KEYS.slice(0, -1).map((key, index) =>
+  signHandover({ to: nameAt(index + 1), number: index + 1, time: TIME }, key),
+);
+
+function layerBy(index: number, revision: number, handovers = CHAIN.slice(0, index), text = ""): Uint8Array {
+  return Buffer.from(signLayer({ revision, time: TIME, by: "nas", text }, keyAt(index), handovers));
+}
+
+async function machine(t: Scope, line = nameAt(0)) {
+  const home = await temporaryFolder(t);
+  const taken: number[] = [];
+  const start = () =>
+    createOperatorTrust({ home, line, onHandover: ({ number }) => void taken.push(number) });
+  return { home, taken, start };
+}
+
+test("G1 a machine takes the next key by itself, also one that was away for several, and keeps it", async (t) => {
+  const { home, taken, start } = await machine(t);
+  const trust = start();
+  assert.equal((await trust.believe(layerBy(3, 9))).ok, true);
+  assert.deepEqual(taken, [1, 2, 3]);
+  const again = await readTrust(home, nameAt(0));
+  assert.deepEqual([again.operator, again.earlier], [nameAt(3), NAMES.slice(0, 3)]);
+  // Whose file names a later key already.
+  assert.equal((await readTrust(home, nameAt(2))).operator, nameAt(3));
+  assert.equal((await readTrust(home, nameAt(5))).operator, nameAt(5));
+  assert.equal((await start().believe(layerBy(4, 10))).ok, true);
+  assert.deepEqual(taken, [1, 2, 3, 4]);
+});
+
+test("G1 who holds a key that went signs neither a layer nor another handover any more", async (t) => {
+  const { home, start } = await machine(t);
+  const trust = start();
+  await trust.believe(layerBy(1, 2));
+  const thief = randomBytes(32);
+  const lured = signHandover({ to: userKey(thief), number: 2, time: TIME }, keyAt(0));
+  const attempts: readonly [Uint8Array, RegExp][] = [
+    [layerBy(0, 99), /was the operator's, and is not any more/],
+    [
+      Buffer.from(signLayer({ revision: 99, time: TIME, by: "nas", text: "" }, thief, [lured])),
+      /another key/,
+    ],
+    [
+      Buffer.from(
+        signLayer({ revision: 99, time: TIME, by: "nas", text: "" }, thief, [...CHAIN.slice(0, 1), lured]),
+      ),
+      /another key/,
+    ],
+  ];
+  for (const [document, why] of attempts) {
+    const reading = await trust.believe(document);
+    assert.match(reading.ok ? "" : reading.problem, why);
+  }
+  // Nor does who has the one that counts bring an old one back.
+  const back = signHandover({ to: nameAt(0), number: 2, time: TIME }, keyAt(1));
+  const document = signLayer({ revision: 99, time: TIME, by: "nas", text: "" }, keyAt(0), [back]);
+  assert.equal((await trust.believe(Buffer.from(document))).ok, false);
+  assert.equal((await readTrust(home, nameAt(0))).operator, nameAt(1));
+});
+
+test("G1 a chain with a gap, a forged link or a foreign end is taken by nobody", async (t) => {
+  const { home, start } = await machine(t);
+  const [first, second, third] = CHAIN as unknown as readonly [Handover, Handover, Handover];
+  const forged: readonly (readonly unknown[])[] = [
+    [],
+    [second, third],
+    [first, third],
+    [first, { ...second, number: 7 }],
+    [first, { ...second, signature: first.signature }],
+    [first, second, third, "x"],
+    [...CHAIN.slice(0, MOST_CARRIED), ...CHAIN.slice(0, MOST_CARRIED)],
+  ];
+  for (const handovers of forged) {
+    const document = signLayer({ revision: 1, time: TIME, by: "nas", text: "" }, keyAt(3));
+    const bytes = Buffer.from(JSON.stringify({ ...JSON.parse(document), handovers }));
+    assert.equal((await start().believe(bytes)).ok, false, JSON.stringify(handovers).slice(0, 80));
+  }
+  // The chain alone gives nothing: the layer itself is by its last key.
+  const unsigned = { ...JSON.parse(layerBy(3, 1).toString()), text: "changed" };
+  assert.equal((await start().believe(Buffer.from(JSON.stringify(unsigned)))).ok, false);
+  assert.equal((await readTrust(home, nameAt(0))).operator, nameAt(0));
+  assert.equal(readHandover({ ...first, from: "U\u001b" }), null);
+});
+
+test("G1 the chain is bounded, and fits beside the longest text", async (t) => {
+  const { start } = await machine(t);
+  const text = `"${"\\n".repeat(LARGEST_LAYER_BYTES / 2 - 1)}"`;
+  const next = makeCertificates(["localhost"], Date.now()).authority.der.toString("base64");
+  const words = { revision: 1_000_000_000_000, time: TIME, by: "n".repeat(32), text };
+  const long = Buffer.from(signLayer(words, keyAt(11), CHAIN, next));
+  assert.ok(long.length <= LARGEST_DOCUMENT_BYTES, String(long.length));
+  for (const one of CHAIN) assert.ok(JSON.stringify(one).length <= LARGEST_HANDOVER_BYTES);
+  assert.ok(MOST_CARRIED * (LARGEST_HANDOVER_BYTES + 1) < 3 * 1024);
+  // Away for longer than the chain is: told, and mended by a person.
+  assert.equal((await start().believe(long)).ok, false);
+  const later = await machine(t, nameAt(11 - MOST_CARRIED));
+  assert.equal((await later.start().believe(long)).ok, true);
+});
+
+test("G1 what was accepted under the key before counts on, also after a restart in between", async (t) => {
+  const { home, start } = await machine(t);
+  await keepLayer(home, layerBy(0, 5));
+  // The next revision does not fit this machine: its key is taken all the same.
+  await start().believe(layerBy(1, 6));
+  assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 5);
+  await keepLayer(home, layerBy(1, 6));
+  assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 6);
+  // The file names the newer key by now: it is the same fleet's.
+  assert.equal((await readKeptLayer(home, nameAt(1))).layer?.revision, 6);
+  // A person names a key anew: nothing of before counts under that line.
+  assert.match((await readKeptLayer(home, nameAt(7))).problem ?? "", /another key/);
+});
+
+test("G1 a file of handovers that is torn or forged brings no key back", async (t) => {
+  const { home, start } = await machine(t);
+  await start().believe(layerBy(1, 2));
+  const file = join(home, "fleet", "operator.json");
+  const text = await readFile(file, "utf8");
+  for (const torn of [text.slice(0, 60), text.replace(nameAt(1), nameAt(2)), "{}"]) {
+    await writeFile(file, torn);
+    await assert.rejects(start().believe(layerBy(0, 9)), /not as it was written/);
+  }
+});
+
+test("G1 keys are followed to the last, and a circle ends", () => {
+  assert.deepEqual(keysFrom(nameAt(9), CHAIN), NAMES.slice(9));
+  assert.deepEqual(handoversTo(nameAt(3), CHAIN), CHAIN.slice(0, 3));
+  const circle = [...CHAIN.slice(0, 1), signHandover({ to: nameAt(0), number: 2, time: TIME }, keyAt(1))];
+  assert.deepEqual(keysFrom(nameAt(0), circle), NAMES.slice(0, 2));
+  assert.equal(handoversTo(nameAt(1), circle).length, 2);
+  assert.equal(readSignedLayer(layerBy(1, 1), { operator: nameAt(1), earlier: [] }).ok, true);
+});
+
+test("G1 the server's next authority counts by the operator's word alone, and stands beside the one before", async (t) => {
+  const { authority, server } = makeCertificates(["localhost"], Date.now());
+  const der = authority.der.toString("base64");
+  const signed = signAuthority(der, keyAt(1));
+  const read = readAuthority(signed, nameAt(1));
+  assert.ok(read);
+  assert.ok(read.raw.equals(authority.der));
+  const leaf = new X509Certificate(server.certificate).raw.toString("base64");
+  for (const wrong of [
+    null,
+    { ...signed, certificate: leaf },
+    signAuthority(der, keyAt(0)),
+    signAuthority(leaf, keyAt(1)),
+    signAuthority("AAAA", keyAt(1)),
+    signAuthority("A".repeat(9_000), keyAt(1)),
+  ]) {
+    assert.equal(readAuthority(wrong, nameAt(1)), null, JSON.stringify(wrong).slice(0, 80));
+  }
+  const home = await temporaryFolder(t);
+  const file = join(home, "fleet", "ca.pem");
+  await mkdir(join(home, "fleet"));
+  const before = makeCertificates(["localhost"], Date.now()).authority.certificate;
+  await writeFile(file, before);
+  assert.equal(await keepAuthority(home, "/etc/nats/ca.pem", read), false);
+  for (const _again of [1, 2]) assert.equal(await keepAuthority(home, file, read), true);
+  assert.equal(await readFile(file, "utf8"), before + authority.certificate);
+});

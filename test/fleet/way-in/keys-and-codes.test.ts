@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import { randomBytes, X509Certificate } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { nkeys } from "@nats-io/transport-node";
+import {
+  isSignedBy,
+  publicBytes,
+  publicBytesOf,
+  rawOfSeed,
+  signText,
+  userKey,
+  userSeed,
+} from "../../../src/fleet/keys/nkey.ts";
+import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
+import { type FleetRecord, parseRecord, recordText } from "../../../src/fleet/way-in/fleet-record.ts";
+import {
+  isAddress,
+  joinKeys,
+  readJoinCode,
+  splitAddress,
+  writeJoinCode,
+} from "../../../src/fleet/way-in/join-code.ts";
+import {
+  exchanged,
+  type KeyRequest,
+  readKeyRequest,
+  writeKeyRequest,
+} from "../../../src/fleet/way-in/key-exchange.ts";
+import { forgetMembership, readMembership } from "../../../src/fleet/way-in/membership.ts";
+import { serverConfig } from "../../../src/fleet/way-in/server-config.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { runCommand } from "../../../src/runtime/process/child-process.ts";
+import { findProgram } from "../../../src/runtime/process/find-program.ts";
+import { systemClock as clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+test("G1 keys are written as the library of NATS writes them, and back", () => {
+  for (let count = 0; count < 50; count++) {
+    const raw = randomBytes(32);
+    const seed = userSeed(raw);
+    const theirs = nkeys.fromSeed(new TextEncoder().encode(seed));
+    assert.equal(theirs.getPublicKey(), userKey(raw));
+    assert.deepEqual(rawOfSeed(seed), raw);
+    assert.deepEqual(publicBytesOf(userKey(raw)), publicBytes(raw));
+  }
+});
+
+test("a signature of one is one for the other", () => {
+  const raw = randomBytes(32);
+  const signature = signText(raw, "a text");
+  const theirs = nkeys.fromPublic(userKey(raw));
+  assert.equal(theirs.verify(Buffer.from("a text"), Buffer.from(signature, "base64url")), true);
+  assert.equal(isSignedBy(publicBytes(raw), "a text", signature), true);
+  assert.equal(isSignedBy(publicBytes(raw), "another text", signature), false);
+  assert.equal(isSignedBy(publicBytes(randomBytes(32)), "a text", signature), false);
+});
+
+test("what is no key of a user is none: another kind, a changed letter, a shorter one", () => {
+  const raw = randomBytes(32);
+  const key = userKey(raw);
+  const changed = `${key.slice(0, 20)}${key[20] === "A" ? "B" : "A"}${key.slice(21)}`;
+  for (const text of ["", "U", changed, key.slice(0, -1), `${key}A`, key.toLowerCase(), userSeed(raw)]) {
+    assert.equal(publicBytesOf(text), null, text);
+  }
+  for (const text of ["", "SU", key, userSeed(raw).slice(0, -1), `SA${userSeed(raw).slice(2)}`]) {
+    assert.equal(rawOfSeed(text), null, text);
+  }
+});
+
+const HOSTS = ["nas.local", "192.0.2.7", "2001:db8::1:2", "::ffff:192.0.2.8", "localhost"];
+
+test("the server's certificate is the authority's, for its hosts and no others", () => {
+  const { authority, server } = makeCertificates(HOSTS, Date.now());
+  const [ca, leaf] = [new X509Certificate(authority.certificate), new X509Certificate(server.certificate)];
+  assert.equal(ca.ca, true);
+  assert.equal(leaf.ca, false);
+  assert.equal(ca.verify(ca.publicKey), true);
+  assert.equal(leaf.verify(ca.publicKey), true);
+  assert.equal(leaf.checkIssued(ca), true);
+  assert.equal(ca.raw.equals(authority.der), true);
+  assert.equal(leaf.checkHost("nas.local"), "nas.local");
+  assert.equal(leaf.checkHost("other.local"), undefined);
+  assert.equal(leaf.checkIP("192.0.2.7"), "192.0.2.7");
+  assert.equal(leaf.checkIP("2001:db8::1:2"), "2001:db8::1:2");
+  assert.equal(leaf.checkIP("192.0.2.9"), undefined);
+});
+
+test("it holds for ten years, and began before a clock that is a day behind", () => {
+  const nowMs = Date.UTC(2026, 10, 22);
+  const leaf = new X509Certificate(makeCertificates(["localhost"], nowMs).server.certificate);
+  assert.equal(Date.parse(leaf.validFrom) < nowMs - 86_400_000, true);
+  assert.equal(Date.parse(leaf.validTo) > nowMs + 3_600 * 86_400_000, true);
+  const late = new X509Certificate(makeCertificates(["localhost"], Date.UTC(2045, 0, 1)).server.certificate);
+  assert.equal(new Date(late.validTo).getUTCFullYear(), 2054);
+});
+
+test("openssl takes the chain, strictly", async (t) => {
+  if ((await findProgram("openssl", (process.env["PATH"] ?? "").split(":"))) === null) {
+    t.skip("openssl is not installed");
+    return;
+  }
+  const folder = await temporaryFolder(t);
+  const { authority, server } = makeCertificates(HOSTS, Date.now());
+  const [ca, leaf] = [join(folder, "ca.pem"), join(folder, "server.pem")];
+  await writeFile(ca, authority.certificate);
+  await writeFile(leaf, server.certificate);
+  const args = [
+    "verify",
+    "-x509_strict",
+    "-purpose",
+    "sslserver",
+    "-verify_ip",
+    "192.0.2.7",
+    "-CAfile",
+    ca,
+    leaf,
+  ];
+  const { exitCode, stderr } = await runCommand("openssl", args, { clock: systemClock, deadlineMs: 20_000 });
+  assert.equal(exitCode, 0, stderr);
+});
+
+function someCode(address = "nas.local:4222") {
+  const [secret, authority, operator] = [randomBytes(16), randomBytes(32), randomBytes(32)];
+  return { address, authority, operator, secret, expiresAtMs: 1_795_000_000_000 };
+}
+
+test("G1 a code says where the server is, how to know it, whose word counts, and until when", () => {
+  for (const address of ["nas.local:4222", "192.0.2.7:1", "[2001:db8::1]:65535"]) {
+    const code = someCode(address);
+    assert.deepEqual(readJoinCode(` ${writeJoinCode(code)}\n`), code);
+  }
+});
+
+test("a code is one word that no shell takes apart, and no option", () => {
+  assert.match(writeJoinCode(someCode()), /^mf1_[A-Za-z0-9_-]+$/);
+});
+
+test("a code that lacks a letter, or has another one, is none; what was typed is not repeated", () => {
+  const text = writeJoinCode(someCode());
+  const wrong = [
+    "",
+    "mf1_",
+    text.slice(4),
+    text.slice(0, -1),
+    `${text}A`,
+    `${text.slice(0, 30)}${text[30] === "A" ? "B" : "A"}${text.slice(31)}`,
+    `${text} ${text}`,
+    writeJoinCode(someCode("no address")),
+    "x".repeat(5_000),
+  ];
+  for (const one of wrong) {
+    assert.throws(
+      () => readJoinCode(one),
+      (error) =>
+        error instanceof MountaineerError &&
+        error.code === "usage" &&
+        (one.length < 10 || !error.message.includes(one.slice(4, 20))),
+    );
+  }
+});
+
+test("what is made of the secret differs by use, and is the same on both sides", () => {
+  const secret = randomBytes(16);
+  const keys = joinKeys(secret);
+  assert.deepEqual(joinKeys(Buffer.from(secret)), keys);
+  assert.equal(keys.login.equals(keys.proof), false);
+  assert.match(keys.id, /^[0-9a-f]{16}$/);
+});
+
+test("addresses", () => {
+  for (const good of ["a:1", "nas.local:4222", "10.0.0.1:4222", "[::1]:4222"])
+    assert.equal(isAddress(good), true);
+  for (const bad of [
+    "",
+    "nas",
+    "nas:0",
+    "nas:70000",
+    "a b:1",
+    "::1:4222",
+    "-x:1",
+    'a":1',
+    "a\n:1",
+    "u@h:1",
+  ]) {
+    assert.equal(isAddress(bad), false, bad);
+  }
+  assert.deepEqual(splitAddress("[::1]:4222"), { host: "::1", port: 4222 });
+});
+
+const [OLD, NEXT, OTHER, NAS] = Array.from({ length: 4 }, () => randomBytes(32)) as [
+  Buffer,
+  Buffer,
+  Buffer,
+  Buffer,
+];
+const RECORD: FleetRecord = {
+  address: "127.0.0.1:4222",
+  authority: "ab".repeat(32),
+  operator: randomBytes(32).toString("base64url"),
+  certificates: 1,
+  home: "nas",
+  members: [
+    { name: "nas", key: userKey(NAS) },
+    { name: "laptop", key: userKey(OLD) },
+  ],
+  invitations: [],
+};
+
+function asked(step: "add" | "use", before: Buffer, next: Buffer, name = "laptop"): KeyRequest {
+  const request = readKeyRequest(writeKeyRequest(step, name, before, next), name);
+  assert.ok(request);
+  return request;
+}
+
+test("G1 first both keys let a machine in, then the next one alone; asked twice, it is so", () => {
+  const added = exchanged(RECORD, "laptop", asked("add", OLD, NEXT));
+  assert.ok(added);
+  assert.deepEqual(added.members[1], { name: "laptop", key: userKey(OLD), nextKey: userKey(NEXT) });
+  assert.deepEqual(parseRecord(recordText(added), "fleet.json"), added);
+  assert.equal(exchanged(added, "laptop", asked("add", OLD, NEXT)), added);
+  const paths = { certificate: "/c", key: "/k", store: "/s", log: "/l" };
+  const lines = serverConfig(added, paths).split("\n");
+  const [one = "", two = ""] = [OLD, NEXT].map(
+    (key) => lines.find((line) => line.includes(userKey(key))) ?? "",
+  );
+  assert.equal(one.replace(userKey(OLD), userKey(NEXT)), two);
+  // A key of which nothing came of is replaced by the next one.
+  const instead = exchanged(added, "laptop", asked("add", OLD, OTHER));
+  assert.equal(instead?.members[1]?.nextKey, userKey(OTHER));
+  const used = exchanged(added, "laptop", asked("use", OLD, NEXT));
+  assert.ok(used);
+  assert.deepEqual(used.members[1], { name: "laptop", key: userKey(NEXT) });
+  assert.equal(exchanged(used, "laptop", asked("use", OLD, NEXT)), used);
+});
+
+test("G1 whoever has neither key, another machine's name, or a key that is taken, changes nothing", () => {
+  const added = exchanged(RECORD, "laptop", asked("add", OLD, NEXT));
+  assert.ok(added);
+  const used = exchanged(added, "laptop", asked("use", OLD, NEXT));
+  assert.ok(used);
+  const refused: readonly [FleetRecord, string, KeyRequest][] = [
+    // Not by the key that the machine has.
+    [RECORD, "laptop", asked("add", OTHER, NEXT)],
+    // By the key that went, played back.
+    [used, "laptop", asked("add", OLD, OTHER)],
+    [RECORD, "laptop", asked("use", OLD, NEXT)],
+    [RECORD, "desktop", asked("add", OLD, NEXT, "desktop")],
+    // Of somebody else: that one would be let in under two names.
+    [RECORD, "laptop", asked("add", OLD, NAS)],
+    [added, "nas", asked("add", NAS, NEXT, "nas")],
+  ];
+  for (const [record, name, request] of refused) assert.equal(exchanged(record, name, request), null);
+  const text = writeKeyRequest("add", "laptop", OLD, NEXT);
+  const forged = [
+    writeKeyRequest("add", "nas", OLD, NEXT),
+    JSON.stringify({ ...JSON.parse(text), key: userKey(OTHER) }),
+    JSON.stringify({ ...JSON.parse(text), step: "use" }),
+    JSON.stringify({ ...JSON.parse(text), step: "drop" }),
+    JSON.stringify({ ...JSON.parse(text), signature: "" }),
+    text.padEnd(3_000),
+    "[]",
+  ];
+  for (const message of forged) assert.equal(readKeyRequest(message, "laptop"), null);
+});
+
+test("G1 a home that is in no fleet has nothing to forget, and says nothing of it", async (t) => {
+  const home = await temporaryFolder(t);
+  await forgetMembership({ home, clock, environment: {}, signal: new AbortController().signal });
+  assert.equal(await readMembership(home), null);
+});

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { parseAction } from "../../../src/menubar/menu/action.ts";
+import { menuOf } from "../../../src/menubar/menu/model.ts";
+import { installPlugin, PLUGIN_FILE } from "../../../src/menubar/swiftbar/install-plugin.ts";
+import { pluginFrame } from "../../../src/menubar/swiftbar/plugin-output.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { sampleReport, sampleShare } from "../../api/sample-report.ts";
+import { fc } from "../../support/properties.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { everyItem, sampleWorld } from "../worlds.ts";
+import { clickOf, everyLine, readStream } from "./plugin-format.ts";
+
+const SWIFTBAR = { command: ["/Users/ada/Plugins/mountaineer.1d.sh"], isSwiftBar: true };
+
+test("a frame reads back as the menu: levels, labels, marks and clicks", () => {
+  const menu = menuOf(sampleWorld());
+  const { header, body } = readStream(pluginFrame(menu, SWIFTBAR));
+  assert.equal(header.length, 1);
+  assert.equal(header[0]?.params.get("sfimage"), "externaldrive.connected.to.line.below");
+  assert.equal(header[0]?.params.get("tooltip"), "All is well");
+  const lines = everyLine(body);
+  const items = everyItem(menu.items);
+  assert.equal(lines.length, items.length);
+  items.forEach((item, index) => {
+    const line = lines[index];
+    assert.ok(line);
+    assert.equal(line.isSeparator, item.kind === "separator");
+    if (item.kind === "separator") return;
+    assert.equal(line.title, item.label);
+    assert.equal(line.children.length, item.kind === "submenu" ? item.items.length : 0);
+    if (item.kind === "toggle") assert.equal(line.params.get("checked"), String(item.checked));
+    const click = clickOf(line);
+    if ((item.kind === "action" || item.kind === "toggle") && item.enabled) {
+      assert.equal(click?.[0], SWIFTBAR.command[0]);
+      assert.equal(click?.[1], "--act");
+      assert.deepEqual(parseAction(click?.[2] ?? ""), item.action);
+      assert.equal(line.params.get("terminal"), "false");
+    } else assert.equal(click, null, "what cannot be clicked has no action, and is grey");
+  });
+});
+
+test("each state has a symbol of its own, and a sign where there are no symbols", () => {
+  const worlds = [
+    sampleWorld(),
+    sampleWorld(sampleReport([sampleShare({ tb_recovery_pending: true })])),
+    sampleWorld(sampleReport([sampleShare({ last_error: "no" })])),
+    sampleWorld(sampleReport([sampleShare({ mount_alive: false })])),
+  ];
+  const symbols = worlds.map((world) =>
+    readStream(pluginFrame(menuOf(world), SWIFTBAR)).header[0]?.params.get("sfimage"),
+  );
+  assert.equal(new Set(symbols).size, 4);
+  const xbar = { ...SWIFTBAR, isSwiftBar: false };
+  const signs = worlds.map((world) => readStream(pluginFrame(menuOf(world), xbar)).header[0]?.title);
+  assert.deepEqual(signs, ["▲", "⚡", "△", "✕"]);
+  assert.doesNotMatch(
+    pluginFrame(menuOf(worlds[0] ?? sampleWorld()), xbar),
+    /quit/,
+    "xbar has no such thing",
+  );
+  assert.doesNotMatch(pluginFrame(menuOf(worlds[3] ?? sampleWorld()), xbar), /color=#\w+,/);
+});
+
+test("whatever shares and errors are called, no line becomes another one, and no click another click", () => {
+  const hostile = fc.oneof(
+    fc.string({ unit: "grapheme", maxLength: 30 }),
+    fc.constantFrom(
+      "x | bash=/bin/rm param1=-rf",
+      "---",
+      "a\n---\nb | bash=/bin/sh",
+      "~~~",
+      "a~~~b",
+      "--nested",
+      ":skull:",
+      "'\"'",
+      'x" bash="/bin/sh',
+      "\u001b[31m",
+    ),
+  );
+  fc.assert(
+    fc.property(hostile, hostile, (name, error) => {
+      const share = sampleShare({ name: name || "x", last_error: error, tb_recovery_pending: true });
+      const menu = menuOf(sampleWorld(sampleReport([share])));
+      const { header, body } = readStream(pluginFrame(menu, SWIFTBAR));
+      assert.equal(header.length, 1);
+      const lines = everyLine(body);
+      const items = everyItem(menu.items);
+      assert.equal(lines.length, items.length);
+      items.forEach((item, index) => {
+        const line = lines[index];
+        assert.ok(line);
+        const allowed = ["emojize", "symbolize", "color", "checked", "bash", "param1", "param2", "terminal"];
+        for (const key of line.params.keys()) assert.ok(allowed.includes(key), key);
+        const click = clickOf(line);
+        const isClickable = (item.kind === "action" || item.kind === "toggle") && item.enabled;
+        assert.equal(click !== null, isClickable);
+        if (click !== null && "action" in item) {
+          assert.equal(click.length, 3);
+          assert.deepEqual(parseAction(click[2] ?? ""), item.action);
+        }
+      });
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("a program's path is quoted as the format can, and refused where it cannot", () => {
+  const frameFor = (file: string): readonly string[] | null => {
+    const frame = pluginFrame(menuOf(sampleWorld()), { command: [file], isSwiftBar: true });
+    return clickOf(everyLine(readStream(frame).body).find((line) => clickOf(line)) ?? assert.fail());
+  };
+  for (const path of ["/a b/c", "/it's/c", '/a "b"/c', "/a=b/c", "/plain"]) {
+    assert.equal(frameFor(path)?.[0], path);
+  }
+  for (const path of ["/a|b", "/both'\"", "/a\nb", "/a~~~b", "/a\\b"]) {
+    assert.throws(() => frameFor(path), { code: "usage" });
+  }
+});
+
+/** A `defaults` that knows one setting. */
+async function placesOf(t: TestContext, setting: string | null) {
+  const userHome = await temporaryFolder(t);
+  const defaultsProgram = join(userHome, "defaults");
+  const knows =
+    setting === null
+      ? 'echo "The domain/default pair does not exist" >&2; exit 1'
+      : `[ "$*" = "read com.ameba.SwiftBar PluginDirectory" ] && echo '${setting}'`;
+  await writeFile(defaultsProgram, `#!/bin/sh\n${knows}\n`);
+  await chmod(defaultsProgram, 0o755);
+  return { userHome, defaultsProgram, clock: systemClock, nodeFolder: "/opt/a node/bin" };
+}
+
+const PROGRAM = ["/usr/bin/env", "MOUNTAINEER_HOME=/Users/ada/a home", "/opt/it's/node", "/opt/main.js"];
+
+test("the plugin goes into the folder SwiftBar is set to, ~ and all, and again changes nothing", async (t) => {
+  const places = await placesOf(t, "~/My Plugins");
+  const first = await installPlugin(PROGRAM, null, places);
+  assert.deepEqual(first, { path: join(places.userHome, "My Plugins", PLUGIN_FILE), changed: true });
+  assert.equal((await stat(first.path)).mode & 0o777, 0o755);
+  const text = await readFile(first.path, "utf8");
+  assert.match(text, /^#!\/bin\/sh\n/);
+  assert.match(text, /<swiftbar.type>streamable<\/swiftbar.type>/);
+  const before = (await stat(first.path)).mtimeMs;
+  assert.deepEqual(await installPlugin(PROGRAM, null, places), { path: first.path, changed: false });
+  assert.equal((await stat(first.path)).mtimeMs, before);
+});
+
+test("the script passes on its own path and what a click says, word by word", async (t) => {
+  const folder = await temporaryFolder(t);
+  const echo = join(folder, "it's an echo");
+  await writeFile(echo, '#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n');
+  await chmod(echo, 0o755);
+  const { path } = await installPlugin([echo, "a b"], folder, await placesOf(t, null));
+  const { stdout } = spawnSync(path, ["--act", "mount/A%20B"], { encoding: "utf8" });
+  assert.deepEqual(stdout.split("\n"), ["a b", "menubar", "--swiftbar", path, "--act", "mount/A%20B", ""]);
+});
+
+test("the script finds the Node that wrote it, first of all", async (t) => {
+  const folder = await temporaryFolder(t);
+  const tell = join(folder, "tell");
+  await writeFile(tell, '#!/bin/sh\nprintf "%s" "$PATH"\n');
+  await chmod(tell, 0o755);
+  const { path } = await installPlugin([tell], folder, await placesOf(t, null));
+  const { stdout } = spawnSync(path, [], { encoding: "utf8", env: { PATH: "/usr/bin:/bin" } });
+  assert.equal(stdout, "/opt/a node/bin:/usr/bin:/bin");
+});
+
+test("a newer program renews the plugin; a file of somebody else is left alone", async (t) => {
+  const places = await placesOf(t, null);
+  const folder = join(places.userHome, "plugins");
+  const { path } = await installPlugin(["/old"], folder, places);
+  assert.equal((await installPlugin(["/new"], folder, places)).changed, true);
+  assert.match(await readFile(path, "utf8"), /^exec \/new menubar/m);
+  await writeFile(path, "#!/bin/sh\necho mine\n");
+  await assert.rejects(installPlugin(["/new"], folder, places), { code: "path_taken" });
+  assert.equal(await readFile(path, "utf8"), "#!/bin/sh\necho mine\n");
+});
+
+test("without SwiftBar, xbar's folder; without both, what to install", async (t) => {
+  const places = await placesOf(t, null);
+  await assert.rejects(installPlugin(PROGRAM, null, places), {
+    code: "program_unavailable",
+    hint: /brew install swiftbar/,
+  });
+  const xbar = join(places.userHome, "Library/Application Support/xbar/plugins");
+  await mkdir(xbar, { recursive: true });
+  assert.equal((await installPlugin(PROGRAM, null, places)).path, join(xbar, PLUGIN_FILE));
+  const missing = { ...places, defaultsProgram: "/nowhere/defaults" };
+  assert.equal((await installPlugin(PROGRAM, null, missing)).changed, false);
+});

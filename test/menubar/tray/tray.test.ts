@@ -1,0 +1,431 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { type TestContext, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import type { MenuItem, MenuState } from "../../../src/menubar/menu/menu.ts";
+import { menuOf } from "../../../src/menubar/menu/model.ts";
+import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
+import { separator, submenu, text } from "../../../src/menubar/menu/words.ts";
+import { ICON_SIZES, iconPixels } from "../../../src/menubar/tray/icon-pixels.ts";
+import { createLayoutBuilder, layoutChange } from "../../../src/menubar/tray/menu-layout.ts";
+import { runTray } from "../../../src/menubar/tray/run-tray.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { scriptedConfig } from "../../api/sample-config.ts";
+import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
+import {
+  askBus,
+  busMissing,
+  connectClient,
+  type SessionBus,
+  startSessionBus,
+  startWatcher,
+} from "../session-bus.ts";
+import { sampleWorld } from "../worlds.ts";
+import { desktopMissing, startDesktop } from "./desktop.ts";
+import { clickEvent, labels, panelClient } from "./panel-client.ts";
+
+const STATES: readonly MenuState[] = ["healthy", "tb_ready", "degraded", "down"];
+
+/** One character for each pixel: how bright it is, or nothing. */
+function shape(state: MenuState, size: number): string[] {
+  const { argb } = iconPixels(state, size);
+  return Array.from({ length: size }, (_, y) =>
+    Array.from({ length: size }, (_unused, x) => {
+      const [alpha = 0, red = 0, green = 0, blue = 0] = argb.subarray((y * size + x) * 4);
+      if (alpha < 128) return " ";
+      return red + green + blue > 600 ? "o" : "#";
+    }).join(""),
+  );
+}
+
+test("every state has an icon of its own in every size, told apart without colour", () => {
+  for (const size of ICON_SIZES) {
+    const shapes = STATES.map((state) => {
+      const icon = iconPixels(state, size);
+      assert.deepEqual([icon.width, icon.height, icon.argb.length], [size, size, size * size * 4]);
+      return shape(state, size).join("\n");
+    });
+    assert.equal(new Set(shapes).size, STATES.length, `${size} pixels`);
+  }
+});
+
+test("corners are empty, the mountain is not, and only a badge reaches its corner", () => {
+  for (const state of STATES) {
+    const rows = shape(state, 24);
+    assert.equal(rows[0]?.[0], " ");
+    assert.equal(rows[0]?.[23], " ");
+    assert.notEqual(rows[18]?.[8], " ");
+    assert.ok(rows[5]?.includes("o"), "snow on the top");
+  }
+  assert.equal(shape("healthy", 24)[22]?.trim(), "");
+  assert.notEqual(shape("down", 24)[22]?.trim(), "");
+});
+
+test("an item keeps its id while it means the same, and no id is ever given to another", () => {
+  const builder = createLayoutBuilder();
+  const idsOf = (items: readonly MenuItem[]) => builder.build(items).root.children.map(({ id }) => id);
+  const [a, b] = idsOf([text("a", "A"), text("b", "B")]);
+  assert.deepEqual(idsOf([text("b", "B!"), text("c", "C")]), [b, 3]);
+  const [again] = idsOf([text("a", "A")]);
+  assert.notEqual(again, a, "what came back may mean something else by now");
+  assert.equal(again, 4);
+});
+
+test("a key that comes twice makes two items all the same", () => {
+  const { root, nodes } = createLayoutBuilder().build([text("a", "1"), text("a", "2"), text("a", "3")]);
+  assert.equal(new Set(root.children.map(({ id }) => id)).size, 3);
+  assert.equal(nodes.size, 4);
+});
+
+test("ids of menus that come and go are forgotten", () => {
+  const builder = createLayoutBuilder();
+  for (let turn = 0; turn < 10_000; turn += 1) builder.build([text(`t${turn}`, "T")]);
+  assert.equal(builder.build([]).nodes.size, 1);
+});
+
+test("what differs is told as properties where the shape is the same, as a layout where it is not", () => {
+  const builder = createLayoutBuilder();
+  const before = builder.build([text("a", "A"), submenu("s", "S", [text("b", "B", "bad")]), separator("|")]);
+  const same = builder.build([text("a", "A"), submenu("s", "S", [text("b", "B", "bad")]), separator("|")]);
+  assert.deepEqual(layoutChange(before, same), { kind: "none" });
+  const other = builder.build([text("a", "A_1"), submenu("s", "S", [text("b", "B")]), separator("|")]);
+  const change = layoutChange(before, other);
+  assert.equal(change.kind, "properties");
+  if (change.kind !== "properties") return;
+  const [a, s] = before.root.children;
+  assert.deepEqual(
+    change.updated.map(([id, properties]) => [id, [...properties]]),
+    [[a?.id, [["label", { signature: "s", value: "A__1" }]]]],
+  );
+  assert.deepEqual(change.removed, [[s?.children[0]?.id, ["disposition"]]]);
+  assert.deepEqual(layoutChange(before, builder.build([text("a", "A")])), { kind: "layout" });
+});
+
+test("a share that comes or goes changes the shape, one that only fares otherwise does not", () => {
+  const builder = createLayoutBuilder();
+  const layoutOf = (...shares: Parameters<typeof sampleReport>) =>
+    builder.build(menuOf(sampleWorld(sampleReport(...shares))).items);
+  const one = layoutOf([sampleShare()]);
+  assert.equal(layoutChange(one, layoutOf([sampleShare({ tb_reachable: false })])).kind, "properties");
+  assert.equal(layoutChange(one, layoutOf([sampleShare(), sampleShare({ name: "B" })])).kind, "layout");
+});
+
+/** The panel takes seconds to come up on a busy machine. */
+const SOON_MS = 60_000;
+/** How long a click is waited for before the next, at first: each time twice as long, since the machine may be slow. */
+const FIRST_PATIENCE_MS = 1_500;
+const TRIES = 6;
+const BETWEEN_LOOKS_MS = 20;
+const ICON = [18, 18] as const;
+
+test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissing }, async (t) => {
+  const stop = new AbortController();
+  const ends: Promise<unknown>[] = [];
+  t.after(async () => {
+    stop.abort();
+    await Promise.allSettled(ends);
+  });
+  const desktop = await startDesktop(t);
+  const share = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
+  const control = scriptedControl(sampleReport([share, sampleShare({ name: "MEDIA" })]));
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { control, config });
+  const notes: string[] = [];
+  let opened = 0;
+  const session = startMenuSession({
+    home,
+    clock: systemClock,
+    signal: stop.signal,
+    logPath: null,
+    reportsOpening: true,
+    onQuit: () => stop.abort(),
+    openPath: async () => {},
+    chooseFolder: async () => null,
+    askYes: async () => false,
+    startDaemon: async () => {},
+  });
+  const ended = runTray({
+    session: {
+      ...session,
+      open(item) {
+        opened += 1;
+        session.open(item);
+      },
+    },
+    home,
+    environment: desktop.environment,
+    clock: systemClock,
+    signal: stop.signal,
+    note: (line) => void notes.push(line),
+  });
+  ends.push(ended, session.ended);
+  await eventually(() => notes.includes("the icon is shown"), SOON_MS);
+  await eventually(() => session.menu().state === "tb_ready", SOON_MS);
+
+  /** Opens the menu and clicks down the way, until that was done; a panel may miss a click while it draws. */
+  const clickUntil = async (way: readonly (readonly [x: number, y: number])[], isDone: () => boolean) => {
+    for (let tries = 0; tries < TRIES && !isDone(); tries += 1) {
+      const patienceMs = FIRST_PATIENCE_MS * 2 ** tries;
+      const before = opened;
+      await desktop.click(...ICON);
+      if (!(await comesWithin(patienceMs, () => opened > before))) continue;
+      for (const at of way) await desktop.click(...at);
+      await comesWithin(patienceMs, isDone);
+    }
+    assert.ok(isDone(), `${TRIES} times the menu was opened and clicked in, and nothing was done`);
+  };
+
+  // The second line: "TB Ready – switch CORE".
+  await clickUntil([[60, 77]], () => control.calls.length > 0);
+  assert.equal(control.calls[0]?.name, "switch");
+  assert.deepEqual(control.calls[0]?.selection, ["CORE"]);
+  assert.deepEqual(control.calls[0]?.options, { to: "tb", force: false, wait: false });
+
+  // The first box: "Go back to Thunderbolt by itself".
+  await clickUntil([[60, 281]], () => config.edits.length > 0);
+  assert.deepEqual(config.edits[0]?.edits, [{ key: "global.auto_failback", value: "true" }]);
+
+  // The last line.
+  await clickUntil([[60, 357]], () => stop.signal.aborted);
+  await ended;
+});
+
+async function comesWithin(limitMs: number, holds: () => boolean): Promise<boolean> {
+  for (let leftMs = limitMs; !holds() && leftMs > 0; leftMs -= BETWEEN_LOOKS_MS)
+    await pause(BETWEEN_LOOKS_MS);
+  return holds();
+}
+
+const COMMAND_DEADLINE_MS = 60_000;
+const needsBus = { skip: busMissing };
+
+interface Tray {
+  readonly session: MenuSession;
+  readonly notes: string[];
+  readonly ended: Promise<void>;
+  readonly stop: AbortController;
+  readonly itemName: string;
+}
+
+function startTray(t: TestContext, home: string, address: string): Tray {
+  const stop = new AbortController();
+  const notes: string[] = [];
+  const session = startMenuSession({
+    home,
+    clock: systemClock,
+    signal: stop.signal,
+    logPath: null,
+    reportsOpening: true,
+    onQuit: () => stop.abort(),
+    openPath: async () => {},
+    chooseFolder: async () => null,
+    askYes: async () => false,
+    startDaemon: async () => {},
+  });
+  const ended = runTray({
+    session,
+    home,
+    environment: { DBUS_SESSION_BUS_ADDRESS: address },
+    clock: systemClock,
+    signal: stop.signal,
+    note: (line) => void notes.push(line),
+  });
+  t.after(async () => {
+    stop.abort();
+    await ended.catch(() => {});
+    await session.ended;
+  });
+  return { session, notes, ended, stop, itemName: `org.kde.StatusNotifierItem-${process.pid}-1` };
+}
+
+async function rigOf(t: TestContext, bus: SessionBus) {
+  const share = sampleShare({
+    name: "CO_RE",
+    active_interface: "fallback",
+    tb_recovery_pending: true,
+    stable_path: "/s/CO_RE",
+  });
+  const control = scriptedControl(sampleReport([share, sampleShare({ name: "MEDIA" })]));
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { control, config });
+  const watcher = await startWatcher(t, bus);
+  const tray = startTray(t, home, bus.address);
+  await eventually(() => watcher.registered.length === 1);
+  await eventually(() => tray.session.menu().state === "tb_ready");
+  const client = await connectClient(t, bus);
+  return { control, config, watcher, tray, client, home, panel: panelClient(client.bus, tray.itemName) };
+}
+
+test(
+  "A8 a panel reads the menu, and a click by Event and by EventGroup does what it says",
+  needsBus,
+  async (t) => {
+    const { control, config, panel, watcher, tray } = await rigOf(t, await startSessionBus(t));
+    assert.deepEqual(watcher.registered, [tray.itemName]);
+    const { root } = await panel.layout();
+    assert.deepEqual(labels(root).slice(0, 2), ["TB Ready: CO__RE", "TB Ready – switch CO__RE"]);
+    assert.equal(await panel.itemProperty("Status"), "NeedsAttention");
+    assert.equal(await panel.itemProperty("Menu"), "/MenuBar");
+
+    const ready = await panel.find("TB Ready – switch CO__RE");
+    await panel.menuCall("Event", "isvu", clickEvent(ready.id));
+    await eventually(() => control.calls.length === 1);
+    assert.deepEqual(control.calls[0]?.selection, ["CO_RE"]);
+    assert.deepEqual(control.calls[0]?.options, { to: "tb", force: false, wait: false });
+
+    const unmountAll = await panel.find("Unmount all");
+    assert.deepEqual(
+      await panel.menuCall("EventGroup", "a(isvu)", [[clickEvent(unmountAll.id), clickEvent(987_654)]]),
+      [[987_654]],
+    );
+    await eventually(() => control.calls.length === 2);
+    assert.equal(control.calls[1]?.name, "unmount");
+    assert.equal(control.calls[1]?.selection, null);
+
+    const toggle = await panel.find("Go back to Thunderbolt by itself");
+    assert.equal(toggle.properties.get("toggle-type"), "checkmark");
+    assert.equal(toggle.properties.get("toggle-state"), 0);
+    await panel.menuCall("EventGroup", "a(isvu)", [[clickEvent(toggle.id)]]);
+    await eventually(() => config.edits.length === 1);
+    assert.deepEqual(config.edits[0]?.edits, [{ key: "global.auto_failback", value: "true" }]);
+  },
+);
+
+test(
+  "the other methods answer as the specification says, and unknown items are errors",
+  needsBus,
+  async (t) => {
+    const { panel } = await rigOf(t, await startSessionBus(t));
+    const { root } = await panel.layout();
+    const first = root.children[0]?.id ?? assert.fail();
+    assert.deepEqual(await panel.menuCall("AboutToShow", "i", [0]), [false]);
+    assert.deepEqual(await panel.menuCall("AboutToShowGroup", "ai", [[0, first, 987_654]]), [[], [987_654]]);
+    const [group] = await panel.menuCall("GetGroupProperties", "aias", [[first], ["label"]]);
+    assert.deepEqual(group, [[first, [["label", { signature: "s", value: "TB Ready: CO__RE" }]]]]);
+    const [label] = await panel.menuCall("GetProperty", "is", [first, "label"]);
+    assert.deepEqual(label, { signature: "s", value: "TB Ready: CO__RE" });
+    const [, shallow] = await panel.menuCall("GetLayout", "iias", [0, 1, ["label"]]);
+    assert.ok(Array.isArray(shallow) && Array.isArray(shallow[2]));
+    assert.ok(
+      shallow[2].every((child) => child.value[2].length === 0),
+      "no deeper than asked",
+    );
+    for (const [member, signature, body] of [
+      ["Event", "isvu", clickEvent(987_654)],
+      ["EventGroup", "a(isvu)", [[clickEvent(987_654)]]],
+      ["AboutToShowGroup", "ai", [[987_654]]],
+      ["AboutToShow", "i", [987_654]],
+      ["GetLayout", "iias", [987_654, -1, []]],
+      ["GetProperty", "is", [first, "nonsense"]],
+    ] as const) {
+      await assert.rejects(panel.menuCall(member, signature, body), /UnknownItem/, member);
+    }
+    await assert.rejects(panel.menuCall("Nonsense", "", []), /UnknownMethod/);
+  },
+);
+
+test(
+  "what changes is told: properties where the shape stays, the layout where it does not",
+  needsBus,
+  async (t) => {
+    const { panel, client, control, config } = await rigOf(t, await startSessionBus(t));
+    const before = await panel.layout();
+    const ready = await panel.find("TB Ready – switch CO__RE");
+    const told = (member: string) => client.signals.filter((signal) => signal.member === member).length;
+    const first = control.status().shares[0] ?? assert.fail();
+    // Only what one line says changes.
+    first.fb_reachable = false;
+    config.emit({ kind: "transition", transition: { name: "share.route_down", share: "CO_RE" } });
+    await eventually(() => told("ItemsPropertiesUpdated") > 0);
+    assert.equal((await panel.layout()).revision, before.revision, "a label is no layout");
+    await panel.find(/Fallback .*: no answer/);
+    first.tb_recovery_pending = false;
+    first.active_interface = "tb";
+    config.emit({ kind: "transition", transition: { name: "share.recovered", share: "CO_RE" } });
+    await eventually(() => told("LayoutUpdated") > 0 && told("NewIcon") > 0);
+    assert.ok((await panel.layout()).revision > before.revision);
+    assert.equal(await panel.itemProperty("Status"), "Active");
+    await assert.rejects(panel.menuCall("Event", "isvu", clickEvent(ready.id)), /UnknownItem/);
+    assert.equal(control.calls.length, 0, "what was offered before is not done any more");
+  },
+);
+
+test(
+  "an icon is registered anew with the next panel, and after the bus was restarted",
+  needsBus,
+  async (t) => {
+    const bus = await startSessionBus(t);
+    const { watcher, tray } = await rigOf(t, bus);
+    watcher.bus[Symbol.dispose]();
+    await eventually(() => tray.notes.some((line) => line.startsWith("no panel shows tray icons")));
+    const second = await startWatcher(t, bus);
+    await eventually(() => second.registered.length === 1);
+    await bus.stop();
+    await eventually(() => tray.notes.some((line) => /session bus/.test(line)));
+    const again = await startSessionBus(t, bus.folder);
+    const third = await startWatcher(t, again);
+    await eventually(() => third.registered.length === 1);
+  },
+);
+
+test("without a session bus it says so and what to do, and ends", needsBus, async (t) => {
+  const { home } = await startRig(t);
+  const bus = await startSessionBus(t);
+  await bus.stop();
+  const tray = startTray(t, home, bus.address);
+  await assert.rejects(tray.ended, {
+    message: /^the session bus cannot be used: /,
+    hint: "start this in your desktop session, or with DBUS_SESSION_BUS_ADDRESS set",
+  });
+});
+
+test("one icon for each home and session", needsBus, async (t) => {
+  const bus = await startSessionBus(t);
+  const { home } = await rigOf(t, bus);
+  const second = startTray(t, home, bus.address);
+  await assert.rejects(second.ended, { code: "already_running" });
+});
+
+test("quit ends the icon, and takes its name from the bus", needsBus, async (t) => {
+  const { panel, tray, client } = await rigOf(t, await startSessionBus(t));
+  const quit = await panel.find(/^Quit/);
+  await panel.menuCall("EventGroup", "a(isvu)", [[clickEvent(quit.id)]]).catch(() => {});
+  await tray.ended;
+  // The bus may read this question before it sees the icon's connection end.
+  await eventually(async () => {
+    const [isOwned] = await askBus(client.bus, "NameHasOwner", "s", [tray.itemName]);
+    return isOwned === false;
+  });
+});
+
+const gdbusMissing =
+  busMissing || (spawnSync("gdbus", ["help"]).error === undefined ? false : "gdbus is not installed");
+
+test("GLib, which panels are written with, reads icon and menu, too", { skip: gdbusMissing }, async (t) => {
+  const bus = await startSessionBus(t);
+  const { tray } = await rigOf(t, bus);
+  const { execFile } = await import("node:child_process");
+  const gdbus = (...args: string[]) =>
+    new Promise<string>((resolve, reject) => {
+      const env = { ...process.env, DBUS_SESSION_BUS_ADDRESS: bus.address };
+      execFile("gdbus", args, { env, timeout: COMMAND_DEADLINE_MS }, (error, stdout, stderr) =>
+        error === null ? resolve(stdout) : reject(new Error(stderr)),
+      );
+    });
+  const own = (path: string, method: string, ...args: string[]) =>
+    gdbus("call", "--session", "--dest", tray.itemName, "--object-path", path, "--method", method, ...args);
+  const layout = await own("/MenuBar", "com.canonical.dbusmenu.GetLayout", "0", "--", "-1", "[]");
+  assert.match(layout, /TB Ready – switch CO__RE/);
+  const all = await own(
+    "/StatusNotifierItem",
+    "org.freedesktop.DBus.Properties.GetAll",
+    "org.kde.StatusNotifierItem",
+  );
+  assert.match(all, /'IconPixmap': <\[\(16, 16, \[byte /);
+  assert.match(all, /'ToolTip': <\('', .*'TB Ready: CO_RE'\)>/);
+  const xml = await gdbus("introspect", "--session", "--dest", tray.itemName, "--object-path", "/MenuBar");
+  assert.match(xml, /EventGroup\(in {2}a\(isvu\) events,/);
+  assert.match(xml, /readonly u Version = 3;/);
+});

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ApprovalsReport, WaitingEntryWire } from "../../../src/api/approval-contract.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { approveLines } from "../../../src/tui/approve/approve-screen.ts";
+import { startApproveSession } from "../../../src/tui/approve/approve-session.ts";
+import {
+  type ApproveState,
+  differenceLines,
+  EMPTY_APPROVE,
+  linesBelow,
+  pressApproveKey,
+  withApprovals,
+} from "../../../src/tui/approve/approve-state.ts";
+import type { Key, KeyName } from "../../../src/tui/terminal/key.ts";
+import { eventually } from "../../support/eventually.ts";
+import { textOf, viewOf } from "../views.ts";
+
+const entry = (name: string, over: Partial<WaitingEntryWire> = {}): WaitingEntryWire => ({
+  id: `backends.${name}`,
+  name,
+  kind: "runs",
+  summary: `would run ${name}`,
+  approved: `command = "old"\nargs = ["${name}"]\n`,
+  waiting: `command = "new"\nargs = ["${name}"]\n`,
+  digest: name,
+  ...over,
+});
+const report = (...waiting: WaitingEntryWire[]): ApprovalsReport => ({
+  mode: "commands",
+  asked: null,
+  lost: null,
+  waiting,
+});
+const named = (name: KeyName): Key => ({ kind: "named", name });
+const typed = (text: string): Key => ({ kind: "character", text });
+
+function opened(waiting: ApprovalsReport, height = 20, width = 80): ApproveState {
+  return withApprovals({ ...EMPTY_APPROVE, size: { width, height } }, waiting);
+}
+
+/** The state after those keys, and what was to be approved. */
+function press(from: ApproveState, ...keys: readonly Key[]): [ApproveState, (string | undefined)[]] {
+  const approved: (string | undefined)[] = [];
+  let state = from;
+  for (const key of keys) {
+    const step = pressApproveKey(state, key);
+    state = step.state;
+    if (step.approve !== null) approved.push(step.approve.digest);
+  }
+  return [state, approved];
+}
+
+test("E2 y asks about the entry that is shown, and only Enter right after it approves", () => {
+  const state = opened(report(entry("one"), entry("two")));
+  assert.deepEqual(press(state, typed("y"), named("enter"))[1], ["one"]);
+  assert.deepEqual(press(state, named("tab"), typed("y"), named("enter"))[1], ["two"]);
+  assert.deepEqual(press(state, named("backtab"), typed("y"), named("enter"))[1], ["two"]);
+  for (const wrong of [named("escape"), typed("n"), typed("y")])
+    assert.deepEqual(press(state, typed("y"), wrong, named("enter"))[1], []);
+  assert.deepEqual(press(state, named("enter"))[1], []);
+  const [asked, none] = press(state, typed("y"), named("tab"));
+  assert.deepEqual([asked.asked, none], ["one", []], "what is asked about stays in sight");
+  assert.deepEqual(press({ ...state, isBusy: true }, typed("y"), named("enter"))[1], []);
+  assert.equal(pressApproveKey(opened(report()), typed("y")).used, false);
+});
+
+test("E2 an entry that changes under the question takes the question back", () => {
+  const [asked] = press(opened(report(entry("one"))), typed("y"));
+  const other = withApprovals(asked, report(entry("one", { digest: "another" })));
+  assert.equal(other.asked, null);
+  assert.deepEqual(press(other, named("enter"))[1], []);
+  assert.equal(withApprovals(asked, report(entry("one"))).asked, "one");
+  assert.equal(withApprovals(asked, report(entry("two"))).asked, null);
+});
+
+test("E2 nobody approves what was not shown to its end, however long a line is", () => {
+  const args = Array.from({ length: 30 }, (_, index) => `"${index}"`).join("\n");
+  const long = entry("long", { waiting: `command = "${"x".repeat(300)}-the-end"\n${args}\n` });
+  let state = opened(report(long), 5, 40);
+  const lines = differenceLines(state);
+  assert.ok(lines.every((line) => line.length <= 40));
+  assert.ok(lines.join("").replaceAll("+  ", "").includes("x-the-end"));
+  const seen = new Set<string>();
+  let pages = 0;
+  while (linesBelow(state) > 0) {
+    for (const line of lines.slice(state.top, state.top + 5)) seen.add(line);
+    const [next, approved] = press(state, typed("y"));
+    assert.deepEqual([next.asked, approved], [null, []]);
+    assert.ok(next.top > state.top);
+    state = next;
+    pages += 1;
+  }
+  for (const line of lines.slice(state.top, state.top + 5)) seen.add(line);
+  assert.ok(pages > 3);
+  assert.deepEqual(seen, new Set(lines));
+  assert.deepEqual(press(state, typed("y"), named("enter"))[1], ["long"]);
+  assert.equal(press(state, named("home"))[0].top, 0);
+  assert.equal(
+    press(opened(report(long), 5, 40), named("end"), named("down"), named("down"))[0].top,
+    state.top,
+  );
+});
+
+test("E2 the screen shows what would run, beside what serves, and nothing that a terminal obeys", () => {
+  const evil = entry("evil", { waiting: 'command = "sh"\nargs = ["\u001b[2Jhidden\u202e"]\n' });
+  const state = opened(report(evil, entry("two")));
+  const view = viewOf(80);
+  const text = textOf(approveLines(state, view)).join("\n");
+  assert.match(text, /▲ 1 of 2: backends\.evil: would run evil/);
+  assert.match(text, /^-command = "old"$/m);
+  assert.match(text, /^\+command = "sh"$/m);
+  assert.ok(!text.includes("\u001b") && !text.includes("\u202e"));
+  assert.match(
+    textOf(approveLines(press(state, typed("y"))[0], view)).join("\n"),
+    /Approve backends\.evil\?/,
+  );
+  assert.match(textOf(approveLines(opened(report()), view)).join("\n"), /✓ nothing waits for approval/);
+});
+
+test("E2 how many lines of the difference are below what is shown is said, while there are some", () => {
+  const lines = report(entry("one", { waiting: "a = 1\nb = 2\nc = 3\n" }));
+  const all = differenceLines(opened(lines)).length;
+  const foot = (height: number) => textOf(approveLines(opened(lines, height), viewOf(80))).at(-1);
+  assert.equal(foot(all - 2), "2 more lines");
+  assert.equal(foot(all), "");
+});
+
+test("E2 a line as long as the file may be is shown whole, and does not stop the screen", () => {
+  const long = Array.from({ length: 40_000 }, (_, index) => `word-${index}`).join(" ");
+  const state = opened(report(entry("long", { waiting: `command = "${long}"\n` })), 20, 80);
+  const lines = differenceLines(state).filter((line) => line.startsWith("+"));
+  assert.ok(lines.every((line) => line.length <= 80));
+  assert.equal([lines[0], ...lines.slice(1).map((line) => line.slice(3))].join(""), `+command = "${long}"`);
+});
+
+const LONG = Array.from({ length: 60 }, (_, line) => `"${line}",\n`).join("");
+const WAITING: ApprovalsReport = {
+  mode: "commands",
+  asked: null,
+  lost: null,
+  waiting: [
+    {
+      id: "backends.files",
+      name: "files",
+      kind: "runs",
+      summary: "would run files",
+      approved: "args = []\n",
+      waiting: `args = [\n${LONG}]\n`,
+      digest: "d",
+    },
+  ],
+};
+const DOWN: Key = { kind: "named", name: "down" };
+const Y: Key = { kind: "character", text: "y" };
+const ENTER: Key = { kind: "named", name: "enter" };
+
+function startedWith(approve: () => Promise<never>) {
+  const stop = new AbortController();
+  let changed = (): void => {};
+  let isWatched = false;
+  const session = startApproveSession(
+    { approvals: async () => WAITING, approve },
+    {
+      subscribe(callback) {
+        changed = callback;
+        isWatched = true;
+        return () => {
+          isWatched = false;
+        };
+      },
+    },
+    stop.signal,
+  );
+  changed();
+  const shown = eventually(() => session.state.get().report);
+  return { session, shown, stop, isWatched: () => isWatched };
+}
+
+test("E2 a drawing at the same size leaves the difference where it was scrolled to, another size shows its begin", async () => {
+  const { session, shown } = startedWith(() => Promise.reject(new Error("not asked")));
+  await shown;
+  session.sized(80, 10);
+  session.onKey(DOWN);
+  session.onKey(DOWN);
+  assert.equal(session.state.get().top, 2);
+  session.sized(80, 10);
+  assert.equal(session.state.get().top, 2);
+  session.sized(80, 11);
+  assert.equal(session.state.get().top, 0);
+  session.onKey(DOWN);
+  session.sized(81, 11);
+  assert.equal(session.state.get().top, 0);
+});
+
+test("E2 why something could not be approved is said, and may be tried again", async () => {
+  const { session, shown, stop, isWatched } = startedWith(() =>
+    Promise.reject(new MountaineerError("daemon_unreachable", "the daemon does not answer\nat all")),
+  );
+  await shown;
+  session.sized(80, 100);
+  assert.equal(await session.approved(), null, "nothing was");
+  session.onKey(Y);
+  session.onKey(ENTER);
+  assert.match((await session.approved()) ?? "", /^[^\n]*the daemon does not answer$/);
+  const { note, isBusy } = session.state.get();
+  assert.deepEqual([note?.kind, isBusy], ["failed", false]);
+  stop.abort();
+  assert.equal(isWatched(), false);
+});

@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { EDITORS, isEdited } from "../../../../src/web/page/config/editor-memory.ts";
+import { hiddenPlaces } from "../../../../src/web/page/config/hidden-characters.ts";
+import { keyAt } from "../../../../src/web/page/config/key-at.ts";
+import { offsetOf, placeOf } from "../../../../src/web/page/config/place.ts";
+import { hintOf } from "../../../../src/web/page/config/schema-hint.ts";
+
+test("F2 what was typed is kept for its session, and known as not saved until it is", () => {
+  const session = {};
+  const editor = EDITORS.storeOf(session, "", () => ({ base: null, text: "" }));
+  assert.equal(isEdited(EDITORS.kept(session)), false, "nothing was read yet");
+  const base = { path: "/c.toml", format: "toml", sha256: "0".repeat(64), text: "a = 1\n" } as const;
+  editor.set({ base, text: "a = 2\n" });
+  assert.equal(isEdited(EDITORS.kept(session)), true);
+  assert.equal(isEdited(EDITORS.kept({})), false, "another session's");
+  // A save holds for the text that was sent; what was typed meanwhile is not in it.
+  editor.set({ base: { ...base, text: "a = 2\n" } });
+  assert.equal(isEdited(EDITORS.kept(session)), false);
+});
+
+const TOML = `# top
+check = 1
+[sync]
+poll_interval = 2.0
+[[shares]]
+name = "A"
+[shares.extra]
+deep.key = 1
+[backends.files]
+args = [
+  "one",
+  "two",
+]
+env."A B" = "x"
+half
+[backends."odd.name"
+`;
+
+const YAML = `sync:
+  poll_interval: 2
+shares:
+  - name: A
+    driver: local
+  - name: B
+backends:
+  files:
+    args:
+      - one
+      - two
+    half
+`;
+
+/** The path where the mark stands; the cursor is behind it. */
+function at(text: string, mark: string, format: "toml" | "yaml"): string {
+  return keyAt(text, text.indexOf(mark) + mark.length, format).join(" ");
+}
+
+test("F2 the key at the cursor is told in TOML, half-written lines included", () => {
+  const places: readonly (readonly [string, string])[] = [
+    ["# top", ""],
+    ["check", "check"],
+    ["[sync", "sync"],
+    ["poll_interval = 2", "sync poll_interval"],
+    ['name = "A"', "shares [] name"],
+    ["deep.key", "shares [] extra deep key"],
+    ['"two"', "backends files args"],
+    ["A B", "backends files env A B"],
+    ["half", "backends files half"],
+    ['"odd.name"', "backends odd.name"],
+  ];
+  for (const [mark, path] of places) assert.equal(at(TOML, mark, "toml"), path, mark);
+});
+
+test("F2 and in YAML", () => {
+  const places: readonly (readonly [string, string])[] = [
+    ["sync:", "sync"],
+    ["poll_interval", "sync poll_interval"],
+    ["name: A", "shares [] name"],
+    ["driver", "shares [] driver"],
+    ["name: B", "shares [] name"],
+    ["- two", "backends files args []"],
+    ["half", "backends files half"],
+  ];
+  for (const [mark, path] of places) assert.equal(at(YAML, mark, "yaml"), path, mark);
+});
+
+test("no text and no place makes it fail", () => {
+  const piece = fc.constantFrom("[", "]", "[[a", "a.b", '"', "=", "\n", "  ", "- ", ": ", "#", "x", "'");
+  fc.assert(
+    fc.property(
+      fc.array(piece),
+      fc.nat(80),
+      fc.constantFrom("toml" as const, "yaml" as const),
+      (pieces, offset, format) => {
+        assert.ok(Array.isArray(keyAt(pieces.join(""), offset, format)));
+      },
+    ),
+  );
+});
+
+test("an offset's place leads back to it, whatever the characters", () => {
+  const text = fc.array(fc.constantFrom("a", "\n", "é", "😀", " ")).map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(text, fc.nat(100), (written, wish) => {
+      const whole = [...written].slice(0, wish).join("").length;
+      const { line, column } = placeOf(written, whole);
+      assert.equal(offsetOf(written, line, column), whole);
+    }),
+  );
+});
+
+test("a place beyond the text is its end", () => {
+  assert.equal(offsetOf("ab\ncd", 9, 9), 5);
+  assert.equal(offsetOf("ab\ncd", 2, 99), 5);
+});
+
+test("E3 characters that nobody sees are found in the editor's text, line by line", () => {
+  assert.deepEqual(hiddenPlaces("plain\nurl = 1\n"), []);
+  const [found] = hiddenPlaces("plain\nurl = \u202egpj\n");
+  assert.deepEqual(found, { line: 2, column: 1, text: "1 unseen character (U+202E)" });
+  assert.equal(hiddenPlaces("\u202e\n".repeat(100)).length, 20);
+});
+
+const SCHEMA: unknown = JSON.parse(
+  await readFile(path.resolve(import.meta.dirname, "../../../../docs/config.schema.json"), "utf8"),
+);
+
+test("F2 the hint for a key has its type, its default and its documentation", () => {
+  const hint = hintOf(SCHEMA, ["sync", "poll_interval"]);
+  assert.equal(hint?.key, "sync.poll_interval");
+  assert.equal(hint?.type, "number, 0.05 to 3600");
+  assert.equal(hint?.defaultText, "2");
+  assert.match(hint?.description ?? "", /How often the file is looked at/);
+  assert.equal(hintOf(SCHEMA, ["sync", "detection"])?.type, 'one of "mtime", "hash", "inotify"');
+});
+
+test("a list's items, and entries with names of their own, have theirs", () => {
+  assert.equal(hintOf(SCHEMA, ["shares", "[]", "name"])?.key, "shares[].name");
+  assert.equal(hintOf(SCHEMA, ["backends", "anything", "args"])?.type, "list");
+  assert.ok(hintOf(SCHEMA, ["sync"])?.keys.includes("debounce"));
+  assert.ok(hintOf(SCHEMA, [])?.keys.includes("shares"));
+});
+
+test("what is no key has no hint", () => {
+  for (const none of [["nonsense"], ["sync", "nonsense"], ["sync", "toString"], ["sync", "enabled", "x"]])
+    assert.equal(hintOf(SCHEMA, none), null, none.join("."));
+  assert.equal(hintOf(null, ["x"]), null);
+});

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { draftOf } from "../../../../src/api/forms/sync-fields.ts";
+import { msText } from "../../../../src/api/words/words.ts";
+import { hiddenPlaces } from "../../../../src/web/page/config/hidden-characters.ts";
+import { createFormKeeper } from "../../../../src/web/page/parts/kept-form.ts";
+import { bytesText, clockText, forText, shown, shownLines } from "../../../../src/web/page/parts/text.ts";
+import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
+import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-memory.ts";
+import { backendStretches, shareStretches } from "../../../../src/web/page/timeline/stretches.ts";
+
+test("F2 a form is kept by its session and its name, and is one for all that draw it", () => {
+  const forms = createFormKeeper<{ text: string }>();
+  const session = {};
+  assert.equal(forms.kept(session, "one"), null);
+  const one = forms.storeOf(session, "one", () => ({ text: "drawn" }));
+  one.set({ text: "typed" });
+  // A save that began before a look at another view must not bring back what was typed before it.
+  const again = forms.storeOf(session, "one", () => ({ text: "drawn" }));
+  again.set({ text: "typed later" });
+  assert.deepEqual(one.get(), { text: "typed later" });
+  assert.equal(forms.kept(session, "two"), null, "another tool's");
+  assert.equal(forms.kept({}, "one"), null, "another session's");
+  assert.deepEqual(forms.storeOf({}, "one", () => ({ text: "drawn" })).get(), { text: "drawn" });
+  assert.equal(createFormKeeper().kept(session, "one"), null, "another kind's");
+});
+
+test("F2 sizes, times and texts of others are told in words that drive nothing", () => {
+  const now = new Date(2026, 0, 5, 14, 32, 5).getTime();
+  const at = (ms: number): string => new Date(now - ms).toISOString();
+  assert.deepEqual([0, 999, 1000, 12_345, 99_950, 123_456, 5e15].map(bytesText), [
+    "0 B",
+    "999 B",
+    "1.0 kB",
+    "12.3 kB",
+    "100.0 kB",
+    "123 kB",
+    "5000 TB",
+  ]);
+  assert.deepEqual([0, 9.99, 10, 999, 1000, 61_234].map(msText), [
+    "0.0 ms",
+    "10.0 ms",
+    "10 ms",
+    "999 ms",
+    "1.0 s",
+    "61.2 s",
+  ]);
+  assert.deepEqual(
+    [forText(at(300_000), now), forText(at(-1), now), forText(null, now), forText("yesterday", now)],
+    ["for 5 min", null, null, null],
+  );
+  assert.match(clockText(now - 1000, now), /^14:32:04$/);
+  assert.match(clockText(now - 86_400_000, now), /4.*14:32:05$/);
+  assert.equal(shown("a\tb\r\n\u001b[2J\u202e"), "a b\\x0d \\x1b[2J\\u{202e}");
+  assert.equal(shownLines("a\tb\r\n\u001b[2J"), "a\tb\n\\x1b[2J");
+});
+
+test("F2 lines with characters that nobody sees are named, the first twenty", () => {
+  assert.deepEqual(
+    hiddenPlaces("plain\nb\u202ec").map(({ line }) => line),
+    [2],
+  );
+  assert.equal(hiddenPlaces("\u202e\n".repeat(50)).length, 20);
+});
+
+function taken(hash: string): { code: string | null; addresses: unknown[] } {
+  const addresses: unknown[] = [];
+  const history = {
+    replaceState: (_state: unknown, _title: string, address?: unknown) => void addresses.push(address),
+  };
+  return { code: takeLinkCode({ location: { hash, pathname: "/" }, history }), addresses };
+}
+
+test("E2 a link's code is taken out of the address at once", () => {
+  assert.deepEqual(taken("#abc-DEF_1"), { code: "abc-DEF_1", addresses: ["/"] });
+});
+
+test("a view's address is no code and stays", () => {
+  for (const hash of ["", "#", "#/", "#/sync"]) assert.deepEqual(taken(hash), { code: null, addresses: [] });
+});
+
+test("a broken address is a code that nobody knows", () => {
+  assert.deepEqual(taken("#%zz"), { code: "%zz", addresses: ["/"] });
+});
+
+test("F2 changes of the Sync form that were not saved are kept for their session", () => {
+  const session = {};
+  const settings = {
+    enabled: true,
+    poll_interval: 1,
+    debounce: 0.05,
+    detection: "mtime",
+    on_failure: "backoff",
+  } as const;
+  const base = { settings, sha256: "0".repeat(64) };
+  assert.equal(unsavedSync(session), null);
+  const form = SYNC_FORMS.storeOf(session, "", () => ({ base, draft: draftOf(settings) }));
+  assert.equal(unsavedSync(session), null, "nobody has changed it");
+  const draft = { ...draftOf(settings), debounce: "0.07" };
+  form.set({ draft });
+  assert.deepEqual(unsavedSync(session), { base, draft });
+  assert.equal(unsavedSync({}), null, "another session's");
+  form.set({ base: { ...base, settings: { ...settings, debounce: 0.07 } } });
+  assert.equal(unsavedSync(session), null, "saved");
+});
+
+const at = (hour: number): string => new Date(Date.UTC(2026, 0, 1, hour)).toISOString();
+const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
+
+test("F2 time without a daemon is a stretch of its own, in words, too", () => {
+  const day = { ...span(0, 24), gaps: [span(1, 2), span(6, 12)] };
+  const mounted = { state: "mounted", route: "tb" } as const;
+  const stretches = shareStretches(
+    [
+      { ...span(4, 6), ...mounted },
+      { ...span(12, 24), ...mounted },
+    ],
+    day,
+  );
+  assert.deepEqual(
+    stretches.map(({ from, width, tone, text }) => [from * 24, width * 24, tone, text]),
+    [
+      [4, 2, "good", "mounted over Thunderbolt"],
+      [6, 6, "unknown", "unknown"],
+      [12, 12, "good", "mounted over Thunderbolt"],
+    ],
+    "a gap of before it was configured is none of it",
+  );
+  const [gap, ready] = backendStretches([{ ...span(12, 24), phase: "Ready" }], {
+    ...day,
+    gaps: [{ from: at(11), to: new Date(Date.parse(at(12)) + 1).toISOString() }],
+  });
+  assert.deepEqual([gap?.text, ready?.text], ["unknown", "Ready"]);
+});
