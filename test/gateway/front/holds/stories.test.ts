@@ -184,7 +184,7 @@ function answerTo(request: unknown): JsonObject {
   return accept({ nonce: messageOf(request) });
 }
 
-test("D2 in 1,000 random stories no answer and no result crosses, and nothing is answered twice", async () => {
+test("D2 in random stories no answer and no result crosses, and nothing is answered twice", async () => {
   let retries = 0;
   let answered = 0;
   const story = async (given: readonly Step[]): Promise<void> => {
@@ -221,6 +221,6 @@ test("D2 in 1,000 random stories no answer and no result crosses, and nothing is
     assert.equal(rig.holds.parked, 0);
     await rig.holds.none();
   };
-  await fc.assert(fc.asyncProperty(steps, story), { numRuns: runsOf(1_000) });
+  await fc.assert(fc.asyncProperty(steps, story), { numRuns: runsOf(600) });
   assert.ok(retries > 100 && answered > 100, `${retries} retries and ${answered} answers are no stories`);
 });
