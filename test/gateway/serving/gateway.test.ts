@@ -5,59 +5,19 @@ import { duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
 import type { AuditConfig, BackendConfig } from "../../../src/config/snapshot.ts";
 import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
-import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
-import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
-import type { GatewayConfig, PreparedGateway } from "../../../src/gateway/serving/gateway-contract.ts";
+import { isError } from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type ManualClock, settle } from "../../support/manual-clock.ts";
-import { passTimeUntil, passTimeUntilSettled } from "../../support/pass-time.ts";
+import { settle } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { backendConfig, type Script } from "../backends/pool/scripted-instance.ts";
+import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { scriptedGateway } from "./gateway-rig.ts";
 
 const NEVER = new AbortController().signal;
 
-interface Bench {
-  readonly gateway: Gateway;
-  readonly clock: ManualClock;
-  readonly script: Script;
-  readonly told: GatewayTransition[];
-  prepare(config: Partial<GatewayConfig>): Promise<PreparedGateway>;
-  /** Prepares and commits; what it replaced ends on its own. */
-  change(config: Partial<GatewayConfig>): Promise<void>;
-  names(): string[];
-  ask(method: string, params?: Readonly<Record<string, unknown>>): Promise<Reply>;
-}
-
-function bench(t: TestContext): Bench {
-  const told: GatewayTransition[] = [];
-  const { gateway, clock, script } = scriptedGateway({
-    environment: { TOKEN: "t" },
-    announce: (transition) => void told.push(transition),
-  });
-  t.after(() => endOf(gateway, clock));
-  return {
-    gateway,
-    clock,
-    script,
-    told,
-    prepare: (config) => gateway.prepare({ ...NO_GATEWAY, ...config }),
-    async change(config) {
-      const prepared = await gateway.prepare({ ...NO_GATEWAY, ...config });
-      prepared.commit();
-      void prepared.retire();
-      await settle();
-    },
-    names: () => gateway.entries().tools.map(({ name }) => name),
-    ask: (method, params) => gateway.ask(method, params, NEVER),
-  };
-}
-
-async function endOf(gateway: Gateway, clock: ManualClock): Promise<void> {
-  await passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000);
-}
+type Bench = ReturnType<typeof scriptedGateway>;
+const bench = (t: TestContext): Bench => scriptedGateway(t, { environment: { TOKEN: "t" } });
 
 /** Of these, each started and ready with the tools of its name. */
 async function ready(
@@ -100,8 +60,7 @@ test("B7 the gateway as a whole: what is added is published when it is ready, wh
   prepared.commit();
   assert.deepEqual(b.names(), ["one"]);
   await settle();
-  b.script.last.becomeReady("three");
-  await settle();
+  await b.ready("three");
   assert.deepEqual(b.names(), ["one", "three"]);
 });
 
@@ -147,14 +106,12 @@ test("B7 the gateway as a whole: a call that waits for the new instance goes by 
       toolOverrides: { [tool]: { name: "say", description: null } },
     });
   await b.change({ backends: [named("old", "old_say")] });
-  b.script.last.becomeReady("old_say");
-  await settle();
+  await b.ready("old_say");
   await b.change({ backends: [named("new", "new_say")] });
   const reply = b.ask("tools/call", { name: "say", arguments: { x: 1 } });
   await settle();
   assert.equal(b.script.alive.length, 1);
-  b.script.last.becomeReady("new_say");
-  await settle();
+  await b.ready("new_say");
   assert.deepEqual(
     b.script.last.calls.map(({ params }) => params),
     [{ name: "new_say", arguments: { x: 1 } }],
@@ -236,8 +193,7 @@ test("B7 the gateway as a whole: a call that waited for what then is another bac
   const own = b.ask("tools/call", { name: "own" });
   const task = b.ask("tools/call", { name: "both", task: {} });
   await settle();
-  b.script.last.becomeReady("another");
-  await settle();
+  await b.ready("another");
   assert.deepEqual(
     other?.calls.map(({ params }) => params),
     [{ name: "both" }],
@@ -281,8 +237,7 @@ test("the gateway as a whole: the owner's own requests pass no policy, and are w
 test("B7 the gateway as a whole: the owner's own requests share an instance, which ends after a day without one", async (t) => {
   const b = bench(t);
   await b.change({ backends: [backendConfig("a", { instances: "per-client" })] });
-  b.script.last.becomeReady("one");
-  await settle();
+  await b.ready("one");
   const both = [b.ask("tools/call", { name: "one" }), b.ask("tools/call", { name: "one" })];
   const own = b.script.last;
   own.becomeReady("one");
@@ -319,8 +274,7 @@ test("B7 the gateway as a whole: an edited description is published and told to 
     backendConfig("a", { toolOverrides: { one: { name: null, description } } }),
   ];
   await b.change({ backends: described("good") });
-  b.script.last.becomeReady("one");
-  await settle();
+  await b.ready("one");
   const { said, heard } = serveClient(b);
   await heard('"id":1');
   for (const description of ["better", "best"]) {
@@ -339,8 +293,8 @@ test("the gateway as a whole: nothing of it is heard where it is not to listen, 
   assert.equal(b.gateway.view().url, null);
   const hanging = b.ask("tools/call", { name: "one" });
   await settle();
-  await endOf(b.gateway, b.clock);
-  await endOf(b.gateway, b.clock);
+  await b.end();
+  await b.gateway[Symbol.asyncDispose]();
   const reply = await hanging;
   assert.ok(isError(reply));
   assert.equal(reply.error.message, "the gateway is stopping");
