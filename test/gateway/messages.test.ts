@@ -107,9 +107,8 @@ test("G1 a client is told apart by what says nothing of its session, and only by
   // What a client says of itself is not passed on.
   assert.deepEqual(withCaller(said, null), params);
   assert.equal(takeCaller(withCaller(said, marks(bob))).caller, marks(bob));
-  for (const wrong of [1, "", "x".repeat(1_000), {}, null]) {
+  for (const wrong of [1, "", "x".repeat(1_000), {}, null])
     assert.equal(takeCaller({ _meta: { "mountaineer/caller": wrong } }).caller, null);
-  }
 });
 
 const LONG = "12345678901234567890";
@@ -123,9 +122,8 @@ test("a long number is no object, as a short one is none", () => {
       `{"jsonrpc":"2.0","id":1,"result":${number}}`,
       `{"jsonrpc":"2.0","id":1,"error":${number}}`,
       number,
-    ]) {
+    ])
       assert.equal(read(text).kind, "invalid", text);
-    }
   }
 });
 
@@ -198,9 +196,8 @@ test("the mark is known again, and nothing else is", () => {
     { _meta: {} },
     { _meta: 1 },
     { _meta: { "mountaineer/gateway": "1" } },
-  ]) {
+  ])
     assert.ok(!isFromThisGateway(params));
-  }
 });
 
 test("a gateway is no backend of its own: its lists would grow without end, and it would call itself", async (t) => {
@@ -277,7 +274,6 @@ test("D1 arguments in headers: any text comes through a header as it was", () =>
     assert.equal(decodeHeader(` ${value}\t`), text);
   }
   assert.equal(encodeHeader("plain"), "plain");
-  for (const wrong of ["=?base64?a?=", "=?base64?/w==?=", "=?base64?YQ= =?="]) {
+  for (const wrong of ["=?base64?a?=", "=?base64?/w==?=", "=?base64?YQ= =?="])
     assert.equal(decodeHeader(wrong), null, wrong);
-  }
 });

@@ -6,7 +6,7 @@ import type { Catalog, CatalogSource } from "../../../src/gateway/catalog/catalo
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { type KnownNames, NO_NAMES, nameKey } from "../../../src/gateway/catalog/names.ts";
 import { fc, runsOf } from "../../support/properties.ts";
-import { ALL, FIRST_WINS, source } from "./sources.ts";
+import { ALL, catalogOf, FIRST_WINS, source } from "./sources.ts";
 
 const conflict = (parts: Partial<ConflictConfig>): ConflictConfig => ({ ...FIRST_WINS, ...parts });
 const owners = (
@@ -21,7 +21,7 @@ test("one backend: its names and definitions pass untouched, the very objects of
     templates: ["file:///{p}"],
     prompts: ["p"],
   });
-  const catalog = buildCatalog([one], FIRST_WINS);
+  const catalog = catalogOf(one);
   assert.equal(catalog.tools.get("read")?.definition, one.listings.tools[0]);
   assert.equal(catalog.resources.get("file:///a")?.definition, one.listings.resources[0]);
   assert.equal(catalog.templates.get("file:///{p}")?.definition, one.listings.resourceTemplates[0]);
@@ -31,27 +31,24 @@ test("one backend: its names and definitions pass untouched, the very objects of
 });
 
 test("one backend of two tools with one name the first stays", () => {
-  const catalog = buildCatalog([source("a", { tools: ["x", "x", "y"] })], FIRST_WINS);
+  const catalog = catalogOf(source("a", { tools: ["x", "x", "y"] }));
   assert.deepEqual(owners(catalog), ["a:x", "a:y"]);
   assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "x", kept: "a", hidden: "a" }]);
 });
 
 test("one backend names that every object inherits are names like others", () => {
-  const catalog = buildCatalog([source("a", { tools: ["constructor", "__proto__"] })], FIRST_WINS);
+  const catalog = catalogOf(source("a", { tools: ["constructor", "__proto__"] }));
   assert.deepEqual(owners(catalog), ["a:constructor", "a:__proto__"]);
   assert.equal(catalog.tools.get("toString"), undefined);
 });
 
 test("filters allow chooses, deny wins, both over the server's own names", () => {
-  const catalog = buildCatalog(
-    [
-      source("a", {
-        tools: ["read_file", "read_secret", "write"],
-        filters: { tools: { allow: ["read_*"], deny: ["*secret"] } },
-        toolOverrides: { read_file: { name: "write", description: null } },
-      }),
-    ],
-    FIRST_WINS,
+  const catalog = catalogOf(
+    source("a", {
+      tools: ["read_file", "read_secret", "write"],
+      filters: { tools: { allow: ["read_*"], deny: ["*secret"] } },
+      toolOverrides: { read_file: { name: "write", description: null } },
+    }),
   );
   assert.deepEqual(owners(catalog), ["a:write"]);
   assert.deepEqual([...catalog.withheldTools], [["a", 2]]);
@@ -60,20 +57,17 @@ test("filters allow chooses, deny wins, both over the server's own names", () =>
 
 test("filters: an empty allow list publishes nothing", () => {
   const filters = { tools: { allow: [], deny: [] }, prompts: { allow: [], deny: [] } };
-  const catalog = buildCatalog([source("a", { tools: ["x"], prompts: ["p"], filters })], FIRST_WINS);
+  const catalog = catalogOf(source("a", { tools: ["x"], prompts: ["p"], filters }));
   assert.equal(catalog.tools.size + catalog.prompts.size, 0);
 });
 
 test("filters: the resources filter holds for templates by their text, too", () => {
-  const catalog = buildCatalog(
-    [
-      source("a", {
-        resources: ["file:///a", "db://b"],
-        templates: ["file:///{p}", "db://{t}"],
-        filters: { resources: { allow: null, deny: ["db:*"] } },
-      }),
-    ],
-    FIRST_WINS,
+  const catalog = catalogOf(
+    source("a", {
+      resources: ["file:///a", "db://b"],
+      templates: ["file:///{p}", "db://{t}"],
+      filters: { resources: { allow: null, deny: ["db:*"] } },
+    }),
   );
   assert.deepEqual(owners(catalog, "resources"), ["a:file:///a"]);
   assert.deepEqual(owners(catalog, "templates"), ["a:file:///{p}"]);
@@ -82,7 +76,7 @@ test("filters: the resources filter holds for templates by their text, too", () 
 test("overrides change only the name and the description, in a copy", () => {
   const one = source("a", { tools: ["x"], toolOverrides: { x: { name: "y", description: "better" } } });
   const [original] = one.listings.tools;
-  const entry = buildCatalog([one], FIRST_WINS).tools.get("y");
+  const entry = catalogOf(one).tools.get("y");
   assert.deepEqual(entry?.definition, { ...original, name: "y", description: "better" });
   assert.equal(original?.["name"], "x");
   assert.equal(entry?.originalName, "x");
@@ -90,10 +84,10 @@ test("overrides change only the name and the description, in a copy", () => {
 
 test("overrides: the same copy comes again for the same object, another for another name", () => {
   const one = source("a", { tools: ["x"], toolOverrides: { x: { name: "y", description: null } } });
-  const first = buildCatalog([one], FIRST_WINS).tools.get("y")?.definition;
-  assert.equal(buildCatalog([one], FIRST_WINS).tools.get("y")?.definition, first);
+  const first = catalogOf(one).tools.get("y")?.definition;
+  assert.equal(catalogOf(one).tools.get("y")?.definition, first);
   const other = { ...one, toolOverrides: { x: { name: "z", description: null } } };
-  assert.equal(buildCatalog([other], FIRST_WINS).tools.get("z")?.definition["name"], "z");
+  assert.equal(catalogOf(other).tools.get("z")?.definition["name"], "z");
 });
 
 test("overrides: an edited description is published, and a taken back one is the server's own again", () => {
@@ -103,7 +97,7 @@ test("overrides: an edited description is published, and a taken back one is the
   });
   const one = source("a", { tools: ["x"] });
   const published = (edited: CatalogSource, name = "x"): unknown =>
-    buildCatalog([edited], FIRST_WINS).tools.get(name)?.definition["description"];
+    catalogOf(edited).tools.get(name)?.definition["description"];
   assert.equal(published(described("better")), "better");
   assert.equal(published(described("best")), "best");
   assert.equal(published(described("best", "y"), "y"), "best");
@@ -120,7 +114,7 @@ test("overrides are of tools: a prompt, a resource or a template of that name ke
     prompts: ["x"],
     toolOverrides: { x: { name: "y", description: "better" } },
   });
-  const catalog = buildCatalog([named], FIRST_WINS);
+  const catalog = catalogOf(named);
   assert.deepEqual(owners(catalog), ["a:y"]);
   assert.equal(catalog.prompts.get("x")?.definition, named.listings.prompts[0]);
   assert.equal(catalog.resources.get("x")?.definition, named.listings.resources[0]);
@@ -128,12 +122,9 @@ test("overrides are of tools: a prompt, a resource or a template of that name ke
 });
 
 test("overrides: a new name takes part in conflicts", () => {
-  const catalog = buildCatalog(
-    [
-      source("a", { tools: ["x"] }),
-      source("b", { tools: ["y"], toolOverrides: { y: { name: "x", description: null } } }),
-    ],
-    FIRST_WINS,
+  const catalog = catalogOf(
+    source("a", { tools: ["x"] }),
+    source("b", { tools: ["y"], toolOverrides: { y: { name: "x", description: null } } }),
   );
   assert.deepEqual(owners(catalog), ["a:x", "b:b_x"]);
   assert.equal(catalog.tools.get("b_x")?.originalName, "y");
@@ -149,7 +140,7 @@ test("G1 overrides: machines whose names meet at a separator that names may have
 
 test("overrides: one for a tool that no server has changes nothing", () => {
   const toolOverrides = { nobody: { name: "y", description: null } };
-  assert.deepEqual(owners(buildCatalog([source("a", { tools: ["x"], toolOverrides })], FIRST_WINS)), ["a:x"]);
+  assert.deepEqual(owners(catalogOf(source("a", { tools: ["x"], toolOverrides }))), ["a:x"]);
 });
 
 const three = [
@@ -159,7 +150,7 @@ const three = [
 ];
 
 test("conflicts: first-wins: the file's order decides, and the others' get their backends' names; URIs stay", () => {
-  const catalog = buildCatalog(three, FIRST_WINS);
+  const catalog = catalogOf(...three);
   assert.deepEqual(owners(catalog), ["a:x", "a:only_a", "b:b_x", "b:only_b", "c:c_x"]);
   assert.equal(catalog.tools.get("b_x")?.definition["name"], "b_x");
   assert.equal(catalog.tools.get("b_x")?.plainName, "x");
@@ -177,10 +168,7 @@ test("conflicts: prompts that meet get their backends' names as tools do", () =>
 });
 
 test("conflicts: a name with its backend's before it that another one has gets that name once more", () => {
-  const catalog = buildCatalog(
-    [source("a", { tools: ["x", "b_x"] }), source("b", { tools: ["x"] })],
-    FIRST_WINS,
-  );
+  const catalog = catalogOf(source("a", { tools: ["x", "b_x"] }), source("b", { tools: ["x"] }));
   assert.deepEqual(owners(catalog), ["a:x", "a:b_x", "b:b_b_x"]);
 });
 
@@ -246,7 +234,7 @@ test("conflicts: prefix: names that the separator makes equal collide, and the f
 });
 
 test("conflicts: a tool and a prompt of one name do not collide", () => {
-  const catalog = buildCatalog([source("a", { tools: ["x"] }), source("b", { prompts: ["x"] })], FIRST_WINS);
+  const catalog = catalogOf(source("a", { tools: ["x"] }), source("b", { prompts: ["x"] }));
   assert.deepEqual(catalog.collisions, []);
 });
 
@@ -255,27 +243,27 @@ const b = source("b", { tools: ["x"] });
 const used = (catalog: Catalog): KnownNames => ({ ...NO_NAMES, owners: catalog.freshNames });
 
 test("names that clients have used stay whose they are, wherever another backend stands in the file, and while theirs is away", () => {
-  const known = used(buildCatalog([b], FIRST_WINS));
+  const known = used(catalogOf(b));
   assert.deepEqual(owners(buildCatalog([a, b], FIRST_WINS, known)), ["a:a_x", "b:x"]);
   assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
 });
 
 test("names that clients have used stay prefixed when the one that had the name is removed, which is then free for a newcomer", () => {
-  const known = { ...used(buildCatalog([b, a], FIRST_WINS)), isConfigured: (name: string) => name !== "b" };
+  const known = { ...used(catalogOf(b, a)), isConfigured: (name: string) => name !== "b" };
   assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
   const catalog = buildCatalog([a, source("c", { tools: ["x"] })], FIRST_WINS, known);
   assert.deepEqual(owners(catalog), ["a:a_x", "c:x"]);
 });
 
 test("names that clients have used stay as they are under another separator", () => {
-  const known = used(buildCatalog([b, a], FIRST_WINS));
+  const known = used(catalogOf(b, a));
   const catalog = buildCatalog([b, a], conflict({ separator: "." }), known);
   assert.deepEqual(owners(catalog), ["b:x", "a:a_x"]);
   assert.equal(catalog.freshNames.size, 0);
 });
 
 test("names that clients have used: priority: a person's order takes a name from the one that had it", () => {
-  const known = used(buildCatalog([a, b], FIRST_WINS));
+  const known = used(catalogOf(a, b));
   const rules = conflict({ strategy: "priority", order: ["b"] });
   assert.deepEqual(owners(buildCatalog([a, b], rules, known)), ["a:a_x", "b:x"]);
 });
@@ -346,9 +334,8 @@ test("whatever the world: each offer that the filters permit is published once o
       }
       const published = LISTS.reduce((sum, [list]) => sum + catalog[list].size, 0);
       assert.equal(published + catalog.collisions.length, offered);
-      for (const { kind, name: hidden, kept } of catalog.collisions) {
+      for (const { kind, name: hidden, kept } of catalog.collisions)
         assert.equal(catalog[`${kind}s`].get(hidden)?.backend, kept);
-      }
     }),
     { numRuns: runsOf(500) },
   );
@@ -426,7 +413,7 @@ test("whatever the world: 100,000 tools are no matter of their square, which wou
     }),
   );
   const startedAt = performance.now();
-  const catalog = buildCatalog(many, FIRST_WINS);
+  const catalog = catalogOf(...many);
   const tookMs = performance.now() - startedAt;
   assert.equal(catalog.tools.size, 100_000);
   assert.ok(tookMs < 30_000, `${tookMs} ms`);

@@ -7,7 +7,6 @@ import {
   ResourceTemplateSchema,
   ToolSchema,
 } from "@modelcontextprotocol/sdk/types.js";
-import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { Listings } from "../../../src/gateway/catalog/catalog.ts";
 import { checkEntry } from "../../../src/gateway/catalog/entry-checks.ts";
 import { seenEntry } from "../../../src/gateway/catalog/seen-text.ts";
@@ -15,7 +14,7 @@ import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts"
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { withoutUnseen } from "../../../src/runtime/text/unseen-characters.ts";
 import { fc, runsOf } from "../../support/properties.ts";
-import { FIRST_WINS, source } from "./sources.ts";
+import { catalogOf, source } from "./sources.ts";
 
 const SCHEMAS = {
   tools: ToolSchema,
@@ -289,9 +288,8 @@ test("E3 an entry keeps its shape whatever its texts are, and has no more to tel
 });
 
 test("E3 a prompt's name is published without them and called by its own; a URI stays and is told", () => {
-  const catalog = buildCatalog(
-    [source("a", { prompts: [`re${ZWSP}view`], resources: [`x://a${ZWSP}`], tools: [`to${ZWSP}ol`] })],
-    FIRST_WINS,
+  const catalog = catalogOf(
+    source("a", { prompts: [`re${ZWSP}view`], resources: [`x://a${ZWSP}`], tools: [`to${ZWSP}ol`] }),
   );
   assert.equal(catalog.prompts.get("review")?.originalName, `re${ZWSP}view`);
   assert.equal(catalog.prompts.get("review")?.definition["name"], "review");
@@ -306,5 +304,5 @@ test("E3 a prompt's name is published without them and called by its own; a URI 
 
 test("E3 a server whose every entry hides something is told of in 200", () => {
   const tools = Array.from({ length: 1_000 }, (_, at) => `t${at}${ZWSP}`);
-  assert.equal(buildCatalog([source("a", { tools })], FIRST_WINS).unseen.length, 200);
+  assert.equal(catalogOf(source("a", { tools })).unseen.length, 200);
 });

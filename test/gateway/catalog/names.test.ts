@@ -53,9 +53,8 @@ test("spellings of a URI: steps up or in place are seen, plain or escaped", () =
     "file:///se\rcret",
     " file:///a",
     "file:///a ",
-  ]) {
+  ])
     assert.ok(isUnclear(uri), uri);
-  }
   for (const uri of [
     "file:///a/b.txt",
     "file:///.hidden",
@@ -65,9 +64,8 @@ test("spellings of a URI: steps up or in place are seen, plain or escaped", () =
     "u:1.2.",
     "x://a/%2541",
     "x://a/%20",
-  ]) {
+  ])
     assert.ok(!isUnclear(uri), uri);
-  }
 });
 
 test("spellings of a URI: others are without escapes, as the URL standard writes it, and without empty segments", () => {
@@ -88,9 +86,8 @@ test("spellings of a URI: others are without escapes, as the URL standard writes
     ["file:///%2Fa", "file:///a"],
     ["test://h//a", "test://h/a"],
     ["test:a//b", "test:a/b"],
-  ] as const) {
+  ] as const)
     assert.ok(otherSpellings(uri).includes(meant), `${uri}: ${otherSpellings(uri).join(" ")}`);
-  }
 });
 
 const TEMPLATES: readonly (readonly [
@@ -119,14 +116,13 @@ const TEMPLATES: readonly (readonly [
   ["{v:3}!", ["abc!"], ["!"]],
 ];
 
-for (const [template, fitting, others] of TEMPLATES) {
+for (const [template, fitting, others] of TEMPLATES)
   test(`URI templates: ${template} fits what it can stand for`, () => {
     const fits = compileUriTemplate(template);
     assert.ok(fits !== null);
     for (const uri of fitting) assert.ok(fits(uri), uri);
     for (const uri of others) assert.ok(!fits(uri), uri);
   });
-}
 
 test("URI templates: what is no template fits nothing", () => {
   for (const template of [
@@ -138,9 +134,8 @@ test("URI templates: what is no template fits nothing", () => {
     "a{x y}",
     "{".repeat(2_000),
     `${"a".repeat(2_000)}{x}`,
-  ]) {
+  ])
     assert.equal(compileUriTemplate(template), null, template.slice(0, 20));
-  }
 });
 
 const anyUrl = fc.stringMatching(/^[a-z]{1,4}:\/\/[\w.*+?^$()[\]|\\%/#&=~-]{0,12}$/);
@@ -198,13 +193,12 @@ const GLOBS: readonly (readonly [glob: string, matching: readonly string[], othe
   ["😀*", ["😀", "😀a"], ["\ud83d"]],
 ];
 
-for (const [glob, matching, others] of GLOBS) {
+for (const [glob, matching, others] of GLOBS)
   test(`globs: ${JSON.stringify(glob)} matches what it says and nothing else`, () => {
     const matches = compileGlobs([glob]);
     for (const text of matching) assert.ok(matches(text), text);
     for (const text of others) assert.ok(!matches(text), text);
   });
-}
 
 test("globs: no pattern matches nothing, and of several one is enough", () => {
   assert.equal(compileGlobs([])(""), false);

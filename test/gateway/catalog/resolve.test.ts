@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import {
   type CatalogSource,
   type Freshness,
@@ -12,16 +11,14 @@ import {
 import { catalogTransitions } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { heldBy, resolveServed, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { pluck } from "../../support/pluck.ts";
 import { ask, recordingServices, servingSet } from "../middleware/requests.ts";
-import { FIRST_WINS, type SourceParts, source } from "./sources.ts";
+import { catalogOf, type SourceParts, source } from "./sources.ts";
 
-const catalog = buildCatalog(
-  [
-    source("tools", { tools: ["x"], prompts: ["p"] }),
-    source("a", { resources: ["u://a/listed"], templates: ["u://a/{id}", "u://{+any}"] }),
-    source("b", { resources: ["u://a/b-has-it"], templates: ["u://b/{id}"] }),
-  ],
-  FIRST_WINS,
+const catalog = catalogOf(
+  source("tools", { tools: ["x"], prompts: ["p"] }),
+  source("a", { resources: ["u://a/listed"], templates: ["u://a/{id}", "u://{+any}"] }),
+  source("b", { resources: ["u://a/b-has-it"], templates: ["u://b/{id}"] }),
 );
 const backendOf = (uri: string): string | null =>
   resolveTarget(catalog, { kind: "resource", name: uri })?.backend ?? null;
@@ -36,8 +33,8 @@ test("G1 while an own server is down, another machine's entry of the same name t
   const entries = { tools: ["github_x"], prompts: ["github_p"], resources: ["u://a"] };
   const borrowed = { tools: ["x", "y"], prompts: ["p"], resources: ["u://a", "u://b"] };
   const served = {
-    catalog: buildCatalog([source("all@github", borrowed)], FIRST_WINS),
-    away: buildCatalog([source("own", { ...entries, templates: ["u://{any}"] })], FIRST_WINS),
+    catalog: catalogOf(source("all@github", borrowed)),
+    away: catalogOf(source("own", { ...entries, templates: ["u://{any}"] })),
   };
   const of = (kind: "tool" | "prompt" | "resource", name: string) =>
     resolveServed(served, { kind, name })?.backend;
@@ -70,38 +67,31 @@ test("URIs else to nobody while two backends have resources", () => {
 });
 
 test("URIs else to the only backend that has any", () => {
-  const one = buildCatalog([source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] })], FIRST_WINS);
+  const one = catalogOf(source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] }));
   assert.equal(resolveTarget(one, { kind: "resource", name: "unlisted:2" })?.backend, "a");
-  const none = buildCatalog([source("t", { tools: ["x"] })], FIRST_WINS);
+  const none = catalogOf(source("t", { tools: ["x"] }));
   assert.equal(resolveTarget(none, { kind: "resource", name: "u:1" }), null);
 });
 
 test("URIs that filters deny are nobody's, although a template or a sole backend would fit", () => {
-  const denying = buildCatalog(
-    [
-      source("a", {
-        resources: ["u://a", "u://secret"],
-        templates: ["u://{id}", "w://{id}"],
-        filters: { resources: { allow: null, deny: ["*secret*"] } },
-      }),
-    ],
-    FIRST_WINS,
+  const denying = catalogOf(
+    source("a", {
+      resources: ["u://a", "u://secret"],
+      templates: ["u://{id}", "w://{id}"],
+      filters: { resources: { allow: null, deny: ["*secret*"] } },
+    }),
   );
-  for (const uri of ["u://secret", "u://secret2", "other:secret"]) {
+  for (const uri of ["u://secret", "u://secret2", "other:secret"])
     assert.equal(resolveTarget(denying, { kind: "resource", name: uri }), null, uri);
-  }
   assert.equal(resolveTarget(denying, { kind: "resource", name: "u://open" })?.backend, "a");
 });
 
 test("URIs that are not allowed are reached only by a template that is", () => {
-  const allowing = buildCatalog(
-    [
-      source("a", {
-        templates: ["pub://{id}", "own://{id}"],
-        filters: { resources: { allow: ["pub://{id}"], deny: [] } },
-      }),
-    ],
-    FIRST_WINS,
+  const allowing = catalogOf(
+    source("a", {
+      templates: ["pub://{id}", "own://{id}"],
+      filters: { resources: { allow: ["pub://{id}"], deny: [] } },
+    }),
   );
   assert.equal(resolveTarget(allowing, { kind: "resource", name: "pub://1" })?.backend, "a");
   assert.equal(resolveTarget(allowing, { kind: "resource", name: "own://1" }), null);
@@ -110,10 +100,10 @@ test("URIs that are not allowed are reached only by a template that is", () => {
 test("URIs get around no filter by another spelling, and pass as they are where there is none", () => {
   const listed = { resources: ["file:///public/a"], templates: ["file:///{+path}"] };
   const filtered = (filter: { allow: string[] | null; deny: string[] }) =>
-    buildCatalog([source("a", { ...listed, filters: { resources: filter } })], FIRST_WINS);
+    catalogOf(source("a", { ...listed, filters: { resources: filter } }));
   const denying = filtered({ allow: null, deny: ["file:///secret*"] });
   const allowing = filtered({ allow: ["file:///public/*"], deny: [] });
-  const open = buildCatalog([source("a", listed)], FIRST_WINS);
+  const open = catalogOf(source("a", listed));
   for (const [from, uri] of [
     [denying, "file:///public/../secret"],
     [denying, "file:///./secret"],
@@ -171,7 +161,7 @@ const older = { "ui/resourceUri": PAGE };
 
 test("D1 one backend's pages and the tools that name them pass untouched", () => {
   const one = withApp("a", "show", newer, { resources: [PAGE] });
-  const catalog = buildCatalog([one], FIRST_WINS);
+  const catalog = catalogOf(one);
   assert.equal(catalog.tools.get("show")?.definition, one.listings.tools[0]);
   assert.equal(catalog.resources.get(PAGE)?.definition, one.listings.resources[0]);
 });
@@ -181,7 +171,7 @@ test("D1 two backends with a page of the same URI: each tool names its own, and 
     withApp("a", "show", newer, { resources: [PAGE] }),
     withApp("b", "draw", { ...newer, ...older }, { resources: [PAGE] }),
   ];
-  const catalog = buildCatalog(sources, FIRST_WINS);
+  const catalog = catalogOf(...sources);
   const theirs = "ui://b/app/main.html";
   assert.deepEqual(catalog.tools.get("show")?.definition["_meta"], newer);
   assert.deepEqual(catalog.tools.get("draw")?.definition["_meta"], {
@@ -193,7 +183,7 @@ test("D1 two backends with a page of the same URI: each tool names its own, and 
   assert.deepEqual(catalog.resources.get(theirs)?.definition, { uri: theirs, name: PAGE });
   assert.deepEqual(catalog.collisions, []);
   // The same objects again: who compares lists need not look into them.
-  const again = buildCatalog(sources, FIRST_WINS);
+  const again = catalogOf(...sources);
   assert.equal(again.tools.get("draw")?.definition, catalog.tools.get("draw")?.definition);
   assert.equal(again.resources.get(theirs)?.definition, catalog.resources.get(theirs)?.definition);
 });
@@ -203,7 +193,7 @@ test("D1 a page that only a tool names is its backend's, where several have reso
     withApp("a", "show", older, { resources: ["u:1"] }),
     withApp("b", "draw", { ui: { resourceUri: "ui://b.html" } }, { resources: ["v:1"] }),
   ];
-  const catalog = buildCatalog(sources, FIRST_WINS);
+  const catalog = catalogOf(...sources);
   assert.equal(resolveTarget(catalog, page("ui://b.html"))?.backend, "b");
   assert.equal(resolveTarget(catalog, page(PAGE))?.backend, "a");
   assert.equal(resolveTarget(catalog, page("ui://none.html")), null);
@@ -212,12 +202,9 @@ test("D1 a page that only a tool names is its backend's, where several have reso
 test("D1 a page that a filter denies, or whose tool is withheld, is nobody's", () => {
   const denied = { resources: { allow: null, deny: ["ui://*"] } };
   const withheld = { tools: { allow: [], deny: [] } };
-  const catalog = buildCatalog(
-    [
-      withApp("a", "show", newer, { resources: ["u:1"], filters: denied }),
-      withApp("b", "draw", newer, { resources: ["v:1"], filters: withheld }),
-    ],
-    FIRST_WINS,
+  const catalog = catalogOf(
+    withApp("a", "show", newer, { resources: ["u:1"], filters: denied }),
+    withApp("b", "draw", newer, { resources: ["v:1"], filters: withheld }),
   );
   assert.equal(resolveTarget(catalog, page(PAGE)), null);
 });
@@ -256,9 +243,8 @@ const modern = (backend: string, freshness: ListFreshness): CatalogSource => ({
 
 test("D2 a page says how long it holds; what is not valid counts as not at all", () => {
   assert.deepEqual(freshnessOf({ ttlMs: 5, cacheScope: "public" }), holds(5));
-  for (const ttlMs of [-1, 1.5, "5", null, undefined, Number.POSITIVE_INFINITY]) {
+  for (const ttlMs of [-1, 1.5, "5", null, undefined, Number.POSITIVE_INFINITY])
     assert.deepEqual(freshnessOf({ ttlMs, cacheScope: "shared" }), NOT_FRESH);
-  }
 });
 
 test("D2 a list of several servers holds as long as the shortest, and is private if one is", () => {
@@ -273,18 +259,13 @@ test("D2 a list of several servers holds as long as the shortest, and is private
     // A server of an older version says nothing.
     [[modern("a", { tools: holds(9) }), source("b", {})], NOT_FRESH],
   ];
-  for (const [sources, expected] of tables) {
-    assert.deepEqual(buildCatalog(sources, FIRST_WINS).freshness.tools, expected);
-  }
+  for (const [sources, expected] of tables) assert.deepEqual(catalogOf(...sources).freshness.tools, expected);
 });
 
-const before = buildCatalog([source("a", { tools: ["x", "y"], prompts: ["p"] })], FIRST_WINS);
-const after = buildCatalog(
-  [
-    source("a", { tools: ["y", "z"], resources: ["u:1"], templates: ["u:{i}"] }),
-    source("b", { tools: ["z"], resources: ["u:1"] }),
-  ],
-  FIRST_WINS,
+const before = catalogOf(source("a", { tools: ["x", "y"], prompts: ["p"] }));
+const after = catalogOf(
+  source("a", { tools: ["y", "z"], resources: ["u:1"], templates: ["u:{i}"] }),
+  source("b", { tools: ["z"], resources: ["u:1"] }),
 );
 
 test("what became different names that came and went, and collisions that are new", () => {
@@ -307,7 +288,7 @@ test("D3 what became different: a description, a schema or a backend that is ano
     const { listings, ...rest } = source(backend, { tools: ["same"] });
     return { ...rest, listings: { ...listings, tools: [{ name: "x", description, inputSchema }] } };
   };
-  const built = (...sources: ReturnType<typeof listing>[]) => buildCatalog(sources, FIRST_WINS);
+  const built = (...sources: ReturnType<typeof listing>[]) => catalogOf(...sources);
   const first = built(listing("reads", { type: "object" }));
   const changedBy = (next: ReturnType<typeof built>) =>
     catalogTransitions(first, next).flatMap((one) => (one.name === "catalog.changed" ? [one.changed] : []));
@@ -323,26 +304,18 @@ test("what became different: a collision that stands is not told again", () => {
 
 test("what became different: a name that one backend offers more often is one collision, and told once", () => {
   const sources = [source("a", { resources: ["x"] }), source("b", { resources: ["x", "x", "x"] })];
-  const doubled = buildCatalog(sources, FIRST_WINS);
-  const told = catalogTransitions(buildCatalog([], FIRST_WINS), doubled).filter(
-    ({ name }) => name === "catalog.collision",
-  );
+  const doubled = catalogOf(...sources);
+  const told = catalogTransitions(catalogOf(), doubled).filter(({ name }) => name === "catalog.collision");
   assert.deepEqual(told, [
     { name: "catalog.collision", kind: "resource", entry: "x", kept: "a", hidden: "b" },
   ]);
-  const more = buildCatalog([...sources, source("c", { prompts: ["p"] })], FIRST_WINS);
-  assert.deepEqual(
-    catalogTransitions(doubled, more).map(({ name }) => name),
-    ["catalog.changed"],
-  );
+  const more = catalogOf(...sources, source("c", { prompts: ["p"] }));
+  assert.deepEqual(pluck(catalogTransitions(doubled, more), "name"), ["catalog.changed"]);
 });
 
 test("what became different is announced with counts, and at most 20 names of each", () => {
-  const many = buildCatalog(
-    [source("a", { tools: Array.from({ length: 50 }, (_, index) => `t${index}`) })],
-    FIRST_WINS,
-  );
-  const [changed, ...others] = catalogTransitions(buildCatalog([], FIRST_WINS), many);
+  const many = catalogOf(source("a", { tools: Array.from({ length: 50 }, (_, index) => `t${index}`) }));
+  const [changed, ...others] = catalogTransitions(catalogOf(), many);
   assert.deepEqual(others, []);
   assert.ok(changed?.name === "catalog.changed");
   assert.equal(changed.tools, 50);
@@ -351,8 +324,8 @@ test("what became different is announced with counts, and at most 20 names of ea
 
 test("D3 what became different: a thousand collisions are twenty events, the last of which counts the rest", () => {
   const resources = Array.from({ length: 1_000 }, (_, index) => `t${index}`);
-  const both = buildCatalog([source("a", { resources }), source("b", { resources })], FIRST_WINS);
-  const told = catalogTransitions(buildCatalog([source("a", { resources })], FIRST_WINS), both);
+  const both = catalogOf(source("a", { resources }), source("b", { resources }));
+  const told = catalogTransitions(catalogOf(source("a", { resources })), both);
   assert.equal(told.length, 20);
   const last = told.at(-1);
   assert.ok(last?.name === "catalog.collision");

@@ -6,21 +6,22 @@ import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { checkSkill } from "../../../src/gateway/catalog/skill-check.ts";
 import { publishSkills } from "../../../src/gateway/catalog/skill-places.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { FIRST_WINS, skill, source } from "./sources.ts";
+import { pluck } from "../../support/pluck.ts";
+import { catalogOf, FIRST_WINS, skill, source } from "./sources.ts";
 
 const PREFIX = { ...FIRST_WINS, strategy: "prefix" } as const;
 const uriOf = (path: string): string => `skill://${path}/SKILL.md`;
 const reads = (sources: readonly CatalogSource[], uri: string, conflict = FIRST_WINS) =>
   resolveTarget(buildCatalog(sources, conflict), { kind: "resource", name: uri });
 const gets = (sources: readonly CatalogSource[], uri: string) =>
-  resolveTarget(buildCatalog(sources, FIRST_WINS), { kind: "skill", name: uri });
+  resolveTarget(catalogOf(...sources), { kind: "skill", name: uri });
 const listed = (sources: readonly CatalogSource[], conflict = FIRST_WINS) => [
   ...buildCatalog(sources, conflict).skills.keys(),
 ];
 
 test("D1 skills of several servers: one backend's skills pass untouched", () => {
   const one = source("a", { skills: ["git"], resources: [uriOf("git")] });
-  const catalog = buildCatalog([one], FIRST_WINS);
+  const catalog = catalogOf(one);
   assert.equal(catalog.skills.get(uriOf("git"))?.definition, one.listings.skills?.[0]);
   assert.equal(catalog.resources.get(uriOf("git"))?.definition, one.listings.resources[0]);
 });
@@ -28,18 +29,15 @@ test("D1 skills of several servers: one backend's skills pass untouched", () => 
 test("D1 skills of several servers: two servers with one URI: both are published, and all of the later one's files with it", () => {
   const parts = { skills: ["acme/git"], resources: [uriOf("acme/git"), "skill://acme/git/a.md"] };
   const sources = [source("a", parts), source("b", parts)];
-  const catalog = buildCatalog(sources, FIRST_WINS);
+  const catalog = catalogOf(...sources);
   assert.deepEqual([...catalog.skills.keys()], [uriOf("acme/git"), uriOf("b/acme/git")]);
   const theirs = catalog.skills.get(uriOf("b/acme/git"))?.definition;
   const original = sources[1]?.listings.skills?.[0] ?? {};
   assert.equal(theirs?.["frontmatter"], original["frontmatter"]);
   const files = theirs?.["resources"] as readonly JsonObject[];
+  assert.deepEqual(pluck(files, "uri"), ["skill://b/acme/git/SKILL.md", "skill://b/acme/git/a.md"]);
   assert.deepEqual(
-    files.map(({ uri }) => uri),
-    ["skill://b/acme/git/SKILL.md", "skill://b/acme/git/a.md"],
-  );
-  assert.deepEqual(
-    files.map(({ digest, size }) => [digest, size]),
+    pluck(files, "digest", "size"),
     (original["resources"] as readonly JsonObject[]).map(({ digest, size }) => [digest, size]),
   );
   assert.deepEqual(
@@ -47,7 +45,7 @@ test("D1 skills of several servers: two servers with one URI: both are published
     [...parts.resources, "skill://b/acme/git/SKILL.md", "skill://b/acme/git/a.md"],
   );
   assert.deepEqual(catalog.collisions, []);
-  const again = buildCatalog(sources, FIRST_WINS);
+  const again = catalogOf(...sources);
   assert.equal(again.skills.get(uriOf("b/acme/git"))?.definition, theirs, "the same object again");
 });
 
@@ -142,7 +140,7 @@ test("D1 skills of several servers: a skill that is not listed is asked of the o
 test("E3 skills of several servers: what nobody sees in a skill's words is taken out and told", () => {
   const made = source("a", { skills: [] });
   const bad = skill("git", "Works\u202e with git.");
-  const catalog = buildCatalog([{ ...made, listings: { ...made.listings, skills: [bad] } }], FIRST_WINS);
+  const catalog = catalogOf({ ...made, listings: { ...made.listings, skills: [bad] } });
   const shown = catalog.skills.get(uriOf("git"))?.definition["frontmatter"] as JsonObject;
   assert.equal(shown["description"], "Works with git.");
   const [told] = catalog.unseen;
@@ -156,9 +154,9 @@ test("D1 skills of several servers: the list holds as short as that of any serve
     source("old", { resources: ["x://1"] }),
     { ...source("a", { skills: ["git"] }), freshness: fresh },
   ];
-  assert.deepEqual(buildCatalog(sources, FIRST_WINS).freshness.skills, fresh.skills);
+  assert.deepEqual(catalogOf(...sources).freshness.skills, fresh.skills);
   const older = source("b", { skills: ["sql"] });
-  assert.equal(buildCatalog([...sources, older], FIRST_WINS).freshness.skills.ttlMs, 0);
+  assert.equal(catalogOf(...sources, older).freshness.skills.ttlMs, 0);
 });
 
 test("D1 skills of several servers: a backend's URIs of thousands of segments cost no more than a few each", (t) => {
@@ -166,7 +164,7 @@ test("D1 skills of several servers: a backend's URIs of thousands of segments co
   const long = Array.from({ length: 20 }, (_, index) => `skill://${index}/${"a/".repeat(9_000)}`);
   const sources = [source("a", { skills: ["git"] }), source("b", { skills: ["git"], resources: hostile })];
   const slice = t.mock.method(String.prototype, "slice");
-  buildCatalog(sources, FIRST_WINS);
+  catalogOf(...sources);
   assert.ok(
     slice.mock.callCount() < 20 * 33 * 5,
     `${slice.mock.callCount()} parts of ${hostile.length} URIs`,

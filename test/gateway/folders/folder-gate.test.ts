@@ -145,13 +145,12 @@ describe("the folders of a backend", () => {
     assert.equal(sent.length, inside.length);
   });
 
-  for (const cwd of ["pub", "home"]) {
+  for (const cwd of ["pub", "home"])
     test(`E3 ${ORDINARY_TEXTS.length} ordinary arguments pass where the server is started in ${cwd}`, async (t) => {
       const { call } = await scene(t, { cwd });
       for (const text of ORDINARY_TEXTS) assert.equal(refusalIn(await call(text)), null, text);
       assert.equal(refusalIn(await call([1, true, null, { limit: 10, name: "a", content: "b" }])), null);
     });
-  }
 
   test("E3 a server that is started elsewhere: what exists there is a path, what does not is a word", async (t) => {
     const { at, call } = await scene(t, { cwd: "home" });

@@ -39,9 +39,8 @@ test("E4 calls in a second are refused beyond the burst with the key, the number
   await clock.advance(1);
   assert.equal(refusalOf(await call(ann)), null);
   await clock.advance(60_000);
-  for (const isRefused of [false, false, true]) {
+  for (const isRefused of [false, false, true])
     assert.equal(refusalOf(await call(ann)) !== null, isRefused, "a quiet minute earns the burst, not more");
-  }
 });
 
 test("E4 calls in a second that come back with a person's consent are counted once, and those that go on are counted", () => {
@@ -75,9 +74,8 @@ test("E4 calls in a second of one principal cost no other any, and a principal i
     [user("anonymous"), false],
     [OWNER, false],
     [OWNER, true],
-  ] as const) {
+  ] as const)
     assert.equal(refusalOf(await call(principal)) !== null, isRefused, principal.name);
-  }
 });
 
 test("E4 calls in a second change with the configuration, and what was used stays used", async () => {

@@ -62,6 +62,8 @@ function asked(
     client: { ...client(user("ann")), capabilities: { elicitation: {} }, request, ...change },
   };
 }
+const untilWithdrawn = ([, , signal]: Question): Promise<Reply> =>
+  new Promise((resolve) => signal.addEventListener("abort", () => resolve(errorReply(-32000, "withdrawn"))));
 const says = (action: string) => (): Reply => ({ result: { action } });
 
 function bench(authorization: Partial<AuthorizationConfig>) {
@@ -206,7 +208,7 @@ for (const [answer, says_, told] of [
   [says("cancel"), "cancel", /gave no answer/u],
   [says("whatever"), "unable", /cannot be asked/u],
   [(): Reply => errorReply(-32603, "no"), "unable", /cannot be asked/u],
-] as const) {
+] as const)
   test(`E2 asking for consent: an answer that is ${says_} refuses, and is in the audit`, async () => {
     const b = bench({ destructive: "ask" });
     const reply = await b.call(asked(answer).client, "delete");
@@ -218,7 +220,6 @@ for (const [answer, says_, told] of [
       [["denied", says_]],
     );
   });
-}
 
 test("E2 a client that did not declare elicitation is refused, and told why", async () => {
   const b = bench({ destructive: "ask" });
@@ -233,12 +234,7 @@ test("E2 a client that did not declare elicitation is refused, and told why", as
 
 test("E2 nobody waits longer than a call may take", async () => {
   const b = bench({ destructive: "ask" });
-  const a = asked(
-    ([, , signal]) =>
-      new Promise((resolve) => {
-        signal.addEventListener("abort", () => resolve(errorReply(-32000, "withdrawn")));
-      }),
-  );
+  const a = asked(untilWithdrawn);
   const reply = b.call(a.client, "delete");
   await settle();
   await b.clock.advance(4_999);
@@ -251,12 +247,7 @@ test("E2 nobody waits longer than a call may take", async () => {
 
 test("E2 a call that is cancelled takes its question back", async () => {
   const b = bench({ destructive: "ask" });
-  const a = asked(
-    ([, , signal]) =>
-      new Promise((resolve) => {
-        signal.addEventListener("abort", () => resolve(errorReply(-32000, "withdrawn")));
-      }),
-  );
+  const a = asked(untilWithdrawn);
   const abort = new AbortController();
   const reply = b.call(a.client, "delete", {}, abort.signal);
   await settle();

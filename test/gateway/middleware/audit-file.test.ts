@@ -27,12 +27,6 @@ const record = (target: string): AuditRecord => ({
 });
 const LINE_BYTES = Buffer.byteLength(`${JSON.stringify(record("tool:1000"))}\n`);
 
-interface Lines {
-  readonly path: string;
-  readonly file: AuditFile;
-  targets(name?: string): Promise<string[]>;
-}
-
 async function started(
   t: TestContext,
   parts: {
@@ -42,7 +36,7 @@ async function started(
     clock?: Clock;
     rotates?: () => boolean;
   } = {},
-): Promise<Lines> {
+) {
   const path = parts.path ?? join(await temporaryFolder(t), "audit.jsonl");
   const file = new AuditFile(
     { path, maxSizeBytes: parts.maxSizeBytes ?? 1_000_000, keep: parts.keep ?? 2 },

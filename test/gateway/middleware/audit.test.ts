@@ -18,6 +18,7 @@ import {
 import { principalOf } from "../../../src/gateway/sign-in/token-claims.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
@@ -112,19 +113,16 @@ test("the audit knows every outcome", async () => {
   await ask(served, "resources/read", { uri: "u:9" });
   stop.abort();
   await ask(served, "tools/call", { name: "z" }, client(), stop.signal);
-  assert.deepEqual(
-    records.map(({ target, backend, outcome }) => [target, backend, outcome]),
-    [
-      ["tool:z", "b", "tool_error"],
-      ["tool:z", "b", "error:-32050"],
-      ["tool:z", "b", "error:-32603"],
-      ["tool:z", "b", "error:-32603"],
-      ["tool:nobody", null, "error:-32602"],
-      [null, null, "error:-32601"],
-      ["resource:u:9", "a", "error:-32000"],
-      ["tool:z", "b", "cancelled"],
-    ],
-  );
+  assert.deepEqual(pluck(records, "target", "backend", "outcome"), [
+    ["tool:z", "b", "tool_error"],
+    ["tool:z", "b", "error:-32050"],
+    ["tool:z", "b", "error:-32603"],
+    ["tool:z", "b", "error:-32603"],
+    ["tool:nobody", null, "error:-32602"],
+    [null, null, "error:-32601"],
+    ["resource:u:9", "a", "error:-32000"],
+    ["tool:z", "b", "cancelled"],
+  ]);
 });
 
 test("the audit records what the policies refuse, although that never comes to it, and only once", async () => {
@@ -139,15 +137,12 @@ test("the audit records what the policies refuse, although that never comes to i
   await ask(served, "tools/call", { name: "z" });
   await ask(served, "vendor/thing");
   await ask(served, "tools/call", { name: "y" }, client(OWNER));
-  assert.deepEqual(
-    records.map(({ principal, target, outcome }) => [principal, target, outcome]),
-    [
-      ["anonymous", "tool:y", "denied"],
-      ["anonymous", "tool:z", "ok"],
-      ["anonymous", null, "denied"],
-      ["owner", "tool:y", "ok"],
-    ],
-  );
+  assert.deepEqual(pluck(records, "principal", "target", "outcome"), [
+    ["anonymous", "tool:y", "denied"],
+    ["anonymous", "tool:z", "ok"],
+    ["anonymous", null, "denied"],
+    ["owner", "tool:y", "ok"],
+  ]);
   assert.equal(services.calls.length, 2);
 });
 
@@ -312,17 +307,14 @@ test("refused requests in the audit: of each reason, each sender and each princi
   } as const;
   audit.record(foreignSession);
   audit.record({ ...foreignSession, principal: "bob" });
-  assert.deepEqual(
-    records.map(({ outcome, remote, principal, count }) => [outcome, remote, principal, count]),
-    [
-      ["refused:401", "192.168.1.23", null, 1],
-      ["refused:401", "192.168.1.23", null, 1],
-      ["refused:401", "::1", null, 1],
-      ["refused:401", null, null, 1],
-      ["refused:404", "192.168.1.23", "the [redacted] one", 1],
-      ["refused:404", "192.168.1.23", "bob", 1],
-    ],
-  );
+  assert.deepEqual(pluck(records, "outcome", "remote", "principal", "count"), [
+    ["refused:401", "192.168.1.23", null, 1],
+    ["refused:401", "192.168.1.23", null, 1],
+    ["refused:401", "::1", null, 1],
+    ["refused:401", null, null, 1],
+    ["refused:404", "192.168.1.23", "the [redacted] one", 1],
+    ["refused:404", "192.168.1.23", "bob", 1],
+  ]);
 });
 
 test("refused requests in the audit: a flood from everywhere is a few lines an hour, and none of its requests is missing from the counts", async () => {
@@ -364,8 +356,5 @@ test("refused requests in the audit: disposal writes what is counted, once", asy
   audit[Symbol.dispose]();
   audit[Symbol.dispose]();
   await clock.advance(NAMED_MS);
-  assert.deepEqual(
-    records.map(({ count }) => count),
-    [1, 2],
-  );
+  assert.deepEqual(pluck(records, "count"), [1, 2]);
 });

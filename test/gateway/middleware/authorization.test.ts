@@ -167,9 +167,8 @@ test("what is allowed passes, to a sole backend's own methods, too", async () =>
     ["tools/list", undefined],
     ["ping", undefined],
     ["logging/setLevel", { level: "info" }],
-  ] as const) {
+  ] as const)
     assert.ok(!isError(await ask(guarded, method, params)), method);
-  }
 });
 
 test("a URI in another spelling gets around no policy", async () => {
@@ -185,9 +184,8 @@ test("a URI in another spelling gets around no policy", async () => {
     },
   );
   const may = async (uri: string): Promise<boolean> => !isError(await ask(files, "resources/read", { uri }));
-  for (const uri of ["file:///public/a", "file:///public/my%20file", "file:///public/../listed"]) {
+  for (const uri of ["file:///public/a", "file:///public/my%20file", "file:///public/../listed"])
     assert.equal(await may(uri), true, uri);
-  }
   for (const uri of [
     "file:///public/../etc/passwd",
     "file:///public/%2e%2e/etc/passwd",
@@ -197,9 +195,8 @@ test("a URI in another spelling gets around no policy", async () => {
     "file:///public/se\ncret",
     "file:///etc/passwd",
     "FILE:///public/a",
-  ]) {
+  ])
     assert.equal(await may(uri), false, uri);
-  }
   const uri = "file:///public/../etc/passwd";
   assert.ok(!isError(await ask(files, "resources/read", { uri }, client(OWNER))));
 });
@@ -337,9 +334,8 @@ test("E2 patterns over arguments: all arguments that are named must fit; a dotte
     "text",
     { options: "x" },
     Object.create({ options: { mode: "r" } }),
-  ]) {
+  ])
     assert.ok(!allows({ "options.mode": ["r"] }, given));
-  }
   assert.ok(!allows({ constructor: ["*"] }, {}));
 });
 

@@ -166,7 +166,7 @@ for (const [how, answer] of [
   ],
   ["rejects", () => Promise.reject(new Error("boom in /etc/hidden with hunter2"))],
   ["rejects with no error at all", () => Promise.reject("boom hunter2")],
-] as const) {
+] as const)
   test(`recovery: what ${how} is an internal error, with the detail in the log alone`, async () => {
     const { logger, reply } = recovering(answer);
     assert.deepEqual(await reply(), errorReply(INTERNAL_ERROR, "internal error"));
@@ -174,7 +174,6 @@ for (const [how, answer] of [
     assert.match(detail, /boom/);
     assert.doesNotMatch(detail, /hunter2/);
   });
-}
 
 test("recovery: a server's error that repeats our secret is told without it, any other as the very object", async () => {
   const told = errorReply(-32010, "401 for Bearer hunter2", {
@@ -271,9 +270,8 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const open = ANYBODY;
 
 test("anonymous: everybody comes in as nobody in particular, whatever they say", () => {
-  for (const headers of [{}, bearer("x"), { authorization: "nonsense" }]) {
+  for (const headers of [{}, bearer("x"), { authorization: "nonsense" }])
     assert.deepEqual(open.authenticate(headers), { ok: true, principal: ANONYMOUS });
-  }
 });
 
 test("anonymous: who was a user is anonymous now, the owner stays the owner", () => {

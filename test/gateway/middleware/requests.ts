@@ -18,7 +18,7 @@ import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
 import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { FIRST_WINS } from "../catalog/sources.ts";
+import { catalogOf, FIRST_WINS } from "../catalog/sources.ts";
 
 export const user = (name: string, ...roles: string[]): Principal => ({ kind: "user", name, roles });
 
@@ -70,7 +70,7 @@ export function recordingServices(
     calls,
     levels,
     hasAllLists: () => true,
-    catalog: () => buildCatalog([], FIRST_WINS),
+    catalog: () => catalogOf(),
     pool: {
       async call(backend, call) {
         calls.push({ backend, what: call.method, params: call.params });
@@ -112,6 +112,12 @@ export function servingSet(
     clean: (text) => text,
     ...others,
   });
+}
+
+/** A set of these, and the services behind it. */
+export function serving(sources: readonly CatalogSource[]) {
+  const services = recordingServices();
+  return { services, served: servingSet(sources, services) };
 }
 
 /** Asks the chain as this client. */

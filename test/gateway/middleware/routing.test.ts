@@ -11,9 +11,10 @@ import {
 import { hasHint, hintsOf } from "../../../src/gateway/middleware/tool-hints.ts";
 import { Together } from "../../../src/gateway/together/together.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet } from "./requests.ts";
+import { ask, client, recordingServices, serving, servingSet } from "./requests.ts";
 
 const sources = [
   source("a", {
@@ -66,8 +67,7 @@ test("lists have one page: a cursor is none of ours", async () => {
 });
 
 test("calls go to whose the name is, their params the very object", async () => {
-  const services = recordingServices();
-  const served = servingSet(sources, services);
+  const { services, served } = serving(sources);
   const params = { name: "other", arguments: { x: 1 }, _meta: { progressToken: "t" }, unknown: [1] };
   await ask(served, "tools/call", params);
   assert.equal(services.calls[0]?.backend, "b");
@@ -123,17 +123,8 @@ test("calls: a server's answer comes back as the very object, errors too", async
     { result: { isError: true } },
     errorReply(-32042, "go there", { elicitations: [] }),
   ]) {
-    assert.equal(
-      await ask(
-        servingSet(
-          sources,
-          recordingServices(() => answer),
-        ),
-        "tools/call",
-        { name: "read" },
-      ),
-      answer,
-    );
+    const services = recordingServices(() => answer);
+    assert.equal(await ask(servingSet(sources, services), "tools/call", { name: "read" }), answer);
   }
 });
 
@@ -143,38 +134,23 @@ test("calls: a request keeps the set it began with", async () => {
   const next = servingSet([source("c", { tools: ["read"] })], services);
   await ask(old, "tools/call", { name: "read" });
   await ask(next, "tools/call", { name: "read" });
-  assert.deepEqual(
-    services.calls.map(({ backend }) => backend),
-    ["a", "c"],
-  );
+  assert.deepEqual(pluck(services.calls, "backend"), ["a", "c"]);
 });
 
 test("calls: unknown names are told as such", async () => {
   const served = servingSet(sources, recordingServices());
-  assert.deepEqual(await ask(served, "tools/call", { name: "no" }), errorReply(-32602, "Unknown tool: no"));
-  assert.deepEqual(
-    await ask(served, "tools/call", { name: "write" }),
-    errorReply(-32602, "Unknown tool: write"),
-  );
-  assert.deepEqual(
-    await ask(served, "tools/call", { name: "toString" }),
-    errorReply(-32602, "Unknown tool: toString"),
-  );
-  assert.deepEqual(
-    await ask(served, "prompts/get", { name: "no" }),
-    errorReply(-32602, "Unknown prompt: no"),
-  );
-  assert.deepEqual(
-    await ask(served, "resources/read", { uri: "no:1" }),
-    errorReply(RESOURCE_NOT_FOUND, "Resource not found", { uri: "no:1" }),
-  );
+  for (const name of ["no", "write", "toString"])
+    assert.deepEqual(await ask(served, "tools/call", { name }), errorReply(-32602, `Unknown tool: ${name}`));
+  const prompt = await ask(served, "prompts/get", { name: "no" });
+  assert.deepEqual(prompt, errorReply(-32602, "Unknown prompt: no"));
+  const resource = await ask(served, "resources/read", { uri: "no:1" });
+  assert.deepEqual(resource, errorReply(RESOURCE_NOT_FOUND, "Resource not found", { uri: "no:1" }));
   const long = await ask(served, "tools/call", { name: `a\nb${"x".repeat(100_000)}` });
   assert.equal(isError(long) && long.error.message, "Unknown tool: a");
 });
 
 test("calls: params that lack what the method needs are refused", async () => {
-  const services = recordingServices();
-  const served = servingSet(sources, services);
+  const { services, served } = serving(sources);
   for (const [method, params] of [
     ["tools/call", undefined],
     ["tools/call", { name: 1 }],
@@ -192,8 +168,7 @@ test("calls: params that lack what the method needs are refused", async () => {
 });
 
 test("resources are read, watched and let go where their URI belongs", async () => {
-  const services = recordingServices();
-  const served = servingSet(sources, services);
+  const { services, served } = serving(sources);
   await ask(served, "resources/read", { uri: "v:1" });
   await ask(served, "resources/read", { uri: "t:7" });
   await ask(served, "resources/subscribe", { uri: "v:1" });
@@ -206,8 +181,7 @@ test("resources are read, watched and let go where their URI belongs", async () 
 });
 
 test("the rest: a log level is checked and told", async () => {
-  const services = recordingServices();
-  const served = servingSet(sources, services);
+  const { services, served } = serving(sources);
   assert.deepEqual(await ask(served, "logging/setLevel", { level: "warning" }), { result: {} });
   for (const params of [{ level: "loud" }, { level: 1 }, undefined]) {
     const reply = await ask(served, "logging/setLevel", params);
@@ -232,9 +206,8 @@ test("the rest: unknown methods go to the only backend, else nowhere", async () 
     "elicitation/create",
     "roots/list",
     ...ownOnes,
-  ]) {
+  ])
     assert.deepEqual(await ask(one, method), errorReply(-32601, `Method not found: ${method}`));
-  }
 });
 
 test("the rest: a call looks its tool up, goes through no list, and waits for nothing but its backend", async () => {
@@ -244,18 +217,14 @@ test("the rest: a call looks its tool up, goes through no list, and waits for no
   const served = servingSet(sources, bare);
   const goThrough = (): never => assert.fail("a list is gone through");
   for (const list of [served.catalog.tools, served.catalog.resources, served.catalog.prompts]) {
-    for (const way of ["keys", "values", "entries", "forEach", Symbol.iterator]) {
+    for (const way of ["keys", "values", "entries", "forEach", Symbol.iterator])
       Object.defineProperty(list, way, { value: goThrough });
-    }
   }
   assert.throws(() => [...served.catalog.tools], /gone through/);
   let turns = 0;
-  setImmediate(() => {
-    turns += 1;
-  });
-  for (let round = 0; round < 1_000; round++) {
+  setImmediate(() => void turns++);
+  for (let round = 0; round < 1_000; round++)
     assert.ok(!isError(await ask(served, "tools/call", { name: "read", arguments: {} })));
-  }
   assert.equal(turns, 0);
 });
 
@@ -345,9 +314,8 @@ test("E2 a tool is destructive by the protocol's defaults, or as the configurati
 test("E2 each hint and its negation are opposite", () => {
   for (const [annotations] of CASES) {
     const hints = hintsOf({ name: "t", annotations }, "destructive");
-    for (const hint of ["read_only", "destructive", "idempotent", "open_world"] as const) {
+    for (const hint of ["read_only", "destructive", "idempotent", "open_world"] as const)
       assert.notEqual(hasHint(hints, hint), hasHint(hints, `not_${hint}`));
-    }
   }
   const hints = hintsOf({ annotations: { idempotentHint: true, openWorldHint: false } }, "harmless");
   assert.deepEqual(hints, { read_only: false, destructive: false, idempotent: true, open_world: false });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { pluck } from "../../support/pluck.ts";
 import { skill, source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
 
@@ -54,10 +55,7 @@ test("D1 requests about skills: skills/get asks the server for its own URI, and 
   assert.deepEqual(_meta, { k: 1 });
   assert.deepEqual(got["frontmatter"], fresh["frontmatter"]);
   const files = got["resources"] as readonly JsonObject[];
-  assert.deepEqual(
-    files.map(({ uri }) => uri),
-    [THEIRS, "skill://b/git/a.md", "skill://b/git/b.md"],
-  );
+  assert.deepEqual(pluck(files, "uri"), [THEIRS, "skill://b/git/a.md", "skill://b/git/b.md"]);
   assert.equal(code(await ask(served, "skills/get", { uri: "skill://none/SKILL.md" })), -32602);
   assert.equal(code(await ask(served, "skills/get", {})), -32602);
 });

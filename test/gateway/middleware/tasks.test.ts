@@ -315,9 +315,8 @@ test("D1 an id of a task that was changed, or is none, is not read", () => {
     const other = sealed[at] === "A" ? "B" : "A";
     assert.equal(ids.open(`${sealed.slice(0, at)}${other}${sealed.slice(at + 1)}`, ANONYMOUS), null);
   }
-  for (const token of [undefined, 1, {}, "", ".", `${sealed}=`, `.${sealed}`, "x".repeat(100_000)]) {
+  for (const token of [undefined, 1, {}, "", ".", `${sealed}=`, `.${sealed}`, "x".repeat(100_000)])
     assert.equal(ids.open(token, ANONYMOUS), null);
-  }
 });
 
 test("D1 an id of a server's that a header could not carry is not passed on", () => {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
-import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, type ClientPort } from "../../../src/gateway/client-port.ts";
 import { checkModern, checkParamHeaders } from "../../../src/gateway/front/modern/request.ts";
@@ -16,7 +15,7 @@ import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { FIRST_WINS, source } from "../catalog/sources.ts";
+import { catalogOf, source } from "../catalog/sources.ts";
 import { callPort, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 const ON = { optimizer: { enabled: true, keepTools: ["read_*"] }, groups: [], profiles: [] };
@@ -36,7 +35,7 @@ async function rig(
   sources: readonly CatalogSource[] = SOURCES,
 ): Promise<Rig> {
   const index = new ToolIndex();
-  index.follow(buildCatalog(sources, FIRST_WINS).tools);
+  index.follow(catalogOf(...sources).tools);
   await index.ready;
   const services = recordingServices();
   const ownTools = createOwnTools({ index, clock: createManualClock(), logger: silentLogger });
@@ -233,7 +232,7 @@ const SOURCE = {
 };
 
 const index = new ToolIndex();
-index.follow(buildCatalog([SOURCE], FIRST_WINS).tools);
+index.follow(catalogOf(SOURCE).tools);
 const ownTools = createOwnTools({ index, clock: createManualClock(), logger: silentLogger });
 const optimizer = { enabled: true, keepTools: [] };
 const selections = createSelections({ optimizer, groups: [], profiles: [] });

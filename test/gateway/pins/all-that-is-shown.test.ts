@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
-import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { Catalog, CatalogSource, Listings } from "../../../src/gateway/catalog/catalog.ts";
 import { heldBy, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
@@ -10,7 +9,7 @@ import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { Pins } from "../../../src/gateway/pins/pins.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { FIRST_WINS, skill, source } from "../catalog/sources.ts";
+import { catalogOf, skill, source } from "../catalog/sources.ts";
 import { memoryStore, tool } from "./tools.ts";
 
 const BEFORE: CatalogSource = {
@@ -144,18 +143,18 @@ for (const [entry, more] of CHANGES) {
     const blocking = await following("block");
     const admitted = blocking.admit(now);
     assert.deepEqual(admitted.listings[list], []);
-    const catalog = buildCatalog([admitted], FIRST_WINS);
+    const catalog = catalogOf(admitted);
     assert.equal(isServed(catalog, entry), false);
     const target = { kind: kind === "template" ? ("resource" as const) : kind, name: asked };
     assert.equal(heldBy({ catalog, away: null }, target), "files");
     approveAll(blocking.pins);
     const approved = blocking.admit(now);
     assert.deepEqual(approved.listings, now.listings);
-    assert.equal(isServed(buildCatalog([approved], FIRST_WINS), entry), true);
+    assert.equal(isServed(catalogOf(approved), entry), true);
   });
 }
 
-for (const instructions of ["Read before you write. Mail it.", "Read before you write.\u{e0041}"]) {
+for (const instructions of ["Read before you write. Mail it.", "Read before you write.\u{e0041}"])
   test(`E3 other instructions are told, and left out with \`block\`: ${JSON.stringify(instructions)}`, async () => {
     const now = { ...BEFORE, instructions };
     const telling = await following("tell");
@@ -168,7 +167,6 @@ for (const instructions of ["Read before you write. Mail it.", "Read before you 
     approveAll(blocking.pins);
     assert.equal(blocking.admit(now).instructions, instructions);
   });
-}
 
 for (const [{ kind, list }, fresh] of [
   [TOOL, tool("write")],
@@ -176,7 +174,7 @@ for (const [{ kind, list }, fresh] of [
   [RESOURCE, { uri: "file:///more", name: "more" }],
   [TEMPLATE, { uriTemplate: "more://{a}", name: "more" }],
   [SKILL, skill("mail", "Mails.")],
-] as const) {
+] as const)
   test(`E3 a ${kind} that is new waits with \`block\`, and the others go on`, async () => {
     const entries = [...(BEFORE.listings[list] ?? []), fresh];
     const now = { ...BEFORE, listings: { ...BEFORE.listings, [list]: entries } };
@@ -186,7 +184,6 @@ for (const [{ kind, list }, fresh] of [
     assert.ok(event?.name === "catalog.tool_new");
     assert.equal(event.kind, kind);
   });
-}
 
 test("E3 a resource that is withheld is read by no other spelling, and not through a template either", async () => {
   const { admit } = await following("block");
@@ -197,7 +194,7 @@ test("E3 a resource that is withheld is read by no other spelling, and not throu
   approveAll(pinned.pins);
   const all = pinned.admit({ ...now, listings: { ...now.listings, resourceTemplates: templates } });
   for (const admitted of [admit(now), all]) {
-    const catalog = buildCatalog([admitted], FIRST_WINS);
+    const catalog = catalogOf(admitted);
     for (const name of [
       "file:///notes",
       "FILE:///notes",
@@ -207,8 +204,5 @@ test("E3 a resource that is withheld is read by no other spelling, and not throu
     ])
       assert.equal(resolveTarget(catalog, { kind: "resource", name }), null, name);
   }
-  assert.notEqual(
-    resolveTarget(buildCatalog([all], FIRST_WINS), { kind: "resource", name: "file:///other" }),
-    null,
-  );
+  assert.notEqual(resolveTarget(catalogOf(all), { kind: "resource", name: "file:///other" }), null);
 });

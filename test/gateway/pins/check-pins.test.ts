@@ -13,6 +13,7 @@ import {
   withinBounds,
 } from "../../../src/gateway/pins/pin-book.ts";
 import { entryPin, INSTRUCTIONS_KEY, pinOf, shownOf } from "../../../src/gateway/pins/pinned-entry.ts";
+import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
 import { listing, tool } from "./tools.ts";
@@ -111,10 +112,7 @@ test("E3 tools against their pins: of one backend 5,000 entries are remembered, 
   const { pins, beyond } = check(many, null, "tell");
   assert.equal(pins.size, MOST_PINNED);
   // What the server says of itself is one of them.
-  assert.deepEqual(
-    beyond.map(({ name }) => name),
-    ["t4999", "t5000", "t5001", "t5002"],
-  );
+  assert.deepEqual(pluck(beyond, "name"), ["t4999", "t5000", "t5001", "t5002"]);
 });
 
 test("E3 tools against their pins: over any history: a tool is pending exactly when its digest was never approved under its name", () => {
@@ -258,9 +256,8 @@ test("E3 what is not a book is none", () => {
     { version: 1, lost: null, backends: [["a", [["t", "x", null, null, true]]]] },
     { version: 1, lost: null, backends: [["a", [[1, [], null, null, true]]]] },
     { version: 1, lost: null, backends: ["a"] },
-  ]) {
+  ])
     assert.equal(readBook(value), null, JSON.stringify(value));
-  }
 });
 
 test("E3 a tool keeps its last eight approved versions, and no text that is too long", () => {

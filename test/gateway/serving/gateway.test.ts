@@ -10,6 +10,7 @@ import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { settle } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { scriptedGateway } from "./gateway-rig.ts";
@@ -112,10 +113,7 @@ test("B7 the gateway as a whole: a call that waits for the new instance goes by 
   await settle();
   assert.equal(b.script.alive.length, 1);
   await b.ready("new_say");
-  assert.deepEqual(
-    b.script.last.calls.map(({ params }) => params),
-    [{ name: "new_say", arguments: { x: 1 } }],
-  );
+  assert.deepEqual(pluck(b.script.last.calls, "params"), [{ name: "new_say", arguments: { x: 1 } }]);
   b.script.last.answer();
   assert.ok(!isError(await reply));
 });
@@ -183,9 +181,8 @@ test("B7 the gateway as a whole: a call that waited for what then is another bac
   ];
   const conflictResolution = { ...NO_GATEWAY.conflictResolution, strategy: "error" } as const;
   await b.change({ backends: config("old"), conflictResolution });
-  for (const { becomeReady, options } of b.script.alive) {
+  for (const { becomeReady, options } of b.script.alive)
     becomeReady(...(options.backend === "a" ? ["both", "own"] : ["both"]));
-  }
   await settle();
   const other = b.script.alive.find(({ options }) => options.backend === "b");
   await b.change({ backends: config("new"), conflictResolution });
@@ -194,10 +191,7 @@ test("B7 the gateway as a whole: a call that waited for what then is another bac
   const task = b.ask("tools/call", { name: "both", task: {} });
   await settle();
   await b.ready("another");
-  assert.deepEqual(
-    other?.calls.map(({ params }) => params),
-    [{ name: "both" }],
-  );
+  assert.deepEqual(pluck(other?.calls ?? [], "params"), [{ name: "both" }]);
   assert.equal(b.script.last.calls.length, 0);
   other?.answer();
   assert.ok(!isError(await both));

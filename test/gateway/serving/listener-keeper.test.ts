@@ -8,23 +8,15 @@ import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
-import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 
 const HOST = "127.0.0.1";
 
-interface Bench {
-  readonly keeper: ListenerKeeper;
-  readonly clock: ManualClock;
-  readonly told: GatewayTransition[];
-  /** How many questions are open. */
-  readonly asked: { count: number };
-  names(): string[];
-}
-
-function bench(t: TestContext): Bench {
+function bench(t: TestContext) {
   const clock = createManualClock();
   const told: GatewayTransition[] = [];
+  /** How many questions are open. */
   const asked = { count: 0 };
   const keeper = new ListenerKeeper({
     handler: (_, response) => void response.end("here"),

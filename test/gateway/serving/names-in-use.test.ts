@@ -10,6 +10,7 @@ import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { KeptNames } from "../../../src/gateway/serving/kept-names.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
@@ -295,10 +296,7 @@ test("one is in no list, and refused with the reason, until it is switched on; a
 
   const again = await beginSwitched(t, store, "x", "y");
   assert.deepEqual(again.names(), ["y"]);
-  assert.deepEqual(
-    again.gateway.published().withheld.map(({ name, reason }) => [name, reason]),
-    [["x", "off"]],
-  );
+  assert.deepEqual(pluck(again.gateway.published().withheld, "name", "reason"), [["x", "off"]]);
   assert.deepEqual(await again.turn(["x"], true), { switched: ["x"] });
   assert.deepEqual(again.names(), ["x", "y"]);
 });

@@ -6,13 +6,13 @@ import type { AuditConfig } from "../../../src/config/snapshot.ts";
 import { OWNER_IN_PERSON } from "../../../src/gateway/client-port.ts";
 import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { OwnerCalls } from "../../../src/gateway/serving/owner-calls.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { createHeldTool, createScriptedGateway, text } from "../front/scripted-gateway.ts";
 import { realGateway, serverOn } from "./gateway-rig.ts";
@@ -123,10 +123,7 @@ test("B7 the owner's own calls finish when the gateway ends, within its grace; w
 const HEADERS = { "content-type": "application/json", accept: "application/json" };
 const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
 
-async function startGuarded(
-  t: TestContext,
-  audit: AuditConfig | null,
-): Promise<{ gateway: Gateway; url: string; changeAudit: (next: AuditConfig | null) => Promise<void> }> {
+async function startGuarded(t: TestContext, audit: AuditConfig | null) {
   const gateway = realGateway(t, { environment: { ANNA_TOKEN: "the-right-one" } });
   const port = await freePort();
   const configWith = (next: AuditConfig | null): GatewayConfig => ({
@@ -142,7 +139,7 @@ async function startGuarded(
   return {
     gateway,
     url: `http://127.0.0.1:${port}/mcp`,
-    async changeAudit(next) {
+    async changeAudit(next: AuditConfig | null) {
       const prepared = await gateway.prepare(configWith(next));
       prepared.commit();
       await prepared.retire();
@@ -178,16 +175,13 @@ test("who tries tokens and sessions is in the audit, each kind in a line and a c
   const text = await readFile(audit.path, "utf8");
   const lines = text.trimEnd().split("\n");
   const records = lines.map((line): Record<string, unknown> => JSON.parse(line));
-  assert.deepEqual(
-    records.map(({ outcome, remote, principal, count }) => [outcome, remote, principal, count]),
-    [
-      ["refused:401", "127.0.0.1", null, 1],
-      ["refused:401", "127.0.0.1", null, 1],
-      ["refused:404", "127.0.0.1", "anna", 1],
-      ["refused:401", "127.0.0.1", null, 29],
-      ["refused:404", "127.0.0.1", "anna", 2],
-    ],
-  );
+  assert.deepEqual(pluck(records, "outcome", "remote", "principal", "count"), [
+    ["refused:401", "127.0.0.1", null, 1],
+    ["refused:401", "127.0.0.1", null, 1],
+    ["refused:404", "127.0.0.1", "anna", 1],
+    ["refused:401", "127.0.0.1", null, 29],
+    ["refused:404", "127.0.0.1", "anna", 2],
+  ]);
   assert.doesNotMatch(text, /wrong-|right-one|guessed/);
 });
 

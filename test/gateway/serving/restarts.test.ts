@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { getActiveResourcesInfo } from "node:process";
 import { test } from "node:test";
-import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import type { RpcRequest } from "../../../src/gateway/json-rpc.ts";
@@ -13,7 +12,7 @@ import { rehearse } from "../../../src/gateway/serving/rehearsal.ts";
 import { ResumedSessions, SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
-import { FIRST_WINS, source } from "../catalog/sources.ts";
+import { catalogOf, source } from "../catalog/sources.ts";
 import { client, recordingServices, servingSet } from "../middleware/requests.ts";
 
 const serving = (...tools: string[]) => servingSet([source("a", { tools })], recordingServices());
@@ -32,8 +31,7 @@ function sessionOf(): SessionPort & { readonly changes: ListKind[] } {
   };
 }
 
-const awayCatalog = (backend: string, tool: string) =>
-  buildCatalog([source(backend, { tools: [tool] })], FIRST_WINS);
+const awayCatalog = (backend: string, tool: string) => catalogOf(source(backend, { tools: [tool] }));
 
 function call(name: string): RpcRequest {
   return { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name } };

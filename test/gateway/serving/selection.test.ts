@@ -9,6 +9,7 @@ import {
 } from "../../../src/gateway/client-port.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
+import { pluck } from "../../support/pluck.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
@@ -92,10 +93,7 @@ test("D4 groups: a URI of a backend outside is nobody's, also where one backend 
   assert.equal(await read("home", "file://a"), false);
   assert.equal(await read("home", "note://a"), true);
   assert.equal(await read(null, "file://a"), true);
-  assert.deepEqual(
-    services.calls.map(({ backend }) => backend),
-    ["plain", "notes", "files"],
-  );
+  assert.deepEqual(pluck(services.calls, "backend"), ["plain", "notes", "files"]);
 });
 
 test("D4 E2 groups: a group of tools alone reads no resource, prompt or skill, whatever else its clients may", async () => {
@@ -133,10 +131,7 @@ test("D4 E2 groups: a group of tools alone reads no resource, prompt or skill, w
     );
   }
   assert.equal(await asked(sources, both, "resources/read", { uri: "note://a" }), true);
-  assert.deepEqual(
-    services.calls.map(({ backend, what }) => [backend, what]),
-    [["notes", "resources/read"]],
-  );
+  assert.deepEqual(pluck(services.calls, "backend", "what"), [["notes", "resources/read"]]);
 });
 
 test("D4 D1 groups: the page of a tool belongs to its group, listed by its server or not, and no other page does", async () => {
@@ -194,10 +189,9 @@ test("D4 groups: a change elsewhere is no change of its lists", () => {
       .digests;
   const [, ...others] = SOURCES;
   const before = digests(SOURCES);
-  assert.deepEqual(
-    [digests(others)].map(({ tools, resources, prompts }) => [tools, resources, prompts]),
-    [[before.tools, before.resources, before.prompts]],
-  );
+  assert.deepEqual(pluck([digests(others)], "tools", "resources", "prompts"), [
+    [before.tools, before.resources, before.prompts],
+  ]);
 });
 
 test("D4 groups: clients of one kind are served by one set, others by another", () => {

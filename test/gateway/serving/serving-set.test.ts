@@ -13,7 +13,7 @@ import {
 import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
-import { FIRST_WINS, source } from "../catalog/sources.ts";
+import { catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 const sources = [source("a", { tools: ["read", "write"], prompts: ["p"] })];
@@ -67,7 +67,7 @@ test("the serving set tells whom a resource's changes concern by the policies it
 });
 
 test("B11 the serving set tells where a tool that is in no list is only those who may call it", () => {
-  const away = buildCatalog([source("b", { tools: ["read", "other"] })], FIRST_WINS);
+  const away = catalogOf(source("b", { tools: ["read", "other"] }));
   const open = servingSet(sources, recordingServices(), { away });
   const found = (served: typeof open, ...roles: string[]) =>
     ["read", "other", "none"].map((tool) => served.backendAway(user("u", ...roles), tool));
@@ -104,15 +104,6 @@ test("B7 the serving set: digests differ exactly for whom an edit of the policie
   assert.deepEqual({ ...after.viewFor(OWNER).digests }, digests(before));
 });
 
-test("B7 the serving set: digests do not differ for a catalog built anew of the same lists", () => {
-  const conflict = { strategy: "prefix", separator: "_", order: [], longestName: 46 } as const;
-  const first = servingSet(sources, recordingServices(), { conflict }).viewFor(ANONYMOUS);
-  const relisted = structuredClone(sources);
-  const second = servingSet(relisted, recordingServices(), { conflict }).viewFor(ANONYMOUS);
-  assert.notEqual(second, first);
-  assert.deepEqual({ ...second.digests }, { ...first.digests });
-});
-
 test("the serving set: a request is judged by what the client is at that moment", async () => {
   const served = servingSet(sources, recordingServices(), { authorization: onlyRead });
   const allowed = async (...roles: string[]): Promise<boolean> =>
@@ -129,7 +120,7 @@ const byRole: ViewRights = {
 };
 
 const one = source("a", { tools: ["x", "y"], prompts: ["p"], resources: ["u:1"], templates: ["u:{i}"] });
-const catalog = buildCatalog([one], FIRST_WINS);
+const catalog = catalogOf(one);
 
 test("views without policies are one object for everybody, made of the servers' own definitions", () => {
   const viewFor = createViews({ catalog, rights: null, hash: digest });
@@ -147,7 +138,7 @@ test("views without policies are one object for everybody, made of the servers' 
 test("B7 views: skills are told of as resources are, and change nothing where there are none", () => {
   const of = (skills: readonly string[] | undefined) =>
     createViews({
-      catalog: buildCatalog([source("a", { resources: ["u:1"], ...(skills && { skills }) })], FIRST_WINS),
+      catalog: catalogOf(source("a", { resources: ["u:1"], ...(skills && { skills }) })),
       rights: null,
       hash: digest,
     })(ANONYMOUS).digests.resources;
@@ -166,9 +157,7 @@ test("views are the same object for equal rights, and another for others", () =>
 
 test("B7 views: digests are equal exactly when what is visible is", () => {
   const of = (parts: Parameters<typeof source>[1]) =>
-    createViews({ catalog: buildCatalog([source("a", parts)], FIRST_WINS), rights: null, hash: digest })(
-      ANONYMOUS,
-    ).digests;
+    createViews({ catalog: catalogOf(source("a", parts)), rights: null, hash: digest })(ANONYMOUS).digests;
   const base = of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] });
   assert.deepEqual({ ...of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] }) }, { ...base });
   assert.notEqual(of({ tools: ["y", "x"] }).tools, base.tools);
@@ -188,8 +177,7 @@ test("views look into no definition that is known already", () => {
     return digest(text);
   };
   const digestOf = (): string =>
-    createViews({ catalog: buildCatalog([many], FIRST_WINS), rights: null, hash: counting })(ANONYMOUS)
-      .digests.tools;
+    createViews({ catalog: catalogOf(many), rights: null, hash: counting })(ANONYMOUS).digests.tools;
   const first = digestOf();
   assert.equal(hashed, 5_001);
   assert.equal(digestOf(), first);
@@ -208,7 +196,7 @@ const listings = [
   }),
 ];
 const empty = source("a", {});
-const ofTools = buildCatalog([{ ...empty, listings: { ...empty.listings, tools: listings } }], FIRST_WINS);
+const ofTools = catalogOf({ ...empty, listings: { ...empty.listings, tools: listings } });
 const view = createViews({ catalog: ofTools, rights: null, hash: digest })(ANONYMOUS);
 
 test("D1 views of tools for older clients have objects as outputs, and are made once", () => {
@@ -233,7 +221,7 @@ test("D1 views of tools for those of 2026-07-28 are as the servers say it, witho
   );
 });
 
-const NO_CATALOG = { catalog: buildCatalog([], FIRST_WINS), passesAll: true };
+const NO_CATALOG = { catalog: catalogOf(), passesAll: true };
 
 const server = (
   backend: string,
@@ -305,56 +293,42 @@ test("D1 extensions of a sole server pass; of several those that need no methods
 
 test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {
   const tools = ["read_file", "read", "listFiles", "db.query", "stat"];
-  const catalog = buildCatalog([source("files", { tools }), source("web", { tools: ["fetch_page"] })], {
-    ...FIRST_WINS,
-    strategy: "prefix",
-    separator: "__",
-  });
-  const told = (text: string): unknown =>
-    gatewayInitializeResult("1", [server("files", text)], { catalog, passesAll: false })["instructions"];
-  assert.equal(
-    told(
+  const files = source("files", { tools });
+  const rules = { ...FIRST_WINS, strategy: "prefix", separator: "__" } as const;
+  const prefixed = buildCatalog([files, source("web", { tools: ["fetch_page"] })], rules);
+  const told = (text: string, backend = "files", catalog = prefixed): unknown =>
+    gatewayInitializeResult("1", [server(backend, text)], { catalog, passesAll: false })["instructions"];
+  for (const [text, meant] of [
+    [
       "Call `read` or `read_file(path)`, then read_file. Use db.query. listFiles, not my.read_file or read_file2.",
-    ),
-    "Call `files__read` or `files__read_file(path)`, then files__read_file. Use files__db.query. files__listFiles, not my.read_file or read_file2.",
-  );
-  assert.equal(
-    told("You may read and stat."),
-    "You may read and stat.\n\n(Names of tools here: `read` is `files__read`, `stat` is `files__stat`.)",
-  );
-  assert.equal(told("`fetch_page` is another server's."), "`fetch_page` is another server's.");
-  assert.equal(told("Hidden\u200b words"), "Hidden words");
-  const skilled = buildCatalog(
-    [source("a", { skills: ["git"] }), source("b", { skills: ["git"] })],
-    FIRST_WINS,
-  );
-  const pointing = "First read `skill://git/SKILL.md`, not skill://sql/SKILL.md.";
-  const toldOf = (backend: string): unknown =>
-    gatewayInitializeResult("1", [server(backend, pointing)], { catalog: skilled, passesAll: false })[
-      "instructions"
-    ];
-  assert.equal(toldOf("a"), pointing);
-  assert.equal(toldOf("b"), "First read `skill://b/git/SKILL.md`, not skill://sql/SKILL.md.");
-  const plain = buildCatalog([source("files", { tools })], FIRST_WINS);
-  const text = "Call `read`.";
-  assert.equal(
-    gatewayInitializeResult("1", [server("files", text)], { catalog: plain, passesAll: false })[
-      "instructions"
+      "Call `files__read` or `files__read_file(path)`, then files__read_file. Use files__db.query. files__listFiles, not my.read_file or read_file2.",
     ],
-    text,
+    [
+      "You may read and stat.",
+      "You may read and stat.\n\n(Names of tools here: `read` is `files__read`, `stat` is `files__stat`.)",
+    ],
+    ["`fetch_page` is another server's.", "`fetch_page` is another server's."],
+    ["Hidden\u200b words", "Hidden words"],
+  ] as const)
+    assert.equal(told(text), meant);
+  const skilled = catalogOf(...["a", "b"].map((name) => source(name, { skills: ["git"] })));
+  const pointing = "First read `skill://git/SKILL.md`, not skill://sql/SKILL.md.";
+  assert.equal(told(pointing, "a", skilled), pointing);
+  assert.equal(
+    told(pointing, "b", skilled),
+    "First read `skill://b/git/SKILL.md`, not skill://sql/SKILL.md.",
   );
+  assert.equal(told("Call `read`.", "files", catalogOf(files)), "Call `read`.");
 });
 
 test("D3 a server of a thousand plain names adds twenty of them to its instructions", () => {
-  const tools = Array.from(
-    { length: 100 },
-    (_, at) => "abcdefghij"[at % 10] + "abcdefghij".charAt(Math.floor(at / 10)),
-  );
+  const tools = [..."abcdefghij"].flatMap((last) => [..."abcdefghij"].map((first) => first + last));
   const catalog = buildCatalog([source("a", { tools })], { ...FIRST_WINS, strategy: "prefix" });
-  const text = gatewayInitializeResult("1", [server("a", tools.join(" "))], { catalog, passesAll: false })[
-    "instructions"
-  ];
-  assert.match(String(text), /`aa` is `a_aa`.*, and 80 more\.\)$/su);
+  const { instructions } = gatewayInitializeResult("1", [server("a", tools.join(" "))], {
+    catalog,
+    passesAll: false,
+  });
+  assert.match(String(instructions), /`aa` is `a_aa`.*, and 80 more\.\)$/su);
 });
 
 test("D1 the extension of tasks is promised to clients of 2026-07-28, where a server of it has it", () => {

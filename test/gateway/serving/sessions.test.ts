@@ -133,9 +133,8 @@ test("the roster of sessions: the lowest log level counts for the backends, each
   roster.setLogLevel(ann, "error");
   roster.setLogLevel(ben, "info");
   assert.equal(roster.lowestLogLevel, "info");
-  for (const level of ["warning", "error", "no level"]) {
+  for (const level of ["warning", "error", "no level"])
     roster.emitLog({ level, data: "x" }, "a", { ...tools("one"), refresh: (principal) => principal });
-  }
   assert.deepEqual([ann.told.length, ben.told.length, cyd.told.length], [1, 2, 0]);
   roster.remove(ben);
   assert.equal(roster.lowestLogLevel, "error");

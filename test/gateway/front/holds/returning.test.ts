@@ -56,7 +56,7 @@ async function askedAnew(rig: HoldsRig, state: string, principal = ANN): Promise
 for (const [what, reply] of [
   ["a backend's state", NEEDED],
   ["an address to visit", VISIT],
-] as const) {
+] as const)
   test(`E2 a person's consent serves one call once, and no other daemon's: ${what}`, async () => {
     const clock = createManualClock();
     const rig = createHoldsRig({ clock });
@@ -71,7 +71,6 @@ for (const [what, reply] of [
     await clock.advance(STATE_MS - 1);
     assert.equal(await askedAnew(rig, later), false);
   });
-}
 
 test("E2 consents that are not used are bounded, and nobody's many cost another one his", async () => {
   const rig = createHoldsRig();

@@ -9,14 +9,14 @@ import { WrongTokens } from "../../../../src/runtime/http/wrong-tokens.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { createScriptedGateway } from "../scripted-gateway.ts";
-import { begin, callMessage, initializeMessage, startRig } from "./http-rig.ts";
+import { begin, callMessage, initializeMessage, openFront, startRig } from "./http-rig.ts";
 
 const user = (name: string) => ({ ok: true, principal: { kind: "user", name, roles: [] } }) as const;
 
-test("the HTTP front's admission tells of a foreign Host and a foreign Origin, wherever they lead", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("the HTTP front's admission tells of a foreign Host and a foreign Origin, wherever they lead", async (t) => {
+  const { gateway, rig } = await openFront(t);
   await rig.send("GET", "/manage/v1/health", { host: "evil.example" });
   await rig.post(callMessage(1, "x"), { origin: "https://evil.example" });
   const told = gateway.turnedAwayRequests.map(({ status, remote, principal }) => [status, remote, principal]);
@@ -27,9 +27,8 @@ test("the HTTP front's admission tells of a foreign Host and a foreign Origin, w
   assert.doesNotMatch(JSON.stringify(gateway.turnedAwayRequests), /evil/);
 });
 
-test("the HTTP front's admission tells of a token that is missing or wrong, and not which it was", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("the HTTP front's admission tells of a token that is missing or wrong, and not which it was", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => ({ ok: false, reason: "a token is needed" });
   const headers = { authorization: "Bearer guessed" };
   assert.equal((await rig.post(callMessage(1, "x"), headers)).headers["www-authenticate"], "Bearer");
@@ -38,20 +37,16 @@ test("the HTTP front's admission tells of a token that is missing or wrong, and 
   ]);
 });
 
-test("the HTTP front's admission tells of a session that is not there, and of one that is another's, which the sender does not learn", async () => {
-  const gateway = createScriptedGateway();
+test("the HTTP front's admission tells of a session that is not there, and of one that is another's, which the sender does not learn", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => user("ann");
-  await using rig = await startRig(gateway);
   const id = await rig.initialize();
   gateway.authenticate = () => user("bob");
   const unknown = await rig.post(callMessage(1, "x"), { "mcp-session-id": "guessed" });
   const other = await rig.post(callMessage(1, "x"), { "mcp-session-id": id });
   assert.deepEqual([unknown.status, other.status], [404, 404]);
   assert.equal(other.body, unknown.body);
-  assert.deepEqual(
-    gateway.turnedAwayRequests.map(({ principal }) => principal),
-    ["bob", "bob"],
-  );
+  assert.deepEqual(pluck(gateway.turnedAwayRequests, "principal"), ["bob", "bob"]);
   const [first, second] = gateway.turnedAwayRequests;
   assert.match(String(first?.reason), /not known/);
   assert.match(String(second?.reason), /another principal/);
@@ -181,10 +176,7 @@ test("E4 wrong tokens are answered at once at first, then half a second later, a
   const clock = createManualClock();
   const tokens = new WrongTokens(clock);
   let answers = 0;
-  const refuse = (remote = "10.0.0.1"): void =>
-    tokens.refuse(remote, () => {
-      answers += 1;
-    });
+  const refuse = (remote = "10.0.0.1"): void => tokens.refuse(remote, () => void answers++);
   for (let count = 0; count < 10; count++) refuse();
   assert.equal(answers, 10);
   refuse();
@@ -202,11 +194,7 @@ test("E4 wrong tokens that wait are bounded: the others are answered at once", a
   const clock = createManualClock();
   const tokens = new WrongTokens(clock);
   let answers = 0;
-  for (let count = 0; count < 600; count++) {
-    tokens.refuse("10.0.0.1", () => {
-      answers += 1;
-    });
-  }
+  for (let count = 0; count < 600; count++) tokens.refuse("10.0.0.1", () => void answers++);
   assert.equal(answers, 600 - 256);
   assert.equal(clock.pendingTimers, 256);
   await clock.advance(500);
@@ -232,10 +220,9 @@ test("E4 wrong tokens at /metrics are slowed like those at /mcp", async () => {
   assert.equal(await late, 401);
 });
 
-test("E4 wrong tokens of one address never hold up the right one from there", async () => {
+test("E4 wrong tokens of one address never hold up the right one from there", async (t) => {
   const clock = createManualClock();
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway, { clock });
+  const { gateway, rig } = await openFront(t, {}, { clock });
   const right = gateway.authenticate;
   gateway.authenticate = ({ authorization }) =>
     authorization === "Bearer right" ? right({}) : { ok: false, reason: "the bearer token is not accepted" };
@@ -261,8 +248,8 @@ test("E4 wrong tokens of one address never hold up the right one from there", as
 
 const as = (name: string) => ({ ok: true, principal: { kind: "user", name, roles: [] } }) as const;
 
-test("E4 while one principal does its worst: another is let in and served, keeps its session, and the tables keep their bounds", async () => {
-  const gateway = createScriptedGateway();
+test("E4 while one principal does its worst: another is let in and served, keeps its session, and the tables keep their bounds", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.sessionsAllowed = () => 100;
   gateway.authenticate = ({ authorization }) => {
     const name = String(authorization).replace("Bearer ", "");
@@ -270,7 +257,6 @@ test("E4 while one principal does its worst: another is let in and served, keeps
       ? as(name)
       : { ok: false, reason: "the bearer token is not accepted" };
   };
-  await using rig = await startRig(gateway);
   const little = { authorization: "Bearer little" };
   const opened = await rig.post(initializeMessage(), little);
   const session = { ...little, "mcp-session-id": String(opened.headers["mcp-session-id"]) };

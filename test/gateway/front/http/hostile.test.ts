@@ -9,15 +9,14 @@ import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../support/pass-time.ts";
 import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
-import { BOTH_TYPES, callMessage, initializeMessage, startRig } from "./http-rig.ts";
+import { BOTH_TYPES, callMessage, initializeMessage, openFront, startRig } from "./http-rig.ts";
 
 const HEADERS = { "content-type": "application/json", accept: BOTH_TYPES };
 
 test("bound to loopback, a Host other than loopback's or the configured one is refused", () => {
   const guard = createHostGuard(() => "127.0.0.1");
-  for (const host of ["localhost", "LocalHost:9000", "127.0.0.1:9000", "127.9.9.9", "[::1]:80", "[::1]"]) {
+  for (const host of ["localhost", "LocalHost:9000", "127.0.0.1:9000", "127.9.9.9", "[::1]:80", "[::1]"])
     assert.equal(guard(host, undefined), null, host);
-  }
   for (const host of [
     undefined,
     "",
@@ -31,17 +30,15 @@ test("bound to loopback, a Host other than loopback's or the configured one is r
     "localhost/",
     "127.1",
     "[::1",
-  ]) {
+  ])
     assert.notEqual(guard(host, undefined), null, String(host));
-  }
   assert.equal(createHostGuard(() => "my-mac.local")("My-Mac.local:1", undefined), null);
 });
 
 test("bound beyond, addresses and the configured name are right, other names are not", () => {
   const guard = createHostGuard(() => "0.0.0.0");
-  for (const host of ["192.168.1.4:9000", "[fe80::1]:9000", "localhost", "0.0.0.0"]) {
+  for (const host of ["192.168.1.4:9000", "[fe80::1]:9000", "localhost", "0.0.0.0"])
     assert.equal(guard(host, undefined), null, host);
-  }
   assert.match(guard("mac.local", undefined) ?? "", /the name in \[server\]\.host/);
   const named = createHostGuard(() => "nas.lan");
   assert.equal(named("nas.lan:9000", "http://nas.lan:9000"), null);
@@ -60,9 +57,8 @@ test("a change of the configured host counts from the next request on", () => {
 test("an Origin must be loopback's or the very host's", () => {
   const guard = createHostGuard(() => "0.0.0.0");
   const host = "192.168.1.4:9000";
-  for (const origin of ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", `http://${host}`]) {
+  for (const origin of ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", `http://${host}`])
     assert.equal(guard(host, origin), null, origin);
-  }
   for (const origin of [
     "null",
     "",
@@ -73,14 +69,12 @@ test("an Origin must be loopback's or the very host's", () => {
     "http://localhost:1/evil",
     "file://localhost",
     "http://localhost\\.evil.example",
-  ]) {
+  ])
     assert.notEqual(guard(host, origin), null, origin);
-  }
 });
 
-test("a foreign Host or Origin is 403 with a JSON-RPC error and no CORS header, everywhere", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("a foreign Host or Origin is 403 with a JSON-RPC error and no CORS header, everywhere", async (t) => {
+  const { rig } = await openFront(t);
   for (const path of ["/mcp", "/manage/v1/health", "/"]) {
     for (const headers of [{ host: "evil.example" }, { origin: "http://evil.example" }]) {
       const answer = await rig.send("POST", path, { ...HEADERS, ...headers }, "{}");
@@ -93,15 +87,13 @@ test("a foreign Host or Origin is 403 with a JSON-RPC error and no CORS header, 
   assert.ok(!Object.keys(fine.headers).some((name) => name.startsWith("access-control")));
 });
 
-test("a target that names its host is served like another, and its host counts, whatever the Host header says", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("D2 a target that names its host is served like another, and its host counts, whatever the Host header says", async (t) => {
+  const { rig } = await openFront(t);
   const asked = (target: string, headers: Record<string, string> = {}) =>
     rig.send("POST", target, { ...HEADERS, ...headers }, JSON.stringify(initializeMessage()));
   const { port } = rig.listener;
-  for (const target of [rig.url, `HTTP://localhost:${port}/mcp?x=1`, `https://[::1]:${port}/mcp#x`]) {
+  for (const target of [rig.url, `HTTP://localhost:${port}/mcp?x=1`, `https://[::1]:${port}/mcp#x`])
     assert.equal((await asked(target)).status, 200, target);
-  }
   const host = "evil.example";
   assert.equal((await asked(rig.url, { host })).status, 200);
   assert.equal((await asked(rig.url, { origin: `http://${host}` })).status, 403);
@@ -110,16 +102,15 @@ test("a target that names its host is served like another, and its host counts, 
     `http://evil.example:${port}/mcp`,
     "http://localhost@evil.example/mcp",
     "http:///mcp",
-  ]) {
+  ])
     assert.equal((await asked(target)).status, 403, target);
-  }
-  assert.equal((await asked("ftp://localhost/mcp")).status, 404);
+  for (const target of ["ftp://localhost/mcp", `http://localhost:${port}/nowhere`])
+    assert.equal((await asked(target)).status, 404, target);
 });
 
-test("health needs no token, other paths are 404, other methods 405 with Allow", async () => {
-  const gateway = createScriptedGateway();
+test("health needs no token, other paths are 404, other methods 405 with Allow", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => ({ ok: false, reason: "no" });
-  await using rig = await startRig(gateway);
   const health = await rig.send("GET", "/manage/v1/health?x=1", {});
   assert.deepEqual([health.status, health.json()], [200, { status: "ok", backends: {} }]);
   assert.equal((await rig.send("POST", "/manage/v1/health", {}, "")).headers["allow"], "GET, HEAD");
@@ -175,9 +166,8 @@ test("wrong types, garbage and wrong messages are answered as the specification 
   assert.equal(noVersion.headers["mcp-session-id"], undefined);
 });
 
-test("E4 clients that say without end who they are: nothing of it is kept as long as their session", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("E4 clients that say without end who they are: nothing of it is kept as long as their session", async (t) => {
+  const { gateway, rig } = await openFront(t);
   const introduced = (capabilities: object, clientInfo: object): ReturnType<typeof rig.post> =>
     rig.post({
       jsonrpc: "2.0",
@@ -191,6 +181,12 @@ test("E4 clients that say without end who they are: nothing of it is kept as lon
   assert.equal((await introduced({}, much)).status, 200);
   assert.deepEqual(onlySession(gateway).clientInfo, {});
 });
+
+/** A whole request within a session. */
+function rawPost(id: string, message: object): string {
+  const body = JSON.stringify(message);
+  return `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
 
 const open = async (port: number): Promise<{ socket: Socket; read: () => string }> => {
   const socket = connect(port, "127.0.0.1");
@@ -227,9 +223,8 @@ test("the listener against what is not HTTP behind another response: the connect
   assert.equal(read(), before);
 });
 
-test("the listener against a body that breaks off: nothing is left behind", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("the listener against a body that breaks off: nothing is left behind", async (t) => {
+  const { gateway, rig } = await openFront(t);
   const id = await rig.initialize();
   const { socket } = await open(rig.listener.port);
   socket.write(
@@ -241,22 +236,18 @@ test("the listener against a body that breaks off: nothing is left behind", asyn
   assert.equal(gateway.requests.length, 0);
 });
 
-test("the listener against pipelined requests: answered in their order", async () => {
+test("the listener against pipelined requests: answered in their order", async (t) => {
   const held = createHeldTool();
-  const gateway = createScriptedGateway({
+  const { gateway, rig } = await openFront(t, {
     slow: held.tool,
     async noisy({ port }) {
       port.notify("notifications/message", {});
       return text("noisy");
     },
   });
-  await using rig = await startRig(gateway);
   const id = await rig.initialize();
   const { socket, read } = await open(rig.listener.port);
-  const one = (message: object): string => {
-    const body = JSON.stringify(message);
-    return `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-  };
+  const one = (message: object): string => rawPost(id, message);
   socket.write(
     one(callMessage(1, "slow")) +
       one(callMessage(2, "x")) +
@@ -271,17 +262,13 @@ test("the listener against pipelined requests: answered in their order", async (
   socket.destroy();
 });
 
-test("the listener against large answers to pipelined requests: all of them arrive", async () => {
-  const gateway = createScriptedGateway({ large: async () => text("x".repeat(3_000_000)) });
-  await using rig = await startRig(gateway);
+test("the listener against large answers to pipelined requests: all of them arrive", async (t) => {
+  const { gateway, rig } = await openFront(t, { large: async () => text("x".repeat(3_000_000)) });
   const id = await rig.initialize();
   const { socket, read } = await open(rig.listener.port);
   socket.pause();
   for (let request = 1; request <= 6; request++) {
-    const body = JSON.stringify(callMessage(request, request % 2 === 0 ? "x" : "large"));
-    socket.write(
-      `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-    );
+    socket.write(rawPost(id, callMessage(request, request % 2 === 0 ? "x" : "large")));
   }
   await eventually(() => gateway.requests.length > 0);
   socket.resume();
@@ -292,18 +279,14 @@ test("the listener against large answers to pipelined requests: all of them arri
   socket.destroy();
 });
 
-test("the listener against a reader of many small answers that takes none: cut after a minute", async () => {
+test("the listener against a reader of many small answers that takes none: cut after a minute", async (t) => {
   const clock = createManualClock();
-  const gateway = createScriptedGateway({ some: async () => text("x".repeat(100_000)) });
-  await using rig = await startRig(gateway, { clock });
+  const { gateway, rig } = await openFront(t, { some: async () => text("x".repeat(100_000)) }, { clock });
   const id = await rig.initialize();
   const { socket } = await open(rig.listener.port);
   socket.pause();
   for (let request = 0; request < 200; request++) {
-    const body = JSON.stringify(callMessage(request, "some"));
-    socket.write(
-      `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-    );
+    socket.write(rawPost(id, callMessage(request, "some")));
   }
   await eventually(() => gateway.requests.length > 20);
   // The system may still take a few of them for a while, which begins the minute anew.

@@ -14,15 +14,15 @@ import {
   collect,
   eventsOf,
   initializeMessage,
+  openFront,
   readAll,
   startRig,
 } from "./http-rig.ts";
 
 const two = [callMessage(1, "x"), { jsonrpc: "2.0", method: "notifications/other" }, callMessage(2, "x")];
 
-test("the HTTP front's batches are answered with an array where the version has them, else refused", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("the HTTP front's batches are answered with an array where the version has them, else refused", async (t) => {
+  const { gateway, rig } = await openFront(t);
   const old = { "mcp-session-id": await rig.initialize("2025-03-26") };
   const answer = await rig.post(two, old);
   const ids = (JSON.parse(answer.body) as { id: number }[]).map(({ id }) => id);
@@ -111,8 +111,7 @@ test("the HTTP front's batches stream when one of them does, and end when all ar
 });
 
 test("the HTTP front's end ends listening streams, refuses new requests, and waits for what is in flight", async (t) => {
-  const held = createHeldTool();
-  const { gateway, rig, headers } = await begin(t, { held: held.tool });
+  const { gateway, rig, headers, held } = await begin(t);
   const stream = collect((await rig.open("GET", headers)).response);
   const answer = rig.post(callMessage(1, "held"), headers);
   await eventually(() => held.started.length === 1);
@@ -129,8 +128,7 @@ test("the HTTP front's end ends listening streams, refuses new requests, and wai
 
 test("past its grace the HTTP front answers what is in flight with an error", async (t) => {
   const clock = createManualClock();
-  const held = createHeldTool();
-  const { rig, headers } = await begin(t, { held: held.tool }, { clock });
+  const { rig, headers, held } = await begin(t, {}, { clock });
   const answer = rig.post(callMessage(1, "held"), headers);
   await eventually(() => held.started.length === 1);
   const stopped = rig.front.stop(5_000);
@@ -229,8 +227,7 @@ test("the HTTP front answers 413 with the limit and its key, though the sender g
 
 test("D2 a slow answer to a client that reads no streams stays one JSON text", async (t) => {
   const clock = createManualClock();
-  const held = createHeldTool();
-  const { rig, headers } = await begin(t, { held: held.tool }, { version: "2025-11-25", clock });
+  const { rig, headers, held } = await begin(t, {}, { version: "2025-11-25", clock });
   const answers = ["application/json", "application/json, text/event-stream"].map((accept, id) =>
     rig.post(callMessage(id, "held"), { ...headers, accept }),
   );
@@ -242,18 +239,19 @@ test("D2 a slow answer to a client that reads no streams stays one JSON text", a
   assert.deepEqual(kinds, ["application/json", "text/event-stream"]);
 });
 
-test("D5 a client that refuses large events gets JSON, and notices where it listens, until it would give up waiting", async () => {
+test("D5 a client that refuses large events gets JSON, and notices where it listens, until it would give up waiting", async (t) => {
   const clock = createManualClock();
-  const held = createHeldTool();
   const large = text("x".repeat(2_000_000));
-  const gateway = createScriptedGateway({
-    held: held.tool,
-    noisy: async ({ port }) => {
-      port.notify("notifications/progress", { progressToken: 1, progress: 1 });
-      return large;
+  const { rig, held } = await openFront(
+    t,
+    {
+      noisy: async ({ port }) => {
+        port.notify("notifications/progress", { progressToken: 1, progress: 1 });
+        return large;
+      },
     },
-  });
-  await using rig = await startRig(gateway, { clock });
+    { clock },
+  );
   const headers = {
     "mcp-session-id": await rig.initialize("2025-11-25"),
     "user-agent": "python-httpx2/2.16.2",

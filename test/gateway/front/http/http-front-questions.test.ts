@@ -4,8 +4,9 @@ import { test } from "node:test";
 import { errorReply } from "../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
-import { begin, callMessage, collect, startRig } from "./http-rig.ts";
+import { begin, callMessage, collect, openFront, startRig } from "./http-rig.ts";
 
 test("a question travels on its call's stream, and the client's POST settles it", async (t) => {
   const { rig, headers } = await begin(t, {
@@ -40,7 +41,7 @@ test("an answer that is no response settles its question with an error", async (
   assert.match(JSON.stringify(stream.messages[1]), /-32600.*no JSON-RPC response/);
 });
 
-test("who is not let in any more hears and is asked nothing outside of calls, until it shows who it is", async (t) => {
+test("E1 who is not let in any more hears and is asked nothing outside of calls, until it shows who it is", async (t) => {
   const { gateway, rig, headers } = await begin(t);
   const stream = await rig.listen(headers);
   const session = onlySession(gateway);
@@ -55,29 +56,23 @@ test("who is not let in any more hears and is asked nothing outside of calls, un
   assert.doesNotMatch(JSON.stringify(stream.messages), /secret/);
 });
 
-test("a resource's changes are told as the rules of that moment allow", async () => {
-  const gateway = createScriptedGateway();
+test("a resource's changes are told as the rules of that moment allow", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.mayBeNotified = (_, uri) => uri === "x://open";
-  await using rig = await startRig(gateway);
   const headers = { "mcp-session-id": await rig.initialize() };
   const stream = await rig.listen(headers);
-  for (const uri of ["x://secret", "x://open"]) {
+  for (const uri of ["x://secret", "x://open"])
     onlySession(gateway).notify("notifications/resources/updated", { uri });
-  }
   await eventually(() => stream.messages.length > 0);
-  assert.deepEqual(
-    stream.messages.map(({ params }) => params),
-    [{ uri: "x://open" }],
-  );
+  assert.deepEqual(pluck(stream.messages, "params"), [{ uri: "x://open" }]);
 });
 
-test("questions of two sessions never have the same id: a client may have outlived the daemon that asked", async () => {
-  const gateway = createScriptedGateway({
+test("questions of two sessions never have the same id: a client may have outlived the daemon that asked", async (t) => {
+  const { rig } = await openFront(t, {
     async ask({ port, signal }) {
       return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
     },
   });
-  await using rig = await startRig(gateway);
   const ids = new Set<unknown>();
   for (let session = 0; session < 3; session += 1) {
     const headers = { "mcp-session-id": await rig.initialize() };
@@ -89,13 +84,12 @@ test("questions of two sessions never have the same id: a client may have outliv
   assert.equal(ids.size, 3);
 });
 
-test("no answer of another session settles a question", async () => {
-  const gateway = createScriptedGateway({
+test("no answer of another session settles a question", async (t) => {
+  const { rig } = await openFront(t, {
     async ask({ port, signal }) {
       return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
     },
   });
-  await using rig = await startRig(gateway);
   const one = { "mcp-session-id": await rig.initialize() };
   const two = { "mcp-session-id": await rig.initialize() };
   const { response } = await rig.open("POST", one, callMessage(1, "ask"));
@@ -220,10 +214,11 @@ test("the HTTP front hands a change notice to the newest stream alone, and keeps
     session.notify("notifications/message", { level: "info" });
     return one.messages.length > 2;
   });
-  assert.deepEqual(
-    one.messages.slice(0, 3).map(({ method }) => method),
-    ["notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/message"],
-  );
+  assert.deepEqual(pluck(one.messages.slice(0, 3), "method"), [
+    "notifications/tools/list_changed",
+    "notifications/prompts/list_changed",
+    "notifications/message",
+  ]);
   assert.deepEqual(two.messages, [{ jsonrpc: "2.0", method: "notifications/resources/list_changed" }]);
   first.request.destroy();
 });
@@ -292,8 +287,7 @@ test("an id that a double cannot hold comes back with its digits, wherever a req
 });
 
 test("an id that a double cannot hold is another one than its neighbour's: each is in flight once, and cancelled alone", async (t) => {
-  const held = createHeldTool();
-  const { rig, headers } = await begin(t, { held: held.tool });
+  const { rig, headers, held } = await begin(t);
   const neighbour = rig.post(call(NEIGHBOUR, "held"), headers);
   await eventually(() => held.started.length === 1);
   const long = rig.post(call(LONG, "held"), headers);

@@ -3,15 +3,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errorReply, LIMIT_REACHED, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
-import { begin, callMessage, eventsOf, initializeMessage, startRig } from "./http-rig.ts";
+import { pluck } from "../../../support/pluck.ts";
+import { createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
+import { begin, callMessage, eventsOf, initializeMessage, openFront, startRig } from "./http-rig.ts";
 
 const user = (name: string, role = "any") =>
   ({ ok: true, principal: { kind: "user", name, roles: [role] } }) as const;
 
-test("initialize opens a session with an unguessable id and the version that was asked for", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("initialize opens a session with an unguessable id and the version that was asked for", async (t) => {
+  const { gateway, rig } = await openFront(t);
   for (const version of ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]) {
     const answer = await rig.post(initializeMessage(version));
     assert.equal(answer.status, 200);
@@ -38,9 +38,8 @@ test("a request is served before notifications/initialized came, and answered as
   });
 });
 
-test("a missing id is 400, an unknown or ended one 404, a second initialize an error", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("a missing id is 400, an unknown or ended one 404, a second initialize an error", async (t) => {
+  const { gateway, rig } = await openFront(t);
   assert.equal((await rig.post(callMessage(1, "echo"))).status, 400);
   assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": "nope" })).status, 404);
   const id = await rig.initialize();
@@ -65,9 +64,8 @@ test("any supported version header is accepted, another is 400", async () => {
   assert.deepEqual([wrong.status, wrong.json()["jsonrpc"]], [400, "2.0"]);
 });
 
-test("a session belongs to its principal, whose roles follow, and anonymous ones become somebody", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("a session belongs to its principal, whose roles follow, and anonymous ones become somebody", async (t) => {
+  const { gateway, rig } = await openFront(t);
   const id = await rig.initialize();
   const headers = { "mcp-session-id": id };
   gateway.authenticate = () => user("ann");
@@ -87,10 +85,9 @@ test("a session belongs to its principal, whose roles follow, and anonymous ones
   assert.equal(objectOf(refused.json()["error"])["message"], "a token is needed");
 });
 
-test("the session beyond those that are allowed ends the one idle for longest", async () => {
-  const gateway = createScriptedGateway();
+test("the session beyond those that are allowed ends the one idle for longest", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.sessionsAllowed = () => 5;
-  await using rig = await startRig(gateway);
   const first = await rig.initialize();
   const second = await rig.initialize();
   for (let count = 2; count < 5; count++) await rig.initialize();
@@ -123,11 +120,10 @@ test("E4 the HTTP front's refusals by a limit of one call are 429 with Retry-Aft
   assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 200);
 });
 
-test("E4 the HTTP front's refusals by a limit of a session name the principal, the number and the key", async () => {
-  const gateway = createScriptedGateway();
+test("E4 the HTTP front's refusals by a limit of a session name the principal, the number and the key", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => user("ann");
   gateway.sessionsAllowed = () => 1;
-  await using rig = await startRig(gateway);
   const id = await rig.initialize();
   const { response } = await rig.open("GET", { "mcp-session-id": id });
   const answer = await rig.post(initializeMessage());
@@ -185,8 +181,7 @@ test("a client that reads only one of the two kinds gets that one", async (t) =>
 });
 
 test("a cancelled call is aborted with the reason, its response ends without a message", async (t) => {
-  const held = createHeldTool();
-  const { rig, headers } = await begin(t, { held: held.tool });
+  const { rig, headers, held } = await begin(t);
   const answer = rig.post(callMessage(5, "held"), headers);
   const request = await eventually(() => held.started[0]);
   const cancel = (requestId: unknown) => ({
@@ -206,8 +201,7 @@ test("a cancelled call is aborted with the reason, its response ends without a m
 });
 
 test("the HTTP front refuses an id in flight and the 513th request, whose slots come free again", async (t) => {
-  const held = createHeldTool();
-  const { rig, headers } = await begin(t, { held: held.tool });
+  const { rig, headers, held } = await begin(t);
   const answers = Array.from({ length: 512 }, (_, id) => rig.post(callMessage(id, "held"), headers));
   await eventually(() => held.started.length === 512);
   const twice = await rig.post(callMessage(3, "x"), headers);
@@ -221,8 +215,7 @@ test("the HTTP front refuses an id in flight and the 513th request, whose slots 
 });
 
 test("DELETE ends the session and answers what is in flight", async (t) => {
-  const held = createHeldTool();
-  const { rig, headers } = await begin(t, { held: held.tool });
+  const { rig, headers, held } = await begin(t);
   const answer = rig.post(callMessage(1, "held"), headers);
   const stream = await rig.listen(headers);
   await eventually(() => held.started.length === 1);
@@ -276,9 +269,6 @@ test("ping is answered here, and other notifications reach the gateway", async (
   const told = await rig.post({ jsonrpc: "2.0", method: "notifications/roots/list_changed" }, headers);
   assert.equal(told.status, 202);
   await rig.post({ jsonrpc: "2.0", method: "notifications/initialized" }, headers);
-  assert.deepEqual(
-    gateway.heard.map(({ method }) => method),
-    ["notifications/roots/list_changed"],
-  );
+  assert.deepEqual(pluck(gateway.heard, "method"), ["notifications/roots/list_changed"]);
   assert.equal(gateway.requests.length, 0);
 });

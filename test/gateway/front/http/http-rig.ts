@@ -9,7 +9,7 @@ import { type Listener, openListener } from "../../../../src/gateway/front/http/
 import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
-import { createScriptedGateway, type ScriptedGateway } from "../scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway, type ScriptedGateway } from "../scripted-gateway.ts";
 
 export interface Answer {
   readonly status: number;
@@ -131,16 +131,22 @@ export async function startRig(
   return rig;
 }
 
-/** A session at a gateway with these tools, until the test is over. */
-export async function begin(
-  t: TestContext,
-  tools?: Parameters<typeof createScriptedGateway>[0],
-  { version, clock }: { readonly version?: string; readonly clock?: Clock } = {},
-) {
-  const gateway = createScriptedGateway(tools);
+type Tools = Parameters<typeof createScriptedGateway>[0];
+type Times = { readonly version?: string; readonly clock?: Clock };
+
+/** A gateway with these tools and one, `held`, that waits for the test; until that is over. */
+export async function openFront(t: TestContext, tools?: Tools, { clock }: Times = {}) {
+  const held = createHeldTool();
+  const gateway = createScriptedGateway({ held: held.tool, ...tools });
   const rig = await startRig(gateway, clock === undefined ? {} : { clock });
   t.after(() => rig[Symbol.asyncDispose]());
-  return { gateway, rig, headers: { "mcp-session-id": await rig.initialize(version) } };
+  return { gateway, rig, held };
+}
+
+/** With a session. */
+export async function begin(t: TestContext, tools?: Tools, times: Times = {}) {
+  const opened = await openFront(t, tools, times);
+  return { ...opened, headers: { "mcp-session-id": await opened.rig.initialize(times.version) } };
 }
 
 export function createModern(gateway: ScriptedGateway, clock: Clock = systemClock): ModernFront {

@@ -61,9 +61,8 @@ test("a listener names the key, the address and who holds a busy port", async (t
 });
 
 test("a listener names the host when that is what is wrong", async () => {
-  for (const host of ["192.0.2.1", "no-such-name.invalid"]) {
+  for (const host of ["192.0.2.1", "no-such-name.invalid"])
     await assert.rejects(openListener(options(host, 0)), /\[server\]\.host: cannot listen at/);
-  }
 });
 
 test("a listener that stops listening serves its connections on, each to its next response", async () => {
@@ -201,9 +200,7 @@ test("a listener says that it refuses connections, once a minute at most, how ma
     logger,
     connectionLimit: 1,
     // In use: it is not answered.
-    handler: () => {
-      asked += 1;
-    },
+    handler: () => void asked++,
   });
   const { port } = listener;
   const refused = async (): Promise<void> => {
@@ -426,9 +423,8 @@ test("B11 F2 who came to another address than the one listened at now is not tak
     ["::ffff:192.0.2.7", bound("::1"), false],
     ["192.0.2.7", bound("192.0.2.8"), false],
     ["127.0.0.1", bound("127.0.0.1", port + 1), false],
-  ] as const) {
+  ] as const)
     assert.equal(cameTo(came(from), to), isTaken, `${from} to ${to.address}:${to.port}`);
-  }
   const { listener: other } = await setUp(t);
   const waiting = await client(t, other);
   const closed = once(waiting.socket, "close");

@@ -14,6 +14,7 @@ import { errorReply } from "../../../../src/gateway/json-rpc.ts";
 import { META } from "../../../../src/gateway/protocol.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { collect, type Rig, startRig } from "../http/http-rig.ts";
 import { createScriptedGateway, objectOf, onlySession, type ScriptedGateway } from "../scripted-gateway.ts";
 import { openModern, postModern } from "./modern-rig.ts";
@@ -187,15 +188,12 @@ test("D1 subscriptions/listen acknowledges first, with what it honours, and tell
   gateway.mayBeNotified = () => false;
   session.notify("notifications/resources/updated", { uri: "ok:a" });
   await eventually(() => stream.messages.length === 4);
-  assert.deepEqual(
-    stream.messages.map(({ method }) => method),
-    [
-      ACKNOWLEDGED,
-      "notifications/tools/list_changed",
-      "notifications/resources/updated",
-      "notifications/resources/updated",
-    ],
-  );
+  assert.deepEqual(pluck(stream.messages, "method"), [
+    ACKNOWLEDGED,
+    "notifications/tools/list_changed",
+    "notifications/resources/updated",
+    "notifications/resources/updated",
+  ]);
   assert.deepEqual(stream.messages[2]?.["params"], {
     uri: "ok:a",
     more: 1,

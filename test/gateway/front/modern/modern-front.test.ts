@@ -8,16 +8,16 @@ import { paramHeadersOf } from "../../../../src/gateway/param-headers.ts";
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
-import { callMessage, collect, eventsOf, startRig } from "../http/http-rig.ts";
-import { createHeldTool, createScriptedGateway, objectOf, text } from "../scripted-gateway.ts";
+import { pluck } from "../../../support/pluck.ts";
+import { callMessage, collect, eventsOf, openFront, startRig } from "../http/http-rig.ts";
+import { createScriptedGateway, objectOf, text } from "../scripted-gateway.ts";
 import { ENVELOPE, modernHeaders, modernMessage, openModern, postModern } from "./modern-rig.ts";
 
 const SERVER = { name: "scripted", version: "1" };
 const META_OF_RESULT = { [META.serverInfo]: SERVER };
 
-test("D1 a request of 2026-07-28 is served without a session, whatever session it names, and its result is completed", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("D1 a request of 2026-07-28 is served without a session, whatever session it names, and its result is completed", async (t) => {
+  const { gateway, rig } = await openFront(t);
   const params = { name: "echo", arguments: { x: "ü" } };
   const answer = await postModern(rig, "tools/call", params, { "mcp-session-id": "unknown" });
   assert.deepEqual([answer.status, answer.headers["content-type"]], [200, "application/json"]);
@@ -54,10 +54,9 @@ test("D1 a request of 2026-07-28: server/discover says what the gateway serves; 
   }
 });
 
-test("D1 a request of 2026-07-28: what a server says of keeping a resource holds for everybody only where everybody may read it", async () => {
-  const gateway = createScriptedGateway();
+test("D1 a request of 2026-07-28: what a server says of keeping a resource holds for everybody only where everybody may read it", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.handle = async () => ({ result: { contents: [], ttlMs: 50, cacheScope: "public" } });
-  await using rig = await startRig(gateway);
   const read = async (more: object = {}): Promise<unknown[]> => {
     const result = objectOf(
       (await postModern(rig, "resources/read", { uri: "a:b", ...more })).json()["result"],
@@ -69,9 +68,8 @@ test("D1 a request of 2026-07-28: what a server says of keeping a resource holds
   assert.deepEqual(await read(), [50, "private"]);
 });
 
-test("D1 a request of 2026-07-28: an unknown resource is -32602, an unknown method 404 with -32601, a limit 429", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("D1 a request of 2026-07-28: an unknown resource is -32602, an unknown method 404 with -32601, a limit 429", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.handle = async () => errorReply(-32002, "Resource not found", { uri: "a:b" });
   const resource = await postModern(rig, "resources/read", { uri: "a:b" });
   assert.deepEqual(
@@ -87,9 +85,8 @@ test("D1 a request of 2026-07-28: an unknown resource is -32602, an unknown meth
   assert.equal((await postModern(rig, "tools/call", { name: "x" })).status, 200);
 });
 
-test("D1 a request of 2026-07-28: a method that this version has no more is 404, initialize among them", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("D1 a request of 2026-07-28: a method that this version has no more is 404, initialize among them", async (t) => {
+  const { gateway, rig } = await openFront(t);
   for (const method of ["initialize", "ping", "logging/setLevel", "resources/subscribe", "tasks/result"]) {
     const answer = await postModern(rig, method, { protocolVersion: "2025-11-25" });
     assert.equal(answer.status, 404, method);
@@ -98,10 +95,9 @@ test("D1 a request of 2026-07-28: a method that this version has no more is 404,
   assert.equal(gateway.requests.length, 0);
 });
 
-test("D1 a request of 2026-07-28: a task is the answer to a call alone, and to a client alone that declares the extension", async () => {
-  const gateway = createScriptedGateway();
+test("D1 a request of 2026-07-28: a task is the answer to a call alone, and to a client alone that declares the extension", async (t) => {
+  const { gateway, rig } = await openFront(t);
   gateway.handle = async () => ({ result: { resultType: "task", taskId: "t" } });
-  await using rig = await startRig(gateway);
   const declared = { extensions: { "io.modelcontextprotocol/tasks": {} } };
   const answer = async (method: string, capabilities: object): Promise<unknown> => {
     const _meta = { [META.clientCapabilities]: capabilities };
@@ -113,19 +109,15 @@ test("D1 a request of 2026-07-28: a task is the answer to a call alone, and to a
   assert.equal(await answer("prompts/get", declared), -32603);
 });
 
-test("D1 a request of 2026-07-28 is refused by the same guards as any: Host, Origin, token, scope; and all are counted", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("D1 a request of 2026-07-28 is refused by the same guards as any: Host, Origin, token, scope; and all are counted", async (t) => {
+  const { gateway, rig } = await openFront(t);
   assert.equal((await postModern(rig, "tools/list", {}, { host: "evil.example" })).status, 403);
   assert.equal((await postModern(rig, "tools/list", {}, { origin: "http://evil.example" })).status, 403);
   gateway.missingScope = () => ({ ok: false, status: 403, reason: "a scope is missing", scope: "s" });
   assert.equal((await postModern(rig, "tools/list")).status, 403);
   gateway.authenticate = () => ({ ok: false, reason: "a token is needed" });
   assert.equal((await postModern(rig, "tools/list")).status, 401);
-  assert.deepEqual(
-    gateway.turnedAwayRequests.map(({ status }) => status),
-    [403, 403, 403, 401],
-  );
+  assert.deepEqual(pluck(gateway.turnedAwayRequests, "status"), [403, 403, 403, 401]);
   assert.equal(gateway.requests.length, 0);
 });
 
@@ -209,7 +201,7 @@ const cases: readonly (readonly [string, unknown, Record<string, string>, number
   ["no request", { jsonrpc: "2.0", id: 7 }, good, -32600],
   ["no JSON", "{", good, -32700],
 ];
-for (const [what, body, headers, code] of cases) {
+for (const [what, body, headers, code] of cases)
   test(`D1 a request of 2026-07-28 that is not as it must be: ${what}: ${code ?? "served"}`, async () => {
     const gateway = createScriptedGateway();
     const inputSchema = {
@@ -234,11 +226,9 @@ for (const [what, body, headers, code] of cases) {
       assert.deepEqual([supported, requested], [[MODERN_VERSION], headers["mcp-protocol-version"]]);
     }
   });
-}
 
-test("D1 a request of 2026-07-28 that is not as it must be cannot come through an older session, in a batch or alone", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("D1 a request of 2026-07-28 that is not as it must be cannot come through an older session, in a batch or alone", async (t) => {
+  const { gateway, rig } = await openFront(t);
   const session = { "mcp-session-id": await rig.initialize("2025-03-26") };
   const alone = await rig.post(modernMessage("tools/call", { name: "x" }), session);
   assert.equal(objectOf(alone.json()["error"])["code"], -32020);
@@ -251,7 +241,7 @@ test("D1 a request of 2026-07-28 that is not as it must be cannot come through a
   assert.equal(gateway.requests.length, 1);
 });
 
-test("D1 a call of 2026-07-28 in flight is answered as a stream from the first notification on, with its own progress token and logs", async () => {
+test("D1 a call of 2026-07-28 in flight is answered as a stream from the first notification on, with its own progress token and logs", async (t) => {
   const tool = async ({ port }: GatewayRequest) => {
     port.notify("notifications/progress", { progressToken: "p", progress: 1 });
     port.notify("notifications/message", { level: "debug", data: "d" });
@@ -260,8 +250,7 @@ test("D1 a call of 2026-07-28 in flight is answered as a stream from the first n
     port.notify("notifications/subscriptions/acknowledged", { notifications: {} });
     return text("done");
   };
-  const gateway = createScriptedGateway({ tool });
-  await using rig = await startRig(gateway);
+  const { rig } = await openFront(t, { tool });
   const sent = async (meta: object): Promise<unknown[]> => {
     const answer = await postModern(rig, "tools/call", { name: "tool", _meta: meta });
     if (answer.headers["content-type"] === "application/json") return ["json"];
@@ -279,10 +268,9 @@ test("D1 a call of 2026-07-28 in flight is answered as a stream from the first n
   ]);
 });
 
-test("D1 a call of 2026-07-28 in flight that says nothing for long gets a stream, which keeps its connection alive", async () => {
+test("D1 a call of 2026-07-28 in flight that says nothing for long gets a stream, which keeps its connection alive", async (t) => {
   const clock = createManualClock();
-  const held = createHeldTool();
-  await using rig = await startRig(createScriptedGateway({ held: held.tool }), { clock });
+  const { rig, held } = await openFront(t, {}, { clock });
   const opening = openModern(rig, "tools/call", { name: "held" });
   const onlyJson = postModern(rig, "tools/call", { name: "held" }, { accept: "application/json" });
   await eventually(() => held.started.length === 2);
@@ -301,10 +289,8 @@ test("D1 a call of 2026-07-28 in flight that says nothing for long gets a stream
   assert.equal(clock.pendingTimers, 1);
 });
 
-test("D1 a call of 2026-07-28 in flight: the level that it asks for is wanted of backends while it lasts", async () => {
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({ held: held.tool });
-  await using rig = await startRig(gateway);
+test("D1 a call of 2026-07-28 in flight: the level that it asks for is wanted of backends while it lasts", async (t) => {
+  const { gateway, rig, held } = await openFront(t);
   const answer = postModern(rig, "tools/call", { name: "held", _meta: { [META.logLevel]: "debug" } });
   await eventually(() => held.started.length === 1);
   assert.deepEqual([...gateway.levels], [{ level: "debug" }]);
@@ -313,10 +299,8 @@ test("D1 a call of 2026-07-28 in flight: the level that it asks for is wanted of
   assert.equal(gateway.levels.size, 0);
 });
 
-test("D1 a call of 2026-07-28 in flight ends when its client closes the connection, before and after there is a stream", async () => {
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({ held: held.tool });
-  await using rig = await startRig(gateway);
+test("D1 a call of 2026-07-28 in flight ends when its client closes the connection, before and after there is a stream", async (t) => {
+  const { rig, held } = await openFront(t);
   const body = JSON.stringify(modernMessage("tools/call", { name: "held" }));
   const head = { "content-type": "application/json", ...modernHeaders("tools/call", { name: "held" }) };
   const silent = connect(Number(new URL(rig.url).port), "127.0.0.1");
@@ -341,12 +325,10 @@ test("D1 a call of 2026-07-28 in flight ends when its client closes the connecti
   await eventually(() => rig.modern.inFlight === 0);
 });
 
-test("D1 a call of 2026-07-28 in flight: two at once are two identities; one after the other is the same, unless it was taken back", async () => {
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({ held: held.tool });
+test("D1 a call of 2026-07-28 in flight: two at once are two identities; one after the other is the same, unless it was taken back", async (t) => {
+  const { gateway, rig, held } = await openFront(t);
   const closed = new Set<unknown>();
   gateway.closed = (session) => void closed.add(session);
-  await using rig = await startRig(gateway);
   const call = (): Promise<unknown> => postModern(rig, "tools/call", { name: "held" });
   const first = call();
   await eventually(() => held.started.length === 1);
@@ -371,10 +353,8 @@ test("D1 a call of 2026-07-28 in flight: two at once are two identities; one aft
   assert.deepEqual([...closed], [other]);
 });
 
-test("D1 a call of 2026-07-28 in flight: a stop lets it come to its end, and answers what does not", async () => {
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({ held: held.tool });
-  await using rig = await startRig(gateway);
+test("D1 a call of 2026-07-28 in flight: a stop lets it come to its end, and answers what does not", async (t) => {
+  const { rig, held } = await openFront(t);
   const answer = postModern(rig, "tools/call", { name: "held" });
   await eventually(() => held.started.length === 1);
   // Much longer than anybody waits: the end of the call ends it.
@@ -385,9 +365,8 @@ test("D1 a call of 2026-07-28 in flight: a stop lets it come to its end, and ans
   assert.equal(rig.modern.inFlight, 0);
 });
 
-test("D1 a call of 2026-07-28 in flight at a stop without grace it gets an error", async () => {
-  const held = createHeldTool();
-  await using rig = await startRig(createScriptedGateway({ held: held.tool }));
+test("D1 a call of 2026-07-28 in flight at a stop without grace it gets an error", async (t) => {
+  const { rig, held } = await openFront(t);
   const { response } = await (async () => {
     const opening = openModern(rig, "tools/call", { name: "held", _meta: { progressToken: 1 } });
     await eventually(() => held.started.length === 1);

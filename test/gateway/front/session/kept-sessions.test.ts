@@ -131,7 +131,7 @@ test("B11 sessions between two daemons: what its client says of a call in the da
   assert.deepEqual(back, [`${hashOf(1)} {}`]);
 });
 
-for (const way of ["dies", "stops"] as const) {
+for (const way of ["dies", "stops"] as const)
   test(`B11 sessions of before a restart go on when the daemon ${way}, with what their clients said of themselves`, async (t) => {
     const home = await startHome(t);
     const first = await home.daemon();
@@ -148,7 +148,6 @@ for (const way of ["dies", "stops"] as const) {
     assert.deepEqual(next.gateway.resumedWith, [{ tools: "t", resources: "r", prompts: "p" }]);
     assert.equal(next.store.size, 1);
   });
-}
 
 test("B11 sessions of before a restart belong to their principal alone, who loses nothing by another's try", async (t) => {
   const home = await startHome(t);
@@ -252,9 +251,8 @@ test("B11 sessions of before a restart keep what a client asked for that lasts: 
   const ask = (method: string, uri: string) =>
     session.serve({ jsonrpc: "2.0", id: `${method} ${uri}`, method, params: { uri } }, outlet);
   session.setLogLevel("warning");
-  for (const uri of ["file:///a", "file:///b", `file:///${"x".repeat(2_000)}`]) {
+  for (const uri of ["file:///a", "file:///b", `file:///${"x".repeat(2_000)}`])
     ask("resources/subscribe", uri);
-  }
   ask("resources/read", "file:///c");
   await eventually(() => session.inFlight === 0);
   ask("resources/unsubscribe", "file:///a");

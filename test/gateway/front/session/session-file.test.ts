@@ -83,9 +83,8 @@ test("B11 the file of sessions: 2,000 sessions at once share writes, and the fil
   const saved = await Promise.all(all.map((each) => file.keep(hashOf(each), recordOf(each))));
   assert.ok(saved.every(Boolean));
   for (const each of all) if (each >= 10) file.drop(hashOf(each));
-  for (let round = 0; round < 30; round++) {
+  for (let round = 0; round < 30; round++)
     await Promise.all(all.slice(0, 10).map((each) => file.keep(hashOf(each), recordOf(each))));
-  }
   const { size } = await stat(path);
   assert.ok(size < 100_000, `${size} bytes for 10 sessions`);
   assert.equal((await found(path)).size, 10);

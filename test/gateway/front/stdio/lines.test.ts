@@ -8,13 +8,13 @@ import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { callMessage, createModern, initializeMessage } from "../http/http-rig.ts";
-import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
-import { startLine } from "./line-rig.ts";
+import { createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
+import { openLine } from "./line-rig.ts";
 
-test("a stream of lines is one session of the owner, told of changes on the same stream", async () => {
-  const gateway = createScriptedGateway();
-  await using line = startLine(gateway);
+test("a stream of lines is one session of the owner, told of changes on the same stream", async (t) => {
+  const { gateway, line } = openLine(t);
   line.send(initializeMessage("2025-06-18"), { jsonrpc: "2.0", method: "notifications/initialized" });
   line.send(callMessage("a", "echo", { x: 1 }));
   const [begun, answer] = await line.expect(2);
@@ -32,15 +32,12 @@ test("a stream of lines is one session of the owner, told of changes on the same
   assert.deepEqual([session.ended.aborted, gateway.sessions.size], [true, 0]);
 });
 
-test("a stream of lines asks and cancels on it, and a cancelled call gets no answer", async () => {
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({
-    held: held.tool,
+test("a stream of lines asks and cancels on it, and a cancelled call gets no answer", async (t) => {
+  const { line, held } = openLine(t, {
     async ask({ port, signal }) {
       return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
     },
   });
-  await using line = startLine(gateway);
   line.send(initializeMessage(), callMessage(1, "held"), callMessage(2, "ask"));
   const question = (await line.expect(2))[1];
   assert.equal(question?.["method"], "roots/list");
@@ -54,8 +51,8 @@ test("a stream of lines asks and cancels on it, and a cancelled call gets no ans
   assert.equal((await line.expect(4))[3]?.["id"], 3);
 });
 
-test("a stream of lines answers garbage, long lines and early requests, and goes on", async () => {
-  await using line = startLine(createScriptedGateway(), 2_000);
+test("a stream of lines answers garbage, long lines and early requests, and goes on", async (t) => {
+  const { line } = openLine(t, {}, 2_000);
   line.client.write(Buffer.from([0xff, 0xfe, 0x0a]));
   line.client.write("{\n\n\r\n");
   line.client.write(`${"x".repeat(5_000)}\n`);
@@ -80,25 +77,21 @@ test("a stream of lines answers garbage, long lines and early requests, and goes
   );
 });
 
-test("a stream of lines takes a line in many pieces, cut inside of characters", async () => {
-  await using line = startLine(createScriptedGateway());
+test("a stream of lines takes a line in many pieces, cut inside of characters", async (t) => {
+  const { line } = openLine(t);
   line.send(initializeMessage());
   const bytes = Buffer.from(`${JSON.stringify(callMessage(1, "echo", { x: "häß€😀" }))}\n`);
   for (const byte of bytes) line.client.write(Buffer.from([byte]));
   assert.match(JSON.stringify((await line.expect(2))[1]), /häß€😀/);
 });
 
-test("a stream of lines has batches in the version that had them", async () => {
-  const gateway = createScriptedGateway();
-  await using line = startLine(gateway);
+test("a stream of lines has batches in the version that had them", async (t) => {
+  const { gateway, line } = openLine(t);
   line.send(initializeMessage("2025-03-26"));
   line.send([callMessage(1, "x"), 7, { jsonrpc: "2.0", method: "notifications/other" }, callMessage(2, "x")]);
   await eventually(() => line.received.length === 2);
   const [, answers = []] = line.received as unknown as { id: unknown }[][];
-  assert.deepEqual(
-    answers.map(({ id }) => id),
-    [null, 1, 2],
-  );
+  assert.deepEqual(pluck(answers, "id"), [null, 1, 2]);
   assert.equal(gateway.heard.length, 1);
   line.send([7, { jsonrpc: "2.0", id: 3, method: 5 }], []);
   await eventually(() => line.received.length === 4);
@@ -116,9 +109,8 @@ test("a stream of lines has batches in the version that had them", async () => {
   assert.deepEqual(objectOf(objectOf(refused)["error"])["code"], -32600);
 });
 
-test("a stream of lines settles a question with an error by an answer in a batch that is none", async () => {
-  const gateway = createScriptedGateway();
-  await using line = startLine(gateway);
+test("a stream of lines settles a question with an error by an answer in a batch that is none", async (t) => {
+  const { gateway, line } = openLine(t);
   line.send(initializeMessage("2025-03-26"));
   await line.expect(1);
   const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
@@ -127,10 +119,8 @@ test("a stream of lines settles a question with an error by an answer in a batch
   assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
 });
 
-test("a stream of lines answers what is in flight to a client that says no more, then ends", async () => {
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({ held: held.tool });
-  await using line = startLine(gateway);
+test("a stream of lines answers what is in flight to a client that says no more, then ends", async (t) => {
+  const { gateway, line, held } = openLine(t);
   line.send(initializeMessage(), callMessage(1, "held"));
   line.client.end();
   await eventually(() => held.started.length === 1);
@@ -140,8 +130,8 @@ test("a stream of lines answers what is in flight to a client that says no more,
   assert.equal(gateway.sessions.size, 0);
 });
 
-test("a stream of lines answers a last request that lacks its line's end", async () => {
-  await using line = startLine(createScriptedGateway());
+test("a stream of lines answers a last request that lacks its line's end", async (t) => {
+  const { line } = openLine(t);
   line.client.write(`${JSON.stringify(initializeMessage())}\n${JSON.stringify(callMessage(2, "echo"))}`);
   line.client.end();
   const [, answer] = await line.expect(2);
@@ -149,15 +139,14 @@ test("a stream of lines answers a last request that lacks its line's end", async
   await line.front.closed;
 });
 
-test("a stream of lines asks nothing of a client that says no more", async () => {
-  const gateway = createScriptedGateway({
+test("a stream of lines asks nothing of a client that says no more", async (t) => {
+  const { line } = openLine(t, {
     async ask({ port, signal }) {
       const first = await port.request("roots/list", undefined, signal);
       const second = await port.request("roots/list", undefined, signal);
       return text(JSON.stringify([first, second]));
     },
   });
-  await using line = startLine(gateway);
   line.send(initializeMessage(), callMessage(1, "ask"));
   await line.expect(2);
   line.client.end();
@@ -167,10 +156,8 @@ test("a stream of lines asks nothing of a client that says no more", async () =>
   await line.front.closed;
 });
 
-test("a stream of lines aborts what is in flight when the stream is destroyed", async () => {
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({ held: held.tool });
-  await using line = startLine(gateway);
+test("a stream of lines aborts what is in flight when the stream is destroyed", async (t) => {
+  const { line, held } = openLine(t);
   line.send(initializeMessage(), callMessage(1, "held"));
   await eventually(() => held.started.length === 1);
   line.stream.destroy();
@@ -207,9 +194,8 @@ test("a stream of lines does not read who does not read its answers", async () =
   assert.equal(front.inFlight, 0);
 });
 
-test("a stream of lines stops within its grace, with the answers written", async () => {
-  const held = createHeldTool();
-  const line = startLine(createScriptedGateway({ held: held.tool }));
+test("a stream of lines stops within its grace, with the answers written", async (t) => {
+  const { line, held } = openLine(t);
   line.send(initializeMessage(), callMessage(1, "held"));
   await eventually(() => held.started.length === 1);
   const stopped = line.front.stop(60_000);
@@ -221,9 +207,8 @@ test("a stream of lines stops within its grace, with the answers written", async
   if (!line.stream.closed) await once(line.stream, "close");
 });
 
-test("a stream of lines says that the gateway stops to what is in flight when its grace is over", async () => {
-  const held = createHeldTool();
-  const line = startLine(createScriptedGateway({ held: held.tool }));
+test("a stream of lines says that the gateway stops to what is in flight when its grace is over", async (t) => {
+  const { line, held } = openLine(t);
   line.send(initializeMessage(), callMessage(1, "held"));
   await eventually(() => held.started.length === 1);
   await line.front.stop(0);
@@ -244,15 +229,14 @@ function modernMessage(id: unknown, method: string, params: object = {}, meta: o
 const modernCall = (id: unknown, name: string, meta: object = {}): object =>
   modernMessage(id, "tools/call", { name, arguments: { a: 1 } }, meta);
 
-test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session", async () => {
-  const gateway = createScriptedGateway({
+test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session", async (t) => {
+  const { gateway, line } = openLine(t, {
     async noisy({ port }) {
       port.notify("notifications/progress", { progressToken: "x", progress: 1 });
       port.notify("notifications/message", { level: "info", data: "logged" });
       return text("done");
     },
   });
-  await using line = startLine(gateway);
   line.send(modernMessage(1, "server/discover"), modernCall("two", "any"), modernMessage(3, "tools/list"));
   const discovered = objectOf((await line.answer(1))["result"]);
   assert.deepEqual(discovered["supportedVersions"], [MODERN_VERSION]);
@@ -273,8 +257,8 @@ test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session"
   assert.deepEqual([line.front.sessions, gateway.sessions.size], [0, 0]);
 });
 
-test("D1 D2 what a request lacks or has too much is said in the codes of 2026-07-28", async () => {
-  await using line = startLine(createScriptedGateway());
+test("D1 D2 what a request lacks or has too much is said in the codes of 2026-07-28", async (t) => {
+  const { line } = openLine(t);
   const incomplete = { [META.protocolVersion]: MODERN_VERSION };
   line.send(
     { jsonrpc: "2.0", id: 1, method: "server/discover" },
@@ -294,9 +278,8 @@ test("D1 D2 what a request lacks or has too much is said in the codes of 2026-07
   assert.equal(objectOf((await line.answer(7))["error"])["code"], -32022);
 });
 
-test("D1 D2 a request is taken back by its client's notice, and gets no answer", async () => {
-  const held = createHeldTool();
-  await using line = startLine(createScriptedGateway({ held: held.tool }));
+test("D1 D2 a request is taken back by its client's notice, and gets no answer", async (t) => {
+  const { line, held } = openLine(t);
   line.send(modernCall(1, "held"), modernCall(2, "held"));
   await eventually(() => held.started.length === 2);
   line.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } });
@@ -315,9 +298,8 @@ test("D1 D2 a request is taken back by its client's notice, and gets no answer",
   assert.ok("result" in (await line.answer(1)));
 });
 
-test("D1 D2 an id in flight is not begun again, and so many requests are in flight at most", async () => {
-  const held = createHeldTool();
-  await using line = startLine(createScriptedGateway({ held: held.tool }));
+test("D1 D2 an id in flight is not begun again, and so many requests are in flight at most", async (t) => {
+  const { line, held } = openLine(t);
   for (let id = 1; id <= 513; id++) line.send(modernCall(id, "held"));
   assert.equal(objectOf((await line.answer(513))["error"])["code"], -32029);
   line.send(modernCall(1, "any"));
@@ -329,14 +311,13 @@ test("D1 D2 an id in flight is not begun again, and so many requests are in flig
   await eventually(() => line.modern.inFlight === 0);
 });
 
-test("D1 D2 a question is an answer that asks for input, and the retry on the same stream completes", async () => {
-  const gateway = createScriptedGateway({
+test("D1 D2 a question is an answer that asks for input, and the retry on the same stream completes", async (t) => {
+  const { line } = openLine(t, {
     async asks({ port, signal }) {
       const reply = await port.request("elicitation/create", { message: "name?" }, signal);
       return text(JSON.stringify(reply));
     },
   });
-  await using line = startLine(gateway);
   line.send(modernCall(1, "asks"));
   const { resultType, inputRequests, requestState } = objectOf((await line.answer(1))["result"]);
   assert.equal(resultType, "input_required");
@@ -347,9 +328,8 @@ test("D1 D2 a question is an answer that asks for input, and the retry on the sa
   assert.match(JSON.stringify(await line.answer(2)), /ann/);
 });
 
-test("D1 D2 several listen on one stream, each told under its own id, until it takes that back", async () => {
-  const gateway = createScriptedGateway();
-  await using line = startLine(gateway);
+test("D1 D2 several listen on one stream, each told under its own id, until it takes that back", async (t) => {
+  const { gateway, line } = openLine(t);
   const listen = (id: string, notifications: object): object =>
     modernMessage(id, "subscriptions/listen", { notifications });
   line.send(listen("a", { toolsListChanged: true }), listen("b", { promptsListChanged: true }));
@@ -373,9 +353,8 @@ test("D1 D2 several listen on one stream, each told under its own id, until it t
   await eventually(() => gateway.sessions.size === 0);
 });
 
-test("D1 D2 who says no more still gets its answers, and a stop waits for them", async () => {
-  const held = createHeldTool();
-  await using line = startLine(createScriptedGateway({ held: held.tool }));
+test("D1 D2 who says no more still gets its answers, and a stop waits for them", async (t) => {
+  const { line, held } = openLine(t);
   line.send(
     modernCall(1, "held"),
     modernMessage(9, "subscriptions/listen", { notifications: { toolsListChanged: true } }),
@@ -386,11 +365,11 @@ test("D1 D2 who says no more still gets its answers, and a stop waits for them",
   assert.match(JSON.stringify(await line.answer(1)), /late/);
   await line.front.closed;
 
-  await using other = startLine(createScriptedGateway({ held: held.tool }));
-  other.send(modernCall(1, "held"));
-  await eventually(() => held.started.length === 2);
-  const stopped = other.front.stop(10_000);
-  held.release(text("at last"));
-  assert.match(JSON.stringify(await other.answer(1)), /at last/);
+  const other = openLine(t);
+  other.line.send(modernCall(1, "held"));
+  await eventually(() => other.held.started.length === 1);
+  const stopped = other.line.front.stop(10_000);
+  other.held.release(text("at last"));
+  assert.match(JSON.stringify(await other.line.answer(1)), /at last/);
   await stopped;
 });
