@@ -16,7 +16,15 @@ import { MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, callPort, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import {
+  ask,
+  callPort,
+  client,
+  policy,
+  recordingServices,
+  servingSet,
+  user,
+} from "../middleware/requests.ts";
 
 const LIMIT_BYTES = 10_000;
 
@@ -29,9 +37,7 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
     limits: { limiter, kept },
     authorization: {
       defaultEffect: "deny",
-      policies: [
-        { effect: "allow", roles: null, resources: ["tool:x", "resource:file:///big"], methods: null },
-      ],
+      policies: [policy("allow", { resources: ["tool:x", "resource:file:///big"] })],
     },
   });
   const call = (from: ClientPort = client(user("ann"))): Promise<Reply> =>

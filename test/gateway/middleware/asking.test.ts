@@ -11,7 +11,7 @@ import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, callPort, client, recordingServices, servingSet, user } from "./requests.ts";
+import { ask, callPort, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
 const tool = (name: string, annotations?: JsonObject): JsonObject => ({
   name,
@@ -34,13 +34,6 @@ const SOURCES: readonly CatalogSource[] = [
     },
   },
 ];
-const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConfig> = {}): PolicyConfig => ({
-  effect,
-  roles: null,
-  resources: null,
-  methods: null,
-  ...parts,
-});
 
 interface Asking {
   readonly questions: Question[];

@@ -21,7 +21,7 @@ import { createManualClock, type ManualClock } from "../../support/manual-clock.
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
+import { ask, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
 const config: AuditConfig = {
   path: "/nowhere",
@@ -129,7 +129,7 @@ test("the audit records what the policies refuse, although that never comes to i
   const { records, audit } = audited();
   const authorization = {
     defaultEffect: "deny",
-    policies: [{ effect: "allow", roles: null, resources: ["tool:z"], methods: null }],
+    policies: [policy("allow", { resources: ["tool:z"] })],
   } as const;
   const services = recordingServices();
   const served = servingSet(sources, services, { audit, authorization });

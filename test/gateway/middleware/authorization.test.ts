@@ -9,15 +9,8 @@ import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
+import { ask, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
-const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConfig> = {}): PolicyConfig => ({
-  effect,
-  roles: null,
-  resources: null,
-  methods: null,
-  ...parts,
-});
 const rules = (
   defaultEffect: AuthorizationConfig["defaultEffect"],
   ...policies: PolicyConfig[]

@@ -1,5 +1,5 @@
 // Requests, clients and a pool that records what it is asked, for tests of the chain.
-import type { ConflictConfig } from "../../../src/config/snapshot.ts";
+import type { ConflictConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
@@ -21,6 +21,12 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { catalogOf, FIRST_WINS } from "../catalog/sources.ts";
 
 export const user = (name: string, ...roles: string[]): Principal => ({ kind: "user", name, roles });
+
+/** For everybody and everything that is not named. */
+export const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConfig> = {}): PolicyConfig => ({
+  ...{ effect, roles: null, resources: null, methods: null },
+  ...parts,
+});
 
 export function client(principal: Principal = ANONYMOUS, sessionId = "session-1"): ClientPort {
   return {

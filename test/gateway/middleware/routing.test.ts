@@ -14,7 +14,7 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, serving, servingSet } from "./requests.ts";
+import { ask, client, policy, recordingServices, serving, servingSet } from "./requests.ts";
 
 const sources = [
   source("a", {
@@ -255,7 +255,7 @@ function stage(denied: string, busyHere = 0) {
     () => ({ last: [], pending: [] }),
   );
   const services = { ...recordingServices(), together };
-  const deny = { effect: "deny", roles: null, resources: ["tool:read"], methods: null } as const;
+  const deny = policy("deny", { resources: ["tool:read"] });
   const authorization = {
     defaultEffect: "allow",
     policies: [{ ...deny, arguments: { path: [denied] } }],

@@ -4,7 +4,7 @@ import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { pluck } from "../../support/pluck.ts";
 import { skill, source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
+import { ask, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
 const GIT = "skill://git/SKILL.md";
 const THEIRS = "skill://b/git/SKILL.md";
@@ -136,13 +136,8 @@ test("E1 requests about skills: policies over resources hold for skills, their f
   const authorization: AuthorizationConfig = {
     defaultEffect: "deny",
     policies: [
-      { effect: "deny", roles: null, resources: ["resource:skill://git/secret*"], methods: null },
-      {
-        effect: "allow",
-        roles: ["git"],
-        resources: ["resource:skill://git", "resource:skill://git/*"],
-        methods: null,
-      },
+      policy("deny", { resources: ["resource:skill://git/secret*"] }),
+      policy("allow", { roles: ["git"], resources: ["resource:skill://git", "resource:skill://git/*"] }),
     ],
   };
   const child = (uri: string) => ({ uri, name: "n" });

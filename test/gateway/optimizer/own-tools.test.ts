@@ -16,7 +16,7 @@ import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { catalogOf, source } from "../catalog/sources.ts";
-import { callPort, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import { callPort, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 const ON = { optimizer: { enabled: true, keepTools: ["read_*"] }, groups: [], profiles: [] };
 const SOURCES = [
@@ -149,14 +149,8 @@ test("D4 tools that are not listed: policies and the audit see the tool that is 
   const authorization: AuthorizationConfig = {
     defaultEffect: "allow",
     policies: [
-      { effect: "deny", roles: null, resources: ["tool:delete_*"], methods: null },
-      {
-        effect: "deny",
-        roles: null,
-        resources: ["tool:create_issue"],
-        methods: null,
-        arguments: { repo: ["secret"] },
-      },
+      policy("deny", { resources: ["tool:delete_*"] }),
+      policy("deny", { resources: ["tool:create_issue"], arguments: { repo: ["secret"] } }),
     ],
   };
   const config = { path: "/x", maxSizeBytes: 1, keep: 1, includeArguments: true, redact: [] };

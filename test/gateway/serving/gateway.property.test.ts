@@ -18,6 +18,7 @@ import {
   type Script,
   type ScriptedInstance,
 } from "../backends/pool/scripted-instance.ts";
+import { policy } from "../middleware/requests.ts";
 import { serverOn } from "./gateway-rig.ts";
 
 /** What each program offers. */
@@ -99,8 +100,8 @@ function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConf
       : {
           defaultEffect: "allow",
           policies: [
-            { effect: "allow", roles: ["ann"], resources: null, methods: null },
-            { effect: "deny", roles: null, resources: [`tool:${reserved}`], methods: null },
+            policy("allow", { roles: ["ann"] }),
+            policy("deny", { resources: [`tool:${reserved}`] }),
           ],
         };
   return {

@@ -14,12 +14,12 @@ import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
 import { catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import { ask, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 const sources = [source("a", { tools: ["read", "write"], prompts: ["p"] })];
 const onlyRead = {
   defaultEffect: "deny",
-  policies: [{ effect: "allow", roles: ["reader"], resources: ["tool:read"], methods: null }],
+  policies: [policy("allow", { roles: ["reader"], resources: ["tool:read"] })],
 } as const;
 
 test("the serving set knows who comes, by the authentication it was built with", () => {
@@ -46,7 +46,7 @@ test("the serving set tells whom a resource's changes concern by the policies it
   const files = [source("a", { resources: ["x://open", "x://secret"] })];
   const authorization = {
     defaultEffect: "deny",
-    policies: [{ effect: "allow", roles: ["reader"], resources: ["resource:x://open*"], methods: null }],
+    policies: [policy("allow", { roles: ["reader"], resources: ["resource:x://open*"] })],
   } as const;
   assert.equal(servingSet(files, recordingServices()).mayBeNotified(ANONYMOUS, "x://secret"), true);
   const users = [

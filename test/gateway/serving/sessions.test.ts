@@ -13,7 +13,7 @@ import { connectLight } from "../../mcp/light-client.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
-import { callPort, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import { callPort, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
 import { realGateway, serverOn } from "./gateway-rig.ts";
 
 interface TestSession extends SessionPort {
@@ -52,7 +52,7 @@ const onlyFor = (role: string): ServingSet => ({
   ...servingSet([source("a", { tools: ["one"] })], recordingServices(), {
     authorization: {
       defaultEffect: "deny",
-      policies: [{ effect: "allow", roles: [role], resources: null, methods: null }],
+      policies: [policy("allow", { roles: [role] })],
     },
   }),
   refresh: (principal) => principal,

@@ -18,6 +18,7 @@ import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { pluck } from "../../support/pluck.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
+import { policy } from "../middleware/requests.ts";
 import { startAuthorizationServer } from "./authorization-server.ts";
 import { signInAt } from "./browser.ts";
 import { post, signedTokens, startSignedGateway } from "./signed-gateway.ts";
@@ -27,8 +28,8 @@ import { startToolServer } from "./tool-server.ts";
 const BY_SCOPE: AuthorizationConfig = {
   defaultEffect: "deny",
   policies: [
-    { effect: "allow", roles: ["reader"], resources: ["tool:read_*"], methods: null },
-    { effect: "allow", roles: ["scope:files:write"], resources: ["tool:*"], methods: null },
+    policy("allow", { roles: ["reader"], resources: ["tool:read_*"] }),
+    policy("allow", { roles: ["scope:files:write"], resources: ["tool:*"] }),
   ],
 };
 

@@ -8,7 +8,7 @@ import { Holds, MOST_CONSENTS_OF_ONE, STATE_MS } from "../../../../src/gateway/f
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { source } from "../../catalog/sources.ts";
-import { recordingServices, servingSet } from "../../middleware/requests.ts";
+import { policy, recordingServices, servingSet } from "../../middleware/requests.ts";
 import {
   ANN,
   accept,
@@ -166,7 +166,7 @@ test("E5 a state that is refused is recorded, with whom and what", async () => {
   );
 });
 
-const ALLOW: PolicyConfig = { effect: "allow", roles: null, resources: ["tool:t"], methods: null };
+const ALLOW: PolicyConfig = policy("allow", { resources: ["tool:t"] });
 
 test("E2 rights that a reload takes away hold for the retry of a call that waits", async () => {
   const rig = createHoldsRig();
