@@ -41,7 +41,8 @@ test("bound beyond, addresses and the configured name are right, other names are
     assert.equal(guard(host, undefined), null, host);
   assert.match(guard("mac.local", undefined) ?? "", /the name in \[server\]\.host/);
   const named = createHostGuard(() => "nas.lan");
-  assert.equal(named("nas.lan:9000", "http://nas.lan:9000"), null);
+  for (const origin of ["http://nas.lan:9000", "http://NAS.lan:9000"])
+    assert.equal(named("nas.lan:9000", origin), null, origin);
   assert.equal(named("192.168.1.4", undefined), null);
   assert.notEqual(named("other.lan", undefined), null);
 });
