@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import type { ConflictConfig } from "../../../src/config/snapshot.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { type KnownNames, NO_NAMES, nameKey } from "../../../src/gateway/catalog/names.ts";
-import { fc } from "../../support/properties.ts";
-import { ALL, FIRST_WINS, source } from "./sources.ts";
+import { fc, runsOf } from "../../support/properties.ts";
+import { ALL, catalogOf, FIRST_WINS, source } from "./sources.ts";
 
 const conflict = (parts: Partial<ConflictConfig>): ConflictConfig => ({ ...FIRST_WINS, ...parts });
 const owners = (
@@ -14,437 +14,407 @@ const owners = (
   list: "tools" | "resources" | "templates" | "prompts" = "tools",
 ): string[] => [...catalog[list].values()].map(({ name, backend }) => `${backend}:${name}`);
 
-describe("one backend", () => {
-  test("its names and definitions pass untouched, the very objects of its lists", () => {
-    const one = source("fs", {
-      tools: ["read", "write"],
-      resources: ["file:///a"],
-      templates: ["file:///{p}"],
-      prompts: ["p"],
-    });
-    const catalog = buildCatalog([one], FIRST_WINS);
-    assert.equal(catalog.tools.get("read")?.definition, one.listings.tools[0]);
-    assert.equal(catalog.resources.get("file:///a")?.definition, one.listings.resources[0]);
-    assert.equal(catalog.templates.get("file:///{p}")?.definition, one.listings.resourceTemplates[0]);
-    assert.equal(catalog.prompts.get("p")?.definition, one.listings.prompts[0]);
-    assert.deepEqual([...catalog.tools.keys()], ["read", "write"]);
-    assert.deepEqual(catalog.collisions, []);
+test("one backend: its names and definitions pass untouched, the very objects of its lists", () => {
+  const one = source("fs", {
+    tools: ["read", "write"],
+    resources: ["file:///a"],
+    templates: ["file:///{p}"],
+    prompts: ["p"],
   });
-
-  test("of two tools with one name the first stays", () => {
-    const catalog = buildCatalog([source("a", { tools: ["x", "x", "y"] })], FIRST_WINS);
-    assert.deepEqual(owners(catalog), ["a:x", "a:y"]);
-    assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "x", kept: "a", hidden: "a" }]);
-  });
-
-  test("names that every object inherits are names like others", () => {
-    const catalog = buildCatalog([source("a", { tools: ["constructor", "__proto__"] })], FIRST_WINS);
-    assert.deepEqual(owners(catalog), ["a:constructor", "a:__proto__"]);
-    assert.equal(catalog.tools.get("toString"), undefined);
-  });
+  const catalog = catalogOf(one);
+  assert.equal(catalog.tools.get("read")?.definition, one.listings.tools[0]);
+  assert.equal(catalog.resources.get("file:///a")?.definition, one.listings.resources[0]);
+  assert.equal(catalog.templates.get("file:///{p}")?.definition, one.listings.resourceTemplates[0]);
+  assert.equal(catalog.prompts.get("p")?.definition, one.listings.prompts[0]);
+  assert.deepEqual([...catalog.tools.keys()], ["read", "write"]);
+  assert.deepEqual(catalog.collisions, []);
 });
 
-describe("filters", () => {
-  test("allow chooses, deny wins, both over the server's own names", () => {
-    const catalog = buildCatalog(
-      [
-        source("a", {
-          tools: ["read_file", "read_secret", "write"],
-          filters: { tools: { allow: ["read_*"], deny: ["*secret"] } },
-          toolOverrides: { read_file: { name: "write", description: null } },
-        }),
-      ],
-      FIRST_WINS,
-    );
-    assert.deepEqual(owners(catalog), ["a:write"]);
-    assert.deepEqual([...catalog.withheldTools], [["a", 2]]);
-    assert.equal(catalog.tools.get("write")?.originalName, "read_file");
-  });
-
-  test("an empty allow list publishes nothing", () => {
-    const filters = { tools: { allow: [], deny: [] }, prompts: { allow: [], deny: [] } };
-    const catalog = buildCatalog([source("a", { tools: ["x"], prompts: ["p"], filters })], FIRST_WINS);
-    assert.equal(catalog.tools.size + catalog.prompts.size, 0);
-  });
-
-  test("the resources filter holds for templates by their text, too", () => {
-    const catalog = buildCatalog(
-      [
-        source("a", {
-          resources: ["file:///a", "db://b"],
-          templates: ["file:///{p}", "db://{t}"],
-          filters: { resources: { allow: null, deny: ["db:*"] } },
-        }),
-      ],
-      FIRST_WINS,
-    );
-    assert.deepEqual(owners(catalog, "resources"), ["a:file:///a"]);
-    assert.deepEqual(owners(catalog, "templates"), ["a:file:///{p}"]);
-  });
+test("one backend of two tools with one name the first stays", () => {
+  const catalog = catalogOf(source("a", { tools: ["x", "x", "y"] }));
+  assert.deepEqual(owners(catalog), ["a:x", "a:y"]);
+  assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "x", kept: "a", hidden: "a" }]);
 });
 
-describe("overrides", () => {
-  test("change only the name and the description, in a copy", () => {
-    const one = source("a", { tools: ["x"], toolOverrides: { x: { name: "y", description: "better" } } });
-    const [original] = one.listings.tools;
-    const entry = buildCatalog([one], FIRST_WINS).tools.get("y");
-    assert.deepEqual(entry?.definition, { ...original, name: "y", description: "better" });
-    assert.equal(original?.["name"], "x");
-    assert.equal(entry?.originalName, "x");
-  });
-
-  test("the same copy comes again for the same object, another for another name", () => {
-    const one = source("a", { tools: ["x"], toolOverrides: { x: { name: "y", description: null } } });
-    const first = buildCatalog([one], FIRST_WINS).tools.get("y")?.definition;
-    assert.equal(buildCatalog([one], FIRST_WINS).tools.get("y")?.definition, first);
-    const other = { ...one, toolOverrides: { x: { name: "z", description: null } } };
-    assert.equal(buildCatalog([other], FIRST_WINS).tools.get("z")?.definition["name"], "z");
-  });
-
-  test("an edited description is published, and a taken back one is the server's own again", () => {
-    const described = (description: string | null, name: string | null = null): CatalogSource => ({
-      ...one,
-      toolOverrides: { x: { name, description } },
-    });
-    const one = source("a", { tools: ["x"] });
-    const published = (edited: CatalogSource, name = "x"): unknown =>
-      buildCatalog([edited], FIRST_WINS).tools.get(name)?.definition["description"];
-    assert.equal(published(described("better")), "better");
-    assert.equal(published(described("best")), "best");
-    assert.equal(published(described("best", "y"), "y"), "best");
-    assert.equal(published(described("good", "y"), "y"), "good");
-    assert.equal(published(described(null, "y"), "y"), "x of a");
-    assert.equal(published(described(null)), "x of a");
-  });
-
-  test("are of tools: a prompt, a resource or a template of that name keeps its own", () => {
-    const named = source("a", {
-      tools: ["x"],
-      resources: ["x"],
-      templates: ["x"],
-      prompts: ["x"],
-      toolOverrides: { x: { name: "y", description: "better" } },
-    });
-    const catalog = buildCatalog([named], FIRST_WINS);
-    assert.deepEqual(owners(catalog), ["a:y"]);
-    assert.equal(catalog.prompts.get("x")?.definition, named.listings.prompts[0]);
-    assert.equal(catalog.resources.get("x")?.definition, named.listings.resources[0]);
-    assert.equal(catalog.templates.get("x")?.definition, named.listings.resourceTemplates[0]);
-  });
-
-  test("a new name takes part in conflicts", () => {
-    const catalog = buildCatalog(
-      [
-        source("a", { tools: ["x"] }),
-        source("b", { tools: ["y"], toolOverrides: { y: { name: "x", description: null } } }),
-      ],
-      FIRST_WINS,
-    );
-    assert.deepEqual(owners(catalog), ["a:x", "b:b_x"]);
-    assert.equal(catalog.tools.get("b_x")?.originalName, "y");
-  });
-
-  test("G1 machines whose names meet at a separator that names may have: one keeps it, and it is told", () => {
-    const sources = [source("f@a", { tools: ["b-x", "y"] }), source("g@a-b", { tools: ["x", "z"] })];
-    const catalog = buildCatalog(sources, conflict({ separator: "-" }));
-    assert.deepEqual(owners(catalog), ["f@a:a-b-x", "f@a:a-y", "g@a-b:a-b-z"]);
-    assert.equal(catalog.tools.get("a-b-x")?.originalName, "b-x");
-    assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "a-b-x", kept: "f@a", hidden: "g@a-b" }]);
-  });
-
-  test("one for a tool that no server has changes nothing", () => {
-    const toolOverrides = { nobody: { name: "y", description: null } };
-    assert.deepEqual(owners(buildCatalog([source("a", { tools: ["x"], toolOverrides })], FIRST_WINS)), [
-      "a:x",
-    ]);
-  });
+test("one backend names that every object inherits are names like others", () => {
+  const catalog = catalogOf(source("a", { tools: ["constructor", "__proto__"] }));
+  assert.deepEqual(owners(catalog), ["a:constructor", "a:__proto__"]);
+  assert.equal(catalog.tools.get("toString"), undefined);
 });
 
-describe("conflicts", () => {
-  const three = [
-    source("a", { tools: ["x", "only_a"], resources: ["u:1"] }),
-    source("b", { tools: ["x", "only_b"], resources: ["u:1"] }),
-    source("c", { tools: ["x"], resources: ["u:1"] }),
-  ];
-
-  test("first-wins: the file's order decides, and the others' get their backends' names; URIs stay", () => {
-    const catalog = buildCatalog(three, FIRST_WINS);
-    assert.deepEqual(owners(catalog), ["a:x", "a:only_a", "b:b_x", "b:only_b", "c:c_x"]);
-    assert.equal(catalog.tools.get("b_x")?.definition["name"], "b_x");
-    assert.equal(catalog.tools.get("b_x")?.plainName, "x");
-    assert.equal(catalog.tools.get("only_b")?.plainName, undefined);
-    assert.deepEqual(owners(catalog, "resources"), ["a:u:1"]);
-  });
-
-  test("prompts that meet get their backends' names as tools do", () => {
-    const catalog = buildCatalog(
-      [source("a", { prompts: ["p"] }), source("b", { prompts: ["p", "q"] })],
-      conflict({ separator: "." }),
-    );
-    assert.deepEqual(owners(catalog, "prompts"), ["a:p", "b:b.p", "b:q"]);
-    assert.equal(catalog.prompts.get("b.p")?.definition["title"], "P");
-  });
-
-  test("a name with its backend's before it that another one has gets that name once more", () => {
-    const catalog = buildCatalog(
-      [source("a", { tools: ["x", "b_x"] }), source("b", { tools: ["x"] })],
-      FIRST_WINS,
-    );
-    assert.deepEqual(owners(catalog), ["a:x", "a:b_x", "b:b_b_x"]);
-  });
-
-  test("priority: the order that is given decides, then the file's; lists stay in the file's order", () => {
-    const catalog = buildCatalog(three, conflict({ strategy: "priority", order: ["c", "gone", "b"] }));
-    assert.deepEqual(owners(catalog), ["a:a_x", "a:only_a", "b:b_x", "b:only_b", "c:x"]);
-    assert.deepEqual(
-      catalog.collisions
-        .filter(({ kind }) => kind === "resource")
-        .map(({ kept, hidden }) => `${kept}>${hidden}`),
-      ["c>b", "c>a"],
-    );
-  });
-
-  test("priority: of two that the order does not list, the first in the file wins, after all that it lists", () => {
-    const [a, b, c] = three;
-    assert.ok(a !== undefined && b !== undefined && c !== undefined);
-    const winner = (sources: readonly CatalogSource[], order: readonly string[]): string | undefined =>
-      buildCatalog(sources, conflict({ strategy: "priority", order })).tools.get("x")?.backend;
-    assert.equal(winner([a, b], []), "a");
-    assert.equal(winner([b, a], []), "b");
-    assert.equal(winner([a, b], ["gone"]), "a");
-    assert.equal(winner([c, b, a], ["gone", "elsewhere"]), "c");
-    assert.equal(winner([a, b, c], ["c"]), "c");
-    const unlisted = buildCatalog([c, b, a], conflict({ strategy: "priority", order: ["a"] })).collisions;
-    assert.deepEqual(
-      unlisted.filter(({ kind }) => kind === "resource").map(({ kept, hidden }) => `${kept}>${hidden}`),
-      ["a>c", "a>b"],
-    );
-  });
-
-  test("error: the later in order is not published, and both are named", () => {
-    const catalog = buildCatalog(three.slice(0, 2), conflict({ strategy: "error" }));
-    assert.deepEqual(owners(catalog), ["a:x", "a:only_a", "b:only_b"]);
-    assert.deepEqual(catalog.collisions[0], { kind: "tool", name: "x", kept: "a", hidden: "b" });
-  });
-
-  test("prefix: tools and prompts carry their backend's name, URIs and templates never", () => {
-    const catalog = buildCatalog(
-      [
-        source("a", { tools: ["x"], prompts: ["p"], resources: ["u:1"], templates: ["u:{t}"] }),
-        source("b", { tools: ["x"], prompts: ["p"], resources: ["u:1"], templates: ["u:{t}"] }),
-      ],
-      conflict({ strategy: "prefix", separator: "." }),
-    );
-    assert.deepEqual(owners(catalog), ["a:a.x", "b:b.x"]);
-    assert.deepEqual(owners(catalog, "prompts"), ["a:a.p", "b:b.p"]);
-    assert.deepEqual(owners(catalog, "resources"), ["a:u:1"]);
-    assert.deepEqual(owners(catalog, "templates"), ["a:u:{t}"]);
-    assert.equal(catalog.tools.get("b.x")?.originalName, "x");
-    assert.equal(catalog.tools.get("b.x")?.definition["name"], "b.x");
-    assert.equal(catalog.prompts.get("b.p")?.definition["title"], "P");
-    assert.equal(catalog.collisions.length, 2);
-  });
-
-  test("prefix: names that the separator makes equal collide, and the first wins", () => {
-    const catalog = buildCatalog(
-      [source("a", { tools: ["b_c"] }), source("a_b", { tools: ["c"] })],
-      conflict({ strategy: "prefix" }),
-    );
-    assert.deepEqual(owners(catalog), ["a:a_b_c"]);
-    assert.equal(catalog.collisions.length, 1);
-  });
-
-  test("a tool and a prompt of one name do not collide", () => {
-    const catalog = buildCatalog(
-      [source("a", { tools: ["x"] }), source("b", { prompts: ["x"] })],
-      FIRST_WINS,
-    );
-    assert.deepEqual(catalog.collisions, []);
-  });
+test("filters allow chooses, deny wins, both over the server's own names", () => {
+  const catalog = catalogOf(
+    source("a", {
+      tools: ["read_file", "read_secret", "write"],
+      filters: { tools: { allow: ["read_*"], deny: ["*secret"] } },
+      toolOverrides: { read_file: { name: "write", description: null } },
+    }),
+  );
+  assert.deepEqual(owners(catalog), ["a:write"]);
+  assert.deepEqual([...catalog.withheldTools], [["a", 2]]);
+  assert.equal(catalog.tools.get("write")?.originalName, "read_file");
 });
 
-describe("names that clients have used", () => {
-  const a = source("a", { tools: ["x"] });
-  const b = source("b", { tools: ["x"] });
-  const used = (catalog: Catalog): KnownNames => ({ ...NO_NAMES, owners: catalog.freshNames });
-
-  test("stay whose they are, wherever another backend stands in the file, and while theirs is away", () => {
-    const known = used(buildCatalog([b], FIRST_WINS));
-    assert.deepEqual(owners(buildCatalog([a, b], FIRST_WINS, known)), ["a:a_x", "b:x"]);
-    assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
-  });
-
-  test("stay prefixed when the one that had the name is removed, which is then free for a newcomer", () => {
-    const known = { ...used(buildCatalog([b, a], FIRST_WINS)), isConfigured: (name: string) => name !== "b" };
-    assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
-    const catalog = buildCatalog([a, source("c", { tools: ["x"] })], FIRST_WINS, known);
-    assert.deepEqual(owners(catalog), ["a:a_x", "c:x"]);
-  });
-
-  test("stay as they are under another separator", () => {
-    const known = used(buildCatalog([b, a], FIRST_WINS));
-    const catalog = buildCatalog([b, a], conflict({ separator: "." }), known);
-    assert.deepEqual(owners(catalog), ["b:x", "a:a_x"]);
-    assert.equal(catalog.freshNames.size, 0);
-  });
-
-  test("priority: a person's order takes a name from the one that had it", () => {
-    const known = used(buildCatalog([a, b], FIRST_WINS));
-    const rules = conflict({ strategy: "priority", order: ["b"] });
-    assert.deepEqual(owners(buildCatalog([a, b], rules, known)), ["a:a_x", "b:x"]);
-  });
+test("filters: an empty allow list publishes nothing", () => {
+  const filters = { tools: { allow: [], deny: [] }, prompts: { allow: [], deny: [] } };
+  const catalog = catalogOf(source("a", { tools: ["x"], prompts: ["p"], filters }));
+  assert.equal(catalog.tools.size + catalog.prompts.size, 0);
 });
 
-describe("whatever the world", () => {
-  const name = fc.constantFrom("x", "y", "z", "a_x", "b_x", "secret");
-  const names = fc.array(name, { maxLength: 5 });
-  const filter = fc.record({
-    allow: fc.option(fc.array(fc.constantFrom("*", "x", "?", "a_*"), { maxLength: 2 })),
-    deny: fc.array(fc.constantFrom("secret", "y", "b_*"), { maxLength: 2 }),
+test("filters: the resources filter holds for templates by their text, too", () => {
+  const catalog = catalogOf(
+    source("a", {
+      resources: ["file:///a", "db://b"],
+      templates: ["file:///{p}", "db://{t}"],
+      filters: { resources: { allow: null, deny: ["db:*"] } },
+    }),
+  );
+  assert.deepEqual(owners(catalog, "resources"), ["a:file:///a"]);
+  assert.deepEqual(owners(catalog, "templates"), ["a:file:///{p}"]);
+});
+
+test("overrides change only the name and the description, in a copy", () => {
+  const one = source("a", { tools: ["x"], toolOverrides: { x: { name: "y", description: "better" } } });
+  const [original] = one.listings.tools;
+  const entry = catalogOf(one).tools.get("y");
+  assert.deepEqual(entry?.definition, { ...original, name: "y", description: "better" });
+  assert.equal(original?.["name"], "x");
+  assert.equal(entry?.originalName, "x");
+});
+
+test("overrides: the same copy comes again for the same object, another for another name", () => {
+  const one = source("a", { tools: ["x"], toolOverrides: { x: { name: "y", description: null } } });
+  const first = catalogOf(one).tools.get("y")?.definition;
+  assert.equal(catalogOf(one).tools.get("y")?.definition, first);
+  const other = { ...one, toolOverrides: { x: { name: "z", description: null } } };
+  assert.equal(catalogOf(other).tools.get("z")?.definition["name"], "z");
+});
+
+test("overrides: an edited description is published, and a taken back one is the server's own again", () => {
+  const described = (description: string | null, name: string | null = null): CatalogSource => ({
+    ...one,
+    toolOverrides: { x: { name, description } },
   });
-  const world: fc.Arbitrary<CatalogSource[]> = fc
-    .uniqueArray(fc.constantFrom("a", "b", "c", "a_b"), { maxLength: 4 })
-    .chain((backends) =>
-      fc.tuple(
-        ...backends.map((backend) =>
-          fc
-            .record({
-              tools: names,
-              resources: names,
-              templates: names,
-              prompts: names,
-              filters: fc.record({ tools: filter, resources: filter, prompts: filter }),
-              toolOverrides: fc.dictionary(
-                name,
-                fc.record({ name: fc.option(name), description: fc.constantFrom(null, "d") }),
-              ),
-            })
-            .map((parts) => source(backend, parts)),
-        ),
+  const one = source("a", { tools: ["x"] });
+  const published = (edited: CatalogSource, name = "x"): unknown =>
+    catalogOf(edited).tools.get(name)?.definition["description"];
+  assert.equal(published(described("better")), "better");
+  assert.equal(published(described("best")), "best");
+  assert.equal(published(described("best", "y"), "y"), "best");
+  assert.equal(published(described("good", "y"), "y"), "good");
+  assert.equal(published(described(null, "y"), "y"), "x of a");
+  assert.equal(published(described(null)), "x of a");
+});
+
+test("overrides are of tools: a prompt, a resource or a template of that name keeps its own", () => {
+  const named = source("a", {
+    tools: ["x"],
+    resources: ["x"],
+    templates: ["x"],
+    prompts: ["x"],
+    toolOverrides: { x: { name: "y", description: "better" } },
+  });
+  const catalog = catalogOf(named);
+  assert.deepEqual(owners(catalog), ["a:y"]);
+  assert.equal(catalog.prompts.get("x")?.definition, named.listings.prompts[0]);
+  assert.equal(catalog.resources.get("x")?.definition, named.listings.resources[0]);
+  assert.equal(catalog.templates.get("x")?.definition, named.listings.resourceTemplates[0]);
+});
+
+test("overrides: a new name takes part in conflicts", () => {
+  const catalog = catalogOf(
+    source("a", { tools: ["x"] }),
+    source("b", { tools: ["y"], toolOverrides: { y: { name: "x", description: null } } }),
+  );
+  assert.deepEqual(owners(catalog), ["a:x", "b:b_x"]);
+  assert.equal(catalog.tools.get("b_x")?.originalName, "y");
+});
+
+test("G1 overrides: machines whose names meet at a separator that names may have: one keeps it, and it is told", () => {
+  const sources = [source("f@a", { tools: ["b-x", "y"] }), source("g@a-b", { tools: ["x", "z"] })];
+  const catalog = buildCatalog(sources, conflict({ separator: "-" }));
+  assert.deepEqual(owners(catalog), ["f@a:a-b-x", "f@a:a-y", "g@a-b:a-b-z"]);
+  assert.equal(catalog.tools.get("a-b-x")?.originalName, "b-x");
+  assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "a-b-x", kept: "f@a", hidden: "g@a-b" }]);
+});
+
+test("overrides: one for a tool that no server has changes nothing", () => {
+  const toolOverrides = { nobody: { name: "y", description: null } };
+  assert.deepEqual(owners(catalogOf(source("a", { tools: ["x"], toolOverrides }))), ["a:x"]);
+});
+
+const three = [
+  source("a", { tools: ["x", "only_a"], resources: ["u:1"] }),
+  source("b", { tools: ["x", "only_b"], resources: ["u:1"] }),
+  source("c", { tools: ["x"], resources: ["u:1"] }),
+];
+
+test("conflicts: first-wins: the file's order decides, and the others' get their backends' names; URIs stay", () => {
+  const catalog = catalogOf(...three);
+  assert.deepEqual(owners(catalog), ["a:x", "a:only_a", "b:b_x", "b:only_b", "c:c_x"]);
+  assert.equal(catalog.tools.get("b_x")?.definition["name"], "b_x");
+  assert.equal(catalog.tools.get("b_x")?.plainName, "x");
+  assert.equal(catalog.tools.get("only_b")?.plainName, undefined);
+  assert.deepEqual(owners(catalog, "resources"), ["a:u:1"]);
+});
+
+test("conflicts: prompts that meet get their backends' names as tools do", () => {
+  const catalog = buildCatalog(
+    [source("a", { prompts: ["p"] }), source("b", { prompts: ["p", "q"] })],
+    conflict({ separator: "." }),
+  );
+  assert.deepEqual(owners(catalog, "prompts"), ["a:p", "b:b.p", "b:q"]);
+  assert.equal(catalog.prompts.get("b.p")?.definition["title"], "P");
+});
+
+test("conflicts: a name with its backend's before it that another one has gets that name once more", () => {
+  const catalog = catalogOf(source("a", { tools: ["x", "b_x"] }), source("b", { tools: ["x"] }));
+  assert.deepEqual(owners(catalog), ["a:x", "a:b_x", "b:b_b_x"]);
+});
+
+test("conflicts: priority: the order that is given decides, then the file's; lists stay in the file's order", () => {
+  const catalog = buildCatalog(three, conflict({ strategy: "priority", order: ["c", "gone", "b"] }));
+  assert.deepEqual(owners(catalog), ["a:a_x", "a:only_a", "b:b_x", "b:only_b", "c:x"]);
+  assert.deepEqual(
+    catalog.collisions
+      .filter(({ kind }) => kind === "resource")
+      .map(({ kept, hidden }) => `${kept}>${hidden}`),
+    ["c>b", "c>a"],
+  );
+});
+
+test("conflicts: priority: of two that the order does not list, the first in the file wins, after all that it lists", () => {
+  const [a, b, c] = three;
+  assert.ok(a !== undefined && b !== undefined && c !== undefined);
+  const winner = (sources: readonly CatalogSource[], order: readonly string[]): string | undefined =>
+    buildCatalog(sources, conflict({ strategy: "priority", order })).tools.get("x")?.backend;
+  assert.equal(winner([a, b], []), "a");
+  assert.equal(winner([b, a], []), "b");
+  assert.equal(winner([a, b], ["gone"]), "a");
+  assert.equal(winner([c, b, a], ["gone", "elsewhere"]), "c");
+  assert.equal(winner([a, b, c], ["c"]), "c");
+  const unlisted = buildCatalog([c, b, a], conflict({ strategy: "priority", order: ["a"] })).collisions;
+  assert.deepEqual(
+    unlisted.filter(({ kind }) => kind === "resource").map(({ kept, hidden }) => `${kept}>${hidden}`),
+    ["a>c", "a>b"],
+  );
+});
+
+test("conflicts: error: the later in order is not published, and both are named", () => {
+  const catalog = buildCatalog(three.slice(0, 2), conflict({ strategy: "error" }));
+  assert.deepEqual(owners(catalog), ["a:x", "a:only_a", "b:only_b"]);
+  assert.deepEqual(catalog.collisions[0], { kind: "tool", name: "x", kept: "a", hidden: "b" });
+});
+
+test("conflicts: prefix: tools and prompts carry their backend's name, URIs and templates never", () => {
+  const catalog = buildCatalog(
+    [
+      source("a", { tools: ["x"], prompts: ["p"], resources: ["u:1"], templates: ["u:{t}"] }),
+      source("b", { tools: ["x"], prompts: ["p"], resources: ["u:1"], templates: ["u:{t}"] }),
+    ],
+    conflict({ strategy: "prefix", separator: "." }),
+  );
+  assert.deepEqual(owners(catalog), ["a:a.x", "b:b.x"]);
+  assert.deepEqual(owners(catalog, "prompts"), ["a:a.p", "b:b.p"]);
+  assert.deepEqual(owners(catalog, "resources"), ["a:u:1"]);
+  assert.deepEqual(owners(catalog, "templates"), ["a:u:{t}"]);
+  assert.equal(catalog.tools.get("b.x")?.originalName, "x");
+  assert.equal(catalog.tools.get("b.x")?.definition["name"], "b.x");
+  assert.equal(catalog.prompts.get("b.p")?.definition["title"], "P");
+  assert.equal(catalog.collisions.length, 2);
+});
+
+test("conflicts: prefix: names that the separator makes equal collide, and the first wins", () => {
+  const catalog = buildCatalog(
+    [source("a", { tools: ["b_c"] }), source("a_b", { tools: ["c"] })],
+    conflict({ strategy: "prefix" }),
+  );
+  assert.deepEqual(owners(catalog), ["a:a_b_c"]);
+  assert.equal(catalog.collisions.length, 1);
+});
+
+test("conflicts: a tool and a prompt of one name do not collide", () => {
+  const catalog = catalogOf(source("a", { tools: ["x"] }), source("b", { prompts: ["x"] }));
+  assert.deepEqual(catalog.collisions, []);
+});
+
+const a = source("a", { tools: ["x"] });
+const b = source("b", { tools: ["x"] });
+const used = (catalog: Catalog): KnownNames => ({ ...NO_NAMES, owners: catalog.freshNames });
+
+test("names that clients have used stay whose they are, wherever another backend stands in the file, and while theirs is away", () => {
+  const known = used(catalogOf(b));
+  assert.deepEqual(owners(buildCatalog([a, b], FIRST_WINS, known)), ["a:a_x", "b:x"]);
+  assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
+});
+
+test("names that clients have used stay prefixed when the one that had the name is removed, which is then free for a newcomer", () => {
+  const known = { ...used(catalogOf(b, a)), isConfigured: (name: string) => name !== "b" };
+  assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
+  const catalog = buildCatalog([a, source("c", { tools: ["x"] })], FIRST_WINS, known);
+  assert.deepEqual(owners(catalog), ["a:a_x", "c:x"]);
+});
+
+test("names that clients have used stay as they are under another separator", () => {
+  const known = used(catalogOf(b, a));
+  const catalog = buildCatalog([b, a], conflict({ separator: "." }), known);
+  assert.deepEqual(owners(catalog), ["b:x", "a:a_x"]);
+  assert.equal(catalog.freshNames.size, 0);
+});
+
+test("names that clients have used: priority: a person's order takes a name from the one that had it", () => {
+  const known = used(catalogOf(a, b));
+  const rules = conflict({ strategy: "priority", order: ["b"] });
+  assert.deepEqual(owners(buildCatalog([a, b], rules, known)), ["a:a_x", "b:x"]);
+});
+
+const name = fc.constantFrom("x", "y", "z", "a_x", "b_x", "secret");
+const names = fc.array(name, { maxLength: 5 });
+const filter = fc.record({
+  allow: fc.option(fc.array(fc.constantFrom("*", "x", "?", "a_*"), { maxLength: 2 })),
+  deny: fc.array(fc.constantFrom("secret", "y", "b_*"), { maxLength: 2 }),
+});
+const world: fc.Arbitrary<CatalogSource[]> = fc
+  .uniqueArray(fc.constantFrom("a", "b", "c", "a_b"), { maxLength: 4 })
+  .chain((backends) =>
+    fc.tuple(
+      ...backends.map((backend) =>
+        fc
+          .record({
+            tools: names,
+            resources: names,
+            templates: names,
+            prompts: names,
+            filters: fc.record({ tools: filter, resources: filter, prompts: filter }),
+            toolOverrides: fc.dictionary(
+              name,
+              fc.record({ name: fc.option(name), description: fc.constantFrom(null, "d") }),
+            ),
+          })
+          .map((parts) => source(backend, parts)),
       ),
-    );
-  const strategies: fc.Arbitrary<ConflictConfig> = fc.record({
-    strategy: fc.constantFrom("first-wins", "prefix", "priority", "error"),
-    separator: fc.constantFrom("_", "."),
-    order: fc.uniqueArray(fc.constantFrom("a", "b", "c"), { maxLength: 3 }),
-    longestName: fc.constantFrom(46),
-  });
-  const LISTS = [
-    ["tools", "tools", "tools", "name"],
-    ["resources", "resources", "resources", "uri"],
-    ["templates", "resourceTemplates", "resources", "uriTemplate"],
-    ["prompts", "prompts", "prompts", "name"],
-  ] as const;
+    ),
+  );
+const strategies: fc.Arbitrary<ConflictConfig> = fc.record({
+  strategy: fc.constantFrom("first-wins", "prefix", "priority", "error"),
+  separator: fc.constantFrom("_", "."),
+  order: fc.uniqueArray(fc.constantFrom("a", "b", "c"), { maxLength: 3 }),
+  longestName: fc.constantFrom(46),
+});
+const LISTS = [
+  ["tools", "tools", "tools", "name"],
+  ["resources", "resources", "resources", "uri"],
+  ["templates", "resourceTemplates", "resources", "uriTemplate"],
+  ["prompts", "prompts", "prompts", "name"],
+] as const;
 
-  test("each offer that the filters permit is published once or is a collision; denied ones are neither", () => {
-    fc.assert(
-      fc.property(world, strategies, (sources, rules) => {
-        const catalog = buildCatalog(sources, rules);
-        let offered = 0;
-        for (const [list, listing, filters, key] of LISTS) {
-          for (const { backend, filters: own, listings } of sources) {
-            const { allow, deny } = own[filters];
-            const permitted = listings[listing].filter(
-              (definition) =>
-                (allow === null || compileGlobs(allow)(String(definition[key]))) &&
-                !compileGlobs(deny)(String(definition[key])),
-            );
-            offered += permitted.length;
-            const originals = new Set(permitted.map((definition) => definition[key]));
-            for (const entry of catalog[list].values()) {
-              if (entry.backend === backend) assert.ok(originals.has(entry.originalName));
-            }
-          }
-          for (const [known, entry] of catalog[list]) {
-            assert.equal(entry.name, known);
-            assert.equal(entry.definition[key], known);
-          }
-        }
-        const published = LISTS.reduce((sum, [list]) => sum + catalog[list].size, 0);
-        assert.equal(published + catalog.collisions.length, offered);
-        for (const { kind, name: hidden, kept } of catalog.collisions) {
-          assert.equal(catalog[`${kind}s`].get(hidden)?.backend, kept);
-        }
-      }),
-      { numRuns: 500 },
-    );
-  });
-
-  test("no tool is hidden by another backend's, and no name that was used becomes another tool's", () => {
-    const worlds = fc.array(world, { minLength: 2, maxLength: 4 });
-    fc.assert(
-      fc.property(worlds, (all) => {
-        let known = NO_NAMES;
-        const names = new Map<string, string>();
-        for (const sources of all) {
-          const catalog = buildCatalog(sources, FIRST_WINS, known);
-          for (const { kind, kept, hidden } of catalog.collisions) {
-            if (kind === "tool" || kind === "prompt") assert.equal(kept, hidden);
-          }
-          for (const { kind, name, backend, plainName = name } of [
-            ...catalog.tools.values(),
-            ...catalog.prompts.values(),
-          ]) {
-            const whose = `${kind} ${backend} ${plainName}`;
-            assert.equal(names.get(whose) ?? name, name);
-            names.set(whose, name);
-            assert.ok(kind === "tool" || kind === "prompt");
-            const had = known.owners.get(nameKey(kind, name));
-            if (had !== undefined) assert.deepEqual([had.backend, had.plainName], [backend, plainName]);
-          }
-          known = { ...known, owners: new Map([...known.owners, ...catalog.freshNames]) };
-        }
-      }),
-      { numRuns: 500 },
-    );
-  });
-
-  test("the same sources give the same catalog, listed in the file's order", () => {
-    fc.assert(
-      fc.property(world, strategies, (sources, rules) => {
-        const catalog = buildCatalog(sources, rules);
-        const again = buildCatalog(structuredClone(sources), rules);
-        for (const [list] of LISTS) {
-          assert.deepEqual([...again[list].values()], [...catalog[list].values()]);
-          const places = [...catalog[list].values()].map(({ backend }) =>
-            sources.findIndex((one) => one.backend === backend),
+test("whatever the world: each offer that the filters permit is published once or is a collision; denied ones are neither", () => {
+  fc.assert(
+    fc.property(world, strategies, (sources, rules) => {
+      const catalog = buildCatalog(sources, rules);
+      let offered = 0;
+      for (const [list, listing, filters, key] of LISTS) {
+        for (const { backend, filters: own, listings } of sources) {
+          const { allow, deny } = own[filters];
+          const permitted = listings[listing].filter(
+            (definition) =>
+              (allow === null || compileGlobs(allow)(String(definition[key]))) &&
+              !compileGlobs(deny)(String(definition[key])),
           );
-          assert.deepEqual(
-            places,
-            places.toSorted((a, b) => a - b),
-          );
+          offered += permitted.length;
+          const originals = new Set(permitted.map((definition) => definition[key]));
+          for (const entry of catalog[list].values()) {
+            if (entry.backend === backend) assert.ok(originals.has(entry.originalName));
+          }
         }
-        assert.deepEqual(again.collisions, catalog.collisions);
-      }),
-    );
-  });
-
-  test("B7 prefix: no name changes because another backend comes or goes", () => {
-    fc.assert(
-      fc.property(world, (sources) => {
-        // A separator that no name holds: what a backend publishes then depends on itself alone.
-        const rules = conflict({ strategy: "prefix", separator: "." });
-        const together = buildCatalog(sources, rules);
-        for (const one of sources) {
-          const alone = buildCatalog([one], rules);
-          const own = [...together.tools.values()].filter(({ backend }) => backend === one.backend);
-          assert.deepEqual(own, [...alone.tools.values()]);
+        for (const [known, entry] of catalog[list]) {
+          assert.equal(entry.name, known);
+          assert.equal(entry.definition[key], known);
         }
-      }),
-    );
-  });
+      }
+      const published = LISTS.reduce((sum, [list]) => sum + catalog[list].size, 0);
+      assert.equal(published + catalog.collisions.length, offered);
+      for (const { kind, name: hidden, kept } of catalog.collisions)
+        assert.equal(catalog[`${kind}s`].get(hidden)?.backend, kept);
+    }),
+    { numRuns: runsOf(500) },
+  );
+});
 
-  test("100,000 tools are no matter of their square, which would be minutes", () => {
-    const many = Array.from({ length: 10 }, (_, place) =>
-      source(`b${place}`, {
-        tools: Array.from({ length: 10_000 }, (_each, index) => `tool_${place}_${index}`),
-        filters: { tools: { allow: ["tool_*"], deny: ["*secret*"] }, resources: ALL, prompts: ALL },
-      }),
-    );
-    const startedAt = performance.now();
-    const catalog = buildCatalog(many, FIRST_WINS);
-    const tookMs = performance.now() - startedAt;
-    assert.equal(catalog.tools.size, 100_000);
-    assert.ok(tookMs < 30_000, `${tookMs} ms`);
-  });
+test("whatever the world: no tool is hidden by another backend's, and no name that was used becomes another tool's", () => {
+  const worlds = fc.array(world, { minLength: 2, maxLength: 4 });
+  fc.assert(
+    fc.property(worlds, (all) => {
+      let known = NO_NAMES;
+      const names = new Map<string, string>();
+      for (const sources of all) {
+        const catalog = buildCatalog(sources, FIRST_WINS, known);
+        for (const { kind, kept, hidden } of catalog.collisions) {
+          if (kind === "tool" || kind === "prompt") assert.equal(kept, hidden);
+        }
+        for (const { kind, name, backend, plainName = name } of [
+          ...catalog.tools.values(),
+          ...catalog.prompts.values(),
+        ]) {
+          const whose = `${kind} ${backend} ${plainName}`;
+          assert.equal(names.get(whose) ?? name, name);
+          names.set(whose, name);
+          assert.ok(kind === "tool" || kind === "prompt");
+          const had = known.owners.get(nameKey(kind, name));
+          if (had !== undefined) assert.deepEqual([had.backend, had.plainName], [backend, plainName]);
+        }
+        known = { ...known, owners: new Map([...known.owners, ...catalog.freshNames]) };
+      }
+    }),
+    { numRuns: runsOf(500) },
+  );
+});
+
+test("whatever the world: the same sources give the same catalog, listed in the file's order", () => {
+  fc.assert(
+    fc.property(world, strategies, (sources, rules) => {
+      const catalog = buildCatalog(sources, rules);
+      const again = buildCatalog(structuredClone(sources), rules);
+      for (const [list] of LISTS) {
+        assert.deepEqual([...again[list].values()], [...catalog[list].values()]);
+        const places = [...catalog[list].values()].map(({ backend }) =>
+          sources.findIndex((one) => one.backend === backend),
+        );
+        assert.deepEqual(
+          places,
+          places.toSorted((a, b) => a - b),
+        );
+      }
+      assert.deepEqual(again.collisions, catalog.collisions);
+    }),
+  );
+});
+
+test("B7 whatever the world: prefix: no name changes because another backend comes or goes", () => {
+  fc.assert(
+    fc.property(world, (sources) => {
+      // A separator that no name holds: what a backend publishes then depends on itself alone.
+      const rules = conflict({ strategy: "prefix", separator: "." });
+      const together = buildCatalog(sources, rules);
+      for (const one of sources) {
+        const alone = buildCatalog([one], rules);
+        const own = [...together.tools.values()].filter(({ backend }) => backend === one.backend);
+        assert.deepEqual(own, [...alone.tools.values()]);
+      }
+    }),
+  );
+});
+
+test("whatever the world: 100,000 tools are no matter of their square, which would be minutes", () => {
+  const many = Array.from({ length: 10 }, (_, place) =>
+    source(`b${place}`, {
+      tools: Array.from({ length: 10_000 }, (_each, index) => `tool_${place}_${index}`),
+      filters: { tools: { allow: ["tool_*"], deny: ["*secret*"] }, resources: ALL, prompts: ALL },
+    }),
+  );
+  const startedAt = performance.now();
+  const catalog = catalogOf(...many);
+  const tookMs = performance.now() - startedAt;
+  assert.equal(catalog.tools.size, 100_000);
+  assert.ok(tookMs < 30_000, `${tookMs} ms`);
 });

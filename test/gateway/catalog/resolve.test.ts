@@ -1,35 +1,40 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
-import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import { heldKey } from "../../../src/gateway/catalog/catalog.ts";
+import { test } from "node:test";
+import {
+  type CatalogSource,
+  type Freshness,
+  freshnessOf,
+  heldKey,
+  type ListFreshness,
+  NOT_FRESH,
+} from "../../../src/gateway/catalog/catalog.ts";
+import { catalogTransitions } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { heldBy, resolveServed, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
-import { FIRST_WINS, source } from "./sources.ts";
+import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { pluck } from "../../support/pluck.ts";
+import { ask, recordingServices, servingSet } from "../middleware/requests.ts";
+import { catalogOf, type SourceParts, source } from "./sources.ts";
 
-const catalog = buildCatalog(
-  [
-    source("tools", { tools: ["x"], prompts: ["p"] }),
-    source("a", { resources: ["u://a/listed"], templates: ["u://a/{id}", "u://{+any}"] }),
-    source("b", { resources: ["u://a/b-has-it"], templates: ["u://b/{id}"] }),
-  ],
-  FIRST_WINS,
+const catalog = catalogOf(
+  source("tools", { tools: ["x"], prompts: ["p"] }),
+  source("a", { resources: ["u://a/listed"], templates: ["u://a/{id}", "u://{+any}"] }),
+  source("b", { resources: ["u://a/b-has-it"], templates: ["u://b/{id}"] }),
 );
 const backendOf = (uri: string): string | null =>
   resolveTarget(catalog, { kind: "resource", name: uri })?.backend ?? null;
 
-describe("names", () => {
-  test("are found by what is published", () => {
-    assert.equal(resolveTarget(catalog, { kind: "tool", name: "x" })?.backend, "tools");
-    assert.equal(resolveTarget(catalog, { kind: "tool", name: "p" }), null);
-    assert.equal(resolveTarget(catalog, { kind: "prompt", name: "p" })?.backend, "tools");
-  });
+test("names are found by what is published", () => {
+  assert.equal(resolveTarget(catalog, { kind: "tool", name: "x" })?.backend, "tools");
+  assert.equal(resolveTarget(catalog, { kind: "tool", name: "p" }), null);
+  assert.equal(resolveTarget(catalog, { kind: "prompt", name: "p" })?.backend, "tools");
 });
 
 test("G1 while an own server is down, another machine's entry of the same name takes nothing of it", () => {
   const entries = { tools: ["github_x"], prompts: ["github_p"], resources: ["u://a"] };
   const borrowed = { tools: ["x", "y"], prompts: ["p"], resources: ["u://a", "u://b"] };
   const served = {
-    catalog: buildCatalog([source("all@github", borrowed)], FIRST_WINS),
-    away: buildCatalog([source("own", { ...entries, templates: ["u://{any}"] })], FIRST_WINS),
+    catalog: catalogOf(source("all@github", borrowed)),
+    away: catalogOf(source("own", { ...entries, templates: ["u://{any}"] })),
   };
   const of = (kind: "tool" | "prompt" | "resource", name: string) =>
     resolveServed(served, { kind, name })?.backend;
@@ -47,108 +52,283 @@ test("E3 of templates that wait for approval the first 200 are tried: a server m
   assert.deepEqual([told("w://199/1"), told("w://200/1")], ["a", null]);
 });
 
-describe("URIs", () => {
-  test("belong to who listed them, before any template", () => {
-    assert.equal(backendOf("u://a/listed"), "a");
-    assert.equal(backendOf("u://a/b-has-it"), "b");
-  });
+test("URIs belong to who listed them, before any template", () => {
+  assert.equal(backendOf("u://a/listed"), "a");
+  assert.equal(backendOf("u://a/b-has-it"), "b");
+});
 
-  test("else to the first template in order", () => {
-    assert.equal(backendOf("u://a/1"), "a");
-    assert.equal(backendOf("u://b/1"), "a");
-  });
+test("URIs else to the first template in order", () => {
+  assert.equal(backendOf("u://a/1"), "a");
+  assert.equal(backendOf("u://b/1"), "a");
+});
 
-  test("else to nobody while two backends have resources", () => {
-    assert.equal(backendOf("v://x"), null);
-  });
+test("URIs else to nobody while two backends have resources", () => {
+  assert.equal(backendOf("v://x"), null);
+});
 
-  test("else to the only backend that has any", () => {
-    const one = buildCatalog(
-      [source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] })],
-      FIRST_WINS,
-    );
-    assert.equal(resolveTarget(one, { kind: "resource", name: "unlisted:2" })?.backend, "a");
-    const none = buildCatalog([source("t", { tools: ["x"] })], FIRST_WINS);
-    assert.equal(resolveTarget(none, { kind: "resource", name: "u:1" }), null);
-  });
+test("URIs else to the only backend that has any", () => {
+  const one = catalogOf(source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] }));
+  assert.equal(resolveTarget(one, { kind: "resource", name: "unlisted:2" })?.backend, "a");
+  const none = catalogOf(source("t", { tools: ["x"] }));
+  assert.equal(resolveTarget(none, { kind: "resource", name: "u:1" }), null);
+});
 
-  test("that filters deny are nobody's, although a template or a sole backend would fit", () => {
-    const denying = buildCatalog(
-      [
-        source("a", {
-          resources: ["u://a", "u://secret"],
-          templates: ["u://{id}", "w://{id}"],
-          filters: { resources: { allow: null, deny: ["*secret*"] } },
-        }),
-      ],
-      FIRST_WINS,
-    );
-    for (const uri of ["u://secret", "u://secret2", "other:secret"]) {
-      assert.equal(resolveTarget(denying, { kind: "resource", name: uri }), null, uri);
-    }
-    assert.equal(resolveTarget(denying, { kind: "resource", name: "u://open" })?.backend, "a");
-  });
+test("URIs that filters deny are nobody's, although a template or a sole backend would fit", () => {
+  const denying = catalogOf(
+    source("a", {
+      resources: ["u://a", "u://secret"],
+      templates: ["u://{id}", "w://{id}"],
+      filters: { resources: { allow: null, deny: ["*secret*"] } },
+    }),
+  );
+  for (const uri of ["u://secret", "u://secret2", "other:secret"])
+    assert.equal(resolveTarget(denying, { kind: "resource", name: uri }), null, uri);
+  assert.equal(resolveTarget(denying, { kind: "resource", name: "u://open" })?.backend, "a");
+});
 
-  test("that are not allowed are reached only by a template that is", () => {
-    const allowing = buildCatalog(
-      [
-        source("a", {
-          templates: ["pub://{id}", "own://{id}"],
-          filters: { resources: { allow: ["pub://{id}"], deny: [] } },
-        }),
-      ],
-      FIRST_WINS,
-    );
-    assert.equal(resolveTarget(allowing, { kind: "resource", name: "pub://1" })?.backend, "a");
-    assert.equal(resolveTarget(allowing, { kind: "resource", name: "own://1" }), null);
-  });
+test("URIs that are not allowed are reached only by a template that is", () => {
+  const allowing = catalogOf(
+    source("a", {
+      templates: ["pub://{id}", "own://{id}"],
+      filters: { resources: { allow: ["pub://{id}"], deny: [] } },
+    }),
+  );
+  assert.equal(resolveTarget(allowing, { kind: "resource", name: "pub://1" })?.backend, "a");
+  assert.equal(resolveTarget(allowing, { kind: "resource", name: "own://1" }), null);
+});
 
-  test("get around no filter by another spelling, and pass as they are where there is none", () => {
-    const listed = { resources: ["file:///public/a"], templates: ["file:///{+path}"] };
-    const filtered = (filter: { allow: string[] | null; deny: string[] }) =>
-      buildCatalog([source("a", { ...listed, filters: { resources: filter } })], FIRST_WINS);
-    const denying = filtered({ allow: null, deny: ["file:///secret*"] });
-    const allowing = filtered({ allow: ["file:///public/*"], deny: [] });
-    const open = buildCatalog([source("a", listed)], FIRST_WINS);
-    for (const [from, uri] of [
-      [denying, "file:///public/../secret"],
-      [denying, "file:///./secret"],
-      [denying, "file:///x/%2e%2E/secret"],
-      [denying, "file:///x%2f..%2fsecret"],
-      [denying, "file:///%73ecret"],
-      [denying, "FILE:///secret"],
-      [denying, "file:///%ff/%73ecret/.."],
-      [denying, "file://localhost/secret"],
-      [denying, "file:\\\\\\secret"],
-      [denying, "file:////secret"],
-      [denying, "file:/secret"],
-      [denying, "file:///sec\tret"],
-      [allowing, "file:///public/..\t/etc/passwd"],
-      [allowing, "file:///public/../etc/passwd"],
-      [allowing, "file:///public/.."],
-      [allowing, "file:///public/%252e%252e/x"],
-    ] as const) {
-      assert.equal(resolveTarget(from, { kind: "resource", name: uri }), null, uri);
-      assert.equal(resolveTarget(open, { kind: "resource", name: uri })?.backend, "a", uri);
-    }
-    for (const uri of [
-      "file:///public/b",
-      "file:///public/my%20file",
-      "file:///public/.hidden",
-      "file:///public/a..b",
-    ]) {
-      assert.equal(resolveTarget(allowing, { kind: "resource", name: uri })?.backend, "a", uri);
-      assert.equal(resolveTarget(denying, { kind: "resource", name: uri })?.backend, "a", uri);
-    }
-  });
+test("URIs get around no filter by another spelling, and pass as they are where there is none", () => {
+  const listed = { resources: ["file:///public/a"], templates: ["file:///{+path}"] };
+  const filtered = (filter: { allow: string[] | null; deny: string[] }) =>
+    catalogOf(source("a", { ...listed, filters: { resources: filter } }));
+  const denying = filtered({ allow: null, deny: ["file:///secret*"] });
+  const allowing = filtered({ allow: ["file:///public/*"], deny: [] });
+  const open = catalogOf(source("a", listed));
+  for (const [from, uri] of [
+    [denying, "file:///public/../secret"],
+    [denying, "file:///./secret"],
+    [denying, "file:///x/%2e%2E/secret"],
+    [denying, "file:///x%2f..%2fsecret"],
+    [denying, "file:///%73ecret"],
+    [denying, "FILE:///secret"],
+    [denying, "file:///%ff/%73ecret/.."],
+    [denying, "file://localhost/secret"],
+    [denying, "file:\\\\\\secret"],
+    [denying, "file:////secret"],
+    [denying, "file:/secret"],
+    [denying, "file:///sec\tret"],
+    [allowing, "file:///public/..\t/etc/passwd"],
+    [allowing, "file:///public/../etc/passwd"],
+    [allowing, "file:///public/.."],
+    [allowing, "file:///public/%252e%252e/x"],
+  ] as const) {
+    assert.equal(resolveTarget(from, { kind: "resource", name: uri }), null, uri);
+    assert.equal(resolveTarget(open, { kind: "resource", name: uri })?.backend, "a", uri);
+  }
+  for (const uri of [
+    "file:///public/b",
+    "file:///public/my%20file",
+    "file:///public/.hidden",
+    "file:///public/a..b",
+  ]) {
+    assert.equal(resolveTarget(allowing, { kind: "resource", name: uri })?.backend, "a", uri);
+    assert.equal(resolveTarget(denying, { kind: "resource", name: uri })?.backend, "a", uri);
+  }
+});
 
-  test("without end are not held against templates", () => {
-    assert.equal(backendOf(`u://a/${"x".repeat(100_000)}`), null);
-  });
+test("URIs without end are not held against templates", () => {
+  assert.equal(backendOf(`u://a/${"x".repeat(100_000)}`), null);
+});
 
-  test("of completions are templates as listed, or URIs", () => {
-    assert.equal(resolveTarget(catalog, { kind: "template", name: "u://b/{id}" })?.backend, "b");
-    assert.equal(resolveTarget(catalog, { kind: "template", name: "u://a/listed" })?.backend, "a");
-    assert.equal(resolveTarget(catalog, { kind: "template", name: "v://{id}" }), null);
+test("URIs of completions are templates as listed, or URIs", () => {
+  assert.equal(resolveTarget(catalog, { kind: "template", name: "u://b/{id}" })?.backend, "b");
+  assert.equal(resolveTarget(catalog, { kind: "template", name: "u://a/listed" })?.backend, "a");
+  assert.equal(resolveTarget(catalog, { kind: "template", name: "v://{id}" }), null);
+});
+
+const PAGE = "ui://app/main.html";
+
+/** A backend with one tool that has a page. */
+function withApp(backend: string, tool: string, meta: JsonObject, parts: SourceParts = {}): CatalogSource {
+  const made = source(backend, { ...parts, tools: [tool] });
+  const [definition = {}] = made.listings.tools;
+  return { ...made, listings: { ...made.listings, tools: [{ ...definition, _meta: meta }] } };
+}
+
+const page = (name: string) => ({ kind: "resource" as const, name });
+const newer = { ui: { resourceUri: PAGE, visibility: ["model"] }, other: 1 };
+const older = { "ui/resourceUri": PAGE };
+
+test("D1 one backend's pages and the tools that name them pass untouched", () => {
+  const one = withApp("a", "show", newer, { resources: [PAGE] });
+  const catalog = catalogOf(one);
+  assert.equal(catalog.tools.get("show")?.definition, one.listings.tools[0]);
+  assert.equal(catalog.resources.get(PAGE)?.definition, one.listings.resources[0]);
+});
+
+test("D1 two backends with a page of the same URI: each tool names its own, and both can be read", () => {
+  const sources = [
+    withApp("a", "show", newer, { resources: [PAGE] }),
+    withApp("b", "draw", { ...newer, ...older }, { resources: [PAGE] }),
+  ];
+  const catalog = catalogOf(...sources);
+  const theirs = "ui://b/app/main.html";
+  assert.deepEqual(catalog.tools.get("show")?.definition["_meta"], newer);
+  assert.deepEqual(catalog.tools.get("draw")?.definition["_meta"], {
+    ui: { resourceUri: theirs, visibility: ["model"] },
+    other: 1,
+    "ui/resourceUri": theirs,
   });
+  assert.deepEqual([...catalog.resources.keys()], [PAGE, theirs]);
+  assert.deepEqual(catalog.resources.get(theirs)?.definition, { uri: theirs, name: PAGE });
+  assert.deepEqual(catalog.collisions, []);
+  // The same objects again: who compares lists need not look into them.
+  const again = catalogOf(...sources);
+  assert.equal(again.tools.get("draw")?.definition, catalog.tools.get("draw")?.definition);
+  assert.equal(again.resources.get(theirs)?.definition, catalog.resources.get(theirs)?.definition);
+});
+
+test("D1 a page that only a tool names is its backend's, where several have resources", () => {
+  const sources = [
+    withApp("a", "show", older, { resources: ["u:1"] }),
+    withApp("b", "draw", { ui: { resourceUri: "ui://b.html" } }, { resources: ["v:1"] }),
+  ];
+  const catalog = catalogOf(...sources);
+  assert.equal(resolveTarget(catalog, page("ui://b.html"))?.backend, "b");
+  assert.equal(resolveTarget(catalog, page(PAGE))?.backend, "a");
+  assert.equal(resolveTarget(catalog, page("ui://none.html")), null);
+});
+
+test("D1 a page that a filter denies, or whose tool is withheld, is nobody's", () => {
+  const denied = { resources: { allow: null, deny: ["ui://*"] } };
+  const withheld = { tools: { allow: [], deny: [] } };
+  const catalog = catalogOf(
+    withApp("a", "show", newer, { resources: ["u:1"], filters: denied }),
+    withApp("b", "draw", newer, { resources: ["v:1"], filters: withheld }),
+  );
+  assert.equal(resolveTarget(catalog, page(PAGE)), null);
+});
+
+test("D1 a page under another URI is asked for and answered under each one's own", async () => {
+  const sources = [
+    withApp("a", "show", newer, { resources: [PAGE] }),
+    withApp("b", "draw", newer, { resources: [PAGE] }),
+  ];
+  const text = { uri: PAGE, text: "<p>b</p>", _meta: { ui: { csp: {} } } };
+  const services = recordingServices(() => ({
+    result: { contents: [text, { uri: "u:2" }], _meta: { k: 1 } },
+  }));
+  const served = servingSet(sources, services);
+  const uri = "ui://b/app/main.html";
+  const reply = await ask(served, "resources/read", { uri, _meta: { progressToken: 1 } });
+  assert.deepEqual(services.calls, [
+    { backend: "b", what: "resources/read", params: { uri: PAGE, _meta: { progressToken: 1 } } },
+  ]);
+  assert.deepEqual(reply, { result: { contents: [{ ...text, uri }, { uri: "u:2" }], _meta: { k: 1 } } });
+  assert.ok(isError(await ask(served, "resources/subscribe", { uri })));
+  await ask(served, "resources/read", { uri: PAGE });
+  assert.equal(services.calls.at(-1)?.backend, "a");
+});
+
+// How long lists hold that are made of several servers' lists.
+
+const holds = (ttlMs: number, cacheScope: Freshness["cacheScope"] = "public"): Freshness => ({
+  ttlMs,
+  cacheScope,
+});
+const modern = (backend: string, freshness: ListFreshness): CatalogSource => ({
+  ...source(backend, { tools: [`${backend}_tool`] }),
+  freshness,
+});
+
+test("D2 a page says how long it holds; what is not valid counts as not at all", () => {
+  assert.deepEqual(freshnessOf({ ttlMs: 5, cacheScope: "public" }), holds(5));
+  for (const ttlMs of [-1, 1.5, "5", null, undefined, Number.POSITIVE_INFINITY])
+    assert.deepEqual(freshnessOf({ ttlMs, cacheScope: "shared" }), NOT_FRESH);
+});
+
+test("D2 a list of several servers holds as long as the shortest, and is private if one is", () => {
+  const tables: readonly (readonly [readonly CatalogSource[], Freshness])[] = [
+    [[], NOT_FRESH],
+    [[modern("a", { tools: holds(9) })], holds(9)],
+    [[modern("a", { tools: holds(9) }), modern("b", { tools: holds(4) })], holds(4)],
+    [[modern("a", { tools: holds(9) }), modern("b", { tools: holds(12, "private") })], holds(9, "private")],
+    // One that has no tools has no say.
+    [[modern("a", { tools: holds(9) }), modern("b", { tools: null })], holds(9)],
+    [[modern("a", { tools: null })], NOT_FRESH],
+    // A server of an older version says nothing.
+    [[modern("a", { tools: holds(9) }), source("b", {})], NOT_FRESH],
+  ];
+  for (const [sources, expected] of tables) assert.deepEqual(catalogOf(...sources).freshness.tools, expected);
+});
+
+const before = catalogOf(source("a", { tools: ["x", "y"], prompts: ["p"] }));
+const after = catalogOf(
+  source("a", { tools: ["y", "z"], resources: ["u:1"], templates: ["u:{i}"] }),
+  source("b", { tools: ["z"], resources: ["u:1"] }),
+);
+
+test("what became different names that came and went, and collisions that are new", () => {
+  assert.deepEqual(catalogTransitions(before, after), [
+    {
+      name: "catalog.changed",
+      tools: 3,
+      resources: 2,
+      prompts: 0,
+      added: ["tool:z", "tool:b_z", "resource:u:1", "template:u:{i}"],
+      removed: ["tool:x", "prompt:p"],
+      changed: [],
+    },
+    { name: "catalog.collision", kind: "resource", entry: "u:1", kept: "a", hidden: "b" },
+  ]);
+});
+
+test("D3 what became different: a description, a schema or a backend that is another is a change, though every name stays", () => {
+  const listing = (description: string, inputSchema: object, backend = "a") => {
+    const { listings, ...rest } = source(backend, { tools: ["same"] });
+    return { ...rest, listings: { ...listings, tools: [{ name: "x", description, inputSchema }] } };
+  };
+  const built = (...sources: ReturnType<typeof listing>[]) => catalogOf(...sources);
+  const first = built(listing("reads", { type: "object" }));
+  const changedBy = (next: ReturnType<typeof built>) =>
+    catalogTransitions(first, next).flatMap((one) => (one.name === "catalog.changed" ? [one.changed] : []));
+  assert.deepEqual(changedBy(built(listing("reads", { type: "object" }))), [], "the same, listed again");
+  assert.deepEqual(changedBy(built(listing("writes", { type: "object" }))), [["tool:x"]]);
+  assert.deepEqual(changedBy(built(listing("reads", { type: "object", required: ["a"] }))), [["tool:x"]]);
+  assert.deepEqual(changedBy(built(listing("reads", { type: "object" }, "b"))), [["tool:x"]]);
+});
+
+test("what became different: a collision that stands is not told again", () => {
+  assert.deepEqual(catalogTransitions(after, after), []);
+});
+
+test("what became different: a name that one backend offers more often is one collision, and told once", () => {
+  const sources = [source("a", { resources: ["x"] }), source("b", { resources: ["x", "x", "x"] })];
+  const doubled = catalogOf(...sources);
+  const told = catalogTransitions(catalogOf(), doubled).filter(({ name }) => name === "catalog.collision");
+  assert.deepEqual(told, [
+    { name: "catalog.collision", kind: "resource", entry: "x", kept: "a", hidden: "b" },
+  ]);
+  const more = catalogOf(...sources, source("c", { prompts: ["p"] }));
+  assert.deepEqual(pluck(catalogTransitions(doubled, more), "name"), ["catalog.changed"]);
+});
+
+test("what became different is announced with counts, and at most 20 names of each", () => {
+  const many = catalogOf(source("a", { tools: Array.from({ length: 50 }, (_, index) => `t${index}`) }));
+  const [changed, ...others] = catalogTransitions(catalogOf(), many);
+  assert.deepEqual(others, []);
+  assert.ok(changed?.name === "catalog.changed");
+  assert.equal(changed.tools, 50);
+  assert.equal(changed.added.length, 20);
+});
+
+test("D3 what became different: a thousand collisions are twenty events, the last of which counts the rest", () => {
+  const resources = Array.from({ length: 1_000 }, (_, index) => `t${index}`);
+  const both = catalogOf(source("a", { resources }), source("b", { resources }));
+  const told = catalogTransitions(catalogOf(source("a", { resources })), both);
+  assert.equal(told.length, 20);
+  const last = told.at(-1);
+  assert.ok(last?.name === "catalog.collision");
+  assert.equal(last.more, 980);
+  assert.ok(told.slice(0, -1).every((one) => !("more" in one)));
 });

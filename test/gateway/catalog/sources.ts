@@ -1,6 +1,7 @@
 // Made-up backends' parts of a catalog, for tests.
 import type { ConflictConfig, NameFilter } from "../../../src/config/snapshot.ts";
-import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
+import type { Catalog, CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 
 export const ALL: NameFilter = { allow: null, deny: [] };
@@ -55,4 +56,9 @@ export function source(backend: string, parts: SourceParts): CatalogSource {
       skills: skills?.map((path) => skill(path, `${path} of ${backend}`)) ?? null,
     },
   };
+}
+
+/** Of two names the first in the file wins. */
+export function catalogOf(...sources: readonly CatalogSource[]): Catalog {
+  return buildCatalog(sources, FIRST_WINS);
 }

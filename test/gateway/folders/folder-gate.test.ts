@@ -93,21 +93,23 @@ function refusalIn(reply: Reply): string | null {
 }
 
 describe("the folders of a backend", () => {
-  for (const [index, spell] of OUTSIDE.entries()) {
-    const shownAs = JSON.stringify(spell((...steps) => path.join("/srv", ...steps))).slice(0, 60);
-    test(`E3 ${index + 1}: ${shownAs} leads nowhere, alone, in a list, deep within and as a name`, async (t) => {
-      const { at, sent, call } = await scene(t);
+  test("E3 what leads out of them is not sent, alone, in a list, deep within and as a name", async (t) => {
+    const { at, sent, call } = await scene(t);
+    for (const [index, spell] of OUTSIDE.entries()) {
       const text = spell(at);
-      const ways: unknown[] = [text, [at("pub/a.txt"), text], { a: [[{ b: { c: text } }]] }];
-      if (/[/\\~%]/.test(text)) ways.push({ [text]: "x" });
-      for (const way of ways) {
-        const refusal = refusalIn(await call(way));
-        assert.ok(refusal !== null, JSON.stringify(way));
-        assert.match(refusal, /Backend files may be given only paths in .*also-pub/u);
-      }
-      assert.deepEqual(sent, []);
-    });
-  }
+      const shownAs = JSON.stringify(spell((...steps) => path.join("/srv", ...steps))).slice(0, 60);
+      await t.test(`E3 ${index + 1}: ${shownAs} leads nowhere`, async () => {
+        const ways: unknown[] = [text, [at("pub/a.txt"), text], { a: [[{ b: { c: text } }]] }];
+        if (/[/\\~%]/.test(text)) ways.push({ [text]: "x" });
+        for (const way of ways) {
+          const refusal = refusalIn(await call(way));
+          assert.ok(refusal !== null, JSON.stringify(way));
+          assert.match(refusal, /Backend files may be given only paths in .*also-pub/u);
+        }
+        assert.deepEqual(sent, []);
+      });
+    }
+  });
 
   test("E3 paths within pass in every spelling: through links, relative, as a file URI, of files still to be made", async (t) => {
     const { at, sent, call } = await scene(t);
@@ -143,13 +145,12 @@ describe("the folders of a backend", () => {
     assert.equal(sent.length, inside.length);
   });
 
-  for (const cwd of ["pub", "home"]) {
+  for (const cwd of ["pub", "home"])
     test(`E3 ${ORDINARY_TEXTS.length} ordinary arguments pass where the server is started in ${cwd}`, async (t) => {
       const { call } = await scene(t, { cwd });
       for (const text of ORDINARY_TEXTS) assert.equal(refusalIn(await call(text)), null, text);
       assert.equal(refusalIn(await call([1, true, null, { limit: 10, name: "a", content: "b" }])), null);
     });
-  }
 
   test("E3 a server that is started elsewhere: what exists there is a path, what does not is a word", async (t) => {
     const { at, call } = await scene(t, { cwd: "home" });

@@ -1,7 +1,5 @@
 // A gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
 
-import { NOT_FRESH } from "../../../src/gateway/catalog/catalog.ts";
-import { publishSkills } from "../../../src/gateway/catalog/skill-places.ts";
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { FrontGateway, SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import type { ListsSeen } from "../../../src/gateway/front/session/session-record.ts";
@@ -14,6 +12,7 @@ import type {
   ServingSet,
 } from "../../../src/gateway/middleware/middleware.ts";
 import type { TurnedAway } from "../../../src/gateway/middleware/refusal-audit.ts";
+import { catalogOf } from "../catalog/sources.ts";
 
 export interface ScriptedGateway extends FrontGateway {
   readonly sessions: Set<SessionPort>;
@@ -87,30 +86,7 @@ export function createScriptedGateway(
         introduction: null,
         meant: (request) => request,
         meantParams: (_, params) => params,
-        catalog: {
-          tools: empty,
-          resources: empty,
-          templates: empty,
-          prompts: empty,
-          collisions: [],
-          freshNames: new Map(),
-          off: empty,
-          unseen: [],
-          held: empty,
-          withheldTools: new Map(),
-          resourceReach: [],
-          freshness: {
-            tools: NOT_FRESH,
-            resources: NOT_FRESH,
-            resourceTemplates: NOT_FRESH,
-            prompts: NOT_FRESH,
-            skills: NOT_FRESH,
-          },
-          appPages: new Map(),
-          skills: empty,
-          skillReach: new Map(),
-          skillPlaces: publishSkills([], false),
-        },
+        catalog: catalogOf(),
         away: null,
         backendAway: () => null,
         authenticate: (headers) => gateway.authenticate(headers),

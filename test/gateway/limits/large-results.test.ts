@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { test } from "node:test";
 import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
 import { type ClientPort, machinePrincipal } from "../../../src/gateway/client-port.ts";
 import {
@@ -14,8 +14,17 @@ import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.t
 import { jsonSize } from "../../../src/gateway/limits/result-size.ts";
 import { MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, callPort, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import {
+  ask,
+  callPort,
+  client,
+  policy,
+  recordingServices,
+  servingSet,
+  user,
+} from "../middleware/requests.ts";
 
 const LIMIT_BYTES = 10_000;
 
@@ -28,9 +37,7 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
     limits: { limiter, kept },
     authorization: {
       defaultEffect: "deny",
-      policies: [
-        { effect: "allow", roles: null, resources: ["tool:x", "resource:file:///big"], methods: null },
-      ],
+      policies: [policy("allow", { resources: ["tool:x", "resource:file:///big"] })],
     },
   });
   const call = (from: ClientPort = client(user("ann"))): Promise<Reply> =>
@@ -80,261 +87,253 @@ async function readAll(uri: string, read: (uri: string) => Promise<Reply>): Prom
 
 const text = (value: string): JsonObject => ({ type: "text", text: value });
 
-describe("E4 a result over the size", () => {
-  it("comes with a note and a link, and its pieces are the whole of it", async () => {
-    const whole = "a🙂".repeat(8_000);
-    const { call, read } = limited({ content: [text("in short"), text(whole)], isError: false });
-    const from = client(user("ann"));
-    const reply = await call(from);
-    const [short, note, link] = contentOf(reply);
-    assert.deepEqual(short, text("in short"));
-    assert.match(
-      String(note?.["text"]),
-      /tools\/call x has 0\.04?.* MiB.*\[limits\]\.result_mb.*in 5 pieces: mountaineer:/,
-    );
-    assert.deepEqual([link?.["type"], link?.["size"]], ["resource_link", Buffer.byteLength(whole)]);
-    const pieces = await readAll(linkOf(reply), (uri) => read(uri, from));
-    assert.equal(pieces.length, 5);
-    assert.equal(pieces.map((piece) => piece["text"]).join(""), whole);
-    assert.ok(
-      pieces.every((piece) => String(piece["text"]).isWellFormed()),
-      "no character is cut",
-    );
-    assert.equal(pieceOf(await read(`${linkOf(reply)}/2`, from))["text"], pieces[1]?.["text"]);
-    for (const wrong of ["/0", "/6", "/1/1", "/x", "/01"]) {
-      assert.ok(isError(await read(`${linkOf(reply)}${wrong}`, from)), wrong);
-    }
-  });
-
-  it("of an image is read in pieces that are base64 each, with its type", async () => {
-    const bytes = Buffer.alloc(20_000, "image");
-    const data = bytes.toString("base64");
-    const { call, read } = limited({ content: [{ type: "image", data, mimeType: "image/png" }] });
-    const from = client(user("ann"));
-    const pieces = await readAll(linkOf(await call(from)), (uri) => read(uri, from));
-    assert.ok(pieces.length > 1);
-    assert.deepEqual(Buffer.concat(pieces.map(({ blob }) => Buffer.from(String(blob), "base64"))), bytes);
-    assert.ok(pieces.every(({ mimeType }) => mimeType === "image/png"));
-  });
-
-  it("stays within the size whatever stands beside the content, and whatever its type is called", async () => {
-    const huge = "m".repeat(50_000);
-    const beside = limited({ content: [text("x".repeat(20_000))], _meta: { huge } });
-    assert.ok(isError(await beside.call()), "its rest is too large by itself");
-    const data = Buffer.alloc(20_000, "image").toString("base64");
-    const reply = await limited({ content: [{ type: "image", data, mimeType: huge }] }).call();
-    assert.ok(!isError(reply));
-    assert.ok(jsonSize(reply.result) <= LIMIT_BYTES, String(jsonSize(reply.result)));
-  });
-
-  it("in many small texts is kept as one", async () => {
-    const lines = Array.from({ length: 3_000 }, (_, at) => `line ${at}`);
-    const { call, read } = limited({ content: lines.map(text) });
-    const from = client(user("ann"));
-    const pieces = await readAll(linkOf(await call(from)), (uri) => read(uri, from));
-    assert.equal(pieces.map((piece) => piece["text"]).join(""), lines.join("\n"));
-  });
-
-  it("of 60 large parts is kept whole, each where it stood, and a refused one leaves nothing", async () => {
-    const image = (index: number) => ({
-      type: "image",
-      mimeType: "image/png",
-      data: String(index).padEnd(12_000, "A"),
-    });
-    const content = Array.from({ length: 60 }, (_, index) => [
-      { type: "text", text: `${index}` },
-      image(index),
-    ]).flat();
-    const { call, read, kept } = limited({ content });
-    const from = client(user("ann"));
-    const out = contentOf(await call(from));
-    const order = out.filter(({ type, text }) => type === "text" && /^[0-9]+$/.test(String(text)));
-    assert.deepEqual(
-      order.map(({ text }) => text),
-      Array.from({ length: 60 }, (_, index) => `${index}`),
-    );
-    const links = out.flatMap(({ type, uri }) => (type === "resource_link" ? [String(uri)] : []));
-    assert.equal(links.length, 60);
-    for (const [index, uri] of links.entries())
-      assert.match(String(pieceOf(await read(uri, from))["blob"]), new RegExp(`^${index}A`));
-    assert.equal(kept.size, 60);
-
-    const tight = {
-      sessionResults: 32,
-      sessionBytes: 100_000,
-      allResults: 256,
-      allBytes: 1_000_000,
-      keptMs: 1_000,
-    };
-    const refused = limited({ content }, tight);
-    assert.ok(isError(await refused.call(from)));
-    assert.equal(refused.kept.size, 0);
-  });
-
-  it("is for the session that asked and its principal alone, whoever knows where it is", async () => {
-    const { call, read } = limited({ content: [text("x".repeat(20_000))] });
-    const from = client(user("ann"), "one");
-    const uri = linkOf(await call(from));
-    const unknown = await read("mountaineer://results/AAAAAAAAAAAAAAAA", from);
-    assert.ok(isError(unknown));
-    for (const other of [
-      client(user("ann"), "two"),
-      client(user("bob"), "one"),
-      { ...from, principal: user("bob") },
-    ]) {
-      const refused = await read(uri, other);
-      assert.ok(isError(refused));
-      assert.equal(refused.error.message, unknown.error.message);
-    }
-    assert.ok(!isError(await read(uri, from)));
-  });
-
-  it("is gone with its session, and after an hour", async () => {
-    const { clock, kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
-    const [one, two] = [client(user("ann"), "one"), client(user("ann"), "two")];
-    const first = linkOf(await call(one));
-    const second = linkOf(await call(two));
-    kept.forget(one);
-    assert.ok(isError(await read(first, one)));
-    await clock.advance(3_599_999);
-    assert.ok(!isError(await read(second, two)));
-    await clock.advance(1);
-    assert.ok(isError(await read(second, two)));
-    assert.deepEqual([kept.size, clock.pendingTimers], [0, 0]);
-  });
-
-  it("D1 is kept for a principal that has no session, whichever of its requests asks", async () => {
-    const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
-    const of = (name: string, id: string): ClientPort => ({
-      ...client(user(name), id),
-      protocolVersion: MODERN_VERSION,
-    });
-    const uri = linkOf(await call(of("ann", "1")));
-    assert.ok(!isError(await read(uri, of("ann", "2"))));
-    assert.ok(isError(await read(uri, of("ben", "3"))));
-    kept.forget(of("ann", "1"));
-    assert.equal(kept.size, 1);
-    kept[Symbol.dispose]();
-  });
-
-  it("is kept within bounds: a session's oldest goes first, then that of the session that holds most", async () => {
-    const bounds = {
-      sessionResults: 2,
-      sessionBytes: 50_000,
-      allResults: 3,
-      allBytes: 1_000_000,
-      keptMs: 1_000,
-    };
-    const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] }, bounds);
-    const [one, two, three] = ["one", "two", "three"].map((id) => client(user("ann"), id));
-    assert.ok(one !== undefined && two !== undefined && three !== undefined);
-    const ones = [linkOf(await call(one)), linkOf(await call(one)), linkOf(await call(one))];
-    const readable = async (uris: readonly string[], from: ClientPort): Promise<boolean[]> =>
-      Promise.all(uris.map(async (uri) => !isError(await read(uri, from))));
-    assert.deepEqual(await readable(ones, one), [false, true, true]);
-    const twos = [linkOf(await call(two))];
-    const threes = [linkOf(await call(three))];
-    assert.deepEqual(await readable(ones, one), [false, false, true]);
-    assert.deepEqual([await readable(twos, two), await readable(threes, three)], [[true], [true]]);
-    assert.equal(kept.size, 3);
-    // One that is larger than all that may be kept is refused.
-    const small = { ...bounds, sessionBytes: 10_000 };
-    const refused = await limited({ content: [text("x".repeat(20_000))] }, small).call();
-    assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED);
-    // So is one for which there is no room beside what others keep: what is told can be read.
-    const crowded = limited({ content: [text("x".repeat(20_000))] }, { ...bounds, allBytes: 10_000 });
-    assert.ok(isError(await crowded.call()));
-    assert.equal(crowded.kept.size, 0);
-  });
-
-  it("that is structured is refused, never cut, with the size, the limit and the key", async () => {
-    const { call, kept } = limited({
-      content: [text("x".repeat(20_000))],
-      structuredContent: { rows: ["x".repeat(20_000)] },
-    });
-    const reply = await call();
-    assert.ok(isError(reply));
-    assert.equal(reply.error.code, LIMIT_REACHED);
-    assert.match(
-      reply.error.message,
-      /has 0\.0382 MiB, more than the 0\.0095 MiB.*structured.*\[limits\]\.result_mb/,
-    );
-    assert.deepEqual(reply.error.data, { limit: "[limits].result_mb", allowed: LIMIT_BYTES });
-    assert.equal(kept.size, 0);
-  });
-
-  it("G1 goes whole to another machine, whose gateway keeps it for the client that asked", async () => {
-    const result = { content: [text("x".repeat(20_000))] };
-    const { call, kept } = limited(result);
-    assert.deepEqual(await call(client(machinePrincipal("laptop"))), { result });
-    assert.equal(kept.size, 0);
-  });
-
-  it("of a resource is an error that says where its pieces are", async () => {
-    const whole = "y".repeat(20_000);
-    const { read } = limited({ contents: [{ uri: "file:///big", mimeType: "text/csv", text: whole }] });
-    const from = client(user("ann"));
-    const reply = await read("file:///big", from);
-    assert.ok(isError(reply));
-    const uri = /pieces: (mountaineer:\S+)\/1 /.exec(reply.error.message)?.[1];
-    assert.ok(uri !== undefined, reply.error.message);
-    const pieces = await readAll(uri, (each) => read(each, from));
-    assert.equal(pieces.map((piece) => piece["text"]).join(""), whole);
-    assert.equal(pieces[0]?.["mimeType"], "text/csv");
-  });
-
-  it("goes to a client of an older protocol without the link that it does not know", async () => {
-    const { call } = limited({ content: [text("x".repeat(20_000))] });
-    const content = contentOf(await call({ ...client(user("ann")), protocolVersion: "2025-03-26" }));
-    assert.deepEqual(
-      content.map(({ type }) => type),
-      ["text"],
-    );
-  });
-
-  it("passes as the same object when it is within it, and to `mountaineer call`, which reads no pieces", async () => {
-    const result = { content: [text("x".repeat(9_000))] };
-    const reply = await limited(result).call();
-    assert.ok(!isError(reply));
-    assert.equal(reply.result, result);
-    const large = { content: [text("x".repeat(20_000))] };
-    const whole = await limited(large).call(client({ kind: "owner", name: "owner", roles: [] }, "owner"));
-    assert.ok(!isError(whole));
-    assert.equal(whole.result, large);
-  });
+test("E4 a result over the size comes with a note and a link, and its pieces are the whole of it", async () => {
+  const whole = "a🙂".repeat(8_000);
+  const { call, read } = limited({ content: [text("in short"), text(whole)], isError: false });
+  const from = client(user("ann"));
+  const reply = await call(from);
+  const [short, note, link] = contentOf(reply);
+  assert.deepEqual(short, text("in short"));
+  assert.match(
+    String(note?.["text"]),
+    /tools\/call x has 0\.04?.* MiB.*\[limits\]\.result_mb.*in 5 pieces: mountaineer:/,
+  );
+  assert.deepEqual([link?.["type"], link?.["size"]], ["resource_link", Buffer.byteLength(whole)]);
+  const pieces = await readAll(linkOf(reply), (uri) => read(uri, from));
+  assert.equal(pieces.length, 5);
+  assert.equal(pieces.map((piece) => piece["text"]).join(""), whole);
+  assert.ok(
+    pieces.every((piece) => String(piece["text"]).isWellFormed()),
+    "no character is cut",
+  );
+  assert.equal(pieceOf(await read(`${linkOf(reply)}/2`, from))["text"], pieces[1]?.["text"]);
+  for (const wrong of ["/0", "/6", "/1/1", "/x", "/01"])
+    assert.ok(isError(await read(`${linkOf(reply)}${wrong}`, from)), wrong);
 });
 
-describe("the size of a result", () => {
-  it("is about that of its JSON, and no nesting is too deep", () => {
-    for (const value of [
-      { content: [text("x".repeat(100_000))] },
-      { content: [text("ü".repeat(100_000))] },
-      {
-        structuredContent: {
-          rows: Array.from({ length: 5_000 }, (_, id) => ({ id, name: `row ${id}`, ok: true })),
-        },
-      },
-    ]) {
-      const ratio = jsonSize(value) / Buffer.byteLength(JSON.stringify(value));
-      assert.ok(ratio > 0.8 && ratio < 1.3, String(ratio));
-    }
-    let deep: unknown = "x";
-    for (let level = 0; level < 100_000; level++) deep = [deep];
-    assert.ok(jsonSize(deep) > 0);
-  });
+test("E4 a result over the size of an image is read in pieces that are base64 each, with its type", async () => {
+  const bytes = Buffer.alloc(20_000, "image");
+  const data = bytes.toString("base64");
+  const { call, read } = limited({ content: [{ type: "image", data, mimeType: "image/png" }] });
+  const from = client(user("ann"));
+  const pieces = await readAll(linkOf(await call(from)), (uri) => read(uri, from));
+  assert.ok(pieces.length > 1);
+  assert.deepEqual(Buffer.concat(pieces.map(({ blob }) => Buffer.from(String(blob), "base64"))), bytes);
+  assert.ok(pieces.every(({ mimeType }) => mimeType === "image/png"));
+});
 
-  it("D1 what a tool answered within its task is kept like a tool's own answer", async () => {
-    const result = { content: [{ type: "text", text: "x".repeat(30_000) }] };
-    const { get, read } = limited({ taskId: "t", status: "completed", result });
-    const { reply, from } = await get();
-    assert.ok(!isError(reply), JSON.stringify(reply));
-    assert.equal(reply.result["status"], "completed");
-    const inner: Reply = { result: reply.result["result"] as JsonObject };
-    assert.ok(jsonSize(reply.result) < LIMIT_BYTES);
-    const pieces = await readAll(linkOf(inner), (uri) => read(uri, from));
-    assert.equal(pieces.map(({ text }) => text).join("").length, 30_000);
-    const structured = limited({ taskId: "t", status: "completed", result: { structuredContent: result } });
-    const refused = (await structured.get()).reply;
-    assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED);
+test("E4 a result over the size stays within the size whatever stands beside the content, and whatever its type is called", async () => {
+  const huge = "m".repeat(50_000);
+  const beside = limited({ content: [text("x".repeat(20_000))], _meta: { huge } });
+  assert.ok(isError(await beside.call()), "its rest is too large by itself");
+  const data = Buffer.alloc(20_000, "image").toString("base64");
+  const reply = await limited({ content: [{ type: "image", data, mimeType: huge }] }).call();
+  assert.ok(!isError(reply));
+  assert.ok(jsonSize(reply.result) <= LIMIT_BYTES, String(jsonSize(reply.result)));
+});
+
+test("E4 a result over the size in many small texts is kept as one", async () => {
+  const lines = Array.from({ length: 3_000 }, (_, at) => `line ${at}`);
+  const { call, read } = limited({ content: lines.map(text) });
+  const from = client(user("ann"));
+  const pieces = await readAll(linkOf(await call(from)), (uri) => read(uri, from));
+  assert.equal(pieces.map((piece) => piece["text"]).join(""), lines.join("\n"));
+});
+
+test("E4 a result over the size of 60 large parts is kept whole, each where it stood, and a refused one leaves nothing", async () => {
+  const image = (index: number) => ({
+    type: "image",
+    mimeType: "image/png",
+    data: String(index).padEnd(12_000, "A"),
   });
+  const content = Array.from({ length: 60 }, (_, index) => [
+    { type: "text", text: `${index}` },
+    image(index),
+  ]).flat();
+  const { call, read, kept } = limited({ content });
+  const from = client(user("ann"));
+  const out = contentOf(await call(from));
+  const order = out.filter(({ type, text }) => type === "text" && /^[0-9]+$/.test(String(text)));
+  assert.deepEqual(
+    pluck(order, "text"),
+    Array.from({ length: 60 }, (_, index) => `${index}`),
+  );
+  const links = out.flatMap(({ type, uri }) => (type === "resource_link" ? [String(uri)] : []));
+  assert.equal(links.length, 60);
+  for (const [index, uri] of links.entries())
+    assert.match(String(pieceOf(await read(uri, from))["blob"]), new RegExp(`^${index}A`));
+  assert.equal(kept.size, 60);
+
+  const tight = {
+    sessionResults: 32,
+    sessionBytes: 100_000,
+    allResults: 256,
+    allBytes: 1_000_000,
+    keptMs: 1_000,
+  };
+  const refused = limited({ content }, tight);
+  assert.ok(isError(await refused.call(from)));
+  assert.equal(refused.kept.size, 0);
+});
+
+test("E4 a result over the size is for the session that asked and its principal alone, whoever knows where it is", async () => {
+  const { call, read } = limited({ content: [text("x".repeat(20_000))] });
+  const from = client(user("ann"), "one");
+  const uri = linkOf(await call(from));
+  const unknown = await read("mountaineer://results/AAAAAAAAAAAAAAAA", from);
+  assert.ok(isError(unknown));
+  for (const other of [
+    client(user("ann"), "two"),
+    client(user("bob"), "one"),
+    { ...from, principal: user("bob") },
+  ]) {
+    const refused = await read(uri, other);
+    assert.ok(isError(refused));
+    assert.equal(refused.error.message, unknown.error.message);
+  }
+  assert.ok(!isError(await read(uri, from)));
+});
+
+test("E4 a result over the size is gone with its session, and after an hour", async () => {
+  const { clock, kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
+  const [one, two] = [client(user("ann"), "one"), client(user("ann"), "two")];
+  const first = linkOf(await call(one));
+  const second = linkOf(await call(two));
+  kept.forget(one);
+  assert.ok(isError(await read(first, one)));
+  await clock.advance(3_599_999);
+  assert.ok(!isError(await read(second, two)));
+  await clock.advance(1);
+  assert.ok(isError(await read(second, two)));
+  assert.deepEqual([kept.size, clock.pendingTimers], [0, 0]);
+});
+
+test("E4 D1 a result over the size is kept for a principal that has no session, whichever of its requests asks", async () => {
+  const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
+  const of = (name: string, id: string): ClientPort => ({
+    ...client(user(name), id),
+    protocolVersion: MODERN_VERSION,
+  });
+  const uri = linkOf(await call(of("ann", "1")));
+  assert.ok(!isError(await read(uri, of("ann", "2"))));
+  assert.ok(isError(await read(uri, of("ben", "3"))));
+  kept.forget(of("ann", "1"));
+  assert.equal(kept.size, 1);
+  kept[Symbol.dispose]();
+});
+
+test("E4 a result over the size is kept within bounds: a session's oldest goes first, then that of the session that holds most", async () => {
+  const bounds = {
+    sessionResults: 2,
+    sessionBytes: 50_000,
+    allResults: 3,
+    allBytes: 1_000_000,
+    keptMs: 1_000,
+  };
+  const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] }, bounds);
+  const [one, two, three] = ["one", "two", "three"].map((id) => client(user("ann"), id));
+  assert.ok(one !== undefined && two !== undefined && three !== undefined);
+  const ones = [linkOf(await call(one)), linkOf(await call(one)), linkOf(await call(one))];
+  const readable = async (uris: readonly string[], from: ClientPort): Promise<boolean[]> =>
+    Promise.all(uris.map(async (uri) => !isError(await read(uri, from))));
+  assert.deepEqual(await readable(ones, one), [false, true, true]);
+  const twos = [linkOf(await call(two))];
+  const threes = [linkOf(await call(three))];
+  assert.deepEqual(await readable(ones, one), [false, false, true]);
+  assert.deepEqual([await readable(twos, two), await readable(threes, three)], [[true], [true]]);
+  assert.equal(kept.size, 3);
+  // One that is larger than all that may be kept is refused.
+  const small = { ...bounds, sessionBytes: 10_000 };
+  const refused = await limited({ content: [text("x".repeat(20_000))] }, small).call();
+  assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED);
+  // So is one for which there is no room beside what others keep: what is told can be read.
+  const crowded = limited({ content: [text("x".repeat(20_000))] }, { ...bounds, allBytes: 10_000 });
+  assert.ok(isError(await crowded.call()));
+  assert.equal(crowded.kept.size, 0);
+});
+
+test("E4 a result over the size that is structured is refused, never cut, with the size, the limit and the key", async () => {
+  const { call, kept } = limited({
+    content: [text("x".repeat(20_000))],
+    structuredContent: { rows: ["x".repeat(20_000)] },
+  });
+  const reply = await call();
+  assert.ok(isError(reply));
+  assert.equal(reply.error.code, LIMIT_REACHED);
+  assert.match(
+    reply.error.message,
+    /has 0\.0382 MiB, more than the 0\.0095 MiB.*structured.*\[limits\]\.result_mb/,
+  );
+  assert.deepEqual(reply.error.data, { limit: "[limits].result_mb", allowed: LIMIT_BYTES });
+  assert.equal(kept.size, 0);
+});
+
+test("E4 G1 a result over the size goes whole to another machine, whose gateway keeps it for the client that asked", async () => {
+  const result = { content: [text("x".repeat(20_000))] };
+  const { call, kept } = limited(result);
+  assert.deepEqual(await call(client(machinePrincipal("laptop"))), { result });
+  assert.equal(kept.size, 0);
+});
+
+test("E4 a result over the size of a resource is an error that says where its pieces are", async () => {
+  const whole = "y".repeat(20_000);
+  const { read } = limited({ contents: [{ uri: "file:///big", mimeType: "text/csv", text: whole }] });
+  const from = client(user("ann"));
+  const reply = await read("file:///big", from);
+  assert.ok(isError(reply));
+  const uri = /pieces: (mountaineer:\S+)\/1 /.exec(reply.error.message)?.[1];
+  assert.ok(uri !== undefined, reply.error.message);
+  const pieces = await readAll(uri, (each) => read(each, from));
+  assert.equal(pieces.map((piece) => piece["text"]).join(""), whole);
+  assert.equal(pieces[0]?.["mimeType"], "text/csv");
+});
+
+test("E4 a result over the size goes to a client of an older protocol without the link that it does not know", async () => {
+  const { call } = limited({ content: [text("x".repeat(20_000))] });
+  const content = contentOf(await call({ ...client(user("ann")), protocolVersion: "2025-03-26" }));
+  assert.deepEqual(pluck(content, "type"), ["text"]);
+});
+
+test("E4 a result over the size passes as the same object when it is within it, and to `mountaineer call`, which reads no pieces", async () => {
+  const result = { content: [text("x".repeat(9_000))] };
+  const reply = await limited(result).call();
+  assert.ok(!isError(reply));
+  assert.equal(reply.result, result);
+  const large = { content: [text("x".repeat(20_000))] };
+  const whole = await limited(large).call(client({ kind: "owner", name: "owner", roles: [] }, "owner"));
+  assert.ok(!isError(whole));
+  assert.equal(whole.result, large);
+});
+
+test("the size of a result is about that of its JSON, and no nesting is too deep", () => {
+  for (const value of [
+    { content: [text("x".repeat(100_000))] },
+    { content: [text("ü".repeat(100_000))] },
+    {
+      structuredContent: {
+        rows: Array.from({ length: 5_000 }, (_, id) => ({ id, name: `row ${id}`, ok: true })),
+      },
+    },
+  ]) {
+    const ratio = jsonSize(value) / Buffer.byteLength(JSON.stringify(value));
+    assert.ok(ratio > 0.8 && ratio < 1.3, String(ratio));
+  }
+  let deep: unknown = "x";
+  for (let level = 0; level < 100_000; level++) deep = [deep];
+  assert.ok(jsonSize(deep) > 0);
+});
+
+test("D1 the size of a result: what a tool answered within its task is kept like a tool's own answer", async () => {
+  const result = { content: [{ type: "text", text: "x".repeat(30_000) }] };
+  const { get, read } = limited({ taskId: "t", status: "completed", result });
+  const { reply, from } = await get();
+  assert.ok(!isError(reply), JSON.stringify(reply));
+  assert.equal(reply.result["status"], "completed");
+  const inner: Reply = { result: reply.result["result"] as JsonObject };
+  assert.ok(jsonSize(reply.result) < LIMIT_BYTES);
+  const pieces = await readAll(linkOf(inner), (uri) => read(uri, from));
+  assert.equal(pieces.map(({ text }) => text).join("").length, 30_000);
+  const structured = limited({ taskId: "t", status: "completed", result: { structuredContent: result } });
+  const refused = (await structured.get()).reply;
+  assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED);
 });

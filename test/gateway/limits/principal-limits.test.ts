@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { test } from "node:test";
 import { DEFAULT_LIMITS, type LimitsConfig } from "../../../src/config/limits.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
 import { isError, LIMIT_REACHED, type Reply } from "../../../src/gateway/json-rpc.ts";
@@ -22,123 +22,113 @@ function limited(limits: Partial<LimitsConfig>, answer?: () => Promise<Reply>) {
 
 const refusalOf = (reply: Reply) => (isError(reply) ? reply.error : null);
 
-describe("E4 calls in a second", () => {
-  it("are refused beyond the burst with the key, the number and when to come back; then they pass again", async () => {
-    const { clock, call, services } = limited({ callsPerSecond: 4, burst: 2 });
-    const ann = user("ann");
-    assert.equal(refusalOf(await call(ann)), null);
-    assert.equal(refusalOf(await call(ann, "another session")), null);
-    const refused = refusalOf(await call(ann));
-    assert.deepEqual(refused, {
-      code: LIMIT_REACHED,
-      message: "user ann makes more than 4 calls a second ([limits].calls_per_second); try again in 0.3 s",
-      data: { limit: "[limits].calls_per_second", allowed: 4, retryAfterMs: 250 },
-    });
-    assert.equal(services.calls.length, 2);
-    await clock.advance(249);
-    assert.equal(refusalOf(await call(ann))?.code, LIMIT_REACHED);
-    await clock.advance(1);
-    assert.equal(refusalOf(await call(ann)), null);
-    await clock.advance(60_000);
-    for (const isRefused of [false, false, true]) {
-      assert.equal(
-        refusalOf(await call(ann)) !== null,
-        isRefused,
-        "a quiet minute earns the burst, not more",
-      );
-    }
+test("E4 calls in a second are refused beyond the burst with the key, the number and when to come back; then they pass again", async () => {
+  const { clock, call, services } = limited({ callsPerSecond: 4, burst: 2 });
+  const ann = user("ann");
+  assert.equal(refusalOf(await call(ann)), null);
+  assert.equal(refusalOf(await call(ann, "another session")), null);
+  const refused = refusalOf(await call(ann));
+  assert.deepEqual(refused, {
+    code: LIMIT_REACHED,
+    message: "user ann makes more than 4 calls a second ([limits].calls_per_second); try again in 0.3 s",
+    data: { limit: "[limits].calls_per_second", allowed: 4, retryAfterMs: 250 },
   });
-
-  it("that come back with a person's consent are counted once, and those that go on are counted", () => {
-    const { limiter } = limited({ callsPerSecond: 1, burst: 1 });
-    const ann = user("ann");
-    assert.equal(limiter.count(ann), null);
-    assert.ok(!("error" in limiter.admit(ann, "already")));
-    assert.ok("error" in limiter.admit(ann));
-    assert.equal(limiter.count(ann)?.error.code, LIMIT_REACHED);
-  });
-
-  it("are calls: lists and pings, which no backend is asked for, are counted apart, ten times as many", async () => {
-    const { limiter, served } = limited({ callsPerSecond: 1, burst: 3 });
-    const ann = user("ann");
-    const list = (): Promise<Reply> => ask(served, "tools/list", {}, client(ann));
-    for (let count = 0; count < 30; count++) assert.equal(refusalOf(await list()), null);
-    assert.match(
-      refusalOf(await list())?.message ?? "",
-      /asks for lists and the like more than 10 times a second/,
-    );
-    for (const isRefused of [false, false, false, true]) assert.equal(limiter.count(ann) !== null, isRefused);
-  });
-
-  it("of one principal cost no other any, and a principal is the same whatever object stands for it", async () => {
-    const { call } = limited({ callsPerSecond: 1, burst: 1 });
-    for (const [principal, isRefused] of [
-      [user("ann"), false],
-      [user("ann", "other", "roles"), true],
-      [user("bob"), false],
-      [ANONYMOUS, false],
-      [user("anonymous"), false],
-      [OWNER, false],
-      [OWNER, true],
-    ] as const) {
-      assert.equal(refusalOf(await call(principal)) !== null, isRefused, principal.name);
-    }
-  });
-
-  it("change with the configuration, and what was used stays used", async () => {
-    const { clock, call, limiter } = limited({ callsPerSecond: 1, burst: 1 });
-    await call(user("ann"));
-    limiter.configure({ ...DEFAULT_LIMITS, callsPerSecond: 10, burst: 10 });
-    assert.equal(refusalOf(await call(user("ann")))?.code, LIMIT_REACHED);
-    await clock.advance(100);
-    assert.equal(refusalOf(await call(user("ann"))), null);
-    limiter.configure({ ...DEFAULT_LIMITS, callsPerSecond: null });
-    for (let count = 0; count < 100; count++) assert.equal(refusalOf(await call(user("ann"))), null);
-  });
-
-  it("may be others for some: the first block that fits counts", async () => {
-    const { call } = limited({
-      overrides: [
-        { users: ["ci-*"], roles: null, limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 1 } },
-        { users: null, roles: ["batch"], limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 2 } },
-      ],
-    });
-    const refusedAt = async (principal: Principal): Promise<number> => {
-      for (let count = 1; count <= 3; count++) if (refusalOf(await call(principal)) !== null) return count;
-      return 0;
-    };
-    assert.equal(await refusedAt(user("ci-1", "batch")), 2);
-    assert.equal(await refusedAt(user("ann", "batch")), 3);
-    assert.equal(await refusedAt(user("ann-2")), 0);
-    // Whoever signs in may choose what they are called, and not who they are.
-    const signed = (subject: string, name: string): Principal => ({ ...user(name), id: subject, subject });
-    assert.equal(await refusedAt(signed("ci-7", "ann")), 2);
-    assert.equal(await refusedAt(signed("ann", "ci-7")), 0);
-  });
+  assert.equal(services.calls.length, 2);
+  await clock.advance(249);
+  assert.equal(refusalOf(await call(ann))?.code, LIMIT_REACHED);
+  await clock.advance(1);
+  assert.equal(refusalOf(await call(ann)), null);
+  await clock.advance(60_000);
+  for (const isRefused of [false, false, true])
+    assert.equal(refusalOf(await call(ann)) !== null, isRefused, "a quiet minute earns the burst, not more");
 });
 
-describe("E4 calls in flight", () => {
-  it("are counted over all sessions, and free again however a call ends", async () => {
-    const ends: ((reply: Reply | Error) => void)[] = [];
-    const { call } = limited(
-      { callsInFlight: 2 },
-      () =>
-        new Promise((resolve, reject) => {
-          ends.push((end) => (end instanceof Error ? reject(end) : resolve(end)));
-        }),
-    );
-    const first = call(user("ann"), "one");
-    const second = call(user("ann"), "two");
-    const refused = refusalOf(await call(user("ann"), "three"));
-    assert.equal(refused?.code, LIMIT_REACHED);
-    assert.match(String(refused?.message), /user ann has 2 calls in flight \(\[limits\]\.calls_in_flight\)/);
-    const other = call(user("bob"));
-    ends[0]?.({ result: { content: [] } });
-    ends[1]?.(new Error("of ours"));
-    await Promise.all([first, second]);
-    const again = [call(user("ann")), call(user("ann"))];
-    assert.equal(ends.length, 5);
-    for (const end of ends) end({ result: {} });
-    for (const reply of await Promise.all([other, ...again])) assert.equal(refusalOf(reply), null);
+test("E4 calls in a second that come back with a person's consent are counted once, and those that go on are counted", () => {
+  const { limiter } = limited({ callsPerSecond: 1, burst: 1 });
+  const ann = user("ann");
+  assert.equal(limiter.count(ann), null);
+  assert.ok(!("error" in limiter.admit(ann, "already")));
+  assert.ok("error" in limiter.admit(ann));
+  assert.equal(limiter.count(ann)?.error.code, LIMIT_REACHED);
+});
+
+test("E4 calls in a second are calls: lists and pings, which no backend is asked for, are counted apart, ten times as many", async () => {
+  const { limiter, served } = limited({ callsPerSecond: 1, burst: 3 });
+  const ann = user("ann");
+  const list = (): Promise<Reply> => ask(served, "tools/list", {}, client(ann));
+  for (let count = 0; count < 30; count++) assert.equal(refusalOf(await list()), null);
+  assert.match(
+    refusalOf(await list())?.message ?? "",
+    /asks for lists and the like more than 10 times a second/,
+  );
+  for (const isRefused of [false, false, false, true]) assert.equal(limiter.count(ann) !== null, isRefused);
+});
+
+test("E4 calls in a second of one principal cost no other any, and a principal is the same whatever object stands for it", async () => {
+  const { call } = limited({ callsPerSecond: 1, burst: 1 });
+  for (const [principal, isRefused] of [
+    [user("ann"), false],
+    [user("ann", "other", "roles"), true],
+    [user("bob"), false],
+    [ANONYMOUS, false],
+    [user("anonymous"), false],
+    [OWNER, false],
+    [OWNER, true],
+  ] as const)
+    assert.equal(refusalOf(await call(principal)) !== null, isRefused, principal.name);
+});
+
+test("E4 calls in a second change with the configuration, and what was used stays used", async () => {
+  const { clock, call, limiter } = limited({ callsPerSecond: 1, burst: 1 });
+  await call(user("ann"));
+  limiter.configure({ ...DEFAULT_LIMITS, callsPerSecond: 10, burst: 10 });
+  assert.equal(refusalOf(await call(user("ann")))?.code, LIMIT_REACHED);
+  await clock.advance(100);
+  assert.equal(refusalOf(await call(user("ann"))), null);
+  limiter.configure({ ...DEFAULT_LIMITS, callsPerSecond: null });
+  for (let count = 0; count < 100; count++) assert.equal(refusalOf(await call(user("ann"))), null);
+});
+
+test("E4 calls in a second may be others for some: the first block that fits counts", async () => {
+  const { call } = limited({
+    overrides: [
+      { users: ["ci-*"], roles: null, limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 1 } },
+      { users: null, roles: ["batch"], limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 2 } },
+    ],
   });
+  const refusedAt = async (principal: Principal): Promise<number> => {
+    for (let count = 1; count <= 3; count++) if (refusalOf(await call(principal)) !== null) return count;
+    return 0;
+  };
+  assert.equal(await refusedAt(user("ci-1", "batch")), 2);
+  assert.equal(await refusedAt(user("ann", "batch")), 3);
+  assert.equal(await refusedAt(user("ann-2")), 0);
+  // Whoever signs in may choose what they are called, and not who they are.
+  const signed = (subject: string, name: string): Principal => ({ ...user(name), id: subject, subject });
+  assert.equal(await refusedAt(signed("ci-7", "ann")), 2);
+  assert.equal(await refusedAt(signed("ann", "ci-7")), 0);
+});
+
+test("E4 calls in flight are counted over all sessions, and free again however a call ends", async () => {
+  const ends: ((reply: Reply | Error) => void)[] = [];
+  const { call } = limited(
+    { callsInFlight: 2 },
+    () =>
+      new Promise((resolve, reject) => {
+        ends.push((end) => (end instanceof Error ? reject(end) : resolve(end)));
+      }),
+  );
+  const first = call(user("ann"), "one");
+  const second = call(user("ann"), "two");
+  const refused = refusalOf(await call(user("ann"), "three"));
+  assert.equal(refused?.code, LIMIT_REACHED);
+  assert.match(String(refused?.message), /user ann has 2 calls in flight \(\[limits\]\.calls_in_flight\)/);
+  const other = call(user("bob"));
+  ends[0]?.({ result: { content: [] } });
+  ends[1]?.(new Error("of ours"));
+  await Promise.all([first, second]);
+  const again = [call(user("ann")), call(user("ann"))];
+  assert.equal(ends.length, 5);
+  for (const end of ends) end({ result: {} });
+  for (const reply of await Promise.all([other, ...again])) assert.equal(refusalOf(reply), null);
 });

@@ -1,21 +1,16 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
 import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
-import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { compileArguments } from "../../../src/gateway/middleware/argument-patterns.ts";
 import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
+import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
+import { ask, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
-const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConfig> = {}): PolicyConfig => ({
-  effect,
-  roles: null,
-  resources: null,
-  methods: null,
-  ...parts,
-});
 const rules = (
   defaultEffect: AuthorizationConfig["defaultEffect"],
   ...policies: PolicyConfig[]
@@ -59,223 +54,309 @@ test("E3 what waits for approval is refused with the reason, to who may use it t
   }
 });
 
-describe("policies", () => {
-  test("the first that matches decides, else the default", () => {
-    const { isAllowed } = compilePolicies(
-      rules(
-        "deny",
-        policy("deny", { resources: ["tool:write"] }),
-        policy("allow", { resources: ["tool:*"] }),
-        policy("allow", { roles: ["admin"] }),
-      ),
-    );
-    const may = (principal: Principal, kind: "tool" | "prompt", name: string): boolean =>
-      isAllowed(principal, { kind, name }, "tools/call");
-    assert.equal(may(ANONYMOUS, "tool", "read"), true);
-    assert.equal(may(ANONYMOUS, "tool", "write"), false);
-    assert.equal(may(user("ann", "admin"), "tool", "write"), false);
-    assert.equal(may(user("ann", "admin"), "prompt", "p"), true);
-    assert.equal(may(ANONYMOUS, "prompt", "p"), false);
-    assert.equal(may(OWNER, "tool", "write"), true);
-  });
-
-  test("roles are patterns, methods are patterns, and what is about nothing meets no resources", () => {
-    const { isAllowed } = compilePolicies(
-      rules("deny", policy("allow", { roles: ["team-*"], methods: ["tools/*"], resources: ["*"] })),
-    );
-    const target = { kind: "tool", name: "x" } as const;
-    assert.equal(isAllowed(user("ann", "team-a"), target, "tools/call"), true);
-    assert.equal(isAllowed(user("ann", "teams"), target, "tools/call"), false);
-    assert.equal(isAllowed(user("ann"), target, "tools/call"), false);
-    assert.equal(isAllowed(user("ann", "team-a"), target, "prompts/get"), false);
-    assert.equal(isAllowed(user("ann", "team-a"), null, "tools/other"), false);
-  });
-
-  test("bare names match any kind; one that names a kind is not taken for a name", () => {
-    const allowed = (
-      glob: string,
-      kind: "tool" | "prompt" | "resource" | "template",
-      name: string,
-    ): boolean =>
-      compilePolicies(rules("deny", policy("allow", { resources: [glob] }))).isAllowed(
-        ANONYMOUS,
-        { kind, name },
-        "any",
-      );
-    assert.ok(allowed("read", "tool", "read"));
-    assert.ok(allowed("read", "prompt", "read"));
-    assert.ok(allowed("file:*", "resource", "file:///x"));
-    assert.ok(allowed("resource:file:*", "template", "file:///{x}"));
-    assert.ok(!allowed("tool:read", "prompt", "read"));
-    assert.ok(!allowed("tool:x", "prompt", "tool:x"));
-    assert.ok(!allowed("template:*", "template", "u:{x}"));
-  });
-});
-
-describe("what is forbidden", () => {
-  const services = recordingServices();
-  const guarded = servingSet(sources, services, {
-    authorization: rules(
+test("policies: the first that matches decides, else the default", () => {
+  const { isAllowed } = compilePolicies(
+    rules(
       "deny",
-      policy("deny", { resources: ["*secret*", "tool:write"] }),
-      policy("allow", { resources: ["tool:*", "resource:*"] }),
-      policy("allow", { methods: ["custom/open"] }),
+      policy("deny", { resources: ["tool:write"] }),
+      policy("allow", { resources: ["tool:*"] }),
+      policy("allow", { roles: ["admin"] }),
     ),
-  });
-  const unguarded = servingSet([source("a", { tools: ["read"], resources: ["u:open"] })], services, {
-    backends: ["a", "b"],
-  });
-
-  test("answers exactly as what does not exist", async () => {
-    const nowhere = servingSet([source("a", {}), source("b", {})], services);
-    for (const [method, params] of [
-      ["tools/call", { name: "write" }],
-      ["prompts/get", { name: "p" }],
-      ["resources/read", { uri: "u:secret" }],
-      ["resources/subscribe", { uri: "u:secret" }],
-      ["resources/unsubscribe", { uri: "u:secret" }],
-      ["completion/complete", { ref: { type: "ref/prompt", name: "p" }, argument: {} }],
-      ["completion/complete", { ref: { type: "ref/resource", uri: "u:secret" }, argument: {} }],
-      ["custom/method", {}],
-    ] as const) {
-      const before = services.calls.length;
-      const denied = await ask(guarded, method, params);
-      assert.ok(isError(denied), method);
-      assert.deepEqual(denied, await ask(nowhere, method, params), method);
-      assert.equal(services.calls.length, before);
-    }
-  });
-
-  test("D3 a policy for a tool's whole name holds under the shorter one that is published", async () => {
-    const whole = `delete_${"every_".repeat(10)}thing`;
-    const sources = [source("files", { tools: [whole, "read"] })];
-    for (const glob of [whole, `tool:${whole}`, "*_thing"]) {
-      const set = servingSet(sources, services, {
-        authorization: rules("allow", policy("deny", { resources: [glob] })),
-      });
-      const [published = ""] = [...set.catalog.tools.keys()];
-      assert.notEqual(published, whole);
-      const before = services.calls.length;
-      assert.ok(isError(await ask(set, "tools/call", { name: published })), glob);
-      assert.equal(services.calls.length, before);
-      const listed = await ask(set, "tools/list");
-      assert.ok(!isError(listed) && !JSON.stringify(listed).includes(published), glob);
-    }
-  });
-
-  test("and what is allowed passes, to a sole backend's own methods, too", async () => {
-    for (const [method, params] of [
-      ["tools/call", { name: "read" }],
-      ["resources/read", { uri: "u:open" }],
-      ["resources/read", { uri: "u:by-template" }],
-      ["custom/open", {}],
-      ["tools/list", undefined],
-      ["ping", undefined],
-      ["logging/setLevel", { level: "info" }],
-    ] as const) {
-      assert.ok(!isError(await ask(guarded, method, params)), method);
-    }
-  });
-
-  test("a URI in another spelling gets around no policy", async () => {
-    const files = servingSet(
-      [source("f", { resources: ["file:///public/../listed"], templates: ["file:///{+path}"] })],
-      services,
-      {
-        authorization: rules(
-          "deny",
-          policy("deny", { resources: ["resource:file:///public/secret*"] }),
-          policy("allow", { resources: ["resource:file:///public/*"] }),
-        ),
-      },
-    );
-    const may = async (uri: string): Promise<boolean> =>
-      !isError(await ask(files, "resources/read", { uri }));
-    for (const uri of ["file:///public/a", "file:///public/my%20file", "file:///public/../listed"]) {
-      assert.equal(await may(uri), true, uri);
-    }
-    for (const uri of [
-      "file:///public/../etc/passwd",
-      "file:///public/%2e%2e/etc/passwd",
-      "file:///public/%73ecret",
-      "file:///public//secret",
-      "file:///public/.\t./etc/passwd",
-      "file:///public/se\ncret",
-      "file:///etc/passwd",
-      "FILE:///public/a",
-    ]) {
-      assert.equal(await may(uri), false, uri);
-    }
-    const uri = "file:///public/../etc/passwd";
-    assert.ok(!isError(await ask(files, "resources/read", { uri }, client(OWNER))));
-  });
-
-  test("the owner passes whatever the policies say", async () => {
-    const owner = client(OWNER);
-    assert.ok(!isError(await ask(guarded, "tools/call", { name: "write" }, owner)));
-    assert.deepEqual(guarded.viewFor(OWNER).lists, servingSet(sources, services).viewFor(OWNER).lists);
-  });
-
-  test("without policies nothing is asked", async () => {
-    assert.ok(!isError(await ask(unguarded, "tools/call", { name: "read" })));
-  });
+  );
+  const may = (principal: Principal, kind: "tool" | "prompt", name: string): boolean =>
+    isAllowed(principal, { kind, name }, "tools/call");
+  assert.equal(may(ANONYMOUS, "tool", "read"), true);
+  assert.equal(may(ANONYMOUS, "tool", "write"), false);
+  assert.equal(may(user("ann", "admin"), "tool", "write"), false);
+  assert.equal(may(user("ann", "admin"), "prompt", "p"), true);
+  assert.equal(may(ANONYMOUS, "prompt", "p"), false);
+  assert.equal(may(OWNER, "tool", "write"), true);
 });
 
-describe("lists", () => {
-  test("show exactly what calls allow, whatever the policies", async () => {
-    const name = fc.constantFrom("read", "write", "p", "u:open", "u:secret");
-    const glob = fc.oneof(
-      name,
-      fc.constantFrom("*", "tool:*", "tool:read", "prompt:*", "resource:*", "*secret", "u:*", "r*"),
-    );
-    const anyPolicy: fc.Arbitrary<PolicyConfig> = fc.record({
-      effect: fc.constantFrom("allow", "deny"),
-      roles: fc.option(fc.array(fc.constantFrom("a", "b", "anonymous", "*"), { maxLength: 2 })),
-      resources: fc.option(fc.array(glob, { maxLength: 3 })),
-      methods: fc.option(fc.array(fc.constantFrom("tools/call", "resources/*", "prompts/get", "*/list"))),
-    });
-    const anyRules = fc.record({
-      defaultEffect: fc.constantFrom("allow" as const, "deny" as const),
-      policies: fc.array(anyPolicy, { maxLength: 4 }),
-    });
-    const anybody = fc.constantFrom(ANONYMOUS, OWNER, user("ann", "a"), user("bob", "b", "a"), user("carl"));
-    await fc.assert(
-      fc.asyncProperty(anyRules, anybody, async (authorization, principal) => {
-        const served = servingSet(sources, recordingServices(), { authorization });
-        const from = client(principal);
-        const listed = async (method: string, list: string, key: string): Promise<unknown[]> => {
-          const reply = await ask(served, method, undefined, from);
-          assert.ok(!isError(reply));
-          const entries = reply.result[list];
-          assert.ok(Array.isArray(entries));
-          return entries.map((entry) => entry[key]);
-        };
-        const callable = async (method: string, key: string, names: readonly string[]): Promise<string[]> => {
-          const found: string[] = [];
-          for (const each of names) {
-            if (!isError(await ask(served, method, { [key]: each }, from))) found.push(each);
-          }
-          return found;
-        };
-        assert.deepEqual(
-          await listed("tools/list", "tools", "name"),
-          await callable("tools/call", "name", ["read", "write"]),
-        );
-        assert.deepEqual(
-          await listed("prompts/list", "prompts", "name"),
-          await callable("prompts/get", "name", ["p"]),
-        );
-        assert.deepEqual(
-          await listed("resources/list", "resources", "uri"),
-          await callable("resources/read", "uri", ["u:open", "u:secret"]),
-        );
-      }),
-      { numRuns: 300 },
-    );
-  });
+test("policies: roles are patterns, methods are patterns, and what is about nothing meets no resources", () => {
+  const { isAllowed } = compilePolicies(
+    rules("deny", policy("allow", { roles: ["team-*"], methods: ["tools/*"], resources: ["*"] })),
+  );
+  const target = { kind: "tool", name: "x" } as const;
+  assert.equal(isAllowed(user("ann", "team-a"), target, "tools/call"), true);
+  assert.equal(isAllowed(user("ann", "teams"), target, "tools/call"), false);
+  assert.equal(isAllowed(user("ann"), target, "tools/call"), false);
+  assert.equal(isAllowed(user("ann", "team-a"), target, "prompts/get"), false);
+  assert.equal(isAllowed(user("ann", "team-a"), null, "tools/other"), false);
+});
 
-  test("are the same object for whom the policies cannot tell apart", () => {
-    const served = servingSet(sources, recordingServices(), { authorization: rules("allow") });
-    assert.equal(served.viewFor(user("ann", "a", "b")), served.viewFor(user("bob", "b", "a")));
+test("policies: bare names match any kind; one that names a kind is not taken for a name", () => {
+  const allowed = (glob: string, kind: "tool" | "prompt" | "resource" | "template", name: string): boolean =>
+    compilePolicies(rules("deny", policy("allow", { resources: [glob] }))).isAllowed(
+      ANONYMOUS,
+      { kind, name },
+      "any",
+    );
+  assert.ok(allowed("read", "tool", "read"));
+  assert.ok(allowed("read", "prompt", "read"));
+  assert.ok(allowed("file:*", "resource", "file:///x"));
+  assert.ok(allowed("resource:file:*", "template", "file:///{x}"));
+  assert.ok(!allowed("tool:read", "prompt", "read"));
+  assert.ok(!allowed("tool:x", "prompt", "tool:x"));
+  assert.ok(!allowed("template:*", "template", "u:{x}"));
+});
+
+const services = recordingServices();
+const guarded = servingSet(sources, services, {
+  authorization: rules(
+    "deny",
+    policy("deny", { resources: ["*secret*", "tool:write"] }),
+    policy("allow", { resources: ["tool:*", "resource:*"] }),
+    policy("allow", { methods: ["custom/open"] }),
+  ),
+});
+const unguarded = servingSet([source("a", { tools: ["read"], resources: ["u:open"] })], services, {
+  backends: ["a", "b"],
+});
+
+test("what is forbidden answers exactly as what does not exist", async () => {
+  const nowhere = servingSet([source("a", {}), source("b", {})], services);
+  for (const [method, params] of [
+    ["tools/call", { name: "write" }],
+    ["prompts/get", { name: "p" }],
+    ["resources/read", { uri: "u:secret" }],
+    ["resources/subscribe", { uri: "u:secret" }],
+    ["resources/unsubscribe", { uri: "u:secret" }],
+    ["completion/complete", { ref: { type: "ref/prompt", name: "p" }, argument: {} }],
+    ["completion/complete", { ref: { type: "ref/resource", uri: "u:secret" }, argument: {} }],
+    ["custom/method", {}],
+  ] as const) {
+    const before = services.calls.length;
+    const denied = await ask(guarded, method, params);
+    assert.ok(isError(denied), method);
+    assert.deepEqual(denied, await ask(nowhere, method, params), method);
+    assert.equal(services.calls.length, before);
+  }
+});
+
+test("D3 a policy for a tool's whole name holds under the shorter one that is published", async () => {
+  const whole = `delete_${"every_".repeat(10)}thing`;
+  const sources = [source("files", { tools: [whole, "read"] })];
+  for (const glob of [whole, `tool:${whole}`, "*_thing"]) {
+    const set = servingSet(sources, services, {
+      authorization: rules("allow", policy("deny", { resources: [glob] })),
+    });
+    const [published = ""] = [...set.catalog.tools.keys()];
+    assert.notEqual(published, whole);
+    const before = services.calls.length;
+    assert.ok(isError(await ask(set, "tools/call", { name: published })), glob);
+    assert.equal(services.calls.length, before);
+    const listed = await ask(set, "tools/list");
+    assert.ok(!isError(listed) && !JSON.stringify(listed).includes(published), glob);
+  }
+});
+
+test("what is allowed passes, to a sole backend's own methods, too", async () => {
+  for (const [method, params] of [
+    ["tools/call", { name: "read" }],
+    ["resources/read", { uri: "u:open" }],
+    ["resources/read", { uri: "u:by-template" }],
+    ["custom/open", {}],
+    ["tools/list", undefined],
+    ["ping", undefined],
+    ["logging/setLevel", { level: "info" }],
+  ] as const)
+    assert.ok(!isError(await ask(guarded, method, params)), method);
+});
+
+test("a URI in another spelling gets around no policy", async () => {
+  const files = servingSet(
+    [source("f", { resources: ["file:///public/../listed"], templates: ["file:///{+path}"] })],
+    services,
+    {
+      authorization: rules(
+        "deny",
+        policy("deny", { resources: ["resource:file:///public/secret*"] }),
+        policy("allow", { resources: ["resource:file:///public/*"] }),
+      ),
+    },
+  );
+  const may = async (uri: string): Promise<boolean> => !isError(await ask(files, "resources/read", { uri }));
+  for (const uri of ["file:///public/a", "file:///public/my%20file", "file:///public/../listed"])
+    assert.equal(await may(uri), true, uri);
+  for (const uri of [
+    "file:///public/../etc/passwd",
+    "file:///public/%2e%2e/etc/passwd",
+    "file:///public/%73ecret",
+    "file:///public//secret",
+    "file:///public/.\t./etc/passwd",
+    "file:///public/se\ncret",
+    "file:///etc/passwd",
+    "FILE:///public/a",
+  ])
+    assert.equal(await may(uri), false, uri);
+  const uri = "file:///public/../etc/passwd";
+  assert.ok(!isError(await ask(files, "resources/read", { uri }, client(OWNER))));
+});
+
+test("the owner passes whatever the policies say", async () => {
+  const owner = client(OWNER);
+  assert.ok(!isError(await ask(guarded, "tools/call", { name: "write" }, owner)));
+  assert.deepEqual(guarded.viewFor(OWNER).lists, servingSet(sources, services).viewFor(OWNER).lists);
+});
+
+test("without policies nothing is asked", async () => {
+  assert.ok(!isError(await ask(unguarded, "tools/call", { name: "read" })));
+});
+
+test("lists show exactly what calls allow, whatever the policies", async () => {
+  const name = fc.constantFrom("read", "write", "p", "u:open", "u:secret");
+  const glob = fc.oneof(
+    name,
+    fc.constantFrom("*", "tool:*", "tool:read", "prompt:*", "resource:*", "*secret", "u:*", "r*"),
+  );
+  const anyPolicy: fc.Arbitrary<PolicyConfig> = fc.record({
+    effect: fc.constantFrom("allow", "deny"),
+    roles: fc.option(fc.array(fc.constantFrom("a", "b", "anonymous", "*"), { maxLength: 2 })),
+    resources: fc.option(fc.array(glob, { maxLength: 3 })),
+    methods: fc.option(fc.array(fc.constantFrom("tools/call", "resources/*", "prompts/get", "*/list"))),
   });
+  const anyRules = fc.record({
+    defaultEffect: fc.constantFrom("allow" as const, "deny" as const),
+    policies: fc.array(anyPolicy, { maxLength: 4 }),
+  });
+  const anybody = fc.constantFrom(ANONYMOUS, OWNER, user("ann", "a"), user("bob", "b", "a"), user("carl"));
+  await fc.assert(
+    fc.asyncProperty(anyRules, anybody, async (authorization, principal) => {
+      const served = servingSet(sources, recordingServices(), { authorization });
+      const from = client(principal);
+      const listed = async (method: string, list: string, key: string): Promise<unknown[]> => {
+        const reply = await ask(served, method, undefined, from);
+        assert.ok(!isError(reply));
+        const entries = reply.result[list];
+        assert.ok(Array.isArray(entries));
+        return entries.map((entry) => entry[key]);
+      };
+      const callable = async (method: string, key: string, names: readonly string[]): Promise<string[]> => {
+        const found: string[] = [];
+        for (const each of names) {
+          if (!isError(await ask(served, method, { [key]: each }, from))) found.push(each);
+        }
+        return found;
+      };
+      assert.deepEqual(
+        await listed("tools/list", "tools", "name"),
+        await callable("tools/call", "name", ["read", "write"]),
+      );
+      assert.deepEqual(
+        await listed("prompts/list", "prompts", "name"),
+        await callable("prompts/get", "name", ["p"]),
+      );
+      assert.deepEqual(
+        await listed("resources/list", "resources", "uri"),
+        await callable("resources/read", "uri", ["u:open", "u:secret"]),
+      );
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("lists are the same object for whom the policies cannot tell apart", () => {
+  const served = servingSet(sources, recordingServices(), { authorization: rules("allow") });
+  assert.equal(served.viewFor(user("ann", "a", "b")), served.viewFor(user("bob", "b", "a")));
+});
+
+const inSrv = { path: ["/srv/*"] };
+const allows = (patterns: Record<string, string[]>, given: unknown): boolean =>
+  compileArguments(patterns, true)(given);
+const forbids = (patterns: Record<string, string[]>, given: unknown): boolean =>
+  compileArguments(patterns, false)(given);
+
+const VALUES: readonly (readonly [value: unknown, allowed: boolean, forbidden: boolean])[] = [
+  ["/srv/a", true, true],
+  ["/srv/deep/a b.txt", true, true],
+  ["/etc/passwd", false, false],
+  ["/srv", false, false],
+  ["/srv/../etc/passwd", false, true],
+  ["/srv/%2e%2e/etc/passwd", false, true],
+  ["/srv/.\u0000./x", false, true],
+  ["//srv//a", false, true],
+  ["/srv//a", true, true],
+  ["/%73rv/a", false, true],
+  [["/srv/a", "/srv/b"], true, true],
+  [["/srv/a", "/etc/b"], false, true],
+  [["/etc/a"], false, false],
+  [[], false, false],
+  [{ deep: "/srv/a" }, false, true],
+  [null, false, false],
+  [undefined, false, false],
+  [5, false, false],
+  [`/srv/${"x".repeat(20_000)}`, false, true],
+  [Array.from({ length: 2_000 }, () => "/srv/a"), false, true],
+];
+for (const [value, allowed, forbidden] of VALUES) {
+  const shown = JSON.stringify(value)?.slice(0, 40) ?? "nothing";
+  test(`E2 patterns over arguments: ${shown}: what allows fits ${allowed}, what forbids fits ${forbidden}`, () => {
+    assert.equal(allows(inSrv, { path: value }), allowed);
+    assert.equal(forbids(inSrv, { path: value }), forbidden);
+  });
+}
+
+test("E2 patterns over arguments: without a slash a pattern is over the text as it is: dots and lines mean nothing", () => {
+  assert.ok(allows({ query: ["SELECT *"] }, { query: "SELECT a\nFROM t" }));
+  assert.ok(allows({ branch: ["main", "fix-*"] }, { branch: "fix-1" }));
+  assert.ok(!allows({ branch: ["main", "fix-*"] }, { branch: "other" }));
+  assert.ok(allows({ anything: ["*"] }, { anything: { deep: ["/../", null] } }));
+  assert.ok(!allows({ anything: ["*"] }, {}));
+});
+
+test("E2 patterns over arguments: numbers, flags and digits beyond a double are compared as they are written", () => {
+  assert.ok(allows({ n: ["5", "true", "null"] }, { n: 5 }));
+  assert.ok(allows({ n: ["5", "true", "null"] }, { n: true }));
+  const given = parseExactly('{"n":12345678901234567890}');
+  assert.ok(isJsonObject(given));
+  assert.ok(allows({ n: ["12345678901234567890"] }, given));
+  assert.ok(!allows({ n: ["12345678901234567891"] }, given));
+});
+
+test("E2 patterns over arguments: all arguments that are named must fit; a dotted name leads within, unless one is called that", () => {
+  const both = { path: ["/srv/*"], mode: ["r"] };
+  assert.ok(allows(both, { path: "/srv/a", mode: "r", other: 1 }));
+  assert.ok(!allows(both, { path: "/srv/a" }));
+  assert.ok(allows({ "options.mode": ["r"] }, { options: { mode: "r" } }));
+  assert.ok(!allows({ "options.mode": ["r"] }, { options: { mode: "r" }, "options.mode": "w" }));
+  for (const given of [
+    undefined,
+    null,
+    [],
+    "text",
+    { options: "x" },
+    Object.create({ options: { mode: "r" } }),
+  ])
+    assert.ok(!allows({ "options.mode": ["r"] }, given));
+  assert.ok(!allows({ constructor: ["*"] }, {}));
+});
+
+test("E2 patterns over arguments: what forbids sees a value wherever the server may read it: under both names, and in lists", () => {
+  const deep = { "options.path": ["/etc/*"] };
+  assert.ok(forbids(deep, { "options.path": "/srv/a", options: { path: "/etc/passwd" } }));
+  assert.ok(forbids(deep, { "options.path": "/etc/passwd", options: { path: "/srv/a" } }));
+  assert.ok(forbids(deep, { options: [{ path: "/srv/a" }, { path: "/etc/passwd" }] }));
+  assert.ok(!forbids(deep, { options: [{ path: "/srv/a" }, [], null, "/etc/passwd"] }));
+  for (const given of ["text", 5, [{ path: "/etc/passwd" }]]) assert.ok(forbids({ path: ["/etc/*"] }, given));
+  for (const given of [undefined, null, {}]) assert.ok(!forbids({ path: ["/etc/*"] }, given));
+  const within = { "options.path": ["/srv/*"] };
+  assert.ok(allows(within, { "options.path": "/srv/a", options: { path: "/srv/b" } }));
+  assert.ok(!allows(within, { "options.path": "/srv/a", options: { path: "/etc/passwd" } }));
+  assert.ok(!allows(within, { options: [{ path: "/srv/a" }, {}] }), "one that has none might take any");
+});
+
+test("E2 patterns over arguments: whatever a value is: what allowing takes, forbidding the same takes, too", () => {
+  const segment = fc.constantFrom("srv", "..", ".", "a", "%2e", "", "\\", "~", "etc");
+  const path = fc.array(segment, { maxLength: 6 }).map((parts) => `/${parts.join("/")}`);
+  const value = fc.oneof(path, fc.array(path, { maxLength: 3 }), fc.jsonValue({ maxDepth: 2 }));
+  fc.assert(
+    fc.property(value, (one) => {
+      const given: JsonObject = { path: one };
+      if (allows(inSrv, given)) {
+        assert.ok(forbids(inSrv, given));
+        for (const text of [one].flat()) assert.doesNotMatch(String(text), /\/\.\.(\/|$)/u);
+      }
+    }),
+  );
 });

@@ -1,12 +1,24 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
-import { errorReply, INTERNAL_ERROR, isError } from "../../../src/gateway/json-rpc.ts";
+import { resolve } from "node:path";
+import { test } from "node:test";
+import type { AuthUser } from "../../../src/config/snapshot.ts";
+import { ANONYMOUS, OWNER } from "../../../src/gateway/client-port.ts";
+import { errorReply, INTERNAL_ERROR, isError, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { Audit } from "../../../src/gateway/middleware/audit.ts";
 import { type ChainParts, composeChain } from "../../../src/gateway/middleware/chain.ts";
-import type { Middleware } from "../../../src/gateway/middleware/middleware.ts";
+import {
+  ANYBODY,
+  authenticateUsers,
+  readLocalUsers,
+  TokensUsed,
+} from "../../../src/gateway/middleware/incoming-auth.ts";
+import type { Authentication, Middleware } from "../../../src/gateway/middleware/middleware.ts";
 import type { Effect, Policies } from "../../../src/gateway/middleware/policies.ts";
 import { createRecovery } from "../../../src/gateway/middleware/recovery.ts";
+import { sanitise } from "../../../src/gateway/middleware/sanitise.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { source } from "../catalog/sources.ts";
 import { callPort, client, recordingServices, servingSet } from "./requests.ts";
 
@@ -62,72 +74,300 @@ function traced(parts: Partial<ChainParts> = {}) {
   return { trace, handle };
 }
 
-describe("the chain", () => {
-  test("runs authorization, rate limit, telemetry, audit, routing, in this order", async () => {
-    const { trace, handle } = traced();
-    await handle(request);
-    assert.deepEqual(trace, [
-      "asked",
-      "limit in",
-      "telemetry in",
-      "audit in",
-      "routing",
-      "audit out ok",
-      "telemetry out ok",
-      "limit out ok",
-    ]);
-  });
+test("the chain runs authorization, rate limit, telemetry, audit, routing, in this order", async () => {
+  const { trace, handle } = traced();
+  await handle(request);
+  assert.deepEqual(trace, [
+    "asked",
+    "limit in",
+    "telemetry in",
+    "audit in",
+    "routing",
+    "audit out ok",
+    "telemetry out ok",
+    "limit out ok",
+  ]);
+});
 
-  test("the audit sees what recovery made of a failure", async () => {
-    const { trace, handle } = traced({
-      routing: () => {
-        throw new Error("boom");
-      },
-    });
-    assert.deepEqual(await handle(request), errorReply(INTERNAL_ERROR, "internal error"));
-    assert.ok(trace.includes("audit out -32603"));
-  });
-
-  test("what is refused is told to the audit and goes no further", async () => {
-    const { trace, handle } = traced({
-      policies: policiesBy(() => "deny"),
-    });
-    assert.deepEqual(await handle(request), errorReply(-32602, "Unknown tool: x"));
-    assert.deepEqual(trace, ["denied"]);
-  });
-
-  test("a failure of any part is an answer, and lets nobody through", async () => {
-    const boom = (): never => {
+test("the chain: the audit sees what recovery made of a failure", async () => {
+  const { trace, handle } = traced({
+    routing: () => {
       throw new Error("boom");
-    };
-    for (const parts of [
-      { policies: policiesBy(boom) },
-      { policies: policiesBy(() => "ask"), ask: boom },
-      { between: [() => boom] },
-      { audit: { middleware: () => boom, denied: boom } },
-    ] satisfies Partial<ChainParts>[]) {
-      const { trace, handle } = traced(parts);
-      assert.deepEqual(await handle(request), errorReply(INTERNAL_ERROR, "internal error"));
-      assert.ok(!trace.includes("routing"));
-    }
+    },
+  });
+  assert.deepEqual(await handle(request), errorReply(INTERNAL_ERROR, "internal error"));
+  assert.ok(trace.includes("audit out -32603"));
+});
+
+test("the chain: what is refused is told to the audit and goes no further", async () => {
+  const { trace, handle } = traced({ policies: policiesBy(() => "deny") });
+  assert.deepEqual(await handle(request), errorReply(-32602, "Unknown tool: x"));
+  assert.deepEqual(trace, ["denied"]);
+});
+
+test("the chain: a failure of any part is an answer, and lets nobody through", async () => {
+  const boom = (): never => {
+    throw new Error("boom");
+  };
+  for (const parts of [
+    { policies: policiesBy(boom) },
+    { policies: policiesBy(() => "ask"), ask: boom },
+    { between: [() => boom] },
+    { audit: { middleware: () => boom, denied: boom } },
+  ] satisfies Partial<ChainParts>[]) {
+    const { trace, handle } = traced(parts);
+    assert.deepEqual(await handle(request), errorReply(INTERNAL_ERROR, "internal error"));
+    assert.ok(!trace.includes("routing"));
+  }
+});
+
+test("E2 the chain: what a person has to consent to goes on with that consent alone, and the audit hears of it", async () => {
+  const policies = policiesBy(() => "ask");
+  const { trace, handle } = traced({ policies, ask: async () => "accept" });
+  assert.deepEqual(await handle(request), { result: {} });
+  assert.ok(trace.includes("routing"));
+  for (const parts of [{ policies }, { policies, ask: async () => "decline" as const }]) {
+    const refused = traced(parts);
+    const reply = await refused.handle(request);
+    assert.ok("result" in reply && reply.result["isError"] === true);
+    assert.deepEqual(refused.trace, ["denied"]);
+  }
+});
+
+test("the chain: what is off is not in it", async () => {
+  const { trace, handle } = traced({ policies: null, limits: null, between: [], audit: null });
+  assert.deepEqual(await handle(request), { result: {} });
+  assert.deepEqual(trace, ["routing"]);
+});
+
+const clean = (text: string): string => text.replaceAll("hunter2", "[redacted]");
+const emptyRequest = {
+  method: "tools/call",
+  params: {},
+  port: callPort(client()),
+  signal: new AbortController().signal,
+  served: servingSet([], recordingServices()),
+};
+const recovering = (answer: () => unknown) => {
+  const logger = createRecordingLogger();
+  const handle = createRecovery({ logger, clean })(
+    // What is not allowed to be is the point here.
+    () => answer() as Promise<Reply>,
+  );
+  return { logger, reply: () => handle(emptyRequest) };
+};
+
+for (const [how, answer] of [
+  [
+    "throws",
+    () => {
+      throw new Error("boom in /etc/hidden with hunter2");
+    },
+  ],
+  ["rejects", () => Promise.reject(new Error("boom in /etc/hidden with hunter2"))],
+  ["rejects with no error at all", () => Promise.reject("boom hunter2")],
+] as const)
+  test(`recovery: what ${how} is an internal error, with the detail in the log alone`, async () => {
+    const { logger, reply } = recovering(answer);
+    assert.deepEqual(await reply(), errorReply(INTERNAL_ERROR, "internal error"));
+    const detail = String(logger.lines[0]?.fields["error"]);
+    assert.match(detail, /boom/);
+    assert.doesNotMatch(detail, /hunter2/);
   });
 
-  test("E2 what a person has to consent to goes on with that consent alone, and the audit hears of it", async () => {
-    const policies = policiesBy(() => "ask");
-    const { trace, handle } = traced({ policies, ask: async () => "accept" });
-    assert.deepEqual(await handle(request), { result: {} });
-    assert.ok(trace.includes("routing"));
-    for (const parts of [{ policies }, { policies, ask: async () => "decline" as const }]) {
-      const refused = traced(parts);
-      const reply = await refused.handle(request);
-      assert.ok("result" in reply && reply.result["isError"] === true);
-      assert.deepEqual(refused.trace, ["denied"]);
-    }
+test("recovery: a server's error that repeats our secret is told without it, any other as the very object", async () => {
+  const told = errorReply(-32010, "401 for Bearer hunter2", {
+    headers: { authorization: "hunter2" },
+    n: 1,
   });
+  assert.deepEqual(
+    await recovering(() => Promise.resolve(told)).reply(),
+    errorReply(-32010, "401 for Bearer [redacted]", { headers: { authorization: "[redacted]" }, n: 1 }),
+  );
+  const harmlessError = errorReply(-32010, "no such page", { page: 7 });
+  assert.equal(await recovering(() => Promise.resolve(harmlessError)).reply(), harmlessError);
+});
 
-  test("what is off is not in it", async () => {
-    const { trace, handle } = traced({ policies: null, limits: null, between: [], audit: null });
-    assert.deepEqual(await handle(request), { result: {} });
-    assert.deepEqual(trace, ["routing"]);
+test("recovery: an error of ours is told in its own words, on one line, without secrets", async () => {
+  const { reply } = recovering(() => {
+    throw new MountaineerError("timed_out", `no answer for hunter2\n${"x".repeat(9_000)}`);
   });
+  assert.deepEqual(await reply(), errorReply(INTERNAL_ERROR, "no answer for [redacted]"));
+});
+
+test("recovery: a well-formed answer passes as the very object, a server's own error with all that is in it", async () => {
+  for (const answer of [
+    { result: {} },
+    { result: { content: [], isError: true, unknown: 1 } },
+    { error: { code: -1, message: "line one\nline two /a/path", data: { deep: [1] }, more: true } },
+  ]) {
+    const { logger, reply } = recovering(() => Promise.resolve(answer));
+    assert.equal(await reply(), answer);
+    assert.deepEqual(logger.lines, []);
+  }
+});
+
+test("recovery: a malformed one is mended as far as can be", async () => {
+  const malformed = "the answer was malformed";
+  for (const [answer, expected] of [
+    [undefined, errorReply(INTERNAL_ERROR, malformed)],
+    [null, errorReply(INTERNAL_ERROR, malformed)],
+    ["text", errorReply(INTERNAL_ERROR, malformed)],
+    [{}, errorReply(INTERNAL_ERROR, malformed)],
+    [{ result: null }, errorReply(INTERNAL_ERROR, malformed)],
+    [{ result: [] }, errorReply(INTERNAL_ERROR, malformed)],
+    [{ error: "no" }, errorReply(INTERNAL_ERROR, malformed)],
+    [{ error: { code: "E1", message: "why" } }, errorReply(INTERNAL_ERROR, "why")],
+    [{ error: { code: -5, data: 1 } }, errorReply(-5, malformed, 1)],
+    [{ error: { code: 1.5, message: "x" } }, errorReply(INTERNAL_ERROR, "x")],
+    [{ result: {}, error: { code: 1, message: "both" } }, errorReply(1, "both")],
+  ] as const) {
+    const { logger, reply } = recovering(() => Promise.resolve(answer));
+    assert.deepEqual(await reply(), expected, JSON.stringify(answer));
+    assert.equal(logger.lines.length, 1);
+  }
+});
+
+test("texts for clients are one line of at most 2,000 characters, harmless to a terminal", () => {
+  assert.equal(sanitise("broken\n    at call (/x/y.ts:1:2)"), "broken");
+  assert.equal(sanitise("a\u001b[31mb"), "a\\x1b[31mb");
+  assert.equal(sanitise("x".repeat(1_000_000)).length, 2_000);
+  assert.equal(sanitise("\u0007".repeat(5_000)).length, 2_000);
+});
+
+test("texts for clients hold no secret, not even half of one at the cut, nor where we are installed", () => {
+  const secret = "s3cret".repeat(10);
+  const clean = (text: string): string => text.replaceAll(secret, "[redacted]");
+  assert.doesNotMatch(sanitise(`${"x".repeat(1_980)}${secret}`, clean), /s3cret/);
+  const here = resolve(import.meta.dirname, "../../..");
+  assert.equal(sanitise(`cannot read ${here}/src/x.ts`), "cannot read src/x.ts");
+});
+
+const authUser = (name: string, variable: string, ...roles: string[]): AuthUser => ({
+  name,
+  token: { kind: "environment", variable },
+  roles,
+});
+type Values = Readonly<Record<string, string>>;
+const local = (
+  users: readonly AuthUser[],
+  values: Values,
+  redact: (secret: string) => void = () => {},
+  used = new TokensUsed(),
+) => {
+  const authenticator = authenticateUsers(readLocalUsers(users, values, redact, used));
+  return {
+    ...authenticator,
+    authenticate(headers: Readonly<Record<string, string>>): Authentication {
+      const answer = authenticator.authenticate(headers);
+      assert.ok(!(answer instanceof Promise), "tokens of the configuration are known at once");
+      return answer;
+    },
+  };
+};
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+const open = ANYBODY;
+
+test("anonymous: everybody comes in as nobody in particular, whatever they say", () => {
+  for (const headers of [{}, bearer("x"), { authorization: "nonsense" }])
+    assert.deepEqual(open.authenticate(headers), { ok: true, principal: ANONYMOUS });
+});
+
+test("anonymous: who was a user is anonymous now, the owner stays the owner", () => {
+  assert.equal(open.refresh({ kind: "user", name: "ann", roles: ["admin"] }), ANONYMOUS);
+  assert.equal(open.refresh(ANONYMOUS), ANONYMOUS);
+  assert.equal(open.refresh(OWNER), OWNER);
+});
+
+const environment = { ANN: "ann's token", BOB: "b0b", EMPTY: "", ACCENT: "clé" };
+const users = local(
+  [
+    authUser("ann", "ANN", "admin"),
+    authUser("bob", "BOB"),
+    authUser("carl", "UNSET"),
+    authUser("dora", "EMPTY"),
+    authUser("eve", "ACCENT"),
+  ],
+  environment,
+);
+
+test("local: a token tells who it is", () => {
+  const ann = { kind: "user", name: "ann", roles: ["admin"] };
+  assert.deepEqual(users.authenticate(bearer("ann's token")), { ok: true, principal: ann });
+  const bob = { kind: "user", name: "bob", roles: [] };
+  assert.deepEqual(users.authenticate({ authorization: "bEARER   b0b  " }), { ok: true, principal: bob });
+});
+
+test("local: a token is compared by its bytes, which a header carries as Latin-1", () => {
+  assert.ok(users.authenticate(bearer(Buffer.from("clé", "utf8").toString("latin1"))).ok);
+  assert.ok(!users.authenticate(bearer("\u0162\u0130b")).ok);
+});
+
+test("local: nothing else comes in", () => {
+  const refused = [
+    {},
+    bearer(""),
+    bearer(" "),
+    bearer("b0"),
+    bearer("b0b0"),
+    bearer("B0B"),
+    bearer("undefined"),
+    bearer("${UNSET}"),
+    { authorization: "b0b" },
+    { authorization: "Basic b0b" },
+    { authorization: "Bearerb0b" },
+    bearer("x".repeat(10_000)),
+  ];
+  for (const headers of refused) {
+    const answer = users.authenticate(headers);
+    assert.ok(!answer.ok, JSON.stringify(headers));
+    assert.doesNotMatch(answer.reason, /b0b|ann/);
+  }
+});
+
+test("local: who has no token cannot come in, and the variable is named", () => {
+  assert.deepEqual(users.missing, ["UNSET", "EMPTY"]);
+  assert.equal(users.refresh({ kind: "user", name: "carl", roles: [] }), null);
+  assert.equal(users.refresh({ kind: "user", name: "dora", roles: [] }), null);
+});
+
+test("E1 local: a token is taken back when nobody has it any more: by another value, by its user's end", () => {
+  const used = new TokensUsed();
+  const values = { OLD: "old", NEW: "new" };
+  const none = (): void => {};
+  const before = local([authUser("ann", "OLD")], values, none, used).authenticate(bearer("old"));
+  assert.ok(before.ok);
+  const { principal } = before;
+  const now = (...now: readonly AuthUser[]) => {
+    const next = local(now, values, none, used);
+    return [next.refresh(principal)?.roles ?? null, next.isWithdrawn(principal)];
+  };
+  assert.deepEqual(now(authUser("ann", "OLD", "reader")), [["reader"], false]);
+  assert.deepEqual(now(authUser("ann", "OLD"), authUser("ann-next", "NEW")), [[], false]);
+  assert.deepEqual(now(authUser("anna", "OLD")), [null, false]);
+  assert.deepEqual(now(authUser("ann", "NEW")), [null, true]);
+  assert.deepEqual(now(authUser("ben", "NEW")), [null, true]);
+  const open = [ANONYMOUS, OWNER].map((one) => local([], {}, none, used).isWithdrawn(one));
+  assert.deepEqual([...open, ANYBODY.isWithdrawn(principal)], [false, false, false]);
+});
+
+test("B7 local: the same person comes with new roles, a stranger not at all", () => {
+  assert.deepEqual(users.refresh({ kind: "user", name: "ann", roles: ["old"] })?.roles, ["admin"]);
+  assert.equal(users.refresh({ kind: "user", name: "zoe", roles: [] }), null);
+  assert.equal(users.refresh(ANONYMOUS), null);
+  assert.equal(users.refresh(OWNER), OWNER);
+});
+
+test("local: of two users with one token the first counts, and nobody comes in where there are none", () => {
+  const twins = local([authUser("a", "T"), authUser("b", "T")], { T: "t" });
+  const answer = twins.authenticate(bearer("t"));
+  assert.equal(answer.ok && answer.principal.name, "a");
+  assert.ok(!local([], {}).authenticate(bearer("t")).ok);
+});
+
+test("local: every token is told to whoever keeps secrets out of logs", () => {
+  const told: string[] = [];
+  local([authUser("ann", "ANN"), authUser("dora", "EMPTY")], environment, (secret) => told.push(secret));
+  assert.deepEqual(told, ["ann's token"]);
 });

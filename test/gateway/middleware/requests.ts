@@ -1,5 +1,5 @@
 // Requests, clients and a pool that records what it is asked, for tests of the chain.
-import type { ConflictConfig } from "../../../src/config/snapshot.ts";
+import type { ConflictConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
@@ -18,9 +18,15 @@ import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
 import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { FIRST_WINS } from "../catalog/sources.ts";
+import { catalogOf, FIRST_WINS } from "../catalog/sources.ts";
 
 export const user = (name: string, ...roles: string[]): Principal => ({ kind: "user", name, roles });
+
+/** For everybody and everything that is not named. */
+export const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConfig> = {}): PolicyConfig => ({
+  ...{ effect, roles: null, resources: null, methods: null },
+  ...parts,
+});
 
 export function client(principal: Principal = ANONYMOUS, sessionId = "session-1"): ClientPort {
   return {
@@ -70,7 +76,7 @@ export function recordingServices(
     calls,
     levels,
     hasAllLists: () => true,
-    catalog: () => buildCatalog([], FIRST_WINS),
+    catalog: () => catalogOf(),
     pool: {
       async call(backend, call) {
         calls.push({ backend, what: call.method, params: call.params });
@@ -112,6 +118,12 @@ export function servingSet(
     clean: (text) => text,
     ...others,
   });
+}
+
+/** A set of these, and the services behind it. */
+export function serving(sources: readonly CatalogSource[]) {
+  const services = recordingServices();
+  return { services, served: servingSet(sources, services) };
 }
 
 /** Asks the chain as this client. */

@@ -1,9 +1,20 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import type { ClientPort } from "../../../src/gateway/client-port.ts";
-import { errorReply, isError, RESOURCE_NOT_FOUND } from "../../../src/gateway/json-rpc.ts";
+import {
+  errorReply,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  RESOURCE_NOT_FOUND,
+} from "../../../src/gateway/json-rpc.ts";
+import { hasHint, hintsOf } from "../../../src/gateway/middleware/tool-hints.ts";
+import { Together } from "../../../src/gateway/together/together.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
+import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet } from "./requests.ts";
+import { ask, client, policy, recordingServices, serving, servingSet } from "./requests.ts";
 
 const sources = [
   source("a", {
@@ -16,243 +27,296 @@ const sources = [
   source("b", { tools: ["other"], prompts: ["q"], resources: ["v:1"] }),
 ];
 
-describe("lists", () => {
-  const served = servingSet(sources, recordingServices());
+const served = servingSet(sources, recordingServices());
 
-  test("come from the set that the request began with", async () => {
-    const { lists } = served.viewFor(client().principal);
-    for (const [method, list] of [
-      ["tools/list", lists.tools],
-      ["resources/list", lists.resources],
-      ["resources/templates/list", lists.resourceTemplates],
-      ["prompts/list", lists.prompts],
-    ] as const) {
-      const reply = await ask(served, method);
-      assert.equal(!isError(reply) && reply.result, list, method);
-    }
-  });
-
-  test("D2 say to clients of 2026-07-28 how long they hold, while no server's are missing", async () => {
-    const tools = { ttlMs: 60_000, cacheScope: "public" } as const;
-    const [first] = sources;
-    assert.ok(first !== undefined);
-    const modern: ClientPort = { ...client(), protocolVersion: "2026-07-28" };
-    const heldFor = async (isWhole: boolean): Promise<unknown> => {
-      const services = { ...recordingServices(), hasAllLists: () => isWhole };
-      const reply = await ask(
-        servingSet([{ ...first, freshness: { tools } }], services),
-        "tools/list",
-        {},
-        modern,
-      );
-      return isError(reply) ? reply : [reply.result["ttlMs"], reply.result["cacheScope"]];
-    };
-    assert.deepEqual(await heldFor(true), [60_000, "public"]);
-    assert.deepEqual(await heldFor(false), [0, "private"]);
-  });
-
-  test("have one page: a cursor is none of ours", async () => {
-    assert.deepEqual(await ask(served, "tools/list", { cursor: "" }), errorReply(-32602, "Invalid cursor"));
-    assert.ok(!isError(await ask(served, "tools/list", { _meta: { progressToken: 1 } })));
-  });
+test("lists come from the set that the request began with", async () => {
+  const { lists } = served.viewFor(client().principal);
+  for (const [method, list] of [
+    ["tools/list", lists.tools],
+    ["resources/list", lists.resources],
+    ["resources/templates/list", lists.resourceTemplates],
+    ["prompts/list", lists.prompts],
+  ] as const) {
+    const reply = await ask(served, method);
+    assert.equal(!isError(reply) && reply.result, list, method);
+  }
 });
 
-describe("calls", () => {
-  test("go to whose the name is, their params the very object", async () => {
-    const services = recordingServices();
-    const served = servingSet(sources, services);
-    const params = { name: "other", arguments: { x: 1 }, _meta: { progressToken: "t" }, unknown: [1] };
-    await ask(served, "tools/call", params);
-    assert.equal(services.calls[0]?.backend, "b");
-    assert.equal(services.calls[0]?.params, params);
-  });
+test("D2 lists say to clients of 2026-07-28 how long they hold, while no server's are missing", async () => {
+  const tools = { ttlMs: 60_000, cacheScope: "public" } as const;
+  const [first] = sources;
+  assert.ok(first !== undefined);
+  const modern: ClientPort = { ...client(), protocolVersion: "2026-07-28" };
+  const heldFor = async (isWhole: boolean): Promise<unknown> => {
+    const services = { ...recordingServices(), hasAllLists: () => isWhole };
+    const reply = await ask(
+      servingSet([{ ...first, freshness: { tools } }], services),
+      "tools/list",
+      {},
+      modern,
+    );
+    return isError(reply) ? reply : [reply.result["ttlMs"], reply.result["cacheScope"]];
+  };
+  assert.deepEqual(await heldFor(true), [60_000, "public"]);
+  assert.deepEqual(await heldFor(false), [0, "private"]);
+});
 
-  test("carry the server's own name where clients know another, and all else as it came", async () => {
-    const services = recordingServices();
-    const served = servingSet(sources, services, { conflict: { ...FIRST_WINS, strategy: "prefix" } });
-    await ask(served, "tools/call", { name: "a_put", arguments: { x: 1 }, _meta: { k: 1 } });
-    await ask(served, "prompts/get", { name: "b_q", arguments: { y: "2" } });
-    await ask(served, "completion/complete", {
-      ref: { type: "ref/prompt", name: "b_q", title: "kept" },
-      argument: { name: "n", value: "v" },
-    });
-    assert.deepEqual(services.calls, [
-      { backend: "a", what: "tools/call", params: { name: "write", arguments: { x: 1 }, _meta: { k: 1 } } },
-      { backend: "b", what: "prompts/get", params: { name: "q", arguments: { y: "2" } } },
-      {
-        backend: "b",
-        what: "completion/complete",
-        params: {
-          ref: { type: "ref/prompt", name: "q", title: "kept" },
-          argument: { name: "n", value: "v" },
-        },
+test("lists have one page: a cursor is none of ours", async () => {
+  assert.deepEqual(await ask(served, "tools/list", { cursor: "" }), errorReply(-32602, "Invalid cursor"));
+  assert.ok(!isError(await ask(served, "tools/list", { _meta: { progressToken: 1 } })));
+});
+
+test("calls go to whose the name is, their params the very object", async () => {
+  const { services, served } = serving(sources);
+  const params = { name: "other", arguments: { x: 1 }, _meta: { progressToken: "t" }, unknown: [1] };
+  await ask(served, "tools/call", params);
+  assert.equal(services.calls[0]?.backend, "b");
+  assert.equal(services.calls[0]?.params, params);
+});
+
+test("calls carry the server's own name where clients know another, and all else as it came", async () => {
+  const services = recordingServices();
+  const served = servingSet(sources, services, { conflict: { ...FIRST_WINS, strategy: "prefix" } });
+  await ask(served, "tools/call", { name: "a_put", arguments: { x: 1 }, _meta: { k: 1 } });
+  await ask(served, "prompts/get", { name: "b_q", arguments: { y: "2" } });
+  await ask(served, "completion/complete", {
+    ref: { type: "ref/prompt", name: "b_q", title: "kept" },
+    argument: { name: "n", value: "v" },
+  });
+  assert.deepEqual(services.calls, [
+    { backend: "a", what: "tools/call", params: { name: "write", arguments: { x: 1 }, _meta: { k: 1 } } },
+    { backend: "b", what: "prompts/get", params: { name: "q", arguments: { y: "2" } } },
+    {
+      backend: "b",
+      what: "completion/complete",
+      params: {
+        ref: { type: "ref/prompt", name: "q", title: "kept" },
+        argument: { name: "n", value: "v" },
       },
-    ]);
-  });
-
-  test("G1 one that waited never goes on to a tool of another machine whose name is the same by chance", async () => {
-    const conflict = { ...FIRST_WINS, separator: "-" };
-    const other = source("f@a", { tools: ["b-x"] });
-    for (const [now, answered] of [
-      [other, "unknown"],
-      [source("h@a-b", { tools: ["x"] }), "moved"],
-    ] as const) {
-      const services = {
-        ...recordingServices((backend, { renew }) => {
-          const renewed = backend === "g@a-b" ? renew?.() : undefined;
-          return renewed?.answer ?? { result: { content: ["moved"] } };
-        }),
-        catalog: () => servingSet([now], recordingServices(), { conflict }).catalog,
-      };
-      const meant = servingSet([source("g@a-b", { tools: ["x"] })], services, { conflict });
-      const reply = await ask(meant, "tools/call", { name: "a-b-x" });
-      assert.match(JSON.stringify(reply), new RegExp(answered, "i"));
-      assert.ok(services.calls.every(({ backend }) => backend !== "f@a"));
-    }
-  });
-
-  test("a server's answer comes back as the very object, errors too", async () => {
-    for (const answer of [
-      { result: { isError: true } },
-      errorReply(-32042, "go there", { elicitations: [] }),
-    ]) {
-      assert.equal(
-        await ask(
-          servingSet(
-            sources,
-            recordingServices(() => answer),
-          ),
-          "tools/call",
-          { name: "read" },
-        ),
-        answer,
-      );
-    }
-  });
-
-  test("a request keeps the set it began with", async () => {
-    const services = recordingServices();
-    const old = servingSet(sources, services);
-    const next = servingSet([source("c", { tools: ["read"] })], services);
-    await ask(old, "tools/call", { name: "read" });
-    await ask(next, "tools/call", { name: "read" });
-    assert.deepEqual(
-      services.calls.map(({ backend }) => backend),
-      ["a", "c"],
-    );
-  });
-
-  test("unknown names are told as such", async () => {
-    const served = servingSet(sources, recordingServices());
-    assert.deepEqual(await ask(served, "tools/call", { name: "no" }), errorReply(-32602, "Unknown tool: no"));
-    assert.deepEqual(
-      await ask(served, "tools/call", { name: "write" }),
-      errorReply(-32602, "Unknown tool: write"),
-    );
-    assert.deepEqual(
-      await ask(served, "tools/call", { name: "toString" }),
-      errorReply(-32602, "Unknown tool: toString"),
-    );
-    assert.deepEqual(
-      await ask(served, "prompts/get", { name: "no" }),
-      errorReply(-32602, "Unknown prompt: no"),
-    );
-    assert.deepEqual(
-      await ask(served, "resources/read", { uri: "no:1" }),
-      errorReply(RESOURCE_NOT_FOUND, "Resource not found", { uri: "no:1" }),
-    );
-    const long = await ask(served, "tools/call", { name: `a\nb${"x".repeat(100_000)}` });
-    assert.equal(isError(long) && long.error.message, "Unknown tool: a");
-  });
-
-  test("params that lack what the method needs are refused", async () => {
-    const services = recordingServices();
-    const served = servingSet(sources, services);
-    for (const [method, params] of [
-      ["tools/call", undefined],
-      ["tools/call", { name: 1 }],
-      ["prompts/get", {}],
-      ["resources/read", { uri: null }],
-      ["resources/subscribe", {}],
-      ["completion/complete", { ref: { type: "ref/other", name: "p" } }],
-      ["completion/complete", { ref: "p" }],
-      ["completion/complete", {}],
-    ] as const) {
-      const reply = await ask(served, method, params);
-      assert.equal(isError(reply) && reply.error.code, -32602, method);
-    }
-    assert.deepEqual(services.calls, []);
-  });
+    },
+  ]);
 });
 
-describe("resources", () => {
-  test("are read, watched and let go where their URI belongs", async () => {
-    const services = recordingServices();
-    const served = servingSet(sources, services);
-    await ask(served, "resources/read", { uri: "v:1" });
-    await ask(served, "resources/read", { uri: "t:7" });
-    await ask(served, "resources/subscribe", { uri: "v:1" });
-    await ask(served, "resources/unsubscribe", { uri: "u:1" });
-    await ask(served, "completion/complete", { ref: { type: "ref/resource", uri: "t:{id}" }, argument: {} });
-    assert.deepEqual(
-      services.calls.map(({ backend, what }) => `${backend} ${what}`),
-      ["b resources/read", "a resources/read", "b subscribe", "a unsubscribe", "a completion/complete"],
-    );
-  });
+test("G1 calls: one that waited never goes on to a tool of another machine whose name is the same by chance", async () => {
+  const conflict = { ...FIRST_WINS, separator: "-" };
+  const other = source("f@a", { tools: ["b-x"] });
+  for (const [now, answered] of [
+    [other, "unknown"],
+    [source("h@a-b", { tools: ["x"] }), "moved"],
+  ] as const) {
+    const services = {
+      ...recordingServices((backend, { renew }) => {
+        const renewed = backend === "g@a-b" ? renew?.() : undefined;
+        return renewed?.answer ?? { result: { content: ["moved"] } };
+      }),
+      catalog: () => servingSet([now], recordingServices(), { conflict }).catalog,
+    };
+    const meant = servingSet([source("g@a-b", { tools: ["x"] })], services, { conflict });
+    const reply = await ask(meant, "tools/call", { name: "a-b-x" });
+    assert.match(JSON.stringify(reply), new RegExp(answered, "i"));
+    assert.ok(services.calls.every(({ backend }) => backend !== "f@a"));
+  }
 });
 
-describe("the rest", () => {
-  test("a log level is checked and told", async () => {
-    const services = recordingServices();
-    const served = servingSet(sources, services);
-    assert.deepEqual(await ask(served, "logging/setLevel", { level: "warning" }), { result: {} });
-    for (const params of [{ level: "loud" }, { level: 1 }, undefined]) {
-      const reply = await ask(served, "logging/setLevel", params);
-      assert.equal(isError(reply) && reply.error.code, -32602);
-    }
-    assert.deepEqual(services.levels, ["warning"]);
-  });
+test("calls: a server's answer comes back as the very object, errors too", async () => {
+  for (const answer of [
+    { result: { isError: true } },
+    errorReply(-32042, "go there", { elicitations: [] }),
+  ]) {
+    const services = recordingServices(() => answer);
+    assert.equal(await ask(servingSet(sources, services), "tools/call", { name: "read" }), answer);
+  }
+});
 
-  test("unknown methods go to the only backend, else nowhere", async () => {
-    const services = recordingServices();
-    const one = servingSet([source("a", {})], services);
-    const params = { any: 1 };
-    assert.ok(!isError(await ask(one, "vendor/thing", params)));
-    assert.equal(services.calls[0]?.params, params);
-    const unknown = errorReply(-32601, "Method not found: vendor/thing");
-    assert.deepEqual(await ask(servingSet(sources, services), "vendor/thing", params), unknown);
-    assert.deepEqual(await ask(servingSet([], services), "vendor/thing", params), unknown);
-    const ownOnes = ["server/discover", "subscriptions/listen"];
-    for (const method of [
-      "initialize",
-      "sampling/createMessage",
-      "elicitation/create",
-      "roots/list",
-      ...ownOnes,
-    ]) {
-      assert.deepEqual(await ask(one, method), errorReply(-32601, `Method not found: ${method}`));
-    }
-  });
+test("calls: a request keeps the set it began with", async () => {
+  const services = recordingServices();
+  const old = servingSet(sources, services);
+  const next = servingSet([source("c", { tools: ["read"] })], services);
+  await ask(old, "tools/call", { name: "read" });
+  await ask(next, "tools/call", { name: "read" });
+  assert.deepEqual(pluck(services.calls, "backend"), ["a", "c"]);
+});
 
-  test("a call looks its tool up, goes through no list, and waits for nothing but its backend", async () => {
-    const services = recordingServices();
-    const reply = Promise.resolve({ result: {} });
-    const bare = { ...services, pool: { ...services.pool, call: () => reply } };
-    const served = servingSet(sources, bare);
-    const goThrough = (): never => assert.fail("a list is gone through");
-    for (const list of [served.catalog.tools, served.catalog.resources, served.catalog.prompts]) {
-      for (const way of ["keys", "values", "entries", "forEach", Symbol.iterator]) {
-        Object.defineProperty(list, way, { value: goThrough });
-      }
-    }
-    assert.throws(() => [...served.catalog.tools], /gone through/);
-    let turns = 0;
-    setImmediate(() => {
-      turns += 1;
-    });
-    for (let round = 0; round < 1_000; round++) {
-      assert.ok(!isError(await ask(served, "tools/call", { name: "read", arguments: {} })));
-    }
-    assert.equal(turns, 0);
+test("calls: unknown names are told as such", async () => {
+  const served = servingSet(sources, recordingServices());
+  for (const name of ["no", "write", "toString"])
+    assert.deepEqual(await ask(served, "tools/call", { name }), errorReply(-32602, `Unknown tool: ${name}`));
+  const prompt = await ask(served, "prompts/get", { name: "no" });
+  assert.deepEqual(prompt, errorReply(-32602, "Unknown prompt: no"));
+  const resource = await ask(served, "resources/read", { uri: "no:1" });
+  assert.deepEqual(resource, errorReply(RESOURCE_NOT_FOUND, "Resource not found", { uri: "no:1" }));
+  const long = await ask(served, "tools/call", { name: `a\nb${"x".repeat(100_000)}` });
+  assert.equal(isError(long) && long.error.message, "Unknown tool: a");
+});
+
+test("calls: params that lack what the method needs are refused", async () => {
+  const { services, served } = serving(sources);
+  for (const [method, params] of [
+    ["tools/call", undefined],
+    ["tools/call", { name: 1 }],
+    ["prompts/get", {}],
+    ["resources/read", { uri: null }],
+    ["resources/subscribe", {}],
+    ["completion/complete", { ref: { type: "ref/other", name: "p" } }],
+    ["completion/complete", { ref: "p" }],
+    ["completion/complete", {}],
+  ] as const) {
+    const reply = await ask(served, method, params);
+    assert.equal(isError(reply) && reply.error.code, -32602, method);
+  }
+  assert.deepEqual(services.calls, []);
+});
+
+test("resources are read, watched and let go where their URI belongs", async () => {
+  const { services, served } = serving(sources);
+  await ask(served, "resources/read", { uri: "v:1" });
+  await ask(served, "resources/read", { uri: "t:7" });
+  await ask(served, "resources/subscribe", { uri: "v:1" });
+  await ask(served, "resources/unsubscribe", { uri: "u:1" });
+  await ask(served, "completion/complete", { ref: { type: "ref/resource", uri: "t:{id}" }, argument: {} });
+  assert.deepEqual(
+    services.calls.map(({ backend, what }) => `${backend} ${what}`),
+    ["b resources/read", "a resources/read", "b subscribe", "a unsubscribe", "a completion/complete"],
+  );
+});
+
+test("the rest: a log level is checked and told", async () => {
+  const { services, served } = serving(sources);
+  assert.deepEqual(await ask(served, "logging/setLevel", { level: "warning" }), { result: {} });
+  for (const params of [{ level: "loud" }, { level: 1 }, undefined]) {
+    const reply = await ask(served, "logging/setLevel", params);
+    assert.equal(isError(reply) && reply.error.code, -32602);
+  }
+  assert.deepEqual(services.levels, ["warning"]);
+});
+
+test("the rest: unknown methods go to the only backend, else nowhere", async () => {
+  const services = recordingServices();
+  const one = servingSet([source("a", {})], services);
+  const params = { any: 1 };
+  assert.ok(!isError(await ask(one, "vendor/thing", params)));
+  assert.equal(services.calls[0]?.params, params);
+  const unknown = errorReply(-32601, "Method not found: vendor/thing");
+  assert.deepEqual(await ask(servingSet(sources, services), "vendor/thing", params), unknown);
+  assert.deepEqual(await ask(servingSet([], services), "vendor/thing", params), unknown);
+  const ownOnes = ["server/discover", "subscriptions/listen"];
+  for (const method of [
+    "initialize",
+    "sampling/createMessage",
+    "elicitation/create",
+    "roots/list",
+    ...ownOnes,
+  ])
+    assert.deepEqual(await ask(one, method), errorReply(-32601, `Method not found: ${method}`));
+});
+
+test("the rest: a call looks its tool up, goes through no list, and waits for nothing but its backend", async () => {
+  const services = recordingServices();
+  const reply = Promise.resolve({ result: {} });
+  const bare = { ...services, pool: { ...services.pool, call: () => reply } };
+  const served = servingSet(sources, bare);
+  const goThrough = (): never => assert.fail("a list is gone through");
+  for (const list of [served.catalog.tools, served.catalog.resources, served.catalog.prompts]) {
+    for (const way of ["keys", "values", "entries", "forEach", Symbol.iterator])
+      Object.defineProperty(list, way, { value: goThrough });
+  }
+  assert.throws(() => [...served.catalog.tools], /gone through/);
+  let turns = 0;
+  setImmediate(() => void turns++);
+  for (let round = 0; round < 1_000; round++)
+    assert.ok(!isError(await ask(served, "tools/call", { name: "read", arguments: {} })));
+  assert.equal(turns, 0);
+});
+
+// What policies, the audit and each machine see of a path in a call of a tool that several machines have.
+
+const HERE = "/home/ann/Shares";
+const PLACE = { backend: "files", roots: ["CORE"], requires: [], standing: null, busy: 0 };
+
+function stage(denied: string, busyHere = 0) {
+  const together = new Together({
+    clock: createManualClock(),
+    pool: {
+      readiness: () => "ready",
+      inFlight: (backend) => (backend === "files" ? busyHere : 0),
+      watch: () => () => {},
+    },
+    onChanged() {},
   });
+  const lives = (sharesRoot: string): void =>
+    together.notePlaces([{ ...PLACE, machine: "desktop", sharesRoot }]);
+  lives("/Volumes/mnt");
+  const args = [`${HERE}/CORE`, "/home/ann/docs"];
+  const connection = { type: "stdio", command: "server", args, env: {}, cwd: "/" } as const;
+  const files = source("files", { tools: ["read"] });
+  const sources = together.merge(
+    [files, { ...files, backend: "files@desktop" }],
+    { backends: [backendConfig("files", { connection })], together: { sharesRoot: HERE, with: ["*"] } },
+    () => ({ last: [], pending: [] }),
+  );
+  const services = { ...recordingServices(), together };
+  const deny = policy("deny", { resources: ["tool:read"] });
+  const authorization = {
+    defaultEffect: "allow",
+    policies: [{ ...deny, arguments: { path: [denied] } }],
+  } as const;
+  const served = servingSet(sources, services, { authorization });
+  const read = async (path: string): Promise<string | null> => {
+    const before = services.calls.length;
+    const reply = await ask(served, "tools/call", { name: "read", arguments: { path } });
+    if (isError(reply)) return null;
+    const { backend, params } = services.calls[before] ?? {};
+    const given = params?.["arguments"];
+    return `${backend} ${isJsonObject(given) ? String(given["path"]) : ""}`;
+  };
+  return { read, lives };
+}
+
+test("G1 a policy over paths holds for a path as another machine names it, wherever it is served", async () => {
+  for (const busyHere of [0, 9]) {
+    const { read } = stage(`${HERE}/CORE/secret/*`, busyHere);
+    const [place, root] = busyHere === 0 ? ["files", HERE] : ["files@desktop", "/Volumes/mnt"];
+    assert.equal(await read("/Volumes/mnt/CORE/open/x"), `${place} ${root}/CORE/open/x`);
+    assert.equal(await read(`${HERE}/CORE/secret/x`), null);
+    assert.equal(await read("/Volumes/mnt/CORE/secret/x"), null);
+  }
+});
+
+test("G1 no machine leads a path of this one elsewhere by saying that it has its shares there", async () => {
+  const { read, lives } = stage("/nothing");
+  for (const folder of [`${HERE}/PRIVATE`, "/home/ann/docs"]) {
+    lives(folder);
+    assert.equal(await read(`${folder}/CORE/x`), `files ${folder}/CORE/x`);
+  }
+});
+
+const CASES: readonly (readonly [annotations: unknown, destructive: boolean, harmlessUnsaid: boolean])[] = [
+  [undefined, true, false],
+  [{}, true, false],
+  [{ title: "Delete" }, true, false],
+  ["none", true, false],
+  [{ readOnlyHint: false }, true, false],
+  [{ readOnlyHint: true }, false, false],
+  [{ readOnlyHint: true, destructiveHint: true }, false, false],
+  [{ destructiveHint: false }, false, false],
+  [{ destructiveHint: true }, true, true],
+  [{ destructiveHint: "yes" }, true, false],
+];
+
+test("E2 a tool is destructive by the protocol's defaults, or as the configuration reads silence", () => {
+  for (const [annotations, destructive, harmlessUnsaid] of CASES) {
+    const tool: JsonObject = { name: "t", annotations };
+    assert.equal(hintsOf(tool, "destructive").destructive, destructive, JSON.stringify(annotations));
+    assert.equal(hintsOf(tool, "harmless").destructive, harmlessUnsaid, JSON.stringify(annotations));
+  }
+});
+
+test("E2 each hint and its negation are opposite", () => {
+  for (const [annotations] of CASES) {
+    const hints = hintsOf({ name: "t", annotations }, "destructive");
+    for (const hint of ["read_only", "destructive", "idempotent", "open_world"] as const)
+      assert.notEqual(hasHint(hints, hint), hasHint(hints, `not_${hint}`));
+  }
+  const hints = hintsOf({ annotations: { idempotentHint: true, openWorldHint: false } }, "harmless");
+  assert.deepEqual(hints, { read_only: false, destructive: false, idempotent: true, open_world: false });
 });

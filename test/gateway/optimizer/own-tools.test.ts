@@ -1,20 +1,22 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
-import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
-import type { ClientPort } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, type ClientPort } from "../../../src/gateway/client-port.ts";
+import { checkModern, checkParamHeaders } from "../../../src/gateway/front/modern/request.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
-import { createOwnTools } from "../../../src/gateway/optimizer/own-tools.ts";
-import { ToolIndex } from "../../../src/gateway/optimizer/tool-index.ts";
+import { createOwnTools, foundText } from "../../../src/gateway/optimizer/own-tools.ts";
+import { conceptsOf, termsOf } from "../../../src/gateway/optimizer/terms.ts";
+import { coverageOf, ToolIndex, wordsWithConcepts } from "../../../src/gateway/optimizer/tool-index.ts";
+import { META, MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { FIRST_WINS, source } from "../catalog/sources.ts";
-import { callPort, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import { catalogOf, source } from "../catalog/sources.ts";
+import { callPort, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 const ON = { optimizer: { enabled: true, keepTools: ["read_*"] }, groups: [], profiles: [] };
 const SOURCES = [
@@ -33,7 +35,7 @@ async function rig(
   sources: readonly CatalogSource[] = SOURCES,
 ): Promise<Rig> {
   const index = new ToolIndex();
-  index.follow(buildCatalog(sources, FIRST_WINS).tools);
+  index.follow(catalogOf(...sources).tools);
   await index.ready;
   const services = recordingServices();
   const ownTools = createOwnTools({ index, clock: createManualClock(), logger: silentLogger });
@@ -68,160 +70,309 @@ function listedNames(reply: Reply): readonly unknown[] {
   return isError(reply) ? [] : (reply.result["tools"] as readonly JsonObject[]).map(({ name }) => name);
 }
 
-describe("D4 tools that are not listed", () => {
-  test("find_tool, call_tool and those that are kept are listed in both versions of the protocol", async () => {
-    const { ask } = await rig();
-    assert.deepEqual(listedNames(await ask("tools/list")), ["find_tool", "call_tool", "read_file"]);
-    const modern = { ...client(), protocolVersion: "2026-07-28" } as const;
-    assert.deepEqual(listedNames(await ask("tools/list", {}, modern)), [
-      "find_tool",
-      "call_tool",
-      "read_file",
-    ]);
-  });
+test("D4 tools that are not listed: find_tool, call_tool and those that are kept are listed in both versions of the protocol", async () => {
+  const { ask } = await rig();
+  assert.deepEqual(listedNames(await ask("tools/list")), ["find_tool", "call_tool", "read_file"]);
+  const modern = { ...client(), protocolVersion: "2026-07-28" } as const;
+  assert.deepEqual(listedNames(await ask("tools/list", {}, modern)), ["find_tool", "call_tool", "read_file"]);
+});
 
-  test("find_tool answers names, descriptions and input schemas, best first", async () => {
-    const { ask } = await rig();
-    const { tools } = JSON.parse(textOf(await ask(...call("find_tool", { query: "open a new issue" }))));
-    assert.deepEqual(tools[0], {
-      name: "create_issue",
-      description: "create_issue of github",
-      inputSchema: {},
-    });
-    const exact = await ask(...call("find_tool", { query: "delete_file", limit: 1 }));
-    assert.deepEqual(
-      JSON.parse(textOf(exact)).tools.map(({ name }: JsonObject) => name),
-      ["delete_file"],
-    );
-    const nothing = textOf(await ask(...call("find_tool", { query: "zeppelin" })));
-    assert.match(nothing, /No tool fits "zeppelin"\. Say in other words .*5 tools can be found here/);
+test("D4 tools that are not listed: find_tool answers names, descriptions and input schemas, best first", async () => {
+  const { ask } = await rig();
+  const { tools } = JSON.parse(textOf(await ask(...call("find_tool", { query: "open a new issue" }))));
+  assert.deepEqual(tools[0], {
+    name: "create_issue",
+    description: "create_issue of github",
+    inputSchema: {},
   });
+  const exact = await ask(...call("find_tool", { query: "delete_file", limit: 1 }));
+  assert.deepEqual(
+    JSON.parse(textOf(exact)).tools.map(({ name }: JsonObject) => name),
+    ["delete_file"],
+  );
+  const nothing = textOf(await ask(...call("find_tool", { query: "zeppelin" })));
+  assert.match(nothing, /No tool fits "zeppelin"\. Say in other words .*5 tools can be found here/);
+});
 
-  test("find_tool that is asked wrongly says what it takes", async () => {
-    const { ask } = await rig();
-    const told = async (given: JsonObject) => failureOf(await ask(...call("find_tool", given)));
-    assert.match(await told({}), /`query` is missing, or is no text\. find_tool takes \{"query"/);
-    assert.match(await told({ query: "x", top: 3 }), /`top` is not known/);
-    assert.match(await told({ query: "x", limit: 0 }), /`limit` must be a whole number from 1 to 20/);
-    assert.match(
-      await told({ query: "x".repeat(1_001) }),
-      /1001 characters, of 1000 at most: say it in a few words/,
-    );
-  });
+test("D4 tools that are not listed: find_tool that is asked wrongly says what it takes", async () => {
+  const { ask } = await rig();
+  const told = async (given: JsonObject) => failureOf(await ask(...call("find_tool", given)));
+  assert.match(await told({}), /`query` is missing, or is no text\. find_tool takes \{"query"/);
+  assert.match(await told({ query: "x", top: 3 }), /`top` is not known/);
+  assert.match(await told({ query: "x", limit: 0 }), /`limit` must be a whole number from 1 to 20/);
+  assert.match(
+    await told({ query: "x".repeat(1_001) }),
+    /1001 characters, of 1000 at most: say it in a few words/,
+  );
+});
 
-  test("a call through call_tool goes to its backend as the call of that tool", async () => {
-    const { ask, services } = await rig();
-    const _meta = { progressToken: 7 };
-    await ask("tools/call", {
-      name: "call_tool",
-      _meta,
-      arguments: { name: "create_issue", arguments: { title: "x" } },
-    });
-    assert.deepEqual(services.calls, [
-      {
-        backend: "github",
-        what: "tools/call",
-        params: { name: "create_issue", arguments: { title: "x" }, _meta },
-      },
-    ]);
+test("D4 tools that are not listed: a call through call_tool goes to its backend as the call of that tool", async () => {
+  const { ask, services } = await rig();
+  const _meta = { progressToken: 7 };
+  await ask("tools/call", {
+    name: "call_tool",
+    _meta,
+    arguments: { name: "create_issue", arguments: { title: "x" } },
   });
+  assert.deepEqual(services.calls, [
+    {
+      backend: "github",
+      what: "tools/call",
+      params: { name: "create_issue", arguments: { title: "x" }, _meta },
+    },
+  ]);
+});
 
-  test("call_tool that is called wrongly says what it takes, and a wrong name what is near", async () => {
-    const { ask, services } = await rig();
-    const told = async (given: JsonObject) => failureOf(await ask(...call("call_tool", given)));
-    assert.match(await told({}), /`name` is missing.*call_tool takes \{"name": "a tool's name", "arguments"/);
-    assert.match(
-      await told({ name: "create_issue", title: "x" }),
-      /`title` does not belong beside `name`: what the tool takes stands in `arguments`/,
-    );
-    assert.match(await told({ name: "create_issue", arguments: "x" }), /`arguments` must be an object/);
-    assert.match(await told({ name: "make_issues" }), /no tool make_issues\. Similar names: create_issue/);
-    assert.match(await told({ name: "call_tool" }), /call_tool is called by itself/);
-    assert.deepEqual(services.calls, []);
-  });
+test("D4 tools that are not listed: call_tool that is called wrongly says what it takes, and a wrong name what is near", async () => {
+  const { ask, services } = await rig();
+  const told = async (given: JsonObject) => failureOf(await ask(...call("call_tool", given)));
+  assert.match(await told({}), /`name` is missing.*call_tool takes \{"name": "a tool's name", "arguments"/);
+  assert.match(
+    await told({ name: "create_issue", title: "x" }),
+    /`title` does not belong beside `name`: what the tool takes stands in `arguments`/,
+  );
+  assert.match(await told({ name: "create_issue", arguments: "x" }), /`arguments` must be an object/);
+  assert.match(await told({ name: "make_issues" }), /no tool make_issues\. Similar names: create_issue/);
+  assert.match(await told({ name: "call_tool" }), /call_tool is called by itself/);
+  assert.deepEqual(services.calls, []);
+});
 
-  test("a server's tool of the same name gives way to the gateway's own", async () => {
-    const { ask, services } = await rig();
-    assert.match(failureOf(await ask(...call("call_tool", { name: "find_tool" }))), /called by itself/);
-    assert.match(textOf(await ask(...call("find_tool", { query: "issues" }))), /list_issues/);
-    assert.deepEqual(services.calls, []);
-  });
+test("D4 tools that are not listed: a server's tool of the same name gives way to the gateway's own", async () => {
+  const { ask, services } = await rig();
+  assert.match(failureOf(await ask(...call("call_tool", { name: "find_tool" }))), /called by itself/);
+  assert.match(textOf(await ask(...call("find_tool", { query: "issues" }))), /list_issues/);
+  assert.deepEqual(services.calls, []);
+});
 
-  test("policies and the audit see the tool that is meant", async () => {
-    const records: AuditRecord[] = [];
-    const authorization: AuthorizationConfig = {
-      defaultEffect: "allow",
-      policies: [
-        { effect: "deny", roles: null, resources: ["tool:delete_*"], methods: null },
-        {
-          effect: "deny",
-          roles: null,
-          resources: ["tool:create_issue"],
-          methods: null,
-          arguments: { repo: ["secret"] },
-        },
-      ],
-    };
-    const config = { path: "/x", maxSizeBytes: 1, keep: 1, includeArguments: true, redact: [] };
-    const audit = { config, write: (record: AuditRecord) => void records.push(record) };
-    const { ask, services } = await rig({ authorization, audit });
-    const from = client(user("ann"));
-    const through = (name: string, given: JsonObject) =>
-      ask("tools/call", { name: "call_tool", arguments: { name, arguments: given } }, from);
-    assert.match(failureOf(await through("delete_file", {})), /^There is no tool delete_file\./);
-    assert.match(
-      failureOf(await through("create_issue", { repo: "secret" })),
-      /^A policy does not allow this call of create_issue: other arguments may be allowed\.$/,
-    );
-    await through("create_issue", { repo: "open" });
-    assert.deepEqual(
-      records.map(({ target, outcome, backend, arguments: given }) => [target, outcome, backend, given]),
-      [
-        ["tool:delete_file", "denied", "files", {}],
-        ["tool:create_issue", "denied", "github", { repo: "secret" }],
-        ["tool:create_issue", "ok", "github", { repo: "open" }],
-      ],
-    );
-    assert.equal(services.calls.length, 1);
-    const found = await ask(...call("find_tool", { query: "delete a file", limit: 20 }), from);
-    assert.doesNotMatch(textOf(found), /delete_file/, "what may not be called is not found");
-    assert.doesNotMatch(failureOf(await through("delete_filx", {})), /delete_file/);
-  });
+test("D4 tools that are not listed: policies and the audit see the tool that is meant", async () => {
+  const records: AuditRecord[] = [];
+  const authorization: AuthorizationConfig = {
+    defaultEffect: "allow",
+    policies: [
+      policy("deny", { resources: ["tool:delete_*"] }),
+      policy("deny", { resources: ["tool:create_issue"], arguments: { repo: ["secret"] } }),
+    ],
+  };
+  const config = { path: "/x", maxSizeBytes: 1, keep: 1, includeArguments: true, redact: [] };
+  const audit = { config, write: (record: AuditRecord) => void records.push(record) };
+  const { ask, services } = await rig({ authorization, audit });
+  const from = client(user("ann"));
+  const through = (name: string, given: JsonObject) =>
+    ask("tools/call", { name: "call_tool", arguments: { name, arguments: given } }, from);
+  assert.match(failureOf(await through("delete_file", {})), /^There is no tool delete_file\./);
+  assert.match(
+    failureOf(await through("create_issue", { repo: "secret" })),
+    /^A policy does not allow this call of create_issue: other arguments may be allowed\.$/,
+  );
+  await through("create_issue", { repo: "open" });
+  assert.deepEqual(
+    records.map(({ target, outcome, backend, arguments: given }) => [target, outcome, backend, given]),
+    [
+      ["tool:delete_file", "denied", "files", {}],
+      ["tool:create_issue", "denied", "github", { repo: "secret" }],
+      ["tool:create_issue", "ok", "github", { repo: "open" }],
+    ],
+  );
+  assert.equal(services.calls.length, 1);
+  const found = await ask(...call("find_tool", { query: "delete a file", limit: 20 }), from);
+  assert.doesNotMatch(textOf(found), /delete_file/, "what may not be called is not found");
+  assert.doesNotMatch(failureOf(await through("delete_filx", {})), /delete_file/);
+});
 
-  test("a change of a tool that is not listed is no change of the list", async () => {
-    const before = await rig();
-    const others = [source("files", { tools: ["read_file", "move_file"] }), ...SOURCES.slice(1)];
-    const after = await rig({}, others);
-    const kept = await rig({}, [source("files", { tools: ["read_file", "read_lines"] })]);
-    const digest = ({ served }: Rig) => served.forClient(client()).viewFor(client().principal).digests.tools;
-    assert.equal(digest(before), digest(after));
-    assert.notEqual(digest(before), digest(kept));
-  });
+test("D4 tools that are not listed: a change of a tool that is not listed is no change of the list", async () => {
+  const before = await rig();
+  const others = [source("files", { tools: ["read_file", "move_file"] }), ...SOURCES.slice(1)];
+  const after = await rig({}, others);
+  const kept = await rig({}, [source("files", { tools: ["read_file", "read_lines"] })]);
+  const digest = ({ served }: Rig) => served.forClient(client()).viewFor(client().principal).digests.tools;
+  assert.equal(digest(before), digest(after));
+  assert.notEqual(digest(before), digest(kept));
+});
 
-  test("an answer stays within its bound, and every tool that was found is named in it", async () => {
-    const big = (name: string) => ({
-      name,
-      description: `ship parcels ${"long words ".repeat(500)}`,
-      inputSchema: {
-        type: "object",
-        properties: Object.fromEntries(
-          Array.from({ length: 60 }, (_, n) => [
-            `parcel_${n}`,
-            { type: "string", description: "words ".repeat(40) },
-          ]),
-        ),
-      },
-    });
-    const tools = Array.from({ length: 20 }, (_, n) => big(`ship_${n}`));
-    const post = {
-      ...source("post", {}),
-      listings: { tools, resources: [], resourceTemplates: [], prompts: [] },
-    };
-    const { ask } = await rig({}, [post]);
-    const answer = textOf(await ask(...call("find_tool", { query: "ship parcels", limit: 20 })));
-    assert.ok(Buffer.byteLength(answer) <= 12_100, String(answer.length));
-    const shown = JSON.parse(answer).tools as readonly JsonObject[];
-    assert.equal(shown.length, 20);
-    assert.ok(shown[0]?.["inputSchema"] !== undefined);
+test("D4 tools that are not listed: an answer stays within its bound, and every tool that was found is named in it", async () => {
+  const big = (name: string) => ({
+    name,
+    description: `ship parcels ${"long words ".repeat(500)}`,
+    inputSchema: {
+      type: "object",
+      properties: Object.fromEntries(
+        Array.from({ length: 60 }, (_, n) => [
+          `parcel_${n}`,
+          { type: "string", description: "words ".repeat(40) },
+        ]),
+      ),
+    },
   });
+  const tools = Array.from({ length: 20 }, (_, n) => big(`ship_${n}`));
+  const post = {
+    ...source("post", {}),
+    listings: { tools, resources: [], resourceTemplates: [], prompts: [] },
+  };
+  const { ask } = await rig({}, [post]);
+  const answer = textOf(await ask(...call("find_tool", { query: "ship parcels", limit: 20 })));
+  assert.ok(Buffer.byteLength(answer) <= 12_100, String(answer.length));
+  const shown = JSON.parse(answer).tools as readonly JsonObject[];
+  assert.equal(shown.length, 20);
+  assert.ok(shown[0]?.["inputSchema"] !== undefined);
+});
+
+const TOOL = {
+  name: "query",
+  inputSchema: { type: "object", properties: { region: { type: "string", "x-mcp-header": "Region" } } },
+};
+const SOURCE = {
+  ...source("db", {}),
+  listings: { tools: [TOOL], resources: [], resourceTemplates: [], prompts: [] },
+};
+
+const index = new ToolIndex();
+index.follow(catalogOf(SOURCE).tools);
+const ownTools = createOwnTools({ index, clock: createManualClock(), logger: silentLogger });
+const optimizer = { enabled: true, keepTools: [] };
+const selections = createSelections({ optimizer, groups: [], profiles: [] });
+const served = servingSet([SOURCE], recordingServices(), { selections, ownTools });
+
+const faultOf = (params: object, region?: string): string | null => {
+  const name = "name" in params ? String(params.name) : "";
+  const headers = {
+    "mcp-protocol-version": MODERN_VERSION,
+    "mcp-method": "tools/call",
+    "mcp-name": name,
+    ...(region === undefined ? {} : { "mcp-param-region": region }),
+  };
+  const _meta = { [META.protocolVersion]: MODERN_VERSION, [META.clientCapabilities]: {} };
+  const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { ...params, _meta } } as const;
+  const checked = checkModern(message, ANONYMOUS, headers, { trace: null, group: null });
+  if (!checked.ok) return checked.reply.error.message;
+  return (
+    checkParamHeaders(checked.request, headers, () => served.forClient(checked.request))?.error.message ??
+    null
+  );
+};
+const within = (region: string) => ({
+  name: "call_tool",
+  arguments: { name: "query", arguments: { region } },
+});
+
+test("D4 arguments in headers of tools that are not listed: a direct call repeats them as if the tool were listed", () => {
+  assert.equal(faultOf({ name: "query", arguments: { region: "eu" } }, "eu"), null);
+  assert.match(
+    String(faultOf({ name: "query", arguments: { region: "eu" } })),
+    /Mcp-Param-Region.*is missing/,
+  );
+});
+
+test("D4 arguments in headers of tools that are not listed: a call through call_tool need not repeat them, and may not say something else", () => {
+  assert.equal(faultOf(within("eu")), null);
+  assert.equal(faultOf(within("eu"), "eu"), null);
+  assert.match(String(faultOf(within("eu"), "us")), /Mcp-Param-Region.*is another than the argument region/);
+});
+
+function said(name: string, description = "") {
+  const terms = [...termsOf(name), ...termsOf(description)];
+  return { name: wordsWithConcepts(termsOf(name)), terms: new Set([...terms, ...conceptsOf(terms)]) };
+}
+
+function covers(question: string, name: string, description = ""): number {
+  return coverageOf(termsOf(question), 1_000, () => 10)(said(name, description));
+}
+
+async function first(question: string, names: readonly string[]): Promise<string | undefined> {
+  const index = new ToolIndex();
+  const tools = names.map((name) => {
+    const definition = { name, inputSchema: { type: "object" } };
+    return [name, { name, originalName: name, backend: "some", definition }] as const;
+  });
+  index.follow(new Map(tools));
+  await index.ready;
+  return index.search(question, 1, () => true)[0];
+}
+
+test("D4 how much of a question a tool meets: more words met are better, the word itself is better than another for it, and nothing is 0", () => {
+  const both = covers("delete branch", "delete_branch");
+  assert.ok(both > covers("delete branch", "delete_file"));
+  assert.ok(covers("purge cache", "purge_cache") > covers("purge cache", "wipe_cache"));
+  assert.ok(covers("purge cache", "wipe_cache") > covers("purge cache", "list_cache"));
+  assert.equal(covers("delete branch", "weather"), 0);
+});
+
+test("D4 how much of a question a tool meets: a name of which nothing else is asked is better than a longer one", async () => {
+  assert.ok(
+    covers("create pipeline", "create_pipeline") > covers("create pipeline", "create_pipeline_schedule"),
+  );
+  const names = ["create_pipeline_schedule_variable", "create_pipeline_schedule", "create_pipeline"];
+  assert.equal(await first("start a new pipeline", names), "create_pipeline");
+  assert.equal(await first("createPipelineSchedule", names), "create_pipeline_schedule");
+});
+
+test("D4 how much of a question a tool meets: a rare word says more than a common one, and one that no tool has next to nothing", () => {
+  const counts = new Map([
+    ["common", 900],
+    ["rare", 1],
+  ]);
+  const factor = coverageOf(["common", "rare", "nowhere"], 1_000, (term) => counts.get(term) ?? 0);
+  const [common, rare] = [factor(said("x", "common")), factor(said("x", "rare"))];
+  assert.ok(rare > 5 * common, `${rare} ${common}`);
+  assert.ok(factor(said("x", "common rare")) > 0.9 * 0.5);
+});
+
+// What a question costs: guesses are bounded, whatever is asked.
+
+async function indexOf(...names: readonly string[]): Promise<ToolIndex> {
+  const index = new ToolIndex();
+  const toolOf = (name: string) => ({ name, backend: "b", originalName: name, definition: { name } });
+  index.follow(new Map(names.map((name) => [name, toolOf(name)])));
+  await index.ready;
+  return index;
+}
+
+test("E4 a question's first words are guessed where no tool has them, and no more than eight", async () => {
+  const index = await indexOf("weather", "__proto__", "constructor");
+  const find = (question: string) => index.search(question, 5, () => true);
+  const strange = Array.from({ length: 8 }, (_, place) => `qqqq${"xyzwvuts"[place]}`).join(" ");
+  assert.deepEqual(find("wether"), ["weather"]);
+  assert.deepEqual(find(`wether ${strange}`), ["weather"]);
+  assert.deepEqual(find(`${strange} wether`), []);
+  // What a tool does have is found wherever it stands.
+  assert.deepEqual(find(`${strange} weather`), ["weather"]);
+});
+
+test("E4 a word that nobody writes is not guessed, and a name of JavaScript's own is like any other", async () => {
+  const index = await indexOf("weather", "__proto__", "constructor", `${"w".repeat(24)}`);
+  const find = (question: string) => index.search(question, 5, () => true);
+  assert.deepEqual(find("w".repeat(23)), ["w".repeat(24)]);
+  assert.deepEqual(find("w".repeat(25)), []);
+  assert.deepEqual(find("constructor"), ["constructor"]);
+  assert.deepEqual(find("__proto__"), ["__proto__"]);
+});
+
+// What find_tool shows of tools whose schemas are huge: their arguments' names, and no work for the rest.
+
+function toolWith(count: number, description: string) {
+  const names = Array.from({ length: count }, (_, index) => `arg${index}`);
+  const properties = Object.fromEntries(names.map((name) => [name, { type: "string", description }]));
+  return { name: "big", description: "big", inputSchema: { type: "object", properties } };
+}
+
+test("D4 a large schema is shown without its texts, and of a huge one the arguments' names alone", () => {
+  const [large] = JSON.parse(foundText([toolWith(50, "x".repeat(500))], "big", 1)).tools;
+  assert.equal(Object.keys(large.inputSchema.properties).length, 50);
+  assert.equal(large.inputSchema.properties.arg0.description, undefined);
+  const [huge] = JSON.parse(foundText([toolWith(50, "x".repeat(5_000))], "big", 1)).tools;
+  assert.equal(huge.inputSchema, undefined);
+  assert.match(huge.note, /^takes arg0, arg1, .* arg39$/);
+});
+
+test("E4 the JSON of a huge schema is made once, however often it is found", () => {
+  let made = 0;
+  const tool = toolWith(50, "x".repeat(5_000));
+  const counted = Object.assign(tool.inputSchema, {
+    toJSON: () => {
+      made += 1;
+      return "x".repeat(100_000);
+    },
+  });
+  const all = [{ ...tool, inputSchema: counted }];
+  for (let count = 0; count < 3; count++) foundText(all, "big", 1);
+  assert.equal(made, 1);
 });

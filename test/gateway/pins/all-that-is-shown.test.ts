@@ -1,8 +1,7 @@
 // Whatever changes of what a server shows to models is seen, and with `block` withheld until it is approved.
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
-import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { Catalog, CatalogSource, Listings } from "../../../src/gateway/catalog/catalog.ts";
 import { heldBy, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
@@ -10,7 +9,7 @@ import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { Pins } from "../../../src/gateway/pins/pins.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { FIRST_WINS, skill, source } from "../catalog/sources.ts";
+import { catalogOf, skill, source } from "../catalog/sources.ts";
 import { memoryStore, tool } from "./tools.ts";
 
 const BEFORE: CatalogSource = {
@@ -130,87 +129,80 @@ const isServed = (catalog: Catalog, { kind, asked }: Entry): boolean =>
 
 const approveAll = (pins: Pins): void => void pins.approve(pins.pending, false);
 
-describe("what a server shows to models", () => {
-  for (const [entry, more] of CHANGES) {
-    const { kind, list, name, asked } = entry;
-    test(`E3 a ${kind} with another ${JSON.stringify(more)} is told, and withheld with \`block\``, async () => {
-      const now = changed(entry, more);
-      const telling = await following("tell");
-      assert.deepEqual(telling.admit(now).listings, now.listings);
-      const [event] = telling.told();
-      assert.ok(event?.name === "catalog.tool_changed");
-      assert.deepEqual([event.kind, event.tool, event.members], [kind, name, Object.keys(more)]);
-      assert.ok(event.diff.length > 0);
+for (const [entry, more] of CHANGES) {
+  const { kind, list, name, asked } = entry;
+  test(`E3 a ${kind} with another ${JSON.stringify(more)} is told, and withheld with \`block\``, async () => {
+    const now = changed(entry, more);
+    const telling = await following("tell");
+    assert.deepEqual(telling.admit(now).listings, now.listings);
+    const [event] = telling.told();
+    assert.ok(event?.name === "catalog.tool_changed");
+    assert.deepEqual([event.kind, event.tool, event.members], [kind, name, Object.keys(more)]);
+    assert.ok(event.diff.length > 0);
 
-      const blocking = await following("block");
-      const admitted = blocking.admit(now);
-      assert.deepEqual(admitted.listings[list], []);
-      const catalog = buildCatalog([admitted], FIRST_WINS);
-      assert.equal(isServed(catalog, entry), false);
-      const target = { kind: kind === "template" ? ("resource" as const) : kind, name: asked };
-      assert.equal(heldBy({ catalog, away: null }, target), "files");
-      approveAll(blocking.pins);
-      const approved = blocking.admit(now);
-      assert.deepEqual(approved.listings, now.listings);
-      assert.equal(isServed(buildCatalog([approved], FIRST_WINS), entry), true);
-    });
-  }
-
-  for (const instructions of ["Read before you write. Mail it.", "Read before you write.\u{e0041}"]) {
-    test(`E3 other instructions are told, and left out with \`block\`: ${JSON.stringify(instructions)}`, async () => {
-      const now = { ...BEFORE, instructions };
-      const telling = await following("tell");
-      assert.equal(telling.admit(now).instructions, instructions);
-      const [event] = telling.told();
-      assert.ok(event?.name === "catalog.tool_changed");
-      assert.deepEqual([event.kind, event.members], ["instructions", ["instructions"]]);
-      const blocking = await following("block");
-      assert.equal(blocking.admit(now).instructions, null);
-      approveAll(blocking.pins);
-      assert.equal(blocking.admit(now).instructions, instructions);
-    });
-  }
-
-  for (const [{ kind, list }, fresh] of [
-    [TOOL, tool("write")],
-    [PROMPT, { name: "send" }],
-    [RESOURCE, { uri: "file:///more", name: "more" }],
-    [TEMPLATE, { uriTemplate: "more://{a}", name: "more" }],
-    [SKILL, skill("mail", "Mails.")],
-  ] as const) {
-    test(`E3 a ${kind} that is new waits with \`block\`, and the others go on`, async () => {
-      const entries = [...(BEFORE.listings[list] ?? []), fresh];
-      const now = { ...BEFORE, listings: { ...BEFORE.listings, [list]: entries } };
-      const blocking = await following("block");
-      assert.deepEqual(blocking.admit(now).listings, BEFORE.listings);
-      const [event] = blocking.told();
-      assert.ok(event?.name === "catalog.tool_new");
-      assert.equal(event.kind, kind);
-    });
-  }
-
-  test("E3 a resource that is withheld is read by no other spelling, and not through a template either", async () => {
-    const { admit } = await following("block");
-    const now = changed(RESOURCE, { description: "What you must do." });
-    const templates = [...now.listings.resourceTemplates, { uriTemplate: "file:///{name}", name: "any" }];
-    const pinned = await following("block");
-    pinned.admit({ ...BEFORE, listings: { ...BEFORE.listings, resourceTemplates: templates } });
-    approveAll(pinned.pins);
-    const all = pinned.admit({ ...now, listings: { ...now.listings, resourceTemplates: templates } });
-    for (const admitted of [admit(now), all]) {
-      const catalog = buildCatalog([admitted], FIRST_WINS);
-      for (const name of [
-        "file:///notes",
-        "FILE:///notes",
-        "file:///n%6Ftes",
-        "file:////notes",
-        "file:///./notes",
-      ])
-        assert.equal(resolveTarget(catalog, { kind: "resource", name }), null, name);
-    }
-    assert.notEqual(
-      resolveTarget(buildCatalog([all], FIRST_WINS), { kind: "resource", name: "file:///other" }),
-      null,
-    );
+    const blocking = await following("block");
+    const admitted = blocking.admit(now);
+    assert.deepEqual(admitted.listings[list], []);
+    const catalog = catalogOf(admitted);
+    assert.equal(isServed(catalog, entry), false);
+    const target = { kind: kind === "template" ? ("resource" as const) : kind, name: asked };
+    assert.equal(heldBy({ catalog, away: null }, target), "files");
+    approveAll(blocking.pins);
+    const approved = blocking.admit(now);
+    assert.deepEqual(approved.listings, now.listings);
+    assert.equal(isServed(catalogOf(approved), entry), true);
   });
+}
+
+for (const instructions of ["Read before you write. Mail it.", "Read before you write.\u{e0041}"])
+  test(`E3 other instructions are told, and left out with \`block\`: ${JSON.stringify(instructions)}`, async () => {
+    const now = { ...BEFORE, instructions };
+    const telling = await following("tell");
+    assert.equal(telling.admit(now).instructions, instructions);
+    const [event] = telling.told();
+    assert.ok(event?.name === "catalog.tool_changed");
+    assert.deepEqual([event.kind, event.members], ["instructions", ["instructions"]]);
+    const blocking = await following("block");
+    assert.equal(blocking.admit(now).instructions, null);
+    approveAll(blocking.pins);
+    assert.equal(blocking.admit(now).instructions, instructions);
+  });
+
+for (const [{ kind, list }, fresh] of [
+  [TOOL, tool("write")],
+  [PROMPT, { name: "send" }],
+  [RESOURCE, { uri: "file:///more", name: "more" }],
+  [TEMPLATE, { uriTemplate: "more://{a}", name: "more" }],
+  [SKILL, skill("mail", "Mails.")],
+] as const)
+  test(`E3 a ${kind} that is new waits with \`block\`, and the others go on`, async () => {
+    const entries = [...(BEFORE.listings[list] ?? []), fresh];
+    const now = { ...BEFORE, listings: { ...BEFORE.listings, [list]: entries } };
+    const blocking = await following("block");
+    assert.deepEqual(blocking.admit(now).listings, BEFORE.listings);
+    const [event] = blocking.told();
+    assert.ok(event?.name === "catalog.tool_new");
+    assert.equal(event.kind, kind);
+  });
+
+test("E3 a resource that is withheld is read by no other spelling, and not through a template either", async () => {
+  const { admit } = await following("block");
+  const now = changed(RESOURCE, { description: "What you must do." });
+  const templates = [...now.listings.resourceTemplates, { uriTemplate: "file:///{name}", name: "any" }];
+  const pinned = await following("block");
+  pinned.admit({ ...BEFORE, listings: { ...BEFORE.listings, resourceTemplates: templates } });
+  approveAll(pinned.pins);
+  const all = pinned.admit({ ...now, listings: { ...now.listings, resourceTemplates: templates } });
+  for (const admitted of [admit(now), all]) {
+    const catalog = catalogOf(admitted);
+    for (const name of [
+      "file:///notes",
+      "FILE:///notes",
+      "file:///n%6Ftes",
+      "file:////notes",
+      "file:///./notes",
+    ])
+      assert.equal(resolveTarget(catalog, { kind: "resource", name }), null, name);
+  }
+  assert.notEqual(resolveTarget(catalogOf(all), { kind: "resource", name: "file:///other" }), null);
 });

@@ -1,12 +1,25 @@
 import assert from "node:assert/strict";
-import { describe, type TestContext, test } from "node:test";
+import { hash } from "node:crypto";
+import { type TestContext, test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
-import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import {
+  entryDigest,
+  entryPin,
+  isAsEarlierVersionsSaw,
+  ListDigests,
+  memberChanges,
+  pinOf,
+} from "../../../src/gateway/pins/pinned-entry.ts";
 import { Pins } from "../../../src/gateway/pins/pins.ts";
+import { shortDiff, shownName } from "../../../src/gateway/pins/short-diff.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { fc } from "../../support/properties.ts";
+import { skill } from "../catalog/sources.ts";
 import { listing, type MemoryStore, memoryStore, tool } from "./tools.ts";
 
 async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: PinMode = "block") {
@@ -46,217 +59,331 @@ async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: P
 
 const CHANGED = tool("a", { description: "Does a, and more." });
 
-describe("the pins of the running gateway", () => {
-  test("E3 `block` withholds a changed and a new tool until they are approved", async (t) => {
-    const b = await bench(t);
-    assert.deepEqual(b.admitted(tool("a"), tool("b")), ["a", "b"]);
-    assert.deepEqual(b.admitted(CHANGED, tool("b"), tool("c")), ["b"]);
-    assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed", "catalog.tool_new"]);
-    assert.deepEqual(b.told[1], {
-      name: "catalog.tool_changed",
-      backend: "files",
-      kind: "tool",
-      tool: "a",
-      members: ["description"],
-      diff: ["- description: Does a.", "+ description: Does a, and more."],
-      withheld: true,
-      more: 0,
-    });
-    // Its server is down: what others may serve in its stead was approved, too.
-    assert.deepEqual(b.unpublished(CHANGED, tool("b"), tool("c")), ["b"]);
-    const [first, second] = b.pins.pending;
-    assert.ok(first !== undefined && second !== undefined);
-    b.pins.approve([first], false);
-    assert.deepEqual(b.admitted(CHANGED, tool("b"), tool("c")), ["a", "b"]);
-    b.pins.approve([second], false);
-    assert.deepEqual(b.admitted(CHANGED, tool("b"), tool("c")), ["a", "b", "c"]);
-    assert.deepEqual(b.admitted(tool("a")), ["a"], "what was approved earlier is known");
+test("E3 `block` withholds a changed and a new tool until they are approved", async (t) => {
+  const b = await bench(t);
+  assert.deepEqual(b.admitted(tool("a"), tool("b")), ["a", "b"]);
+  assert.deepEqual(b.admitted(CHANGED, tool("b"), tool("c")), ["b"]);
+  assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed", "catalog.tool_new"]);
+  assert.deepEqual(b.told[1], {
+    name: "catalog.tool_changed",
+    backend: "files",
+    kind: "tool",
+    tool: "a",
+    members: ["description"],
+    diff: ["- description: Does a.", "+ description: Does a, and more."],
+    withheld: true,
+    more: 0,
   });
+  // Its server is down: what others may serve in its stead was approved, too.
+  assert.deepEqual(b.unpublished(CHANGED, tool("b"), tool("c")), ["b"]);
+  assert.deepEqual(b.unpublished(tool("a"), tool("b")), ["a", "b"]);
+  const [first, second] = b.pins.pending;
+  assert.ok(first !== undefined && second !== undefined);
+  b.pins.approve([first], false);
+  assert.deepEqual(b.admitted(CHANGED, tool("b"), tool("c")), ["a", "b"]);
+  b.pins.approve([second], false);
+  assert.deepEqual(b.admitted(CHANGED, tool("b"), tool("c")), ["a", "b", "c"]);
+  assert.deepEqual(b.unpublished(CHANGED, tool("b"), tool("c")), ["a", "b", "c"]);
+  assert.deepEqual(b.admitted(tool("a")), ["a"], "what was approved earlier is known");
+});
 
-  test("E3 what is withheld is in no list of a backend that is not published either", async (t) => {
-    const b = await bench(t);
-    b.admitted(tool("a"), tool("b"));
-    b.admitted(CHANGED, tool("b"), tool("c"));
-    const namesOf = (...tools: readonly JsonObject[]): unknown =>
-      b.pins
-        .approvedOf([listing("files", tools)], b.rules)
-        .flatMap(({ listings }) => listings.tools.map(({ name }) => name));
-    assert.deepEqual(namesOf(CHANGED, tool("b"), tool("c")), ["b"]);
-    assert.deepEqual(namesOf(tool("a"), tool("b")), ["a", "b"]);
-    b.approveAll();
-    assert.deepEqual(namesOf(CHANGED, tool("b"), tool("c")), ["a", "b", "c"]);
-  });
+test("E3 `tell` withholds nothing, `off` remembers nothing", async (t) => {
+  const b = await bench(t, memoryStore(), "tell");
+  b.admitted(tool("a"));
+  assert.deepEqual(b.admitted(CHANGED, tool("n")), ["a", "n"]);
+  assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed", "catalog.tools_added"]);
+  assert.equal(b.pins.state.pending.length, 1);
+  b.admit(listing("loose", [tool("a")]));
+  b.admit(listing("loose", [CHANGED]));
+  assert.deepEqual(b.pins.pending, []);
+  assert.equal(b.told.length, 3);
+});
 
-  test("E3 `tell` withholds nothing, `off` remembers nothing", async (t) => {
-    const b = await bench(t, memoryStore(), "tell");
-    b.admitted(tool("a"));
-    assert.deepEqual(b.admitted(CHANGED, tool("n")), ["a", "n"]);
-    assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed", "catalog.tools_added"]);
-    assert.equal(b.pins.state.pending.length, 1);
-    b.admit(listing("loose", [tool("a")]));
-    b.admit(listing("loose", [CHANGED]));
-    assert.deepEqual(b.pins.pending, []);
-    assert.equal(b.told.length, 3);
-  });
+test("E3 a list is looked at once, and unchanged sources stay the same objects", async (t) => {
+  const b = await bench(t, memoryStore(), "tell");
+  const [one, other] = [listing("files", [tool("a")]), listing("web", [tool("b")])];
+  const first = b.admit(one, other);
+  assert.deepEqual([first[0], first[1]], [one, other]);
+  assert.equal(b.admit(one, other), first);
+  let reads = 0;
+  const watched = [
+    new Proxy(tool("a"), {
+      get(target, key) {
+        reads += 1;
+        return Reflect.get(target, key);
+      },
+    }),
+  ];
+  const source = listing("files", watched);
+  b.admit(source, other);
+  const before = reads;
+  b.admit(source, other);
+  b.admit(source, listing("web", [tool("b")]));
+  assert.ok(before > 0);
+  assert.equal(reads, before);
+});
 
-  test("E3 a list is looked at once, and unchanged sources stay the same objects", async (t) => {
-    const b = await bench(t, memoryStore(), "tell");
-    const [one, other] = [listing("files", [tool("a")]), listing("web", [tool("b")])];
-    const first = b.admit(one, other);
-    assert.deepEqual([first[0], first[1]], [one, other]);
-    assert.equal(b.admit(one, other), first);
-    let reads = 0;
-    const watched = [
-      new Proxy(tool("a"), {
-        get(target, key) {
-          reads += 1;
-          return Reflect.get(target, key);
-        },
-      }),
-    ];
-    const source = listing("files", watched);
-    b.admit(source, other);
-    const before = reads;
-    b.admit(source, other);
-    b.admit(source, listing("web", [tool("b")]));
-    assert.ok(before > 0);
-    assert.equal(reads, before);
-  });
+test("E3 pins outlive the process, and a change made meanwhile is told", async (t) => {
+  const first = await bench(t);
+  first.admitted(tool("a"));
+  await settle();
+  const second = await bench(t, first.store);
+  assert.deepEqual(second.admitted(CHANGED), []);
+  await settle();
+  const third = await bench(t, first.store);
+  assert.deepEqual(third.admitted(CHANGED), []);
+  assert.deepEqual(third.names(), [], "what was told is not told again");
+  third.approveAll();
+  await settle();
+  const fourth = await bench(t, first.store);
+  assert.deepEqual(fourth.admitted(CHANGED), ["a"]);
+});
 
-  test("E3 pins outlive the process, and a change made meanwhile is told", async (t) => {
-    const first = await bench(t);
-    first.admitted(tool("a"));
-    await settle();
-    const second = await bench(t, first.store);
-    assert.deepEqual(second.admitted(CHANGED), []);
-    await settle();
-    const third = await bench(t, first.store);
-    assert.deepEqual(third.admitted(CHANGED), []);
-    assert.deepEqual(third.names(), [], "what was told is not told again");
-    third.approveAll();
-    await settle();
-    const fourth = await bench(t, first.store);
-    assert.deepEqual(fourth.admitted(CHANGED), ["a"]);
-  });
-
-  for (const kept of [
-    { kind: "untrusted", reason: "its seal is not right" },
-    { kind: "kept", value: { version: 2 } },
-  ] as const) {
-    test(`E3 pins that are ${kept.kind} and unusable approve nothing: a backend seen later is no new one either`, async (t) => {
-      const b = await bench(t, memoryStore(kept));
-      assert.notEqual(b.pins.state.lost, null);
-      assert.deepEqual(b.admitted(tool("a")), []);
-      await settle();
-      const again = await bench(t, b.store);
-      assert.notEqual(again.pins.state.lost, null);
-      assert.deepEqual(again.admitted(tool("a")), []);
-      const [web] = again.admit(listing("web", [tool("w")]));
-      assert.deepEqual(web?.listings.tools, []);
-      again.admitted(tool("a"));
-      again.approveAll();
-      assert.deepEqual(again.admitted(tool("a")), ["a"]);
-      assert.equal(again.pins.state.lost, null);
-    });
-  }
-
-  test("E3 a keyring that gives no answer yet: nothing is approved or overwritten, and it is read again", async (t) => {
-    const before = await bench(t);
-    before.admitted(tool("a"));
-    await settle();
-    const { kept } = before.store;
-    const b = await bench(t, memoryStore({ kind: "unanswered", reason: "locked" }));
+for (const kept of [
+  { kind: "untrusted", reason: "its seal is not right" },
+  { kind: "kept", value: { version: 2 } },
+] as const)
+  test(`E3 pins that are ${kept.kind} and unusable approve nothing: a backend seen later is no new one either`, async (t) => {
+    const b = await bench(t, memoryStore(kept));
+    assert.notEqual(b.pins.state.lost, null);
     assert.deepEqual(b.admitted(tool("a")), []);
-    assert.equal(b.pins.state.lost, "locked");
-    assert.equal(b.approveAll().approved.length, 0);
     await settle();
-    assert.equal(b.store.writes, 0);
-    b.store.kept = kept;
-    await b.clock.advance(60_000);
+    const again = await bench(t, b.store);
+    assert.notEqual(again.pins.state.lost, null);
+    assert.deepEqual(again.admitted(tool("a")), []);
+    const [web] = again.admit(listing("web", [tool("w")]));
+    assert.deepEqual(web?.listings.tools, []);
+    again.admitted(tool("a"));
+    again.approveAll();
+    assert.deepEqual(again.admitted(tool("a")), ["a"]);
+    assert.equal(again.pins.state.lost, null);
+  });
+
+test("E3 a keyring that gives no answer yet: nothing is approved or overwritten, and it is read again", async (t) => {
+  const before = await bench(t);
+  before.admitted(tool("a"));
+  await settle();
+  const { kept } = before.store;
+  const b = await bench(t, memoryStore({ kind: "unanswered", reason: "locked" }));
+  assert.deepEqual(b.admitted(tool("a")), []);
+  assert.equal(b.pins.state.lost, "locked");
+  assert.equal(b.approveAll().approved.length, 0);
+  await settle();
+  assert.equal(b.store.writes, 0);
+  b.store.kept = kept;
+  await b.clock.advance(60_000);
+  await settle();
+  assert.equal(b.changes(), 1);
+  assert.equal(b.pins.state.lost, null);
+  assert.deepEqual(b.admitted(tool("a")), ["a"]);
+  assert.deepEqual(b.admitted(CHANGED), []);
+});
+
+test("E3 a backend that lists nothing at first is as new as one that was never seen", async (t) => {
+  const b = await bench(t);
+  assert.deepEqual(b.admitted(), []);
+  assert.deepEqual(b.admitted(tool("a")), ["a"]);
+  assert.deepEqual(b.admitted(), []);
+  assert.deepEqual(b.admitted(CHANGED), []);
+  assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tools_gone", "catalog.tool_changed"]);
+});
+
+test("E3 G1 a machine without backends of its own remembers what it borrows", async (t) => {
+  const store = memoryStore();
+  const admittedBy = async (listed: JsonObject): Promise<number> => {
+    const clock = createManualClock();
+    const pins = new Pins({ store, clock, logger: silentLogger, announce() {}, onChanged() {} });
+    t.after(() => pins.kept[Symbol.asyncDispose]());
+    const rules = { trust: { pin: "block" as const }, backends: [], borrows: true };
+    await pins.load(rules);
+    const [source] = pins.admit([listing("files@desktop", [listed])], rules);
     await settle();
-    assert.equal(b.changes(), 1);
-    assert.equal(b.pins.state.lost, null);
-    assert.deepEqual(b.admitted(tool("a")), ["a"]);
-    assert.deepEqual(b.admitted(CHANGED), []);
-  });
+    return source?.listings.tools.length ?? 0;
+  };
+  assert.equal(await admittedBy(tool("a")), 1);
+  assert.equal(await admittedBy(CHANGED), 0, "after a restart it is a changed one, not a new one");
+});
 
-  test("E3 a backend that lists nothing at first is as new as one that was never seen", async (t) => {
-    const b = await bench(t);
-    assert.deepEqual(b.admitted(), []);
-    assert.deepEqual(b.admitted(tool("a")), ["a"]);
-    assert.deepEqual(b.admitted(), []);
-    assert.deepEqual(b.admitted(CHANGED), []);
-    assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tools_gone", "catalog.tool_changed"]);
-  });
+test("E3 where nothing is pinned, nothing is read", async (t) => {
+  const store = memoryStore();
+  store.read = () => assert.fail("the store is read");
+  const b = await bench(t, store, "off");
+  assert.deepEqual(b.admitted(tool("a")), ["a"]);
+  assert.deepEqual(b.admitted(CHANGED), ["a"]);
+});
 
-  test("E3 G1 a machine without backends of its own remembers what it borrows", async (t) => {
-    const store = memoryStore();
-    const admittedBy = async (listed: JsonObject): Promise<number> => {
-      const clock = createManualClock();
-      const pins = new Pins({ store, clock, logger: silentLogger, announce() {}, onChanged() {} });
-      t.after(() => pins.kept[Symbol.asyncDispose]());
-      const rules = { trust: { pin: "block" as const }, backends: [], borrows: true };
-      await pins.load(rules);
-      const [source] = pins.admit([listing("files@desktop", [listed])], rules);
-      await settle();
-      return source?.listings.tools.length ?? 0;
-    };
-    assert.equal(await admittedBy(tool("a")), 1);
-    assert.equal(await admittedBy(CHANGED), 0, "after a restart it is a changed one, not a new one");
-  });
+test("E3 what is approved is what was seen: another version by now is left", async (t) => {
+  const b = await bench(t);
+  b.admitted(tool("a"));
+  b.admitted(CHANGED);
+  const seen = [...b.pins.pending, { backend: "nowhere", name: "x", digest: "d" }];
+  assert.deepEqual(b.admitted(tool("a", { description: "Worse." })), []);
+  const { approved, left } = b.pins.approve(seen, false);
+  assert.deepEqual([approved.length, left.length], [0, 2]);
+  assert.deepEqual(b.admitted(tool("a", { description: "Worse." })), []);
+});
 
-  test("E3 where nothing is pinned, nothing is read", async (t) => {
-    const store = memoryStore();
-    store.read = () => assert.fail("the store is read");
-    const b = await bench(t, store, "off");
-    assert.deepEqual(b.admitted(tool("a")), ["a"]);
-    assert.deepEqual(b.admitted(CHANGED), ["a"]);
-  });
+test("E3 a store that fails is a condition, tried again until it is written", async (t) => {
+  const b = await bench(t);
+  b.store.fails = "no space left";
+  b.admitted(tool("a"));
+  await settle();
+  assert.equal(b.pins.state.unsavedBecause, "no space left");
+  b.store.fails = null;
+  await b.clock.advance(60_000);
+  await settle();
+  assert.equal(b.pins.state.unsavedBecause, null);
+  assert.equal(b.store.writes, 1);
+});
 
-  test("E3 what is approved is what was seen: another version by now is left", async (t) => {
-    const b = await bench(t);
-    b.admitted(tool("a"));
-    b.admitted(CHANGED);
-    const seen = [...b.pins.pending, { backend: "nowhere", name: "x", digest: "d" }];
-    assert.deepEqual(b.admitted(tool("a", { description: "Worse." })), []);
-    const { approved, left } = b.pins.approve(seen, false);
-    assert.deepEqual([approved.length, left.length], [0, 2]);
-    assert.deepEqual(b.admitted(tool("a", { description: "Worse." })), []);
-  });
+test("E3 a server that changes everything is told in twenty events", async (t) => {
+  const b = await bench(t, memoryStore(), "tell");
+  const tools = Array.from({ length: 100 }, (_, at) => `t${at}`);
+  b.admitted(...tools.map((name) => tool(name)));
+  b.admitted(...tools.map((name) => tool(name, { title: "other" })));
+  assert.equal(b.told.length, 21);
+  const last = b.told.at(-1);
+  assert.ok(last?.name === "catalog.tool_changed");
+  assert.equal(last.more, 80);
+  assert.equal(b.pins.pending.length, 100);
+});
 
-  test("E3 a store that fails is a condition, tried again until it is written", async (t) => {
-    const b = await bench(t);
-    b.store.fails = "no space left";
-    b.admitted(tool("a"));
-    await settle();
-    assert.equal(b.pins.state.unsavedBecause, "no space left");
-    b.store.fails = null;
-    await b.clock.advance(60_000);
-    await settle();
-    assert.equal(b.pins.state.unsavedBecause, null);
-    assert.equal(b.store.writes, 1);
-  });
+test("E3 tools that filters keep back are no concern", async (t) => {
+  const b = await bench(t);
+  const filtered = (tools: readonly JsonObject[]): CatalogSource => {
+    const whole = listing("files", tools);
+    return { ...whole, filters: { ...whole.filters, tools: { allow: null, deny: ["secret"] } } };
+  };
+  b.admit(filtered([tool("a"), tool("secret")]));
+  b.admit(filtered([tool("a"), tool("secret", { title: "other" })]));
+  assert.deepEqual(b.pins.pending, []);
+});
 
-  test("E3 a server that changes everything is told in twenty events", async (t) => {
-    const b = await bench(t, memoryStore(), "tell");
-    const tools = Array.from({ length: 100 }, (_, at) => `t${at}`);
-    b.admitted(...tools.map((name) => tool(name)));
-    b.admitted(...tools.map((name) => tool(name, { title: "other" })));
-    assert.equal(b.told.length, 21);
-    const last = b.told.at(-1);
-    assert.ok(last?.name === "catalog.tool_changed");
-    assert.equal(last.more, 80);
-    assert.equal(b.pins.pending.length, 100);
-  });
+/** The same value with the keys of every object in another order. */
+function shuffled(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(shuffled);
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .toReversed()
+      .map(([key, part]) => [key, shuffled(part)]),
+  );
+}
 
-  test("E3 tools that filters keep back are no concern", async (t) => {
-    const b = await bench(t);
-    const filtered = (tools: readonly JsonObject[]): CatalogSource => {
-      const whole = listing("files", tools);
-      return { ...whole, filters: { ...whole.filters, tools: { allow: null, deny: ["secret"] } } };
-    };
-    b.admit(filtered([tool("a"), tool("secret")]));
-    b.admit(filtered([tool("a"), tool("secret", { title: "other" })]));
-    assert.deepEqual(b.pins.pending, []);
+function parsed(text: string): JsonObject {
+  const value = parseExactly(text);
+  assert.ok(isJsonObject(value));
+  return value;
+}
+
+test("E3 a tool has one digest, however its keys are ordered at whatever depth", () => {
+  const schema = fc.jsonValue({ maxDepth: 4 }).map((extra) => ({ type: "object", extra, a: { z: 1, b: 2 } }));
+  fc.assert(
+    fc.property(schema, (inputSchema) => {
+      const one = tool("read", { inputSchema, annotations: { readOnlyHint: true, title: "Read" } });
+      const other = shuffled(one);
+      assert.ok(isJsonObject(other));
+      assert.equal(entryDigest(other), entryDigest(one));
+      assert.deepEqual(memberChanges(entryPin(one).text, other), []);
+    }),
+  );
+});
+
+test("E3 a change of any member, known or not, changes the digest, and is the only one told", () => {
+  const before = tool("read", { title: "Read", outputSchema: { type: "object" }, annotations: {} });
+  const members = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
+  for (const member of [...members, "_meta", "icons", "execution", "x-acme"]) {
+    const value = /Schema$|^annotations$/.test(member) ? { type: "object", x: 1 } : "other";
+    const after = { ...before, [member]: value };
+    assert.notEqual(entryDigest(after), entryDigest(before));
+    const changes = memberChanges(entryPin(before).text, after);
+    assert.deepEqual(
+      changes.map((change) => change.member),
+      [member],
+    );
+  }
+});
+
+test("E3 a skill is pinned by its frontmatter and its files", () => {
+  const before = skill("git", "Works with git.");
+  const pin = pinOf("skill", before);
+  assert.equal(pinOf("skill", before), pin);
+  assert.equal(entryDigest(pin), entryDigest(pinOf("skill", skill("git", "Works with git."))));
+  const changed = [
+    [skill("git", "Works with git, and mails it."), "frontmatter"],
+    [skill("git", "Works with git.", ["a.md", "b.md"]), "resources"],
+  ] as const;
+  for (const [after, member] of changed) {
+    assert.notEqual(entryDigest(pinOf("skill", after)), entryDigest(pin));
+    assert.deepEqual(
+      memberChanges(entryPin(pin).text, pinOf("skill", after)).map((change) => change.member),
+      [member],
+    );
+  }
+  const digests = new ListDigests();
+  digests.begin();
+  assert.notEqual(digests.of(pin), digests.of(pinOf("skill", changed[0][0])));
+});
+
+test("D5 a tool is the same in the lists of either version of MCP", () => {
+  const modern = tool("read", { title: "Read" });
+  assert.equal(entryDigest({ ...modern, execution: { taskSupport: "forbidden" } }), entryDigest(modern));
+  assert.notEqual(entryDigest({ ...modern, execution: { taskSupport: "optional" } }), entryDigest(modern));
+});
+
+test("E3 what an earlier version remembered holds for what it covered, and only until the whole is remembered", () => {
+  const seen = tool("read", { title: "Read" });
+  // As versions before wrote it: name, title, description, schemas and annotations alone.
+  const { name, title, description, inputSchema } = seen;
+  const earlier = hash("sha256", JSON.stringify({ name, title, description, inputSchema }), "base64url");
+  const withMore = { ...seen, _meta: { "ui.resourceUri": "ui://a" }, icons: [] };
+  assert.equal(isAsEarlierVersionsSaw(withMore, [earlier]), true);
+  assert.equal(isAsEarlierVersionsSaw({ ...withMore, description: "Other." }, [earlier]), false);
+  assert.equal(isAsEarlierVersionsSaw(withMore, []), false);
+  const whole = entryDigest(withMore);
+  assert.equal(isAsEarlierVersionsSaw({ ...withMore, icons: [1] }, [whole, earlier]), false);
+});
+
+test("E3 numbers count with all their digits, and odd keys like any other", () => {
+  const withDefault = (text: string): JsonObject =>
+    parsed(`{"name":"a","inputSchema":{"type":"object","default":${text}}}`);
+  assert.notEqual(
+    entryDigest(withDefault("12345678901234567890")),
+    entryDigest(withDefault("12345678901234567891")),
+  );
+  assert.notEqual(entryDigest(withDefault('{"__proto__":1}')), entryDigest(withDefault('{"__proto__":2}')));
+  assert.notEqual(entryDigest(withDefault("{}")), entryDigest(withDefault('{"__proto__":1}')));
+});
+
+test("E3 the short form shows what differs with a little around it, and nothing that drives a terminal", () => {
+  const before = tool("read", { description: `${"Reads a file. ".repeat(40)}At most 5 MB.` });
+  const after = tool("read", {
+    description: `${"Reads a file. ".repeat(40)}At most 9 MB.\u001b[31m`,
+    title: "New\u202e",
   });
+  assert.deepEqual(shortDiff(memberChanges(entryPin(before).text, after)), [
+    "+ title: New\\u{202e}",
+    "- description: …a file. Reads a file. At most 5 MB.",
+    "+ description: …a file. Reads a file. At most 9 MB.\\x1b[31m",
+  ]);
+  const long = tool("read", { description: "x".repeat(100_000) });
+  for (const line of shortDiff(memberChanges(entryPin(before).text, long))) assert.ok(line.length < 500);
+  assert.equal(shownName("a\u200bb"), "a\\u{200b}b");
+  assert.equal(shownName("x".repeat(5_000)).length, 101);
+});
+
+test("E3 a list that is read again has the same digests, whatever else was listed meanwhile", () => {
+  const version = fc.record({ name: fc.constantFrom("a", "b"), description: fc.constantFrom("1", "2") });
+  fc.assert(
+    fc.property(fc.array(fc.array(version, { maxLength: 4 }), { maxLength: 6 }), (lists) => {
+      const digests = new ListDigests();
+      for (const list of lists) {
+        digests.begin();
+        for (const { name, description } of list) {
+          const one = tool(name, { description });
+          assert.equal(digests.of(one), entryDigest({ ...one }));
+        }
+      }
+    }),
+  );
 });

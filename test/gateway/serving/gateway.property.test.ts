@@ -18,6 +18,8 @@ import {
   type Script,
   type ScriptedInstance,
 } from "../backends/pool/scripted-instance.ts";
+import { policy } from "../middleware/requests.ts";
+import { serverOn } from "./gateway-rig.ts";
 
 /** What each program offers. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
@@ -31,32 +33,6 @@ const USERS = ["ann", "ben"] as const;
 /** Beyond every backoff, with its jitter. */
 const BACKOFF_OVER_MS = 75_000;
 
-interface Wish {
-  readonly name: (typeof NAMES)[number];
-  readonly program: string;
-  readonly enabled: boolean;
-  readonly stopFirst: boolean;
-  readonly deny: string | null;
-  /** What the program's first tool is called. */
-  readonly renamed: boolean;
-  readonly perClient: boolean;
-}
-
-interface Wishes {
-  readonly backends: readonly Wish[];
-  readonly strategy: ConflictConfig["strategy"];
-  readonly tokens: boolean;
-  /** Only `ann` may use what matches. */
-  readonly reserved: string | null;
-}
-
-type Step =
-  | { readonly kind: "configure"; readonly wishes: Wishes; readonly accepted: boolean }
-  | { readonly kind: "fortune"; readonly at: number; readonly what: "ready" | "end" | "answer" | "relist" }
-  | { readonly kind: "time"; readonly ms: number }
-  | { readonly kind: "call"; readonly user: number; readonly at: number }
-  | { readonly kind: "restart"; readonly at: number };
-
 const wish = fc.record({
   program: fc.constantFrom(...Object.keys(PROGRAMS)),
   enabled: fc.constantFrom(true, true, true, false),
@@ -65,17 +41,18 @@ const wish = fc.record({
   renamed: fc.boolean(),
   perClient: fc.constantFrom(false, false, false, true),
 });
-const wishes: fc.Arbitrary<Wishes> = fc.record({
+/** `reserved`: only `ann` may use what matches; `renamed`: what the program's first tool is called. */
+const wishes = fc.record({
   backends: fc
     .tuple(fc.shuffledSubarray([...NAMES]), fc.array(wish, { minLength: 3, maxLength: 3 }))
     .map(([names, all]) =>
       names.flatMap((name, at) => (all[at] === undefined ? [] : [{ name, ...all[at] }])),
     ),
-  strategy: fc.constantFrom("first-wins", "prefix", "priority", "error"),
+  strategy: fc.constantFrom<ConflictConfig["strategy"]>("first-wins", "prefix", "priority", "error"),
   tokens: fc.boolean(),
   reserved: fc.constantFrom(null, null, "*beta", "*ma"),
 });
-const step: fc.Arbitrary<Step> = fc.oneof(
+const step = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
@@ -112,6 +89,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const), at: fc.nat(2) }) },
 );
 
+type Made<A> = A extends fc.Arbitrary<infer T> ? T : never;
+type Wishes = Made<typeof wishes>;
+type Step = Made<typeof step>;
+
 function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConfig {
   const authorization: AuthorizationConfig | null =
     reserved === null
@@ -119,19 +100,13 @@ function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConf
       : {
           defaultEffect: "allow",
           policies: [
-            { effect: "allow", roles: ["ann"], resources: null, methods: null },
-            { effect: "deny", roles: null, resources: [`tool:${reserved}`], methods: null },
+            policy("allow", { roles: ["ann"] }),
+            policy("deny", { resources: [`tool:${reserved}`] }),
           ],
         };
   return {
     ...NO_GATEWAY,
-    server: {
-      host: "127.0.0.1",
-      port: 0,
-      publicUrl: null,
-      bodyLimitBytes: 1_000_000,
-      drainTimeoutMs: 30_000,
-    },
+    server: serverOn(0, { drainTimeoutMs: 30_000 }),
     backends: backends.map(backendOf),
     conflictResolution: { strategy, separator: "_", order: ["c", "a"], longestName: 46 },
     incomingAuth: tokens
@@ -148,7 +123,15 @@ function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConf
   };
 }
 
-function backendOf({ name, program, enabled, stopFirst, deny, renamed, perClient }: Wish): BackendConfig {
+function backendOf({
+  name,
+  program,
+  enabled,
+  stopFirst,
+  deny,
+  renamed,
+  perClient,
+}: Wishes["backends"][number]): BackendConfig {
   const [first] = PROGRAMS[program] ?? [];
   const everything = { allow: null, deny: [] };
   return backendConfig(name, {
@@ -318,9 +301,8 @@ class World {
   /** What must hold at any moment. */
   async check(): Promise<void> {
     const enabled = new Set(this.wishes.backends.filter((each) => each.enabled).map(({ name }) => name));
-    for (const { backend } of this.gateway.entries().tools) {
+    for (const { backend } of this.gateway.entries().tools)
       assert.ok(enabled.has(backend as "a"), `${backend} is published, and is not wanted`);
-    }
     const configured = new Set<string>(this.wishes.backends.map(({ name }) => name));
     for (const client of this.clients) {
       const names = await client.light.tools();
@@ -388,9 +370,8 @@ class World {
     }
     for (const instance of this.script.started) {
       const own = [...this.toolsOf(instance), "late"];
-      for (const { params } of instance.calls) {
+      for (const { params } of instance.calls)
         assert.ok(own.includes(String(params?.["name"])), `${params?.["name"]} is not one of ${own}`);
-      }
     }
     for (const { name, reply } of this.calls) {
       const answer = await reply;

@@ -2,62 +2,23 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { duplexPair } from "node:stream";
-import { describe, type TestContext, test } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { AuditConfig, BackendConfig } from "../../../src/config/snapshot.ts";
 import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
-import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
-import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
-import type { GatewayConfig, PreparedGateway } from "../../../src/gateway/serving/gateway-contract.ts";
+import { isError } from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type ManualClock, settle } from "../../support/manual-clock.ts";
-import { passTimeUntil, passTimeUntilSettled } from "../../support/pass-time.ts";
+import { settle } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { backendConfig, type Script } from "../backends/pool/scripted-instance.ts";
+import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { scriptedGateway } from "./gateway-rig.ts";
 
 const NEVER = new AbortController().signal;
 
-interface Bench {
-  readonly gateway: Gateway;
-  readonly clock: ManualClock;
-  readonly script: Script;
-  readonly told: GatewayTransition[];
-  prepare(config: Partial<GatewayConfig>): Promise<PreparedGateway>;
-  /** Prepares and commits; what it replaced ends on its own. */
-  change(config: Partial<GatewayConfig>): Promise<void>;
-  names(): string[];
-  ask(method: string, params?: Readonly<Record<string, unknown>>): Promise<Reply>;
-}
-
-function bench(t: TestContext): Bench {
-  const told: GatewayTransition[] = [];
-  const { gateway, clock, script } = scriptedGateway({
-    environment: { TOKEN: "t" },
-    announce: (transition) => void told.push(transition),
-  });
-  t.after(() => endOf(gateway, clock));
-  return {
-    gateway,
-    clock,
-    script,
-    told,
-    prepare: (config) => gateway.prepare({ ...NO_GATEWAY, ...config }),
-    async change(config) {
-      const prepared = await gateway.prepare({ ...NO_GATEWAY, ...config });
-      prepared.commit();
-      void prepared.retire();
-      await settle();
-    },
-    names: () => gateway.entries().tools.map(({ name }) => name),
-    ask: (method, params) => gateway.ask(method, params, NEVER),
-  };
-}
-
-async function endOf(gateway: Gateway, clock: ManualClock): Promise<void> {
-  await passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000);
-}
+type Bench = ReturnType<typeof scriptedGateway>;
+const bench = (t: TestContext): Bench => scriptedGateway(t, { environment: { TOKEN: "t" } });
 
 /** Of these, each started and ready with the tools of its name. */
 async function ready(
@@ -89,295 +50,280 @@ function serveClient(b: Bench) {
   };
 }
 
-describe("the gateway as a whole", () => {
-  test("B7 what is added is published when it is ready, what is removed leaves in the very commit", async (t) => {
-    const b = bench(t);
-    const [a] = await ready(b, { a: ["one"], b: ["two"] });
-    assert.ok(a !== undefined);
-    assert.deepEqual(b.names(), ["one", "two"]);
-    assert.equal(b.gateway.view().counts.tools, 2);
-    const prepared = await b.prepare({ backends: [a, backendConfig("c")] });
-    assert.deepEqual(b.names(), ["one", "two"], "preparing changes nothing");
-    prepared.commit();
-    assert.deepEqual(b.names(), ["one"]);
-    await settle();
-    b.script.last.becomeReady("three");
-    await settle();
-    assert.deepEqual(b.names(), ["one", "three"]);
-  });
+test("B7 the gateway as a whole: what is added is published when it is ready, what is removed leaves in the very commit", async (t) => {
+  const b = bench(t);
+  const [a] = await ready(b, { a: ["one"], b: ["two"] });
+  assert.ok(a !== undefined);
+  assert.deepEqual(b.names(), ["one", "two"]);
+  assert.equal(b.gateway.view().counts.tools, 2);
+  const prepared = await b.prepare({ backends: [a, backendConfig("c")] });
+  assert.deepEqual(b.names(), ["one", "two"], "preparing changes nothing");
+  prepared.commit();
+  assert.deepEqual(b.names(), ["one"]);
+  await settle();
+  await b.ready("three");
+  assert.deepEqual(b.names(), ["one", "three"]);
+});
 
-  test("B6 what is rolled back has changed nothing", async (t) => {
-    const b = bench(t);
-    await ready(b, { a: ["one"] });
-    const instances = b.script.started.length;
-    const prepared = await b.prepare({ incomingAuth: { type: "local", users: [] } });
-    await prepared.rollback();
-    await settle();
-    assert.deepEqual([b.names(), b.script.started.length], [["one"], instances]);
-  });
+test("B6 the gateway as a whole: what is rolled back has changed nothing", async (t) => {
+  const b = bench(t);
+  await ready(b, { a: ["one"] });
+  const instances = b.script.started.length;
+  const prepared = await b.prepare({ incomingAuth: { type: "local", users: [] } });
+  await prepared.rollback();
+  await settle();
+  assert.deepEqual([b.names(), b.script.started.length], [["one"], instances]);
+});
 
-  test("B7 backends and rules that change together are one change of the catalog", async (t) => {
-    const b = bench(t);
-    const [, second] = await ready(b, { a: ["one"], b: ["two"] });
-    assert.ok(second !== undefined);
-    b.told.length = 0;
-    await b.change({
-      backends: [second],
-      conflictResolution: { strategy: "prefix", separator: ".", order: [], longestName: 46 },
+test("B7 the gateway as a whole: backends and rules that change together are one change of the catalog", async (t) => {
+  const b = bench(t);
+  const [, second] = await ready(b, { a: ["one"], b: ["two"] });
+  assert.ok(second !== undefined);
+  b.told.length = 0;
+  await b.change({
+    backends: [second],
+    conflictResolution: { strategy: "prefix", separator: ".", order: [], longestName: 46 },
+  });
+  assert.deepEqual(b.names(), ["b.two"]);
+  const changes = b.told.filter(({ name }) => name === "catalog.changed");
+  assert.equal(changes.length, 1);
+  assert.deepEqual(changes[0], {
+    name: "catalog.changed",
+    tools: 1,
+    resources: 0,
+    prompts: 0,
+    added: ["tool:b.two"],
+    removed: ["tool:one", "tool:two"],
+    changed: [],
+  });
+});
+
+test("B7 the gateway as a whole: a call that waits for the new instance goes by that one's names", async (t) => {
+  const b = bench(t);
+  const named = (command: string, tool: string): BackendConfig =>
+    backendConfig("a", {
+      command,
+      replace: "stop-first",
+      toolOverrides: { [tool]: { name: "say", description: null } },
     });
-    assert.deepEqual(b.names(), ["b.two"]);
-    const changes = b.told.filter(({ name }) => name === "catalog.changed");
-    assert.equal(changes.length, 1);
-    assert.deepEqual(changes[0], {
-      name: "catalog.changed",
-      tools: 1,
-      resources: 0,
-      prompts: 0,
-      added: ["tool:b.two"],
-      removed: ["tool:one", "tool:two"],
-      changed: [],
-    });
-  });
+  await b.change({ backends: [named("old", "old_say")] });
+  await b.ready("old_say");
+  await b.change({ backends: [named("new", "new_say")] });
+  const reply = b.ask("tools/call", { name: "say", arguments: { x: 1 } });
+  await settle();
+  assert.equal(b.script.alive.length, 1);
+  await b.ready("new_say");
+  assert.deepEqual(pluck(b.script.last.calls, "params"), [{ name: "new_say", arguments: { x: 1 } }]);
+  b.script.last.answer();
+  assert.ok(!isError(await reply));
+});
 
-  test("B7 a call that waits for the new instance goes by that one's names", async (t) => {
-    const b = bench(t);
-    const named = (command: string, tool: string): BackendConfig =>
-      backendConfig("a", {
-        command,
-        replace: "stop-first",
-        toolOverrides: { [tool]: { name: "say", description: null } },
-      });
-    await b.change({ backends: [named("old", "old_say")] });
-    b.script.last.becomeReady("old_say");
-    await settle();
-    await b.change({ backends: [named("new", "new_say")] });
-    const reply = b.ask("tools/call", { name: "say", arguments: { x: 1 } });
-    await settle();
-    assert.equal(b.script.alive.length, 1);
-    b.script.last.becomeReady("new_say");
-    await settle();
-    assert.deepEqual(
-      b.script.last.calls.map(({ params }) => params),
-      [{ name: "new_say", arguments: { x: 1 } }],
-    );
-    b.script.last.answer();
-    assert.ok(!isError(await reply));
+test("B7 the gateway as a whole: a client's own is asked by its own names, though a call waited when the backend was shared meanwhile", async (t) => {
+  const b = bench(t);
+  const named = (command: string, instances: BackendConfig["instances"]): BackendConfig[] => [
+    backendConfig("a", {
+      command,
+      instances,
+      toolOverrides: { old_say: { name: "say", description: null } },
+    }),
+  ];
+  const [ours, theirs] = duplexPair();
+  b.gateway.serveLines(theirs);
+  let said = "";
+  ours.setEncoding("utf8").on("data", (chunk: string) => {
+    said += chunk;
   });
-
-  test("B7 a client's own is asked by its own names, though a call waited when the backend was shared meanwhile", async (t) => {
-    const b = bench(t);
-    const named = (command: string, instances: BackendConfig["instances"]): BackendConfig[] => [
-      backendConfig("a", {
-        command,
-        instances,
-        toolOverrides: { old_say: { name: "say", description: null } },
-      }),
-    ];
-    const [ours, theirs] = duplexPair();
-    b.gateway.serveLines(theirs);
-    let said = "";
-    ours.setEncoding("utf8").on("data", (chunk: string) => {
-      said += chunk;
-    });
-    const send = (id: number, method: string, params: object): void => {
-      ours.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
-    };
-    const heard = (id: number) => eventually(() => said.includes(`"id":${id}`));
-    const answering = (tool: string): void => {
-      for (const { seen, becomeReady } of b.script.alive) {
-        if (seen.state.kind === "starting") becomeReady(tool);
-      }
-      for (const one of b.script.alive) one.answer();
-    };
-    await b.change({ backends: named("old", "per-client") });
-    answering("old_say");
-    await settle();
-    const clientInfo = { name: "c", version: "1" };
-    send(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
-    await heard(1);
-    send(2, "tools/call", { name: "say" });
-    await eventually(() => b.script.alive.length === 2);
-    await b.change({ backends: named("old", "shared") });
-    answering("old_say");
-    await heard(2);
-    await b.change({ backends: named("new", "shared") });
+  const send = (id: number, method: string, params: object): void => {
+    ours.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
+  };
+  const heard = (id: number) => eventually(() => said.includes(`"id":${id}`));
+  const answering = (tool: string): void => {
+    for (const { seen, becomeReady } of b.script.alive) {
+      if (seen.state.kind === "starting") becomeReady(tool);
+    }
+    for (const one of b.script.alive) one.answer();
+  };
+  await b.change({ backends: named("old", "per-client") });
+  answering("old_say");
+  await settle();
+  const clientInfo = { name: "c", version: "1" };
+  send(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
+  await heard(1);
+  send(2, "tools/call", { name: "say" });
+  await eventually(() => b.script.alive.length === 2);
+  await b.change({ backends: named("old", "shared") });
+  answering("old_say");
+  await heard(2);
+  await b.change({ backends: named("new", "shared") });
+  answering("say");
+  await settle();
+  await b.change({ backends: named("new", "per-client") });
+  const before = new Set(b.script.started.flatMap(({ calls }) => calls));
+  send(3, "tools/call", { name: "say" });
+  await eventually(() => {
     answering("say");
-    await settle();
-    await b.change({ backends: named("new", "per-client") });
-    const before = new Set(b.script.started.flatMap(({ calls }) => calls));
-    send(3, "tools/call", { name: "say" });
-    await eventually(() => {
-      answering("say");
-      return said.includes('"id":3');
-    });
-    const asked = b.script.started.flatMap(({ options, listings, calls }) =>
-      calls
-        .filter((call) => !before.has(call))
-        .map(({ params }) => [options.key, listings?.tools[0]?.["name"], params?.["name"]]),
-    );
-    const serving = b.script.alive.find(({ options }) => options.owner === null);
-    assert.deepEqual(asked, [[serving?.options.key, "say", "say"]]);
+    return said.includes('"id":3');
   });
+  const asked = b.script.started.flatMap(({ options, listings, calls }) =>
+    calls
+      .filter((call) => !before.has(call))
+      .map(({ params }) => [options.key, listings?.tools[0]?.["name"], params?.["name"]]),
+  );
+  const serving = b.script.alive.find(({ options }) => options.owner === null);
+  assert.deepEqual(asked, [[serving?.options.key, "say", "say"]]);
+});
 
-  test("B7 a call that waited for what then is another backend's goes there, and to nobody when nobody has it", async (t) => {
-    const b = bench(t);
-    const config = (command: string): BackendConfig[] => [
-      backendConfig("a", { command, replace: "stop-first" }),
-      backendConfig("b"),
-    ];
-    const conflictResolution = { ...NO_GATEWAY.conflictResolution, strategy: "error" } as const;
-    await b.change({ backends: config("old"), conflictResolution });
-    for (const { becomeReady, options } of b.script.alive) {
-      becomeReady(...(options.backend === "a" ? ["both", "own"] : ["both"]));
-    }
-    await settle();
-    const other = b.script.alive.find(({ options }) => options.backend === "b");
-    await b.change({ backends: config("new"), conflictResolution });
-    const both = b.ask("tools/call", { name: "both" });
-    const own = b.ask("tools/call", { name: "own" });
-    const task = b.ask("tools/call", { name: "both", task: {} });
-    await settle();
-    b.script.last.becomeReady("another");
-    await settle();
-    assert.deepEqual(
-      other?.calls.map(({ params }) => params),
-      [{ name: "both" }],
-    );
-    assert.equal(b.script.last.calls.length, 0);
-    other?.answer();
-    assert.ok(!isError(await both));
-    for (const [reply, name] of [
-      [await own, "own"],
-      [await task, "both"],
-    ] as const) {
-      assert.ok(isError(reply));
-      assert.deepEqual([reply.error.code, reply.error.message], [-32602, `Unknown tool: ${name}`]);
-    }
-  });
-
-  test("the owner's own requests pass no policy, and are written down", async (t) => {
-    const b = bench(t);
-    const folder = await temporaryFolder(t);
-    const audit = (name: string): AuditConfig => ({
-      path: join(folder, name),
-      maxSizeBytes: 1_000_000,
-      keep: 1,
-      includeArguments: false,
-      redact: [],
-    });
-    const backends = await ready(b, { a: ["one"] });
-    const closed = { defaultEffect: "deny", policies: [] } as const;
-    await b.change({ backends, authorization: closed, audit: audit("first") });
-    const reply = b.ask("tools/call", { name: "one" });
-    await settle();
-    // The file is another one before the call ends: it is written there.
-    await b.change({ backends, authorization: closed, audit: audit("second") });
-    b.script.last.answer();
-    assert.ok(!isError(await reply));
-    const line = await passTimeUntil(b.clock, () => readFile(join(folder, "second"), "utf8"), 100);
-    const { principal, target, backend, outcome } = JSON.parse(line);
-    assert.deepEqual([principal, target, backend, outcome], ["owner", "tool:one", "a", "ok"]);
-  });
-
-  test("B7 the owner's own requests share an instance, which ends after a day without one", async (t) => {
-    const b = bench(t);
-    await b.change({ backends: [backendConfig("a", { instances: "per-client" })] });
-    b.script.last.becomeReady("one");
-    await settle();
-    const both = [b.ask("tools/call", { name: "one" }), b.ask("tools/call", { name: "one" })];
-    const own = b.script.last;
-    own.becomeReady("one");
-    await settle();
-    assert.equal(b.gateway.view().inFlight, 2);
-    own.answer();
-    for (const reply of await Promise.all(both)) assert.ok(!isError(reply));
-    const again = b.ask("tools/call", { name: "one" });
-    own.answer();
-    assert.ok(!isError(await again));
-    assert.deepEqual([b.script.started.length, own.isClosed], [2, false]);
-    await b.clock.advance(IDLE_LIMIT_MS + 3_600_000);
-    assert.deepEqual([own.isClosed, b.script.alive.length], [true, 1]);
-  });
-
-  test("a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {
-    const b = bench(t);
-    const backends = await ready(b, { a: ["one"] });
-    const { said, heard, end } = serveClient(b);
-    await heard('"id":1');
-    assert.equal(b.gateway.view().sessions, 1);
-    await b.change({ backends: [...backends, backendConfig("b")] });
-    assert.ok(!said().includes("list_changed"));
-    b.script.last.becomeReady("two");
-    await heard("notifications/tools/list_changed");
-    assert.equal(said().split("list_changed").length, 2);
-    end();
-    await passTimeUntil(b.clock, () => b.gateway.view().sessions === 0, 100);
-  });
-
-  test("B7 an edited description is published and told to clients, and restarts nothing", async (t) => {
-    const b = bench(t);
-    const described = (description: string): BackendConfig[] => [
-      backendConfig("a", { toolOverrides: { one: { name: null, description } } }),
-    ];
-    await b.change({ backends: described("good") });
-    b.script.last.becomeReady("one");
-    await settle();
-    const { said, heard } = serveClient(b);
-    await heard('"id":1');
-    for (const description of ["better", "best"]) {
-      const before = said().length;
-      await b.change({ backends: described(description) });
-      const [tool] = b.gateway.entries().tools;
-      assert.equal(tool?.definition["description"], description);
-      await eventually(() => said().slice(before).includes("notifications/tools/list_changed"));
-    }
-    assert.equal(b.script.started.length, 1);
-  });
-
-  test("nothing of it is heard where it is not to listen, and all of it ends, twice as well as once", async (t) => {
-    const b = bench(t);
-    await ready(b, { a: ["one"] });
-    assert.equal(b.gateway.view().url, null);
-    const hanging = b.ask("tools/call", { name: "one" });
-    await settle();
-    await endOf(b.gateway, b.clock);
-    await endOf(b.gateway, b.clock);
-    const reply = await hanging;
+test("B7 the gateway as a whole: a call that waited for what then is another backend's goes there, and to nobody when nobody has it", async (t) => {
+  const b = bench(t);
+  const config = (command: string): BackendConfig[] => [
+    backendConfig("a", { command, replace: "stop-first" }),
+    backendConfig("b"),
+  ];
+  const conflictResolution = { ...NO_GATEWAY.conflictResolution, strategy: "error" } as const;
+  await b.change({ backends: config("old"), conflictResolution });
+  for (const { becomeReady, options } of b.script.alive)
+    becomeReady(...(options.backend === "a" ? ["both", "own"] : ["both"]));
+  await settle();
+  const other = b.script.alive.find(({ options }) => options.backend === "b");
+  await b.change({ backends: config("new"), conflictResolution });
+  const both = b.ask("tools/call", { name: "both" });
+  const own = b.ask("tools/call", { name: "own" });
+  const task = b.ask("tools/call", { name: "both", task: {} });
+  await settle();
+  await b.ready("another");
+  assert.deepEqual(pluck(other?.calls ?? [], "params"), [{ name: "both" }]);
+  assert.equal(b.script.last.calls.length, 0);
+  other?.answer();
+  assert.ok(!isError(await both));
+  for (const [reply, name] of [
+    [await own, "own"],
+    [await task, "both"],
+  ] as const) {
     assert.ok(isError(reply));
-    assert.equal(reply.error.message, "the gateway is stopping");
-    assert.deepEqual(b.script.alive, []);
-  });
+    assert.deepEqual([reply.error.code, reply.error.message], [-32602, `Unknown tool: ${name}`]);
+  }
+});
 
-  test("its end takes 5 s at most, with a call that is never answered and an instance that never ends", async (t) => {
-    const b = bench(t);
-    await ready(b, { a: ["one"], b: ["two"] });
-    b.script.closeGate = new Promise(() => {});
-    const hanging = b.ask("tools/call", { name: "one" });
-    await settle();
-    let ended = false;
-    const ending = b.gateway[Symbol.asyncDispose]().then(() => {
-      ended = true;
-    });
-    await b.clock.advance(4_000);
-    assert.equal(ended, false);
-    await b.clock.advance(1_000);
-    assert.equal(ended, true);
-    await ending;
-    assert.ok(isError(await hanging));
+test("the gateway as a whole: the owner's own requests pass no policy, and are written down", async (t) => {
+  const b = bench(t);
+  const folder = await temporaryFolder(t);
+  const audit = (name: string): AuditConfig => ({
+    path: join(folder, name),
+    maxSizeBytes: 1_000_000,
+    keep: 1,
+    includeArguments: false,
+    redact: [],
   });
+  const backends = await ready(b, { a: ["one"] });
+  const closed = { defaultEffect: "deny", policies: [] } as const;
+  await b.change({ backends, authorization: closed, audit: audit("first") });
+  const reply = b.ask("tools/call", { name: "one" });
+  await settle();
+  // The file is another one before the call ends: it is written there.
+  await b.change({ backends, authorization: closed, audit: audit("second") });
+  b.script.last.answer();
+  assert.ok(!isError(await reply));
+  const line = await passTimeUntil(b.clock, () => readFile(join(folder, "second"), "utf8"), 100);
+  const { principal, target, backend, outcome } = JSON.parse(line);
+  assert.deepEqual([principal, target, backend, outcome], ["owner", "tool:one", "a", "ok"]);
+});
 
-  test("it is settled when no backend is in its first attempt any more", async (t) => {
-    const b = bench(t);
-    await b.change({ backends: [backendConfig("a")] });
-    let settledNow = false;
-    const settling = b.gateway.pool.settled(NEVER).then(() => {
-      settledNow = true;
-    });
-    await settle();
-    assert.equal(settledNow, false);
-    b.script.last.endWith("no such program");
-    await settling;
-    assert.deepEqual([b.gateway.view().backends[0]?.phase, b.gateway.pool.restart("a")], ["Failed", true]);
-    assert.deepEqual([b.gateway.pool.restart("nobody"), b.gateway.pool.logLines("nobody")], [false, null]);
+test("B7 the gateway as a whole: the owner's own requests share an instance, which ends after a day without one", async (t) => {
+  const b = bench(t);
+  await b.change({ backends: [backendConfig("a", { instances: "per-client" })] });
+  await b.ready("one");
+  const both = [b.ask("tools/call", { name: "one" }), b.ask("tools/call", { name: "one" })];
+  const own = b.script.last;
+  own.becomeReady("one");
+  await settle();
+  assert.equal(b.gateway.view().inFlight, 2);
+  own.answer();
+  for (const reply of await Promise.all(both)) assert.ok(!isError(reply));
+  const again = b.ask("tools/call", { name: "one" });
+  own.answer();
+  assert.ok(!isError(await again));
+  assert.deepEqual([b.script.started.length, own.isClosed], [2, false]);
+  await b.clock.advance(IDLE_LIMIT_MS + 3_600_000);
+  assert.deepEqual([own.isClosed, b.script.alive.length], [true, 1]);
+});
+
+test("the gateway as a whole: a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {
+  const b = bench(t);
+  const backends = await ready(b, { a: ["one"] });
+  const { said, heard, end } = serveClient(b);
+  await heard('"id":1');
+  assert.equal(b.gateway.view().sessions, 1);
+  await b.change({ backends: [...backends, backendConfig("b")] });
+  assert.ok(!said().includes("list_changed"));
+  b.script.last.becomeReady("two");
+  await heard("notifications/tools/list_changed");
+  assert.equal(said().split("list_changed").length, 2);
+  end();
+  await passTimeUntil(b.clock, () => b.gateway.view().sessions === 0, 100);
+});
+
+test("B7 the gateway as a whole: an edited description is published and told to clients, and restarts nothing", async (t) => {
+  const b = bench(t);
+  const described = (description: string): BackendConfig[] => [
+    backendConfig("a", { toolOverrides: { one: { name: null, description } } }),
+  ];
+  await b.change({ backends: described("good") });
+  await b.ready("one");
+  const { said, heard } = serveClient(b);
+  await heard('"id":1');
+  for (const description of ["better", "best"]) {
+    const before = said().length;
+    await b.change({ backends: described(description) });
+    const [tool] = b.gateway.entries().tools;
+    assert.equal(tool?.definition["description"], description);
+    await eventually(() => said().slice(before).includes("notifications/tools/list_changed"));
+  }
+  assert.equal(b.script.started.length, 1);
+});
+
+test("the gateway as a whole: nothing of it is heard where it is not to listen, and all of it ends, twice as well as once", async (t) => {
+  const b = bench(t);
+  await ready(b, { a: ["one"] });
+  assert.equal(b.gateway.view().url, null);
+  const hanging = b.ask("tools/call", { name: "one" });
+  await settle();
+  await b.end();
+  await b.gateway[Symbol.asyncDispose]();
+  const reply = await hanging;
+  assert.ok(isError(reply));
+  assert.equal(reply.error.message, "the gateway is stopping");
+  assert.deepEqual(b.script.alive, []);
+});
+
+test("the gateway as a whole: its end takes 5 s at most, with a call that is never answered and an instance that never ends", async (t) => {
+  const b = bench(t);
+  await ready(b, { a: ["one"], b: ["two"] });
+  b.script.closeGate = new Promise(() => {});
+  const hanging = b.ask("tools/call", { name: "one" });
+  await settle();
+  let ended = false;
+  const ending = b.gateway[Symbol.asyncDispose]().then(() => {
+    ended = true;
   });
+  await b.clock.advance(4_000);
+  assert.equal(ended, false);
+  await b.clock.advance(1_000);
+  assert.equal(ended, true);
+  await ending;
+  assert.ok(isError(await hanging));
+});
+
+test("the gateway as a whole: it is settled when no backend is in its first attempt any more", async (t) => {
+  const b = bench(t);
+  await b.change({ backends: [backendConfig("a")] });
+  let settledNow = false;
+  const settling = b.gateway.pool.settled(NEVER).then(() => {
+    settledNow = true;
+  });
+  await settle();
+  assert.equal(settledNow, false);
+  b.script.last.endWith("no such program");
+  await settling;
+  assert.deepEqual([b.gateway.view().backends[0]?.phase, b.gateway.pool.restart("a")], ["Failed", true]);
+  assert.deepEqual([b.gateway.pool.restart("nobody"), b.gateway.pool.logLines("nobody")], [false, null]);
 });

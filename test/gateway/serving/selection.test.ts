@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import type { GroupConfig, ProfileConfig } from "../../../src/config/snapshot.ts";
-import type { ClientPort, Principal } from "../../../src/gateway/client-port.ts";
-import { ANONYMOUS, OWNER_IN_PERSON } from "../../../src/gateway/client-port.ts";
+import {
+  ANONYMOUS,
+  type ClientPort,
+  OWNER_IN_PERSON,
+  type Principal,
+} from "../../../src/gateway/client-port.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
+import { pluck } from "../../support/pluck.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
@@ -38,203 +43,192 @@ function profile(given: Partial<ProfileConfig>): ProfileConfig {
   return { users: null, clients: null, groups: null, optimizer: null, ...given };
 }
 
-describe("D4 groups", () => {
-  test("a group has its tools, and the resources and prompts of the backends that it names", () => {
-    const set = served([WORK, HOME]);
-    assert.deepEqual(names(set, from("work")), ["read_file", "create_issue", "read_note"]);
-    const both: GroupConfig = { name: "both", tools: ["read_*"], backends: ["files"] };
-    assert.deepEqual(names(served([both]), from("both")), ["read_file", "file://a", "tidy"]);
-    assert.deepEqual(names(set, from("home")), ["read_note", "note://a", "diary"]);
-    assert.equal(names(set, from(null)).length, 10);
-    assert.deepEqual(names(set, from("gone")), [], "one that is not configured any more has nothing");
-  });
-
-  test("what is not in it is unknown there, as if it did not exist", async () => {
-    const set = served([HOME]);
-    const who = from("home");
-    const inGroup = set.forClient(who);
-    const outside = await ask(inGroup, "tools/call", { name: "read_file" }, who);
-    assert.equal(isError(outside) && outside.error.message, "Unknown tool: read_file");
-    assert.ok(!isError(await ask(inGroup, "tools/call", { name: "read_note" }, who)));
-    assert.ok(isError(await ask(inGroup, "prompts/get", { name: "tidy" }, who)));
-    assert.ok(
-      isError(await ask(served([WORK]).forClient(from("gone")), "resources/read", { uri: "file://a" }, who)),
-    );
-    assert.deepEqual(
-      ["files", "notes"].map((backend) => inGroup.viewFor(ANONYMOUS).sees(backend)),
-      [false, true],
-    );
-  });
-
-  test("a URI of a backend outside is nobody's, also where one backend alone has resources", async () => {
-    const sources = [
-      source("files", { tools: ["read_file"], resources: ["file://a"], templates: ["file://b/{name}"] }),
-      source("notes", { tools: ["read_note"], resources: ["note://a"] }),
-      source("plain", { tools: ["other"], resources: ["plain://a"] }),
-    ];
-    const groups: GroupConfig[] = [HOME, { name: "plain", tools: null, backends: ["plain"] }];
-    const services = recordingServices();
-    const set = servingSet(sources, services, {
-      selections: createSelections({ optimizer: OFF, groups, profiles: [] }),
-    });
-    const read = async (group: string | null, uri: string): Promise<boolean> => {
-      const who = from(group);
-      const reply = await ask(set.forClient(who), "resources/read", { uri }, who);
-      return !isError(reply);
-    };
-    assert.equal(await read("plain", "plain://a"), true);
-    assert.equal(await read("plain", "file://a"), false);
-    assert.equal(await read("plain", "file://b/c"), false);
-    assert.equal(await read("plain", "note://a"), false);
-    assert.equal(await read("home", "file://a"), false);
-    assert.equal(await read("home", "note://a"), true);
-    assert.equal(await read(null, "file://a"), true);
-    assert.deepEqual(
-      services.calls.map(({ backend }) => backend),
-      ["plain", "notes", "files"],
-    );
-  });
-
-  test("E2 a group of tools alone reads no resource, prompt or skill, whatever else its clients may", async () => {
-    const sources = [
-      source("files", {
-        tools: ["read_file"],
-        resources: ["file://a"],
-        templates: ["file://b/{name}"],
-        prompts: ["tidy"],
-        skills: ["acme/refunds"],
-      }),
-      source("notes", { tools: ["read_note"], resources: ["note://a"] }),
-    ];
-    const few: GroupConfig = { name: "few", tools: ["read_file"], backends: null };
-    const groups = [few, HOME];
-    const services = recordingServices();
-    const asked = async (all: typeof sources, who: ClientPort, method: string, params: JsonObject) => {
-      const profiles = [profile({ users: ["ann"], groups: ["few", "home"] })];
-      const selections = createSelections({ optimizer: OFF, groups, profiles });
-      const set = servingSet(all, services, { selections });
-      return !isError(await ask(set.forClient(who), method, params, who));
-    };
-    const both = from(null, user("ann"));
-    for (const all of [sources, sources.slice(0, 1)]) {
-      for (const who of [from("few"), both]) {
-        for (const uri of ["file://a", "file://b/c", "skill://acme/refunds/SKILL.md"])
-          assert.equal(await asked(all, who, "resources/read", { uri }), false, uri);
-        assert.equal(await asked(all, who, "prompts/get", { name: "tidy" }), false);
-      }
-      assert.equal(await asked(all, from("few"), "resources/read", { uri: "file://unlisted" }), false);
-      assert.equal(await asked(all, from("few"), "some/extension", {}), false);
-      assert.equal(
-        await asked(all, from("few"), "skills/get", { uri: "skill://acme/refunds/SKILL.md" }),
-        false,
-      );
-    }
-    assert.equal(await asked(sources, both, "resources/read", { uri: "note://a" }), true);
-    assert.deepEqual(
-      services.calls.map(({ backend, what }) => [backend, what]),
-      [["notes", "resources/read"]],
-    );
-  });
-
-  test("D1 the page of a tool belongs to its group, listed by its server or not, and no other page does", async () => {
-    const app = (backend: string, tool: string, uri: string, resources: readonly string[]) => {
-      const made = source(backend, { tools: [tool, `${tool}_more`], resources });
-      const [first = {}, ...others] = made.listings.tools;
-      const shown = { ...first, _meta: { ui: { resourceUri: uri } } };
-      return { ...made, listings: { ...made.listings, tools: [shown, ...others] } };
-    };
-    const sources = [
-      app("a", "draw", "ui://one", ["ui://one", "ui://two", "a://x"]),
-      app("b", "draw_b", "ui://one", ["b://x"]),
-    ];
-    const groups: GroupConfig[] = [
-      { name: "apps", tools: ["draw", "draw_b"], backends: null },
-      { name: "plain", tools: ["*_more"], backends: null },
-    ];
-    const selections = createSelections({ optimizer: OFF, groups, profiles: [] });
-    const set = servingSet(sources, recordingServices(), { selections });
-    const read = async (group: string, uri: string): Promise<boolean> => {
-      const who = from(group);
-      return !isError(await ask(set.forClient(who), "resources/read", { uri }, who));
-    };
-    assert.deepEqual(names(set, from("apps")), ["draw", "draw_b", "ui://one"]);
-    assert.deepEqual([await read("apps", "ui://one"), await read("apps", "ui://b/one")], [true, true]);
-    assert.deepEqual([await read("apps", "ui://two"), await read("apps", "a://x")], [false, false]);
-    assert.deepEqual([await read("plain", "ui://one"), await read("plain", "ui://b/one")], [false, false]);
-  });
-
-  test("E2 a group is told of updates of what can be read in it alone, its tools' pages included", () => {
-    const drawing = source("files", { tools: ["draw"], resources: ["file://a", "ui://one", "ui://two"] });
-    const [draw = {}] = drawing.listings.tools;
-    const shown = { ...draw, _meta: { ui: { resourceUri: "ui://one" } } };
-    const sources = [
-      { ...drawing, listings: { ...drawing.listings, tools: [shown] } },
-      source("notes", { tools: ["read_note"], resources: ["note://a"] }),
-    ];
-    const groups: GroupConfig[] = [{ name: "drawing", tools: ["draw"], backends: null }, HOME];
-    const profiles = [profile({ users: ["ann"], groups: ["drawing", "home"] })];
-    const selections = createSelections({ optimizer: OFF, groups, profiles });
-    const set = servingSet(sources, recordingServices(), { selections });
-    const uris = ["file://a", "ui://two", "ui://one", "note://a"];
-    const told = (who: ClientPort): readonly string[] =>
-      uris.filter((uri) => set.forClient(who).mayBeNotified(who.principal, uri));
-    assert.deepEqual(told(from("drawing")), ["ui://one"]);
-    assert.deepEqual(told(from(null, user("ann"))), ["ui://one", "note://a"]);
-    assert.deepEqual(told(from(null)), uris);
-    assert.deepEqual(told(from("gone")), []);
-  });
-
-  test("a change elsewhere is no change of its lists", () => {
-    const selections = createSelections({ optimizer: OFF, groups: [HOME], profiles: [] });
-    const digests = (sources: typeof SOURCES) =>
-      servingSet(sources, recordingServices(), { selections }).forClient(from("home")).viewFor(ANONYMOUS)
-        .digests;
-    const [, ...others] = SOURCES;
-    const before = digests(SOURCES);
-    assert.deepEqual(
-      [digests(others)].map(({ tools, resources, prompts }) => [tools, resources, prompts]),
-      [[before.tools, before.resources, before.prompts]],
-    );
-  });
-
-  test("clients of one kind are served by one set, others by another", () => {
-    const set = served([WORK]);
-    assert.equal(set.forClient(from("work")), set.forClient(from("work", user("ann"))));
-    assert.equal(set.forClient(from(null)), set);
-    assert.notEqual(set.forClient(from("work")), set);
-  });
+test("D4 groups: a group has its tools, and the resources and prompts of the backends that it names", () => {
+  const set = served([WORK, HOME]);
+  assert.deepEqual(names(set, from("work")), ["read_file", "create_issue", "read_note"]);
+  const both: GroupConfig = { name: "both", tools: ["read_*"], backends: ["files"] };
+  assert.deepEqual(names(served([both]), from("both")), ["read_file", "file://a", "tidy"]);
+  assert.deepEqual(names(set, from("home")), ["read_note", "note://a", "diary"]);
+  assert.equal(names(set, from(null)).length, 10);
+  assert.deepEqual(names(set, from("gone")), [], "one that is not configured any more has nothing");
 });
 
-describe("D4 profiles", () => {
-  const ci = profile({ users: ["ci-*"], groups: ["home"] });
-  const claude = profile({ clients: ["claude-*"], optimizer: true });
+test("D4 groups: what is not in it is unknown there, as if it did not exist", async () => {
+  const set = served([HOME]);
+  const who = from("home");
+  const inGroup = set.forClient(who);
+  const outside = await ask(inGroup, "tools/call", { name: "read_file" }, who);
+  assert.equal(isError(outside) && outside.error.message, "Unknown tool: read_file");
+  assert.ok(!isError(await ask(inGroup, "tools/call", { name: "read_note" }, who)));
+  assert.ok(isError(await ask(inGroup, "prompts/get", { name: "tidy" }, who)));
+  assert.ok(
+    isError(await ask(served([WORK]).forClient(from("gone")), "resources/read", { uri: "file://a" }, who)),
+  );
+  assert.deepEqual(
+    ["files", "notes"].map((backend) => inGroup.viewFor(ANONYMOUS).sees(backend)),
+    [false, true],
+  );
+});
 
-  test("the first that fits a token's name or a client's own decides", () => {
-    const set = served([WORK, HOME], [ci, claude]);
-    assert.deepEqual(names(set, from(null, user("ci-7"))), ["read_note", "note://a", "diary"]);
-    assert.equal(names(set, from(null, user("ann"))).length, 10);
-    const { of } = createSelections({ optimizer: OFF, groups: [HOME], profiles: [ci, claude] });
-    assert.equal(of(from(null, user("ann"), "claude-code"))?.isOptimized, true);
-    assert.equal(of(from(null, user("ci-7"), "claude-code"))?.isOptimized, false);
-    assert.equal(of(from(null, user("ann"))), null);
-    const signed: Principal = { ...user("Anna"), subject: "ci-robot" };
-    assert.deepEqual(of(from(null, signed))?.parts.length, 1);
+test("D4 groups: a URI of a backend outside is nobody's, also where one backend alone has resources", async () => {
+  const sources = [
+    source("files", { tools: ["read_file"], resources: ["file://a"], templates: ["file://b/{name}"] }),
+    source("notes", { tools: ["read_note"], resources: ["note://a"] }),
+    source("plain", { tools: ["other"], resources: ["plain://a"] }),
+  ];
+  const groups: GroupConfig[] = [HOME, { name: "plain", tools: null, backends: ["plain"] }];
+  const services = recordingServices();
+  const set = servingSet(sources, services, {
+    selections: createSelections({ optimizer: OFF, groups, profiles: [] }),
   });
+  const read = async (group: string | null, uri: string): Promise<boolean> => {
+    const who = from(group);
+    const reply = await ask(set.forClient(who), "resources/read", { uri }, who);
+    return !isError(reply);
+  };
+  assert.equal(await read("plain", "plain://a"), true);
+  assert.equal(await read("plain", "file://a"), false);
+  assert.equal(await read("plain", "file://b/c"), false);
+  assert.equal(await read("plain", "note://a"), false);
+  assert.equal(await read("home", "file://a"), false);
+  assert.equal(await read("home", "note://a"), true);
+  assert.equal(await read(null, "file://a"), true);
+  assert.deepEqual(pluck(services.calls, "backend"), ["plain", "notes", "files"]);
+});
 
-  test("at a group's address a profile leaves what is in both", () => {
-    const both = profile({ groups: ["work"] });
-    const set = served([WORK, HOME], [both]);
-    assert.deepEqual(names(set, from("home")), ["read_note"]);
-    const notes: GroupConfig = { name: "notes", tools: ["*_note"], backends: ["notes", "files"] };
-    const narrowed = served([notes, HOME], [profile({ groups: ["notes"] })]);
-    assert.deepEqual(names(narrowed, from("home")), ["read_note", "note://a", "diary"]);
-    assert.deepEqual(names(served([HOME], [profile({ groups: [] })]), from(null)), []);
-  });
+test("D4 E2 groups: a group of tools alone reads no resource, prompt or skill, whatever else its clients may", async () => {
+  const sources = [
+    source("files", {
+      tools: ["read_file"],
+      resources: ["file://a"],
+      templates: ["file://b/{name}"],
+      prompts: ["tidy"],
+      skills: ["acme/refunds"],
+    }),
+    source("notes", { tools: ["read_note"], resources: ["note://a"] }),
+  ];
+  const few: GroupConfig = { name: "few", tools: ["read_file"], backends: null };
+  const groups = [few, HOME];
+  const services = recordingServices();
+  const asked = async (all: typeof sources, who: ClientPort, method: string, params: JsonObject) => {
+    const profiles = [profile({ users: ["ann"], groups: ["few", "home"] })];
+    const selections = createSelections({ optimizer: OFF, groups, profiles });
+    const set = servingSet(all, services, { selections });
+    return !isError(await ask(set.forClient(who), method, params, who));
+  };
+  const both = from(null, user("ann"));
+  for (const all of [sources, sources.slice(0, 1)]) {
+    for (const who of [from("few"), both]) {
+      for (const uri of ["file://a", "file://b/c", "skill://acme/refunds/SKILL.md"])
+        assert.equal(await asked(all, who, "resources/read", { uri }), false, uri);
+      assert.equal(await asked(all, who, "prompts/get", { name: "tidy" }), false);
+    }
+    assert.equal(await asked(all, from("few"), "resources/read", { uri: "file://unlisted" }), false);
+    assert.equal(await asked(all, from("few"), "some/extension", {}), false);
+    assert.equal(
+      await asked(all, from("few"), "skills/get", { uri: "skill://acme/refunds/SKILL.md" }),
+      false,
+    );
+  }
+  assert.equal(await asked(sources, both, "resources/read", { uri: "note://a" }), true);
+  assert.deepEqual(pluck(services.calls, "backend", "what"), [["notes", "resources/read"]]);
+});
 
-  test("it turns the optimizer off for one client, and a person on the command line sees everything", () => {
-    const off = profile({ clients: ["cursor"], optimizer: false });
-    const { of } = createSelections({ optimizer: { ...OFF, enabled: true }, groups: [], profiles: [off] });
-    assert.deepEqual([of(from(null, ANONYMOUS, "cursor")), of(from(null))?.isOptimized], [null, true]);
-    assert.equal(of(from(null, OWNER_IN_PERSON)), null);
-  });
+test("D4 D1 groups: the page of a tool belongs to its group, listed by its server or not, and no other page does", async () => {
+  const app = (backend: string, tool: string, uri: string, resources: readonly string[]) => {
+    const made = source(backend, { tools: [tool, `${tool}_more`], resources });
+    const [first = {}, ...others] = made.listings.tools;
+    const shown = { ...first, _meta: { ui: { resourceUri: uri } } };
+    return { ...made, listings: { ...made.listings, tools: [shown, ...others] } };
+  };
+  const sources = [
+    app("a", "draw", "ui://one", ["ui://one", "ui://two", "a://x"]),
+    app("b", "draw_b", "ui://one", ["b://x"]),
+  ];
+  const groups: GroupConfig[] = [
+    { name: "apps", tools: ["draw", "draw_b"], backends: null },
+    { name: "plain", tools: ["*_more"], backends: null },
+  ];
+  const selections = createSelections({ optimizer: OFF, groups, profiles: [] });
+  const set = servingSet(sources, recordingServices(), { selections });
+  const read = async (group: string, uri: string): Promise<boolean> => {
+    const who = from(group);
+    return !isError(await ask(set.forClient(who), "resources/read", { uri }, who));
+  };
+  assert.deepEqual(names(set, from("apps")), ["draw", "draw_b", "ui://one"]);
+  assert.deepEqual([await read("apps", "ui://one"), await read("apps", "ui://b/one")], [true, true]);
+  assert.deepEqual([await read("apps", "ui://two"), await read("apps", "a://x")], [false, false]);
+  assert.deepEqual([await read("plain", "ui://one"), await read("plain", "ui://b/one")], [false, false]);
+});
+
+test("D4 E2 groups: a group is told of updates of what can be read in it alone, its tools' pages included", () => {
+  const drawing = source("files", { tools: ["draw"], resources: ["file://a", "ui://one", "ui://two"] });
+  const [draw = {}] = drawing.listings.tools;
+  const shown = { ...draw, _meta: { ui: { resourceUri: "ui://one" } } };
+  const sources = [
+    { ...drawing, listings: { ...drawing.listings, tools: [shown] } },
+    source("notes", { tools: ["read_note"], resources: ["note://a"] }),
+  ];
+  const groups: GroupConfig[] = [{ name: "drawing", tools: ["draw"], backends: null }, HOME];
+  const profiles = [profile({ users: ["ann"], groups: ["drawing", "home"] })];
+  const selections = createSelections({ optimizer: OFF, groups, profiles });
+  const set = servingSet(sources, recordingServices(), { selections });
+  const uris = ["file://a", "ui://two", "ui://one", "note://a"];
+  const told = (who: ClientPort): readonly string[] =>
+    uris.filter((uri) => set.forClient(who).mayBeNotified(who.principal, uri));
+  assert.deepEqual(told(from("drawing")), ["ui://one"]);
+  assert.deepEqual(told(from(null, user("ann"))), ["ui://one", "note://a"]);
+  assert.deepEqual(told(from(null)), uris);
+  assert.deepEqual(told(from("gone")), []);
+});
+
+test("D4 groups: a change elsewhere is no change of its lists", () => {
+  const selections = createSelections({ optimizer: OFF, groups: [HOME], profiles: [] });
+  const digests = (sources: typeof SOURCES) =>
+    servingSet(sources, recordingServices(), { selections }).forClient(from("home")).viewFor(ANONYMOUS)
+      .digests;
+  const [, ...others] = SOURCES;
+  const before = digests(SOURCES);
+  assert.deepEqual(pluck([digests(others)], "tools", "resources", "prompts"), [
+    [before.tools, before.resources, before.prompts],
+  ]);
+});
+
+test("D4 groups: clients of one kind are served by one set, others by another", () => {
+  const set = served([WORK]);
+  assert.equal(set.forClient(from("work")), set.forClient(from("work", user("ann"))));
+  assert.equal(set.forClient(from(null)), set);
+  assert.notEqual(set.forClient(from("work")), set);
+});
+
+const ci = profile({ users: ["ci-*"], groups: ["home"] });
+const claude = profile({ clients: ["claude-*"], optimizer: true });
+
+test("D4 profiles: the first that fits a token's name or a client's own decides", () => {
+  const set = served([WORK, HOME], [ci, claude]);
+  assert.deepEqual(names(set, from(null, user("ci-7"))), ["read_note", "note://a", "diary"]);
+  assert.equal(names(set, from(null, user("ann"))).length, 10);
+  const { of } = createSelections({ optimizer: OFF, groups: [HOME], profiles: [ci, claude] });
+  assert.equal(of(from(null, user("ann"), "claude-code"))?.isOptimized, true);
+  assert.equal(of(from(null, user("ci-7"), "claude-code"))?.isOptimized, false);
+  assert.equal(of(from(null, user("ann"))), null);
+  const signed: Principal = { ...user("Anna"), subject: "ci-robot" };
+  assert.deepEqual(of(from(null, signed))?.parts.length, 1);
+});
+
+test("D4 profiles: at a group's address a profile leaves what is in both", () => {
+  const both = profile({ groups: ["work"] });
+  const set = served([WORK, HOME], [both]);
+  assert.deepEqual(names(set, from("home")), ["read_note"]);
+  const notes: GroupConfig = { name: "notes", tools: ["*_note"], backends: ["notes", "files"] };
+  const narrowed = served([notes, HOME], [profile({ groups: ["notes"] })]);
+  assert.deepEqual(names(narrowed, from("home")), ["read_note", "note://a", "diary"]);
+  assert.deepEqual(names(served([HOME], [profile({ groups: [] })]), from(null)), []);
+});
+
+test("D4 profiles: it turns the optimizer off for one client, and a person on the command line sees everything", () => {
+  const off = profile({ clients: ["cursor"], optimizer: false });
+  const { of } = createSelections({ optimizer: { ...OFF, enabled: true }, groups: [], profiles: [off] });
+  assert.deepEqual([of(from(null, ANONYMOUS, "cursor")), of(from(null))?.isOptimized], [null, true]);
+  assert.equal(of(from(null, OWNER_IN_PERSON)), null);
 });

@@ -1,119 +1,353 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { hash } from "node:crypto";
+import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import { ANONYMOUS, OWNER } from "../../../src/gateway/client-port.ts";
-import { isError } from "../../../src/gateway/json-rpc.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import {
   authenticateUsers,
   NO_TOKEN,
   readLocalUsers,
   TokensUsed,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
-import { FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
+import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
+import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
+import { catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
+import { ask, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
-describe("the serving set", () => {
-  const sources = [source("a", { tools: ["read", "write"], prompts: ["p"] })];
-  const onlyRead = {
+const sources = [source("a", { tools: ["read", "write"], prompts: ["p"] })];
+const onlyRead = {
+  defaultEffect: "deny",
+  policies: [policy("allow", { roles: ["reader"], resources: ["tool:read"] })],
+} as const;
+
+test("the serving set knows who comes, by the authentication it was built with", () => {
+  const authentication = authenticateUsers(
+    readLocalUsers(
+      [{ name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] }],
+      { T: "t" },
+      () => {},
+      new TokensUsed(),
+    ),
+  );
+  const served = servingSet(sources, recordingServices(), { authentication });
+  assert.deepEqual(served.authenticate({ authorization: "Bearer t" }), {
+    ok: true,
+    principal: user("ann", "reader"),
+  });
+  assert.deepEqual(served.authenticate({}), { ok: false, reason: NO_TOKEN });
+  assert.deepEqual(served.refresh(user("ann", "gone")), user("ann", "reader"));
+  assert.equal(served.refresh(ANONYMOUS), null);
+  assert.equal(served.refresh(OWNER), OWNER);
+});
+
+test("the serving set tells whom a resource's changes concern by the policies it was built with", () => {
+  const files = [source("a", { resources: ["x://open", "x://secret"] })];
+  const authorization = {
     defaultEffect: "deny",
-    policies: [{ effect: "allow", roles: ["reader"], resources: ["tool:read"], methods: null }],
+    policies: [policy("allow", { roles: ["reader"], resources: ["resource:x://open*"] })],
   } as const;
-
-  test("knows who comes, by the authentication it was built with", () => {
-    const authentication = authenticateUsers(
-      readLocalUsers(
-        [{ name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] }],
-        { T: "t" },
-        () => {},
-        new TokensUsed(),
-      ),
+  assert.equal(servingSet(files, recordingServices()).mayBeNotified(ANONYMOUS, "x://secret"), true);
+  const users = [
+    { name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] },
+    { name: "ben", token: { kind: "environment", variable: "U" }, roles: ["writer"] },
+  ] as const;
+  const authentication = authenticateUsers(
+    readLocalUsers(users, { T: "t", U: "u" }, () => {}, new TokensUsed()),
+  );
+  const guarded = servingSet(files, recordingServices(), { authorization, authentication });
+  const mayHear = (uri: string) =>
+    [user("ann"), user("ben", "reader"), user("gone", "reader"), OWNER].map((who) =>
+      guarded.mayBeNotified(who, uri),
     );
-    const served = servingSet(sources, recordingServices(), { authentication });
-    assert.deepEqual(served.authenticate({ authorization: "Bearer t" }), {
-      ok: true,
-      principal: user("ann", "reader"),
-    });
-    assert.deepEqual(served.authenticate({}), { ok: false, reason: NO_TOKEN });
-    assert.deepEqual(served.refresh(user("ann", "gone")), user("ann", "reader"));
-    assert.equal(served.refresh(ANONYMOUS), null);
-    assert.equal(served.refresh(OWNER), OWNER);
-  });
+  assert.deepEqual(mayHear("x://open"), [true, false, false, true]);
+  assert.deepEqual(mayHear("x://open/part"), [true, false, false, true]);
+  assert.deepEqual(mayHear("x://secret"), [false, false, false, true]);
+});
 
-  test("tells whom a resource's changes concern by the policies it was built with", () => {
-    const files = [source("a", { resources: ["x://open", "x://secret"] })];
-    const authorization = {
-      defaultEffect: "deny",
-      policies: [{ effect: "allow", roles: ["reader"], resources: ["resource:x://open*"], methods: null }],
-    } as const;
-    assert.equal(servingSet(files, recordingServices()).mayBeNotified(ANONYMOUS, "x://secret"), true);
-    const users = [
-      { name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] },
-      { name: "ben", token: { kind: "environment", variable: "U" }, roles: ["writer"] },
-    ] as const;
-    const authentication = authenticateUsers(
-      readLocalUsers(users, { T: "t", U: "u" }, () => {}, new TokensUsed()),
+test("B11 the serving set tells where a tool that is in no list is only those who may call it", () => {
+  const away = catalogOf(source("b", { tools: ["read", "other"] }));
+  const open = servingSet(sources, recordingServices(), { away });
+  const found = (served: typeof open, ...roles: string[]) =>
+    ["read", "other", "none"].map((tool) => served.backendAway(user("u", ...roles), tool));
+  assert.deepEqual(found(open), [null, "b", null], "what is published is not away");
+  const guarded = servingSet([], recordingServices(), { away, authorization: onlyRead });
+  assert.deepEqual(found(guarded, "reader"), ["b", null, null]);
+  assert.deepEqual(found(guarded), [null, null, null]);
+  assert.equal(guarded.backendAway(OWNER, "other"), "b");
+});
+
+test("the serving set tells nobody of a resource that filters took away", () => {
+  const resources = ["x://open", "x://secret"];
+  const without = (...deny: string[]) => {
+    const files = source("a", { resources, filters: { resources: { allow: null, deny } } });
+    return servingSet([files], recordingServices());
+  };
+  assert.equal(without("*").mayBeNotified(ANONYMOUS, "x://open"), false);
+  const served = without("x://secret*");
+  const heard = ["x://open", "x://open/part", "x://secret", "x://secret/part"].filter((uri) =>
+    served.mayBeNotified(ANONYMOUS, uri),
+  );
+  assert.deepEqual(heard, ["x://open", "x://open/part"]);
+});
+
+test("B7 the serving set: digests differ exactly for whom an edit of the policies changes what is visible", () => {
+  const before = servingSet(sources, recordingServices());
+  const after = servingSet(sources, recordingServices(), { authorization: onlyRead });
+  const digests = (served: typeof before, ...roles: string[]) => ({
+    ...served.viewFor(user("u", ...roles)).digests,
+  });
+  assert.deepEqual(digests(after, "reader").resources, digests(before, "reader").resources);
+  assert.notEqual(digests(after, "reader").tools, digests(before, "reader").tools);
+  assert.notEqual(digests(after, "reader").tools, digests(after).tools);
+  assert.deepEqual({ ...after.viewFor(OWNER).digests }, digests(before));
+});
+
+test("the serving set: a request is judged by what the client is at that moment", async () => {
+  const served = servingSet(sources, recordingServices(), { authorization: onlyRead });
+  const allowed = async (...roles: string[]): Promise<boolean> =>
+    !isError(await ask(served, "tools/call", { name: "read" }, client(user("ann", ...roles))));
+  assert.deepEqual([await allowed("reader"), await allowed()], [true, false]);
+});
+
+const digest = (text: string): string => hash("sha256", text);
+const inRoles = (...roles: string[]): Principal => ({ kind: "user", name: roles.join("+"), roles });
+const byRole: ViewRights = {
+  hidesFromOwner: false,
+  rightsKey: ({ roles }) => roles.join(),
+  isVisible: ({ roles }, { name }) => roles.includes(name),
+};
+
+const one = source("a", { tools: ["x", "y"], prompts: ["p"], resources: ["u:1"], templates: ["u:{i}"] });
+const catalog = catalogOf(one);
+
+test("views without policies are one object for everybody, made of the servers' own definitions", () => {
+  const viewFor = createViews({ catalog, rights: null, hash: digest });
+  const view = viewFor(ANONYMOUS);
+  assert.equal(viewFor(OWNER), view);
+  assert.deepEqual(view.lists, {
+    tools: { tools: one.listings.tools },
+    resources: { resources: one.listings.resources },
+    resourceTemplates: { resourceTemplates: one.listings.resourceTemplates },
+    prompts: { prompts: one.listings.prompts },
+    skills: { skills: [] },
+  });
+});
+
+test("B7 views: skills are told of as resources are, and change nothing where there are none", () => {
+  const of = (skills: readonly string[] | undefined) =>
+    createViews({
+      catalog: catalogOf(source("a", { resources: ["u:1"], ...(skills && { skills }) })),
+      rights: null,
+      hash: digest,
+    })(ANONYMOUS).digests.resources;
+  assert.equal(of(undefined), of([]));
+  assert.notEqual(of([]), of(["git"]));
+  assert.notEqual(of(["git"]), of(["sql"]));
+});
+
+test("views are the same object for equal rights, and another for others", () => {
+  const viewFor = createViews({ catalog, rights: byRole, hash: digest });
+  assert.equal(viewFor(inRoles("x")), viewFor(inRoles("x")));
+  assert.notEqual(viewFor(inRoles("x")), viewFor(inRoles("y")));
+  assert.deepEqual(viewFor(inRoles("x")).lists.tools, { tools: [one.listings.tools[0]] });
+  assert.deepEqual(viewFor(inRoles()).lists.tools, { tools: [] });
+});
+
+test("B7 views: digests are equal exactly when what is visible is", () => {
+  const of = (parts: Parameters<typeof source>[1]) =>
+    createViews({ catalog: catalogOf(source("a", parts)), rights: null, hash: digest })(ANONYMOUS).digests;
+  const base = of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] });
+  assert.deepEqual({ ...of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] }) }, { ...base });
+  assert.notEqual(of({ tools: ["y", "x"] }).tools, base.tools);
+  assert.notEqual(of({ tools: ["x"] }).tools, base.tools);
+  assert.notEqual(of({ resources: ["u:1"], templates: ["u:{i}"] }).resources, base.resources);
+  assert.notEqual(of({ templates: ["u:1"] }).resources, base.resources);
+  const described = of({ tools: ["x", "y"], toolOverrides: { x: { name: null, description: "new" } } });
+  assert.notEqual(described.tools, base.tools);
+  assert.equal(described.prompts, of({}).prompts);
+});
+
+test("views look into no definition that is known already", () => {
+  const many = source("a", { tools: Array.from({ length: 5_000 }, (_, index) => `t${index}`) });
+  let hashed = 0;
+  const counting = (text: string): string => {
+    hashed += 1;
+    return digest(text);
+  };
+  const digestOf = (): string =>
+    createViews({ catalog: catalogOf(many), rights: null, hash: counting })(ANONYMOUS).digests.tools;
+  const first = digestOf();
+  assert.equal(hashed, 5_001);
+  assert.equal(digestOf(), first);
+  assert.equal(hashed, 5_002);
+});
+
+const tool = (name: string, more: object = {}) => ({ name, inputSchema: { type: "object" }, ...more });
+const listings = [
+  tool("plain"),
+  tool("array", { outputSchema: { type: "array", items: { $ref: "#/$defs/x" }, $defs: { x: {} } } }),
+  tool("object", { outputSchema: { type: "object" }, execution: { taskSupport: "optional" } }),
+  tool("task", { execution: { taskSupport: "required" } }),
+  tool("unusable", { inputSchema: { type: "object", items: { type: "string", "x-mcp-header": "R" } } }),
+  tool("routed", {
+    inputSchema: { type: "object", properties: { r: { type: "string", "x-mcp-header": "R" } } },
+  }),
+];
+const empty = source("a", {});
+const ofTools = catalogOf({ ...empty, listings: { ...empty.listings, tools: listings } });
+const view = createViews({ catalog: ofTools, rights: null, hash: digest })(ANONYMOUS);
+
+test("D1 views of tools for older clients have objects as outputs, and are made once", () => {
+  const array = { type: "array", items: { $ref: "#/properties/result/$defs/x" }, $defs: { x: {} } };
+  const shown = { type: "object", properties: { result: array }, required: ["result"] };
+  const tools = view.lists.tools["tools"];
+  assert.ok(Array.isArray(tools));
+  assert.deepEqual(tools[1], { ...listings[1], outputSchema: shown });
+  assert.deepEqual([tools[0], tools[2], tools[3]], [listings[0], listings[2], listings[3]]);
+  const again = createViews({ catalog: ofTools, rights: null, hash: digest })(ANONYMOUS).lists.tools["tools"];
+  assert.ok(Array.isArray(again) && again[1] === tools[1]);
+});
+
+test("D1 views of tools for those of 2026-07-28 are as the servers say it, without what runs as a task alone and what they would drop", () => {
+  assert.equal(view.modern, view.modern);
+  const { execution: _, ...object } = { execution: null, ...listings[2] };
+  assert.deepEqual(view.modern.lists.tools["tools"], [listings[0], listings[1], object, listings[5]]);
+  assert.deepEqual(view.modern.lists.prompts, { ...view.lists.prompts, ttlMs: 0, cacheScope: "private" });
+  assert.deepEqual(
+    [...view.modern.paramHeaders],
+    [["routed", [{ path: ["r"], header: "Mcp-Param-R", type: "string" }]]],
+  );
+});
+
+const NO_CATALOG = { catalog: catalogOf(), passesAll: true };
+
+const server = (
+  backend: string,
+  instructions: string | null,
+  capabilities = {},
+  protocolVersion: SpokenVersion = "2025-11-25",
+) => ({ backend, instructions, capabilities, protocolVersion });
+
+test("the gateway promises what any backend may offer, whichever there are", () => {
+  const { capabilities, serverInfo, instructions } = gatewayInitializeResult("1.2.3", [], NO_CATALOG);
+  assert.deepEqual(capabilities, {
+    tools: { listChanged: true },
+    resources: { subscribe: true, listChanged: true },
+    prompts: { listChanged: true },
+    logging: {},
+    completions: {},
+  });
+  assert.deepEqual(serverInfo, { name: "mountaineer", title: "Mountaineer", version: "1.2.3" });
+  assert.equal(instructions, undefined);
+});
+
+test("one server's instructions pass as they are; of several each stands under its backend's name", () => {
+  const one = [server("a", "Use it well."), server("b", null), server("c", "")];
+  assert.equal(gatewayInitializeResult("1", one, NO_CATALOG)["instructions"], "Use it well.");
+  const two = [server("a", "Use it well."), server("b", "Or not.")];
+  assert.equal(
+    gatewayInitializeResult("1", two, NO_CATALOG)["instructions"],
+    "a:\nUse it well.\n\nb:\nOr not.",
+  );
+});
+
+test("D1 tasks of older versions are not promised to clients of 2026-07-28", () => {
+  const servers = [server("a", null, { tasks: { requests: {} } })];
+  const { capabilities } = gatewayInitializeResult("1", servers, NO_CATALOG, "2026-07-28");
+  assert.equal(isJsonObject(capabilities) && "tasks" in capabilities, false);
+});
+
+test("tasks are promised when a server has them, and listed by those that can", () => {
+  const servers = [
+    server("a", null, { tasks: { requests: {} } }),
+    server("b", null, { tasks: { list: {} } }),
+    server("c", null, { tasks: true }),
+  ];
+  assert.deepEqual(tasksListedBy(servers), ["b"]);
+  const { capabilities } = gatewayInitializeResult("1", servers, NO_CATALOG);
+  assert.ok(typeof capabilities === "object" && capabilities !== null && "tasks" in capabilities);
+  assert.deepEqual(capabilities.tasks, { requests: {} });
+});
+
+test("D1 extensions of a sole server pass; of several those that need no methods, and skills", () => {
+  const ui = { "io.modelcontextprotocol/ui": {} };
+  const skills = { "io.modelcontextprotocol/skills": {} };
+  const of = (passesAll: boolean, ...extensions: object[]) => {
+    const servers = extensions.map((each, index) => server(`s${index}`, null, { extensions: each }));
+    const published = { ...NO_CATALOG, passesAll };
+    return (gatewayInitializeResult("1", servers, published)["capabilities"] as JsonObject)["extensions"];
+  };
+  assert.deepEqual(of(true, { ...ui, ...skills }), { ...ui, ...skills });
+  const other = { "example.com/other": { a: 1 } };
+  assert.deepEqual(of(true, { ...ui, ...other }), { ...ui, ...other });
+  assert.deepEqual(of(false, ui, skills), { ...ui, ...skills });
+  assert.equal(of(false, other, other), undefined);
+  assert.deepEqual(of(false, { ...ui, ...other }), ui, "the other one has not answered yet");
+  const folders = { "io.modelcontextprotocol/skills": { directoryRead: true } };
+  assert.deepEqual(of(false, skills, folders), folders);
+  assert.deepEqual(of(false, folders, skills), folders);
+  assert.equal(of(false, { "io.modelcontextprotocol/skills": "yes" }, {}), undefined);
+});
+
+test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {
+  const tools = ["read_file", "read", "listFiles", "db.query", "stat"];
+  const files = source("files", { tools });
+  const rules = { ...FIRST_WINS, strategy: "prefix", separator: "__" } as const;
+  const prefixed = buildCatalog([files, source("web", { tools: ["fetch_page"] })], rules);
+  const told = (text: string, backend = "files", catalog = prefixed): unknown =>
+    gatewayInitializeResult("1", [server(backend, text)], { catalog, passesAll: false })["instructions"];
+  for (const [text, meant] of [
+    [
+      "Call `read` or `read_file(path)`, then read_file. Use db.query. listFiles, not my.read_file or read_file2.",
+      "Call `files__read` or `files__read_file(path)`, then files__read_file. Use files__db.query. files__listFiles, not my.read_file or read_file2.",
+    ],
+    [
+      "You may read and stat.",
+      "You may read and stat.\n\n(Names of tools here: `read` is `files__read`, `stat` is `files__stat`.)",
+    ],
+    ["`fetch_page` is another server's.", "`fetch_page` is another server's."],
+    ["Hidden\u200b words", "Hidden words"],
+  ] as const)
+    assert.equal(told(text), meant);
+  const skilled = catalogOf(...["a", "b"].map((name) => source(name, { skills: ["git"] })));
+  const pointing = "First read `skill://git/SKILL.md`, not skill://sql/SKILL.md.";
+  assert.equal(told(pointing, "a", skilled), pointing);
+  assert.equal(
+    told(pointing, "b", skilled),
+    "First read `skill://b/git/SKILL.md`, not skill://sql/SKILL.md.",
+  );
+  assert.equal(told("Call `read`.", "files", catalogOf(files)), "Call `read`.");
+});
+
+test("D3 a server of a thousand plain names adds twenty of them to its instructions", () => {
+  const tools = [..."abcdefghij"].flatMap((last) => [..."abcdefghij"].map((first) => first + last));
+  const catalog = buildCatalog([source("a", { tools })], { ...FIRST_WINS, strategy: "prefix" });
+  const { instructions } = gatewayInitializeResult("1", [server("a", tools.join(" "))], {
+    catalog,
+    passesAll: false,
+  });
+  assert.match(String(instructions), /`aa` is `a_aa`.*, and 80 more\.\)$/su);
+});
+
+test("D1 the extension of tasks is promised to clients of 2026-07-28, where a server of it has it", () => {
+  const declares = { extensions: { "io.modelcontextprotocol/tasks": {}, "io.modelcontextprotocol/ui": {} } };
+  const extensions = (
+    servers: Parameters<typeof gatewayInitializeResult>[1],
+    spoken: SpokenVersion,
+  ): unknown => {
+    const { capabilities } = gatewayInitializeResult(
+      "1",
+      servers,
+      { ...NO_CATALOG, passesAll: false },
+      spoken,
     );
-    const guarded = servingSet(files, recordingServices(), { authorization, authentication });
-    const mayHear = (uri: string) =>
-      [user("ann"), user("ben", "reader"), user("gone", "reader"), OWNER].map((who) =>
-        guarded.mayBeNotified(who, uri),
-      );
-    assert.deepEqual(mayHear("x://open"), [true, false, false, true]);
-    assert.deepEqual(mayHear("x://open/part"), [true, false, false, true]);
-    assert.deepEqual(mayHear("x://secret"), [false, false, false, true]);
-  });
-
-  test("B11 tells where a tool that is in no list is only those who may call it", () => {
-    const away = buildCatalog([source("b", { tools: ["read", "other"] })], FIRST_WINS);
-    const open = servingSet(sources, recordingServices(), { away });
-    const found = (served: typeof open, ...roles: string[]) =>
-      ["read", "other", "none"].map((tool) => served.backendAway(user("u", ...roles), tool));
-    assert.deepEqual(found(open), [null, "b", null], "what is published is not away");
-    const guarded = servingSet([], recordingServices(), { away, authorization: onlyRead });
-    assert.deepEqual(found(guarded, "reader"), ["b", null, null]);
-    assert.deepEqual(found(guarded), [null, null, null]);
-    assert.equal(guarded.backendAway(OWNER, "other"), "b");
-  });
-
-  test("tells nobody of a resource that filters took away", () => {
-    const resources = ["x://open", "x://secret"];
-    const without = (...deny: string[]) => {
-      const files = source("a", { resources, filters: { resources: { allow: null, deny } } });
-      return servingSet([files], recordingServices());
-    };
-    assert.equal(without("*").mayBeNotified(ANONYMOUS, "x://open"), false);
-    const served = without("x://secret*");
-    const heard = ["x://open", "x://open/part", "x://secret", "x://secret/part"].filter((uri) =>
-      served.mayBeNotified(ANONYMOUS, uri),
-    );
-    assert.deepEqual(heard, ["x://open", "x://open/part"]);
-  });
-
-  test("B7 digests differ exactly for whom an edit of the policies changes what is visible", () => {
-    const before = servingSet(sources, recordingServices());
-    const after = servingSet(sources, recordingServices(), { authorization: onlyRead });
-    const digests = (served: typeof before, ...roles: string[]) => ({
-      ...served.viewFor(user("u", ...roles)).digests,
-    });
-    assert.deepEqual(digests(after, "reader").resources, digests(before, "reader").resources);
-    assert.notEqual(digests(after, "reader").tools, digests(before, "reader").tools);
-    assert.notEqual(digests(after, "reader").tools, digests(after).tools);
-    assert.deepEqual({ ...after.viewFor(OWNER).digests }, digests(before));
-  });
-
-  test("B7 digests do not differ for a catalog built anew of the same lists", () => {
-    const conflict = { strategy: "prefix", separator: "_", order: [], longestName: 46 } as const;
-    const first = servingSet(sources, recordingServices(), { conflict }).viewFor(ANONYMOUS);
-    const relisted = structuredClone(sources);
-    const second = servingSet(relisted, recordingServices(), { conflict }).viewFor(ANONYMOUS);
-    assert.notEqual(second, first);
-    assert.deepEqual({ ...second.digests }, { ...first.digests });
-  });
-
-  test("a request is judged by what the client is at that moment", async () => {
-    const served = servingSet(sources, recordingServices(), { authorization: onlyRead });
-    const allowed = async (...roles: string[]): Promise<boolean> =>
-      !isError(await ask(served, "tools/call", { name: "read" }, client(user("ann", ...roles))));
-    assert.deepEqual([await allowed("reader"), await allowed()], [true, false]);
-  });
+    return isJsonObject(capabilities) ? capabilities["extensions"] : null;
+  };
+  const modern = [server("a", null), server("b", null, declares, "2026-07-28")];
+  assert.deepEqual(extensions(modern, "2026-07-28"), declares.extensions);
+  assert.deepEqual(extensions(modern, "2025-11-25"), { "io.modelcontextprotocol/ui": {} });
+  const older = [server("a", null, declares)];
+  assert.deepEqual(extensions(older, "2026-07-28"), { "io.modelcontextprotocol/ui": {} });
 });

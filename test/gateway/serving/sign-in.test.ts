@@ -3,27 +3,14 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
-import { BACKEND, openTestStore, type SignInRig, startSignInRig } from "../backends/sign-in/sign-in-rig.ts";
+import { BACKEND, openTestStore, startSignInRig } from "../backends/sign-in/sign-in-rig.ts";
 import { realGateway } from "./gateway-rig.ts";
 
-interface Scene {
-  readonly rig: SignInRig;
-  readonly gateway: Gateway;
-  readonly log: RecordingLogger;
-  readonly announced: unknown[];
-  call(): Promise<Reply>;
-  phase(name?: string): string | undefined;
-  condition(
-    name?: string,
-  ): { readonly code: string; readonly title: string; readonly hint: string | null } | undefined;
-}
-
-async function scene(t: TestContext): Promise<Scene> {
+async function scene(t: TestContext) {
   const rig = await startSignInRig(t);
   const log = createRecordingLogger();
   const announced: unknown[] = [];
@@ -39,7 +26,7 @@ async function scene(t: TestContext): Promise<Scene> {
     ...NO_GATEWAY,
     backends: [backendConfig(BACKEND, { connection: { ...connection, url: server.url } })],
   });
-  const view = (name = BACKEND) => gateway.view().backends.find((backend) => backend.name === name);
+  const view = () => gateway.view().backends.find(({ name }) => name === BACKEND);
   return {
     rig,
     gateway,
@@ -47,8 +34,8 @@ async function scene(t: TestContext): Promise<Scene> {
     announced,
     call: () =>
       gateway.ask("tools/call", { name: "echo", arguments: { said: "hello" } }, AbortSignal.timeout(20_000)),
-    phase: (name) => view(name)?.phase,
-    condition: (name) => view(name)?.conditions[0],
+    phase: () => view()?.phase,
+    condition: () => view()?.conditions[0],
   };
 }
 
@@ -90,9 +77,8 @@ test("E1 fifty calls that meet an ended token: one renewal, each call done once,
   assert.equal(phase(), "Ready");
   const renewed = await rig.grants.read(BACKEND, AbortSignal.timeout(20_000));
   const told = JSON.stringify([log.lines, announced]);
-  for (const secret of [grant.accessToken, grant.refreshToken, renewed?.accessToken, renewed?.refreshToken]) {
+  for (const secret of [grant.accessToken, grant.refreshToken, renewed?.accessToken, renewed?.refreshToken])
     assert.ok(secret && !told.includes(secret));
-  }
 });
 
 test("E1 a call that wants more scopes says which, and the backend goes on; after a login with them it works", async (t) => {

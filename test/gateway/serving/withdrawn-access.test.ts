@@ -1,17 +1,16 @@
 // Tokens that are taken back while their clients are at work: over real connections, with a real server behind.
 
 import assert from "node:assert/strict";
-import { createServer, request as httpRequest, type ServerResponse } from "node:http";
+import { request as httpRequest } from "node:http";
 import { type TestContext, test } from "node:test";
-import type { AuthorizationConfig, AuthUser, HttpConnection } from "../../../src/config/snapshot.ts";
-import type { Gateway } from "../../../src/gateway/serving/gateway.ts";
+import type { AuthorizationConfig, AuthUser } from "../../../src/config/snapshot.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
-import { onLoopback } from "../../support/on-loopback.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { initialize, post } from "../sign-in/signed-gateway.ts";
+import { startToolServer } from "../sign-in/tool-server.ts";
 import { realGateway, serverOn } from "./gateway-rig.ts";
 
 const TOKENS = { ANN_OLD: "anns-old", ANN_NEW: "anns-new", BEN: "bens-own" };
@@ -24,68 +23,8 @@ const ANN = userWith("ann", "ANN_OLD");
 const BEN = userWith("ben", "BEN");
 const MODERN = { "mcp-protocol-version": "2026-07-28" };
 
-/** A server whose tool `wait` answers when it is told to. */
-async function startWaitingServer(t: TestContext) {
-  const waiting = new Map<unknown, ServerResponse>();
-  const cancelled: unknown[] = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += String(chunk);
-    if (request.method !== "POST") {
-      response.writeHead(405).end();
-      return;
-    }
-    const { id, method, params } = JSON.parse(body);
-    if (id === undefined) {
-      if (method === "notifications/cancelled") cancelled.push(params.requestId);
-      response.writeHead(202).end();
-      return;
-    }
-    const answer = (target: ServerResponse, result: unknown): void => {
-      target.writeHead(200, { "content-type": "application/json" });
-      target.end(JSON.stringify({ jsonrpc: "2.0", id, result }));
-    };
-    if (method === "initialize") {
-      const serverInfo = { name: "files", version: "1" };
-      answer(response, { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo });
-    } else if (method === "tools/list") {
-      answer(response, { tools: [{ name: "wait", inputSchema: { type: "object" } }] });
-    } else if (method === "tools/call") waiting.set(id, response);
-    else response.writeHead(400).end();
-  });
-  const port = await onLoopback(t, server);
-  const connection: HttpConnection = {
-    type: "streamable-http",
-    url: `http://127.0.0.1:${port}/mcp`,
-    headers: {},
-  };
-  return {
-    connection,
-    cancelled,
-    get waiting() {
-      return waiting.size;
-    },
-    finish() {
-      for (const [id, response] of waiting) {
-        const result = { content: [{ type: "text", text: "done" }] };
-        response.writeHead(200, { "content-type": "application/json" });
-        response.end(JSON.stringify({ jsonrpc: "2.0", id, result }));
-      }
-      waiting.clear();
-    },
-  };
-}
-
-interface Rig {
-  readonly gateway: Gateway;
-  readonly port: number;
-  readonly url: string;
-  readonly server: Awaited<ReturnType<typeof startWaitingServer>>;
-  reload(...users: readonly AuthUser[]): Promise<void>;
-}
-
-async function startRig(t: TestContext, authorization: AuthorizationConfig | null = null): Promise<Rig> {
-  const server = await startWaitingServer(t);
+async function startRig(t: TestContext, authorization: AuthorizationConfig | null = null) {
+  const server = await startToolServer(t, ["wait"]);
   const port = await freePort();
   const gateway = realGateway(t, { environment: TOKENS });
   const backend = backendConfig("files", { connection: server.connection });
@@ -103,7 +42,7 @@ async function startRig(t: TestContext, authorization: AuthorizationConfig | nul
     port,
     url: `http://127.0.0.1:${port}/mcp`,
     server,
-    async reload(...users) {
+    async reload(...users: readonly AuthUser[]) {
       const prepared = await gateway.prepare(configFor(users));
       prepared.commit();
       await prepared.retire();
@@ -126,7 +65,10 @@ const modernMeta = (capabilities: Readonly<Record<string, unknown>> = {}) => ({
   },
 });
 
-async function sessionOf({ url }: Rig, token: string): Promise<Readonly<Record<string, string>>> {
+async function sessionOf(
+  { url }: { readonly url: string },
+  token: string,
+): Promise<Readonly<Record<string, string>>> {
   const { session } = await post(url, token);
   assert.ok(session !== null);
   return { "mcp-session-id": session };
@@ -153,7 +95,7 @@ test("E1 calls under way, streams and sessions end with the token that they came
   const stream = await listening(rig.url, TOKENS.ANN_OLD, anns);
   const cut = post(rig.url, TOKENS.ANN_OLD, call(2), anns);
   const kept = post(rig.url, TOKENS.BEN, call(3), bens);
-  await eventually(() => rig.server.waiting === 2);
+  await eventually(() => rig.server.waiting.size === 2);
   await rig.reload(userWith("ann", "ANN_NEW"), BEN);
   const answered = await cut;
   assert.match(answered.body, /"id":2,"error":\{.*the token of this request is not accepted any more/);
@@ -186,7 +128,7 @@ test("E1 a client of 2026-07-28 has its calls ended with its token, those that w
   );
   const cut = post(plain.url, TOKENS.ANN_OLD, call(1, modernMeta()), named);
   const kept = post(plain.url, TOKENS.BEN, call(2, modernMeta()), named);
-  await eventually(() => plain.server.waiting === 2);
+  await eventually(() => plain.server.waiting.size === 2);
   await plain.reload(BEN);
   assert.match((await cut).body, /"id":1,"error":\{.*the token of this request is not accepted any more/);
   assert.match((await told).body, /acknowledged[\s\S]*"id":9,"result"/);
@@ -207,7 +149,7 @@ test("E1 the older door's streams end with their token, with a session and witho
   const endpoint = `http://127.0.0.1:${rig.port}${/data: (\S+)/.exec(used.text)?.[1]}`;
   await post(endpoint, TOKENS.ANN_OLD, initialize());
   await post(endpoint, TOKENS.ANN_OLD, call(2));
-  await eventually(() => rig.server.waiting === 1);
+  await eventually(() => rig.server.waiting.size === 1);
   await rig.reload(BEN);
   await eventually(() => silent.isOver && used.isOver && rig.server.cancelled.length === 1);
   assert.match(used.text, /"id":2,"error":\{.*not accepted any more/);
@@ -219,7 +161,7 @@ test("E1 a token that goes on letting in cuts nothing: a second one beside it, o
   const anns = await sessionOf(rig, TOKENS.ANN_OLD);
   const stream = await listening(rig.url, TOKENS.ANN_OLD, anns);
   const working = post(rig.url, TOKENS.ANN_OLD, call(2), anns);
-  await eventually(() => rig.server.waiting === 1);
+  await eventually(() => rig.server.waiting.size === 1);
   await rig.reload(ANN, userWith("ann-next", "ANN_NEW"), BEN);
   await rig.reload(userWith("ann", "ANN_OLD", "reader"), BEN);
   await rig.reload(userWith("anna", "ANN_OLD"), BEN);

@@ -18,6 +18,13 @@ export async function newKey(kid: string, algorithm = "RS256"): Promise<SigningK
   return { kid, ...(await generateKeyPair(algorithm, { extractable: true })) };
 }
 
+/** Making one costs more than most tests: all servers begin with the same. */
+let madeKey: Promise<SigningKey> | undefined;
+function firstKey(): Promise<SigningKey> {
+  madeKey ??= newKey("first");
+  return madeKey;
+}
+
 export interface AuthorizationServer {
   readonly issuer: string;
   /** Its requests so far, by path. */
@@ -67,7 +74,7 @@ export async function startAuthorizationServer(
   const self: AuthorizationServer = {
     issuer,
     asked,
-    key: await newKey("first"),
+    key: await firstKey(),
     up,
     down,
     async rotate() {

@@ -16,7 +16,9 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/
 import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
+import { pluck } from "../../support/pluck.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
+import { policy } from "../middleware/requests.ts";
 import { startAuthorizationServer } from "./authorization-server.ts";
 import { signInAt } from "./browser.ts";
 import { post, signedTokens, startSignedGateway } from "./signed-gateway.ts";
@@ -26,8 +28,8 @@ import { startToolServer } from "./tool-server.ts";
 const BY_SCOPE: AuthorizationConfig = {
   defaultEffect: "deny",
   policies: [
-    { effect: "allow", roles: ["reader"], resources: ["tool:read_*"], methods: null },
-    { effect: "allow", roles: ["scope:files:write"], resources: ["tool:*"], methods: null },
+    policy("allow", { roles: ["reader"], resources: ["tool:read_*"] }),
+    policy("allow", { roles: ["scope:files:write"], resources: ["tool:*"] }),
   ],
 };
 
@@ -95,10 +97,7 @@ test("E1 the official client finds its way from a 401 to a call, and its token g
   await new StreamableHTTPClientTransport(new URL(url), { authProvider: provider }).finishAuth(provider.code);
   const client = await connected(t, url, provider);
   // The client asked for all the scopes that the metadata names: `mcp` and `files:read`.
-  assert.deepEqual(
-    (await client.listTools()).tools.map(({ name }) => name),
-    ["read_file"],
-  );
+  assert.deepEqual(pluck((await client.listTools()).tools, "name"), ["read_file"]);
   const called = await client.callTool({ name: "read_file", arguments: {} });
   assert.deepEqual(called.content, [{ type: "text", text: "done: read_file" }]);
   const tokens = await provider.tokens();
@@ -124,10 +123,7 @@ test("E1 the official client of version 2 does, too, and checks who answers it",
   assert.equal(provider.back.get("iss"), server.issuer);
   await new Http2(new URL(url), options).finishAuth(provider.back);
   const client = await open();
-  assert.deepEqual(
-    (await client.listTools()).tools.map(({ name }) => name),
-    ["read_file"],
-  );
+  assert.deepEqual(pluck((await client.listTools()).tools, "name"), ["read_file"]);
   const called = await client.callTool({ name: "read_file", arguments: {} });
   assert.deepEqual(called.content, [{ type: "text", text: "done: read_file" }]);
   const tokens = await provider.tokens();

@@ -7,7 +7,7 @@ import type {
   SignedTokensConfig,
 } from "../../../src/config/snapshot.ts";
 import { SIGNING_ALGORITHMS } from "../../../src/config/values/sign-in-values.ts";
-import type { Gateway, GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
+import type { GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { realGateway, serverOn } from "../serving/gateway-rig.ts";
@@ -29,12 +29,6 @@ export function signedTokens(issuer: string, change: Partial<SignedTokensConfig>
   };
 }
 
-export interface SignedGateway {
-  readonly gateway: Gateway;
-  readonly url: string;
-  readonly config: GatewayConfig;
-}
-
 interface SignedGatewayOptions {
   readonly port: number;
   readonly incomingAuth: IncomingAuthConfig;
@@ -48,7 +42,7 @@ export async function startSignedGateway(
   t: TestContext,
   options: SignedGatewayOptions,
   means: GatewayMeans = {},
-): Promise<SignedGateway> {
+) {
   const { port, incomingAuth, authorization = null, publicUrl = null, backends = [], audit = null } = options;
   const gateway = realGateway(t, { environment: { ANNA_TOKEN: "annas-own-token" } }, means);
   const config: GatewayConfig = {
@@ -63,20 +57,13 @@ export async function startSignedGateway(
   return { gateway, url: `http://127.0.0.1:${port}/mcp`, config };
 }
 
-export interface Answered {
-  readonly status: number;
-  readonly challenge: string | null;
-  readonly session: string | null;
-  readonly body: string;
-}
-
 /** One POST; `token` null: none. */
 export async function post(
   url: string,
   token: string | null,
   message: Readonly<Record<string, unknown>> = initialize(),
   headers: Readonly<Record<string, string>> = {},
-): Promise<Answered> {
+) {
   const response = await fetch(url, {
     method: "POST",
     headers: {
@@ -100,10 +87,6 @@ export function initialize(): Readonly<Record<string, unknown>> {
     jsonrpc: "2.0",
     id: 1,
     method: "initialize",
-    params: {
-      protocolVersion: "2025-11-25",
-      capabilities: {},
-      clientInfo: { name: "test", version: "1" },
-    },
+    params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "test", version: "1" } },
   };
 }

@@ -102,17 +102,6 @@ test("E1 clocks may be apart by the leeway, both ways, and no more", async (t) =
   assert.equal((await post(url, await server.forge({ nbf: seconds(75) }))).status, 401);
 });
 
-test("E1 keys that nobody knows do not make the issuer work", async (t) => {
-  const { server, url, resource } = await rig(t);
-  assert.equal((await post(url, await server.token(resource))).status, 200);
-  const asked = server.asked.get("/jwks") ?? 0;
-  // An unknown key right after the first read does not make the issuer work.
-  const strangers = await Promise.all([newKey("a"), newKey("b"), newKey("c")]);
-  for (const stranger of strangers)
-    assert.equal((await post(url, await server.forge({}, stranger))).status, 401);
-  assert.equal(server.asked.get("/jwks"), asked);
-});
-
 test("E1 an issuer that is down at the start holds nothing up, is told of, and is found when it is there", async (t) => {
   const { server, gateway, url, resource } = await rig(t, {}, false);
   const told = await eventually(() =>
@@ -131,7 +120,7 @@ test("E1 an issuer that is down at the start holds nothing up, is told of, and i
   assert.deepEqual(gateway.view().conditions, []);
 });
 
-test("E1 ten thousand different wrong tokens leave nothing behind, and make the issuer answer no more", async (t) => {
+test("E1 five thousand different wrong tokens leave nothing behind, and make the issuer answer no more", async (t) => {
   const resource = "http://127.0.0.1:9000/mcp";
   const { server, come } = await authenticatorOf(t, resource);
   const good = await server.token(resource);
@@ -141,15 +130,15 @@ test("E1 ten thousand different wrong tokens leave nothing behind, and make the 
   const asked = server.asked.get("/jwks");
   let batch = 0;
   const grown = await leastGrowth(async () => {
-    for (const last = batch + 20; batch < last; batch++) {
+    for (const last = batch + 10; batch < last; batch++) {
       const wrong = Array.from({ length: 100 }, (_, index) =>
         come(`${index % 2 === 0 ? head : strange}.${body}.${base64({ batch, index })}`),
       );
       assert.ok((await Promise.all(wrong)).every(({ ok }) => !ok));
     }
   });
-  // Twenty batches, each of 100 KB of tokens.
-  assert.ok(grown < 1024 * 1024, `${grown} bytes more`);
+  // Ten batches, each of 100 KB of tokens.
+  assert.ok(grown < 512 * 1024, `${grown} bytes more`);
   assert.ok((await come(good)).ok);
   assert.equal(server.asked.get("/jwks"), asked);
 });
@@ -217,9 +206,8 @@ test("E1 an edit of the configuration takes back the tokens that it would not le
     next({ keys: { kind: "file", path: "/other/keys" } }),
     authenticateUsers(readLocalUsers([], {}, () => {}, new TokensUsed())),
   ];
-  for (const other of others) {
+  for (const other of others)
     assert.deepEqual([other.refresh(principal), other.isWithdrawn(principal)], [null, true]);
-  }
   assert.deepEqual(
     [authenticator, same, ANYBODY].map((one) => one.isWithdrawn(principal)),
     [false, false, false],

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
+import { KeyRing, UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/sign-in/key-ring.ts";
+import type { LoadedKeys } from "../../../src/gateway/sign-in/key-source.ts";
+import {
+  acceptedAudience,
+  createProtectedResource,
+} from "../../../src/gateway/sign-in/protected-resource.ts";
 import {
   principalOf,
   REFUSED,
@@ -8,6 +14,8 @@ import {
   rolesOfScopes,
   scopesOf,
 } from "../../../src/gateway/sign-in/token-claims.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
 const seconds = (fromNow: number): number => NOW / 1000 + fromNow;
@@ -27,82 +35,275 @@ const refusal = (claims: object, required: Readonly<Record<string, readonly stri
     NOW,
   );
 
-describe("a token", () => {
-  test("E1 is three parts, of which two are JSON objects", () => {
-    const token = `${base64({ alg: "ES256", kid: "k" })}.${base64({ sub: "a" })}.AA`;
-    assert.deepEqual(readToken(token), { algorithm: "ES256", keyId: "k", claims: { sub: "a" } });
-    const wrong = [
-      "",
-      "a",
-      "a.b.c",
-      `${base64([])}.${base64({})}.A`,
-      `${base64({})}.${base64({})}.A`,
-      `${token}.x`,
-    ];
-    for (const text of wrong) assert.equal(readToken(text), null, text);
-  });
-
-  test("E1 is refused for what it says, before any key is looked for", () => {
-    assert.equal(refusal({}), null);
-    assert.equal(refusal({ aud: ["https://other.example", EXPECTED.audience[0]] }), null);
-    assert.equal(refusal({ iss: `${EXPECTED.issuer}/` }), REFUSED.issuer);
-    assert.equal(refusal({ aud: [] }), REFUSED.audience);
-    assert.equal(refusal({ aud: { 0: EXPECTED.audience[0] } }), REFUSED.audience);
-    assert.equal(refusal({ exp: "soon" }), REFUSED.noExpiry);
-    assert.equal(refusal({ exp: seconds(-30) }), REFUSED.expired);
-    assert.equal(refusal({ exp: seconds(-29) }), null);
-    assert.equal(refusal({ nbf: seconds(31) }), REFUSED.early);
-    assert.equal(refusal({ nbf: seconds(30) }), null);
-    assert.equal(refusal({ nbf: "now" }), REFUSED.early);
-    assert.equal(refusal({ sub: undefined }), REFUSED.noSubject);
-    assert.equal(refusal({ sub: undefined, client_id: "program" }), null);
-  });
-
-  test("E1 has the claims that are required, with one of their values", () => {
-    assert.equal(refusal({}, { hd: ["a.example"] }), REFUSED.claim);
-    assert.equal(refusal({ hd: "a.example" }, { hd: ["b.example", "a.example"] }), null);
-    assert.equal(refusal({ hd: ["x", "a.example"] }, { hd: ["a.example"] }), null);
-    assert.equal(refusal({ email_verified: true }, { email_verified: ["true"] }), null);
-    assert.equal(refusal({ email_verified: false }, { email_verified: ["true"] }), REFUSED.claim);
-    assert.equal(refusal({ org: { id: "7" } }, { "org.id": ["*"] }), null);
-    assert.equal(refusal({ org: {} }, { "org.id": ["*"] }), REFUSED.claim);
-    assert.equal(refusal({}, { "constructor.name": ["*"] }), REFUSED.claim);
-  });
+test("E1 a token is three parts, of which two are JSON objects", () => {
+  const token = `${base64({ alg: "ES256", kid: "k" })}.${base64({ sub: "a" })}.AA`;
+  assert.deepEqual(readToken(token), { algorithm: "ES256", keyId: "k", claims: { sub: "a" } });
+  const wrong = [
+    "",
+    "a",
+    "a.b.c",
+    `${base64([])}.${base64({})}.A`,
+    `${base64({})}.${base64({})}.A`,
+    `${token}.x`,
+  ];
+  for (const text of wrong) assert.equal(readToken(text), null, text);
 });
 
-describe("a principal", () => {
-  const SETTINGS = { rolesClaim: "realm.roles", nameClaim: "email", scopes: { "files:read": ["reader"] } };
+test("E1 a token is refused for what it says, before any key is looked for", () => {
+  assert.equal(refusal({}), null);
+  assert.equal(refusal({ aud: ["https://other.example", EXPECTED.audience[0]] }), null);
+  assert.equal(refusal({ iss: `${EXPECTED.issuer}/` }), REFUSED.issuer);
+  assert.equal(refusal({ aud: [] }), REFUSED.audience);
+  assert.equal(refusal({ aud: { 0: EXPECTED.audience[0] } }), REFUSED.audience);
+  assert.equal(refusal({ exp: "soon" }), REFUSED.noExpiry);
+  assert.equal(refusal({ exp: seconds(-30) }), REFUSED.expired);
+  assert.equal(refusal({ exp: seconds(-29) }), null);
+  assert.equal(refusal({ nbf: seconds(31) }), REFUSED.early);
+  assert.equal(refusal({ nbf: seconds(30) }), null);
+  assert.equal(refusal({ nbf: "now" }), REFUSED.early);
+  assert.equal(refusal({ sub: undefined }), REFUSED.noSubject);
+  assert.equal(refusal({ sub: undefined, client_id: "program" }), null);
+});
 
-  test("E1 is who issuer and subject say, whatever it is called", () => {
-    const ann = principalOf({ ...GOOD, email: "ann@x.example" }, SETTINGS);
-    assert.equal(ann.name, "ann@x.example");
-    assert.equal(ann.id, principalOf(GOOD, SETTINGS).id);
-    assert.notEqual(ann.id, principalOf({ ...GOOD, sub: "eve", email: "ann@x.example" }, SETTINGS).id);
-    assert.notEqual(ann.id, principalOf({ ...GOOD, iss: "https://other.example" }, SETTINGS).id);
-    // A program that calls itself like a person is not that person.
-    const program = principalOf({ ...GOOD, sub: undefined, client_id: "ann" }, SETTINGS);
-    assert.notEqual(program.id, ann.id);
-    assert.ok(!principalOf({ ...GOOD, email: "a\u001b[2J\n" }, SETTINGS).name.includes("\u001b"));
-  });
+test("E1 a token has the claims that are required, with one of their values", () => {
+  assert.equal(refusal({}, { hd: ["a.example"] }), REFUSED.claim);
+  assert.equal(refusal({ hd: "a.example" }, { hd: ["b.example", "a.example"] }), null);
+  assert.equal(refusal({ hd: ["x", "a.example"] }, { hd: ["a.example"] }), null);
+  assert.equal(refusal({ email_verified: true }, { email_verified: ["true"] }), null);
+  assert.equal(refusal({ email_verified: false }, { email_verified: ["true"] }), REFUSED.claim);
+  assert.equal(refusal({ org: { id: "7" } }, { "org.id": ["*"] }), null);
+  assert.equal(refusal({ org: {} }, { "org.id": ["*"] }), REFUSED.claim);
+  assert.equal(refusal({}, { "constructor.name": ["*"] }), REFUSED.claim);
+});
 
-  test("E1 has a role for each scope, those that scopes give, and those of the claim", () => {
-    const claims = {
-      ...GOOD,
-      scope: "files:read mcp",
-      scp: ["extra"],
-      realm: { roles: ["admin", "scope:files:write", 7] },
-    };
-    assert.deepEqual(scopesOf(claims), ["files:read", "mcp", "extra"]);
-    assert.deepEqual(scopesOf({ scope: 'a"b \u00e9 good \n' }), ["good"]);
-    assert.deepEqual(principalOf(claims, SETTINGS).roles, [
-      "scope:files:read",
-      "reader",
-      "scope:mcp",
-      "scope:extra",
-      "admin",
-    ]);
-    assert.deepEqual(rolesOfScopes(["constructor"], {}), ["scope:constructor"]);
-    const many = { ...GOOD, scope: Array.from({ length: 5_000 }, (_, index) => `s${index}`).join(" ") };
-    assert.equal(principalOf(many, SETTINGS).roles.length, 500);
+const SETTINGS = { rolesClaim: "realm.roles", nameClaim: "email", scopes: { "files:read": ["reader"] } };
+
+test("E1 a principal is who issuer and subject say, whatever it is called", () => {
+  const ann = principalOf({ ...GOOD, email: "ann@x.example" }, SETTINGS);
+  assert.equal(ann.name, "ann@x.example");
+  assert.equal(ann.id, principalOf(GOOD, SETTINGS).id);
+  assert.notEqual(ann.id, principalOf({ ...GOOD, sub: "eve", email: "ann@x.example" }, SETTINGS).id);
+  assert.notEqual(ann.id, principalOf({ ...GOOD, iss: "https://other.example" }, SETTINGS).id);
+  // A program that calls itself like a person is not that person.
+  const program = principalOf({ ...GOOD, sub: undefined, client_id: "ann" }, SETTINGS);
+  assert.notEqual(program.id, ann.id);
+  assert.ok(!principalOf({ ...GOOD, email: "a\u001b[2J\n" }, SETTINGS).name.includes("\u001b"));
+});
+
+test("E1 a principal has a role for each scope, those that scopes give, and those of the claim", () => {
+  const claims = {
+    ...GOOD,
+    scope: "files:read mcp",
+    scp: ["extra"],
+    realm: { roles: ["admin", "scope:files:write", 7] },
+  };
+  assert.deepEqual(scopesOf(claims), ["files:read", "mcp", "extra"]);
+  assert.deepEqual(scopesOf({ scope: 'a"b \u00e9 good \n' }), ["good"]);
+  assert.deepEqual(principalOf(claims, SETTINGS).roles, [
+    "scope:files:read",
+    "reader",
+    "scope:mcp",
+    "scope:extra",
+    "admin",
+  ]);
+  assert.deepEqual(rolesOfScopes(["constructor"], {}), ["scope:constructor"]);
+  const many = { ...GOOD, scope: Array.from({ length: 5_000 }, (_, index) => `s${index}`).join(" ") };
+  assert.equal(principalOf(many, SETTINGS).roles.length, 500);
+});
+
+const ISSUER = {
+  issuer: "https://issuer.example",
+  scopes: { "files:read": ["reader"] },
+  requiredScopes: ["mcp"],
+};
+const LOCAL = { host: "127.0.0.1", port: 9000, publicUrl: null };
+const PUBLIC = { ...LOCAL, publicUrl: "https://mcp.example.com/tools/mcp" };
+
+test("E1 the metadata names the gateway as the client called it, and where to sign in", () => {
+  const resource = createProtectedResource(LOCAL, ISSUER);
+  assert.deepEqual(resource.metadata("localhost:9000", "/.well-known/oauth-protected-resource"), {
+    resource: "http://localhost:9000/mcp",
+    authorization_servers: ["https://issuer.example"],
+    bearer_methods_supported: ["header"],
+    scopes_supported: ["mcp", "files:read"],
+    resource_name: "Mountaineer",
   });
+  const path = "/.well-known/oauth-protected-resource";
+  assert.deepEqual([...resource.paths], [path, `${path}/mcp`, `${path}/sse`]);
+  assert.equal(resource.metadataUrl("[::1]:9000", false), `http://[::1]:9000${path}/mcp`);
+});
+
+test("D2 E1 a client of the older transport finds metadata that name the address that it has", () => {
+  const path = "/.well-known/oauth-protected-resource";
+  const local = createProtectedResource(LOCAL, ISSUER);
+  assert.equal(local.metadataUrl("localhost:9000", true), `http://localhost:9000${path}/sse`);
+  assert.equal(local.metadata("localhost:9000", `${path}/sse`)["resource"], "http://localhost:9000/sse");
+  const behind = createProtectedResource(PUBLIC, ISSUER);
+  const url = behind.metadataUrl("localhost:9000", true);
+  assert.equal(url, `https://mcp.example.com${path}/tools/sse`);
+  assert.ok(behind.paths.has(new URL(url).pathname));
+  const { resource } = behind.metadata("localhost:9000", new URL(url).pathname);
+  assert.equal(resource, "https://mcp.example.com/tools/sse");
+  assert.ok(acceptedAudience(PUBLIC, null).includes("https://mcp.example.com/tools/sse"));
+});
+
+test("E1 behind a proxy it has the name that the configuration gives it, whatever a request says", () => {
+  const resource = createProtectedResource(PUBLIC, ISSUER);
+  const named = resource.metadata("localhost:9000", "/.well-known/oauth-protected-resource");
+  assert.equal(named["resource"], "https://mcp.example.com/tools/mcp");
+  const url = "https://mcp.example.com/.well-known/oauth-protected-resource/tools/mcp";
+  assert.equal(resource.metadataUrl("localhost:9000", false), url);
+  assert.ok(resource.paths.has("/.well-known/oauth-protected-resource/tools/mcp"));
+});
+
+test("E1 tokens are for the gateway, under each of its own names and under no other", () => {
+  const local = acceptedAudience(LOCAL, null);
+  for (const name of ["127.0.0.1", "localhost", "[::1]"])
+    assert.ok(local.includes(`http://${name}:9000/mcp`));
+  assert.ok(!local.some((name) => name.includes(":9001") || name.startsWith("https:")));
+  assert.deepEqual(acceptedAudience(PUBLIC, null), [
+    "https://mcp.example.com/tools/mcp",
+    "https://mcp.example.com/tools/mcp/",
+    "https://mcp.example.com/tools/sse",
+    "https://mcp.example.com/tools/sse/",
+  ]);
+  assert.deepEqual(acceptedAudience({ ...LOCAL, host: "192.168.1.4" }, null), [
+    "http://192.168.1.4:9000/mcp",
+    "http://192.168.1.4:9000/mcp/",
+    "http://192.168.1.4:9000/sse",
+    "http://192.168.1.4:9000/sse/",
+  ]);
+  assert.deepEqual(acceptedAudience(PUBLIC, ["api"]), ["api"]);
+});
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const named = (kid: string, maxAgeMs: number | null = null): LoadedKeys => ({
+  ok: true,
+  keys: [{ kty: "RSA", kid }],
+  maxAgeMs,
+});
+const DOWN: LoadedKeys = { ok: false, reason: "https://issuer.example refuses connections" };
+
+function ringOf(first: LoadedKeys, maxAgeMs = 24 * HOUR) {
+  const clock = createManualClock();
+  const source = { answer: first, asked: 0 };
+  const ring = new KeyRing({
+    source: async () => {
+      source.asked += 1;
+      return source.answer;
+    },
+    clock,
+    logger: silentLogger,
+    issuer: "https://issuer.example",
+    maxAgeMs,
+  });
+  const kid = (): unknown => ring.current?.keys[0]?.["kid"];
+  return { clock, source, ring, kid };
+}
+
+test("E1 keys are read before anybody needs them, and again before they are old", async () => {
+  const { clock, source, ring, kid } = ringOf(named("a"));
+  assert.equal(ring.current, null);
+  ring.start();
+  await clock.advance(0);
+  assert.equal(kid(), "a");
+  const before = ring.current;
+  await clock.advance(11 * MINUTE);
+  assert.equal(source.asked, 2);
+  assert.equal(ring.current, before, "the same keys are the same object");
+  source.answer = named("b");
+  await clock.advance(11 * MINUTE);
+  assert.equal(kid(), "b");
+});
+
+test("E1 the issuer says how long its keys are good for, within bounds", async () => {
+  for (const [saidMs, readsInAnHour] of [
+    [1, 60],
+    [5 * MINUTE, 12],
+    [24 * HOUR, 1],
+  ] as const) {
+    const { clock, source, ring } = ringOf(named("a", saidMs));
+    ring.start();
+    await clock.advance(HOUR + 1);
+    assert.equal(source.asked, readsInAnHour + 1, `${saidMs} ms`);
+  }
+});
+
+test("E1 keys are kept for a stated time while the issuer is down, and then for no more", async () => {
+  const { clock, source, ring, kid } = ringOf(named("a"), 2 * HOUR);
+  ring.start();
+  await clock.advance(0);
+  source.answer = DOWN;
+  await clock.advance(HOUR);
+  assert.equal(kid(), "a");
+  assert.equal(ring.state.kind, "aging");
+  await clock.advance(HOUR + MINUTE);
+  assert.equal(ring.current, null);
+  assert.deepEqual(
+    [ring.state.kind, "reason" in ring.state && ring.state.reason],
+    ["none", DOWN.ok ? "" : DOWN.reason],
+  );
+  source.answer = named("a");
+  await clock.advance(MINUTE);
+  assert.equal(kid(), "a");
+  assert.equal(ring.state.kind, "good");
+});
+
+test("E1 an issuer that is down is asked ever less often, at least once a minute", async () => {
+  const { clock, source, ring } = ringOf(DOWN);
+  ring.start();
+  await clock.advance(10 * MINUTE);
+  assert.ok(source.asked >= 10 && source.asked <= 18, `${source.asked} times`);
+});
+
+test("E1 an unknown key has the issuer asked once in a while, and all who wait share the answer", async () => {
+  const { clock, source, ring, kid } = ringOf(named("a"));
+  ring.start();
+  await clock.advance(0);
+  const old = ring.current;
+  assert.ok(old !== null);
+  // Right after a read there is nothing newer.
+  assert.equal(await ring.newerThan(old), null);
+  assert.equal(source.asked, 1);
+  await clock.advance(UNKNOWN_KEY_PAUSE_MS);
+  source.answer = named("b");
+  const found = await Promise.all(Array.from({ length: 50 }, () => ring.newerThan(old)));
+  assert.equal(source.asked, 2);
+  assert.equal(kid(), "b");
+  assert.ok(found.every((set) => set === ring.current));
+  // Thousands more make it ask no more.
+  const now = ring.current;
+  assert.ok(now !== null);
+  for (let count = 0; count < 1_000; count++) assert.equal(await ring.newerThan(now), null);
+  assert.equal(source.asked, 2);
+});
+
+test("E1 an edit of the configuration goes on with the keys of before, as old as they are", async () => {
+  const { clock, ring } = ringOf(named("a"));
+  ring.start();
+  await clock.advance(0);
+  const next = new KeyRing({
+    source: async () => DOWN,
+    clock,
+    logger: silentLogger,
+    issuer: "https://issuer.example",
+    maxAgeMs: HOUR,
+    last: ring.last,
+  });
+  next.start();
+  assert.equal(await next.ready(), ring.current);
+  await clock.advance(HOUR + 1);
+  assert.equal(next.current, null);
+  next[Symbol.dispose]();
+});
+
+test("E1 what has ended reads no more", async () => {
+  const { clock, source, ring } = ringOf(named("a"));
+  ring.start();
+  await clock.advance(0);
+  ring[Symbol.dispose]();
+  assert.equal(clock.pendingTimers, 0);
+  await clock.advance(HOUR);
+  assert.equal(source.asked, 1);
 });

@@ -1,19 +1,14 @@
-// A small MCP server over HTTP that remembers what it was sent.
+// A small MCP server over HTTP that remembers what it was sent; calls of its tool `wait` are answered when a test says so.
 
-import { createServer, type IncomingHttpHeaders } from "node:http";
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import type { HttpConnection } from "../../../src/config/snapshot.ts";
 import { onLoopback } from "../../support/on-loopback.ts";
 
-interface ToolServer {
-  readonly connection: HttpConnection;
-  readonly seen: { readonly headers: IncomingHttpHeaders; readonly body: string }[];
-}
-
-const TOOLS = ["read_file", "write_file"].map((name) => ({ name, inputSchema: { type: "object" } }));
-
-export async function startToolServer(t: TestContext): Promise<ToolServer> {
-  const seen: ToolServer["seen"] = [];
+export async function startToolServer(t: TestContext, names = ["read_file", "write_file"]) {
+  const seen: { readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
+  const waiting = new Map<unknown, ServerResponse>();
+  const cancelled: unknown[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Uint8Array[] = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -25,25 +20,40 @@ export async function startToolServer(t: TestContext): Promise<ToolServer> {
     }
     const { id, method, params } = JSON.parse(body);
     if (id === undefined) {
+      if (method === "notifications/cancelled") cancelled.push(params.requestId);
       response.writeHead(202).end();
-      return;
-    }
-    const result = resultOf(method, params);
-    response.writeHead(200, { "content-type": "application/json" });
-    response.end(JSON.stringify({ jsonrpc: "2.0", id, result }));
+    } else if (params?.name === "wait") waiting.set(id, response);
+    else answer(response, id, resultOf(method, names, params?.name));
   });
   const port = await onLoopback(t, server);
-  return { connection: { type: "streamable-http", url: `http://127.0.0.1:${port}/mcp`, headers: {} }, seen };
+  const connection: HttpConnection = {
+    type: "streamable-http",
+    url: `http://127.0.0.1:${port}/mcp`,
+    headers: {},
+  };
+  return {
+    connection,
+    seen,
+    waiting,
+    cancelled,
+    finish() {
+      for (const [id, response] of waiting) answer(response, id, resultOf("tools/call", names, "wait"));
+      waiting.clear();
+    },
+  };
 }
 
-function resultOf(method: unknown, params: { readonly name?: string } | undefined): unknown {
+function answer(response: ServerResponse, id: unknown, result: unknown): void {
+  response.writeHead(200, { "content-type": "application/json" });
+  response.end(JSON.stringify({ jsonrpc: "2.0", id, result }));
+}
+
+function resultOf(method: unknown, names: readonly string[], called: unknown): unknown {
   if (method === "initialize") {
-    return {
-      protocolVersion: "2025-11-25",
-      capabilities: { tools: {} },
-      serverInfo: { name: "files", version: "1" },
-    };
+    const serverInfo = { name: "files", version: "1" };
+    return { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo };
   }
-  if (method === "tools/list") return { tools: TOOLS };
-  return { content: [{ type: "text", text: `done: ${params?.name}` }] };
+  if (method === "tools/list")
+    return { tools: names.map((name) => ({ name, inputSchema: { type: "object" } })) };
+  return { content: [{ type: "text", text: `done: ${called}` }] };
 }

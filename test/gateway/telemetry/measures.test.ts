@@ -1,116 +1,310 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
+import fc from "fast-check";
 import { CallMetrics, MOST_KINDS } from "../../../src/gateway/telemetry/call-metrics.ts";
-import { families, prometheusText } from "../../../src/gateway/telemetry/metric-families.ts";
-import { encodeOtlp, metricsDocument } from "../../../src/gateway/telemetry/otlp-document.ts";
+import { BATCH_MS, Exporter, MOST_SPANS, sendDocument } from "../../../src/gateway/telemetry/exporter.ts";
+import { type Family, families, prometheusText } from "../../../src/gateway/telemetry/metric-families.ts";
+import {
+  encodeOtlp,
+  metricsDocument,
+  type OtlpDocument,
+  tracesDocument,
+} from "../../../src/gateway/telemetry/otlp-document.ts";
+import type { Span } from "../../../src/gateway/telemetry/span.ts";
 import {
   contextOf,
   readContext,
   traceparentOf,
   withContext,
 } from "../../../src/gateway/telemetry/telemetry.ts";
-import { decode } from "./otlp-receiver.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { decode, startReceiver } from "./otlp-receiver.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 const SPAN = "b7ad6b7169203331";
 
-describe("trace context", () => {
-  test("E5 is read as W3C spells it, and nothing else is", () => {
-    const read = (text: unknown) => readContext(text, undefined);
-    assert.deepEqual(read(`00-${TRACE}-${SPAN}-01`), {
-      traceId: TRACE,
-      spanId: SPAN,
-      sampled: true,
-      state: null,
-    });
-    assert.equal(read(`00-${TRACE}-${SPAN}-00`)?.sampled, false);
-    // A later version may have more at its end.
-    assert.equal(read(`cc-${TRACE}-${SPAN}-03-more`)?.sampled, true);
-    for (const wrong of [
-      undefined,
-      7,
-      "",
-      `00-${TRACE}-${SPAN}-01-more`,
-      `ff-${TRACE}-${SPAN}-01`,
-      `00-${TRACE.toUpperCase()}-${SPAN}-01`,
-      `00-${"0".repeat(32)}-${SPAN}-01`,
-      `00-${TRACE}-${"0".repeat(16)}-01`,
-      `00-${TRACE}-${SPAN}`,
-    ])
-      assert.equal(read(wrong), null, String(wrong));
-    const context = readContext(`00-${TRACE}-${SPAN}-01`, "a=1,b=2");
-    assert.equal(context?.state, "a=1,b=2");
-    assert.equal(readContext(`00-${TRACE}-${SPAN}-01`, "x".repeat(600))?.state, null);
-    assert.equal(readContext(`00-${TRACE}-${SPAN}-01`, "a\nb")?.state, null);
+test("E5 trace context is read as W3C spells it, and nothing else is", () => {
+  const read = (text: unknown) => readContext(text, undefined);
+  assert.deepEqual(read(`00-${TRACE}-${SPAN}-01`), {
+    traceId: TRACE,
+    spanId: SPAN,
+    sampled: true,
+    state: null,
   });
-
-  test("E5 is written beside whatever else a request says of itself", () => {
-    const context = { traceId: TRACE, spanId: SPAN, sampled: true, state: "a=1" };
-    const params = { name: "x", _meta: { progressToken: 1, traceparent: "old", tracestate: "old" } };
-    assert.deepEqual(withContext(params, context), {
-      name: "x",
-      _meta: { progressToken: 1, traceparent: traceparentOf(context), tracestate: "a=1" },
-    });
-    assert.deepEqual(params._meta.traceparent, "old", "what came is as it came");
-    assert.deepEqual(contextOf(withContext(undefined, context), undefined), context);
-  });
+  assert.equal(read(`00-${TRACE}-${SPAN}-00`)?.sampled, false);
+  // A later version may have more at its end.
+  assert.equal(read(`cc-${TRACE}-${SPAN}-03-more`)?.sampled, true);
+  for (const wrong of [
+    undefined,
+    7,
+    "",
+    `00-${TRACE}-${SPAN}-01-more`,
+    `ff-${TRACE}-${SPAN}-01`,
+    `00-${TRACE.toUpperCase()}-${SPAN}-01`,
+    `00-${"0".repeat(32)}-${SPAN}-01`,
+    `00-${TRACE}-${"0".repeat(16)}-01`,
+    `00-${TRACE}-${SPAN}`,
+  ])
+    assert.equal(read(wrong), null, String(wrong));
+  const context = readContext(`00-${TRACE}-${SPAN}-01`, "a=1,b=2");
+  assert.equal(context?.state, "a=1,b=2");
+  assert.equal(readContext(`00-${TRACE}-${SPAN}-01`, "x".repeat(600))?.state, null);
+  assert.equal(readContext(`00-${TRACE}-${SPAN}-01`, "a\nb")?.state, null);
 });
 
-describe("metrics", () => {
-  test("E5 are of a bounded number of kinds, whatever is published", () => {
-    const metrics = new CallMetrics();
-    for (let index = 0; index < MOST_KINDS + 500; index++)
-      metrics.record({ method: "tools/call", backend: "b", target: `tool ${index}` }, "ok", 0.001);
-    const kinds = [...metrics.kinds];
-    assert.equal(kinds.length, MOST_KINDS + 1);
-    assert.equal(kinds.find(({ target }) => target === "(other)")?.count, 500);
+test("E5 trace context is written beside whatever else a request says of itself", () => {
+  const context = { traceId: TRACE, spanId: SPAN, sampled: true, state: "a=1" };
+  const params = { name: "x", _meta: { progressToken: 1, traceparent: "old", tracestate: "old" } };
+  assert.deepEqual(withContext(params, context), {
+    name: "x",
+    _meta: { progressToken: 1, traceparent: traceparentOf(context), tracestate: "a=1" },
   });
+  assert.deepEqual(params._meta.traceparent, "old", "what came is as it came");
+  assert.deepEqual(contextOf(withContext(undefined, context), undefined), context);
+});
 
-  test("E5 durations fall into buckets, the last of which has no bound", () => {
-    const metrics = new CallMetrics();
-    for (const seconds of [0.005, 0.0051, 61])
-      metrics.record({ method: "m", backend: "", target: "" }, "ok", seconds);
-    const [kind] = metrics.kinds;
-    assert.deepEqual([kind?.buckets[0], kind?.buckets[1], kind?.buckets.at(-1)], [1, 1, 1]);
-    const text = prometheusText(families([...metrics.kinds], []));
-    assert.match(text, /_bucket\{method="m",le="0\.005"\} 1\n/);
-    assert.match(text, /_bucket\{method="m",le="60"\} 2\n/);
-    assert.match(text, /_bucket\{method="m",le="\+Inf"\} 3\n/);
-    assert.match(text, /_count\{method="m"\} 3\n/);
-  });
+test("E5 metrics are of a bounded number of kinds, whatever is published", () => {
+  const metrics = new CallMetrics();
+  for (let index = 0; index < MOST_KINDS + 500; index++)
+    metrics.record({ method: "tools/call", backend: "b", target: `tool ${index}` }, "ok", 0.001);
+  const kinds = [...metrics.kinds];
+  assert.equal(kinds.length, MOST_KINDS + 1);
+  assert.equal(kinds.find(({ target }) => target === "(other)")?.count, 500);
+});
 
-  test("E5 names of servers cannot write lines of their own", () => {
-    const metrics = new CallMetrics();
-    metrics.record({ method: "m", backend: "b", target: 'a"\n\\evil 1' }, "ok", 1);
-    const text = prometheusText(families([...metrics.kinds], []));
-    assert.match(text, /target="a\\"\\n\\\\evil 1"/);
-    assert.ok(
-      text
-        .split("\n")
-        .every((line) => line === "" || line.startsWith("#") || line.startsWith("mountaineer_")),
-    );
-  });
+test("E5 metrics: durations fall into buckets, the last of which has no bound", () => {
+  const metrics = new CallMetrics();
+  for (const seconds of [0.005, 0.0051, 61])
+    metrics.record({ method: "m", backend: "", target: "" }, "ok", seconds);
+  const [kind] = metrics.kinds;
+  assert.deepEqual([kind?.buckets[0], kind?.buckets[1], kind?.buckets.at(-1)], [1, 1, 1]);
+  const text = prometheusText(families([...metrics.kinds], []));
+  assert.match(text, /_bucket\{method="m",le="0\.005"\} 1\n/);
+  assert.match(text, /_bucket\{method="m",le="60"\} 2\n/);
+  assert.match(text, /_bucket\{method="m",le="\+Inf"\} 3\n/);
+  assert.match(text, /_count\{method="m"\} 3\n/);
+});
 
-  test("E5 are what OpenTelemetry's definitions allow, fractions and all", () => {
-    const metrics = new CallMetrics();
-    metrics.record({ method: "m", backend: "", target: "" }, "ok", 0.25);
-    const measured = {
-      name: "x",
-      help: "h",
-      kind: "gauge",
-      values: [{ labels: { a: "b" }, value: 0.5 }],
-    } as const;
-    const document = metricsDocument(
-      families([...metrics.kinds], [measured]),
-      { serviceName: "s", version: "1", instanceId: "i" },
-      { startMs: 1, endMs: 2 },
-    );
-    for (const protocol of ["http/json", "http/protobuf"] as const) {
-      const { type, bytes } = encodeOtlp(document, protocol);
-      const text = JSON.stringify(decode("metrics", type, bytes));
-      assert.match(text, /"asDouble":0\.5/, protocol);
-      assert.match(text, /"bucketCounts":\["0",/, protocol);
-    }
-    assert.throws(() => decode("metrics", "application/json", Buffer.from('{"resourceMetric":[]}')));
+test("E5 metrics: names of servers cannot write lines of their own", () => {
+  const metrics = new CallMetrics();
+  metrics.record({ method: "m", backend: "b", target: 'a"\n\\evil 1' }, "ok", 1);
+  const text = prometheusText(families([...metrics.kinds], []));
+  assert.match(text, /target="a\\"\\n\\\\evil 1"/);
+  assert.ok(
+    text.split("\n").every((line) => line === "" || line.startsWith("#") || line.startsWith("mountaineer_")),
+  );
+});
+
+test("E5 metrics are what OpenTelemetry's definitions allow, fractions and all", () => {
+  const metrics = new CallMetrics();
+  metrics.record({ method: "m", backend: "", target: "" }, "ok", 0.25);
+  const measured = {
+    name: "x",
+    help: "h",
+    kind: "gauge",
+    values: [{ labels: { a: "b" }, value: 0.5 }],
+  } as const;
+  const document = metricsDocument(
+    families([...metrics.kinds], [measured]),
+    { serviceName: "s", version: "1", instanceId: "i" },
+    { startMs: 1, endMs: 2 },
+  );
+  for (const protocol of ["http/json", "http/protobuf"] as const) {
+    const { type, bytes } = encodeOtlp(document, protocol);
+    const text = JSON.stringify(decode("metrics", type, bytes));
+    assert.match(text, /"asDouble":0\.5/, protocol);
+    assert.match(text, /"bucketCounts":\["0",/, protocol);
+  }
+  assert.throws(() => decode("metrics", "application/json", Buffer.from('{"resourceMetric":[]}')));
+});
+
+// Both encodings of what is sent, read back by OpenTelemetry's own definitions: they say the same.
+
+const sender = { serviceName: "s", version: "1.2.3", instanceId: "i" };
+
+const id = (length: number): fc.Arbitrary<string> =>
+  fc
+    .stringMatching(new RegExp(`^[0-9a-f]{${length}}$`))
+    .map((hex) => (/^0+$/.test(hex) ? `1${hex.slice(1)}` : hex));
+const text = fc.string({ unit: "grapheme", maxLength: 200 });
+const whenMs = fc.double({ min: 1, max: 4_000_000_000_000, noNaN: true });
+
+const spans: fc.Arbitrary<Span> = fc.record({
+  traceId: id(32),
+  spanId: id(16),
+  parentSpanId: fc.option(id(16)),
+  name: text,
+  kind: fc.constantFrom("server", "client"),
+  startMs: whenMs,
+  endMs: whenMs,
+  attributes: fc.array(fc.tuple(text, fc.oneof(text, fc.maxSafeInteger()))),
+  error: fc.option(text),
+});
+
+const labels = fc.dictionary(fc.constantFrom("method", "backend", "target"), text);
+const values = fc.oneof(fc.maxSafeInteger(), fc.double({ noNaN: true, noDefaultInfinity: true }));
+const anyFamilies: fc.Arbitrary<Family> = fc.record({
+  name: text,
+  help: text,
+  unit: fc.constantFrom("", "s"),
+  points: fc.oneof(
+    fc.record({
+      kind: fc.constantFrom("counter", "gauge"),
+      values: fc.array(fc.record({ labels, value: values })),
+    }),
+    fc.record({
+      kind: fc.constant("histogram"),
+      values: fc.array(
+        fc.record({
+          labels,
+          bounds: fc.array(fc.double({ min: 0, max: 1e6, noNaN: true })),
+          buckets: fc.array(fc.nat()),
+          count: fc.nat(),
+          sum: fc.double({ noNaN: true, noDefaultInfinity: true }),
+        }),
+      ),
+    }),
+  ),
+});
+
+function saysTheSame(what: "traces" | "metrics", document: OtlpDocument): void {
+  const [json, wire] = (["http/json", "http/protobuf"] as const).map((protocol) => {
+    const { type, bytes } = encodeOtlp(document, protocol);
+    return withoutEmptyLists(decode(what, type, bytes));
   });
+  assert.deepEqual(wire, json);
+}
+
+/** The wire has no word for a list without anything in it; JSON no zero below zero. */
+function withoutEmptyLists(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value), (_, part) =>
+    Array.isArray(part) && part.length === 0 ? undefined : part,
+  );
+}
+
+test("E5 traces say the same in protobuf and in JSON", () => {
+  fc.assert(
+    fc.property(fc.array(spans, { maxLength: 5 }), (list) =>
+      saysTheSame("traces", tracesDocument(list, sender)),
+    ),
+  );
+});
+
+test("E5 metrics say the same in protobuf and in JSON", () => {
+  const period = { startMs: 1, endMs: 1_700_000_000_000.5 };
+  fc.assert(
+    fc.property(fc.array(anyFamilies, { maxLength: 5 }), (list) =>
+      saysTheSame("metrics", metricsDocument(list, sender, period)),
+    ),
+  );
+});
+
+test("E5 the receiver refuses what the definitions do not have", () => {
+  const { type, bytes } = encodeOtlp(
+    tracesDocument(
+      [
+        {
+          traceId: "1".repeat(32),
+          spanId: "2".repeat(16),
+          parentSpanId: null,
+          name: "n",
+          kind: "server",
+          startMs: 1,
+          endMs: 2,
+          attributes: [],
+          error: null,
+        },
+      ],
+      sender,
+    ),
+    "http/protobuf",
+  );
+  assert.ok(decode("traces", type, bytes));
+  assert.throws(() => decode("metrics", type, bytes));
+  assert.throws(() => decode("traces", type, bytes.subarray(0, -1)));
+  assert.throws(() => decode("traces", type, Buffer.concat([bytes, Buffer.from([0x78, 1])])), /no field 15/);
+  assert.throws(() => decode("traces", "application/json", Buffer.from('{"resourceSpan":[]}')));
+});
+
+const open = { protocol: "http/protobuf", headers: {}, sender, metrics: null } as const;
+const span = (index: number): Span => ({
+  traceId: "1".repeat(32),
+  spanId: index.toString(16).padStart(16, "a"),
+  parentSpanId: null,
+  name: `span ${index}`,
+  kind: "server",
+  startMs: 1_700_000_000_000.25,
+  endMs: 1_700_000_000_001.5,
+  attributes: [["n", index]],
+  error: index % 2 === 0 ? null : "-32000",
+});
+
+test("E5 spans go out together, and what cannot go waits its turn", async (t) => {
+  const receiver = await startReceiver(t);
+  const clock = createManualClock();
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock });
+  for (let index = 0; index < 3; index++) exporter.add(span(index));
+  assert.equal(receiver.spans.length, 0);
+  await clock.advance(BATCH_MS);
+  await eventually(() => receiver.spans.length === 3);
+  assert.equal(receiver.texts.length, 1);
+  assert.match(receiver.texts[0] ?? "", /"startTimeUnixNano":"1700000000000250000"/);
+  assert.equal(receiver.spans[1]?.attributes["error.type"], "-32000");
+  receiver.status = 503;
+  exporter.add(span(3));
+  await clock.advance(BATCH_MS);
+  await eventually(() => exporter.failure);
+  assert.match(exporter.failure?.reason ?? "", /answers 503/);
+  receiver.status = 200;
+  await eventually(async () => {
+    await clock.advance(60_000);
+    return receiver.spans.length === 4;
+  });
+  await eventually(() => exporter.failure === null);
+  assert.equal(exporter.dropped, 0);
+  await exporter[Symbol.asyncDispose]();
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("E5 the queue is bounded, what does not fit is counted, and so is what is refused", async (t) => {
+  const receiver = await startReceiver(t);
+  receiver.status = 400;
+  const clock = createManualClock();
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock });
+  for (let index = 0; index < MOST_SPANS + 10; index++) exporter.add(span(index));
+  assert.ok(exporter.dropped >= 10);
+  await eventually(async () => {
+    await clock.advance(60_000);
+    return exporter.dropped === MOST_SPANS + 10;
+  });
+  assert.match(exporter.failure?.reason ?? "", /answers 400/);
+  await exporter[Symbol.asyncDispose]();
+  exporter.add(span(0));
+  assert.equal(exporter.dropped, MOST_SPANS + 11);
+});
+
+test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
+  const receiver = await startReceiver(t);
+  const document = () =>
+    ({ message: "ExportMetricsServiceRequest", fields: { resourceMetrics: [] } }) as const;
+  const metrics = { intervalMs: 3_600_000, document };
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock: systemClock, metrics });
+  for (let index = 0; index < 600; index++) exporter.add(span(index));
+  await exporter[Symbol.asyncDispose]();
+  assert.equal(receiver.spans.length, 600);
+  assert.ok(receiver.texts.includes('{"resourceMetrics":[]}'));
+  const nobody = new Exporter({ ...open, endpoint: "http://127.0.0.1:1", clock: systemClock });
+  nobody.add(span(1));
+  await nobody[Symbol.asyncDispose]();
+});
+
+test("E5 nothing is sent once its sender has ended", async (t) => {
+  const receiver = await startReceiver(t);
+  const ended = { headers: {}, clock: createManualClock(), signal: AbortSignal.abort() };
+  const document = encodeOtlp(tracesDocument([], sender), "http/protobuf");
+  const sent = await sendDocument(`${receiver.endpoint}/v1/traces`, document, ended);
+  assert.deepEqual(sent, { kind: "later", reason: "is asked no more" });
+  assert.deepEqual(receiver.texts, []);
 });

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { type TestContext, test } from "node:test";
-import type { ServerConfig, TelemetryConfig } from "../../../src/config/snapshot.ts";
+import type { TelemetryConfig } from "../../../src/config/snapshot.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
-import { realGateway } from "../serving/gateway-rig.ts";
+import { realGateway, serverOn } from "../serving/gateway-rig.ts";
 import { initialize, post } from "../sign-in/signed-gateway.ts";
 import { startToolServer } from "../sign-in/tool-server.ts";
 import { startReceiver } from "./otlp-receiver.ts";
@@ -32,7 +32,7 @@ const telemetry = (change: Partial<TelemetryConfig>): TelemetryConfig => ({
   ...change,
 });
 
-async function rig(t: TestContext, wanted: TelemetryConfig | null, change: Partial<ServerConfig> = {}) {
+async function rig(t: TestContext, wanted: TelemetryConfig | null) {
   const [port, tools] = await Promise.all([freePort(), startToolServer(t)]);
   const gateway = realGateway(t, {
     environment: { "secret:otlp": "Bearer the-receivers-own", "secret:metrics": "scrape-me" },
@@ -48,14 +48,7 @@ async function rig(t: TestContext, wanted: TelemetryConfig | null, change: Parti
   });
   const config: GatewayConfig = {
     ...NO_GATEWAY,
-    server: {
-      host: "127.0.0.1",
-      port,
-      publicUrl: null,
-      bodyLimitBytes: 1_000_000,
-      drainTimeoutMs: 1_000,
-      ...change,
-    },
+    server: serverOn(port),
     backends: [backendConfig("files", { connection: tools.connection })],
     telemetry: wanted,
   };

@@ -9,9 +9,9 @@ import type { CallOutlet } from "../../../../src/gateway/front/session/outlet.ts
 import { isError, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
-import { createManualClock, type ManualClock, settle } from "../../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
-import { createScriptedGateway, type ScriptedGateway } from "../scripted-gateway.ts";
+import { createScriptedGateway } from "../scripted-gateway.ts";
 
 export const EVERYTHING: JsonObject = {
   elicitation: { form: {}, url: {} },
@@ -48,19 +48,10 @@ export interface Ran {
   reply(reply: Reply): void;
 }
 
-export interface HoldsRig {
-  readonly clock: ManualClock;
-  readonly holds: Holds;
-  readonly front: ModernFront;
-  readonly gateway: ScriptedGateway;
-  /** In the order in which they began. */
-  readonly ran: readonly Ran[];
-  send(given?: Given): Sent;
-  /** The newest call, begun by a request for the tool `t`. */
-  begin(given?: Given): Promise<{ readonly sent: Sent; readonly call: Ran }>;
-}
+export type HoldsRig = ReturnType<typeof createHoldsRig>;
 
-export function createHoldsRig({ clock = createManualClock(), holds = new Holds(clock) } = {}): HoldsRig {
+export function createHoldsRig({ clock = createManualClock(), holds = new Holds(clock) } = {}) {
+  /** In the order in which they began. */
   const ran: Ran[] = [];
   const gateway = createScriptedGateway();
   gateway.handle = (request) => {
@@ -94,7 +85,8 @@ export function createHoldsRig({ clock = createManualClock(), holds = new Holds(
     gateway,
     ran,
     send,
-    async begin(given) {
+    /** The newest call, begun by a request for the tool `t`. */
+    async begin(given?: Given) {
       const sent = send(given);
       await settle();
       const call = ran.at(-1);
@@ -145,14 +137,8 @@ export function ask(
   return { reply, got, withdraw: () => abort.abort(new Error("withdrawn")) };
 }
 
-export interface InputRequired {
-  readonly state: string;
-  readonly keys: readonly string[];
-  readonly requests: Readonly<Record<string, JsonObject>>;
-}
-
 /** What is required of the client by the only answer of that request. */
-export function inputRequired({ answers }: Sent): InputRequired {
+export function inputRequired({ answers }: Sent) {
   const [reply, ...more] = answers;
   if (reply === undefined || more.length > 0) throw new Error(`${answers.length} answers`);
   if (isError(reply) || reply.result["resultType"] !== "input_required") {

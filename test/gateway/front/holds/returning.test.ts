@@ -5,10 +5,10 @@ import type { PolicyConfig } from "../../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../../src/gateway/catalog/catalog.ts";
 import { GATHER_MS, IDLE_MS } from "../../../../src/gateway/front/holds/hold.ts";
 import { Holds, MOST_CONSENTS_OF_ONE, STATE_MS } from "../../../../src/gateway/front/holds/holds.ts";
-import { errorReply, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { source } from "../../catalog/sources.ts";
-import { recordingServices, servingSet } from "../../middleware/requests.ts";
+import { policy, recordingServices, servingSet } from "../../middleware/requests.ts";
 import {
   ANN,
   accept,
@@ -17,10 +17,12 @@ import {
   codeOf,
   createHoldsRig,
   finish,
+  type Given,
   type HoldsRig,
   inputRequired,
   parked,
   retryParams,
+  type Sent,
   said,
   TOOL,
   textOf,
@@ -54,7 +56,7 @@ async function askedAnew(rig: HoldsRig, state: string, principal = ANN): Promise
 for (const [what, reply] of [
   ["a backend's state", NEEDED],
   ["an address to visit", VISIT],
-] as const) {
+] as const)
   test(`E2 a person's consent serves one call once, and no other daemon's: ${what}`, async () => {
     const clock = createManualClock();
     const rig = createHoldsRig({ clock });
@@ -69,7 +71,6 @@ for (const [what, reply] of [
     await clock.advance(STATE_MS - 1);
     assert.equal(await askedAnew(rig, later), false);
   });
-}
 
 test("E2 consents that are not used are bounded, and nobody's many cost another one his", async () => {
   const rig = createHoldsRig();
@@ -165,7 +166,7 @@ test("E5 a state that is refused is recorded, with whom and what", async () => {
   );
 });
 
-const ALLOW: PolicyConfig = { effect: "allow", roles: null, resources: ["tool:t"], methods: null };
+const ALLOW: PolicyConfig = policy("allow", { resources: ["tool:t"] });
 
 test("E2 rights that a reload takes away hold for the retry of a call that waits", async () => {
   const rig = createHoldsRig();
@@ -215,4 +216,119 @@ test("E4 what a call that waits was given counts as what it keeps", async () => 
     await given(33 * 1024 * 1024),
   ];
   assert.deepEqual([small.aborted, large.aborted, larger.aborted], [false, false, true]);
+});
+
+// States of modern backends, and addresses that legacy ones want visited: sealed, and read by any process with the key.
+
+const STATE = "state \u0000 \ud800 ü %7B";
+const ASKED = { name: { method: "roots/list" } };
+
+/** A call whose reply is that. */
+async function replied(rig: HoldsRig, reply: Reply, given: Given = {}, agrees = false): Promise<Sent> {
+  const { sent, call } = await rig.begin(given);
+  if (agrees) call.request.port.agree?.();
+  call.reply(reply);
+  await settle();
+  return sent;
+}
+
+const required: Reply = {
+  result: { resultType: "input_required", inputRequests: ASKED, requestState: STATE, _meta: { kept: 1 } },
+};
+
+test("D2 a modern backend's state goes out in ours, and comes back to it byte for byte, in any process with the key", async () => {
+  const clock = createManualClock();
+  const rig = createHoldsRig({ clock });
+  const sent = await replied(rig, required);
+  const { state, requests } = inputRequired(sent);
+  assert.deepEqual(requests, ASKED);
+  assert.ok(!state.includes(STATE));
+  const other = new Holds(clock);
+  other.follow(rig.holds.states, { resume: () => null });
+  const next = createHoldsRig({ clock, holds: other });
+  for (const one of [rig, next]) {
+    const { call } = await one.begin({ params: retryParams(state, { name: { roots: [] } }) });
+    assert.equal(call.request.params?.["requestState"], STATE);
+    assert.deepEqual(call.request.params?.["inputResponses"], { name: { roots: [] } });
+  }
+  assert.equal(codeOf(createHoldsRig({ clock }).send({ params: retryParams(state, {}) })), -32602);
+});
+
+test("D2 it is bound to who called and to the call, and good for an hour", async () => {
+  const rig = createHoldsRig();
+  const { state } = inputRequired(await replied(rig, required));
+  const began = rig.ran.length;
+  assert.equal(codeOf(rig.send({ params: retryParams(state, {}), principal: BEN })), -32602);
+  assert.equal(codeOf(rig.send({ params: retryParams(state, {}, { name: "other" }) })), -32602);
+  assert.equal(codeOf(rig.send({ params: retryParams(state, {}), method: "resources/read" })), -32602);
+  assert.equal(codeOf(rig.send({ params: retryParams(`${state}A`, {}) })), -32602);
+  await rig.clock.advance(STATE_MS - 1);
+  rig.send({ params: retryParams(state, {}) });
+  await settle();
+  assert.equal(rig.ran.length, began + 1);
+  await rig.clock.advance(1);
+  assert.equal(codeOf(rig.send({ params: retryParams(state, {}) })), -32602);
+});
+
+test("D2 without a state, the answers go on as they are; with a person's consent, that is kept", async () => {
+  const rig = createHoldsRig();
+  const stateless: Reply = { result: { resultType: "input_required", inputRequests: ASKED } };
+  const [plain] = (await replied(rig, stateless)).answers;
+  assert.ok(plain !== undefined && "result" in plain && plain.result["requestState"] === undefined);
+  const again = await rig.begin({ params: { name: "t", inputResponses: { name: { roots: [] } } } });
+  assert.deepEqual(again.call.request.params?.["inputResponses"], { name: { roots: [] } });
+  assert.equal(again.call.request.asked, undefined);
+  const { state } = inputRequired(await replied(rig, stateless, {}, true));
+  const { call } = await rig.begin({ params: retryParams(state, { name: { roots: [] } }) });
+  assert.equal(call.request.asked, "accept");
+  assert.equal(call.request.params?.["requestState"], undefined);
+});
+
+const visit: Reply = {
+  error: {
+    code: -32042,
+    message: "visit first",
+    data: {
+      elicitations: [
+        { mode: "url", elicitationId: "e1", url: "https://example.com/1", message: "one" },
+        { mode: "url", elicitationId: "e2", url: "https://example.com/2", message: "two" },
+      ],
+    },
+  },
+};
+
+test("D2 addresses that a legacy backend wants visited are input that is required, and the call is made again", async () => {
+  const rig = createHoldsRig();
+  const { state, keys, requests } = inputRequired(await replied(rig, visit));
+  assert.deepEqual(Object.values(requests), [
+    { method: "elicitation/create", params: { mode: "url", message: "one", url: "https://example.com/1" } },
+    { method: "elicitation/create", params: { mode: "url", message: "two", url: "https://example.com/2" } },
+  ]);
+  const answers = Object.fromEntries(keys.map((key) => [key, accept()]));
+  const { call } = await rig.begin({ params: retryParams(state, answers) });
+  const { _meta, ...params } = call.request.params ?? {};
+  assert.deepEqual(params, { name: "t", arguments: { a: 1, b: { c: [2, "three"] } } });
+  assert.ok(isJsonObject(_meta));
+});
+
+test("D2 where a person does not visit one, the call is not made again", async () => {
+  const rig = createHoldsRig();
+  const { state, keys } = inputRequired(await replied(rig, visit));
+  const began = rig.ran.length;
+  const sent = rig.send({
+    params: retryParams(state, { [keys[0] ?? ""]: accept(), [keys[1] ?? ""]: { action: "decline" } }),
+  });
+  await settle();
+  const [reply] = sent.answers;
+  assert.ok(reply !== undefined && "result" in reply && reply.result["isError"] === true);
+  assert.equal(reply.result["resultType"], "complete");
+  assert.equal(rig.ran.length, began);
+});
+
+test("D2 a client that visits no addresses is told so, and what names none is a plain error", async () => {
+  const rig = createHoldsRig();
+  const declared: JsonObject = { elicitation: {} };
+  assert.equal(codeOf(await replied(rig, visit, { declared })), -32021);
+  assert.equal(codeOf(await replied(rig, { error: { code: -32042, message: "?" } })), -32603);
+  assert.equal(codeOf(await replied(rig, visit, { method: "completion/complete" })), -32603);
 });

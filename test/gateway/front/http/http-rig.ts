@@ -2,13 +2,14 @@
 import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import type { TestContext } from "node:test";
 import { Holds } from "../../../../src/gateway/front/holds/holds.ts";
 import { HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
 import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
-import type { ScriptedGateway } from "../scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway, type ScriptedGateway } from "../scripted-gateway.ts";
 
 export interface Answer {
   readonly status: number;
@@ -37,6 +38,8 @@ export interface Rig extends AsyncDisposable {
     headers: Record<string, string>,
     body?: unknown,
   ): Promise<{ request: ClientRequest; response: IncomingMessage }>;
+  /** A session's stream outside of calls, with what came on it. */
+  listen(headers: Record<string, string>): Promise<ReturnType<typeof collect>>;
   /** Writes `bytes` and reads until the other side closes. */
   raw(bytes: string): Promise<string>;
 }
@@ -107,6 +110,10 @@ export async function startRig(
       const [response] = (await once(request, "response")) as [IncomingMessage];
       return { request, response };
     },
+    async listen(headers) {
+      const { response } = await rig.open("GET", headers);
+      return collect(response);
+    },
     async raw(bytes) {
       const socket = connect(port, "127.0.0.1");
       socket.on("error", () => {});
@@ -122,6 +129,24 @@ export async function startRig(
     },
   };
   return rig;
+}
+
+type Tools = Parameters<typeof createScriptedGateway>[0];
+type Times = { readonly version?: string; readonly clock?: Clock };
+
+/** A gateway with these tools and one, `held`, that waits for the test; until that is over. */
+export async function openFront(t: TestContext, tools?: Tools, { clock }: Times = {}) {
+  const held = createHeldTool();
+  const gateway = createScriptedGateway({ held: held.tool, ...tools });
+  const rig = await startRig(gateway, clock === undefined ? {} : { clock });
+  t.after(() => rig[Symbol.asyncDispose]());
+  return { gateway, rig, held };
+}
+
+/** With a session. */
+export async function begin(t: TestContext, tools?: Tools, times: Times = {}) {
+  const opened = await openFront(t, tools, times);
+  return { ...opened, headers: { "mcp-session-id": await opened.rig.initialize(times.version) } };
 }
 
 export function createModern(gateway: ScriptedGateway, clock: Clock = systemClock): ModernFront {

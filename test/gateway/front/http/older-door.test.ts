@@ -14,6 +14,7 @@ import type { Principal } from "../../../../src/gateway/client-port.ts";
 import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import {
   createHeldTool,
   createScriptedGateway,
@@ -21,7 +22,15 @@ import {
   type ScriptedGateway,
   text,
 } from "../scripted-gateway.ts";
-import { type Answer, callMessage, collect, initializeMessage, type Rig, startRig } from "./http-rig.ts";
+import {
+  type Answer,
+  callMessage,
+  collect,
+  initializeMessage,
+  openFront,
+  type Rig,
+  startRig,
+} from "./http-rig.ts";
 
 interface Stream {
   readonly request: ClientRequest;
@@ -91,9 +100,7 @@ async function connectSdk(t: TestContext, rig: Rig): Promise<{ client: Client; c
   let changes = 0;
   client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: "file:///old" }] }));
   client.setRequestHandler(ElicitRequestSchema, () => ({ action: "accept", content: { name: "old" } }));
-  client.setNotificationHandler(ToolListChangedNotificationSchema, () => {
-    changes += 1;
-  });
+  client.setNotificationHandler(ToolListChangedNotificationSchema, () => void changes++);
   await client.connect(new SSEClientTransport(new URL("/sse", rig.url)));
   t.after(() => client.close());
   return { client, changes: () => changes };
@@ -164,14 +171,11 @@ test("D2 a client whose stream ended goes on after it comes back, and is told to
   await using back = await startRig(gateway);
   const stream = await openStream(back, { "mcp-protocol-version": "2025-11-25" });
   await eventually(() => stream.told.messages.length === 3);
-  assert.deepEqual(
-    stream.told.messages.map(({ method }) => method),
-    [
-      "notifications/tools/list_changed",
-      "notifications/resources/list_changed",
-      "notifications/prompts/list_changed",
-    ],
-  );
+  assert.deepEqual(pluck(stream.told.messages, "method"), [
+    "notifications/tools/list_changed",
+    "notifications/resources/list_changed",
+    "notifications/prompts/list_changed",
+  ]);
   assert.equal((await stream.post(callMessage(7, "any", { on: true }))).status, 202);
   assert.match(JSON.stringify(await stream.answer(7)), /on/);
 });
@@ -256,10 +260,7 @@ test("D2 E1 tokens are asked for, and a stream is its principal's alone", async 
   );
   const silent = await openStream(rig, { authorization: "Bearer ann" });
   assert.equal((await silent.post(initializeMessage(), { authorization: "Bearer bob" })).status, 404);
-  assert.deepEqual(
-    gateway.turnedAwayRequests.map(({ status }) => status),
-    [401, 404, 401, 404],
-  );
+  assert.deepEqual(pluck(gateway.turnedAwayRequests, "status"), [401, 404, 401, 404]);
 });
 
 test("D2 streams that nobody uses are bounded: the oldest gives way", async () => {
@@ -275,10 +276,13 @@ test("D2 streams that nobody uses are bounded: the oldest gives way", async () =
   for (const { request } of silent) request.destroy();
 });
 
-test("D2 E4 a client that reads nothing is not read either, and loses its stream after a minute", async () => {
+test("D2 E4 a client that reads nothing is not read either, and loses its stream after a minute", async (t) => {
   const clock = createManualClock();
-  const gateway = createScriptedGateway({ large: async () => text("x".repeat(4 * 1024 * 1024)) });
-  await using rig = await startRig(gateway, { clock });
+  const { gateway, rig } = await openFront(
+    t,
+    { large: async () => text("x".repeat(4 * 1024 * 1024)) },
+    { clock },
+  );
   const stream = await initialized(rig);
   stream.response.pause();
   stream.response.removeAllListeners("data");

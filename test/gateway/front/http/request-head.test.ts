@@ -1,8 +1,19 @@
 // What a request's head may say: with raw sockets, since clients do not send such requests.
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import { createServer, IncomingMessage, ServerResponse } from "node:http";
+import { type AddressInfo, Socket } from "node:net";
+import { type Duplex, duplexPair } from "node:stream";
 import { test } from "node:test";
+import { Forwarding } from "../../../../src/gateway/front/http/forwarding.ts";
+import { SseStream } from "../../../../src/gateway/front/http/sse-stream.ts";
+import type { KeepAlive } from "../../../../src/gateway/front/session/paced-writer.ts";
+import { newSessionId } from "../../../../src/gateway/front/session/session-record.ts";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
 import { createScriptedGateway } from "../scripted-gateway.ts";
-import { BOTH_TYPES, callMessage, initializeMessage, type Rig, startRig } from "./http-rig.ts";
+import { BOTH_TYPES, callMessage, initializeMessage, openFront, type Rig, startRig } from "./http-rig.ts";
 
 /** The status line's number and the body's text. */
 async function said(rig: Rig, bytes: string): Promise<{ status: number; text: string; answers: number }> {
@@ -33,14 +44,12 @@ test("D2 a slash at the end of an address is the same place", async () => {
   assert.equal((await rig.send("GET", "/sse/", { accept: "application/json" })).status, 406);
   assert.equal((await rig.send("POST", "/messages/", headers, "{}")).status, 400);
   assert.equal((await rig.send("DELETE", "/mcp/", { "mcp-session-id": id })).status, 200);
-  for (const path of ["/mcp//", "//mcp", "/mcp/x", "/", "/sse//"]) {
+  for (const path of ["/mcp//", "//mcp", "/mcp/x", "/", "/sse//"])
     assert.equal((await rig.send("POST", path, headers, INITIALIZE)).status, 404, path);
-  }
 });
 
-test("D2 what may be said once, and is said twice, is refused, whatever stands in it", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("D2 what may be said once, and is said twice, is refused, whatever stands in it", async (t) => {
+  const { gateway, rig } = await openFront(t);
   const { host } = new URL(rig.url);
   const cases: [name: string, first: string, second: string][] = [
     ["Host", host, host],
@@ -75,22 +84,8 @@ test("D2 what may be said once, and is said twice, is refused, whatever stands i
   assert.equal(single.status, 200);
 });
 
-test("D2 a target that names a host is meant for that host, whatever the Host header says", async () => {
-  await using rig = await startRig(createScriptedGateway());
-  const { host } = new URL(rig.url);
-  const at = async (target: string, named: string): Promise<number> =>
-    (await said(rig, post(target, [`Host: ${named}`, LENGTH], INITIALIZE))).status;
-  assert.equal(await at(`http://${host}/mcp`, host), 200);
-  assert.equal(await at(`HTTP://${host}/mcp/`, host), 200);
-  assert.equal(await at("http://evil.example/mcp", host), 403);
-  assert.equal(await at(`http://${host}/mcp`, "evil.example"), 200);
-  assert.equal(await at(`http://${host}@evil.example/mcp`, host), 403);
-  assert.equal(await at(`http://${host}/nowhere`, host), 404);
-});
-
-test("D2 conflicting lengths are refused before anything is read, and the connection ends", async () => {
-  const gateway = createScriptedGateway();
-  await using rig = await startRig(gateway);
+test("D2 conflicting lengths are refused before anything is read, and the connection ends", async (t) => {
+  const { gateway, rig } = await openFront(t);
   const { host } = new URL(rig.url);
   const smuggled = `GET /manage/v1/health HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
   const cases: [what: string, lines: string[]][] = [
@@ -133,5 +128,154 @@ test("D2 the session's address answers what it does not take with the methods th
     const answer = await rig.send(method, path, { "content-type": "application/json" }, "{}");
     assert.equal(answer.status, 405, path);
     assert.equal(answer.headers.allow, allow);
+  }
+});
+
+// What another machine may answer to a request that was passed on to it: nothing of it costs more than that request.
+
+async function passed(words: string): Promise<{ readonly status: number; readonly text: string }> {
+  const forwarding = new Forwarding({
+    logger: silentLogger,
+    clock: systemClock,
+    peers: () => ({ machine: "laptop", shares: () => true, reach: async () => answering(words) }),
+    refuse: ({ response }, { status, message }) => void response.writeHead(status).end(message),
+  });
+  await using server = createServer((request, response) => {
+    const principal = { kind: "user", name: "ann", roles: [] } as const;
+    forwarding.pass({ request, response, principal }, "nas", newSessionId("nas"), Buffer.from("{}"));
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const answer = await fetch(`http://127.0.0.1:${port}/mcp`, {
+    method: "POST",
+    body: "{}",
+    signal: AbortSignal.timeout(5_000),
+  });
+  const found = { status: answer.status, text: await answer.text() };
+  server.closeAllConnections();
+  return found;
+}
+
+function answering(words: string): Duplex {
+  const [ours, theirs] = duplexPair();
+  theirs.on("error", () => {});
+  theirs.once("data", () => void theirs.end(words));
+  return ours;
+}
+
+test("a machine's answer is the client's", async () => {
+  const words = "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nok";
+  assert.deepEqual(await passed(words), { status: 202, text: "ok" });
+});
+
+for (const status of ["000", "099", "101"])
+  test(`a machine that answers with status ${status} costs that request alone`, async () => {
+    const head = status === "101" ? "Connection: upgrade\r\nUpgrade: x\r\n" : "";
+    const { status: told, text } = await passed(`HTTP/1.1 ${status} No\r\n${head}Content-Length: 0\r\n\r\n`);
+    assert.equal(told, 502);
+    assert.match(text, /it is not known whether the message took effect/);
+  });
+
+test("of one client's bodies no more than a bound waits for another machine", async () => {
+  const refused: number[] = [];
+  const forwarding = new Forwarding({
+    logger: silentLogger,
+    clock: systemClock,
+    peers: () => ({ machine: "laptop", shares: () => true, reach: async () => duplexPair()[0] }),
+    refuse: (_, { status }) => void refused.push(status),
+  });
+  const body = Buffer.alloc(30 * 1024 * 1024);
+  const pass = (name: string): ServerResponse => {
+    const request = new IncomingMessage(new Socket());
+    Object.assign(request, { method: "POST", url: "/mcp" });
+    const response = new ServerResponse(request);
+    const principal = { kind: "user", name, roles: [] } as const;
+    forwarding.pass({ request, response, principal }, "nas", newSessionId("nas"), body);
+    return response;
+  };
+  const open = [pass("ann"), pass("ann"), pass("ann"), pass("bob")];
+  assert.deepEqual(refused, [503]);
+  for (const response of open) response.destroy();
+});
+
+test("a stream of another machine brings one request, whatever else it sends ahead", async (t) => {
+  const rig = await startRig(createScriptedGateway());
+  t.after(() => rig[Symbol.asyncDispose]());
+  const caller = Buffer.from(JSON.stringify({ kind: "user", name: "ann", roles: [] })).toString("base64url");
+  const head = `Host: localhost\r\nMountaineer-Session: ${"a".repeat(64)}\r\nMountaineer-Caller: ${caller}`;
+  const [ours, theirs] = duplexPair();
+  rig.front.serveForwarded(theirs);
+  ours.write(`GET /mcp HTTP/1.1\r\n${head}\r\n\r\n`.repeat(3));
+  let said = "";
+  for await (const chunk of ours) said += String(chunk);
+  assert.deepEqual(said.match(/^HTTP\/1.1 \d+/gmu), ["HTTP/1.1 404"]);
+});
+
+/** A client that takes what is written when the test says so. */
+class Reader extends EventEmitter {
+  destroyed = false;
+  text = "";
+  #waiting: (() => void)[] = [];
+  writeHead(): void {}
+  flushHeaders(): void {}
+  write(chunk: string, taken: () => void): boolean {
+    this.text += chunk;
+    this.#waiting.push(taken);
+    return true;
+  }
+  take(): void {
+    for (const taken of this.#waiting.splice(0)) taken();
+  }
+  end(): void {}
+  destroy(): void {
+    this.destroyed = true;
+    this.emit("close");
+  }
+}
+
+function opened() {
+  const reader = new Reader();
+  const kept = new Set<unknown>();
+  let closed = 0;
+  const keepAlive = {
+    add: (stream: unknown) => void kept.add(stream),
+    delete: (stream: unknown) => kept.delete(stream),
+  } as unknown as KeepAlive;
+  const stream = new SseStream(
+    { clock: createManualClock(), keepAlive },
+    reader as unknown as ServerResponse,
+    () => void closed++,
+  );
+  return { reader, kept, stream, closed: () => closed };
+}
+
+test("D2 a stream is kept alive while nothing is unread, and until it ends", () => {
+  const { reader, stream } = opened();
+  stream.keepAlive();
+  assert.equal(reader.text, ": \n\n");
+  stream.keepAlive();
+  assert.equal(reader.text, ": \n\n", "the first is not read yet");
+  reader.take();
+  stream.keepAlive();
+  assert.equal(reader.text, ": \n\n: \n\n");
+  reader.take();
+  stream.end();
+  stream.keepAlive();
+  assert.equal(reader.text, ": \n\n: \n\n");
+});
+
+test("D2 nothing is written to a stream that has ended or whose client has gone, and that is told once", () => {
+  for (const over of ["end", "destroy"] as const) {
+    const { reader, stream, kept, closed } = opened();
+    assert.ok(stream.send('{"a":1}'));
+    assert.equal(kept.size, 1);
+    stream[over]();
+    const { text } = reader;
+    stream.sendAnyway("{}");
+    assert.equal(reader.text, text);
+    stream.end();
+    stream.destroy();
+    reader.emit("close");
+    assert.deepEqual([closed(), kept.size], [1, 0], over);
   }
 });

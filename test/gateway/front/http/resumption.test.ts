@@ -16,7 +16,7 @@ import {
   type ScriptedGateway,
   text,
 } from "../scripted-gateway.ts";
-import { callMessage, collect, type Rig, startRig } from "./http-rig.ts";
+import { callMessage, collect, openFront, type Rig, startRig } from "./http-rig.ts";
 
 interface Event {
   readonly id: string;
@@ -56,9 +56,8 @@ async function resume(rig: Rig, headers: Record<string, string>, lastEventId: st
   return { ...opened, told: reading(opened.response) };
 }
 
-test("D2 a call whose connection breaks is taken up again: nothing is lost, nothing comes twice", async () => {
-  const held = createHeldTool();
-  await using rig = await startRig(createScriptedGateway({ held: held.tool }));
+test("D2 a call whose connection breaks is taken up again: nothing is lost, nothing comes twice", async (t) => {
+  const { rig, held } = await openFront(t);
   const headers = await begin(rig);
   const { request, response } = await (async () => {
     const opening = rig.open("POST", headers, callMessage("one", "held"));
@@ -101,9 +100,8 @@ test("D2 a call whose connection breaks is taken up again: nothing is lost, noth
   assert.match(after.body, /complete/);
 });
 
-test("D2 an answer that came while nobody read it waits; a broken stream may be resumed again and again", async () => {
-  const held = createHeldTool();
-  await using rig = await startRig(createScriptedGateway({ held: held.tool }));
+test("D2 an answer that came while nobody read it waits; a broken stream may be resumed again and again", async (t) => {
+  const { rig, held } = await openFront(t);
   const headers = await begin(rig);
   const opening = rig.open("POST", headers, callMessage(1, "held"));
   const started = await eventually(() => held.started[0]);
@@ -129,10 +127,10 @@ test("D2 an answer that came while nobody read it waits; a broken stream may be 
   assert.match(third.told.events.at(-1)?.data ?? "", /late/);
 });
 
-test("D2 what a server asks on a broken stream is asked there when it is resumed, and the answer reaches it", async () => {
+test("D2 what a server asks on a broken stream is asked there when it is resumed, and the answer reaches it", async (t) => {
   const answers: (Reply | null)[] = [];
   const asked = Promise.withResolvers<void>();
-  const gateway = createScriptedGateway({
+  const { rig } = await openFront(t, {
     async asks({ port, signal }) {
       port.notify(...progress(1));
       await asked.promise;
@@ -141,7 +139,6 @@ test("D2 what a server asks on a broken stream is asked there when it is resumed
       return text("asked");
     },
   });
-  await using rig = await startRig(gateway);
   const headers = await begin(rig);
   const { request, response } = await rig.open("POST", headers, callMessage(1, "asks"));
   const told = reading(response);
@@ -157,18 +154,19 @@ test("D2 what a server asks on a broken stream is asked there when it is resumed
   assert.deepEqual(answers, [{ result: { action: "decline" } }]);
 });
 
-test("D2 a question waits for a quarter of a minute, an answer for two; who comes later is told that it is lost", async () => {
+test("D2 a question waits for a quarter of a minute, an answer for two; who comes later is told that it is lost", async (t) => {
   const clock = createManualClock();
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({
-    held: held.tool,
-    async asks({ port, signal }) {
-      port.notify(...progress(1));
-      const reply = await port.request("elicitation/create", { message: "?" }, signal);
-      return reply === null ? text("nobody") : text("answered");
+  const { rig } = await openFront(
+    t,
+    {
+      async asks({ port, signal }) {
+        port.notify(...progress(1));
+        const reply = await port.request("elicitation/create", { message: "?" }, signal);
+        return reply === null ? text("nobody") : text("answered");
+      },
     },
-  });
-  await using rig = await startRig(gateway, { clock });
+    { clock },
+  );
   const headers = await begin(rig);
   const { request, response } = await rig.open("POST", headers, callMessage("a.b/1", "asks"));
   const told = reading(response);
@@ -188,15 +186,18 @@ test("D2 a question waits for a quarter of a minute, an answer for two; who come
   assert.match(error.message, /not known whether the call took effect/);
 });
 
-test("D2 of answers that were written whole the newest are kept for a while, in case they were not read", async () => {
+test("D2 of answers that were written whole the newest are kept for a while, in case they were not read", async (t) => {
   const clock = createManualClock();
-  const gateway = createScriptedGateway({
-    async steps({ port }) {
-      port.notify(...progress(1));
-      return text("done");
+  const { rig } = await openFront(
+    t,
+    {
+      async steps({ port }) {
+        port.notify(...progress(1));
+        return text("done");
+      },
     },
-  });
-  await using rig = await startRig(gateway, { clock });
+    { clock },
+  );
   const headers = await begin(rig);
   const firstIds: string[] = [];
   for (let id = 0; id < 260; id++) {
@@ -215,12 +216,10 @@ test("D2 of answers that were written whole the newest are kept for a while, in 
   assert.match(await after(259), /no longer kept/);
 });
 
-test("E4 what is kept for one principal takes no other's place", async () => {
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({ held: held.tool });
+test("E4 what is kept for one principal takes no other's place", async (t) => {
+  const { gateway, rig, held } = await openFront(t);
   let name = "ann";
   gateway.authenticate = () => ({ ok: true, principal: { kind: "user", name, roles: [] } });
-  await using rig = await startRig(gateway);
   /** A call whose connection broke after its first event. */
   const broken = async (headers: Record<string, string>, id: number) => {
     const before = held.started.length;
@@ -246,13 +245,12 @@ test("E4 what is kept for one principal takes no other's place", async () => {
     await broken(bens, 5),
   ];
   assert.ok(first);
-  for (const { port } of [first, ...more]) {
+  for (const { port } of [first, ...more])
     port.notify("notifications/progress", {
       progressToken: "p",
       progress: 2,
       message: "x".repeat(7 * 1024 * 1024),
     });
-  }
   const lost = await resume(rig, bens, first.eventId);
   await eventually(() => lost.told.ended());
   assert.match(lost.told.events.at(-1)?.data ?? "", /no longer kept/);
@@ -263,9 +261,8 @@ test("E4 what is kept for one principal takes no other's place", async () => {
   assert.match(again.told.events.at(-1)?.data ?? "", /ann's/);
 });
 
-test("D2 an answer of another session, of before a restart, or of nobody is not given", async () => {
-  const held = createHeldTool();
-  await using rig = await startRig(createScriptedGateway({ held: held.tool }));
+test("D2 an answer of another session, of before a restart, or of nobody is not given", async (t) => {
+  const { rig, held } = await openFront(t);
   const [own, other] = [await begin(rig), await begin(rig)];
   const opening = rig.open("POST", own, callMessage(1, "held"));
   (await eventually(() => held.started[0])).port.notify(...progress(1));
@@ -389,9 +386,7 @@ test("D2 the official client gets the answer of a call whose connection is cut",
   t.after(() => client.close());
   let steps = 0;
   const call = client.callTool({ name: "held" }, undefined, {
-    onprogress: () => {
-      steps += 1;
-    },
+    onprogress: () => void steps++,
   });
   await eventually(() => steps === 1);
   cut();

@@ -82,9 +82,7 @@ async function connectClient(name: string, transport: Transport): Promise<Told> 
     LoggingMessageNotificationSchema,
     ({ params }) => void told.logs.push(params.data),
   );
-  client.setNotificationHandler(ToolListChangedNotificationSchema, () => {
-    told.changes += 1;
-  });
+  client.setNotificationHandler(ToolListChangedNotificationSchema, () => void told.changes++);
   await client.connect(transport);
   return told;
 }
@@ -140,9 +138,8 @@ describe("the official SDK's client", () => {
         connectClient(name, new StreamableHTTPClientTransport(new URL(rig.url)) as Transport),
       ),
     );
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < 3; round++)
       await Promise.all(clients.map((told, index) => useEverything(told, names[index] ?? "")));
-    }
     await Promise.all(clients.map(({ client }) => client.close()));
   });
 
@@ -159,9 +156,8 @@ describe("the official SDK's client", () => {
       async start() {
         near.on("data", (chunk: Buffer) => {
           buffer.append(chunk);
-          for (let message = buffer.readMessage(); message !== null; message = buffer.readMessage()) {
+          for (let message = buffer.readMessage(); message !== null; message = buffer.readMessage())
             transport.onmessage?.(message);
-          }
         });
       },
       async send(message) {

@@ -1,7 +1,7 @@
 // Sessions of before a restart, with a real file between two stores.
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { describe, it, type TestContext } from "node:test";
+import { type TestContext, test } from "node:test";
 import { handedSessions } from "../../../../src/daemon/handover/handed-sessions.ts";
 import { ANONYMOUS, type Principal, principalKey } from "../../../../src/gateway/client-port.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
@@ -108,192 +108,186 @@ async function between(t: TestContext) {
   };
 }
 
-describe("sessions between two daemons", () => {
-  it("B11 one that its client has ended here is not taken up again as the daemon before tells of it", async (t) => {
-    const { store } = await between(t);
-    await store.adopt(sha256Of("one"), recordOf(1, { principal: principalKey(ANN) }));
-    store.remove(found(store.find("one", ANN)));
-    await store.adopt(sha256Of("one"), recordOf(1, { principal: principalKey(ANN) }));
-    assert.equal(store.find("one", ANN), null);
-  });
-
-  it("B11 one that its client has ended with the daemon before ends with the next one, too", async (t) => {
-    const { store, file, toNext, next } = await between(t);
-    await store.adopt(hashOf(1), recordOf(1));
-    await file.handTo(next);
-    await store.removeElsewhere(hashOf(1));
-    assert.deepEqual(toNext, [hashOf(1)]);
-  });
-
-  it("B11 what its client says of a call in the daemon before gets there, also where it was never here", async (t) => {
-    const { store, back } = await between(t);
-    await store.adopt(hashOf(1), recordOf(1));
-    store.hear(hashOf(1), "{}");
-    assert.deepEqual(back, [`${hashOf(1)} {}`]);
-  });
+test("B11 sessions between two daemons: one that its client has ended here is not taken up again as the daemon before tells of it", async (t) => {
+  const { store } = await between(t);
+  await store.adopt(sha256Of("one"), recordOf(1, { principal: principalKey(ANN) }));
+  store.remove(found(store.find("one", ANN)));
+  await store.adopt(sha256Of("one"), recordOf(1, { principal: principalKey(ANN) }));
+  assert.equal(store.find("one", ANN), null);
 });
 
-describe("sessions of before a restart", () => {
-  for (const way of ["dies", "stops"] as const) {
-    it(`B11 go on when the daemon ${way}, with what their clients said of themselves`, async (t) => {
-      const home = await startHome(t);
-      const first = await home.daemon();
-      await first.begins("one");
-      await first[way]();
-      const next = await home.daemon();
-      assert.deepEqual([next.store.size, next.store.find("another", ANN)], [1, null]);
-      const session = found(next.store.find("one", ANN));
-      assert.deepEqual(
-        [session.protocolVersion, session.capabilities, session.clientInfo, session.principal.roles],
-        ["2025-06-18", { sampling: {} }, { name: "editor" }, ["dev"]],
-      );
-      assert.equal(next.store.find("one", ANN), session);
-      assert.deepEqual(next.gateway.resumedWith, [{ tools: "t", resources: "r", prompts: "p" }]);
-      assert.equal(next.store.size, 1);
-    });
-  }
+test("B11 sessions between two daemons: one that its client has ended with the daemon before ends with the next one, too", async (t) => {
+  const { store, file, toNext, next } = await between(t);
+  await store.adopt(hashOf(1), recordOf(1));
+  await file.handTo(next);
+  await store.removeElsewhere(hashOf(1));
+  assert.deepEqual(toNext, [hashOf(1)]);
+});
 
-  it("B11 belong to their principal alone, who loses nothing by another's try", async (t) => {
-    const home = await startHome(t);
-    const first = await home.daemon();
-    await first.begins("anns");
-    await first.begins("nobodys", ANONYMOUS);
-    first.dies();
-    const { store, gateway } = await home.daemon();
-    assert.equal(store.find("anns", BOB), "foreign");
-    assert.equal(gateway.sessions.size, 0, "nothing is woken for a stranger");
-    assert.equal(found(store.find("anns", ANN)).principal, ANN);
-    assert.equal(store.find("anns", BOB), "foreign");
-    assert.equal(found(store.find("nobodys", BOB)).principal, BOB, "as without a restart");
-  });
+test("B11 sessions between two daemons: what its client says of a call in the daemon before gets there, also where it was never here", async (t) => {
+  const { store, back } = await between(t);
+  await store.adopt(hashOf(1), recordOf(1));
+  store.hear(hashOf(1), "{}");
+  assert.deepEqual(back, [`${hashOf(1)} {}`]);
+});
 
-  it("B11 what clients ended, and what gave way, does not come back", async (t) => {
-    const home = await startHome(t);
-    const first = await home.daemon();
-    first.gateway.sessionsAllowed = () => 2;
-    const ended = await first.begins("ended");
-    ended.end("the client ended the session");
-    await first.begins("older");
-    await first.clock.advance(1);
-    await first.begins("newer");
-    assert.equal(first.store.makeRoom(ANN).kind, "room");
-    await first.begins("newest");
-    await first.stops();
-    const { store } = await home.daemon();
-    assert.deepEqual([store.find("ended", ANN), store.find("older", ANN), store.size], [null, null, 2]);
-    found(store.find("newer", ANN));
-    found(store.find("newest", ANN));
-  });
-
-  it("B11 end a day after they were used last, also while no daemon runs, and not sooner", async (t) => {
-    const home = await startHome(t);
-    const first = await home.daemon();
-    await first.begins("unused");
-    await first.begins("used");
-    await first.clock.advance(5 * HOUR_MS);
-    found(first.store.find("used", ANN));
-    await first.clock.advance(HOUR_MS);
-    await first.stops();
-    const next = await home.daemon(IDLE_LIMIT_MS - 6 * HOUR_MS);
-    assert.deepEqual([next.store.size, next.store.find("unused", ANN)], [1, null]);
-    await next.clock.advance(5 * HOUR_MS);
-    assert.equal(next.store.find("used", ANN), null, "a day after its last use");
-    assert.equal(next.store.size, 0);
-    await next.stops();
-    assert.equal((await home.daemon()).store.size, 0);
-  });
-
-  it("B11 one that its client began with the daemon before ends a day later, too", async (t) => {
-    const home = await startHome(t);
-    const { store, clock } = await home.daemon();
-    assert.equal(await store.adopt(hashOf(1), recordOf(1)), true);
-    assert.equal(store.size, 1);
-    await clock.advance(IDLE_LIMIT_MS + HOUR_MS);
-    assert.equal(store.size, 0);
-  });
-
-  it("B11 a wall clock that was set back makes none of them last longer than a day from now", async (t) => {
+for (const way of ["dies", "stops"] as const)
+  test(`B11 sessions of before a restart go on when the daemon ${way}, with what their clients said of themselves`, async (t) => {
     const home = await startHome(t);
     const first = await home.daemon();
     await first.begins("one");
-    await first.stops();
-    const next = await home.daemon(-100 * HOUR_MS);
-    await next.clock.advance(IDLE_LIMIT_MS - 1);
-    assert.equal(next.store.size, 1);
-    await next.clock.advance(HOUR_MS);
-    assert.equal(next.store.size, 0);
-  });
-
-  it("E4 B11 count towards the limits before their clients are back, and give way to newer ones", async (t) => {
-    const home = await startHome(t);
-    const first = await home.daemon();
-    for (const id of ["a", "b", "c"]) {
-      await first.begins(id);
-      await first.clock.advance(1);
-    }
-    await first.begins("bobs", BOB);
-    await first.stops();
-    const next = await home.daemon(1);
-    next.gateway.sessionsAllowed = () => 3;
-    assert.equal(next.store.makeRoom(BOB).kind, "room");
-    assert.equal(next.store.size, 4, "bob has one, and keeps it");
-    assert.equal(next.store.makeRoom(ANN).kind, "room");
-    assert.deepEqual([next.store.find("a", ANN), next.store.size], [null, 3]);
-    const listening = found(next.store.find("b", ANN));
-    listensOn(listening);
-    next.gateway.sessionsAllowed = () => 1;
-    assert.deepEqual(next.store.makeRoom(ANN), { kind: "too_many", allowed: 1 });
-    assert.deepEqual([next.store.find("c", ANN), listening.ended.aborted], [null, false]);
-    found(next.store.find("bobs", BOB));
-  });
-
-  it("B11 keep what a client asked for that lasts: its log level and its subscriptions", async (t) => {
-    const home = await startHome(t);
-    const first = await home.daemon();
-    const session = await first.begins("one");
-    const outlet = { congested: null, send: () => true, answer() {} };
-    const ask = (method: string, uri: string) =>
-      session.serve({ jsonrpc: "2.0", id: `${method} ${uri}`, method, params: { uri } }, outlet);
-    session.setLogLevel("warning");
-    for (const uri of ["file:///a", "file:///b", `file:///${"x".repeat(2_000)}`]) {
-      ask("resources/subscribe", uri);
-    }
-    ask("resources/read", "file:///c");
-    await eventually(() => session.inFlight === 0);
-    ask("resources/unsubscribe", "file:///a");
-    await eventually(() => session.inFlight === 0);
-    await first.clock.advance(1_000);
-    await first.stops();
-
+    await first[way]();
     const next = await home.daemon();
-    const again = found(next.store.find("one", ANN));
-    assert.equal(again.logLevel, "warning");
-    await eventually(() => again.inFlight === 0);
+    assert.deepEqual([next.store.size, next.store.find("another", ANN)], [1, null]);
+    const session = found(next.store.find("one", ANN));
     assert.deepEqual(
-      next.gateway.requests.map(({ method, params }) => [method, params?.["uri"]]),
-      [["resources/subscribe", "file:///b"]],
+      [session.protocolVersion, session.capabilities, session.clientInfo, session.principal.roles],
+      ["2025-06-18", { sampling: {} }, { name: "editor" }, ["dev"]],
     );
-    assert.deepEqual(again.subscriptions, ["file:///b"]);
+    assert.equal(next.store.find("one", ANN), session);
+    assert.deepEqual(next.gateway.resumedWith, [{ tools: "t", resources: "r", prompts: "p" }]);
+    assert.equal(next.store.size, 1);
   });
 
-  it("B11 a list that a client was told of is seen, one that it is owed is not", async (t) => {
-    const home = await startHome(t);
-    const first = await home.daemon();
-    const session = await first.begins("one");
-    session.listChanged("tools");
-    first.gateway.lists = { tools: "t2", resources: "r2", prompts: "p" };
-    await first.clock.advance(1_000);
-    await first.stops();
+test("B11 sessions of before a restart belong to their principal alone, who loses nothing by another's try", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  await first.begins("anns");
+  await first.begins("nobodys", ANONYMOUS);
+  first.dies();
+  const { store, gateway } = await home.daemon();
+  assert.equal(store.find("anns", BOB), "foreign");
+  assert.equal(gateway.sessions.size, 0, "nothing is woken for a stranger");
+  assert.equal(found(store.find("anns", ANN)).principal, ANN);
+  assert.equal(store.find("anns", BOB), "foreign");
+  assert.equal(found(store.find("nobodys", BOB)).principal, BOB, "as without a restart");
+});
 
-    const next = await home.daemon();
-    const again = found(next.store.find("one", ANN));
-    assert.deepEqual(next.gateway.resumedWith, [{ tools: "", resources: "r2", prompts: "p" }]);
-    again.listChanged("tools");
-    assert.deepEqual(listensOn(again), ["notifications/tools/list_changed"]);
-    await next.clock.advance(1_000);
-    await next.stops();
-    const last = await home.daemon();
-    found(last.store.find("one", ANN));
-    assert.deepEqual(last.gateway.resumedWith, [next.gateway.lists]);
-  });
+test("B11 sessions of before a restart: what clients ended, and what gave way, does not come back", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  first.gateway.sessionsAllowed = () => 2;
+  const ended = await first.begins("ended");
+  ended.end("the client ended the session");
+  await first.begins("older");
+  await first.clock.advance(1);
+  await first.begins("newer");
+  assert.equal(first.store.makeRoom(ANN).kind, "room");
+  await first.begins("newest");
+  await first.stops();
+  const { store } = await home.daemon();
+  assert.deepEqual([store.find("ended", ANN), store.find("older", ANN), store.size], [null, null, 2]);
+  found(store.find("newer", ANN));
+  found(store.find("newest", ANN));
+});
+
+test("B11 sessions of before a restart end a day after they were used last, also while no daemon runs, and not sooner", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  await first.begins("unused");
+  await first.begins("used");
+  await first.clock.advance(5 * HOUR_MS);
+  found(first.store.find("used", ANN));
+  await first.clock.advance(HOUR_MS);
+  await first.stops();
+  const next = await home.daemon(IDLE_LIMIT_MS - 6 * HOUR_MS);
+  assert.deepEqual([next.store.size, next.store.find("unused", ANN)], [1, null]);
+  await next.clock.advance(5 * HOUR_MS);
+  assert.equal(next.store.find("used", ANN), null, "a day after its last use");
+  assert.equal(next.store.size, 0);
+  await next.stops();
+  assert.equal((await home.daemon()).store.size, 0);
+});
+
+test("B11 sessions of before a restart: one that its client began with the daemon before ends a day later, too", async (t) => {
+  const home = await startHome(t);
+  const { store, clock } = await home.daemon();
+  assert.equal(await store.adopt(hashOf(1), recordOf(1)), true);
+  assert.equal(store.size, 1);
+  await clock.advance(IDLE_LIMIT_MS + HOUR_MS);
+  assert.equal(store.size, 0);
+});
+
+test("B11 sessions of before a restart: a wall clock that was set back makes none of them last longer than a day from now", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  await first.begins("one");
+  await first.stops();
+  const next = await home.daemon(-100 * HOUR_MS);
+  await next.clock.advance(IDLE_LIMIT_MS - 1);
+  assert.equal(next.store.size, 1);
+  await next.clock.advance(HOUR_MS);
+  assert.equal(next.store.size, 0);
+});
+
+test("E4 B11 sessions of before a restart count towards the limits before their clients are back, and give way to newer ones", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  for (const id of ["a", "b", "c"]) {
+    await first.begins(id);
+    await first.clock.advance(1);
+  }
+  await first.begins("bobs", BOB);
+  await first.stops();
+  const next = await home.daemon(1);
+  next.gateway.sessionsAllowed = () => 3;
+  assert.equal(next.store.makeRoom(BOB).kind, "room");
+  assert.equal(next.store.size, 4, "bob has one, and keeps it");
+  assert.equal(next.store.makeRoom(ANN).kind, "room");
+  assert.deepEqual([next.store.find("a", ANN), next.store.size], [null, 3]);
+  const listening = found(next.store.find("b", ANN));
+  listensOn(listening);
+  next.gateway.sessionsAllowed = () => 1;
+  assert.deepEqual(next.store.makeRoom(ANN), { kind: "too_many", allowed: 1 });
+  assert.deepEqual([next.store.find("c", ANN), listening.ended.aborted], [null, false]);
+  found(next.store.find("bobs", BOB));
+});
+
+test("B11 sessions of before a restart keep what a client asked for that lasts: its log level and its subscriptions", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  const session = await first.begins("one");
+  const outlet = { congested: null, send: () => true, answer() {} };
+  const ask = (method: string, uri: string) =>
+    session.serve({ jsonrpc: "2.0", id: `${method} ${uri}`, method, params: { uri } }, outlet);
+  session.setLogLevel("warning");
+  for (const uri of ["file:///a", "file:///b", `file:///${"x".repeat(2_000)}`])
+    ask("resources/subscribe", uri);
+  ask("resources/read", "file:///c");
+  await eventually(() => session.inFlight === 0);
+  ask("resources/unsubscribe", "file:///a");
+  await eventually(() => session.inFlight === 0);
+  await first.clock.advance(1_000);
+  await first.stops();
+
+  const next = await home.daemon();
+  const again = found(next.store.find("one", ANN));
+  assert.equal(again.logLevel, "warning");
+  await eventually(() => again.inFlight === 0);
+  assert.deepEqual(
+    next.gateway.requests.map(({ method, params }) => [method, params?.["uri"]]),
+    [["resources/subscribe", "file:///b"]],
+  );
+  assert.deepEqual(again.subscriptions, ["file:///b"]);
+});
+
+test("B11 sessions of before a restart: a list that a client was told of is seen, one that it is owed is not", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  const session = await first.begins("one");
+  session.listChanged("tools");
+  first.gateway.lists = { tools: "t2", resources: "r2", prompts: "p" };
+  await first.clock.advance(1_000);
+  await first.stops();
+
+  const next = await home.daemon();
+  const again = found(next.store.find("one", ANN));
+  assert.deepEqual(next.gateway.resumedWith, [{ tools: "", resources: "r2", prompts: "p" }]);
+  again.listChanged("tools");
+  assert.deepEqual(listensOn(again), ["notifications/tools/list_changed"]);
+  await next.clock.advance(1_000);
+  await next.stops();
+  const last = await home.daemon();
+  found(last.store.find("one", ANN));
+  assert.deepEqual(last.gateway.resumedWith, [next.gateway.lists]);
 });

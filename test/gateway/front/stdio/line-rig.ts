@@ -1,28 +1,22 @@
 // A client on a stream of lines, and the front behind it.
-import { type Duplex, duplexPair } from "node:stream";
+import { duplexPair } from "node:stream";
+import type { TestContext } from "node:test";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
 import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createModern } from "../http/http-rig.ts";
-import type { ScriptedGateway } from "../scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway } from "../scripted-gateway.ts";
 
-interface Line extends AsyncDisposable {
-  readonly front: LinesFront;
-  readonly modern: ReturnType<typeof createModern>;
-  readonly client: Duplex;
-  /** The gateway's end. */
-  readonly stream: Duplex;
-  readonly received: Record<string, unknown>[];
-  send(...messages: unknown[]): void;
-  /** All that came, once there is as much as that. */
-  expect(count: number): Promise<Record<string, unknown>[]>;
-  /** The answer to that id. */
-  answer(id: unknown): Promise<Record<string, unknown>>;
-}
-
-export function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024): Line {
+/** A gateway with these tools and one, `held`, that waits for the test; and a client of it, until that is over. */
+export function openLine(
+  t: TestContext,
+  tools?: Parameters<typeof createScriptedGateway>[0],
+  bodyLimitBytes = 1024 * 1024,
+) {
+  const held = createHeldTool();
+  const gateway = createScriptedGateway({ held: held.tool, ...tools });
   const [client, stream] = duplexPair();
   const modern = createModern(gateway);
   const front = new LinesFront(stream, {
@@ -41,20 +35,23 @@ export function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024
     rest = lines.pop() ?? "";
     for (const line of lines) received.push(JSON.parse(line));
   });
-  return {
+  t.after(() => Promise.all([front.stop(0), modern.end(0, "the test is over")]));
+  const line = {
     front,
     modern,
     client,
+    /** The gateway's end. */
     stream,
     received,
-    send: (...messages) => void client.write(messages.map((one) => `${JSON.stringify(one)}\n`).join("")),
-    async expect(count) {
+    send: (...messages: unknown[]) =>
+      void client.write(messages.map((one) => `${JSON.stringify(one)}\n`).join("")),
+    /** All that came, once there is as much as that. */
+    async expect(count: number) {
       await eventually(() => received.length >= count);
       return [...received];
     },
-    answer: (id) => eventually(() => received.find((one) => one["id"] === id && !("method" in one))),
-    async [Symbol.asyncDispose]() {
-      await Promise.all([front.stop(0), modern.end(0, "the test is over")]);
-    },
+    /** The answer to that id. */
+    answer: (id: unknown) => eventually(() => received.find((one) => one["id"] === id && !("method" in one))),
   };
+  return { gateway, line, held };
 }

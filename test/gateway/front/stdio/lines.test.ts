@@ -1,240 +1,375 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { duplexPair } from "node:stream";
-import { describe, it } from "node:test";
+import { test } from "node:test";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
 import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
+import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { callMessage, createModern, initializeMessage } from "../http/http-rig.ts";
-import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
-import { startLine } from "./line-rig.ts";
+import { createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
+import { openLine } from "./line-rig.ts";
 
-describe("a stream of lines", () => {
-  it("is one session of the owner, told of changes on the same stream", async () => {
-    const gateway = createScriptedGateway();
-    await using line = startLine(gateway);
-    line.send(initializeMessage("2025-06-18"), { jsonrpc: "2.0", method: "notifications/initialized" });
-    line.send(callMessage("a", "echo", { x: 1 }));
-    const [begun, answer] = await line.expect(2);
-    assert.equal(objectOf(begun?.["result"])["protocolVersion"], "2025-06-18");
-    assert.deepEqual(answer, { jsonrpc: "2.0", id: "a", ...text('{"x":1}') });
-    const session = onlySession(gateway);
-    assert.equal(session.principal, OWNER);
+test("a stream of lines is one session of the owner, told of changes on the same stream", async (t) => {
+  const { gateway, line } = openLine(t);
+  line.send(initializeMessage("2025-06-18"), { jsonrpc: "2.0", method: "notifications/initialized" });
+  line.send(callMessage("a", "echo", { x: 1 }));
+  const [begun, answer] = await line.expect(2);
+  assert.equal(objectOf(begun?.["result"])["protocolVersion"], "2025-06-18");
+  assert.deepEqual(answer, { jsonrpc: "2.0", id: "a", ...text('{"x":1}') });
+  const session = onlySession(gateway);
+  assert.equal(session.principal, OWNER);
+  session.listChanged("tools");
+  assert.deepEqual((await line.expect(3))[2], {
+    jsonrpc: "2.0",
+    method: "notifications/tools/list_changed",
+  });
+  line.client.end();
+  await line.front.closed;
+  assert.deepEqual([session.ended.aborted, gateway.sessions.size], [true, 0]);
+});
+
+test("a stream of lines asks and cancels on it, and a cancelled call gets no answer", async (t) => {
+  const { line, held } = openLine(t, {
+    async ask({ port, signal }) {
+      return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
+    },
+  });
+  line.send(initializeMessage(), callMessage(1, "held"), callMessage(2, "ask"));
+  const question = (await line.expect(2))[1];
+  assert.equal(question?.["method"], "roots/list");
+  line.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } });
+  line.send({ jsonrpc: "2.0", id: question["id"], result: { roots: [] } });
+  const answers = await line.expect(3);
+  assert.equal(answers[2]?.["id"], 2);
+  assert.match(JSON.stringify(answers[2]), /roots/);
+  assert.equal(held.started[0]?.signal.aborted, true);
+  line.send({ jsonrpc: "2.0", id: 3, method: "ping" });
+  assert.equal((await line.expect(4))[3]?.["id"], 3);
+});
+
+test("a stream of lines answers garbage, long lines and early requests, and goes on", async (t) => {
+  const { line } = openLine(t, {}, 2_000);
+  line.client.write(Buffer.from([0xff, 0xfe, 0x0a]));
+  line.client.write("{\n\n\r\n");
+  line.client.write(`${"x".repeat(5_000)}\n`);
+  line.send([], { jsonrpc: "2.0", id: 4, method: 5 }, callMessage(5, "early"));
+  line.send({ jsonrpc: "2.0", id: 6, method: "server/discover" }, { jsonrpc: "2.0", id: 7, method: "ping" });
+  line.client.write(JSON.stringify(initializeMessage()));
+  line.client.write("\r\n");
+  const answers = await line.expect(9);
+  assert.deepEqual(
+    answers.map(({ id, error }) => [id, error === undefined ? null : objectOf(error)["code"]]),
+    [
+      [null, -32700],
+      [null, -32700],
+      [null, -32600],
+      [null, -32600],
+      [4, -32600],
+      [5, -32600],
+      [6, -32602],
+      [7, null],
+      [0, null],
+    ],
+  );
+});
+
+test("a stream of lines takes a line in many pieces, cut inside of characters", async (t) => {
+  const { line } = openLine(t);
+  line.send(initializeMessage());
+  const bytes = Buffer.from(`${JSON.stringify(callMessage(1, "echo", { x: "häß€😀" }))}\n`);
+  for (const byte of bytes) line.client.write(Buffer.from([byte]));
+  assert.match(JSON.stringify((await line.expect(2))[1]), /häß€😀/);
+});
+
+test("a stream of lines has batches in the version that had them", async (t) => {
+  const { gateway, line } = openLine(t);
+  line.send(initializeMessage("2025-03-26"));
+  line.send([callMessage(1, "x"), 7, { jsonrpc: "2.0", method: "notifications/other" }, callMessage(2, "x")]);
+  await eventually(() => line.received.length === 2);
+  const [, answers = []] = line.received as unknown as { id: unknown }[][];
+  assert.deepEqual(pluck(answers, "id"), [null, 1, 2]);
+  assert.equal(gateway.heard.length, 1);
+  line.send([7, { jsonrpc: "2.0", id: 3, method: 5 }], []);
+  await eventually(() => line.received.length === 4);
+  const [errors, refused] = line.received.slice(2);
+  assert.deepEqual(
+    (errors as unknown as { id: unknown; error: { code: number } }[]).map(({ id, error }) => [
+      id,
+      error.code,
+    ]),
+    [
+      [null, -32600],
+      [3, -32600],
+    ],
+  );
+  assert.deepEqual(objectOf(objectOf(refused)["error"])["code"], -32600);
+});
+
+test("a stream of lines settles a question with an error by an answer in a batch that is none", async (t) => {
+  const { gateway, line } = openLine(t);
+  line.send(initializeMessage("2025-03-26"));
+  await line.expect(1);
+  const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
+  const [, question] = await line.expect(2);
+  line.send([{ jsonrpc: "2.0", id: question?.["id"], result: null }]);
+  assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
+});
+
+test("a stream of lines answers what is in flight to a client that says no more, then ends", async (t) => {
+  const { gateway, line, held } = openLine(t);
+  line.send(initializeMessage(), callMessage(1, "held"));
+  line.client.end();
+  await eventually(() => held.started.length === 1);
+  held.release(text("late"));
+  assert.match(JSON.stringify((await line.expect(2))[1]), /late/);
+  await line.front.closed;
+  assert.equal(gateway.sessions.size, 0);
+});
+
+test("a stream of lines answers a last request that lacks its line's end", async (t) => {
+  const { line } = openLine(t);
+  line.client.write(`${JSON.stringify(initializeMessage())}\n${JSON.stringify(callMessage(2, "echo"))}`);
+  line.client.end();
+  const [, answer] = await line.expect(2);
+  assert.equal(answer?.["id"], 2);
+  await line.front.closed;
+});
+
+test("a stream of lines asks nothing of a client that says no more", async (t) => {
+  const { line } = openLine(t, {
+    async ask({ port, signal }) {
+      const first = await port.request("roots/list", undefined, signal);
+      const second = await port.request("roots/list", undefined, signal);
+      return text(JSON.stringify([first, second]));
+    },
+  });
+  line.send(initializeMessage(), callMessage(1, "ask"));
+  await line.expect(2);
+  line.client.end();
+  const [, question, answer] = await line.expect(3);
+  assert.equal(question?.["method"], "roots/list");
+  assert.match(JSON.stringify(answer), /says no more.*says no more/);
+  await line.front.closed;
+});
+
+test("a stream of lines aborts what is in flight when the stream is destroyed", async (t) => {
+  const { line, held } = openLine(t);
+  line.send(initializeMessage(), callMessage(1, "held"));
+  await eventually(() => held.started.length === 1);
+  line.stream.destroy();
+  await line.front.closed;
+  assert.deepEqual([held.started[0]?.signal.aborted, line.front.sessions], [true, 0]);
+});
+
+test("a stream of lines does not read who does not read its answers", async () => {
+  const large = "x".repeat(512 * 1024);
+  const gateway = createScriptedGateway({ large: async () => text(large) });
+  const [client, stream] = duplexPair({ highWaterMark: 1024 });
+  const clock = systemClock;
+  const modern = createModern(gateway);
+  const options = {
+    gateway,
+    modern,
+    clock,
+    logger: silentLogger,
+    principal: OWNER,
+    bodyLimitBytes: () => 1e6,
+  };
+  await using front = new LinesFront(stream, options);
+  client.write(`${JSON.stringify(initializeMessage())}\n`);
+  for (let id = 1; id <= 50; id++) {
+    client.write(`${JSON.stringify(callMessage(id, "large"))}\n`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(gateway.requests.length < 20, `${gateway.requests.length} were taken`);
+  let bytes = 0;
+  client.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  await eventually(() => gateway.requests.length === 50 && bytes > 50 * large.length);
+  assert.equal(front.inFlight, 0);
+});
+
+test("a stream of lines stops within its grace, with the answers written", async (t) => {
+  const { line, held } = openLine(t);
+  line.send(initializeMessage(), callMessage(1, "held"));
+  await eventually(() => held.started.length === 1);
+  const stopped = line.front.stop(60_000);
+  line.send(callMessage(2, "late"));
+  assert.match(JSON.stringify((await line.expect(2))[1]), /is stopping/);
+  held.release(text("in time"));
+  await stopped;
+  assert.match(JSON.stringify(line.received[2]), /in time/);
+  if (!line.stream.closed) await once(line.stream, "close");
+});
+
+test("a stream of lines says that the gateway stops to what is in flight when its grace is over", async (t) => {
+  const { line, held } = openLine(t);
+  line.send(initializeMessage(), callMessage(1, "held"));
+  await eventually(() => held.started.length === 1);
+  await line.front.stop(0);
+  assert.match(JSON.stringify((await line.expect(2))[1]), /the gateway is stopping/);
+});
+
+// Requests of protocol 2026-07-28 on a stream of lines.
+
+function modernMessage(id: unknown, method: string, params: object = {}, meta: object = {}): object {
+  const own = {
+    [META.protocolVersion]: MODERN_VERSION,
+    [META.clientCapabilities]: { elicitation: {} },
+    ...meta,
+  };
+  return { jsonrpc: "2.0", id, method, params: { ...params, _meta: own } };
+}
+
+const modernCall = (id: unknown, name: string, meta: object = {}): object =>
+  modernMessage(id, "tools/call", { name, arguments: { a: 1 } }, meta);
+
+test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session", async (t) => {
+  const { gateway, line } = openLine(t, {
+    async noisy({ port }) {
+      port.notify("notifications/progress", { progressToken: "x", progress: 1 });
+      port.notify("notifications/message", { level: "info", data: "logged" });
+      return text("done");
+    },
+  });
+  line.send(modernMessage(1, "server/discover"), modernCall("two", "any"), modernMessage(3, "tools/list"));
+  const discovered = objectOf((await line.answer(1))["result"]);
+  assert.deepEqual(discovered["supportedVersions"], [MODERN_VERSION]);
+  const called = objectOf((await line.answer("two"))["result"]);
+  assert.equal(called["resultType"], "complete");
+  assert.deepEqual(called["content"], [{ type: "text", text: '{"a":1}' }]);
+  assert.equal(objectOf((await line.answer(3))["result"])["ttlMs"], 0);
+  line.send(modernCall(4, "noisy", { progressToken: "p", [META.logLevel]: "info" }));
+  await line.answer(4);
+  const told = line.received.filter((one) => "method" in one);
+  assert.deepEqual(
+    told.map(({ method, params }) => [method, objectOf(params)["progressToken"]]),
+    [
+      ["notifications/progress", "p"],
+      ["notifications/message", undefined],
+    ],
+  );
+  assert.deepEqual([line.front.sessions, gateway.sessions.size], [0, 0]);
+});
+
+test("D1 D2 what a request lacks or has too much is said in the codes of 2026-07-28", async (t) => {
+  const { line } = openLine(t);
+  const incomplete = { [META.protocolVersion]: MODERN_VERSION };
+  line.send(
+    { jsonrpc: "2.0", id: 1, method: "server/discover" },
+    { jsonrpc: "2.0", id: 2, method: "tools/list", params: { _meta: incomplete } },
+    modernMessage(3, "tools/list", {}, { [META.protocolVersion]: "2027-01-01" }),
+    modernMessage(4, "ping"),
+    modernMessage(5, "initialize"),
+  );
+  const codes: unknown[] = [];
+  for (const id of [1, 2, 3, 4, 5]) codes.push(objectOf((await line.answer(id))["error"])["code"]);
+  assert.deepEqual(codes, [-32602, -32602, -32022, -32601, -32601]);
+  // Whoever finds out that way goes on as it likes.
+  line.send(initializeMessage());
+  await line.answer(0);
+  line.send(callMessage(6, "any"), modernCall(7, "any"));
+  assert.ok("result" in (await line.answer(6)));
+  assert.equal(objectOf((await line.answer(7))["error"])["code"], -32022);
+});
+
+test("D1 D2 a request is taken back by its client's notice, and gets no answer", async (t) => {
+  const { line, held } = openLine(t);
+  line.send(modernCall(1, "held"), modernCall(2, "held"));
+  await eventually(() => held.started.length === 2);
+  line.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } });
+  await eventually(() => held.started[0]?.signal.aborted === true);
+  assert.equal(held.started[1]?.signal.aborted, false);
+  line.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 17 } });
+  held.release(text("late"));
+  held.release(text("done"));
+  await line.answer(2);
+  assert.equal(
+    line.received.some(({ id }) => id === 1),
+    false,
+  );
+  // Its id is free again.
+  line.send(modernCall(1, "any"));
+  assert.ok("result" in (await line.answer(1)));
+});
+
+test("D1 D2 an id in flight is not begun again, and so many requests are in flight at most", async (t) => {
+  const { line, held } = openLine(t);
+  for (let id = 1; id <= 513; id++) line.send(modernCall(id, "held"));
+  assert.equal(objectOf((await line.answer(513))["error"])["code"], -32029);
+  line.send(modernCall(1, "any"));
+  assert.equal(objectOf((await line.answer(1))["error"])["code"], -32600);
+  await eventually(() => held.started.length === 512);
+  line.stream.destroy();
+  await line.front.closed;
+  await eventually(() => held.started.every(({ signal }) => signal.aborted));
+  await eventually(() => line.modern.inFlight === 0);
+});
+
+test("D1 D2 a question is an answer that asks for input, and the retry on the same stream completes", async (t) => {
+  const { line } = openLine(t, {
+    async asks({ port, signal }) {
+      const reply = await port.request("elicitation/create", { message: "name?" }, signal);
+      return text(JSON.stringify(reply));
+    },
+  });
+  line.send(modernCall(1, "asks"));
+  const { resultType, inputRequests, requestState } = objectOf((await line.answer(1))["result"]);
+  assert.equal(resultType, "input_required");
+  const [key] = Object.keys(objectOf(inputRequests));
+  assert.ok(key);
+  const answers = { inputResponses: { [key]: { action: "accept", content: { name: "ann" } } }, requestState };
+  line.send(modernMessage(2, "tools/call", { name: "asks", arguments: { a: 1 }, ...answers }));
+  assert.match(JSON.stringify(await line.answer(2)), /ann/);
+});
+
+test("D1 D2 several listen on one stream, each told under its own id, until it takes that back", async (t) => {
+  const { gateway, line } = openLine(t);
+  const listen = (id: string, notifications: object): object =>
+    modernMessage(id, "subscriptions/listen", { notifications });
+  line.send(listen("a", { toolsListChanged: true }), listen("b", { promptsListChanged: true }));
+  await eventually(() => line.received.length === 2);
+  for (const session of gateway.sessions) {
     session.listChanged("tools");
-    assert.deepEqual((await line.expect(3))[2], {
-      jsonrpc: "2.0",
-      method: "notifications/tools/list_changed",
-    });
-    line.client.end();
-    await line.front.closed;
-    assert.deepEqual([session.ended.aborted, gateway.sessions.size], [true, 0]);
-  });
+    session.listChanged("prompts");
+  }
+  await eventually(() => line.received.length === 4);
+  const told = line.received
+    .slice(2)
+    .map(({ method, params }) => [method, objectOf(objectOf(params)["_meta"])[META.subscriptionId]]);
+  assert.deepEqual(told.sort(), [
+    ["notifications/prompts/list_changed", "b"],
+    ["notifications/tools/list_changed", "a"],
+  ]);
+  line.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "a" } });
+  await eventually(() => gateway.sessions.size === 1);
+  line.client.end();
+  await line.front.closed;
+  await eventually(() => gateway.sessions.size === 0);
+});
 
-  it("asks and cancels on it, and a cancelled call gets no answer", async () => {
-    const held = createHeldTool();
-    const gateway = createScriptedGateway({
-      held: held.tool,
-      async ask({ port, signal }) {
-        return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
-      },
-    });
-    await using line = startLine(gateway);
-    line.send(initializeMessage(), callMessage(1, "held"), callMessage(2, "ask"));
-    const question = (await line.expect(2))[1];
-    assert.equal(question?.["method"], "roots/list");
-    line.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } });
-    line.send({ jsonrpc: "2.0", id: question["id"], result: { roots: [] } });
-    const answers = await line.expect(3);
-    assert.equal(answers[2]?.["id"], 2);
-    assert.match(JSON.stringify(answers[2]), /roots/);
-    assert.equal(held.started[0]?.signal.aborted, true);
-    line.send({ jsonrpc: "2.0", id: 3, method: "ping" });
-    assert.equal((await line.expect(4))[3]?.["id"], 3);
-  });
+test("D1 D2 who says no more still gets its answers, and a stop waits for them", async (t) => {
+  const { line, held } = openLine(t);
+  line.send(
+    modernCall(1, "held"),
+    modernMessage(9, "subscriptions/listen", { notifications: { toolsListChanged: true } }),
+  );
+  await eventually(() => held.started.length === 1);
+  line.client.end();
+  held.release(text("late"));
+  assert.match(JSON.stringify(await line.answer(1)), /late/);
+  await line.front.closed;
 
-  it("answers garbage, long lines and early requests, and goes on", async () => {
-    await using line = startLine(createScriptedGateway(), 2_000);
-    line.client.write(Buffer.from([0xff, 0xfe, 0x0a]));
-    line.client.write("{\n\n\r\n");
-    line.client.write(`${"x".repeat(5_000)}\n`);
-    line.send([], { jsonrpc: "2.0", id: 4, method: 5 }, callMessage(5, "early"));
-    line.send(
-      { jsonrpc: "2.0", id: 6, method: "server/discover" },
-      { jsonrpc: "2.0", id: 7, method: "ping" },
-    );
-    line.client.write(JSON.stringify(initializeMessage()));
-    line.client.write("\r\n");
-    const answers = await line.expect(9);
-    assert.deepEqual(
-      answers.map(({ id, error }) => [id, error === undefined ? null : objectOf(error)["code"]]),
-      [
-        [null, -32700],
-        [null, -32700],
-        [null, -32600],
-        [null, -32600],
-        [4, -32600],
-        [5, -32600],
-        [6, -32602],
-        [7, null],
-        [0, null],
-      ],
-    );
-  });
-
-  it("takes a line in many pieces, cut inside of characters", async () => {
-    await using line = startLine(createScriptedGateway());
-    line.send(initializeMessage());
-    const bytes = Buffer.from(`${JSON.stringify(callMessage(1, "echo", { x: "häß€😀" }))}\n`);
-    for (const byte of bytes) line.client.write(Buffer.from([byte]));
-    assert.match(JSON.stringify((await line.expect(2))[1]), /häß€😀/);
-  });
-
-  it("has batches in the version that had them", async () => {
-    const gateway = createScriptedGateway();
-    await using line = startLine(gateway);
-    line.send(initializeMessage("2025-03-26"));
-    line.send([
-      callMessage(1, "x"),
-      7,
-      { jsonrpc: "2.0", method: "notifications/other" },
-      callMessage(2, "x"),
-    ]);
-    await eventually(() => line.received.length === 2);
-    const [, answers = []] = line.received as unknown as { id: unknown }[][];
-    assert.deepEqual(
-      answers.map(({ id }) => id),
-      [null, 1, 2],
-    );
-    assert.equal(gateway.heard.length, 1);
-    line.send([7, { jsonrpc: "2.0", id: 3, method: 5 }], []);
-    await eventually(() => line.received.length === 4);
-    const [errors, refused] = line.received.slice(2);
-    assert.deepEqual(
-      (errors as unknown as { id: unknown; error: { code: number } }[]).map(({ id, error }) => [
-        id,
-        error.code,
-      ]),
-      [
-        [null, -32600],
-        [3, -32600],
-      ],
-    );
-    assert.deepEqual(objectOf(objectOf(refused)["error"])["code"], -32600);
-  });
-
-  it("settles a question with an error by an answer in a batch that is none", async () => {
-    const gateway = createScriptedGateway();
-    await using line = startLine(gateway);
-    line.send(initializeMessage("2025-03-26"));
-    await line.expect(1);
-    const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
-    const [, question] = await line.expect(2);
-    line.send([{ jsonrpc: "2.0", id: question?.["id"], result: null }]);
-    assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
-  });
-
-  it("answers what is in flight to a client that says no more, then ends", async () => {
-    const held = createHeldTool();
-    const gateway = createScriptedGateway({ held: held.tool });
-    await using line = startLine(gateway);
-    line.send(initializeMessage(), callMessage(1, "held"));
-    line.client.end();
-    await eventually(() => held.started.length === 1);
-    held.release(text("late"));
-    assert.match(JSON.stringify((await line.expect(2))[1]), /late/);
-    await line.front.closed;
-    assert.equal(gateway.sessions.size, 0);
-  });
-
-  it("answers a last request that lacks its line's end", async () => {
-    await using line = startLine(createScriptedGateway());
-    line.client.write(`${JSON.stringify(initializeMessage())}\n${JSON.stringify(callMessage(2, "echo"))}`);
-    line.client.end();
-    const [, answer] = await line.expect(2);
-    assert.equal(answer?.["id"], 2);
-    await line.front.closed;
-  });
-
-  it("asks nothing of a client that says no more", async () => {
-    const gateway = createScriptedGateway({
-      async ask({ port, signal }) {
-        const first = await port.request("roots/list", undefined, signal);
-        const second = await port.request("roots/list", undefined, signal);
-        return text(JSON.stringify([first, second]));
-      },
-    });
-    await using line = startLine(gateway);
-    line.send(initializeMessage(), callMessage(1, "ask"));
-    await line.expect(2);
-    line.client.end();
-    const [, question, answer] = await line.expect(3);
-    assert.equal(question?.["method"], "roots/list");
-    assert.match(JSON.stringify(answer), /says no more.*says no more/);
-    await line.front.closed;
-  });
-
-  it("aborts what is in flight when the stream is destroyed", async () => {
-    const held = createHeldTool();
-    const gateway = createScriptedGateway({ held: held.tool });
-    await using line = startLine(gateway);
-    line.send(initializeMessage(), callMessage(1, "held"));
-    await eventually(() => held.started.length === 1);
-    line.stream.destroy();
-    await line.front.closed;
-    assert.deepEqual([held.started[0]?.signal.aborted, line.front.sessions], [true, 0]);
-  });
-
-  it("does not read who does not read its answers", async () => {
-    const large = "x".repeat(512 * 1024);
-    const gateway = createScriptedGateway({ large: async () => text(large) });
-    const [client, stream] = duplexPair({ highWaterMark: 1024 });
-    const clock = systemClock;
-    const modern = createModern(gateway);
-    const options = {
-      gateway,
-      modern,
-      clock,
-      logger: silentLogger,
-      principal: OWNER,
-      bodyLimitBytes: () => 1e6,
-    };
-    await using front = new LinesFront(stream, options);
-    client.write(`${JSON.stringify(initializeMessage())}\n`);
-    for (let id = 1; id <= 50; id++) {
-      client.write(`${JSON.stringify(callMessage(id, "large"))}\n`);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    assert.ok(gateway.requests.length < 20, `${gateway.requests.length} were taken`);
-    let bytes = 0;
-    client.on("data", (chunk: Buffer) => {
-      bytes += chunk.length;
-    });
-    await eventually(() => gateway.requests.length === 50 && bytes > 50 * large.length);
-    assert.equal(front.inFlight, 0);
-  });
-
-  it("stops within its grace, with the answers written", async () => {
-    const held = createHeldTool();
-    const line = startLine(createScriptedGateway({ held: held.tool }));
-    line.send(initializeMessage(), callMessage(1, "held"));
-    await eventually(() => held.started.length === 1);
-    const stopped = line.front.stop(60_000);
-    line.send(callMessage(2, "late"));
-    assert.match(JSON.stringify((await line.expect(2))[1]), /is stopping/);
-    held.release(text("in time"));
-    await stopped;
-    assert.match(JSON.stringify(line.received[2]), /in time/);
-    if (!line.stream.closed) await once(line.stream, "close");
-  });
-
-  it("says that the gateway stops to what is in flight when its grace is over", async () => {
-    const held = createHeldTool();
-    const line = startLine(createScriptedGateway({ held: held.tool }));
-    line.send(initializeMessage(), callMessage(1, "held"));
-    await eventually(() => held.started.length === 1);
-    await line.front.stop(0);
-    assert.match(JSON.stringify((await line.expect(2))[1]), /the gateway is stopping/);
-  });
+  const other = openLine(t);
+  other.line.send(modernCall(1, "held"));
+  await eventually(() => other.held.started.length === 1);
+  const stopped = other.line.front.stop(10_000);
+  other.held.release(text("at last"));
+  assert.match(JSON.stringify(await other.line.answer(1)), /at last/);
+  await stopped;
 });

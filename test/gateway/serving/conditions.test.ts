@@ -1,13 +1,22 @@
 import assert from "node:assert/strict";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
+import type { AuditConfig, IncomingAuthConfig } from "../../../src/config/snapshot.ts";
 import type { BackendCondition } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { AuditFile, type AuditFileState } from "../../../src/gateway/middleware/audit-file.ts";
-import { createGatewayConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
+import type { PendingChange, PinsState } from "../../../src/gateway/pins/pins.ts";
+import { createGatewayConditions, trustConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
+import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { FIRST_WINS, source } from "../catalog/sources.ts";
+import { pluck } from "../../support/pluck.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
+import { tool } from "../pins/tools.ts";
 
 const clock = createManualClock();
 const rulesOf = (change: Partial<GatewayRules["config"]> = {}): GatewayRules =>
@@ -19,54 +28,45 @@ const rulesOf = (change: Partial<GatewayRules["config"]> = {}): GatewayRules =>
     listens: false,
   });
 const twins = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "own"] })];
-const NO_CATALOG = buildCatalog([], FIRST_WINS);
+const NO_CATALOG = catalogOf();
 
 test("C3 names that the strategy hides are named, once for each pair of backends", () => {
   const conditions = createGatewayConditions(() => 1);
   const resources = ["a", "b", "c", "d", "e", "f", "g"];
-  const catalog = buildCatalog(
-    [
-      source("one", { resources }),
-      source("two", { resources }),
-      source("three", { resources: ["a", "own"] }),
-    ],
-    FIRST_WINS,
+  const catalog = catalogOf(
+    source("one", { resources }),
+    source("two", { resources }),
+    source("three", { resources: ["a", "own"] }),
   );
   const found = conditions(rulesOf(), catalog, null);
-  assert.deepEqual(
-    found.map(({ code, severity, title }) => [code, severity, title]),
+  assert.deepEqual(pluck(found, "code", "severity", "title"), [
     [
-      [
-        "catalog_hidden",
-        "info",
-        "one and two offer the same names, and those of two are not published: resource a, resource b, resource c, resource d, resource e and 2 more",
-      ],
-      [
-        "catalog_hidden",
-        "info",
-        "one and three offer the same names, and those of three are not published: resource a",
-      ],
+      "catalog_hidden",
+      "info",
+      "one and two offer the same names, and those of two are not published: resource a, resource b, resource c, resource d, resource e and 2 more",
     ],
-  );
+    [
+      "catalog_hidden",
+      "info",
+      "one and three offer the same names, and those of three are not published: resource a",
+    ],
+  ]);
 });
 
 test("names that got their backend's name before them are told, once for each backend", () => {
-  const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), buildCatalog(twins, FIRST_WINS), null);
+  const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), catalogOf(...twins), null);
   assert.deepEqual([found?.code, found?.severity, more.length], ["names_prefixed", "info", 0]);
   assert.match(found?.title ?? "", /^b offers names that others had before, .* with its own: b_echo$/u);
 });
 
 test("D4 a server's find_tool that the gateway's own hides is told, where tools are found at all", () => {
   const conditions = createGatewayConditions(() => 1);
-  const catalog = buildCatalog([source("files", { tools: ["find_tool", "own"] })], FIRST_WINS);
+  const catalog = catalogOf(source("files", { tools: ["find_tool", "own"] }));
   assert.deepEqual(conditions(rulesOf(), catalog, null), []);
   const profile = { users: null, clients: ["one"], groups: null, optimizer: true };
   for (const change of [{ optimizer: { enabled: true, keepTools: [] } }, { profiles: [profile] }]) {
     const found = conditions(rulesOf(change), catalog, null);
-    assert.deepEqual(
-      found.map(({ code, severity }) => [code, severity]),
-      [["catalog_hidden", "info"]],
-    );
+    assert.deepEqual(pluck(found, "code", "severity"), [["catalog_hidden", "info"]]);
     assert.match(found[0]?.title ?? "", /^files offers a tool find_tool, and where tools are found/);
     assert.match(found[0]?.hint ?? "", /\[backends\.files\.tool_overrides\]/);
   }
@@ -100,11 +100,8 @@ test("C3 one collision is told once, however often the hidden backend offers the
   const conditions = createGatewayConditions(() => 1);
   const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
   const warned = conditions(rulesOf({ conflictResolution }), buildCatalog(sources, conflictResolution), null);
-  assert.deepEqual(
-    warned.map(({ code }) => code),
-    ["catalog_collision"],
-  );
-  const [hidden, ...more] = conditions(rulesOf(), buildCatalog(sources, FIRST_WINS), null);
+  assert.deepEqual(pluck(warned, "code"), ["catalog_collision"]);
+  const [hidden, ...more] = conditions(rulesOf(), catalogOf(...sources), null);
   assert.match(hidden?.title ?? "", /not published: resource echo$/);
   assert.deepEqual(more, []);
 });
@@ -142,19 +139,16 @@ test("a listener that fails and an audit that is not written are told with their
   const file = new AuditFile(audit, { clock, logger: silentLogger });
   const auditFile = Object.assign(file, { state });
   const found = conditions({ ...rulesOf(), auditFile }, NO_CATALOG, listening);
-  assert.deepEqual(
-    found.map(({ code, sinceMs }) => [code, sinceMs]),
-    [
-      ["listen_failed", 5],
-      ["audit_not_written", 7],
-    ],
-  );
+  assert.deepEqual(pluck(found, "code", "sinceMs"), [
+    ["listen_failed", 5],
+    ["audit_not_written", 7],
+  ]);
   assert.match(found[1]?.title ?? "", /no space left \(3 lines lost\)/);
 });
 
 test("D3 a tool whose name clients cannot use is published under another, and both are told", () => {
   const long = `read_${"very_".repeat(12)}long`;
-  const catalog = buildCatalog([source("files", { tools: [long, "a b", "read"] })], FIRST_WINS);
+  const catalog = catalogOf(source("files", { tools: [long, "a b", "read"] }));
   const [cut = "", odd = "", ...rest] = [...catalog.tools.keys()];
   assert.deepEqual(rest, ["read"]);
   assert.deepEqual([...catalog.tools.values()][0]?.definition["name"], cut);
@@ -170,7 +164,7 @@ test("D3 what a server calls its tools is told in bounds, and drives no terminal
     [source("one", { tools: names })],
     [source("one", { resources: names }), source("two", { resources: names })],
   ]) {
-    const [found] = createGatewayConditions(() => 1)(rulesOf(), buildCatalog(sources, FIRST_WINS), null);
+    const [found] = createGatewayConditions(() => 1)(rulesOf(), catalogOf(...sources), null);
     const title = found?.title ?? "";
     assert.ok(title.length < 1_000, String(title.length));
     assert.match(title, /a\\x1b\[2Jb.*c\\u\{202e\}d.*e\\u\{e0041\}/);
@@ -191,4 +185,126 @@ test("B11 sessions that cannot be written are told, with why, as long as it is s
   now = 2;
   assert.equal(found("ENOSPC: no space left on device")[0]?.sinceMs, 1);
   assert.deepEqual(found(null), []);
+});
+
+const CALM: PinsState = { pending: [], beyond: new Map(), lost: null, isUnread: false, unsavedBecause: null };
+
+const pending = (backend: string, name: string, change: Partial<PendingChange> = {}): PendingChange => ({
+  backend,
+  kind: "tool",
+  name,
+  change: "changed",
+  digest: "d",
+  definition: tool(name),
+  before: null,
+  isWithheld: false,
+  ...change,
+});
+
+test("E3 changed and withheld tools are one condition each for each backend, with what to do", () => {
+  assert.deepEqual(trustConditions(CALM, NO_CATALOG), []);
+  const many = Array.from({ length: 8 }, (_, at) => pending("files", `t${at}`));
+  const told = trustConditions(
+    {
+      ...CALM,
+      pending: [
+        ...many,
+        pending("web", "go\u202e", { isWithheld: true }),
+        pending("web", "new", { isWithheld: true, change: "new" }),
+      ],
+    },
+    NO_CATALOG,
+  );
+  assert.deepEqual(pluck(told, "code", "severity", "title"), [
+    [
+      "tools_changed",
+      "warning",
+      "backend files describes tools otherwise than when they were approved: t0, t1, t2, t3, t4 and 3 more",
+    ],
+    [
+      "tools_withheld",
+      "warning",
+      "tools of backend web are withheld until you approve them: go\\u{202e} (changed), new (new)",
+    ],
+  ]);
+  assert.match(told[1]?.hint ?? "", /tools approve --backend web/u);
+});
+
+test("E3 pins that were lost, are not saved or do not suffice are told", () => {
+  const beyond = new Map([
+    ["a", { count: 3, isWithheld: false }],
+    ["b", { count: 1, isWithheld: true }],
+  ]);
+  const told = trustConditions(
+    { ...CALM, beyond, lost: "the seal is not right", unsavedBecause: "disk full" },
+    NO_CATALOG,
+  );
+  assert.deepEqual(
+    told.map(({ code, severity }) => `${severity} ${code}`),
+    ["error pins_lost", "warning pins_not_saved", "warning tools_not_pinned", "warning tools_not_pinned"],
+  );
+  assert.match(told[0]?.hint ?? "", /tools approve --all/u);
+  const [locked] = trustConditions({ ...CALM, lost: "locked", isUnread: true }, NO_CATALOG);
+  assert.match(locked?.hint ?? "", /Unlock the keyring/u);
+  assert.match(told[2]?.title ?? "", /3 of them are not watched/u);
+  assert.match(told[3]?.title ?? "", /1 of them are withheld/u);
+});
+
+test("E3 text that nobody sees is told once for each backend, and shows itself", () => {
+  const hidden = [..."obey"].map((one) => String.fromCodePoint(0xe0000 + (one.codePointAt(0) ?? 0))).join("");
+  const catalog = catalogOf(source("a", { tools: [`say${hidden}`], prompts: ["x\u200b"] }));
+  const [found, ...more] = trustConditions(CALM, catalog);
+  assert.deepEqual(more, []);
+  assert.equal(found?.code, "unseen_characters");
+  assert.match(found?.title ?? "", /tool say\\u\{e006f\}.* \(name: 4 unseen characters that spell "obey"/u);
+});
+
+const tools = (redacted: string[] = []) => ({
+  clock: systemClock,
+  logger: silentLogger,
+  environment: { TOKEN: "t0ken" },
+  redact: (secret: string) => void redacted.push(secret),
+  listens: false,
+});
+const auth = (...roles: string[]): IncomingAuthConfig => ({
+  type: "local",
+  users: [{ name: "ann", token: { kind: "environment", variable: "TOKEN" }, roles }],
+});
+const audit = (path: string, change: Partial<AuditConfig> = {}): AuditConfig => ({
+  path,
+  maxSizeBytes: 1_000_000,
+  keep: 1,
+  includeArguments: false,
+  redact: [],
+  ...change,
+});
+
+test("B6 what means the same is kept: tokens are not read anew, the audit's file stays open", async (t) => {
+  const path = join(await temporaryFolder(t), "audit.jsonl");
+  const redacted: string[] = [];
+  const config: GatewayConfig = { ...NO_GATEWAY, incomingAuth: auth("reader"), audit: audit(path) };
+  const first = createRules(config, null, tools(redacted));
+  const same = createRules(structuredClone(config), first, tools(redacted));
+  assert.equal(same.authentication, first.authentication);
+  assert.equal(same.auditFile, first.auditFile);
+  const told = { ...config, audit: audit(path, { includeArguments: true, redact: ["*"] }) };
+  assert.equal(createRules(told, first, tools()).auditFile, first.auditFile);
+  const other = createRules({ ...config, incomingAuth: auth("writer") }, first, tools(redacted));
+  assert.notEqual(other.authentication, first.authentication);
+  assert.deepEqual(redacted, ["t0ken", "t0ken"]);
+  await first.auditFile?.[Symbol.asyncDispose]();
+});
+
+test("B6 another path, size or number is another file, and preparing one writes nothing yet", async (t) => {
+  const folder = await temporaryFolder(t);
+  const first = createRules({ ...NO_GATEWAY, audit: audit(join(folder, "a")) }, null, tools());
+  const changes: Partial<AuditConfig>[] = [{ path: join(folder, "b") }, { maxSizeBytes: 5 }, { keep: 7 }];
+  for (const change of changes) {
+    const next = createRules({ ...NO_GATEWAY, audit: audit(join(folder, "a"), change) }, first, tools());
+    assert.notEqual(next.auditFile, first.auditFile);
+    await next.auditFile?.[Symbol.asyncDispose]();
+  }
+  assert.equal(createRules(NO_GATEWAY, first, tools()).auditFile, null);
+  await assert.rejects(stat(join(folder, "b")), { code: "ENOENT" });
+  await first.auditFile?.[Symbol.asyncDispose]();
 });

@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
+import { usableName } from "../../../src/gateway/catalog/names.ts";
+import { compileUriTemplate, isUnclear, otherSpellings } from "../../../src/gateway/catalog/uri-template.ts";
+import { fc, runsOf } from "../../support/properties.ts";
+
+test("D3 a name that every client can use stays as it is", () => {
+  for (const name of ["read", "fs.read-file_2", "x".repeat(46)]) assert.equal(usableName(name, 46), name);
+});
+
+test("D3 another is cut, and ends in a hash of the whole name", () => {
+  const long = "x".repeat(47);
+  assert.equal(usableName(long, 46), `${"x".repeat(37)}_b35f3728`);
+  assert.equal(usableName("read file", 46), "read_file_1214148e");
+  assert.notEqual(usableName("read/file", 46), usableName("read file", 46));
+  assert.match(usableName("", 46), /^_[0-9a-f]{8}$/u);
+  assert.match(usableName("文件", 46), /^___[0-9a-f]{8}$/u);
+});
+
+test("D3 whatever the name, what is published has a length and characters that clients allow, and is usable itself", () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: "binary", maxLength: 200 }),
+      fc.integer({ min: 24, max: 128 }),
+      (name, longest) => {
+        const used = usableName(name, longest);
+        assert.match(used, /^[A-Za-z0-9_.-]+$/u);
+        assert.ok(used.length <= longest);
+        assert.equal(usableName(used, longest), used);
+      },
+    ),
+  );
+});
+
+test("spellings of a URI: steps up or in place are seen, plain or escaped", () => {
+  for (const uri of [
+    "file:///a/../b",
+    "file:///a/..",
+    "file:///a/./b",
+    "file:..",
+    "x:a\\..\\b",
+    "file:///a/..?q",
+    "file:///a/%2e%2E/b",
+    "file:///a%2F..%2fb",
+    "file:///a/%252e%252e/b",
+    "file:///%25252525252e",
+    "file:///%ff/%2e./b",
+    // Escaped three times over: nobody honest does that, whatever comes out.
+    "x://a/%252541",
+    "file:///a/.\t./b",
+    "file:///a/..\n/b",
+    "file:///se\rcret",
+    " file:///a",
+    "file:///a ",
+  ])
+    assert.ok(isUnclear(uri), uri);
+  for (const uri of [
+    "file:///a/b.txt",
+    "file:///.hidden",
+    "file:///a/...",
+    "a..b:c",
+    "u:100%",
+    "u:1.2.",
+    "x://a/%2541",
+    "x://a/%20",
+  ])
+    assert.ok(!isUnclear(uri), uri);
+});
+
+test("spellings of a URI: others are without escapes, as the URL standard writes it, and without empty segments", () => {
+  assert.deepEqual(otherSpellings("file:///a/b.txt"), []);
+  assert.deepEqual(otherSpellings("test://Host/x"), []);
+  assert.deepEqual(otherSpellings("u:100%"), []);
+  assert.deepEqual(otherSpellings("no scheme"), []);
+  for (const [uri, meant] of [
+    ["FILE:///My%20Docs/%C3%A9", "file:///My Docs/é"],
+    ["file:///%ff%41", "file:///%ffA"],
+    ["http://EXAMPLE.com/a", "http://example.com/a"],
+    ["http://example.com:80/a", "http://example.com/a"],
+    ["http:example.com/a", "http://example.com/a"],
+    ["http:\\\\example.com\\a", "http://example.com/a"],
+    ["file://localhost/a", "file:///a"],
+    ["file:/a", "file:///a"],
+    ["file:////a//b", "file:///a/b"],
+    ["file:///%2Fa", "file:///a"],
+    ["test://h//a", "test://h/a"],
+    ["test:a//b", "test:a/b"],
+  ] as const)
+    assert.ok(otherSpellings(uri).includes(meant), `${uri}: ${otherSpellings(uri).join(" ")}`);
+});
+
+const TEMPLATES: readonly (readonly [
+  template: string,
+  fitting: readonly string[],
+  others: readonly string[],
+])[] = [
+  ["plain:x", ["plain:x"], ["plain:xy", "plain:"]],
+  [
+    "test://template/{id}/data",
+    ["test://template/1/data", "test://template/a,b/data"],
+    ["test://template//data", "test://template/1/2/data", "test://template/1/data/"],
+  ],
+  ["db://{table}", ["db://users"], ["db://", "db://a/b", "DB://users"]],
+  ["{x}{y}", ["ab"], ["a", "a/b"]],
+  ["{a,b}/z", ["1,2/z"], ["1,2"]],
+  ["file:///{+path}", ["file:///a/b/c.txt?x#y"], ["file:///", "http:///a"]],
+  ["page{#section}", ["page", "page#", "page#a/b"], ["pages"]],
+  ["file{.ext}", ["file", "file.txt"], ["file.", "filetxt", "file.a/b"]],
+  ["root{/a}", ["root", "root/x"], ["root/", "root/x/y"]],
+  ["root{/a,b}", ["root/x/y"], ["rootx"]],
+  ["root{/parts*}", ["root/x/y/z"], ["rootx"]],
+  ["s{;v}", ["s", "s;v=1"], ["s;", "sv"]],
+  ["s{?q,lang}", ["s", "s?q=1", "s?q=1&lang=en"], ["sq", "s#x"]],
+  ["s?fixed=1{&x}", ["s?fixed=1", "s?fixed=1&x=2"], ["s?fixed=12", "s"]],
+  ["{v:3}!", ["abc!"], ["!"]],
+];
+
+for (const [template, fitting, others] of TEMPLATES)
+  test(`URI templates: ${template} fits what it can stand for`, () => {
+    const fits = compileUriTemplate(template);
+    assert.ok(fits !== null);
+    for (const uri of fitting) assert.ok(fits(uri), uri);
+    for (const uri of others) assert.ok(!fits(uri), uri);
+  });
+
+test("URI templates: what is no template fits nothing", () => {
+  for (const template of [
+    "a{",
+    "a}b",
+    "a{}",
+    "a{=x}",
+    "a{|x}",
+    "a{x y}",
+    "{".repeat(2_000),
+    `${"a".repeat(2_000)}{x}`,
+  ])
+    assert.equal(compileUriTemplate(template), null, template.slice(0, 20));
+});
+
+const anyUrl = fc.stringMatching(/^[a-z]{1,4}:\/\/[\w.*+?^$()[\]|\\%/#&=~-]{0,12}$/);
+
+test("URI templates: a template without expressions fits itself alone", () => {
+  fc.assert(
+    fc.property(anyUrl, anyUrl, (plain, other) => {
+      const fits = compileUriTemplate(plain);
+      assert.equal(fits?.(plain), true);
+      assert.equal(fits?.(other), other === plain);
+    }),
+  );
+});
+
+test("URI templates: simple values come back to their template", () => {
+  const value = fc.string({ minLength: 1, maxLength: 10 }).map(encodeURIComponent);
+  fc.assert(
+    fc.property(value, value, (first, second) => {
+      assert.equal(compileUriTemplate("x://{a}/y/{b}")?.(`x://${first}/y/${second}`), true);
+    }),
+  );
+});
+
+test("URI templates: a template made to be slow is not, and a URI without end is not looked at", () => {
+  const fits = compileUriTemplate(`x:${"{+a}".repeat(100)}!`);
+  const startedAt = performance.now();
+  assert.equal(fits?.(`x:${"a".repeat(4_000)}`), false);
+  // Tried one after the other, the ways to share these letters out would not end.
+  assert.ok(performance.now() - startedAt < 20_000);
+  assert.equal(fits?.(`x:${"a".repeat(4_000)}!`), true);
+  assert.equal(fits?.(`x:${"a".repeat(10_000_000)}!`), false);
+});
+
+const GLOBS: readonly (readonly [glob: string, matching: readonly string[], others: readonly string[]])[] = [
+  ["*", ["", "a", "a/b\n"], []],
+  ["", [""], ["a"]],
+  ["read", ["read"], ["reader", "rea", "Read"]],
+  ["read_*", ["read_", "read_file", "read_a/b"], ["read", "xread_"]],
+  ["*_file", ["_file", "read_file"], ["read_files"]],
+  ["file:///*/x", ["file:///a/x", "file:///a/b/x"], ["file:///x"]],
+  ["a*b*c", ["abc", "aXbYc", "abbcc", "abcbc"], ["acb", "ab"]],
+  ["a?c", ["abc", "a/c", "a😀c"], ["ac", "abbc"]],
+  ["[abc]x", ["ax", "cx"], ["dx", "x", "abx"]],
+  ["[a-c]x", ["bx"], ["dx", "-x"]],
+  ["[!a]x", ["bx", "😀x"], ["ax"]],
+  ["[^a]x", ["bx"], ["ax"]],
+  ["[]a]", ["]", "a"], ["b"]],
+  ["[a-]", ["a", "-"], ["b"]],
+  ["[\\]]", ["]"], ["\\"]],
+  ["[abc", ["[abc"], ["a"]],
+  ["\\*", ["*"], ["a", "\\*"]],
+  ["a\\", ["a\\"], ["a"]],
+  ["\\[a]", ["[a]"], ["a"]],
+  ["**", ["", "ab"], []],
+  ["😀*", ["😀", "😀a"], ["\ud83d"]],
+];
+
+for (const [glob, matching, others] of GLOBS)
+  test(`globs: ${JSON.stringify(glob)} matches what it says and nothing else`, () => {
+    const matches = compileGlobs([glob]);
+    for (const text of matching) assert.ok(matches(text), text);
+    for (const text of others) assert.ok(!matches(text), text);
+  });
+
+test("globs: no pattern matches nothing, and of several one is enough", () => {
+  assert.equal(compileGlobs([])(""), false);
+  const matches = compileGlobs(["a", "b*", "?c"]);
+  assert.deepEqual(["a", "bx", "xc", "cx"].map(matches), [true, true, true, false]);
+});
+
+test("globs agrees with a plain recursive reading on any pattern and text", () => {
+  const alphabet = fc.constantFrom("a", "b", "*", "?", "/", "😀");
+  const pattern = fc.array(alphabet, { maxLength: 8 }).map((parts) => parts.join(""));
+  const text = fc
+    .array(fc.constantFrom("a", "b", "/", "😀"), { maxLength: 10 })
+    .map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(pattern, text, (glob, subject) => {
+      assert.equal(compileGlobs([glob])(subject), recursively([...glob], [...subject]));
+    }),
+    { numRuns: runsOf(2_000) },
+  );
+});
+
+test("globs: text that is escaped matches itself alone", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme" }), (text, other) => {
+      const matches = compileGlobs([text.replace(/[\\*?[]/g, "\\$&")]);
+      assert.ok(matches(text));
+      assert.equal(matches(other), other === text);
+    }),
+  );
+});
+
+test("globs: a pattern made to be slow takes no longer than its length times the text's", () => {
+  const matches = compileGlobs([`${"*a".repeat(30)}*b`]);
+  const startedAt = performance.now();
+  assert.equal(matches("a".repeat(20_000)), false);
+  // Were earlier stars to give way, too, it would not end.
+  assert.ok(performance.now() - startedAt < 20_000);
+});
+
+function recursively(glob: readonly string[], text: readonly string[]): boolean {
+  const [first, ...rest] = glob;
+  if (first === undefined) return text.length === 0;
+  if (first === "*") return recursively(rest, text) || (text.length > 0 && recursively(glob, text.slice(1)));
+  return text.length > 0 && (first === "?" || first === text[0]) && recursively(rest, text.slice(1));
+}

@@ -1,0 +1,326 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { test } from "node:test";
+import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
+import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import { ANONYMOUS, type ClientPort } from "../../../src/gateway/client-port.ts";
+import { errorReply, isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
+import { type OpenTask, TaskIds, TaskMemory } from "../../../src/gateway/middleware/task-ids.ts";
+import { MODERN_VERSION, TASKS_EXTENSION } from "../../../src/gateway/protocol.ts";
+import { source } from "../catalog/sources.ts";
+import { ask, callPort, client, recordingServices, servingSet, user } from "./requests.ts";
+
+const sources = [source("a", { tools: ["x"] }), source("b", { tools: ["y"] })];
+const TAKES_TASKS = { extensions: { [TASKS_EXTENSION]: {} } };
+const CREATED: JsonObject = { resultType: "task", taskId: "t1", status: "working", ttlMs: 1 };
+
+/** A server that answers calls with a task, and tells of it. */
+const asTask = (backend: string, { method, onHome }: PoolCall): Reply => {
+  onHome?.(`home of ${backend}`);
+  if (method === "tools/call") return { result: CREATED };
+  return { result: method === "tasks/get" ? { taskId: "t1", status: "working" } : {} };
+};
+
+const ann: ClientPort = { ...client(user("ann")), protocolVersion: MODERN_VERSION, mark: "of ann" };
+
+function asked(
+  served: ServingSet,
+  method: string,
+  params: JsonObject,
+  { from = ann, declared = TAKES_TASKS }: { from?: ClientPort; declared?: JsonObject } = {},
+): Promise<Reply> {
+  const port = { ...callPort(from), declared };
+  const task = served.taskOf(from.principal, method, params);
+  const request = { method, params, port, signal: new AbortController().signal, served };
+  return served.handle(task === null ? request : { ...request, task });
+}
+
+async function begun(served: ServingSet): Promise<string> {
+  const reply = await asked(served, "tools/call", { name: "y" });
+  assert.ok(!isError(reply), JSON.stringify(reply));
+  return String(reply.result["taskId"]);
+}
+
+const codeOf = (reply: Reply): unknown => isError(reply) && reply.error.code;
+
+test("D1 tasks of 2026-07-28 go to the home that has them, under the server's own id there and ours here", async () => {
+  const homes: unknown[] = [];
+  const services = recordingServices((backend, call) => {
+    homes.push(call.home);
+    return asTask(backend, call);
+  });
+  const served = servingSet(sources, services);
+  const taskId = await begun(served);
+  assert.deepEqual(services.taskIds.open(taskId, ann.principal), {
+    backend: "b",
+    tool: "y",
+    originalTool: "y",
+    id: "t1",
+    home: "home of b",
+    mark: "of ann",
+  });
+  assert.deepEqual(await asked(served, "tasks/get", { taskId }), { result: { taskId, status: "working" } });
+  assert.deepEqual(await asked(served, "tasks/update", { taskId, inputResponses: {} }), { result: {} });
+  assert.deepEqual(await asked(served, "tasks/cancel", { taskId }), { result: {} });
+  assert.deepEqual(
+    services.calls.map(({ backend, what, params }) => [backend, what, params?.["taskId"]]),
+    [
+      ["b", "tools/call", undefined],
+      ["b", "tasks/get", "t1"],
+      ["b", "tasks/update", "t1"],
+      ["b", "tasks/cancel", "t1"],
+    ],
+  );
+  assert.deepEqual(homes.slice(1), ["home of b", "home of b", "home of b"]);
+});
+
+test("D1 tasks of 2026-07-28 are nobody's whose tool is gone, and wait for a backend that lists nothing", async () => {
+  const services = recordingServices(asTask);
+  const taskId = await begun(servingSet(sources, services));
+  const get = (served: ServingSet): Promise<Reply> => asked(served, "tasks/get", { taskId });
+  const withoutTool = servingSet([source("b", { tools: ["z"] })], services);
+  assert.equal(codeOf(await get(withoutTool)), -32602);
+  const notConfigured = servingSet([source("a", { tools: ["x"] })], services);
+  assert.equal(codeOf(await get(notConfigured)), -32602);
+  const notYet = servingSet([source("a", { tools: ["x"] })], services, { backends: ["a", "b"] });
+  assert.equal(codeOf(await get(notYet)), false);
+  // Published under another name by now.
+  const renamed = servingSet([source("a", { tools: ["y"] }), source("b", { tools: ["y"] })], services, {
+    conflict: { strategy: "prefix", separator: "_", order: [], longestName: 46 },
+  });
+  assert.equal(codeOf(await get(renamed)), false);
+});
+
+test("D1 tasks of 2026-07-28 are reached by whoever may call the tool, whatever the arguments; a person is asked once", async () => {
+  const services = recordingServices(asTask);
+  const taskId = await begun(servingSet(sources, services));
+  const policy = (effect: "allow" | "ask" | "deny", resources: readonly string[]) =>
+    ({ effect, roles: null, resources, methods: null }) as const;
+  const code = async (
+    policies: AuthorizationConfig["policies"],
+    list = sources,
+    method = "tasks/get",
+  ): Promise<unknown> => {
+    const options = { authorization: { defaultEffect: "deny", policies }, backends: ["a", "b"] } as const;
+    return codeOf(await asked(servingSet(list, services, options), method, { taskId }));
+  };
+  assert.equal(await code([policy("allow", ["tool:y"])]), false);
+  assert.equal(await code([policy("ask", ["tool:y"])]), false);
+  assert.equal(await code([{ ...policy("allow", ["tool:y"]), arguments: { path: ["/tmp/*"] } }]), false);
+  for (const method of ["tasks/get", "tasks/update", "tasks/cancel"])
+    assert.equal(await code([policy("allow", ["tool:x"])], sources, method), -32602);
+  // By its name alone, where its backend has listed nothing.
+  assert.equal(await code([policy("allow", ["tool:x"])], []), -32602);
+  assert.equal(await code([policy("allow", ["tool:y"])], []), false);
+});
+
+test("D1 tasks of 2026-07-28 are not asked for without the extension", async () => {
+  const services = recordingServices(asTask);
+  const served = servingSet(sources, services);
+  const taskId = await begun(served);
+  for (const method of ["tasks/get", "tasks/update", "tasks/cancel"]) {
+    const missing = await asked(served, method, { taskId }, { declared: {} });
+    assert.deepEqual(isError(missing) && [missing.error.code, missing.error.data], [
+      -32021,
+      { requiredCapabilities: TAKES_TASKS },
+    ]);
+  }
+});
+
+test("D1 tasks of 2026-07-28 without an id, or with one that no header could carry, are an error of their server", async () => {
+  for (const taskId of [undefined, 1, "x".repeat(2_000)]) {
+    const services = recordingServices(() => ({ result: { ...CREATED, taskId } }));
+    const reply = await asked(servingSet(sources, services), "tools/call", { name: "y" });
+    assert.ok(isError(reply) && /id is missing, or too long/u.test(reply.error.message));
+  }
+  const served = servingSet(sources, recordingServices());
+  for (const params of [{}, { taskId: 1 }])
+    assert.equal(codeOf(await asked(served, "tasks/get", params)), -32602);
+});
+
+test("D1 tasks of 2026-07-28 of a call that waited, and moved to another backend meanwhile, are that one's", async () => {
+  const moved = servingSet([source("a", { tools: ["y"] })], recordingServices());
+  const services = {
+    ...recordingServices((backend, call) => {
+      if (backend === "a") return asTask(backend, call);
+      const renewed = call.renew?.();
+      assert.ok(renewed !== undefined && renewed.answer !== null);
+      return renewed.answer;
+    }),
+    catalog: () => moved.catalog,
+  };
+  const taskId = await begun(servingSet(sources, services));
+  const task = services.taskIds.open(taskId, ann.principal);
+  assert.deepEqual([task?.backend, task?.home], ["a", "home of a"]);
+});
+
+test("D1 tasks of 2026-07-28 are the other version's to a client of it, and its own methods are unknown there", async () => {
+  const services = recordingServices(asTask);
+  const served = servingSet([source("b", { tools: ["y"] })], services);
+  const taskId = await begun(served);
+  const from = client(user("ann"));
+  assert.equal(codeOf(await asked(served, "tasks/get", { taskId }, { from })), -32602);
+  for (const method of ["tasks/update", "tasks/watch", "tasks/unwatch"])
+    assert.equal(codeOf(await asked(served, method, { taskId }, { from })), -32601, method);
+  assert.equal(services.calls.length, 1);
+});
+
+test("D1 tasks of 2026-07-28 are listened for where they are, by whoever may ask for them", async () => {
+  const services = recordingServices(asTask);
+  const served = servingSet(sources, services);
+  const taskId = await begun(served);
+  assert.deepEqual(await asked(served, "tasks/watch", { taskId }), { result: {} });
+  assert.deepEqual(services.calls.at(-1), { backend: "b", what: "watchTask", params: { id: "t1" } });
+  assert.equal(codeOf(await asked(served, "tasks/watch", { taskId: "t1" })), -32602);
+});
+
+const begins = (taskId: string): Reply => ({ result: { task: { taskId, status: "working" } } });
+
+test("tasks are asked about where they run, by the session that began them alone", async () => {
+  const services = recordingServices((_backend, { method }) =>
+    method === "tools/call" ? begins("t1") : { result: { status: "completed" } },
+  );
+  const served = servingSet(sources, services);
+  const ann = client();
+  const bob = client(undefined, "session-2");
+  await ask(served, "tools/call", { name: "y", task: { ttl: 1 } }, ann);
+  for (const method of ["tasks/get", "tasks/result", "tasks/cancel"]) {
+    assert.ok(!isError(await ask(served, method, { taskId: "t1" }, ann)));
+    assert.equal(services.calls.at(-1)?.backend, "b");
+    assert.deepEqual(
+      await ask(served, method, { taskId: "t1" }, bob),
+      errorReply(-32602, "Unknown task: t1"),
+    );
+  }
+  assert.equal(services.calls.length, 4);
+});
+
+test("tasks without an id, or with one that nobody knows, are refused", async () => {
+  const served = servingSet(sources, recordingServices());
+  for (const params of [undefined, {}, { taskId: 1 }, { taskId: "t" }, { taskId: "x".repeat(100_000) }]) {
+    const reply = await ask(served, "tasks/get", params);
+    assert.equal(isError(reply) && reply.error.code, -32602);
+  }
+});
+
+test("tasks survive a swap of the serving set", async () => {
+  const services = recordingServices(() => begins("t1"));
+  await ask(servingSet(sources, services), "tools/call", { name: "x", task: {} });
+  assert.ok(!isError(await ask(servingSet([], services), "tasks/get", { taskId: "t1" })));
+});
+
+test("tasks are listed over all backends, page by page, without those of other sessions", async () => {
+  const services = recordingServices(
+    (backend, { method, params }) => {
+      if (method === "tools/call") return begins(`${backend}-mine`);
+      if (params?.["cursor"] === undefined) {
+        return { result: { tasks: [{ taskId: `${backend}-theirs` }], nextCursor: "2" } };
+      }
+      return { result: { tasks: [{ taskId: `${backend}-mine`, ttl: 1 }] } };
+    },
+    ["a", "b"],
+  );
+  const served = servingSet(sources, services);
+  await ask(served, "tools/call", { name: "x", task: {} });
+  await ask(served, "tools/call", { name: "y", task: {} });
+  assert.deepEqual(await ask(served, "tasks/list"), {
+    result: {
+      tasks: [
+        { taskId: "a-mine", ttl: 1 },
+        { taskId: "b-mine", ttl: 1 },
+      ],
+    },
+  });
+  assert.deepEqual(await ask(served, "tasks/list", {}, client(undefined, "session-2")), {
+    result: { tasks: [] },
+  });
+  assert.deepEqual(await ask(served, "tasks/list", { cursor: "2" }), errorReply(-32602, "Invalid cursor"));
+});
+
+test("tasks: one backend that fails hides no other's; where all fail, the first failure is told", async () => {
+  const failing = errorReply(-32000, "gone");
+  const services = recordingServices(
+    (backend, { method }) =>
+      method === "tools/call"
+        ? begins("t1")
+        : backend === "a"
+          ? failing
+          : { result: { tasks: [{ taskId: "t1" }] } },
+    ["a", "b"],
+  );
+  const served = servingSet(sources, services);
+  await ask(served, "tools/call", { name: "y", task: {} });
+  assert.deepEqual(await ask(served, "tasks/list"), { result: { tasks: [{ taskId: "t1" }] } });
+  assert.deepEqual(
+    await ask(
+      servingSet(
+        sources,
+        recordingServices(() => failing, ["a"]),
+      ),
+      "tasks/list",
+    ),
+    failing,
+  );
+});
+
+test("tasks: a list that never ends does, and where no backend lists tasks the method is unknown", async () => {
+  const endless = recordingServices(
+    (_backend, { params }) => ({ result: { tasks: [], nextCursor: `${params?.["cursor"]}+` } }),
+    ["a"],
+  );
+  assert.deepEqual(await ask(servingSet(sources, endless), "tasks/list"), { result: { tasks: [] } });
+  assert.equal(endless.calls.length, 100);
+  const reply = await ask(servingSet(sources, recordingServices()), "tasks/list");
+  assert.equal(isError(reply) && reply.error.code, -32601);
+});
+
+test("the memory of tasks is bounded: what was not asked for the longest goes first", () => {
+  const tasks = new TaskMemory(2);
+  const one = client();
+  tasks.remember(one, "t1", "a");
+  tasks.remember(one, "t2", "a");
+  assert.equal(tasks.backendOf(one, "t1"), "a");
+  tasks.remember(one, "t3", "b");
+  assert.equal(tasks.backendOf(one, "t2"), null);
+  assert.equal(tasks.backendOf(one, "t1"), "a");
+  assert.equal(tasks.backendOf(one, "t3"), "b");
+});
+
+test("the memory of tasks does not mix sessions, whatever their ids and the tasks' hold", () => {
+  const tasks = new TaskMemory();
+  tasks.remember(client(undefined, 's","t'), "x", "a");
+  assert.equal(tasks.backendOf(client(undefined, "s"), 't","x'), null);
+});
+
+const key = (): string => randomBytes(32).toString("base64url");
+const TASK: OpenTask = { backend: "ü", tool: "x", originalTool: "y", id: "t/1 ✓", home: "h", mark: null };
+
+test("D1 an id of a task says where it is, to its principal alone, and to each daemon with the key", () => {
+  const own = key();
+  const [ids, next, other] = [own, own, key()].map((one) => new TaskIds(() => one));
+  const sealed = ids?.seal(TASK, user("ann", "old")) ?? "";
+  assert.match(sealed, /^[\w-]+\.[\w-]{43}$/u);
+  assert.deepEqual(ids?.open(sealed, user("ann", "new")), TASK);
+  assert.deepEqual(next?.open(sealed, user("ann")), TASK);
+  assert.equal(other?.open(sealed, user("ann")), null);
+  for (const principal of [user("bob"), ANONYMOUS]) assert.equal(ids?.open(sealed, principal), null);
+});
+
+test("D1 an id of a task that was changed, or is none, is not read", () => {
+  const own = key();
+  const ids = new TaskIds(() => own);
+  const sealed = ids.seal(TASK, ANONYMOUS) ?? "";
+  for (let at = 0; at < sealed.length; at++) {
+    const other = sealed[at] === "A" ? "B" : "A";
+    assert.equal(ids.open(`${sealed.slice(0, at)}${other}${sealed.slice(at + 1)}`, ANONYMOUS), null);
+  }
+  for (const token of [undefined, 1, {}, "", ".", `${sealed}=`, `.${sealed}`, "x".repeat(100_000)])
+    assert.equal(ids.open(token, ANONYMOUS), null);
+});
+
+test("D1 an id of a server's that a header could not carry is not passed on", () => {
+  const ids = new TaskIds(key);
+  assert.notEqual(ids.seal({ ...TASK, id: "x".repeat(1_024) }, ANONYMOUS), null);
+  assert.equal(ids.seal({ ...TASK, id: "x".repeat(1_025) }, ANONYMOUS), null);
+});
