@@ -1,7 +1,15 @@
 // Runs a command line in this process, which saves the start of another: as if it were one, but for its working directory,
 // its process id, and what it leaves running.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { registerHooks } from "node:module";
 import { Readable } from "node:stream";
+
+const READER = new URL("./reader-in-process.ts", import.meta.url).href;
+
+registerHooks({
+  resolve: (specifier, context, next) =>
+    specifier.endsWith("/reader-process.ts") ? { url: READER, shortCircuit: true } : next(specifier, context),
+});
 
 /** They serve, or hand their streams on; the version is told before run.ts is loaded. */
 const OWN_PROCESS = /^(--version|-[vV]|version|config edit|demo|mcp|menubar|monitor|tui)\b/;

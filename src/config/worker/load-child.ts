@@ -1,62 +1,11 @@
 // The process in which configurations are read and edited. It takes one request a line on stdin, answers each with a line on
 // stdout, and ends with its input.
 import { createInterface } from "node:readline";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { sha256Of } from "../../runtime/files/sha256.ts";
-import { askedEdit } from "../edit/asked-edit.ts";
-import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
-import { writeStarter } from "../edit/starter.ts";
-import { layerMistakes, parseLayered } from "../layer/parse-layered.ts";
-import { readConfigBytes } from "../read/load.ts";
-import type { ApartReply, ApartRequest } from "./apart-messages.ts";
-
-async function answer(request: ApartRequest): Promise<ApartReply> {
-  try {
-    return await perform(request);
-  } catch (error) {
-    if (error instanceof MountaineerError) {
-      return { kind: "failed", code: error.code, message: error.message, hint: error.hint };
-    }
-    return { kind: "failed", code: "internal", message: errorText(error), hint: null };
-  }
-}
-
-async function perform(request: ApartRequest): Promise<ApartReply> {
-  const { path, place, layer = null } = request;
-  switch (request.kind) {
-    case "load": {
-      const { content, writeStarter: wanted } = request;
-      const starterWritten = wanted && !(await writeStarter(path)).existed;
-      const bytes = content === null ? await readConfigBytes(path) : Buffer.from(content, "base64");
-      const loaded = await parseLayered(bytes, path, place, layer);
-      return { kind: "loaded", loaded, sha256: sha256Of(bytes), starterWritten };
-    }
-    case "edit": {
-      const edits = request.edits.map(askedEdit);
-      const { seenSha256, known = null, keepsEntries = false } = request;
-      return saved(await saveEdit({ path, place, layer, seenSha256, known, keepsEntries, edits }));
-    }
-    case "replace": {
-      const bytes = Buffer.from(request.content, "base64");
-      const { seenSha256, known = null, keepsEntries = false } = request;
-      return saved(await saveContent({ path, place, layer, seenSha256, known, keepsEntries, bytes }));
-    }
-    case "check_layer":
-      return { kind: "checked", mistakes: await layerMistakes(request.text, path, place) };
-  }
-}
-
-function saved(result: SavedConfig): ApartReply {
-  if (!result.ok) return { kind: "saved", saved: result };
-  const { changed, snapshot, bytes, before } = result;
-  return {
-    kind: "saved",
-    saved: { ok: true, changed, snapshot, content: Buffer.from(bytes).toString("base64"), before },
-  };
-}
+import { answerRequest } from "./answer-request.ts";
+import type { ApartRequest } from "./apart-messages.ts";
 
 for await (const line of createInterface({ input: process.stdin, terminal: false })) {
   // Only `reader-process.ts` starts this program, with requests of that type.
-  const reply = await answer(JSON.parse(line) as ApartRequest);
+  const reply = await answerRequest(JSON.parse(line) as ApartRequest);
   process.stdout.write(`${JSON.stringify(reply)}\n`);
 }
