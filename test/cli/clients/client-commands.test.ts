@@ -5,12 +5,10 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
-import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { environmentOf, runCommand, startCommand } from "../command-line.ts";
+import { environmentOf, runCommand, serveHere } from "../command-line.ts";
 
 const TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 
@@ -198,12 +196,7 @@ test("F1 with a daemon import returns when what it brought serves: who lists too
   const home = env.MOUNTAINEER_HOME;
   await mkdir(home, { recursive: true });
   await writeFile(join(home, "config.toml"), `[server]\nport = ${await freePort()}\n`);
-  const monitor = startCommand(["monitor"], { home, env });
-  t.after(async () => {
-    monitor.child.kill("SIGTERM");
-    await monitor.ended;
-  });
-  await eventually(async () => (await connectToDaemon(home)) !== null);
+  await using _served = await serveHere({ home, env });
   const { stdout, code } = await run("import", "claude", "--yes");
   assert.equal(code, 0);
   assert.match(stdout, /✓ one {2}is ready: \d+ tools/);
