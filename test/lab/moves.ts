@@ -124,7 +124,7 @@ export function cut(scene: Scene, kind: CutKind, route: Route): Promise<() => Pr
   return kind === "silence" ? cuts.silence(route) : cuts.reject(route);
 }
 
-async function untilBothAnswer(scene: Scene, name: string): Promise<ShareStatus> {
+export async function untilBothAnswer(scene: Scene, name: string): Promise<ShareStatus> {
   const answer = (): Promise<ShareStatus> =>
     scene.home.untilShare(
       name,

@@ -17,6 +17,7 @@ import {
 } from "../smb/smb-frames.ts";
 import { type AnswerStores, WholeAnswers } from "../smb/whole-answers.ts";
 import { KEEP_ALIVE_AFTER_MS, openServerSide, resetServerSide } from "./connection-sockets.ts";
+import { type CutOff, ownEndOf } from "./cut-off-sessions.ts";
 import { HeldFrames } from "./held-frames.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
@@ -116,6 +117,11 @@ export class CarriedConnection {
   /** When the server last sent a byte, monotonic ms; null: never. */
   get lastServerByteMs(): number | null {
     return this.#lastServerByteMs;
+  }
+
+  /** Its end of the connection to the server; null: there is none. */
+  get serverEnd(): CutOff | null {
+    return this.#stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
   }
 
   /** Holds back a frame whose loss the client might notice. */

@@ -74,6 +74,7 @@ export function createMoves(
       if (planned && settings.kind === "rclone") retireReadable(share, old);
       const quiet = planned && (await leaveQuietly(clock, old));
       // All server sides first: no old byte may arrive after the new route's first byte.
+      if (!planned) for (const { serverEnd } of old) share.cutOff.keep(serverEnd);
       const isGentle = !planned && settings.kind === "rclone";
       await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));
       if (share.closed) return CLOSED_MEANWHILE;

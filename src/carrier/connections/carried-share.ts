@@ -7,6 +7,7 @@ import type { CarriedMount, CarriedShare, ConfigureRequest, MoveOutcome, RouteEn
 import { createAnswerStores } from "../smb/whole-answers.ts";
 import { CarriedConnection, type ConnectionHost, type Traffic } from "./carried-connection.ts";
 import { createMoves, type Move } from "./carried-moves.ts";
+import { createCutOffSessions } from "./cut-off-sessions.ts";
 import { RouteState } from "./route-state.ts";
 import type { ShareContext, ShareParts, ShareSettings } from "./share-settings.ts";
 import { createStandbyRoute, otherRoute, type Standby } from "./standby-route.ts";
@@ -57,6 +58,7 @@ export class ShareCarrier implements AsyncDisposable {
       retiring: new Map(),
       held: new Set(),
       joining: new Set(),
+      cutOff: createCutOffSessions(parts.clock),
       closed: false,
     };
     this.#share = share;
@@ -170,6 +172,7 @@ export class ShareCarrier implements AsyncDisposable {
     const { phase: before, lossAtMs } = this.#route;
     this.#route.confirm();
     if (before !== "carrying") {
+      this.#share.cutOff.endAt(endpointOf(this.settings) ?? NO_ENDPOINT);
       this.#stall.end();
       this.#share.events.notice("confirmed");
       if (this.settings.kind === "rclone") this.#losses.reportOrphans();
@@ -329,7 +332,7 @@ function endpointOf({ endpoints, route }: ShareSettings): RouteEndpoint | undefi
 }
 
 /** Whether the route in use works, and what follows when it does not. */
-function createShareRoute({ settings, clock, events, prove, connections }: ShareContext): RouteState {
+function createShareRoute({ settings, clock, events, prove, connections, cutOff }: ShareContext): RouteState {
   const route: RouteState = new RouteState(
     {
       clock,
@@ -355,7 +358,9 @@ function createShareRoute({ settings, clock, events, prove, connections }: Share
       onImpatient(lostAtMs) {
         for (const connection of [...connections]) {
           const heard = connection.stage === "joined" ? connection.lastServerByteMs : null;
-          if (heard === null || heard < lostAtMs) void connection.reset();
+          if (heard !== null && heard >= lostAtMs) continue;
+          cutOff.keep(connection.serverEnd);
+          void connection.reset();
         }
       },
     },

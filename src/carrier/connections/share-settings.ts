@@ -6,6 +6,7 @@ import type { CarriedKind, CarriedMount, CarriedRoute, CarrierNotice, RouteEndpo
 import type { ProveServer } from "../smb/server-proof.ts";
 import type { SocketOwners } from "../system/socket-owner.ts";
 import type { CarriedConnection } from "./carried-connection.ts";
+import type { createCutOffSessions } from "./cut-off-sessions.ts";
 import type { LogonGate } from "./logon-gate.ts";
 
 export interface ShareSettings {
@@ -63,5 +64,6 @@ export interface ShareContext extends ShareParts {
   /** In order of arrival. */
   readonly held: Set<CarriedConnection>;
   readonly joining: Set<CarriedConnection>;
+  readonly cutOff: ReturnType<typeof createCutOffSessions>;
   closed: boolean;
 }

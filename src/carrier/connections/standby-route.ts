@@ -15,7 +15,7 @@ export interface Standby {
   readonly witness: Pick<ServerWitness, "stillThere">;
 }
 
-export function createStandbyRoute({ settings, clock, logger, prove, events }: ShareContext) {
+export function createStandbyRoute({ settings, clock, logger, prove, events, cutOff }: ShareContext) {
   let wanted: Pick<Standby, "route" | "endpoint"> | null = null;
   let held: (Standby & { readonly witness: ServerWitness }) | null = null;
   // No other carrier of this share has used the same.
@@ -53,6 +53,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events }: S
     }
     lastId += 1;
     held = { ...asked, id: lastId, witness };
+    cutOff.endAt(asked.endpoint);
     logger.info("the other route may be taken alone", { share, route: asked.route });
     events.settingsChanged();
   };

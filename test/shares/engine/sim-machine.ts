@@ -8,6 +8,7 @@ import type {
   OpenRequest,
 } from "../../../src/carrier/carrier.ts";
 import { createMoves } from "../../../src/carrier/connections/carried-moves.ts";
+import { createCutOffSessions } from "../../../src/carrier/connections/cut-off-sessions.ts";
 import { LogonGate } from "../../../src/carrier/connections/logon-gate.ts";
 import { RouteState } from "../../../src/carrier/connections/route-state.ts";
 import type { ShareContext, ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
@@ -105,6 +106,7 @@ class SimCarried {
       owners: { ownerOf: async () => 1000 },
       logons: new LogonGate(clock),
       ...{ connections: new Set(), retiring: new Map(), held: new Set(), joining: new Set(), closed: false },
+      cutOff: createCutOffSessions(clock),
     };
     this.route = new RouteState(
       {

@@ -1,0 +1,58 @@
+// Sessions that the server still holds because the reset of their connection was lost with the cable.
+import { Socket } from "node:net";
+import { connectOptions } from "../../network/probe/host-probe.ts";
+import { resetSocket } from "../../runtime/reset-socket.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { RouteEndpoint } from "../carrier.ts";
+
+const KEPT_AT_MOST = 64;
+const CONNECT_WITHIN_MS = 2_000;
+
+/** One end of a connection that was reset. */
+export interface CutOff extends RouteEndpoint {
+  readonly localPort: number;
+}
+
+export function ownEndOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): CutOff | null {
+  if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return null;
+  return { address: remoteAddress, port: remotePort, localAddress: localAddress ?? null, localPort };
+}
+
+/**
+ * Until the server notices, which can take hours, such a session keeps its files open, and other connections cannot
+ * replace or delete these. A new connection from the same port ends it at once: the server answers with the number it
+ * expects, to which this machine can only answer with a reset (RFC 9293, 3.5.1; RFC 5961, 4.2).
+ */
+export function createCutOffSessions(clock: Clock) {
+  const kept: CutOff[] = [];
+
+  const end = (one: CutOff): void => {
+    const socket = new Socket();
+    const over = (): void => {
+      timer[Symbol.dispose]();
+      resetSocket(socket);
+    };
+    const timer = clock.setTimer(CONNECT_WITHIN_MS, over);
+    // A port that another socket has taken since was no longer known to the server, or is not its business.
+    socket.on("error", over);
+    socket.once("connect", over);
+    socket.connect({ ...connectOptions(one), localPort: one.localPort });
+  };
+
+  return {
+    /** Its reset may not have arrived. */
+    keep(connection: CutOff | null): void {
+      if (connection === null) return;
+      kept.push(connection);
+      if (kept.length > KEPT_AT_MOST) kept.shift();
+    },
+    /** The server there answers. */
+    endAt({ address, port }: RouteEndpoint): void {
+      const isThere = (one: CutOff): boolean => one.address === address && one.port === port;
+      for (const one of kept.filter(isThere)) {
+        kept.splice(kept.indexOf(one), 1);
+        end(one);
+      }
+    },
+  };
+}
