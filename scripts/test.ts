@@ -62,6 +62,7 @@ const LONG_FOLDERS = [
     "test/tui/",
   ],
   ...["test/shares/drivers/", "test/shares/server-proof/", "test/carrier/", "test/config/", "test/doctor/"],
+  "test/mcp-bridge/",
 ];
 
 /**

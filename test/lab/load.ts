@@ -101,8 +101,9 @@ export async function startProgram(
       child.kill("SIGTERM");
       const end = await within(ENDS_MS);
       if (end === "late") child.kill("SIGKILL");
-      assert.equal(end, "0", `${name} ended with ${end}: ${await said()}`);
-      return lines();
+      const done = await lines();
+      assert.equal(end, "0", `${name} ended with ${end}: ${await said()} ${JSON.stringify(done.slice(-4))}`);
+      return done;
     },
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) await kill9(ENDS_MS);
