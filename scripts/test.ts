@@ -70,7 +70,11 @@ const LONG_FOLDERS = [
  * one process, each as a suite of its own.
  */
 const TOGETHER_FOLDERS = [
-  ...["test/api/", "test/carrier/", "test/cli/views/", "test/clients/", "test/config/", "test/doctor/"],
+  ...["test/api/", "test/carrier/", "test/clients/", "test/config/", "test/doctor/", "test/scripts/"],
+  // They run commands in their own process, which loads the command line once.
+  ...["clients", "completion", "edits", "in-process", "init", "input", "program", "views"].map(
+    (folder) => `test/cli/${folder}/`,
+  ),
   ...["test/daemon/compose/", "test/daemon/control/", "test/daemon/events/", "test/gateway/"],
   ...["test/mcp-bridge/", "test/menubar/", "test/network/", "test/reconcile/", "test/runtime/"],
   ...["test/shares/engine/", "test/shares/links/", "test/shares/mounts/", "test/shares/policy/"],

@@ -3,8 +3,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 import { currentBuild } from "../../scripts/current-build.ts";
+import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
 import { type Collected, collect, type Ran } from "../support/collect.ts";
-import { needsProcess, runInProcess } from "../support/command-in-process.ts";
+import { type EndInProcess, needsProcess, runInProcess } from "../support/command-in-process.ts";
+import { eventually } from "../support/eventually.ts";
 
 /** No claim of speed: it ends what hangs. */
 const DEADLINE_MS = 100_000;
@@ -70,8 +72,37 @@ export function runProcess(args: readonly string[], options: CommandLineOptions)
 
 /** Runs it to its end: in this process, unless it needs one of its own. */
 export async function runCommand(args: readonly string[], options: CommandLineOptions): Promise<Ran> {
-  const { cwd, within = [], input } = options;
+  const { cwd, within = [] } = options;
   if (cwd !== undefined || within.length > 0 || needsProcess(args)) return runProcess(args, options);
+  return runHere(args, options);
+}
+
+/** Runs it to its end in this process, also where it hands this one's streams on. */
+export async function runHere(args: readonly string[], options: CommandLineOptions): Promise<Ran> {
+  const running = { env: environmentOf(options), deadlineMs: DEADLINE_MS, input: options.input };
+  return { signal: null, ...(await runInProcess(args, running)) };
+}
+
+export interface Served extends AsyncDisposable {
+  readonly client: DaemonClient;
+  /** Stops it, as SIGTERM does. Idempotent. */
+  stop(): Promise<EndInProcess>;
+}
+
+/** Runs `monitor` in this process, for tests of what asks a daemon; resolves when it serves. */
+export async function serveHere(options: CommandLineOptions, ...args: readonly string[]): Promise<Served> {
+  const stopping = new AbortController();
   const env = environmentOf(options);
-  return { signal: null, ...(await runInProcess(args, { env, deadlineMs: DEADLINE_MS, input })) };
+  const running = { env, deadlineMs: DEADLINE_MS, signal: stopping.signal };
+  const ended = runInProcess(["monitor", ...args], running);
+  const endedEarly = ended.then(({ code, stderr }): never => {
+    throw new Error(`monitor ended with ${code}: ${stderr}`);
+  });
+  const client = await Promise.race([eventually(() => connectToDaemon(options.home)), endedEarly]);
+  endedEarly.catch(() => {});
+  const stop = (): Promise<EndInProcess> => {
+    stopping.abort();
+    return ended;
+  };
+  return { client, stop, [Symbol.asyncDispose]: async () => void (await stop()) };
 }

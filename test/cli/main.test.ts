@@ -235,13 +235,17 @@ describe("the command line", { concurrency: 3 }, () => {
     const control = scriptedControl(sampleReport([sampleShare()], { config_path: config }));
     await startRig(t, { home, control });
     for (const args of [["status"], ["mount"], ["verify"]]) {
-      const refused = await runCommand([...args, "--config", "other.toml"], { home, cwd: home });
+      const other = args[0] === "status" ? "other.toml" : join(home, "other.toml");
+      const cwd = args[0] === "status" ? { cwd: home } : {};
+      const refused = await runCommand([...args, "--config", other], { home, ...cwd });
       assert.equal(refused.code, 2, args.join(" "));
       assert.match(refused.stderr, /the running daemon uses .*config\.toml, not .*other\.toml\n {2}hint: /);
     }
     assert.deepEqual(control.calls, []);
-    for (const same of ["config.toml", config, "alias.toml"]) {
-      assert.equal((await runCommand(["--config", same, "status"], { home, cwd: home })).code, 0, same);
+    const { code } = await runCommand(["--config", "config.toml", "status"], { home, cwd: home });
+    assert.equal(code, 0);
+    for (const same of [config, join(home, "alias.toml")]) {
+      assert.equal((await runCommand(["--config", same, "status"], { home })).code, 0, same);
     }
   });
 

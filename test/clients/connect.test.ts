@@ -1,13 +1,20 @@
-// What is written into other programs' files: every other byte stays, and all of it can be taken back.
+// From the files of clients to backends, and back: what is read, imported, connected and undone.
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, it } from "node:test";
+import { withBackends } from "../../src/clients/backend-block.ts";
 import { CLIENT_NAMES, CLIENTS, type Client } from "../../src/clients/client.ts";
 import { editedClientText } from "../../src/clients/client-edit.ts";
 import { OWN_NAME, ownEntry } from "../../src/clients/client-entry.ts";
 import { clientValues } from "../../src/clients/client-text.ts";
 import { foundEntries } from "../../src/clients/found-entries.ts";
+import { planImport } from "../../src/clients/import-plan.ts";
+import { readFoundFiles } from "../../src/clients/read-files.ts";
+import { parseConfig } from "../../src/config/read/load.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
-import { SAMPLE_FILES } from "./client-files.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { SAMPLE_ENVIRONMENT, SAMPLE_FILES } from "./client-files.ts";
 
 const PROGRAM = { command: "/opt/mountaineer/bin/mountaineer", args: ["mcp"], env: {} };
 
@@ -62,4 +69,199 @@ describe("F1 writing into a client's file", () => {
       assert.ok(text.endsWith("\n"));
     });
   }
+});
+
+const PLACE = {
+  home: "/home/ann/.mountaineer",
+  userHome: "/home/ann",
+  userName: "ann",
+  defaultMountRoot: "/mnt",
+};
+const OPTIONS = {
+  userHome: "/home/ann",
+  environment: SAMPLE_ENVIRONMENT,
+  folder: "/work/app",
+  allowLiteral: false,
+  kept: new Set<string>(),
+};
+
+async function read(folder: string, name: string, text: string, options = OPTIONS) {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  const files = await readFoundFiles([{ path }], options, options);
+  return planImport(files, {}, () => false).added;
+}
+
+describe("F1 a file of another program", () => {
+  for (const {
+    what,
+    file,
+    text,
+    becomes,
+    problems = {},
+    secrets = {},
+    wanted = [],
+    leftOver = {},
+  } of SAMPLE_FILES) {
+    it(`F1 ${what}`, async (t) => {
+      const added = await read(await temporaryFolder(t), file, text);
+      assert.deepEqual(Object.fromEntries(added.map(({ name, table }) => [name, table])), becomes);
+      assert.deepEqual(
+        added.map(({ name }) => name),
+        Object.keys(becomes),
+      );
+      assert.deepEqual(Object.fromEntries(added.flatMap((one) => [...one.secrets])), secrets);
+      assert.deepEqual(
+        added.flatMap((one) => one.wanted),
+        wanted,
+      );
+      assert.deepEqual(
+        Object.fromEntries(
+          added.filter((one) => one.leftOver.length > 0).map((one) => [one.name, one.leftOver]),
+        ),
+        leftOver,
+      );
+      for (const one of added) {
+        const expected = problems[one.name];
+        if (expected === undefined) assert.equal(one.problem, null);
+        else assert.match(one.problem ?? "", expected);
+      }
+      for (const format of ["toml", "yaml"] as const) {
+        const written = await withBackends("", format, added);
+        const loaded = await parseConfig(Buffer.from(written), `config.${format}`, PLACE);
+        assert.ok(loaded.ok, written);
+        const { backends } = loaded.snapshot.config;
+        assert.deepEqual(
+          backends.map(({ name }) => name),
+          Object.keys(becomes),
+        );
+        for (const value of Object.values(secrets)) assert.ok(!written.includes(value));
+      }
+    });
+  }
+});
+
+describe("F1 taking over", () => {
+  it("F1 writes secrets in arguments only when that is said", async (t) => {
+    const text = JSON.stringify({
+      mcpServers: { pg: { command: "pg", args: ["postgresql://ann:geheim99@db/app"] } },
+    });
+    const [pg] = await read(await temporaryFolder(t), "mcp.json", text, { ...OPTIONS, allowLiteral: true });
+    assert.deepEqual(pg?.table, { command: "pg", args: ["postgresql://ann:geheim99@db/app"] });
+  });
+
+  it("F1 takes no name of a secret that is kept already", async (t) => {
+    const text = JSON.stringify({
+      mcpServers: { a: { command: "a", env: { API_KEY: "0123456789abcdef0123" } } },
+    });
+    const [one] = await read(await temporaryFolder(t), "mcp.json", text, {
+      ...OPTIONS,
+      kept: new Set(["a-api-key"]),
+    });
+    assert.deepEqual(one?.table["env"], { API_KEY: "secret:a-api-key-2" });
+  });
+
+  it("E1 hands no secret that is kept here to a server of somebody's file", async (t) => {
+    const text = JSON.stringify({
+      mcpServers: {
+        literal: { url: "https://evil.example/mcp", headers: { Authorization: "secret:github-token" } },
+        fallback: { command: "x", env: { A: "${NOT_SET_ANYWHERE:-secret:github-token}" } },
+        github: { url: "https://evil.example/mcp", headers: { A: "Bearer ${input:token}" } },
+      },
+    });
+    const kept = new Set(["github-token"]);
+    const added = await read(await temporaryFolder(t), "mcp.json", text, { ...OPTIONS, kept });
+    const written = await withBackends("", "toml", added);
+    assert.doesNotMatch(written, /secret:github-token\b(?!-2)/);
+    const [literal, fallback, github] = added;
+    for (const one of [literal, fallback]) {
+      assert.match(one?.problem ?? "", /would mean a secret that is kept here/);
+      assert.equal(one?.table["enabled"], false);
+    }
+    assert.deepEqual(github?.table["headers"], { A: "Bearer ${secret:github-token-2}" });
+    assert.deepEqual(github?.wanted, ["github-token-2"]);
+  });
+
+  it("F1 another account at the same place, under a name that begins alike, is another server", async (t) => {
+    const path = join(await temporaryFolder(t), "mcp.json");
+    const server = { command: "gh", env: { GITHUB_TOKEN: "ghp_0123456789abcdefghijABCDEFGHIJ012345" } };
+    await writeFile(path, JSON.stringify({ mcpServers: { github: server } }));
+    const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS);
+    const known = { command: "gh", env: { GITHUB_TOKEN: "secret:work" } };
+    const namesOf = (name: string): readonly string[] =>
+      planImport(files, { [name]: known }, () => false).added.map((one) => one.name);
+    assert.deepEqual(namesOf("github-work"), ["github"]);
+    for (const same of ["github", "github-mcp-json", "github-2"]) assert.deepEqual(namesOf(same), []);
+  });
+
+  it("F1 the same program in two folders is two servers", async (t) => {
+    const text = JSON.stringify({
+      mcpServers: { here: { command: "x", cwd: "/srv/a" }, there: { command: "x", cwd: "/srv/b" } },
+    });
+    const added = await read(await temporaryFolder(t), "mcp.json", text);
+    assert.deepEqual(
+      added.map(({ name }) => name),
+      ["here", "there"],
+    );
+  });
+
+  it("F1 a file of a folder says so, and one that is nested without end is refused", async (t) => {
+    const folder = await temporaryFolder(t);
+    await writeFile(join(folder, ".mcp.json"), '{"mcpServers": {"a": {"command": "x"}}}');
+    const here = { ...OPTIONS, userHome: join(folder, "nobody"), environment: {}, folder };
+    const [file] = await readFoundFiles(["claude-code"], here, here);
+    assert.deepEqual([file?.title, file?.isOfFolder], [`Claude Code in ${folder}`, true]);
+    await writeFile(join(folder, ".mcp.json"), "[".repeat(1_000_000));
+    await assert.rejects(readFoundFiles(["claude-code"], here, here), { code: "client_unreadable" });
+  });
+
+  it("F1 what stands here already is not taken over again, under whatever name; another of that name gets one", async (t) => {
+    const folder = await temporaryFolder(t);
+    const path = join(folder, "mcp.json");
+    await writeFile(
+      path,
+      JSON.stringify({
+        mcpServers: { files: { command: "a" }, notes: { command: "b" }, more: { command: "b" } },
+      }),
+    );
+    const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS);
+    const plan = planImport(
+      files,
+      { documents: { command: "a", args: [] }, notes: { command: "other" } },
+      () => false,
+    );
+    assert.deepEqual(
+      plan.added.map(({ name }) => name),
+      ["notes-mcp-json"],
+    );
+    assert.deepEqual(plan.present, ["documents", "notes-mcp-json"]);
+  });
+
+  for (const [what, name, text, expected] of [
+    ["half a JSON", "mcp.json", '{"mcpServers": {"a": ', /mcp\.json is not JSON that can be read: at 1:22/],
+    ["broken TOML", "config.toml", "[mcp_servers.a\n", /config\.toml is not TOML that can be read/],
+  ] as const) {
+    it(`F1 ${what} is named with its place, and nothing is taken over`, async (t) => {
+      await assert.rejects(read(await temporaryFolder(t), name, text), expected);
+    });
+  }
+
+  it("F1 a comment cannot end: what a file says stays on its line", async (t) => {
+    const text = JSON.stringify({
+      mcpServers: { a: { command: "a", note: "x\n[backends.evil]\ncommand = 'rm'" } },
+    });
+    const added = await read(await temporaryFolder(t), "mcp.json", text);
+    for (const format of ["toml", "yaml"] as const) {
+      const loaded = await parseConfig(
+        Buffer.from(await withBackends("", format, added)),
+        `c.${format}`,
+        PLACE,
+      );
+      assert.ok(loaded.ok);
+      assert.deepEqual(
+        loaded.snapshot.config.backends.map(({ name }) => name),
+        ["a"],
+      );
+    }
+  });
 });

@@ -57,7 +57,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer rclone install ./rclone.zip": alone(/pins no checksum|cannot be taken/, 1),
   "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import": { elsewhere: "test/cli/clients/client-commands.test.ts" },
-  "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/import.test.ts" },
+  "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/connect.test.ts" },
   "mountaineer connect claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer connect claude --undo": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer connect cursor --print": alone(/"mcpServers"[\s\S]*"mountaineer"/),
@@ -205,10 +205,10 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
   "mountaineer backends restart files": running(/files/),
   "mountaineer switch --backend files --to lan": {
-    elsewhere: "test/cli/program/switch-backend.test.ts",
+    elsewhere: "test/cli/program/plain-commands.test.ts",
   },
   "mountaineer switch --backend files --to auto": {
-    elsewhere: "test/cli/program/switch-backend.test.ts",
+    elsewhere: "test/cli/program/plain-commands.test.ts",
   },
   "mountaineer backends restart --all": running(/files/),
   "mountaineer backends login tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },

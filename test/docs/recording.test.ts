@@ -1,5 +1,7 @@
+// What the docs show: the recording, and troubleshooting.
 import assert from "node:assert/strict";
-import { readdir, readFile } from "node:fs/promises";
+import { glob, readdir, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { recordingSvg } from "../../scripts/docs/recording.ts";
 
@@ -38,3 +40,40 @@ async function stepTitles(): Promise<string[]> {
   assert.ok(titles.length > 15, titles.join());
   return titles.filter((title) => title !== ONLY_ON_FOLDERS);
 }
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const FINDING = /(?:finding|add)\(\s*"(?:error|warning)",\s*"([a-z_]+)"/g;
+
+const CONDITION =
+  /code:\s*"([a-z]+(?:_[a-z]+)*)",\s*severity|\b(?:warn|error|setError)\(\s*"([a-z]+(?:_[a-z]+)+)"/g;
+
+test("every code of a condition that status shows is in the table of conditions", async () => {
+  const [, table = ""] = (await readFile(join(ROOT, "docs/troubleshooting.md"), "utf8")).split(
+    "## Conditions",
+  );
+  const codes = new Set<string>();
+  for await (const file of glob("src/{daemon,gateway,reconcile,shares,sync}/**/*.ts", { cwd: ROOT })) {
+    const source = await readFile(join(ROOT, file), "utf8");
+    for (const [, listed, told] of source.matchAll(CONDITION)) codes.add(listed ?? told ?? "");
+  }
+  assert.ok(codes.size > 40, `only ${codes.size} codes were recognized`);
+  assert.deepEqual(
+    [...codes].filter((code) => !table.includes(`\`${code}`)),
+    [],
+  );
+});
+
+test("every code that the doctor finds something wrong with is in its table", async () => {
+  const text = await readFile(join(ROOT, "docs/troubleshooting.md"), "utf8");
+  const [table = ""] = text.split("## Conditions");
+  const codes = new Set<string>();
+  for await (const file of glob("src/{doctor/*,daemon/control/verify}.ts", { cwd: ROOT })) {
+    const source = await readFile(join(ROOT, file), "utf8");
+    for (const [, code = ""] of source.matchAll(FINDING)) codes.add(code);
+  }
+  assert.ok(codes.size > 20, `only ${codes.size} codes were recognized`);
+  assert.deepEqual(
+    [...codes].filter((code) => !table.includes(`\`${code}\``)),
+    [],
+  );
+});

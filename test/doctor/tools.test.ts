@@ -1,9 +1,22 @@
-// What the doctor says of speed, and that it says nothing where there is nothing to gain.
+// What the doctor says of speed, of approvals, of the gateway and of private places.
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import type { Condition } from "../../src/api/contract.ts";
+import { findPlace } from "../../src/config/locate.ts";
+import { loadConfig } from "../../src/config/read/load.ts";
+import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
+import { gatewayFindings } from "../../src/daemon/control/verify.ts";
+import { examineApprovals } from "../../src/doctor/approvals.ts";
+import { findingsOf } from "../../src/doctor/context.ts";
+import { conditionFindings } from "../../src/doctor/gateway.ts";
+import { examinePrivatePlaces } from "../../src/doctor/home.ts";
 import { hasCifs, type SpeedLook, speedFindings } from "../../src/doctor/tools.ts";
+import { silentLogger } from "../../src/runtime/log/log.ts";
+import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { gatewayReport, sampleBackend } from "../api/sample-gateway.ts";
+import { accepted } from "../config/support.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEWEST: SpeedLook = {
@@ -63,4 +76,121 @@ test("A13 without smbclient a clone cannot be told from the NAS, and the doctor 
   const [first] = speedFindings({ ...NEWEST, hasSmbclient: false });
   assert.deepEqual([first?.code, first?.severity], ["clones_look_alike", "warning"]);
   assert.match(first?.hint ?? "", /smbclient/);
+});
+
+const NEVER = new AbortController().signal;
+
+async function findings(t: TestContext, texts: readonly string[], hasDaemon = false) {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home);
+  const path = join(home, "config.toml");
+  const place = findPlace({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
+  let found: ReturnType<typeof examineApprovals> = [];
+  for (const text of texts) {
+    await writeFile(path, text);
+    const loaded = await loadConfig(path, place);
+    assert.ok(loaded.ok);
+    const { snapshot } = loaded;
+    const tools = { environment: {}, clock, logger: silentLogger, publish: () => {}, writes: true };
+    const started = await startApprovals({ ...tools, place, snapshot }, NEVER);
+    found = examineApprovals(started, snapshot, hasDaemon);
+    await started.keeper[Symbol.asyncDispose]();
+  }
+  return found.map(({ severity, code }) => [severity, code]);
+}
+
+const WIDE = '[backends.files]\ncommand = "serve"\nargs = ["/"]\n';
+
+test("E2 the doctor says that changes run without approval, where nothing reaches the home", async (t) => {
+  const calm = '[backends.files]\ncommand = "serve"\ncwd = "/srv"\n';
+  assert.deepEqual(await findings(t, [calm]), [["info", "approvals_off"]]);
+  assert.deepEqual(await findings(t, [""]), [], "nor about what is not there");
+});
+
+test("E2 the doctor says what waits and that the key stands in the home; a daemon says the former itself", async (t) => {
+  const key = [
+    ["ok", "approvals"],
+    ["info", "approvals_key_in_home"],
+  ];
+  assert.deepEqual(await findings(t, [WIDE, WIDE]), key);
+  const evil = WIDE.replace("serve", "evil");
+  assert.deepEqual(await findings(t, [WIDE, evil]), [["warning", "waiting_for_approval"], ...key]);
+  assert.deepEqual(await findings(t, [WIDE, evil], true), key);
+});
+
+const condition = (code: string, severity: Condition["severity"] = "warning"): Condition => ({
+  code,
+  severity,
+  title: `title of ${code}`,
+  hint: "do this",
+  since: "2026-11-21T10:00:00Z",
+});
+
+test("D3 doctor repeats what the gateway says of itself and of its backends, and nothing twice", () => {
+  const report = gatewayReport(
+    [
+      sampleBackend({ name: "files", conditions: [condition("entries_withheld")] }),
+      sampleBackend({ name: "web", conditions: [condition("secret_missing", "error")] }),
+      sampleBackend({ name: "mail", conditions: [condition("secret_missing", "error")] }),
+    ],
+    { gateway: { conditions: [condition("catalog_hidden", "info"), condition("tools_changed")] } },
+  );
+  const known = findingsOf("gateway")("error", "secret_missing", "the same", { subject: "web" });
+  assert.deepEqual(
+    conditionFindings(report, [known]).map(({ severity, code, subject }) => [severity, code, subject]),
+    [
+      ["info", "catalog_hidden", null],
+      ["warning", "tools_changed", null],
+      ["warning", "entries_withheld", "files"],
+      ["error", "secret_missing", "mail"],
+    ],
+  );
+  assert.deepEqual(conditionFindings({}, []), []);
+});
+
+test("D3 what verify finds of a backend, doctor says in the same words, so that it stands there once", () => {
+  const named = { ...condition("not_running", "error"), title: "backend files: it ended" };
+  const conditions = [named, condition("lists_stale")];
+  const report = gatewayReport([sampleBackend({ name: "files", phase: "Ready", conditions })]);
+  const words = (findings: readonly { readonly code: string; readonly text: string }[]): string[] =>
+    findings.map(({ code, text }) => `${code} ${text}`);
+  assert.deepEqual(words(gatewayFindings(report)), words(conditionFindings(report, [])));
+  assert.deepEqual(words(gatewayFindings(report)), [
+    "not_running backend files: it ended",
+    "lists_stale files: title of lists_stale",
+  ]);
+});
+
+test("E2 the doctor names each file that others may write, and the chmod to run", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  await mkdir(home, { mode: 0o700 });
+  const path = join(home, "config.toml");
+  const text = '[backends.a]\ncommand = "x"\nenv = { API_KEY = "hunter2" }\n';
+  await writeFile(path, text, { mode: 0o600 });
+  await writeFile(join(home, "secrets.json"), "{}", { mode: 0o600 });
+  const snapshot = { ...(await accepted(text)), path };
+  const found = () => examinePrivatePlaces({ home, snapshot });
+  assert.deepEqual(await found(), []);
+
+  await chmod(path, 0o666);
+  await chmod(join(home, "secrets.json"), 0o622);
+  assert.deepEqual(
+    (await found()).map(({ severity, code, subject, hint }) => [severity, code, subject, hint]),
+    [
+      ["error", "writable_by_others", path, `chmod go-w ${path}`],
+      ["error", "writable_by_others", join(home, "secrets.json"), `chmod go-w ${join(home, "secrets.json")}`],
+    ],
+  );
+
+  await chmod(join(home, "secrets.json"), 0o600);
+  await chmod(path, 0o644);
+  await chmod(home, 0o755);
+  await chmod(folder, 0o755);
+  const [readable, ...others] = await found();
+  assert.deepEqual(others, []);
+  assert.deepEqual([readable?.severity, readable?.code], ["error", "readable_by_others"]);
+  assert.match(readable?.text ?? "", /a secret: backends\.a\.env\.API_KEY$/);
+  assert.doesNotMatch(JSON.stringify(readable), /hunter2/);
+  assert.deepEqual(await examinePrivatePlaces({ home, snapshot: null }), []);
 });

@@ -1,10 +1,12 @@
-// What a test leaves behind is found by its mark, ended by its own id, and nothing else is.
+// What a test leaves behind, and what keeps it alive.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import path from "node:path";
-import { type TestContext, test } from "node:test";
+import path, { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { keptAliveBy, reportedHandles, reportOptions } from "../../scripts/kept-alive.ts";
 import {
   clearLeftBehind,
   describeLeftBehind,
@@ -13,6 +15,7 @@ import {
   mentions,
 } from "../../scripts/left-behind.ts";
 import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 async function mark(t: TestContext): Promise<{ folder: string; token: string }> {
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), "mark-")));
@@ -59,4 +62,38 @@ test("a folder is mentioned as a whole path only", () => {
   assert.ok(mentions("/tmp/mt-a/12 /tmp/mt-a/1", "/tmp/mt-a/1"));
   assert.ok(!mentions("/tmp/mt-a/12/x", "/tmp/mt-a/1"));
   assert.ok(!mentions("/tmp/mt-a/1.output", "/tmp/mt-a/1"));
+});
+
+const LISTENS = 'require("node:net").createServer().listen(0, "127.0.0.1", () => console.log("listens"))';
+
+describe("what keeps a test's process alive", () => {
+  test("is told by the process itself: here a port that was not closed", async (t) => {
+    const reportPath = join(await temporaryFolder(t), "report.json");
+    const child = spawn(process.execPath, [...reportOptions(reportPath), "-e", LISTENS], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const ended = once(child, "exit");
+    t.after(async () => {
+      child.kill("SIGKILL");
+      await ended;
+    });
+    await once(child.stdout, "data");
+    assert.ok(child.pid !== undefined);
+    const lines = await keptAliveBy(child.pid, reportPath);
+    assert.ok(
+      lines.some((line) => line.includes('"type":"tcp"') && line.includes("127.0.0.1")),
+      lines.join("\n"),
+    );
+  });
+
+  test("is nothing when the process has ended", async (t) => {
+    const child = spawn(process.execPath, ["-e", ""], { stdio: "ignore" });
+    await once(child, "exit");
+    assert.ok(child.pid !== undefined);
+    assert.deepEqual(await keptAliveBy(child.pid, join(await temporaryFolder(t), "report.json")), []);
+  });
+
+  test("is not read from half a report", () => {
+    assert.equal(reportedHandles('{"libuv": [{"type": "tcp", '), null);
+  });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
@@ -30,7 +30,6 @@ async function standIn(
   const { PATH } = process.env;
   // The programs see what the short list of every child's environment lets through.
   const wrapped = join(folder, "bin");
-  const { writeFile, chmod } = await import("node:fs/promises");
   await mkdir(wrapped);
   const name = platform === "linux" ? "secret-tool" : "security";
   const settings = Object.entries({ STAND_IN_FOLDER: folder, ...says })
@@ -52,7 +51,7 @@ async function standIn(
 
 for (const platform of ["linux", "darwin"] as const) {
   test(`${platform}: a value comes back as it was, is in no argument, and is gone when it is removed`, async (t) => {
-    const missing = await programMissing(platform === "linux" ? "sha256sum" : "python3");
+    const missing = await programMissing(platform === "linux" ? "sha256sum" : "perl");
     if (missing !== null) return t.skip(missing);
     const { keyring, arguments: given } = await standIn(t, platform);
     assert.equal(await keyring.unusableBecause(LIMITS), null);
@@ -105,7 +104,7 @@ test("linux: with a bus that has no such service, it says why it cannot be used"
 
 for (const platform of ["linux", "darwin"] as const) {
   test(`${platform}: a keyring that waits for its person is given up after its deadline, and says so`, async (t) => {
-    const missing = await programMissing(platform === "linux" ? "sha256sum" : "python3");
+    const missing = await programMissing(platform === "linux" ? "sha256sum" : "perl");
     if (missing !== null) return t.skip(missing);
     const { keyring } = await standIn(t, platform, { STAND_IN_HANGS: "yes" });
     await assert.rejects(keyring.get("nas", { deadlineMs: 100 }), /no answer in time/);
@@ -113,7 +112,7 @@ for (const platform of ["linux", "darwin"] as const) {
 }
 
 test("darwin: a failure that was no wait says how security ended", async (t) => {
-  const missing = await programMissing("python3");
+  const missing = await programMissing("perl");
   if (missing !== null) return t.skip(missing);
   const { keyring, folder } = await standIn(t, "darwin");
   await keyring.set("nas", "word", LIMITS);
@@ -127,7 +126,7 @@ test("darwin: a failure that was no wait says how security ended", async (t) => 
 });
 
 test("darwin: what security says of a failure is never told, as it may hold the value", async (t) => {
-  const missing = await programMissing("python3");
+  const missing = await programMissing("perl");
   if (missing !== null) return t.skip(missing);
   const { keyring } = await standIn(t, "darwin", { STAND_IN_SAYS: "yes" });
   await assert.rejects(keyring.set("nas", "hidden word", LIMITS), (error) => {
@@ -139,7 +138,7 @@ test("darwin: what security says of a failure is never told, as it may hold the 
 });
 
 test("darwin: a value that security would cut is refused, and the one before stays", async (t) => {
-  const missing = await programMissing("python3");
+  const missing = await programMissing("perl");
   if (missing !== null) return t.skip(missing);
   const { keyring } = await standIn(t, "darwin");
   const refused = async (value: string): Promise<MountaineerError> => {

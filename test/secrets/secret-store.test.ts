@@ -1,9 +1,24 @@
+// Where secrets are kept, and how they are named.
 import assert from "node:assert/strict";
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
+import {
+  ENCRYPTION_KEY,
+  type EncryptedFiles,
+  openEncryptedFiles,
+} from "../../src/secrets/encrypted-files.ts";
+import {
+  isSecretName,
+  missingHint,
+  missingText,
+  oneMissingText,
+  parseReference,
+  referenceText,
+  resolveReference,
+} from "../../src/secrets/reference.ts";
 import { openSecretStore, type SecretStore } from "../../src/secrets/secret-store.ts";
 import type { Keyring } from "../../src/secrets/system-keyring.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -127,4 +142,172 @@ test("a change that is cancelled while another is made changes nothing", async (
   const cancelled = AbortSignal.abort(new MountaineerError("aborted", "cancelled"));
   await assert.rejects(store.set("nas", "x", null, cancelled), { code: "aborted" });
   assert.deepEqual(await store.list(), []);
+});
+
+const { signal } = new AbortController();
+
+async function opened(t: TestContext): Promise<{
+  readonly folder: string;
+  readonly store: SecretStore;
+  readonly open: () => EncryptedFiles;
+}> {
+  const home = await temporaryFolder(t);
+  const store = openSecretStore({ home, clock: systemClock, environment: {}, keyring: null });
+  const folder = join(home, "sealed");
+  return { folder, store, open: () => openEncryptedFiles({ folder, store, clock: systemClock }) };
+}
+
+test("what is sealed is read by whoever has the home's key, and by nobody who has the file alone", async (t) => {
+  const { folder, store, open } = await opened(t);
+  const secret = `a token ${"long ".repeat(2_000)}`;
+  await open().write("one", secret, signal);
+  assert.equal(await open().read("one", signal), secret);
+  assert.equal(await open().read("two", signal), null);
+  assert.deepEqual([await open().has("one"), await open().has("two")], [true, false]);
+  const text = await readFile(join(folder, "one.json"), "latin1");
+  assert.ok(!text.includes("token"));
+  assert.equal((await stat(join(folder, "one.json"))).mode & 0o077, 0);
+  assert.deepEqual(
+    (await store.list()).map(({ name }) => name),
+    [ENCRYPTION_KEY],
+  );
+});
+
+test("a file that was changed, put in another's place, or lost its key is told, and never opened", async (t) => {
+  const { folder, store, open } = await opened(t);
+  await open().write("one", "first", signal);
+  await copyFile(join(folder, "one.json"), join(folder, "two.json"));
+  await assert.rejects(open().read("two", signal), never);
+  const path = join(folder, "one.json");
+  const text = await readFile(path, "utf8");
+  for (const changed of [
+    text.replace(/.{4}"}/, 'AAA="}'),
+    '{"version":1,"sealed":"AA"}',
+    '{"version":2}',
+    "{",
+  ]) {
+    await writeFile(path, changed);
+    await assert.rejects(open().read("one", signal), never, changed);
+  }
+  await writeFile(path, text);
+  assert.equal(await open().read("one", signal), "first");
+  await store.remove(ENCRYPTION_KEY, signal);
+  await assert.rejects(open().read("one", signal), never);
+});
+
+test("many that write first agree on one key", async (t) => {
+  const { open } = await opened(t);
+  const names = Array.from({ length: 8 }, (_, at) => `n${at}`);
+  await Promise.all(names.map((name) => open().write(name, name, signal)));
+  const reader = open();
+  for (const name of names) assert.equal(await reader.read(name, signal), name);
+});
+
+test("one at a time works on a name, and waits for its turn", async (t) => {
+  const { open } = await opened(t);
+  let inside = 0;
+  let most = 0;
+  const work = async (): Promise<void> => {
+    inside++;
+    most = Math.max(most, inside);
+    await systemClock.sleep(5);
+    inside--;
+  };
+  await Promise.all(Array.from({ length: 6 }, () => open().alone("one", 10_000, signal, work)));
+  assert.equal(most, 1);
+  await open().alone("one", 10_000, signal, async () => {
+    await assert.rejects(open().alone("one", 50, signal, work), { code: "lock_held" });
+    await open().alone("two", 50, signal, work);
+  });
+});
+
+function never(error: unknown): boolean {
+  assert.ok(error instanceof MountaineerError, String(error));
+  assert.equal(error.code, "secret_unavailable");
+  assert.equal(error.retry, "never");
+  return true;
+}
+
+test("a reference is one variable in ${} and nothing else", () => {
+  assert.deepEqual(parseReference("${NAS_PASSWORD}"), { kind: "environment", variable: "NAS_PASSWORD" });
+  assert.deepEqual(parseReference("${_1}"), { kind: "environment", variable: "_1" });
+  const others = [
+    "",
+    "NAS",
+    "$NAS",
+    "${}",
+    "${1A}",
+    "${A-B}",
+    "${A} ",
+    " ${A}",
+    "x${A}",
+    "${A}${B}",
+    "${A\n}",
+    "${ä}",
+    "${A:-b}",
+  ];
+  for (const text of others) assert.equal(parseReference(text), null, text);
+});
+
+test("a reference reads back as it was written", () => {
+  const reference = parseReference("${NAS_PASSWORD}");
+  assert.ok(reference !== null);
+  assert.equal(referenceText(reference), "${NAS_PASSWORD}");
+});
+
+test("an unset variable is named, an empty one is a value", () => {
+  const reference = { kind: "environment", variable: "A" } as const;
+  assert.deepEqual(resolveReference(reference, {}), { ok: false, missing: "A" });
+  assert.deepEqual(resolveReference(reference, { A: undefined }), { ok: false, missing: "A" });
+  assert.deepEqual(resolveReference(reference, { A: "" }), { ok: true, value: "" });
+  assert.deepEqual(resolveReference(reference, { A: "p w" }), { ok: true, value: "p w" });
+});
+
+test("what every object inherits is no variable", () => {
+  for (const variable of ["constructor", "toString", "__proto__"]) {
+    assert.deepEqual(resolveReference({ kind: "environment", variable }, {}), {
+      ok: false,
+      missing: variable,
+    });
+    assert.deepEqual(resolveReference({ kind: "environment", variable }, process.env), {
+      ok: false,
+      missing: variable,
+    });
+  }
+});
+
+test("a stored secret is secret:NAME, alone or in ${}, and nothing else", () => {
+  const nas = { kind: "stored", name: "nas" } as const;
+  assert.deepEqual(parseReference("secret:nas"), nas);
+  assert.deepEqual(parseReference("${secret:nas}"), nas);
+  assert.deepEqual(parseReference("secret:a.B-3_c"), { kind: "stored", name: "a.B-3_c" });
+  assert.equal(referenceText(nas), "secret:nas");
+  const others = [
+    "secret:",
+    "secret: nas",
+    "secret:-x",
+    "secret:a/b",
+    "secret:ä",
+    "Secret:nas",
+    "x secret:nas",
+  ];
+  others.push("secret:nas ", "${secret:}", "${secret:a b}", `secret:${"x".repeat(65)}`, "secret:a\n");
+  for (const text of others) assert.equal(parseReference(text), null, text);
+  assert.ok(isSecretName("x".repeat(64)));
+  assert.ok(!isSecretName("__proto__"));
+});
+
+test("a stored secret is found under its own key, and is no variable of that name", () => {
+  const reference = parseReference("secret:nas");
+  assert.ok(reference !== null);
+  assert.deepEqual(resolveReference(reference, { nas: "a variable" }), { ok: false, missing: "secret:nas" });
+  assert.deepEqual(resolveReference(reference, { "secret:nas": "word" }), { ok: true, value: "word" });
+});
+
+test("what is missing is told by its kind, with what to do", () => {
+  assert.equal(oneMissingText("A"), "the variable A is not set");
+  assert.match(oneMissingText("secret:nas"), /^no secret nas is kept/);
+  assert.match(missingText(["A", "secret:nas", "B"]), /^not set in the environment: A, B; not kept .*: nas$/);
+  assert.match(missingHint(["secret:nas"]), /^mountaineer secret set nas$/);
+  assert.match(missingHint(["A", "secret:nas"]), /^Set A in the environment.* mountaineer secret set nas/);
 });

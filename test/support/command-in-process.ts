@@ -1,10 +1,27 @@
 // Runs a command line in this process, which saves the start of another: as if it were one, but for its working directory,
 // its process id, and what it leaves running.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { registerHooks, syncBuiltinESMExports } from "node:module";
+import os from "node:os";
 import { Readable } from "node:stream";
 
-/** They serve, or hand their streams on; the version is told before run.ts is loaded. */
-const OWN_PROCESS = /^(--version|-[vV]|version|config edit|demo|mcp|menubar|monitor|tui)\b/;
+/** Modules for which others stand: by the end of what is imported. */
+const STAND_INS = {
+  "/worker/reader-process.ts": "./reader-in-process.ts",
+  "./reader-process.ts": "./reader-in-process.ts",
+  "/compose/found-shares.ts": "./no-found-shares.ts",
+};
+
+registerHooks({
+  resolve(specifier, context, next) {
+    const found = Object.entries(STAND_INS).find(([end]) => specifier.endsWith(end));
+    if (found === undefined) return next(specifier, context);
+    return { url: new URL(found[1], import.meta.url).href, shortCircuit: true };
+  },
+});
+
+/** They serve clients, or hand their streams on; the version is told before run.ts is loaded. */
+const OWN_PROCESS = /^(--version|-[vV]|version|config edit|demo|mcp|menubar|tui)\b/;
 
 /** `processes`: each command is one, as for people, which costs several times as much. */
 const { MOUNTAINEER_TEST_COMMANDS: wanted } = process.env;
@@ -26,12 +43,14 @@ interface InProcessOptions {
   readonly deadlineMs: number;
   /** All of its standard input. Default: none. */
   readonly input?: string | Buffer | undefined;
+  /** Stops it, too. */
+  readonly signal?: AbortSignal;
 }
 
 /** Resolves when it has ended; any number may run at once. */
 export async function runInProcess(
   args: readonly string[],
-  { env, deadlineMs, input = "" }: InProcessOptions,
+  { env, deadlineMs, input = "", signal }: InProcessOptions,
 ): Promise<EndInProcess> {
   const { runCommandLine } = await import("../../src/cli/run.ts");
   const written = { stdout: "", stderr: "" };
@@ -43,7 +62,8 @@ export async function runInProcess(
   const stdin = Readable.from(input.length === 0 ? [] : [input]);
   const streams = { stdin, stdout: into("stdout"), stderr: into("stderr") };
   const forceSignal = new AbortController().signal;
-  const signals = { signal: AbortSignal.timeout(deadlineMs), forceSignal, yieldInterrupts };
+  const stops = [AbortSignal.timeout(deadlineMs), ...(signal === undefined ? [] : [signal])];
+  const signals = { signal: AbortSignal.any(stops), forceSignal, yieldInterrupts };
   const code = await environments.run({ ...env }, () => runCommandLine(args, streams, signals));
   return { code, ...written };
 }
@@ -68,3 +88,8 @@ process.env = new Proxy(ownEnvironment, {
   getOwnPropertyDescriptor: (_own, name) => Reflect.getOwnPropertyDescriptor(current(), name),
   defineProperty: (_own, name, descriptor) => Reflect.defineProperty(current(), name, descriptor),
 });
+
+// It asks the system's environment, past `process.env`.
+const { tmpdir } = os;
+os.tmpdir = () => environments.getStore()?.["TMPDIR"] ?? tmpdir();
+syncBuiltinESMExports();

@@ -1,6 +1,6 @@
 // A reader of configurations in the test's own process, in place of one that is started for each content: a tenth of a
 // second of CPU each. What parts a reader from the daemon is proved in test/config/worker.
-import { answerApart } from "../../src/config/worker/answer-apart.ts";
+import { answerRequest } from "../../src/config/worker/answer-request.ts";
 import type { ApartReply, ApartRequest } from "../../src/config/worker/apart-messages.ts";
 import type { StartReader } from "../../src/config/worker/reader-process.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
@@ -17,8 +17,9 @@ export function readersInProcess(delayMs = 0): StartReader {
         if (delayMs > 0) await clock.sleep(delayMs);
         const aborted = () => new MountaineerError("aborted", `reading ${request.path} was cancelled`);
         if (signal?.aborted) throw aborted();
-        // As it would come over a pipe.
-        const reply = JSON.parse(JSON.stringify(await answerApart(request))) as ApartReply;
+        // As both would come over a pipe.
+        const asked: ApartRequest = JSON.parse(JSON.stringify(request));
+        const reply: ApartReply = JSON.parse(JSON.stringify(await answerRequest(asked)));
         // What was begun is over before that is told.
         if (signal?.aborted) throw aborted();
         if (reply.kind !== "failed") return reply;
@@ -31,3 +32,6 @@ export function readersInProcess(delayMs = 0): StartReader {
     };
   };
 }
+
+/** Stands for the one of `src/config/worker/reader-process.ts` in commands of the test's process (`command-in-process.ts`). */
+export const startReaderProcess: StartReader = readersInProcess();

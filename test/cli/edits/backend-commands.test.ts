@@ -3,13 +3,11 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import type { Ran } from "../../support/collect.ts";
-import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { type Running, runCommand, startCommand } from "../command-line.ts";
+import { runCommand, type Served, serveHere } from "../command-line.ts";
 
 interface Rig {
   readonly home: string;
@@ -18,19 +16,13 @@ interface Rig {
 }
 
 async function startRig(t: TestContext, { monitor = true, backends = "" } = {}): Promise<Rig> {
-  let running: Running | null = null;
+  let served: Served | null = null;
   // Before the folder: what runs in it ends first.
-  t.after(async () => {
-    running?.child.kill("SIGTERM");
-    await running?.ended;
-  });
+  t.after(() => served?.stop());
   const home = await temporaryFolder(t);
   const file = join(home, "config.toml");
   await writeFile(file, `# mine\n[server]\nport = ${await freePort()} # here\n${backends}`);
-  if (monitor) {
-    running = startCommand(["monitor"], { home });
-    await eventually(async () => (await connectToDaemon(home)) !== null);
-  }
+  if (monitor) served = await serveHere({ home });
   return { home, run: (...args) => runCommand(args, { home }), text: () => readFile(file, "utf8") };
 }
 

@@ -1,4 +1,4 @@
-// `config edit` as a process, in a real editor (ed, or a program that stands for one), with and without a terminal.
+// `config edit` in a real editor (ed, or a program that stands for one), with and without a terminal.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -13,7 +13,7 @@ import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
 import type { Ran } from "../../support/collect.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { COMMAND, environmentOf, startCommand } from "../command-line.ts";
+import { COMMAND, environmentOf, runHere, startCommand } from "../command-line.ts";
 
 const CONFIG = "# mine\n[global]\ncheck_interval_secs = 2\n";
 
@@ -45,7 +45,7 @@ async function editing(t: TestContext, config: string | null = CONFIG): Promise<
     async edit(script, ...args) {
       await writeFile(editor, `#!/bin/sh\n[ "$1" = --wait ] || exit 99\nshift\n${script}\n`);
       await chmod(editor, 0o755);
-      return startCommand(["config", "edit", ...args], { home, env }).ended;
+      return runHere(["config", "edit", ...args], { home, env });
     },
     text: () => readFile(file, "utf8"),
     async copies() {
@@ -135,7 +135,7 @@ describe("config edit", { concurrency: 3 }, () => {
       /editor .* ended with 4; nothing was written\n {2}hint: set VISUAL or EDITOR/,
     );
     assert.deepEqual(await copies(), []);
-    const none = await startCommand(["config", "edit"], { home, env: { VISUAL: "/no/such -x" } }).ended;
+    const none = await runHere(["config", "edit"], { home, env: { VISUAL: "/no/such -x" } });
     assert.equal(none.code, 1);
     assert.match(none.stderr, /\/no\/such cannot be started: there is none of that name/);
     const changed = await edit(`echo '# kept' >> "$1"; exit 1`);
@@ -155,7 +155,7 @@ describe("config edit", { concurrency: 3 }, () => {
   test("no shell sees the editor's words", async (t) => {
     const { home, scratch } = await editing(t);
     const env = { EDITOR: `touch ${scratch}/a;touch ${scratch}/b`, TMPDIR: scratch };
-    await startCommand(["config", "edit"], { home, env }).ended;
+    await runHere(["config", "edit"], { home, env });
     const made = (await readdir(scratch)).filter((name) => !name.startsWith("mountaineer-edit-"));
     assert.deepEqual(made, ["a;touch", "b"]);
   });

@@ -9,7 +9,7 @@ import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-
 import type { Ran } from "../../support/collect.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { type Running, runCommand, startCommand } from "../command-line.ts";
+import { runCommand, type Served, serveHere, startCommand } from "../command-line.ts";
 
 const never = new AbortController().signal;
 
@@ -17,36 +17,41 @@ interface Rig {
   readonly home: string;
   readonly file: string;
   readonly client: DaemonClient;
-  readonly monitor: Running;
+  /** Stops it, and starts it anew. */
+  restart(meanwhile: () => Promise<unknown>): Promise<void>;
   run(...args: string[]): Promise<Ran>;
   text(): Promise<string>;
 }
 
-/** A monitor that watches nothing by itself unless `sync` says so, with a share of driver `local`. */
-async function startRig(t: TestContext, sync = "enabled = false"): Promise<Rig> {
-  let running: Running | null = null;
-  // Before the folder: what runs in it ends first.
-  t.after(async () => {
-    running?.child.kill("SIGTERM");
-    await running?.ended;
-  });
-  const home = await temporaryFolder(t);
+const INTERVAL = ["--interval", "0.2"];
+
+async function writeConfig(home: string, sync: string): Promise<string> {
   const file = join(home, "config.toml");
   for (const name of ["one", "other"]) await mkdir(join(home, name));
-  await writeFile(
-    file,
-    `# mine\n[global]\nshares_root = "${home}/Shares"\n\n[sync]\n${sync}\n${shareText(home, "CORE")}`,
-  );
-  const monitor = startCommand(["monitor", "--interval", "0.2"], { home });
-  running = monitor;
-  const client = await eventually(async () => connectToDaemon(home));
+  const text = `# mine\n[global]\nshares_root = "${home}/Shares"\n\n[sync]\n${sync}\n${shareText(home, "CORE")}`;
+  await writeFile(file, text);
+  return file;
+}
+
+/** A monitor that watches nothing by itself unless `sync` says so, with a share of driver `local`. */
+async function startRig(t: TestContext, sync = "enabled = false"): Promise<Rig> {
+  let served: Served | null = null;
+  // Before the folder: what runs in it ends first.
+  t.after(() => served?.stop());
+  const home = await temporaryFolder(t);
+  const file = await writeConfig(home, sync);
+  served = await serveHere({ home }, ...INTERVAL);
   return {
     home,
     file,
-    client,
-    monitor,
+    client: served.client,
     run: (...args) => runCommand(args, { home }),
     text: () => readFile(file, "utf8"),
+    async restart(meanwhile) {
+      assert.equal((await served?.stop())?.code, 0);
+      await meanwhile();
+      served = await serveHere({ home });
+    },
   };
 }
 
@@ -95,11 +100,10 @@ test("A6 B10 reload applies what a person wrote, without a watch; --dry-run only
 });
 
 test("B10 a SIGHUP reloads, and ends nothing", async (t) => {
-  const { file, text, home, client, monitor } = await startRig(t);
+  const { file, text, home, client } = await startRig(t);
   await writeFile(file, (await text()) + shareText(home, "NEW"));
-  monitor.child.kill("SIGHUP");
+  process.kill(process.pid, "SIGHUP");
   await eventually(async () => (await client.ask("status", null, never)).shares.length === 2);
-  assert.equal(monitor.child.exitCode, null);
 });
 
 test("B6 a rejected file changes nothing, is shown with its place, and rollback 0 mends it", async (t) => {
@@ -119,8 +123,12 @@ test("B6 a rejected file changes nothing, is shown with its place, and rollback 
 });
 
 test("B4 a daemon that was killed starts with what was accepted last while the file has a mistake, and says so", async (t) => {
-  const { run, file, text, home, monitor } = await startRig(t, "poll_interval = 0.1\ndebounce = 0.05");
-  const good = await text();
+  const home = await temporaryFolder(t);
+  const file = await writeConfig(home, "poll_interval = 0.1\ndebounce = 0.05");
+  const run = (...args: string[]) => runCommand(args, { home });
+  const good = await readFile(file, "utf8");
+  const monitor = startCommand(["monitor", ...INTERVAL], { home });
+  t.after(() => void monitor.child.kill("SIGKILL"));
   await eventually(async () => (await run("config", "history", "--json")).stdout.includes('"start"'));
   monitor.child.kill("SIGKILL");
   await monitor.ended;
@@ -130,7 +138,7 @@ test("B4 a daemon that was killed starts with what was accepted last while the f
     assert.equal(code, 3, `${command}: ${stderr}`);
   }
 
-  const again = startCommand(["monitor", "--interval", "0.2"], { home });
+  const again = startCommand(["monitor", ...INTERVAL], { home });
   t.after(async () => {
     again.child.kill("SIGTERM");
     await again.ended;
@@ -198,7 +206,7 @@ test("two that edit at once are both kept, or one is told to try again", async (
 });
 
 test("B8 a follower hears each edit as one event, and finds the daemon again after a restart", async (t) => {
-  const { run, home, monitor } = await startRig(t);
+  const { run, home, restart } = await startRig(t);
   const cancel = new AbortController();
   t.after(() => cancel.abort());
   const notices: FollowNotice[] = [];
@@ -214,14 +222,8 @@ test("B8 a follower hears each edit as one event, and finds the daemon again aft
     );
   await eventually(() => details().length === 1);
   assert.deepEqual(details(), ["settings reloaded"]);
-  monitor.child.kill("SIGTERM");
-  assert.equal((await monitor.ended).code, 0);
-  await eventually(() => notices.at(-1)?.kind === "lost");
-  const again = startCommand(["monitor"], { home });
-  t.after(() => void again.child.kill("SIGKILL"));
+  await restart(() => eventually(() => notices.at(-1)?.kind === "lost"));
   await eventually(() => connections() === 2);
-  again.child.kill("SIGTERM");
-  await again.ended;
   cancel.abort();
   await following;
 });

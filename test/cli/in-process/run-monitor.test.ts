@@ -1,8 +1,11 @@
+// `monitor` as a process, and how it hears of a hangup.
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
+import { listenForHangups } from "../../../src/cli/in-process/run-monitor.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, startCommand } from "../command-line.ts";
@@ -98,4 +101,41 @@ test("a file where the home should be is told as that, and never as a mistake in
     assert.match(stderr, /^mountaineer: .*not a directory/, command);
     assert.doesNotMatch(stderr, /internal error|report it/, command);
   }
+});
+
+test("each SIGHUP reaches every listener until it is unregistered", async () => {
+  const source = new EventEmitter();
+  const listen = listenForHangups(source);
+  const heard: string[] = [];
+  const stop = listen(() => heard.push("one"));
+  listen(() => heard.push("two"));
+  source.emit("SIGHUP");
+  stop();
+  stop();
+  source.emit("SIGHUP");
+  assert.deepEqual(heard, ["one", "two", "two"]);
+});
+
+test("one that came before anybody listened is told once, and not synchronously", async () => {
+  const source = new EventEmitter();
+  const listen = listenForHangups(source);
+  source.emit("SIGHUP");
+  source.emit("SIGHUP");
+  let heard = 0;
+  listen(() => {
+    heard += 1;
+  });
+  assert.equal(heard, 0);
+  await Promise.resolve();
+  assert.equal(heard, 1);
+  listen(() => assert.fail("it was told already"));
+  await Promise.resolve();
+});
+
+test("whoever has left by then is not told", async () => {
+  const source = new EventEmitter();
+  const listen = listenForHangups(source);
+  source.emit("SIGHUP");
+  listen(() => assert.fail("it has left"))();
+  await Promise.resolve();
 });

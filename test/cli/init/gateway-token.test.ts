@@ -6,11 +6,9 @@ import { test } from "node:test";
 import { wantsToken } from "../../../src/cli/init/gateway-token.ts";
 import { accepted } from "../../config/support.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { WITHOUT_SHARES } from "../../support/without-shares.ts";
 import { runCommand } from "../command-line.ts";
 
-const run = (home: string, args: readonly string[]) =>
-  runCommand(args, { within: args.includes("init") ? WITHOUT_SHARES : [], home });
+const run = (home: string, args: readonly string[]) => runCommand(args, { home });
 const BACKEND = ["--backend", "files", "--command", "sh"];
 
 async function keptTokens(home: string): Promise<readonly string[]> {

@@ -14,12 +14,9 @@ import {
 import { splitWords } from "../../../src/cli/input/split-words.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { WITHOUT_SHARES } from "../../support/without-shares.ts";
-import { type CommandLineOptions, runCommand } from "../command-line.ts";
+import { runCommand as run } from "../command-line.ts";
 
 const PLACE = { home: "/h/m", userHome: "/h", userName: "ann", defaultMountRoot: "/h/m/volumes" };
-const run = (args: readonly string[], options: CommandLineOptions): ReturnType<typeof runCommand> =>
-  runCommand(args, { within: args.includes("init") ? WITHOUT_SHARES : [], ...options });
 
 const SHARE = ["--share", "CORE", "--tb-host", "10.10.10.1", "--fallback-host", "nas.local"];
 

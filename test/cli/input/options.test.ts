@@ -1,6 +1,11 @@
+// What options and arguments are read as.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
 import { Command } from "commander";
+import { monitorCommand } from "../../../src/cli/commands/monitor.ts";
+import { intervalMs, readMonitorArguments } from "../../../src/cli/input/monitor-arguments.ts";
 import {
   addJsonOption,
   addShareOptions,
@@ -12,6 +17,10 @@ import {
   readWaitMs,
   showResult,
 } from "../../../src/cli/input/options.ts";
+import { readToolArguments } from "../../../src/cli/input/tool-arguments.ts";
+import { createProgram, parseAndRun } from "../../../src/cli/program/program.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { fc } from "../../support/properties.ts";
 
 /** What is given when those words are typed; a refusal rejects with its text. */
 function given(...words: readonly string[]): Record<string, unknown> {
@@ -51,4 +60,137 @@ test("a result is JSON when that is asked for, else what people read", () => {
     [readText({ name: "a" }, "name"), readText({}, "name"), readText({ name: true }, "name")],
     ["a", null, null],
   );
+});
+
+const never = new AbortController().signal;
+const nothing = Readable.from([]);
+
+test("arguments are an object, of the command line or of stdin; none is an empty one", async () => {
+  assert.deepEqual(await readToolArguments(undefined, nothing, never), {});
+  assert.deepEqual(await readToolArguments('{"a":[1]}', nothing, never), { a: [1] });
+  const bytes = Buffer.from('{"ü":"🎬"}');
+  // Cut within a character.
+  const stdin = Readable.from([bytes.subarray(0, 3), bytes.subarray(3)]);
+  assert.deepEqual(await readToolArguments("-", stdin, never), { ü: "🎬" });
+});
+
+test("what is no JSON, or no object, is a mistake of the command line, with an example", async () => {
+  for (const given of ["", "path=/tmp", "{'a':1}", "[1]", "null", "7", '"x"', "-"]) {
+    await assert.rejects(readToolArguments(given, Readable.from([]), never), (error) => {
+      assert.ok(error instanceof MountaineerError);
+      assert.equal(error.code, "usage", given);
+      assert.match(error.hint ?? "", /mountaineer call TOOL '/);
+      return true;
+    });
+  }
+});
+
+test("more than the daemon takes is not read to its end", async () => {
+  const endless = Readable.from(
+    (function* () {
+      for (;;) yield Buffer.alloc(1024 * 1024, "x");
+    })(),
+  );
+  await assert.rejects(readToolArguments("-", endless, never), { code: "usage", message: /longer than/ });
+});
+
+test("waiting for stdin ends at once when it is cancelled", async () => {
+  const cancel = new AbortController();
+  const reading = readToolArguments("-", new PassThrough(), cancel.signal);
+  reading.catch(() => {});
+  cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
+  await assert.rejects(reading, { code: "aborted" });
+  await assert.rejects(readToolArguments("-", Readable.from(["{}"]), cancel.signal), { code: "aborted" });
+});
+
+test("a plain monitor is read with its options in any order", () => {
+  const plain = { config: null, intervalMs: null, unmountOnExit: false };
+  assert.deepEqual(readMonitorArguments(["monitor"]), plain);
+  assert.deepEqual(readMonitorArguments(["--config", "c.toml", "monitor"]), { ...plain, config: "c.toml" });
+  assert.deepEqual(readMonitorArguments(["monitor", "--interval=0.5", "--unmount-on-exit", "--config=a b"]), {
+    config: "a b",
+    intervalMs: 500,
+    unmountOnExit: true,
+  });
+});
+
+test("whatever is not a plain monitor is left to the whole command line", () => {
+  const others = [
+    [],
+    ["status"],
+    ["monitor", "--help"],
+    ["monitor", "--interval"],
+    ["monitor", "--interval", "soon"],
+    ["monitor", "extra"],
+    ["monitor", "monitor"],
+    ["monitor", "--config"],
+    ["--unmount-on-exit", "monitor"],
+    ["help", "monitor"],
+  ];
+  for (const args of others) assert.equal(readMonitorArguments(args), null, args.join(" "));
+});
+
+test("what it reads, the whole command line reads alike", async () => {
+  const word = fc.constantFrom(
+    "monitor",
+    "status",
+    "--interval",
+    "--interval=2",
+    "0.5",
+    "7",
+    "--unmount-on-exit",
+    "--config",
+    "--config=x",
+    "c.toml",
+    "--bogus",
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(word, { maxLength: 6 }), async (args) => {
+      const read = readMonitorArguments(args);
+      if (read === null) return;
+      let seen: unknown = null;
+      const program = createProgram({ print() {}, complain() {} }, async (definition, command) => {
+        assert.equal(definition, monitorCommand);
+        const {
+          config = null,
+          interval = null,
+          unmountOnExit = false,
+        } = command.optsWithGlobals<Record<string, unknown>>();
+        seen = { config, intervalMs: interval, unmountOnExit };
+      });
+      await program.parseAsync(args, { from: "user" });
+      assert.deepEqual(seen, read);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("an interval is a positive number of seconds within reason", () => {
+  assert.equal(intervalMs("2"), 2_000);
+  assert.equal(intervalMs(".25"), 250);
+  assert.equal(intervalMs("0.0515"), 52);
+  for (const text of ["0", "-1", "1e3", "0x10", "", " 2", "2s", "NaN", "Infinity", "86401", "1.", "0.01"]) {
+    assert.equal(intervalMs(text), null, text);
+  }
+});
+
+test("the daemon's way in loads no commander", () => {
+  const probe = `
+    import { registerHooks } from "node:module";
+    const resolved = [];
+    registerHooks({ resolve(specifier, context, next) { resolved.push(specifier); return next(specifier, context); } });
+    process.on("exit", () => console.log(resolved.some((name) => /run-monitor/.test(name)), resolved.includes("commander")));
+    const { run } = await import(${JSON.stringify(new URL("../../../src/cli/run.ts", import.meta.url).href)});
+    await run(["monitor", "--config", "/nonexistent.ini"]);`;
+  const env = { ...process.env, MOUNTAINEER_HOME: "/dev/null/home" };
+  const ran = spawnSync(process.execPath, ["--input-type=module", "-e", probe], { encoding: "utf8", env });
+  assert.equal(ran.stdout, "true false\n", ran.stderr);
+});
+
+test("a usage error keeps what commander found", async () => {
+  const options = { makeContext: () => assert.fail(), print() {}, complain() {} };
+  await assert.rejects(parseAndRun(["monitor", "--interval", "soon"], options), {
+    code: "usage",
+    message: /soon/,
+  });
 });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { agree } from "../../gateway/backends/sign-in/authorization-server.ts";
 import { BACKEND, type SignInRig, startSignInRig } from "../../gateway/backends/sign-in/sign-in-rig.ts";
-import { COMMAND, environmentOf } from "../command-line.ts";
+import { COMMAND, environmentOf, runCommand } from "../command-line.ts";
 
 const { signal } = new AbortController();
 
@@ -17,15 +17,22 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** Without a keyring and a screen; `onAddress` is told each address that it shows. */
+/** Without a keyring and a screen. */
+const ALONE = { PATH: "/nonexistent", NO_COLOR: "1" };
+
+/** In this process: nothing is asked of a person. */
+const runAlone = ({ home }: SignInRig, args: readonly string[]) =>
+  runCommand(["backends", ...args], { home, env: ALONE });
+
+/** `onAddress` is told each address that it shows. */
 async function run(
   { home }: SignInRig,
   args: readonly string[],
-  onAddress: (address: string, answer: (line: string) => void) => void = () => {},
+  onAddress: (address: string, answer: (line: string) => void) => void,
 ): Promise<Ended> {
   const [program = "", ...own] = COMMAND;
   const child = spawn(program, [...own, "backends", ...args], {
-    env: environmentOf({ home, env: { PATH: "/nonexistent", NO_COLOR: "1" } }),
+    env: environmentOf({ home, env: ALONE }),
   });
   let stdout = "";
   let stderr = "";
@@ -63,10 +70,10 @@ test("E1 `backends login` signs in, says at whom and with what, and `logout` end
   const grant = await rig.grants.read(BACKEND, signal);
   assert.ok(grant !== null);
   assert.ok((await rig.authorization.scopesOf(grant.accessToken, rig.server.url)) !== null);
-  const logout = await run(rig, ["logout", BACKEND]);
+  const logout = await runAlone(rig, ["logout", BACKEND]);
   assert.match(logout.stdout, /tickets {2}is signed out, and its server was told/);
   assert.equal(await rig.grants.read(BACKEND, signal), null);
-  const again = await run(rig, ["logout", BACKEND]);
+  const again = await runAlone(rig, ["logout", BACKEND]);
   assert.match(again.stdout, /was not signed in/);
   for (const { stdout, stderr } of [login, logout]) {
     assert.ok(!(stdout + stderr).includes(grant.accessToken));
@@ -92,16 +99,16 @@ test("E1 `backends login` says why it cannot be: unknown, a program, a header, a
     ["files", 1, /is a program/],
     [BACKEND, 1, /has its own header/],
   ] as const) {
-    const { code: ended, stderr } = await run(rig, ["login", name]);
+    const { code: ended, stderr } = await runAlone(rig, ["login", name]);
     assert.equal(ended, code, stderr);
     assert.match(stderr, words);
   }
-  assert.equal((await run(rig, ["logout", "nobody"])).code, 2);
+  assert.equal((await runAlone(rig, ["logout", "nobody"])).code, 2);
   const left = await readdir(join(rig.home, "sign-in")).catch(() => []);
   assert.deepEqual(left, [], "no file for what there is not");
   await configured(
     rig,
     `auth = { type = "client-credentials", client_id = "x", client_secret = "\${HOME}", issuer = "https://login.example" }`,
   );
-  assert.match((await run(rig, ["login", BACKEND])).stderr, /signs in as itself/);
+  assert.match((await runAlone(rig, ["login", BACKEND])).stderr, /signs in as itself/);
 });

@@ -1,8 +1,16 @@
+// Plain commands, and switching a backend.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import type { BackendRoutesStatus } from "../../../src/api/contract.ts";
 import { COMMANDS } from "../../../src/cli/program/command-list.ts";
 import { PLAIN_COMMANDS, runPlainCommand } from "../../../src/cli/program/plain-commands.ts";
 import { commandOf, createProgram } from "../../../src/cli/program/program.ts";
+import { renderBackends } from "../../../src/cli/views/gateway-view.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { gatewayReport, sampleBackend, scriptedGateway } from "../../api/sample-gateway.ts";
+import { scriptedControl } from "../../api/sample-report.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { runCommand } from "../command-line.ts";
 
 const program = createProgram({ print() {}, complain() {} }, async () => {});
 
@@ -34,4 +42,118 @@ test("whatever is not a plain call is left to the parser, and nothing is done", 
     ["switch"],
   ])
     assert.equal(await runPlainCommand(args, makeContext), null, args.join(" "));
+});
+
+async function rig(t: TestContext) {
+  const gateway = scriptedGateway();
+  const control = scriptedControl(gatewayReport([sampleBackend()]));
+  return { gateway, ...(await startRig(t, { control, gateway })) };
+}
+
+test("C2 switch --backend names the route, and exits by what became of it", async (t) => {
+  const { home, gateway } = await rig(t);
+  const done = await runCommand(["switch", "--backend", "files", "--to", "lan"], { home });
+  assert.deepEqual([done.code, done.stdout], [0, "✓ files  over route lan\n"]);
+  const failed = await runCommand(["switch", "--backend", "files", "--to", "gone"], { home });
+  assert.equal(failed.code, 1);
+  assert.match(failed.stdout, /files {2}stays as it is: it does not answer/);
+  const json = await runCommand(["switch", "--backend", "files", "--to", "auto", "--json"], { home });
+  assert.deepEqual(JSON.parse(json.stdout), {
+    backend: "files",
+    result: "switched",
+    route: "auto",
+    detail: "over route auto",
+  });
+  assert.deepEqual(
+    gateway.calls.map(({ request }) => request),
+    [
+      { backend: "files", to: "lan" },
+      { backend: "files", to: "gone" },
+      { backend: "files", to: "auto" },
+    ],
+  );
+});
+
+test("C2 what is of shares does not go with --backend, and an unknown one is told", async (t) => {
+  const { home, gateway } = await rig(t);
+  for (const other of [["--force"], ["--wait"], ["--share", "CORE"], ["--all"]]) {
+    const { code, stderr } = await runCommand(["switch", "--backend", "files", "--to", "lan", ...other], {
+      home,
+    });
+    assert.equal(code, 2);
+    assert.match(stderr, /cannot be used with option '--backend <name>'/);
+  }
+  assert.deepEqual(gateway.calls, []);
+  const { code, stderr } = await runCommand(["switch", "--backend", "flies", "--to", "lan"], { home });
+  assert.equal(code, 2);
+  assert.match(stderr, /no backend named "flies"/);
+});
+
+test("C2 without a daemon there is no route to switch", async (t) => {
+  const home = await temporaryFolder(t);
+  const { code, stderr } = await runCommand(["switch", "--backend", "files", "--to", "lan"], { home });
+  assert.equal(code, 8);
+  assert.match(stderr, /no daemon runs/);
+});
+
+const NOW = Date.parse("2026-11-21T12:00:00.000Z");
+const ago = (secs: number): string => new Date(NOW - secs * 1_000).toISOString();
+const route = { healthy_since: null, stable_at: null, retry_at: null, last_error: null } as const;
+const ROUTES: BackendRoutesStatus = {
+  in_use: "lan",
+  held: null,
+  recovery_pending: { route: "here", reason: "calls are in flight" },
+  list: [
+    {
+      ...route,
+      name: "here",
+      type: "stdio",
+      target: "serve /srv",
+      in_use: false,
+      healthy_since: ago(45),
+      stable_at: ago(15),
+    },
+    { ...route, name: "lan", type: "streamable-http", target: "http://nas/mcp", in_use: true },
+    {
+      ...route,
+      name: "far",
+      type: "streamable-http",
+      target: "https://far.example/mcp",
+      in_use: false,
+      retry_at: ago(-8),
+      last_error: "nothing listens there",
+    },
+  ],
+};
+
+test("C2 status shows each route, which one is in use, and what is ready to go back to", () => {
+  const text = renderBackends([sampleBackend({ routes: ROUTES })], {
+    now: NOW,
+    width: 100,
+    color: false,
+    unicode: true,
+  });
+  assert.match(text, /over lan/);
+  assert.match(text, /here +serve \/srv, steady for 45\ss/);
+  assert.match(text, /lan +http:\/\/nas\/mcp, in use/);
+  assert.match(text, /far +https:\/\/far\.example\/mcp, nothing listens there, tries again in 8\ss/);
+  assert.match(text, /here is ready, steady for 45\ss: calls are in flight/);
+  assert.match(text, /mountaineer switch --backend files --to here/);
+  const narrow = renderBackends([sampleBackend({ routes: ROUTES })], {
+    now: NOW,
+    width: 60,
+    color: false,
+    unicode: true,
+  });
+  for (const line of narrow.split("\n")) assert.ok(line.length <= 60, line);
+  assert.match(narrow, /far +https:\/\/far\.example\/mcp, nothing listens there,\n {12}tries again in 8\ss/);
+  const held = { ...ROUTES, held: "lan", recovery_pending: null };
+  const other = renderBackends([sampleBackend({ routes: held })], {
+    now: NOW,
+    width: 100,
+    color: false,
+    unicode: true,
+  });
+  assert.match(other, /Ready over lan, held by hand/);
+  assert.match(other, /mountaineer switch --backend files --to auto/);
 });

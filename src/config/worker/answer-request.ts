@@ -1,4 +1,4 @@
-// Reads and edits configurations as the process of its own is asked to: see `load-child.ts`.
+// Answers the requests to read and edit configurations, in the process that was started for them.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { askedEdit } from "../edit/asked-edit.ts";
@@ -9,7 +9,7 @@ import { readConfigBytes } from "../read/load.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 
 /** Never rejects. */
-export async function answerApart(request: ApartRequest): Promise<ApartReply> {
+export async function answerRequest(request: ApartRequest): Promise<ApartReply> {
   try {
     return await perform(request);
   } catch (error) {

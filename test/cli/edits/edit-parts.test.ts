@@ -1,0 +1,159 @@
+// The parts of edits: values as text, what is said of a backend, aliases, approvals.
+import assert from "node:assert/strict";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { askOf } from "../../../src/api/operations.ts";
+import { renderOutcome, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
+import { jsonText, valueText } from "../../../src/cli/edits/config-value-text.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { SHA256, scriptedConfig } from "../../api/sample-config.ts";
+import { sampleBackend } from "../../api/sample-gateway.ts";
+import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { runCommand } from "../command-line.ts";
+
+test("texts are bare, everything else is as TOML writes it", () => {
+  assert.equal(valueText('a "b"'), 'a "b"');
+  assert.equal(valueText(0.5), "0.5");
+  assert.equal(valueText(true), "true");
+  assert.equal(valueText([1, "b"]), '[1, "b"]');
+});
+
+test("JSON keeps whole numbers that it can, and spells out those that readers would round", () => {
+  assert.equal(jsonText({ a: 5n, b: 2n ** 60n }), '{\n  "a": 5,\n  "b": "1152921504606846976"\n}\n');
+});
+
+const STYLE = { color: false, unicode: false, width: 80 } as const;
+
+test("E2 a backend that was switched on and waits for a person is told with what to do, not as disabled", () => {
+  const waiting = {
+    code: "waiting_for_approval",
+    severity: "warning",
+    title: "it would run node instead",
+    hint: "mountaineer approve backends.files",
+    since: "2026-01-05T12:00:00.000Z",
+  } as const;
+  const off = sampleBackend({ name: "files", enabled: false });
+  assert.match(renderOutcome(off, STYLE), /files {2}is disabled\n$/);
+  const told = renderOutcome({ ...off, conditions: [waiting] }, STYLE);
+  assert.match(told, /files {2}stays disabled until it is approved\n {2}it would run node instead\n/);
+  assert.match(told, /mountaineer approve backends\.files/);
+});
+
+test("E2 a daemon that hands over while a backend is waited for is away for a moment; one that stays away is told", async () => {
+  const clock = createManualClock();
+  let looks = 0;
+  const waitFor = (isAway: () => boolean) => {
+    const status = () => {
+      looks += 1;
+      if (isAway()) throw new MountaineerError("daemon_unreachable", "the connection was lost");
+      return { ...sampleReport(), backends: [sampleBackend()] };
+    };
+    const ask = askOf<"status">({ status });
+    return settledBackend({ ask }, "files", 10_000, new AbortController().signal, clock);
+  };
+  const found = waitFor(() => looks === 2);
+  await clock.advance(5_000);
+  assert.equal((await found)?.name, "files");
+  const rejected = assert.rejects(
+    waitFor(() => true),
+    { code: "daemon_unreachable" },
+  );
+  await clock.advance(15_000);
+  await rejected;
+});
+
+const CONFIG = `[[shares]]
+name = "A"
+thunderbolt_host = "10.0.0.2"
+fallback_host = "nas.local"
+[[shares]]
+name = "B"
+thunderbolt_host = "10.0.0.2"
+fallback_host = "nas.local"
+[[aliases]]
+name = "docs"
+share = "A"
+target_subpath = "Docs"
+`;
+
+test("Paths an alias that leads elsewhere is not added under the name of another", async (t) => {
+  const home = await temporaryFolder(t);
+  const file = join(home, "config.toml");
+  await writeFile(file, CONFIG);
+  for (const [share, folder, ...more] of [
+    ["B", "Docs"],
+    ["A", "Other"],
+    ["A", "Docs", "--alias-path", join(home, "elsewhere")],
+  ] as const) {
+    const wanted = ["--name", "DOCS", "--share", share, "--target-subpath", folder, ...more];
+    const { code, stderr } = await runCommand(["alias", "add", ...wanted], { home });
+    assert.match(stderr, /there is an alias called docs: A\/Docs/, wanted.join(" "));
+    assert.equal(code, 2);
+  }
+  assert.equal(await readFile(file, "utf8"), CONFIG);
+});
+
+async function daemonWith(t: TestContext) {
+  const home = await temporaryFolder(t);
+  const file = join(home, "elsewhere.toml");
+  await writeFile(file, "");
+  const config = scriptedConfig();
+  await startRig(t, { home, control: scriptedControl(sampleReport([], { config_path: file })), config });
+  return { config, run: (...args: string[]) => runCommand(["approve", ...args], { home }) };
+}
+
+test("E2 what waits is shown beside what serves, and nobody says yes where nobody is asked", async (t) => {
+  const { config, run } = await daemonWith(t);
+  const list = await run("--list");
+  assert.equal(list.code, 0);
+  assert.match(list.stdout, /backends\.files: backend files would run evil instead/);
+  assert.match(list.stdout, /^-command = "serve"\n\+command = "evil"$/m);
+  const asked = await run();
+  assert.deepEqual([asked.code, /--yes/.test(asked.stderr)], [2, true]);
+  assert.equal((await run("nothing", "--yes")).code, 2);
+  assert.deepEqual(config.calls, []);
+});
+
+test("E2 a yes goes to the daemon with the digest of what was shown", async (t) => {
+  const { config, run } = await daemonWith(t);
+  const done = await run("files", "--yes");
+  assert.deepEqual([done.code, done.stdout], [0, "✓ approved: backends.files\n"]);
+  const asked = config.calls.map(({ name, request }) => [name, request]);
+  assert.deepEqual(asked, [["approve", { entries: [{ id: "backends.files", digest: SHA256 }] }]]);
+});
+
+test("E2 a mode is put into the file, and then approved", async (t) => {
+  const { config, run } = await daemonWith(t);
+  assert.equal((await run("--mode", "none", "--yes")).code, 0);
+  const asked = config.calls.map(({ name, request }) => [name, request]);
+  assert.deepEqual(asked, [
+    ["edit", { edits: [{ key: "trust.approve", value: "none" }], source: "cli" }],
+    ["approve", { entries: [], loosen: true }],
+  ]);
+  assert.equal((await run("--mode", "none")).code, 2, "nobody is there to say yes");
+});
+
+test("E2 without a daemon, lists say of a backend that nobody approved that it waits", async (t) => {
+  const home = await temporaryFolder(t);
+  const file = join(home, "config.toml");
+  const run = (...args: string[]) => runCommand(args, { home });
+  const server = `command = ${JSON.stringify(process.execPath)}\nargs = ["--version"]\n`;
+  await writeFile(file, `[backends.files]\nenabled = false\n${server}`);
+  assert.equal((await run("approve", "--mode", "commands", "--yes")).code, 0);
+  await appendFile(file, `[backends.evil]\n${server}`);
+  const list = await run("backends", "list");
+  assert.match(
+    list.stdout,
+    /^▲ evil {3}waits for approval\n[\s\S]*mountaineer approve backends\.evil\n/m,
+    list.stderr,
+  );
+  assert.match(list.stdout, /^○ files {2}disabled/m);
+  assert.match(
+    (await run("tools", "list")).stderr,
+    /^mountaineer: backend evil: waits for approval \(mountaineer approve\)$/m,
+  );
+});
