@@ -21,7 +21,7 @@ import {
 
 const missing = await missingForTwoServers();
 /** `.ci/nightly identity` plays 40. */
-const COUNT = process.env["MOUNTAINEER_IDENTITY"] === "all" ? 40 : 2;
+const COUNT = process.env["MOUNTAINEER_IDENTITY"] === "all" ? 40 : 5;
 const SEED = Number(process.env["MOUNTAINEER_IDENTITY_SEED"] ?? Date.now() % 1_000_000);
 const STEPS = 6;
 /** By what only one of them has, a program knows whose folder it is in. */
