@@ -123,8 +123,9 @@ describe("beside one listener", { skip }, () => {
     listener.send("interfaces");
     const { interfaces } = await listener.waitFor((line) => "interfaces" in line, told);
     assert.deepEqual(interfaces, ["lo"]);
+    const from = listener.lines.length;
     await near.ip("link", "set", "tb0", "up");
-    await heard(listener, "tb0 went up", listener.lines.length - 1);
+    await heard(listener, "tb0 went up", from);
   });
 
   test("A3 an overflow is said, and changes after it are heard", async () => {
