@@ -295,7 +295,7 @@ describe("one daemon hands over to the next", () => {
     const { from } = await handOver(rig);
     await eventually(async () => !(await daemonsOf(rig.home.home)).includes(from));
     const { error } = await again({ requestState: required.state, inputResponses: {} });
-    assert.equal(error?.code, INVALID, error?.message);
+    assert.equal(error?.code, INVALID, String(error?.message));
   });
 
   test("B11 D2 a modern server's state is bound to its call, and outlives a reload, a handover and a person's consent, which is asked for anew", async () => {
