@@ -21,10 +21,6 @@ export function importGraph(sources: Sources): ImportGraph {
   return new Map([...sources].map(([file, source]) => [file, loadedFiles(file, source, sources, endings)]));
 }
 
-export async function readImportGraph(root: string): Promise<ImportGraph> {
-  return importGraph(await readSources(root));
-}
-
 /**
  * A type-only import loads nothing. A string that leads to a source file counts: it names a program to start.
  * `endings`: the last parts of all known paths; what has none of them is not looked up.
@@ -81,28 +77,67 @@ export function testsReaching(graph: ImportGraph, changed: Iterable<string>): Ma
 
 export interface NearTest {
   readonly file: string;
-  readonly distance: number;
   /** In the folder of test/ that is the changed file's of src/. */
   readonly isBeside: boolean;
 }
 
 /**
- * The test files that reach one of `changed`, those that say most about it first: `test/a/b.test.ts` for `src/a/b.ts`,
- * then those of that folder, then the others by their distance.
+ * The test files that reach one of `changed`, those that say most about it first: `test/a/b.test.ts` for `src/a/b.ts`, then
+ * those that share most of its rarer words; the same folder and few imports between count, too.
  */
-export function nearestTests(graph: ImportGraph, changed: readonly string[]): NearTest[] {
+export function nearestTests(sources: Sources, graph: ImportGraph, changed: readonly string[]): NearTest[] {
   const mirrors = changed.map((file) => file.replace(/^src\//, "test/").replace(/\.tsx?$/, ".test.ts"));
   const folders = new Set(mirrors.map((file) => path.dirname(file)));
   const isOwn = (file: string): boolean => changed.includes(file) || mirrors.includes(file);
-  return [...testsReaching(graph, changed)]
-    .map(([file, distance]) => ({ file, distance, isBeside: folders.has(path.dirname(file)) }))
-    .sort(
-      (a, b) =>
-        Number(isOwn(b.file)) - Number(isOwn(a.file)) ||
-        Number(b.isBeside) - Number(a.isBeside) ||
-        a.distance - b.distance ||
-        (a.file < b.file ? -1 : 1),
+  const reaching = testsReaching(graph, changed);
+  const wordsOf = (files: Iterable<string>): Map<string, number>[] =>
+    [...files].map((file) => countWords(sources.get(file) ?? ""));
+  const likenesses = likenessTo(wordsOf(changed), wordsOf(reaching.keys()));
+  return [...reaching]
+    .map(([file, distance], index) => {
+      const isBeside = folders.has(path.dirname(file));
+      const likeness = likenesses[index] ?? 0;
+      // By the files that found 200 drawn changes: a folder weighs as much as eight imports between.
+      const nearness = Number(isOwn(file)) + likeness + (isBeside ? 0.15 : 0) - distance * 0.02;
+      return { file, isBeside, nearness };
+    })
+    .sort((a, b) => b.nearness - a.nearness || (a.file < b.file ? -1 : 1));
+}
+
+/** Names and words of texts alike, without what is imported. */
+function countWords(source: string): Map<string, number> {
+  const counts = new Map<string, number>();
+  const text = source.replace(/^import\b[^;]*;$/gm, "");
+  for (const [word] of text.matchAll(/[a-z]\w{3,}/gi)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return counts;
+}
+
+/** From 0 to 1 for each of `tests`: the cosine of both's words, where a word weighs the more the fewer tests have it. */
+function likenessTo(
+  changed: readonly ReadonlyMap<string, number>[],
+  tests: readonly ReadonlyMap<string, number>[],
+): number[] {
+  const holders = new Map<string, number>();
+  for (const word of tests.flatMap((words) => [...words.keys()]))
+    holders.set(word, (holders.get(word) ?? 0) + 1);
+  const weighed = (words: ReadonlyMap<string, number>): Map<string, number> =>
+    new Map(
+      [...words].map(([word, count]) => {
+        const rarity = Math.log((tests.length + 1) / (holders.get(word) ?? tests.length + 1));
+        return [word, (1 + Math.log(count)) * rarity];
+      }),
     );
+  const length = (words: ReadonlyMap<string, number>): number => Math.hypot(...words.values()) || 1;
+  const wanted = changed.map(weighed);
+  return tests.map((words) => {
+    const own = weighed(words);
+    const cosines = wanted.map((one) => {
+      let product = 0;
+      for (const [word, weight] of one) product += weight * (own.get(word) ?? 0);
+      return product / length(one) / length(own);
+    });
+    return Math.max(0, ...cosines);
+  });
 }
 
 /** All that `file` loads at any distance, and itself. */

@@ -23,7 +23,14 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { transform } from "esbuild";
 import { compile, PROGRAM_SOURCES } from "./build/compile.ts";
-import { type ImportGraph, nearestTests, reachedFrom, readImportGraph } from "./import-graph.ts";
+import {
+  type ImportGraph,
+  importGraph,
+  nearestTests,
+  reachedFrom,
+  readSources,
+  type Sources,
+} from "./import-graph.ts";
 import { clearLeftBehind, describeLeftBehind, findLeftBehind, findMounts, isNothing } from "./left-behind.ts";
 import { drawMutants, findMutants, type Mutant, mutated } from "./mutants.ts";
 
@@ -43,6 +50,7 @@ interface Options {
 }
 
 interface Shared {
+  readonly sources: Sources;
   readonly graph: ImportGraph;
   readonly options: Options;
   readonly sound: Map<string, boolean>;
@@ -67,6 +75,7 @@ interface Verdict {
 
 /** A copy of the checkout, where one change after the other is played. */
 class Workshop {
+  readonly #sources: Sources;
   readonly #graph: ImportGraph;
   readonly #options: Options;
   readonly #copy: string;
@@ -77,9 +86,10 @@ class Workshop {
   #runs = 0;
 
   private constructor(
-    { graph, options, sound }: Shared,
+    { sources, graph, options, sound }: Shared,
     { copy, temporary }: { readonly copy: string; readonly temporary: string },
   ) {
+    this.#sources = sources;
     this.#graph = graph;
     this.#options = options;
     this.#copy = copy;
@@ -106,7 +116,7 @@ class Workshop {
   }
 
   async play(mutant: Mutant, signal: AbortSignal): Promise<Verdict> {
-    const tests = nearestTests(this.#graph, [mutant.file])
+    const tests = nearestTests(this.#sources, this.#graph, [mutant.file])
       .map(({ file }) => file)
       .filter((file) => this.#isPlayed(file))
       .slice(0, this.#options.files);
@@ -340,10 +350,11 @@ async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   const options = { files: Number(values.files), seconds: Number(values.seconds) };
-  const graph = new Map(await readImportGraph(ROOT));
+  const sources = await readSources(ROOT);
+  const graph = new Map(importGraph(sources));
   // Whoever asks for the build starts what was built of the command line.
   graph.set(BUILD, new Set([...(graph.get(BUILD) ?? []), "src/cli/main.ts"]));
-  const shared: Shared = { graph, options, sound: new Map() };
+  const shared: Shared = { sources, graph, options, sound: new Map() };
   const verdicts: Verdict[] = [];
   const tell = ({ mutant, killer, reason, files }: Verdict): Promise<void> =>
     note(

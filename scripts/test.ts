@@ -90,6 +90,8 @@ const TESTS_OF_ALL = /^test\/(architecture|scripts)\//;
 
 /** Whoever saves a file waits so long for an answer, and for the end of the test file that runs then. */
 const NEAR_FOR_MS = 3000;
+/** So many are begun within it mostly. */
+const FIRST_NEAR = 3;
 /** A change can make a test hang: this is told sooner than in a whole run. */
 const NEAR_LIMIT_SECONDS = 60;
 
@@ -313,15 +315,18 @@ async function testFiles(suite: Suite, parts: readonly string[]): Promise<string
 async function nearFiles(changed: readonly string[], parts: readonly string[]): Promise<string[]> {
   const sources = await readSources(ROOT);
   const suites = suitesOf(sources);
-  const reaching = nearestTests(importGraph(sources), changed);
+  const reaching = nearestTests(sources, importGraph(sources), changed);
   const files = reaching
     .filter(
-      ({ file, isBeside }) =>
+      ({ file }) =>
         suites.get(file) === "unit" &&
         matches(file, parts) &&
-        (!TESTS_OF_ALL.test(file) || changed.some((one) => one === file || one.startsWith("scripts/"))) &&
-        // What starts commands costs seconds and a build, and reaches nearly everything.
-        (isBeside || changed.includes(file) || !startsCommands(file, sources)),
+        (!TESTS_OF_ALL.test(file) || changed.some((one) => one === file || one.startsWith("scripts/"))),
+    )
+    // What runs commands costs seconds and a build, and reaches nearly everything: only where it is nearest of all.
+    .filter(
+      ({ file, isBeside }, place) =>
+        place < FIRST_NEAR || isBeside || changed.includes(file) || !startsCommands(file, sources),
     )
     .map(({ file }) => file);
   const nearest = files.slice(0, MOST_TOGETHER);

@@ -1,5 +1,6 @@
 // What scripts read of sources: imports, strings, conformance's reasons, mutants.
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
 import { reasonFor, type Situation } from "../../scripts/conformance/reasons.ts";
 import { loadedFiles, nearestTests, testsReaching } from "../../scripts/import-graph.ts";
@@ -75,7 +76,18 @@ test("a change reaches the test files that load it, at any distance, and a chang
   assert.deepEqual([...testsReaching(graph, ["src/gone.ts"])], []);
 });
 
-test("the nearest test file is a source's own, then come those of its folder, then others by their distance", () => {
+test("the nearest test file is a source's own, then those that share its rarer words, of its folder, by few imports", () => {
+  const told = "expects a refusal, as everybody";
+  const sources = new Map([
+    ["src/a/b.ts", 'import { Clock } from "../c.ts";\nthrow new Refusal("everybody waits for a lantern")'],
+    ["src/c.ts", ""],
+    ["test/a/a.test.ts", told],
+    ["test/a/b.test.ts", told],
+    ["test/a/else.test.ts", "lantern"],
+    ["test/c.test.ts", told],
+    ["test/direct.test.ts", told],
+    ["test/far.test.ts", "a lantern for everybody"],
+  ]);
   const graph = new Map([
     ["src/a/b.ts", new Set<string>()],
     ["src/c.ts", new Set(["src/a/b.ts"])],
@@ -84,16 +96,16 @@ test("the nearest test file is a source's own, then come those of its folder, th
     ["test/a/else.test.ts", new Set<string>()],
     ["test/c.test.ts", new Set(["src/c.ts"])],
     ["test/direct.test.ts", new Set(["src/a/b.ts"])],
+    ["test/far.test.ts", new Set(["test/c.test.ts"])],
   ]);
-  const near = nearestTests(graph, ["src/a/b.ts"]);
-  const beside = ["test/a/b.test.ts", "test/a/a.test.ts"];
+  const near = nearestTests(sources, graph, ["src/a/b.ts"]);
   assert.deepEqual(
     near.map(({ file }) => file),
-    [...beside, "test/direct.test.ts", "test/c.test.ts"],
+    ["b", "../far", "a", "../direct", "../c"].map((name) => join("test/a", `${name}.test.ts`)),
   );
   assert.deepEqual(
     near.flatMap(({ file, isBeside }) => (isBeside ? file : [])),
-    beside,
+    ["test/a/b.test.ts", "test/a/a.test.ts"],
   );
 });
 
