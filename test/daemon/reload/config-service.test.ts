@@ -153,9 +153,31 @@ test("a rollback of an entry or over a file that is not the one seen is refused,
   await assert.rejects(control.rollback(seen, NEVER), { code: "config_changed" });
   await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER), { code: "config_changed" });
   assert.equal(await readFile(path, "utf8"), text(803));
+  // Nor is what stands in the file kept, as nothing replaces it.
+  const kept = await control.history();
+  await writeFile(path, text(900));
+  await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER), { code: "config_changed" });
+  assert.deepEqual(await control.history(), kept);
+  await writeFile(path, text(803));
   const now = { ...seen, n: 2, expected_sha256: sha256(text(803)) };
   assert.equal((await control.rollback(now, NEVER)).changed, true);
   assert.equal(await readFile(path, "utf8"), text(801));
+});
+
+test("G1 a layer that cannot be applied leaves the one before under what is read then", async (t) => {
+  const operator = `U${"A".repeat(55)}`;
+  const fleet = `name = "here"\nservers = ["nats://127.0.0.1"]\ncredentials = "secret:x"\noperator = "${operator}"`;
+  const { service, mood, config, edit } = await scene(t, `${text(801)}[fleet]\n${fleet}\n`);
+  const layer = (revision: number, enabled: boolean) =>
+    service.layers.apply({ text: `[notify]\nenabled = ${enabled}\n`, revision, operator });
+  assert.equal((await layer(1, true)).kind, "applied");
+  mood.refuses = true;
+  assert.equal((await layer(2, false)).kind, "failed");
+  mood.refuses = false;
+  await edit("global.connect_timeout_ms", "802");
+  assert.deepEqual([service.layers.revision(), config().notify.enabled], [1, true]);
+  assert.equal((await layer(2, false)).kind, "applied");
+  assert.deepEqual([service.layers.revision(), config().notify.enabled], [2, false]);
 });
 
 test("what was read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
