@@ -146,7 +146,7 @@ function replacement(layout: YamlLayout, place: YamlPlace, value: ConfigValue): 
     return [[{ start, end: lineTextEnd(text, last), text: `${written}${comment}` }]];
   }
   if (yaml.isCollection(node) && !isFlow(node)) {
-    if (pair === null || yaml.isMap(node)) return [];
+    if (pair === null) return [];
     const at = separatorEnd(layout, pair);
     const from = lineEnd(text, at);
     const lines = { start: from, end: lineEnd(text, contentEnd(layout, node, at)), text: "" };

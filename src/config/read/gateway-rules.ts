@@ -2,14 +2,7 @@
 
 import { isCredentialHeader } from "../values/backend-names.ts";
 import { isLoopback } from "../values/host.ts";
-import {
-  type Finding,
-  type KeyPath,
-  MISTAKE_LIMIT,
-  namesHint,
-  pathText,
-  quoted,
-} from "../values/mistakes.ts";
+import { type Finding, type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
 import { expandPath, isWithin, parsePath } from "../values/paths.ts";
 import { isLiteral, parseSecretText } from "../values/secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
@@ -168,7 +161,6 @@ function orderFindings(order: unknown, backends: Table): Finding[] {
   const seen = new Set<string>();
   const findings: Finding[] = [];
   for (const [index, name] of order.entries()) {
-    if (findings.length >= MISTAKE_LIMIT) break;
     if (typeof name !== "string") continue;
     const path = ["conflict_resolution", "order", index];
     const found = quoted(name);

@@ -64,7 +64,7 @@ function checked(bytes: Buffer): string {
 
 function unchecked(text: string): Buffer | null {
   const bytes = fromBase32(text);
-  if (bytes === null || bytes.length < 3) return null;
+  if (bytes.length < 3) return null;
   const body = bytes.subarray(0, -2);
   return bytes.readUInt16LE(body.length) === crc16(body) && base32(bytes) === text ? body : null;
 }
@@ -90,14 +90,13 @@ function base32(bytes: Uint8Array): string {
   return bits === 0 ? text : text + ALPHABET[(held << (5 - bits)) & 31];
 }
 
-function fromBase32(text: string): Buffer | null {
+/** Of letters that are none it makes something else: `unchecked` writes it back and compares. */
+function fromBase32(text: string): Buffer {
   const bytes: number[] = [];
   let held = 0;
   let bits = 0;
   for (const letter of text) {
-    const value = ALPHABET.indexOf(letter);
-    if (value < 0) return null;
-    held = ((held << 5) | value) & 0xfff;
+    held = ((held << 5) | ALPHABET.indexOf(letter)) & 0xfff;
     bits += 5;
     if (bits >= 8) {
       bits -= 8;

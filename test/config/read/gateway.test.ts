@@ -350,6 +350,11 @@ const MISTAKES: readonly (readonly [text: string, place: string, says: RegExp])[
     "4:15 conflict_resolution.order[1]",
     /each name once/,
   ],
+  [
+    "[conflict_resolution]\norder = [3]\n",
+    "2:10 conflict_resolution.order[0]",
+    /found the number 3|found number 3/,
+  ],
   ['[conflict_resolution]\nseparator = ""\n', "2:13 conflict_resolution.separator", /one to 8/],
   [
     '[conflict_resolution]\nstrategy = "last-wins"\n',
@@ -491,6 +496,10 @@ headers = { constructor = "1" }
   const [one] = config.backends;
   assert.deepEqual(Object.keys(one?.toolOverrides ?? {}).sort(), ["7", "constructor", "hasOwnProperty"]);
   assert.equal(one?.toolOverrides["constructor"]?.name, "a");
+  const longest = "x".repeat(1024);
+  const override = (name: string) => `${ONE}tool_overrides.${name}.name = "d"\n`;
+  assert.ok((await accepted(override(longest))).config.backends[0]?.toolOverrides[longest]);
+  assert.match((await first(override(`${longest}x`))).expected, /the tool's name as the server says it/);
   const rows: [string, string][] = [
     ['[backends.__proto__]\ncommand = "x"\n', "backends.__proto__"],
     ['[backends.a]\ncommand = "x"\nenv.__proto__ = "x"\n', "backends.a.env.__proto__"],

@@ -172,6 +172,11 @@ test("YAML that is no single mapping is refused", async () => {
   }
 });
 
+test("a slip in YAML is told where it begins", async () => {
+  const [slip] = await refused("a:\n  b: &x &twice 1\n", "config.yaml");
+  assert.deepEqual([slip?.line, slip?.column], [2, 9]);
+});
+
 test("an alias bomb is refused, quickly", async () => {
   const levels = [..."bcdefghij"].map(
     (name, index) => `${name}: &${name} [${Array(9).fill(`*${"abcdefghi"[index]}`).join()}]`,

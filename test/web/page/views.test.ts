@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { StatusReport } from "../../../src/api/contract.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
 import { VIEWS, viewAt } from "../../../src/web/page/shell/views.ts";
 import { sampleApprovals, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
 import { catalogOf, gatewayReport, sampleBackend, sampleTool } from "../../api/sample-gateway.ts";
-import { sampleResult, sampleShare } from "../../api/sample-report.ts";
+import { sampleReport, sampleResult, sampleShare } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Scripted, scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
@@ -69,6 +70,14 @@ test("F2 each view says what the daemon told, and names itself behind the #", as
       assert.fail(`${name}: ${words.filter((word) => !view.text().includes(word))} in ${view.text()}`),
     );
   }
+});
+
+test("F2 the dashboard leads on where nothing is configured, and nowhere else", () => {
+  const says = (report: StatusReport): boolean => {
+    using view = viewOf("dashboard", scriptedApp({}, { status: report }));
+    return view.text().includes("mountaineer init");
+  };
+  assert.deepEqual([sampleReport([]), sampleReport(), gatewayReport([])].map(says), [true, false, false]);
 });
 
 const HOSTILE = "x\u001b[2J\u202e";
@@ -170,10 +179,16 @@ const CLICKS: readonly Click[] = [
   },
 ];
 
+const OUTCOMES: Readonly<Record<string, { outcome: string; duration_ms?: number }>> = {
+  newest: { outcome: "denied" },
+  older: { outcome: "ok", duration_ms: 31 },
+  found: { outcome: "ok" },
+};
+
 test("F2 records come by pages, and each filter begins anew", async () => {
   const of = (target: string, next: string | null) => ({
     ...{ enabled: true, path: "/a", more: next !== null, next },
-    records: [{ time: "2026-01-05T12:00:00.000Z", kind: "request", target, outcome: "denied" }],
+    records: [{ time: "2026-01-05T12:00:00.000Z", kind: "request", target, ...OUTCOMES[target] }],
   });
   const app = scriptedApp({ audit: [of("newest", "1-1.5"), of("older", null), of("found", null)] });
   using view = viewOf("records", app);
@@ -182,6 +197,15 @@ test("F2 records come by pages, and each filter begins anew", async () => {
   view.named("button", "Older records").fire("click");
   await eventually(() => view.text().includes("older"));
   assert.ok(view.text().includes("newest") && !view.text().includes("Older records"));
+  assert.deepEqual(
+    view
+      .elements("li")
+      .map((row) => [row.childNodes[1]?.getAttribute("class"), row.textContent.endsWith("31 ms")]),
+    [
+      ["mark bad", false],
+      ["mark plain", true],
+    ],
+  );
   view.elements("input")[0]?.fire("input", { value: "words" });
   await eventually(() => view.text().includes("found"));
   assert.ok(!view.text().includes("newest"));

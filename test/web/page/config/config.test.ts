@@ -73,6 +73,11 @@ test("F2 the key at the cursor is told in TOML, half-written lines included", ()
     ['"odd.name"', "backends odd.name"],
   ];
   for (const [mark, path] of places) assert.equal(at(TOML, mark, "toml"), path, mark);
+  assert.equal(
+    at(TOML.replace("half\n", "half\n\n# here\n"), "# here", "toml"),
+    "backends files",
+    "a new key",
+  );
 });
 
 test("F2 and in YAML", () => {
