@@ -69,6 +69,14 @@ test("F2 transitions are told in words, with what they are about", () => {
   );
 });
 
+test("C3 a drained instance is told with how many calls were cut off, if any", () => {
+  const told = (cut: number) => transitionWords({ name: "backend.drained", backend: "files", cut })?.text;
+  assert.deepEqual(
+    [told(0), told(1)],
+    ["The old instance is drained", "The old instance is drained; 1 call cut off"],
+  );
+});
+
 test("one that this page does not know is told all the same; one of each look is not", () => {
   assert.deepEqual(transitionWords({ name: "share.brand_new", share: "CORE", count: 2, more: {} }), {
     name: "share.brand_new",

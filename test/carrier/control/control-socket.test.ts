@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -34,3 +34,24 @@ for (const [what, name] of [
     await assert.rejects(readFile(join(home, "carrier/socket.json")), { code: "ENOENT" });
   });
 }
+
+test("A10 what a killed carrier left in its short folder goes, and nothing in a folder of another name", async (t) => {
+  const base = await temporaryFolder(t);
+  const home = join(base, "h".repeat(100));
+  await mkdir(join(home, "carrier"), { recursive: true });
+  const server = createServer();
+  t.after(() => server.close());
+  const remove = await listenForControl(server, home);
+  const left = dirname(await findControlSocket(home));
+  await remove();
+  const sockets = [left, join(base, "another")].map((folder) => join(folder, "sock"));
+  for (const socket of sockets) {
+    await mkdir(dirname(socket));
+    await writeFile(socket, "");
+    await writeFile(join(home, "carrier/socket.json"), JSON.stringify({ socket }));
+    const next = createServer();
+    await (await listenForControl(next, home))();
+    next.close();
+  }
+  assert.deepEqual(await Promise.all(sockets.map(isThere)), [false, true]);
+});

@@ -43,6 +43,7 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     doubtedAtMs: null as number | null,
     outlivedDoubt: false,
     pings: 0,
+    proofs: 0,
     /** Daemons answer pings. */
     isAnswering: false,
     state: {
@@ -121,7 +122,10 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     clock,
     logger: createRecordingLogger(),
     service,
-    prove: () => Promise.resolve(world.tb),
+    prove() {
+      world.proofs += 1;
+      return Promise.resolve(world.tb);
+    },
     isPresent: () => Promise.resolve(world.present),
     ping() {
       world.pings += 1;
@@ -169,6 +173,7 @@ const FACTS: readonly Fact<World>[] = [
   [/^epoch (\d)$/, ({ settings }, epoch) => [settings.epoch, Number(epoch)]],
   [/^GUID (\w+)$/, ({ settings }, guid) => [settings.guid, guid]],
   [/^asked (\d) times?$/, ({ world }, times) => [world.pings, Number(times)]],
+  [/^proved (\d) times?$/, ({ world }, times) => [world.proofs, Number(times)]],
   [/^alone$/, ({ watch }) => [watch.isAlone, true]],
 ];
 const starts = {
@@ -213,7 +218,8 @@ A10 it closes a share whose mount is gone, seen twice
 A10 it closes a share that nothing was ever mounted through, after a minute alone, unless somebody uses it
   never mounted, a daemon comes, 300 s, a daemon goes, 1 connection, 300 s: did nothing
   0 connections, a daemon comes, a daemon goes, 59 s: did nothing; 2 s: did close CORE
-A10 it learns the server's GUID when it has none
-  without a GUID, 1 s: GUID same
+A10 it learns the server's GUID when it has none, once, and not more often than each 5 s
+  without a GUID, a daemon comes, daemons answer, 30 s: GUID same, proved 1 time
+  without a GUID, its server falls silent, 6 s: proved 2 times
 `,
 );

@@ -66,6 +66,32 @@ test("E2 a daemon that hands over while a backend is waited for is away for a mo
   await rejected;
 });
 
+test("E2 a backend that failed, or that runs on as before, is waited for no longer; one that changes is", async () => {
+  const failed = {
+    code: "change_failed",
+    severity: "error",
+    title: "it does not start",
+    hint: null,
+    since: "2026-01-05T12:00:00.000Z",
+  } as const;
+  const changes = { phase: "Ready", instances: 2, draining: 0 } as const;
+  for (const [backend, isWaitedFor] of [
+    [sampleBackend({ phase: "Failed" }), false],
+    [sampleBackend({ ...changes, conditions: [failed] }), false],
+    [sampleBackend(changes), true],
+  ] as const) {
+    const clock = createManualClock();
+    let isWaiting = true;
+    const ask = askOf<"status">({ status: () => ({ ...sampleReport(), backends: [backend] }) });
+    const end = settledBackend({ ask }, backend.name, 10_000, new AbortController().signal, clock);
+    void end.then(() => (isWaiting = false));
+    await clock.advance(2_000);
+    assert.equal(isWaiting, isWaitedFor);
+    await clock.advance(10_000);
+    await end;
+  }
+});
+
 const CONFIG = `[[shares]]
 name = "A"
 thunderbolt_host = "10.0.0.2"

@@ -1,7 +1,7 @@
 // A service of configuration with approvals: what waits, what serves meanwhile, and what a person's yes does.
 
 import assert from "node:assert/strict";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { ConfigEditWire } from "../../../src/api/requests.ts";
@@ -329,6 +329,18 @@ test("E2 a kill between what is approved and what is applied leaves it approved"
   assert.match(after, /"better"/);
   await daemon.stop();
   assert.deepEqual(runs(await home.start()), ["better"]);
+});
+
+test("E2 an approval that cannot be kept is refused, and what it would let through does not run", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + files("better"));
+  await synced(daemon, 2);
+  const sealed = join(home.home, "approvals.sealed");
+  await rm(sealed);
+  await mkdir(join(sealed, "in the way"), { recursive: true });
+  await assert.rejects(approve(daemon));
+  assert.deepEqual(runs(daemon), ["serve"]);
 });
 
 test("E2 of an approval that cannot be applied nothing is left: not later, and not after a restart", async (t) => {

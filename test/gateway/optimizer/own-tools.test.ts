@@ -326,6 +326,21 @@ async function indexOf(...names: readonly string[]): Promise<ToolIndex> {
   return index;
 }
 
+test("E4 a tool is found by what it says now, and not at all once it is gone", async () => {
+  const index = new ToolIndex();
+  const said = async (description: string | null): Promise<void> => {
+    const tool = { name: "a", backend: "b", originalName: "a", definition: { name: "a", description } };
+    index.follow(new Map(description === null ? [] : [["a", tool]]));
+    await index.ready;
+  };
+  const find = (question: string) => index.search(question, 5, () => true);
+  await said("tells the weather");
+  await said("sends a letter");
+  assert.deepEqual([find("weather"), find("letter")], [[], ["a"]]);
+  await said(null);
+  assert.deepEqual(find("letter"), []);
+});
+
 test("E4 a question's first words are guessed where no tool has them, and no more than eight", async () => {
   const index = await indexOf("weather", "__proto__", "constructor");
   const find = (question: string) => index.search(question, 5, () => true);

@@ -318,7 +318,8 @@ test("D3 instructions name tools as clients see them, and no word of a sentence 
     told(pointing, "b", skilled),
     "First read `skill://b/git/SKILL.md`, not skill://sql/SKILL.md.",
   );
-  assert.equal(told("Call `read`.", "files", catalogOf(files)), "Call `read`.");
+  const asTheyAre = "Call `read`. You may read.";
+  assert.equal(told(asTheyAre, "files", catalogOf(files)), asTheyAre);
 });
 
 test("D3 a server of a thousand plain names adds twenty of them to its instructions", () => {
