@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
+import { withWaiting } from "../../../src/daemon/control/backend-waiting.ts";
 import {
   type ConditionSources,
   createGlobalConditions,
@@ -8,6 +9,7 @@ import {
 import type { Lacking } from "../../../src/shares/drivers/mount-driver.ts";
 import { whyUploadsBreak } from "../../../src/shares/drivers/rclone/version.ts";
 import type { SyncState } from "../../../src/sync/sync-settings.ts";
+import { sampleBackend } from "../../api/sample-gateway.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { PATH, smbShare, snapshotOf } from "../samples.ts";
@@ -92,6 +94,26 @@ test("A5 B4 each standing problem is one, with a code and what to do", async () 
   assert.match(byCode.get("config_rejected")?.title ?? "", /config\.toml:3:1: no/);
   assert.match(byCode.get("config_missing")?.title ?? "", /config\.toml is not there/);
   assert.match(byCode.get("sync_degraded")?.title ?? "", /nfs4/);
+});
+
+test("E2 a backend of which something waits for approval says so itself, one that does not run as its reason, too", () => {
+  const condition = (name: string) => ({
+    code: "waiting_for_approval",
+    severity: "warning" as const,
+    title: "it would run node instead",
+    hint: `mountaineer approve backends.${name}`,
+    since: "2026-01-01T00:00:00.000Z",
+  });
+  const backends = [
+    sampleBackend({ name: "on" }),
+    sampleBackend({ name: "off", enabled: false }),
+    sampleBackend({ name: "other" }),
+  ];
+  assert.deepEqual(withWaiting({ backends }, [condition("on"), condition("off")]).backends, [
+    { ...backends[0], conditions: [condition("on")] },
+    { ...backends[1], conditions: [condition("off")], reason: "it waits for approval" },
+    backends[2],
+  ]);
 });
 
 test("B4 what is said to do about a wrong file depends on whether mending it is noticed", async () => {

@@ -9,6 +9,7 @@ import {
   NOT_FRESH,
 } from "../../../src/gateway/catalog/catalog.ts";
 import { catalogTransitions } from "../../../src/gateway/catalog/diff-catalogs.ts";
+import { partOfCatalog } from "../../../src/gateway/catalog/part-of-catalog.ts";
 import { heldBy, resolveServed, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -50,6 +51,22 @@ test("E3 of templates that wait for approval the first 200 are tried: a server m
   const told = (name: string) =>
     heldBy({ catalog: { ...catalog, held }, away: null }, { kind: "resource", name });
   assert.deepEqual([told("w://199/1"), told("w://200/1")], ["a", null]);
+});
+
+test("D4 in a part of a catalog a URI of a backend outside of it is nobody's, also of one that is down", () => {
+  const whole = catalogOf(
+    source("a", { templates: ["u://{+any}"] }),
+    source("outside", { resources: ["u://outside"] }),
+  );
+  const down = catalogOf(source("down", { resources: ["u://down"] }), source("b", { resources: ["u://b"] }));
+  const isA = (backend: string): boolean => backend === "a";
+  const part = partOfCatalog(whole, [[{ hasTool: ({ backend }) => isA(backend), hasBackend: isA }]], down);
+  assert.deepEqual(
+    ["u://outside", "u://down", "u://else"].map(
+      (name) => resolveTarget(part, { kind: "resource", name })?.backend,
+    ),
+    [undefined, undefined, "a"],
+  );
 });
 
 test("URIs belong to who listed them, before any template", () => {

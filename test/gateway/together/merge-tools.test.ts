@@ -152,6 +152,12 @@ test("G1 a machine that offers other tools all the time does not fill the memory
     merged({ sources: [source("files@desktop", ...tools)], places: places("files@desktop") }, held);
   }
   assert.ok(held.size <= 2_500, `${held.size} are held`);
+  // What is offered now is not forgotten with the rest.
+  const sources = [source("files@nas", tool("t29-0", "another")), source("files@desktop", tool("t29-0", ""))];
+  assert.deepEqual(merged({ sources, places: places("files@nas", "files@desktop") }, held), [
+    "files_t29-0: files@desktop",
+    "nas_t29-0: files@nas",
+  ]);
 });
 
 test("G1 the folders of shares that a command works on are found in its arguments", () => {

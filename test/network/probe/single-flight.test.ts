@@ -77,10 +77,13 @@ test("so many run at once, the rest in order of coming, and a failure frees its 
     (await all).map(({ status }) => status),
     ["rejected", "fulfilled", "fulfilled", "fulfilled"],
   );
-  const later = work(9);
+  const later = [7, 8, 9].map(work);
   await settle();
-  finish[4]?.();
-  assert.equal(await later, 9);
+  assert.deepEqual(started.slice(4), [7, 8], "all slots are free again, and no more");
+  for (const place of [4, 5]) finish[place]?.();
+  await settle();
+  finish[6]?.();
+  assert.deepEqual(await Promise.all(later), [7, 8, 9]);
 });
 
 function setUp(answers: (host: string, call: number) => Promise<readonly string[]>) {

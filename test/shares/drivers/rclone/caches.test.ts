@@ -1,6 +1,6 @@
 // The write caches of a share's servers, and the notes in them.
 import assert from "node:assert/strict";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -130,6 +130,20 @@ for (const [proved, before] of [
     });
   });
 }
+
+test("A13 what was kept of a server that nobody can recognize again goes with its last file", async (t) => {
+  const { caches, away, here } = await scene(t);
+  const isKept = () => stat(dirname(away.cache)).then(Boolean, () => false);
+  await caches.prepare(SHARE, here);
+  assert.equal(await isKept(), true, "this one was proved");
+  await writeFile(join(dirname(away.cache), "server.json"), JSON.stringify({ source: "//nas/core" }));
+  await write(away, "waits");
+  await caches.prepare(SHARE, here);
+  assert.equal(await isKept(), true, "a file waits for it");
+  await sent(away, "waits");
+  await caches.prepare(SHARE, here);
+  assert.equal(await isKept(), false);
+});
 
 test("A11 what one server's rclone did not touch says nothing of another server's files", async (t) => {
   const { care, away, here } = await scene(t);
