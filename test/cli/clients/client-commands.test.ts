@@ -223,7 +223,9 @@ test("F1 a server whose variable is not set is imported disabled, with the comma
     imported.stdout,
     /gh .*\n +disabled: the variable GH_TOKEN is not set here\n +it still wants a secret: mountaineer secret set gh-gh-token\n +once that is mended: mountaineer backends enable gh\n/,
   );
-  assert.match(await config(), /enabled = false/);
+  assert.match(await config(), /# then: mountaineer backends enable gh\n[\s\S]*enabled = false/);
+  assert.doesNotMatch(imported.stderr, /there already/);
+  assert.match((await run("import", "claude", "--yes")).stderr, /there already: gh\n/);
   await run("connect", "claude", "--yes");
   assert.match(await readFile(file, "utf8"), /"gh"/);
   await runCommand(["secret", "set", "gh-gh-token", "--in", "file"], { home: env.HOME, env, input: TOKEN });

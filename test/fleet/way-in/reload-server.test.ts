@@ -3,7 +3,12 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { folderPaths, makeFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
-import { ensureServer, reloadServer, runningServer } from "../../../src/fleet/way-in/server-process.ts";
+import {
+  ensureServer,
+  reloadServer,
+  renewServer,
+  runningServer,
+} from "../../../src/fleet/way-in/server-process.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -65,6 +70,8 @@ async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false,
     heardBy,
     running: async () => (await runningServer(home))?.pid,
     reload: () => reloadServer(place, signal),
+    renew: () => renewServer(place, signal),
+    config: folderPaths(home).config,
     async late(hangups: number) {
       await eventually(async () => (await heardBy()).length === hangups);
       passedMs += LATE_MS;
@@ -103,6 +110,15 @@ test("a server that ends when it is asked is started anew, at once", async (t) =
   await server.reload();
   const running = await server.running();
   assert.ok(running !== undefined && running !== server.pid, String(running));
+});
+
+test("what an earlier version has set up is brought up to date and reloaded, and what is as it should be left alone", async (t) => {
+  const server = await serverOf(t, {});
+  assert.equal(await server.renew(), false);
+  const config = await readFile(server.config, "utf8");
+  await writeFile(server.config, "# of an earlier version\n");
+  assert.equal(await server.renew(), true);
+  assert.deepEqual([await readFile(server.config, "utf8"), await server.heardBy()], [config, [server.pid]]);
 });
 
 test("a server that refuses its configuration goes on, and is not asked again", async (t) => {

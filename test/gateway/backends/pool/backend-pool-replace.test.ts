@@ -1,7 +1,7 @@
 // A backend whose connection changes, or that is restarted: which instance serves, and when the old one goes.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { errorReply } from "../../../../src/gateway/json-rpc.ts";
+import { errorReply, isError } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { CHANGED, ready } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
@@ -239,6 +239,27 @@ describe("stop-first", () => {
     assert.equal(fromInstance(await queued), 1);
     assert.equal(b.view().phase, "Ready");
   });
+
+  for (const answers of [true, false]) {
+    it(`B11 before another daemon serves it ends, ${answers ? "after its last call" : "at the latest after the grace"}; others serve on`, async () => {
+      const b = await ready(first);
+      const once = b.script.last;
+      await b.applied(first, backendConfig("other"));
+      await b.comesUp("two");
+      const call = b.call();
+      let isOver = false;
+      const ending = b.pool.endWhatRunsOnce(5_000).then(() => {
+        isOver = true;
+      });
+      await b.clock.advance(4_900);
+      assert.deepEqual([once.isClosed, isOver], [false, false], "a call is in flight");
+      if (answers) once.answer();
+      await b.clock.advance(answers ? 0 : 100);
+      assert.equal(isError(await call), !answers);
+      await ending;
+      assert.deepEqual([once.isClosed, b.script.last.isClosed], [true, false]);
+    });
+  }
 
   it("a cancelled call leaves the queue, and the queue is bounded", async () => {
     const b = await ready(first);
