@@ -10,6 +10,8 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, headers, nkeyAuthenticator } from "@nats-io/transport-node";
 import { readCredentials } from "../../src/fleet/credentials.ts";
+import { openLayerBucket } from "../../src/fleet/layer/layer-bucket.ts";
+import { LARGEST_DOCUMENT_BYTES } from "../../src/fleet/layer/signed-layer.ts";
 import { openSession } from "../../src/fleet/nats-session.ts";
 import { BUCKET, STREAM } from "../../src/fleet/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
@@ -252,6 +254,18 @@ NKEY Seed printed below can be used to sign and prove identity.
 ${seed}
 ------END USER NKEY SEED------
 `;
+
+natsTest(
+  "G1 a layer that the server refuses is not said to be put, nor one over another than the last",
+  async (_t, rig) => {
+    const bucket = openLayerBucket(await rig.stranger("nas"), () => {});
+    assert.deepEqual([await bucket.put("first", 0), await bucket.put("second", 7)], [true, false]);
+    await assert.rejects(bucket.put("x".repeat(LARGEST_DOCUMENT_BYTES + 1), 1), {
+      code: "fleet_unreachable",
+    });
+    assert.equal((await bucket.newest())?.sequence, 1);
+  },
+);
 
 test("G1 a machine signs in with the seed of an nkey, or with the text of a .creds file", () => {
   assert.deepEqual(readCredentials(seed), { kind: "nkey", seed });

@@ -50,6 +50,19 @@ describe("the carrier's shares", () => {
     await service.close("CORE");
   });
 
+  test("A14 shares with one login are told of its refusal together, and one that is opened later, too", async (t) => {
+    await using nas = await startFakeNas();
+    const { service } = await startService(t, NO_KEEPER);
+    await using _service = service;
+    const opened = async (share: string, more: { login?: string; refusedLogon?: string }) => {
+      await service.open({ ...openRequest(share, nas), ...more });
+      return service.served.get(share)?.carrier.state().refusedLogon?.text;
+    };
+    assert.equal(await opened("CORE", { login: "ada", refusedLogon: "wrong password" }), "wrong password");
+    assert.equal(await opened("MEDIA", { login: "ada" }), "wrong password");
+    assert.equal(await opened("OTHER", { login: "bob" }), undefined);
+  });
+
   test("A10 a carrier is not empty before whoever closed its last share can be told", async (t) => {
     await using nas = await startFakeNas();
     const handedOver = Promise.withResolvers<void>();
