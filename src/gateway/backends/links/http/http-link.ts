@@ -189,7 +189,6 @@ class HttpLink implements BackendLink {
     this.#exchange(message, text, this.#headers, this.#older, () => {
       if (wait === null || this.#closing !== null) return;
       wait[Symbol.dispose]();
-      this.#timers.delete(wait);
       this.#letGo();
     });
   }
