@@ -155,6 +155,9 @@ test("D1 numbers beyond what a double holds are sent as they were typed", () => 
 test("D1 a pasted text is one text, line breaks and all, and is bounded", () => {
   const form = formOf({ a: text });
   assert.deepEqual(sent(pasteIntoForm(form, "one\r\ntwo\tq"), ""), { a: "one\ntwo\tq" });
+  const tooLongForGraphemes = "x".repeat(5_000);
+  const walked = pasteIntoForm(form, tooLongForGraphemes);
+  assert.deepEqual(sent(walked, "<home><right><left>y"), { a: `y${tooLongForGraphemes}` });
   const { form: long } = press(pasteIntoForm(form, "x".repeat(300_000)), "y");
   assert.deepEqual(sent(long, ""), { a: "y" });
   assert.equal(pasteIntoForm(press(form, "<tab>").form, "x").root, form.root, "no field takes it");
