@@ -1,16 +1,17 @@
-// Measures the gateway's memory by the number of backends, and its lists at 5,000 tools.
+// Measures the gateway's memory by the number of backends, its lists at 5,000 tools, and results of 10 MB.
 import { LIGHT_SERVER, openHttpFixture } from "../test/mcp/fixture-programs.ts";
 import { nodeBackend, openGatewayRig, type Section } from "../test/mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../test/mcp/light-client.ts";
-import { goal, median, round, say } from "./figures.ts";
-import { rssMb } from "./processes.ts";
+import { goal, median, round, say, spread } from "./figures.ts";
+import { rssMb, threadsCpuUs } from "./processes.ts";
 
-export const title = "gateway: memory with 1, 10, 100 backends; lists of 5,000 tools";
+export const title = "gateway: memory with 1, 10, 100 backends; lists of 5,000 tools; results of 10 MB";
 export const missing = (): string | null => null;
 
 export async function bench({ short }: { short: boolean }): Promise<void> {
   for (const count of [1, 10, ...(short ? [] : [100])]) await memoryWith(count);
   await manyTools(short ? 10 : 50);
+  await largeResults(short ? 10 : 30);
 }
 
 /** A hundred processes of Node would measure the machine: they are one HTTP server, a hundred times. */
@@ -56,4 +57,48 @@ async function listMs(client: LightClient, calls: number): Promise<number> {
     times.push(performance.now() - startedAt);
   }
   return median(times);
+}
+
+interface LargeColumn {
+  readonly name: string;
+  readonly pid: number;
+  readonly client: LightClient;
+  readonly ms: number[];
+  readonly cpuMs: number[];
+}
+
+/** The client reads them as JSON, too: that takes as long in each column. */
+async function largeResults(rounds: number): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await openHttpFixture(LIGHT_SERVER));
+  const column = async (
+    name: string,
+    { pid, url }: { readonly pid: number; readonly url: string },
+  ): Promise<LargeColumn> => ({
+    name,
+    pid,
+    client: stack.use(await connectLight(url)),
+    ms: [],
+    cpuMs: [],
+  });
+  const columns = [await column("the server itself", server)];
+  const sections = { stdio: nodeBackend(LIGHT_SERVER), HTTP: { type: "streamable-http", url: server.url } };
+  for (const [name, section] of Object.entries(sections)) {
+    const rig = stack.use(await openGatewayRig({ backends: { light: section } }));
+    await rig.untilReady("light");
+    columns.push(await column(`through ${name}`, rig));
+  }
+  for (let index = 0; index < rounds; index++)
+    for (const { pid, client, ms, cpuMs } of index % 2 === 0 ? columns : columns.toReversed()) {
+      const [before, startedAt] = [await threadsCpuUs(pid), performance.now()];
+      await client.call("big", { bytes: 10_000_000 });
+      ms.push(performance.now() - startedAt);
+      cpuMs.push(((await threadsCpuUs(pid)) - before) / 1000);
+    }
+  for (const { name, ms, cpuMs } of columns)
+    say(`  a result of 10 MB, ${name}: ${spread(ms)}, CPU ${round(median(cpuMs))} ms`);
+  goal(
+    "a result of 10 MB in ≤ 80 ms",
+    columns.every(({ ms }) => median(ms) <= 80),
+  );
 }

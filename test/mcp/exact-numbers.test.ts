@@ -39,13 +39,22 @@ describe("numbers with more digits than a double has", () => {
   for (const [tool, over] of [
     ["verbatim", "stdio"],
     ["verbatim_web", "HTTP"],
-  ] as const)
+  ] as const) {
     test(`B7 every digit passes both ways, over ${over}`, async () => {
       const call = callOf(tool, `"arguments":${GIVEN}`, "12345678901234567890");
       const { words } = await post(rig.url, session as Record<string, string>, call);
       assert.ok(words.includes(`"structuredContent":${GIVEN}`), words);
       assert.match(words, /"id":12345678901234567890\b/);
     });
+
+    test(`B7 a large result passes as it is, over ${over}`, async () => {
+      const given = `{"id":9007199254740993,"text":"${"é".repeat(1_000_000)}"}`;
+      const call = callOf(tool, `"arguments":${given}`, "12345678901234567890");
+      const { words } = await post(rig.url, session as Record<string, string>, call);
+      const result = `{"content":[],"structuredContent":${given}}`;
+      assert.ok(words === `{"jsonrpc":"2.0","id":12345678901234567890,"result":${result}}`);
+    });
+  }
 
   const modern = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "verbatim" };
   for (const [version, meta, headers] of [

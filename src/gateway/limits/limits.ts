@@ -10,7 +10,7 @@ import { MODERN_VERSION } from "../protocol.ts";
 import type { KeptPart, KeptResults, LargePart } from "./kept-results.ts";
 import { limitRefusal, mebibytes } from "./limit-refusal.ts";
 import type { PrincipalLimiter } from "./principal-limits.ts";
-import { jsonSize } from "./result-size.ts";
+import { isWithin, jsonSize } from "./result-size.ts";
 
 /** Outlives any one chain: what was used and kept stays so over a reload. */
 export interface LimitParts {
@@ -56,7 +56,7 @@ function withinSize(
   kept: KeptResults,
 ): Reply {
   if (resultBytes === null || isError(reply)) return reply;
-  if (jsonSize(reply.result, resultBytes) <= resultBytes) return reply;
+  if (isWithin(reply.result, resultBytes)) return reply;
   const { method, params, port } = request;
   // What is kept here could not be read over there: the gateway that borrows keeps it, for the client that asked.
   if (port.client.principal.kind === "machine") return reply;

@@ -1,11 +1,19 @@
 // How large a result is, as JSON, without writing it: strings as UTF-8, and what is around them about.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
+import type { JsonObject } from "../json-rpc.ts";
+import { writtenResult } from "../written-results.ts";
 
 /** Deeper ones cannot be written as JSON anyway, and are answered as such. */
 const MOST_LEVELS = 1_000;
 /** Texts up to this length are measured in characters, without encoding them: most are ASCII. */
 const SHORT_TEXT = 1_024;
 const AROUND_A_VALUE = 4;
+
+/** Whether a result has no more bytes than that, as it goes out. */
+export function isWithin(result: JsonObject, bytes: number): boolean {
+  const written = writtenResult(result);
+  return (written !== null && written.length <= bytes) || jsonSize(result, bytes) <= bytes;
+}
 
 /** About how many bytes it has as JSON; it stops counting beyond `enough`. */
 export function jsonSize(value: unknown, enough: number = Number.POSITIVE_INFINITY): number {

@@ -16,7 +16,7 @@ import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
-import { jsonSize } from "../limits/result-size.ts";
+import { isWithin } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
@@ -442,7 +442,7 @@ export class Gateway implements AsyncDisposable {
       sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       isSmall(principal, result) {
         const { resultBytes } = serving.limiter.limitsOf(principal);
-        return resultBytes === null || jsonSize(result, resultBytes) <= resultBytes;
+        return resultBytes === null || isWithin(result, resultBytes);
       },
       opened: (session) => {
         roster.add(session, serving.served);

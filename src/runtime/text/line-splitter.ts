@@ -77,15 +77,16 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     offset = 0;
   };
   /** A line that lies whole in the chunk, as nearly all do, is decoded where it lies. */
-  const next = (): string | null => {
+  const nextEither = (): string | Buffer | null => {
     const end = chunk === null || partBytes > 0 || skipping ? -1 : chunk.indexOf(LINE_FEED, offset);
-    if (chunk === null || end === -1 || end - offset > limit()) return nextBytes()?.toString("utf8") ?? null;
+    if (chunk === null || end === -1 || end - offset > limit()) return nextBytes();
     const isReturned = end > offset && chunk[end - 1] === CARRIAGE_RETURN;
     const line = chunk.toString("utf8", offset, isReturned ? end - 1 : end);
     offset = end + 1;
     if (offset === chunk.length) chunk = null;
     return line;
   };
+  const next = (): string | null => nextEither()?.toString() ?? null;
 
   return {
     /** A line was longer than the limit, and there is no `onTooLong`: nothing more comes. */
@@ -97,6 +98,8 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     next,
     /** The same as bytes, which may be no UTF-8. */
     nextBytes,
+    /** The same as text, or as bytes where it came in several chunks. */
+    nextEither,
     /** Pushes the chunk and gives every line that is whole now. */
     *take(more: Buffer | string): Iterable<string> {
       push(more);

@@ -15,16 +15,17 @@ export function answerJson(
   parts: StreamParts,
   response: ServerResponse,
   status: number,
-  json: string,
+  json: string | readonly Buffer[],
   headers?: OutgoingHttpHeaders,
 ): void {
   if (response.destroyed) return;
+  const isText = typeof json === "string";
   response.writeHead(status, {
     ...headers,
     "Content-Type": "application/json",
-    "Content-Length": Buffer.byteLength(json),
+    "Content-Length": bytesOf(json),
   });
-  if (json.length <= LARGE_CHARACTERS) {
+  if (isText && json.length <= LARGE_CHARACTERS) {
     response.end(json);
     return;
   }
@@ -40,8 +41,14 @@ export function answerJson(
   };
   keepAlive.add(stream);
   response.once("close", () => stream.destroy());
-  writer.write(json);
+  for (const chunk of isText ? [json] : json) writer.write(chunk);
   writer.end();
+}
+
+function bytesOf(json: string | readonly Buffer[]): number {
+  return typeof json === "string"
+    ? Buffer.byteLength(json)
+    : json.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** Text as Prometheus reads it. */

@@ -13,7 +13,7 @@ import {
 } from "../../json-rpc.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { MISSING_CAPABILITY } from "../../protocol.ts";
-import { type CallOutlet, responseJson } from "../session/outlet.ts";
+import { type CallOutlet, responseJson, responsePieces } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { answerJson } from "./answer.ts";
 import { type Accepts, LARGEST_EVENT_BYTES } from "./request.ts";
@@ -108,13 +108,13 @@ export class PostExchange implements CallOutlet, SlowAnswer {
     // Whoever went away gets nothing; the call went on to its end.
     if (this.#isLost) return;
     if (reply !== null) {
-      const json = responseJson(id, reply);
       const retryAfter = this.#stream === null && this.#batch === null ? retryAfterOf(reply) : null;
       if (retryAfter !== null) {
-        answerJson(this.#parts, this.#response, 429, json, { "Retry-After": retryAfter });
-      } else if (this.#stream !== null || !this.#accepts.json) this.#streaming().sendAnyway(json);
-      else if (this.#batch !== null) this.#batch.push(json);
-      else answerJson(this.#parts, this.#response, 200, json);
+        answerJson(this.#parts, this.#response, 429, responseJson(id, reply), { "Retry-After": retryAfter });
+      } else if (this.#stream !== null || !this.#accepts.json) {
+        this.#streaming().sendAnyway(responseJson(id, reply));
+      } else if (this.#batch !== null) this.#batch.push(responseJson(id, reply));
+      else answerJson(this.#parts, this.#response, 200, responsePieces(id, reply));
     }
     if (this.#waiting === 0) this.#finish();
   }

@@ -1,6 +1,7 @@
 // What a session needs of a stream towards its client, whatever carries it.
 import type { Reply, RpcId } from "../../json-rpc.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
+import { writtenResult } from "../../written-results.ts";
 
 /** Unread notifications and questions beyond it cut the stream; results are as large as they are. */
 export const BACKLOG_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -26,8 +27,22 @@ export interface CallOutlet extends Outlet {
   answer(id: RpcId | null, reply: Reply | null): void;
 }
 
+/** As `responseJson`, in pieces where its result is large and goes out as it came. */
+export function responsePieces(id: RpcId | null, reply: Reply): string | readonly Buffer[] {
+  return asItCame(id, reply) ?? responseJson(id, reply);
+}
+
+function asItCame(id: RpcId | null, reply: Reply): readonly Buffer[] | null {
+  const written = "result" in reply ? writtenResult(reply.result) : null;
+  if (written === null) return null;
+  const head = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":`;
+  return [Buffer.from(head), written, Buffer.from("}")];
+}
+
 /** The response to the request `id`, as JSON. Never throws: what cannot be spelled becomes an error. */
 export function responseJson(id: RpcId | null, reply: Reply): string {
+  const pieces = asItCame(id, reply);
+  if (pieces !== null) return pieces.join("");
   try {
     return JSON.stringify(
       "result" in reply

@@ -46,18 +46,19 @@ export class PacedWriter {
     return this.#congestion.promise;
   }
 
-  write(text: string): void {
+  /** Bytes must not change. */
+  write(chunk: string | Buffer): void {
     if (this.backlog === 0) this.#takenMs = this.#clock.monotonicMs();
-    if (text.length <= PIECE_BYTES) {
+    if (chunk.length <= PIECE_BYTES) {
       if (this.#queuedBytes === 0 && this.#writtenBytes < PIECE_BYTES) {
-        this.#pass(text);
+        this.#pass(chunk);
         return;
       }
-      this.#queue.push(text);
-      this.#queuedBytes += text.length;
+      this.#queue.push(chunk);
+      this.#queuedBytes += chunk.length;
       return;
     }
-    const bytes = Buffer.from(text);
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
     for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
       this.#queue.push(bytes.subarray(start, start + PIECE_BYTES));
     }

@@ -27,7 +27,13 @@ import { checkModern } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
-import { BACKLOG_LIMIT_BYTES, type CallOutlet, createBatchOutlet, responseJson } from "../session/outlet.ts";
+import {
+  BACKLOG_LIMIT_BYTES,
+  type CallOutlet,
+  createBatchOutlet,
+  responseJson,
+  responsePieces,
+} from "../session/outlet.ts";
 import { KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
 import { type ListeningOutlet, Session } from "../session/session.ts";
 
@@ -268,7 +274,9 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
   }
 
   answer(id: RpcId | null, reply: Reply | null): void {
-    if (reply !== null) this.write(responseJson(id, reply));
+    const json = reply === null ? [] : responsePieces(id, reply);
+    if (typeof json === "string") this.write(json);
+    else if (this.isOpen && json.length > 0) for (const piece of [...json, "\n"]) this.#writer.write(piece);
     this.pauseReading();
   }
 

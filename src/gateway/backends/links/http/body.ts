@@ -1,6 +1,5 @@
 // Reads the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can pause.
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
 import type { LinkFailure } from "../backend-link.ts";
@@ -15,11 +14,11 @@ export function mediaType(response: IncomingMessage): string {
   return type.trim().toLowerCase();
 }
 
-/** Calls back once, with the whole text or with null and why it is not whole. */
+/** Calls back once, with all of it or with null and why it is not whole. */
 export function readWhole(
   response: IncomingMessage,
   limitBytes: number,
-  onEnd: (text: string | null, end: BodyEnd) => void,
+  onEnd: (body: Buffer | null, end: BodyEnd) => void,
 ): void {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -27,8 +26,7 @@ export function readWhole(
   const end = (how: BodyEnd): void => {
     if (over) return;
     over = true;
-    const text = how === "complete" ? Buffer.concat(chunks, bytes).toString("utf8") : null;
-    onEnd(text === null ? null : withoutByteOrderMark(text), how);
+    onEnd(how === "complete" ? Buffer.concat(chunks, bytes) : null, how);
     if (how === "overlong") response.destroy();
   };
   response.on("data", (chunk: Buffer) => {

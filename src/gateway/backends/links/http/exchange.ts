@@ -1,9 +1,10 @@
 // One message sent over HTTP and all that comes back for it: JSON, a stream of events with its resumption, or a refusal.
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
-import { parseExactly } from "../../../../runtime/text/exact-json.ts";
+import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
+import { parseMessage } from "../../../written-results.ts";
 import { type CleanLine, type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
 import {
   type Credential,
@@ -204,9 +205,9 @@ export class Exchange {
       response.destroy();
     } else if (type === "text/event-stream") this.#readEvents(response);
     else if (type === "application/json") {
-      readWhole(response, responseLimitBytes, (text, end) => {
+      readWhole(response, responseLimitBytes, (answer, end) => {
         if (this.#done) return;
-        if (text !== null) void this.#takeJson(text);
+        if (answer !== null) void this.#takeJson(answer);
         else if (end === "overlong") this.#fail(this.#answers.tooLong());
         else this.#fail(linkFailure("closed", `the connection to ${target.origin} broke within the answer`));
       });
@@ -219,13 +220,13 @@ export class Exchange {
     }
   }
 
-  async #takeJson(text: string): Promise<void> {
+  async #takeJson(answer: Buffer): Promise<void> {
     const answers = this.#answers;
     let body: unknown;
     try {
-      body = parseExactly(text);
+      body = parseMessage(answer);
     } catch {
-      answers.garbage(text);
+      answers.garbage(withoutByteOrderMark(answer.toString()));
       this.#fail(answers.unanswered());
       return;
     }
@@ -309,8 +310,9 @@ export class Exchange {
   }
 
   #onRefused(response: IncomingMessage, status: number): void {
-    readWhole(response, ERROR_BODY_BYTES, (text) => {
+    readWhole(response, ERROR_BODY_BYTES, (body) => {
       if (this.#done) return;
+      const text = body === null ? null : withoutByteOrderMark(body.toString());
       if (status === 401 || status === 403) this.#onUnauthorized(response, status, text);
       else this.#judge(response, status, text);
     });

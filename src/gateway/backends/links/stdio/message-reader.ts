@@ -5,6 +5,7 @@ import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.t
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
+import { parseMessage } from "../../../written-results.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 
 /** A server that prints its banner to stdout is tolerated, one that speaks something else is not. */
@@ -63,15 +64,15 @@ export class MessageReader {
   /** Hands over the lines that are whole, up to a message whose receiver wants no more for now. */
   #read(): void {
     while (!this.isHeld && !this.#stopped) {
-      const next = this.#splitter.next();
+      const next = this.#splitter.nextEither();
       if (next === null) break;
-      const line = withoutByteOrderMark(next);
-      if (line === "") continue;
+      const line = typeof next === "string" ? withoutByteOrderMark(next) : next;
+      if (line.length === 0) continue;
       let message: unknown;
       try {
-        message = parseExactly(line);
+        message = typeof line === "string" ? parseExactly(line) : parseMessage(line);
       } catch {
-        this.#onNoise(line);
+        this.#onNoise(line.toString());
         continue;
       }
       const wait = this.#events.onMessage(message);
