@@ -5,11 +5,15 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const COLON = 58;
 const SPACE = 32;
+/** Data in one line of so many bytes is decoded only when it is asked for as text. */
+const LONG_LINE = 64 * 1024;
 
 export interface SseEvent {
   /** `message` unless the stream says otherwise. */
   readonly type: string;
   readonly data: string;
+  /** The same as it came, where it is one long line. */
+  readonly bytes?: Buffer;
 }
 
 export interface SseParser {
@@ -39,7 +43,7 @@ export function createSseParser(limitBytes: number): SseParser {
   let overlong = false;
 
   let type = "";
-  let data: string | null = null;
+  let data: string | Buffer | null = null;
   let eventBytes = 0;
   let id: string | null = null;
   let lastEventId: string | null = null;
@@ -63,7 +67,8 @@ export function createSseParser(limitBytes: number): SseParser {
     if (valueStart < end && bytes[valueStart] === SPACE) valueStart += 1;
     const name = bytes.toString("latin1", start, nameEnd);
     if (name === "data") {
-      const value = bytes.toString("utf8", valueStart, end);
+      const isLong = data === null && end - valueStart >= LONG_LINE;
+      const value = isLong ? bytes.subarray(valueStart, end) : bytes.toString("utf8", valueStart, end);
       data = data === null ? value : `${data}\n${value}`;
     } else if (name === "event") type = bytes.toString("utf8", valueStart, end);
     else if (name === "id") {
@@ -77,7 +82,7 @@ export function createSseParser(limitBytes: number): SseParser {
 
   const dispatch = (): SseEvent | null => {
     lastEventId = id === "" ? null : id;
-    const event = data === null || data === "" ? null : { type: type === "" ? "message" : type, data };
+    const event = data === null || data === "" ? null : eventOf(type === "" ? "message" : type, data);
     type = "";
     data = null;
     eventBytes = 0;
@@ -156,5 +161,16 @@ export function createSseParser(limitBytes: number): SseParser {
       chunk = null;
       return null;
     },
+  };
+}
+
+function eventOf(type: string, data: string | Buffer): SseEvent {
+  if (typeof data === "string") return { type, data };
+  return {
+    type,
+    get data() {
+      return data.toString("utf8");
+    },
+    bytes: data,
   };
 }

@@ -33,6 +33,14 @@ test("fields are read as the standard says", () => {
   ]);
 });
 
+test("a long line is given as it came, too, unless more lines belong to it", () => {
+  const long = "ü".repeat(100_000);
+  const bytes = Buffer.from(`data: ${long}\n\ndata: ${long}\ndata: more\n\n`);
+  const [alone, joined] = read(createSseParser(1e6), bytes.subarray(0, 65_535), bytes.subarray(65_535));
+  assert.deepEqual([alone?.data, alone?.bytes], [long, Buffer.from(long)]);
+  assert.deepEqual(joined, { type: "message", data: `${long}\nmore` });
+});
+
 test("ids and retry are told, of an event without data too, and only once it is complete", () => {
   const parser = createSseParser(1_000);
   assert.equal(parser.lastEventId, null);

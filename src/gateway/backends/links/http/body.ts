@@ -2,6 +2,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
+import { parseMessage } from "../../../written-results.ts";
 import type { LinkFailure } from "../backend-link.ts";
 import type { Asked, HttpTarget } from "./target.ts";
 
@@ -78,7 +79,7 @@ export function readEvents(response: IncomingMessage, limitBytes: number, reader
       }
       let message: unknown;
       try {
-        message = parseExactly(event.data);
+        message = event.bytes === undefined ? parseExactly(event.data) : parseMessage(event.bytes);
       } catch {
         reader.onGarbage(event.data);
         continue;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
+import { writtenResult } from "../../../../../src/gateway/written-results.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../../support/pass-time.ts";
@@ -32,6 +33,17 @@ test("a broken stream is taken up again from its last event, after the time the 
     recorded.received.map(({ streamOf }) => streamOf),
     [1, 2, 2],
   );
+});
+
+test("a large result in an event keeps the bytes it came in", async (t) => {
+  const large = `{ "late": true, "text": "${"x".repeat(300_000)}" }`;
+  const { recorded } = await withEcho(t, {
+    take: takeEcho((response, { id }) => {
+      openEvents(response).end(`data: {"result":${large},"jsonrpc":"2.0","id":${id}}\n\n`);
+    }),
+  });
+  await recorded.initialize();
+  assert.equal(writtenResult(await recorded.ask("echo"))?.toString(), large);
 });
 
 test("a server that wishes for no wait, and ends each stream after one event, is not asked without pause", async (t) => {
