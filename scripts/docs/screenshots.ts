@@ -9,7 +9,7 @@ import { sampleShare } from "../../test/api/sample-report.ts";
 import { type NatsRig, startMember, startNats } from "../../test/fleet/nats-rig.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import type { Scope } from "../../test/support/temporary-folder.ts";
-import { openPageRig, openView, type PageRig } from "../../test/web/page-rig.ts";
+import { EVERY_VIEW, openPageRig, openView, type PageRig } from "../../test/web/page-rig.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const IMAGES = join(ROOT, "docs/images");
@@ -25,17 +25,6 @@ interface Shot {
   /** The view to its end, however long. */
   readonly whole?: boolean;
 }
-
-const VIEWS = [
-  "Dashboard",
-  "Fleet",
-  "Catalog",
-  "Sync",
-  "Config",
-  "Approvals",
-  "Timeline",
-  "Records",
-] as const;
 
 const backends = (note: string): string => `
 [conflict_resolution]
@@ -81,20 +70,20 @@ credentials = "\${FLEET_KEY}"
 
 /** What the documents show. */
 const SHOWN: readonly Shot[] = [
-  { name: "page-dashboard", view: "Dashboard", width: 1000, height: 800, dark: false },
-  { name: "page-fleet", view: "Fleet", width: 1000, height: 520, dark: false },
-  { name: "page-catalog", view: "Catalog", width: 1000, height: 640, dark: false },
-  { name: "page-approvals", view: "Approvals", width: 1000, height: 480, dark: true },
+  { name: "page-home", view: "Home", width: 1000, height: 800, dark: false },
+  { name: "page-fleet", view: "Settings/Fleet", width: 1000, height: 520, dark: false },
+  { name: "page-tools", view: "Servers/Tools", width: 1000, height: 640, dark: false },
+  { name: "page-approvals", view: "Settings/Approvals", width: 1000, height: 480, dark: true },
 ];
 
-const EVERY_VIEW: readonly Shot[] = [
+const EVERY_SHOT: readonly Shot[] = [
   { width: 1200, dark: false },
   { width: 360, dark: true },
   { width: 1200, dark: true },
   { width: 360, dark: false },
 ].flatMap(({ width, dark }) =>
-  VIEWS.map((view) => ({
-    name: `${view.toLowerCase()}-${width}-${dark ? "dark" : "light"}`,
+  EVERY_VIEW.map((view) => ({
+    name: `${view.toLowerCase().replace("/", "-")}-${width}-${dark ? "dark" : "light"}`,
     view,
     width,
     height: 900,
@@ -177,6 +166,7 @@ function startMachines(scope: Scope, nats: NatsRig): void {
 
 /** CORE fails over and is TB Ready, MEDIA stays on its fallback host. */
 async function happen(rig: PageRig, page: Page): Promise<void> {
+  await openView(page, "Shares");
   const core = page.getByRole("article", { name: "Share CORE" });
   await rig.thunderbolt(false);
   await rm(join(rig.nas, "media-tb"), { recursive: true, force: true });
@@ -188,15 +178,15 @@ async function happen(rig: PageRig, page: Page): Promise<void> {
 
 /** What a picture shows beyond what is there at once. */
 async function fill(page: Page, view: string): Promise<void> {
-  if (view === "Catalog") {
+  if (view === "Servers/Tools") {
     await page.getByRole("option", { name: /get-structured-content/ }).click();
     const form = page.getByRole("form", { name: /^Try / });
     await form.getByRole("combobox").first().selectOption({ index: 1 });
     await form.getByRole("button", { name: "Call" }).click();
     await form.getByText(/ ms/).first().waitFor();
   }
-  if (view === "Fleet") await page.getByRole("option", { name: /^nas/ }).click();
-  if (view === "Config") {
+  if (view === "Settings/Fleet") await page.getByRole("option", { name: /^nas/ }).click();
+  if (view === "Settings/Configuration") {
     const text = page.getByLabel("Text of the configuration");
     await eventually(async () => (await text.inputValue()) !== "");
     await text.fill((await text.inputValue()).replace("debounce = 0.05", 'debounce = "soon"'));
@@ -205,14 +195,14 @@ async function fill(page: Page, view: string): Promise<void> {
       .first()
       .click();
   }
-  if (view === "Approvals") await page.getByRole("article", { name: /^Waiting: / }).waitFor();
-  if (view === "Timeline") await page.getByText("Changes of CORE").click();
-  if (view === "Records") await page.getByRole("listitem").first().waitFor();
+  if (view === "Settings/Approvals") await page.getByRole("article", { name: /^Waiting: / }).waitFor();
+  if (view === "Activity/Timeline") await page.getByText("Changes of CORE").click();
+  if (view === "Activity/Log") await page.getByRole("listitem").first().waitFor();
 }
 
 const [folder] = process.argv.slice(2);
 if (folder === undefined) await takeShots(IMAGES, SHOWN);
 else {
   await mkdir(folder, { recursive: true });
-  await takeShots(folder, [...SHOWN, ...EVERY_VIEW]);
+  await takeShots(folder, [...SHOWN, ...EVERY_SHOT]);
 }

@@ -13,7 +13,7 @@ const HOSTILE = '<img src="x" onerror="document.title=1">\u202e';
 test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) => {
   const nats = await startNats(t);
   await using rig = await openPageRig(t, { env: { FLEET_KEY: nats.key("laptop").seed } });
-  const { page } = await rig.signedIn({ view: "Fleet" });
+  const { page } = await rig.signedIn({ view: "Settings/Fleet" });
   const options = page.getByRole("option");
 
   await t.test("G1 without a fleet the page says what one is, and what to type", async () => {
@@ -100,7 +100,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
     await nats.kill();
     await page.getByText(/^warning: The fleet is not reached/).waitFor();
     await page.getByRole("article", { name: "Machine desktop" }).getByText("mounted over fallback").waitFor();
-    await openView(page, "Dashboard");
+    await openView(page, "Home");
     await page
       .getByText(/The fleet is not reached/)
       .first()

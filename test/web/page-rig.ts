@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import axe, { type AxeResults } from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { connectToDaemon } from "../../src/api/client/client.ts";
+import { VIEWS } from "../../src/web/page/shell/views.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { freePort } from "../support/free-port.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
@@ -53,7 +54,7 @@ export interface PageOptions {
   readonly width?: number;
   readonly height?: number;
   readonly dark?: boolean;
-  /** Behind `#/`. */
+  /** As `openView` takes it. */
   readonly view?: string;
 }
 
@@ -145,11 +146,19 @@ export function listenTo(page: Page, complaints: string[]): void {
   page.on("pageerror", (error) => complaints.push(String(error)));
 }
 
-/** By the navigation, as a person does. */
-export async function openView(page: Page, title: string): Promise<void> {
-  await page.getByRole("navigation").getByRole("link", { name: title }).click();
-  await page.getByRole("heading", { level: 1, name: title }).waitFor();
+/** By the navigation, as a person does: "Home", or a view and its part, "Settings/Sync". */
+export async function openView(page: Page, where: string): Promise<void> {
+  const [view = "", part = view] = where.split("/");
+  await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: view }).click();
+  if (where.includes("/"))
+    await page.getByRole("navigation", { name: "Parts of" }).getByRole("link", { name: part }).click();
+  await page.getByRole("heading", { level: 1, name: part, exact: true }).waitFor();
 }
+
+/** Every view and part, as `openView` takes them. */
+export const EVERY_VIEW: readonly string[] = VIEWS.flatMap(({ title, places }) =>
+  places.length === 1 ? [title] : places.map((place) => `${title}/${place.title}`),
+);
 
 /** What axe finds wrong with what is shown, a line each. */
 export async function violations(page: Page): Promise<string[]> {

@@ -11,7 +11,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
   const { page } = await rig.signedIn();
 
   await t.test("F2 a tool is called by the fields of its form, and a field left empty is told", async () => {
-    await openView(page, "Catalog");
+    await openView(page, "Servers/Tools");
     await page.getByRole("searchbox").fill("sum");
     await page.getByRole("option", { name: /sum/ }).click();
     const form = page.getByRole("form", { name: /^Try / });
@@ -34,8 +34,8 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
       await page.getByRole("option", { name: /echo/ }).click();
       await form.getByRole("button", { name: "Write it as JSON" }).click();
       await form.getByLabel("Arguments, as JSON").fill('{"message": "half a thou');
-      await openView(page, "Sync");
-      await openView(page, "Catalog");
+      await openView(page, "Settings/Sync");
+      await openView(page, "Servers/Tools");
       // The tool that was chosen is there as it was left.
       assert.equal(await form.getByLabel("Arguments, as JSON").inputValue(), '{"message": "half a thou');
       await page.getByRole("searchbox").fill("sum");
@@ -46,14 +46,14 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
         "JSON.stringify([location.href, { ...localStorage }, { ...sessionStorage }, history.state])";
       assert.doesNotMatch(await page.evaluate(stored), /4071|half a thou/);
       await page.reload();
-      await openView(page, "Catalog");
+      await openView(page, "Servers/Tools");
       await page.getByRole("option", { name: /sum/ }).click();
       assert.equal(await form.getByLabel("b (required)").inputValue(), "");
     },
   );
 
   await t.test("F2 an entry that waits is shown whole, and approved as it was shown", async () => {
-    await openView(page, "Approvals");
+    await openView(page, "Settings/Approvals");
     await page.getByText("No entry waits.").waitFor();
     await rig.home.writeConfig(withNote(rig, "first"));
     const card = page.getByRole("article", { name: /^Waiting: .*tools/ });
@@ -82,7 +82,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
 
   await t.test("F2 the daemon is restarted from the page, which goes on with the next one", async () => {
     const before = (await rig.home.glance())?.global.pid;
-    await openView(page, "Dashboard");
+    await openView(page, "Settings/About");
     await page.getByRole("button", { name: "Restart daemon" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByText("Restart the daemon?").waitFor();
@@ -110,7 +110,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
 
   await t.test("E2 who signs out leaves nothing of what was typed to who signs in next", async () => {
     const { page: guest, context } = await rig.signedIn();
-    await openView(guest, "Catalog");
+    await openView(guest, "Servers/Tools");
     await guest.getByRole("option", { name: /sum/ }).click();
     const form = guest.getByRole("form", { name: /^Try / });
     await form.getByLabel("b (required)").fill("4071");
@@ -119,13 +119,13 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     // The same open page, signed in by another one of the browser.
     const other = await context.newPage();
     await other.goto(await rig.link());
-    await guest.getByRole("navigation").waitFor();
-    await openView(guest, "Catalog");
+    await guest.getByRole("navigation", { name: "Views" }).waitFor();
+    await openView(guest, "Servers/Tools");
     await guest.getByRole("option", { name: /sum/ }).waitFor();
     assert.equal(await form.count(), 0, "no tool is chosen");
     await guest.getByRole("option", { name: /sum/ }).click();
     assert.equal(await form.getByLabel("b (required)").inputValue(), "");
-    await openView(guest, "Config");
+    await openView(guest, "Settings/Configuration");
     await guest.getByRole("textbox").first().press("ControlOrMeta+End");
     await guest.keyboard.type("# not saved");
     await guest.getByRole("button", { name: "Sign out" }).click();
@@ -133,14 +133,14 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await dialog.waitFor();
     assert.deepEqual(await violations(guest), []);
     await guest.keyboard.press("Escape");
-    await openView(guest, "Catalog");
+    await openView(guest, "Servers/Tools");
     await form.getByLabel("b (required)").fill("4072");
     await other.getByRole("button", { name: "Sign out" }).click();
     await guest.getByText("Signed out in another tab.").waitFor();
     await other.goto("about:blank");
     await other.goto(await rig.link());
-    await guest.getByRole("navigation").waitFor();
-    await openView(guest, "Catalog");
+    await guest.getByRole("navigation", { name: "Views" }).waitFor();
+    await openView(guest, "Servers/Tools");
     await guest.getByRole("option", { name: /sum/ }).click();
     assert.equal(await form.getByLabel("b (required)").inputValue(), "");
     await context.close();
@@ -149,7 +149,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
   await t.test("F2 without allow_commands the page says beforehand what it refuses", async () => {
     await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
     await page.reload();
-    for (const view of ["Config", "Approvals"]) {
+    for (const view of ["Settings/Configuration", "Settings/Approvals"]) {
       await openView(page, view);
       await page.getByText(/config set server\.management\.allow_commands true/).waitFor();
       assert.deepEqual(await violations(page), [], view);

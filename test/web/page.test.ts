@@ -2,18 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
-import { listenTo, NO_BROWSER, openPageRig, openView, SOON_MS, sideways, violations } from "./page-rig.ts";
-
-const VIEWS = [
-  "Dashboard",
-  "Fleet",
-  "Catalog",
-  "Sync",
-  "Config",
-  "Approvals",
-  "Timeline",
-  "Records",
-] as const;
+import {
+  EVERY_VIEW,
+  listenTo,
+  NO_BROWSER,
+  openPageRig,
+  openView,
+  SOON_MS,
+  sideways,
+  violations,
+} from "./page-rig.ts";
 
 test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   await using rig = await openPageRig(t);
@@ -28,7 +26,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       listenTo(guest, rig.complaints);
       const link = await rig.link();
       await guest.goto(link);
-      await guest.getByRole("heading", { level: 1, name: "Dashboard" }).waitFor();
+      await guest.getByRole("heading", { level: 1, name: "Home" }).waitFor();
       assert.doesNotMatch(guest.url(), /#\w/);
       await guest.getByRole("button", { name: "Sign out" }).click();
       await guest.getByText("You are signed out.").waitFor();
@@ -48,7 +46,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     async () => {
       for (const dark of [false, true]) {
         const { page: phone, context } = await rig.signedIn({ width: dark ? 360 : 1200, height: 740, dark });
-        for (const view of VIEWS) {
+        for (const view of EVERY_VIEW) {
           await openView(phone, view);
           await phone.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {});
           assert.deepEqual(await violations(phone), [], `${view}, ${dark ? "dark" : "light"}`);
@@ -60,18 +58,21 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   );
 
   await t.test(
-    "F2 the dashboard follows a share live: failover, TB Ready, and the switch by its button",
+    "F2 the page follows a share live: failover, TB Ready, and the switch by its button",
     async () => {
-      await openView(page, "Dashboard");
+      await openView(page, "Shares");
       const card = page.getByRole("article", { name: "Share CORE" });
       await card.getByText("Mounted over Thunderbolt").waitFor();
       await rig.thunderbolt(false);
       await card.getByText("Mounted over Fallback").waitFor();
+      await openView(page, "Home");
       await page
+        .getByRole("listitem")
         .getByText(/Failed over from Thunderbolt to Fallback/)
-        .first()
         .waitFor();
       await rig.thunderbolt(true);
+      await page.getByRole("button", { name: "Switch to Thunderbolt: CORE" }).waitFor();
+      await openView(page, "Shares");
       await card.getByText("TB Ready:").waitFor();
       await card.getByRole("button", { name: "Switch to Thunderbolt: CORE" }).click();
       await card.getByText("Mounted over Thunderbolt").waitFor();
@@ -95,6 +96,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   });
 
   await t.test("F2 a backend is restarted, and its lines are shown", async () => {
+    await openView(page, "Servers");
     const card = page.getByRole("article", { name: "Backend tools" });
     const pid = async () => (await rig.home.glance())?.backends?.find(({ name }) => name === "tools")?.pid;
     const before = await eventually(pid);
@@ -106,7 +108,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   });
 
   await t.test("B9 the Sync panel saves into the file, and keeps its comments", async () => {
-    await openView(page, "Sync");
+    await openView(page, "Settings/Sync");
     await page.getByLabel("Wait after last save (s)").fill("99");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText(/must be 0.01 to 60 seconds/).waitFor();
@@ -121,7 +123,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   await t.test(
     "F2 the editor shows mistakes with their places, and the difference before a save",
     async () => {
-      await openView(page, "Config");
+      await openView(page, "Settings/Configuration");
       const text = page.getByLabel("Text of the configuration");
       await eventually(async () => (await text.inputValue()).includes("debounce = 0.06"));
       const good = await text.inputValue();
@@ -158,7 +160,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   await t.test(
     "F2 not connected is said with its time, and the page comes back by itself with the daemon",
     async () => {
-      await openView(page, "Dashboard");
+      await openView(page, "Shares");
       await rig.stopMonitor();
       await page.getByText(/not connected since/).waitFor();
       await rig.restartMonitor();
@@ -171,7 +173,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   await t.test(
     "F2 the timeline has the day of before the restart, and the time between as unknown",
     async () => {
-      await openView(page, "Timeline");
+      await openView(page, "Activity/Timeline");
       await page.getByText("Unknown: no daemon ran, or the machine slept").waitFor();
       await page.getByText("Changes of CORE").click();
       const changes = page.getByRole("listitem").filter({ hasText: /Thunderbolt for|unknown for/ });

@@ -17,7 +17,7 @@ import { dashboardRows } from "../../../src/tui/dashboard/dashboard-rows.ts";
 import { detailLines } from "../../../src/tui/fleet/fleet-lines.ts";
 import { statementsOf } from "../../../src/tui/plain/statements.ts";
 import type { Line } from "../../../src/tui/terminal/line.ts";
-import { viewAt } from "../../../src/web/page/shell/views.ts";
+import { placeAt } from "../../../src/web/page/shell/views.ts";
 import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleShare, secondsAgo } from "../../api/sample-report.ts";
@@ -211,8 +211,10 @@ function told_of(): Readonly<Record<string, () => Said>> {
       return each((name) => ({ text: behind.exec(of(name) ?? "")?.[1] ?? "", tone: null }));
     },
     "the page": () => {
-      using view = mount(viewAt("#/dashboard").view as never, { app: scriptedApp({}, { status: STATUS }) });
-      const cards = view.elements("article");
+      const app = scriptedApp({}, { status: STATUS });
+      using shareView = mount(placeAt("#/shares").place.view as never, { app });
+      using serverView = mount(placeAt("#/servers").place.view as never, { app });
+      const cards = [...shareView.elements("article"), ...serverView.elements("article")];
       return each((name) => {
         const card = cards.find((article) => article.name.endsWith(` ${name}`));
         const mark = card?.all().find((node) => node.getAttribute("class")?.startsWith("mark "));

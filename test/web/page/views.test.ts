@@ -4,7 +4,7 @@ import type { StatusReport } from "../../../src/api/contract.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
-import { VIEWS, viewAt } from "../../../src/web/page/shell/views.ts";
+import { placeAt, VIEWS } from "../../../src/web/page/shell/views.ts";
 import { sampleApprovals, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
 import { catalogOf, gatewayReport, sampleBackend, sampleTool } from "../../api/sample-gateway.ts";
 import { sampleReport, sampleResult, sampleShare } from "../../api/sample-report.ts";
@@ -13,55 +13,50 @@ import { type Scripted, scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
 
 const viewOf = (name: string, app: App) =>
-  mount(viewAt(`#/${name}`).view as (props: { app: App }) => null, { app });
+  mount(placeAt(`#/${name}`).place.view as (props: { app: App }) => null, { app });
 
 /** Each with words that are there once all answers have come. */
 const SAYS: Readonly<Record<string, readonly string[]>> = {
-  dashboard: [
-    "CORE",
-    "mounted over Thunderbolt",
-    "10.0.0.2",
-    "files",
-    "Ready",
-    "14 tools",
-    "1 call has waited 45 s",
-    "claude-code 2.1.0",
-    "2025-11-25 over HTTP",
-    "no such file (",
-  ],
-  fleet: ["4 machines: 2 here", "nas", "CORE not mounted: no host answers"],
-  catalog: [
+  home: ["1 thing needs attention", "1 change waits for your approval"],
+  shares: ["CORE", "mounted over Thunderbolt", "10.0.0.2"],
+  servers: ["files", "Ready", "14 tools", "1 call has waited 45 s"],
+  "servers/tools": [
     "files_read",
     "Resources (2)",
     "Prompts (1)",
     "Kept from clients",
     "the backend's filters keep it back",
   ],
-  sync: [
+  // 40 calls, 2 failed, a typical one of (30 × 10 + 10 × 50) / 40 ms.
+  activity: ["CORE", "mounted over Fallback", "Ready", "files40220 ms90 ms"],
+  "activity/log": ["warn", "share.failover", "CORE"],
+  "activity/audit": ["Outcome"],
+  "settings/configuration": ["Runs now", "settings reloaded"],
+  "settings/sync": [
     "/home/ada/.mountaineer/config.toml",
     "0123456789ab",
     "live",
     "1 share reloaded",
     "Notice changes by",
   ],
-  config: ["Runs now", "settings reloaded"],
-  approvals: [
+  "settings/approvals": [
     "backend files would run evil instead",
     '+command = "evil"',
     "read_file",
     "Reads a\\u{202e} file.",
   ],
-  // 40 calls, 2 failed, a typical one of (30 × 10 + 10 × 50) / 40 ms.
-  timeline: ["CORE", "mounted over Fallback", "Ready", "files40220 ms90 ms"],
-  records: ["warn", "share.failover", "CORE"],
+  "settings/clients": ["claude-code 2.1.0", "2025-11-25 over HTTP", "no such file ("],
+  "settings/fleet": ["4 machines: 2 here", "nas", "CORE not mounted: no host answers"],
+  "settings/about": ["Mountaineer", "process", "Restart daemon"],
 };
 
 test("F2 each view says what the daemon told, and names itself behind the #", async () => {
   assert.deepEqual(
     Object.keys(SAYS),
-    VIEWS.map(({ name }) => name),
+    VIEWS.flatMap(({ places }) => places.map(({ at }) => at)),
   );
-  assert.equal(viewAt("#/nothing"), viewAt(""));
+  assert.equal(placeAt("#/nothing").place.at, "home");
+  assert.equal(placeAt("#/catalog").place.at, "servers/tools");
   const waits = sampleBackend({ waiting_calls: { count: 1, longest_ms: 45_000 } });
   const status = gatewayReport([waits], { shares: [sampleShare()] });
   for (const [name, words] of Object.entries(SAYS)) {
@@ -72,9 +67,9 @@ test("F2 each view says what the daemon told, and names itself behind the #", as
   }
 });
 
-test("F2 the dashboard leads on where nothing is configured, and nowhere else", () => {
+test("F2 home leads on where nothing is configured, and nowhere else", () => {
   const says = (report: StatusReport): boolean => {
-    using view = viewOf("dashboard", scriptedApp({}, { status: report }));
+    using view = viewOf("home", scriptedApp({}, { status: report }));
     return view.text().includes("mountaineer init");
   };
   assert.deepEqual([sampleReport([]), sampleReport(), gatewayReport([])].map(says), [true, false, false]);
@@ -88,7 +83,7 @@ test("F2 what others write is text that drives nothing, in every view", async ()
   const status = gatewayReport([backend], { shares: [share] });
   const tool = { ...sampleTool({ name: HOSTILE, backend: HOSTILE, description: HOSTILE }) };
   const catalog = catalogOf([tool]);
-  for (const name of ["dashboard", "catalog"]) {
+  for (const name of ["home", "shares", "servers", "servers/tools"]) {
     using view = viewOf(name, scriptedApp({ catalog }, { status }));
     await eventually(() => view.text().includes("x\\x1b[2J"));
     assert.ok(!/\p{Cc}|\u202e/u.test(view.text()), name);
@@ -191,8 +186,7 @@ test("F2 records come by pages, and each filter begins anew", async () => {
     records: [{ time: "2026-01-05T12:00:00.000Z", kind: "request", target, ...OUTCOMES[target] }],
   });
   const app = scriptedApp({ audit: [of("newest", "1-1.5"), of("older", null), of("found", null)] });
-  using view = viewOf("records", app);
-  view.named("button", "Audit").fire("click");
+  using view = viewOf("activity/audit", app);
   await eventually(() => view.text().includes("newest"));
   view.named("button", "Older records").fire("click");
   await eventually(() => view.text().includes("older"));
@@ -215,7 +209,7 @@ test("F2 what takes something away is asked first; files that are open, with who
   for (const { button, share = sampleShare(), answers, yes, log } of CLICKS) {
     const status = gatewayReport(undefined, { shares: [share] });
     const app = scriptedApp(structuredAnswers(answers), { status }, yes);
-    using view = viewOf("dashboard", app);
+    using view = viewOf(button.startsWith("Restart") ? "servers" : "shares", app);
     view.named("button", button).fire("click");
     // While it is under way, the same again does nothing.
     view.named("button", button).fire("click");
@@ -242,7 +236,7 @@ test("F2 a tool is switched off where it is shown, and on again where it is kept
   ] as const;
   const catalog = catalogOf([sampleTool()], { withheld: [...withheld] });
   const app = scriptedApp({ catalog, switchTools: { switched: [] } });
-  using view = viewOf("catalog", app);
+  using view = viewOf("servers/tools", app);
   const option = await eventually(() => view.elements("li").find(({ name }) => name.includes("read_file")));
   option.fire("click");
   await eventually(() => view.text().includes("Switch off"));
@@ -270,7 +264,7 @@ test("F2 a tool's arguments go as they were typed; what is wrong stands at its f
   const catalog = catalogOf([tool]);
   const result = { content: [{ type: "text", text: "it answered" }] };
   const app = scriptedApp({ catalog, call: { result, error: null } });
-  using view = viewOf("catalog", app);
+  using view = viewOf("servers/tools", app);
   await eventually(() => view.elements("li").length > 0);
   const option = await eventually(() => view.elements("li").find(({ name }) => name.includes("read_file")));
   option.fire("click");
@@ -311,7 +305,7 @@ test("F2 a tool's arguments go as they were typed; what is wrong stands at its f
 test("B9 the Sync form saves what differs, over the file it was drawn from, and says why it could not", async () => {
   const changed = new MountaineerError("config_changed", "another");
   const app = scriptedApp({ edit: [changed] });
-  using view = viewOf("sync", app);
+  using view = viewOf("settings/sync", app);
   const field = () => view.byId("sync-debounce");
   const save = (): void => view.named("button", "Save").fire("click");
   await eventually(() => field().value === "1.0");
@@ -369,7 +363,7 @@ test("E2 what is approved is what was shown: by its digest, only with leave, and
     ];
   for (const [state, meanwhile, log] of rows) {
     const app: Scripted = scriptedApp(answers, state, true, () => app.store.set(meanwhile));
-    using view = viewOf("approvals", app);
+    using view = viewOf("settings/approvals", app);
     view.named("button", click).fire("click");
     await settled(app, log.length);
     assert.deepEqual(app.log, log);
@@ -377,13 +371,13 @@ test("E2 what is approved is what was shown: by its digest, only with leave, and
   const stale = new MountaineerError("config_changed", "another waits by now");
   const late = scriptedApp({ approve: stale });
   {
-    using view = viewOf("approvals", late);
+    using view = viewOf("settings/approvals", late);
     view.named("button", click).fire("click");
     await settled(late, 3);
     assert.equal(late.log.at(-1), "bad: Approve backends.files: another waits by now");
   }
   const app = scriptedApp({ approveTools: { approved: [], left: [] } });
-  using view = viewOf("approvals", app);
+  using view = viewOf("settings/approvals", app);
   await eventually(() => view.text().includes("Change of read_file") || view.text().includes("as it is now"));
   view.named("button", "Approve tool read_file").fire("click");
   await settled(app, 3);
@@ -400,7 +394,7 @@ test("F2 going back to a content is asked first, and told with what came of it",
     { ...sampleEdit(), errors: [], reload: null },
   ];
   const app = scriptedApp({ rollback });
-  using view = viewOf("config", app);
+  using view = viewOf("settings/configuration", app);
   const option = await eventually(() =>
     view.elements("li").find(({ name }) => name.includes("settings reloaded") && !name.includes("Runs now")),
   );
@@ -425,7 +419,7 @@ test("F2 the editor saves over the text it began with; mistakes and another file
     checkConfig: { mistakes: [], would_change: null, waits_for_approval: [] },
   };
   const app = scriptedApp(answers);
-  using view = viewOf("config", app);
+  using view = viewOf("settings/configuration", app);
   await eventually(() => view.text().includes("Text of the configuration"));
   const text = view.byId("config-text");
   assert.equal(text.value, "# é\n");

@@ -41,7 +41,7 @@ export function AuditRecords({ app }: ViewProps): ComponentChild {
   if (!enabled)
     return nothing(
       "The audit is off.",
-      h("p", {}, "Switch it on in Config: ", code("[audit]"), " ", code("enabled = true"), "."),
+      h("p", {}, "Switch it on in Settings: ", code("[audit]"), " ", code("enabled = true"), "."),
     );
   return h(
     "div",

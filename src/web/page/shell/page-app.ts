@@ -14,7 +14,7 @@ import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { unsavedSync } from "../sync/sync-memory.ts";
 import { SignIn } from "./sign-in.ts";
-import { DASHBOARD, VIEWS, viewAt } from "./views.ts";
+import { placeAt, VIEWS } from "./views.ts";
 
 /** Tabs of one browser share one session: what one of them does to it, the others are told. */
 const TABS_CHANNEL = "mountaineer-session";
@@ -117,7 +117,7 @@ async function begin({ store, requests }: Parts, link: string | null): Promise<v
 
 function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
   const { store, notices, questions, requests } = parts;
-  const [view, setView] = useState(() => viewAt(location.hash));
+  const [{ view, place }, setPlace] = useState(() => placeAt(location.hash));
   const live = useRef<Live | null>(null);
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
@@ -125,13 +125,13 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
   const app = useMemo(() => createApp(parts, () => live.current?.refresh()), []);
   useLeaveQuestion(requests);
   useEffect(() => {
-    const onHash = (): void => setView(viewAt(location.hash));
+    const onHash = (): void => setPlace(placeAt(location.hash));
     window.addEventListener("hashchange", onHash);
     live.current = startLive({
       store,
       requests,
       onEvent: createSpeaker(notices),
-      showsFigures: () => viewAt(location.hash) === DASHBOARD,
+      showsFigures: () => placeAt(location.hash).view.hasFigures === true,
     });
     return () => {
       window.removeEventListener("hashchange", onHash);
@@ -140,11 +140,11 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
     };
   }, []);
   useEffect(() => {
-    document.title = `${view.title} · Mountaineer`;
+    document.title = `${place.title} · Mountaineer`;
     // Who went to another view from the keyboard is there now.
     if (!isFirst.current) main.current?.focus();
     isFirst.current = false;
-  }, [view]);
+  }, [place]);
   return h(
     "div",
     { class: "frame" },
@@ -153,12 +153,13 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
       { class: "skip", href: "#main", onClick: (event: Event) => skipTo(event, main.current) },
       "Skip to the content",
     ),
-    h(Header, { app, current: view.name, leave }),
+    h(Header, { app, current: view, leave }),
     h(
       "main",
-      { id: "main", ref: main, tabIndex: -1, "aria-label": view.title },
-      h("h1", { class: "view-title" }, view.title),
-      h(view.view, { key: view.name, app }),
+      { id: "main", ref: main, tabIndex: -1, "aria-label": place.title },
+      view.places.length === 1 ? null : h(SubNav, { app, view, place }),
+      h("h1", { class: "view-title" }, place.title),
+      h(place.view, { key: place.at, app }),
     ),
     h(Notices, { store: notices }),
     open === null ? null : h(QuestionDialog, { key: open.question.title, open, store }),
@@ -195,13 +196,16 @@ function skipTo(event: Event, main: HTMLElement | null): void {
   main?.focus();
 }
 
+/** The place that is open, and its view. */
+type Here = ReturnType<typeof placeAt>;
+
 interface HeaderProps extends Pick<TurnProps, "leave"> {
   readonly app: App;
-  readonly current: string;
+  readonly current: Here["view"];
 }
 
 function Header({ app, current, leave }: HeaderProps): ComponentChild {
-  const waiting = useStore(app.store, (state) => state.approvals?.waiting.length ?? 0);
+  const status = useStore(app.store, (state) => state.status);
   const signOut = async (): Promise<void> => {
     if (hasUnsaved(app.requests) && !(await askToGiveUp(app))) return;
     await app.attempt("Sign out", async () => {
@@ -217,19 +221,47 @@ function Header({ app, current, leave }: HeaderProps): ComponentChild {
     h(
       "nav",
       { "aria-label": "Views" },
-      VIEWS.map(({ name, title }) =>
+      VIEWS.filter((view) => view === current || isUsed(view, status)).map((view) =>
         h(
           "a",
-          { key: name, href: `#/${name}`, ...(name === current ? { "aria-current": "page" as const } : {}) },
-          title,
-          name === "approvals" && waiting > 0
-            ? h("span", { class: "count" }, ` ${waiting} `, h("span", { class: "unseen" }, "waiting"))
-            : null,
+          { key: view.title, href: `#/${view.places[0].at}`, ...currentPage(view === current) },
+          view.title,
+          view.title === "Settings" ? h(Waiting, { app }) : null,
         ),
       ),
     ),
     h(LinkState, { store: app.store }),
     h("button", { type: "button", class: "quiet", onClick: () => void signOut() }, "Sign out"),
+  );
+}
+
+/** Of those that may have nothing to show; until the daemon has told, none is taken away. */
+function isUsed(view: Here["view"], status: PageState["status"]): boolean {
+  return status === null || view.isUsed?.(status) !== false;
+}
+
+function currentPage(isCurrent: boolean): { "aria-current"?: "page" } {
+  return isCurrent ? { "aria-current": "page" } : {};
+}
+
+function Waiting({ app }: { readonly app: App }): ComponentChild {
+  const waiting = useStore(app.store, (state) => state.approvals?.waiting.length ?? 0);
+  if (waiting === 0) return null;
+  return h("span", { class: "count" }, ` ${waiting} `, h("span", { class: "unseen" }, "waiting"));
+}
+
+function SubNav({ app, view, place }: Here & { readonly app: App }): ComponentChild {
+  return h(
+    "nav",
+    { class: "parts", "aria-label": `Parts of ${view.title}` },
+    view.places.map((each) =>
+      h(
+        "a",
+        { key: each.at, href: `#/${each.at}`, ...currentPage(each === place) },
+        each.title,
+        each.at === "settings/approvals" ? h(Waiting, { app }) : null,
+      ),
+    ),
   );
 }
 

@@ -1,35 +1,100 @@
-// The views of the page, in the order of its navigation.
+// The views of the page, in the order of its navigation, each with its parts.
 import type { FunctionComponent } from "preact";
+import type { StatusReport } from "../../../api/contract.ts";
 import { ApprovalsView } from "../approvals/approvals-view.ts";
 import { CatalogView } from "../catalog/catalog-view.ts";
 import { ConfigView } from "../config/config-view.ts";
-import { DashboardView } from "../dashboard/dashboard-view.ts";
 import { FleetView } from "../fleet/fleet-view.ts";
+import { HomeView } from "../home/home-view.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { RecordsView } from "../records/records-view.ts";
+import { AuditRecords } from "../records/audit-records.ts";
+import { LogLines } from "../records/log-lines.ts";
+import { ServersView } from "../servers/servers-view.ts";
+import { AboutView } from "../settings/about-view.ts";
+import { ClientsView } from "../settings/clients-view.ts";
+import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
 import { TimelineView } from "../timeline/timeline-view.ts";
 
-interface PageView {
+interface Place {
   /** Behind `#/`. */
-  readonly name: string;
+  readonly at: string;
   readonly title: string;
   readonly view: FunctionComponent<ViewProps>;
 }
 
-export const DASHBOARD: PageView = { name: "dashboard", title: "Dashboard", view: DashboardView };
+interface PageView {
+  readonly title: string;
+  /** The first one is where the view begins. */
+  readonly places: readonly [Place, ...Place[]];
+  /** False: it has nothing to show. Absent: it always has. */
+  readonly isUsed?: (status: StatusReport) => boolean;
+  /** It shows figures that no event announces. */
+  readonly hasFigures?: boolean;
+}
+
+const HOME: PageView = {
+  title: "Home",
+  places: [{ at: "home", title: "Home", view: HomeView }],
+  hasFigures: true,
+};
 
 export const VIEWS: readonly PageView[] = [
-  DASHBOARD,
-  { name: "fleet", title: "Fleet", view: FleetView },
-  { name: "catalog", title: "Catalog", view: CatalogView },
-  { name: "sync", title: "Sync", view: SyncView },
-  { name: "config", title: "Config", view: ConfigView },
-  { name: "approvals", title: "Approvals", view: ApprovalsView },
-  { name: "timeline", title: "Timeline", view: TimelineView },
-  { name: "records", title: "Records", view: RecordsView },
+  HOME,
+  {
+    title: "Shares",
+    places: [{ at: "shares", title: "Shares", view: SharesView }],
+    isUsed: ({ shares }) => shares.length > 0,
+    hasFigures: true,
+  },
+  {
+    title: "Servers",
+    places: [
+      { at: "servers", title: "Servers", view: ServersView },
+      { at: "servers/tools", title: "Tools", view: CatalogView },
+    ],
+    isUsed: ({ gateway }) => gateway !== undefined,
+    hasFigures: true,
+  },
+  {
+    title: "Activity",
+    places: [
+      { at: "activity", title: "Timeline", view: TimelineView },
+      { at: "activity/log", title: "Log", view: LogLines },
+      { at: "activity/audit", title: "Audit", view: AuditRecords },
+    ],
+  },
+  {
+    title: "Settings",
+    places: [
+      { at: "settings/configuration", title: "Configuration", view: ConfigView },
+      { at: "settings/sync", title: "Sync", view: SyncView },
+      { at: "settings/approvals", title: "Approvals", view: ApprovalsView },
+      { at: "settings/clients", title: "Clients", view: ClientsView },
+      { at: "settings/fleet", title: "Fleet", view: FleetView },
+      { at: "settings/about", title: "About", view: AboutView },
+    ],
+  },
 ];
 
-export function viewAt(hash: string): PageView {
-  return VIEWS.find(({ name }) => hash === `#/${name}` || hash.startsWith(`#/${name}/`)) ?? DASHBOARD;
+/** Where links of earlier versions lead. */
+const MOVED: ReadonlyMap<string, string> = new Map([
+  ["fleet", "settings/fleet"],
+  ["catalog", "servers/tools"],
+  ["sync", "settings/sync"],
+  ["config", "settings/configuration"],
+  ["approvals", "settings/approvals"],
+  ["timeline", "activity"],
+  ["records", "activity/log"],
+]);
+
+/** Home where nothing is at the address. */
+export function placeAt(hash: string): { readonly view: PageView; readonly place: Place } {
+  const name = hash.replace(/^#\//, "");
+  const wanted = MOVED.get(name) ?? name;
+  for (const view of VIEWS) {
+    const place = view.places.find(({ at }) => at === wanted);
+    if (place !== undefined) return { view, place };
+  }
+  return { view: HOME, place: HOME.places[0] };
 }

@@ -4,7 +4,7 @@ import type { SyncReport } from "../../../api/contract.ts";
 import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchingWords, withEvent } from "../../../api/words/sync-words.ts";
 import { useNow, useStore } from "../daemon/use-store.ts";
-import { ActionButton } from "../dashboard/action-button.ts";
+import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { code, mark, nothing, section } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
@@ -43,7 +43,12 @@ function StateList({ sync, now }: { readonly sync: SyncReport; readonly now: num
     ["Last sync", last === null ? "none since the start" : `${last.replace("for ", "")} ago`],
     ...((sync.waiting ?? []).length === 0
       ? []
-      : [["Waiting", h("a", { href: "#/approvals" }, `${sync.waiting?.length} for your approval`)] as const]),
+      : [
+          [
+            "Waiting",
+            h("a", { href: "#/settings/approvals" }, `${sync.waiting?.length} for your approval`),
+          ] as const,
+        ]),
   ];
   return h(
     "dl",

@@ -58,9 +58,9 @@ test("F2 a browser with a session is in at once, goes from view to view, and sig
   const browser = openBrowser(t, true);
   using page = mount(PageApp, { link: null });
   assert.match(page.text(), /Connecting/);
-  await eventually(() => page.text().includes("live") && page.text().includes("secure-filesystem-server"));
-  assert.match(page.text(), /Approvals 1 waiting/);
-  browser.go("#/sync");
+  await eventually(() => page.text().includes("live") && page.text().includes("Just now"));
+  assert.match(page.text(), /Settings 1 waiting/);
+  browser.go("#/settings/sync");
   await eventually(() => page.text().includes("Notice changes by"));
   page.named("button", "Sign out").fire("click");
   await eventually(() => page.text().includes("You are signed out."));

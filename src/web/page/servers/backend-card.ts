@@ -13,10 +13,10 @@ import {
   togetherText,
   waitingText,
 } from "../../../api/words/backend-words.ts";
+import { ActionButton } from "../parts/action-button.ts";
 import type { App } from "../parts/app.ts";
 import { code, conditionList, mark, textBlock, WorkButton } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
-import { ActionButton } from "./action-button.ts";
 
 interface BackendCardProps {
   readonly app: App;

@@ -4,10 +4,10 @@ import type { GlobalStatus, ShareStatus } from "../../../api/contract.ts";
 import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { readyText, recoveryWindow, routeWords, shareWords } from "../../../api/words/share-words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
+import { ActionButton } from "../parts/action-button.ts";
 import type { App } from "../parts/app.ts";
 import { code, conditionList, mark } from "../parts/elements.ts";
 import { bytesText, forText, shown } from "../parts/text.ts";
-import { ActionButton } from "./action-button.ts";
 
 interface ShareCardProps {
   readonly app: App;

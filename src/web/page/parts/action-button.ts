@@ -2,9 +2,9 @@
 import { type ComponentChild, h } from "preact";
 import { type Action, busyQuestion, sentence } from "../../../api/words/actions.ts";
 import { holderText, type Outcome } from "../../../api/words/outcome-words.ts";
-import type { App } from "../parts/app.ts";
-import { WorkButton } from "../parts/elements.ts";
-import { shown } from "../parts/text.ts";
+import type { App } from "./app.ts";
+import { WorkButton } from "./elements.ts";
+import { shown } from "./text.ts";
 
 const LINES_SHOWN = 20;
 

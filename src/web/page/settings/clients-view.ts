@@ -4,12 +4,26 @@ import { useEffect, useState } from "preact/hooks";
 import type { ClientStatus } from "../../../api/contract.ts";
 import { CLIENT_TITLES, clientWords } from "../../../api/words/client-words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import type { App } from "../parts/app.ts";
-import { nothing, section } from "../parts/elements.ts";
+import { useNow } from "../daemon/use-store.ts";
+import type { App, ViewProps } from "../parts/app.ts";
+import { code, nothing } from "../parts/elements.ts";
 
 const AGAIN_MS = 5_000;
 
-export function ClientsTable({ app, now }: { readonly app: App; readonly now: number }): ComponentChild {
+export function ClientsView({ app }: ViewProps): ComponentChild {
+  const clients = useClients(app);
+  const now = useNow();
+  if (clients === null) return nothing("Asking the daemon …");
+  if (clients.length === 0)
+    return nothing(
+      "No client is connected.",
+      h("p", {}, "Connect one with ", code("mountaineer connect"), "."),
+    );
+  return table(clients, now);
+}
+
+/** Null: not known yet, or there is no gateway. */
+export function useClients(app: App): readonly ClientStatus[] | null {
   const [clients, setClients] = useState<readonly ClientStatus[] | null>(null);
   useEffect(() => {
     const end = new AbortController();
@@ -29,8 +43,7 @@ export function ClientsTable({ app, now }: { readonly app: App; readonly now: nu
       clearInterval(timer);
     };
   }, []);
-  if (clients === null) return null;
-  return section("Clients", clients.length === 0 ? nothing("No client is connected.") : table(clients, now));
+  return clients;
 }
 
 function table(clients: readonly ClientStatus[], now: number): ComponentChild {

@@ -1,0 +1,82 @@
+// What is wrong, gravest first, in the words that conditions and states have already, each with what mends it. Pure.
+import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../../api/contract.ts";
+import { type Action, actionsFor, actionWith } from "../../../api/words/actions.ts";
+import { backendWords } from "../../../api/words/backend-words.ts";
+import { shareWords } from "../../../api/words/share-words.ts";
+import { SEVERITY_TONES, type StateWords, type Tone, troublesOf } from "../../../api/words/words.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
+import type { PageState } from "../daemon/live.ts";
+
+export interface Trouble {
+  readonly tone: Tone;
+  /** The share or backend; null: everything. */
+  readonly about: string | null;
+  readonly text: string;
+  readonly hint: string | null;
+  /** What mends it; null: nothing that a button can do. */
+  readonly action: Action | null;
+  /** Where there is more of it, behind `#/`. */
+  readonly at: string;
+}
+
+/** Told once, with the approvals. */
+const WAITING = "waiting_for_approval";
+
+export function findTroubles({
+  status,
+  approvals,
+}: {
+  readonly status: StatusReport;
+  readonly approvals: PageState["approvals"];
+}): readonly Trouble[] {
+  const { global, gateway, shares, backends = [] } = status;
+  const waiting = approvals?.waiting.length ?? 0;
+  const isTold = ({ code }: Condition): boolean => waiting > 0 && code === WAITING;
+  const general = (conditions: readonly Condition[], at: string): readonly Trouble[] =>
+    troublesOf(conditions)
+      .filter((condition) => !isTold(condition))
+      .map(({ severity, title, hint }) => ({
+        ...{ tone: SEVERITY_TONES[severity], about: null, text: title, hint, action: null, at },
+      }));
+  const troubles = [
+    ...general(global.conditions, "settings/about"),
+    ...general(gateway?.conditions ?? [], "servers"),
+    ...shares.flatMap((share) => troubleOf(share, shareWords(share), shareRepair(share), "shares")),
+    ...backends
+      .filter(({ enabled, conditions }) => enabled || !conditions.some(isTold))
+      .map((backend) => ({ ...backend, conditions: backend.conditions.filter((each) => !isTold(each)) }))
+      .flatMap((backend) => troubleOf(backend, backendWords(backend), backendRepair(backend), "servers")),
+    ...(waiting === 0 ? [] : [waitingTrouble(waiting)]),
+  ];
+  return [...troubles.filter(({ tone }) => tone === "bad"), ...troubles.filter(({ tone }) => tone !== "bad")];
+}
+
+function troubleOf(
+  { name, conditions }: Pick<ShareStatus | BackendStatus, "name" | "conditions">,
+  { text, tone, why }: StateWords,
+  action: Action | null,
+  at: string,
+): readonly Trouble[] {
+  if (tone !== "bad" && tone !== "warning") return [];
+  const hint = troublesOf(conditions)[0]?.hint ?? null;
+  return [{ tone, about: name, text: why === null ? text : `${text}: ${why}`, hint, action, at }];
+}
+
+function shareRepair(share: ShareStatus): Action | null {
+  const actions = actionsFor({ shares: [share] });
+  const of = (...id: readonly string[]): Action | null => actionWith(actions, ...id);
+  if (share.tb_recovery_pending) return of("switch", share.name, "tb");
+  return share.mount_state === "mounted" ? of("check", share.name) : of("mount", share.name);
+}
+
+function backendRepair(backend: BackendStatus): Action | null {
+  const actions = actionsFor({ shares: [], backends: [backend] });
+  const pending = backend.routes?.recovery_pending ?? null;
+  if (pending !== null) return actionWith(actions, "route", backend.name, pending.route);
+  return backend.enabled && backend.phase !== "Ready" ? actionWith(actions, "restart", backend.name) : null;
+}
+
+function waitingTrouble(count: number): Trouble {
+  const text = `${counted(count, "change")} ${count === 1 ? "waits" : "wait"} for your approval`;
+  return { tone: "warning", about: null, text, hint: null, action: null, at: "settings/approvals" };
+}

@@ -1,0 +1,37 @@
+// The daemon: its version, its process, its file, and what can be asked of it as a whole.
+import { type ComponentChild, h } from "preact";
+import { actionsFor, actionWith } from "../../../api/words/actions.ts";
+import { useNow, useStore } from "../daemon/use-store.ts";
+import { ActionButton } from "../parts/action-button.ts";
+import type { ViewProps } from "../parts/app.ts";
+import { code, conditionList, nothing } from "../parts/elements.ts";
+import { forText, shown } from "../parts/text.ts";
+
+const GENERAL_ACTIONS = ["check", "reload", "hand-over"];
+
+export function AboutView({ app }: ViewProps): ComponentChild {
+  const status = useStore(app.store, (state) => state.status);
+  const now = useNow();
+  if (status === null) return nothing("Asking the daemon …");
+  const { version, pid, started_at: startedAt, config_path: path, conditions } = status.global;
+  const actions = actionsFor(status);
+  return h(
+    "article",
+    { class: "card plain", "aria-label": "Daemon" },
+    h(
+      "p",
+      {},
+      `Mountaineer ${shown(version)}, process ${pid ?? "unknown"}, running ${forText(startedAt, now) ?? ""}`,
+    ),
+    h("p", { class: "path" }, code(path)),
+    conditionList(conditions, now),
+    h(
+      "div",
+      { class: "row actions" },
+      GENERAL_ACTIONS.map((id) => {
+        const action = actionWith(actions, id);
+        return action === null ? null : h(ActionButton, { key: id, app, action });
+      }),
+    ),
+  );
+}

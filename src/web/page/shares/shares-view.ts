@@ -1,0 +1,23 @@
+// All shares, a card each.
+import { type ComponentChild, h } from "preact";
+import { useNow, useStore } from "../daemon/use-store.ts";
+import type { ViewProps } from "../parts/app.ts";
+import { code, nothing } from "../parts/elements.ts";
+import { ShareCard } from "./share-card.ts";
+
+export function SharesView({ app }: ViewProps): ComponentChild {
+  const status = useStore(app.store, (state) => state.status);
+  const now = useNow();
+  if (status === null) return nothing("Asking the daemon …");
+  const { shares, global } = status;
+  if (shares.length === 0)
+    return nothing(
+      "No share is configured.",
+      h("p", {}, "Run ", code("mountaineer init"), " in a terminal to find and add one."),
+    );
+  return h(
+    "div",
+    { class: "cards" },
+    shares.map((share) => h(ShareCard, { key: share.name, app, share, global, now })),
+  );
+}
