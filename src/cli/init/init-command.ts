@@ -34,6 +34,7 @@ import {
   backendTable,
   EXAMPLES,
   foundBlocks,
+  SYNC_BLOCK,
   shareBlock,
   shareTable,
   withBlocks,
@@ -250,9 +251,10 @@ async function lookAt({ path, place, format, read }: ConfigView): Promise<Standi
   return { path, place, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
 }
 
-/** Comments alone. */
+/** Comments alone, or what `init` itself begins a file with. */
 function isSilent(text: string): boolean {
-  return text.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
+  const rest = text.replace(SYNC_BLOCK, "");
+  return rest.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
 }
 
 async function isWilling(ask: (question: string) => Promise<string>, path: string): Promise<boolean> {

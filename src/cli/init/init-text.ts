@@ -24,12 +24,21 @@ export interface WantedBackend {
     | { readonly url: string };
 }
 
+/** How a new file is watched: a file that exists keeps the defaults, which suit every file system. */
+export const SYNC_BLOCK = [
+  "# The system tells of a save, which then applies in a fifth of a second instead of two.",
+  "[sync]",
+  ...tomlLines({ detection: "inotify", debounce: 0.1 }),
+].join("\n");
+
 /** What the file begins with; `reference` is the address of the page that explains every option. */
 export function openingText(reference: string): string {
   return [
     "#:schema ./config.schema.json",
     "# Mountaineer's configuration. What you save here applies at once; a mistake changes nothing and is reported.",
     `# Every option, with its default: ${reference}`,
+    "",
+    SYNC_BLOCK,
     "",
   ].join("\n");
 }

@@ -172,7 +172,7 @@ export async function writeStarter(
 ): Promise<{ readonly existed: boolean }> {
   try {
     await ensurePrivateFolder(dirname(path));
-    // A crash leaves at worst a part of it, which is a valid configuration, too, as all of it is comments.
+    // A crash leaves at worst a first part of it: of the starter comments alone, and `init` writes less than one block.
     await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     await file.writeFile(text);
     await file.sync();

@@ -64,7 +64,11 @@ const BACKEND_NAME = { pattern: "^[A-Za-z][A-Za-z0-9_-]{0,63}$" };
 /** The whole file, in the order in which people read it. */
 export const configFile = table("", {
   global: table("What holds for all shares. Every key has a default.", globalKeys),
-  sync: table("How changes of this file are noticed and applied. Every key has a default.", syncKeys),
+  sync: table(
+    "How changes of this file are noticed and applied. Every key has a default. A file that `init` or `import` begins " +
+      'has `detection = "inotify"` and `debounce = 0.1`, so that a save applies in a fifth of a second instead of two.',
+    syncKeys,
+  ),
   notify: optionalTable(
     "Which events show a notification on the desktop. Without this section none does.",
     notifyKeys,

@@ -90,7 +90,7 @@ const light = (prefix: string): object => ({
 
 test("F1 from a file with ten servers to a client that lists them all: two commands", async (t) => {
   const names = Array.from({ length: 10 }, (_, index) => `server${index}`);
-  const { file, text, env, run } = await setUp(
+  const { file, text, env, config, run } = await setUp(
     t,
     Object.fromEntries(names.map((name) => [name, light(`${name}_`)])),
   );
@@ -98,6 +98,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
   assert.equal(imported.code, 0, imported.stderr);
   assert.match(imported.stdout, /✓ server9 {2}from Claude Desktop\n/);
   await stat(join(env.MOUNTAINEER_HOME, "config.schema.json"));
+  assert.match(await config(), /\n\[sync\]\ndetection = "inotify"\ndebounce = 0\.1\n/);
   assert.match(imported.stdout, /a tool whose name another server has already gets .* NAME_tool/);
   const connected = await run("connect", "claude", "--yes");
   assert.equal(connected.code, 0, connected.stderr);

@@ -87,6 +87,9 @@ test("the file is what was asked for, and says where every option is; the end sa
   // Shares that this machine happens to have mounted follow as comments.
   const settings = rest.filter((line) => line !== "" && !line.startsWith("#"));
   assert.deepEqual(settings, [
+    "[sync]",
+    'detection = "inotify"',
+    "debounce = 0.1",
     "[incoming_auth]",
     'type = "local"',
     'token = "secret:gateway-token"',
