@@ -173,7 +173,7 @@ async function happen(rig: PageRig, page: Page): Promise<void> {
   await core.getByText("Mounted over Fallback").waitFor();
   await page.getByRole("article", { name: "Share MEDIA" }).getByText("Mounted over Fallback").waitFor();
   await rig.thunderbolt(true);
-  await core.getByText("TB Ready.").waitFor();
+  await core.getByText("TB Ready:").waitFor();
 }
 
 /** What a picture shows beyond what is there at once. */

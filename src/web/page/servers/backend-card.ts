@@ -43,7 +43,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
     h(
       "header",
       {},
-      h("h3", {}, name),
+      h("h2", {}, name),
       mark(state.tone, state.text),
       since === null ? null : h("span", { class: "dim" }, since),
     ),

@@ -30,7 +30,7 @@ export function ShareCard({ app, share, global, now }: ShareCardProps): Componen
     h(
       "header",
       {},
-      h("h3", {}, name),
+      h("h2", {}, name),
       mark(state.tone, state.text),
       since === null ? null : h("span", { class: "dim" }, since),
     ),
