@@ -106,9 +106,8 @@ function play(suite: string, files: readonly string[]): Promise<Totals | null> {
 
 function describe({ files, failures, load }: FailedFiles): string {
   const lines = [
-    `${files.join(", ")} failed at a load of ${load.map((one) => one.toFixed(1)).join(", ")}, and passed when replayed:`,
+    `${files.join(", ")} failed at a load of ${load.map((one) => one.toFixed(1)).join(", ")}:`,
     ...failures.map((failure) => failure.replace(/^(?=.)/gm, "    ")),
-    `Mend the cause, or name it in ${LIST}, which lets it fail no second time.`,
   ];
   return lines.join("\n");
 }
@@ -119,9 +118,13 @@ async function main(failuresFile: string, totals: Totals): Promise<void> {
     .filter((line) => line !== "")
     .map((line): FailedFiles => JSON.parse(line));
   const refused = refusal(failed, listedFiles(await readFile(path.join(ROOT, LIST), "utf8")));
-  if (refused !== null) print(`\nnot played again: ${refused}`);
+  if (refused !== null)
+    print(`\nFAILED, and not played again: ${refused}\n${failed.map(describe).join("\n\n")}`);
   const end = refused === null ? await replay(failed, totals, play) : { totals, flaky: [] };
-  if (end.flaky.length > 0) print(`\nFLAKY\n${end.flaky.map(describe).join("\n\n")}`);
+  if (end.flaky.length > 0) {
+    const mend = `Mend the cause, or name it in ${LIST}, which lets it fail no second time.`;
+    print(`\nFLAKY: passed when replayed. ${mend}\n${end.flaky.map(describe).join("\n\n")}`);
+  }
   print(`${end.totals.passed} passed, ${end.totals.failed} failed, ${end.totals.skipped} skipped`);
 }
 

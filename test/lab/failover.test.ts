@@ -277,6 +277,7 @@ async function failOver(scene: Scene, folder: string, { cut, looks }: Cut): Prom
   try {
     assert.match(await rig.connect(rig.tbHost, CONNECTS_MS), looks);
     const after = await scene.untilOver("CORE", "fallback", 30_000);
+    // Read at once: no older content is shown meanwhile.
     assert.equal(await eventually(() => scene.read("CORE", at("kept.txt"))), "saved");
     const shown = await home.shareStatus("CORE");
     assert.deepEqual([shown.active_interface, shown.mount_state], ["fallback", "mounted"]);

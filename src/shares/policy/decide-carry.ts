@@ -15,7 +15,7 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
   return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
 }
 
-/** Longer than any proof takes. */
+/** Longer than any proof takes, and a second one after a first that failed. */
 const PROOF_AT_MOST_MS = 30_000;
 
 /**
@@ -23,10 +23,13 @@ const PROOF_AT_MOST_MS = 30_000;
  * because what is kept for one server must not go to another. `sinceMs`: since when it waits.
  */
 export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number | null): boolean {
-  const { carry = null, atMs } = builder.seen;
+  const { carry = null, atMs, waiting = [] } = builder.seen;
   const server = carry?.trust.servers?.[route];
-  const isUnknown = carry?.asks === true && server?.id === null && !server.asked;
-  if (isUnknown && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS)) return true;
+  const isUnknown = carry?.asks === true && server?.id === null;
+  const isDue = sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS;
+  // Without what is unsent for a server that can be known, the path would show older files.
+  const isTriedAgain = sinceMs !== null && waiting.some(({ proved }) => proved);
+  if (isUnknown && isDue && (!server.asked || isTriedAgain)) return true;
   const trust = trustToCarry(builder);
   // The result of an earlier proof does not count, because a route was away since; but two servers stay two.
   return trust?.asking === true && trust.state !== "different";

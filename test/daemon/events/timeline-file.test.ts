@@ -81,6 +81,14 @@ async function bench(home: string, clock: ManualClock = createManualClock()) {
       const { ino, mtimeNs } = await stat(path, { bigint: true });
       return `${ino} ${mtimeNs}`;
     },
+    /** The first version that two minutes leave as it is: a beat during a write that takes long writes once more. */
+    async quietVersion(): Promise<string> {
+      return eventually(async () => {
+        const version = await this.version();
+        await this.pass(2 * MINUTE_MS);
+        return (await this.version()) === version && version;
+      });
+    },
   };
 }
 
@@ -130,9 +138,7 @@ test("what changes is on disk within a minute; nothing is written while nothing 
   t.after(() => timeline[Symbol.asyncDispose]());
   assert.equal(existsSync(b.path), false);
   await b.clock.advance(SAVE_AFTER_MS);
-  await eventually(() => existsSync(b.path));
-  await b.settle();
-  const first = await b.version();
+  const first = await b.quietVersion();
   await b.pass(12 * MINUTE_MS);
   assert.equal(await b.version(), first, "nothing has happened");
   b.turn("fallback");

@@ -129,3 +129,37 @@ test("A13 what an earlier version mounted is mounted through the carrier as soon
   assert.equal(step(open), null);
   assert.equal(step({ ...files, state: "none" }), "unmount");
 });
+
+test("A13 what is unsent for a server that can be known waits for a second proof of who answers there, 30 s at most", () => {
+  const routes = { tb: probed("gone"), fallback: probed("answers") };
+  const unknown = { id: null, asked: true };
+  const trust = { ...NO_TRUST, servers: { tb: unknown, fallback: unknown } };
+  const waits = { server: "a", source: null, inUse: false, files: [], folder: "/caches/a" };
+  const step = (proved: boolean, forMs: number) =>
+    decide({
+      ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null, memory: EMPTY_SHARE_MEMORY },
+      state: {
+        ...NEW_LANE_STATE,
+        operation: {
+          ...{
+            kind: "failover",
+            reason: "tb is gone",
+            startedAtMs: NOW_MS - forMs,
+            from: "tb",
+            mode: "force",
+          },
+          ...{ plan: ["fallback"], goal: null, failures: [], mountId: null, checked: true, cost: null },
+          asked: false,
+        },
+      },
+      seen: {
+        ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured: routes, mount: null, twins: [] },
+        ...{ taken: null, driverProblem: null, oneAddress: null, openFiles: null, unsent: null },
+        ...{ linkBlocked: null, lastStep: null, carry: { asks: true, unable: "carry is off", trust } },
+        waiting: [{ ...waits, proved }],
+      },
+    }).step?.kind ?? null;
+  assert.equal(step(true, 3_000), null);
+  assert.equal(step(true, 30_000), "mount");
+  assert.equal(step(false, 3_000), "mount", "no proof would ever find its server");
+});
