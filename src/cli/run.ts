@@ -139,6 +139,7 @@ function makeContext(
   const place = findPlace(process.env);
   return {
     ...signals,
+    json: false,
     home: place.home,
     configPath: configFile === null ? null : resolve(expandPath(configFile, place.userHome)),
     stdoutStyle: terminalStyle(stdout, process.env),

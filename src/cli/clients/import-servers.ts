@@ -23,6 +23,7 @@ import { withBlocks } from "../init/init-text.ts";
 import { opening } from "../init/opening.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { keepWhile } from "../sessions/keep-while.ts";
@@ -35,7 +36,6 @@ interface ImportManner {
   /** Names of clients, and paths of files; none: every client that has a file here. */
   readonly words: readonly string[];
   readonly yes: boolean;
-  readonly json: boolean;
   readonly allowLiteral: boolean;
   /** How long to wait for what is imported to serve, ms; 0: not at all. */
   readonly waitMs: number;
@@ -86,7 +86,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
     context.note(`${path} came with this folder and is left out: mountaineer import ${shellWord(path)}`);
   const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), leftOut };
   if (draft.added.length === 0) return tell(context, manner, draft, false);
-  if (!manner.json) {
+  if (!context.json) {
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
     context.print(renderDiff(diffText(draft.before, draft.after, names), context.stdoutStyle));
   }
@@ -96,10 +96,10 @@ export async function importServers(context: CommandContext, manner: ImportManne
   }
   if (
     !manner.yes &&
-    (manner.json ||
+    (context.json ||
       !(await agrees(context, `Import ${draft.added.length === 1 ? "it" : `these ${draft.added.length}`}?`)))
   ) {
-    if (manner.json) tell(context, manner, draft, false);
+    if (context.json) tell(context, manner, draft, false);
     return FAILED_EXIT;
   }
   let started: readonly (BackendStatus | null)[] = [];
@@ -123,7 +123,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
   });
   const exit = tell(context, manner, draft, true);
-  if (!manner.json)
+  if (!context.json)
     for (const backend of started)
       if (backend?.enabled === true) context.print(renderOutcome(backend, context.stdoutStyle));
   return exit;
@@ -217,9 +217,8 @@ function nextStep([word, ...more]: readonly string[]): string {
 }
 
 function tell(context: CommandContext, manner: ImportManner, draft: Draft, changed: boolean): number {
-  const { json, words } = manner;
   const { path, leftOut, files, added, present, unsure, refused } = draft;
-  if (json) {
+  if (context.json) {
     const report = {
       path,
       changed,
@@ -237,7 +236,7 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
       refused,
       left_out: leftOut,
     };
-    context.print(`${JSON.stringify(report, null, 2)}\n`);
+    showJson(context, report);
     return 0;
   }
   const paint = paintFor(context.stdoutStyle);
@@ -275,6 +274,6 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
         "  a tool whose name another server has already gets its own server's before it, as NAME_tool, for good: mountaineer tools list\n",
       ),
     );
-  context.print(paint.dim(`  next: ${nextStep(words)}\n`));
+  context.print(paint.dim(`  next: ${nextStep(manner.words)}\n`));
   return 0;
 }

@@ -1,11 +1,11 @@
 // The commands `mountaineer alias ...`.
 import { harmless } from "../../runtime/text/plain-text.ts";
-import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
-import { addJsonOption, readFlag, readText, showResult } from "../input/options.ts";
+import { command, type GroupedCommands } from "../input/command.ts";
+import { JSON_OPTION, showJson, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
-export const aliasListCommand: CommandDefinition = {
+export const aliasListCommand = command({
   name: "alias list",
   summary: "show every alias, where its link is and where it leads",
   description: "Looks at the links alone, never at what they lead to; changes nothing.",
@@ -17,19 +17,19 @@ export const aliasListCommand: CommandDefinition = {
     },
   ],
   exits: { 0: "it could answer, however the links are" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { askEngine } = await import("../sessions/control-session.ts");
     const { renderAliases } = await import("../views/place-view.ts");
     const purpose = { intent: "look", command: "alias list" } as const;
     const report = await askEngine(context, purpose, "aliases", null);
-    showResult(context, options, report, () => renderAliases(report.aliases, context.stdoutStyle));
+    showResult(context, report, () => renderAliases(report.aliases, context.stdoutStyle));
     if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return 0;
   },
-};
+});
 
-const aliasAddCommand: CommandDefinition = {
+const aliasAddCommand = command({
   name: "alias add",
   summary: "make a link to a folder inside a share",
   description:
@@ -52,31 +52,28 @@ const aliasAddCommand: CommandDefinition = {
     1: "it is saved, and its link cannot be made",
     2: "the share is not known, or another alias has the name",
   },
-  addOptions(command) {
-    command
-      .requiredOption("--name <name>", "what it is called here, and its link unless --alias-path says")
-      .requiredOption("--share <name>", "the share that holds the folder")
-      .requiredOption("--target-subpath <folder>", "the folder, from the top of the share")
-      .option("--alias-path <path>", "where to make the link; default: Links in shares_root");
-    addJsonOption(command);
+  takes: {
+    "--name <name>": {
+      about: "what it is called here, and its link unless --alias-path says",
+      isRequired: true,
+    },
+    "--share <name>": { about: "the share that holds the folder", isRequired: true },
+    "--target-subpath <folder>": { about: "the folder, from the top of the share", isRequired: true },
+    "--alias-path <path>": "where to make the link; default: Links in shares_root",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, given) {
     const { addAlias } = await import("../edits/alias-change.ts");
     const { renderAliases } = await import("../views/place-view.ts");
-    const added = await addAlias(context, {
-      name: readText(options, "name") ?? "",
-      share: readText(options, "share") ?? "",
-      targetSubpath: readText(options, "targetSubpath") ?? "",
-      path: readText(options, "aliasPath"),
-    });
+    const added = await addAlias(context, { ...given, path: given.aliasPath });
     const { alias } = added;
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(added, null, 2)}\n`);
+    if (context.json) showJson(context, added);
     else if (alias !== null) context.print(renderAliases([alias], context.stdoutStyle));
     return alias?.link === "right" ? 0 : FAILED_EXIT;
   },
-};
+});
 
-const aliasRemoveCommand: CommandDefinition = {
+const aliasRemoveCommand = command({
   name: "alias remove",
   summary: "remove an alias and its link",
   description:
@@ -86,17 +83,17 @@ const aliasRemoveCommand: CommandDefinition = {
     { command: "mountaineer alias remove --name projects", does: "the link goes, the folder stays" },
   ],
   exits: { 0: "it is gone", 1: "it is gone from the file, which does not run", 2: "there is no such alias" },
-  addOptions(command) {
-    command.requiredOption("--name <name>", "the alias");
-    addJsonOption(command);
+  takes: {
+    "--name <name>": { about: "the alias", isRequired: true },
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, given) {
     const { removeAlias } = await import("../edits/alias-change.ts");
-    const removed = await removeAlias(context, readText(options, "name") ?? "");
+    const removed = await removeAlias(context, given.name);
     if (removed === null) return FAILED_EXIT;
     const { name, path, kept } = removed;
-    if (readFlag(options, "json")) {
-      context.print(`${JSON.stringify(removed, null, 2)}\n`);
+    if (context.json) {
+      showJson(context, removed);
       return 0;
     }
     const paint = paintFor(context.stdoutStyle);
@@ -104,9 +101,9 @@ const aliasRemoveCommand: CommandDefinition = {
     if (kept) context.print(paint.dim(`  what stands at ${harmless(path)} is not ours, and stays\n`));
     return 0;
   },
-};
+});
 
-const aliasReconcileCommand: CommandDefinition = {
+const aliasReconcileCommand = command({
   name: "alias reconcile",
   summary: "make, mend and remove links now",
   description:
@@ -114,16 +111,16 @@ const aliasReconcileCommand: CommandDefinition = {
     "are removed. What is not ours is never touched.",
   examples: [{ command: "mountaineer alias reconcile", does: "after a link was lost while no daemon ran" }],
   exits: { 0: "every link is right", 1: "one cannot be made" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { reconcileAliases } = await import("../edits/alias-change.ts");
     const { renderAliases } = await import("../views/place-view.ts");
     const aliases = await reconcileAliases(context, "alias reconcile");
-    showResult(context, options, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
+    showResult(context, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
     if (aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;
   },
-};
+});
 
 export const ALIAS_COMMANDS: GroupedCommands = {
   group: {

@@ -1,9 +1,8 @@
 // The command `mountaineer approve`.
-import { Option } from "commander";
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION } from "../input/options.ts";
 
-export const approveCommand: CommandDefinition = {
+export const approveCommand = command({
   name: "approve",
   summary: "see and approve changes of the configuration that wait for you",
   description:
@@ -18,28 +17,21 @@ export const approveCommand: CommandDefinition = {
     { command: "mountaineer approve --mode none", does: "let every change of the file apply at once" },
   ],
   exits: { 1: "you said no, or it could not be applied", 2: "nothing of that name waits" },
-  addOptions(command) {
-    command
-      .argument("[name...]", "an entry as --list shows it: files, backends.files, incoming_auth")
-      .option("--all", "everything that waits, with one question")
-      .option("--list", "only show what waits")
-      .option("--yes", "do not ask")
-      .addOption(
-        new Option(
-          "--mode <mode>",
-          "which changes wait from now on; `default`: as the backends reach the home",
-        )
-          .choices(["commands", "all", "none", "default"])
-          .conflicts(["all", "list"]),
-      );
-    addJsonOption(command);
+  takes: {
+    "[name...]": "an entry as --list shows it: files, backends.files, incoming_auth",
+    "--all": "everything that waits, with one question",
+    "--list": "only show what waits",
+    "--yes": "do not ask",
+    "--mode <mode>": {
+      about: "which changes wait from now on; `default`: as the backends reach the home",
+      choices: ["commands", "all", "none", "default"],
+      conflicts: ["all", "list"],
+    },
+    ...JSON_OPTION,
   },
-  async run(context, options, names) {
+  async run(context, { name: names, mode, list, all, yes }) {
     const { approveEntries, listEntries, setApproveMode } = await import("../edits/approve-entries.ts");
-    const manner = { json: readFlag(options, "json"), asks: !readFlag(options, "yes") };
-    const mode = options["mode"];
-    if (typeof mode === "string") return setApproveMode(context, mode, manner);
-    if (readFlag(options, "list")) return listEntries(context, names, manner.json);
-    return approveEntries(context, names, { ...manner, all: readFlag(options, "all") });
+    if (mode !== null) return setApproveMode(context, mode, !yes);
+    return list ? listEntries(context, names) : approveEntries(context, names, { asks: !yes, all });
   },
-};
+});

@@ -1,8 +1,8 @@
 // The command `mountaineer backends list`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, showResult } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-export const backendsListCommand: CommandDefinition = {
+export const backendsListCommand = command({
   name: "backends list",
   summary: "show every MCP server, what it publishes and what is wrong",
   description:
@@ -16,18 +16,18 @@ export const backendsListCommand: CommandDefinition = {
     },
   ],
   exits: { 0: "it could answer, however the backends are" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
     const asking = withGateway(context, "backends list", (gateway) => gateway.backends(context.signal));
     const listed = await listedOr(context, null, asking);
     const backends = listed ?? [];
     const { renderBackends } = await import("../views/gateway-view.ts");
-    showResult(context, options, { backends }, () =>
+    showResult(context, { backends }, () =>
       renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }),
     );
     if (listed?.length === 0)
       context.note("no backend is configured; the gateway listens with nothing to publish");
     return 0;
   },
-};
+});

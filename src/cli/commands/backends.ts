@@ -1,25 +1,21 @@
 // The commands `mountaineer backends ...`.
 
-import { Option } from "commander";
 import type { LoginPerson, LoginReport } from "../../api/backend-sign-in.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
-import { addBackendOptions, type TypedBackend } from "../input/backend-options.ts";
-import type { CommandContext, CommandDefinition, GivenOptions, GroupedCommands } from "../input/command.ts";
+import { BACKEND_OPTIONS } from "../input/backend-options.ts";
 import {
-  addJsonOption,
-  addWaitOption,
-  collected,
-  readFlag,
-  readList,
-  readText,
-  readWaitMs,
-} from "../input/options.ts";
+  type CommandContext,
+  type CommandDefinition,
+  command,
+  type GroupedCommands,
+} from "../input/command.ts";
+import { JSON_OPTION, showResult, WAIT_OPTION } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { backendsListCommand } from "./backends-list.ts";
 
-const backendsAddCommand: CommandDefinition = {
+const backendsAddCommand = command({
   name: "backends add",
   summary: "add an MCP server to the configuration and start it",
   description:
@@ -51,69 +47,57 @@ const backendsAddCommand: CommandDefinition = {
     1: "it is saved, and does not serve; or the registry has no such server, or nobody agreed, and nothing was written",
     2: "a backend of that name is there, or a value is a secret; nothing was written",
   },
-  addOptions(command) {
-    command
-      .argument("<name>", "what it is called here")
-      .argument("[command...]", "the program and its arguments, behind --; or an address");
-    addBackendOptions(command);
-    command
-      .option(
-        "--registry <server>",
-        "take what is to be started from the MCP registry, pinned to its newest version",
-      )
-      .option(
-        "--input <name=value>",
-        "a value that the registry's server wants; may be given again",
-        collected,
-      )
-      .option("--yes", "do not ask whether what the registry says is to be added")
-      .option("--disabled", "do not start it")
-      .option("--no-token", "make no token for clients with the first server");
-    addWaitOption(command);
-    addJsonOption(command);
+  takes: {
+    "<name>": "what it is called here",
+    "[command...]": "the program and its arguments, behind --; or an address",
+    ...BACKEND_OPTIONS,
+    "--registry <server>": "take what is to be started from the MCP registry, pinned to its newest version",
+    "--input <name=value>": {
+      about: "a value that the registry's server wants; may be given again",
+      isList: true,
+    },
+    "--yes": "do not ask whether what the registry says is to be added",
+    "--disabled": "do not start it",
+    "--no-token": "make no token for clients with the first server",
+    ...WAIT_OPTION,
+    ...JSON_OPTION,
   },
-  async run(context, options, [name = "", ...words]) {
+  async run(context, { name, command: words, registry: server, wait: waitMs, ...given }) {
     const { readBackendName, readBackendOptions } = await import("../input/backend-options.ts");
     const { addBackend, requireFreeName, tellChange } = await import("../edits/backend-change.ts");
-    const typed = readBackendOptions(options, words);
-    const server = readText(options, "registry");
+    const typed = readBackendOptions(given, words);
     const backend = readBackendName(name);
     // As in `backends add NAME npx -y PACKAGE`.
-    if (server === null && readFlag(options, "yes")) {
+    if (server === null && given.yes) {
       throw new MountaineerError("usage", "--yes is for what --registry says", {
         hint: `a program's own options stand behind --: mountaineer backends add ${backend} -- PROGRAM -y …`,
       });
     }
     // Before anything is asked for, or kept.
     if (server !== null) await requireFreeName(context, backend);
-    const whole = server === null ? typed : await fromRegistry(context, options, { backend, server, typed });
+    const wish = { name: backend, given: new Map(given.input.map(nameAndValue)), yes: given.yes };
+    const whole =
+      server === null
+        ? typed
+        : await (await import("../clients/registry-backend.ts")).registryBackend(
+            context,
+            { ...wish, server },
+            typed,
+          );
     if (whole === null) return FAILED_EXIT;
-    const added = await addBackend(context, backend, whole, {
-      waitMs: readWaitMs(options),
-      allowLiteral: readFlag(options, "allowLiteral"),
-      token: options["token"] === false ? false : null,
-    });
-    return tellChange(context, added, { json: readFlag(options, "json"), done: "is added" });
+    const { allowLiteral } = given;
+    const token = given.token === false ? false : null;
+    const added = await addBackend(context, backend, whole, { waitMs, allowLiteral, token });
+    return tellChange(context, added, "is added");
   },
-};
-
-async function fromRegistry(
-  context: CommandContext,
-  options: GivenOptions,
-  wish: { readonly backend: string; readonly server: string; readonly typed: TypedBackend },
-): Promise<TypedBackend | null> {
-  const { registryBackend } = await import("../clients/registry-backend.ts");
-  const { backend: name, server, typed } = wish;
-  const given = new Map(readList(options, "input").map((text) => nameAndValue(text)));
-  return registryBackend(context, { name, server, given, yes: readFlag(options, "yes") }, typed);
-}
+});
 
 function nameAndValue(text: string): readonly [string, string] {
   const at = text.indexOf("=");
   return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-const backendsEditCommand: CommandDefinition = {
+const backendsEditCommand = command({
   name: "backends edit",
   summary: "change what an MCP server is started with",
   description:
@@ -132,28 +116,25 @@ const backendsEditCommand: CommandDefinition = {
     1: "it is saved, and does not serve with the change",
     2: "there is no such backend, or a value is a secret; nothing was written",
   },
-  addOptions(command) {
-    command
-      .argument("<name>", "the backend")
-      .argument("[command...]", "another program with its arguments, behind --; or an address");
-    addBackendOptions(command);
-    command.option("--unset <key>", "take a key out, as in env.DEBUG; may be given again", collected);
-    addWaitOption(command);
-    addJsonOption(command);
+  takes: {
+    "<name>": "the backend",
+    "[command...]": "another program with its arguments, behind --; or an address",
+    ...BACKEND_OPTIONS,
+    "--unset <key>": { about: "take a key out, as in env.DEBUG; may be given again", isList: true },
+    ...WAIT_OPTION,
+    ...JSON_OPTION,
   },
-  async run(context, options, [name = "", ...words]) {
+  async run(context, { name, command: words, unset, wait: waitMs, ...given }) {
     const { readBackendOptions } = await import("../input/backend-options.ts");
     const { editBackend, tellChange } = await import("../edits/backend-change.ts");
-    const typed = readBackendOptions(options, words);
-    const changed = await editBackend(context, name, typed, readList(options, "unset"), {
-      waitMs: readWaitMs(options),
-      allowLiteral: readFlag(options, "allowLiteral"),
-    });
-    return tellChange(context, changed, { json: readFlag(options, "json"), done: "is changed" });
+    const typed = readBackendOptions(given, words);
+    const { allowLiteral } = given;
+    const changed = await editBackend(context, name, typed, unset, { waitMs, allowLiteral });
+    return tellChange(context, changed, "is changed");
   },
-};
+});
 
-const backendsRemoveCommand: CommandDefinition = {
+const backendsRemoveCommand = command({
   name: "backends remove",
   summary: "remove an MCP server from the configuration",
   description:
@@ -161,16 +142,15 @@ const backendsRemoveCommand: CommandDefinition = {
     "it used stay kept.",
   examples: [{ command: "mountaineer backends remove files", does: "remove one" }],
   exits: { 1: "the file that lacks it does not run", 2: "there is no such backend" },
-  addOptions(command) {
-    command.argument("<name>", "the backend");
-    addJsonOption(command);
+  takes: {
+    "<name>": "the backend",
+    ...JSON_OPTION,
   },
-  async run(context, options, [name = ""]) {
+  async run(context, { name }) {
     const { removeBackend, tellChange } = await import("../edits/backend-change.ts");
-    const removed = await removeBackend(context, name);
-    return tellChange(context, removed, { json: readFlag(options, "json"), done: "is removed" });
+    return tellChange(context, await removeBackend(context, name), "is removed");
   },
-};
+});
 
 type Told = Pick<CommandDefinition, "name" | "summary" | "description" | "examples" | "exits">;
 
@@ -192,23 +172,22 @@ const backendsDisableCommand = enabling(false, {
 });
 
 function enabling(enabled: boolean, told: Told): CommandDefinition {
-  return {
+  return command({
     ...told,
-    addOptions(command) {
-      command.argument("<name>", "the backend");
-      addWaitOption(command);
-      addJsonOption(command);
+    takes: {
+      "<name>": "the backend",
+      ...WAIT_OPTION,
+      ...JSON_OPTION,
     },
-    async run(context, options, [name = ""]) {
+    async run(context, { name, wait: waitMs }) {
       const { DISABLED, enableBackend, tellChange } = await import("../edits/backend-change.ts");
-      const changed = await enableBackend(context, name, enabled, { waitMs: readWaitMs(options) });
-      const done = enabled ? "is enabled" : DISABLED;
-      return tellChange(context, changed, { json: readFlag(options, "json"), done });
+      const changed = await enableBackend(context, name, enabled, { waitMs });
+      return tellChange(context, changed, enabled ? "is enabled" : DISABLED);
     },
-  };
+  });
 }
 
-const backendsRestartCommand: CommandDefinition = {
+const backendsRestartCommand = command({
   name: "backends restart",
   summary: "start backends anew, without losing a call",
   description:
@@ -219,23 +198,23 @@ const backendsRestartCommand: CommandDefinition = {
     { command: "mountaineer backends restart --all", does: "start all anew" },
   ],
   exits: { 2: "there is no backend of that name; then none is restarted", 8: "no daemon runs" },
-  addOptions(command) {
-    command.argument("[names...]", "the backends").option("--all", "all backends that are enabled");
-    addJsonOption(command);
+  takes: {
+    "[names...]": "the backends",
+    "--all": "all backends that are enabled",
+    ...JSON_OPTION,
   },
-  async run(context, options, names) {
-    const all = readFlag(options, "all");
+  async run(context, { names, all }) {
     requireOneWay(names, all);
     const { askDaemon } = await import("../sessions/control-session.ts");
     const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
     const report = await askDaemon(context, RUNNING_BACKENDS, "restart", {
       backends: all ? null : [...new Set(names)],
     });
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
-    else tellRestarted(context, report.restarted, all ? [] : names);
+    showResult(context, report, () => restartedText(context, report.restarted, names));
+    if (report.restarted.length === 0 && all) context.note("no backend is enabled, so none is restarted");
     return 0;
   },
-};
+});
 
 function requireOneWay(names: readonly string[], all: boolean): void {
   if (names.length === 0 && !all) {
@@ -250,25 +229,20 @@ function requireOneWay(names: readonly string[], all: boolean): void {
   }
 }
 
-function tellRestarted(
-  context: CommandContext,
+function restartedText(
+  { stdoutStyle }: CommandContext,
   restarted: readonly string[],
   asked: readonly string[],
-): void {
-  const paint = paintFor(context.stdoutStyle);
-  for (const name of restarted) {
-    context.print(`${paint.green(paint.symbols.good)} ${paint.bold(harmless(name))}  is started anew\n`);
-  }
-  for (const name of asked.filter((each) => !restarted.includes(each))) {
-    context.print(
-      `${paint.dim(paint.symbols.skip)} ${paint.bold(harmless(name))}  is disabled or ending: left as it is\n`,
-    );
-  }
-  if (restarted.length === 0 && asked.length === 0)
-    context.note("no backend is enabled, so none is restarted");
+): string {
+  const { bold, dim, green, symbols } = paintFor(stdoutStyle);
+  const left = asked.filter((each) => !restarted.includes(each)).map(harmless);
+  return [
+    ...restarted.map((name) => `${green(symbols.good)} ${bold(harmless(name))}  is started anew\n`),
+    ...left.map((name) => `${dim(symbols.skip)} ${bold(name)}  is disabled or ending: left as it is\n`),
+  ].join("");
 }
 
-const backendsLogsCommand: CommandDefinition = {
+const backendsLogsCommand = command({
   name: "backends logs",
   summary: "print what a backend wrote to its stderr",
   description:
@@ -279,27 +253,23 @@ const backendsLogsCommand: CommandDefinition = {
     { command: "mountaineer backends logs files | tail -5", does: "its last words" },
   ],
   exits: { 8: "no daemon runs" },
-  addOptions(command) {
-    command.argument("<name>", "the backend");
-    addJsonOption(command);
+  takes: {
+    "<name>": "the backend",
+    ...JSON_OPTION,
   },
-  async run(context, options, [name = ""]) {
+  async run(context, { name }) {
     const { askDaemon } = await import("../sessions/control-session.ts");
     const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
     const { forTerminal } = await import("../views/diff-view.ts");
     const report = await askDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
-    if (readFlag(options, "json")) {
-      context.print(`${JSON.stringify(report, null, 2)}\n`);
-    } else {
-      const text = report.lines.map((line) => `${line}\n`).join("");
-      context.print(context.isTerminal ? forTerminal(text) : text);
-      if (report.lines.length === 0) context.note("it has written nothing");
-    }
+    const text = report.lines.map((line) => `${line}\n`).join("");
+    showResult(context, report, () => (context.isTerminal ? forTerminal(text) : text));
+    if (report.lines.length === 0 && !context.json) context.note("it has written nothing");
     return 0;
   },
-};
+});
 
-const backendsLoginCommand: CommandDefinition = {
+const backendsLoginCommand = command({
   name: "backends login",
   summary: "sign in to a backend's server in the browser",
   description:
@@ -315,44 +285,27 @@ const backendsLoginCommand: CommandDefinition = {
     },
   ],
   exits: { 2: "there is no backend of that name" },
-  addOptions(command) {
-    command
-      .argument("<name>", "the backend")
-      .addOption(new Option("--device", "sign in with a code at another device, where the server offers it"))
-      .addOption(
-        new Option(
-          "--no-browser",
-          "only print the address, and read the one that the browser ended at",
-        ).conflicts("device"),
-      )
-      .option("--scope <scope...>", "ask for these scopes, too");
-    addJsonOption(command);
+  takes: {
+    "<name>": "the backend",
+    "--device": "sign in with a code at another device, where the server offers it",
+    "--no-browser": {
+      about: "only print the address, and read the one that the browser ended at",
+      conflicts: ["device"],
+    },
+    "--scope <scope...>": "ask for these scopes, too",
+    ...JSON_OPTION,
   },
-  async run(context, options, [name = ""]) {
+  async run(context, { name, device, browser, scope }) {
     const { openSignIn } = await import("../in-process/open.ts");
-    const order = { backend: name, way: wayOf(options), moreScopes: scopesOf(options) };
-    const report = await (await openSignIn(context)).login(
-      order,
-      personAt(context, order.way),
-      context.signal,
-    );
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
-    else tellLogin(context, report);
+    const way = device ? "device" : browser === false ? "paste" : "browser";
+    const order = { backend: name, way, moreScopes: scope } as const;
+    const report = await (await openSignIn(context)).login(order, personAt(context, way), context.signal);
+    showResult(context, report, () => loginText(context, report));
     const { tellDaemon } = await import("../sessions/sign-in-notice.ts");
     await tellDaemon(context, name);
     return 0;
   },
-};
-
-function wayOf(options: GivenOptions): "browser" | "paste" | "device" {
-  if (readFlag(options, "device")) return "device";
-  return options["browser"] === false ? "paste" : "browser";
-}
-
-function scopesOf(options: GivenOptions): readonly string[] {
-  const given = options["scope"];
-  return Array.isArray(given) ? given.map(String) : [];
-}
+});
 
 function personAt(context: CommandContext, way: "browser" | "paste" | "device"): LoginPerson {
   const { note, stdin } = context;
@@ -384,19 +337,17 @@ async function openBrowser(address: string): Promise<void> {
   }
 }
 
-function tellLogin({ print, stdoutStyle }: CommandContext, report: LoginReport): void {
+function loginText({ stdoutStyle }: CommandContext, report: LoginReport): string {
   const paint = paintFor(stdoutStyle);
   const { backend, issuer, scopes, renews_itself } = report;
   const what = scopes === null ? "" : `, with the scopes ${harmless(scopes.join(" "))}`;
-  print(
-    `${paint.green(paint.symbols.good)} ${paint.bold(harmless(backend))}  is signed in at ${harmless(issuer)}${what}\n`,
-  );
-  if (renews_itself) return;
+  const done = `${paint.green(paint.symbols.good)} ${paint.bold(harmless(backend))}  is signed in at ${harmless(issuer)}${what}\n`;
+  if (renews_itself) return done;
   const until = report.expires_at === null ? "" : `, ${report.expires_at}`;
-  print(`  The server gave nothing to renew it with: sign in again when it ends${until}.\n`);
+  return `${done}  The server gave nothing to renew it with: sign in again when it ends${until}.\n`;
 }
 
-const backendsLogoutCommand: CommandDefinition = {
+const backendsLogoutCommand = command({
   name: "backends logout",
   summary: "forget the sign-in to a backend's server",
   description:
@@ -404,28 +355,26 @@ const backendsLogoutCommand: CommandDefinition = {
     "anybody. The next login begins anew.",
   examples: [{ command: "mountaineer backends logout tickets", does: "sign out" }],
   exits: { 2: "there is no backend of that name" },
-  addOptions(command) {
-    command.argument("<name>", "the backend");
-    addJsonOption(command);
+  takes: {
+    "<name>": "the backend",
+    ...JSON_OPTION,
   },
-  async run(context, options, [name = ""]) {
+  async run(context, { name }) {
     const { openSignIn } = await import("../in-process/open.ts");
     const report = await (await openSignIn(context)).logout(name, context.signal);
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
-    else {
-      const paint = paintFor(context.stdoutStyle);
-      const shown = paint.bold(harmless(name));
-      const text = report.was_signed_in
-        ? `${paint.green(paint.symbols.good)} ${shown}  is signed out${report.revoked ? ", and its server was told" : ""}\n`
-        : `${paint.dim(paint.symbols.skip)} ${shown}  was not signed in\n`;
-      context.print(text);
-    }
+    const { bold, dim, green, symbols } = paintFor(context.stdoutStyle);
+    const shown = bold(harmless(name));
+    showResult(context, report, () =>
+      report.was_signed_in
+        ? `${green(symbols.good)} ${shown}  is signed out${report.revoked ? ", and its server was told" : ""}\n`
+        : `${dim(symbols.skip)} ${shown}  was not signed in\n`,
+    );
     if (!report.was_signed_in) return 0;
     const { tellDaemon } = await import("../sessions/sign-in-notice.ts");
     await tellDaemon(context, name);
     return 0;
   },
-};
+});
 
 export const BACKENDS_COMMANDS: GroupedCommands = {
   group: {

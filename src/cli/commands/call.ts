@@ -1,9 +1,9 @@
 // The command `mountaineer call`.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION } from "../input/options.ts";
 
-export const callCommand: CommandDefinition = {
+export const callCommand = command({
   name: "call",
   summary: "call a tool, and print what it answers",
   description:
@@ -22,25 +22,22 @@ export const callCommand: CommandDefinition = {
     1: "the tool, or its backend, answered with an error, which is on stderr",
     2: "there is no such tool, or the arguments are no JSON object",
   },
-  addOptions(command) {
-    command
-      .argument("<tool>", "its name, as tools list has it")
-      .argument("[arguments]", "a JSON object, or - for stdin");
-    addJsonOption(command);
+  takes: {
+    "<tool>": "its name, as tools list has it",
+    "[arguments]": "a JSON object, or - for stdin",
+    ...JSON_OPTION,
   },
-  async run(context, options, [tool = "", given]) {
+  async run(context, { tool, arguments: words }) {
     const { readToolArguments } = await import("../input/tool-arguments.ts");
     const { withGateway } = await import("../sessions/gateway-session.ts");
     const { answerJson, answerText, callFailure } = await import("../views/call-view.ts");
     const { signal } = context;
-    const request = { tool, arguments: await readToolArguments(given, context.stdin, signal) };
+    const request = { tool, arguments: await readToolArguments(words, context.stdin, signal) };
     const report = await withGateway(context, "call", ({ ask }) => ask("call", request, signal));
-    if (readFlag(options, "json") && report.result !== null) {
-      context.print(answerJson(report.result));
-    }
+    if (context.json && report.result !== null) context.print(answerJson(report.result));
     const failure = callFailure(report);
     if (failure !== null) throw new MountaineerError("tool_failed", failure);
-    if (!readFlag(options, "json")) context.print(answerText(report, { isTerminal: context.isTerminal }));
+    if (!context.json) context.print(answerText(report, { isTerminal: context.isTerminal }));
     return 0;
   },
-};
+});

@@ -1,8 +1,8 @@
 // The command `mountaineer clients`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, showResult } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-export const clientsCommand: CommandDefinition = {
+export const clientsCommand = command({
   name: "clients",
   summary: "list the MCP clients that are connected",
   description:
@@ -17,18 +17,18 @@ export const clientsCommand: CommandDefinition = {
     },
   ],
   exits: { 8: "no daemon runs" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { askDaemon } = await import("../sessions/control-session.ts");
     const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
     const { renderTable } = await import("../views/table-view.ts");
     const { CLIENT_TITLES, clientWords } = await import("../../api/words/client-words.ts");
     const report = await askDaemon(context, RUNNING_BACKENDS, "clients", null);
     const rows = report.clients.map((client) => clientWords(client, Date.now()));
-    showResult(context, options, report, () =>
+    showResult(context, report, () =>
       rows.length === 0 ? "" : renderTable(CLIENT_TITLES, rows, context.stdoutStyle),
     );
     if (rows.length === 0) context.note("no client is connected");
     return 0;
   },
-};
+});

@@ -1,9 +1,8 @@
 // The command `mountaineer completions`.
-import { Argument } from "commander";
 import { completionScript, SHELLS } from "../completion/completion-scripts.ts";
-import type { CommandDefinition } from "../input/command.ts";
+import { command } from "../input/command.ts";
 
-export const completionsCommand: CommandDefinition = {
+export const completionsCommand = command({
   name: "completions",
   summary: "print the script that makes a shell complete commands, options and names",
   description:
@@ -24,12 +23,11 @@ export const completionsCommand: CommandDefinition = {
     },
   ],
   exits: {},
-  addOptions(command) {
-    command.addArgument(new Argument("<shell>", "whose").choices(SHELLS));
+  takes: {
+    "<shell>": { about: "whose", choices: SHELLS },
   },
-  async run(context, _options, [given]) {
-    const shell = SHELLS.find((one) => one === given) ?? "bash";
+  async run(context, { shell }) {
     context.print(completionScript(shell));
     return 0;
   },
-};
+});

@@ -1,8 +1,7 @@
 // The commands `mountaineer config ...`.
 
-import { type Command, InvalidArgumentError } from "commander";
-import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
-import { addJsonOption, readFlag, showResult } from "../input/options.ts";
+import { type CommandDefinition, command, type GroupedCommands } from "../input/command.ts";
+import { entryNumber, JSON_OPTION, showJson, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
 const EDIT_EXITS: CommandDefinition["exits"] = {
@@ -13,27 +12,21 @@ const EDIT_EXITS: CommandDefinition["exits"] = {
   9: "the file was changed by someone else meanwhile; nothing was written",
 };
 
-function addEntryArgument(command: Command, description: string): void {
-  command.argument("[n]", `${description}; 1 is the one before the newest, and the default`, (text) => {
-    if (!/^\d{1,9}$/.test(text))
-      throw new InvalidArgumentError("It is a number of `mountaineer config history`.");
-    return text;
-  });
-}
+const ENTRY_ARGUMENT = {
+  "[n]": {
+    about: "the entry; 1 is the one before the newest, and the default",
+    read: entryNumber,
+    expected: "a number of `mountaineer config history`",
+    otherwise: 1,
+  },
+} as const;
 
-/** The entry that was asked for. */
-function readEntry([given]: readonly string[]): number {
-  return given === undefined ? 1 : Number(given);
-}
-
-function addKeyArgument(command: Command): void {
-  command.argument(
-    "<key>",
+const KEY_ARGUMENT = {
+  "<key>":
     "section.key, shares.NAME.key, or a short name: lsof-recheck, auto-failback (names with dots in quotes)",
-  );
-}
+} as const;
 
-const configGetCommand: CommandDefinition = {
+const configGetCommand = command({
   name: "config get",
   summary: "print what holds for one key",
   description:
@@ -44,11 +37,11 @@ const configGetCommand: CommandDefinition = {
     { command: "mountaineer config get lsof-recheck", does: "by a short name" },
   ],
   exits: { 1: "the file does not say, and there is no default" },
-  addOptions(command) {
-    addKeyArgument(command);
-    addJsonOption(command);
+  takes: {
+    ...KEY_ARGUMENT,
+    ...JSON_OPTION,
   },
-  async run(context, options, [key = ""]) {
+  async run(context, { key }) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     const { parseConfigKey } = await import("../../config/edit/key-path.ts");
     const { getConfigValue } = await import("../../config/edit/effective.ts");
@@ -58,14 +51,14 @@ const configGetCommand: CommandDefinition = {
       getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, known),
     );
     const value = held.source === "absent" ? null : held.value;
-    if (readFlag(options, "json")) context.print(jsonText({ key, source: held.source, value }));
+    if (context.json) context.print(jsonText({ key, source: held.source, value }));
     else if (value !== null) context.print(`${valueText(value)}\n`);
     else if (held.source === "absent") context.note(`it is not set: ${held.rule ?? "required"}`);
     return value === null ? FAILED_EXIT : 0;
   },
-};
+});
 
-const configSetCommand: CommandDefinition = {
+const configSetCommand = command({
   name: "config set",
   summary: "set one key in the configuration file",
   description:
@@ -77,18 +70,18 @@ const configSetCommand: CommandDefinition = {
     { command: "mountaineer config set shares.CORE.fallback_host 192.168.1.30", does: "change a share" },
   ],
   exits: EDIT_EXITS,
-  addOptions(command) {
-    addKeyArgument(command);
-    command.argument("<value>", "as TOML writes it, else taken as a text; on and off for true and false");
-    addJsonOption(command);
+  takes: {
+    ...KEY_ARGUMENT,
+    "<value>": "as TOML writes it, else taken as a text; on and off for true and false",
+    ...JSON_OPTION,
   },
-  async run(context, options, [key = "", value = ""]) {
+  async run(context, { key, value }) {
     const { setKey } = await import("../edits/config-key-change.ts");
-    return setKey(context, { key, value }, readFlag(options, "json"));
+    return setKey(context, { key, value });
   },
-};
+});
 
-const configUnsetCommand: CommandDefinition = {
+const configUnsetCommand = command({
   name: "config unset",
   summary: "remove one key from the configuration file, so that its default applies",
   description: "As `config set`; what is not in the file is no mistake.",
@@ -97,17 +90,17 @@ const configUnsetCommand: CommandDefinition = {
     { command: "mountaineer config unset shares.CORE.fallback_interface", does: "of one share" },
   ],
   exits: EDIT_EXITS,
-  addOptions(command) {
-    addKeyArgument(command);
-    addJsonOption(command);
+  takes: {
+    ...KEY_ARGUMENT,
+    ...JSON_OPTION,
   },
-  async run(context, options, [key = ""]) {
+  async run(context, { key }) {
     const { setKey } = await import("../edits/config-key-change.ts");
-    return setKey(context, { key, value: null }, readFlag(options, "json"));
+    return setKey(context, { key, value: null });
   },
-};
+});
 
-const configShowCommand: CommandDefinition = {
+const configShowCommand = command({
   name: "config show",
   summary: "print the configuration file, or all that holds",
   description:
@@ -122,18 +115,18 @@ const configShowCommand: CommandDefinition = {
     },
   ],
   exits: {},
-  addOptions(command) {
-    command.option("--effective", "every key that holds, with defaults");
-    addJsonOption(command);
+  takes: {
+    "--effective": "every key that holds, with defaults",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, given) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     return viewConfig(context, async (view) => {
       const { path, format, place, daemon } = view;
       const bytes = await view.read();
       const source = { bytes: bytes ?? new Uint8Array(), format, place };
-      const json = readFlag(options, "json");
-      if (readFlag(options, "effective")) {
+      const json = context.json;
+      if (given.effective) {
         const { effectiveData, effectiveText } = await import("../../config/edit/effective.ts");
         const { jsonText } = await import("../edits/config-value-text.ts");
         context.print(json ? jsonText(await effectiveData(source)) : await effectiveText(source));
@@ -145,7 +138,7 @@ const configShowCommand: CommandDefinition = {
       if (json) {
         const running = daemon === null ? null : (await daemon.ask("sync", null, context.signal)).sha256;
         const report = { path, format, sha256: sha256Of(bytes), text, running_sha256: running };
-        context.print(`${JSON.stringify(report, null, 2)}\n`);
+        showJson(context, report);
         return 0;
       }
       if (bytes === null) context.note(`${path} is not there yet; every key has its default`);
@@ -154,9 +147,9 @@ const configShowCommand: CommandDefinition = {
       return 0;
     });
   },
-};
+});
 
-const configValidateCommand: CommandDefinition = {
+const configValidateCommand = command({
   name: "config validate",
   summary: "check a configuration file, and list every mistake in it",
   description:
@@ -167,31 +160,31 @@ const configValidateCommand: CommandDefinition = {
     { command: "mountaineer config validate draft.toml", does: "check another one before it is used" },
   ],
   exits: { 0: "it is a valid configuration", 3: "it has mistakes; every one is listed with its place" },
-  addOptions(command) {
-    command.argument("[file]", "TOML or YAML by its extension");
-    addJsonOption(command);
+  takes: {
+    "[file]": "TOML or YAML by its extension",
+    ...JSON_OPTION,
   },
-  async run(context, options, [file]) {
+  async run(context, { file }) {
     const { checkConfig } = await import("../edits/config-check.ts");
-    return checkConfig(context, file ?? null, readFlag(options, "json"));
+    return checkConfig(context, file);
   },
-};
+});
 
-const configPathCommand: CommandDefinition = {
+const configPathCommand = command({
   name: "config path",
   summary: "print where the configuration file is",
   description: "The running daemon's; without one, the file that it would use, whether it exists or not.",
   examples: [{ command: 'less "$(mountaineer config path)"', does: "read it" }],
   exits: {},
-  addOptions() {},
+  takes: {},
   async run(context) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     context.print(`${await viewConfig(context, async ({ path }) => path)}\n`);
     return 0;
   },
-};
+});
 
-const configEditCommand: CommandDefinition = {
+const configEditCommand = command({
   name: "config edit",
   summary: "edit the configuration file in your editor, checked before it lands",
   description:
@@ -208,14 +201,14 @@ const configEditCommand: CommandDefinition = {
     1: "the editor failed, or the daemon could not apply the file",
     2: "the command line is not understood",
   },
-  addOptions() {},
+  takes: {},
   async run(context) {
     const { editConfigFile } = await import("../edits/config-edit.ts");
     return editConfigFile(context);
   },
-};
+});
 
-const configSchemaCommand: CommandDefinition = {
+const configSchemaCommand = command({
   name: "config schema",
   summary: "print the JSON Schema of the configuration file",
   description:
@@ -224,15 +217,15 @@ const configSchemaCommand: CommandDefinition = {
     { command: "mountaineer config schema > config.schema.json", does: "keep it beside a configuration" },
   ],
   exits: {},
-  addOptions() {},
+  takes: {},
   async run(context) {
     const { configJsonSchema } = await import("../../config/schema/json-schema.ts");
-    context.print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+    showJson(context, configJsonSchema());
     return 0;
   },
-};
+});
 
-const configHistoryCommand: CommandDefinition = {
+const configHistoryCommand = command({
   name: "config history",
   summary: "list the configurations that were accepted, newest first",
   description: "The newest 50 are kept, whatever brought them. Entry 0 is the one that runs.",
@@ -241,18 +234,18 @@ const configHistoryCommand: CommandDefinition = {
     { command: "mountaineer config history --json | jq -r '.[0].sha256'", does: "use it in a script" },
   ],
   exits: {},
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     const { renderHistory } = await import("../views/history-view.ts");
     const { entries } = await viewConfig(context, ({ ask }) => ask("history", null, context.signal));
-    showResult(context, options, entries, () => renderHistory(entries, context.stdoutStyle));
+    showResult(context, entries, () => renderHistory(entries, context.stdoutStyle));
     if (entries.length === 0) context.note("no configuration has been accepted yet");
     return 0;
   },
-};
+});
 
-const configDiffCommand: CommandDefinition = {
+const configDiffCommand = command({
   name: "config diff",
   summary: "show what changed in the configuration file since an accepted one",
   description:
@@ -263,15 +256,12 @@ const configDiffCommand: CommandDefinition = {
     { command: "mountaineer config diff 0", does: "see what in the file was not accepted" },
   ],
   exits: { 0: "it could be shown, whether anything differs or not", 2: "the history has no such entry" },
-  addOptions(command) {
-    addEntryArgument(command, "the entry");
-  },
-  async run(context, _options, args) {
+  takes: ENTRY_ARGUMENT,
+  async run(context, { n }) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     const { diffText } = await import("../../config/history/text-diff.ts");
     const { decodedText } = await import("../sessions/config-text.ts");
     const { renderDiff } = await import("../views/diff-view.ts");
-    const n = readEntry(args);
     const diff = await viewConfig(context, async (view) => {
       const names = { before: `history ${n}`, after: view.path };
       return diffText(
@@ -284,9 +274,9 @@ const configDiffCommand: CommandDefinition = {
     if (diff === "") context.note(`the file is what entry ${n} was`);
     return 0;
   },
-};
+});
 
-const configRollbackCommand: CommandDefinition = {
+const configRollbackCommand = command({
   name: "config rollback",
   summary: "put an accepted configuration back, whole",
   description:
@@ -302,17 +292,16 @@ const configRollbackCommand: CommandDefinition = {
     1: "you said no, or the daemon could not apply it",
     2: "the history has no such entry",
   },
-  addOptions(command) {
-    addEntryArgument(command, "the entry");
-    command.option("--yes", "do not ask");
-    addJsonOption(command);
+  takes: {
+    ...ENTRY_ARGUMENT,
+    "--yes": "do not ask",
+    ...JSON_OPTION,
   },
-  async run(context, options, args) {
+  async run(context, { n, yes }) {
     const { rollBack } = await import("../edits/config-rollback.ts");
-    const json = readFlag(options, "json");
-    return rollBack(context, readEntry(args), { json, asks: !json && !readFlag(options, "yes") });
+    return rollBack(context, n, !context.json && !yes);
   },
-};
+});
 
 export const CONFIG_COMMANDS: GroupedCommands = {
   group: {

@@ -1,13 +1,11 @@
 // The command `mountaineer connect`.
-import { Argument } from "commander";
 import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { readFlag, readText } from "../input/options.ts";
+import { command } from "../input/command.ts";
 
 const CONNECTED = CLIENT_NAMES.filter((name) => CLIENTS[name].isConnected);
 
-export const connectCommand: CommandDefinition = {
+export const connectCommand = command({
   name: "connect",
   summary: "make an agent's program use Mountaineer",
   description:
@@ -25,16 +23,15 @@ export const connectCommand: CommandDefinition = {
     1: "nobody agreed; nothing was changed",
     3: "the client's file cannot be read; nothing was changed",
   },
-  addOptions(command) {
-    command
-      .addArgument(new Argument("<client>", "which one").choices(CONNECTED).argParser<string>((text) => text))
-      .option("--print", "only print what would stand in its file")
-      .option("--undo", "put the file back")
-      .option("--file <path>", "the client's file, if it is elsewhere")
-      .option("--keep-others", "leave servers in its file that come through Mountaineer, too")
-      .option("-y, --yes", "do not ask");
+  takes: {
+    "<client>": { about: "which one", choices: CONNECTED, isOpen: true },
+    "--print": "only print what would stand in its file",
+    "--undo": "put the file back",
+    "--file <path>": "the client's file, if it is elsewhere",
+    "--keep-others": "leave servers in its file that come through Mountaineer, too",
+    "-y, --yes": "do not ask",
   },
-  async run(context, options, [name = ""]) {
+  async run(context, { client: name, print, undo, ...given }) {
     const client = CONNECTED.find((one) => one === name);
     if (client === undefined) {
       throw new MountaineerError("usage", `no client is known as ${JSON.stringify(name)}`, {
@@ -42,13 +39,8 @@ export const connectCommand: CommandDefinition = {
       });
     }
     const { connectClient, disconnectClient, printEntry } = await import("../clients/connect-client.ts");
-    const manner = {
-      client,
-      file: readText(options, "file"),
-      yes: readFlag(options, "yes"),
-      keepOthers: readFlag(options, "keepOthers"),
-    };
-    if (readFlag(options, "print")) return printEntry(context, manner);
-    return readFlag(options, "undo") ? disconnectClient(context, manner) : connectClient(context, manner);
+    const manner = { ...given, client };
+    if (print) return printEntry(context, manner);
+    return undo ? disconnectClient(context, manner) : connectClient(context, manner);
   },
-};
+});

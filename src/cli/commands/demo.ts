@@ -1,14 +1,12 @@
 // The command `mountaineer demo`.
-import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../input/command.ts";
+import { command } from "../input/command.ts";
 import { keeperPath, launcherPath } from "../input/launcher-path.ts";
-import { readFlag } from "../input/options.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
 const DRIVERS = ["smb", "local"] as const;
 
-export const demoCommand: CommandDefinition = {
+export const demoCommand = command({
   name: "demo",
   summary: "see it work: a small NAS on this machine, with two cables to pull",
   description:
@@ -22,16 +20,14 @@ export const demoCommand: CommandDefinition = {
     { command: "mountaineer demo --script --driver local", does: "the same without SMB" },
   ],
   exits: { 0: "the story went as told, or you ended the demo", 1: "it did not, or the driver cannot be had" },
-  addOptions(command) {
-    command
-      .option("--script", "play the story instead of the live view")
-      .addOption(
-        new Option("--driver <driver>", "real SMB or plain folders; default: what this machine can").choices(
-          DRIVERS,
-        ),
-      );
+  takes: {
+    "--script": "play the story instead of the live view",
+    "--driver <driver>": {
+      about: "real SMB or plain folders; default: what this machine can",
+      choices: DRIVERS,
+    },
   },
-  async run(context, options) {
+  async run(context, { script, driver }) {
     if (context.configPath !== null) {
       throw new MountaineerError("usage", "the demo has a configuration of its own", {
         hint: "leave --config away",
@@ -40,17 +36,16 @@ export const demoCommand: CommandDefinition = {
     const { runDemo } = await import("../../demo/run-demo.ts");
     const { stdin, stdout, env, execPath, execArgv, argv } = process;
     const [, main = ""] = argv;
-    const { driver: given } = options;
     const isTerminal = stdin.isTTY && stdout.isTTY && env["TERM"] !== "dumb";
     const { unicode } = context.stdoutStyle;
     return runDemo({
       program: [execPath, ...execArgv, main],
       keeper: keeperPath(launcherPath()),
-      driver: DRIVERS.find((driver) => driver === given) ?? null,
-      terminal: readFlag(options, "script") || !isTerminal ? null : { input: stdin, output: stdout },
+      driver,
+      terminal: script || !isTerminal ? null : { input: stdin, output: stdout },
       style: { unicode, paint: paintFor(context.stdoutStyle) },
       print: context.print,
       signal: context.signal,
     });
   },
-};
+});

@@ -1,9 +1,8 @@
 // The command `mountaineer doctor`.
-import { Option } from "commander";
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION } from "../input/options.ts";
 
-export const doctorCommand: CommandDefinition = {
+export const doctorCommand = command({
   name: "doctor",
   summary: "look for what is wrong with this machine, and say what to do about it",
   description:
@@ -22,26 +21,17 @@ export const doctorCommand: CommandDefinition = {
     },
   ],
   exits: { 1: "something was found, or an adapter failed" },
-  addOptions(command) {
-    command
-      .option("--self-test", "run every adapter to the system once, and say which pass")
-      .addOption(
-        new Option(
-          "--report [file]",
-          "write what was found, versions, configuration and the log's end to a new file",
-        ).conflicts("selfTest"),
-      )
-      .option("--with-names", "with --report: keep names of users and hosts, and addresses");
-    addJsonOption(command);
+  takes: {
+    "--self-test": "run every adapter to the system once, and say which pass",
+    "--report [file]": {
+      about: "write what was found, versions, configuration and the log's end to a new file",
+      conflicts: ["selfTest"],
+    },
+    "--with-names": "with --report: keep names of users and hosts, and addresses",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, given) {
     const { runDoctor } = await import("../sessions/doctor-command.ts");
-    const { report } = options;
-    return runDoctor(context, {
-      selfTest: readFlag(options, "selfTest"),
-      report: typeof report === "string" || report === true ? report : null,
-      withNames: readFlag(options, "withNames"),
-      json: readFlag(options, "json"),
-    });
+    return runDoctor(context, given);
   },
-};
+});

@@ -1,10 +1,9 @@
 // The commands `mountaineer fleet config ...`.
 
-import { InvalidArgumentError } from "commander";
-import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command, type GroupedCommands } from "../input/command.ts";
+import { entryNumber, JSON_OPTION } from "../input/options.ts";
 
-const fleetConfigGetCommand: CommandDefinition = {
+const fleetConfigGetCommand = command({
   name: "fleet config get",
   summary: "print the configuration that all machines of the fleet have in common",
   description:
@@ -18,14 +17,14 @@ const fleetConfigGetCommand: CommandDefinition = {
     1: "no fleet is configured, it is not reached, or what stands there is not signed",
     8: "no daemon runs",
   },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { getLayer } = await import("../fleet/layer-commands.ts");
-    return getLayer(context, { json: readFlag(options, "json") });
+    return getLayer(context);
   },
-};
+});
 
-const fleetConfigSetCommand: CommandDefinition = {
+const fleetConfigSetCommand = command({
   name: "fleet config set",
   summary: "make a file the configuration that all machines have in common",
   description:
@@ -43,17 +42,17 @@ const fleetConfigSetCommand: CommandDefinition = {
     8: "no daemon runs",
     9: "somebody else was first; nothing was written",
   },
-  addOptions(command) {
-    command.argument("<file>", "TOML; - reads it from standard input");
-    addJsonOption(command);
+  takes: {
+    "<file>": "TOML; - reads it from standard input",
+    ...JSON_OPTION,
   },
-  async run(context, options, [file = ""]) {
+  async run(context, { file }) {
     const { setLayer } = await import("../fleet/layer-commands.ts");
-    return setLayer(context, { file, json: readFlag(options, "json") });
+    return setLayer(context, file);
   },
-};
+});
 
-const fleetConfigDiffCommand: CommandDefinition = {
+const fleetConfigDiffCommand = command({
   name: "fleet config diff",
   summary: "show what a file would change of the configuration that all machines have in common",
   description: "From what stands in the fleet to the file, as a unified diff.",
@@ -63,16 +62,16 @@ const fleetConfigDiffCommand: CommandDefinition = {
     1: "no fleet is configured, or it is not reached",
     8: "no daemon runs",
   },
-  addOptions(command) {
-    command.argument("<file>", "TOML; - reads it from standard input");
+  takes: {
+    "<file>": "TOML; - reads it from standard input",
   },
-  async run(context, _options, [file = ""]) {
+  async run(context, { file }) {
     const { diffLayer } = await import("../fleet/layer-commands.ts");
     return diffLayer(context, file);
   },
-};
+});
 
-const fleetConfigHistoryCommand: CommandDefinition = {
+const fleetConfigHistoryCommand = command({
   name: "fleet config history",
   summary: "list the revisions of what all machines have in common, newest first",
   description: "The newest 64 are kept in the fleet, each with the machine where it was signed.",
@@ -81,14 +80,14 @@ const fleetConfigHistoryCommand: CommandDefinition = {
     { command: "mountaineer fleet config history --json | jq '.[0].revision'", does: "use it in a script" },
   ],
   exits: { 1: "no fleet is configured, or it is not reached", 8: "no daemon runs" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { layerHistory } = await import("../fleet/layer-commands.ts");
-    return layerHistory(context, { json: readFlag(options, "json") });
+    return layerHistory(context);
   },
-};
+});
 
-const fleetConfigRollbackCommand: CommandDefinition = {
+const fleetConfigRollbackCommand = command({
   name: "fleet config rollback",
   summary: "make an earlier revision what all machines have in common",
   description:
@@ -101,19 +100,19 @@ const fleetConfigRollbackCommand: CommandDefinition = {
     8: "no daemon runs",
     9: "somebody else was first; nothing was written",
   },
-  addOptions(command) {
-    command.argument("<revision>", "a number of `mountaineer fleet config history`", (text) => {
-      if (!/^\d{1,9}$/.test(text))
-        throw new InvalidArgumentError("It is a number of `mountaineer fleet config history`.");
-      return text;
-    });
-    addJsonOption(command);
+  takes: {
+    "<revision>": {
+      about: "a number of `mountaineer fleet config history`",
+      read: entryNumber,
+      expected: "a number of `mountaineer fleet config history`",
+    },
+    ...JSON_OPTION,
   },
-  async run(context, options, [revision = ""]) {
+  async run(context, { revision }) {
     const { rollBackLayer } = await import("../fleet/layer-commands.ts");
-    return rollBackLayer(context, { revision: Number(revision), json: readFlag(options, "json") });
+    return rollBackLayer(context, revision);
   },
-};
+});
 
 export const FLEET_CONFIG_COMMANDS: GroupedCommands = {
   group: {

@@ -1,12 +1,11 @@
 // The commands `mountaineer fleet ...`.
 
-import { Argument } from "commander";
 import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
-import { addJsonOption, readFlag, readText, showResult } from "../input/options.ts";
+import { command, type GroupedCommands } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-const fleetStatusCommand: CommandDefinition = {
+const fleetStatusCommand = command({
   name: "fleet status",
   summary: "show the machines of the fleet, and how each is",
   description:
@@ -26,23 +25,23 @@ const fleetStatusCommand: CommandDefinition = {
     2: "no machine has that name",
     8: "no daemon runs",
   },
-  addOptions(command) {
-    command.argument("[names...]", "machines, as the list shows them; without any, all");
-    addJsonOption(command);
+  takes: {
+    "[names...]": "machines, as the list shows them; without any, all",
+    ...JSON_OPTION,
   },
-  async run(context, options, names) {
+  async run(context, { names }) {
     const { askDaemon } = await import("../sessions/control-session.ts");
     const purpose = { intent: "look", so: "and nobody else knows of the other machines" } as const;
     const whole = await askDaemon(context, purpose, "fleet", null);
     const isChosen = names.length > 0;
     const report = isChosen ? { ...whole, machines: machinesOf(whole, names) } : whole;
     const { renderFleet } = await import("../views/fleet-view.ts");
-    showResult(context, options, report, () =>
+    showResult(context, report, () =>
       renderFleet(report, { ...context.stdoutStyle, now: Date.now() }, { isChosen }),
     );
     return 0;
   },
-};
+});
 
 /** Rejects with `usage` for a name that none has. */
 function machinesOf({ machines }: FleetReport, names: readonly string[]): FleetMachine[] {
@@ -53,7 +52,7 @@ function machinesOf({ machines }: FleetReport, names: readonly string[]): FleetM
   });
 }
 
-const fleetInitCommand: CommandDefinition = {
+const fleetInitCommand = command({
   name: "fleet init",
   summary: "begin a fleet on this machine",
   description:
@@ -69,28 +68,20 @@ const fleetInitCommand: CommandDefinition = {
     },
   ],
   exits: { 1: "the server could not be started, or nobody joined in time" },
-  addOptions(command) {
-    command
-      .option("--name <name>", "what this machine is called in the fleet; default: its host name")
-      .option(
-        "--listen <host:port>",
-        "where the other machines reach this one; default: its first address beyond loopback, port 4222",
-      )
-      .option("--no-invite", "print no code, and do not wait");
-    addJsonOption(command);
+  takes: {
+    "--name <name>": "what this machine is called in the fleet; default: its host name",
+    "--listen <host:port>":
+      "where the other machines reach this one; default: its first address beyond loopback, port 4222",
+    "--no-invite": "print no code, and do not wait",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, given) {
     const { beginFleet } = await import("../fleet/fleet-commands.ts");
-    return beginFleet(context, {
-      name: readText(options, "name"),
-      listen: readText(options, "listen"),
-      invites: options["invite"] !== false,
-      json: readFlag(options, "json"),
-    });
+    return beginFleet(context, given);
   },
-};
+});
 
-const fleetInviteCommand: CommandDefinition = {
+const fleetInviteCommand = command({
   name: "fleet invite",
   summary: "print a code that lets one machine into the fleet",
   description:
@@ -102,16 +93,14 @@ const fleetInviteCommand: CommandDefinition = {
     { command: "mountaineer fleet invite --json", does: "the same for a program" },
   ],
   exits: { 1: "nobody joined in time, or the server does not run" },
-  addOptions(command) {
-    addJsonOption(command);
-  },
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { inviteMachine } = await import("../fleet/fleet-commands.ts");
-    return inviteMachine(context, { json: readFlag(options, "json") });
+    return inviteMachine(context);
   },
-};
+});
 
-const fleetJoinCommand: CommandDefinition = {
+const fleetJoinCommand = command({
   name: "fleet join",
   summary: "join the fleet that a code is of",
   description:
@@ -129,23 +118,18 @@ const fleetJoinCommand: CommandDefinition = {
     },
   ],
   exits: { 1: "the fleet refused it, or its server cannot be reached" },
-  addOptions(command) {
-    command
-      .argument("[code]", "as it was printed; - reads it from standard input")
-      .option("--name <name>", "what this machine is called in the fleet; default: its host name");
-    addJsonOption(command);
+  takes: {
+    "[code]": "as it was printed; - reads it from standard input",
+    "--name <name>": "what this machine is called in the fleet; default: its host name",
+    ...JSON_OPTION,
   },
-  async run(context, options, [code]) {
+  async run(context, given) {
     const { joinByCode } = await import("../fleet/fleet-commands.ts");
-    return joinByCode(context, {
-      code: code ?? null,
-      name: readText(options, "name"),
-      json: readFlag(options, "json"),
-    });
+    return joinByCode(context, given);
   },
-};
+});
 
-const fleetLeaveCommand: CommandDefinition = {
+const fleetLeaveCommand = command({
   name: "fleet leave",
   summary: "take this machine out of its fleet",
   description:
@@ -156,17 +140,17 @@ const fleetLeaveCommand: CommandDefinition = {
     { command: "mountaineer fleet leave --dissolve", does: "where the fleet began: end it for all" },
   ],
   exits: { 2: "the fleet's server is here, and others are in it" },
-  addOptions(command) {
-    command.option("--dissolve", "where the fleet began: end it although other machines are in it");
-    addJsonOption(command);
+  takes: {
+    "--dissolve": "where the fleet began: end it although other machines are in it",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, given) {
     const { leave } = await import("../fleet/fleet-commands.ts");
-    return leave(context, { dissolves: readFlag(options, "dissolve"), json: readFlag(options, "json") });
+    return leave(context, given.dissolve);
   },
-};
+});
 
-const fleetRemoveCommand: CommandDefinition = {
+const fleetRemoveCommand = command({
   name: "fleet remove",
   summary: "take another machine out of the fleet",
   description:
@@ -174,17 +158,17 @@ const fleetRemoveCommand: CommandDefinition = {
     "It may join again with a new code.",
   examples: [{ command: "mountaineer fleet remove laptop", does: "take it out" }],
   exits: { 1: "the server did not take it", 2: "the fleet has no machine of that name" },
-  addOptions(command) {
-    command.argument("<name>", "as fleet status shows it");
-    addJsonOption(command);
+  takes: {
+    "<name>": "as fleet status shows it",
+    ...JSON_OPTION,
   },
-  async run(context, options, [machine = ""]) {
+  async run(context, { name }) {
     const { remove } = await import("../fleet/fleet-commands.ts");
-    return remove(context, { machine, json: readFlag(options, "json") });
+    return remove(context, name);
   },
-};
+});
 
-const fleetKeysRotateCommand: CommandDefinition = {
+const fleetKeysRotateCommand = command({
   name: "fleet keys rotate",
   summary: "exchange this machine's key, the operator's, or the server's certificate",
   description:
@@ -210,22 +194,19 @@ const fleetKeysRotateCommand: CommandDefinition = {
     8: "no daemon runs (operator, certificate)",
     9: "somebody else changed the fleet's configuration meanwhile; type it again",
   },
-  addOptions(command) {
-    command
-      .addArgument(
-        new Argument("[what]", "what: machine, operator or certificate")
-          .choices(["machine", "operator", "certificate"])
-          .default("machine"),
-      )
-      .option("--stolen", "the operator's old key signs nothing: each machine is told by hand");
-    addJsonOption(command);
+  takes: {
+    "[what]": {
+      about: "what: machine, operator or certificate",
+      choices: ["machine", "operator", "certificate"],
+      otherwise: "machine",
+    },
+    "--stolen": "the operator's old key signs nothing: each machine is told by hand",
+    ...JSON_OPTION,
   },
-  async run(context, options, [what = "machine"]) {
-    const json = readFlag(options, "json");
-    const stolen = readFlag(options, "stolen");
+  async run(context, { what, stolen }) {
     if (what === "operator") {
       const { rotateOperator } = await import("../fleet/operator-commands.ts");
-      return rotateOperator(context, { json, stolen });
+      return rotateOperator(context, stolen);
     }
     if (stolen) {
       throw new MountaineerError("usage", "--stolen is for the operator's key", {
@@ -234,12 +215,12 @@ const fleetKeysRotateCommand: CommandDefinition = {
     }
     if (what === "certificate") {
       const { rotateCertificate } = await import("../fleet/certificate-commands.ts");
-      return rotateCertificate(context, { json });
+      return rotateCertificate(context);
     }
     const { rotateMachine } = await import("../fleet/key-commands.ts");
-    return rotateMachine(context, { json });
+    return rotateMachine(context);
   },
-};
+});
 
 export const FLEET_COMMANDS: GroupedCommands = {
   group: {

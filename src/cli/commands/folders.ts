@@ -1,8 +1,8 @@
 // The command `mountaineer folders`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readText, showResult } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-export const foldersCommand: CommandDefinition = {
+export const foldersCommand = command({
   name: "folders",
   summary: "list the folders of a share",
   description:
@@ -13,21 +13,18 @@ export const foldersCommand: CommandDefinition = {
     { command: "mountaineer folders --share CORE --subpath Projects", does: "those in one of them" },
   ],
   exits: { 1: "it is not mounted, does not answer, or has no such folder", 2: "there is no such share" },
-  addOptions(command) {
-    command
-      .requiredOption("--share <name>", "the share")
-      .option("--subpath <folder>", "the folder to list, from the top of the share");
-    addJsonOption(command);
+  takes: {
+    "--share <name>": { about: "the share", isRequired: true },
+    "--subpath <folder>": "the folder to list, from the top of the share",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, { share, subpath }) {
     const { askEngine } = await import("../sessions/control-session.ts");
     const { renderFolders } = await import("../views/place-view.ts");
-    const share = readText(options, "share") ?? "";
-    const subpath = readText(options, "subpath") ?? "";
     const purpose = { intent: "look", command: "folders" } as const;
-    const report = await askEngine(context, purpose, "folders", { share, subpath });
-    showResult(context, options, report, () => renderFolders(report));
+    const report = await askEngine(context, purpose, "folders", { share, subpath: subpath ?? "" });
+    showResult(context, report, () => renderFolders(report));
     if (report.truncated) context.note("there are more; only the first are listed");
     return 0;
   },
-};
+});

@@ -1,10 +1,9 @@
 // The command `mountaineer import`.
-import { Argument } from "commander";
 import { CLIENT_NAMES } from "../../clients/client.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, addWaitOption, readFlag, readWaitMs } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, WAIT_OPTION } from "../input/options.ts";
 
-export const importCommand: CommandDefinition = {
+export const importCommand = command({
   name: "import",
   summary: "take over the MCP servers that another program has",
   description:
@@ -22,26 +21,19 @@ export const importCommand: CommandDefinition = {
     1: "nobody agreed, or --json was given without --yes; nothing was changed",
     3: "a file cannot be read; nothing was changed",
   },
-  addOptions(command) {
-    command
-      .addArgument(
-        new Argument("[what...]", "clients, or paths of files")
-          .choices(CLIENT_NAMES)
-          .argParser<string[]>((word, before) => [...(before ?? []), word]),
-      )
-      .option("-y, --yes", "do not ask")
-      .option("--allow-literal", "write secrets in arguments and addresses into the file as they are");
-    addWaitOption(command);
-    addJsonOption(command);
+  takes: {
+    "[what...]": {
+      about: "clients, or paths of files",
+      choices: CLIENT_NAMES,
+      isOpen: true,
+    },
+    "-y, --yes": "do not ask",
+    "--allow-literal": "write secrets in arguments and addresses into the file as they are",
+    ...WAIT_OPTION,
+    ...JSON_OPTION,
   },
-  async run(context, options, words) {
+  async run(context, given) {
     const { importServers } = await import("../clients/import-servers.ts");
-    return importServers(context, {
-      words,
-      yes: readFlag(options, "yes"),
-      json: readFlag(options, "json"),
-      allowLiteral: readFlag(options, "allowLiteral"),
-      waitMs: readWaitMs(options),
-    });
+    return importServers(context, { ...given, words: given.what, waitMs: given.wait });
   },
-};
+});

@@ -1,10 +1,22 @@
 // The command `mountaineer init`.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Wishes } from "../init/init-questions.ts";
-import type { CommandDefinition, GivenOptions } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command, type Given } from "../input/command.ts";
+import { JSON_OPTION } from "../input/options.ts";
 
-export const initCommand: CommandDefinition = {
+const WISHES = {
+  "--share <name>": "a share to keep mounted",
+  "--tb-host <host>": "its address over the faster cable; one address is enough",
+  "--fallback-host <host>": "its address or name over the other network",
+  "--username <name>": "the user on the server; your login name without it",
+  "--remote-share <name>": "what the server calls the share, if not as --share says",
+  "--password <reference>": "secret:NAME or ${VARIABLE}; a guest without it",
+  "--backend <name>": "an MCP server to serve",
+  "--command <line>": "the command line that starts it",
+  "--url <address>": "its address, instead of a command",
+} as const;
+
+export const initCommand = command({
   name: "init",
   summary: "write a first configuration",
   description:
@@ -32,72 +44,51 @@ export const initCommand: CommandDefinition = {
     3: "what was given makes no valid configuration; nothing was written",
     9: "there is a configuration already",
   },
-  addOptions(command) {
-    command
-      .option("--share <name>", "a share to keep mounted")
-      .option("--tb-host <host>", "its address over the faster cable; one address is enough")
-      .option("--fallback-host <host>", "its address or name over the other network")
-      .option("--username <name>", "the user on the server; your login name without it")
-      .option("--remote-share <name>", "what the server calls the share, if not as --share says")
-      .option("--password <reference>", "secret:NAME or ${VARIABLE}; a guest without it")
-      .option("--backend <name>", "an MCP server to serve")
-      .option("--command <line>", "the command line that starts it")
-      .option("--url <address>", "its address, instead of a command")
-      .option("--token", "make a token for clients over HTTP, also where a gateway goes without one")
-      .option("--no-token", "let in whoever is on this machine")
-      .option("--add", "add to a configuration that is there");
-    addJsonOption(command);
+  takes: {
+    ...WISHES,
+    "--token": "make a token for clients over HTTP, also where a gateway goes without one",
+    "--no-token": "let in whoever is on this machine",
+    "--add": "add to a configuration that is there",
+    ...JSON_OPTION,
   },
   async run(context, options) {
     const { initConfig } = await import("../init/init-command.ts");
-    const given = await givenWishes(options);
-    const { token } = options;
-    return initConfig(context, {
-      given,
-      add: readFlag(options, "add"),
-      json: readFlag(options, "json"),
-      token: typeof token === "boolean" ? token : null,
-    });
+    return initConfig(context, { ...options, given: await givenWishes(options) });
   },
-};
+});
 
-async function givenWishes(options: GivenOptions): Promise<Wishes | null> {
+async function givenWishes(options: Given<typeof WISHES>): Promise<Wishes | null> {
   const { connectionOf } = await import("../init/init-questions.ts");
-  const text = (name: string): string | null => {
-    const value = options[name];
-    return typeof value === "string" ? value : null;
-  };
-  const [share, backend] = [text("share"), text("backend")];
-  const [tbHost, fallbackHost] = [text("tbHost"), text("fallbackHost")];
-  const [command, url] = [text("command"), text("url")];
-  const ofShare = [tbHost, fallbackHost, text("username"), text("remoteShare"), text("password")];
+  const {
+    share,
+    tbHost,
+    fallbackHost,
+    username,
+    remoteShare,
+    password,
+    backend,
+    command: line,
+    url,
+  } = options;
+  const ofShare = [tbHost, fallbackHost, username, remoteShare, password];
   if (share === null && ofShare.some((value) => value !== null)) throw incomplete("--share names the share");
-  if (backend === null && (command ?? url) !== null) throw incomplete("--backend names the MCP server");
+  if (backend === null && (line ?? url) !== null) throw incomplete("--backend names the MCP server");
   if (share === null && backend === null) return null;
   if (share !== null && tbHost === null && fallbackHost === null) {
     throw incomplete("--share goes with --fallback-host, or --tb-host, or both");
   }
-  if (backend !== null && (command === null) === (url === null)) {
+  if (backend !== null && (line === null) === (url === null)) {
     throw incomplete("--backend goes with either --command or --url");
   }
   return {
     shares:
       share === null
         ? []
-        : [
-            {
-              name: share,
-              tbHost,
-              fallbackHost,
-              username: text("username"),
-              shareName: text("remoteShare"),
-              password: text("password"),
-            },
-          ],
+        : [{ name: share, tbHost, fallbackHost, username, shareName: remoteShare, password }],
     backends:
       backend === null
         ? []
-        : [{ name: backend, connection: url === null ? connectionOf(command ?? "") : { url } }],
+        : [{ name: backend, connection: url === null ? connectionOf(line ?? "") : { url } }],
     secrets: [],
   };
 }

@@ -1,13 +1,11 @@
 // The command `mountaineer logs`.
-import { InvalidArgumentError } from "commander";
 import { findPlace } from "../../config/locate.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { readFlag, readText } from "../input/options.ts";
+import { command } from "../input/command.ts";
 
 const DEFAULT_LINES = 100;
 const MOST_LINES = 1_000_000;
 
-export const logsCommand: CommandDefinition = {
+export const logsCommand = command({
   name: "logs",
   summary: "print what the daemon has logged",
   description:
@@ -22,32 +20,22 @@ export const logsCommand: CommandDefinition = {
     },
   ],
   exits: { 0: "also when Ctrl-C ended -f", 2: "neither the configuration nor the log knows the share" },
-  addOptions(command) {
-    command
-      .option("-f, --follow", "go on with what is logged from now on")
-      .option("--share <name>", "only what is about this share")
-      .option("--lines <number>", `how many lines there are at most (default: ${DEFAULT_LINES})`, parseLines);
-    command.option("--json", "print the lines as they are in the file: a JSON object each");
+  takes: {
+    "-f, --follow": "go on with what is logged from now on",
+    "--share <name>": "only what is about this share",
+    "--lines <number>": {
+      about: `how many lines there are at most (default: ${DEFAULT_LINES})`,
+      read: (text: string) => (/^\d{1,7}$/.test(text) && Number(text) <= MOST_LINES ? Number(text) : null),
+      expected: `a whole number from 0 to ${MOST_LINES}`,
+      otherwise: DEFAULT_LINES,
+    },
+    "--json": "print the lines as they are in the file: a JSON object each",
   },
-  async run(context, options) {
+  async run(context, given) {
     const { daemonLogPath } = await import("../in-process/open.ts");
     const { showLog } = await import("../sessions/show-log.ts");
-    const { home } = context;
     const { userHome } = findPlace(process.env);
-    const { lines } = options;
-    await showLog(context, {
-      path: await daemonLogPath(home, userHome),
-      share: readText(options, "share"),
-      lines: typeof lines === "number" ? lines : DEFAULT_LINES,
-      follow: readFlag(options, "follow"),
-      json: readFlag(options, "json"),
-    });
+    await showLog(context, { ...given, path: await daemonLogPath(context.home, userHome) });
     return 0;
   },
-};
-
-function parseLines(text: string): number {
-  const lines = /^\d{1,7}$/.test(text) ? Number(text) : Number.NaN;
-  if (lines <= MOST_LINES) return lines;
-  throw new InvalidArgumentError(`It is a whole number from 0 to ${MOST_LINES}.`);
-}
+});

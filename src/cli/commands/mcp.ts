@@ -1,9 +1,8 @@
 // The command `mountaineer mcp`.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { readText } from "../input/options.ts";
+import { command } from "../input/command.ts";
 
-export const mcpCommand: CommandDefinition = {
+export const mcpCommand = command({
   name: "mcp",
   summary: "speak MCP on stdin and stdout, for clients that start their servers",
   description:
@@ -30,10 +29,10 @@ export const mcpCommand: CommandDefinition = {
     2: "no group of that name is configured",
     8: "the daemon ended the connection and none came back within an hour, or the next one did not take the session on",
   },
-  addOptions(command) {
-    command.option("--group <name>", "serve the client this group instead of everything");
+  takes: {
+    "--group <name>": "serve the client this group instead of everything",
   },
-  async run(context, options) {
+  async run(context, { group }) {
     const { findDaemon, returningDaemon, withDaemonOr } = await import("../sessions/control-session.ts");
     const { withOwnGateway } = await import("../sessions/gateway-session.ts");
     const { bridge } = await import("../../mcp-bridge/mcp-bridge.ts");
@@ -41,7 +40,6 @@ export const mcpCommand: CommandDefinition = {
     const { stdin, stdout } = process;
     if (stdin.isTTY) context.note("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };
-    const group = readText(options, "group");
     const means = { find: () => findDaemon(context), note: context.note, group };
     await withDaemonOr(
       context,
@@ -57,7 +55,7 @@ export const mcpCommand: CommandDefinition = {
     );
     return 0;
   },
-};
+});
 
 function groupNeedsDaemon(): MountaineerError {
   return new MountaineerError("daemon_unreachable", "no daemon runs, and a group is served by one alone", {

@@ -1,13 +1,11 @@
 // The command `mountaineer menubar`. The menu's code is loaded when it runs.
 import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
-import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandContext, CommandDefinition } from "../input/command.ts";
+import { type CommandContext, command } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
-import { readFlag } from "../input/options.ts";
 
-export const menubarCommand: CommandDefinition = {
+export const menubarCommand = command({
   name: "menubar",
   summary: "show the shares in the panel or menu bar, and switch them from there",
   description:
@@ -21,34 +19,28 @@ export const menubarCommand: CommandDefinition = {
     { command: "mountaineer menubar --install-swiftbar", does: "put the menu into SwiftBar (macOS)" },
   ],
   exits: { 4: "this session shows the menu of this home already" },
-  addOptions(command) {
-    command
-      .option("--no-start", "do not start the daemon when none runs")
-      .option("--install-swiftbar", "write the plugin for SwiftBar or xbar, and end; again: changes nothing")
-      .addOption(
-        new Option("--plugin-folder <dir>", "the plugin folder, instead of the one that is set").implies({
-          installSwiftbar: true,
-        }),
-      )
-      .addOption(
-        new Option("--swiftbar [plugin]", "print the menu as a streamable plugin does").conflicts(
-          "installSwiftbar",
-        ),
-      )
-      .addOption(new Option("--act <action>", "do what a line of that menu says, and end"));
+  takes: {
+    "--no-start": "do not start the daemon when none runs",
+    "--install-swiftbar": "write the plugin for SwiftBar or xbar, and end; again: changes nothing",
+    "--plugin-folder <dir>": {
+      about: "the plugin folder, instead of the one that is set",
+      implies: { installSwiftbar: true },
+    },
+    "--swiftbar [plugin]": {
+      about: "print the menu as a streamable plugin does",
+      conflicts: ["installSwiftbar"],
+    },
+    "--act <action>": "do what a line of that menu says, and end",
   },
-  async run(context, options) {
-    const { start, pluginFolder, swiftbar, act } = options;
+  async run(context, { start, installSwiftbar, pluginFolder, swiftbar, act }) {
     const { home, configPath, signal, note, print } = context;
     const { env: environment, platform } = process;
     const opener = platform === "darwin" ? "/usr/bin/open" : "xdg-open";
-    if (configPath !== null && swiftbar === undefined && act === undefined) {
+    if (configPath !== null && swiftbar === null && act === null) {
       const { requireFileAt } = await import("../../config/locate.ts");
       await requireFileAt(configPath);
     }
-    if (readFlag(options, "installSwiftbar")) {
-      return install(context, typeof pluginFolder === "string" ? pluginFolder : null);
-    }
+    if (installSwiftbar) return install(context, pluginFolder);
     const { runMenuAction, startMenubar } = await import("../../menubar/start-menubar.ts");
     const programs = await import("../../menubar/desktop-programs.ts");
     const windows =
@@ -56,7 +48,7 @@ export const menubarCommand: CommandDefinition = {
         ? { folderChoosers: programs.MACOS_FOLDER_CHOOSERS, askers: programs.MACOS_ASKERS }
         : { folderChoosers: programs.LINUX_FOLDER_CHOOSERS, askers: programs.LINUX_ASKERS };
     const place = { home, configPath, program: ownProgram(), environment, opener, ...windows };
-    if (typeof act === "string") {
+    if (act !== null) {
       const { ok, text, hint } = await runMenuAction(place, act, signal);
       if (ok) print(`${text}\n`);
       else {
@@ -66,7 +58,7 @@ export const menubarCommand: CommandDefinition = {
       }
       return ok ? 0 : 1;
     }
-    const isPlugin = swiftbar !== undefined || environment["SWIFTBAR"] === "1";
+    const isPlugin = swiftbar !== null || environment["SWIFTBAR"] === "1";
     if (!isPlugin && platform === "darwin") {
       throw new MountaineerError("usage", "on macOS the menu is drawn by SwiftBar or xbar", {
         hint: "mountaineer menubar --install-swiftbar puts it there",
@@ -93,7 +85,7 @@ export const menubarCommand: CommandDefinition = {
     });
     return 0;
   },
-};
+});
 
 async function install(context: CommandContext, folder: string | null): Promise<number> {
   const { installPlugin } = await import("../../menubar/swiftbar/install-plugin.ts");

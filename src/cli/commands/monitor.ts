@@ -1,11 +1,9 @@
 // The command `mountaineer monitor`, which runs the daemon in the foreground.
-import { InvalidArgumentError } from "commander";
 import { runMonitorCommand } from "../in-process/run-monitor.ts";
-import type { CommandDefinition } from "../input/command.ts";
+import { command } from "../input/command.ts";
 import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
-import { readFlag } from "../input/options.ts";
 
-export const monitorCommand: CommandDefinition = {
+export const monitorCommand = command({
   name: "monitor",
   summary: "keep the shares mounted over the best route, until stopped",
   description:
@@ -18,27 +16,13 @@ export const monitorCommand: CommandDefinition = {
     { command: "mountaineer monitor --unmount-on-exit", does: "leave nothing mounted behind" },
   ],
   exits: {},
-  addOptions(command) {
-    command
-      .option(
-        "--interval <seconds>",
-        "how often to look; beats check_interval_secs until restart",
-        parseInterval,
-      )
-      .option("--unmount-on-exit", "unmount the shares when stopping; waits up to 10 s for unsent writes");
+  takes: {
+    "--interval <seconds>": {
+      about: "how often to look; beats check_interval_secs until restart",
+      read: intervalMs,
+      expected: INTERVAL_RULE,
+    },
+    "--unmount-on-exit": "unmount the shares when stopping; waits up to 10 s for unsent writes",
   },
-  run(context, options) {
-    const { interval } = options;
-    return runMonitorCommand(context, {
-      intervalMs: typeof interval === "number" ? interval : null,
-      unmountOnExit: readFlag(options, "unmountOnExit"),
-    });
-  },
-};
-
-/** Seconds to milliseconds. */
-function parseInterval(text: string): number {
-  const ms = intervalMs(text);
-  if (ms === null) throw new InvalidArgumentError(`It is ${INTERVAL_RULE}.`);
-  return ms;
-}
+  run: (context, given) => runMonitorCommand(context, { ...given, intervalMs: given.interval }),
+});

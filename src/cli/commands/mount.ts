@@ -1,9 +1,9 @@
 // The command `mountaineer mount`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, addShareOptions } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, SHARE_OPTIONS } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
-export const mountCommand: CommandDefinition = {
+export const mountCommand = command({
   name: "mount",
   summary: "mount shares over the best route that answers",
   description:
@@ -13,10 +13,10 @@ export const mountCommand: CommandDefinition = {
     { command: "mountaineer mount --share CORE", does: "mount one" },
   ],
   exits: STEP_EXITS,
-  addOptions(command) {
-    addShareOptions(command);
-    addJsonOption(command);
+  takes: {
+    ...SHARE_OPTIONS,
+    ...JSON_OPTION,
   },
-  run: (context, options) =>
-    runSteps(context, options, "mount", (ask, shares, signal) => ask("mount", { shares }, signal)),
-};
+  run: (context, given) =>
+    runSteps(context, given, "mount", (ask, shares, signal) => ask("mount", { shares }, signal)),
+});

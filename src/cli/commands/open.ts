@@ -1,10 +1,8 @@
 // The command `mountaineer open`.
-import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { readFlag } from "../input/options.ts";
+import { command } from "../input/command.ts";
 
-export const openCommand: CommandDefinition = {
+export const openCommand = command({
   name: "open",
   summary: "open the dashboard in the browser",
   description:
@@ -16,15 +14,15 @@ export const openCommand: CommandDefinition = {
     { command: "mountaineer open --print", does: "print the link, to open it in a browser of your choice" },
   ],
   exits: { 8: "no daemon runs" },
-  addOptions(command) {
-    command.addOption(new Option("--print", "print the link only"));
+  takes: {
+    "--print": "print the link only",
   },
-  async run(context, options) {
+  async run(context, { print }) {
     const { askDaemon } = await import("../sessions/control-session.ts");
     const purpose = { intent: "look", so: "so there is no page" } as const;
     const { url } = await askDaemon(context, purpose, "openPage", null);
     context.print(`${url}\n`);
-    if (readFlag(options, "print")) return 0;
+    if (print) return 0;
     const { openInBrowser } = await import("../sessions/web-browser.ts");
     try {
       await openInBrowser(url);
@@ -34,4 +32,4 @@ export const openCommand: CommandDefinition = {
     }
     return 0;
   },
-};
+});

@@ -1,11 +1,10 @@
 // The commands `mountaineer rclone ...`.
 
 import { resolve } from "node:path";
-import { Argument } from "commander";
-import type { CommandDefinition, GroupedCommands } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command, type GroupedCommands } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-const rcloneInstallCommand: CommandDefinition = {
+const rcloneInstallCommand = command({
   name: "rclone install",
   summary: "take rclone's official release into the home",
   description:
@@ -17,22 +16,19 @@ const rcloneInstallCommand: CommandDefinition = {
     { command: "mountaineer rclone install ./rclone.zip", does: "take an archive that is here already" },
   ],
   exits: {},
-  addOptions(command) {
-    command.addArgument(new Argument("[file]", "rclone's archive, as its site offers it"));
-    addJsonOption(command);
+  takes: {
+    "[file]": "rclone's archive, as its site offers it",
+    ...JSON_OPTION,
   },
-  async run(context, options, [file]) {
+  async run(context, { file }) {
     const { installRclone } = await import("../../rclone-release/install.ts");
-    const path = file === undefined ? null : resolve(file);
-    const installed = await installRclone({ home: context.home, file: path, signal: context.signal });
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(installed, null, 2)}\n`);
-    else {
-      context.print(`rclone ${installed.version} is installed: ${installed.program}\n`);
-      context.note("each share uses it from its next mount on");
-    }
+    const { home, signal } = context;
+    const installed = await installRclone({ home, file: file === null ? null : resolve(file), signal });
+    showResult(context, installed, () => `rclone ${installed.version} is installed: ${installed.program}\n`);
+    if (!context.json) context.note("each share uses it from its next mount on");
     return 0;
   },
-};
+});
 
 export const RCLONE_COMMANDS: GroupedCommands = {
   group: {

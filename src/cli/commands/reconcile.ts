@@ -1,9 +1,9 @@
 // The command `mountaineer reconcile`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, addShareOptions } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, SHARE_OPTIONS } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
-export const reconcileCommand: CommandDefinition = {
+export const reconcileCommand = command({
   name: "reconcile",
   summary: "run one cycle now and bring every share where it should be",
   description:
@@ -13,10 +13,10 @@ export const reconcileCommand: CommandDefinition = {
     { command: "mountaineer reconcile --share CORE --share MEDIA", does: "only these two" },
   ],
   exits: STEP_EXITS,
-  addOptions(command) {
-    addShareOptions(command);
-    addJsonOption(command);
+  takes: {
+    ...SHARE_OPTIONS,
+    ...JSON_OPTION,
   },
-  run: (context, options) =>
-    runSteps(context, options, "reconcile", (ask, shares, signal) => ask("reconcile", { shares }, signal)),
-};
+  run: (context, given) =>
+    runSteps(context, given, "reconcile", (ask, shares, signal) => ask("reconcile", { shares }, signal)),
+});

@@ -1,10 +1,10 @@
 // The command `mountaineer reload`.
 import type { NameChanges } from "../../api/contract.ts";
-import type { CommandContext, CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { type CommandContext, command } from "../input/command.ts";
+import { JSON_OPTION } from "../input/options.ts";
 import type { DaemonPurpose } from "../sessions/control-session.ts";
 
-export const reloadCommand: CommandDefinition = {
+export const reloadCommand = command({
   name: "reload",
   summary: "have the daemon read its configuration again, now",
   description:
@@ -21,15 +21,14 @@ export const reloadCommand: CommandDefinition = {
     3: "the file has mistakes; every one is listed, and what ran before runs on",
     8: "no daemon runs (except with --dry-run)",
   },
-  addOptions(command) {
-    command.option("--dry-run", "only say what would change");
-    addJsonOption(command);
+  takes: {
+    "--dry-run": "only say what would change",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
-    const json = readFlag(options, "json");
-    return readFlag(options, "dryRun") ? dryRun(context, json) : reload(context, json);
+  async run(context, { dryRun: isDry }) {
+    return isDry ? dryRun(context) : reload(context);
   },
-};
+});
 
 const RELOADING: DaemonPurpose = {
   intent: "change",
@@ -37,15 +36,15 @@ const RELOADING: DaemonPurpose = {
   hint: "mountaineer up starts one, with what the file says then",
 };
 
-async function reload(context: CommandContext, json: boolean): Promise<number> {
+async function reload(context: CommandContext): Promise<number> {
   const { askDaemon } = await import("../sessions/control-session.ts");
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
   const { tellReload } = await import("../edits/edit-outcome.ts");
   const report = await askDaemon(context, RELOADING, "reload", {});
-  return tellReload(context, report, { json, staying: NOTHING_STAYS });
+  return tellReload(context, report, NOTHING_STAYS);
 }
 
-async function dryRun(context: CommandContext, json: boolean): Promise<number> {
+async function dryRun(context: CommandContext): Promise<number> {
   const { requireNamedFile, viewConfig } = await import("../sessions/config-session.ts");
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
   const { tellReload } = await import("../edits/edit-outcome.ts");
@@ -53,7 +52,7 @@ async function dryRun(context: CommandContext, json: boolean): Promise<number> {
     if (view.daemon === null) {
       await requireNamedFile(context, view);
       const { firstStart } = await import("../init/first-start.ts");
-      return tellReload(context, await firstStart(view), { json, staying: NOTHING_STAYS });
+      return tellReload(context, await firstStart(view), NOTHING_STAYS);
     }
     const report = await view.daemon.ask("reload", { dry_run: true }, context.signal);
     const { shares, backends = [] } = await view.daemon.ask("status", null, context.signal);
@@ -61,7 +60,7 @@ async function dryRun(context: CommandContext, json: boolean): Promise<number> {
       shares: untouched(shares, report.shares),
       backends: untouched(backends, report.backends),
     };
-    return tellReload(context, report, { json, staying });
+    return tellReload(context, report, staying);
   });
 }
 

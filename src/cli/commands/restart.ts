@@ -4,14 +4,14 @@ import type { HandOverReport } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { CommandContext, CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { type CommandContext, command } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
 /** Beyond the time that the old daemon gives to those that it starts. */
 const SERVES_WITHIN_MS = 120_000;
 const BETWEEN_LOOKS_MS = 50;
 
-export const restartCommand: CommandDefinition = {
+export const restartCommand = command({
   name: "restart",
   summary: "hand the daemon's work over to a new one, without an outage",
   description:
@@ -21,24 +21,19 @@ export const restartCommand: CommandDefinition = {
     "upgrade; it works for the service that `mountaineer up` starts.",
   examples: [{ command: "mountaineer restart", does: "run what is installed now" }],
   exits: { 1: "the new one did not take over, and why is said; the old one goes on", 8: "no daemon runs" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { askDaemon } = await import("../sessions/control-session.ts");
     const purpose = { intent: "change", so: "so none can hand over" } as const;
     const report = await askDaemon(context, purpose, "handOver", null);
     const pid = await untilServed(context, report);
-    if (readFlag(options, "json")) context.print(`${JSON.stringify({ ...report, to: pid }, null, 2)}\n`);
-    else {
-      const { paintFor } = await import("../views/terminal-style.ts");
-      const { symbols, green } = paintFor(context.stdoutStyle);
-      const version = harmless(report.version);
-      context.print(
-        `${green(symbols.good)} version ${version} is in charge (pid ${pid}, before it ${report.from})\n`,
-      );
-    }
+    const { paintFor } = await import("../views/terminal-style.ts");
+    const { symbols, green } = paintFor(context.stdoutStyle);
+    const taken = `version ${harmless(report.version)} is in charge (pid ${pid}, before it ${report.from})`;
+    showResult(context, { ...report, to: pid }, () => `${green(symbols.good)} ${taken}\n`);
     return 0;
   },
-};
+});
 
 /** Resolves with the process that answers in the old one's place. */
 async function untilServed({ home, signal }: CommandContext, { from }: HandOverReport): Promise<number> {

@@ -1,9 +1,8 @@
 // The command `mountaineer server-token`.
-import { Option } from "commander";
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, showJson } from "../input/options.ts";
 
-export const serverTokenCommand: CommandDefinition = {
+export const serverTokenCommand = command({
   name: "server-token",
   summary: "make the token of the management API, for programs and for other machines",
   description:
@@ -14,20 +13,20 @@ export const serverTokenCommand: CommandDefinition = {
     { command: "mountaineer server-token --remove", does: "let no token in any more" },
   ],
   exits: { 8: "no daemon runs" },
-  addOptions(command) {
-    command.addOption(new Option("--remove", "forget the token there is, and make none"));
-    addJsonOption(command);
+  takes: {
+    "--remove": "forget the token there is, and make none",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, { remove }) {
     const { askDaemon } = await import("../sessions/control-session.ts");
-    const operation = readFlag(options, "remove") ? "forgetToken" : "makeToken";
+    const operation = remove ? "forgetToken" : "makeToken";
     const purpose = { intent: "change", so: "so none can take a token" } as const;
     const report = await askDaemon(context, purpose, operation, null);
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    if (context.json) showJson(context, report);
     else if ("token" in report) {
       context.print(`${report.token}\n`);
       if (report.replaced) context.note("the token before it opens nothing any more");
     } else context.print(report.forgotten ? "the token opens nothing any more\n" : "there was no token\n");
     return 0;
   },
-};
+});

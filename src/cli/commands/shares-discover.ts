@@ -1,8 +1,8 @@
 // The command `mountaineer shares discover`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, showResult } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-export const sharesDiscoverCommand: CommandDefinition = {
+export const sharesDiscoverCommand = command({
   name: "shares discover",
   summary: "show which servers of SMB shares there are",
   description:
@@ -10,15 +10,15 @@ export const sharesDiscoverCommand: CommandDefinition = {
     "what is mounted already. Nothing is scanned, and no password is sent. What a server says of itself is not proved.",
   examples: [{ command: "mountaineer shares discover", does: "see the addresses of your NAS" }],
   exits: { 0: "it could look" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { findServers } = await import("../in-process/open.ts");
     const { renderServers } = await import("../views/server-view.ts");
     const servers = await findServers(context.signal);
     const report = servers.map(({ interfaceName, ...server }) => ({ ...server, interface: interfaceName }));
-    showResult(context, options, { servers: report }, () => renderServers(servers, context.stdoutStyle));
+    showResult(context, { servers: report }, () => renderServers(servers, context.stdoutStyle));
     if (servers.length === 0)
       context.note("nobody answered; mountaineer init takes an address that you type");
     return 0;
   },
-};
+});

@@ -1,8 +1,8 @@
 // The command `mountaineer shares list`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, showResult } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-export const sharesListCommand: CommandDefinition = {
+export const sharesListCommand = command({
   name: "shares list",
   summary: "show the shares of the configuration and their aliases",
   description:
@@ -12,15 +12,15 @@ export const sharesListCommand: CommandDefinition = {
     { command: "mountaineer shares list --json | jq -r '.shares[].stable_path'", does: "their links" },
   ],
   exits: { 0: "it could answer" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { listFavorites } = await import("../edits/favorite-list.ts");
     const { renderFavorites } = await import("../views/place-view.ts");
     const { favorites, shares } = await listFavorites(context);
-    showResult(context, options, { shares: favorites, favorites }, () =>
+    showResult(context, { shares: favorites, favorites }, () =>
       renderFavorites(favorites, shares, context.stdoutStyle),
     );
     if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
     return 0;
   },
-};
+});

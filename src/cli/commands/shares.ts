@@ -1,27 +1,27 @@
 // The commands `mountaineer shares ...`.
 
-import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
-import type { CommandContext, CommandDefinition, GivenOptions, GroupedCommands } from "../input/command.ts";
-import { addJsonOption, readFlag, readText } from "../input/options.ts";
+import { type CommandContext, command, type Given, type GroupedCommands } from "../input/command.ts";
+import { JSON_OPTION, showJson } from "../input/options.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { sharesDiscoverCommand } from "./shares-discover.ts";
 import { sharesListCommand } from "./shares-list.ts";
 
-const KEYS: readonly (readonly [option: string, key: string])[] = [
-  ["tbHost", "thunderbolt_host"],
-  ["fallbackHost", "fallback_host"],
-  ["username", "username"],
-  ["remoteShare", "share_name"],
-  ["password", "password"],
-  ["tbPath", "thunderbolt_path"],
-  ["fallbackPath", "fallback_path"],
-];
+const NEW_SHARE = {
+  "--share <name>": "what it is called here",
+  "--tb-host <host>": "the server over the fast route; :port unless it is 445",
+  "--fallback-host <host>": "the same server over the other route",
+  "--username <name>": "the user on the server; default: your login name",
+  "--remote-share <name>": "what the server calls the share; default: as --share",
+  "--password <reference>": "${VARIABLE} or secret:NAME; without it the share is mounted as guest",
+  "--tb-path <folder>": "driver local: the folder of the fast route",
+  "--fallback-path <folder>": "driver local: the folder of the other route",
+} as const;
 
-const sharesAddCommand: CommandDefinition = {
+const sharesAddCommand = command({
   name: "shares add",
   summary: "add a share to the configuration and mount it",
   description:
@@ -38,29 +38,18 @@ const sharesAddCommand: CommandDefinition = {
     },
   ],
   exits: { ...STEP_EXITS, 0: "it is mounted", 1: "it is saved, and not mounted" },
-  addOptions(command) {
-    command
-      .option("--share <name>", "what it is called here")
-      .option("--tb-host <host>", "the server over the fast route; :port unless it is 445")
-      .option("--fallback-host <host>", "the same server over the other route")
-      .option("--username <name>", "the user on the server; default: your login name")
-      .option("--remote-share <name>", "what the server calls the share; default: as --share")
-      .option(
-        "--password <reference>",
-        "${VARIABLE} or secret:NAME; without it the share is mounted as guest",
-      )
-      .option("--tb-path <folder>", "driver local: the folder of the fast route")
-      .option("--fallback-path <folder>", "driver local: the folder of the other route");
-    addJsonOption(command);
+  takes: {
+    ...NEW_SHARE,
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, given) {
     const { addFavorite } = await import("../edits/favorite-change.ts");
     const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../views/results-view.ts");
     let worst = 0;
-    for (const entry of await entriesOf(context, options)) {
+    for (const entry of await entriesOf(context, given)) {
       const added = await addFavorite(context, entry);
       const { share } = added;
-      if (readFlag(options, "json")) context.print(`${JSON.stringify(added, null, 2)}\n`);
+      if (context.json) showJson(context, added);
       else if (share !== null) context.print(renderResults([share], context.stdoutStyle));
       const exit = share === null ? FAILED_EXIT : exitCodeOf([share], "mount");
       if (share !== null && exit !== 0)
@@ -69,29 +58,39 @@ const sharesAddCommand: CommandDefinition = {
     }
     return worst;
   },
-};
+});
 
 /** What the options say; without any, what a person says. */
-async function entriesOf(context: CommandContext, options: GivenOptions): Promise<readonly NewFavorite[]> {
+async function entriesOf(
+  context: CommandContext,
+  given: Given<typeof NEW_SHARE>,
+): Promise<readonly NewFavorite[]> {
   const { ask } = context;
-  const given = entryOf(options);
-  if (given.name !== "") return [given];
-  if (ask === null || Object.keys(given).length > 1) {
+  const entry = entryOf(given);
+  if (entry.name !== "") return [entry];
+  if (ask === null || Object.keys(entry).length > 1) {
     throw new MountaineerError("usage", "an option is missing", { hint: "--share names the share" });
   }
   const { askMoreShares } = await import("../init/more-shares.ts");
   return askMoreShares(context, ask);
 }
 
-function entryOf(options: GivenOptions): NewFavorite {
-  const given = KEYS.flatMap(([option, key]) => {
-    const text = readText(options, option);
-    return text === null ? [] : [[key, text] as const];
-  });
-  return { name: readText(options, "share") ?? "", ...Object.fromEntries(given) };
+/** Its keys as the file has them, of those that were given. */
+function entryOf(given: Given<typeof NEW_SHARE>): NewFavorite {
+  const keys = {
+    thunderbolt_host: given.tbHost,
+    fallback_host: given.fallbackHost,
+    username: given.username,
+    share_name: given.remoteShare,
+    password: given.password,
+    thunderbolt_path: given.tbPath,
+    fallback_path: given.fallbackPath,
+  };
+  const set = Object.entries(keys).filter(([, text]) => text !== null);
+  return { name: given.share ?? "", ...Object.fromEntries(set) };
 }
 
-const sharesRemoveCommand: CommandDefinition = {
+const sharesRemoveCommand = command({
   name: "shares remove",
   summary: "remove a share from the configuration",
   description:
@@ -107,27 +106,19 @@ const sharesRemoveCommand: CommandDefinition = {
     2: "there is no such share, or aliases lead into it",
     7: "files are open or unsent; nothing was changed",
   },
-  addOptions(command) {
-    command
-      .requiredOption("--share <name>", "the share")
-      .option("--cleanup", "unmount it, and remove its link in shares_root")
-      .option("--with-aliases", "remove the aliases that lead into it, too")
-      .addOption(
-        new Option("--force", "with --cleanup: although files are open or unsent").implies({ cleanup: true }),
-      );
-    addJsonOption(command);
+  takes: {
+    "--share <name>": { about: "the share", isRequired: true },
+    "--cleanup": "unmount it, and remove its link in shares_root",
+    "--with-aliases": "remove the aliases that lead into it, too",
+    "--force": { about: "with --cleanup: although files are open or unsent", implies: { cleanup: true } },
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, given) {
     const { removeFavorite } = await import("../edits/favorite-change.ts");
     const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../views/results-view.ts");
-    const removed = await removeFavorite(context, {
-      share: readText(options, "share") ?? "",
-      withAliases: readFlag(options, "withAliases"),
-      cleanup: readFlag(options, "cleanup"),
-      force: readFlag(options, "force"),
-    });
+    const removed = await removeFavorite(context, given);
     const { unmount } = removed;
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(removed, null, 2)}\n`);
+    if (context.json) showJson(context, removed);
     else {
       if (unmount !== null) context.print(renderResults([unmount], context.stdoutStyle));
       if (removed.removed) tell(context, removed);
@@ -135,9 +126,9 @@ const sharesRemoveCommand: CommandDefinition = {
     if (!removed.runs) return FAILED_EXIT;
     return removed.removed || unmount === null ? 0 : exitCodeOf([unmount], "unmount");
   },
-};
+});
 
-const sharesKernelCommand: CommandDefinition = {
+const sharesKernelCommand = command({
   name: "shares kernel",
   summary: "mount a share with the kernel's own client",
   description:
@@ -156,17 +147,16 @@ const sharesKernelCommand: CommandDefinition = {
     0: "it is mounted so, or the line is written or removed",
     1: "nothing was changed, as the line is missing or the answer was no; or it does not mount",
   },
-  addOptions(command) {
-    command
-      .argument("<share>", "its name")
-      .option("--undo", "back to driver auto")
-      .option("--yes", "do not ask");
+  takes: {
+    "<share>": "its name",
+    "--undo": "back to driver auto",
+    "--yes": "do not ask",
   },
-  async run(context, options, [share = ""]) {
+  async run(context, { share, ...manner }) {
     const { kernelShare } = await import("../edits/kernel-share.ts");
-    return kernelShare(context, share, { undo: readFlag(options, "undo"), yes: readFlag(options, "yes") });
+    return kernelShare(context, share, manner);
   },
-};
+});
 
 function tell(context: CommandContext, { share, aliases, link }: RemovedFavorite): void {
   const paint = paintFor(context.stdoutStyle);

@@ -1,9 +1,9 @@
 // The command `mountaineer status`.
 import { packageVersion } from "../../api/version.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, showResult } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-export const statusCommand: CommandDefinition = {
+export const statusCommand = command({
   name: "status",
   summary: "show every share and backend, and what is wrong",
   description:
@@ -17,14 +17,12 @@ export const statusCommand: CommandDefinition = {
     },
   ],
   exits: { 0: "it could answer, however things are" },
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { askEngine } = await import("../sessions/control-session.ts");
     const report = await askEngine(context, { intent: "look", command: "status" }, "status", null);
     const { renderStatus } = await import("../views/status-view.ts");
-    showResult(context, options, report, () =>
-      renderStatus(report, { ...context.stdoutStyle, now: Date.now() }),
-    );
+    showResult(context, report, () => renderStatus(report, { ...context.stdoutStyle, now: Date.now() }));
     const { pid, version } = report.global;
     const own = packageVersion();
     if (pid !== null && version !== own) {
@@ -32,4 +30,4 @@ export const statusCommand: CommandDefinition = {
     }
     return 0;
   },
-};
+});

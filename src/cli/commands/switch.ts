@@ -1,20 +1,24 @@
 // The command `mountaineer switch`.
-import { Option } from "commander";
-import type { BackendSwitchRequest } from "../../api/requests.ts";
+import type { BackendSwitchRequest, SwitchTarget } from "../../api/requests.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
-import type { CommandContext, CommandDefinition, GivenOptions } from "../input/command.ts";
-import {
-  addJsonOption,
-  addShareOptions,
-  readFlag,
-  readText,
-  SWITCH_TARGETS,
-  showResult,
-} from "../input/options.ts";
+import { type CommandContext, command, type Given } from "../input/command.ts";
+import { JSON_OPTION, SHARE_OPTIONS, showResult } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
-export const switchCommand: CommandDefinition = {
+const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
+
+/** What does not go with --backend. */
+const OF_SHARES = {
+  ...SHARE_OPTIONS,
+  "--force": {
+    about: "although files are open or unsent; programs that use them get errors",
+    conflicts: ["wait"],
+  },
+  "--wait": "wait until open files are closed; Ctrl-C gives up",
+} as const;
+
+export const switchCommand = command({
   name: "switch",
   summary: "move shares or a backend to a route by hand, or back to the rules",
   description:
@@ -34,54 +38,49 @@ export const switchCommand: CommandDefinition = {
     0: "every share ended as asked, or was skipped; or the backend is served over that route",
     1: "a share failed, or the backend stays on its route",
   },
-  addOptions(command) {
-    addShareOptions(command);
-    command
-      .option("--backend <name>", "a backend with several routes, instead of shares")
-      .addOption(
-        new Option("--to <route>", "where to: with --backend the name of a route or auto, of shares")
-          .choices(SWITCH_TARGETS)
-          .argParser((text) => text)
-          .makeOptionMandatory(),
-      )
-      .addOption(
-        new Option(
-          "--force",
-          "although files are open or unsent; programs that use them get errors",
-        ).conflicts("wait"),
-      )
-      .option("--wait", "wait until open files are closed; Ctrl-C gives up");
-    addJsonOption(command);
+  takes: {
+    ...SHARE_OPTIONS,
+    "--backend <name>": "a backend with several routes, instead of shares",
+    "--to <route>": {
+      about: "where to: with --backend the name of a route or auto, of shares",
+      choices: SWITCH_TARGETS,
+      isOpen: true,
+      isRequired: true,
+    },
+    "--force": {
+      about: "although files are open or unsent; programs that use them get errors",
+      conflicts: ["wait"],
+    },
+    "--wait": "wait until open files are closed; Ctrl-C gives up",
+    ...JSON_OPTION,
   },
-  run(context, options) {
-    const given = readText(options, "to") ?? "";
-    const backend = readText(options, "backend");
-    if (backend !== null) return switchBackend(context, options, { backend, to: given });
-    const to = SWITCH_TARGETS.find((target) => target === given);
+  run(context, given) {
+    const { backend, force, wait } = given;
+    if (backend !== null) return switchBackend(context, given, { backend, to: given.to });
+    const to = SWITCH_TARGETS.find((target) => target === given.to);
     if (to === undefined) {
       const choices = `Allowed choices are ${SWITCH_TARGETS.join(", ")}`;
-      const message = `option '--to <route>' argument '${given}' is invalid. ${choices} (of shares).`;
+      const message = `option '--to <route>' argument '${given.to}' is invalid. ${choices} (of shares).`;
       throw new MountaineerError("usage", message, {
-        hint: `a route of a backend: mountaineer switch --backend NAME --to ${shellWord(given)}; mountaineer switch --help`,
+        hint: `a route of a backend: mountaineer switch --backend NAME --to ${shellWord(given.to)}; mountaineer switch --help`,
       });
     }
-    const request = { to, force: readFlag(options, "force"), wait: readFlag(options, "wait") };
-    return runSteps(context, options, "switch", (ask, shares, signal) =>
-      ask("switchRoute", { ...request, shares }, signal),
+    return runSteps(context, given, "switch", (ask, shares, signal) =>
+      ask("switchRoute", { to, force, wait, shares }, signal),
     );
   },
-};
+});
 
 async function switchBackend(
   context: CommandContext,
-  options: GivenOptions,
+  { share, all, force, wait }: Given<typeof OF_SHARES>,
   request: BackendSwitchRequest,
 ): Promise<number> {
-  for (const name of ["share", "all", "force", "wait"]) {
-    if (options[name] === undefined) continue;
-    throw new MountaineerError("usage", `option '--${name}' cannot be used with option '--backend <name>'`, {
+  const other = share.length > 0 ? "share" : all ? "all" : force ? "force" : wait ? "wait" : null;
+  if (other !== null) {
+    throw new MountaineerError("usage", `option '--${other}' cannot be used with option '--backend <name>'`, {
       hint:
-        name === "share" || name === "all"
+        other === "share" || other === "all"
           ? "shares and backends take a command each"
           : "a backend is ready over the new route before it leaves the old one; mountaineer switch --help",
     });
@@ -90,6 +89,6 @@ async function switchBackend(
   const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
   const { renderBackendSwitch } = await import("../views/gateway-view.ts");
   const report = await askDaemon(context, RUNNING_BACKENDS, "switchBackend", request);
-  showResult(context, options, report, () => renderBackendSwitch(report, context.stdoutStyle));
+  showResult(context, report, () => renderBackendSwitch(report, context.stdoutStyle));
   return report.result === "failed" ? 1 : 0;
 }

@@ -9,12 +9,12 @@ import {
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
-import type { CommandContext, CommandDefinition, GivenOptions, GroupedCommands } from "../input/command.ts";
-import { addJsonOption, readFlag, readText, showResult } from "../input/options.ts";
+import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
+import { JSON_OPTION, showJson, showResult } from "../input/options.ts";
 
 const NOTHING: ToolsReport = { tools: [] };
 
-export const toolsListCommand: CommandDefinition = {
+export const toolsListCommand = command({
   name: "tools list",
   summary: "list the tools that the gateway publishes",
   description:
@@ -29,8 +29,8 @@ export const toolsListCommand: CommandDefinition = {
     },
   ],
   exits: {},
-  addOptions: addJsonOption,
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
     const { absentBackends } = await import("../views/gateway-view.ts");
     const { signal } = context;
@@ -40,14 +40,14 @@ export const toolsListCommand: CommandDefinition = {
     const [report, backends] = (await listedOr(context, null, asking)) ?? [NOTHING, null];
     const { renderTools } = await import("../views/tools-view.ts");
     const off = (report.off ?? []).map((tool) => ({ ...tool, description: "(switched off)" }));
-    showResult(context, options, report, () => renderTools([...report.tools, ...off], context.stdoutStyle));
+    showResult(context, report, () => renderTools([...report.tools, ...off], context.stdoutStyle));
     if (backends !== null && report.tools.length === 0) context.note("no tool is published");
     for (const line of absentBackends(backends ?? [], Date.now())) context.note(line);
     return 0;
   },
-};
+});
 
-const toolsDiffCommand: CommandDefinition = {
+const toolsDiffCommand = command({
   name: "tools diff",
   summary: "show how what servers show differs from what was approved",
   description:
@@ -63,18 +63,18 @@ const toolsDiffCommand: CommandDefinition = {
     },
   ],
   exits: { 0: "it could be shown, whether anything differs or not" },
-  addOptions(command) {
-    command.argument("[names...]", "the names that clients use or that the server gives, or BACKEND:NAME");
-    addJsonOption(command);
+  takes: {
+    "[names...]": "the names that clients use or that the server gives, or BACKEND:NAME",
+    ...JSON_OPTION,
   },
-  async run(context, options, names) {
+  async run(context, { names }) {
     const { withGateway } = await import("../sessions/gateway-session.ts");
     const tools = names.length === 0 ? null : [...names];
     const report = await withGateway(context, "tools diff", ({ ask }) =>
       ask("toolChanges", { tools }, context.signal),
     );
-    if (readFlag(options, "json")) {
-      context.print(`${JSON.stringify(report, null, 2)}\n`);
+    if (context.json) {
+      showJson(context, report);
       return 0;
     }
     const { renderToolChanges } = await import("../views/tool-changes-view.ts");
@@ -87,9 +87,9 @@ const toolsDiffCommand: CommandDefinition = {
     }
     return 0;
   },
-};
+});
 
-const toolsApproveCommand: CommandDefinition = {
+const toolsApproveCommand = command({
   name: "tools approve",
   summary: "accept what servers show as it is now",
   description:
@@ -106,15 +106,13 @@ const toolsApproveCommand: CommandDefinition = {
     2: "nothing of that name waits, or several have it",
     8: "no daemon runs",
   },
-  addOptions(command) {
-    command
-      .argument("[names...]", "the names that clients use or that the server gives, or BACKEND:NAME")
-      .option("--backend <name>", "all that waits of this backend")
-      .addOption(command.createOption("--all", "all that waits").conflicts("backend"));
-    addJsonOption(command);
+  takes: {
+    "[names...]": "the names that clients use or that the server gives, or BACKEND:NAME",
+    "--backend <name>": "all that waits of this backend",
+    "--all": { about: "all that waits", conflicts: ["backend"] },
+    ...JSON_OPTION,
   },
-  async run(context, options, names) {
-    const chosen: Choice = { names, backend: readText(options, "backend"), all: readFlag(options, "all") };
+  async run(context, chosen) {
     requireOneWay(chosen);
     const { signal } = context;
     const { withDaemon } = await import("../sessions/control-session.ts");
@@ -126,7 +124,7 @@ const toolsApproveCommand: CommandDefinition = {
       const outcome = await ask("approveTools", { items, begin_anew: chosen.all }, signal);
       return { seen: { ...whole, changes }, report: outcome };
     });
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    if (context.json) showJson(context, report);
     else {
       const { renderToolChanges } = await import("../views/tool-changes-view.ts");
       const left = new Set(report.left.map(({ backend, tool }) => JSON.stringify([backend, tool])));
@@ -142,7 +140,7 @@ const toolsApproveCommand: CommandDefinition = {
     }
     return report.left.length === 0 ? 0 : 1;
   },
-};
+});
 
 interface Choice {
   readonly names: readonly string[];
@@ -188,9 +186,9 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
   });
 }
 
-const ARGUMENT = ["<name...>", "tools, as tools list has them"] as const;
+const TOOLS_ARGUMENT = { "<name...>": "tools, as tools list has them" } as const;
 
-const toolsDisableCommand: CommandDefinition = {
+const toolsDisableCommand = command({
   name: "tools disable",
   summary: "switch tools off, for all clients",
   description:
@@ -198,39 +196,33 @@ const toolsDisableCommand: CommandDefinition = {
     "until tools enable, whatever the server or the configuration becomes.",
   examples: [{ command: "mountaineer tools disable delete_file", does: "let no agent delete files" }],
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  addOptions(command) {
-    command.argument(...ARGUMENT);
-    addJsonOption(command);
+  takes: {
+    ...TOOLS_ARGUMENT,
+    ...JSON_OPTION,
   },
-  run: (context, options, names) => switchTools(context, options, names, false),
-};
+  run: (context, { name }) => switchTools(context, name, false),
+});
 
-const toolsEnableCommand: CommandDefinition = {
+const toolsEnableCommand = command({
   name: "tools enable",
   summary: "switch tools on again",
   description: "Takes tools disable back. Filters, pins and policies hold as before.",
   examples: [{ command: "mountaineer tools enable delete_file", does: "let agents delete files again" }],
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  addOptions(command) {
-    command.argument(...ARGUMENT);
-    addJsonOption(command);
+  takes: {
+    ...TOOLS_ARGUMENT,
+    ...JSON_OPTION,
   },
-  run: (context, options, names) => switchTools(context, options, names, true),
-};
+  run: (context, { name }) => switchTools(context, name, true),
+});
 
-async function switchTools(
-  context: CommandContext,
-  options: GivenOptions,
-  tools: readonly string[],
-  on: boolean,
-): Promise<number> {
-  if (tools.length === 0) throw new MountaineerError("usage", "no tool was named");
+async function switchTools(context: CommandContext, tools: readonly string[], on: boolean): Promise<number> {
   const { askDaemon } = await import("../sessions/control-session.ts");
   const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
   const request = { tools: [...tools], on };
   const report = await askDaemon(context, RUNNING_BACKENDS, "switchTools", request);
   const state = on ? "on" : "off";
-  showResult(context, options, report, () =>
+  showResult(context, report, () =>
     tools
       .map((name) => `${harmless(name)} is ${report.switched.includes(name) ? "" : "already "}${state}\n`)
       .join(""),

@@ -1,9 +1,7 @@
 // The command `mountaineer tui`. The live view's code is loaded when it runs.
-import { InvalidArgumentError, Option } from "commander";
 import type { HttpDoor } from "../../api/client/http-exchange.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandContext, CommandDefinition, GivenOptions } from "../input/command.ts";
-import { readFlag, readText } from "../input/options.ts";
+import { type CommandContext, command } from "../input/command.ts";
 
 /** Where the token for `--url` is looked for; never an argument, which others on the machine can read. */
 const TOKEN_VARIABLE = "MOUNTAINEER_MANAGEMENT_TOKEN";
@@ -21,7 +19,7 @@ const SCREENS: Readonly<Record<string, string>> = {
   fleet: "F",
 };
 
-export const tuiCommand: CommandDefinition = {
+export const tuiCommand = command({
   name: "tui",
   summary: "watch and control everything, live",
   description:
@@ -37,53 +35,50 @@ export const tuiCommand: CommandDefinition = {
     { command: "NO_COLOR=1 mountaineer tui", does: "the same without colour" },
   ],
   exits: { 2: "it is not run on a terminal, or --url would show the token to the network" },
-  addOptions(command) {
-    command
-      .addOption(
-        new Option("--screen <name>", "the screen that is shown first").choices(Object.keys(SCREENS)),
-      )
-      .option("--plain", "lines of text for screen readers: nothing is drawn over")
-      .option(
-        "--url <url>",
-        "the daemon of another machine: https://HOST[:PORT], or http:// on loopback",
-        parseUrl,
-      )
-      .option("--token-file <path>", "a file that holds the management token for --url");
+  takes: {
+    "--screen <name>": { about: "the screen that is shown first", choices: Object.keys(SCREENS) },
+    "--plain": "lines of text for screen readers: nothing is drawn over",
+    "--url <url>": {
+      about: "the daemon of another machine: https://HOST[:PORT], or http:// on loopback",
+      read: parseUrl,
+      expected: "https://HOST[:PORT] or http://127.0.0.1[:PORT], without a path",
+    },
+    "--token-file <path>": "a file that holds the management token for --url",
   },
-  async run(context, options) {
+  async run(context, { screen, plain: isPlain, url, tokenFile }) {
     const { home, configPath, stdoutStyle, yieldInterrupts, signal } = context;
-    const isPlain = readFlag(options, "plain");
     const { TERM } = process.env;
     if (!isPlain && (!process.stdin.isTTY || !process.stdout.isTTY || TERM === "dumb")) {
       throw new MountaineerError("usage", "tui needs a terminal that it can draw on and read keys from", {
         hint: "mountaineer tui --plain needs none; mountaineer status and mountaineer config show print the same once",
       });
     }
-    const door = await readDoor(context, options);
+    const door = await readDoor(context, url, tokenFile);
     if (isPlain) {
       const { startPlain } = await import("../../tui/plain/start-plain.ts");
       await startPlain({ home, door, print: context.print, input: process.stdin, signal });
       return 0;
     }
     const { startTui } = await import("../../tui/start-tui.ts");
-    const screen = SCREENS[readText(options, "screen") ?? "dashboard"] ?? null;
-    await startTui({ home, configPath, door, style: stdoutStyle, screen, yieldInterrupts, signal });
+    const first = SCREENS[screen ?? "dashboard"] ?? null;
+    await startTui({ home, configPath, door, style: stdoutStyle, screen: first, yieldInterrupts, signal });
     return 0;
   },
-};
+});
 
-function parseUrl(text: string): URL {
+function parseUrl(text: string): URL | null {
   const url = URL.canParse(text) ? new URL(text) : null;
   const isWhole = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && url.search === "";
-  if (url !== null && isWhole && url.username === "" && url.password === "") return url;
-  throw new InvalidArgumentError("It is https://HOST[:PORT] or http://127.0.0.1[:PORT], without a path.");
+  return isWhole && url.username === "" && url.password === "" ? url : null;
 }
 
 /** null: the home's own daemon. Rejects with `usage`. */
-async function readDoor({ signal }: CommandContext, options: GivenOptions): Promise<HttpDoor | null> {
-  const { url: origin } = options;
-  const file = readText(options, "tokenFile");
-  if (!(origin instanceof URL)) {
+async function readDoor(
+  { signal }: CommandContext,
+  origin: URL | null,
+  file: string | null,
+): Promise<HttpDoor | null> {
+  if (origin === null) {
     if (file === null) return null;
     throw new MountaineerError("usage", "--token-file is for --url");
   }

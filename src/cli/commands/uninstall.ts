@@ -1,8 +1,8 @@
 // The command `mountaineer uninstall`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION } from "../input/options.ts";
 
-export const uninstallCommand: CommandDefinition = {
+export const uninstallCommand = command({
   name: "uninstall",
   summary: "stop the daemon and remove its service",
   description:
@@ -10,11 +10,9 @@ export const uninstallCommand: CommandDefinition = {
     "secrets and the log stay as they are.",
   examples: [{ command: "mountaineer uninstall", does: "stop the daemon and remove its service" }],
   exits: { 1: "the daemon could not be stopped, or its service not removed" },
-  addOptions(command) {
-    addJsonOption(command);
-  },
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { uninstallService } = await import("../service/service-command.ts");
-    return uninstallService(context, readFlag(options, "json"));
+    return uninstallService(context);
   },
-};
+});

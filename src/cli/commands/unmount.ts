@@ -1,9 +1,9 @@
 // The command `mountaineer unmount`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, addShareOptions, readFlag } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, SHARE_OPTIONS } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
-export const unmountCommand: CommandDefinition = {
+export const unmountCommand = command({
   name: "unmount",
   summary: "unmount shares and keep them unmounted",
   description:
@@ -14,13 +14,13 @@ export const unmountCommand: CommandDefinition = {
     { command: "mountaineer unmount --share CORE --force", does: "although files are open" },
   ],
   exits: STEP_EXITS,
-  addOptions(command) {
-    addShareOptions(command);
-    command.option("--force", "although files are open or unsent; programs that use them get errors");
-    addJsonOption(command);
+  takes: {
+    ...SHARE_OPTIONS,
+    "--force": "although files are open or unsent; programs that use them get errors",
+    ...JSON_OPTION,
   },
-  run: (context, options) =>
-    runSteps(context, options, "unmount", (ask, shares, signal) =>
-      ask("unmount", { shares, force: readFlag(options, "force") }, signal),
+  run: (context, given) =>
+    runSteps(context, given, "unmount", (ask, shares, signal) =>
+      ask("unmount", { shares, force: given.force }, signal),
     ),
-};
+});

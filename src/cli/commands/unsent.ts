@@ -2,10 +2,10 @@
 import type { UnsentReport, UnsentServer } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag, readText, showResult } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
-export const unsentCommand: CommandDefinition = {
+export const unsentCommand = command({
   name: "unsent",
   summary: "show files that are not on their server yet, and decide about them",
   description:
@@ -20,30 +20,27 @@ export const unsentCommand: CommandDefinition = {
     { command: "mountaineer unsent --share CORE --set-aside", does: "move them to a folder of this machine" },
   ],
   exits: { 1: "it cannot be done now; nothing was changed" },
-  addOptions(command) {
-    command
-      .option("--share <name>", "the share; needed to decide")
-      .option("--server <id>", "the server they were written for, where files wait for several")
-      .option("--send-here", "send them to the server that is mounted now, over files of the same names")
-      .option("--set-aside", "never send them: move them to the share's set-aside folder");
-    addJsonOption(command);
+  takes: {
+    "--share <name>": "the share; needed to decide",
+    "--server <id>": "the server they were written for, where files wait for several",
+    "--send-here": "send them to the server that is mounted now, over files of the same names",
+    "--set-aside": "never send them: move them to the share's set-aside folder",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, { share, server, sendHere, setAside }) {
     const { askEngine } = await import("../sessions/control-session.ts");
     const { leaveFolder } = await import("../sessions/step-command.ts");
-    const share = readText(options, "share");
-    const [sendHere, setAside] = [readFlag(options, "sendHere"), readFlag(options, "setAside")];
     if (sendHere && setAside) throw new MountaineerError("usage", "--send-here or --set-aside, not both");
     const what = sendHere ? "send_here" : setAside ? "set_aside" : "show";
     if (what !== "show" && share === null) throw new MountaineerError("usage", "name the share: --share");
     leaveFolder();
-    const request = { share, server: readText(options, "server"), what } as const;
+    const request = { share, server, what } as const;
     const asked = { intent: what === "show" ? "look" : "change", command: "unsent" } as const;
     const report = await askEngine(context, asked, "unsent", request);
-    showResult(context, options, report, () => renderUnsent(report));
+    showResult(context, report, () => renderUnsent(report));
     return 0;
   },
-};
+});
 
 function renderUnsent({ servers }: UnsentReport): string {
   if (servers.length === 0) return "everything is on its server\n";

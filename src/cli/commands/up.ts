@@ -1,8 +1,8 @@
 // The commands `mountaineer up` and `mountaineer down`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { JSON_OPTION } from "../input/options.ts";
 
-export const upCommand: CommandDefinition = {
+export const upCommand = command({
   name: "up",
   summary: "run the daemon in the background, from now on",
   description:
@@ -15,18 +15,18 @@ export const upCommand: CommandDefinition = {
     { command: "mountaineer up --print", does: "only see what the service's file would be" },
   ],
   exits: { 1: "it could not be started, or does not answer" },
-  addOptions(command) {
-    command.option("--print", "print the service's file, and do nothing else");
-    addJsonOption(command);
+  takes: {
+    "--print": "print the service's file, and do nothing else",
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, { print }) {
     const { bringUp, printService } = await import("../service/service-command.ts");
-    if (readFlag(options, "print")) return printService(context);
-    return bringUp(context, readFlag(options, "json"));
+    if (print) return printService(context);
+    return bringUp(context);
   },
-};
+});
 
-export const downCommand: CommandDefinition = {
+export const downCommand = command({
   name: "down",
   summary: "stop the daemon, however it was started",
   description:
@@ -34,11 +34,9 @@ export const downCommand: CommandDefinition = {
     "stays, and starts again at the next login. Without a daemon it changes nothing.",
   examples: [{ command: "mountaineer down", does: "stop it; mountaineer up starts it again" }],
   exits: { 1: "it could not be stopped" },
-  addOptions(command) {
-    addJsonOption(command);
-  },
-  async run(context, options) {
+  takes: JSON_OPTION,
+  async run(context) {
     const { takeDown } = await import("../service/service-command.ts");
-    return takeDown(context, readFlag(options, "json"));
+    return takeDown(context);
   },
-};
+});

@@ -1,8 +1,8 @@
 // The command `mountaineer verify`.
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, addShareOptions, readSelection, showResult } from "../input/options.ts";
+import { command } from "../input/command.ts";
+import { chosenShares, JSON_OPTION, SHARE_OPTIONS, showResult } from "../input/options.ts";
 
-export const verifyCommand: CommandDefinition = {
+export const verifyCommand = command({
   name: "verify",
   summary: "look at everything afresh and say what is wrong",
   description:
@@ -12,16 +12,16 @@ export const verifyCommand: CommandDefinition = {
     { command: "mountaineer verify --share CORE --json", does: "check one, for a script" },
   ],
   exits: { 1: "something is wrong" },
-  addOptions(command) {
-    addShareOptions(command);
-    addJsonOption(command);
+  takes: {
+    ...SHARE_OPTIONS,
+    ...JSON_OPTION,
   },
-  async run(context, options) {
+  async run(context, { share }) {
     const { askEngine } = await import("../sessions/control-session.ts");
     const { FAILED_EXIT, renderVerify } = await import("../views/results-view.ts");
-    const shares = readSelection(options);
+    const shares = chosenShares(share);
     const report = await askEngine(context, { intent: "look", command: "verify" }, "verify", { shares });
-    showResult(context, options, report, () => renderVerify(report, context.stdoutStyle));
+    showResult(context, report, () => renderVerify(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   },
-};
+});

@@ -6,6 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { openApprovals } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson, showResult } from "../input/options.ts";
 import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { withAsk } from "../sessions/control-session.ts";
 import { renderApprovals, renderEntry } from "../views/approvals-view.ts";
@@ -14,24 +15,14 @@ import { paintFor } from "../views/terminal-style.ts";
 
 const APPROVING = { intent: "change", command: "approve" } as const;
 
-interface Manner {
-  readonly json: boolean;
-  readonly asks: boolean;
-}
-
 /** Resolves with the exit code. Rejects with `entry_unknown`. */
-export async function listEntries(
-  context: CommandContext,
-  names: readonly string[],
-  json: boolean,
-): Promise<number> {
+export async function listEntries(context: CommandContext, names: readonly string[]): Promise<number> {
   const purpose = { intent: "look", command: "approve" } as const;
   const report = await withAsk(context, purpose, openApprovals, (ask) =>
     ask("approvals", null, context.signal),
   );
   const shown = { ...report, waiting: [...named(report.waiting, names)] };
-  if (json) context.print(`${JSON.stringify(shown, null, 2)}\n`);
-  else context.print(renderApprovals(shown, context.stdoutStyle, entryDiff));
+  showResult(context, shown, () => renderApprovals(shown, context.stdoutStyle, entryDiff));
   return 0;
 }
 
@@ -39,14 +30,14 @@ export async function listEntries(
 export function approveEntries(
   context: CommandContext,
   names: readonly string[],
-  { json, asks, all }: Manner & { readonly all: boolean },
+  { asks, all }: { readonly asks: boolean; readonly all: boolean },
 ): Promise<number> {
   return withAsk(context, APPROVING, openApprovals, async (ask) => {
     const before = await ask("approvals", null, context.signal);
     const shown = named(before.waiting, names);
     if (shown.length === 0) {
-      if (json) context.print(`${JSON.stringify({ approved: [], reload: null, now: before }, null, 2)}\n`);
-      else context.print(renderApprovals(before, context.stdoutStyle, entryDiff));
+      const report = { approved: [], reload: null, now: before };
+      showResult(context, report, () => renderApprovals(before, context.stdoutStyle, entryDiff));
       return 0;
     }
     const chosen = asks ? await chosenBy(context, shown, all) : shown;
@@ -55,17 +46,13 @@ export function approveEntries(
       return FAILED_EXIT;
     }
     const entries = chosen.map(({ id, digest }) => ({ id, digest }));
-    tell(context, await ask("approve", { entries }, context.signal), json);
+    tell(context, await ask("approve", { entries }, context.signal));
     return chosen.length === shown.length ? 0 : FAILED_EXIT;
   });
 }
 
 /** Which changes wait from now on. The file says so, too. */
-export async function setApproveMode(
-  context: CommandContext,
-  mode: string,
-  { json, asks }: Manner,
-): Promise<number> {
+export async function setApproveMode(context: CommandContext, mode: string, asks: boolean): Promise<number> {
   if (asks && !(await isYes(context, `${MODES[mode] ?? ""} Is that right? [y/N] `))) {
     context.note("nothing was changed");
     return FAILED_EXIT;
@@ -78,7 +65,7 @@ export async function setApproveMode(
   return withAsk(context, APPROVING, openApprovals, async (ask) => {
     const { waiting } = await ask("approvals", null, context.signal);
     const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));
-    tell(context, await ask("approve", { entries, loosen: true }, context.signal), json);
+    tell(context, await ask("approve", { entries, loosen: true }, context.signal));
     return 0;
   });
 }
@@ -131,9 +118,9 @@ function entryDiff({ approved, waiting }: WaitingEntryWire): string {
   return diffText(approved, waiting, { before: "approved", after: "waiting" });
 }
 
-function tell(context: CommandContext, report: ApproveReport, json: boolean): void {
-  if (json) {
-    context.print(`${JSON.stringify(report, null, 2)}\n`);
+function tell(context: CommandContext, report: ApproveReport): void {
+  if (context.json) {
+    showJson(context, report);
     return;
   }
   const { approved, reload, now } = report;

@@ -10,6 +10,7 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { clientUrl, makeToken, TOKEN_EDITS, tokenLines, wantsToken } from "../init/gateway-token.ts";
 import { backendEdits, type TypedBackend } from "../input/backend-options.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
 import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
@@ -150,19 +151,17 @@ async function change(
 export function tellChange(
   context: CommandContext,
   { name, changed, runs, backend, tokenLines: lines = [] }: BackendChange,
-  told: { readonly json: boolean; readonly done: string },
+  done: string,
 ): number {
   const exit = runs && (backend === null || isWell(backend)) ? 0 : FAILED_EXIT;
-  if (told.json) {
-    context.print(`${JSON.stringify({ name, changed, runs, backend }, null, 2)}\n`);
+  if (context.json) {
+    showJson(context, { name, changed, runs, backend });
     return exit;
   }
   const paint = paintFor(context.stdoutStyle);
   const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
-  context.print(
-    `${mark} ${paint.bold(harmless(name))}  ${changed ? told.done : "the file said so already"}\n`,
-  );
-  const isToldAll = backend?.enabled === false && told.done === DISABLED;
+  context.print(`${mark} ${paint.bold(harmless(name))}  ${changed ? done : "the file said so already"}\n`);
+  const isToldAll = backend?.enabled === false && done === DISABLED;
   if (backend !== null && !isToldAll) context.print(renderOutcome(backend, context.stdoutStyle));
   if (lines.length > 0) context.print(`\nAgents come in ${lines.join("\n")}\n`);
   return exit;

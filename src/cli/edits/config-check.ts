@@ -10,15 +10,12 @@ import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { openApprovals, openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
 /** Resolves with the exit code. Rejects with `config_invalid`, every mistake in it, and `config_unreadable`. */
-export async function checkConfig(
-  context: CommandContext,
-  file: string | null,
-  json: boolean,
-): Promise<number> {
+export async function checkConfig(context: CommandContext, file: string | null): Promise<number> {
   const {
     path,
     loaded,
@@ -26,9 +23,9 @@ export async function checkConfig(
     daemon = null,
   } = file === null ? await checkOwn(context) : await checkFile(context, file);
   const warnings = loaded.ok ? await warningsOf(context, loaded.snapshot, daemon) : [];
-  if (json) {
+  if (context.json) {
     const errors = loaded.ok ? [] : loaded.mistakes;
-    context.print(`${JSON.stringify({ ok: loaded.ok, path, errors, warnings, waiting }, null, 2)}\n`);
+    showJson(context, { ok: loaded.ok, path, errors, warnings, waiting });
     return loaded.ok ? 0 : ERROR_CODES.config_invalid.exit;
   }
   if (!loaded.ok) throw mistakesError(loaded.mistakes);

@@ -106,7 +106,6 @@ async function land(
     );
     if (report.changed) await writeNamedSchema(now.path, text);
     return tellEdit(context, report, {
-      json: false,
       done: `${now.path} is changed`,
       same: "the file said so already",
     });

@@ -15,7 +15,7 @@ interface KeyEdit {
 }
 
 /** Resolves with the exit code; rejects with `usage` and `config_key_unknown` before anything is looked at. */
-export async function setKey(context: CommandContext, edit: KeyEdit, json: boolean): Promise<number> {
+export async function setKey(context: CommandContext, edit: KeyEdit): Promise<number> {
   const key = parseConfigKey(edit.key);
   if (edit.value !== null) parseConfigValue(edit.value, key);
   const command = edit.value === null ? "config unset" : "config set";
@@ -27,7 +27,6 @@ export async function setKey(context: CommandContext, edit: KeyEdit, json: boole
     const name = harmless(edit.key);
     const now = after === null ? "" : heldText(after, false);
     return tellEdit(context, report, {
-      json,
       done: `${name} ${now}${before === null ? "" : ` (it ${heldText(before, true)})`}`,
       same: `${name} ${now} already`,
     });

@@ -10,21 +10,11 @@ import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
-interface RollbackManner {
-  readonly json: boolean;
-  /** Where there is a terminal to ask. */
-  readonly asks: boolean;
-}
-
 /** Hashes of the entry and of the file that a person was shown before saying yes. */
 type Seen = Required<Pick<InputOf<"rollback">, "sha256" | "expected_sha256">>;
 
 /** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` when what was shown changed. */
-export async function rollBack(
-  context: CommandContext,
-  n: number,
-  { json, asks }: RollbackManner,
-): Promise<number> {
+export async function rollBack(context: CommandContext, n: number, asks: boolean): Promise<number> {
   let seen: Seen | null = null;
   if (asks && context.ask !== null) {
     const shown = await show(context, n);
@@ -37,7 +27,6 @@ export async function rollBack(
   }
   return changeConfig(context, "config rollback", async (ask) =>
     tellEdit(context, await ask("rollback", { n, ...seen }, context.signal), {
-      json,
       done: `entry ${n} of the history is back`,
       same: `the file is what entry ${n} was`,
     }),

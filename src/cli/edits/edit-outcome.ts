@@ -3,11 +3,11 @@ import type { EditReport, ReloadReport } from "../../api/contract.ts";
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
 interface EditTelling {
-  readonly json: boolean;
   /** What was done, in one line, without a mark; for people alone. */
   readonly done: string;
   /** The same where the file said so already. */
@@ -17,8 +17,8 @@ interface EditTelling {
 /** Prints the outcome and returns the exit code. Throws `config_invalid`, every mistake in it. */
 export function tellEdit(context: CommandContext, report: EditReport, telling: EditTelling): number {
   const { errors, changed, reload, path } = report;
-  if (telling.json) {
-    context.print(`${JSON.stringify(report, null, 2)}\n`);
+  if (context.json) {
+    showJson(context, report);
     return editExit(report);
   }
   if (errors.length > 0) throw refusalError(errors);
@@ -36,17 +36,11 @@ export function tellEdit(context: CommandContext, report: EditReport, telling: E
   return editExit(report);
 }
 
-interface ReloadTelling {
-  readonly json: boolean;
-  /** What a dry run would not touch. */
-  readonly staying: Staying;
-}
-
-/** Prints the outcome and returns the exit code. Throws `config_invalid`, every mistake in it. */
-export function tellReload(context: CommandContext, report: ReloadReport, telling: ReloadTelling): number {
-  if (telling.json) context.print(`${JSON.stringify(report, null, 2)}\n`);
+/** `staying` is what a dry run would not touch. Prints the outcome and returns the exit code. Throws `config_invalid`, every mistake in it. */
+export function tellReload(context: CommandContext, report: ReloadReport, staying: Staying): number {
+  if (context.json) showJson(context, report);
   else if (report.errors.length > 0) throw mistakesError(report.errors);
   else if (report.failure !== null) context.note(`not reloaded: ${harmless(report.failure)}`);
-  else context.print(renderReload(report, context.stdoutStyle, telling.staying));
+  else context.print(renderReload(report, context.stdoutStyle, staying));
   return reloadExit(report);
 }

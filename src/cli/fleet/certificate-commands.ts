@@ -4,6 +4,7 @@ import type { DaemonClient } from "../../api/client/client.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { withDaemon } from "../sessions/control-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -15,10 +16,7 @@ const KNOWN_WITHIN_MS = 5_000;
 const BETWEEN_LOOKS_MS = 100;
 
 /** Resolves with the exit code. */
-export async function rotateCertificate(
-  context: CommandContext,
-  { json }: { readonly json: boolean },
-): Promise<number> {
+export async function rotateCertificate(context: CommandContext): Promise<number> {
   const { requireFleet, withKeys } = await import("../../fleet/way-in/fleet-folder.ts");
   const { madeAuthority, takeIntoUse } = await import("../../fleet/way-in/renew-certificate.ts");
   const { signal, home } = context;
@@ -31,7 +29,7 @@ export async function rotateCertificate(
     if (made || here.some((name) => lacking.includes(name))) await publish(context, daemon);
     const left = (await knowing(context, daemon, next.fingerprint, KNOWN_WITHIN_MS)).lacking;
     if (left.length === 0) await takeIntoUse(options, next, signal);
-    tell(context, json, { authority: next.fingerprint, in_use: left.length === 0, lacking: left });
+    tell(context, { authority: next.fingerprint, in_use: left.length === 0, lacking: left });
     return left.length === 0 ? 0 : FAILED_EXIT;
   };
   return withDaemon(context, LINKED, (daemon) => withKeys(options, signal, () => renew(daemon)));
@@ -80,9 +78,9 @@ interface Outcome {
   readonly lacking: readonly string[];
 }
 
-function tell(context: CommandContext, json: boolean, outcome: Outcome): void {
-  if (json) {
-    context.print(`${JSON.stringify(outcome, null, 2)}\n`);
+function tell(context: CommandContext, outcome: Outcome): void {
+  if (context.json) {
+    showJson(context, outcome);
     return;
   }
   const { green, yellow, symbols } = paintFor(context.stdoutStyle);

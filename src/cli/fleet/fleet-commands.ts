@@ -5,6 +5,7 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { refuseSection, removeSection, writeSection } from "../edits/fleet-section.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { askSecretly } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
 import { readMembers } from "../sessions/config-members.ts";
@@ -16,16 +17,12 @@ import { listenAddress, machineName } from "./machine-defaults.ts";
 
 const CODE_VALID_MS = 10 * 60_000;
 
-interface Wish {
-  readonly json: boolean;
-}
-
-export interface BeginWish extends Wish {
+export interface BeginWish {
   /** null: as the host is called. */
   readonly name: string | null;
   /** HOST:PORT; null: the first address that others can reach. */
   readonly listen: string | null;
-  readonly invites: boolean;
+  readonly invite: boolean | null;
 }
 
 /** Each resolves with the exit code. */
@@ -48,14 +45,14 @@ export async function beginFleet(context: CommandContext, wish: BeginWish): Prom
     writeSection: async (section) => void (await writeSection(context, "fleet init", section)),
   });
   const shown = { name: membership.name, address: membership.address };
-  tell(context, wish, shown, `the fleet's server runs at ${address}; this machine is ${name}`);
+  tell(context, shown, `the fleet's server runs at ${address}; this machine is ${name}`);
   if (/^127\.|^\[::1\]|^localhost:/.test(address)) {
     context.note("only this machine reaches that address: --listen names one that others reach");
   }
-  return wish.invites ? inviteMachine(context, wish) : 0;
+  return wish.invite === false ? 0 : inviteMachine(context);
 }
 
-export async function inviteMachine(context: CommandContext, wish: Wish): Promise<number> {
+export async function inviteMachine(context: CommandContext): Promise<number> {
   const { invite } = await import("../../fleet/way-in/invite.ts");
   const { requireFleet } = await import("../../fleet/way-in/fleet-folder.ts");
   const { settledOperatorKey } = await import("../../fleet/way-in/operator-key.ts");
@@ -67,7 +64,7 @@ export async function inviteMachine(context: CommandContext, wish: Wish): Promis
     validMs: CODE_VALID_MS,
     operatorKey: key,
     onCode: (code, expiresAtMs) => {
-      if (wish.json) {
+      if (context.json) {
         context.print(`${JSON.stringify({ code, expires_at: new Date(expiresAtMs).toISOString() })}\n`);
         return;
       }
@@ -76,7 +73,7 @@ export async function inviteMachine(context: CommandContext, wish: Wish): Promis
       context.note("waiting for it; the code lets one machine in, and Ctrl-C withdraws it");
     },
   });
-  if (wish.json) context.print(`${JSON.stringify({ joined })}\n`);
+  if (context.json) context.print(`${JSON.stringify({ joined })}\n`);
   else if (joined !== null) say(context, `${joined} has joined`);
   if (joined === null) context.note("nobody joined in time: mountaineer fleet invite makes another code");
   return joined === null ? FAILED_EXIT : 0;
@@ -89,7 +86,7 @@ function operatorLine(context: CommandContext): Promise<string | null> {
 
 export async function joinByCode(
   context: CommandContext,
-  wish: Wish & {
+  wish: {
     /** null: is asked for; "-": stands in standard input. */
     readonly code: string | null;
     readonly name: string | null;
@@ -106,7 +103,7 @@ export async function joinByCode(
     name,
     writeSection: async (section) => void (await writeSection(context, "fleet join", section)),
   });
-  tell(context, wish, { name, address }, `this machine is in the fleet as ${name}; its server is ${address}`);
+  tell(context, { name, address }, `this machine is in the fleet as ${name}; its server is ${address}`);
   return 0;
 }
 
@@ -116,18 +113,15 @@ async function codeText(given: string | null, context: CommandContext): Promise<
   return readFirstLine("code", context);
 }
 
-export async function leave(
-  context: CommandContext,
-  wish: Wish & { readonly dissolves: boolean },
-): Promise<number> {
+export async function leave(context: CommandContext, dissolves: boolean): Promise<number> {
   const { leaveFleet } = await import("../../fleet/way-in/leave.ts");
   const left = await leaveFleet({
     ...homeOptions(context),
-    dissolves: wish.dissolves,
+    dissolves,
     removeSection: () => removeSection(context),
   });
   const { name, dissolved } = left;
-  if (wish.json) context.print(`${JSON.stringify(left, null, 2)}\n`);
+  if (context.json) showJson(context, left);
   else if (name === null) context.print("this machine is in no fleet\n");
   else say(context, `${name} has left the fleet${dissolved ? ", and its server is gone" : ""}`);
   if (name !== null && !dissolved) {
@@ -136,19 +130,16 @@ export async function leave(
   return 0;
 }
 
-export async function remove(
-  context: CommandContext,
-  wish: Wish & { readonly machine: string },
-): Promise<number> {
+export async function remove(context: CommandContext, machine: string): Promise<number> {
   const { removeMember } = await import("../../fleet/way-in/leave.ts");
   const { home, signal } = context;
-  const removed = await removeMember({ home, clock: systemClock }, wish.machine, signal);
-  tell(context, wish, { removed }, `${removed} is out of the fleet: its key opens nothing any more`);
+  const removed = await removeMember({ home, clock: systemClock }, machine, signal);
+  tell(context, { removed }, `${removed} is out of the fleet: its key opens nothing any more`);
   return 0;
 }
 
-function tell(context: CommandContext, { json }: Wish, report: object, text: string): void {
-  if (json) context.print(`${JSON.stringify(report)}\n`);
+function tell(context: CommandContext, report: object, text: string): void {
+  if (context.json) context.print(`${JSON.stringify(report)}\n`);
   else say(context, text);
 }
 

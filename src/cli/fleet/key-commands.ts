@@ -4,6 +4,7 @@ import type { FleetConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -13,18 +14,14 @@ import { homeOptions, notInFleet } from "./home-options.ts";
 const CONNECTED_WITHIN_MS = 20_000;
 const BETWEEN_LOOKS_MS = 50;
 
-interface Wish {
-  readonly json: boolean;
-}
-
 /** Resolves with the exit code. */
-export function rotateMachine(context: CommandContext, wish: Wish): Promise<number> {
+export function rotateMachine(context: CommandContext): Promise<number> {
   return viewConfig(context, async (view) => {
     const { fleet } = await readMembers(view);
     if (fleet === null) throw notInFleet();
     const { readMembership } = await import("../../fleet/way-in/membership.ts");
     const membership = await readMembership(context.home);
-    if (membership === null) return byHand(context, wish, { fleet, daemon: view.daemon });
+    if (membership === null) return byHand(context, { fleet, daemon: view.daemon });
     const { credentials } = fleet;
     if (credentials.kind !== "stored" || credentials.name !== membership.secret) {
       throw new MountaineerError(
@@ -38,7 +35,7 @@ export function rotateMachine(context: CommandContext, wish: Wish): Promise<numb
       ...homeOptions(context),
       onKept: () => signInAnew(context, view.daemon),
     });
-    if (wish.json) context.print(`${JSON.stringify(rotated, null, 2)}\n`);
+    if (context.json) showJson(context, rotated);
     else say(context, `${rotated.name} signs in with ${rotated.key}; its old key opens nothing any more`);
     return 0;
   });
@@ -65,14 +62,13 @@ async function signInAnew({ signal }: CommandContext, daemon: DaemonClient | nul
 
 async function byHand(
   context: CommandContext,
-  { json }: Wish,
   { fleet, daemon }: { readonly fleet: FleetConfig; readonly daemon: DaemonClient | null },
 ): Promise<number> {
   const { rotateByHand } = await import("../../fleet/way-in/rotate-by-hand.ts");
   const { before, key, waitsFor } = await rotateByHand(homeOptions(context), fleet);
   if (waitsFor === null) await signInAnew(context, daemon);
-  if (json) {
-    context.print(`${JSON.stringify({ name: fleet.name, before, key, waits_for: waitsFor }, null, 2)}\n`);
+  if (context.json) {
+    showJson(context, { name: fleet.name, before, key, waits_for: waitsFor });
   } else if (waitsFor === null) {
     say(context, `${fleet.name} signs in with ${key}`);
     context.print(`\nTake its old key out of the server's users, and have the server read them again:\n\n`);

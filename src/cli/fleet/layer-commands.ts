@@ -13,6 +13,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson, showResult } from "../input/options.ts";
 import { readInput } from "../input/standard-input.ts";
 import { type DaemonPurpose, withDaemon } from "../sessions/control-session.ts";
 import { forTerminal, renderDiff } from "../views/diff-view.ts";
@@ -27,46 +28,31 @@ const LINKED_WITHIN_MS = 15_000;
 const ANSWERED_WITHIN_MS = 5_000;
 const BETWEEN_LOOKS_MS = 100;
 
-interface Wish {
-  readonly json: boolean;
-}
-
 /** Each resolves with the exit code. */
-export function getLayer(context: CommandContext, { json }: Wish): Promise<number> {
+export function getLayer(context: CommandContext): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
     const report = await daemon.ask("fleetLayer", null, context.signal);
     const { newest, text } = report;
-    if (json) context.print(`${JSON.stringify(report, null, 2)}\n`);
-    else if (text !== null) context.print(context.isTerminal ? forTerminal(text) : text);
-    if (!json) context.note(newestText(report));
+    showResult(context, report, () => (context.isTerminal ? forTerminal(text ?? "") : (text ?? "")));
+    if (!context.json) context.note(newestText(report));
     return newest === null || newest.problem === null ? 0 : FAILED_EXIT;
   });
 }
 
-export async function setLayer(
-  context: CommandContext,
-  { file, json }: Wish & { readonly file: string },
-): Promise<number> {
+export async function setLayer(context: CommandContext, file: string): Promise<number> {
   const text = await readText(context, file);
   return withDaemon(context, LINKED, async (daemon) => {
     const signer = await readSigner(context, daemon);
-    return signNews(context, daemon, {
-      ...signer,
-      text,
-      name: file === "-" ? "standard input" : file,
-      json,
-    });
+    const name = file === "-" ? "standard input" : file;
+    return signNews(context, daemon, { ...signer, text, name });
   });
 }
 
-export async function rollBackLayer(
-  context: CommandContext,
-  { revision, json }: Wish & { readonly revision: number },
-): Promise<number> {
+export async function rollBackLayer(context: CommandContext, revision: number): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
     const signer = await readSigner(context, daemon);
     const { text } = await daemon.ask("fleetLayerText", { n: revision }, context.signal);
-    return signNews(context, daemon, { ...signer, text, name: `revision ${revision}`, json });
+    return signNews(context, daemon, { ...signer, text, name: `revision ${revision}` });
   });
 }
 
@@ -82,22 +68,17 @@ export async function diffLayer(context: CommandContext, file: string): Promise<
   });
 }
 
-export function layerHistory(context: CommandContext, { json }: Wish): Promise<number> {
+export function layerHistory(context: CommandContext): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
     const { entries } = await daemon.ask("fleetLayerHistory", null, context.signal);
-    if (json) {
-      context.print(`${JSON.stringify(entries, null, 2)}\n`);
-      return 0;
-    }
     const { bold, red } = paintFor(context.stdoutStyle);
-    for (const { revision, time, by, problem } of entries) {
-      const line =
-        problem === null
-          ? `${bold(String(revision).padStart(4))}  ${localTime(time ?? "")}  ${harmless(by ?? "")}`
-          : `   ${red("?")}  it counts for nothing: ${harmless(problem)}`;
-      context.print(`${line}\n`);
-    }
-    if (entries.length === 0) context.note("the fleet has no configuration yet");
+    const lines = entries.map(({ revision, time, by, problem }) =>
+      problem === null
+        ? `${bold(String(revision).padStart(4))}  ${localTime(time ?? "")}  ${harmless(by ?? "")}\n`
+        : `   ${red("?")}  it counts for nothing: ${harmless(problem)}\n`,
+    );
+    showResult(context, entries, () => lines.join(""));
+    if (entries.length === 0 && !context.json) context.note("the fleet has no configuration yet");
     return 0;
   });
 }
@@ -117,7 +98,7 @@ export interface Signer {
   readonly report: FleetLayerReport;
 }
 
-interface Signing extends Wish, Signer {
+interface Signing extends Signer {
   readonly text: string;
   /** Where the text is from. */
   readonly name: string;
@@ -125,9 +106,9 @@ interface Signing extends Wish, Signer {
 
 /** Signs it, unless it is the current content. */
 async function signNews(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
-  const { key, handovers, nextAuthority, report, text, name, json } = signing;
+  const { key, handovers, nextAuthority, report, text, name } = signing;
   if (saysAlready(report, text)) {
-    return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
+    return told(context, { revision: report.newest?.revision ?? 0, changed: false });
   }
   const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
@@ -141,11 +122,7 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   const document = signLayer({ revision, time, by, text }, key, handovers, nextAuthority);
   const expected_sequence = report.newest?.sequence ?? 0;
   await daemon.ask("putFleetLayer", { document, expected_sequence }, context.signal);
-  return told(
-    context,
-    { json },
-    { revision, changed: true, machines: await answers(context, daemon, revision) },
-  );
+  return told(context, { revision, changed: true, machines: await answers(context, daemon, revision) });
 }
 
 export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accepted" | "newest">): number {
@@ -213,11 +190,10 @@ interface Outcome {
   readonly machines?: readonly Answer[];
 }
 
-function told(context: CommandContext, { json }: Wish, outcome: Outcome): number {
-  const { revision, changed, machines = [] } = outcome;
-  if (json) {
+function told(context: CommandContext, { revision, changed, machines = [] }: Outcome): number {
+  if (context.json) {
     const told = machines.map(({ machine, takes, reason }) => ({ machine, takes, reason }));
-    context.print(`${JSON.stringify({ revision, changed, machines: told }, null, 2)}\n`);
+    showJson(context, { revision, changed, machines: told });
     return 0;
   }
   const { green, yellow, symbols } = paintFor(context.stdoutStyle);

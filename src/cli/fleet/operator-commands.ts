@@ -3,6 +3,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
 import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { withDaemon } from "../sessions/control-session.ts";
@@ -10,17 +11,11 @@ import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions, notInFleet } from "./home-options.ts";
 import { type Answer, answers, LINKED, nextRevision, readSigner } from "./layer-commands.ts";
 
-interface Wish {
-  readonly json: boolean;
-  /** The old key is known to others: it signs nothing any more. */
-  readonly stolen: boolean;
-}
-
-/** Resolves with the exit code. */
-export async function rotateOperator(context: CommandContext, { json, stolen }: Wish): Promise<number> {
+/** `stolen`: the old key is known to others, and signs nothing any more. Resolves with the exit code. */
+export async function rotateOperator(context: CommandContext, stolen: boolean): Promise<number> {
   const { withKeys } = await import("../../fleet/way-in/fleet-folder.ts");
   return withKeys(homeOptions(context), context.signal, () =>
-    stolen ? replaceStolen(context, json) : handOver(context, json),
+    stolen ? replaceStolen(context) : handOver(context),
   );
 }
 
@@ -31,7 +26,7 @@ interface Outcome {
   readonly machines: readonly Answer[];
 }
 
-async function handOver(context: CommandContext, json: boolean): Promise<number> {
+async function handOver(context: CommandContext): Promise<number> {
   const { operatorKeys, nextOperatorKey, settledOperatorKey } = await import(
     "../../fleet/way-in/operator-key.ts"
   );
@@ -46,7 +41,7 @@ async function handOver(context: CommandContext, json: boolean): Promise<number>
     if (pending?.equals(key) === true) {
       context.note("the exchange had been cut off, and is done now");
       const revision = report.newest?.revision ?? report.accepted;
-      return tell(context, json, {
+      return tell(context, {
         operator: userKey(key),
         revision,
         machines: await answers(context, daemon, revision),
@@ -70,7 +65,7 @@ async function handOver(context: CommandContext, json: boolean): Promise<number>
         retry: "later",
       });
     }
-    return tell(context, json, { operator, revision, machines: await answers(context, daemon, revision) });
+    return tell(context, { operator, revision, machines: await answers(context, daemon, revision) });
   });
 }
 
@@ -90,7 +85,7 @@ export async function textThatCounts(
 }
 
 /** The line of this machine's file first: the next key counts from then on, and what was cut off goes on by it. */
-async function replaceStolen(context: CommandContext, json: boolean): Promise<number> {
+async function replaceStolen(context: CommandContext): Promise<number> {
   const { operatorKeys, nextOperatorKey, settledOperatorKey } = await import(
     "../../fleet/way-in/operator-key.ts"
   );
@@ -104,8 +99,8 @@ async function replaceStolen(context: CommandContext, json: boolean): Promise<nu
     tellSaved(context, await askEdits(context, ask, edits));
   });
   await settledOperatorKey(options, operator);
-  if (json) {
-    context.print(`${JSON.stringify({ operator }, null, 2)}\n`);
+  if (context.json) {
+    showJson(context, { operator });
     return 0;
   }
   const { green, symbols } = paintFor(context.stdoutStyle);
@@ -118,10 +113,10 @@ async function replaceStolen(context: CommandContext, json: boolean): Promise<nu
   return 0;
 }
 
-function tell(context: CommandContext, json: boolean, { operator, revision, machines }: Outcome): number {
-  if (json) {
+function tell(context: CommandContext, { operator, revision, machines }: Outcome): number {
+  if (context.json) {
     const told = machines.map(({ machine, knows }) => ({ machine, knows }));
-    context.print(`${JSON.stringify({ operator, revision, machines: told }, null, 2)}\n`);
+    showJson(context, { operator, revision, machines: told });
     return 0;
   }
   const { green, yellow, symbols } = paintFor(context.stdoutStyle);

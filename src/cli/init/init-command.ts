@@ -11,6 +11,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showJson } from "../input/options.ts";
 import { askHidden } from "../input/secret-question.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
@@ -47,7 +48,6 @@ interface InitArguments {
   readonly given: Wishes | null;
   /** A configuration that is there may be added to. */
   readonly add: boolean;
-  readonly json: boolean;
   /** Whether a token is to be made; null: as it fits. */
   readonly token: boolean | null;
 }
@@ -95,9 +95,8 @@ export async function initConfig(context: CommandContext, options: InitArguments
   };
   const written = await keepWhile(await openSecrets(context), secrets, context.signal, write);
   const { config } = checked.snapshot;
-  const mounted =
-    options.given === null ? await mountAll(context, wishes, config.global.sharesRoot, options.json) : 0;
-  tell(context, options.json, { path: standing.path, ...written, wishes, found, config });
+  const mounted = options.given === null ? await mountAll(context, wishes, config.global.sharesRoot) : 0;
+  tell(context, { path: standing.path, ...written, wishes, found, config });
   return mounted;
 }
 
@@ -131,19 +130,14 @@ async function askPerson(context: CommandContext, ask: Person["ask"], standing: 
 }
 
 /** Resolves with the exit code. */
-async function mountAll(
-  context: CommandContext,
-  { shares }: Wishes,
-  sharesRoot: string,
-  isQuiet: boolean,
-): Promise<number> {
+async function mountAll(context: CommandContext, { shares }: Wishes, sharesRoot: string): Promise<number> {
   const names = shares.map(({ name }) => name);
   if (names.length === 0) return 0;
   leaveFolder();
   const purpose = { intent: "change", command: "init" } as const;
   const { results } = await askEngine(context, purpose, "mount", { shares: names });
-  if (!isQuiet) context.print(renderResults(results, context.stdoutStyle));
-  for (const { share, active_interface } of isQuiet ? [] : results)
+  if (!context.json) context.print(renderResults(results, context.stdoutStyle));
+  for (const { share, active_interface } of context.json ? [] : results)
     if (active_interface !== "none") context.print(`  ${harmless(join(sharesRoot, share))}\n`);
   return exitCodeOf(results, "mount");
 }
@@ -299,15 +293,14 @@ interface Outcome {
   readonly token: { readonly made: string | null } | null;
 }
 
-function tell(context: CommandContext, json: boolean, outcome: Outcome): void {
+function tell(context: CommandContext, outcome: Outcome): void {
   const { path, created, changed, wishes } = outcome;
   const found = outcome.found.length;
   const shares = wishes.shares.map(({ name }) => name);
   const backends = wishes.backends.map(({ name }) => name);
-  if (json) {
+  if (context.json) {
     const token = outcome.token === null ? null : TOKEN_REFERENCE;
-    const report = { path, created, changed, shares, backends, found, token };
-    context.print(`${JSON.stringify(report, null, 2)}\n`);
+    showJson(context, { path, created, changed, shares, backends, found, token });
     return;
   }
   const { symbols, green, dim } = paintFor(context.stdoutStyle);

@@ -1,11 +1,9 @@
 // The options that say what a backend is, and what they mean as keys of its section.
 import { isAbsolute, resolve } from "node:path";
-import type { Command } from "commander";
 import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
 import { parseBackendName } from "../../config/values/backend-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { GivenOptions } from "./command.ts";
-import { collected, readFlag, readList, readText } from "./options.ts";
+import type { Given } from "./command.ts";
 
 /** The typed parts of a backend, as the file would hold them; null or empty: not given. */
 export interface TypedBackend {
@@ -21,48 +19,48 @@ export interface TypedBackend {
   readonly set: ReadonlyMap<string, string>;
 }
 
-export function addBackendOptions(command: Command): void {
-  command
-    .option("--url <address>", "a server that is elsewhere, in place of a program")
-    .option("-t, --transport <kind>", "stdio, or http for an address; it is known by what is given")
-    .option(
-      "-e, --env <KEY=value>",
+export const BACKEND_OPTIONS = {
+  "--url <address>": "a server that is elsewhere, in place of a program",
+  "-t, --transport <kind>": "stdio, or http for an address; it is known by what is given",
+  "-e, --env <KEY=value>": {
+    about:
       "a variable of the program: text, ${VARIABLE} or secret:NAME; KEY alone is ${KEY}; may be given again",
-      collected,
-    )
-    .option(
-      "-H, --header <'Name: value'>",
-      "a header of each request, likewise; may be given again",
-      collected,
-    )
-    .option("--cwd <folder>", "the folder that the program is started in")
-    .option("--group <name>", "a name under which several are shown together")
-    .option("--set <key=value>", "any other key, as in timeouts.init=60; may be given again", collected)
-    .option("--allow-literal", "write values that look like secrets into the file all the same");
-}
+    isList: true,
+  },
+  "-H, --header <'Name: value'>": {
+    about: "a header of each request, likewise; may be given again",
+    isList: true,
+  },
+  "--cwd <folder>": "the folder that the program is started in",
+  "--group <name>": "a name under which several are shown together",
+  "--set <key=value>": { about: "any other key, as in timeouts.init=60; may be given again", isList: true },
+  "--allow-literal": "write values that look like secrets into the file all the same",
+} as const;
 
 /** Rejects with `usage`. `words` are those behind the name: a program with its arguments, or an address. */
-export function readBackendOptions(options: GivenOptions, words: readonly string[]): TypedBackend {
+export function readBackendOptions(
+  given: Given<typeof BACKEND_OPTIONS> & { readonly disabled?: boolean },
+  words: readonly string[],
+): TypedBackend {
+  const { transport, cwd, group, disabled = false } = given;
   const [first, ...rest] = words;
   const isAddress = first !== undefined && /^https?:\/\//i.test(first) && rest.length === 0;
-  const given = readText(options, "url");
-  if (given !== null && first !== undefined) {
+  if (given.url !== null && first !== undefined) {
     throw usage("a backend is a program or an address, and both were given", "leave one of them out");
   }
-  const url = given ?? (isAddress ? first : null);
+  const url = given.url ?? (isAddress ? first : null);
   const command: TypedBackend["command"] = first === undefined || isAddress ? null : [first, ...rest];
-  requireTransport(readText(options, "transport"), url, command);
-  const cwd = readText(options, "cwd");
+  requireTransport(transport, url, command);
   return {
     command,
     url,
-    env: new Map(readList(options, "env").map(variableOf)),
-    headers: new Map(readList(options, "header").map(headerOf)),
+    env: new Map(given.env.map(variableOf)),
+    headers: new Map(given.header.map(headerOf)),
     // What a person types is relative to where they stand; a daemon stands elsewhere.
     cwd: cwd === null || isAbsolute(cwd) || /^~(\/|$)/.test(cwd) ? cwd : resolve(cwd),
-    group: readText(options, "group"),
-    enabled: readFlag(options, "disabled") ? false : null,
-    set: new Map(readList(options, "set").map(settingOf)),
+    group,
+    enabled: disabled ? false : null,
+    set: new Map(given.set.map(settingOf)),
   };
 }
 

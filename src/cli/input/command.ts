@@ -1,16 +1,12 @@
-// The definition of a command: its words, its options, and the function that runs it.
+// The definition of a command: its words, what it takes, and the function that runs it.
 import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
-import type { Command } from "commander";
 import type { TerminalStyle } from "../views/terminal-style.ts";
 
 export interface Example {
   readonly command: string;
   readonly does: string;
 }
-
-/** The options as given, by their camelCase names; options.ts reads them. */
-export type GivenOptions = Readonly<Record<string, unknown>>;
 
 /** What is piped in, or a terminal. */
 export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode">>;
@@ -20,6 +16,8 @@ export interface CommandContext {
   readonly home: string;
   /** What `--config` names, absolute; null when it is not given. */
   readonly configPath: string | null;
+  /** The result is printed as JSON. */
+  readonly json: boolean;
   readonly stdoutStyle: TerminalStyle;
   /** Whether stdout is a terminal: what is printed then is for eyes alone. */
   readonly isTerminal: boolean;
@@ -51,7 +49,75 @@ export interface CommandGroup {
   readonly examples: readonly Example[];
 }
 
-export interface CommandDefinition {
+/** An argument or an option: what it is, and what it is read as. */
+export interface Taken {
+  readonly about: string;
+  readonly choices?: readonly string[];
+  /** The choices are offered, and anything else is taken as well. */
+  readonly isOpen?: boolean;
+  /** It may be given again. */
+  readonly isList?: boolean;
+  readonly isRequired?: boolean;
+  /** null: it is not `expected`. Without it a text is taken as it is. */
+  readonly read?: (text: string) => unknown;
+  readonly expected?: string;
+  /** What it is when it is not given. */
+  readonly otherwise?: unknown;
+  readonly conflicts?: readonly string[];
+  readonly implies?: Readonly<Record<string, unknown>>;
+}
+
+/** By the words of the help, in its order: `<name>` and `[names...]` are arguments, the others are options. */
+export type Takes = Readonly<Record<string, string | Taken>>;
+
+type Camel<Words extends string> = Words extends `${infer First}-${infer Rest}`
+  ? `${First}${Capitalize<Camel<Rest>>}`
+  : Words;
+
+type NameOf<Words> = Words extends `${"<" | "["}${infer Name}${"...>" | "...]"}`
+  ? Name
+  : Words extends `${"<" | "["}${infer Name}${">" | "]"}`
+    ? Name
+    : Words extends `--no-${infer Name}`
+      ? Camel<Name>
+      : Words extends `${string}--${infer Name} ${string}`
+        ? Camel<Name>
+        : Words extends `${string}--${infer Name}`
+          ? Camel<Name>
+          : never;
+
+type One<Declared> = Declared extends { readonly read: (text: string) => infer Value }
+  ? Exclude<Value, null>
+  : Declared extends { readonly isOpen: true }
+    ? string
+    : Declared extends { readonly choices: readonly (infer Choice)[] }
+      ? Choice
+      : string;
+
+type Otherwise<Declared> = Declared extends { readonly otherwise: infer Value } ? Value : null;
+
+type ValueOf<Words, Declared> = Words extends `--no-${string}`
+  ? boolean | null
+  : Declared extends { readonly isList: true }
+    ? readonly One<Declared>[]
+    : Words extends `${string}...${string}`
+      ? readonly One<Declared>[]
+      : Words extends `<${string}`
+        ? One<Declared>
+        : Declared extends { readonly isRequired: true }
+          ? One<Declared>
+          : Words extends `${string}--${string} [${string}`
+            ? One<Declared> | true | null
+            : Words extends `${string}${"<" | "["}${string}`
+              ? One<Declared> | Otherwise<Declared>
+              : boolean;
+
+/** What is given, by camelCase names. `--no-x` makes `x` false, and beside `--x` null if neither is given. */
+export type Given<Declared extends Takes> = {
+  readonly [Words in keyof Declared as NameOf<Words>]: ValueOf<Words, Declared[Words]>;
+};
+
+interface CommandWords {
   /** Its words: "mount"; of one in a group, "config get". */
   readonly name: string;
   /** One line, for the list of commands. */
@@ -61,9 +127,54 @@ export interface CommandDefinition {
   readonly examples: readonly Example[];
   /** What its exit codes mean beyond those of every command. */
   readonly exits: Readonly<Record<number, string>>;
-  readonly addOptions: (command: Command) => void;
-  /** Resolves with the exit code. Loads what it needs itself, so that other commands need not. */
-  readonly run: (context: CommandContext, options: GivenOptions, args: readonly string[]) => Promise<number>;
+}
+
+export interface CommandDefinition extends CommandWords {
+  readonly takes: Takes;
+  /** Resolves with the exit code. `options` and `args` are as the parser has read them. */
+  readonly run: (
+    context: CommandContext,
+    options: Readonly<Record<string, unknown>>,
+    args: readonly unknown[],
+  ) => Promise<number>;
+}
+
+/** A command whose `run` gets what it declares to take. It loads what it needs itself, so that other commands need not. */
+export function command<const Declared extends Takes>({
+  run,
+  ...definition
+}: CommandWords & {
+  readonly takes: Declared;
+  readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number>;
+}): CommandDefinition {
+  return {
+    ...definition,
+    run(context, options, args) {
+      const json = options["json"] === true;
+      return run({ ...context, json }, givenOf(definition.takes, options, args));
+    },
+  };
+}
+
+/** `options` and `args` are as the parser has read them. */
+export function givenOf<const Declared extends Takes>(
+  takes: Declared,
+  options: Readonly<Record<string, unknown>>,
+  args: readonly unknown[],
+): Given<Declared> {
+  const given: Record<string, unknown> = {};
+  let at = 0;
+  for (const [words, declared] of Object.entries<string | Taken>(takes)) {
+    const [, word = "", tail = ""] = /^(?:[<[]|.*--(?:no-)?)([\w-]+)(.*)$/.exec(words) ?? [];
+    const name = word.replace(/-./g, (pair) => pair.slice(1).toUpperCase());
+    const { isList = tail.includes("..."), otherwise = null }: Partial<Taken> =
+      typeof declared === "string" ? {} : declared;
+    const isFlag = tail === "" && !words.startsWith("--no-");
+    const value = /^[<[]/.test(words) ? args[at++] : options[name];
+    given[name] = value ?? (isFlag ? false : isList ? [] : otherwise);
+  }
+  // As declared: the parser refuses anything else.
+  return given as Given<Declared>;
 }
 
 /** Commands whose names begin alike: `shares list`, `shares add`. */

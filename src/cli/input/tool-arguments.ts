@@ -14,14 +14,14 @@ const LIMITS = {
 const HINT = `they are a JSON object in quotes: mountaineer call TOOL '{"path": "/tmp"}'`;
 
 /**
- * `given` as an object; undefined is {}, `-` is what `stdin` holds. Rejects with `usage`, and with the signal's reason.
+ * `given` as an object; null is {}, `-` is what `stdin` holds. Rejects with `usage`, and with the signal's reason.
  */
 export async function readToolArguments(
-  given: string | undefined,
+  given: string | null,
   stdin: Readable,
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {
-  if (given === undefined) return {};
+  if (given === null) return {};
   const text = given === "-" ? (await readInput(stdin, signal, LIMITS)).toString("utf8") : given;
   let value: unknown;
   try {

@@ -1,10 +1,17 @@
 // The whole command line: puts the commands together, and explains mistakes in what was typed.
-import { Command, CommanderError, Help } from "commander";
+import { Argument, Command, CommanderError, Help, InvalidArgumentError } from "commander";
 import { packageVersion } from "../../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
-import type { CommandContext, CommandDefinition, CommandGroup, Example } from "../input/command.ts";
+import type {
+  CommandContext,
+  CommandDefinition,
+  CommandGroup,
+  Example,
+  Taken,
+  Takes,
+} from "../input/command.ts";
 import { meantBy, plainWords } from "../input/meant-words.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "./command-list.ts";
 
@@ -37,7 +44,7 @@ export async function parseAndRun(args: readonly string[], options: ProgramOptio
   const program = createProgram(options, async (definition, command) => {
     const { config, ...given } = command.optsWithGlobals<Record<string, unknown>>();
     const context = options.makeContext(typeof config === "string" ? config : null);
-    exitCode = await definition.run(context, given, command.args);
+    exitCode = await definition.run(context, given, command.processedArgs);
   });
   try {
     await program.parseAsync(args, { from: "user" });
@@ -82,7 +89,7 @@ export function createProgram(
     command
       .summary(definition.summary)
       .description(`${capitalised(definition.summary)}.\n\n${definition.description}`);
-    definition.addOptions(command);
+    addTaken(command, definition.takes);
     command.addHelpText("after", () => examplesText(definition.examples));
     command.action(() => act(definition, command));
     return command;
@@ -97,6 +104,36 @@ export function createProgram(
     }
   }
   return program;
+}
+
+/** Has `command` take what is declared. */
+export function addTaken(command: Command, takes: Takes): void {
+  for (const [words, declared] of Object.entries(takes)) {
+    const taken: Taken = typeof declared === "string" ? { about: declared } : declared;
+    const { about, choices, isOpen, isRequired, conflicts, implies } = taken;
+    const isArgument = /^[<[]/.test(words);
+    const one = isArgument ? command.createArgument(words, about) : command.createOption(words, about);
+    if (choices !== undefined) one.choices(choices);
+    if (isOpen === true || taken.read !== undefined || taken.isList === true)
+      one.argParser(readerOf(words, taken));
+    if (one instanceof Argument) command.addArgument(one);
+    else {
+      one.makeOptionMandatory(isRequired === true).conflicts([...(conflicts ?? [])]);
+      command.addOption(one.implies({ ...implies }));
+    }
+  }
+}
+
+/** Reads a word, the one before it being `before` where there may be several. */
+function readerOf(
+  words: string,
+  { read = (text) => text, expected = "", isList = words.includes("...") }: Taken,
+) {
+  return (text: string, before: unknown): unknown => {
+    const value = read(text);
+    if (value === null) throw new InvalidArgumentError(`It is ${expected}.`);
+    return isList ? [...(Array.isArray(before) ? before : []), value] : value;
+  };
 }
 
 /** One entry of a list; in a narrow terminal its description goes below it. */

@@ -10,6 +10,7 @@ import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { keeperPath } from "../input/launcher-path.ts";
+import { showJson } from "../input/options.ts";
 import { askEngine } from "../sessions/control-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { renderStatus } from "../views/status-view.ts";
@@ -40,7 +41,7 @@ export function printService(context: CommandContext): number {
 }
 
 /** Resolves with the exit code. */
-export async function bringUp(context: CommandContext, json: boolean): Promise<number> {
+export async function bringUp(context: CommandContext): Promise<number> {
   const { definition, manager } = managerOf(context);
   const why = await manager.missing(context.signal);
   const found = await monitorOf(context);
@@ -53,8 +54,8 @@ export async function bringUp(context: CommandContext, json: boolean): Promise<n
   const pid = daemon === null ? null : ((await monitorOf(context))?.pid ?? null);
   const kept =
     why === null ? { manager: manager.kind, path: manager.filePath } : { manager: null, path: null };
-  if (json) {
-    printJson(context, { ...kept, ...outcome, failure, pid });
+  if (context.json) {
+    showJson(context, { ...kept, ...outcome, failure, pid });
     return failure === null ? 0 : FAILED_EXIT;
   }
   const lines = [
@@ -141,7 +142,7 @@ function nextLines({ shares, backends = [] }: StatusReport): string {
 }
 
 /** Resolves with the exit code. */
-export async function takeDown(context: CommandContext, json: boolean): Promise<number> {
+export async function takeDown(context: CommandContext): Promise<number> {
   const { manager } = managerOf(context);
   const found = await monitorOf(context);
   const outcome = await manager.stop(context.signal);
@@ -162,7 +163,7 @@ export async function takeDown(context: CommandContext, json: boolean): Promise<
       : again,
   ];
   const done = { ...outcome, changed, notes: changed && failure === null ? notes : [], failure };
-  if (json) printJson(context, { manager: outcome.changed ? manager.kind : null, mounted, ...done });
+  if (context.json) showJson(context, { manager: outcome.changed ? manager.kind : null, mounted, ...done });
   else tell(context, [changed ? "Mountaineer is stopped" : "no daemon ran for this home", ...stays], done);
   return failure === null ? 0 : FAILED_EXIT;
 }
@@ -209,7 +210,7 @@ async function monitorOf({ home }: CommandContext): Promise<LockHolder | null> {
 }
 
 /** Resolves with the exit code. */
-export async function uninstallService(context: CommandContext, json: boolean): Promise<number> {
+export async function uninstallService(context: CommandContext): Promise<number> {
   const { manager } = managerOf(context);
   const found = await monitorOf(context);
   const outcome = await manager.uninstall(context.signal);
@@ -217,7 +218,7 @@ export async function uninstallService(context: CommandContext, json: boolean): 
   const hasServer = await entryExists(join(context.home, "fleet-server"));
   const notes = hasServer ? [...outcome.notes, FLEET_SERVER_STAYS] : outcome.notes;
   const done = { ...outcome, notes, failure };
-  if (json) printJson(context, { manager: manager.kind, path: manager.filePath, ...done });
+  if (context.json) showJson(context, { manager: manager.kind, path: manager.filePath, ...done });
   else {
     const gone = `${harmless(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;
     const stopped = found === null ? [] : ["Mountaineer is stopped"];
@@ -225,10 +226,6 @@ export async function uninstallService(context: CommandContext, json: boolean): 
     tell(context, [gone, ...stopped, ...stays], done);
   }
   return failure === null ? 0 : FAILED_EXIT;
-}
-
-function printJson(context: CommandContext, report: object): void {
-  context.print(`${JSON.stringify(report, null, 2)}\n`);
 }
 
 /** `lines` where nothing failed, else why; then what a person should know. */

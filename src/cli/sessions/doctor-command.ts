@@ -5,6 +5,7 @@ import type { Doctor } from "../../api/doctor-report.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
+import { showResult } from "../input/options.ts";
 import { renderDoctor, renderSelfTest } from "../views/doctor-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -14,7 +15,6 @@ interface DoctorArguments {
   /** The file to write; true chooses a name; null: none. */
   readonly report: string | true | null;
   readonly withNames: boolean;
-  readonly json: boolean;
 }
 
 /** Resolves with the exit code. */
@@ -22,12 +22,12 @@ export async function runDoctor(context: CommandContext, options: DoctorArgument
   const doctor = await openDoctor(context);
   if (options.selfTest) {
     const report = await doctor.selfTest(context.signal);
-    context.print(options.json ? jsonText(report) : renderSelfTest(report, context.stdoutStyle));
+    showResult(context, report, () => renderSelfTest(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   }
   if (options.report !== null) return writeReport(context, doctor, options);
   const report = await doctor.examine(context.signal);
-  context.print(options.json ? jsonText(report) : renderDoctor(report, context.stdoutStyle));
+  showResult(context, report, () => renderDoctor(report, context.stdoutStyle));
   return report.ok ? 0 : FAILED_EXIT;
 }
 
@@ -58,16 +58,8 @@ async function writeReport(
       hint: "name another file: mountaineer doctor --report FILE",
     });
   }
-  if (options.json) {
-    context.print(jsonText({ path }));
-    return 0;
-  }
   const { symbols, green } = paintFor(context.stdoutStyle);
-  context.print(`${green(symbols.good)} ${path}\n`);
-  context.note("it holds no secrets; read it before you attach it");
+  showResult(context, { path }, () => `${green(symbols.good)} ${path}\n`);
+  if (!context.json) context.note("it holds no secrets; read it before you attach it");
   return 0;
-}
-
-function jsonText(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

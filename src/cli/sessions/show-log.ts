@@ -13,7 +13,6 @@ interface LogRequest {
   readonly share: string | null;
   readonly lines: number;
   readonly follow: boolean;
-  readonly json: boolean;
 }
 
 /**
@@ -21,13 +20,13 @@ interface LogRequest {
  * `share_unknown` for a share that neither the configuration nor the log knows, and with the system's error.
  */
 export async function showLog(context: CommandContext, request: LogRequest): Promise<void> {
-  const { path, lines: count, follow, json } = request;
+  const { path, lines: count, follow } = request;
   const share = request.share === null ? null : await spelledAsConfigured(context, request.share);
   const matches = (line: string): boolean => share === null || isAboutShare(line, share.name);
   await using log = await openLogFile({ path, count, matches, clock: systemClock });
   if (share?.unknown && log.last.length === 0) throw share.unknown;
   const print = (line: string): void =>
-    context.print(json ? logLineJson(line) : renderLogLine(line, context.stdoutStyle.color));
+    context.print(context.json ? logLineJson(line) : renderLogLine(line, context.stdoutStyle.color));
   for (const line of log.last) print(line);
   if (!log.exists) context.note(`nothing is logged yet in ${path}`);
   if (!follow) return;

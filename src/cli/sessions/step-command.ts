@@ -1,7 +1,7 @@
 // The common part of commands that change shares: asks, prints a line for each share, and exits with the worst result.
 import type { Ask, OutputOf } from "../../api/operations.ts";
-import type { CommandContext, CommandDefinition, GivenOptions } from "../input/command.ts";
-import { readSelection, showResult } from "../input/options.ts";
+import type { CommandContext, CommandDefinition } from "../input/command.ts";
+import { chosenShares, showResult } from "../input/options.ts";
 import type { Asked } from "../views/results-view.ts";
 
 /** What every changing command's exit codes mean. */
@@ -19,7 +19,7 @@ type StepCall = (
 
 export async function runSteps(
   context: CommandContext,
-  options: GivenOptions,
+  { share }: { readonly share: readonly string[] },
   asked: Asked,
   call: StepCall,
 ): Promise<number> {
@@ -29,9 +29,9 @@ export async function runSteps(
   leaveFolder();
   const purpose = { intent: "change", command: asked } as const;
   const { results } = await withAsk(context, purpose, openEngine, (ask) =>
-    call(ask, readSelection(options), context.signal),
+    call(ask, chosenShares(share), context.signal),
   );
-  showResult(context, options, results, () => renderResults(results, context.stdoutStyle));
+  showResult(context, results, () => renderResults(results, context.stdoutStyle));
   if (results.length === 0) context.note("no share is configured; mountaineer shares add adds one");
   return exitCodeOf(results, asked);
 }

@@ -17,6 +17,7 @@ function contextOf(home: string, ask: CommandContext["ask"]): CommandContext {
   return {
     home,
     configPath: null,
+    json: false,
     stdoutStyle: { width: 80, color: false, unicode: false },
     isTerminal: false,
     stdin: process.stdin,

@@ -5,68 +5,117 @@ import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
 import { Command } from "commander";
 import { monitorCommand } from "../../../src/cli/commands/monitor.ts";
+import { type Given, givenOf, type Takes } from "../../../src/cli/input/command.ts";
 import { intervalMs, readMonitorArguments } from "../../../src/cli/input/monitor-arguments.ts";
 import {
-  addJsonOption,
-  addShareOptions,
-  addWaitOption,
-  readFlag,
-  readList,
-  readSelection,
-  readText,
-  readWaitMs,
+  chosenShares,
+  JSON_OPTION,
+  SHARE_OPTIONS,
   showResult,
+  WAIT_OPTION,
 } from "../../../src/cli/input/options.ts";
 import { readToolArguments } from "../../../src/cli/input/tool-arguments.ts";
-import { createProgram, parseAndRun } from "../../../src/cli/program/program.ts";
+import { addTaken, createProgram, parseAndRun } from "../../../src/cli/program/program.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { fc } from "../../support/properties.ts";
 
-/** What is given when those words are typed; a refusal rejects with its text. */
-function given(...words: readonly string[]): Record<string, unknown> {
+/** What a command is given when those words are typed; a refusal throws its text. */
+function given<const Declared extends Takes>(takes: Declared, ...words: readonly string[]): Given<Declared> {
   const command = new Command().exitOverride().configureOutput({ writeErr() {} });
-  addShareOptions(command);
-  addJsonOption(command);
-  addWaitOption(command);
-  return command.parse(words, { from: "user" }).opts();
+  addTaken(command, takes);
+  command.parse(words, { from: "user" });
+  return givenOf(takes, command.opts(), command.processedArgs);
 }
 
 test("shares are those that are named, each of them, or all", () => {
-  assert.deepEqual(readSelection(given("--share", "A", "--share", "B")), ["A", "B"]);
-  assert.equal(readSelection(given()), null);
-  assert.equal(readSelection(given("--all")), null);
-  assert.throws(() => given("--all", "--share", "A"), /cannot be used with option/);
-  assert.deepEqual(readList(given("--share", "A"), "share"), ["A"]);
-  assert.deepEqual(readList(given(), "share"), []);
+  const shares = (...words: string[]) => chosenShares(given(SHARE_OPTIONS, ...words).share);
+  assert.deepEqual(shares("--share", "A", "--share", "B"), ["A", "B"]);
+  assert.equal(shares(), null);
+  assert.equal(shares("--all"), null);
+  assert.throws(() => shares("--all", "--share", "A"), /cannot be used with option/);
 });
 
 test("a wait is a number of seconds up to a day, and half a minute when nobody says", () => {
-  assert.equal(readWaitMs(given()), 30_000);
-  assert.equal(readWaitMs(given("--wait", "0")), 0);
-  assert.equal(readWaitMs(given("--wait", "2.5")), 2_500);
-  assert.equal(readWaitMs(given("--wait", "86400")), 86_400_000);
+  assert.deepEqual(given(WAIT_OPTION), { wait: 30_000 });
+  assert.deepEqual(given(WAIT_OPTION, "--wait", "0"), { wait: 0 });
+  assert.deepEqual(given(WAIT_OPTION, "--wait", "2.5"), { wait: 2_500 });
+  assert.deepEqual(given(WAIT_OPTION, "--wait", "86400"), { wait: 86_400_000 });
   for (const wrong of ["86401", "-1", "soon", "", "1e3"])
-    assert.throws(() => given(`--wait=${wrong}`), /from 0 to 86400/, wrong);
+    assert.throws(() => given(WAIT_OPTION, `--wait=${wrong}`), /from 0 to 86400/, wrong);
+});
+
+test("what is not given is empty, null, false, or what is declared for it", () => {
+  const takes = {
+    "<name>": "",
+    "[more...]": "",
+    "-f, --dry-run": "",
+    "--to-host <host>": "",
+    "--report [file]": "",
+    "--env <KEY=value>": { about: "", isList: true },
+    "--kind <kind>": { about: "", choices: ["a", "b"], otherwise: "a" },
+    "--token": "",
+    "--no-token": "",
+    "--no-start": "",
+  } as const;
+  const nothing = {
+    name: "n",
+    more: [],
+    dryRun: false,
+    toHost: null,
+    report: null,
+    env: [],
+    kind: "a",
+    token: null,
+    start: true,
+  };
+  assert.deepEqual(given(takes, "n"), nothing);
+  assert.deepEqual(given(takes, "n", "--no-token", "--no-start"), { ...nothing, token: false, start: false });
+  assert.deepEqual(
+    given(
+      takes,
+      "n",
+      "m",
+      "o",
+      "-f",
+      "--to-host=h",
+      "--report",
+      "--env",
+      "A=1",
+      "--env=B",
+      "--kind=b",
+      "--token",
+    ),
+    {
+      name: "n",
+      more: ["m", "o"],
+      dryRun: true,
+      toHost: "h",
+      report: true,
+      env: ["A=1", "B"],
+      kind: "b",
+      token: true,
+      start: true,
+    },
+  );
+  assert.throws(() => given(takes, "n", "--kind", "c"), /Allowed choices are a, b/);
+  const open = { "[what...]": { about: "", choices: ["a"], isOpen: true } } as const;
+  assert.deepEqual(given(open, "a", "else"), { what: ["a", "else"] });
 });
 
 test("a result is JSON when that is asked for, else what people read", () => {
   const printed: string[] = [];
-  const context = { print: (text: string) => void printed.push(text) };
-  showResult(context, given("--json"), { a: 1 }, () => "never");
-  showResult(context, given(), { a: 1 }, () => "for people\n");
+  const print = (text: string) => void printed.push(text);
+  showResult({ print, json: true }, { a: 1 }, () => "never");
+  showResult({ print, json: false }, { a: 1 }, () => "for people\n");
   assert.deepEqual(printed, ['{\n  "a": 1\n}\n', "for people\n"]);
-  assert.deepEqual([readFlag(given("--json"), "json"), readFlag({ json: "yes" }, "json")], [true, false]);
-  assert.deepEqual(
-    [readText({ name: "a" }, "name"), readText({}, "name"), readText({ name: true }, "name")],
-    ["a", null, null],
-  );
+  assert.deepEqual(given(JSON_OPTION, "--json"), { json: true });
 });
 
 const never = new AbortController().signal;
 const nothing = Readable.from([]);
 
 test("arguments are an object, of the command line or of stdin; none is an empty one", async () => {
-  assert.deepEqual(await readToolArguments(undefined, nothing, never), {});
+  assert.deepEqual(await readToolArguments(null, nothing, never), {});
   assert.deepEqual(await readToolArguments('{"a":[1]}', nothing, never), { a: [1] });
   const bytes = Buffer.from('{"ü":"🎬"}');
   // Cut within a character.

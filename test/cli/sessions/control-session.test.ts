@@ -20,6 +20,7 @@ function contextOf(home: string, changes: Partial<CommandContext> = {}): Command
   const never = new AbortController().signal;
   return {
     home,
+    json: false,
     configPath: null,
     stdoutStyle: { width: 80, color: false, unicode: false },
     isTerminal: false,
