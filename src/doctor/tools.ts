@@ -6,7 +6,7 @@ import { release } from "node:os";
 import { delimiter } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
-import { systemErrorCode } from "../runtime/errors.ts";
+import { expecting, isSystemError } from "../runtime/errors.ts";
 import { findProgram } from "../runtime/process/find-program.ts";
 import type { Lacking } from "../shares/drivers/mount-driver.ts";
 import {
@@ -106,17 +106,8 @@ interface KernelPlaces {
 /** A module counts before it is loaded, and one that is built in after. */
 export async function hasCifs({ filesystems, modules }: KernelPlaces): Promise<boolean> {
   const [listed, loadable] = await Promise.all([
-    readOrNothing(filesystems),
-    readOrNothing(`${modules}/modules.dep`),
+    readFile(filesystems, "utf8").catch(expecting(isSystemError, "")),
+    readFile(`${modules}/modules.dep`, "utf8").catch(expecting(isSystemError, "")),
   ]);
   return /^(nodev)?\s*cifs$/m.test(listed) || /\/cifs\.ko(\.\w+)?:/.test(loadable);
-}
-
-async function readOrNothing(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return "";
-  }
 }

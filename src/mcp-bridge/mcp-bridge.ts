@@ -2,7 +2,7 @@
 // the daemon.
 import { once } from "node:events";
 import { gatewayOff } from "../api/gateway-names.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { expecting, MountaineerError } from "../runtime/errors.ts";
 import { type Clock, settledWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
 import type { BridgeEnds } from "./ends.ts";
 import { createPassage, type GatewayLink, openGatewayLink, openInbox } from "./gateway-link.ts";
@@ -250,14 +250,9 @@ async function beginLater(
 
 /** Why the daemon has taken no client; null: it is gone. Rejects with `gateway_off`. */
 async function whyRefused(daemon: BridgedDaemon, signal: AbortSignal): Promise<MountaineerError | null> {
-  let isOff: boolean;
-  try {
-    isOff = (await daemon.backendPhases(signal)) === null;
-  } catch (error) {
-    if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
-    throw error;
-  }
-  if (isOff) throw gatewayOff();
+  const phases = await daemon.backendPhases(signal).catch(expecting("daemon_unreachable", undefined));
+  if (phases === undefined) return null;
+  if (phases === null) throw gatewayOff();
   return unreachable(
     "the daemon's gateway takes no MCP client here",
     "too many may be connected; its log has more, and a restart of the daemon may help",

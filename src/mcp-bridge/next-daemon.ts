@@ -2,7 +2,7 @@
 import type { BackendPhases } from "../api/backend-phases.ts";
 import type { DaemonClient } from "../api/client/client.ts";
 import { gatewayOff } from "../api/gateway-names.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { expecting } from "../runtime/errors.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { FIRST_LISTS_MS } from "./ends.ts";
 
@@ -22,7 +22,7 @@ export async function nextDaemon(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<BridgedDaemon | null> {
-  const daemon = await unlessGone(find());
+  const daemon = await find().catch(expecting("daemon_unreachable", null));
   if (daemon === null) return null;
   const deadline = clock.monotonicMs() + FIRST_LISTS_MS;
   for (;;) {
@@ -30,16 +30,6 @@ export async function nextDaemon(
     signal.throwIfAborted();
     if (!phases.some(isFirstAttempt) || clock.monotonicMs() >= deadline) return daemon;
     await clock.sleep(BETWEEN_LOOKS_MS, signal);
-  }
-}
-
-/** Null for a daemon that ended as it was asked. */
-async function unlessGone(found: Promise<BridgedDaemon | null>): Promise<BridgedDaemon | null> {
-  try {
-    return await found;
-  } catch (error) {
-    if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
-    throw error;
   }
 }
 

@@ -106,6 +106,29 @@ export function systemErrorCode(error: unknown): string | null {
   return null;
 }
 
+export function isSystemError(error: unknown): boolean {
+  return systemErrorCode(error) !== null;
+}
+
+export function isOwnError(error: unknown): boolean {
+  return error instanceof MountaineerError;
+}
+
+/** For `catch`: resolves with `instead` for an expected error, given by its code or by a test; any other is thrown again. */
+export function expecting<Value = undefined>(
+  expected: string | readonly string[] | ((error: unknown) => boolean),
+  instead?: Value,
+): (error: unknown) => Value {
+  return (error) => {
+    const isExpected =
+      typeof expected === "function"
+        ? expected(error)
+        : [expected].flat().includes(systemErrorCode(error) ?? "");
+    if (!isExpected) throw error;
+    return instead as Value;
+  };
+}
+
 /** A one-line text for any thrown value. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -2,7 +2,15 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
-import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../../src/runtime/errors.ts";
+import {
+  ERROR_CODES,
+  errorText,
+  expecting,
+  isOwnError,
+  isSystemError,
+  MountaineerError,
+  systemErrorCode,
+} from "../../src/runtime/errors.ts";
 
 describe("errors", () => {
   it("carry code, message, hint, cause and whether trying again may help", () => {
@@ -64,5 +72,19 @@ describe("errors", () => {
       [errorText(new Error("x")), errorText("y"), errorText(undefined)],
       ["x", "y", "undefined"],
     );
+  });
+
+  it("that are expected become a value, and all others are thrown again", async () => {
+    const missing = readFile("/nonexistent/file");
+    assert.equal(await missing.catch(expecting("ENOENT", null)), null);
+    assert.deepEqual(await missing.catch(expecting(["ENOTDIR", "ENOENT"], [])), []);
+    assert.equal(await missing.catch(expecting(isSystemError)), undefined);
+    await assert.rejects(missing.catch(expecting("ENOTDIR", null)), { code: "ENOENT" });
+    await assert.rejects(missing.catch(expecting(isOwnError, null)), { code: "ENOENT" });
+    const own = Promise.reject(new MountaineerError("fleet_off", "no"));
+    assert.equal(await own.catch(expecting("fleet_off", 1)), 1);
+    assert.equal(await own.catch(expecting(isOwnError, 2)), 2);
+    const other = Promise.reject(new TypeError("a mistake"));
+    await assert.rejects(other.catch(expecting(isSystemError, null)), TypeError);
   });
 });

@@ -1,6 +1,6 @@
 // Compares configuration files: a daemon that runs with another one than `--config` names must not be asked.
 import { realpath } from "node:fs/promises";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
 
 /** Rejects with `usage` when the daemon that runs with `running` is not the one that `asked` means. */
 export async function requireSameConfig(running: string, asked: string): Promise<void> {
@@ -12,14 +12,6 @@ export async function requireSameConfig(running: string, asked: string): Promise
 
 /** Two names of one file are one configuration. */
 export async function isSameFile(path: string, other: string): Promise<boolean> {
+  const resolved = (one: string): Promise<string> => realpath(one).catch(expecting(isSystemError, one));
   return (await resolved(path)) === (await resolved(other));
-}
-
-async function resolved(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return path;
-  }
 }

@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, mkdtemp, rename, rm, rmdir, unlink } from "node:fs
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { expecting, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { type DaemonNote, readDaemonNote } from "./daemon-note.ts";
 
 /** The longest path a socket may have on every system (104 with its NUL on macOS), and a little less. */
@@ -133,7 +133,7 @@ async function ownedSocket(path: string, afterwards: () => Promise<void>): Promi
   return {
     path,
     async [Symbol.asyncDispose]() {
-      const found = await lstatOrNull(path);
+      const found = await lstat(path).catch(expecting("ENOENT", null));
       if (found === null || found.ino !== own.ino || found.dev !== own.dev) return;
       await unlink(path);
       await afterwards();
@@ -148,7 +148,7 @@ async function removeLeftOver(home: string, kind: SocketKind): Promise<void> {
   if (path === null || path === defaultSocketPath(home, kind)) return;
   const folder = dirname(path);
   if (basename(path) !== "sock" || !basename(folder).startsWith(SHORT_FOLDER_PREFIX)) return;
-  const found = await lstatOrNull(folder);
+  const found = await lstat(folder).catch(expecting("ENOENT", null));
   if (found === null || !found.isDirectory() || found.uid !== process.getuid?.()) return;
   await rm(path, { force: true });
   // Not empty, or gone meanwhile: then it is not ours to remove.
@@ -156,20 +156,11 @@ async function removeLeftOver(home: string, kind: SocketKind): Promise<void> {
 }
 
 async function refuseToReplaceWhatIsNoSocket(path: string, { title }: SocketKind): Promise<void> {
-  const found = await lstatOrNull(path);
+  const found = await lstat(path).catch(expecting("ENOENT", null));
   if (found === null || found.isSocket()) return;
   throw new MountaineerError("path_taken", `${path} is in the way: it is not a socket`, {
     hint: `move it elsewhere; Mountaineer makes its ${title} there`,
   });
-}
-
-async function lstatOrNull(path: string) {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
 }
 
 function listen(server: Server, path: string): Promise<void> {

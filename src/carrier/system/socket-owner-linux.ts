@@ -1,13 +1,17 @@
 // Reads the owners of TCP connections from /proc/net/tcp and tcp6, of the network namespace that this process is in.
 import { readFile } from "node:fs/promises";
-import { systemErrorCode } from "../../runtime/errors.ts";
+import { expecting } from "../../runtime/errors.ts";
 import type { OwnerTable } from "./owner-table.ts";
 
 const ESTABLISHED = "01";
 const MAPPED_PREFIX = "0000000000000000FFFF0000";
 
 export async function readOwnersLinux(): Promise<OwnerTable> {
-  const [four, six] = await Promise.all([readTable("/proc/net/tcp"), readTable("/proc/net/tcp6")]);
+  const [four, six] = await Promise.all([
+    readFile("/proc/net/tcp", "latin1").catch(expecting("ENOENT", "")),
+    // A kernel may be without IPv6.
+    readFile("/proc/net/tcp6", "latin1").catch(expecting("ENOENT", "")),
+  ]);
   return parseOwners(four, six);
 }
 
@@ -59,14 +63,4 @@ function hexOf(address: string): string | null {
 
 function hexPort(port: number): string {
   return port.toString(16).toUpperCase().padStart(4, "0");
-}
-
-async function readTable(path: string): Promise<string> {
-  try {
-    return await readFile(path, "latin1");
-  } catch (error) {
-    // A kernel without IPv6.
-    if (systemErrorCode(error) === "ENOENT") return "";
-    throw error;
-  }
 }

@@ -1,7 +1,7 @@
 // The commands `mountaineer backends ...`.
 
 import type { LoginPerson, LoginReport } from "../../api/backend-sign-in.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { BACKEND_OPTIONS } from "../input/backend-options.ts";
 import {
@@ -330,11 +330,7 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
 /** If there is no browser, that is no failure: the address was printed. */
 async function openBrowser(address: string): Promise<void> {
   const { openInBrowser } = await import("../sessions/web-browser.ts");
-  try {
-    await openInBrowser(address);
-  } catch (error) {
-    if (!(error instanceof MountaineerError)) throw error;
-  }
+  await openInBrowser(address).catch(expecting(isOwnError));
 }
 
 function loginText({ stdoutStyle }: CommandContext, report: LoginReport): string {

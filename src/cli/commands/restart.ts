@@ -1,7 +1,6 @@
 // The command `mountaineer restart`.
-import type { DaemonClient } from "../../api/client/client.ts";
 import type { HandOverReport } from "../../api/contract.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { type CommandContext, command } from "../input/command.ts";
@@ -40,22 +39,15 @@ async function untilServed({ home, signal }: CommandContext, { from }: HandOverR
   const { connectToDaemon } = await import("../../api/client/client.ts");
   const untilMs = systemClock.monotonicMs() + SERVES_WITHIN_MS;
   while (systemClock.monotonicMs() < untilMs) {
-    const pid = await pidOf(await connectToDaemon(home), signal);
-    if (pid !== null && pid !== from) return pid;
+    const daemon = await connectToDaemon(home);
+    // It may have just gone.
+    const status = await daemon?.ask("status", null, signal).catch(expecting("daemon_unreachable", null));
+    const pid = status?.global.pid ?? from;
+    if (pid !== from) return pid;
     await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
   }
   throw new MountaineerError("handover_failed", "the old daemon has given up, and no new one answers yet", {
     hint: "see why: mountaineer doctor, or its log",
     retry: "later",
   });
-}
-
-/** null: no daemon answers, or it has just gone. */
-async function pidOf(daemon: DaemonClient | null, signal: AbortSignal): Promise<number | null> {
-  try {
-    return (await daemon?.ask("status", null, signal))?.global.pid ?? null;
-  } catch (error) {
-    if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
-    throw error;
-  }
 }

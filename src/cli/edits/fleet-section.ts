@@ -3,7 +3,7 @@ import type { DaemonClient } from "../../api/client/client.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
@@ -31,11 +31,7 @@ export async function refuseOlderDaemon(
   { daemon }: { readonly daemon: Pick<DaemonClient, "ask"> | null },
   signal: AbortSignal,
 ): Promise<void> {
-  try {
-    await daemon?.ask("fleet", null, signal);
-  } catch (error) {
-    if (!(error instanceof MountaineerError && error.code === "fleet_off")) throw error;
-  }
+  await daemon?.ask("fleet", null, signal).catch(expecting("fleet_off"));
 }
 
 /** Resolves when it is saved, and with whether it runs. Saved already, it is no change. */

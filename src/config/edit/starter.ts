@@ -2,7 +2,13 @@
 import { constants } from "node:fs";
 import { open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import {
+  errorText,
+  expecting,
+  isSystemError,
+  MountaineerError,
+  systemErrorCode,
+} from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { configJsonSchema } from "../schema/json-schema.ts";
 import { SECTIONS, type SectionDoc } from "../schema/schema.ts";
@@ -148,12 +154,9 @@ export function starterText(): string {
  */
 export async function writeNamedSchema(path: string, text: string): Promise<void> {
   if (!text.startsWith(SCHEMA_LINE)) return;
-  try {
-    const schema = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
-    await writeFile(join(dirname(path), SCHEMA_FILE), schema, { flag: "wx", mode: 0o600 });
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-  }
+  const schema = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
+  const written = writeFile(join(dirname(path), SCHEMA_FILE), schema, { flag: "wx", mode: 0o600 });
+  await written.catch(expecting(isSystemError));
 }
 
 async function syncFolder(path: string): Promise<void> {

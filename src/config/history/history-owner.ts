@@ -1,7 +1,7 @@
 // Finds the history entries of a configuration file, under whatever spelling of its path.
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { systemErrorCode } from "../../runtime/errors.ts";
+import { expecting, isSystemError } from "../../runtime/errors.ts";
 
 /** The path without symlinks; null: there is nothing, or the answer did not come in time. */
 export type RealPath = (path: string) => Promise<string | null>;
@@ -21,12 +21,7 @@ interface HistoryOwner {
 
 /** Asks in this process: for commands, which may wait for a network because they read the file there anyway. */
 export const ownRealPath: RealPath = async (path) => {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return null;
-  }
+  return realpath(path).catch(expecting(isSystemError, null));
 };
 
 /**

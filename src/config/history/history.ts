@@ -3,7 +3,7 @@
 
 import { readdir, readFile, rename, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, expecting, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { configFormat } from "../locate.ts";
@@ -96,22 +96,7 @@ function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
 }
 
 async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return [];
-    throw error;
-  }
-}
-
-/** null if another process has just removed the file. */
-async function ifThere<T>(operation: Promise<T>): Promise<T | null> {
-  try {
-    return await operation;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
+  return readdir(folder).catch(expecting("ENOENT", []));
 }
 
 /** As `readEntry`; null when it is gone. */
@@ -175,7 +160,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
   }
 
   async function setAside(corrupt: readonly CorruptEntry[]): Promise<void> {
-    for (const { file } of corrupt) await ifThere(rename(file, `${file}.corrupt`));
+    for (const { file } of corrupt) await rename(file, `${file}.corrupt`).catch(expecting("ENOENT"));
     const aside = (await namesIn(folder)).filter((name) => name.endsWith(".corrupt")).sort();
     for (const name of aside.slice(0, -KEPT_ASIDE))
       await rm(join(folder, name), { recursive: true, force: true });
@@ -205,7 +190,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
       mode: 0o600,
     });
     const surplus = new Set([...own.slice(KEPT_ENTRIES - 1), ...stored.slice(KEPT_IN_ALL - 1)]);
-    for (const { file } of surplus) await ifThere(unlink(join(folder, file)));
+    for (const { file } of surplus) await unlink(join(folder, file)).catch(expecting("ENOENT"));
     await sweep();
     return { added: true, setAside: corrupt };
   }

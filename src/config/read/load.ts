@@ -245,13 +245,8 @@ export async function readConfigIfPresent(path: string): Promise<Uint8Array | nu
 }
 
 /** null where there is no link. */
-async function linkTarget(path: string): Promise<string | null> {
-  try {
-    return await readlink(path);
-  } catch (error) {
-    if (error instanceof Error) return null;
-    throw error;
-  }
+function linkTarget(path: string): Promise<string | null> {
+  return readlink(path).catch(() => null);
 }
 
 /** Reads and checks a configuration. Mistakes are an answer; what cannot be read rejects with `config_unreadable`. */

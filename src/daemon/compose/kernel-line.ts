@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { KernelLine } from "../../api/kernel-line.ts";
 import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { writeDurably } from "../../runtime/files/durable-file.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { fstabPath, parseFstab } from "../../shares/drivers/cifs/fstab.ts";
@@ -82,7 +82,7 @@ export async function kernelLine(
   const lacking = await lackingProgram(tools);
   if (lacking !== null)
     throw new MountaineerError("driver_unavailable", lacking.text, { hint: lacking.hint });
-  const before = await bytesOf(tools.fstab);
+  const before = await readFile(tools.fstab, "latin1").catch(expecting("ENOENT", null));
   const { line, content } = planFstab(before ?? "", placed, isWanted);
   if (content === null) return { line, isRoot, save: null };
   return {
@@ -97,22 +97,12 @@ export async function kernelLine(
         throw new MountaineerError("usage", `${name} is mounted by this line, and needs it to be unmounted`, {
           hint: `First, as its own user: mountaineer shares kernel ${name} --undo`,
         });
-      if ((await bytesOf(tools.fstab)) !== before)
+      if ((await readFile(tools.fstab, "latin1").catch(expecting("ENOENT", null))) !== before)
         throw new MountaineerError("usage", `${tools.fstab} was changed meanwhile; nothing was written`);
       const mode = before === null ? { mode: NEW_FILE_MODE } : {};
       await writeDurably(tools.fstab, Buffer.from(content, "latin1"), mode);
     },
   };
-}
-
-/** A character for each byte, whatever they mean; null: there is no such file. */
-async function bytesOf(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "latin1");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
 }
 
 function decoded(bytes: string): string {

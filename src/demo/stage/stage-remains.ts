@@ -2,7 +2,7 @@
 import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readDaemonNote } from "../../api/socket/daemon-note.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import {
   endProcess,
@@ -107,12 +107,10 @@ async function commandOf(pid: number): Promise<string> {
 }
 
 async function end(identity: ProcessIdentity): Promise<void> {
-  try {
-    await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: PROCESS_ENDS_WITHIN_MS });
-  } catch (error) {
-    // Somebody else's process: it is listed among what remains.
-    if (!(error instanceof MountaineerError)) throw error;
-  }
+  // Somebody else's process: it is listed among what remains.
+  await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: PROCESS_ENDS_WITHIN_MS }).catch(
+    expecting(isOwnError),
+  );
 }
 
 /** Mount points below the folder, outermost first; from the system's table, so that none is touched. */

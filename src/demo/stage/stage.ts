@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import type { ShareStatus } from "../../api/contract.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import {
   type CommandResult,
   childEnvironment,
@@ -247,14 +247,10 @@ function createStage(parts: StageParts): Stage {
     },
     daemon: () => connectToDaemon(layout.home),
     async share() {
-      try {
-        const report = await (await stage.daemon())?.ask("status", null, signal);
-        return report?.shares[0] ?? null;
-      } catch (error) {
-        // The daemon was ended, or has just been started.
-        if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
-        throw error;
-      }
+      const daemon = await stage.daemon().catch(expecting("daemon_unreachable", null));
+      // The daemon was ended, or has just been started.
+      const report = await daemon?.ask("status", null, signal).catch(expecting("daemon_unreachable", null));
+      return report?.shares[0] ?? null;
     },
     mountaineer(args) {
       const [command = process.execPath, ...rest] = program;

@@ -3,7 +3,7 @@
 import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
-import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, expecting, systemErrorCode } from "../../runtime/errors.ts";
 import { createLineQueue } from "../../runtime/log/line-queue.ts";
 import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log/log-targets.ts";
 import { isoTime, settledWithin } from "../../runtime/time/clock.ts";
@@ -205,11 +205,6 @@ function countLines(bytes: Buffer, from: number, to: number): number {
 
 /** 0 for what is no plain file: a pipe or a device is never rotated. */
 async function sizeOf(path: string): Promise<number> {
-  try {
-    const found = await stat(path);
-    return found.isFile() ? found.size : 0;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return 0;
-    throw error;
-  }
+  const found = await stat(path).catch(expecting("ENOENT", null));
+  return found?.isFile() ? found.size : 0;
 }

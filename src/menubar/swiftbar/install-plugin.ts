@@ -1,7 +1,7 @@
 // The plugin file: a small script in SwiftBar's (or xbar's) folder that runs `mountaineer menubar --swiftbar`.
 import { chmod, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
@@ -105,12 +105,8 @@ async function setting(
 }
 
 async function existingFolder(path: string): Promise<string | null> {
-  try {
-    return (await stat(path)).isDirectory() ? path : null;
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return null;
-  }
+  const found = await stat(path).catch(expecting(isSystemError, null));
+  return found?.isDirectory() ? path : null;
 }
 
 function expanded(path: string, userHome: string): string {

@@ -15,7 +15,7 @@ import {
   unlink,
 } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";
+import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
 
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
@@ -220,10 +220,5 @@ async function syncFolder(folder: string): Promise<void> {
 
 /** null in place of ENOENT. */
 async function orNull<T>(operation: Promise<T>): Promise<T | null> {
-  try {
-    return await operation;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
+  return operation.catch(expecting("ENOENT", null));
 }

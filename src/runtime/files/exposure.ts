@@ -2,7 +2,7 @@
 // control lists are not looked at.
 import { access, constants, lstat, readFile, readlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { errorText, systemErrorCode } from "../errors.ts";
+import { errorText, expecting, systemErrorCode } from "../errors.ts";
 
 /** What gives others access: the file itself, or a folder above it. */
 export interface OpenEntry {
@@ -140,15 +140,10 @@ interface Entry {
 }
 
 async function lookAt(path: string): Promise<Entry | null> {
-  try {
-    const found = await lstat(path);
-    const { mode, uid, gid } = found;
-    return { mode: mode & 0o7777, uid, gid, isFolder: found.isDirectory(), isLink: found.isSymbolicLink() };
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return null;
-    throw error;
-  }
+  const found = await lstat(path).catch(expecting(["ENOENT", "ENOTDIR"], null));
+  if (found === null) return null;
+  const { mode, uid, gid } = found;
+  return { mode: mode & 0o7777, uid, gid, isFolder: found.isDirectory(), isLink: found.isSymbolicLink() };
 }
 
 async function faultOf(

@@ -2,7 +2,7 @@
 // when the process ends, and children do not inherit it.
 
 import { open } from "node:fs/promises";
-import { systemErrorCode } from "../errors.ts";
+import { expecting } from "../errors.ts";
 import type { Clock } from "../time/clock.ts";
 
 export interface ExclusiveFileLock {
@@ -33,11 +33,7 @@ export function beginExclusive(path: string): ExclusiveFileLock | null {
 
 /** Only ever creates: opening and closing a file that this process has locked would free its lock (POSIX). */
 export async function ensureLockFile(path: string): Promise<void> {
-  try {
-    await (await open(path, "wx", 0o600)).close();
-  } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST") throw error;
-  }
+  await (await open(path, "wx", 0o600).catch(expecting("EEXIST", null)))?.close();
 }
 
 /**

@@ -3,7 +3,7 @@ import { constants, fstat, write } from "node:fs";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { systemErrorCode } from "../errors.ts";
+import { expecting, systemErrorCode } from "../errors.ts";
 import { ensurePrivateFolder, entryExists } from "../files/durable-file.ts";
 import type { Clock } from "../time/clock.ts";
 import type { LineTarget } from "./line-queue.ts";
@@ -60,12 +60,8 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
   const isStillThere = async (): Promise<boolean> => {
     if (clock.monotonicMs() - lookedAtMs < LOOK_FOR_ROTATION_MS) return true;
     lookedAtMs = clock.monotonicMs();
-    try {
-      return identityOf(await stat(path)) === identity;
-    } catch (error) {
-      if (systemErrorCode(error) === "ENOENT") return false;
-      throw error;
-    }
+    const found = await stat(path).catch(expecting("ENOENT", null));
+    return found !== null && identityOf(found) === identity;
   };
 
   const isFull = (): boolean =>

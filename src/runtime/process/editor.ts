@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";
+import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -27,11 +27,11 @@ export async function openEditedCopy(name: string, begun: Uint8Array): Promise<E
   return {
     async edit(signal) {
       await runEditor(path, signal);
-      return readCopy(path);
+      return readFile(path).catch(expecting("ENOENT", null));
     },
     discard,
     async keepWritten() {
-      const bytes = await readCopy(path).catch(() => null);
+      const bytes = await readFile(path).catch(() => null);
       if (bytes !== null && Buffer.compare(bytes, begun) !== 0) return path;
       await discard();
       return null;
@@ -49,15 +49,6 @@ async function writeCopy(name: string, begun: Uint8Array): Promise<string> {
     const message = `no copy can be made for the editor: ${errorText(cause)}`;
     const hint = "make room there, or name another folder in TMPDIR";
     throw new MountaineerError("program_unavailable", message, { cause, hint });
-  }
-}
-
-async function readCopy(path: string): Promise<Uint8Array | null> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 // The right to change a home: one process at a time, freed by the system the moment its holder ends.
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";
+import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../files/durable-file.ts";
 import { beginExclusive, type ExclusiveFileLock, ensureLockFile } from "../files/sqlite-file-lock.ts";
 import { jsonObject } from "../text/json-object.ts";
@@ -128,13 +128,9 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
 }
 
 async function writeName(path: string, holder: LockHolder): Promise<void> {
-  try {
-    await writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
-  } catch (error) {
-    // On a full disk the lock holds all the same, only without a name: mounts must not wait for space.
-    const code = systemErrorCode(error);
-    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
-  }
+  const written = writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+  // On a full disk the lock holds all the same, only without a name: mounts must not wait for space.
+  await written.catch(expecting(["ENOSPC", "EDQUOT"]));
 }
 
 /** null when another process holds it, or is just trying to. */

@@ -3,7 +3,7 @@
 import type { Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, expecting, systemErrorCode } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
@@ -285,12 +285,8 @@ function shortened(name: string): string {
 
 /** null: there is nothing. */
 async function identityOf(path: string): Promise<string | null> {
-  try {
-    return identityIn(await lstat(path, { bigint: true }));
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
+  const found = await lstat(path, { bigint: true }).catch(expecting("ENOENT", null));
+  return found === null ? null : identityIn(found);
 }
 
 /** Inode numbers are reused, and some devices get another number at each start of the machine; birth times stay. */

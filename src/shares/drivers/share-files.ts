@@ -2,7 +2,7 @@
 
 import { open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { systemErrorCode } from "../../runtime/errors.ts";
+import { expecting, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 
@@ -96,11 +96,7 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
 
 /** The same for a file that may be missing: on a full disk nothing is written. */
 export async function writeUnlessFull(path: string, content: string): Promise<void> {
-  try {
-    await writeIfChanged(path, content);
-  } catch (error) {
-    if (!isDiskFull(error)) throw error;
-  }
+  await writeIfChanged(path, content).catch(expecting(isDiskFull));
 }
 
 /** Whether there is no room left, on the disk or for this user. */

@@ -2,7 +2,7 @@
 // what a killed process left is known.
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, expecting } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -18,7 +18,7 @@ export function createLoginFiles(stateFolder: string) {
   let own: Promise<string> | null = null;
 
   const removeIn = async (folder: string): Promise<void> => {
-    for (const name of await namesIn(folder)) {
+    for (const name of await readdir(folder).catch(expecting(["ENOENT", "ENOTDIR"], []))) {
       const [file, writer] = NAME.exec(name) ?? [];
       if (file === undefined || (writer !== undefined && (await isWriting(writer)))) continue;
       await rm(join(folder, file), { force: true });
@@ -61,10 +61,12 @@ export function createLoginFiles(stateFolder: string) {
       const folder = shareMountsFolder(stateFolder);
       const warn = (error: unknown): void =>
         logger.warn("what a killed daemon left could not be removed", { folder, reason: errorText(error) });
-      const names = await namesIn(folder).catch((error: unknown) => {
-        warn(error);
-        return [];
-      });
+      const names = await readdir(folder)
+        .catch(expecting(["ENOENT", "ENOTDIR"], []))
+        .catch((error: unknown) => {
+          warn(error);
+          return [];
+        });
       const folders = [
         ...names.map((name) => join(folder, name)),
         await ownRuntimeFolder().catch(() => folder),
@@ -82,14 +84,4 @@ async function writerWith(pid: number): Promise<string | null> {
 
 async function isWriting(writer: string): Promise<boolean> {
   return (await writerWith(Number.parseInt(writer, 10))) === writer;
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return [];
-    throw error;
-  }
 }

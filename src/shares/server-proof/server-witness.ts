@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { systemErrorCode } from "../../runtime/errors.ts";
+import { expecting } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../drivers/share-files.ts";
@@ -60,7 +60,10 @@ export function createKnownServers(stateFolder: string) {
      * a server whose file cannot be read must not count as new.
      */
     async list(share: Pick<ShareSpec, "name">): Promise<readonly KnownServer[]> {
-      const ids = new Set([FIRST_SERVER, ...(await foldersIn(serversFolder(folderOf(share))))]);
+      const ids = new Set([
+        FIRST_SERVER,
+        ...(await readdir(serversFolder(folderOf(share))).catch(expecting("ENOENT", []))),
+      ]);
       const servers = await Promise.all([...ids].filter(isServerId).map((id) => read(share, id)));
       return servers.filter((server) => server !== null);
     },
@@ -77,15 +80,6 @@ export function createKnownServers(stateFolder: string) {
       await rm(serverFolder(folderOf(share), id), { recursive: true, force: true });
     },
   };
-}
-
-async function foldersIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return [];
-    throw error;
-  }
 }
 
 function serverText({ shareName, source, witness }: KnownServer): string {

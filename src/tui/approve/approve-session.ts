@@ -1,6 +1,6 @@
 // The state behind the Approve screen: what waits, looked at afresh whenever the sync changes, and the answers to it.
 import type { ApprovalsReport, ApproveReport, ApproveRequest } from "../../api/approval-contract.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import type { Key } from "../terminal/key.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
@@ -22,12 +22,9 @@ export function startApproveSession(
 ) {
   const state = createStore(EMPTY_APPROVE);
   const look = onceMore(async () => {
-    try {
-      state.set(withApprovals(state.get(), await source.approvals(signal)));
-    } catch (error) {
-      // The frame tells of a daemon that is gone; its next one is looked at again.
-      if (!(error instanceof MountaineerError)) throw error;
-    }
+    // The frame tells of a daemon that is gone; its next one is looked at again.
+    const approvals = await source.approvals(signal).catch(expecting(isOwnError, null));
+    if (approvals !== null) state.set(withApprovals(state.get(), approvals));
   }, signal);
   const unsubscribe = changes.subscribe(look);
   signal.addEventListener("abort", unsubscribe, { once: true });

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { ConfigCheckReport, HistoryEntry } from "../../api/contract.ts";
 import { mistakesText } from "../../api/words/outcome-words.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import type { EditText } from "../terminal/lent-terminal.ts";
@@ -124,13 +124,10 @@ function createConfigErrands(
       });
       return;
     }
-    try {
-      const file = await fileOf(await link.daemon(), signal);
-      state.set(withFile(state.get(), file));
-    } catch (error) {
-      // What is known stays; the first line says that the daemon is away.
-      if (!(error instanceof MountaineerError)) throw error;
-    }
+    const reading = link.daemon().then((client) => fileOf(client, signal));
+    // What is known stays; the first line says that the daemon is away.
+    const file = await reading.catch(expecting(isOwnError, null));
+    if (file !== null) state.set(withFile(state.get(), file));
   }, signal);
 
   const { rollBack, saveText } = createSaves(state, attempt, signal);
@@ -241,12 +238,7 @@ async function checkOf(
   text: string,
   signal: AbortSignal,
 ): Promise<ConfigCheckReport | null> {
-  try {
-    return await client.ask("checkConfig", { text }, signal);
-  } catch (error) {
-    if (error instanceof MountaineerError && error.code === "protocol") return null;
-    throw error;
-  }
+  return client.ask("checkConfig", { text }, signal).catch(expecting("protocol", null));
 }
 
 /** A file that was changed underneath is read again, and shown beside what was typed. */

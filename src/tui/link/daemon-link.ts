@@ -3,7 +3,7 @@ import { connectToDaemon, connectToDoor, type DaemonClient } from "../../api/cli
 import { type FollowNotice, followDaemon } from "../../api/client/follow-daemon.ts";
 import type { HttpDoor } from "../../api/client/http-exchange.ts";
 import type { StatusReport, StreamEvent } from "../../api/contract.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { Connection } from "../terminal/connection.ts";
@@ -53,13 +53,9 @@ export function startDaemonLink({ connect, signal, clock = systemClock }: LinkOp
   const readStatus = onceMore(async () => {
     const client = current;
     if (client === null) return;
-    try {
-      const report = await client.ask("status", null, signal);
-      if (current === client) status.set(report);
-    } catch (error) {
-      // Following tells what became of the daemon; its next status is read when it is there.
-      if (!(error instanceof MountaineerError)) throw error;
-    }
+    // Following tells what became of the daemon; its next status is read when it is there.
+    const report = await client.ask("status", null, signal).catch(expecting(isOwnError, null));
+    if (report !== null && current === client) status.set(report);
     await clock.sleep(BETWEEN_STATUS_MS, signal).catch(() => {});
   }, signal);
 

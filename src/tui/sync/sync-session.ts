@@ -3,7 +3,7 @@ import type { SyncEvent } from "../../api/contract.ts";
 import { draftEdits } from "../../api/forms/sync-fields.ts";
 import { mistakesText, reloadOutcome } from "../../api/words/outcome-words.ts";
 import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { changedLines } from "../panel/changed-lines.ts";
@@ -142,13 +142,9 @@ function createFileReader(
   tell: (file: FileSeen) => void,
 ): () => void {
   return onceMore(async () => {
-    try {
-      const { sha256, text } = await source.config(signal);
-      tell({ sha256, text });
-    } catch (error) {
-      // The daemon's own reports say what is wrong with the file, or that it is gone.
-      if (!(error instanceof MountaineerError)) throw error;
-    }
+    // The daemon's own reports say what is wrong with the file, or that it is gone.
+    const file = await source.config(signal).catch(expecting(isOwnError, null));
+    if (file !== null) tell({ sha256: file.sha256, text: file.text });
   }, signal);
 }
 

@@ -1,6 +1,6 @@
 // A reader of /etc/fstab (fstab(5)) for SMB shares that a user may mount, and for the accounts in its lines.
 import { readFile } from "node:fs/promises";
-import { systemErrorCode } from "../../../runtime/errors.ts";
+import { expecting, isSystemError } from "../../../runtime/errors.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import { unescapeField } from "../../mounts/mount-table-mountinfo.ts";
 import type { ShareSpec } from "../../share-spec.ts";
@@ -110,10 +110,6 @@ function lastOf(members: readonly string[], name: RegExp): string | null {
 
 /** The lines of a credentials file (mount.cifs(8)), without blanks before a name. Empty: this user may not read it. */
 async function linesOf(file: string): Promise<readonly string[]> {
-  try {
-    return (await readFile(file, "utf8")).split("\n").map((line) => line.trimStart());
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return [];
-  }
+  const text = await readFile(file, "utf8").catch(expecting(isSystemError, ""));
+  return text.split("\n").map((line) => line.trimStart());
 }

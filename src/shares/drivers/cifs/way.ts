@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { delimiter } from "node:path";
-import { systemErrorCode } from "../../../runtime/errors.ts";
+import { expecting, isSystemError } from "../../../runtime/errors.ts";
 import { entryExists } from "../../../runtime/files/durable-file.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
 import { type RouteName, routesOf, type ShareSpec } from "../../share-spec.ts";
@@ -207,12 +207,7 @@ async function linesOf(tools: CifsTools, share: ShareSpec, path: string): Promis
 }
 
 export async function readFstab(path: string): Promise<readonly FstabEntry[]> {
-  try {
-    return parseFstab(await readFile(path, "utf8"));
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return [];
-  }
+  return parseFstab(await readFile(path, "utf8").catch(expecting(isSystemError, "")));
 }
 
 function isRoute(entry: FstabEntry, share: ShareSpec, name: RouteName, addressesOf: AddressesOf): boolean {

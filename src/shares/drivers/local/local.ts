@@ -1,7 +1,13 @@
 // The driver for machines without SMB, for demo and tests: one folder per route, switched by a symlink.
 import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import {
+  errorText,
+  expecting,
+  isSystemError,
+  MountaineerError,
+  systemErrorCode,
+} from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -261,13 +267,9 @@ interface LocalNote {
 
 /** null: there is no note, or it cannot be read. */
 async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
-  try {
-    const { path, folder } = jsonObject((await readIfPresent(notePath(stateFolder, shareName))) ?? "") ?? {};
-    return typeof path === "string" && typeof folder === "string" ? { path, folder } : null;
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return null;
-  }
+  const note = await readIfPresent(notePath(stateFolder, shareName)).catch(expecting(isSystemError, null));
+  const { path, folder } = jsonObject(note ?? "") ?? {};
+  return typeof path === "string" && typeof folder === "string" ? { path, folder } : null;
 }
 
 async function writeLocalNote(stateFolder: string, shareName: string, note: LocalNote): Promise<void> {

@@ -1,7 +1,7 @@
 // One try to mount with rclone: prepares, starts the program, waits for its mount and proves it.
 
 import { readFile } from "node:fs/promises";
-import { systemErrorCode } from "../../../runtime/errors.ts";
+import { expecting, isSystemError } from "../../../runtime/errors.ts";
 import { type DetachedProcess, startDetached } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
@@ -189,29 +189,16 @@ async function untilMounted(
 
 /** What a process has read and written so far, files and connections alike; 0 where the system does not say. */
 async function bytesMoved(pid: number): Promise<number> {
-  try {
-    const io = await readFile(`/proc/${pid}/io`, "utf8");
-    const [, read, written] = /^rchar: (\d+)\nwchar: (\d+)/.exec(io) ?? [];
-    return Number(read ?? 0) + Number(written ?? 0);
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return 0;
-  }
+  const io = await readFile(`/proc/${pid}/io`, "utf8").catch(expecting(isSystemError, ""));
+  const [, read, written] = /^rchar: (\d+)\nwchar: (\d+)/.exec(io) ?? [];
+  return Number(read ?? 0) + Number(written ?? 0);
 }
 
 async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): Promise<Failed> {
-  const { reason, text } = readLoggedFailure(await readLog(place.files.log)) ?? otherwise;
+  const log = await readFile(place.files.log, "utf8").catch(expecting(isSystemError, ""));
+  const { reason, text } = readLoggedFailure(log) ?? otherwise;
   return failed(
     reason,
     `${sourceOf(share.routes[route], share.shareName)}: ${withoutSecret(text, share.password)}`,
   );
-}
-
-async function readLog(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return "";
-  }
 }

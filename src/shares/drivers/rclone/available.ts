@@ -2,7 +2,13 @@
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { installedRclone } from "../../../rclone-release/installed.ts";
-import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import {
+  errorText,
+  expecting,
+  isSystemError,
+  MountaineerError,
+  systemErrorCode,
+} from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -118,13 +124,8 @@ function createFinder(clock: Clock): (program: string) => Promise<string | null>
 
 /** Identifies the file that a path, with its symlinks, leads to; null: it is gone. */
 async function identityOf(path: string): Promise<string | null> {
-  try {
-    const { dev, ino, size, mtimeMs } = await stat(path);
-    return [dev, ino, size, mtimeMs].join(" ");
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return null;
-  }
+  const found = await stat(path).catch(expecting(isSystemError, null));
+  return found === null ? null : [found.dev, found.ino, found.size, found.mtimeMs].join(" ");
 }
 
 /** null: the device is there, and open to this user. */

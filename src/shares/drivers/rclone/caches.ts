@@ -2,7 +2,7 @@
 // decides about it.
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import { expecting, MountaineerError } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
@@ -141,7 +141,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
 
 /** All caches of the share, in use or not. `folder`: of one share. */
 export async function listCaches(folder: string): Promise<readonly RcloneFiles[]> {
-  const others = (await foldersIn(serversFolder(folder))).filter(
+  const others = (await readdir(serversFolder(folder)).catch(expecting("ENOENT", []))).filter(
     (id) => isServerId(id) && id !== FIRST_SERVER,
   );
   return [FIRST_SERVER, ...others.toSorted()].map((server) => rcloneFilesIn(folder, server));
@@ -180,20 +180,6 @@ async function forget({ folder, server }: RcloneFiles): Promise<void> {
 
 /** null: somebody removed it. */
 async function unsentFile(folder: string, path: string): Promise<UnsentFile | null> {
-  try {
-    const { size, mtimeMs } = await stat(join(folder, path));
-    return { path, bytes: size, writtenAtMs: mtimeMs };
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
-}
-
-async function foldersIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return [];
-    throw error;
-  }
+  const found = await stat(join(folder, path)).catch(expecting("ENOENT", null));
+  return found === null ? null : { path, bytes: found.size, writtenAtMs: found.mtimeMs };
 }

@@ -3,7 +3,7 @@
 import type { BigIntStats } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import { errorText, expecting, isSystemError } from "../../../runtime/errors.ts";
 import { createFolderLists, type FolderLists } from "../../../runtime/files/folder-lists.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
@@ -281,10 +281,5 @@ async function isWritable(link: string): Promise<boolean> {
 
 /** Files and processes disappear while they are read, and some processes show nothing. */
 async function unlessGone<Value>(asked: Promise<Value>, otherwise: Value): Promise<Value> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (systemErrorCode(error) !== null) return otherwise;
-    throw error;
-  }
+  return asked.catch(expecting(isSystemError, otherwise));
 }

@@ -1,6 +1,6 @@
 // Uploads that the server refuses: rclone reports them in its log alone, and tries again for ever.
 import { open, stat } from "node:fs/promises";
-import { systemErrorCode } from "../../../runtime/errors.ts";
+import { expecting } from "../../../runtime/errors.ts";
 import type { RefusedUpload } from "../mount-driver.ts";
 import type { RcloneFiles } from "./files.ts";
 import { readRefusedUpload } from "./log.ts";
@@ -67,11 +67,7 @@ export function createRefusedUploads() {
         reading = { offset: 0, inode: 0n, lastLine: "", refused: new Map() };
         readings.set(shareName, reading);
       }
-      try {
-        await readOn(files.log, reading);
-      } catch (error) {
-        if (systemErrorCode(error) !== "ENOENT") throw error;
-      }
+      await readOn(files.log, reading).catch(expecting("ENOENT"));
       if (reading.refused.size === 0) return [];
       const waiting = new Set(await unsent());
       // It was sent, removed, or given up by a person.

@@ -2,7 +2,7 @@
 // files that rclone could not continue with. Call it only while no rclone uses the cache.
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { systemErrorCode } from "../../../runtime/errors.ts";
+import { expecting } from "../../../runtime/errors.ts";
 import { ensureFolder, entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import { FIRST_SERVER, isDiskFull, isServerId, writeIfChanged } from "../share-files.ts";
@@ -175,12 +175,8 @@ async function moveAside(
   const to = join(files.setAside, name);
   await ensureFolder(dirname(to), 0o700);
   // Before the file is there: after a crash in between, the file is still in the cache and is judged again.
-  try {
-    await writeSetAsideNote(files, name, known);
-  } catch (error) {
-    // Without a note nobody fills its holes.
-    if (!isDiskFull(error)) throw error;
-  }
+  // Without a note nobody fills its holes.
+  await writeSetAsideNote(files, name, known).catch(expecting(isDiskFull));
   await rename(join(files.cache, "vfs", path), to);
   await rm(notePath(files, path), { force: true });
   return to;
@@ -198,14 +194,8 @@ async function withCacheFile<Result>(
   path: string,
   use: (file: CacheFile, handle: FileHandle) => Promise<Result>,
 ): Promise<Result | null> {
-  let handle: FileHandle;
-  try {
-    handle = await open(join(files.cache, "vfs", path), "r");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
-  await using _ = handle;
+  await using handle = await open(join(files.cache, "vfs", path), "r").catch(expecting("ENOENT", null));
+  if (handle === null) return null;
   const { size, mtimeNs, blksize } = await handle.stat({ bigint: true });
   const blockBytes = Math.max(4096, Number(blksize));
   const data = await dataOf(handle, blockBytes);
@@ -233,12 +223,8 @@ async function firstName(
 }
 
 async function isFolderOrNothing(at: string): Promise<boolean> {
-  try {
-    return (await lstat(at)).isDirectory();
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return true;
-    throw error;
-  }
+  const found = await lstat(at).catch(expecting("ENOENT", null));
+  return found?.isDirectory() ?? true;
 }
 
 function notePath(files: RcloneFiles, path: string): string {

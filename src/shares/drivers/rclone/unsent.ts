@@ -1,7 +1,7 @@
 // Files that were written to a share and are not on its server yet, by rclone's notes on the local disk.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { systemErrorCode } from "../../../runtime/errors.ts";
+import { expecting, systemErrorCode } from "../../../runtime/errors.ts";
 import { REMOTE_NAME } from "./files.ts";
 
 /** A write cache with more files is not read any further. */
@@ -59,7 +59,9 @@ export async function listFiles(root: string): Promise<readonly string[]> {
   const files: string[] = [];
   const folders = [""];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for (const entry of await entriesOf(join(root, folder))) {
+    for (const entry of await readdir(join(root, folder), { withFileTypes: true }).catch(
+      expecting(["ENOENT", "ENOTDIR"], []),
+    )) {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) folders.push(path);
       else files.push(path);
@@ -67,16 +69,6 @@ export async function listFiles(root: string): Promise<readonly string[]> {
     }
   }
   return files;
-}
-
-async function entriesOf(folder: string) {
-  try {
-    return await readdir(folder, { withFileTypes: true });
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return [];
-    throw error;
-  }
 }
 
 async function readNote(path: string, known: Note | undefined): Promise<Note | null> {

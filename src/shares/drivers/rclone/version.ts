@@ -1,5 +1,5 @@
 // rclone's version, and what it can do: one table of the versions that brought each ability.
-import { MountaineerError } from "../../../runtime/errors.ts";
+import { expecting, isOwnError } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Lacking } from "../mount-driver.ts";
@@ -48,13 +48,9 @@ export function whyUploadsBreak(version: RcloneVersion | null): Lacking | null {
 
 /** null: there is no rclone, or it does not say its version. */
 export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
-  try {
-    const { stdout } = await runCommand(rclone, ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
-    return parseRcloneVersion(stdout);
-  } catch (error) {
-    if (!(error instanceof MountaineerError)) throw error;
-    return null;
-  }
+  const limits = { clock, deadlineMs: VERSION_DEADLINE_MS };
+  const ran = await runCommand(rclone, ["version"], limits).catch(expecting(isOwnError, null));
+  return ran === null ? null : parseRcloneVersion(ran.stdout);
 }
 
 export function parseRcloneVersion(text: string): RcloneVersion | null {
