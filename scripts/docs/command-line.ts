@@ -76,7 +76,7 @@ function commandSection(
 }
 
 function examplesLine({ examples }: CommandDefinition): string {
-  const all = examples.map(({ command, does }) => `\`${command}\` (${does})`);
+  const all = Object.entries(examples).map(([command, does]) => `\`${command}\` (${does})`);
   return `- Example${all.length === 1 ? "" : "s"}: ${all.join("; ")}`;
 }
 

@@ -17,7 +17,6 @@ export const pageLinkShape = object({
   url: text,
   expires_at: text,
 });
-export type PageLink = TypeOf<typeof pageLinkShape>;
 
 export const serverTokenShape = object({
   /** It is told this once: only its hash is kept. */
@@ -39,4 +38,3 @@ export const pageSessionShape = object({
   /** `[server.management].allow_commands`. */
   may_run_commands: flag,
 });
-export type PageSession = TypeOf<typeof pageSessionShape>;

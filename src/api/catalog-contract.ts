@@ -93,7 +93,6 @@ const withheldShape = object({
   /** The reason in a sentence. */
   why: text,
 });
-export type CatalogWithheld = TypeOf<typeof withheldShape>;
 
 export const catalogReportShape = object({
   /** In the order in which clients get them. */

@@ -267,7 +267,6 @@ export type ClientStatus = TypeOf<typeof clientShape>;
 
 /** Those that came first, first. */
 export const clientsReportShape = object({ clients: list(clientShape) });
-export type ClientsReport = TypeOf<typeof clientsReportShape>;
 
 /** One published tool. */
 export const toolEntryShape = object({
@@ -294,7 +293,6 @@ export const switchToolsReportShape = object({
   /** Those that were not so already. */
   switched: list(text),
 });
-export type SwitchToolsReport = TypeOf<typeof switchToolsReportShape>;
 
 /** What the tool answered: MCP's CallToolResult as it came, or the error. */
 export const callReportShape = object({
@@ -307,7 +305,6 @@ export const restartReportShape = object({
   /** Names of those that are started anew; they serve until the new ones are ready. */
   restarted: list(text),
 });
-export type RestartReport = TypeOf<typeof restartReportShape>;
 
 export const handOverReportShape = object({
   /** The process that was in charge, and the one that takes over. */
@@ -331,7 +328,6 @@ export const backendLogsReportShape = object({
   /** What the server wrote beside the protocol, oldest first; at most 200 lines. */
   lines: list(text),
 });
-export type BackendLogsReport = TypeOf<typeof backendLogsReportShape>;
 
 export const verifyFindingShape = object({
   share: nullable(text),
@@ -535,7 +531,6 @@ export const historyReportShape = object({
   /** Newest first. */
   entries: list(historyEntryShape),
 });
-export type HistoryReport = TypeOf<typeof historyReportShape>;
 
 /** One message of the event stream; `id` is its SSE id, unique and growing within one daemon's life. */
 export const streamEventShape = union(

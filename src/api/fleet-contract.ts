@@ -141,10 +141,8 @@ export const fleetLayerHistoryShape = object({
   /** Newest first. */
   entries: list(fleetLayerEntryShape),
 });
-export type FleetLayerHistory = TypeOf<typeof fleetLayerHistoryShape>;
 
 export const fleetLayerTextShape = object({ text });
-export type FleetLayerText = TypeOf<typeof fleetLayerTextShape>;
 
 export const fleetLayerRequest = strictObject({
   /** As the operator's key has signed it. */
@@ -152,10 +150,8 @@ export const fleetLayerRequest = strictObject({
   /** The sequence of the newest that was seen; 0: there was none. */
   expected_sequence: count,
 });
-export type FleetLayerRequest = TypeOf<typeof fleetLayerRequest>;
 
 export const fleetLayerPutShape = object({ revision: count });
-export type FleetLayerPut = TypeOf<typeof fleetLayerPutShape>;
 
 const fleetPermissionShape = object({
   may: choice("publish", "subscribe"),

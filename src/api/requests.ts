@@ -61,7 +61,6 @@ export const foldersRequest = strictObject({
   /** From the share's root; absent or "" is the root itself. */
   subpath: optional(text),
 });
-export type FoldersRequest = TypeOf<typeof foldersRequest>;
 
 export const callRequest = strictObject({
   tool: wellFormedText,
@@ -72,7 +71,6 @@ export type CallRequest = TypeOf<typeof callRequest>;
 
 /** By the names that clients use. */
 export const switchToolsRequest = strictObject({ tools: list(text, MOST_EDITS), on: flag });
-export type SwitchToolsRequest = TypeOf<typeof switchToolsRequest>;
 
 export const backendsRequest = strictObject({ backends: optional(names) });
 export const backendRequest = strictObject({ backend: wellFormedText });
@@ -83,7 +81,6 @@ export type BackendSwitchRequest = TypeOf<typeof backendSwitchRequest>;
 
 /** `secrets`: only what refers to one that has another value now; the file is not read. */
 export const reloadRequest = strictObject({ dry_run: optional(flag), secrets: optional(flag) });
-export type ReloadRequest = TypeOf<typeof reloadRequest>;
 
 /** One change of the configuration file. */
 const configEdit = union(
@@ -112,11 +109,9 @@ export type EditRequest = TypeOf<typeof editRequest>;
 
 /** Replaces the whole text, as an editor does. */
 export const editTextRequest = strictObject({ text: wellFormedText, expected_sha256: sha256, source });
-export type EditTextRequest = TypeOf<typeof editTextRequest>;
 
 /** A whole text, as an editor has it. */
 export const checkConfigRequest = strictObject({ text: wellFormedText });
-export type CheckConfigRequest = TypeOf<typeof checkConfigRequest>;
 
 export const rollbackRequest = strictObject({
   /** Default 1. */
@@ -126,7 +121,6 @@ export const rollbackRequest = strictObject({
   /** Of the file that was seen; `config_changed` when it is another one by now. */
   expected_sha256: optional(sha256),
 });
-export type RollbackRequest = TypeOf<typeof rollbackRequest>;
 
 export interface RequestShape<Input> extends Shape<Input> {
   readonly fields: Fields;

@@ -58,7 +58,6 @@ const names = optional(nullable(list(wellFormedText, MOST_ITEMS)));
 
 /** Names are those that clients use, the servers' own, or `BACKEND:NAME`; null is all. */
 export const toolChangesRequest = strictObject({ tools: names });
-export type ToolChangesRequest = TypeOf<typeof toolChangesRequest>;
 
 const itemShape = strictObject({ backend: wellFormedText, tool: text, digest: wellFormedText });
 
@@ -68,14 +67,12 @@ export const approveToolsRequest = strictObject({
   /** What servers showed before is given up, where that was lost. Default false. */
   begin_anew: optional(flag),
 });
-export type ApproveToolsRequest = TypeOf<typeof approveToolsRequest>;
 
 export const approveToolsReportShape = object({
   approved: list(itemShape),
   /** Not as they were seen any more, or gone. */
   left: list(itemShape),
 });
-export type ApproveToolsReport = TypeOf<typeof approveToolsReportShape>;
 
 /** As a person reads it: a tool by its name, anything else after its kind. */
 export function toldName({ tool, what }: Pick<ToolChange, "tool" | "what">): string {

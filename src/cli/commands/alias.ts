@@ -9,13 +9,11 @@ export const aliasListCommand = command({
   name: "alias list",
   summary: "show every alias, where its link is and where it leads",
   description: "Looks at the links alone, never at what they lead to; changes nothing.",
-  examples: [
-    { command: "mountaineer alias list", does: "see which links there are" },
-    {
-      command: `mountaineer alias list --json | jq -r '.aliases[] | select(.link != "right") | .name'`,
-      does: "name those whose link is not right",
-    },
-  ],
+  examples: {
+    "mountaineer alias list": "see which links there are",
+    [`mountaineer alias list --json | jq -r '.aliases[] | select(.link != "right") | .name'`]:
+      "name those whose link is not right",
+  },
   exits: { 0: "it could answer, however the links are" },
   takes: JSON_OPTION,
   async run(context) {
@@ -36,17 +34,12 @@ const aliasAddCommand = command({
     "Saves it in the configuration and returns when the link is there. The link leads there whatever route is in " +
     "use, also while the share is not mounted; that the folder is there is not looked at. What stands at its path " +
     "already is left as it is.",
-  examples: [
-    {
-      command: "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026",
-      does: "a link in ~/Shares/Links",
-    },
-    {
-      command:
-        "mountaineer alias add --name film --share CORE --target-subpath Film --alias-path ~/Desktop/film",
-      does: "one somewhere else",
-    },
-  ],
+  examples: {
+    "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026":
+      "a link in ~/Shares/Links",
+    "mountaineer alias add --name film --share CORE --target-subpath Film --alias-path ~/Desktop/film":
+      "one somewhere else",
+  },
   exits: {
     0: "the link is there",
     1: "it is saved, and its link cannot be made",
@@ -79,9 +72,7 @@ const aliasRemoveCommand = command({
   description:
     "The folder that it leads to, and all in it, stay. What stands at its path and is no link that Mountaineer made " +
     "is left as it is.",
-  examples: [
-    { command: "mountaineer alias remove --name projects", does: "the link goes, the folder stays" },
-  ],
+  examples: { "mountaineer alias remove --name projects": "the link goes, the folder stays" },
   exits: { 0: "it is gone", 1: "it is gone from the file, which does not run", 2: "there is no such alias" },
   takes: {
     "--name <name>": { about: "the alias", isRequired: true },
@@ -109,7 +100,7 @@ const aliasReconcileCommand = command({
   description:
     "What a running daemon does at every check: links of aliases are made and mended, those of aliases that are gone " +
     "are removed. What is not ours is never touched.",
-  examples: [{ command: "mountaineer alias reconcile", does: "after a link was lost while no daemon ran" }],
+  examples: { "mountaineer alias reconcile": "after a link was lost while no daemon ran" },
   exits: { 0: "every link is right", 1: "one cannot be made" },
   takes: JSON_OPTION,
   async run(context) {
@@ -128,13 +119,10 @@ export const ALIAS_COMMANDS: GroupedCommands = {
     summary: "links to folders inside shares",
     description:
       "An alias leads to a folder of a share by a path that never changes. A daemon mends its link at every check.",
-    examples: [
-      { command: "mountaineer alias list", does: "see which links there are" },
-      {
-        command: "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026",
-        does: "make one",
-      },
-    ],
+    examples: {
+      "mountaineer alias list": "see which links there are",
+      "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026": "make one",
+    },
   },
   commands: [aliasListCommand, aliasAddCommand, aliasRemoveCommand, aliasReconcileCommand],
 };

@@ -10,12 +10,12 @@ export const approveCommand = command({
     "says which else). What was approved before serves meanwhile. Shows each change beside what serves, asks, and " +
     "applies what you approve at once; without a daemon the next one finds it approved. --mode sets which changes wait " +
     "from now on, and is the only way to loosen that.",
-  examples: [
-    { command: "mountaineer approve", does: "look at each change that waits, and say yes or no" },
-    { command: "mountaineer approve files", does: "only what waits of the backend files" },
-    { command: "mountaineer approve --list", does: "see what waits, and change nothing" },
-    { command: "mountaineer approve --mode none", does: "let every change of the file apply at once" },
-  ],
+  examples: {
+    "mountaineer approve": "look at each change that waits, and say yes or no",
+    "mountaineer approve files": "only what waits of the backend files",
+    "mountaineer approve --list": "see what waits, and change nothing",
+    "mountaineer approve --mode none": "let every change of the file apply at once",
+  },
   exits: { 1: "you said no, or it could not be applied", 2: "nothing of that name waits" },
   takes: {
     "[name...]": "an entry as --list shows it: files, backends.files, incoming_auth",

@@ -8,13 +8,11 @@ export const backendsListCommand = command({
   description:
     "Changes nothing. Asks the running daemon; without one, starts the backends once, tells how that went, and ends " +
     "them again.",
-  examples: [
-    { command: "mountaineer backends list", does: "see how the backends are" },
-    {
-      command: `mountaineer backends list --json | jq -r '.backends[] | select(.phase != "Ready") | .name'`,
-      does: "name those that are not ready",
-    },
-  ],
+  examples: {
+    "mountaineer backends list": "see how the backends are",
+    [`mountaineer backends list --json | jq -r '.backends[] | select(.phase != "Ready") | .name'`]:
+      "name those that are not ready",
+  },
   exits: { 0: "it could answer, however the backends are" },
   takes: JSON_OPTION,
   async run(context) {

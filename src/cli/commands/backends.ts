@@ -23,25 +23,15 @@ const backendsAddCommand = command({
     "serves; it is saved all the same, and a daemon goes on trying. A value that looks like a secret is not written " +
     "into the file: at a terminal you are asked whether to keep it as a secret, elsewhere it is refused. With the " +
     "first server a token is made, without which nobody comes in over HTTP, as init does.",
-  examples: [
-    {
-      command: "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents",
-      does: "a program",
-    },
-    {
-      command:
-        "mountaineer backends add tickets --url https://tickets.example/mcp --header 'Authorization: Bearer ${TICKETS_TOKEN}'",
-      does: "a server that is elsewhere",
-    },
-    {
-      command: "mountaineer backends add github --env GITHUB_TOKEN=secret:github -- github-mcp-server stdio",
-      does: "with a kept secret",
-    },
-    {
-      command: "mountaineer backends add fetch --registry io.github.example/fetch",
-      does: "from the MCP registry",
-    },
-  ],
+  examples: {
+    "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents":
+      "a program",
+    "mountaineer backends add tickets --url https://tickets.example/mcp --header 'Authorization: Bearer ${TICKETS_TOKEN}'":
+      "a server that is elsewhere",
+    "mountaineer backends add github --env GITHUB_TOKEN=secret:github -- github-mcp-server stdio":
+      "with a kept secret",
+    "mountaineer backends add fetch --registry io.github.example/fetch": "from the MCP registry",
+  },
   exits: {
     0: "it serves; or it is saved, and no daemon runs, or it is disabled",
     1: "it is saved, and does not serve; or the registry has no such server, or nobody agreed, and nothing was written",
@@ -103,14 +93,12 @@ const backendsEditCommand = command({
   description:
     "Takes the options of backends add; what is not named stays. A program given behind -- replaces the program and all " +
     "its arguments. The new instance takes over when it is ready; until then, and if it does not come up, the old one serves.",
-  examples: [
-    {
-      command: "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects",
-      does: "give it another folder",
-    },
-    { command: "mountaineer backends edit search --set timeouts.call=120", does: "change one key" },
-    { command: "mountaineer backends edit search --unset env.DEBUG", does: "take one out" },
-  ],
+  examples: {
+    "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects":
+      "give it another folder",
+    "mountaineer backends edit search --set timeouts.call=120": "change one key",
+    "mountaineer backends edit search --unset env.DEBUG": "take one out",
+  },
   exits: {
     0: "it serves with the change; or it is saved, and no daemon runs",
     1: "it is saved, and does not serve with the change",
@@ -140,7 +128,7 @@ const backendsRemoveCommand = command({
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer config rollback brings it back. Secrets that " +
     "it used stay kept.",
-  examples: [{ command: "mountaineer backends remove files", does: "remove one" }],
+  examples: { "mountaineer backends remove files": "remove one" },
   exits: { 1: "the file that lacks it does not run", 2: "there is no such backend" },
   takes: {
     "<name>": "the backend",
@@ -158,7 +146,7 @@ const backendsEnableCommand = enabling(true, {
   name: "backends enable",
   summary: "start an MCP server that was disabled",
   description: "Returns when it is known whether it serves.",
-  examples: [{ command: "mountaineer backends enable files", does: "start one again" }],
+  examples: { "mountaineer backends enable files": "start one again" },
   exits: { 1: "it is saved, and does not serve", 2: "there is no such backend" },
 });
 
@@ -167,7 +155,7 @@ const backendsDisableCommand = enabling(false, {
   summary: "end an MCP server and keep its configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer backends enable starts it again.",
-  examples: [{ command: "mountaineer backends disable files", does: "end one for now" }],
+  examples: { "mountaineer backends disable files": "end one for now" },
   exits: { 1: "it is saved, and does not run", 2: "there is no such backend" },
 });
 
@@ -193,10 +181,10 @@ const backendsRestartCommand = command({
   description:
     "A running one serves until the new one is ready, and finishes the calls it has; one that failed is tried again " +
     "at once. Answers when the restart is begun: mountaineer backends list tells how it goes.",
-  examples: [
-    { command: "mountaineer backends restart files", does: "start one anew" },
-    { command: "mountaineer backends restart --all", does: "start all anew" },
-  ],
+  examples: {
+    "mountaineer backends restart files": "start one anew",
+    "mountaineer backends restart --all": "start all anew",
+  },
   exits: { 2: "there is no backend of that name; then none is restarted", 8: "no daemon runs" },
   takes: {
     "[names...]": "the backends",
@@ -248,10 +236,10 @@ const backendsLogsCommand = command({
   description:
     "The newest 200 lines, oldest first, over its restarts. They are in the daemon's log, too. A server over HTTP " +
     "writes none.",
-  examples: [
-    { command: "mountaineer backends logs files", does: "see why it fails" },
-    { command: "mountaineer backends logs files | tail -5", does: "its last words" },
-  ],
+  examples: {
+    "mountaineer backends logs files": "see why it fails",
+    "mountaineer backends logs files | tail -5": "its last words",
+  },
   exits: { 8: "no daemon runs" },
   takes: {
     "<name>": "the backend",
@@ -276,14 +264,11 @@ const backendsLoginCommand = command({
     "Opens the page of the server's authorization server, and prints its address as well. The tokens are kept in this " +
     "home, encrypted with a key from the keyring where there is one, and the daemon renews them. Repeat it when a " +
     "condition asks for it, or for more scopes.",
-  examples: [
-    { command: "mountaineer backends login tickets", does: "sign in, in the browser of this machine" },
-    { command: "mountaineer backends login tickets --device", does: "with a code, at any other device" },
-    {
-      command: "mountaineer backends login tickets --no-browser",
-      does: "over SSH: paste where the browser ended",
-    },
-  ],
+  examples: {
+    "mountaineer backends login tickets": "sign in, in the browser of this machine",
+    "mountaineer backends login tickets --device": "with a code, at any other device",
+    "mountaineer backends login tickets --no-browser": "over SSH: paste where the browser ended",
+  },
   exits: { 2: "there is no backend of that name" },
   takes: {
     "<name>": "the backend",
@@ -349,7 +334,7 @@ const backendsLogoutCommand = command({
   description:
     "Removes the tokens and the client that was registered for them, and tells the server, so that they are of no use to " +
     "anybody. The next login begins anew.",
-  examples: [{ command: "mountaineer backends logout tickets", does: "sign out" }],
+  examples: { "mountaineer backends logout tickets": "sign out" },
   exits: { 2: "there is no backend of that name" },
   takes: {
     "<name>": "the backend",
@@ -377,15 +362,12 @@ export const BACKENDS_COMMANDS: GroupedCommands = {
     name: "backends",
     summary: "see, add, change and restart the MCP servers behind the gateway",
     description: "They are configured as [backends.NAME], and started, stopped and replaced by the daemon.",
-    examples: [
-      { command: "mountaineer backends list", does: "see how they are" },
-      {
-        command:
-          "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents",
-        does: "add one",
-      },
-      { command: "mountaineer backends logs files", does: "see what it says" },
-    ],
+    examples: {
+      "mountaineer backends list": "see how they are",
+      "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents":
+        "add one",
+      "mountaineer backends logs files": "see what it says",
+    },
   },
   commands: [
     backendsListCommand,

@@ -10,14 +10,11 @@ export const callCommand = command({
     "The arguments are a JSON object; - reads it from stdin, none is {}. Text is printed as it is, but for characters that " +
     "nobody sees, which are spelled out; other content is described; with --json the whole answer is printed, structuredContent and all. Waits as long as the backend's " +
     "timeouts allow; Ctrl-C cancels the call. Asks the running daemon; without one, starts the backends for this call.",
-  examples: [
-    { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call a tool" },
-    { command: "mountaineer call search - < query.json", does: "with arguments from a file" },
-    {
-      command: 'mountaineer call get-sum \'{"a": 1, "b": 2}\' --json | jq .content',
-      does: "use the answer in a script",
-    },
-  ],
+  examples: {
+    [`mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`]: "call a tool",
+    "mountaineer call search - < query.json": "with arguments from a file",
+    'mountaineer call get-sum \'{"a": 1, "b": 2}\' --json | jq .content': "use the answer in a script",
+  },
   exits: {
     1: "the tool, or its backend, answered with an error, which is on stderr",
     2: "there is no such tool, or the arguments are no JSON object",

@@ -9,13 +9,11 @@ export const clientsCommand = command({
     "What each calls itself, who it came in as, the version of MCP that it speaks and over what, since when, how many " +
     "tools, prompts and resources it asked for, and its last error. A client of 2026-07-28 has no session: it is listed " +
     "while it listens, and for five minutes after each request.",
-  examples: [
-    { command: "mountaineer clients", does: "see who is connected" },
-    {
-      command: "mountaineer clients --json | jq -r '.clients[] | select(.last_error != null) | .name'",
-      does: "name those of which a call failed",
-    },
-  ],
+  examples: {
+    "mountaineer clients": "see who is connected",
+    "mountaineer clients --json | jq -r '.clients[] | select(.last_error != null) | .name'":
+      "name those of which a call failed",
+  },
   exits: { 8: "no daemon runs" },
   takes: JSON_OPTION,
   async run(context) {

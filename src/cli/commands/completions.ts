@@ -8,20 +8,12 @@ export const completionsCommand = command({
   description:
     "Names of shares, their folders, aliases, backends, tools, secrets and keys are looked up on each press of Tab; the script stays " +
     "good when the configuration, or Mountaineer, changes.",
-  examples: [
-    {
-      command: "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer",
-      does: "for bash, with the package bash-completion",
-    },
-    {
-      command: "mountaineer completions zsh > ~/.zfunc/_mountaineer",
-      does: "for zsh, into a folder of your fpath",
-    },
-    {
-      command: "mountaineer completions fish > ~/.config/fish/completions/mountaineer.fish",
-      does: "for fish",
-    },
-  ],
+  examples: {
+    "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer":
+      "for bash, with the package bash-completion",
+    "mountaineer completions zsh > ~/.zfunc/_mountaineer": "for zsh, into a folder of your fpath",
+    "mountaineer completions fish > ~/.config/fish/completions/mountaineer.fish": "for fish",
+  },
   exits: {},
   takes: {
     "<shell>": { about: "whose", choices: SHELLS },

@@ -31,11 +31,11 @@ const configGetCommand = command({
   summary: "print what holds for one key",
   description:
     "Its value in the file, else its default. Texts are printed bare, everything else as TOML writes it.",
-  examples: [
-    { command: "mountaineer config get global.check_interval_secs", does: "how often the daemon looks" },
-    { command: "mountaineer config get shares.CORE.thunderbolt_host", does: "of one share, by its name" },
-    { command: "mountaineer config get lsof-recheck", does: "by a short name" },
-  ],
+  examples: {
+    "mountaineer config get global.check_interval_secs": "how often the daemon looks",
+    "mountaineer config get shares.CORE.thunderbolt_host": "of one share, by its name",
+    "mountaineer config get lsof-recheck": "by a short name",
+  },
   exits: { 1: "the file does not say, and there is no default" },
   takes: {
     ...KEY_ARGUMENT,
@@ -64,11 +64,11 @@ const configSetCommand = command({
   description:
     "Every other byte of the file stays as it is. The result is checked as a whole before it is written, and a " +
     "running daemon applies it at once. A value that begins with - comes after --.",
-  examples: [
-    { command: "mountaineer config set global.check_interval_secs 0.5", does: "look twice a second" },
-    { command: "mountaineer config set lsof-recheck off", does: "do not look for open files on every check" },
-    { command: "mountaineer config set shares.CORE.fallback_host 192.168.1.30", does: "change a share" },
-  ],
+  examples: {
+    "mountaineer config set global.check_interval_secs 0.5": "look twice a second",
+    "mountaineer config set lsof-recheck off": "do not look for open files on every check",
+    "mountaineer config set shares.CORE.fallback_host 192.168.1.30": "change a share",
+  },
   exits: EDIT_EXITS,
   takes: {
     ...KEY_ARGUMENT,
@@ -85,10 +85,10 @@ const configUnsetCommand = command({
   name: "config unset",
   summary: "remove one key from the configuration file, so that its default applies",
   description: "As `config set`; what is not in the file is no mistake.",
-  examples: [
-    { command: "mountaineer config unset global.check_interval_secs", does: "back to the default" },
-    { command: "mountaineer config unset shares.CORE.fallback_interface", does: "of one share" },
-  ],
+  examples: {
+    "mountaineer config unset global.check_interval_secs": "back to the default",
+    "mountaineer config unset shares.CORE.fallback_interface": "of one share",
+  },
   exits: EDIT_EXITS,
   takes: {
     ...KEY_ARGUMENT,
@@ -106,14 +106,11 @@ const configShowCommand = command({
   description:
     "The file as it is; with --effective every key, those that the file leaves out with their defaults. With --json " +
     "and without --effective: where the file is, its hash, the hash of what runs, and its text.",
-  examples: [
-    { command: "mountaineer config show", does: "print the file" },
-    { command: "mountaineer config show --effective", does: "see what holds, defaults and all" },
-    {
-      command: "mountaineer config show --effective --json | jq .global.check_interval_secs",
-      does: "use it in a script",
-    },
-  ],
+  examples: {
+    "mountaineer config show": "print the file",
+    "mountaineer config show --effective": "see what holds, defaults and all",
+    "mountaineer config show --effective --json | jq .global.check_interval_secs": "use it in a script",
+  },
   exits: {},
   takes: {
     "--effective": "every key that holds, with defaults",
@@ -155,10 +152,10 @@ const configValidateCommand = command({
   description:
     "Checks FILE, else the file in use. Warns of what a start would stumble over here, without a packet to anybody: a program " +
     "that is not found, a variable or secret without a value, a taken port, an address without a path. Nothing is applied.",
-  examples: [
-    { command: "mountaineer config validate", does: "check the file in use" },
-    { command: "mountaineer config validate draft.toml", does: "check another one before it is used" },
-  ],
+  examples: {
+    "mountaineer config validate": "check the file in use",
+    "mountaineer config validate draft.toml": "check another one before it is used",
+  },
   exits: { 0: "it is a valid configuration", 3: "it has mistakes; every one is listed with its place" },
   takes: {
     "[file]": "TOML or YAML by its extension",
@@ -174,7 +171,7 @@ const configPathCommand = command({
   name: "config path",
   summary: "print where the configuration file is",
   description: "The running daemon's; without one, the file that it would use, whether it exists or not.",
-  examples: [{ command: 'less "$(mountaineer config path)"', does: "read it" }],
+  examples: { 'less "$(mountaineer config path)"': "read it" },
   exits: {},
   takes: {},
   async run(context) {
@@ -192,10 +189,10 @@ const configEditCommand = command({
     '(VISUAL="code --wait"). When the editor ends, the copy is checked: with mistakes it is not taken over, and on a ' +
     "terminal you may go on editing it; else it is left, and its path told. A file that somebody else changed " +
     "meanwhile is not overwritten.",
-  examples: [
-    { command: "mountaineer config edit", does: "edit the file" },
-    { command: "EDITOR=nano mountaineer config edit", does: "in another editor" },
-  ],
+  examples: {
+    "mountaineer config edit": "edit the file",
+    "EDITOR=nano mountaineer config edit": "in another editor",
+  },
   exits: {
     ...EDIT_EXITS,
     1: "the editor failed, or the daemon could not apply the file",
@@ -213,9 +210,7 @@ const configSchemaCommand = command({
   summary: "print the JSON Schema of the configuration file",
   description:
     "For editors that complete and check while one types; the starter configuration names it already.",
-  examples: [
-    { command: "mountaineer config schema > config.schema.json", does: "keep it beside a configuration" },
-  ],
+  examples: { "mountaineer config schema > config.schema.json": "keep it beside a configuration" },
   exits: {},
   takes: {},
   async run(context) {
@@ -229,10 +224,10 @@ const configHistoryCommand = command({
   name: "config history",
   summary: "list the configurations that were accepted, newest first",
   description: "The newest 50 are kept, whatever brought them. Entry 0 is the one that runs.",
-  examples: [
-    { command: "mountaineer config history", does: "see what changed when" },
-    { command: "mountaineer config history --json | jq -r '.[0].sha256'", does: "use it in a script" },
-  ],
+  examples: {
+    "mountaineer config history": "see what changed when",
+    "mountaineer config history --json | jq -r '.[0].sha256'": "use it in a script",
+  },
   exits: {},
   takes: JSON_OPTION,
   async run(context) {
@@ -251,10 +246,10 @@ const configDiffCommand = command({
   description:
     "From entry N of the history to the file as it is now, as a unified diff. Of entry 0 it shows what in the file " +
     "does not run.",
-  examples: [
-    { command: "mountaineer config diff", does: "see what the last change was" },
-    { command: "mountaineer config diff 0", does: "see what in the file was not accepted" },
-  ],
+  examples: {
+    "mountaineer config diff": "see what the last change was",
+    "mountaineer config diff 0": "see what in the file was not accepted",
+  },
   exits: { 0: "it could be shown, whether anything differs or not", 2: "the history has no such entry" },
   takes: ENTRY_ARGUMENT,
   async run(context, { n }) {
@@ -283,10 +278,10 @@ const configRollbackCommand = command({
     "Writes entry N of the history into the file, and a running daemon applies it at once. The rollback is an entry " +
     "itself, so that it can be undone. 0 puts back what runs, over a file with mistakes or one that is gone. On a " +
     "terminal it shows the difference and asks; elsewhere, and with --yes, it does not.",
-  examples: [
-    { command: "mountaineer config rollback", does: "undo the last change" },
-    { command: "mountaineer config rollback 0 --yes", does: "back to what runs, without a question" },
-  ],
+  examples: {
+    "mountaineer config rollback": "undo the last change",
+    "mountaineer config rollback 0 --yes": "back to what runs, without a question",
+  },
   exits: {
     ...EDIT_EXITS,
     1: "you said no, or the daemon could not apply it",
@@ -310,11 +305,11 @@ export const CONFIG_COMMANDS: GroupedCommands = {
     description:
       "With a daemon running they speak of its file, and it applies what they change at once. Every change keeps all " +
       "other bytes of the file, is checked as a whole before it is written, and can be undone.",
-    examples: [
-      { command: "mountaineer config set lsof-recheck off", does: "change a setting" },
-      { command: "mountaineer config edit", does: "change several in your editor" },
-      { command: "mountaineer config rollback", does: "undo that" },
-    ],
+    examples: {
+      "mountaineer config set lsof-recheck off": "change a setting",
+      "mountaineer config edit": "change several in your editor",
+      "mountaineer config rollback": "undo that",
+    },
   },
   commands: [
     configGetCommand,

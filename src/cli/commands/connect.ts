@@ -13,11 +13,11 @@ export const connectCommand = command({
     "(vscode), Zed, Codex, Windsurf or Gemini CLI (gemini) keeps its MCP servers. The client starts mountaineer mcp, so " +
     "that no token stands in its file. Servers of the client that are backends here are taken out of it, as they come " +
     "through Mountaineer. Shows what would change, and asks; what was there is kept, and --undo puts it back.",
-  examples: [
-    { command: "mountaineer connect claude", does: "after mountaineer import claude" },
-    { command: "mountaineer connect cursor --print", does: "see what to write, and change nothing" },
-    { command: "mountaineer connect claude --undo", does: "put its file back" },
-  ],
+  examples: {
+    "mountaineer connect claude": "after mountaineer import claude",
+    "mountaineer connect cursor --print": "see what to write, and change nothing",
+    "mountaineer connect claude --undo": "put its file back",
+  },
   exits: {
     0: "it is connected",
     1: "nobody agreed; nothing was changed",

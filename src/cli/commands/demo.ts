@@ -14,11 +14,11 @@ export const demoCommand = command({
     "while you pull and plug cables and open files. Without a terminal, or with --script, it plays the whole story by " +
     "itself, checks each step, and ends with 0 or 1. With samba, rclone and FUSE it is real SMB, else plain folders. " +
     "Nothing outside its folder is touched, and nothing is left when it ends.",
-  examples: [
-    { command: "mountaineer demo", does: "try it by hand" },
-    { command: "mountaineer demo --script", does: "watch the story, checked step by step" },
-    { command: "mountaineer demo --script --driver local", does: "the same without SMB" },
-  ],
+  examples: {
+    "mountaineer demo": "try it by hand",
+    "mountaineer demo --script": "watch the story, checked step by step",
+    "mountaineer demo --script --driver local": "the same without SMB",
+  },
   exits: { 0: "the story went as told, or you ended the demo", 1: "it did not, or the driver cannot be had" },
   takes: {
     "--script": "play the story instead of the live view",

@@ -9,17 +9,11 @@ export const doctorCommand = command({
     "Looks at the configuration, the home, the daemon, the programs that mounting needs, each host and the way to it, " +
     "the credentials (each share is listed once, without mounting it), the backends' programs and the gateway's port. " +
     "Changes nothing. --self-test runs every adapter to the operating system once, in a folder of its own; to prove that mounts can be moved it mounts one of your shares a second time, and writes and removes a file there.",
-  examples: [
-    { command: "mountaineer doctor", does: "see what is wrong" },
-    {
-      command: "mountaineer doctor --self-test",
-      does: "see whether all of Mountaineer works on this system",
-    },
-    {
-      command: "mountaineer doctor --report report.md",
-      does: "write a file to attach to a report, without secrets and names",
-    },
-  ],
+  examples: {
+    "mountaineer doctor": "see what is wrong",
+    "mountaineer doctor --self-test": "see whether all of Mountaineer works on this system",
+    "mountaineer doctor --report report.md": "write a file to attach to a report, without secrets and names",
+  },
   exits: { 1: "something was found, or an adapter failed" },
   takes: {
     "--self-test": "run every adapter to the system once, and say which pass",

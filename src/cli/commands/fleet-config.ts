@@ -9,10 +9,10 @@ const fleetConfigGetCommand = command({
   description:
     "As it stands in the fleet, if the operator's key has signed it. It lies under each machine's own file: what that " +
     "says wins. --json has the revision, who signed it when, and whose word counts here.",
-  examples: [
-    { command: "mountaineer fleet config get", does: "see it" },
-    { command: "mountaineer fleet config get > fleet.toml", does: "have it in a file, to change it" },
-  ],
+  examples: {
+    "mountaineer fleet config get": "see it",
+    "mountaineer fleet config get > fleet.toml": "have it in a file, to change it",
+  },
   exits: {
     1: "no fleet is configured, it is not reached, or what stands there is not signed",
     8: "no daemon runs",
@@ -32,10 +32,10 @@ const fleetConfigSetCommand = command({
     "and puts it into the fleet unless somebody else was first. Each machine checks the signature, applies it like an " +
     "edit of its file, or refuses it whole; programs that it would start wait for `mountaineer approve` there. It holds " +
     "no [server], [fleet], [trust], `pin`, hosts of shares, paths that Mountaineer writes to, or secrets. Then it says which machines run it.",
-  examples: [
-    { command: "mountaineer fleet config set fleet.toml", does: "for all machines" },
-    { command: "mountaineer fleet config set - < fleet.toml", does: "from standard input" },
-  ],
+  examples: {
+    "mountaineer fleet config set fleet.toml": "for all machines",
+    "mountaineer fleet config set - < fleet.toml": "from standard input",
+  },
   exits: {
     1: "the operator's key is not here, or the fleet is not reached",
     3: "the file has mistakes; nothing was signed",
@@ -56,7 +56,7 @@ const fleetConfigDiffCommand = command({
   name: "fleet config diff",
   summary: "show what a file would change of the configuration that all machines have in common",
   description: "From what stands in the fleet to the file, as a unified diff.",
-  examples: [{ command: "mountaineer fleet config diff fleet.toml", does: "look before `set`" }],
+  examples: { "mountaineer fleet config diff fleet.toml": "look before `set`" },
   exits: {
     0: "it could be shown, whether anything differs or not",
     1: "no fleet is configured, or it is not reached",
@@ -75,10 +75,10 @@ const fleetConfigHistoryCommand = command({
   name: "fleet config history",
   summary: "list the revisions of what all machines have in common, newest first",
   description: "The newest 64 are kept in the fleet, each with the machine where it was signed.",
-  examples: [
-    { command: "mountaineer fleet config history", does: "see what was set when" },
-    { command: "mountaineer fleet config history --json | jq '.[0].revision'", does: "use it in a script" },
-  ],
+  examples: {
+    "mountaineer fleet config history": "see what was set when",
+    "mountaineer fleet config history --json | jq '.[0].revision'": "use it in a script",
+  },
   exits: { 1: "no fleet is configured, or it is not reached", 8: "no daemon runs" },
   takes: JSON_OPTION,
   async run(context) {
@@ -93,7 +93,7 @@ const fleetConfigRollbackCommand = command({
   description:
     "Signs its text anew, as the next revision: machines take nothing older than what they have accepted. All else is as " +
     "with fleet config set.",
-  examples: [{ command: "mountaineer fleet config rollback 7", does: "back to what revision 7 was" }],
+  examples: { "mountaineer fleet config rollback 7": "back to what revision 7 was" },
   exits: {
     1: "the operator's key is not here, or the fleet is not reached",
     2: "the fleet keeps no such revision",
@@ -121,10 +121,10 @@ export const FLEET_CONFIG_COMMANDS: GroupedCommands = {
     description:
       "A TOML text under each machine's own file, signed by the operator's key on the machine where the fleet began. See " +
       "docs/fleet.md.",
-    examples: [
-      { command: "mountaineer fleet config get", does: "see it" },
-      { command: "mountaineer fleet config set fleet.toml", does: "change it, on the operator's machine" },
-    ],
+    examples: {
+      "mountaineer fleet config get": "see it",
+      "mountaineer fleet config set fleet.toml": "change it, on the operator's machine",
+    },
   },
   commands: [
     fleetConfigGetCommand,

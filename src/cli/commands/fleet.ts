@@ -11,14 +11,12 @@ const fleetStatusCommand = command({
   description:
     "Asks the running daemon what it has heard of the others: their shares and routes, their backends, what is wrong there, " +
     "and since when a machine has been silent. Of more than a dozen machines each is one line; a name shows all of one.",
-  examples: [
-    { command: "mountaineer fleet status", does: "see all machines, those with trouble first" },
-    { command: "mountaineer fleet status nas", does: "see all that one of them tells" },
-    {
-      command: `mountaineer fleet status --json | jq -r '.machines[] | select(.presence != "here") | .name'`,
-      does: "name those that are not there",
-    },
-  ],
+  examples: {
+    "mountaineer fleet status": "see all machines, those with trouble first",
+    "mountaineer fleet status nas": "see all that one of them tells",
+    [`mountaineer fleet status --json | jq -r '.machines[] | select(.presence != "here") | .name'`]:
+      "name those that are not there",
+  },
   exits: {
     0: "it could answer, however things are",
     1: "no fleet is configured",
@@ -60,13 +58,10 @@ const fleetInitCommand = command({
     "and writes [fleet] into the configuration. Then it prints a code that lets one machine in, and waits for it, as " +
     "fleet invite does. The server outlives the command; from then on this machine's daemon starts it when it does not " +
     "run. Cut off, it goes on when it is typed again.",
-  examples: [
-    { command: "mountaineer fleet init", does: "begin one, and let the next machine in" },
-    {
-      command: "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite",
-      does: "only begin it",
-    },
-  ],
+  examples: {
+    "mountaineer fleet init": "begin one, and let the next machine in",
+    "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": "only begin it",
+  },
   exits: { 1: "the server could not be started, or nobody joined in time" },
   takes: {
     "--name <name>": "what this machine is called in the fleet; default: its host name",
@@ -88,10 +83,10 @@ const fleetInviteCommand = command({
     "On the machine where the fleet began. Prints the code and waits until a machine has joined with it: the code is " +
     "good once, for 10 minutes, and only while this waits. It holds the server's address and fingerprint, the " +
     "operator's public key and a secret. With --json: two lines, one with the code and one with who joined.",
-  examples: [
-    { command: "mountaineer fleet invite", does: "let the next machine in" },
-    { command: "mountaineer fleet invite --json", does: "the same for a program" },
-  ],
+  examples: {
+    "mountaineer fleet invite": "let the next machine in",
+    "mountaineer fleet invite --json": "the same for a program",
+  },
   exits: { 1: "nobody joined in time, or the server does not run" },
   takes: JSON_OPTION,
   async run(context) {
@@ -109,14 +104,11 @@ const fleetJoinCommand = command({
     "which never leaves it, and writes [fleet] into the configuration. Refused, it changes nothing; cut off, the same " +
     "typed again goes on. Without a code it is asked for, or read from standard input where that is no terminal: others " +
     "on this machine may see one that is an argument. Used, it is worth nothing.",
-  examples: [
-    { command: "mountaineer fleet join mf1_…", does: "join" },
-    { command: "mountaineer fleet join", does: "the same, and be asked for the code" },
-    {
-      command: "mountaineer fleet join --name laptop < code.txt",
-      does: "by another name, with a code from a file",
-    },
-  ],
+  examples: {
+    "mountaineer fleet join mf1_…": "join",
+    "mountaineer fleet join": "the same, and be asked for the code",
+    "mountaineer fleet join --name laptop < code.txt": "by another name, with a code from a file",
+  },
   exits: { 1: "the fleet refused it, or its server cannot be reached" },
   takes: {
     "[code]": "as it was printed; - reads it from standard input",
@@ -135,10 +127,10 @@ const fleetLeaveCommand = command({
   description:
     "Takes [fleet] out of the configuration, and forgets this machine's key. The server still knows the key until " +
     "fleet remove is typed where the fleet began. On that machine itself the server goes too, with all that it kept.",
-  examples: [
-    { command: "mountaineer fleet leave", does: "leave" },
-    { command: "mountaineer fleet leave --dissolve", does: "where the fleet began: end it for all" },
-  ],
+  examples: {
+    "mountaineer fleet leave": "leave",
+    "mountaineer fleet leave --dissolve": "where the fleet began: end it for all",
+  },
   exits: { 2: "the fleet's server is here, and others are in it" },
   takes: {
     "--dissolve": "where the fleet began: end it although other machines are in it",
@@ -156,7 +148,7 @@ const fleetRemoveCommand = command({
   description:
     "On the machine where the fleet began. The machine's connection ends at once, and its key opens nothing any more. " +
     "It may join again with a new code.",
-  examples: [{ command: "mountaineer fleet remove laptop", does: "take it out" }],
+  examples: { "mountaineer fleet remove laptop": "take it out" },
   exits: { 1: "the server did not take it", 2: "the fleet has no machine of that name" },
   takes: {
     "<name>": "as fleet status shows it",
@@ -177,18 +169,13 @@ const fleetKeysRotateCommand = command({
     "`operator`: makes the key anew that signs the fleet's configuration, on the machine that has it; the old key says " +
     "so, and every machine takes the new one by itself. `certificate`: renews those of the server that fleet init began, " +
     "once every member knows their new authority. Cut off at any instant, it goes on when it is typed again.",
-  examples: [
-    { command: "mountaineer fleet keys rotate", does: "a new key for this machine" },
-    { command: "mountaineer fleet keys rotate operator", does: "a new key for the operator" },
-    {
-      command: "mountaineer fleet keys rotate certificate",
-      does: "a new certificate for the fleet's server",
-    },
-    {
-      command: "mountaineer fleet keys rotate operator --stolen",
-      does: "the same without a word of the old key, which others have",
-    },
-  ],
+  examples: {
+    "mountaineer fleet keys rotate": "a new key for this machine",
+    "mountaineer fleet keys rotate operator": "a new key for the operator",
+    "mountaineer fleet keys rotate certificate": "a new certificate for the fleet's server",
+    "mountaineer fleet keys rotate operator --stolen":
+      "the same without a word of the old key, which others have",
+  },
   exits: {
     1: "the key is not here, the server or a member does not know the new one yet, or it is not reached",
     8: "no daemon runs (operator, certificate)",
@@ -227,10 +214,10 @@ export const FLEET_COMMANDS: GroupedCommands = {
     name: "fleet",
     summary: "several machines that know of each other",
     description: "Over NATS, where [fleet] is configured. See docs/fleet.md.",
-    examples: [
-      { command: "mountaineer fleet init", does: "begin one, and print what the next machine types" },
-      { command: "mountaineer fleet status", does: "see all machines" },
-    ],
+    examples: {
+      "mountaineer fleet init": "begin one, and print what the next machine types",
+      "mountaineer fleet status": "see all machines",
+    },
   },
   commands: [
     fleetStatusCommand,
@@ -247,7 +234,7 @@ export const FLEET_KEYS_COMMANDS: GroupedCommands = {
     name: "fleet keys",
     summary: "the keys by which a fleet knows its machines and its operator",
     description: "Each can be exchanged in place, without joining again. See docs/fleet.md.",
-    examples: [{ command: "mountaineer fleet keys rotate", does: "a new key for this machine" }],
+    examples: { "mountaineer fleet keys rotate": "a new key for this machine" },
   },
   commands: [fleetKeysRotateCommand],
 };

@@ -8,10 +8,10 @@ export const foldersCommand = command({
   description:
     "A name a line, of one folder of the share; what leads out of the share is neither entered nor listed. Has its " +
     "answer within seconds, also when the share hangs.",
-  examples: [
-    { command: "mountaineer folders --share CORE", does: "the folders at its top" },
-    { command: "mountaineer folders --share CORE --subpath Projects", does: "those in one of them" },
-  ],
+  examples: {
+    "mountaineer folders --share CORE": "the folders at its top",
+    "mountaineer folders --share CORE --subpath Projects": "those in one of them",
+  },
   exits: { 1: "it is not mounted, does not answer, or has no such folder", 2: "there is no such share" },
   takes: {
     "--share <name>": { about: "the share", isRequired: true },

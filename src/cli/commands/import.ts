@@ -11,11 +11,11 @@ export const importCommand = command({
     "CLI (gemini), mcp-hub, 1MCP (1mcp), or any file in their manner; without a name, all that are here. Shows what " +
     "would be added, and asks; with a daemon it returns when it is known whether they serve. Secrets that are written out are kept as secrets, with a reference in the file. The " +
     "other program's file is only read.",
-  examples: [
-    { command: "mountaineer import claude", does: "take over those of Claude Desktop" },
-    { command: "mountaineer import", does: "take over those of every client of this machine" },
-    { command: "mountaineer import ./mcp.json --yes", does: "from a file, without being asked" },
-  ],
+  examples: {
+    "mountaineer import claude": "take over those of Claude Desktop",
+    "mountaineer import": "take over those of every client of this machine",
+    "mountaineer import ./mcp.json --yes": "from a file, without being asked",
+  },
   exits: {
     0: "they are imported; or there is nothing new",
     1: "nobody agreed, or --json was given without --yes; nothing was changed",

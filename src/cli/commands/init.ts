@@ -25,20 +25,14 @@ export const initCommand = command({
     "It never writes over a configuration that is there: it asks whether to add to it, or wants --add. The result is " +
     "checked before it is written. With the first MCP server " +
     "it makes a token, without which nobody comes in over HTTP; the command mountaineer mcp needs none.",
-  examples: [
-    { command: "mountaineer init", does: "be asked" },
-    {
-      command:
-        "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas",
-      does: "begin with one share",
-    },
-    {
-      command:
-        "mountaineer init --add --backend documents --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'",
-      does: "add an MCP server",
-    },
-    { command: "mountaineer init --add --token", does: "make a token for a gateway that goes without one" },
-  ],
+  examples: {
+    "mountaineer init": "be asked",
+    "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas":
+      "begin with one share",
+    "mountaineer init --add --backend documents --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'":
+      "add an MCP server",
+    "mountaineer init --add --token": "make a token for a gateway that goes without one",
+  },
   exits: {
     1: "it is written, and a share is not mounted",
     3: "what was given makes no valid configuration; nothing was written",

@@ -11,14 +11,12 @@ export const logsCommand = command({
   description:
     "The newest lines of its log file, and of the one that was rotated away where that has too few. Needs no daemon. " +
     "-f goes on with what is logged from now on, over rotations, until Ctrl-C.",
-  examples: [
-    { command: "mountaineer logs", does: "see what happened last" },
-    { command: "mountaineer logs -f --share CORE", does: "watch one share" },
-    {
-      command: `mountaineer logs --lines 10000 --json | jq -r 'select(.level == "error") | .message'`,
-      does: "what went wrong",
-    },
-  ],
+  examples: {
+    "mountaineer logs": "see what happened last",
+    "mountaineer logs -f --share CORE": "watch one share",
+    [`mountaineer logs --lines 10000 --json | jq -r 'select(.level == "error") | .message'`]:
+      "what went wrong",
+  },
   exits: { 0: "also when Ctrl-C ended -f", 2: "neither the configuration nor the log knows the share" },
   takes: {
     "-f, --follow": "go on with what is logged from now on",

@@ -13,16 +13,10 @@ export const mcpCommand = command({
     "Without a daemon at first it runs a gateway of its own, with backends of its own, until the client leaves; for one " +
     "that was killed, or is just starting, it waits 10 s before that. Only MCP is on stdout. Ends when the client ends " +
     "its side and everything is answered. With --group the client is served that group alone, which takes a daemon that runs.",
-  examples: [
-    {
-      command: "claude mcp add mountaineer -- mountaineer mcp",
-      does: "give it to a client that starts its servers",
-    },
-    {
-      command: `echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`,
-      does: "see that it answers",
-    },
-  ],
+  examples: {
+    "claude mcp add mountaineer -- mountaineer mcp": "give it to a client that starts its servers",
+    [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: "see that it answers",
+  },
   exits: {
     0: "the client has left",
     1: "no gateway is configured",

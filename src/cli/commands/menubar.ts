@@ -13,11 +13,11 @@ export const menubarCommand = command({
     "On Linux it is a tray icon (StatusNotifierItem) of the desktop session; on macOS the menu is drawn by SwiftBar " +
     "or xbar, into whose plugin folder --install-swiftbar puts it. Starts the daemon when none runs. One for each " +
     "home and session; quitting it leaves daemon and shares as they are.",
-  examples: [
-    { command: "mountaineer menubar", does: "show the icon" },
-    { command: "mountaineer menubar --no-start", does: "the same, without starting the daemon" },
-    { command: "mountaineer menubar --install-swiftbar", does: "put the menu into SwiftBar (macOS)" },
-  ],
+  examples: {
+    "mountaineer menubar": "show the icon",
+    "mountaineer menubar --no-start": "the same, without starting the daemon",
+    "mountaineer menubar --install-swiftbar": "put the menu into SwiftBar (macOS)",
+  },
   exits: { 4: "this session shows the menu of this home already" },
   takes: {
     "--no-start": "do not start the daemon when none runs",

@@ -10,11 +10,11 @@ export const monitorCommand = command({
     "Runs the daemon in the foreground, one for each home. Ctrl-C or SIGTERM stop it in order and leave the mounts " +
     "as they are; a second one stops it at once. Closing its terminal does not: it goes on without one, as SIGHUP has it " +
     "read its configuration again. Creates a commented starter configuration when there is none.",
-  examples: [
-    { command: "mountaineer monitor", does: "run with the configuration in ~/.mountaineer" },
-    { command: "mountaineer monitor --interval 0.5", does: "look twice a second, whatever the file says" },
-    { command: "mountaineer monitor --unmount-on-exit", does: "leave nothing mounted behind" },
-  ],
+  examples: {
+    "mountaineer monitor": "run with the configuration in ~/.mountaineer",
+    "mountaineer monitor --interval 0.5": "look twice a second, whatever the file says",
+    "mountaineer monitor --unmount-on-exit": "leave nothing mounted behind",
+  },
   exits: {},
   takes: {
     "--interval <seconds>": {

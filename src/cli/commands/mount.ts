@@ -8,10 +8,10 @@ export const mountCommand = command({
   summary: "mount shares over the best route that answers",
   description:
     "A share that is mounted already is skipped. Ends what `unmount` holds: the daemon keeps it mounted again.",
-  examples: [
-    { command: "mountaineer mount", does: "mount all shares" },
-    { command: "mountaineer mount --share CORE", does: "mount one" },
-  ],
+  examples: {
+    "mountaineer mount": "mount all shares",
+    "mountaineer mount --share CORE": "mount one",
+  },
   exits: STEP_EXITS,
   takes: {
     ...SHARE_OPTIONS,

@@ -9,10 +9,10 @@ export const openCommand = command({
     "Asks the daemon for a link that is good once within a minute, and opens it in your browser. It signs that browser in " +
     "for twelve hours. The code in the link stands behind the #, so that it is in no request and in no log. Without MCP servers " +
     "the page is served from now on until the last session ends, on this machine alone.",
-  examples: [
-    { command: "mountaineer open", does: "see the dashboard" },
-    { command: "mountaineer open --print", does: "print the link, to open it in a browser of your choice" },
-  ],
+  examples: {
+    "mountaineer open": "see the dashboard",
+    "mountaineer open --print": "print the link, to open it in a browser of your choice",
+  },
   exits: { 8: "no daemon runs" },
   takes: {
     "--print": "print the link only",

@@ -11,10 +11,10 @@ const rcloneInstallCommand = command({
     "Downloads the release that this version of Mountaineer pins, for this machine, from downloads.rclone.org, or takes an " +
     "archive that you downloaded; its SHA-256 must be the pinned one. From its next mount on each share uses it instead of " +
     "the system's. Versions lie side by side in the home's folder rclone; none is removed. Without this command nothing is fetched.",
-  examples: [
-    { command: "mountaineer rclone install", does: "download it" },
-    { command: "mountaineer rclone install ./rclone.zip", does: "take an archive that is here already" },
-  ],
+  examples: {
+    "mountaineer rclone install": "download it",
+    "mountaineer rclone install ./rclone.zip": "take an archive that is here already",
+  },
   exits: {},
   takes: {
     "[file]": "rclone's archive, as its site offers it",
@@ -36,7 +36,7 @@ export const RCLONE_COMMANDS: GroupedCommands = {
     summary: "a newer rclone than the system's",
     description:
       "The driver rclone mounts with the one in the home, if there is one, else with the system's.",
-    examples: [{ command: "mountaineer rclone install", does: "take the official release into the home" }],
+    examples: { "mountaineer rclone install": "take the official release into the home" },
   },
   commands: [rcloneInstallCommand],
 };

@@ -8,10 +8,10 @@ export const reconcileCommand = command({
   summary: "run one cycle now and bring every share where it should be",
   description:
     "What the daemon does at each tick: look, decide, act, until there is nothing more to do at once.",
-  examples: [
-    { command: "mountaineer reconcile", does: "put everything in order, without a daemon too" },
-    { command: "mountaineer reconcile --share CORE --share MEDIA", does: "only these two" },
-  ],
+  examples: {
+    "mountaineer reconcile": "put everything in order, without a daemon too",
+    "mountaineer reconcile --share CORE --share MEDIA": "only these two",
+  },
   exits: STEP_EXITS,
   takes: {
     ...SHARE_OPTIONS,

@@ -12,10 +12,10 @@ export const reloadCommand = command({
     'after a mistake (`on_failure = "stop"`): it then watches again. A SIGHUP to the daemon does the same. A file ' +
     "with mistakes changes nothing. --dry-run only says what a reload would change; without a daemon, what one " +
     "would start.",
-  examples: [
-    { command: "mountaineer reload", does: "apply what the file says now" },
-    { command: "mountaineer reload --dry-run", does: "see what would start, change and stay" },
-  ],
+  examples: {
+    "mountaineer reload": "apply what the file says now",
+    "mountaineer reload --dry-run": "see what would start, change and stay",
+  },
   exits: {
     1: "the file could not be applied; what ran before runs on",
     3: "the file has mistakes; every one is listed, and what ran before runs on",

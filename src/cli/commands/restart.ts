@@ -18,7 +18,7 @@ export const restartCommand = command({
     "its backends serve, it takes over: mounts stay, sessions of MCP clients go on, no call is lost, and calls in " +
     "flight are finished by the old one. Whatever fails before that leaves the old one in charge. To be used after an " +
     "upgrade; it works for the service that `mountaineer up` starts.",
-  examples: [{ command: "mountaineer restart", does: "run what is installed now" }],
+  examples: { "mountaineer restart": "run what is installed now" },
   exits: { 1: "the new one did not take over, and why is said; the old one goes on", 8: "no daemon runs" },
   takes: JSON_OPTION,
   async run(context) {

@@ -18,13 +18,10 @@ const secretSetCommand = command({
     "Asks for the value without showing it, or reads one line from standard input; it is never an argument. It is kept in the " +
     "system's keyring (the Secret Service on Linux, the Keychain on macOS) where one answers, else in a file of this " +
     "home that only its owner can read. A running daemon uses it at once.",
-  examples: [
-    { command: "mountaineer secret set nas", does: "keep the password that secret:nas stands for" },
-    {
-      command: "mountaineer secret set token --in file < token.txt",
-      does: "keep what a file holds, in this home",
-    },
-  ],
+  examples: {
+    "mountaineer secret set nas": "keep the password that secret:nas stands for",
+    "mountaineer secret set token --in file < token.txt": "keep what a file holds, in this home",
+  },
   exits: {},
   takes: {
     "<name>": { about: "the name that secret:NAME refers to", ...SECRET_NAME },
@@ -67,13 +64,11 @@ const secretListCommand = command({
   summary: "see which secrets are kept, where, and what uses them",
   description:
     "Names only; no value is read. Those that the configuration refers to and nobody keeps are listed, too.",
-  examples: [
-    { command: "mountaineer secret list", does: "see them" },
-    {
-      command: "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'",
-      does: "name those that are still to be set",
-    },
-  ],
+  examples: {
+    "mountaineer secret list": "see them",
+    "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'":
+      "name those that are still to be set",
+  },
   exits: {},
   takes: JSON_OPTION,
   async run(context) {
@@ -90,7 +85,7 @@ const secretRemoveCommand = command({
   summary: "forget a secret",
   description:
     "Removes it from where it is kept. Mounts and backends that use it go on until they are started again.",
-  examples: [{ command: "mountaineer secret remove nas", does: "forget it" }],
+  examples: { "mountaineer secret remove nas": "forget it" },
   exits: {},
   takes: {
     "<name>": { about: "as secret list shows it", ...SECRET_NAME },
@@ -117,10 +112,10 @@ export const SECRET_COMMANDS: GroupedCommands = {
     summary: "keep passwords and tokens outside of the configuration",
     description:
       "The configuration names them as secret:NAME; their values are in the keyring or in a private file.",
-    examples: [
-      { command: "mountaineer secret set nas", does: "keep one" },
-      { command: "mountaineer secret list", does: "see which are kept, and what uses them" },
-    ],
+    examples: {
+      "mountaineer secret set nas": "keep one",
+      "mountaineer secret list": "see which are kept, and what uses them",
+    },
   },
   commands: [secretSetCommand, secretListCommand, secretRemoveCommand],
 };

@@ -8,10 +8,10 @@ export const serverTokenCommand = command({
   description:
     "Prints a new token, once: the daemon keeps only its hash. The one before opens nothing any more. It opens the management " +
     "API and the page at the gateway's address, and never /mcp; a client's token for MCP never opens these.",
-  examples: [
-    { command: "mountaineer server-token > token.txt", does: "make one, and keep it in a file" },
-    { command: "mountaineer server-token --remove", does: "let no token in any more" },
-  ],
+  examples: {
+    "mountaineer server-token > token.txt": "make one, and keep it in a file",
+    "mountaineer server-token --remove": "let no token in any more",
+  },
   exits: { 8: "no daemon runs" },
   takes: {
     "--remove": "forget the token there is, and make none",

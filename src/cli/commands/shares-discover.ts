@@ -8,7 +8,7 @@ export const sharesDiscoverCommand = command({
   description:
     "Asks the links of this machine for two seconds (DNS-SD over multicast, WS-Discovery), and adds whom it has met on them and " +
     "what is mounted already. Nothing is scanned, and no password is sent. What a server says of itself is not proved.",
-  examples: [{ command: "mountaineer shares discover", does: "see the addresses of your NAS" }],
+  examples: { "mountaineer shares discover": "see the addresses of your NAS" },
   exits: { 0: "it could look" },
   takes: JSON_OPTION,
   async run(context) {

@@ -7,10 +7,10 @@ export const sharesListCommand = command({
   summary: "show the shares of the configuration and their aliases",
   description:
     "What the file says; with a daemon running, also whether they are mounted. Waits for no host and no mount.",
-  examples: [
-    { command: "mountaineer shares list", does: "see which shares there are" },
-    { command: "mountaineer shares list --json | jq -r '.shares[].stable_path'", does: "their links" },
-  ],
+  examples: {
+    "mountaineer shares list": "see which shares there are",
+    "mountaineer shares list --json | jq -r '.shares[].stable_path'": "their links",
+  },
   exits: { 0: "it could answer" },
   takes: JSON_OPTION,
   async run(context) {

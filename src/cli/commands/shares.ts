@@ -29,14 +29,10 @@ const sharesAddCommand = command({
     "Returns when it is mounted, or when it is known why not; it is saved all the same, and a daemon goes on trying. " +
     "A password itself is refused: name an environment variable or a kept secret. In place of the hosts, " +
     "--tb-path and --fallback-path add a share of driver local.",
-  examples: [
-    {
-      command:
-        "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann " +
-        "--password '${ARCHIVE_PASSWORD}'",
-      does: "add one, over SMB",
-    },
-  ],
+  examples: {
+    "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
+      "add one, over SMB",
+  },
   exits: { ...STEP_EXITS, 0: "it is mounted", 1: "it is saved, and not mounted" },
   takes: {
     ...NEW_SHARE,
@@ -97,9 +93,7 @@ const sharesRemoveCommand = command({
     "What is mounted stays mounted, with nobody to look after it; --cleanup unmounts it first and removes its link, " +
     "and changes nothing when files are open. Aliases that lead into it are named, and go only by --with-aliases. " +
     "Nothing on the server is touched.",
-  examples: [
-    { command: "mountaineer shares remove --share MEDIA --cleanup", does: "with its mount and its link" },
-  ],
+  examples: { "mountaineer shares remove --share MEDIA --cleanup": "with its mount and its link" },
   exits: {
     0: "it is removed",
     1: "it could not be unmounted, and nothing else was changed; or the file that lacks it does not run",
@@ -135,13 +129,10 @@ const sharesKernelCommand = command({
     "For a user of Linux: faster than rclone, and programs can map files; locks are given up at each move " +
     "(docs/drivers.md). It takes one line in /etc/fstab, which is shown with the sudo command that writes it after a " +
     "yes; run again, it mounts the share so. No password is in that line.",
-  examples: [
-    { command: "mountaineer shares kernel CORE", does: "show the line; once it is there, mount with it" },
-    {
-      command: "mountaineer shares kernel CORE --undo",
-      does: "mount with driver auto; then show how to remove the line",
-    },
-  ],
+  examples: {
+    "mountaineer shares kernel CORE": "show the line; once it is there, mount with it",
+    "mountaineer shares kernel CORE --undo": "mount with driver auto; then show how to remove the line",
+  },
   exits: {
     ...STEP_EXITS,
     0: "it is mounted so, or the line is written or removed",
@@ -171,10 +162,10 @@ export const SHARES_COMMANDS: GroupedCommands = {
     alias: "favorites",
     summary: "list, add and remove shares",
     description: "The [[shares]] of the configuration, which are kept mounted.",
-    examples: [
-      { command: "mountaineer shares list", does: "see which shares there are" },
-      { command: "mountaineer shares remove --share MEDIA --cleanup", does: "let go of one for good" },
-    ],
+    examples: {
+      "mountaineer shares list": "see which shares there are",
+      "mountaineer shares remove --share MEDIA --cleanup": "let go of one for good",
+    },
   },
   commands: [
     sharesListCommand,

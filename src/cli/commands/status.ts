@@ -9,13 +9,11 @@ export const statusCommand = command({
   description:
     "Looks, and changes nothing. Asks the running daemon; without one, looks for itself. Shows shares and gateway, each " +
     "when it is configured.",
-  examples: [
-    { command: "mountaineer status", does: "see how things are" },
-    {
-      command: `mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'`,
-      does: "name the shares that are not usable",
-    },
-  ],
+  examples: {
+    "mountaineer status": "see how things are",
+    [`mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'`]:
+      "name the shares that are not usable",
+  },
   exits: { 0: "it could answer, however things are" },
   takes: JSON_OPTION,
   async run(context) {

@@ -26,13 +26,13 @@ export const switchCommand = command({
     "share there, over restarts too. auto ends that: back to automatic. With files open it is busy; --wait " +
     "waits for them, --force does not care. With --backend, the name of a route goes over to that route as soon as it " +
     "is ready, and calls in flight end where they are; a route that is not the first one holds the backend there.",
-  examples: [
-    { command: "mountaineer switch --share CORE --to tb", does: "back to Thunderbolt now" },
-    { command: "mountaineer switch --share CORE --to tb --wait", does: "as soon as open files are closed" },
-    { command: "mountaineer switch --to fallback", does: "all shares to fallback, before pulling the cable" },
-    { command: "mountaineer switch --to auto", does: "let the rules decide again" },
-    { command: "mountaineer switch --backend files --to lan", does: "serve a backend over another route" },
-  ],
+  examples: {
+    "mountaineer switch --share CORE --to tb": "back to Thunderbolt now",
+    "mountaineer switch --share CORE --to tb --wait": "as soon as open files are closed",
+    "mountaineer switch --to fallback": "all shares to fallback, before pulling the cable",
+    "mountaineer switch --to auto": "let the rules decide again",
+    "mountaineer switch --backend files --to lan": "serve a backend over another route",
+  },
   exits: {
     ...STEP_EXITS,
     0: "every share ended as asked, or was skipped; or the backend is served over that route",

@@ -21,13 +21,10 @@ export const toolsListCommand = command({
     "As MCP clients see them, whatever the policies say, each with the backend that answers it. Asks the running " +
     "daemon; without one, starts the backends once and ends them again. A backend that publishes nothing because it " +
     "is not ready is named on stderr. What tools disable has switched off comes last.",
-  examples: [
-    { command: "mountaineer tools list", does: "see what there is to call" },
-    {
-      command: "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'",
-      does: "see what each one takes",
-    },
-  ],
+  examples: {
+    "mountaineer tools list": "see what there is to call",
+    "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": "see what each one takes",
+  },
   exits: {},
   takes: JSON_OPTION,
   async run(context) {
@@ -54,14 +51,11 @@ const toolsDiffCommand = command({
     "Old beside new, with characters that nobody sees spelled out. What a server says of its tools, prompts, resources and " +
     "itself decides how models use it: the gateway remembers all of it, and tells what changes. Asks the running daemon; " +
     "without one, starts the backends once and ends them again.",
-  examples: [
-    { command: "mountaineer tools diff", does: "see all that changed" },
-    { command: "mountaineer tools diff read_file", does: "see what changed of one" },
-    {
-      command: "mountaineer tools diff files:read_file",
-      does: "the same, where two backends have one of that name",
-    },
-  ],
+  examples: {
+    "mountaineer tools diff": "see all that changed",
+    "mountaineer tools diff read_file": "see what changed of one",
+    "mountaineer tools diff files:read_file": "the same, where two backends have one of that name",
+  },
   exits: { 0: "it could be shown, whether anything differs or not" },
   takes: {
     "[names...]": "the names that clients use or that the server gives, or BACKEND:NAME",
@@ -95,12 +89,12 @@ const toolsApproveCommand = command({
   description:
     "Tools, prompts, resources, and what servers say of themselves (instructions). Shows what it approves. What was " +
     "withheld is published at once; what changes again while you look is left waiting. An approved version that comes back later needs no new approval.",
-  examples: [
-    { command: "mountaineer tools approve read_file", does: "accept one" },
-    { command: "mountaineer tools approve --backend files", does: "accept all of one server" },
-    { command: "mountaineer tools approve files:instructions", does: "accept what a server says of itself" },
-    { command: "mountaineer tools approve --all", does: "accept all that waits" },
-  ],
+  examples: {
+    "mountaineer tools approve read_file": "accept one",
+    "mountaineer tools approve --backend files": "accept all of one server",
+    "mountaineer tools approve files:instructions": "accept what a server says of itself",
+    "mountaineer tools approve --all": "accept all that waits",
+  },
   exits: {
     1: "something changed meanwhile, and was left",
     2: "nothing of that name waits, or several have it",
@@ -194,7 +188,7 @@ const toolsDisableCommand = command({
   description:
     "They leave the lists at once, and who calls one is told that it is switched off; calls in flight finish. Remembered " +
     "until tools enable, whatever the server or the configuration becomes.",
-  examples: [{ command: "mountaineer tools disable delete_file", does: "let no agent delete files" }],
+  examples: { "mountaineer tools disable delete_file": "let no agent delete files" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
   takes: {
     ...TOOLS_ARGUMENT,
@@ -207,7 +201,7 @@ const toolsEnableCommand = command({
   name: "tools enable",
   summary: "switch tools on again",
   description: "Takes tools disable back. Filters, pins and policies hold as before.",
-  examples: [{ command: "mountaineer tools enable delete_file", does: "let agents delete files again" }],
+  examples: { "mountaineer tools enable delete_file": "let agents delete files again" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
   takes: {
     ...TOOLS_ARGUMENT,
@@ -235,11 +229,11 @@ export const TOOLS_COMMANDS: GroupedCommands = {
     name: "tools",
     summary: "see the tools that the gateway publishes, and what changed of them",
     description: "Of all backends together, under the names that clients see.",
-    examples: [
-      { command: "mountaineer tools list", does: "see what there is to call" },
-      { command: "mountaineer tools diff", does: "see which are not as they were" },
-      { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call one" },
-    ],
+    examples: {
+      "mountaineer tools list": "see what there is to call",
+      "mountaineer tools diff": "see which are not as they were",
+      [`mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`]: "call one",
+    },
   },
   commands: [
     toolsListCommand,

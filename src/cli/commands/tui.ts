@@ -28,12 +28,12 @@ export const tuiCommand = command({
     "everything by its name, q leaves. Waits for the daemon when it is not running, and over its restarts. --url shows " +
     `the daemon of another machine; its management token comes from ${TOKEN_VARIABLE}, from --token-file, or is asked ` +
     "for. --plain is for screen readers: lines of text, each change said once.",
-  examples: [
-    { command: "mountaineer tui", does: "look, and act" },
-    { command: "mountaineer tui --screen sync", does: "begin with the settings of config sync" },
-    { command: "mountaineer tui --plain", does: "the same in lines of text" },
-    { command: "NO_COLOR=1 mountaineer tui", does: "the same without colour" },
-  ],
+  examples: {
+    "mountaineer tui": "look, and act",
+    "mountaineer tui --screen sync": "begin with the settings of config sync",
+    "mountaineer tui --plain": "the same in lines of text",
+    "NO_COLOR=1 mountaineer tui": "the same without colour",
+  },
   exits: { 2: "it is not run on a terminal, or --url would show the token to the network" },
   takes: {
     "--screen <name>": { about: "the screen that is shown first", choices: Object.keys(SCREENS) },

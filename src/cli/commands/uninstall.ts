@@ -8,7 +8,7 @@ export const uninstallCommand = command({
   description:
     "A daemon that runs without a service is stopped as well. What is mounted stays mounted, and the configuration, the " +
     "secrets and the log stay as they are.",
-  examples: [{ command: "mountaineer uninstall", does: "stop the daemon and remove its service" }],
+  examples: { "mountaineer uninstall": "stop the daemon and remove its service" },
   exits: { 1: "the daemon could not be stopped, or its service not removed" },
   takes: JSON_OPTION,
   async run(context) {

@@ -9,10 +9,10 @@ export const unmountCommand = command({
   description:
     "Holds the share unmounted, over restarts too, until `mount` or `switch`. With files open or not yet sent it is " +
     "busy and stays mounted; --force goes on all the same and names them.",
-  examples: [
-    { command: "mountaineer unmount --share CORE", does: "let go of one share" },
-    { command: "mountaineer unmount --share CORE --force", does: "although files are open" },
-  ],
+  examples: {
+    "mountaineer unmount --share CORE": "let go of one share",
+    "mountaineer unmount --share CORE --force": "although files are open",
+  },
   exits: STEP_EXITS,
   takes: {
     ...SHARE_OPTIONS,

@@ -11,14 +11,11 @@ export const unsentCommand = command({
   description:
     "What a program wrote belongs to the server that it was written for: it waits on this machine until that is back. " +
     "For a server that never comes back, or cannot be proved, you decide.",
-  examples: [
-    { command: "mountaineer unsent", does: "how many, how old, and for which server" },
-    {
-      command: "mountaineer unsent --share CORE --send-here",
-      does: "send them to the server that is mounted now",
-    },
-    { command: "mountaineer unsent --share CORE --set-aside", does: "move them to a folder of this machine" },
-  ],
+  examples: {
+    "mountaineer unsent": "how many, how old, and for which server",
+    "mountaineer unsent --share CORE --send-here": "send them to the server that is mounted now",
+    "mountaineer unsent --share CORE --set-aside": "move them to a folder of this machine",
+  },
   exits: { 1: "it cannot be done now; nothing was changed" },
   takes: {
     "--share <name>": "the share; needed to decide",

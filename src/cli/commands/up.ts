@@ -10,10 +10,10 @@ export const upCommand = command({
     "for launchd (macOS), and starts it; run again, it changes what has changed. The service has this shell's PATH, and nothing " +
     "else of its environment. Elsewhere, as in a container, as a process of its own, with this shell's environment. Ends when it " +
     "answers, with how things are and what to do next. Nothing of the configuration is touched.",
-  examples: [
-    { command: "mountaineer up", does: "start it, and see what is there" },
-    { command: "mountaineer up --print", does: "only see what the service's file would be" },
-  ],
+  examples: {
+    "mountaineer up": "start it, and see what is there",
+    "mountaineer up --print": "only see what the service's file would be",
+  },
   exits: { 1: "it could not be started, or does not answer" },
   takes: {
     "--print": "print the service's file, and do nothing else",
@@ -32,7 +32,7 @@ export const downCommand = command({
   description:
     "What is mounted stays mounted, and is there as long as its server is: nothing moves to another route meanwhile. A service " +
     "stays, and starts again at the next login. Without a daemon it changes nothing.",
-  examples: [{ command: "mountaineer down", does: "stop it; mountaineer up starts it again" }],
+  examples: { "mountaineer down": "stop it; mountaineer up starts it again" },
   exits: { 1: "it could not be stopped" },
   takes: JSON_OPTION,
   async run(context) {

@@ -7,10 +7,10 @@ export const verifyCommand = command({
   summary: "look at everything afresh and say what is wrong",
   description:
     "Probes every host and reads every mount now, rather than telling what was last seen. Changes nothing.",
-  examples: [
-    { command: "mountaineer verify", does: "check all shares" },
-    { command: "mountaineer verify --share CORE --json", does: "check one, for a script" },
-  ],
+  examples: {
+    "mountaineer verify": "check all shares",
+    "mountaineer verify --share CORE --json": "check one, for a script",
+  },
   exits: { 1: "something is wrong" },
   takes: {
     ...SHARE_OPTIONS,

@@ -3,10 +3,8 @@ import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
 import type { TerminalStyle } from "../views/terminal-style.ts";
 
-export interface Example {
-  readonly command: string;
-  readonly does: string;
-}
+/** What each does, by the command line. */
+export type Examples = Readonly<Record<string, string>>;
 
 /** What is piped in, or a terminal. */
 export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode">>;
@@ -46,7 +44,7 @@ export interface CommandGroup {
   readonly alias?: string;
   readonly summary: string;
   readonly description: string;
-  readonly examples: readonly Example[];
+  readonly examples: Examples;
 }
 
 /** An argument or an option: what it is, and what it is read as. */
@@ -124,7 +122,7 @@ interface CommandWords {
   readonly summary: string;
   /** What else there is to know. */
   readonly description: string;
-  readonly examples: readonly Example[];
+  readonly examples: Examples;
   /** What its exit codes mean beyond those of every command. */
   readonly exits: Readonly<Record<number, string>>;
 }

@@ -8,7 +8,7 @@ import type {
   CommandContext,
   CommandDefinition,
   CommandGroup,
-  Example,
+  Examples,
   Taken,
   Takes,
 } from "../input/command.ts";
@@ -29,10 +29,10 @@ const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "unmo
 const WIDE = 60;
 const NARROWEST = 20;
 const BELOW = "      ";
-const FIRST_EXAMPLES: readonly Example[] = [
-  { command: "mountaineer up", does: "keep shares and gateway up, in the background" },
-  { command: "mountaineer status", does: "see how things are" },
-];
+const FIRST_EXAMPLES: Examples = {
+  "mountaineer up": "keep shares and gateway up, in the background",
+  "mountaineer status": "see how things are",
+};
 
 /**
  * Runs the command that `args` name, and resolves with its exit code. Rejects with `usage` when they are not
@@ -176,8 +176,9 @@ function capitalised(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-function examplesText(examples: readonly Example[]): string {
-  return `\nExamples:\n${examples.map(({ command, does }) => `  ${command}\n      ${does}\n`).join("")}`;
+function examplesText(examples: Examples): string {
+  const lines = Object.entries(examples).map(([command, does]) => `  ${command}\n      ${does}\n`);
+  return `\nExamples:\n${lines.join("")}`;
 }
 
 function usageError(error: CommanderError, args: readonly string[]): MountaineerError {

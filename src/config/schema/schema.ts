@@ -157,7 +157,6 @@ export type ConfigFile = OutOf<typeof configFile>;
 export type ShareFile = ConfigFile["shares"][number];
 export type AliasFile = ConfigFile["aliases"][number];
 export type BackendFile = ConfigFile["backends"][string];
-export type BackendAuthFile = NonNullable<BackendFile["auth"]>;
 
 /** Stands in a pattern for a name that people choose. */
 export const ANY_NAME = "*";

@@ -25,9 +25,6 @@ import type { Connection } from "../terminal/connection.ts";
 import type { Key } from "../terminal/key.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
 
-/** The content of the table of events. */
-export type SyncStatusWidget = ReturnType<typeof createSyncStatusWidget>;
-
 export type SyncSession = ReturnType<typeof startSyncSession>;
 
 /** Starts following; ends when `signal` aborts. */

@@ -14,11 +14,11 @@ test("the reference has every command, option, example and error code", async ()
   const text = await renderCliReference();
   for (const { name, examples } of COMMANDS) {
     assert.match(text, new RegExp(`^## mountaineer ${name}$`, "m"));
-    const [first, ...others] = examples;
+    const [first, ...others] = Object.entries(examples);
     assert.ok(first !== undefined);
     const word = others.length === 0 ? "Example" : "Examples";
-    assert.ok(text.includes(`\n- ${word}: \`${first.command}\` (${first.does})`), first.command);
-    for (const { command, does } of others) assert.ok(text.includes(`; \`${command}\` (${does})`), command);
+    assert.ok(text.includes(`\n- ${word}: \`${first[0]}\` (${first[1]})`), first[0]);
+    for (const [command, does] of others) assert.ok(text.includes(`; \`${command}\` (${does})`), command);
   }
   for (const option of [
     "--share",

@@ -32,8 +32,6 @@ interface ServerFacts {
 
 const LOOKED_FOR_MS = 10_000;
 
-export type Caches = ReturnType<typeof createCaches>;
-
 export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }: CachesOptions) {
   const looked = new Map<string, { readonly atMs: number; readonly waiting: readonly WaitingUnsent[] }>();
 
