@@ -1,11 +1,12 @@
 // `import`: takes MCP servers over from what other programs have. Shows what would change, asks, and does it.
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import type { BackendStatus } from "../../api/contract.ts";
 import { withBackends } from "../../clients/backend-block.ts";
 import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "../../clients/client.ts";
 import { clientFiles } from "../../clients/client-places.ts";
 import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
+import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findPlace } from "../../config/locate.ts";
@@ -30,7 +31,6 @@ import { keepWhile } from "../sessions/keep-while.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import { isOwnEntry } from "./own-entry.ts";
 
 interface ImportManner {
   /** Names of clients, and paths of files; none: every client that has a file here. */
@@ -276,4 +276,12 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
     );
   context.print(paint.dim(`  next: ${nextStep(manner.words)}\n`));
   return 0;
+}
+
+/** An entry that starts this program for a client, however it came there. Pure. */
+function isOwnEntry({ command, args }: ConfigTable): boolean {
+  if (typeof command !== "string") return false;
+  const words = [basename(command), ...(Array.isArray(args) ? args.map(String) : [])];
+  const at = words.findIndex((word) => /^mountaineerd?(?:@[\w.-]+)?$/.test(basename(word)));
+  return at !== -1 && words[at + 1] === "mcp";
 }

@@ -19,10 +19,9 @@ import { logsCommand } from "../commands/logs.ts";
 import { mcpCommand } from "../commands/mcp.ts";
 import { menubarCommand } from "../commands/menubar.ts";
 import { monitorCommand } from "../commands/monitor.ts";
-import { mountCommand } from "../commands/mount.ts";
+import { mountCommand, reconcileCommand, unmountCommand, verifyCommand } from "../commands/mount.ts";
 import { openCommand } from "../commands/open.ts";
 import { RCLONE_COMMANDS } from "../commands/rclone.ts";
-import { reconcileCommand } from "../commands/reconcile.ts";
 import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
 import { SECRET_COMMANDS } from "../commands/secret.ts";
@@ -33,10 +32,8 @@ import { switchCommand } from "../commands/switch.ts";
 import { TOOLS_COMMANDS } from "../commands/tools.ts";
 import { tuiCommand } from "../commands/tui.ts";
 import { uninstallCommand } from "../commands/uninstall.ts";
-import { unmountCommand } from "../commands/unmount.ts";
 import { unsentCommand } from "../commands/unsent.ts";
 import { downCommand, upCommand } from "../commands/up.ts";
-import { verifyCommand } from "../commands/verify.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 
 interface CommandSection {

@@ -1,6 +1,6 @@
 // Normalizes the values of the gateway's sections for the engine, and collects warnings.
-
 import { join } from "node:path";
+import { BURST_SECONDS, type LimitsConfig, type LimitsOverride, type PrincipalLimits } from "../limits.ts";
 import type { ConfigPlace } from "../locate.ts";
 import { backendAuthKeys } from "../schema/backend-auth-schema.ts";
 import { groupKeys, optimizerKeys, profileKeys } from "../schema/fewer-tools-schema.ts";
@@ -41,7 +41,6 @@ import { expandPath } from "../values/paths.ts";
 import { requirementOf } from "../values/requirement.ts";
 import { isLiteral } from "../values/secret-text.ts";
 import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
-import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
@@ -303,4 +302,51 @@ function keysPlace({ type, jwks = "" }: IncomingAuthFile, place: ConfigPlace): S
   if (type === "oidc") return { kind: "discovery" };
   if (isKeysAddress(jwks)) return { kind: "address", url: jwks };
   return { kind: "file", path: expandPath(jwks, place.userHome) };
+}
+
+type LimitsFile = ConfigFile["limits"];
+type OverrideFile = LimitsFile["overrides"][number];
+
+const MEBIBYTE = 1024 * 1024;
+
+function limitsConfig(limits: LimitsFile): LimitsConfig {
+  return { ...principalLimits(limits), overrides: limits.overrides.map((one) => override(one, limits)) };
+}
+
+/** Warnings about what the section allows, but probably does not mean. */
+function limitsWarnings({ overrides }: LimitsFile): ConfigWarning[] {
+  return overrides.flatMap(({ users, roles }, index) =>
+    users === undefined && roles === undefined && index < overrides.length - 1
+      ? {
+          path: `limits.overrides[${index}]`,
+          text: "it fits everybody, so that those below it never count",
+          hint: "give it `users` or `roles`, or put it last",
+        }
+      : [],
+  );
+}
+
+function override(
+  { users, roles, ...own }: OverrideFile,
+  { overrides: _, ...all }: LimitsFile,
+): LimitsOverride {
+  // An override with its own rate has its own burst; otherwise the common one applies.
+  const burst = own.burst ?? (own.calls_per_second === undefined ? all.burst : undefined);
+  const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
+  return {
+    users: users ?? null,
+    roles: roles ?? null,
+    limits: principalLimits({ ...all, ...given, burst }),
+  };
+}
+
+function principalLimits(limits: Omit<LimitsFile, "overrides">): PrincipalLimits {
+  const { calls_per_second: rate, burst, calls_in_flight, sessions, result_mb } = limits;
+  return {
+    callsPerSecond: rate === 0 ? null : rate,
+    burst: burst ?? Math.max(1, Math.ceil(rate * BURST_SECONDS)),
+    callsInFlight: calls_in_flight,
+    sessions,
+    resultBytes: result_mb === 0 ? null : Math.round(result_mb * MEBIBYTE),
+  };
 }

@@ -1,14 +1,15 @@
 // The whole menu as a pure function of the known state, the same for every desktop.
 import type { ShareStatus, StatusReport } from "../../api/contract.ts";
 import { actionsFor, actionWith } from "../../api/words/actions.ts";
+import { backendWords } from "../../api/words/backend-words.ts";
 import { shareWords } from "../../api/words/share-words.ts";
 import { FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
+import { type Tone, troublesOf } from "../../api/words/words.ts";
 import { actionText, type MenuAction, type ToggleName } from "./action.ts";
 import { aliasItems } from "./alias-items.ts";
 import { gatewayItems } from "./gateway-items.ts";
 import type { Menu, MenuItem, MenuState } from "./menu.ts";
 import { isUsable, readyItems, shareItem, sharesFolder } from "./share-items.ts";
-import { stateOfWorld } from "./state.ts";
 import {
   act,
   actionItem,
@@ -208,4 +209,33 @@ function tidied(items: readonly MenuItem[]): MenuItem[] {
   }
   if (kept.at(-1)?.kind === "separator") kept.pop();
   return kept;
+}
+
+/** The health of everything together. */
+function stateOfWorld({ connection, status, sync }: MenuWorld): MenuState {
+  if (status === null || connection.kind === "absent") return "down";
+  const { global, shares, gateway, backends = [] } = status;
+  const served = backends.filter(({ enabled }) => enabled);
+  const states = [
+    ...shares.map((share) => stateOf(shareWords(share).tone, share.tb_recovery_pending)),
+    ...served.map((each) =>
+      stateOf(backendWords(each).tone, (each.routes?.recovery_pending ?? null) !== null),
+    ),
+  ];
+  if (states.length > 0 && states.every((state) => state === "down")) return "down";
+  if (states.includes("tb_ready")) return "tb_ready";
+  const isWrong =
+    connection.kind === "silent" ||
+    states.some((state) => state !== "healthy") ||
+    troublesOf(global.conditions).length > 0 ||
+    (gateway !== undefined && troublesOf(gateway.conditions).length > 0) ||
+    (sync !== null && (sync.last_error !== null || sync.watching === "stopped"));
+  return isWrong ? "degraded" : "healthy";
+}
+
+/** `isReady`: a better route is back, and waits. */
+function stateOf(tone: Tone, isReady: boolean): MenuState {
+  if (tone === "bad") return "down";
+  if (isReady) return "tb_ready";
+  return tone === "warning" ? "degraded" : "healthy";
 }

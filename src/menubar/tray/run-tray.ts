@@ -1,5 +1,4 @@
 // Runs the icon on the session bus: one for each home, registered again whenever a new panel starts.
-
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -7,10 +6,9 @@ import { sessionBusPaths } from "../dbus/bus-address.ts";
 import { BUS_NAME, BUS_PATH, type BusConnection, connectToBus } from "../dbus/bus-connection.ts";
 import type { Message } from "../dbus/message.ts";
 import type { MenuSession } from "../menu/session.ts";
-import { answerCall, propertiesXml } from "./bus-objects.ts";
+import { answerCall, method, propertiesXml, signalOf } from "./bus-objects.ts";
 import { createDbusMenu, MENU_INTERFACE, MENU_PATH } from "./dbus-menu.ts";
 import { createNotifierItem, ITEM_INTERFACE, ITEM_PATH } from "./notifier-item.ts";
-import { ITEM_XML, MENU_XML } from "./tray-xml.ts";
 
 const WATCHER = "org.kde.StatusNotifierWatcher";
 const WATCHER_PATH = "/StatusNotifierWatcher";
@@ -212,3 +210,30 @@ function alreadyShown(home: string): MountaineerError {
     },
   );
 }
+
+const MENU_XML = [
+  method("GetLayout", "parentId i, recursionDepth i, propertyNames as", "revision u, layout (ia{sv}av)"),
+  method("GetGroupProperties", "ids ai, propertyNames as", "properties a(ia{sv})"),
+  method("GetProperty", "id i, name s", "value v"),
+  method("Event", "id i, eventId s, data v, timestamp u"),
+  method("EventGroup", "events a(isvu)", "idErrors ai"),
+  method("AboutToShow", "id i", "needUpdate b"),
+  method("AboutToShowGroup", "ids ai", "updatesNeeded ai, idErrors ai"),
+  signalOf("ItemsPropertiesUpdated", "updatedProps a(ia{sv}), removedProps a(ias)"),
+  signalOf("LayoutUpdated", "revision u, parent i"),
+  signalOf("ItemActivationRequested", "id i, timestamp u"),
+].join("");
+
+const ITEM_XML = [
+  method("ContextMenu", "x i, y i"),
+  method("Activate", "x i, y i"),
+  method("SecondaryActivate", "x i, y i"),
+  method("Scroll", "delta i, orientation s"),
+  method("ProvideXdgActivationToken", "token s"),
+  signalOf("NewTitle"),
+  signalOf("NewIcon"),
+  signalOf("NewAttentionIcon"),
+  signalOf("NewOverlayIcon"),
+  signalOf("NewToolTip"),
+  signalOf("NewStatus", "status s"),
+].join("");

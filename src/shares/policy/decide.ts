@@ -4,8 +4,8 @@ import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";
 import { decideCarried, decidePinnedGate } from "./decide-carried.ts";
 import { carryConditions } from "./decide-carry.ts";
-import { foldMountIdentity } from "./decide-identity.ts";
 import { foldLogon, logonConditions } from "./decide-logged-on.ts";
+import { foldYoungDeath } from "./decide-mount-alive.ts";
 import { decideMounted, decideShutLogon, decideUnexplained } from "./decide-mounted.ts";
 import { continueOperation, foldLastStep } from "./decide-operation.ts";
 import { answerRequest, takeRequest } from "./decide-request.ts";
@@ -13,12 +13,17 @@ import { foldRoutes } from "./decide-routes.ts";
 import { decideUnmounted } from "./decide-unmounted.ts";
 import {
   type Builder,
+  clearPending,
   createDecisionBuilder,
   type DecideInput,
   type NewCondition,
+  setHeld,
+  setMemory,
+  setState,
 } from "./decision-builder.ts";
 import type { LaneState } from "./lane-state.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
+import type { StepSeen } from "./share-seen.ts";
 import type { NewTransition } from "./share-transitions.ts";
 import { lookedAfterBy, standingConditions } from "./standing-conditions.ts";
 import type { Step } from "./step.ts";
@@ -126,4 +131,41 @@ function since(builder: Builder): StandingCondition[] {
     ...condition,
     since: conditionsSince.get(condition.code) ?? builder.seen.wallMs,
   }));
+}
+
+function foldMountIdentity(builder: Builder): void {
+  const { mount, lastStep } = builder.seen;
+  const id = mount?.found.id ?? null;
+  const before = builder.state.mountId;
+  if (id !== before) {
+    setState(builder, { mountId: id, deadLook: null, pendingLook: null, suspicion: null });
+    setState(builder, { madeMount: isOurDoing(lastStep, id) ? id : null });
+    if (mount === null) foldVanished(builder, before);
+    else if (!isOurDoing(lastStep, id)) {
+      builder.transitions.push({
+        name: "share.adopted",
+        route: mount.found.route ?? "unknown",
+        source: mount.found.source,
+        path: mount.found.path,
+      });
+      if (builder.memory.held === "unmounted" && builder.state.operation === null) setHeld(builder, null);
+    }
+  }
+  const activeInterface = mount?.found.route ?? "none";
+  const carriedPort = mount?.carried?.port ?? null;
+  if (builder.memory.activeInterface !== activeInterface || builder.memory.carriedPort !== carriedPort) {
+    setMemory(builder, { activeInterface, carriedPort });
+  }
+  if (activeInterface !== "fallback" && builder.state.operation === null)
+    clearPending(builder, mount === null ? "unmounted" : "not mounted over fallback any more");
+}
+
+function isOurDoing(last: StepSeen | null, id: string | null): boolean {
+  return last?.kind === "mount" && last.outcome.ok && last.outcome.mount.id === id && !last.outcome.adopted;
+}
+
+function foldVanished(builder: Builder, mountId: string | null): void {
+  if (builder.seen.lastStep?.kind === "unmount") return;
+  if (mountId !== null) foldYoungDeath(builder, mountId);
+  builder.transitions.push({ name: "share.vanished", from: builder.memory.activeInterface });
 }

@@ -1,7 +1,6 @@
 // The shown screen with its first and last line, help and palette over it, and the keys that work on every screen.
 import type { Connection } from "./connection.ts";
 import { footerLine, headerLine, tooSmallLines } from "./frame-lines.ts";
-import { createHeldInput, type Input } from "./held-input.ts";
 import { isNamed, type Key, keysOfText } from "./key.ts";
 import { cutLine, type Line, span, type Tone } from "./line.ts";
 import { createOverlay } from "./overlay.ts";
@@ -225,4 +224,45 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
     lines.push(line(symbols.changed, `${first}${more} ${symbols.ellipsis}`, "faint"));
   }
   return lines;
+}
+
+/** Kept while a screen saves or loads; nobody types more ahead. */
+const HELD_LIMIT = 256;
+
+/** A key, or a text that was pasted. */
+type Input = Key | { readonly kind: "paste"; readonly text: string };
+
+/**
+ * What was pressed or pasted while the shown screen could not take it, handled in order once it can. `give` handles one; it may make the screen hold
+ * what comes after it.
+ */
+function createHeldInput(isHeld: () => boolean, give: (input: Input) => void) {
+  let inputs: readonly Input[] = [];
+  let isGiving = false;
+  return {
+    /** What comes when HELD_LIMIT are kept is dropped. */
+    add(input: Input): void {
+      if (inputs.length < HELD_LIMIT) inputs = [...inputs, input];
+    },
+    isEmpty: (): boolean => inputs.length === 0,
+    /** Call when another screen is shown: what waited for the one before is not for it, unless it brought it up itself. */
+    drop(): void {
+      if (!isGiving) inputs = [];
+    },
+    /** Call at each change. A change made by what is being given waits until that is done. */
+    release(): void {
+      if (isGiving) return;
+      isGiving = true;
+      try {
+        while (!isHeld()) {
+          const [input, ...rest] = inputs;
+          if (input === undefined) return;
+          inputs = rest;
+          give(input);
+        }
+      } finally {
+        isGiving = false;
+      }
+    },
+  };
 }
