@@ -289,7 +289,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer fleet invite --json": alone(/does not have the fleet's server/, 2),
   "mountaineer fleet join mf1_…": alone(/no code of a fleet/, 2),
   "mountaineer fleet join": alone(/standard input has no code/, 2),
-  "mountaineer fleet join < code.txt": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
   "mountaineer fleet join --name laptop < code.txt": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
   // With a fleet: test/cli/fleet/layer-commands.test.ts.
   "mountaineer fleet config get": running(/this machine is in no fleet/, 1),

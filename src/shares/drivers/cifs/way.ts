@@ -225,7 +225,7 @@ export function isOfShare(entry: FstabEntry, share: LineShare): boolean {
 function needsRoot(text: string, share: ShareSpec | null, present?: FstabEntry): Lacking {
   const line =
     share === null
-      ? "give each share one line in /etc/fstab (docs/shares.md has it)"
+      ? "give each share one line in /etc/fstab (docs/drivers.md has it)"
       : `make this the one line for it in /etc/fstab: ${carriedLine(share, present)}`;
   return {
     text: `without root ${text}`,
