@@ -61,17 +61,15 @@ export async function openManagement(parts: ManagementParts) {
   };
 }
 
-const OWN_MACHINE = { host: "127.0.0.1", publicUrl: null, management: MANAGEMENT_DEFAULT };
+const OWN_MACHINE = { host: "127.0.0.1", management: MANAGEMENT_DEFAULT };
 
 function doorSettings(server: ServerConfig | null): DoorSettings {
-  const { host, publicUrl, management } = server ?? OWN_MACHINE;
-  const clients = publicUrl === null ? null : new URL(publicUrl);
+  const { host, management } = server ?? OWN_MACHINE;
   return {
     isEnabled: management.enabled ?? isLoopback(host),
     runsCommands: management.allowCommands,
     host,
     allowed: management.allowedHosts,
-    tlsHost: clients?.protocol === "https:" ? clients.host : null,
   };
 }
 

@@ -1,14 +1,16 @@
 // The page behind a proxy with TLS, in a real browser, and beside it on plain loopback.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { request } from "node:http";
-import { connect } from "node:net";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createServer } from "node:tls";
 import { promisify } from "node:util";
+import { withoutSecret } from "../../src/cli/sessions/web-browser.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 import { listenTo, NO_BROWSER, openPageRig, SOON_MS } from "./page-rig.ts";
@@ -22,58 +24,75 @@ test("the page behind a proxy with TLS", {
   const { port } = new URL(rig.url);
   const proxy = await startTlsProxy(t, Number(port));
 
-  const isSecure = async (origin: string): Promise<boolean | undefined> => {
+  await t.test("E2 one browser signs in over HTTPS and on loopback beside it, without a cookie", async () => {
     const context = await rig.browser.newContext({ ignoreHTTPSErrors: true });
     context.setDefaultTimeout(SOON_MS);
-    const page = await context.newPage();
-    listenTo(page, rig.complaints);
-    await page.goto(origin + new URL(await rig.link()).hash);
-    // Signed in, and events come through.
-    await page.getByText("live", { exact: true }).waitFor();
-    const cookies = await context.cookies();
-    assert.deepEqual(
-      cookies.map(({ name }) => name),
-      [`${origin.startsWith("https:") ? "__Host-" : ""}mountaineer_${port}`],
-    );
-    await page.getByRole("button", { name: "Sign out" }).click();
-    await page.getByText("You are signed out.").waitFor();
-    assert.deepEqual(await context.cookies(), []);
-    await context.close();
-    return cookies[0]?.secure;
-  };
-
-  await t.test(
-    "E2 its cookie is Secure over HTTPS, and a plain sign-in on loopback still works",
-    async () => {
-      assert.equal(await isSecure(`https://localhost:${proxy}/`), true);
-      assert.equal(await isSecure(`${rig.url}/`), false);
-      assert.equal(await isSecure(`http://localhost:${port}/`), false);
-    },
-  );
-
-  await t.test("E2 the same browser signs in both ways at the same host", async () => {
-    const context = await rig.browser.newContext({ ignoreHTTPSErrors: true });
-    context.setDefaultTimeout(SOON_MS);
-    for (const origin of [`https://localhost:${proxy}/`, `http://localhost:${port}/`]) {
+    for (const origin of [`https://localhost:${proxy}/`, `${rig.url}/`, `http://localhost:${port}/`]) {
       const page = await context.newPage();
       listenTo(page, rig.complaints);
       await page.goto(origin + new URL(await rig.link()).hash);
+      // Signed in, and events come through.
       await page.getByText("live", { exact: true }).waitFor();
     }
-    assert.equal((await context.cookies()).length, 2);
+    assert.deepEqual(await context.cookies(), []);
     await context.close();
   });
 
-  await t.test("E2 an https public_url says so for its host, also where the browser does not", async () => {
-    const { stdout } = await rig.home.cli(["server-token"]);
-    const token = /mtn_[\w-]+/.exec(stdout)?.[0] ?? "";
-    const cookieFor = (host: string): Promise<string> => signIn(Number(port), host, token);
-    assert.doesNotMatch(await cookieFor(`localhost:${proxy}`), /Secure/);
-    await rig.home.cli(["config", "set", "server.public_url", `https://localhost:${proxy}/mcp`]);
-    await eventually(async () => /Secure/.test(await cookieFor(`localhost:${proxy}`)));
-    assert.doesNotMatch(await cookieFor(`localhost:${port}`), /Secure/);
-    assert.equal(await isSecure(`${rig.url}/`), false);
+  await t.test("E2 the file that opens the page leads to it, and the link is used up", async () => {
+    const context = await rig.browser.newContext();
+    context.setDefaultTimeout(SOON_MS);
+    const page = await context.newPage();
+    listenTo(page, rig.complaints);
+    await page.goto(await withoutSecret(await rig.link(), rig.home.home, []));
+    await page.getByText("live", { exact: true }).waitFor();
+    assert.equal(new URL(page.url()).hash, "");
+    await context.close();
   });
+
+  await t.test(
+    "F2 a new tab takes the session of the others, and a sign-out in one is one in all",
+    async () => {
+      const { page, context } = await rig.signedIn();
+      const other = await context.newPage();
+      listenTo(other, rig.complaints);
+      await other.goto(rig.url);
+      await other.getByText("live", { exact: true }).waitFor();
+      await other.reload();
+      await other.getByText("live", { exact: true }).waitFor();
+      await other.getByRole("button", { name: "Sign out" }).click();
+      await page.getByText("Signed out in another tab.").waitFor();
+      await context.close();
+    },
+  );
+
+  await t.test(
+    "E2 another port of this host, visited in the same browser, hears nothing that lets it in",
+    async () => {
+      const { context } = await rig.signedIn();
+      const heard: string[] = [];
+      const spy = createHttpServer((request, response) => {
+        heard.push(request.rawHeaders.join("\n"));
+        response.writeHead(200, { "Content-Type": "text/html" }).end(`<a href="/next">next</a>`);
+      });
+      spy.listen(0, "127.0.0.1");
+      await once(spy, "listening");
+      t.after(() => spy.close());
+      const { port: spied } = spy.address() as AddressInfo;
+      const page = await context.newPage();
+      await page.goto(`http://127.0.0.1:${spied}/`);
+      await page.getByText("next").click();
+      await eventually(() => heard.some((head) => head.includes(`127.0.0.1:${spied}/`)));
+      for (const head of heard) {
+        const lines = head.split("\n");
+        assert.ok(!lines.some((line) => /^(cookie|authorization)$/i.test(line)), head);
+      }
+      assert.equal(
+        await page.evaluate("sessionStorage.length + localStorage.length + document.cookie.length"),
+        0,
+      );
+      await context.close();
+    },
+  );
 
   await t.test("no page complained", () => assert.deepEqual(rig.complaints, []));
 });
@@ -103,21 +122,4 @@ async function startTlsProxy(t: Scope, to: number): Promise<number> {
   const address = server.address();
   assert.ok(address !== null && typeof address === "object");
   return address.port;
-}
-
-/** As a proxy that leaves the Origin away would; resolves with the cookie. */
-function signIn(port: number, host: string, token: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const headers = { Host: host, "X-Mountaineer": "1", "Content-Type": "application/json" };
-    const asked = request(
-      { port, host: "127.0.0.1", path: "/page/v1/session", method: "POST", headers },
-      (answer) => {
-        answer.resume();
-        if (answer.statusCode === 204) resolve(String(answer.headers["set-cookie"]));
-        else reject(new Error(`answered ${answer.statusCode}`));
-      },
-    );
-    asked.on("error", reject);
-    asked.end(JSON.stringify({ token }));
-  });
 }

@@ -100,7 +100,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
   await t.test("F2 a session that ends leads to the sign-in, and shows nothing of the daemon", async () => {
     const { page: guest, context } = await rig.signedIn();
     await guest.evaluate(
-      "fetch('/page/v1/session', { method: 'DELETE', headers: { 'X-Mountaineer': '1' } })",
+      "fetch('/page/v1/session', { method: 'DELETE', headers: { Authorization: `Bearer ${sessionStorage.getItem('mountaineer-session')}` } })",
     );
     await guest.getByText("The session has ended.").waitFor();
     await guest.getByLabel("Token").waitFor();

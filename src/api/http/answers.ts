@@ -55,7 +55,7 @@ export function answerValue({ request, response }: Exchange, value: unknown): vo
   }
   const etag = etagOf(text);
   // A client may keep it as long as it asks each time whether it still holds.
-  const headers = { ETag: etag, "Cache-Control": "no-cache, private", Vary: "Authorization, Cookie" };
+  const headers = { ETag: etag, "Cache-Control": "no-cache, private", Vary: "Authorization" };
   if (isKnown(request, etag)) {
     response.writeHead(304, headers);
     response.end();
@@ -65,9 +65,9 @@ export function answerValue({ request, response }: Exchange, value: unknown): vo
   response.end(text);
 }
 
-export function answerNothing({ response }: Exchange, headers: OutgoingHttpHeaders = {}): void {
+export function answerNothing({ response }: Exchange): void {
   if (response.destroyed) return;
-  response.writeHead(204, { ...UNKEPT, ...headers });
+  response.writeHead(204, UNKEPT);
   response.end();
 }
 

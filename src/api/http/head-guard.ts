@@ -4,11 +4,9 @@ import type { IncomingMessage } from "node:http";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 
 /** Node keeps one of these headers or joins them; a proxy before us may have read another one. */
-const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin", "cookie", "x-mountaineer"]);
+const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin"]);
 /** What a browser sends with requests of the page's own, and with those that a person makes. */
 const OWN_SITE: ReadonlySet<string> = new Set(["same-origin", "none"]);
-/** No page of another origin can send it without asking first, and nothing here answers that. */
-export const OWN_HEADER = "x-mountaineer";
 
 export interface HeadRefusal {
   readonly status: 400 | 403;
@@ -49,12 +47,6 @@ export function refusalOfOrigin(request: IncomingMessage): HeadRefusal | null {
   if (site !== undefined && !(typeof site === "string" && OWN_SITE.has(site)))
     return foreign("another site has sent the request");
   return null;
-}
-
-/** Of requests that a browser's cookie lets in, or that sign one in. Null: the page itself has sent it. */
-export function refusalOfChange({ headers }: IncomingMessage): HeadRefusal | null {
-  if (headers[OWN_HEADER] === "1") return null;
-  return { status: 403, message: "the X-Mountaineer header is missing", hint: "send `X-Mountaineer: 1`" };
 }
 
 function bad(message: string): HeadRefusal {

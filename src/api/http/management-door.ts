@@ -24,9 +24,9 @@ import {
   refuse,
   setGuardingHeaders,
 } from "./answers.ts";
-import { type HeadRefusal, refusalOfChange, refusalOfHead, refusalOfOrigin } from "./head-guard.ts";
+import { type HeadRefusal, refusalOfHead, refusalOfOrigin } from "./head-guard.ts";
 import { openApiDocument } from "./openapi.ts";
-import { pathOf, readCookies, readSignIn, type SignInText, sessionCookie } from "./page-requests.ts";
+import { bearerOf, pathOf, readSignIn, type SignInText } from "./page-requests.ts";
 
 /** Public, and the gateway's own. */
 const HEALTH_PATH = `${MANAGE_PREFIX}/health`;
@@ -50,8 +50,6 @@ export interface DoorSettings {
   /** As `OwnNames`. */
   readonly host: string;
   readonly allowed: readonly string[];
-  /** `host[:port]` at which clients reach us over TLS alone, in lower case and without `:443`; null: none is known. */
-  readonly tlsHost: string | null;
 }
 
 interface DoorParts {
@@ -77,8 +75,8 @@ interface Opened extends DoorParts {
   readonly stopping: AbortSignal;
 }
 
-/** Who asks: with the token, or with a browser's cookie. */
-type Visitor = "token" | { readonly cookie: string; readonly untilMs: number };
+/** Who asks: with the token, or with the secret of a session of the page. */
+type Visitor = "token" | { readonly secret: string; readonly untilMs: number };
 
 export class ManagementDoor {
   readonly #options: DoorOptions;
@@ -222,7 +220,7 @@ export class ManagementDoor {
     if (visitor === null) return;
     if (EVENT_PATHS.has(path) && opened.streams !== null) {
       if (request.method === "GET") {
-        const isSignedIn = opened.access.stillIn(visitor === "token" ? null : visitor.cookie);
+        const isSignedIn = opened.access.stillIn(visitor === "token" ? null : visitor.secret);
         const stillIn = (): boolean => isSignedIn() && isServed(request, opened.settings());
         opened.streams.serve(request, exchange.response, stillIn);
       } else this.#notAllowed(exchange, "GET");
@@ -295,16 +293,9 @@ export class ManagementDoor {
 
   /** Null, and it is answered: nobody who is signed in has sent it. */
   async #admits(exchange: Exchange, { access }: Opened): Promise<Visitor | null> {
-    const { request } = exchange;
-    const visitor = visitorOf(request, access);
-    if (visitor === null) {
-      await this.#turnAway(exchange);
-      return null;
-    }
-    if (visitor === "token" || request.method === "GET") return visitor;
-    const refusal = refusalOfChange(request);
-    if (refusal !== null) this.#refuseHead(exchange, refusal);
-    return refusal === null ? visitor : null;
+    const visitor = visitorOf(exchange.request, access);
+    if (visitor === null) await this.#turnAway(exchange);
+    return visitor;
   }
 
   async #session(exchange: Exchange, opened: Opened, settings: DoorSettings): Promise<void> {
@@ -312,32 +303,25 @@ export class ManagementDoor {
     const { method } = request;
     const { access } = opened;
     const foreign = refusalOfOrigin(request);
-    const refusal = foreign ?? (method === "GET" ? null : refusalOfChange(request));
-    if (refusal !== null) {
-      this.#refuseHead(exchange, refusal);
-      return;
-    }
-    if (method === "GET") {
-      const session = sessionOf(request, access);
-      if (session === null) await this.#turnAway(exchange);
-      else {
-        const expires = isoTime(session.untilMs);
-        answerValue(exchange, { expires_at: expires, may_run_commands: settings.runsCommands });
-      }
+    if (foreign !== null) this.#refuseHead(exchange, foreign);
+    else if (method === "GET") {
+      const visitor = visitorOf(request, access);
+      if (visitor === null || visitor === "token") await this.#turnAway(exchange);
+      else answerValue(exchange, sessionReport(visitor.untilMs, settings));
     } else if (method === "DELETE") {
-      for (const secret of readCookies(request)) await access.signOut(secret);
-      answerNothing(exchange, { "Set-Cookie": sessionCookie(request, null, settings.tlsHost) });
+      await access.signOut(bearerOf(request) ?? "");
+      answerNothing(exchange);
     } else if (method === "POST") await this.#signIn(exchange, access, settings);
     else this.#notAllowed(exchange, "GET, POST, DELETE");
   }
 
-  async #signIn(exchange: Exchange, access: Access, { tlsHost }: DoorSettings): Promise<void> {
+  async #signIn(exchange: Exchange, access: Access, settings: DoorSettings): Promise<void> {
     const text = await this.#body(exchange, SIGN_IN_LIMIT_BYTES);
     if (text === null) return;
     const asked: SignInText = readSignIn(text);
     const given = "link" in asked ? await access.redeem(asked.link) : await access.signIn(asked.token);
     if (given === null) await this.#turnAway(exchange);
-    else answerNothing(exchange, { "Set-Cookie": sessionCookie(exchange.request, given.secret, tlsHost) });
+    else answerValue(exchange, { session: given.secret, ...sessionReport(given.untilMs, settings) });
   }
 
   /** Whoever tries one after the other waits for the answer. */
@@ -380,22 +364,17 @@ function isServed(request: IncomingMessage, settings: DoorSettings): boolean {
   return settings.isEnabled && refusalOfHead(request, settings) === null;
 }
 
+/** Null: nobody who is signed in. No cookie counts: a browser sends those of a host to each of its ports. */
 function visitorOf(request: IncomingMessage, access: Access): Visitor | null {
-  const { authorization } = request.headers;
-  if (authorization !== undefined) {
-    const [, token] = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? [];
-    return token !== undefined && access.isToken(token) ? "token" : null;
-  }
-  return sessionOf(request, access);
+  const secret = bearerOf(request);
+  if (secret === null) return null;
+  if (access.isToken(secret)) return "token";
+  const untilMs = access.session(secret);
+  return untilMs === null ? null : { secret, untilMs };
 }
 
-/** Null: none of the browser's cookies is one. */
-function sessionOf(request: IncomingMessage, access: Access): Exclude<Visitor, "token"> | null {
-  for (const cookie of readCookies(request)) {
-    const untilMs = access.session(cookie);
-    if (untilMs !== null) return { cookie, untilMs };
-  }
-  return null;
+function sessionReport(untilMs: number, { runsCommands }: DoorSettings) {
+  return { expires_at: isoTime(untilMs), may_run_commands: runsCommands };
 }
 
 /** Nothing was begun. */

@@ -52,18 +52,11 @@ function draw(): JsonSchema {
       description: "What a running Mountaineer daemon can be asked. Times are ISO 8601 UTC.",
     },
     servers: [{ url: "/" }],
-    security: [{ token: [] }, { page: [] }],
+    security: [{ token: [] }],
     paths,
     components: {
       securitySchemes: {
         token: { type: "http", scheme: "bearer", description: "mountaineer server-token makes one." },
-        page: {
-          type: "apiKey",
-          in: "cookie",
-          name: "mountaineer_PORT",
-          description:
-            "Of a browser that is signed in; all but GET needs the header `X-Mountaineer: 1`, too.",
-        },
       },
       schemas: { Error: errorSchema() },
     },

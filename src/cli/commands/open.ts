@@ -7,7 +7,8 @@ export const openCommand = command({
   summary: "open the dashboard in the browser",
   description:
     "Asks the daemon for a link that is good once within a minute, and opens it in your browser. It signs that browser in " +
-    "for twelve hours. The code in the link stands behind the #, so that it is in no request and in no log. Without MCP servers " +
+    "for twelve hours. The code in the link stands behind the #, so that it is in no request and in no log; the browser is led to " +
+    "it by a file in the home, so that no other user sees it. Without MCP servers " +
     "the page is served from now on until the last session ends, on this machine alone.",
   examples: {
     "mountaineer open": "see the dashboard",
@@ -23,9 +24,9 @@ export const openCommand = command({
     const { url } = await askDaemon(context, purpose, "openPage", null);
     context.print(`${url}\n`);
     if (print) return 0;
-    const { openInBrowser } = await import("../sessions/web-browser.ts");
+    const { openInBrowser, withoutSecret } = await import("../sessions/web-browser.ts");
     try {
-      await openInBrowser(url);
+      await openInBrowser(await withoutSecret(url, context.home));
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       context.note(`no browser could be opened here (${error.message}); open the link within a minute`);

@@ -1,4 +1,8 @@
 // Opens an address in the person's browser.
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { writeDurably } from "../../runtime/files/durable-file.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
 import { browserOpenerDarwin } from "./web-browser-darwin.ts";
 import { browserOpenerLinux } from "./web-browser-linux.ts";
@@ -10,4 +14,31 @@ export async function openInBrowser(
 ): Promise<void> {
   const opener = platform === "darwin" ? browserOpenerDarwin() : browserOpenerLinux(process.env);
   if (opener !== null) await startDetached(opener.program, [address], { env: opener.env, logPath: null });
+}
+
+/** Browsers in these packages read no file in a hidden folder, so that a page there would not be found. */
+const CONFINED_BROWSERS = ["/snap/bin/firefox", "/snap/bin/chromium"];
+
+/**
+ * An address that leads to this one and holds no secret of it, as every user of a machine sees the arguments of a browser: a
+ * file in the home that only its owner reads. Rejects with the system's error.
+ */
+export async function withoutSecret(
+  address: string,
+  home: string,
+  confined: readonly string[] = CONFINED_BROWSERS,
+): Promise<string> {
+  const found = await Promise.all(
+    confined.map((path) =>
+      access(path).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  if (found.includes(true)) return address;
+  const file = join(home, "open.html");
+  const page = `<!doctype html><meta http-equiv="refresh" content="0; url=${address}"><title>Mountaineer</title>\n`;
+  await writeDurably(file, page, { mode: 0o600 });
+  return pathToFileURL(file).href;
 }

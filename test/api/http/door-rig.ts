@@ -45,7 +45,6 @@ export async function startDoor(t: Scope, options: DoorRigOptions = {}) {
     runsCommands: false,
     host: "127.0.0.1",
     allowed: [],
-    tlsHost: null,
     ...options.settings,
   };
   const events = options.config ?? scriptedConfig();

@@ -13,7 +13,6 @@ import { scriptedGateway } from "../sample-gateway.ts";
 import { answerOf, request, SHELL, startDoor } from "./door-rig.ts";
 
 const JSON_TYPE = "Content-Type: application/json";
-const OWN = "X-Mountaineer: 1";
 
 function bearer(token: string): string {
   return `Authorization: Bearer ${token}`;
@@ -23,9 +22,9 @@ function withBody(body: string): string[] {
   return [JSON_TYPE, `Content-Length: ${Buffer.byteLength(body)}`];
 }
 
-function cookieOf(headers: string): string {
-  const [, cookie = ""] = /set-cookie: ([^;]+);/i.exec(headers) ?? [];
-  return `Cookie: ${cookie}`;
+/** What a page keeps of a sign-in. */
+function sessionIn(body: string): string {
+  return JSON.parse(body).session;
 }
 
 test("with the token everything of the table is served as on the socket", async (t) => {
@@ -147,71 +146,34 @@ test("a page of another origin is refused, one on another port of this machine, 
   assert.equal(status, 200);
 });
 
-test("a link signs one browser in, once, within its minute; the cookie is the browser's alone", async (t) => {
+test("a link signs one tab in, once, within its minute, and no cookie is set or counts", async (t) => {
   const clock = createManualClock();
   const rig = await startDoor(t, { clock });
   const { secret } = await rig.access.makeLink();
   const body = JSON.stringify({ link: secret });
-  const signIn = () => rig.raw("POST /page/v1/session", [OWN, ...withBody(body)], body);
+  const signIn = () => rig.raw("POST /page/v1/session", withBody(body), body);
   const first = await signIn();
-  assert.equal(first.status, 204);
-  assert.match(first.headers, /HttpOnly; SameSite=Strict; Path=\/; Max-Age=43200/);
+  assert.equal(first.status, 200);
+  assert.doesNotMatch(first.headers, /set-cookie/i);
   assert.equal((await signIn()).status, 401);
-  const cookie = cookieOf(first.headers);
-  const session = await rig.raw("GET /page/v1/session", [cookie]);
-  assert.equal(session.status, 200);
-  assert.equal(JSON.parse(session.body).may_run_commands, false);
-  assert.equal((await rig.raw("GET /manage/v1/status", [cookie])).status, 200);
+  const own = bearer(sessionIn(first.body));
+  const session = await rig.raw("GET /page/v1/session", [own]);
+  const { session: _, ...report } = JSON.parse(first.body);
+  assert.deepEqual([session.status, JSON.parse(session.body)], [200, report]);
+  assert.equal(report.may_run_commands, false);
+  assert.equal((await rig.raw("GET /page/v1/session", [bearer(rig.token)])).status, 401, "no session");
+  assert.equal((await rig.raw("GET /manage/v1/status", [own])).status, 200);
+  for (const name of ["mountaineer", `mountaineer_${rig.port}`, `__Host-mountaineer_${rig.port}`]) {
+    const cookie = `Cookie: ${name}=${sessionIn(first.body)}`;
+    assert.equal((await rig.raw("GET /manage/v1/status", [cookie])).status, 401, name);
+  }
   const late = await rig.access.makeLink();
   await clock.advance(60_000);
   const lateBody = JSON.stringify({ link: late.secret });
-  assert.equal((await rig.raw("POST /page/v1/session", [OWN, ...withBody(lateBody)], lateBody)).status, 401);
-  assert.equal((await rig.raw("GET /manage/v1/status", [cookie])).status, 200);
-  assert.equal((await rig.raw("DELETE /page/v1/session", [cookie, OWN])).status, 204);
-  assert.equal((await rig.raw("GET /manage/v1/status", [cookie])).status, 401);
-});
-
-test("the cookie is Secure where the browser or public_url says HTTPS, and nowhere else", async (t) => {
-  const rig = await startDoor(t, { settings: { allowed: ["nas.example.com"] } });
-  const body = JSON.stringify({ token: rig.token });
-  const isSecure = async (...headers: string[]): Promise<boolean> => {
-    const given = await rig.raw("POST /page/v1/session", [OWN, ...headers, ...withBody(body)], body);
-    assert.equal(given.status, 204, headers.join());
-    const cookie = cookieOf(given.headers);
-    const left = await rig.raw("DELETE /page/v1/session", [OWN, cookie, ...headers]);
-    const [set, unset] = [given, left].map((answer) => /^set-cookie: .*; Secure\r?$/im.test(answer.headers));
-    assert.equal(set, unset, "it is taken back as it was set");
-    assert.equal(cookie.startsWith("Cookie: __Host-"), set);
-    return set === true;
-  };
-  const own = `127.0.0.1:${rig.port}`;
-  const [named, byTls] = ["Host: nas.example.com", "Origin: https://nas.example.com"];
-  assert.equal(await isSecure(), false);
-  assert.equal(await isSecure(`Origin: http://${own}`), false);
-  assert.equal(await isSecure(named, byTls), true);
-  assert.equal(await isSecure(named, "Origin: http://nas.example.com"), false);
-  // Anybody can send it, also where it would break the sign-in.
-  assert.equal(await isSecure(`Origin: http://${own}`, "X-Forwarded-Proto: https"), false);
-  rig.change({ tlsHost: "nas.example.com" });
-  assert.equal(await isSecure(named), true);
-  assert.equal(await isSecure("Host: NAS.example.com:443"), true);
-  assert.equal(await isSecure(named, "Origin: http://nas.example.com"), true);
-  assert.equal(await isSecure("Host: nas.example.com:8080"), false, "not the proxy's port");
-  assert.equal(await isSecure(`Origin: http://${own}`), false, "loopback beside the proxy");
-});
-
-test("a browser that signed in both ways has both sessions, and a sign-out ends what it sends", async (t) => {
-  const rig = await startDoor(t);
-  const [plain, secure] = [await rig.access.signIn(rig.token), await rig.access.signIn(rig.token)];
-  const name = `mountaineer_${rig.port}`;
-  const session = async (cookies: string): Promise<number> =>
-    (await rig.raw("GET /page/v1/session", [`Cookie: ${cookies}`])).status;
-  const both = `${name}=${plain?.secret}; __Host-${name}=${secure?.secret}`;
-  assert.equal(await session(both), 200);
-  assert.equal(await session(`${name}=old; __Host-${name}=${secure?.secret}`), 200);
-  assert.equal(await session(`${name}=${plain?.secret}; __Host-${name}=old`), 200);
-  assert.equal((await rig.raw("DELETE /page/v1/session", [OWN, `Cookie: ${both}`])).status, 204);
-  assert.equal(await session(both), 401);
+  assert.equal((await rig.raw("POST /page/v1/session", withBody(lateBody), lateBody)).status, 401);
+  assert.equal((await rig.raw("GET /manage/v1/status", [own])).status, 200);
+  assert.equal((await rig.raw("DELETE /page/v1/session", [own])).status, 204);
+  assert.equal((await rig.raw("GET /manage/v1/status", [own])).status, 401);
 });
 
 test("a session ends after twelve hours, at the token's end, and when 64 newer ones have come", async (t) => {
@@ -314,21 +276,21 @@ test("a request that comes before the daemon serves is kept until then", async (
   await served[Symbol.asyncDispose]();
 });
 
-test("with a cookie, nothing but the page itself changes anything (CSRF)", async (t) => {
+test("with a session, nothing but the page itself asks for anything (CSRF)", async (t) => {
   const config = scriptedConfig();
   const rig = await startDoor(t, { config });
-  const cookie = `Cookie: mountaineer_${rig.port}=${(await rig.access.signIn(rig.token))?.secret}`;
+  const own = bearer((await rig.access.signIn(rig.token))?.secret ?? "");
   const reload = (...headers: string[]) =>
-    rig.raw("POST /manage/v1/reload", [cookie, ...headers, ...withBody("{}")], "{}");
-  assert.equal((await reload()).status, 403);
-  assert.equal((await reload("X-Mountaineer: 0")).status, 403);
-  assert.equal((await reload(OWN, "Origin: https://evil.example")).status, 403);
-  assert.equal((await reload(OWN, "Sec-Fetch-Site: cross-site")).status, 403);
+    rig.raw("POST /manage/v1/reload", [...headers, ...withBody("{}")], "{}");
+  assert.equal((await reload()).status, 401);
+  const foreign = ["Origin: https://evil.example", `Origin: http://127.0.0.1:${rig.port + 1}`];
+  for (const header of [...foreign, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"]) {
+    assert.equal((await reload(own, header)).status, 403, header);
+    for (const line of ["POST", "GET", "DELETE"])
+      assert.equal((await rig.raw(`${line} /page/v1/session`, [own, header])).status, 403, header);
+  }
   assert.equal(config.calls.length, 0);
-  assert.equal((await reload(OWN, `Origin: ${rig.origin}`)).status, 200);
-  const body = JSON.stringify({ token: rig.token });
-  assert.equal((await rig.raw("POST /page/v1/session", withBody(body), body)).status, 403);
-  assert.equal((await rig.raw("DELETE /page/v1/session", [cookie])).status, 403);
+  assert.equal((await reload(own, `Origin: ${rig.origin}`)).status, 200);
 });
 
 test("paths that could be read in two ways are refused", async (t) => {
@@ -485,7 +447,7 @@ test("E2 an event stream ends with what let its reader in, and tells nothing mor
     assert.equal(answer.status, 200);
     return answer.text();
   };
-  const bySession = listen({ Cookie: `mountaineer_${rig.port}=${secret}` });
+  const bySession = listen({ Authorization: `Bearer ${secret}` });
   const byToken = listen({ Authorization: `Bearer ${rig.token}` });
   await eventually(async () => config.listenerCount === 2);
   config.emit({ kind: "gap" });

@@ -89,7 +89,10 @@ export function scriptedApp(
       ...state,
     }),
     // Each answer is of the operation that the test says.
-    requests: { ask: ask as App["requests"]["ask"], session: never, signIn: never, signOut: never },
+    requests: {
+      ask: ask as App["requests"]["ask"],
+      ...{ openEvents: never, session: never, signIn: never, signOut: never },
+    },
     async ask({ title, outdated }) {
       log.push(`? ${title}`);
       // What comes while the question is open.

@@ -8,9 +8,7 @@ import { objectOf } from "../../../runtime/text/json-object.ts";
 import type { Requests, Session } from "./requests.ts";
 import type { Store } from "./store.ts";
 
-/** The same stream as on the daemon's socket. */
-const EVENTS_PATH = "/manage/v1/events/stream";
-/** The browser tries by itself for as long as the stream only breaks; this is for when it gave up. */
+/** Until the stream is opened again. */
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 /** A burst of events is one look. */
 const BETWEEN_LOOKS_MS = 120;
@@ -81,7 +79,7 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   const end = new AbortController();
   const { signal } = end;
   const looks = createLooks(store, requests, signal);
-  let source: EventSource | null = null;
+  let stream: AbortController | null = null;
   let lastId = 0;
   let retries = 0;
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -92,32 +90,22 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   };
   const open = (): void => {
     clearTimeout(retryTimer);
-    source?.close();
-    const mine = new EventSource(EVENTS_PATH);
-    source = mine;
-    mine.onopen = () => {
+    stream?.abort();
+    stream = new AbortController();
+    void follow(stream.signal);
+  };
+  const follow = async (ended: AbortSignal): Promise<void> => {
+    try {
+      const frames = await requests.openEvents(lastId, ended);
       retries = 0;
       store.set({ link: { kind: "live" } });
       looks.all();
-    };
-    mine.onmessage = (message: MessageEvent<string>) => hear(Number(message.lastEventId), message.data);
-    mine.onerror = () => {
-      if (source !== mine || signal.aborted) return;
-      lost();
-      // Told to close for good, as by a 401 or a daemon that is starting: ask why, and try again ourselves.
-      if (mine.readyState === EventSource.CLOSED) void retry();
-    };
-  };
-  const retry = async (): Promise<void> => {
-    try {
-      if ((await requests.session()) === null) {
-        store.set({ session: "signed-out", signedOutBecause: "The session has ended." });
-        return;
-      }
+      for await (const { id, data } of frames) hear(id, data);
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
     }
-    if (signal.aborted) return;
+    if (ended.aborted || store.get().session === "signed-out") return;
+    lost();
     const waitMs = RETRY_MS[Math.min(retries, RETRY_MS.length - 1)] ?? 0;
     retries += 1;
     retryTimer = setTimeout(open, waitMs);
@@ -136,15 +124,15 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
     onEvent(seen);
   };
   const rest = (): void => {
-    source?.close();
-    source = null;
+    stream?.abort();
+    stream = null;
     clearTimeout(retryTimer);
     store.set({ link: { kind: "resting" } });
   };
   const onVisibility = (): void => {
     clearTimeout(hiddenTimer);
     if (document.visibilityState === "hidden") hiddenTimer = setTimeout(rest, HIDDEN_MS);
-    else if (source === null) {
+    else if (stream === null) {
       lastId = 0;
       store.set({ link: { kind: "connecting" } });
       open();
@@ -159,8 +147,8 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
     document.removeEventListener("visibilitychange", onVisibility);
     for (const timer of [retryTimer, hiddenTimer]) clearTimeout(timer);
     clearInterval(figures);
-    source?.close();
-    source = null;
+    stream?.abort();
+    stream = null;
   });
   open();
   return { refresh: looks.all, [Symbol.dispose]: () => end.abort() };

@@ -10,10 +10,12 @@ import {
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { keepsDigits, parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
+import { framesOf, type StreamFrame } from "./event-reader.ts";
 
 const SESSION_PATH = "/page/v1/session";
-/** Without it the daemon takes no request that changes something: another site's page cannot send it. */
-const OWN_HEADER = { "X-Mountaineer": "1" };
+/** The same stream as on the daemon's socket. */
+const EVENTS_PATH = "/manage/v1/events/stream";
+const JSON_BODY = { "Content-Type": "application/json" };
 const ANSWER_MS = 20_000;
 /** Mounts, edits and handovers end by themselves before. */
 const WORK_MS = 180_000;
@@ -29,11 +31,20 @@ export interface Session {
 export interface Requests {
   /** Rejects with `MountaineerError`; `permission_denied` after the session ended, and `onSignedOut` was told. */
   ask<Name extends OperationName>(name: Name, ...rest: AskArguments<Name>): Promise<OutputOf<Name>>;
-  /** The session of this browser; null: it has none. */
+  /** The daemon's events after this one, 0: from now on, until the stream ends. Resolves once it is open; rejects like `ask`. */
+  openEvents(afterId: number, signal: AbortSignal): Promise<AsyncGenerator<StreamFrame, void>>;
+  /** The session of this tab; null: it has none. */
   session(): Promise<Session | null>;
   /** Rejects when the daemon does not take it. */
   signIn(secret: { readonly link: string } | { readonly token: string }): Promise<Session>;
   signOut(): Promise<void>;
+}
+
+/** Where the secret of this tab's session is, so that a reload finds it: never in a cookie, which every port of a host gets. */
+export interface KeptSecret {
+  read(): string | null;
+  /** Null: it is forgotten. */
+  write(secret: string | null): void;
 }
 
 interface AskOptions {
@@ -42,19 +53,18 @@ interface AskOptions {
 
 type AskArguments<Name extends OperationName> = [input?: InputOf<Name> | null, options?: AskOptions];
 
-export function createRequests(onSignedOut: () => void): Requests {
-  const session = async (method: "GET" | "POST" | "DELETE", body?: object): Promise<Response> =>
-    send(SESSION_PATH, {
-      method,
-      headers: method === "GET" ? {} : { ...OWN_HEADER, "Content-Type": "application/json" },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(ANSWER_MS),
-    });
-  const find = async (): Promise<Session | null> => {
-    const response = await session("GET");
-    if (response.status === 401) return null;
-    if (!response.ok) throw await errorOf(response);
-    return sessionOf(await response.json());
+export function createRequests(kept: KeptSecret, onSignedOut: () => void): Requests {
+  const signedIn = (): Record<string, string> => {
+    const secret = kept.read();
+    return secret === null ? {} : { Authorization: `Bearer ${secret}` };
+  };
+  const session = (method: "GET" | "DELETE"): Promise<Response> =>
+    send(SESSION_PATH, { method, headers: signedIn(), signal: AbortSignal.timeout(ANSWER_MS) });
+  const refuse = async (response: Response): Promise<never> => {
+    if (response.status !== 401) throw await errorOf(response);
+    kept.write(null);
+    onSignedOut();
+    throw new MountaineerError("permission_denied", "the session has ended");
   };
   return {
     async ask(name, input = null, options = {}) {
@@ -63,15 +73,11 @@ export function createRequests(onSignedOut: () => void): Requests {
       const signals = [AbortSignal.timeout(deadlineMs), ...(options.signal ? [options.signal] : [])];
       const response = await send(requestPath(name, objectOf(input)), {
         method,
-        headers: method === "GET" ? {} : { ...OWN_HEADER, "Content-Type": "application/json" },
+        headers: { ...signedIn(), ...(method === "GET" ? {} : JSON_BODY) },
         ...(method === "GET" ? {} : { body: JSON.stringify(input ?? {}) }),
         signal: AbortSignal.any(signals),
       });
-      if (response.status === 401) {
-        onSignedOut();
-        throw new MountaineerError("permission_denied", "the session has ended");
-      }
-      if (!response.ok) throw await errorOf(response);
+      if (!response.ok) return refuse(response);
       const isText = !(response.headers.get("Content-Type") ?? "").startsWith("application/json");
       const answer: unknown = await read(async () => {
         const body = await response.text();
@@ -86,18 +92,38 @@ export function createRequests(onSignedOut: () => void): Requests {
       // Its shape was looked at.
       return answer as OutputOf<typeof name>;
     },
-    session: find,
+    async openEvents(afterId, signal) {
+      const resume = afterId === 0 ? {} : { "Last-Event-ID": String(afterId) };
+      const response = await send(EVENTS_PATH, { headers: { ...signedIn(), ...resume }, signal });
+      if (!response.ok || response.body === null) return refuse(response);
+      return framesOf(response.body);
+    },
+    async session() {
+      if (kept.read() === null) return null;
+      const response = await session("GET");
+      if (response.ok) return sessionOf(await response.json());
+      if (response.status !== 401) throw await errorOf(response);
+      kept.write(null);
+      return null;
+    },
     async signIn(secret) {
-      const response = await session("POST", secret);
+      const response = await send(SESSION_PATH, {
+        method: "POST",
+        headers: JSON_BODY,
+        body: JSON.stringify(secret),
+        signal: AbortSignal.timeout(ANSWER_MS),
+      });
       if (!response.ok) throw await errorOf(response);
-      const found = await find();
-      if (found === null)
-        throw new MountaineerError("permission_denied", "the browser did not keep the session's cookie");
-      return found;
+      const answer: unknown = await response.json();
+      const { session: own } = objectOf(answer);
+      if (typeof own !== "string") throw new MountaineerError("protocol", "the answer has no session");
+      kept.write(own);
+      return sessionOf(answer);
     },
     async signOut() {
       const response = await session("DELETE");
       if (!response.ok && response.status !== 401) throw await errorOf(response);
+      kept.write(null);
     },
   };
 }
@@ -111,7 +137,7 @@ function sessionOf(answer: unknown): Session {
 }
 
 function send(path: string, init: RequestInit): Promise<Response> {
-  return read(() => fetch(path, { ...init, cache: "no-cache", credentials: "same-origin" }));
+  return read(() => fetch(path, { ...init, cache: "no-cache", credentials: "omit" }));
 }
 
 /** What the browser throws, in the project's words: also while an answer's body is read. */

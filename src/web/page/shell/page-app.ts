@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { EDITORS, isEdited } from "../config/editor-memory.ts";
 import { EMPTY_STATE, type Live, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
-import { createRequests, type Requests } from "../daemon/requests.ts";
+import { createRequests, type KeptSecret, type Requests } from "../daemon/requests.ts";
 import { createStore, type Store } from "../daemon/store.ts";
 import { useNow, useStore } from "../daemon/use-store.ts";
 import type { App } from "../parts/app.ts";
@@ -16,12 +16,19 @@ import { unsavedSync } from "../sync/sync-memory.ts";
 import { SignIn } from "./sign-in.ts";
 import { placeAt, VIEWS } from "./views.ts";
 
-/** Tabs of one browser share one session: what one of them does to it, the others are told. */
+/** Tabs of one browser share one session: a new tab asks the others for it, and what one does to it, the others are told. */
 const TABS_CHANNEL = "mountaineer-session";
+/** For a tab that is open to answer a new one. */
+const TABS_ANSWER_MS = 150;
 /** Changes in between are one sentence less. */
 const BETWEEN_SENTENCES_MS = 1000;
 
+type TabMessage =
+  | { readonly says: "who-is-in" | "signed-out" }
+  | { readonly says: "signed-in"; readonly secret: string };
+
 interface Parts {
+  readonly secret: KeptSecret;
   readonly store: Store<PageState>;
   readonly notices: Store<NoticeState>;
   readonly questions: Store<{ readonly open: OpenQuestion | null }>;
@@ -33,15 +40,17 @@ function createParts(left?: string): Parts {
   const store = createStore<PageState>(
     left === undefined ? EMPTY_STATE : { ...EMPTY_STATE, session: "signed-out", signedOutBecause: left },
   );
+  const secret = tabSecret();
   const onSignedOut = (): void => {
     if (store.get().session !== "signed-out")
       store.set({ session: "signed-out", signedOutBecause: "The session has ended." });
   };
   return {
+    secret,
     store,
     notices: createStore<NoticeState>(NO_NOTICES),
     questions: createStore<{ readonly open: OpenQuestion | null }>({ open: null }),
-    requests: createRequests(onSignedOut),
+    requests: createRequests(secret, onSignedOut),
   };
 }
 
@@ -65,18 +74,25 @@ interface TurnProps {
 
 /** The page from its opening, or from a sign-out, to the next sign-out. */
 function Turn({ parts, link, leave }: TurnProps): ComponentChild {
-  const { store, requests } = parts;
+  const { store, requests, secret } = parts;
   const session = useStore(store, (state) => state.session);
   const because = useStore(store, (state) => state.signedOutBecause);
   useEffect(() => {
-    if (session === "unknown") void begin(parts, link);
     const channel = new BroadcastChannel(TABS_CHANNEL);
-    channel.onmessage = ({ data }) => {
+    channel.onmessage = ({ data }: MessageEvent<TabMessage>) => {
       const isOut = store.get().session === "signed-out";
+      const known = secret.read();
       // This page hears its own words, too.
-      if (data === "signed-out" && !isOut) leave("Signed out in another tab.");
-      else if (data === "signed-in" && isOut) void begin(parts, null);
+      if (data.says === "signed-out" && !isOut) {
+        secret.write(null);
+        leave("Signed out in another tab.");
+      } else if (data.says === "who-is-in" && known !== null) sayToTabs({ says: "signed-in", secret: known });
+      else if (data.says === "signed-in" && known === null) {
+        secret.write(data.secret);
+        if (isOut) void begin(parts, null);
+      }
     };
+    if (session === "unknown") void begin(parts, link);
     return () => channel.close();
   }, []);
   if (session === "unknown") return h("main", { id: "main", class: "sign-in" }, h("p", {}, "Connecting …"));
@@ -86,24 +102,44 @@ function Turn({ parts, link, leave }: TurnProps): ComponentChild {
       because,
       onSignedIn: (found) => {
         store.set({ ...EMPTY_STATE, session: found });
-        announceToTabs("signed-in");
+        announce(secret);
       },
     });
   return h(SignedIn, { parts, leave });
 }
 
-function announceToTabs(what: "signed-in" | "signed-out"): void {
+/** In the tab's own storage, which no other origin reads, also none of another port. */
+function tabSecret(): KeptSecret {
+  return {
+    read: () => sessionStorage.getItem(TABS_CHANNEL),
+    write(secret) {
+      if (secret === null) sessionStorage.removeItem(TABS_CHANNEL);
+      else sessionStorage.setItem(TABS_CHANNEL, secret);
+    },
+  };
+}
+
+function sayToTabs(message: TabMessage): void {
   const channel = new BroadcastChannel(TABS_CHANNEL);
-  channel.postMessage(what);
+  channel.postMessage(message);
   channel.close();
 }
 
-async function begin({ store, requests }: Parts, link: string | null): Promise<void> {
+function announce(kept: KeptSecret): void {
+  const secret = kept.read();
+  if (secret !== null) sayToTabs({ says: "signed-in", secret });
+}
+
+async function begin({ store, requests, secret }: Parts, link: string | null): Promise<void> {
   try {
     if (link !== null) {
       store.set({ session: await requests.signIn({ link }) });
-      announceToTabs("signed-in");
+      announce(secret);
       return;
+    }
+    if (secret.read() === null) {
+      sayToTabs({ says: "who-is-in" });
+      await new Promise((resolve) => setTimeout(resolve, TABS_ANSWER_MS));
     }
     const session = await requests.session();
     store.set(session === null ? { session: "signed-out", signedOutBecause: null } : { session });
@@ -211,7 +247,7 @@ function Header({ app, current, leave }: HeaderProps): ComponentChild {
     await app.attempt("Sign out", async () => {
       await app.requests.signOut();
       leave("You are signed out.");
-      announceToTabs("signed-out");
+      sayToTabs({ says: "signed-out" });
     });
   };
   return h(

@@ -2,27 +2,63 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { StreamEvent } from "../../../../src/api/contract.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
+import { framesOf, type StreamFrame } from "../../../../src/web/page/daemon/event-reader.ts";
 import { type SeenEvent, startLive } from "../../../../src/web/page/daemon/live.ts";
 import { createRequests } from "../../../../src/web/page/daemon/requests.ts";
 import { sampleSyncState } from "../../../api/sample-config.ts";
 import { sampleReport, sampleResult } from "../../../api/sample-report.ts";
 import { scriptedApp } from "../scripted-app.ts";
 
+/** One opened stream of events, which the test fills. */
 class Source {
-  static readonly CLOSED = 2;
   static readonly opened: Source[] = [];
-  readyState = 1;
-  onopen = (): void => {};
-  onerror = (): void => {};
-  onmessage = (_message: { lastEventId: string; data: string }): void => {};
-  constructor() {
+  readonly afterId: number;
+  readonly signal: AbortSignal;
+  readonly #opening = Promise.withResolvers<void>();
+  readonly #waiting: StreamFrame[] = [];
+  #more = Promise.withResolvers<void>();
+  #isOver = false;
+
+  constructor(afterId: number, signal: AbortSignal) {
+    this.afterId = afterId;
+    this.signal = signal;
     Source.opened.push(this);
   }
-  close(): void {
-    this.readyState = Source.CLOSED;
+
+  async open(): Promise<AsyncGenerator<StreamFrame, void>> {
+    await this.#opening.promise;
+    return this.#frames();
   }
-  tell(id: number, event: StreamEvent | { kind: string }): void {
-    this.onmessage({ lastEventId: String(id), data: JSON.stringify(event) });
+
+  async *#frames(): AsyncGenerator<StreamFrame, void> {
+    while (true) {
+      for (let frame = this.#waiting.shift(); frame !== undefined; frame = this.#waiting.shift()) yield frame;
+      if (this.#isOver) return;
+      await this.#more.promise;
+      this.#more = Promise.withResolvers();
+    }
+  }
+
+  async opens(): Promise<void> {
+    this.#opening.resolve();
+    await turns();
+  }
+
+  async say(id: number, data: string): Promise<void> {
+    this.#waiting.push({ id, data });
+    this.#more.resolve();
+    await turns();
+  }
+
+  tell(id: number, event: StreamEvent | { kind: string }): Promise<void> {
+    return this.say(id, JSON.stringify(event));
+  }
+
+  async ends(): Promise<void> {
+    this.#isOver = true;
+    this.#more.resolve();
+    this.#opening.reject(new MountaineerError("daemon_unreachable", "the daemon does not answer"));
+    await turns();
   }
 }
 
@@ -31,7 +67,7 @@ const turns = async (): Promise<void> => {
 };
 
 /** The page's live model in a tab of the test's, with its time. */
-async function openTab(t: TestContext, session: unknown = { expiresAt: null, mayRunCommands: false }) {
+async function openTab(t: TestContext) {
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   Source.opened.length = 0;
   const tab = { visibilityState: "visible", turned: (): void => {} };
@@ -42,7 +78,7 @@ async function openTab(t: TestContext, session: unknown = { expiresAt: null, may
     addEventListener: (_name: string, listener: () => void) => (tab.turned = listener),
     removeEventListener: () => (tab.turned = () => {}),
   };
-  Object.assign(globalThis, { EventSource: Source, document });
+  Object.assign(globalThis, { document });
   const app = scriptedApp();
   const asked: string[] = [];
   const seen: SeenEvent[] = [];
@@ -51,7 +87,7 @@ async function openTab(t: TestContext, session: unknown = { expiresAt: null, may
     store: app.store,
     requests: {
       ...app.requests,
-      session: async () => session as null,
+      openEvents: (afterId, signal) => new Source(afterId, signal).open(),
       async ask(name, ...rest) {
         asked.push(name);
         return app.requests.ask(name, ...rest);
@@ -87,7 +123,7 @@ const ready = (name: string) => ({ kind: "transition", transition: { name, share
 
 test("F2 what is known is asked once at the opening, and then only what an event is about", async (t) => {
   const { source, asks, store, pass, hidesFigures } = await openTab(t);
-  source().onopen();
+  await source().opens();
   assert.equal(store.get().link.kind, "live");
   assert.equal(await asks(), "approvals status sync");
   const rows: readonly [StreamEvent | { kind: string }, string][] = [
@@ -101,11 +137,11 @@ test("F2 what is known is asked once at the opening, and then only what an event
   let id = 0;
   for (const [event, asked] of rows) {
     id += 1;
-    source().tell(id, event);
+    await source().tell(id, event);
     assert.equal(await asks(), asked, JSON.stringify(event));
   }
   assert.deepEqual([store.get().catalogVersion, store.get().configVersion], [3, 4]);
-  for (let each = 0; each < 100; each += 1) source().tell(100 + each, ready("share.failover"));
+  for (let each = 0; each < 100; each += 1) await source().tell(100 + each, ready("share.failover"));
   assert.equal(await asks(), "status status", "a burst is one look, and one afterwards");
   await pass(10_000);
   assert.match(await asks(), /^status/, "figures that nobody announces");
@@ -116,63 +152,80 @@ test("F2 what is known is asked once at the opening, and then only what an event
 
 test("F2 an event is told once, newest first, and five hundred are kept", async (t) => {
   const { source, store, seen } = await openTab(t);
-  source().tell(5, ready("share.failover"));
-  for (const id of [5, 4]) source().tell(id, ready("share.tb_ready"));
+  await source().opens();
+  await source().tell(5, ready("share.failover"));
+  for (const id of [5, 4]) await source().tell(id, ready("share.tb_ready"));
   assert.deepEqual(
     seen.map(({ id }) => id),
     [5],
   );
   // Of a daemon that began to count anew.
-  source().tell(1, { kind: "gap" });
-  source().tell(2, ready("share.tb_ready"));
+  await source().tell(1, { kind: "gap" });
+  await source().tell(2, ready("share.tb_ready"));
   assert.deepEqual(
     store.get().events.map(({ id }) => id),
     [2, 5],
   );
-  for (let id = 3; id < 700; id += 1) source().tell(id, ready("share.failover"));
+  for (let id = 3; id < 700; id += 1) await source().tell(id, ready("share.failover"));
   assert.deepEqual([store.get().events.length, store.get().events[0]?.id], [500, 699]);
-  source().onmessage({ lastEventId: "700", data: "{" });
+  await source().say(700, "{");
   assert.equal(seen.length, 699);
 });
 
-test("F2 a stream that breaks is left to the browser; one that ended is opened again, later each time", async (t) => {
+test("F2 a stream that ends is opened again after the last event, later each time it fails", async (t) => {
   const { source, store, pass } = await openTab(t);
-  source().onerror();
-  assert.equal(store.get().link.kind, "lost");
-  await pass(60_000);
-  assert.equal(Source.opened.length, 1, "the browser tries by itself");
   for (const [index, waitMs] of [500, 1000, 2000, 4000, 8000, 8000].entries()) {
-    source().readyState = Source.CLOSED;
-    source().onerror();
-    await turns();
+    await source().ends();
+    assert.equal(store.get().link.kind, "lost");
     await pass(waitMs - 1);
     assert.equal(Source.opened.length, 1 + index);
     await pass(1);
     assert.equal(Source.opened.length, 2 + index);
   }
-  source().onopen();
-  source().readyState = Source.CLOSED;
-  source().onerror();
-  await turns();
+  await source().opens();
+  assert.equal(store.get().link.kind, "live");
+  await source().tell(7, ready("share.failover"));
+  await source().ends();
   await pass(500);
-  assert.equal(Source.opened.length, 8, "after a success it begins anew");
+  assert.deepEqual([Source.opened.length, source().afterId], [8, 7], "after a success it begins anew");
 });
 
-test("F2 a stream that ended with the session signs out, and is not opened again", async (t) => {
-  const { source, store, pass } = await openTab(t, null);
-  source().readyState = Source.CLOSED;
-  source().onerror();
+test("F2 a stream that ended with the session is not opened again", async (t) => {
+  const { source, store, pass } = await openTab(t);
+  store.set({ session: "signed-out" });
+  await source().ends();
   await pass(60_000);
-  assert.deepEqual(
-    [store.get().session, store.get().signedOutBecause],
-    ["signed-out", "The session has ended."],
-  );
   assert.equal(Source.opened.length, 1);
+});
+
+test("F2 frames are read whole, however they come, and heartbeats are none", async () => {
+  const text =
+    'retry: 1000\n: connected\n\nid: 3\ndata: {"a":"ü"}\n\n:\n\nid: 4\ndata: {"b":1}\n\nid: 5\ndata: {';
+  const bytes = new TextEncoder().encode(text);
+  const whole = [
+    { id: 3, data: '{"a":"ü"}' },
+    { id: 4, data: '{"b":1}' },
+  ];
+  for (const size of [1, 2, 7, bytes.length]) {
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (let at = 0; at < bytes.length; at += size) controller.enqueue(bytes.slice(at, at + size));
+        controller.error(new TypeError("network error"));
+      },
+    });
+    const frames = await Array.fromAsync(framesOf(body));
+    // What a stream had not given yet when it broke may be lost with it.
+    assert.deepEqual(frames, whole.slice(0, frames.length), `${size} bytes each`);
+  }
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  void writer.write(bytes).then(() => writer.close());
+  assert.deepEqual(await Array.fromAsync(framesOf(readable)), whole);
 });
 
 test("F2 a tab in the background gives its connection back, and goes on when it is seen", async (t) => {
   const { source, store, show, pass, live } = await openTab(t);
-  source().onopen();
+  await source().opens();
   show(false);
   await pass(4_999);
   show(true);
@@ -180,14 +233,14 @@ test("F2 a tab in the background gives its connection back, and goes on when it 
   assert.deepEqual([store.get().link.kind, Source.opened.length], ["live", 1], "a short look elsewhere");
   show(false);
   await pass(5_000);
-  assert.deepEqual([store.get().link.kind, source().readyState], ["resting", Source.CLOSED]);
-  source().onerror();
+  assert.deepEqual([store.get().link.kind, source().signal.aborted], ["resting", true]);
+  await source().ends();
   assert.equal(store.get().link.kind, "resting");
   show(true);
   assert.equal(store.get().link.kind, "connecting");
   assert.equal(Source.opened.length, 2);
   live[Symbol.dispose]();
-  assert.equal(source().readyState, Source.CLOSED);
+  assert.equal(source().signal.aborted, true);
 });
 
 interface Asked {
@@ -206,39 +259,44 @@ function scripted(t: TestContext, ...answers: readonly unknown[]) {
     if (answer instanceof Error) throw answer;
     return answer instanceof Response ? answer : Response.json(answer);
   });
-  const requests = createRequests(() => {
-    outs += 1;
-  });
-  return { asked, requests, outs: () => outs };
+  const kept = { secret: "s3cret" as string | null };
+  const requests = createRequests(
+    {
+      read: () => kept.secret,
+      write: (secret) => {
+        kept.secret = secret;
+      },
+    },
+    () => {
+      outs += 1;
+    },
+  );
+  return { asked, requests, kept, outs: () => outs };
 }
 
 const failed = (status: number, body: unknown): Response => Response.json(body, { status });
 
-test("F2 a request that changes something says that it is the page's own, others need not", async (t) => {
-  const { requests, asked } = scripted(t, sampleReport(), { results: [sampleResult()] }, new Response("# x"));
+test("F2 E2 each request is signed in by a header, and the browser's cookies are left out", async (t) => {
+  const { requests, asked } = scripted(
+    t,
+    ...[sampleReport(), { results: [sampleResult()] }, new Response("# x"), new Response(":\n\n")],
+  );
   await requests.ask("status");
   await requests.ask("mount", { shares: ["CORE"] });
   assert.equal(await requests.ask("historyText", { n: 3 }), "# x");
+  for await (const frame of await requests.openEvents(7, AbortSignal.timeout(60_000)))
+    assert.fail(frame.data);
+  const own = { Authorization: "Bearer s3cret" };
   assert.deepEqual(
-    asked.map(({ path, init: { method, headers, body, credentials } }) => [
-      path,
-      method,
-      headers,
-      body,
-      credentials,
-    ]),
+    asked.map(({ path, init: { method, headers, body } }) => [path, method, headers, body]),
     [
-      ["/manage/v1/status", "GET", {}, undefined, "same-origin"],
-      [
-        "/manage/v1/mount",
-        "POST",
-        { "X-Mountaineer": "1", "Content-Type": "application/json" },
-        '{"shares":["CORE"]}',
-        "same-origin",
-      ],
-      ["/manage/v1/config/history/3", "GET", {}, undefined, "same-origin"],
+      ["/manage/v1/status", "GET", own, undefined],
+      ["/manage/v1/mount", "POST", { ...own, "Content-Type": "application/json" }, '{"shares":["CORE"]}'],
+      ["/manage/v1/config/history/3", "GET", own, undefined],
+      ["/manage/v1/events/stream", undefined, { ...own, "Last-Event-ID": "7" }, undefined],
     ],
   );
+  assert.deepEqual(new Set(asked.map(({ init }) => init.credentials)), new Set(["omit"]));
 });
 
 test("F2 a long number that a tool answers keeps its digits", async (t) => {
@@ -283,23 +341,27 @@ test("F2 what fails is one of the project's errors, whoever it comes from; a ses
 test("F2 a session is found, begun and ended; what the daemon does not take is refused", async (t) => {
   const session = { expires_at: "2026-01-01T00:00:00Z", may_run_commands: true };
   const found = { expiresAt: session.expires_at, mayRunCommands: true };
-  const { requests, asked } = scripted(
+  const { requests, asked, kept } = scripted(
     t,
-    ...[session, { expires_at: 5 }, failed(401, {})],
-    ...[new Response(null, { status: 204 }), session],
-    ...[new Response(null, { status: 204 }), failed(401, {}), failed(401, { error: { message: "no" } })],
-    ...[failed(401, {}), failed(503, {})],
+    ...[session, { expires_at: 5 }, failed(503, {}), failed(401, {})],
+    ...[{ ...session, session: "n3w" }, session, failed(401, { error: { message: "no" } })],
+    ...[failed(503, {}), new Response(null, { status: 204 }), failed(401, {})],
   );
   assert.deepEqual(await requests.session(), found);
   assert.deepEqual(await requests.session(), { expiresAt: null, mayRunCommands: false });
-  assert.equal(await requests.session(), null);
-  assert.deepEqual(await requests.signIn({ token: "mtn_x" }), found);
-  await assert.rejects(requests.signIn({ link: "l" }), { message: /did not keep the session's cookie/ });
+  await assert.rejects(requests.session(), { message: /503/ });
+  assert.deepEqual([await requests.session(), kept.secret], [null, null]);
+  assert.equal(await requests.session(), null, "and is not asked for without a secret");
+  assert.deepEqual([await requests.signIn({ token: "mtn_x" }), kept.secret], [found, "n3w"]);
+  await assert.rejects(requests.signIn({ link: "l" }), { code: "protocol", message: /no session/ });
   await assert.rejects(requests.signIn({ link: "l" }), { code: "permission_denied", message: "no" });
-  await requests.signOut();
   await assert.rejects(requests.signOut(), { message: /503/ });
+  assert.equal(kept.secret, "n3w");
+  await requests.signOut();
+  assert.equal(kept.secret, null);
+  await requests.signOut();
   assert.deepEqual(
-    [asked[3]?.init.method, asked[3]?.init.body, asked.at(-1)?.init.method],
-    ["POST", '{"token":"mtn_x"}', "DELETE"],
+    [asked[4]?.init.method, asked[4]?.init.body, asked.at(-2)?.init.method, asked.at(-2)?.init.headers],
+    ["POST", '{"token":"mtn_x"}', "DELETE", { Authorization: "Bearer n3w" }],
   );
 });

@@ -19,6 +19,7 @@ function openBrowser(t: TestContext, own: boolean) {
   let isIn = own;
   t.mock.method(globalThis, "fetch", async (path: string, { method, body }: RequestInit) => {
     asked.push(`${method} ${path}`);
+    if (path.endsWith("/stream")) return new Response(new ReadableStream());
     if (path !== "/page/v1/session")
       return path in ANSWERS ? Response.json(ANSWERS[path]) : Response.json({}, { status: 404 });
     if (method === "GET") return isIn ? Response.json(SESSION) : new Response(null, { status: 401 });
@@ -28,23 +29,21 @@ function openBrowser(t: TestContext, own: boolean) {
         { status: 401 },
       );
     isIn = method === "POST";
-    return new Response(null, { status: 204 });
+    return isIn ? Response.json({ ...SESSION, session: "s3cret" }) : new Response(null, { status: 204 });
   });
-  class Source {
-    static readonly CLOSED = 2;
-    onopen = (): void => {};
-    constructor() {
-      queueMicrotask(() => this.onopen());
-    }
-    close(): void {}
-  }
+  const kept = new Map(own ? [["mountaineer-session", "s3cret"]] : []);
+  const sessionStorage = {
+    getItem: (name: string) => kept.get(name) ?? null,
+    setItem: (name: string, value: string) => kept.set(name, value),
+    removeItem: (name: string) => kept.delete(name),
+  };
   const listeners = new Map<string, () => void>();
   const location = { hash: "" };
   const window = {
     addEventListener: (name: string, listener: () => void) => listeners.set(name, listener),
     removeEventListener: (name: string) => listeners.delete(name),
   };
-  Object.assign(globalThis, { EventSource: Source, location, window });
+  Object.assign(globalThis, { sessionStorage, location, window });
   return {
     asked,
     go(hash: string): void {

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { withoutSecret } from "../../../src/cli/sessions/web-browser.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const LINK = "http://127.0.0.1:9000/#c0de";
+
+test("E2 a browser's arguments hold no secret: a file of the owner leads to the link", async (t) => {
+  const home = await temporaryFolder(t);
+  for (const link of ["http://127.0.0.1:9000/#0ld", LINK]) {
+    const address = await withoutSecret(link, home, [join(home, "no-such-browser")]);
+    assert.doesNotMatch(address, /#|c0de|0ld/);
+    const file = fileURLToPath(address);
+    assert.ok((await readFile(file, "utf8")).includes(`content="0; url=${link}"`));
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+  }
+});
+
+test("E2 a browser that could not read the file gets the link itself", async (t) => {
+  const home = await temporaryFolder(t);
+  assert.equal(await withoutSecret(LINK, home, [home]), LINK);
+});
