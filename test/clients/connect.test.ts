@@ -13,6 +13,7 @@ import { planImport } from "../../src/clients/import-plan.ts";
 import { readFoundFiles } from "../../src/clients/read-files.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { SAMPLE_ENVIRONMENT, SAMPLE_FILES } from "./client-files.ts";
 
@@ -106,10 +107,7 @@ describe("F1 a file of another program", () => {
     it(`F1 ${what}`, async (t) => {
       const added = await read(await temporaryFolder(t), file, text);
       assert.deepEqual(Object.fromEntries(added.map(({ name, table }) => [name, table])), becomes);
-      assert.deepEqual(
-        added.map(({ name }) => name),
-        Object.keys(becomes),
-      );
+      assert.deepEqual(pluck(added, "name"), Object.keys(becomes));
       assert.deepEqual(Object.fromEntries(added.flatMap((one) => [...one.secrets])), secrets);
       assert.deepEqual(
         added.flatMap((one) => one.wanted),
@@ -131,10 +129,7 @@ describe("F1 a file of another program", () => {
         const loaded = await parseConfig(Buffer.from(written), `config.${format}`, PLACE);
         assert.ok(loaded.ok, written);
         const { backends } = loaded.snapshot.config;
-        assert.deepEqual(
-          backends.map(({ name }) => name),
-          Object.keys(becomes),
-        );
+        assert.deepEqual(pluck(backends, "name"), Object.keys(becomes));
         for (const value of Object.values(secrets)) assert.ok(!written.includes(value));
       }
     });
@@ -199,10 +194,7 @@ describe("F1 taking over", () => {
       mcpServers: { here: { command: "x", cwd: "/srv/a" }, there: { command: "x", cwd: "/srv/b" } },
     });
     const added = await read(await temporaryFolder(t), "mcp.json", text);
-    assert.deepEqual(
-      added.map(({ name }) => name),
-      ["here", "there"],
-    );
+    assert.deepEqual(pluck(added, "name"), ["here", "there"]);
   });
 
   it("F1 a file of a folder says so, and one that is nested without end is refused", async (t) => {
@@ -230,10 +222,7 @@ describe("F1 taking over", () => {
       { documents: { command: "a", args: [] }, notes: { command: "other" } },
       () => false,
     );
-    assert.deepEqual(
-      plan.added.map(({ name }) => name),
-      ["notes-mcp-json"],
-    );
+    assert.deepEqual(pluck(plan.added, "name"), ["notes-mcp-json"]);
     assert.deepEqual(plan.present, ["documents", "notes-mcp-json"]);
   });
 
@@ -258,10 +247,7 @@ describe("F1 taking over", () => {
         PLACE,
       );
       assert.ok(loaded.ok);
-      assert.deepEqual(
-        loaded.snapshot.config.backends.map(({ name }) => name),
-        ["a"],
-      );
+      assert.deepEqual(pluck(loaded.snapshot.config.backends, "name"), ["a"]);
     }
   });
 });

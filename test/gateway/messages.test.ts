@@ -15,6 +15,7 @@ import {
 import { isFromThisGateway, loopGuard } from "../../src/gateway/protocol.ts";
 import { NO_GATEWAY } from "../../src/gateway/serving/gateway-rules.ts";
 import { parseExactly } from "../../src/runtime/text/exact-json.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { backendConfig } from "./backends/pool/scripted-instance.ts";
@@ -253,10 +254,7 @@ test("D1 arguments in headers have a text where they are plain values", () => {
   assert.deepEqual(["a", true, 3, -0.5].map(paramText), ["a", "true", "3", "-0.5"]);
   assert.deepEqual([null, {}, [], undefined, 2 ** 60, Number.NaN].map(paramText), Array(6).fill(null));
   const given = [{ o: { x: 1 } }, undefined, { o: 1 }, { o: Object.create({ x: 1 }) }];
-  assert.deepEqual(
-    given.map((args) => paramValue(args, { path: ["o", "x"] })),
-    [1, undefined, undefined, undefined],
-  );
+  assertEach(given, (args) => paramValue(args, { path: ["o", "x"] }), [1, undefined, undefined, undefined]);
 });
 
 test("D1 arguments in headers: numbers are compared as numbers, all else as texts", () => {

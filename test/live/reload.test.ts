@@ -10,6 +10,7 @@ import { loadConfig } from "../../src/config/read/load.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { randomFrom } from "../lab/random.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { liveHome, NEVER, QUICK_SYNC, renameOver } from "./live-home.ts";
 
 test("A6 B4 B6 saves of the file: a share more, a mistake and its mend, other settings, a share less, no file; and no share that stays is touched", async (t) => {
@@ -59,10 +60,7 @@ test("A6 B4 B6 saves of the file: a share more, a mistake and its mend, other se
     ],
   );
   const errors = (await home.log()).filter(({ level }) => level === "error");
-  assert.deepEqual(
-    errors.map(({ message }) => message),
-    ["config.rejected"],
-  );
+  assert.deepEqual(pluck(errors, "message"), ["config.rejected"]);
   assert.equal(await home.condition("config_rejected"), null);
 
   const global = "auto_failback = true";

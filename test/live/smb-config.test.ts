@@ -4,6 +4,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { liveHome } from "./live-home.ts";
 import { mountSmb, type SmbMount } from "./smb-mount.ts";
 
@@ -57,10 +58,7 @@ test("B2 B4 a configuration on an SMB share: `inotify` polls there and says so, 
   assert.match(JSON.parse(reload.stdout).failure, /no answer within/);
   const { events } = await home.sync();
   // One for the hang, one for whoever asked.
-  assert.deepEqual(
-    events.slice(before).map(({ type }) => type),
-    ["error", "error"],
-  );
+  assert.deepEqual(pluck(events.slice(before), "type"), ["error", "error"]);
 
   await writeFile(onServer, await home.text(["CORE"], { sync }));
   mount.goOn();

@@ -5,7 +5,9 @@ import test, { type TestContext } from "node:test";
 import type { ShareStatus } from "../../src/api/contract.ts";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
 
 const missing = missingForPlainRig();
@@ -94,10 +96,7 @@ test(
     );
     const waiting = await untilWaiting(home, "CORE");
     const condition = waiting.conditions.find(({ code }) => code === "waiting_for_close");
-    assert.deepEqual(
-      condition?.holders?.map(({ pid }) => pid),
-      [holder.pid],
-    );
+    assert.deepEqual(pluck(condition?.holders ?? [], "pid"), [holder.pid]);
     assert.equal(waiting.tb_host, `${otherTb.host}:${otherTb.port}`);
     assert.equal(await mountIdAt(mountPath("CORE")), ids[0], "nothing is unmounted while a file is open");
     holder.kill("SIGKILL");
@@ -118,10 +117,7 @@ test(
       [media?.tb_reachable_since, media?.tb_healthy_since, media?.last_switch_at],
     );
     const moved = await home.logged("share.remounted");
-    assert.deepEqual(
-      moved.map((line) => line["share"]),
-      ["CORE"],
-    );
+    assertEach(moved, (line) => line["share"], ["CORE"]);
   },
 );
 
@@ -177,10 +173,7 @@ test(
     await home.writeConfig(both);
     await home.untilMounted("MEDIA");
     assert.equal(await mountIdAt(mountPath("MEDIA")), id);
-    assert.deepEqual(
-      (await home.glance())?.shares.map(({ name }) => name),
-      ["CORE", "MEDIA"],
-    );
+    assert.deepEqual(pluck((await home.glance())?.shares ?? [], "name"), ["CORE", "MEDIA"]);
   },
 );
 

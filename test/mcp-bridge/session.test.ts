@@ -4,7 +4,9 @@ import { createMoving } from "../../src/mcp-bridge/mcp-bridge.ts";
 import { createMessageScan } from "../../src/mcp-bridge/message-scan.ts";
 import { createBridgeSession, MOST_WAITING, NotTakenYet } from "../../src/mcp-bridge/session.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { createManualClock, settle } from "../support/manual-clock.ts";
+import { pluck } from "../support/pluck.ts";
 
 interface Message {
   readonly id?: unknown;
@@ -128,7 +130,7 @@ test("what is in flight fails, but for lists, which are asked for again, once", 
   assert.equal(scene.session.inFlight, 5);
   scene.session.lost();
   assert.deepEqual(
-    scene.client.map(({ id, error }) => [id, error]),
+    pluck(scene.client, "id", "error"),
     ["call", 5, 8, 9].map((id) => [id, { code: -32000, message: LOST }]),
   );
   const told = await scene.resumes();
@@ -185,10 +187,7 @@ test("a client that says no more is asked for no answer, and nothing is asked fo
   session.fallSilent();
   answers({ id: "m-2", method: "roots/list" });
   session.lost();
-  assert.deepEqual(
-    client.map(({ id, error }) => [id, error?.message]),
-    [[1, LOST]],
-  );
+  assertEach(client, ({ id, error }) => [id, error?.message], [[1, LOST]]);
 });
 
 test("B11 a gateway that refuses the session does not get it yet, one that speaks another version never", async () => {
@@ -227,10 +226,7 @@ test("a subscription that the new gateway refuses is asked for again when its re
   for (const reply of [refusal, { result: {} }]) {
     scene.gateway.length = 0;
     assert.equal(scene.answers(changed), true);
-    assert.deepEqual(
-      scene.gateway.map(({ params }) => params?.["uri"]),
-      ["a:2"],
-    );
+    assertEach(scene.gateway, ({ params }) => params?.["uri"], ["a:2"]);
     scene.answers({ id: scene.gateway[0]?.id, ...reply });
   }
   scene.gateway.length = 0;
@@ -259,10 +255,7 @@ test("a message that was cut off is said to have had no effect", () => {
     { id: null, method: "notifications/progress" },
     { id: '"m"', method: null },
   ]);
-  assert.deepEqual(
-    client.map(({ id }) => id),
-    [7],
-  );
+  assert.deepEqual(pluck(client, "id"), [7]);
   assert.match(client[0]?.error?.message ?? "", /took no effect/u);
 });
 
@@ -325,10 +318,7 @@ test("D2 a stream that was taken back is not asked for again, and one too long t
   scene.says({ method: "notifications/cancelled", params: { requestId: 1 } });
   scene.says(listenRequest(2, { resourceSubscriptions: ["x".repeat(70_000)] }));
   session.lost();
-  assert.deepEqual(
-    client.map(({ id, error }) => [id, error?.code]),
-    [[2, -32000]],
-  );
+  assertEach(client, ({ id, error }) => [id, error?.code], [[2, -32000]]);
   await session.resume();
   assert.deepEqual(gateway, []);
 });
@@ -380,10 +370,7 @@ test("D2 discovery is asked again, a call of 2026-07-28 is not", async () => {
   scene.says(discover);
   scene.says({ jsonrpc: "2.0", id: 2, method: "tools/call", params: {} });
   session.lost();
-  assert.deepEqual(
-    client.map(({ id }) => id),
-    [2],
-  );
+  assert.deepEqual(pluck(client, "id"), [2]);
   await session.resume();
   assert.deepEqual(gateway, [discover]);
 });

@@ -9,6 +9,7 @@ import { SSEServerTransport } from "@modelcontextprotocol/sdk/server/sse.js";
 import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
+import { pluck } from "../support/pluck.ts";
 import { SETTLES_MS, startGatewayRig } from "./gateway-rig.ts";
 
 /** A server with one session for each stream; `stop` ends it and all its connections. */
@@ -84,10 +85,7 @@ test("D2 an older client and an older server through the real program, and after
     assert.deepEqual(content, [{ type: "text", text: "hello" }]);
     assert.equal(progress.length, 1);
   };
-  assert.deepEqual(
-    (await client.listTools()).tools.map(({ name }) => name),
-    ["greet", "ask"],
-  );
+  assert.deepEqual(pluck((await client.listTools()).tools, "name"), ["greet", "ask"]);
   await use();
   assert.deepEqual((await client.callTool({ name: "ask" })).content, [{ type: "text", text: "accept" }]);
   await server.stop();

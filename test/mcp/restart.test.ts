@@ -10,7 +10,9 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import type { TimelineReport } from "../../src/api/timeline-contract.ts";
 import { startBridge } from "../kit/bridge.ts";
+import { assertEach } from "../support/assert-each.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import {
@@ -66,15 +68,9 @@ describe("a daemon that ends, and the next one", () => {
     const onNotice = (notice: Json): void => void logged.push(notice);
     await client.call("log", { level: "info", text: "quiet" }, { onNotice });
     await client.call("log", { level: "error", text: "loud" }, { onNotice });
-    assert.deepEqual(
-      logged.map(({ params }) => params),
-      [{ level: "error", data: "loud" }],
-    );
+    assert.deepEqual(pluck(logged, "params"), [{ level: "error", data: "loud" }]);
     await eventually(() => client.notices.length > 0);
-    assert.deepEqual(
-      client.notices.map(({ method }) => method),
-      ["notifications/resources/updated"],
-    );
+    assert.deepEqual(pluck(client.notices, "method"), ["notifications/resources/updated"]);
     assert.equal((await rig.status()).gateway?.sessions, 1);
     const ended = await fetch(rig.url, {
       method: "GET",
@@ -141,10 +137,7 @@ describe("a daemon that ends, and the next one", () => {
     const called = bridge.call(5, "echo", { text: "afterwards" });
     await rig.comeBack();
     assert.equal(await called, "afterwards");
-    assert.deepEqual(
-      bridge.messages.slice(before, before + 4).map(({ id, method }) => method ?? id),
-      [...CHANGED, 5],
-    );
+    assertEach(bridge.messages.slice(before, before + 4), ({ id, method }) => method ?? id, [...CHANGED, 5]);
     assert.deepEqual((await bridge.ask(6, "tools/list")).result, result, "as long as it was");
     await bridge.call(7, "touch", { uri: "light://pid" });
     await bridge.until(({ method }) => method === "notifications/resources/updated");
@@ -152,10 +145,7 @@ describe("a daemon that ends, and the next one", () => {
     await bridge.call(9, "log", { level: "error", text: "loud" });
     await bridge.until(({ method }) => method === "notifications/message");
     const told = bridge.messages.filter(({ method }) => method === "notifications/message");
-    assert.deepEqual(
-      told.map(({ params }) => params?.["data"]),
-      ["loud"],
-    );
+    assertEach(told, ({ params }) => params?.["data"], ["loud"]);
     bridge.child.stdin?.end();
     assert.equal(await bridge.ended, 0);
     assert.match(bridge.stderr(), /^[^\n]+waiting 30 s[^\n]+\nmountaineer: the daemon is back\n$/u);

@@ -11,6 +11,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 import { LIGHT_SERVER, MALFORMED_SERVER } from "../mcp/fixture-programs.ts";
 import { type GatewayRig, nodeBackend, openGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const PACKAGES = [
@@ -184,10 +185,7 @@ describe("clients from npm, before one server whose lists are malformed", () => 
       );
       try {
         const { tools } = await client.listTools();
-        assert.deepEqual(
-          tools.map(({ name }) => name),
-          s.names,
-        );
+        assert.deepEqual(pluck(tools, "name"), s.names);
         const { prompts } = await client.listPrompts();
         assert.ok(prompts.length > 0);
       } finally {

@@ -13,6 +13,7 @@ import { seenEntry } from "../../../src/gateway/catalog/seen-text.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { withoutUnseen } from "../../../src/runtime/text/unseen-characters.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 import { catalogOf, source } from "./sources.ts";
 
@@ -295,10 +296,7 @@ test("E3 a prompt's name is published without them and called by its own; a URI 
   assert.equal(catalog.prompts.get("review")?.definition["name"], "review");
   const resource = catalog.resources.get(`x://a${ZWSP}`);
   assert.deepEqual([resource?.definition["uri"], resource?.definition["name"]], [`x://a${ZWSP}`, "x://a"]);
-  assert.deepEqual(
-    [...catalog.tools.keys()].map((name) => /^to_ol_[0-9a-f]{8}$/.test(name)),
-    [true],
-  );
+  assertEach([...catalog.tools.keys()], (name) => /^to_ol_[0-9a-f]{8}$/.test(name), [true]);
   assert.deepEqual(catalog.unseen.map(({ kind }) => kind).toSorted(), ["prompt", "resource", "tool"]);
 });
 

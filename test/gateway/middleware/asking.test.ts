@@ -8,6 +8,7 @@ import { createAsking } from "../../../src/gateway/middleware/asking.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { createAuthorization } from "../../../src/gateway/middleware/authorization.ts";
 import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
@@ -105,10 +106,7 @@ test("E2 a destructive tool is listed, asked about at the client that calls, and
   assert.equal(head, "Allow the tool delete of files? It may change or delete things.");
   assert.deepEqual(lines.slice(0, 2), ['path: "/srv/a\\u{202e}"', 'key: "[redacted]"']);
   assert.ok((lines[2] ?? "").length < 400);
-  assert.deepEqual(
-    b.records.map(({ outcome, asked: answer }) => [outcome, answer]),
-    [["ok", "accept"]],
-  );
+  assertEach(b.records, ({ outcome, asked: answer }) => [outcome, answer], [["ok", "accept"]]);
 });
 
 test("E2 an argument that is called as the mark of what is left out is shown as any other", async () => {
@@ -208,10 +206,7 @@ for (const [answer, says_, told] of [
     assert.ok(!isError(reply) && reply.result["isError"] === true);
     assert.match(textOf(reply), told);
     assert.equal(b.services.calls.length, 0);
-    assert.deepEqual(
-      b.records.map(({ outcome, asked: of }) => [outcome, of]),
-      [["denied", says_]],
-    );
+    assertEach(b.records, ({ outcome, asked: of }) => [outcome, of], [["denied", says_]]);
   });
 
 test("E2 a client that did not declare elicitation is refused, and told why", async () => {

@@ -14,6 +14,7 @@ import { META, MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { catalogOf, source } from "../catalog/sources.ts";
 import { callPort, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
@@ -86,10 +87,7 @@ test("D4 tools that are not listed: find_tool answers names, descriptions and in
     inputSchema: {},
   });
   const exact = await ask(...call("find_tool", { query: "delete_file", limit: 1 }));
-  assert.deepEqual(
-    JSON.parse(textOf(exact)).tools.map(({ name }: JsonObject) => name),
-    ["delete_file"],
-  );
+  assertEach(JSON.parse(textOf(exact)).tools, ({ name }: JsonObject) => name, ["delete_file"]);
   const nothing = textOf(await ask(...call("find_tool", { query: "zeppelin" })));
   assert.match(nothing, /No tool fits "zeppelin"\. Say in other words .*5 tools can be found here/);
 });

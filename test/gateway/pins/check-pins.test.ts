@@ -13,6 +13,7 @@ import {
   withinBounds,
 } from "../../../src/gateway/pins/pin-book.ts";
 import { entryPin, INSTRUCTIONS_KEY, pinOf, shownOf } from "../../../src/gateway/pins/pinned-entry.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
@@ -131,8 +132,9 @@ test("E3 tools against their pins: over any history: a tool is pending exactly w
         const outcome: PinCheck = check(tools, pins, "block");
         pins = outcome.pins;
         const waiting = versions.filter(({ name, text }) => !approved.has(name + text));
-        assert.deepEqual(
-          outcome.pending.map((one) => one.name),
+        assertEach(
+          outcome.pending,
+          (one) => one.name,
           waiting.map(({ name }) => name),
         );
         if (!approves) continue;
@@ -152,10 +154,7 @@ test("E3 a tool that an earlier version pinned is remembered whole, once, withou
   assert.deepEqual(first.pending, []);
   assert.deepEqual(first.pins.get("a")?.approved, [entryPin(withMeta).digest]);
   const second = check([tool("a", { _meta: { "ui.resourceUri": "ui://b" } })], first.pins, "block");
-  assert.deepEqual(
-    second.pending.map((one) => one.name),
-    ["a"],
-  );
+  assertEach(second.pending, (one) => one.name, ["a"]);
 });
 
 test("E3 prompts, resources and instructions that an earlier version did not pin are remembered as they are, once", () => {

@@ -9,6 +9,7 @@ import {
 } from "../../../src/gateway/client-port.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
@@ -64,10 +65,7 @@ test("D4 groups: what is not in it is unknown there, as if it did not exist", as
   assert.ok(
     isError(await ask(served([WORK]).forClient(from("gone")), "resources/read", { uri: "file://a" }, who)),
   );
-  assert.deepEqual(
-    ["files", "notes"].map((backend) => inGroup.viewFor(ANONYMOUS).sees(backend)),
-    [false, true],
-  );
+  assertEach(["files", "notes"], (backend) => inGroup.viewFor(ANONYMOUS).sees(backend), [false, true]);
 });
 
 test("D4 groups: a URI of a backend outside is nobody's, also where one backend alone has resources", async () => {

@@ -10,6 +10,7 @@ import { ConnectedClients } from "../../../src/gateway/serving/connected-clients
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { connectLight } from "../../mcp/light-client.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
@@ -225,10 +226,7 @@ test("a session is there until it ends, with its calls and its last error, clean
   ]);
   clients.closed(one);
   answer(one, OK);
-  assert.deepEqual(
-    listed().map(([name]) => name),
-    ["two"],
-  );
+  assertEach(listed(), ([name]) => name, ["two"]);
 });
 
 test("one of 2026-07-28 is there while it listens, and five minutes after each request, however many it makes", async () => {

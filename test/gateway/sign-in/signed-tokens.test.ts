@@ -18,6 +18,7 @@ import {
 } from "../../../src/gateway/sign-in/signed-authentication.ts";
 import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { leastGrowth } from "../../support/heap-growth.ts";
@@ -208,10 +209,7 @@ test("E1 an edit of the configuration takes back the tokens that it would not le
   ];
   for (const other of others)
     assert.deepEqual([other.refresh(principal), other.isWithdrawn(principal)], [null, true]);
-  assert.deepEqual(
-    [authenticator, same, ANYBODY].map((one) => one.isWithdrawn(principal)),
-    [false, false, false],
-  );
+  assertEach([authenticator, same, ANYBODY], (one) => one.isWithdrawn(principal), [false, false, false]);
   clock.jumpWall(600_000 + 31_000);
   assert.deepEqual([same.refresh(principal), same.isWithdrawn(principal)], [null, false]);
   // Its calls may go on after it has expired, and not after such an edit.

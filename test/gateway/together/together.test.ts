@@ -8,6 +8,7 @@ import { type CatalogSource, NO_LISTINGS } from "../../../src/gateway/catalog/ca
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { Together } from "../../../src/gateway/together/together.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 
@@ -146,10 +147,7 @@ test("G1 an edit that takes the word back takes effect at once, whatever is stil
   }));
   const backends = [backendConfig("files")];
   const merged = together.merge(sources, { backends, together: { sharesRoot: "/s", with: ["*"] } }, NOTHING);
-  assert.deepEqual(
-    merged.map(({ places }) => places?.get("read")),
-    [["files", "files@desktop"], undefined],
-  );
+  assertEach(merged, ({ places }) => places?.get("read"), [["files", "files@desktop"], undefined]);
   assert.equal(together.merge(sources, { backends }, NOTHING), sources);
 });
 

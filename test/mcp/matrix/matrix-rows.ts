@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { ADDED_TOOL, ASKING_PROMPT, type Json, PAGE, PROMPT, RESOURCE } from "../fixtures/matrix-tools.ts";
 import { TASKS } from "../fixtures/task-tools.ts";
 import type { GatewayRig } from "../gateway-rig.ts";
@@ -199,10 +201,7 @@ export const ROWS: readonly PlayedRow[] = [
     async play({ client }) {
       const [answers] = said(await client.call("ask_one")) as [Json];
       assert.deepEqual(Object.values(answers).map(action), [ANN]);
-      assert.deepEqual(
-        client.asked.map(({ method }) => method),
-        ["elicitation/create"],
-      );
+      assert.deepEqual(pluck(client.asked, "method"), ["elicitation/create"]);
     },
   }),
   row({
@@ -225,10 +224,7 @@ export const ROWS: readonly PlayedRow[] = [
     cells: every(true),
     async play({ client }) {
       const rounds = said(await client.call("ask_rounds")) as readonly Json[];
-      assert.deepEqual(
-        rounds.map(({ name }) => action(name)),
-        [ANN, ANN, ANN],
-      );
+      assertEach(rounds, ({ name }) => action(name), [ANN, ANN, ANN]);
       assert.deepEqual(
         client.asked.map(({ params }) => params["message"]),
         ["First", "Second", "Third"].map((nth) => `${nth}: who is it?`),
@@ -263,10 +259,7 @@ export const ROWS: readonly PlayedRow[] = [
         return;
       }
       assert.equal(said(await client.call("needs_page")), "agreed");
-      assert.deepEqual(
-        client.asked.map(({ params }) => params["url"]),
-        [PAGE],
-      );
+      assertEach(client.asked, ({ params }) => params["url"], [PAGE]);
     },
   }),
   row({

@@ -1,6 +1,7 @@
 // What a server says by itself, at which level it is asked to, and who hears it.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { INITIALIZED, type ScriptedLink } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
@@ -69,10 +70,7 @@ describe("log messages", () => {
   test("the level is told where it differs, and only to servers that log", async () => {
     const { link, instance } = await startReady();
     for (const level of ["info", "info", "debug", null, "debug"] as const) instance.setLogLevel(level);
-    assert.deepEqual(
-      link.requests("logging/setLevel").map(({ params }) => params?.["level"]),
-      ["info", "debug"],
-    );
+    assertEach(link.requests("logging/setLevel"), ({ params }) => params?.["level"], ["info", "debug"]);
     const mute = await startReady(
       { logLevel: "info" },
       { initialize: { protocolVersion: "2025-11-25", capabilities: {} } },
@@ -93,10 +91,7 @@ describe("what the gateway does not know", () => {
     call(portB);
     link.notify("notifications/new", { x: 2 });
     link.notify("notifications/new", { x: 3 }, ofA.id);
-    assert.deepEqual(
-      portA.told.map(({ params }) => params?.["x"]),
-      [1, 3],
-    );
+    assertEach(portA.told, ({ params }) => params?.["x"], [1, 3]);
     assert.deepEqual([portB.told, a.told, b.told], [[], [], []]);
     const owner = createTestClient("o");
     const owned = await startReady({ owner });
@@ -308,10 +303,7 @@ for (const [version, heard] of [
     const plain = createTestClient("plain").call(1);
     const { id } = call(plain);
     link.notify("notifications/message", { level: "debug", data: "x" }, id);
-    assert.deepEqual(
-      plain.told.map(({ params }) => params?.["level"]),
-      heard,
-    );
+    assertEach(plain.told, ({ params }) => params?.["level"], heard);
   });
 
 test("D2 a program gets messages in order: nothing waits for its answer", async () => {

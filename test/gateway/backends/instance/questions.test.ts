@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { progressTokenOf } from "../../../../src/gateway/backends/instance/calls.ts";
 import { parseExactly } from "../../../../src/runtime/text/exact-json.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
@@ -355,10 +356,7 @@ describe("a question's life", () => {
     assert.match(sent(), new RegExp(`"id":${long}\\b.*"content"`));
     ask(long);
     say(`"method":"notifications/cancelled","params":{"requestId":${long}}`);
-    assert.deepEqual(
-      port.asked.map(({ signal }) => signal.aborted),
-      [false, false, true],
-    );
+    assertEach(port.asked, ({ signal }) => signal.aborted, [false, false, true]);
     second?.answer(OK);
     await settle();
     assert.match(sent(), new RegExp(`"id":${neighbour}\\b.*"content"`));

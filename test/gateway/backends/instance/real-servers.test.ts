@@ -17,6 +17,7 @@ import { LIGHT_SERVER, startHttpFixture } from "../../../mcp/fixture-programs.ts
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 
 const DEADLINE_MS = 10_000;
@@ -96,7 +97,7 @@ for (const [transport, open] of [
     for (const [index, port] of ports.entries()) {
       const progress = Array.from({ length: 20 }, (_, step) => step + 1);
       assert.deepEqual(
-        port.told.map(({ params }) => params),
+        pluck(port.told, "params"),
         progress.map((one) => ({ ...meta, progress: one, total: 20, message: `of ${index}` })),
       );
     }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LIST_CHANGED, loopGuard } from "../../../../src/gateway/protocol.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { FAILURE, INITIALIZED, toolOf } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
@@ -255,10 +256,7 @@ describe("starting", () => {
         return { result: page < 4 ? { tools, nextCursor: String(page + 1) } : { tools, nextCursor: "" } };
       }),
     );
-    assert.deepEqual(
-      instance.listings?.tools.map((tool) => tool["name"]),
-      ["t0", "t1", "t2", "t3", "t4"],
-    );
+    assertEach(instance.listings?.tools, (tool) => tool["name"], ["t0", "t1", "t2", "t3", "t4"]);
     assert.equal(link.requests("tools/list").length, 5);
     assert.equal(link.requests("tools/list")[0]?.params, undefined);
     assert.equal(logger.lines.filter(({ message }) => /without a name/.test(message)).length, 1);

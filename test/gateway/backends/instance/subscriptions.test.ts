@@ -1,6 +1,7 @@
 // What clients are subscribed to, and the tasks that they watch.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { FAILURE } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
@@ -126,10 +127,7 @@ describe("subscriptions", () => {
     );
     two.instance.adopt(one.instance.subscriptions);
     await settle();
-    assert.deepEqual(
-      two.link.requests("resources/subscribe").map(({ params }) => params?.["uri"]),
-      ["f://1", "f://2"],
-    );
+    assertEach(two.link.requests("resources/subscribe"), ({ params }) => params?.["uri"], ["f://1", "f://2"]);
     two.link.notify(UPDATED, { uri: "f://1" });
     assert.deepEqual([a.told.length, b.told.length], [1, 1]);
     assert.deepEqual([...(two.instance.subscriptions.get("f://2") ?? [])], [b]);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
 import { isJsonObject } from "../../../../src/gateway/json-rpc.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { openRecorded, type RecordedLink } from "./link-recorder.ts";
 
@@ -29,10 +30,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     const recorded = await opened(t);
     const texts = ["ü€😀", "a\nb\r\nc\u2028d", "\0", "x".repeat(100_000)];
     const answers = await Promise.all(texts.map((text) => recorded.ask("echo", { text })));
-    assert.deepEqual(
-      answers.map((answer) => isJsonObject(answer["params"]) && answer["params"]["text"]),
-      texts,
-    );
+    assertEach(answers, (answer) => isJsonObject(answer["params"]) && answer["params"]["text"], texts);
     assert.equal(recorded.failed.size, 0);
   });
 

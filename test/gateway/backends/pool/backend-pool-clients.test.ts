@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { errorReply, isError, REQUEST_TIMEOUT } from "../../../../src/gateway/json-rpc.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { type Bench, CHANGED, ready } from "./backend-pool-bench.ts";
 import {
   backendConfig,
@@ -51,10 +53,7 @@ describe("one instance for each client", () => {
     assert.notEqual(fromInstance(await first), fromInstance(await other));
     assert.equal(b.script.started[0]?.calls.length, 0);
     b.pool.notifyOwn(ann, "notifications/roots/list_changed", undefined);
-    assert.deepEqual(
-      b.script.started.map(({ notified }) => notified.length),
-      [0, 1, 0],
-    );
+    assertEach(b.script.started, ({ notified }) => notified.length, [0, 1, 0]);
   });
 
   it("C3 calls that have waited long are told of all its instances together", async () => {
@@ -177,10 +176,7 @@ describe("one instance for each client", () => {
     assert.equal(b.script.last.options.key, key);
     b.script.last.becomeReady("two");
     const asked = b.script.alive.filter(({ pending }) => pending.size > 0);
-    assert.deepEqual(
-      asked.map(({ options }) => options),
-      [b.script.last.options],
-    );
+    assert.deepEqual(pluck(asked, "options"), [b.script.last.options]);
     assert.equal(await b.answered(next), b.script.last.id);
   });
 

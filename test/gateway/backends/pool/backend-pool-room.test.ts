@@ -1,6 +1,7 @@
 // Backends whose share is mounted anew: they make room, calls wait, and they start on the new mount.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { type DataBench, readyOn } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
@@ -26,10 +27,7 @@ describe("a backend whose share is mounted anew", () => {
       await b.clock.advance(20_000);
       assert.equal(b.starts(), 1, "nothing is started before the share is there");
       await comesBack(b, "2");
-      assert.deepEqual(
-        b.script.started.map((one) => one.calls.length),
-        [0, 2],
-      );
+      assertEach(b.script.started, (one) => one.calls.length, [0, 2]);
       b.script.last.answer();
       assert.deepEqual((await Promise.all(calls)).map(fromInstance), [2, 2]);
       assert.deepEqual([b.view().phase, b.view().restarts, b.names()], ["Ready", 0, ["one"]]);

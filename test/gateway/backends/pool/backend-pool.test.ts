@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { leastGrowth } from "../../../support/heap-growth.ts";
 import { settle } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
 import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
 
@@ -10,10 +11,7 @@ describe("added", () => {
   it("B7 a backend is published when it is ready, and one that hangs delays nobody", async () => {
     const b = bench();
     await b.applied(backendConfig("slow"), backendConfig("a"));
-    assert.deepEqual(
-      b.pool.view().map(({ phase }) => phase),
-      ["Initializing", "Initializing"],
-    );
+    assert.deepEqual(pluck(b.pool.view(), "phase"), ["Initializing", "Initializing"]);
     let published = 0;
     b.pool.onPublished(() => published++);
     await b.comesUp("one", "two");

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { GATHER_MS, HOLD_MS } from "../../../../src/gateway/front/holds/hold.ts";
 import { MOST_OF_ONE, MOST_PARKED } from "../../../../src/gateway/front/holds/holds.ts";
 import { isError, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import {
   accept,
@@ -30,10 +31,7 @@ test("D2 questions within 15 ms are one input_required; the retry's answers are 
   assert.deepEqual(sent.answers, []);
   await rig.clock.advance(1);
   const { state, keys, requests } = inputRequired(sent);
-  assert.deepEqual(
-    keys.map((key) => requests[key]?.["method"]),
-    ["elicitation/create", "sampling/createMessage"],
-  );
+  assertEach(keys, (key) => requests[key]?.["method"], ["elicitation/create", "sampling/createMessage"]);
   const [one = "", two = ""] = keys;
   const answers = {
     [two]: { role: "assistant", content: { type: "text", text: "2" } },
@@ -291,8 +289,9 @@ test("D2 the oldest call of who has too many gives way, and nobody else's does",
   const bens = await parked(rig, BEN);
   const anns: Awaited<ReturnType<typeof parked>>[] = [];
   for (let calls = 0; calls <= MOST_OF_ONE; calls++) anns.push(await parked(rig));
-  assert.deepEqual(
-    anns.map(({ call }) => call.request.signal.aborted),
+  assertEach(
+    anns,
+    ({ call }) => call.request.signal.aborted,
     anns.map((_, index) => index === 0),
   );
   assert.equal(bens.call.request.signal.aborted, false);
@@ -311,8 +310,9 @@ test("D2 what one call asks is bounded, and what all keep gives way by size", as
   assert.ok(isErrorReply(await ask(call, { message: "x".repeat(1024 * 1024) }).reply));
   const questions = Array.from({ length: 65 }, () => ask(call));
   await settle();
-  assert.deepEqual(
-    questions.map(({ got }) => got.length),
+  assertEach(
+    questions,
+    ({ got }) => got.length,
     questions.map((_, index) => (index < 64 ? 0 : 1)),
   );
   const small = await parked(rig, BEN);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errorReply } from "../../../../src/gateway/json-rpc.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
@@ -228,10 +229,7 @@ test("the fifth stream of a session ends the first", async (t) => {
   const streams: ReturnType<typeof collect>[] = [];
   for (let count = 0; count < 5; count++) streams.push(collect((await rig.open("GET", headers)).response));
   await eventually(() => streams[0]?.ended());
-  assert.deepEqual(
-    streams.map((stream) => stream.ended()),
-    [true, false, false, false, false],
-  );
+  assertEach(streams, (stream) => stream.ended(), [true, false, false, false, false]);
 });
 
 test("a question outside of calls goes there, is withdrawn there, and is an error without it", async (t) => {
@@ -296,10 +294,7 @@ test("an id that a double cannot hold is another one than its neighbour's: each 
   const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${LONG}}}`;
   await rig.post(cancel, headers);
   assert.equal((await long).body, "");
-  assert.deepEqual(
-    held.started.map(({ signal }) => signal.aborted),
-    [false, true],
-  );
+  assertEach(held.started, ({ signal }) => signal.aborted, [false, true]);
   held.release(text("done"));
   assert.match((await neighbour).body, new RegExp(`"id":${NEIGHBOUR}\\b`));
 });

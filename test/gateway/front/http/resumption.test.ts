@@ -7,6 +7,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import {
@@ -85,10 +86,7 @@ test("D2 a call whose connection breaks is taken up again: nothing is lost, noth
   await eventually(() => again.told.ended());
   const [primed, ...messages] = again.told.events.map(({ data }) => (data === "" ? null : JSON.parse(data)));
   assert.equal(primed, null);
-  assert.deepEqual(
-    messages.map(({ params, id }) => params?.progress ?? id),
-    [2, 3, 4, "one"],
-  );
+  assertEach(messages, ({ params, id }) => params?.progress ?? id, [2, 3, 4, "one"]);
   const last = again.told.events.at(-1);
   assert.ok(last);
   const after = await rig.send("GET", "/mcp", {

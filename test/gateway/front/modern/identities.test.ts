@@ -12,6 +12,7 @@ import {
 import type { ModernRequest } from "../../../../src/gateway/front/modern/request.ts";
 import { errorReply } from "../../../../src/gateway/json-rpc.ts";
 import { META } from "../../../../src/gateway/protocol.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
@@ -274,10 +275,7 @@ test("D1 subscriptions/listen ends with a result when the gateway hands over, an
   assert.deepEqual(stream.messages.at(-1), { jsonrpc: "2.0", id: "l", result });
   const late = await listen(rig, { toolsListChanged: true });
   await eventually(() => late.stream.ended());
-  assert.deepEqual(
-    late.stream.messages.map(({ method, id }) => method ?? id),
-    [ACKNOWLEDGED, "l"],
-  );
+  assertEach(late.stream.messages, ({ method, id }) => method ?? id, [ACKNOWLEDGED, "l"]);
   assert.equal(gateway.sessions.size, 0);
 });
 

@@ -6,6 +6,7 @@ import { errorReply } from "../../../../src/gateway/json-rpc.ts";
 import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { paramHeadersOf } from "../../../../src/gateway/param-headers.ts";
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
@@ -234,10 +235,7 @@ test("D1 a request of 2026-07-28 that is not as it must be cannot come through a
   assert.equal(objectOf(alone.json()["error"])["code"], -32020);
   const batch = await rig.post([modernMessage("tools/call", { name: "x" }), callMessage(2, "y")], session);
   const answers: readonly unknown[] = JSON.parse(batch.body);
-  assert.deepEqual(
-    answers.map((answer) => Object.hasOwn(objectOf(answer), "error")),
-    [true, false],
-  );
+  assertEach(answers, (answer) => Object.hasOwn(objectOf(answer), "error"), [true, false]);
   assert.equal(gateway.requests.length, 1);
 });
 

@@ -4,6 +4,7 @@ import type { ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
+import { pluck } from "../../../../support/pluck.ts";
 import {
   type Answer,
   acknowledge,
@@ -242,10 +243,7 @@ for (const status of [401, 403]) {
     const failure = await recorded.askInVain("initialize");
     assert.match(failure.message, new RegExp(`HTTP ${status}`));
     assert.equal(recorded.failed.size, 1, "the link's own question is nobody else's");
-    assert.deepEqual(
-      raw.posted.map(({ method }) => method),
-      ["server/discover"],
-    );
+    assert.deepEqual(pluck(raw.posted, "method"), ["server/discover"]);
   });
 }
 

@@ -7,6 +7,7 @@ import { writtenResult } from "../../../../../src/gateway/written-results.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../../support/pass-time.ts";
+import { pluck } from "../../../../support/pluck.ts";
 import { openEvents } from "../../programs/http-server.ts";
 import { result, takeEcho, withEcho } from "./bench.ts";
 
@@ -29,10 +30,7 @@ test("a broken stream is taken up again from its last event, after the time the 
   });
   await recorded.initialize();
   assert.deepEqual(await recorded.ask("echo"), { late: true });
-  assert.deepEqual(
-    recorded.received.map(({ streamOf }) => streamOf),
-    [1, 2, 2],
-  );
+  assert.deepEqual(pluck(recorded.received, "streamOf"), [1, 2, 2]);
 });
 
 test("a large result in an event keeps the bytes it came in", async (t) => {

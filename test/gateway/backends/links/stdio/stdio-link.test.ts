@@ -9,9 +9,11 @@ import {
 import { Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../../../support/assert-each.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock, type ManualClock } from "../../../../support/manual-clock.ts";
 import { runOutOfFiles } from "../../../../support/out-of-files.ts";
+import { pluck } from "../../../../support/pluck.ts";
 import { temporaryFolder } from "../../../../support/temporary-folder.ts";
 import { openRecorded, type RecordedLink } from "../link-recorder.ts";
 
@@ -174,10 +176,7 @@ test("all that a program wrote is read before its end is told, an unfinished lin
      process.stderr.write("one\\ntwo"); process.exitCode = 3;`,
   );
   const failure = await recorded.untilClosed();
-  assert.deepEqual(
-    recorded.received.map(({ message }) => Reflect.get(Object(message), "n")),
-    [1, 2],
-  );
+  assertEach(recorded.received, ({ message }) => Reflect.get(Object(message), "n"), [1, 2]);
   assert.equal(failure.message, "ended with exit code 3: two");
   assert.deepEqual(recorded.logLines, ["one", "two"]);
 });
@@ -200,20 +199,14 @@ test("an end by a signal says which", async (t) => {
 test("lines that are no JSON are log lines; line ends of Windows and empty lines are minded by nobody", async (t) => {
   const recorded = script(t, `printf 'Starting…\\r\\n\\r\\n{"n":1}\\r\\n\\n{"n":2}\\n'`);
   await recorded.untilClosed();
-  assert.deepEqual(
-    recorded.received.map(({ message }) => message),
-    [{ n: 1 }, { n: 2 }],
-  );
+  assert.deepEqual(pluck(recorded.received, "message"), [{ n: 1 }, { n: 2 }]);
   assert.deepEqual(recorded.logLines, ["Starting…"]);
 });
 
 test("a byte order mark before the first message, as programs of .NET write it, is no part of it", async (t) => {
   const recorded = script(t, `printf '\\357\\273\\277{"a":1}\\n{"b":2}\\n'; cat`);
   await eventually(() => recorded.received.length === 2);
-  assert.deepEqual(
-    recorded.received.map(({ message }) => message),
-    [{ a: 1 }, { b: 2 }],
-  );
+  assert.deepEqual(pluck(recorded.received, "message"), [{ a: 1 }, { b: 2 }]);
   assert.deepEqual(recorded.logLines, []);
 });
 
@@ -323,10 +316,7 @@ test("a program that closes its output and lives on is a closed link, whose last
   const recorded = script(t, `echo '{"n":1}'; exec >&-; sleep 600`);
   const failure = await recorded.untilClosed();
   assert.deepEqual(failure, { kind: "closed", message: "it has closed its standard output", hint: null });
-  assert.deepEqual(
-    recorded.received.map(({ message }) => message),
-    [{ n: 1 }],
-  );
+  assert.deepEqual(pluck(recorded.received, "message"), [{ n: 1 }]);
 });
 
 test("a program that closes its input and lives on is a closed link", async (t) => {
