@@ -21,8 +21,8 @@ const backendsAddCommand = command({
   description:
     "What stands behind -- is started as it is, never through a shell. Returns when it is known whether the server " +
     "serves; it is saved all the same, and a daemon goes on trying. A value that looks like a secret is not written " +
-    "into the file: at a terminal you are asked whether to keep it as a secret, elsewhere it is refused. With the " +
-    "first server a token is made, without which nobody comes in over HTTP, as init does.",
+    "into the file: at a terminal you are asked whether to keep it as a secret, elsewhere it is refused. The " +
+    "first server makes a token, as init does: HTTP clients must send it.",
   examples: {
     "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents":
       "a program",

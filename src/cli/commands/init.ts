@@ -23,8 +23,8 @@ export const initCommand = command({
     "At a terminal it asks: it looks for servers of SMB shares (as mountaineer shares discover does), tries the login at the " +
     "address that you choose, and there alone, lists its shares, and mounts what you choose. With options it does not ask. " +
     "It never writes over a configuration that is there: it asks whether to add to it, or wants --add. The result is " +
-    "checked before it is written. With the first MCP server " +
-    "it makes a token, without which nobody comes in over HTTP; the command mountaineer mcp needs none.",
+    "checked before it is written. The first MCP server " +
+    "makes a token: HTTP clients must send it; the command mountaineer mcp needs none.",
   examples: {
     "mountaineer init": "be asked",
     "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas":

@@ -265,7 +265,7 @@ function absent(interfaceName: string): EndpointFinding {
 
 function leftBehind(interfaceName: string | null): EndpointFinding {
   const name = interfaceName ?? "the interface";
-  return without("gone", "link_down", `${name} that held its network is down or lost its address`);
+  return without("gone", "link_down", `${name} is down (cable unplugged?)`);
 }
 
 function noAddressOn(interfaceName: string): EndpointFinding {

@@ -92,7 +92,7 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
   }
   if (state === "unproved") {
     const one = unproved(spec, text);
-    const hint = "Until it is, a change of route mounts the share anew and cuts open files off.";
+    const hint = "Until then, a cable change closes open files.";
     conditions.push(routesOf(spec).length === 1 ? one : { ...one, hint });
   }
   if (carried?.encrypted === true && spec.driver === "rclone") {
@@ -120,11 +120,11 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
 }
 
 function unproved(spec: ShareSpec, text: string | null): NewCondition {
-  const what = routesOf(spec).length === 1 ? "which server this is" : "that both routes lead to one server";
+  const what = routesOf(spec).length === 1 ? "which NAS this is" : "that both addresses are the same NAS";
   return {
     code: "server_unproved",
     severity: "warning",
-    title: `It is not proved ${what}: ${text ?? ""}`,
-    hint: "Until it is, what is unsent when the server is lost waits for your word; docs/shares.md says what makes a server known.",
+    title: `Can't confirm ${what}: ${text ?? ""}`,
+    hint: "Until then, files that are unsent when the NAS is lost wait for your word; docs/shares.md says what makes a server known.",
   };
 }

@@ -102,7 +102,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
   }
   if (seen.asksForRoots && spec.instances === "shared") {
     const title = `backend ${name} asks each client for its folders (roots), and one process serves all clients`;
-    const hint = `What it learns of one client holds for all. Set instances = "per-client" for backend ${name}, and each client has a process of its own.`;
+    const hint = `This server shares one folder list between all your agents. Set instances = "per-client" for backend ${name}, and each client has a process of its own.`;
     found.push({ code: "roots_shared", severity: "info", title, hint });
   }
   return found;
