@@ -50,14 +50,6 @@ describe("route health", () => {
     assert.equal(fold(health, at(5000), "nothing").dropped, false);
   });
 
-  test("Recovery: the window restarts at each drop", () => {
-    let health = fold(UNKNOWN_HEALTH, at(0), "answers").health;
-    for (let nowMs = 2000; nowMs < 28_000; nowMs += 2000) health = fold(health, at(nowMs), "answers").health;
-    health = fold(health, at(28_000), "nothing").health;
-    health = fold(health, at(30_000), "answers").health;
-    assert.equal(stableFrom(health, 30_000), 60_000);
-  });
-
   test("Recovery: exactly the allowed stretch is no gap; a moment more is, by either clock", () => {
     const { health } = fold(UNKNOWN_HEALTH, at(0), "answers");
     assert.equal(fold(health, at(GAP_MS), "answers").dropped, false);
