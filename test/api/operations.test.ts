@@ -8,6 +8,7 @@ import type { LogReport, LogRequest } from "../../src/api/records-contract.ts";
 import { foldersRequest, readRequest } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { assertRefused, connectedRig, get, post, startRig, talk } from "./management-rig.ts";
 import {
   sampleCheck,
@@ -54,17 +55,14 @@ test("each call about the configuration crosses the socket and comes back as it 
   assert.deepEqual(await client.ask("history", null, never), { entries: [sampleEntry(0), sampleEntry(1)] });
   assert.equal(await client.ask("historyText", { n: 1 }, never), "# before\n");
   await assert.rejects(client.ask("historyText", { n: 7 }, never), { code: "history_unknown" });
-  assert.deepEqual(
-    config.calls.map(({ name, request }) => [name, request]),
-    [
-      ["reload", {}],
-      ["reload", { dry_run: true }],
-      ["edit", edit],
-      ["editText", text],
-      ["checkConfig", { text: "[global" }],
-      ["rollback", { n: 3 }],
-    ],
-  );
+  assert.deepEqual(pluck(config.calls, "name", "request"), [
+    ["reload", {}],
+    ["reload", { dry_run: true }],
+    ["edit", edit],
+    ["editText", text],
+    ["checkConfig", { text: "[global" }],
+    ["rollback", { n: 3 }],
+  ]);
 });
 
 test("a text that begins as JSON comes as it is, and so does an empty one", async (t) => {
@@ -271,10 +269,7 @@ test("F2 what is asked of the audit and of the log crosses the socket and comes 
     text: "Füße",
   };
   assert.deepEqual(await client.ask("audit", audit, never), sampleAudit());
-  assert.deepEqual(
-    gateway.calls.map(({ request }) => request),
-    [audit],
-  );
+  assert.deepEqual(pluck(gateway.calls, "request"), [audit]);
   const lines = { limit: 2, before: "2026-01-31T12:00:00Z", level: "info", text: "core" } as const;
   assert.deepEqual(await client.ask("daemonLog", lines, never), LOG);
   assert.deepEqual(asked, [lines]);

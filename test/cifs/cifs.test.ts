@@ -6,6 +6,7 @@ import { accessSync, constants } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { type GuestMachine, startGuest } from "./guest-machine.ts";
 import { guestImage, KERNEL_SUITES } from "./image.ts";
@@ -143,9 +144,6 @@ describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }
 
   test("the guest says nothing that no test here asks for", async () => {
     const rest = await running().rest();
-    assert.deepEqual(
-      rest.map(({ id }) => id),
-      [],
-    );
+    assert.deepEqual(pluck(rest, "id"), []);
   });
 });

@@ -8,6 +8,7 @@ import { createProgram } from "../../src/cli/program/program.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { runCommand, startCommand } from "./command-line.ts";
 
@@ -66,10 +67,7 @@ test("C3 a reload is one line in the log, and a backend that cannot start a warn
   await using _monitor = await home.startMonitor();
   const begun = await home.log();
   const failed = begun.filter(({ message, level }) => message === "backend.phase" && level === "warn");
-  assert.deepEqual(
-    failed.map(({ reason }) => reason),
-    ["not set in the environment: NOT_SET"],
-  );
+  assert.deepEqual(pluck(failed, "reason"), ["not set in the environment: NOT_SET"]);
   const told = async (): Promise<unknown[]> =>
     (await home.log()).map(({ message }) => message).filter((message) => /config|reload/.test(`${message}`));
   const before = (await told()).length;

@@ -1,18 +1,20 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { exitCodeOfError, failureText } from "../../src/cli/failure.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "../../src/cli/program/command-list.ts";
 import { parseAndRun } from "../../src/cli/program/program.ts";
-import { MountaineerError } from "../../src/runtime/errors.ts";
+import { ERROR_CODES, MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { COMMAND, environmentOf, runCommand, startCommand } from "./command-line.ts";
+import { COMMAND, environmentOf, runCommand, runProcess, startCommand } from "./command-line.ts";
 
 // Spelled so that no control character stands in a regular expression.
 const ESCAPE = "\u001b";
@@ -182,16 +184,13 @@ describe("the command line", { concurrency: 3 }, () => {
       assert.deepEqual([code, stderr], [0, ""], args.join(" "));
       assert.match(stdout, args.includes("--json") ? /^\[\n/ : /✓ \w+ +mounted over Thunderbolt/);
     }
-    assert.deepEqual(
-      control.calls.map(({ name, selection, options }) => [name, selection, options]),
-      [
-        ["reconcile", null, {}],
-        ["mount", null, {}],
-        ["unmount", ["CORE", "MEDIA"], { force: true }],
-        ["switch", ["MEDIA"], { to: "tb", force: false, wait: true }],
-        ["switch", null, { to: "auto", force: true, wait: false }],
-      ],
-    );
+    assert.deepEqual(pluck(control.calls, "name", "selection", "options"), [
+      ["reconcile", null, {}],
+      ["mount", null, {}],
+      ["unmount", ["CORE", "MEDIA"], { force: true }],
+      ["switch", ["MEDIA"], { to: "tb", force: false, wait: true }],
+      ["switch", null, { to: "auto", force: true, wait: false }],
+    ]);
   });
 
   test("the worst share decides a changing command's exit code", async (t) => {
@@ -380,4 +379,88 @@ describe("the command line", { concurrency: 3 }, () => {
     const { stderr } = await runCommand(["mount", "--share", "X"], { home, env: { MOUNTAINEER_DEBUG: "1" } });
     assert.match(stderr, /MountaineerError: there is no share named "X"\n {6}at /);
   });
+});
+
+const style = { width: 80, color: false, unicode: false };
+
+test("a failure is one line, and a hint if there is one", () => {
+  const error = new MountaineerError("lock_held", "somebody changes this home", { hint: "wait\x1b" });
+  assert.equal(
+    failureText(error, { style, debug: false }),
+    "mountaineer: somebody changes this home\n  hint: wait\\x1b\n",
+  );
+  assert.equal(
+    failureText(new MountaineerError("internal", "x"), { style, debug: false }),
+    "mountaineer: x\n",
+  );
+});
+
+test("a message of several lines, such as a config's mistakes, keeps them", () => {
+  const error = new MountaineerError("config_invalid", "2 mistakes\n/c.toml:1:2 a\n/c.toml:3:4 b");
+  assert.equal(
+    failureText(error, { style, debug: false }),
+    "mountaineer: 2 mistakes\n  /c.toml:1:2 a\n  /c.toml:3:4 b\n",
+  );
+});
+
+test("what is no error of ours is a mistake in Mountaineer, with its stack only when debugging", () => {
+  const error = new TypeError("x is undefined", { cause: new Error("deeper") });
+  const text = failureText(error, { style, debug: false });
+  assert.match(text, /^mountaineer: internal error: x is undefined\n {2}hint: .*MOUNTAINEER_DEBUG=1.*\n$/);
+  const debugged = failureText(error, { style, debug: true });
+  assert.match(debugged, /TypeError: x is undefined\n {6}at /);
+  assert.match(debugged, /Error: deeper\n/);
+  assert.match(failureText("thrown text", { style, debug: true }), /internal error: thrown text/);
+});
+
+test("what the machine refuses is told as it is, and is no mistake to report", () => {
+  const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  assert.equal(
+    failureText(full, { style, debug: false }),
+    "mountaineer: ENOSPC: no space left on device, write\n",
+  );
+  assert.equal(exitCodeOfError(full), 1);
+  const odd = Object.assign(new Error("ERR_INVALID_ARG_TYPE"), { code: "ERR_INVALID_ARG_TYPE" });
+  assert.match(failureText(odd, { style, debug: false }), /internal error/);
+  assert.equal(exitCodeOfError(odd), 70);
+});
+
+test("an error ends a command with its code's exit code, and anything else with 70", () => {
+  for (const [code, { exit }] of Object.entries(ERROR_CODES)) {
+    assert.equal(exitCodeOfError(new MountaineerError(code as keyof typeof ERROR_CODES, "")), exit, code);
+  }
+  assert.equal(exitCodeOfError(new TypeError("x")), 70);
+});
+
+test("commands that run at once in this process have an environment and streams each, and leave ours alone", async (t) => {
+  const folder = await temporaryFolder(t);
+  const before = { ...process.env };
+  const homes = ["one", "two", "three"].map((name) => join(folder, name));
+  const ran = await Promise.all(
+    homes.map(async (home) => {
+      await mkdir(home);
+      return runCommand(["config", "path"], { home });
+    }),
+  );
+  assert.deepEqual(
+    pluck(ran, "code", "stdout", "stderr"),
+    homes.map((home) => [0, `${join(home, "config.toml")}\n`, ""]),
+  );
+  assert.deepEqual({ ...process.env }, before);
+});
+
+test("a command ends in this process as in its own: its code, what it prints, and what it reads", async (t) => {
+  const home = await temporaryFolder(t);
+  const lines: readonly (readonly [args: readonly string[], input?: string])[] = [
+    [["config", "path"]],
+    [["no-such-command"]],
+    [["config", "get", "no.such.key"]],
+    [["--help"]],
+    [["fleet", "join"], "no code\n"],
+    [["secret", "set", "nas"]],
+  ];
+  for (const [args, input] of lines) {
+    const options = { home, ...(input === undefined ? {} : { input }) };
+    assert.deepEqual(await runCommand(args, options), await runProcess(args, options), args.join(" "));
+  }
 });

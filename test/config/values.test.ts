@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { decideHeld } from "../../src/config/approval/decide-held.ts";
+import { entryText } from "../../src/config/approval/entry-text.ts";
+import { diffConfigs } from "../../src/config/diff.ts";
 import { hostKey, hostText, parseHost } from "../../src/config/values/host.ts";
+import { describeMistakes } from "../../src/config/values/mistakes.ts";
 import {
   nameKey,
   parseInterfaceName,
@@ -10,6 +14,8 @@ import {
   parseUserName,
 } from "../../src/config/values/names.ts";
 import { expandPath, isWithin, parsePath } from "../../src/config/values/paths.ts";
+import { PLACES } from "./approval/places.ts";
+import { accepted, refused, SHARE } from "./support.ts";
 
 function address(text: string) {
   const reading = parseHost(text);
@@ -248,4 +254,162 @@ test("a path lies within itself and its ancestors, not within its neighbours", (
   assert.ok(isWithin("/a/..b", "/a"));
   assert.ok(!isWithin("/ab", "/a"));
   assert.ok(!isWithin("/a", "/a/b"));
+});
+
+test("B6 mistakes are told with their place, what was found and expected, and a hint where there is one", () => {
+  const mistake = { file: "/c.toml", line: 2, column: 3, found: "7", expected: "a text" };
+  assert.equal(
+    describeMistakes([
+      { ...mistake, path: "sync.on", hint: "write it in quotes" },
+      { ...mistake, path: "", hint: null },
+    ]),
+    `/c.toml:2:3: sync.on
+  found     7
+  expected  a text
+  hint      write it in quotes
+/c.toml:2:3:
+  found     7
+  expected  a text`,
+  );
+});
+
+// What backends say of the shares that they need.
+const backend = (lines: string): string => `${SHARE}[backends.files]\ncommand = "npx"\n${lines}\n`;
+
+test("C1 a backend may require shares, and folders in them", async () => {
+  const { config } = await accepted(
+    backend(
+      'requires = ["CORE", "CORE:/dev/projects/"]\nunavailable_after_secs = 0.5\nwhen_unavailable = "stop"',
+    ),
+  );
+  const [files] = config.backends;
+  assert.deepEqual(files?.requires, [
+    { share: "CORE", folder: null },
+    { share: "CORE", folder: "dev/projects" },
+  ]);
+  assert.deepEqual([files?.unavailableAfterMs, files?.whenUnavailable], [500, "stop"]);
+  const yaml =
+    "backends: {a: {command: npx, requires: ['CORE:/x']}}\nshares: [{name: CORE, thunderbolt_host: a, fallback_host: b}]\n";
+  assert.deepEqual((await accepted(yaml, "config.yaml")).config.backends[0]?.requires, [
+    { share: "CORE", folder: "x" },
+  ]);
+});
+
+test("B6 a share that the file does not have is refused by name, with what was meant", async () => {
+  const [mistake, ...others] = await refused(backend('requires = ["CORF:/dev"]'));
+  assert.deepEqual(others, []);
+  assert.equal(mistake?.path, "backends.files.requires[0]");
+  assert.match(mistake?.found ?? "", /"CORF:\/dev", which names no share of this file/);
+  assert.equal(mistake?.hint, 'did you mean "CORE"?');
+});
+
+for (const [text, why] of [
+  ["CORE:/../other", /\.\./],
+  ["/dev/projects", /folder/],
+  ["", /name of a share/],
+] as const) {
+  test(`B6 ${JSON.stringify(text)} is no requirement`, async () => {
+    const [mistake] = await refused(backend(`requires = [${JSON.stringify(text)}]`));
+    assert.match(`${mistake?.expected} ${mistake?.hint}`, why);
+  });
+}
+
+test("C1 one that is given a folder on a share and does not require it is told what to write", async () => {
+  const { warnings } = await accepted(backend('args = ["-y", "server", "/home/ann/Shares/CORE/dev"]'));
+  assert.deepEqual(warnings, [
+    {
+      path: "backends.files.args[2]",
+      text: "/home/ann/Shares/CORE/dev is on share CORE, which may not be there when the backend is started",
+      hint: 'say `requires = ["CORE"]`: it then waits for the share, and its tools leave and return with it',
+    },
+  ]);
+  const stated = backend('args = ["/home/ann/Shares/CORE/dev"]\nrequires = ["CORE:/dev"]');
+  assert.deepEqual((await accepted(stated)).warnings, []);
+  assert.deepEqual((await accepted(backend('args = ["/home/ann/Shares/CORES"]'))).warnings, []);
+  assert.deepEqual(
+    (await accepted(backend('args = ["/home/ann/Shares/CORE"]\nenabled = false'))).warnings,
+    [],
+  );
+});
+
+// Backends that are reached over several routes.
+const route = (...lines: readonly string[]): string => `[[backends.files.routes]]\n${lines.join("\n")}\n`;
+const HERE = route('command = "serve"', 'args = ["a"]');
+const LAN = route('name = "lan"', 'url = "http://192.168.1.20/mcp"');
+const FAR = route('url = "https://far.example/mcp"', "[backends.files.routes.headers]", 'X-Key = "${KEY}"');
+
+test("C2 routes are named, or called by their place, in the order of the file", async () => {
+  const { config } = await accepted(HERE + LAN + FAR);
+  const [files] = config.backends;
+  assert.deepEqual(
+    files?.routes?.map(({ name, connection }) => [name, connection.type]),
+    [
+      ["1", "stdio"],
+      ["lan", "streamable-http"],
+      ["3", "streamable-http"],
+    ],
+  );
+  assert.deepEqual(files?.connection, files?.routes?.[0]?.connection);
+});
+
+test("C2 a backend without routes is what it was", async () => {
+  const [files] = (await accepted('[backends.files]\ncommand = "serve"\n')).config.backends;
+  assert.ok(files !== undefined && !("routes" in files));
+});
+
+for (const [text, path, why] of [
+  [`[backends.files]\ncommand = "serve"\n${HERE}`, "backends.files.command", /no `command`/],
+  [`[backends.files]\nreplace = "stop-first"\n${HERE}${LAN}`, "backends.files.replace", /`overlap`/],
+  [route('name = "x"'), "backends.files.routes[0].command", /`command` or `url`/],
+  [LAN + LAN, "backends.files.routes[1].name", /another name/],
+  [HERE + route('name = "1"', 'command = "b"'), "backends.files.routes[1].name", /another name/],
+  [route('name = "auto"', 'command = "b"'), "backends.files.routes[0].name", /not `auto`/],
+  [route('command = "b"', 'url = "http://a/mcp"'), "backends.files.routes[0].command", /no `command`/],
+  [HERE.repeat(9), "backends.files.routes[8]", /at most 8 routes/],
+] as const) {
+  test(`B6 ${path} is told: ${why.source}`, async () => {
+    const mistakes = await refused(text);
+    assert.ok(
+      mistakes.some((mistake) => mistake.path === path && why.test(mistake.expected)),
+      JSON.stringify(mistakes),
+    );
+  });
+}
+
+test("B6 a change of a route is a change of its backend", async () => {
+  const { config: before } = await accepted(HERE + LAN);
+  const { config: after } = await accepted(HERE + LAN + FAR);
+  assert.deepEqual(diffConfigs(before, after).backends.changed, ["files"]);
+});
+
+test("E2 what a route would run waits, with all routes of its backend, and is shown as the file has it", async () => {
+  const { config: first } = await accepted(`[trust]\napprove = "commands"\n${HERE}${LAN}`);
+  const evil = route('command = "evil"', "[backends.files.routes.env]", 'TOKEN = "${KEY}"');
+  const { config: second } = await accepted(`[trust]\napprove = "commands"\n${HERE}${evil}`);
+  const begun = decideHeld({ file: first, running: null, approvals: null, places: PLACES });
+  const { running, approvals } = { running: begun.effective, approvals: begun.approvals };
+  const held = decideHeld({ file: second, running, approvals, places: PLACES });
+  assert.deepEqual(held.effective.backends, first.backends);
+  const [entry] = held.waiting;
+  assert.equal(entry?.kind, "runs");
+  const text = entryText(entry?.waiting ?? null);
+  assert.match(text, /routes\[1\]\.command = "evil"/);
+  assert.match(text, /routes\[1\]\.env\.TOKEN = "\$\{KEY\}"/);
+});
+
+test("E2 a backend that becomes one with routes waits, and runs as it was", async () => {
+  const { config: first } = await accepted(
+    '[trust]\napprove = "commands"\n[backends.files]\nurl = "http://one.example/mcp"\n',
+  );
+  const { config: second } = await accepted(`[trust]\napprove = "commands"\n${LAN}${HERE}`);
+  const begun = decideHeld({ file: first, running: null, approvals: null, places: PLACES });
+  const held = decideHeld({
+    file: second,
+    running: begun.effective,
+    approvals: begun.approvals,
+    places: PLACES,
+  });
+  const [files] = held.effective.backends;
+  assert.deepEqual(files?.connection, first.backends[0]?.connection);
+  assert.equal(files?.routes ?? null, null);
 });

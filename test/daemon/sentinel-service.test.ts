@@ -1,17 +1,36 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdir, open, readdir, readFile, readlink, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import test, { type TestContext } from "node:test";
+import { execFile, spawn } from "node:child_process";
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import type { ShareStatus } from "../../src/api/contract.ts";
+import { Access, LINK_LIFE_MS, SESSION_LIFE_MS } from "../../src/api/http/access.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
+import { PageListener } from "../../src/daemon/page-listener.ts";
 import { startSentinelService } from "../../src/daemon/sentinel-service.ts";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { openMemory } from "../../src/reconcile/state-file.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
+import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { rcloneFiles } from "../../src/shares/drivers/rclone/files.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
 import type { RecordingLogger } from "../support/recording-logger.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
 
 /** A service whose shares are mounted. */
@@ -406,3 +425,175 @@ function assertRejectedAlone({ lines }: RecordingLogger, from = 0): void {
   const messages = errors.map(({ message }) => message);
   assert.deepEqual(messages, ["config.rejected"], JSON.stringify(errors));
 }
+
+// A real rclone that goes away while it serves, as in the middle of an upgrade.
+const missing = missingForPlainRig();
+const SHARE = `gone-${process.pid.toString(36)}`;
+
+/** A PATH of its own with what mounting takes. */
+async function ownPath(
+  t: TestContext,
+  folder: string,
+): Promise<{ remove(): Promise<void>; putBack(): Promise<void> }> {
+  const path = process.env["PATH"] ?? "";
+  const programs = join(folder, "programs");
+  await mkdir(programs);
+  const put = async (name: string): Promise<void> => {
+    const program = await findProgram(name, path.split(delimiter));
+    assert.ok(program);
+    await symlink(program, join(programs, name));
+  };
+  for (const name of ["rclone", "fusermount3", "fusermount"]) await put(name);
+  process.env["PATH"] = programs;
+  t.after(() => {
+    process.env["PATH"] = path;
+  });
+  return { remove: () => rm(join(programs, "rclone")), putBack: () => put("rclone") };
+}
+
+const tellsOf =
+  (code: string) =>
+  ({ conditions }: ShareStatus): boolean =>
+    conditions.some((condition) => condition.code === code);
+
+test("What to mount: with rclone gone, no switch and no edit unmounts what serves; both are done when it is back", {
+  skip: missing ?? false,
+}, async (t) => {
+  const smb = await startPlainRig({ shares: [SHARE] });
+  const rig = await createServiceRig(t, { RIG_PASSWORD: smb.password });
+  t.after(() => smb[Symbol.asyncDispose]());
+  await writeFile(join(smb.exportPath(SHARE), "file"), "of CORE");
+  const text = async (mountRoot: string): Promise<string> =>
+    `${await rig.config([], { mountRoot })}${[
+      "[[shares]]",
+      'name = "CORE"',
+      `share_name = "${SHARE}"`,
+      `thunderbolt_host = "${smb.tbHost}:${smb.tbPort}"`,
+      `fallback_host = "${smb.fallbackHost}:${smb.fallbackPort}"`,
+      `username = "${smb.username}"`,
+      'carry = "off"',
+      `password = "\${RIG_PASSWORD}"`,
+    ].join("\n")}\n`;
+  const path = await ownPath(t, rig.folder);
+  await rig.write(await text("volumes"));
+  const { service, until, share, transitions } = await rig.start({ unmountOnExit: true });
+  await until("CORE", overTb);
+  const isUnmounted = (): boolean => transitions.some(({ name }) => name === "share.unmounted");
+
+  await path.remove();
+  const switching = { to: "fallback", force: true, wait: false } as const;
+  const [refused] = (await service.control.switchRoute(switching, NEVER)).results;
+  assert.equal(refused?.result, "failed");
+  // Found by the check before the step, or, when that has just passed, by the step itself.
+  assert.match(
+    refused.detail,
+    /^(?:cannot start rclone: it|rclone) is not installed.*; nothing was changed$/,
+  );
+  await until("CORE", tellsOf("driver_unavailable"));
+
+  await rig.write(await text("elsewhere"));
+  await until("CORE", (seen) => tellsOf("path_changed")(seen) && tellsOf("driver_unavailable")(seen));
+  const verified = await service.control.verify({ shares: ["CORE"] }, NEVER);
+  assert.ok(verified.findings.some(({ code }) => code === "driver_unavailable"));
+  assert.equal(share("CORE").mount_path, join(rig.folder, "volumes", "CORE"));
+  assert.ok(!isUnmounted(), "what serves keeps serving");
+  assert.equal(await readFile(join(rig.folder, "Shares", "CORE", "file"), "utf8"), "of CORE");
+
+  await path.putBack();
+  const moved = await until("CORE", ({ mount_path, mount_alive }) => {
+    return mount_alive && mount_path === join(rig.folder, "elsewhere", "CORE");
+  });
+  assert.ok(isUnmounted());
+  assert.ok(!tellsOf("driver_unavailable")(moved));
+  const [switched] = (await service.control.switchRoute(switching, NEVER)).results;
+  assert.equal(switched?.result, "switched");
+});
+
+const SETTINGS = new URL("../../src/daemon/heap-settings.ts", import.meta.url).href;
+const FLAGS = ["--allow-natives-syntax", "--expose-gc", "--input-type=module"];
+
+/** Has V8 decide that what `make` makes is born old, lets it compile that, and tells where the next one is. */
+const PROGRAM = `
+  function make(part) { return { part, other: null }; }
+  %PrepareFunctionForOptimization(make);
+  let last;
+  for (let count = 0; count < 10; count++) last = make(count);
+  %PretenureAllocationSite(last);
+  gc({ type: "minor" });
+  gc({ type: "minor" });
+  %PrepareFunctionForOptimization(make);
+  make(1);
+  make(2);
+  %OptimizeFunctionOnNextCall(make);
+  make(3);
+  process.stdout.write(%InYoungGeneration(make(4)) ? "young" : "old");
+`;
+
+async function bornWith(settings: string): Promise<string> {
+  const args = [...FLAGS, "-e", `${settings}\n${PROGRAM}`];
+  return (await promisify(execFile)(process.execPath, args, { timeout: 60_000 })).stdout;
+}
+
+test("what a call makes is born in the young heap, whatever V8 took from the calls before", async () => {
+  const settings = `import { settleHeap } from ${JSON.stringify(SETTINGS)}; settleHeap();`;
+  assert.equal(await bornWith(settings), "young");
+  // Otherwise this would show nothing.
+  assert.equal(await bornWith(""), "old");
+});
+
+async function listen(t: Parameters<typeof temporaryFolder>[0]) {
+  const clock = createManualClock();
+  const home = await temporaryFolder(t);
+  const access = await Access.open({ home, clock, logger: silentLogger });
+  const take = (_: unknown, response: { end(text: string): unknown }): boolean => {
+    response.end("page");
+    return true;
+  };
+  const page = new PageListener({ take, access, clock, logger: silentLogger });
+  t.after(() => page[Symbol.asyncDispose]());
+  const url = await page.url();
+  const { secret } = await access.makeLink();
+  page.look();
+  return {
+    clock,
+    access,
+    page,
+    url,
+    secret,
+    isServed: () =>
+      fetch(url).then(
+        () => true,
+        () => false,
+      ),
+  };
+}
+
+test("the page's own address closes when its last session has ended, by its time or by its person", async (t) => {
+  for (const ending of ["link", "session", "sign-out"] as const) {
+    const { clock, access, url, secret, isServed } = await listen(t);
+    assert.equal(await (await fetch(url)).text(), "page");
+    if (ending !== "link") {
+      const given = await access.redeem(secret);
+      assert.ok(given);
+      await clock.advance(LINK_LIFE_MS * 2);
+      assert.equal(await isServed(), true, "somebody is signed in");
+      if (ending === "sign-out") await access.signOut(given.secret);
+    }
+    if (ending === "sign-out") await isServed();
+    else await clock.advance(SESSION_LIFE_MS + LINK_LIFE_MS);
+    await eventually(async () => !(await isServed()));
+    await eventually(() => access.pagePort === null);
+  }
+});
+
+test("a port that another program has taken meanwhile is not waited for", async (t) => {
+  const first = await listen(t);
+  const clock = createManualClock();
+  const access = await Access.open({ home: await temporaryFolder(t), clock, logger: silentLogger });
+  await access.keepPagePort(Number(new URL(first.url).port));
+  await using page = new PageListener({ take: () => false, access, clock, logger: silentLogger });
+  const url = await page.url();
+  assert.notEqual(url, first.url);
+  assert.equal(access.pagePort, Number(new URL(url).port));
+  assert.equal((await fetch(url)).status, 404);
+});

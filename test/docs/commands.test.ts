@@ -328,7 +328,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   [`mountaineer config set incoming_auth.users.ann.roles '["developer"]'`]: alone(/roles/),
   "find ~/Shares -type l -delete": alone(/^$/),
   "secret-tool clear application mountaineer home ~/.mountaineer": {
-    elsewhere: "test/secrets/secret-service.test.ts",
+    elsewhere: "test/secrets/keyring.test.ts",
   },
   "rm -r --one-file-system ~/.mountaineer": alone(/^$/),
 };

@@ -7,6 +7,7 @@ import { examineFleet } from "../../src/doctor/fleet.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleFleet } from "../api/sample-fleet.ts";
 import { accepted } from "../config/support.ts";
+import { pluck } from "../support/pluck.ts";
 
 const { signal } = new AbortController();
 const FLEET = '[fleet]\nname = "laptop"\nservers = ["tls://nas.example"]\ncredentials = "secret:fleet"\n';
@@ -79,17 +80,11 @@ test("G1 the doctor says what keeps the fleet away", async () => {
     { severity: "warning", code: "fleet_unreachable", text: "The fleet is not reached: JetStream is not on" },
   ]);
   const connecting = await look({ link: { ...link, last_error: null } });
-  assert.deepEqual(
-    connecting.map(({ code }) => code),
-    ["fleet_connecting"],
-  );
+  assert.deepEqual(pluck(connecting, "code"), ["fleet_connecting"]);
 });
 
 test("G1 without a daemon the doctor looks for the credentials alone", async () => {
-  assert.deepEqual(
-    (await look(null)).map(({ code }) => code),
-    ["fleet_not_looked_at"],
-  );
+  assert.deepEqual(pluck(await look(null), "code"), ["fleet_not_looked_at"]);
   const [missing] = await look(null, {});
   assert.deepEqual([missing?.severity, missing?.code], ["error", "fleet_credentials"]);
 });
@@ -128,7 +123,10 @@ test("G1 the doctor names machines that should share sessions, and that nobody k
   const [machine] = sampleFleet({}).machines.slice(1);
   const found = await look({}, VALUES, {}, `sessions = ["${machine?.name}", "nobody-has-it", "*"]\n`);
   assert.deepEqual(
-    found.filter(({ code }) => code === "fleet_sessions_unknown").map(({ text }) => text),
+    pluck(
+      found.filter(({ code }) => code === "fleet_sessions_unknown"),
+      "text",
+    ),
     ["no machine nobody-has-it is known, and [fleet].sessions names it"],
   );
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { chmod, mkdir, symlink, utimes, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { DoctorFinding } from "../../src/api/doctor-report.ts";
@@ -7,13 +8,18 @@ import { parseConfig } from "../../src/config/read/load.ts";
 import type { RouteConfig, ShareConfig } from "../../src/config/snapshot.ts";
 import { parsePs } from "../../src/daemon/compose/monitor-processes-darwin.ts";
 import { isMonitor } from "../../src/daemon/compose/process-arguments.ts";
+import type { DoctorContext } from "../../src/doctor/context.ts";
 import { examineClock } from "../../src/doctor/doctor.ts";
+import { examineGateway } from "../../src/doctor/gateway.ts";
 import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
+import { examineMountRoot } from "../../src/doctor/macos-mounts.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
+import { accepted } from "../config/support.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const codes = (found: readonly DoctorFinding[]): string[] =>
@@ -194,7 +200,10 @@ test("a home that others can enter, and a file in it that they can read, are tol
   const found = await examineHome(home);
   assert.deepEqual(codes(found), ["home_open", "file_open", "file_open"]);
   assert.deepEqual(
-    found.filter(({ hint }) => hint !== null).map(({ hint }) => hint),
+    pluck(
+      found.filter(({ hint }) => hint !== null),
+      "hint",
+    ),
     [
       `chmod 700 ${home}`,
       ...["secrets", "timeline"].map((name) => `chmod 600 ${join(home, `${name}.json`)}`),
@@ -273,4 +282,53 @@ annabels is another word; version 1.60.1-DEV; far.example is refused, and so is 
     "1.60.1-DEV",
   ])
     assert.ok(clean.includes(kept), `${kept}: ${clean}`);
+});
+
+const share = (driver: "netfs" | "rclone", shareName: string) => ({ driver, shareName });
+const told = (...args: Parameters<typeof examineMountRoot>): readonly string[] =>
+  examineMountRoot(...args).map(({ severity, code }) => `${severity} ${code}`);
+
+test("on a Mac a mount_root outside /Volumes is warned of, as the system may ask about each mount", () => {
+  const [found] = examineMountRoot("/Users/ann/mounts", [share("netfs", "core"), share("netfs", "media")]);
+  assert.deepEqual([found?.severity, found?.code], ["warning", "mount_root_outside_volumes"]);
+  assert.match(found?.text ?? "", /\/Users\/ann\/mounts.*macOS 15/);
+  assert.match(found?.hint ?? "", /leave mount_root out/);
+});
+
+test("where two shares have one name on their servers it is needed, and only told", () => {
+  assert.deepEqual(told("/Users/ann/mounts", [share("netfs", "core"), share("netfs", "core")]), [
+    "info mount_root_outside_volumes",
+  ]);
+});
+
+test("in /Volumes, without a configuration, and where the system does not mount, there is nothing to say", () => {
+  assert.deepEqual(told("/Volumes", [share("netfs", "core")]), []);
+  assert.deepEqual(told(null, []), []);
+  assert.deepEqual(told("/home/ann/mounts", [share("rclone", "core"), share("rclone", "core")]), []);
+});
+
+async function ofPort(host: string, port: number) {
+  const snapshot = await accepted(
+    `[server]\nhost = "${host}"\nport = ${port}\n[incoming_auth]\ntype = "local"\ntoken = "secret:t"\n[backends.web]\nurl = "https://example.org/mcp"\n`,
+  );
+  const { signal } = new AbortController();
+  // What else an examination may look at is not looked at.
+  const context = { snapshot, daemon: null, signal, values: {}, environment: {} } as unknown as DoctorContext;
+  return (await examineGateway(context)).find(({ text }) => text.includes(String(port)));
+}
+
+test("E5 an address of another machine is told as that, and not as a port for root", async () => {
+  const found = await ofPort("192.0.2.1", 8_765);
+  assert.match(found?.text ?? "", /cannot listen at 192\.0\.2\.1:8765: EADDRNOTAVAIL/);
+  assert.match(found?.hint ?? "", /it is an address of this machine/);
+});
+
+test("E5 a port is free, or taken by a program that is named", async (t) => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const taken = await ofPort("127.0.0.1", address.port);
+  assert.match(taken?.text ?? "", /listens at 127\.0\.0\.1:\d+ already/);
 });

@@ -17,6 +17,7 @@ import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { gatewayReport, sampleBackend } from "../api/sample-gateway.ts";
 import { accepted } from "../config/support.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEWEST: SpeedLook = {
@@ -136,15 +137,12 @@ test("D3 doctor repeats what the gateway says of itself and of its backends, and
     { gateway: { conditions: [condition("catalog_hidden", "info"), condition("tools_changed")] } },
   );
   const known = findingsOf("gateway")("error", "secret_missing", "the same", { subject: "web" });
-  assert.deepEqual(
-    conditionFindings(report, [known]).map(({ severity, code, subject }) => [severity, code, subject]),
-    [
-      ["info", "catalog_hidden", null],
-      ["warning", "tools_changed", null],
-      ["warning", "entries_withheld", "files"],
-      ["error", "secret_missing", "mail"],
-    ],
-  );
+  assert.deepEqual(pluck(conditionFindings(report, [known]), "severity", "code", "subject"), [
+    ["info", "catalog_hidden", null],
+    ["warning", "tools_changed", null],
+    ["warning", "entries_withheld", "files"],
+    ["error", "secret_missing", "mail"],
+  ]);
   assert.deepEqual(conditionFindings({}, []), []);
 });
 
@@ -175,13 +173,10 @@ test("E2 the doctor names each file that others may write, and the chmod to run"
 
   await chmod(path, 0o666);
   await chmod(join(home, "secrets.json"), 0o622);
-  assert.deepEqual(
-    (await found()).map(({ severity, code, subject, hint }) => [severity, code, subject, hint]),
-    [
-      ["error", "writable_by_others", path, `chmod go-w ${path}`],
-      ["error", "writable_by_others", join(home, "secrets.json"), `chmod go-w ${join(home, "secrets.json")}`],
-    ],
-  );
+  assert.deepEqual(pluck(await found(), "severity", "code", "subject", "hint"), [
+    ["error", "writable_by_others", path, `chmod go-w ${path}`],
+    ["error", "writable_by_others", join(home, "secrets.json"), `chmod go-w ${join(home, "secrets.json")}`],
+  ]);
 
   await chmod(join(home, "secrets.json"), 0o600);
   await chmod(path, 0o644);

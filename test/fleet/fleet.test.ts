@@ -11,6 +11,7 @@ import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleShare } from "../api/sample-report.ts";
 import { runCommand, startCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { natsTest, needsNats, startMember, startNats } from "./nats-rig.ts";
@@ -29,10 +30,10 @@ natsTest("G1 machines on one server see what each tells, and each change of it",
   ] as const) {
     await eventually(() => others.every((other) => member.sees(other).presence === "here"));
     const { machines, conditions, link } = member.report();
-    assert.deepEqual(
-      machines.map(({ name, own }) => [name, own]),
-      [[member.report().name, true], ...others.map((other) => [other, false])],
-    );
+    assert.deepEqual(pluck(machines, "name", "own"), [
+      [member.report().name, true],
+      ...others.map((other) => [other, false]),
+    ]);
     assert.deepEqual(conditions, []);
     assert.equal(link.server, rig.url);
   }
@@ -126,10 +127,7 @@ natsTest(
     };
     const laptop = startMember(t, rig, "laptop", { clock });
     await isConnected(laptop);
-    assert.deepEqual(
-      laptop.report().machines.map(({ name }) => name),
-      ["laptop"],
-    );
+    assert.deepEqual(pluck(laptop.report().machines, "name"), ["laptop"]);
     const presences = async (): Promise<Record<string, string>> => {
       const { machines } = await laptop.fleet.look();
       return Object.fromEntries(machines.map(({ name, presence }) => [name, presence]));

@@ -11,6 +11,7 @@ import {
 } from "../../src/fleet/summary.ts";
 import { sampleBackend } from "../api/sample-gateway.ts";
 import { sampleGlobal, sampleShare } from "../api/sample-report.ts";
+import { pluck } from "../support/pluck.ts";
 
 const STATE = { version: "1", shares: [], backends: [], conditions: [], cut: 0 };
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -73,10 +74,7 @@ test("G1 who left while this machine did not listen is gone when all has been re
   machines.read("desktop", told({ name: "desktop" }), false, 1_000);
   assert.equal(machines.others(1_000, 1_000).length, 2);
   machines.caughtUp();
-  assert.deepEqual(
-    machines.others(1_000, 1_000).map(({ name }) => name),
-    ["desktop"],
-  );
+  assert.deepEqual(pluck(machines.others(1_000, 1_000), "name"), ["desktop"]);
 });
 
 test("G1 a machine that nobody has heard for a week is forgotten", () => {

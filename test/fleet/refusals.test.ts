@@ -18,6 +18,7 @@ import { summaryText } from "../../src/fleet/summary.ts";
 import { fetchAuthority, openLink } from "../../src/fleet/way-in/server-link.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { type Member, makeKey, natsTest, needsNats, startMember, startNats } from "./nats-rig.ts";
 import { makeOperator } from "./operator-mode.ts";
@@ -29,10 +30,7 @@ async function reasonOf(member: Member): Promise<string> {
     return report.link.last_error !== null && report;
   });
   assert.equal(link.state, "away");
-  assert.deepEqual(
-    conditions.map(({ code }) => code),
-    ["fleet_unreachable"],
-  );
+  assert.deepEqual(pluck(conditions, "code"), ["fleet_unreachable"]);
   return `${link.last_error} (${link.hint})`;
 }
 

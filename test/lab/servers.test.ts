@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { startAppender } from "./appender.ts";
 import {
   isCarried,
@@ -222,10 +223,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       await scene.until("the clone mounted", isMounted, 90_000);
       const { host, port } = scene.cables.tb;
       const [waiting] = (await scene.unsent()).filter(({ in_use }) => !in_use);
-      assert.deepEqual(
-        waiting?.files.map(({ path }) => path),
-        ["precious.txt"],
-      );
+      assert.deepEqual(pluck(waiting?.files ?? [], "path"), ["precious.txt"]);
       assert.ok(waiting?.source?.startsWith(`//${host}:${port}/`));
       await assertNowhereElse(scene, "precious.txt");
       for (const route of ["tb", "fallback"] as const) scene.lead(route, "A");

@@ -11,6 +11,7 @@ import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api
 import { environmentOf, type Running, startCommand } from "../cli/command-line.ts";
 import { type EndInProcess, runInProcess } from "../support/command-in-process.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { end, openMenu, startIconScene } from "./icon-scene.ts";
@@ -85,13 +86,10 @@ test("A8 frames follow the daemon, and each line's command does what the line sa
     if (control.calls.length === 0) await runClick(click);
     else assert.equal((await menubar(click.slice(click.indexOf("menubar") + 1), home)).code, 0);
   }
-  assert.deepEqual(
-    control.calls.map(({ name, selection }) => [name, selection]),
-    [
-      ["switch", ["my share's"]],
-      ["unmount", null],
-    ],
-  );
+  assert.deepEqual(pluck(control.calls, "name", "selection"), [
+    ["switch", ["my share's"]],
+    ["unmount", null],
+  ]);
   assert.deepEqual(config.edits[0]?.edits, [{ key: "global.auto_failback", value: "true" }]);
 });
 

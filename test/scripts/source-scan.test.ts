@@ -6,6 +6,7 @@ import { reasonFor, type Situation } from "../../scripts/conformance/reasons.ts"
 import { loadedFiles, nearestTests, testsReaching } from "../../scripts/import-graph.ts";
 import { drawMutants, findMutants, mutated } from "../../scripts/mutants.ts";
 import { scanSource } from "../../scripts/source-scan.ts";
+import { pluck } from "../support/pluck.ts";
 
 test("tells types, values and lazy loads apart", () => {
   const { imports } = scanSource(
@@ -19,18 +20,15 @@ test("tells types, values and lazy loads apart", () => {
       'let g: typeof import("./g.ts");',
     ].join("\n"),
   );
-  assert.deepEqual(
-    imports.map(({ specifier, typeOnly, dynamic }) => [specifier, typeOnly, dynamic]),
-    [
-      ["./a.ts", false, false],
-      ["./c.ts", true, false],
-      ["./named-type.ts", false, false],
-      ["./d.ts", true, false],
-      ["./e.ts", false, false],
-      ["./f.ts", false, true],
-      ["./g.ts", true, false],
-    ],
-  );
+  assert.deepEqual(pluck(imports, "specifier", "typeOnly", "dynamic"), [
+    ["./a.ts", false, false],
+    ["./c.ts", true, false],
+    ["./named-type.ts", false, false],
+    ["./d.ts", true, false],
+    ["./e.ts", false, false],
+    ["./f.ts", false, true],
+    ["./g.ts", true, false],
+  ]);
 });
 
 test("keeps lines and offsets while it blanks comments, strings, templates and regular expressions", () => {
@@ -100,7 +98,7 @@ test("the nearest test file is a source's own, then those that share its rarer w
   ]);
   const near = nearestTests(sources, graph, ["src/a/b.ts"]);
   assert.deepEqual(
-    near.map(({ file }) => file),
+    pluck(near, "file"),
     ["b", "../far", "a", "../direct", "../c"].map((name) => join("test/a", `${name}.test.ts`)),
   );
   assert.deepEqual(
@@ -200,10 +198,7 @@ test("a draw is the same for the same seed, and each place comes once", () => {
   const drawn = drawMutants(found, 6, 1);
   assert.deepEqual(drawMutants(found, 6, 1), drawn);
   assert.notDeepEqual(drawMutants(found, 6, 2), drawn);
-  assert.deepEqual(
-    drawn.map(({ id }) => id),
-    ["1", "2", "3", "4", "5", "6"],
-  );
+  assert.deepEqual(pluck(drawn, "id"), ["1", "2", "3", "4", "5", "6"]);
   const all = drawMutants(found, 1_000, 1).map(
     ({ file, offset, operator }) => `${file} ${offset} ${operator}`,
   );

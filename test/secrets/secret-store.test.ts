@@ -21,6 +21,7 @@ import {
 } from "../../src/secrets/reference.ts";
 import { openSecretStore, type SecretStore } from "../../src/secrets/secret-store.ts";
 import type { Keyring } from "../../src/secrets/system-keyring.ts";
+import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { memoryKeyring } from "./memory-keyring.ts";
 
@@ -64,10 +65,7 @@ test("with a keyring the file has the name alone, and a value stays where it is 
   await assert.rejects(store.set("nas", "new", null, NEVER), /it is locked/);
   assert.equal((await store.set("other", "x", null, NEVER)).kept, "file");
   await assert.rejects(store.set("third", "x", "keyring", NEVER), /it is locked/);
-  assert.deepEqual(
-    (await store.list()).map(({ name }) => name),
-    ["nas", "other"],
-  );
+  assert.deepEqual(pluck(await store.list(), "name"), ["nas", "other"]);
   keyring.lockedBecause = null;
   assert.equal((await store.set("other", "y", null, NEVER)).kept, "file", "it stays");
   assert.equal((await store.set("other", "z", "keyring", NEVER)).kept, "secret-service");
@@ -167,10 +165,7 @@ test("what is sealed is read by whoever has the home's key, and by nobody who ha
   const text = await readFile(join(folder, "one.json"), "latin1");
   assert.ok(!text.includes("token"));
   assert.equal((await stat(join(folder, "one.json"))).mode & 0o077, 0);
-  assert.deepEqual(
-    (await store.list()).map(({ name }) => name),
-    [ENCRYPTION_KEY],
-  );
+  assert.deepEqual(pluck(await store.list(), "name"), [ENCRYPTION_KEY]);
 });
 
 test("a file that was changed, put in another's place, or lost its key is told, and never opened", async (t) => {

@@ -1,4 +1,4 @@
-// That a file is kept by the shared durable writer, which test/runtime/files/stopped-writes.test.ts stops at each point.
+// That a file is kept by the shared durable writer, which test/runtime/files/durable-file.test.ts stops at each point.
 import assert from "node:assert/strict";
 import { link, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";

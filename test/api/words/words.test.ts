@@ -14,6 +14,7 @@ import {
   troubledFirst,
 } from "../../../src/api/words/fleet-words.ts";
 import { type EventRow, ROWS_KEPT, withEvent } from "../../../src/api/words/sync-words.ts";
+import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { sampleSyncEvent } from "../sample-config.ts";
 import { sampleFleet, sampleMachine, sampleMachineState } from "../sample-fleet.ts";
@@ -149,10 +150,7 @@ test("G1 the worst comes first, this machine before all, and one that stopped in
     sampleMachine({ name: "stopped", presence: "gone", state: sampleMachineState({ backends: [failed] }) }),
     sampleMachine({ name: "failed", state: sampleMachineState({ backends: [failed] }) }),
   ];
-  assert.deepEqual(
-    troubledFirst(machines).map(({ name }) => name),
-    ["own", "failed", "warned", "well", "stopped"],
-  );
+  assert.deepEqual(pluck(troubledFirst(machines), "name"), ["own", "failed", "warned", "well", "stopped"]);
   assert.equal(
     fleetSummary(sampleFleet({ machines, more: 3 })).text,
     "5 machines: 4 here, 1 stopped; trouble on 2; 3 more are too many to keep",
@@ -184,16 +182,13 @@ test("B8 consecutive events without a change are one row with their count and th
     event(5, "error", "config.toml:3:1: …"),
     event(6, "no-change"),
   ]);
-  assert.deepEqual(
-    rows.map(({ time, type, count }) => [time, type, count]),
-    [
-      ["12:00:02", "no-change", 2],
-      ["12:00:03", "changed", 1],
-      ["12:00:04", "no-change", 1],
-      ["12:00:05", "error", 1],
-      ["12:00:06", "no-change", 1],
-    ],
-  );
+  assert.deepEqual(pluck(rows, "time", "type", "count"), [
+    ["12:00:02", "no-change", 2],
+    ["12:00:03", "changed", 1],
+    ["12:00:04", "no-change", 1],
+    ["12:00:05", "error", 1],
+    ["12:00:06", "no-change", 1],
+  ]);
 });
 
 test("B8 errors and changes are never folded, and the last twenty rows are kept", () => {

@@ -1,5 +1,4 @@
 // The `config` commands and `reload` as processes, with a scripted daemon: what they ask it, and what they make of it.
-
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";

@@ -12,6 +12,7 @@ import { sampleEdit, scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
 import type { Ran } from "../../support/collect.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { COMMAND, environmentOf, runHere, startCommand } from "../command-line.ts";
 
@@ -188,10 +189,9 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.match(stdout, /settings reloaded/);
     const { createHash } = await import("node:crypto");
     const expected_sha256 = createHash("sha256").update(CONFIG).digest("hex");
-    assert.deepEqual(
-      config.calls.map(({ name, request }) => [name, request]),
-      [["editText", { text: "\ufeff# é\r\n", expected_sha256, source: "cli" }]],
-    );
+    assert.deepEqual(pluck(config.calls, "name", "request"), [
+      ["editText", { text: "\ufeff# é\r\n", expected_sha256, source: "cli" }],
+    ]);
   });
 
   test("on a terminal it asks, and opens the same copy again until it is right", async (t) => {

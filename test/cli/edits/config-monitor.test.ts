@@ -8,6 +8,7 @@ import { connectToDaemon, type DaemonClient } from "../../../src/api/client/clie
 import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
 import type { Ran } from "../../support/collect.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, type Served, serveHere, startCommand } from "../command-line.ts";
 
@@ -145,10 +146,7 @@ test("B4 a daemon that was killed starts with what was accepted last while the f
   });
   const client = await eventually(async () => connectToDaemon(home));
   const { shares } = await client.ask("status", null, never);
-  assert.deepEqual(
-    shares.map(({ name }) => name),
-    ["CORE"],
-  );
+  assert.deepEqual(pluck(shares, "name"), ["CORE"]);
   const status = (await run("status")).stdout;
   assert.match(status, /✗ The configuration file is not what runs:\s+\S+config\.toml:5:2: snyc/);
   await writeFile(file, good.replace("[global]", "[global]\nauto_failback = true"));

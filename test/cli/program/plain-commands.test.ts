@@ -9,6 +9,7 @@ import { renderBackends } from "../../../src/cli/views/gateway-view.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { gatewayReport, sampleBackend, scriptedGateway } from "../../api/sample-gateway.ts";
 import { scriptedControl } from "../../api/sample-report.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand } from "../command-line.ts";
 
@@ -20,10 +21,7 @@ test("a command that runs without the parser is one of the program's, and has no
     assert.equal(definition.name, words);
     assert.ok(COMMANDS.includes(definition), words);
     const command = commandOf(program, definition);
-    assert.deepEqual(
-      command?.options.map(({ long }) => long),
-      ["--json"],
-    );
+    assert.deepEqual(pluck(command?.options ?? [], "long"), ["--json"]);
     assert.deepEqual(command?.registeredArguments, []);
   }
 });
@@ -64,14 +62,11 @@ test("C2 switch --backend names the route, and exits by what became of it", asyn
     route: "auto",
     detail: "over route auto",
   });
-  assert.deepEqual(
-    gateway.calls.map(({ request }) => request),
-    [
-      { backend: "files", to: "lan" },
-      { backend: "files", to: "gone" },
-      { backend: "files", to: "auto" },
-    ],
-  );
+  assert.deepEqual(pluck(gateway.calls, "request"), [
+    { backend: "files", to: "lan" },
+    { backend: "files", to: "gone" },
+    { backend: "files", to: "auto" },
+  ]);
 });
 
 test("C2 what is of shares does not go with --backend, and an unknown one is told", async (t) => {

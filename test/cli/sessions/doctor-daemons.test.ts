@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { liveHome } from "../../live/live-home.ts";
 import { createTestHome, type TestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { stopProcess } from "../../support/stop-process.ts";
@@ -51,4 +52,17 @@ test("a second daemon that keeps the same shares, and one of another home that d
   const report = await examined(one.home);
   assert.ok(report.findings.every(({ code }) => code !== "second_daemon"));
   assert.equal(causeOf(report, "other_daemon").severity, "info");
+});
+
+// `mountaineer logs` with a daemon, and after one.
+test("A9 what a daemon does is in its log while it runs, and after", async (t) => {
+  const home = await liveHome(t);
+  await home.writeConfig(await home.text(["CORE"]));
+  const monitor = await home.start();
+  await eventually(async () => {
+    const { stdout } = await home.cli(["logs", "--share", "CORE"]);
+    return stdout.includes("share.mounted");
+  });
+  await monitor.stop();
+  assert.match((await home.cli(["logs"])).stdout, /stopping/);
 });

@@ -19,6 +19,7 @@ import {
 } from "../../api/sample-gateway.ts";
 import { scriptedControl } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { COMMAND, runCommand, startCommand } from "../command-line.ts";
 
@@ -65,11 +66,10 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       human.stdout,
       /^Client +User +Speaks .*\nclaude-code 2\.1\.0 +ann +2025-11-25 over HTTP +\d+ d.* 12 +no such file \(\d+ d.* ago\)\n$/,
     );
-    const json = JSON.parse((await runCommand(["clients", "--json"], { home })).stdout);
-    assert.deepEqual(
-      json.clients.map(({ name, calls }: ClientStatus) => [name, calls]),
-      [["claude-code", 12]],
+    const json: { clients: ClientStatus[] } = JSON.parse(
+      (await runCommand(["clients", "--json"], { home })).stdout,
     );
+    assert.deepEqual(pluck(json.clients, "name", "calls"), [["claude-code", 12]]);
     assert.equal((await runCommand(["clients"], { home: await temporaryFolder(t) })).code, 8);
   });
 
@@ -78,13 +78,10 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     const off = await runCommand(["tools", "disable", "read_file", "write_file"], { home });
     assert.deepEqual([off.code, off.stdout], [0, "read_file is off\nwrite_file is off\n"]);
     assert.equal((await runCommand(["tools", "enable", "read_file"], { home })).stdout, "read_file is on\n");
-    assert.deepEqual(
-      gateway.calls.map(({ request }) => request),
-      [
-        { tools: ["read_file", "write_file"], on: false },
-        { tools: ["read_file"], on: true },
-      ],
-    );
+    assert.deepEqual(pluck(gateway.calls, "request"), [
+      { tools: ["read_file", "write_file"], on: false },
+      { tools: ["read_file"], on: true },
+    ]);
     const unknown = await runCommand(["tools", "disable", "read_fil"], { home });
     assert.equal(unknown.code, 2);
     assert.match(unknown.stderr, /read_fil[\s\S]*did you mean read_file/);
@@ -107,14 +104,11 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     const json = await runCommand(["call", "read_file", "-", "--json"], { home, input: '{"path":"ü"}' });
     assert.deepEqual([json.code, JSON.parse(json.stdout), json.stderr], [0, result, ""]);
     assert.equal((await runCommand(["call", "read_file"], { home })).code, 0);
-    assert.deepEqual(
-      gateway.calls.map(({ request }) => request),
-      [
-        { tool: "read_file", arguments: { path: "/tmp" } },
-        { tool: "read_file", arguments: { path: "ü" } },
-        { tool: "read_file", arguments: {} },
-      ],
-    );
+    assert.deepEqual(pluck(gateway.calls, "request"), [
+      { tool: "read_file", arguments: { path: "/tmp" } },
+      { tool: "read_file", arguments: { path: "ü" } },
+      { tool: "read_file", arguments: {} },
+    ]);
   });
 
   test("a tool's error is on stderr with exit code 1; with --json its answer is on stdout all the same", async (t) => {
@@ -178,10 +172,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.deepEqual([named.code, named.stdout], [0, "✓ web  is started anew\n"]);
     const all = await runCommand(["backends", "restart", "--all", "--json"], { home });
     assert.deepEqual(JSON.parse(all.stdout), { restarted: ["files", "web"] });
-    assert.deepEqual(
-      gateway.calls.map(({ request }) => request),
-      [["web"], null],
-    );
+    assert.deepEqual(pluck(gateway.calls, "request"), [["web"], null]);
   });
 
   test("logs prints the lines as they are", async (t) => {

@@ -1,11 +1,14 @@
 // Mistakes in files: which are found, at which places, and in which words.
-
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
+import { editConfig } from "../../../src/config/edit/edit.ts";
+import { starterText } from "../../../src/config/edit/starter.ts";
 import { describeMistakes, MISTAKE_LIMIT, mistakesError } from "../../../src/config/values/mistakes.ts";
 import { routesOf } from "../../../src/shares/share-spec.ts";
 import { assertEach } from "../../support/assert-each.ts";
-import { accepted, refused, SHARE, where } from "../support.ts";
+import { fc, runsOf } from "../../support/properties.ts";
+import { accepted, bytes, refused, SHARE, where } from "../support.ts";
+import { EDITS, edit, load } from "./hostile-text.ts";
 
 test("ten mistakes are ten reports, in the file's order", async () => {
   const mistakes = await refused(`[global]
@@ -273,4 +276,222 @@ test("B5 settings of the sync and server sections that make no sense are mistake
     mistake?.expected,
     "a section: `[global]`, `[sync]`, `[notify]`, `[[shares]]`, `[[aliases]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[optimizer]`, `[groups.NAME]`, `[[profiles]]`, `[incoming_auth]`, `[authorization]`, `[limits]`, `[audit]`, `[trust]`, `[telemetry]` or `[fleet]`",
   );
+});
+
+// Mistakes that people make, each named for what it is, with the line and what to write.
+const SLIPS: readonly (readonly [what: string, text: string, told: RegExp, file?: string])[] = [
+  [
+    "an unclosed quote",
+    '[backends.a]\ncommand = "npx\n',
+    /c\.toml:2:.*a string without an end.*the closing quote on the same line/s,
+  ],
+  ["an unclosed header", '[backends.a\ncommand = "npx"\n', /:1:.*a table's header without its end.*`\]`/s],
+  [
+    "an unclosed array",
+    '[backends.a]\ncommand = "npx"\nargs = ["-y", "x"\n\n[backends.b]\ncommand = "y"\n',
+    /an array or table without its end.*`\]` or `\}` before this/s,
+  ],
+  [
+    "a text without quotes",
+    "[backends.a]\ncommand = npx\n",
+    /:2:11.*not a valid TOML value.*a string in quotes/s,
+  ],
+  ["YAML in a .toml", "backends:\n  a:\n    command: npx\n", /:1:.*a line of YAML.*name the file \.yaml/s],
+  [
+    "JSON in a .toml",
+    '{"mcpServers": {"a": {"command": "npx"}}}\n',
+    /:1:.*JSON.*\[backends\.NAME\] here, each with its command and args/s,
+  ],
+  ["curly quotes", "[backends.a]\ncommand = \u201cnpx\u201d\n", /:2:.*a curly quote.*a straight one: `"`/s],
+  [
+    "a Windows path",
+    '[[shares]]\nname = "A"\nthunderbolt_path = "C:\\Users\\ann"\n',
+    /:3:.*a single backslash in a path.*single quotes.*'C:\\Users\\ann'/s,
+  ],
+  [
+    "a table twice",
+    '[backends.a]\ncommand = "x"\n[backends.b]\ncommand = "z"\n[backends.a]\ncommand = "y"\n',
+    /:5:.*a second \[backends\.a\].*line 1 has it already: put both parts together there/s,
+  ],
+  [
+    "a client's key",
+    '[mcpServers.a]\ncommand = "npx"\n',
+    /:1:.*mcpServers.*MCP servers are `\[backends\.NAME\]` here/s,
+  ],
+  [
+    "a client's name for an address",
+    '[backends.a]\ntype = "http"\nurl = "https://a.example/mcp"\n',
+    /:2:.*backends\.a\.type.*"http".*write "streamable-http", or leave it out beside a `url`/s,
+  ],
+  [
+    "a client's name for an address of the older transport",
+    "backends:\n  a:\n    type: sse\n    url: https://a.example/sse\n",
+    /:3:.*backends\.a\.type.*"sse".*write "streamable-http", or leave it out beside a `url`/s,
+    "c.yaml",
+  ],
+  [
+    "a client's setting",
+    '[backends.a]\ncommand = "npx"\ndisabled = true\n',
+    /:3:.*backends\.a\.disabled.*write `enabled = false`/s,
+  ],
+  [
+    "a missing colon",
+    "backends:\n  a:\n    command npx\n",
+    /:3:.*a colon is missing: `command: …`/s,
+    "c.yaml",
+  ],
+  [
+    "an over-indented line",
+    "backends:\n  a:\n      command: npx\n    args: [x]\n",
+    /:4:.*a line indented like none above it.*the indentation of its neighbours/s,
+    "c.yaml",
+  ],
+];
+
+describe("mistakes that people make", () => {
+  for (const [what, text, told, file = "c.toml"] of SLIPS) {
+    test(`${what} is named for what it is`, async () => {
+      assert.match(describeMistakes(await refused(text, file)), told);
+    });
+  }
+
+  test("a whole command line as the command is told of, with what to write, and no secret of it", async () => {
+    const warningsOf = async (command: string) =>
+      (await accepted(`[backends.a]\ncommand = "${command}"\n`)).warnings;
+    assert.deepEqual(await warningsOf("npx -y x --token hunter2"), [
+      {
+        path: "backends.a.command",
+        text: "the whole text is the name of one program, spaces included",
+        hint: 'write `command = "npx"`, and put each word after the program into `args`',
+      },
+    ]);
+    const [secretFirst] = await warningsOf("TOKEN=hunter2 npx x");
+    assert.equal(secretFirst?.hint, "put each word after the program into `args`");
+  });
+});
+
+const TOML = `${starterText().replaceAll(/^#(?! |:|$|\n)/gm, "")}\n${SHARE.replace("CORE", "B")}share_name = 'b'\n[[shares]]\nname = "L"\nthunderbolt_path = """/a"""\nfallback_path = "~/b"\n`;
+const YAML = `# starter
+global: &g
+  check_interval_secs: 0.5
+  shares_root: "~/Shares"
+shares:
+  - &base
+    name: A
+    thunderbolt_host: 10.0.0.1
+    fallback_host: 'nas:4450'
+    password: \${PW}
+  - {<<: *base, name: B, share_name: b}
+  - name: >-
+      folded
+    thunderbolt_path: |-
+      /a
+    fallback_path: /b
+backends: &b
+  files: {command: npx, env: {FILES_TOKEN: "\${T}"}}
+  web:
+    url: https://x/mcp
+    headers: {Authorization: Bearer \${T}}
+    filters: {tools: {allow: [a]}}
+incoming_auth: {type: local, users: [{name: x, token: "\${U}"}]}
+authorization:
+  policies:
+    - effect: allow
+`;
+
+const SNIPPETS = [
+  ...`[ ] [[ { } " ' """ ''' = # : *a ! % \${ \\u ... 1e999 0x 🎬 __proto__ constructor`.split(" "),
+  ...[
+    "\n",
+    "\r",
+    "\t",
+    "- ",
+    "&a ",
+    "<<: ",
+    "? ",
+    "|\n",
+    "\0",
+    "\ufeff",
+    "\ud800",
+    "---\n",
+    "name = 1\n",
+    "env = {A = 1}\n",
+  ],
+  ...["global", "[shares]", "backends.files", "backends.__proto__", "[incoming_auth.users]"].map(
+    (at) => `[${at}]\n`,
+  ),
+];
+
+const mutation = fc.oneof(
+  fc.record({ kind: fc.constant("cut" as const), at: fc.nat(), length: fc.nat(40) }),
+  fc.record({ kind: fc.constant("insert" as const), at: fc.nat(), text: fc.constantFrom(...SNIPPETS) }),
+  fc.record({ kind: fc.constant("repeat" as const), at: fc.nat(), length: fc.nat(80) }),
+  fc.record({ kind: fc.constant("end" as const), at: fc.nat() }),
+);
+
+function mutate(
+  text: string,
+  mutations: readonly (typeof mutation extends fc.Arbitrary<infer T> ? T : never)[],
+): string {
+  let result = text;
+  for (const step of mutations) {
+    const at = step.at % (result.length + 1);
+    if (step.kind === "cut") result = result.slice(0, at) + result.slice(at + step.length);
+    else if (step.kind === "insert") result = result.slice(0, at) + step.text + result.slice(at);
+    else if (step.kind === "repeat") result = result.slice(0, at + step.length) + result.slice(at);
+    else result = result.slice(0, at);
+  }
+  return result;
+}
+
+for (const [file, text] of [
+  ["config.toml", TOML],
+  ["config.yaml", YAML],
+] as const) {
+  test(`any mutation of ${file} is accepted, or refused with places`, async () => {
+    const mutations = fc.array(mutation, { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(mutations, async (steps) => {
+        await load(bytes(mutate(text, steps)), file);
+      }),
+      { numRuns: runsOf(800) },
+    );
+  });
+
+  test(`any mutation of ${file} is edited, or refused with a reason`, async () => {
+    const mutations = fc.array(mutation, { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(mutations, fc.constantFrom(...EDITS), async (steps, asked) => {
+        await edit(bytes(mutate(text, steps)), file, asked);
+      }),
+      { numRuns: runsOf(800) },
+    );
+  });
+
+  test(`any bytes as ${file} are accepted, or refused with places`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uint8Array({ maxLength: 200 }),
+        async (content) => void (await load(content, file)),
+      ),
+      { numRuns: runsOf(600) },
+    );
+    const lines = fc.array(fc.constantFrom(...SNIPPETS, " ", "a", "global", "shares"), { maxLength: 60 });
+    await fc.assert(
+      fc.asyncProperty(lines, async (parts) => void (await load(bytes(parts.join("")), file))),
+      { numRuns: runsOf(800) },
+    );
+  });
+}
+
+test("ten megabytes are refused without being read, right as they would be", async () => {
+  const content = new Uint8Array(10 * 1024 * 1024).fill("#".charCodeAt(0));
+  for (const format of ["toml", "yaml"] as const) {
+    const mistakes = await refused(content, `config.${format}`);
+    assertEach(mistakes, ({ found }) => /MB|KB|bytes/.test(found), [true], JSON.stringify(mistakes));
+    for (const asked of EDITS) {
+      const editing = editConfig({ bytes: content, format, edits: [asked] });
+      await assert.rejects(editing, { code: "config_invalid", message: /MB|KB|bytes/ });
+    }
+  }
 });

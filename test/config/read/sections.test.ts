@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
-import { findPlace } from "../../../src/config/locate.ts";
+import { type ConfigPlace, findPlace } from "../../../src/config/locate.ts";
 import { backendReach } from "../../../src/config/reach.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
-import { secretUses } from "../../../src/config/read/secret-uses.ts";
+import { secretUses, withRevisions } from "../../../src/config/read/secret-uses.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
+import { SIGNING_ALGORITHMS } from "../../../src/config/values/sign-in-values.ts";
 import { assertEach } from "../../support/assert-each.ts";
-import { accepted, bytes, PLACE, refused, where } from "../support.ts";
+import { accepted, bytes, PLACE, refused, SHARE, where } from "../support.ts";
 
 test("E5 telemetry is off unless somebody wants something of it", async () => {
   for (const text of ["", "[telemetry]\n", "[telemetry]\nsample = 0.5\n"]) {
@@ -269,4 +270,269 @@ test("E2 macOS refuses it, and says why", async () => {
   const [mistake] = loaded.mistakes;
   assert.equal(mistake?.found, "`sandbox` on macOS");
   assert.match(mistake.hint ?? "", /namespaces/);
+});
+
+// What `driver` means on each system.
+const MAC: ConfigPlace = { ...PLACE, ...pick(findPlace({ HOME: "/Users/ann" }, "darwin")) };
+
+function pick({ defaultMountRoot, smbDriver }: ConfigPlace): Partial<ConfigPlace> {
+  return { defaultMountRoot, ...(smbDriver === undefined ? {} : { smbDriver }) };
+}
+
+async function loaded(text: string, place: ConfigPlace) {
+  const result = await parseConfig(bytes(text), "config.toml", place);
+  assert.ok(result.ok);
+  const { config, warnings } = result.snapshot;
+  return { driver: config.shares[0]?.driver, warnings: warnings.map(({ path }) => path) };
+}
+
+test("`auto` is NetFS on macOS and rclone elsewhere, `local` where the paths are given", async () => {
+  const paths = '[[shares]]\nname = "A"\nthunderbolt_path = "/a"\nfallback_path = "/b"\n';
+  for (const [text, onMac, elsewhere] of [
+    [SHARE, "netfs", "rclone"],
+    [`${SHARE}driver = "auto"\n`, "netfs", "rclone"],
+    [`${SHARE}driver = "netfs"\n`, "netfs", "netfs"],
+    [`${SHARE}driver = "rclone"\n`, "rclone", "rclone"],
+    [`${SHARE}driver = "cifs"\n`, "cifs", "cifs"],
+    [paths, "local", "local"],
+    [`${paths}driver = "local"\n`, "local", "local"],
+  ] as const) {
+    assert.equal((await loaded(text, MAC)).driver, onMac, text);
+    assert.equal((await loaded(text, PLACE)).driver, elsewhere, text);
+  }
+});
+
+test("a path does not go with a driver that mounts, and its name is said", async () => {
+  for (const driver of ["netfs", "rclone", "cifs"]) {
+    const [mistake] = await refused(`${SHARE}driver = "${driver}"\nthunderbolt_path = "/a"\n`);
+    assert.equal(mistake?.found, `a path with driver \`${driver}\``);
+  }
+});
+
+test("a user without a password is a guest for rclone, and the Keychain's for NetFS: only the first is told", async () => {
+  const text = `${SHARE}username = "ann"\n`;
+  assert.deepEqual((await loaded(text, PLACE)).warnings, ["shares[0].username"]);
+  assert.deepEqual((await loaded(text, MAC)).warnings, []);
+});
+
+const OIDC = '[incoming_auth]\ntype = "oidc"\nissuer = "https://login.example.com"\n';
+const JWT = '[incoming_auth]\ntype = "jwt"\nissuer = "https://login.example.com"\n';
+
+describe("signed tokens in the configuration", () => {
+  test("E1 an issuer is enough, and the defaults are safe", async () => {
+    const { config } = await accepted(OIDC);
+    assert.deepEqual(config.incomingAuth, {
+      type: "oidc",
+      users: [],
+      tokens: {
+        issuer: "https://login.example.com",
+        audience: null,
+        keys: { kind: "discovery" },
+        algorithms: SIGNING_ALGORITHMS,
+        leewayMs: 30_000,
+        requiredScopes: [],
+        requiredClaims: {},
+        rolesClaim: null,
+        nameClaim: null,
+        scopes: {},
+        keysMaxAgeMs: 86_400_000,
+      },
+    });
+    assert.ok(!SIGNING_ALGORITHMS.some((name) => /^HS|none/.test(name)));
+  });
+
+  test("E1 everything else that can be said comes out in the engine's spelling", async () => {
+    const { config } = await accepted(`[server]
+public_url = "https://mcp.example.com/mcp/"
+${JWT}token = "secret:gateway-token"
+audience = ["api"]
+jwks = "~/keys.json"
+algorithms = ["ES256"]
+leeway = 1.5
+required_scopes = ["mcp"]
+roles_claim = "realm_access.roles"
+name_claim = "email"
+keys_max_age = 3600
+[incoming_auth.scopes]
+"files:read" = ["reader"]
+[incoming_auth.required_claims]
+hd = ["example.com"]
+`);
+    assert.equal(config.server?.publicUrl, "https://mcp.example.com/mcp");
+    assert.ok("tokens" in config.incomingAuth);
+    const { tokens, users } = config.incomingAuth;
+    assertEach(users, ({ name }) => name, ["local"]);
+    assert.equal(tokens.keys.kind === "file" && tokens.keys.path.endsWith("/keys.json"), true);
+    assert.deepEqual(tokens.scopes, { "files:read": ["reader"] });
+    assert.deepEqual(tokens.requiredClaims, { hd: ["example.com"] });
+    assert.deepEqual([tokens.leewayMs, tokens.keysMaxAgeMs], [1_500, 3_600_000]);
+  });
+
+  const mistakes: readonly (readonly [string, string, RegExp])[] = [
+    ["no issuer", '[incoming_auth]\ntype = "oidc"\n', /incoming_auth\.issuer.*authorization server/s],
+    ["no keys", JWT, /incoming_auth\.jwks.*where the issuer's keys are.*oidc/s],
+    ["keys that are found anyway", `${OIDC}jwks = "https://x.example/jwks"\n`, /no `jwks`/],
+    ["an issuer in the clear", OIDC.replace("https", "http"), /incoming_auth\.issuer/],
+    ["an issuer with a query", OIDC.replace(".com", ".com?a=1"), /incoming_auth\.issuer/],
+    ["keys in the clear", `${JWT}jwks = "http://x.example/jwks"\n`, /incoming_auth\.jwks/],
+    ["keys at a relative path", `${JWT}jwks = "keys.json"\n`, /incoming_auth\.jwks/],
+    ["keys on a share", `${JWT}jwks = "~/Shares/CORE/keys.json"\n`, /not on a share/],
+    ["a shared secret", `${OIDC}algorithms = ["HS256"]\n`, /shared secret/],
+    ["no signature", `${OIDC}algorithms = ["none"]\n`, /no signature/],
+    ["no algorithm at all", `${OIDC}algorithms = []\n`, /incoming_auth\.algorithms/],
+    [
+      "keys of another type",
+      '[incoming_auth]\ntype = "local"\ntoken = "${T}"\nissuer = "https://a.example"\n',
+      /`issuer` with type `local`/,
+    ],
+    ["an address that is any", `[server]\nhost = "0.0.0.0"\n${OIDC}`, /public_url/],
+    ["a scope with a space", `${OIDC}required_scopes = ["a b"]\n`, /required_scopes/],
+  ];
+  for (const [what, text, expected] of mistakes) {
+    test(`E1 refused with its place: ${what}`, async () => {
+      assert.match(describeMistakes(await refused(text)), expected);
+    });
+  }
+
+  test("E1 an issuer on this machine may speak plainly, and any address may be bound with it", async () => {
+    await accepted(OIDC.replace("https://login.example.com", "http://127.0.0.1:8080/realm"));
+    await accepted(`[server]\nhost = "192.168.1.4"\n${OIDC}`);
+    await accepted(`[server]\nhost = "0.0.0.0"\npublic_url = "https://mcp.example.com/mcp"\n${OIDC}`);
+  });
+});
+
+const NAME = 'name = "laptop"\n';
+const KEY = 'credentials = "secret:fleet"\n';
+const section = (servers: string, rest = ""): string => `[fleet]\n${NAME}servers = ${servers}\n${KEY}${rest}`;
+
+test("G1 without the section this machine is in no fleet", async () => {
+  assert.equal((await accepted("")).config.fleet, null);
+});
+
+test("G1 what can be said of the fleet comes out in the engine's spelling, its key by reference", async () => {
+  const snapshot = await accepted(
+    section('["tls://NAS.example", "tls://[2001:db8::1]:4333/"]', 'tls_ca = "~/ca.pem"\n'),
+  );
+  assert.deepEqual(snapshot.config.fleet, {
+    name: "laptop",
+    servers: ["tls://NAS.example:4222", "tls://[2001:db8::1]:4333"],
+    credentials: { kind: "stored", name: "fleet" },
+    tlsCa: "/home/ann/ca.pem",
+    operator: null,
+    export: null,
+    import: null,
+    together: null,
+    sessions: null,
+  });
+  assertEach(secretUses(snapshot.config), ({ usedBy }) => usedBy, ["fleet"]);
+  const stamped = withRevisions(snapshot, () => 3).config.fleet;
+  assert.deepEqual(stamped?.credentials, { kind: "stored", name: "fleet", revision: 3 });
+  const yaml = await accepted(
+    "fleet:\n  name: laptop\n  servers: ['nats://127.0.0.1:4222']\n  credentials: ${KEY}\n",
+    "config.yaml",
+  );
+  assert.deepEqual(yaml.config.fleet?.servers, ["nats://127.0.0.1:4222"]);
+});
+
+test("G1 all of one machine may be said without TLS, nothing beyond it", async () => {
+  for (const host of ["127.0.0.1:4222", "localhost", "[::1]:4222", "127.8.8.8"]) {
+    await accepted(section(`["nats://${host}"]`));
+  }
+  for (const host of ["nas.example:4222", "192.168.1.4", "10.0.0.1:4222", "[fe80::1]:4222", "0.0.0.0:4222"]) {
+    const [mistake, ...more] = await refused(section(`["nats://${host}"]`));
+    assert.ok(mistake !== undefined, host);
+    assert.deepEqual([where(mistake), more], ["3:12 fleet.servers[0]", []], host);
+    assert.equal(mistake.expected, "`tls://HOST:PORT`, as it is not this machine");
+    assert.match(mistake.hint ?? "", /tls_ca/);
+  }
+});
+
+const WRONG: readonly [servers: string, at: RegExp][] = [
+  ["[]", /fleet\.servers/],
+  ['["nas.example:4222"]', /fleet\.servers\[0\]/],
+  ['["https://nas.example"]', /fleet\.servers\[0\]/],
+  ['["tls://"]', /fleet\.servers\[0\]/],
+  ['["tls://nas.example:99999"]', /fleet\.servers\[0\]/],
+  ['["tls://nas.example/path"]', /fleet\.servers\[0\]/],
+  ['["tls://nas.example?x=1"]', /fleet\.servers\[0\]/],
+  ['"tls://nas.example"', /fleet\.servers/],
+  [`[${'"tls://a", '.repeat(9)}]`, /fleet\.servers\[8\]/],
+];
+
+for (const [servers, at] of WRONG) {
+  test(`G1 servers = ${servers.slice(0, 40)} is a mistake`, async () => {
+    const mistakes = await refused(section(servers));
+    assert.match(mistakes[0]?.path ?? "", at);
+  });
+}
+
+test("G1 no mistake in the section shows a secret", async () => {
+  const seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+  for (const text of [
+    section('["tls://ann:hunter2@nas.example:4222"]'),
+    section('["tls://nas.example"]').replace("secret:fleet", seed),
+  ]) {
+    const told = describeMistakes(await refused(text));
+    assert.ok(!told.includes("hunter2") && !told.includes(seed.slice(0, 12)), told);
+  }
+});
+
+test("G1 a machine's name is one word, and what is needed is asked for", async () => {
+  const servers = 'servers = ["tls://nas.example"]\n';
+  for (const name of ["", "a b", "a.b", "a_b", "*", ">", "ä", "x".repeat(33)]) {
+    const [mistake] = await refused(`[fleet]\nname = "${name}"\n${servers}${KEY}`);
+    assert.equal(mistake?.path, "fleet.name", name);
+  }
+  await accepted(`[fleet]\nname = "${"x".repeat(32)}"\n${servers}${KEY}`);
+  const missing = await refused("[fleet]\n");
+  assert.deepEqual(missing.map(({ path }) => path).toSorted(), [
+    "fleet.credentials",
+    "fleet.name",
+    "fleet.servers",
+  ]);
+});
+
+test("G1 the CA is not read from a share", async () => {
+  const [mistake] = await refused(section('["tls://nas.example"]', 'tls_ca = "~/Shares/CORE/ca.pem"\n'));
+  assert.equal(mistake?.path, "fleet.tls_ca");
+});
+
+test("G1 what is lent and borrowed is named, and only what there is", async () => {
+  const servers = '["tls://nas.example"]';
+  const backend = '[backends.files]\ncommand = "files"\n';
+  const lists =
+    'export = ["files"]\nimport = ["desktop", "nas/photos", "*"]\ntogether = ["nas/photos"]\nsessions = ["nas"]\n';
+  const { fleet } = (await accepted(section(servers, lists) + backend)).config;
+  assert.deepEqual(
+    [fleet?.export, fleet?.import, fleet?.together, fleet?.sessions],
+    [["files"], ["desktop", "nas/photos", "*"], ["nas/photos"], ["nas"]],
+  );
+  for (const [imported, together] of [
+    ['"nas"', '"nas/files"'],
+    ['"nas/files"', '"nas", "*"'],
+    ['"*"', '"nas", "nas/files"'],
+  ]) {
+    await accepted(section(servers, `import = [${imported}]\ntogether = [${together}]\n`));
+  }
+  const wrong: readonly [line: string, path: string, hint: RegExp | null][] = [
+    ['export = ["flies"]', "fleet.export[0]", /files/],
+    ['export = ["*", "no such"]', "fleet.export[1]", null],
+    ['import = ["laptop"]', "fleet.import[0]", null],
+    ['import = ["laptop/files"]', "fleet.import[0]", null],
+    ['import = ["desktop/files/more"]', "fleet.import[0]", null],
+    ['sessions = ["laptop"]', "fleet.sessions[0]", null],
+    ['sessions = ["nas/photos"]', "fleet.sessions[0]", null],
+    ['import = ["a b"]', "fleet.import[0]", null],
+    ['together = ["laptop"]', "fleet.together[0]", null],
+    ['together = ["a/b/c"]', "fleet.together[0]", null],
+    ['together = ["nas"]', "fleet.together[0]", /add it to `import`/],
+    ['import = ["nas"]\ntogether = ["nass"]', "fleet.together[0]", /did you mean "nas"/],
+    ['import = ["desktop", "nas/photos"]\ntogether = ["nas/files"]', "fleet.together[0]", /import/],
+    [`import = [${'"nas", '.repeat(101)}]`, "fleet.import[100]", null],
+  ];
+  for (const [line, path, hint] of wrong) {
+    const [mistake] = await refused(section(servers, `${line}\n`) + backend);
+    assert.equal(mistake?.path, path, line);
+    if (hint !== null) assert.match(mistake?.hint ?? "", hint);
+  }
 });

@@ -3,7 +3,12 @@ import assert from "node:assert/strict";
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { gatewayConfig, wantsGateway } from "../../../src/daemon/compose/gateway-config.ts";
 import { kernelLine } from "../../../src/daemon/compose/kernel-line.ts";
+import { logLevel } from "../../../src/daemon/compose/log-level.ts";
+import { logFilePath } from "../../../src/daemon/compose/log-path.ts";
+import { loopGuard, requireNoOwnBackend } from "../../../src/daemon/compose/loop-guard.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { parseFstab } from "../../../src/shares/drivers/cifs/fstab.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { configOf, smbShare } from "../samples.ts";
@@ -114,4 +119,81 @@ test("a change of fstab in between is not overwritten, and a share that is not c
   await assert.rejects(async () => planned.save?.(), /was changed meanwhile/);
   assert.equal(await text(), "# another's\n");
   await assert.rejects(line(true, off), /carry = "off"/);
+});
+
+const place = { home: "/home/ada/.mountaineer", userHome: "/home/ada" } as const;
+
+const CASES: readonly [environment: Record<string, string>, platform: NodeJS.Platform, path: string][] = [
+  [{}, "linux", "/home/ada/.local/state/mountaineer/mountaineer.log"],
+  [{ XDG_STATE_HOME: "" }, "linux", "/home/ada/.local/state/mountaineer/mountaineer.log"],
+  [{ XDG_STATE_HOME: "/var/ada" }, "linux", "/var/ada/mountaineer/mountaineer.log"],
+  [{}, "darwin", "/home/ada/Library/Logs/mountaineer.log"],
+  [{ XDG_STATE_HOME: "/var/ada" }, "darwin", "/home/ada/Library/Logs/mountaineer.log"],
+  [{ MOUNTAINEER_HOME: "/home/ada/.mountaineer" }, "linux", "/home/ada/.mountaineer/mountaineer.log"],
+  [{ MOUNTAINEER_HOME: "/home/ada/.mountaineer" }, "darwin", "/home/ada/.mountaineer/mountaineer.log"],
+  [{ MOUNTAINEER_HOME: "" }, "linux", "/home/ada/.local/state/mountaineer/mountaineer.log"],
+];
+
+for (const [environment, platform, path] of CASES) {
+  test(`A9 the log on ${platform} with ${JSON.stringify(environment)} is ${path}`, () => {
+    assert.equal(logFilePath({ ...place, environment, platform }), path);
+  });
+}
+
+for (const [wanted, level] of [
+  [undefined, "info"],
+  ["", "info"],
+  ["debug", "debug"],
+  ["DEBUG", "debug"],
+  ["info", "info"],
+  ["warn", "warn"],
+  ["error", "error"],
+  ["trace", "info"],
+  [" debug", "info"],
+] as const) {
+  test(`MOUNTAINEER_LOG=${wanted ?? "(unset)"} logs from ${level} up`, () => {
+    assert.equal(logLevel(wanted === undefined ? {} : { MOUNTAINEER_LOG: wanted }), level);
+  });
+}
+
+test("C3 a gateway is wanted with a backend or `[server]`, and with neither not, whatever else is there", async () => {
+  const wants = async (text: string): Promise<boolean> => wantsGateway(await configOf(text));
+  assert.equal(await wants(""), false);
+  assert.equal(await wants('[conflict_resolution]\nstrategy = "prefix"\n[audit]\n'), false);
+  assert.equal(await wants("[server]\n"), true);
+  assert.equal(await wants('[backends.a]\ncommand = "server"\nenabled = false\n'), true);
+});
+
+test("B6 the gateway's part of a configuration is all of its sections, and nothing of the shares'", async () => {
+  const config = await configOf('[server]\nport = 9100\n[backends.a]\ncommand = "server"\n[audit]\n');
+  const { server, backends, audit, authorization, ...rest } = gatewayConfig(config);
+  assert.deepEqual([server?.port, backends.length, authorization], [9100, 1, null]);
+  assert.equal(audit?.keep, 5);
+  assert.deepEqual(Object.keys(rest).toSorted(), [
+    "conflictResolution",
+    "failback",
+    "groups",
+    "incomingAuth",
+    "limits",
+    "optimizer",
+    "profiles",
+    "telemetry",
+    "trust",
+  ]);
+});
+
+const isOwn = (error: unknown): boolean => error instanceof MountaineerError && error.code === "gateway_off";
+
+test("a gateway below its own is refused, however far; one of another configuration is not", () => {
+  requireNoOwnBackend("/a", {});
+  const first = loopGuard("/a", { HOME: "/h" });
+  assert.throws(() => requireNoOwnBackend("/a", first), isOwn);
+  requireNoOwnBackend("/b", first);
+  const second = loopGuard("/b", first);
+  for (const path of ["/a", "/b"]) assert.throws(() => requireNoOwnBackend(path, second), isOwn);
+  requireNoOwnBackend("/c", second);
+});
+
+test("what somebody else has put there is no lineage", () => {
+  for (const text of ["", "1", "[1]", "nonsense"]) requireNoOwnBackend("/a", { MOUNTAINEER_WITHIN: text });
 });

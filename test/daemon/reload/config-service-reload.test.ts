@@ -1,13 +1,19 @@
 // A reload, an edit and a preview, seen by what runs afterwards, what is announced and what the history keeps.
-
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import test from "node:test";
+import { test } from "node:test";
 import { configCheckReportShape } from "../../../src/api/contract.ts";
+import {
+  type AcceptedContent,
+  type ConfigHistory,
+  openHistory,
+} from "../../../src/config/history/history.ts";
 import type { ConfigApplier } from "../../../src/daemon/reload/reload-transaction.ts";
+import { createUnkeptHistory } from "../../../src/daemon/reload/unkept-history.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { sha256, smbShare } from "../samples.ts";
 import { NEVER, type Scene, scene, text } from "./config-scene.ts";
 
@@ -208,4 +214,47 @@ test("B6 a preview asked for while an edit is saved reads the file after it", as
   const edited = edit("global.connect_timeout_ms", "802");
   const would = await service.control.reload({ dry_run: true }, NEVER);
   assert.deepEqual([would.settings, would.sha256], [[], (await edited).sha256]);
+});
+
+function content(text: string): AcceptedContent {
+  const time = "2026-11-20T08:00:00.000Z";
+  return {
+    bytes: Buffer.from(text),
+    sha256: sha256(text),
+    format: "toml",
+    source: "file",
+    summary: text,
+    time,
+  };
+}
+
+test("what cannot be kept is an entry all the same, and is kept as soon as that can be", async (t) => {
+  const home = await temporaryFolder(t);
+  const real = openHistory(home, join(home, "config.toml"));
+  let isFull = false;
+  const full: ConfigHistory = {
+    ...real,
+    async record(each) {
+      if (isFull) throw new Error("no space left");
+      return real.record(each);
+    },
+  };
+  const history = createUnkeptHistory(full);
+  const told = async () => (await history.list()).map(({ n, summary }) => `${n} ${summary}`);
+  await history.record(content("a"));
+  isFull = true;
+  await assert.rejects(history.record(content("b")), /no space/);
+  await assert.rejects(history.record(content("b")), /no space/);
+  await assert.rejects(history.record(content("c")), /no space/);
+  assert.equal(history.unsavedBecause, "no space left");
+  assert.deepEqual(await told(), ["0 c", "1 b", "2 a"]);
+  assert.equal(Buffer.from((await history.entry(0)).bytes).toString(), "c");
+  const { n, summary } = await history.entry(2);
+  assert.deepEqual([n, summary], [2, "a"]);
+  assert.equal((await real.list()).length, 1);
+  isFull = false;
+  assert.deepEqual(await told(), ["0 c", "1 b", "2 a"]);
+  assert.equal(history.unsavedBecause, null);
+  assertEach(await real.list(), (entry) => entry.summary, ["c", "b", "a"]);
+  await assert.rejects(history.entry(3), { code: "history_unknown" });
 });

@@ -1,16 +1,27 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { test } from "node:test";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { join, resolve } from "node:path";
+import { type TestContext, test } from "node:test";
 import { parse } from "smol-toml";
+import { type Agent, startAgent } from "../../../src/demo/stage/agent.ts";
+import { holdFile } from "../../../src/demo/stage/file-holder.ts";
 import { startLocalNas } from "../../../src/demo/stage/nas-local.ts";
 import { openStage } from "../../../src/demo/stage/stage.ts";
 import { temporaryFolder as markOf, stageLayout } from "../../../src/demo/stage/stage-layout.ts";
 import { clearRemains, findRemains } from "../../../src/demo/stage/stage-remains.ts";
-import { processIdentity } from "../../../src/runtime/process/process-identity.ts";
+import { startTcpRelay, type TcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
+import { childEnvironment } from "../../../src/runtime/process/child-process.ts";
+import {
+  isRunning,
+  type ProcessIdentity,
+  processIdentity,
+} from "../../../src/runtime/process/process-identity.ts";
 import { COMMAND } from "../../cli/command-line.ts";
+import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const KEEPER = join(import.meta.dirname, "../../../bin/service-keeper.sh");
@@ -81,4 +92,204 @@ test("what carries the stage's mark is found and ended, what merely looks at its
   await clearRemains(marks);
   assert.equal(existsSync(folder), false);
   assert.equal(sleepers[1]?.exitCode ?? sleepers[1]?.signalCode ?? null, null, "somebody else's goes on");
+});
+
+function options(started: ProcessIdentity[] = []): Parameters<typeof holdFile>[1] {
+  return { environment: childEnvironment(), onStart: (identity) => started.push(identity) };
+}
+
+test("A7 a real process holds the file until it is closed, and is known before it has it open", async (t) => {
+  const path = join(await temporaryFolder(t), "report.txt");
+  await writeFile(path, "a report\n");
+  const started: ProcessIdentity[] = [];
+  const holder = await holdFile(path, options(started));
+  const [identity] = started;
+  assert.ok(identity !== undefined);
+  assert.equal(identity.pid, holder.pid);
+  assert.equal(await isRunning(identity), true);
+  assert.equal(holder.ended, false);
+  await rename(path, `${path}.moved`);
+  await holder.close();
+  assert.equal(holder.ended, true);
+  await eventually(async () => !(await isRunning(identity)));
+  await holder.close();
+});
+
+test("a file that is not there says so, and no process stays", async (t) => {
+  const path = join(await temporaryFolder(t), "nothing");
+  const started: ProcessIdentity[] = [];
+  await assert.rejects(holdFile(path, options(started)), /tail could not open it: .*nothing.*No such file/);
+  for (const identity of started) assert.equal(await isRunning(identity), false);
+});
+
+// The demo's agent and its tool, joined without a gateway: the tool's program stands where `mountaineer` does.
+const FILE_TOOL = resolve(import.meta.dirname, "../../../src/demo/stage/file-tool.ts");
+
+interface Stand {
+  readonly agent: Agent;
+  readonly folder: string;
+  readonly started: readonly ProcessIdentity[];
+}
+
+async function begin(t: TestContext): Promise<Stand> {
+  const folder = join(await temporaryFolder(t), "share");
+  await mkdir(folder);
+  await writeFile(join(folder, "hello.txt"), "hello\n");
+  const started: ProcessIdentity[] = [];
+  const agent = await startAgent({
+    // What comes after it, `mcp`, is one argument more than it reads.
+    program: [process.execPath, FILE_TOOL, "read_file", folder],
+    environment: childEnvironment(),
+    tool: "read_file",
+    file: "hello.txt",
+    onStart: (identity) => started.push(identity),
+  });
+  t.after(() => agent.end());
+  return { agent, folder, started };
+}
+
+test("the agent goes on calling, knows its tools, and ends with its session", async (t) => {
+  const { agent, started } = await begin(t);
+  await eventually(() => agent.answered > 1);
+  assert.deepEqual(await agent.tools(), ["read_file"]);
+  assert.deepEqual(agent.complaints, []);
+  assert.ok(agent.longestMs > 0);
+  await agent.end();
+  const [identity] = started;
+  assert.ok(identity !== undefined);
+  await eventually(async () => !(await isRunning(identity)));
+});
+
+test("a call that the tool cannot do is a complaint with the tool's words, and the next ones go well again", async (t) => {
+  const { agent, folder } = await begin(t);
+  await eventually(() => agent.answered > 0);
+  await rm(join(folder, "hello.txt"));
+  await eventually(() => agent.complaints.length > 0);
+  assert.match(agent.complaints[0] ?? "", /hello\.txt/);
+  await writeFile(join(folder, "hello.txt"), "hello again\n");
+  const { answered } = agent;
+  await eventually(() => agent.answered > answered);
+});
+
+test("a session that is lost is seen: its calls end as complaints", async (t) => {
+  const { agent, started } = await begin(t);
+  await eventually(() => agent.answered > 0);
+  process.kill(started[0]?.pid ?? 0, "SIGKILL");
+  await eventually(() => !agent.running);
+  assert.deepEqual(await agent.tools(), []);
+});
+
+/** A relay to a server that sends back what it gets. */
+async function startEcho(t: TestContext): Promise<TcpRelay> {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.pipe(socket);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const relay = await startTcpRelay({ host: "127.0.0.1", targetHost: "127.0.0.1", targetPort: port });
+  t.after(async () => {
+    await relay[Symbol.asyncDispose]();
+    server.close();
+  });
+  return relay;
+}
+
+interface Caller {
+  readonly socket: Socket;
+  received(): string;
+  /** The system's code of what ended it; null while nothing has. */
+  failure(): string | null;
+}
+
+function call(t: TestContext, { host, port }: TcpRelay): Caller {
+  const socket = connect({ host, port });
+  let received = "";
+  let failure: string | null = null;
+  socket.setEncoding("utf8").on("data", (text: string) => {
+    received += text;
+  });
+  socket.on("error", (error: NodeJS.ErrnoException) => {
+    failure = error.code ?? "unknown";
+  });
+  t.after(() => socket.destroy());
+  return { socket, received: () => received, failure: () => failure };
+}
+
+test("a whole cable passes both ways, and its port stays when it is pulled and plugged", async (t) => {
+  const relay = await startEcho(t);
+  const { port } = relay;
+  const first = call(t, relay);
+  first.socket.write("one");
+  await eventually(() => first.received() === "one");
+  await relay.setMode("refuse");
+  await relay.setMode("pass");
+  assert.equal(relay.port, port);
+  assert.equal(relay.mode, "pass");
+  const second = call(t, relay);
+  second.socket.write("two");
+  await eventually(() => second.received() === "two");
+});
+
+test("told to pass when it does, it carries each byte once", async (t) => {
+  const relay = await startEcho(t);
+  const caller = call(t, relay);
+  caller.socket.write("one");
+  await eventually(() => caller.received() === "one");
+  await relay.setMode("pass");
+  caller.socket.write("two");
+  await eventually(() => caller.received().endsWith("two"));
+  caller.socket.write("end");
+  await eventually(() => caller.received().endsWith("end"));
+  assert.equal(caller.received(), "onetwoend");
+});
+
+test("pulled, it resets what is connected and refuses what comes", async (t) => {
+  const relay = await startEcho(t);
+  const before = call(t, relay);
+  before.socket.write("one");
+  await eventually(() => before.received() === "one");
+  await relay.setMode("refuse");
+  await eventually(() => before.failure() === "ECONNRESET");
+  const after = call(t, relay);
+  await eventually(() => after.failure() === "ECONNREFUSED");
+});
+
+test("hanging, it accepts and says nothing; plugged again, what was held up goes on", async (t) => {
+  const relay = await startEcho(t);
+  await relay.setMode("hang");
+  const caller = call(t, relay);
+  caller.socket.write("held up");
+  await eventually(() => !caller.socket.connecting);
+  assert.equal(caller.received(), "");
+  await relay.setMode("pass");
+  await eventually(() => caller.received() === "held up");
+});
+
+test("dropping, it does not even answer; plugged again, it does", async (t) => {
+  const relay = await startEcho(t);
+  await relay.setMode("drop");
+  const caller = call(t, relay);
+  const other = call(t, relay);
+  // Two whole round trips of the event loop and of another connection later, neither has come through.
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(caller.socket.connecting && other.socket.connecting);
+  await relay.setMode("pass");
+  const again = call(t, relay);
+  again.socket.write("here");
+  await eventually(() => again.received() === "here");
+});
+
+test("modes asked for at once take effect one after the other", async (t) => {
+  const relay = await startEcho(t);
+  await Promise.all([
+    relay.setMode("refuse"),
+    relay.setMode("hang"),
+    relay.setMode("drop"),
+    relay.setMode("pass"),
+  ]);
+  const caller = call(t, relay);
+  caller.socket.write("x");
+  await eventually(() => caller.received() === "x");
 });

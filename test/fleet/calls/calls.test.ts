@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { BackendConfig } from "../../../src/config/snapshot.ts";
+import { openCallsSession } from "../../../src/fleet/calls/calls-session.ts";
+import { callSubject, STREAM } from "../../../src/fleet/subjects.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { forWholeFile } from "../../support/whole-file.ts";
-import { natsTest, needsNats, startMember, startNats } from "../nats-rig.ts";
+import { makeKey, type NatsRig, natsTest, needsNats, startMember, startNats } from "../nats-rig.ts";
 import { killAtRandom } from "./killed-at-random.ts";
 import {
   linesOf,
@@ -58,7 +66,7 @@ test("G1 a call across machines: progress, a question, cancel, a large result", 
   assert.equal(textOf(done), "a");
   const progress = client.heard.filter(({ method }) => method === "notifications/progress");
   assert.deepEqual(
-    progress.map(({ params }) => params),
+    pluck(progress, "params"),
     [1, 2, 3, 4, 5].map((step) => ({ progressToken: "p", progress: step, total: 5 })),
   );
 
@@ -221,4 +229,212 @@ test(
   "G1 calls while machines are killed at random: none twice, none lost that was answered",
   needsNats,
   (t) => killAtRandom(t, { calls: 200, kills: 1, seed: 1 }),
+);
+
+natsTest(
+  "G1 what a member has the server deliver from a bucket is no word of another machine",
+  async (t, rig) => {
+    const heard: string[] = [];
+    const session = await openCallsSession(
+      {
+        server: rig.url,
+        name: "desktop",
+        credentials: { kind: "nkey", seed: rig.key("desktop").seed },
+        authority: null,
+        clock,
+        exports: true,
+        imports: true,
+        heard: {
+          frame: (sender, bytes) => heard.push(`${sender} ${Buffer.from(bytes)}`),
+          offer() {},
+          asked() {},
+          nobodyThere() {},
+        },
+      },
+      new AbortController().signal,
+    );
+    t.after(() => session[Symbol.asyncDispose]());
+    const member = await rig.stranger("stranger");
+    const delivered: string[] = [];
+    member.subscribe(callSubject("stranger", "desktop"), {
+      callback: (_, { data }) => void delivered.push(Buffer.from(data).toString()),
+    });
+    const ask = async (what: string, question: object): Promise<void> => {
+      const { data } = await member.request(`$JS.API.${what}`, JSON.stringify(question));
+      assert.equal(JSON.parse(Buffer.from(data).toString()).error, undefined);
+    };
+    await ask(`STREAM.CREATE.${STREAM}`, { name: STREAM, subjects: ["$KV.mountaineer_fleet.>"] });
+    await member.request("$KV.mountaineer_fleet.laptop", "what it told");
+    const [deliver_subject, ack_policy] = [callSubject("stranger", "desktop"), "none"];
+    await ask(`CONSUMER.CREATE.${STREAM}`, { stream_name: STREAM, config: { deliver_subject, ack_policy } });
+    await eventually(async () => {
+      member.publish(callSubject("nas", "desktop"), "its own");
+      await member.flush();
+      return heard.includes("nas its own");
+    });
+    assert.deepEqual([...new Set(heard)], ["nas its own"]);
+  },
+);
+
+/** A server that takes everybody, and messages of a few bytes alone. */
+const INFO = {
+  server_id: "small",
+  version: "2.11.0",
+  proto: 1,
+  headers: true,
+  max_payload: 100,
+  nonce: "nonce",
+  auth_required: true,
+};
+
+test("G1 of a server that is of no use no connection stays", async (t) => {
+  const server = createServer((socket) => {
+    socket.write(`INFO ${JSON.stringify(INFO)}\r\n`);
+    socket.on("data", (bytes) => {
+      if (/^PING\r$/m.test(bytes.toString())) socket.write("PONG\r\n");
+    });
+    socket.on("error", () => {});
+  }).listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const connected: Promise<[Socket]> = once(server, "connection") as Promise<[Socket]>;
+  const opening = openCallsSession(
+    {
+      server: `nats://127.0.0.1:${address.port}`,
+      name: "desktop",
+      credentials: { kind: "nkey", seed: makeKey().seed },
+      authority: null,
+      clock,
+      exports: true,
+      imports: true,
+      heard: { frame() {}, offer() {}, asked() {}, nobodyThere() {} },
+    },
+    new AbortController().signal,
+  );
+  const [socket] = await connected;
+  const closed = once(socket, "close", { signal: AbortSignal.timeout(60_000) });
+  await assert.rejects(opening, /no messages of useful size/);
+  await closed;
+});
+
+// Tools that several machines have in common: real gateways with real servers, on a real nats-server.
+const REQUIRES = [{ share: "CORE", folder: null }];
+
+async function placeOf(
+  rig: NatsRig,
+  machine: string,
+): Promise<{ sharesRoot: string; backend: BackendConfig; written: string }> {
+  const sharesRoot = join(rig.folder, machine, "Shares");
+  await mkdir(join(sharesRoot, "CORE"), { recursive: true });
+  const written = join(sharesRoot, "CORE", "calls");
+  const backend = { ...toolsBackend("files", written), requires: REQUIRES, unavailableAfterMs: 60_000 };
+  return { sharesRoot, backend, written };
+}
+
+function lender(name: string, { backend, sharesRoot }: Awaited<ReturnType<typeof placeOf>>) {
+  return { name, backends: [backend], exports: ["files"], sharesRoot };
+}
+
+natsTest(
+  "G1 tools of two machines are one: a call goes where the share is mounted best, under one name",
+  async (t, rig) => {
+    const desktop = await placeOf(rig, "desktop");
+    const desktopRuns = await startMachineProcess(t, rig, lender("desktop", desktop));
+    const own = await placeOf(rig, "laptop");
+    const audit = join(rig.folder, "audit.jsonl");
+    const laptop = await startMachine(t, rig, {
+      name: "laptop",
+      backends: [own.backend],
+      imports: ["*"],
+      together: ["desktop"],
+      sharesRoot: own.sharesRoot,
+      config: {
+        audit: { path: audit, maxSizeBytes: 1_000_000, keep: 1, includeArguments: false, redact: [] },
+      },
+    });
+    const places = () => laptop.gateway.together.placesOf(["files", "files@desktop"]);
+    await eventually(
+      () =>
+        laptop.gateway.view().backends.every(({ phase }) => phase === "Ready") &&
+        places()[1]?.readiness === "ready",
+    );
+    const client = await startClient(t, laptop.gateway);
+    await eventually(() => laptop.gateway.entries().tools[0]?.places?.length === 2);
+    assert.deepEqual(laptop.names(), TOOLS);
+    const changes = () =>
+      client.heard.filter(({ method }) => method === "notifications/tools/list_changed").length;
+    const before = changes();
+
+    assert.equal(textOf(await client.call("echo", { mark: "1" })), "1");
+    assert.deepEqual(await linesOf(own.written), ["echo 1"]);
+
+    laptop.mount("fallback");
+    const path = join(own.sharesRoot, "CORE", "calls", "x");
+    const theirs = join(desktop.sharesRoot, "CORE", "calls", "x");
+    assert.equal(textOf(await client.call("echo", { mark: path })), theirs);
+    assert.deepEqual(await linesOf(desktop.written), [`echo ${theirs}`]);
+    const elsewhere = join(own.sharesRoot, "OTHER", "x");
+    assert.equal(textOf(await client.call("echo", { mark: elsewhere })), elsewhere);
+
+    desktopRuns.mount("none");
+    await eventually(() => places()[0]?.machine === null);
+    assert.equal(textOf(await client.call("echo", { mark: theirs })), path);
+    desktopRuns.mount("fallback");
+    laptop.mount("none");
+    await eventually(() => places()[0]?.machine === "desktop");
+    assert.equal(textOf(await client.call("echo", { mark: "2" })), "2");
+    assert.equal((await linesOf(desktop.written)).at(-1), "echo 2");
+    const audited = await eventually(async () => {
+      const records = (await linesOf(audit)).map((line) => JSON.parse(line));
+      const calls = records.filter(({ method }) => method === "tools/call");
+      return calls.length === 5 && calls.map(({ backend }) => backend);
+    });
+    assert.deepEqual(audited, ["files", "files@desktop", "files@desktop", "files", "files@desktop"]);
+
+    // Nobody has it: the call waits for the first that does.
+    desktopRuns.mount("none");
+    await eventually(() => places().every(({ readiness }) => readiness !== "ready"));
+    const waiting = client.call("echo", { mark: "3" });
+    laptop.mount("tb");
+    assert.equal(textOf(await waiting), "3");
+    assert.equal((await linesOf(own.written)).at(-1), "echo 3");
+
+    await desktopRuns.kill();
+    await eventually(() => laptop.gateway.view().backends.length === 1);
+    assert.deepEqual(laptop.names(), TOOLS);
+    assert.equal(textOf(await client.call("echo", { mark: theirs })), path, "its paths are still understood");
+    assert.equal(changes(), before, "no list was another for a client");
+  },
+);
+
+natsTest(
+  "G1 without a backend here the common name stays, whoever comes and goes; a killed machine's calls go on",
+  async (t, rig) => {
+    const [desktop, nas] = [await placeOf(rig, "desktop"), await placeOf(rig, "nas")];
+    const first = await startMachineProcess(t, rig, lender("desktop", desktop));
+    const laptop = await startMachine(t, rig, {
+      name: "laptop",
+      backends: [],
+      imports: ["*"],
+      together: ["*"],
+      sharesRoot: join(rig.folder, "laptop"),
+    });
+    const names = TOOLS.map((tool) => `files_${tool}`).toSorted();
+    await eventually(() => laptop.names().length === names.length);
+    assert.deepEqual(laptop.names(), names);
+    const client = await startClient(t, laptop.gateway);
+    await startMachineProcess(t, rig, lender("nas", nas));
+    await eventually(() => laptop.gateway.entries().tools[0]?.places?.length === 2);
+    assert.equal(textOf(await client.call("files_echo", { mark: "1" })), "1");
+    assert.deepEqual(await linesOf(desktop.written), ["echo 1"]);
+    await first.kill();
+    await eventually(() => laptop.gateway.entries().tools[0]?.places?.length === 1);
+    assert.equal(textOf(await client.call("files_echo", { mark: "2" })), "2");
+    assert.deepEqual(await linesOf(nas.written), ["echo 2"]);
+    assert.deepEqual(laptop.names(), names);
+    const changes = client.heard.filter(({ method }) => method === "notifications/tools/list_changed");
+    assert.deepEqual(changes, []);
+  },
 );

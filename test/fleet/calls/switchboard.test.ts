@@ -16,6 +16,7 @@ import { type TunnelEnd, WINDOW_BYTES } from "../../../src/fleet/calls/tunnel.ts
 import { offerText, openingBytes, readOffer, readOpening } from "../../../src/fleet/calls/words.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 
 const idOf = (digit: string): string => digit.repeat(16);
 const [LAPTOP, DESKTOP, MALLORY] = [idOf("1"), idOf("2"), idOf("3")];
@@ -200,10 +201,7 @@ test("G1 what is not offered is refused with a reason, and a reason is shown as 
   const { open, laptop, sent } = two(t);
   const refused = open(laptop, { ...FILES, backend: "private" });
   await eventually(() => refused.ends.length === 1);
-  assert.deepEqual(
-    refused.ends.map(({ message }) => message),
-    ["desktop: it offers no backend of that name"],
-  );
+  assert.deepEqual(pluck(refused.ends, "message"), ["desktop: it offers no backend of that name"]);
   const told = open();
   const tunnel = sent.at(-2)?.frame.tunnel ?? "";
   const payload = Buffer.from(`\u001b[31mred\n${"x".repeat(500)}`);
@@ -223,10 +221,7 @@ test("G1 a machine that answers no more is lost, and its tunnels end with a reas
   cut();
   stream.write("two");
   await clock.advance(12_000);
-  assert.deepEqual(
-    ends.map(({ message, wasReached }) => [message, wasReached]),
-    [["desktop: it does not answer any more", true]],
-  );
+  assert.deepEqual(pluck(ends, "message", "wasReached"), [["desktop: it does not answer any more", true]]);
   assert.ok(lost.includes("desktop"));
 });
 

@@ -23,6 +23,7 @@ import { entryExists } from "../../../src/runtime/files/durable-file.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { openSecretStore } from "../../../src/secrets/secret-store.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { natsTest } from "../nats-rig.ts";
@@ -81,10 +82,7 @@ test("G1 a machine joins by a code, and signs in with a key that never left it",
   assert.equal(await linkOf(nas, first), true);
   assert.equal(await linkOf(laptop, second), true);
   const record = await fleetOf(nas);
-  assert.deepEqual(
-    record.members.map(({ name }) => name),
-    ["nas", "laptop"],
-  );
+  assert.deepEqual(pluck(record.members, "name"), ["nas", "laptop"]);
   assert.deepEqual(record.invitations, []);
 });
 
@@ -281,10 +279,7 @@ test("G1 keys that are exchanged twice at once leave one that opens", { skip: LA
   const made = await Promise.all([madeAuthority(nas, nas.signal), madeAuthority(nas, nas.signal)]);
   const pem = await readFile(certificatePaths(nas.home, 2).authority, "utf8");
   const there = authorityFingerprint(new X509Certificate(pem));
-  assert.deepEqual(
-    made.map(({ fingerprint }) => fingerprint),
-    [there, there],
-  );
+  assert.deepEqual(pluck(made, "fingerprint"), [there, there]);
   assert.deepEqual(made.map((one) => one.made).toSorted(), [false, true]);
 });
 
@@ -338,10 +333,7 @@ natsTest(
     assert.deepEqual(await rotateByHand(options, config), { ...first, waitsFor: null });
     const raw = rawOfSeed((await kept()) ?? "");
     assert.equal(raw === null ? null : userKey(raw), first.key);
-    assert.deepEqual(
-      (await store.list()).map(({ name }) => name),
-      ["fleet"],
-    );
+    assert.deepEqual(pluck(await store.list(), "name"), ["fleet"]);
     const other = { ...config, credentials: { kind: "environment", variable: "KEY" } as const };
     await assert.rejects(rotateByHand(options, other), { code: "usage" });
   },

@@ -34,6 +34,7 @@ import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 import { forWholeFile } from "../../support/whole-file.ts";
 import { needsNats, startMember, startNats } from "../nats-rig.ts";
@@ -323,17 +324,14 @@ test(
     assert.equal(exceeds.length, 7);
     assert.deepEqual(await stored(), before);
     assert.deepEqual(member.report().conditions, []);
-    assert.deepEqual(
-      other.report().machines.map(({ name, problem }) => [name, problem]),
-      [
-        ["nas", null],
-        ["laptop", null],
-      ],
-    );
-    assert.deepEqual(
-      (await probe("desktop")).lacks.map(({ subject }) => subject),
-      ["mountaineer.fleet.desktop.rollcall", "mountaineer.fleet.*.offer"],
-    );
+    assert.deepEqual(pluck(other.report().machines, "name", "problem"), [
+      ["nas", null],
+      ["laptop", null],
+    ]);
+    assert.deepEqual(pluck((await probe("desktop")).lacks, "subject"), [
+      "mountaineer.fleet.desktop.rollcall",
+      "mountaineer.fleet.*.offer",
+    ]);
   },
 );
 

@@ -17,6 +17,7 @@ import {
 } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -132,13 +133,10 @@ test("A8 each action is one call of the management API, with what the item said"
   assert.equal(config.calls.filter(({ name }) => name === "reload").length, 1);
   await runAction(doing("restart", "files"), ports, NEVER);
   await runAction(doing("restart"), ports, NEVER);
-  assert.deepEqual(
-    gateway.calls.map(({ name, request }) => [name, request]),
-    [
-      ["restart", ["files"]],
-      ["restart", null],
-    ],
-  );
+  assert.deepEqual(pluck(gateway.calls, "name", "request"), [
+    ["restart", ["files"]],
+    ["restart", null],
+  ]);
   await runAction({ kind: "open", path: "/s/a b" }, ports, NEVER);
   assert.deepEqual(ports.opened, ["/s/a b"]);
   await runAction({ kind: "start" }, ports, NEVER);
@@ -205,13 +203,10 @@ test("a share that is busy is told with who holds it; one that failed, with why"
   assert.equal(outcome.ok, false);
   assert.equal(outcome.text, "Unmount all shares: CORE: 1 file is open");
   assert.equal(outcome.hint, "close it");
-  assert.deepEqual(
-    outcome.results.map(({ share, result }) => [share, result]),
-    [
-      ["CORE", "busy"],
-      ["MEDIA", "unmounted"],
-    ],
-  );
+  assert.deepEqual(pluck(outcome.results, "share", "result"), [
+    ["CORE", "busy"],
+    ["MEDIA", "unmounted"],
+  ]);
 });
 
 test("an error of the daemon, a mistake in the file, a daemon that is not there: outcomes, not throws", async (t) => {

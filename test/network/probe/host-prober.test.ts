@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
-import test from "node:test";
+import { text } from "node:stream/consumers";
+import { describe, type TestContext, test } from "node:test";
 import { createHostProber, type HostProberOptions } from "../../../src/network/probe/host-prober.ts";
+import { holdWitness } from "../../../src/network/probe/server-witness.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import {
+  createNetworkNamespace,
+  type NetworkNamespace,
+  namespacesUnavailable,
+} from "../../support/network-namespace.ts";
+import { talkTo } from "../line-reader.ts";
 import { answerNegotiate, startPeer, staySilent } from "../tcp-peer.ts";
 
 function createProber(more: Partial<HostProberOptions> = {}) {
@@ -205,4 +213,207 @@ test("a round over twenty hosts is cheap", async (t) => {
   t.diagnostic(`${perRoundMs.toFixed(2)} ms of CPU a round, the peers in this process included`);
   // A hundred times what was measured: no busy machine's share, only a mistake, costs so much.
   assert.ok(perRoundMs < 1_000, `${perRoundMs} ms`);
+});
+
+// Probes over links that are cut, in namespaces of their own.
+const skip = (await namespacesUnavailable()) ?? false;
+const program = (name: string): string => new URL(`../programs/${name}`, import.meta.url).pathname;
+
+/** While it is not known yet how the link is: what is asked too early costs no more than this. */
+const BRIEF_MS = 1_000;
+
+interface Rig {
+  readonly near: NetworkNamespace;
+  readonly far: NetworkNamespace;
+  /** Probes and gives `verdict reason interface`. */
+  readonly ask: (host: string, interfaceName?: string, timeoutMs?: number) => Promise<string>;
+  /** Connections that the near side has begun so far, whatever came of them. */
+  readonly begun: () => Promise<number>;
+}
+
+/** `tb0` 10.99.1.0/24 and `eth1` 10.99.2.0/24 (also the default route) to a far side that answers on 445. */
+async function createRig(t: TestContext): Promise<Rig> {
+  const near = await createNetworkNamespace(t);
+  const far = await createNetworkNamespace(t);
+  // With equal indexes at both ends the kernel tells a lost carrier up to a second late.
+  await far.ip("link", "add", "spare0", "type", "veth", "peer", "name", "spare1");
+  for (const [index, name] of ["tb0", "eth1"].entries()) {
+    await near.ip("link", "add", name, "type", "veth", "peer", "name", `far${index}`, "netns", far.name);
+    await near.ip("addr", "add", `10.99.${index + 1}.2/24`, "dev", name);
+    await far.ip("addr", "add", `10.99.${index + 1}.1/24`, "dev", `far${index}`);
+    await near.ip("link", "set", name, "up");
+    await far.ip("link", "set", `far${index}`, "up");
+  }
+  // The trap: with tb0 down, the far side would answer for 10.99.1.1 by way of the default route.
+  await near.ip("route", "add", "default", "via", "10.99.2.1");
+  const server = far.spawn(process.execPath, [program("answer.ts")]);
+  let listening = "";
+  server.stdout.on("data", (chunk) => {
+    listening += String(chunk);
+  });
+  await eventually(() => listening.includes("listening"), 60_000);
+  const prober = talkTo(near.spawn(process.execPath, [program("probe.ts")]));
+  return {
+    near,
+    far,
+    async ask(host, interfaceName = "-", timeoutMs = 15_000) {
+      const from = prober.lines.length;
+      prober.send(`${host} 445 ${interfaceName} ${timeoutMs}`);
+      const result = await prober.waitFor(() => true, from);
+      return `${result["verdict"]} ${result["reason"]} ${result["interfaceName"]}`;
+    },
+    async begun() {
+      const cat = near.spawn("cat", ["/proc/net/snmp"]);
+      const [names, values] = (await text(cat.stdout)).split("\n").filter((line) => line.startsWith("Tcp:"));
+      return Number(values?.split(" ")[names?.split(" ").indexOf("ActiveOpens") ?? -1]);
+    },
+  };
+}
+
+test("A2 a host that was on-link and is on no interface now is unreachable without a packet", {
+  skip,
+}, async (t) => {
+  const { near, far, ask, begun } = await createRig(t);
+  assert.equal(await ask("10.99.1.1"), "answers negotiated tb0");
+  assert.equal(await ask("10.99.2.1"), "answers negotiated eth1");
+  for (const [cut, mend] of [
+    [() => near.ip("link", "set", "tb0", "down"), () => near.ip("link", "set", "tb0", "up")],
+    [() => far.ip("link", "set", "far0", "down"), () => far.ip("link", "set", "far0", "up")],
+  ] as const) {
+    await cut();
+    // The kernel may take up to a second to say that the far end is down.
+    await eventually(async () => (await ask("10.99.1.1", "-", BRIEF_MS)) === "gone link_down tb0");
+    const before = await begun();
+    assert.ok(before > 0);
+    for (let count = 0; count < 5; count += 1) assert.equal(await ask("10.99.1.1"), "gone link_down tb0");
+    assert.equal(await ask("10.99.1.1", "tb0"), "gone link_down tb0");
+    assert.equal(await begun(), before, "nothing left by the other link");
+    assert.equal(await ask("10.99.2.1"), "answers negotiated eth1");
+    await mend();
+    await eventually(async () => (await ask("10.99.1.1", "-", BRIEF_MS)) === "answers negotiated tb0");
+  }
+});
+
+test("A2 nobody waits for an answer over a link that went down meanwhile", { skip }, async (t) => {
+  const { near, ask, begun } = await createRig(t);
+  assert.equal(await ask("10.99.1.1"), "answers negotiated tb0");
+  await near.ip("neigh", "replace", "10.99.1.1", "lladdr", "02:00:00:00:00:99", "dev", "tb0");
+  const before = await begun();
+  const silent = ask("10.99.1.1", "-", 600_000);
+  await eventually(async () => (await begun()) > before);
+  await near.ip("link", "set", "tb0", "down");
+  // The program tells the prober of a change with each question.
+  void ask("10.99.2.1");
+  assert.equal(await silent, "gone link_down tb0");
+});
+
+test("A2 a host that never was on-link is asked by the route there is", { skip }, async (t) => {
+  const { near, ask } = await createRig(t);
+  await near.ip("link", "set", "tb0", "down");
+  assert.equal(await ask("10.99.1.1"), "answers negotiated null", "routed on purpose, for all we know");
+  assert.equal(await ask("10.99.1.1", "tb0"), "gone link_down tb0", "unless an interface is configured");
+});
+
+test("A2 no route at all is gone at once", { skip }, async (t) => {
+  const { near, ask } = await createRig(t);
+  await near.ip("route", "del", "default");
+  assert.equal(await ask("192.0.2.1"), "gone no_route null");
+});
+
+test("A2 IPv6, global and link-local with its zone, leaves by the right link", { skip }, async (t) => {
+  const { near, far, ask } = await createRig(t);
+  await near.ip("-6", "addr", "add", "fd00:99::2/64", "dev", "tb0", "nodad");
+  await far.ip("-6", "addr", "add", "fd00:99::1/64", "dev", "far0", "nodad");
+  await far.ip("-6", "addr", "add", "fe80::99/64", "dev", "far0", "nodad");
+  await near.ip("-6", "addr", "add", "fe80::98/64", "dev", "tb0", "nodad");
+  assert.equal(await ask("fd00:99::1"), "answers negotiated tb0");
+  await eventually(async () => (await ask("fe80::99%tb0", "-", BRIEF_MS)) === "answers negotiated tb0");
+  assert.equal(await ask("fe80::99", "tb0"), "answers negotiated tb0");
+  await near.ip("link", "set", "tb0", "down");
+  assert.equal(await ask("fd00:99::1"), "gone link_down tb0");
+  assert.equal(await ask("fe80::99%tb0"), "gone link_down tb0");
+});
+
+// A connection that shows who is behind an address, and the younger ones that take over from it, on a clock of the test.
+interface Line {
+  /** Its server answers over it. */
+  answers: boolean;
+  isOpen: boolean;
+  /** Its server ends it. */
+  end(): void;
+}
+
+async function start(t: TestContext) {
+  const clock = createManualClock();
+  const lines: Line[] = [];
+  const world = { isThere: true, guid: "ab", gone: 0 };
+  const witness = await holdWitness({
+    clock,
+    connect(onGone) {
+      if (!world.isThere) return Promise.resolve(null);
+      const line: Line = { answers: true, isOpen: true, end: onGone };
+      lines.push(line);
+      const connection = {
+        stillThere: () => Promise.resolve(line.answers && line.isOpen),
+        [Symbol.dispose]: () => {
+          line.isOpen = false;
+        },
+      };
+      return Promise.resolve({ guid: world.guid, connection });
+    },
+    onGone: () => {
+      world.gone += 1;
+    },
+  });
+  t.after(() => witness?.[Symbol.dispose]());
+  const open = () => lines.map(({ isOpen }) => isOpen);
+  return { clock, lines, world, witness, open };
+}
+
+describe("a witness of a server", () => {
+  test("A13 lives longer than one connection: a younger one takes over while the older one answers", async (t) => {
+    const { clock, world, witness, lines, open } = await start(t);
+    await clock.advance(65_000);
+    assert.deepEqual(open(), [false, false, false, true]);
+    assert.equal(await witness?.stillThere(1_000), true);
+    assert.equal(world.gone, 0);
+    lines.at(-1)?.end();
+    assert.equal(world.gone, 1);
+    assert.equal(await witness?.stillThere(1_000), false);
+    await clock.advance(60_000);
+    assert.deepEqual([world.gone, lines.length], [1, 4], "it is not made anew");
+  });
+
+  for (const [why, spoil] of [
+    ["the older one has no answer", (line: Line) => (line.answers = false)],
+    ["nobody answers now", (_: Line, world: { isThere: boolean }) => (world.isThere = false)],
+    ["another server answers there", (_: Line, world: { guid: string }) => (world.guid = "cd")],
+  ] as const) {
+    test(`A13 no younger connection takes over when ${why}; it is tried again`, async (t) => {
+      const { clock, lines, world, open } = await start(t);
+      const [first] = lines;
+      assert.ok(first !== undefined);
+      spoil(first, world);
+      await clock.advance(22_000);
+      assert.deepEqual(open().slice(1).includes(true), false);
+      assert.equal(first.isOpen, true);
+      Object.assign(first, { answers: true });
+      Object.assign(world, { isThere: true, guid: "ab" });
+      await clock.advance(5_000);
+      assert.deepEqual([first.isOpen, open().at(-1), world.gone], [false, true, 0]);
+    });
+  }
+
+  test("A13 a server that nobody reaches has no witness, and one that is let go of is not renewed", async (t) => {
+    const { clock, witness, lines, open, world } = await start(t);
+    witness?.[Symbol.dispose]();
+    await clock.advance(60_000);
+    assert.deepEqual([open(), lines.length, world.gone], [[false], 1, 0]);
+    const none = await holdWitness({
+      clock,
+      connect: () => Promise.resolve(null),
+      onGone: () => assert.fail("there was none"),
+    });
+    assert.equal(none, null);
+  });
 });

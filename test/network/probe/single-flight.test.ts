@@ -6,6 +6,7 @@ import { createSemaphore } from "../../../src/network/probe/semaphore.ts";
 import { createSingleFlight } from "../../../src/network/probe/single-flight.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 
 test("A2 equal questions are one until somebody wants a newer answer", async () => {
   const clock = createManualClock();
@@ -73,10 +74,7 @@ test("so many run at once, the rest in order of coming, and a failure frees its 
   finish[1]?.();
   await settle();
   finish[3]?.();
-  assert.deepEqual(
-    (await all).map(({ status }) => status),
-    ["rejected", "fulfilled", "fulfilled", "fulfilled"],
-  );
+  assert.deepEqual(pluck(await all, "status"), ["rejected", "fulfilled", "fulfilled", "fulfilled"]);
   const later = [7, 8, 9].map(work);
   await settle();
   assert.deepEqual(started.slice(4), [7, 8], "all slots are free again, and no more");

@@ -1,6 +1,6 @@
 // Real files: links, modes, full disks, and a writer killed at random points.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import {
@@ -11,12 +11,13 @@ import {
   readdir,
   readFile,
   readlink,
+  rm,
   stat,
   symlink,
   writeFile,
 } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { describe, it, type TestContext, test } from "node:test";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import {
   ensureFolder,
@@ -26,6 +27,11 @@ import {
   removeLeftovers,
   writeDurably,
 } from "../../../src/runtime/files/durable-file.ts";
+import { createDurableValue } from "../../../src/runtime/files/durable-value.ts";
+import { shareWrites } from "../../../src/runtime/files/shared-writes.ts";
+import type { Clock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
 
@@ -256,4 +262,138 @@ describe("ensurePrivateFolder", () => {
       });
     }
   });
+});
+
+function valueAt(path: string, clock: Clock) {
+  const told: string[] = [];
+  const state = { text: "first" };
+  const value = createDurableValue({
+    path,
+    clock,
+    content: () => state.text,
+    onUnsaved: ({ message }) => told.push(message),
+    onSavedAgain: (failures) => told.push(`saved after ${failures}`),
+  });
+  return { told, state, value };
+}
+
+test("A5 a write that fails is told once and tried again, with what is newest by then", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "value");
+  const clock = createManualClock();
+  const { told, state, value } = valueAt(path, clock);
+  await mkdir(path);
+  assert.match((await value.save())?.message ?? "", /EISDIR|ENOTEMPTY|EEXIST/u);
+  assert.notEqual(await value.save(), null);
+  assert.equal(told.length, 1);
+  await rm(path, { recursive: true });
+  state.text = "second";
+  await clock.advance(2_000);
+  await eventually(() => value.unsavedBecause === null);
+  assert.equal(await readFile(path, "utf8"), "second");
+  assert.equal(told[1], "saved after 2");
+  await value[Symbol.asyncDispose]();
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("B11 a disk that hangs holds up nobody's end, and the late write replaces nothing", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "value");
+  const clock = createManualClock();
+  // Each deadline is over before a disk can have answered.
+  const hasty: Clock = {
+    ...clock,
+    setTimer(delayMs, callback) {
+      queueMicrotask(callback);
+      return clock.setTimer(delayMs, () => {});
+    },
+  };
+  const { told, value } = valueAt(path, hasty);
+  assert.match((await value.save())?.message ?? "", /no answer/u);
+  await value[Symbol.asyncDispose]();
+  await writeFile(path, "another process's");
+  await eventually(async () => (await readdir(folder)).length === 1);
+  assert.equal(await readFile(path, "utf8"), "another process's");
+  assert.equal(told.length, 1);
+});
+
+test("A5 what is asked for during a write shares the next one, and a failed one fails nobody after it", async () => {
+  const under: PromiseWithResolvers<number>[] = [];
+  const writes = shareWrites(() => {
+    const one = Promise.withResolvers<number>();
+    under.push(one);
+    return one.promise;
+  });
+  const first = writes.write();
+  const same = writes.write();
+  assert.equal(first, same, "it has not begun yet");
+  await Promise.resolve();
+  const second = writes.write();
+  const third = writes.write();
+  assert.notEqual(second, first);
+  assert.equal(third, second);
+  const settled = writes.settled;
+  assert.equal(under.length, 1, "one at a time");
+  under[0]?.reject(new Error("the disk is full"));
+  await assert.rejects(first, /the disk is full/);
+  await Promise.resolve();
+  under[1]?.resolve(2);
+  assert.equal(await third, 2);
+  await settled;
+  assert.equal(under.length, 2);
+});
+
+// A writer that is killed at each point of a durable write: all small files are kept by this one.
+const PROGRAM = join(import.meta.dirname, "programs/write-and-stop.ts");
+const OLD = "old ".repeat(1_000);
+const NEW = "new ".repeat(5_000);
+
+/** In their order, and what the file is when the writer is killed right before each. */
+const POINTS: readonly (readonly [point: string, left: string])[] = [
+  ["open temporary", OLD],
+  ["write temporary", OLD],
+  ["go on with temporary", OLD],
+  ["chmod temporary", OLD],
+  ["sync temporary", OLD],
+  ["close temporary", OLD],
+  ["rename", OLD],
+  ["open folder", NEW],
+  ["sync folder", NEW],
+  ["close folder", NEW],
+];
+
+interface Stopped {
+  readonly path: string;
+  readonly passed: readonly string[];
+  readonly signal: string | null;
+}
+
+async function stopped(t: TestContext, point: string): Promise<Stopped> {
+  const path = join(await temporaryFolder(t), "file");
+  await writeFile(path, OLD);
+  await chmod(path, 0o640);
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [PROGRAM, path, NEW, point], (_error, stdout) =>
+      resolve({ path, passed: stdout.split("\n").filter(Boolean), signal: child.signalCode }),
+    );
+  });
+}
+
+test("A5 B11 a writer that is killed at any point leaves the old file or the new one, whole, and what it left is swept", async (t) => {
+  const whole = await stopped(t, "");
+  const names = POINTS.map(([point]) => point);
+  assert.deepEqual(whole.passed, names, "on the disk before it is renamed, and its name thereafter");
+  assert.equal(await readFile(whole.path, "utf8"), NEW);
+  await Promise.all(
+    POINTS.map(async ([point, left], index) => {
+      const { path, passed, signal } = await stopped(t, point);
+      assert.deepEqual([passed, signal], [names.slice(0, index), "SIGKILL"], point);
+      assert.equal(await readFile(path, "utf8"), left, point);
+      assert.equal((await stat(path)).mode & 0o777, 0o640, point);
+      await removeLeftovers(path);
+      assert.deepEqual(await readdir(join(path, "..")), ["file"], point);
+      await writeDurably(path, "again");
+      assert.equal(await readFile(path, "utf8"), "again");
+    }),
+  );
 });

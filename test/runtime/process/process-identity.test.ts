@@ -1,18 +1,23 @@
 // Real processes: zombies, reused pids, children that do not want to end.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import path, { join } from "node:path";
 import { Readable, Writable } from "node:stream";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it, type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
+import { findProgram, isProgram } from "../../../src/runtime/process/find-program.ts";
 import { endProcess, isRunning, processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { parsePs, processStartDarwin } from "../../../src/runtime/process/process-identity-darwin.ts";
 import { parseStat } from "../../../src/runtime/process/process-identity-linux.ts";
+import { isAtRest } from "../../../src/runtime/process/stopped-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 /** `trap`: what it does when it is told to end. */
 async function startChild(t: TestContext, trap?: string) {
@@ -139,4 +144,84 @@ describe("endProcess", () => {
     const options = { clock, graceMs: 60_000, deadlineMs: 60_000, signal: AbortSignal.abort(reason) };
     await assert.rejects(endProcess(identity, options), reason);
   });
+});
+
+/** Two folders, `a` and `b`. */
+async function twoFolders(t: TestContext) {
+  const folder = await temporaryFolder(t);
+  const [a, b] = [join(folder, "a"), join(folder, "b")];
+  await mkdir(a);
+  await mkdir(b);
+  return { folder, a, b };
+}
+
+async function makeProgram(path: string): Promise<void> {
+  await writeFile(path, "#!/bin/sh\n");
+  await chmod(path, 0o755);
+}
+
+it("finds the first that has the name", async (t) => {
+  const { a, b } = await twoFolders(t);
+  await makeProgram(join(b, "tool"));
+  assert.equal(await findProgram("tool", [a, b]), join(b, "tool"));
+  await makeProgram(join(a, "tool"));
+  assert.equal(await findProgram("tool", [a, b]), join(a, "tool"));
+  assert.equal(await findProgram("tool", [b, a]), join(b, "tool"));
+  assert.equal(await findProgram("other", [a, b]), null);
+});
+
+it("passes over folders, and files that may not be executed", async (t) => {
+  const { a, b } = await twoFolders(t);
+  await mkdir(join(a, "folder"));
+  await writeFile(join(a, "text"), "");
+  for (const name of ["folder", "text"]) {
+    await makeProgram(join(b, name));
+    assert.equal(await findProgram(name, [a, b]), join(b, name));
+  }
+});
+
+it("passes over folders that are none, and never looks where the process happens to stand", async (t) => {
+  const { folder, a } = await twoFolders(t);
+  await makeProgram(join(a, "tool"));
+  assert.equal(await findProgram("tool", ["", join(folder, "none"), join(a, "tool")]), null);
+  assert.equal(await findProgram(join(a, "tool"), [""]), null);
+});
+
+it("follows links to a program, and to nowhere", async (t) => {
+  const { a, b } = await twoFolders(t);
+  await makeProgram(join(b, "tool"));
+  await symlink(join(b, "tool"), join(a, "alias"));
+  await symlink(join(b, "none"), join(a, "broken"));
+  assert.equal(await isProgram(join(a, "alias")), true);
+  assert.equal(await isProgram(join(a, "broken")), false);
+});
+
+test("a process is at rest once all of its threads are, and when it is gone", async (t) => {
+  if (process.platform !== "linux") return t.skip("needs Linux: /proc tells it");
+  const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1); for (;;);"], { stdio: "ignore" });
+  t.after(() => child.kill("SIGKILL"));
+  const { pid = 0 } = child;
+  // It has several threads, and one that never waits.
+  assert.equal(await isAtRest(pid), false);
+  child.kill("SIGSTOP");
+  await eventually(() => isAtRest(pid));
+  child.kill("SIGCONT");
+  await eventually(async () => !(await isAtRest(pid)));
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  assert.equal(await isAtRest(pid), true);
+});
+
+// The script that stays a service manager's process.
+const KEEPER = path.resolve(import.meta.dirname, "../../../bin/service-keeper.sh");
+
+test("B11 a disk without room for the keeper's pipes keeps no daemon from starting", async () => {
+  const env = { PATH: process.env["PATH"], TMPDIR: "/proc/nowhere" };
+  const { stdout, stderr } = await promisify(execFile)(
+    "/bin/sh",
+    [KEEPER, "/bin/sh", "-c", 'echo "runs $1, kept: ${MOUNTAINEER_KEEPER-no}"', "x", "a b"],
+    { env },
+  );
+  assert.equal(stdout, "runs a b, kept: no\n");
+  assert.match(stderr, /mountaineer: runs without its keeper, so it cannot hand over: no temporary folder/);
 });

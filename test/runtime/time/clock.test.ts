@@ -1,8 +1,9 @@
 // The machine's clock, the clock of the tests, and waiting with a limit: one contract for both clocks.
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
-import { describe, it } from "node:test";
+import { describe, it, test } from "node:test";
 import { type Clock, isoTime, settledWithin, systemClock } from "../../../src/runtime/time/clock.ts";
+import { exactLocalClock, localClock, localDay } from "../../../src/runtime/time/local-time.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 interface ClockUnderTest {
@@ -139,4 +140,11 @@ describe("time as text", () => {
   it("is ISO 8601 UTC with milliseconds", () => {
     assert.equal(isoTime(Date.UTC(2026, 10, 20, 8, 0, 0, 7)), "2026-11-20T08:00:00.007Z");
   });
+});
+
+test("a time is told in this machine's zone, each part with its zeros", () => {
+  const at = new Date(2026, 0, 2, 3, 4, 5, 6);
+  assert.equal(localDay(at), "2026-01-02");
+  assert.equal(localClock(at), "03:04:05");
+  assert.equal(exactLocalClock(at), "03:04:05.006");
 });

@@ -13,6 +13,7 @@ import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { eventually } from "../../support/eventually.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -97,10 +98,7 @@ ${blocks.join("")}`;
 test("Paths links are made, told once, and status says so", async (t) => {
   const { links, config, transitions, at, root } = await scene(t);
   links.apply(await config("docs=Docs/2026", "film=Film"));
-  assert.deepEqual(
-    links.status().map(({ link }) => link),
-    ["missing", "missing"],
-  );
+  assert.deepEqual(pluck(links.status(), "link"), ["missing", "missing"]);
   const told = await links.reconcile(NEVER);
   assert.deepEqual(told[0], {
     name: "docs",
@@ -114,10 +112,7 @@ test("Paths links are made, told once, and status says so", async (t) => {
   assert.deepEqual(links.status(), told);
   assert.equal(await readlink(at("film")), join(root, "CORE", "Film"));
   await links.reconcile(NEVER);
-  assert.deepEqual(
-    transitions.map(({ name }) => name),
-    ["alias.linked", "alias.linked"],
-  );
+  assert.deepEqual(pluck(transitions, "name"), ["alias.linked", "alias.linked"]);
   assert.deepEqual(links.conditions(), []);
 });
 
@@ -146,10 +141,7 @@ test("Paths an alias that goes, or leads elsewhere, takes its link along", async
   for (const name of ["docs", "film"]) {
     assert.equal(await readlink(at(name)).catch(() => null), null, name);
   }
-  assert.deepEqual(
-    transitions.slice(2).map(({ name }) => name),
-    ["alias.removed", "alias.removed", "alias.linked"],
-  );
+  assert.deepEqual(pluck(transitions.slice(2), "name"), ["alias.removed", "alias.removed", "alias.linked"]);
 });
 
 test("Paths what was made before is still known after a restart, and goes when its alias has gone meanwhile", async (t) => {
@@ -184,10 +176,7 @@ test("Paths what is taken is a condition, told once, until it is free", async (t
   const [told] = await links.reconcile(NEVER);
   assert.equal(told?.link, "taken");
   await links.reconcile(NEVER);
-  assert.deepEqual(
-    transitions.map(({ name }) => name),
-    ["alias.blocked"],
-  );
+  assert.deepEqual(pluck(transitions, "name"), ["alias.blocked"]);
   const [condition, ...more] = links.conditions();
   assert.deepEqual(more, []);
   assert.equal(condition?.code, "alias_path_taken");

@@ -9,6 +9,7 @@ import { shareOfGvfsFolder, sharesOfFstab, sharesOfTable } from "../../../src/sh
 import { createMountClaims } from "../../../src/shares/mounts/mount-claims.ts";
 import type { MountEntry } from "../../../src/shares/mounts/mount-entry.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -31,15 +32,12 @@ test("shares are found in the table of mounts, with their users and never a pass
     entry("ext4", "//nas/core"),
     entry("nfs4", "nas:/core"),
   ]);
-  assert.deepEqual(
-    found.map(({ host, share, user, by }) => [host, share, user, by]),
-    [
-      ["nas.local", "core", "ann", "kernel"],
-      ["10.0.0.2", "Media Files", null, "kernel"],
-      ["10.99.1.2:4451", "CORE", null, "rclone"],
-      ["nas._smb._tcp.local", "café", "ann b", "kernel"],
-    ],
-  );
+  assert.deepEqual(pluck(found, "host", "share", "user", "by"), [
+    ["nas.local", "core", "ann", "kernel"],
+    ["10.0.0.2", "Media Files", null, "kernel"],
+    ["10.99.1.2:4451", "CORE", null, "rclone"],
+    ["nas._smb._tcp.local", "café", "ann b", "kernel"],
+  ]);
   assert.doesNotMatch(JSON.stringify(found), /hidden/);
 });
 

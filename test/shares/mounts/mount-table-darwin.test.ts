@@ -7,6 +7,7 @@ import { loadGetfsstat, type MountLine, STATFS_BYTES } from "../../../src/shares
 import { ANOTHER_USERS, createMountTableDarwin } from "../../../src/shares/mounts/mount-table-darwin.ts";
 import { isUnderLaunchd, meaningOfDenied } from "../../../src/shares/mounts/volume-permission-darwin.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
+import { pluck } from "../../support/pluck.ts";
 
 const skip = (await doublesUnavailable()) ?? false;
 
@@ -62,10 +63,7 @@ for (const source of ["getfsstat.c", "getfsstat-intel.c"]) {
       double.clear();
       const long = `/${"x".repeat(1_023)}`;
       double.add("//u@h/s", long, "sixteen-letters!", 0, 0, 1);
-      assert.deepEqual(
-        read().map(({ path, type }) => [path, type]),
-        [[long, "sixteen-letters!"]],
-      );
+      assert.deepEqual(pluck(read(), "path", "type"), [[long, "sixteen-letters!"]]);
     });
 
     it("mounts made between counting and reading are not lost", () => {
@@ -124,10 +122,7 @@ describe("macOS's table of mounts", () => {
 
   it("of mounts over one path shows the last", async () => {
     const table = tableOf(() => [line({ source: "//a/b" }), line({ fsid: "2:26" })]);
-    assert.deepEqual(
-      (await table.read(0)).map(({ source }) => source),
-      ["//ann@nas/core"],
-    );
+    assert.deepEqual(pluck(await table.read(0), "source"), ["//ann@nas/core"]);
   });
 
   it("marks what another user made, but not to root, who is let in everywhere", async () => {

@@ -19,6 +19,7 @@ import type { FolderListing } from "../../../src/shares/prober/prober.ts";
 import { missingForFuse, mountLocalFuse } from "../../rig/local-fuse-mount.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const line = (id: number, minor: number, path: string, source: string, type = "fuse.rclone"): string =>
@@ -43,13 +44,10 @@ describe("a line of mountinfo", () => {
   it("may have no optional fields, several, and empty superblock options", () => {
     const text =
       "1 0 8:1 / / rw - ext4 /dev/sda rw\n2 0 8:2 / /b rw shared:1 master:2 unbindable - xfs /dev/sdb \n";
-    assert.deepEqual(
-      parseMountInfo(Buffer.from(text)).map(({ path, type, source }) => [path, type, source]),
-      [
-        ["/", "ext4", "/dev/sda"],
-        ["/b", "xfs", "/dev/sdb"],
-      ],
-    );
+    assert.deepEqual(pluck(parseMountInfo(Buffer.from(text)), "path", "type", "source"), [
+      ["/", "ext4", "/dev/sda"],
+      ["/b", "xfs", "/dev/sdb"],
+    ]);
   });
 
   it("spells blanks, tabs, newlines and backslashes in octal; the rest is UTF-8", () => {
@@ -87,10 +85,7 @@ describe("the table", () => {
     const { table } = tableOf(
       () => `${line(1, 1, "/a", "//h/1")}\n${line(2, 2, "/b", "//h/2")}\n${line(3, 3, "/a", "//h/3")}\n`,
     );
-    assert.deepEqual(
-      (await table.read(0)).map(({ source }) => source),
-      ["//h/2", "//h/3"],
-    );
+    assert.deepEqual(pluck(await table.read(0), "source"), ["//h/2", "//h/3"]);
   });
 
   it("is read once for all who ask at once, and again for one who wants it newer", async () => {
@@ -206,17 +201,14 @@ describe("the table with the desktop's shares", () => {
     );
     const [mount, ...shares] = await table.read(systemClock.monotonicMs());
     assert.equal(mount?.type, "fuse.gvfsd-fuse");
-    assert.deepEqual(
-      shares.map(({ path, type, source }) => [path, type, source]),
+    assert.deepEqual(pluck(shares, "path", "type", "source"), [
       [
-        [
-          join(folder, "smb-share:server=10.0.0.1,port=4450,share=my share"),
-          GVFS_SHARE,
-          "//10.0.0.1:4450/my share",
-        ],
-        [join(folder, "smb-share:server=nas.local,share=core,user=ann"), GVFS_SHARE, "//nas.local/core"],
+        join(folder, "smb-share:server=10.0.0.1,port=4450,share=my share"),
+        GVFS_SHARE,
+        "//10.0.0.1:4450/my share",
       ],
-    );
+      [join(folder, "smb-share:server=nas.local,share=core,user=ann"), GVFS_SHARE, "//nas.local/core"],
+    ]);
     assert.deepEqual(
       [mount, ...shares].map((one) => one !== undefined && isGvfsMount(one)),
       [false, true, true],

@@ -12,6 +12,7 @@ import type { OpenFile } from "../../../src/shares/prober/prober.ts";
 import { kinFromPs, withoutGroups } from "../../../src/shares/prober/process-family.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { programMissing } from "../../sync/programs.ts";
 
@@ -69,10 +70,7 @@ describe("open files of real processes", { skip }, () => {
     await eventually(async () => (await scan(share)).length > 0);
     await unlink(join(share, "gone"));
     const files = await scan(share);
-    assert.deepEqual(
-      files.map(({ pid, path }) => [pid, path]),
-      [[reader, `${join(share, "gone")} (deleted)`]],
-    );
+    assert.deepEqual(pluck(files, "pid", "path"), [[reader, `${join(share, "gone")} (deleted)`]]);
   });
 
   it("a neighbour whose name begins alike does not", async (t) => {

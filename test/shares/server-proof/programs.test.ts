@@ -16,6 +16,7 @@ import {
 } from "../../../src/shares/server-proof/program-output.ts";
 import type { ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
+import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -190,8 +191,5 @@ test("A10 a home without shares has nothing to remove, and what cannot be remove
   await files.removeLeftovers(logger);
   await mkdir(join(stateFolder, "mounts", "CORE", "proof-tb.auth", "inside"), { recursive: true });
   await files.removeLeftovers(logger);
-  assert.deepEqual(
-    logger.lines.map(({ level }) => level),
-    ["warn"],
-  );
+  assert.deepEqual(pluck(logger.lines, "level"), ["warn"]);
 });

@@ -4,12 +4,15 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EditReport, ReloadReport, SyncEvent } from "../../../src/api/contract.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { SyncListener, SyncSource } from "../../../src/tui/status/sync-source.ts";
+import { shareHeight } from "../../../src/tui/sync/sync-layout.ts";
 import { createSyncScreen } from "../../../src/tui/sync/sync-screen.ts";
 import { startSyncSession, unseenEvents } from "../../../src/tui/sync/sync-session.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { sampleConfig, sampleEdit, sampleReload, sampleSyncEvent } from "../../api/sample-config.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
+import { fc } from "../../support/properties.ts";
 import { sampleStatus, textOf, viewOf } from "../views.ts";
 
 function event(id: number, over: Partial<SyncEvent> = {}): SyncEvent {
@@ -257,10 +260,7 @@ test("B8 at every size the screen has each part once, and its hints follow the f
 test("of the same daemon only later events are new", () => {
   const events = [1, 2, 3].map((id) => event(id));
   assert.deepEqual(unseenEvents(events, null), events);
-  assert.deepEqual(
-    unseenEvents(events, event(2)).map(({ id }) => id),
-    [3],
-  );
+  assert.deepEqual(pluck(unseenEvents(events, event(2)), "id"), [3]);
   assert.deepEqual(unseenEvents(events, event(3)), []);
 });
 
@@ -273,4 +273,59 @@ test("all events of another daemon are new, whatever their numbers", () => {
 test("after more events than are kept, those that are left are new", () => {
   const events = [1001, 1002].map((id) => event(id));
   assert.deepEqual(unseenEvents(events, event(5)), events);
+});
+
+test("B8 on the smallest terminal there are the panel, the error's place and two rows of the table", () => {
+  const heights = shareHeight(13, {
+    status: 2,
+    problem: 4,
+    rows: 20,
+    panel: 6,
+    note: 0,
+    help: 1,
+  });
+  assert.deepEqual(heights, {
+    status: 2,
+    problem: 2,
+    table: 3,
+    panel: 6,
+    note: 0,
+    help: 0,
+    gap: 0,
+  });
+});
+
+test("B8 on a large terminal there is all of it", () => {
+  const heights = shareHeight(58, {
+    status: 1,
+    problem: 4,
+    rows: 20,
+    panel: 6,
+    note: 8,
+    help: 0,
+  });
+  assert.deepEqual(heights, {
+    status: 1,
+    problem: 4,
+    table: 21,
+    panel: 6,
+    note: 8,
+    help: 0,
+    gap: 1,
+  });
+});
+
+test("whatever wants room, no more is given than there is", () => {
+  const count = fc.integer({ min: 0, max: 40 });
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 80 }), count, count, count, (height, problem, rows, note) => {
+      const parts = { status: 2, problem, rows, panel: 6, note, help: 1 };
+      const given = shareHeight(height, parts);
+      const sum =
+        given.status + given.problem + given.table + given.panel + given.note + given.help + 2 * given.gap;
+      assert.ok(sum <= height, `${sum} of ${height}`);
+      for (const part of Object.values(given)) assert.ok(part >= 0);
+      assert.ok(given.problem <= problem && given.note <= note && given.table <= 21);
+    }),
+  );
 });

@@ -9,6 +9,7 @@ import { createCifsDriver } from "../../../../src/shares/drivers/cifs/cifs.ts";
 import { leavingGvfsAlone } from "../../../../src/shares/drivers/gvfs-left-alone.ts";
 import { withGvfsShares } from "../../../../src/shares/mounts/mount-table-gvfs.ts";
 import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { HOSTS } from "../bound-shares.ts";
 import { describeDriver, failure, found, holder, limits, mounted } from "../driver-contract.ts";
@@ -274,10 +275,7 @@ describe("a share that the desktop has mounted", { skip: skip ?? false }, () => 
       60_000,
     );
     assert.ok(answer?.ok);
-    assert.deepEqual(
-      answer.files.map(({ pid }) => pid),
-      [child.pid],
-    );
+    assert.deepEqual(pluck(answer.files, "pid"), [child.pid]);
   });
 
   for (const mode of ["plain", "force"] as const) {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fstabLine, parseFstab } from "../../../../src/shares/drivers/cifs/fstab.ts";
 import { carriedEchoIntervalS, cifsOptions } from "../../../../src/shares/drivers/cifs/options.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
 import { failure, limits, mounted } from "../driver-contract.ts";
 import { skip, startBench } from "./bench.ts";
@@ -191,15 +192,12 @@ describe("an fstab", () => {
         "//nas/e /mnt/e cifs nouser,users,guest",
       ].join("\n"),
     );
-    assert.deepEqual(
-      entries.map(({ source, path, forUsers, hasCredentials }) => [source, path, forUsers, hasCredentials]),
-      [
-        ["//nas/my share", "/mnt/my share", true, true],
-        ["//nas/b", "/mnt/b", false, false],
-        ["\\\\\\nas\\d", "/mnt/d", false, false],
-        ["//nas/e", "/mnt/e", true, true],
-      ],
-    );
+    assert.deepEqual(pluck(entries, "source", "path", "forUsers", "hasCredentials"), [
+      ["//nas/my share", "/mnt/my share", true, true],
+      ["//nas/b", "/mnt/b", false, false],
+      ["\\\\\\nas\\d", "/mnt/d", false, false],
+      ["//nas/e", "/mnt/e", true, true],
+    ]);
     assert.deepEqual(entries[0]?.options, ["user", "credentials=/etc/nas", "port=4450"]);
   });
 

@@ -143,6 +143,8 @@ while not os.path.exists(sys.argv[2]):
     time.sleep(0.02)
 `;
 
+import { pluck } from "../../../support/pluck.ts";
+
 describe("a program that writes all the time through the stable path", noSkip, () => {
   it("A3 breaks no mount, and what it was told is written is on the server or set aside where it is told", async (t) => {
     await using bench = await startBench(t);
@@ -397,10 +399,7 @@ describe("an upload that a real server refuses", noSkip, () => {
       return uploads.length > 0 && uploads;
     });
     t.diagnostic(told[0]?.reason ?? "");
-    assert.deepEqual(
-      told.map(({ path }) => path),
-      ["taken"],
-    );
+    assert.deepEqual(pluck(told, "path"), ["taken"]);
     assert.deepEqual(
       (await bench.freshDriver().refusedUploads?.(share))?.map(({ path }) => path),
       ["taken"],

@@ -16,6 +16,7 @@ import {
 } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
 import { noSkip } from "./bench.ts";
@@ -236,10 +237,7 @@ test("A13 a process that was started and not noted is known by its arguments, an
   const share = { shareName: "CORE", files: rcloneFiles(folder, "CORE") };
   const serving = createServingProcesses();
   assert.equal(await serving.serverInUse(share), own.server);
-  assert.deepEqual(
-    (await serving.running(share)).map(({ pid }) => pid),
-    [child.pid],
-  );
+  assert.deepEqual(pluck(await serving.running(share), "pid"), [child.pid]);
   child.stdin?.end();
   await once(child, "exit");
   // Nobody serves it now: the note is what is known.

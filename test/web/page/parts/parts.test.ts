@@ -8,6 +8,7 @@ import { bytesText, clockText, forText, shown, shownLines } from "../../../../sr
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-memory.ts";
 import { backendStretches, shareStretches } from "../../../../src/web/page/timeline/stretches.ts";
+import { pluck } from "../../../support/pluck.ts";
 
 test("F2 a form is kept by its session and its name, and is one for all that draw it", () => {
   const forms = createFormKeeper<{ text: string }>();
@@ -56,10 +57,7 @@ test("F2 sizes, times and texts of others are told in words that drive nothing",
 });
 
 test("F2 lines with characters that nobody sees are named, the first twenty", () => {
-  assert.deepEqual(
-    hiddenPlaces("plain\nb\u202ec").map(({ line }) => line),
-    [2],
-  );
+  assert.deepEqual(pluck(hiddenPlaces("plain\nb\u202ec"), "line"), [2]);
   assert.equal(hiddenPlaces("\u202e\n".repeat(50)).length, 20);
 });
 

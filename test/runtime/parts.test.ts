@@ -1,8 +1,78 @@
+// Who hears what, and that no listener takes it from another.
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { dropOldest } from "../../src/runtime/bounded-map.ts";
+import { createBus } from "../../src/runtime/bus.ts";
 import { FleetingMap, FleetingSet } from "../../src/runtime/fleeting.ts";
+import { onceMore } from "../../src/runtime/once-more.ts";
+import { eventually } from "../support/eventually.ts";
+
+function start() {
+  const errors: unknown[] = [];
+  const bus = createBus<string>({ onListenerError: (error) => errors.push(error) });
+  const heard: string[] = [];
+  const listener = (name: string) => (event: string) => void heard.push(`${name}:${event}`);
+  return { bus, errors, heard, listener };
+}
+
+describe("bus", () => {
+  it("tells every listener, at once and in the order they came", () => {
+    const { bus, heard, listener } = start();
+    bus.publish("nobody");
+    bus.subscribe(listener("a"));
+    bus.subscribe(listener("b"));
+    bus.publish("1");
+    assert.deepEqual(heard, ["a:1", "b:1"]);
+  });
+
+  it("tells nobody who has left, even in the middle of an event", () => {
+    const { bus, heard, listener } = start();
+    bus.subscribe(() => leave());
+    const leave = bus.subscribe(listener("left"));
+    bus.subscribe(listener("stays"));
+    bus.publish("1");
+    leave();
+    bus.publish("2");
+    assert.deepEqual(heard, ["stays:1", "stays:2"]);
+  });
+
+  it("tells who joins in the middle of an event only of later ones", () => {
+    const { bus, heard, listener } = start();
+    let joined = false;
+    bus.subscribe(() => {
+      if (!joined) bus.subscribe(listener("late"));
+      joined = true;
+    });
+    bus.publish("1");
+    bus.publish("2");
+    assert.deepEqual(heard, ["late:2"]);
+  });
+
+  it("takes one function twice for two listeners", () => {
+    const { bus, heard, listener } = start();
+    const same = listener("a");
+    const leave = bus.subscribe(same);
+    bus.subscribe(same);
+    bus.publish("1");
+    leave();
+    bus.publish("2");
+    assert.deepEqual(heard, ["a:1", "a:1", "a:2"]);
+  });
+
+  it("goes on when a listener throws, and says so", () => {
+    const { bus, errors, heard, listener } = start();
+    const failure = new Error("listener");
+    bus.subscribe(() => {
+      throw failure;
+    });
+    bus.subscribe(listener("b"));
+    bus.publish("1");
+    assert.deepEqual(heard, ["b:1"]);
+    assert.deepEqual(errors, [failure]);
+  });
+});
 
 const MANY = 2_000;
 const IN_FLIGHT = 8;
@@ -117,4 +187,41 @@ describe("what comes and goes with every call", () => {
     }
     assert.deepEqual(told, { values: IN_FLIGHT, keys: IN_FLIGHT, entries: IN_FLIGHT, set: IN_FLIGHT });
   });
+});
+
+test("the entries that came first go, and those that were inserted anew stay", () => {
+  const map = new Map([..."abcd"].map((key) => [key, key]));
+  map.delete("a");
+  map.set("a", "again");
+  dropOldest(map, 4);
+  assert.deepEqual([...map.keys()], ["b", "c", "d", "a"]);
+  dropOldest(map, 2);
+  assert.deepEqual([...map.keys()], ["d", "a"]);
+  dropOldest(map, 0);
+  assert.equal(map.size, 0);
+});
+
+test("work is done one at a time, once more when it was asked for meanwhile, and no more after the signal", async () => {
+  const stop = new AbortController();
+  const begun: PromiseWithResolvers<void>[] = [];
+  const ask = onceMore(() => {
+    begun.push(Promise.withResolvers<void>());
+    return begun.at(-1)?.promise ?? Promise.resolve();
+  }, stop.signal);
+  ask();
+  ask();
+  ask();
+  assert.equal(begun.length, 1);
+  begun[0]?.resolve();
+  await eventually(() => begun.length === 2);
+  begun[1]?.resolve();
+  await begun[1]?.promise;
+  ask();
+  await eventually(() => begun.length === 3);
+  ask();
+  stop.abort();
+  begun[2]?.resolve();
+  await begun[2]?.promise;
+  await new Promise(setImmediate);
+  assert.equal(begun.length, 3);
 });

@@ -1,0 +1,338 @@
+// Every way in which a test file can end is counted once, and said.
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, mkdir, mkdtemp, realpath, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path, { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { currentBuild, isBuildFresh } from "../../scripts/current-build.ts";
+import { keptAliveBy, reportedHandles, reportOptions } from "../../scripts/kept-alive.ts";
+import {
+  clearLeftBehind,
+  describeLeftBehind,
+  findLeftBehind,
+  isNothing,
+  mentions,
+} from "../../scripts/left-behind.ts";
+import { type FileEnd, type FileOutcome, fileOutcome } from "../../scripts/test-outcome.ts";
+import type { TestEvent } from "../../scripts/test-reporter.ts";
+import { NAMED_FILES, startsCommands, suitesOf } from "../../scripts/test-suites.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const FINISHED: TestEvent = { event: "finished" };
+
+type Ended = Extract<TestEvent, { event: "ended" }>;
+
+function ended(name: string, more: Partial<Ended> = {}): TestEvent[] {
+  const told: Ended = {
+    ...{ event: "ended", name, nesting: 0, suite: false, passed: true, skipped: null },
+    ...{ durationMs: 1, line: 3, error: null, ...more },
+  };
+  return [{ event: "started", name, nesting: told.nesting }, told];
+}
+
+function outcome(events: readonly TestEvent[], end: Partial<FileEnd> = {}, strictSkips = false): FileOutcome {
+  const well = { exitCode: 0, signal: null, timedOutAfterMs: null, keptAlive: [], filtered: false };
+  return fileOutcome(events, { ...well, leftBehind: [], ...end }, strictSkips);
+}
+
+test("a file's outcome counts tests, and no suites; each failure is told once, with its line", () => {
+  const { passed, failures } = outcome(
+    [
+      ...ended("inner", { nesting: 1 }),
+      ...ended("child", { nesting: 1, passed: false, error: "Error: no" }),
+      ...ended("parent", { suite: true, passed: false }),
+      FINISHED,
+    ],
+    { exitCode: 1 },
+  );
+  assert.equal(passed, 1);
+  assert.deepEqual(failures, ["child (line 3)\nError: no"]);
+});
+
+test("of several files in one process, it names the file of each failure, and the one that ran no test", () => {
+  const file = (name: string, inner: TestEvent[], passed = true): TestEvent[] => {
+    const [started, end] = ended(name, { suite: true, passed });
+    return [started, ...inner, end].filter((event) => event !== undefined);
+  };
+  const events = [
+    ...file("a.test.ts", [...ended("good", { nesting: 1 }), ...ended("later", { nesting: 1, skipped: "x" })]),
+    ...file("b.test.ts", ended("bad", { nesting: 1, passed: false, error: "Error: no" }), false),
+    ...file("c.test.ts", []),
+    FINISHED,
+  ];
+  const { passed, failures, byFile } = outcome(events, { exitCode: 1 });
+  assert.equal(passed, 1);
+  const [bad, empty] = ["bad (b.test.ts:3)\nError: no", "c.test.ts\nthe file ran no test"];
+  assert.deepEqual(failures, [bad, empty]);
+  assert.deepEqual(Object.fromEntries(byFile), {
+    "a.test.ts": { passed: 1, skipped: 1, failures: [] },
+    "b.test.ts": { passed: 0, skipped: 0, failures: [bad] },
+    "c.test.ts": { passed: 0, skipped: 0, failures: [empty] },
+  });
+});
+
+test("a skip is listed with its reason; where nothing may be missing it is a failure unless for macOS only", () => {
+  const events = [
+    ...ended("a", { skipped: "needs samba" }),
+    ...ended("b", { skipped: "" }),
+    ...ended("c", { skipped: "macOS only: needs configd" }),
+    ...ended("d", { skipped: "not on Linux; macOS only" }),
+    FINISHED,
+  ];
+  assert.deepEqual(outcome(events).skipped[0], { title: "a", reason: "needs samba" });
+  assert.deepEqual(outcome(events).failures, []);
+  const { skipped, failures } = outcome(events, {}, true);
+  assert.deepEqual(skipped, [{ title: "c", reason: "macOS only: needs configd" }]);
+  assert.match(failures.join("|"), /^a\n.*needs samba\|b\n.*no reason given\|d\n/);
+});
+
+describe("a file fails, too, when it", () => {
+  const ran = [...ended("x"), FINISHED];
+  const underWay: TestEvent[] = [...ended("x"), { event: "started", name: "y", nesting: 0 }];
+  const hangs = { exitCode: null, signal: "SIGKILL", timedOutAfterMs: 4000 };
+  const cases: readonly [string, readonly TestEvent[], Partial<FileEnd>, RegExp][] = [
+    ["runs no test", [], {}, /ran no test/],
+    ["cannot be loaded", [], { exitCode: 1 }, /ended with 1, though no test failed/],
+    ["fails after its tests", ran, { exitCode: 7 }, /ended with 7, though no test failed/],
+    ["exits amid its tests", underWay, {}, /ended with 0 before its tests did; under way: "y"/],
+    ["is killed", ended("x"), { exitCode: null, signal: "SIGSEGV" }, /ended by SIGSEGV/],
+    ["hangs", underWay, hangs, /within 4 s; under way: "y"/],
+    ["is kept alive", ran, { ...hangs, keptAlive: ["{tcp}"] }, /keeps the process alive\n\{tcp\}$/],
+    ["leaves something", ran, { leftBehind: ["process 7"] }, /^left behind:\nprocess 7/],
+  ];
+  for (const [name, events, end, expected] of cases) {
+    test(name, () => {
+      const { failures } = outcome(events, end);
+      assert.equal(failures.length, 1);
+      assert.match(failures[0] ?? "", expected);
+    });
+  }
+
+  test("but not when the titles that were asked for are in other files", () => {
+    assert.deepEqual(outcome([FINISHED], { filtered: true }).failures, []);
+  });
+});
+
+// Each test file is in the suite that its rigs say.
+const ROOT = path.resolve(import.meta.dirname, "../..");
+const SOURCES = new Map([
+  ["test/support/daemon.ts", 'const launcher = "../../bin/mountaineer"; export { startMonitor };'],
+  ["test/rig.ts", `import {\n  createTestHome,\n} from "./support/daemon.ts";\nhome${"."}startMonitor();`],
+  ["test/of-commands.test.ts", 'import { createTestHome } from "./support/daemon.ts";'],
+  ["test/of-a-daemon.test.ts", 'import {\n  rig,\n} from "./rig.ts";'],
+  ["test/of-its-types.test.ts", 'import type { Rig } from "./rig.ts";'],
+  ["test/of-a-terminal.test.ts", 'import "./tui/terminal.ts";'],
+  ["test/smoke/daemon.test.ts", 'import { rig } from "../rig.ts";'],
+  ["test/lab/alone.test.ts", ""],
+  ["test/nightly/daemon.test.ts", 'import { rig } from "../rig.ts";'],
+]);
+
+test("a daemon or a terminal makes a story for the lab, but for the smoke stories", () => {
+  assert.deepEqual(Object.fromEntries(suitesOf(SOURCES)), {
+    "test/of-commands.test.ts": "unit",
+    "test/of-a-daemon.test.ts": "lab",
+    "test/of-its-types.test.ts": "unit",
+    "test/of-a-terminal.test.ts": "lab",
+    "test/smoke/daemon.test.ts": "unit",
+    "test/lab/alone.test.ts": "lab",
+    "test/nightly/daemon.test.ts": "nightly",
+  });
+});
+
+test("what loads the rig of commands starts commands", () => {
+  assert.equal(startsCommands("test/of-commands.test.ts", SOURCES), true);
+  assert.equal(startsCommands("test/of-its-types.test.ts", SOURCES), false);
+});
+
+test("the rigs and files that the rules name exist", async () => {
+  for (const file of NAMED_FILES) await access(path.join(ROOT, file));
+});
+
+// Files that share a process: each is a suite of its own, its hooks are its own, and one that fails is told by name.
+const TOGETHER = path.resolve(import.meta.dirname, "../../scripts/test-together.ts");
+
+function run(args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string }> {
+  const { NODE_TEST_CONTEXT: _context, ...env } = process.env;
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      ["--test-reporter=tap", TOGETHER, ...args],
+      { env, timeout: 60_000 },
+      (error, stdout) => resolve({ code: error === null ? 0 : Number(error.code), stdout }),
+    );
+  });
+}
+
+test("each file is a suite with its own hooks, and a failure in one leaves the others whole", async (t) => {
+  const folder = await temporaryFolder(t);
+  const file = async (name: string, text: string): Promise<string> => {
+    const made = path.join(folder, name);
+    await writeFile(
+      made,
+      `import { beforeEach, test } from "node:test";\nimport assert from "node:assert";\n${text}`,
+    );
+    return made;
+  };
+  const hooked = await file(
+    "hooked.mjs",
+    'beforeEach(() => { globalThis.hooks = (globalThis.hooks ?? 0) + 1; });\ntest("first", () => {});\ntest("second", () => {});',
+  );
+  const broken = await file("broken.mjs", 'test("third", () => assert.fail("as told"));');
+  const unreadable = await file("unreadable.mjs", 'throw new Error("not loaded");');
+  const counting = await file("counting.mjs", 'test("fourth", () => assert.equal(globalThis.hooks, 2));');
+
+  const { code, stdout } = await run([hooked, broken, unreadable, counting]);
+
+  assert.equal(code, 1);
+  const ends = [...stdout.matchAll(/^( *)(ok|not ok) \d+ - (\S+)$/gm)].map(
+    ([, indent = "", end, name = ""]) => `${indent.length / 4} ${end} ${path.basename(name)}`,
+  );
+  assert.deepEqual(ends, [
+    "1 ok first",
+    "1 ok second",
+    "0 ok hooked.mjs",
+    "1 not ok third",
+    "0 not ok broken.mjs",
+    "0 not ok unreadable.mjs",
+    "1 ok fourth",
+    "0 ok counting.mjs",
+  ]);
+  assert.match(stdout, /not loaded/);
+
+  // The time is over when the first has run: no other is begun.
+  const short = await run(["--for", "1", hooked, broken]);
+  assert.equal(short.code, 0, short.stdout);
+  assert.match(short.stdout, /ok \d+ - second/);
+  assert.doesNotMatch(short.stdout, /third/);
+
+  const red = await run(["--for", "600000", hooked, broken, counting]);
+  assert.match(red.stdout, /not ok \d+ - third/);
+  assert.doesNotMatch(red.stdout, /fourth/);
+});
+
+// The processes of tests start the build's programs, and the sources' where the build has none of that name.
+const READER = path.join(ROOT, "src/config/worker/reader-process.ts");
+
+function besideReader(names: readonly string[], options: readonly string[]): string[] {
+  const module = pathToFileURL(path.join(ROOT, "src/runtime/process/program-beside.ts")).href;
+  const script = `import { programBeside } from ${JSON.stringify(module)};
+const at = (name) => programBeside(${JSON.stringify(pathToFileURL(READER).href)}, name).href;
+console.log(JSON.stringify(${JSON.stringify(names)}.map(at)));`;
+  const arguments_ = [...options, "--input-type=module", "--eval", script];
+  return JSON.parse(execFileSync(process.execPath, arguments_, { encoding: "utf8", timeout: 60_000 }));
+}
+
+test("a program is the build's where that has it, and else the one beside the source", () => {
+  const build = currentBuild();
+  assert.ok(build !== null, "npm run build");
+  const source = (name: string): string => pathToFileURL(path.join(path.dirname(READER), `${name}.ts`)).href;
+  assert.deepEqual(besideReader(["load-child"], []), [source("load-child")]);
+  const preload = `--import=${path.join(ROOT, "scripts/built-programs.ts")}`;
+  assert.deepEqual(besideReader(["load-child", "not-built"], [preload]), [
+    pathToFileURL(path.join(build, "load-child.js")).href,
+    source("not-built"),
+  ]);
+});
+
+test("a build is fresh until a source is newer than it", async (t) => {
+  const root = await temporaryFolder(t);
+  const source = path.join(root, "src/a/b.ts");
+  await mkdir(path.dirname(source), { recursive: true });
+  await writeFile(source, "");
+  assert.equal(await isBuildFresh(root), false, "there is none");
+  const pointer = path.join(root, "dist/current");
+  await mkdir(path.dirname(pointer));
+  await writeFile(pointer, "0123\n");
+  await utimes(source, 1_000, 1_000);
+  await utimes(pointer, 1_001, 1_001);
+  assert.equal(await isBuildFresh(root), true);
+  assert.equal(currentBuild(root), path.join(root, "dist/0123"));
+  await utimes(source, 1_002, 1_002);
+  assert.equal(await isBuildFresh(root), false);
+});
+
+// What a test leaves behind, and what keeps it alive.
+async function mark(t: TestContext): Promise<{ folder: string; token: string }> {
+  const folder = await realpath(await mkdtemp(path.join(tmpdir(), "mark-")));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return { folder, token: path.basename(folder).replaceAll("-", "") };
+}
+
+function start(t: TestContext, args: string[], env: NodeJS.ProcessEnv, cwd = "/"): ChildProcess {
+  const child = spawn("sleep", ["300", ...args], { stdio: "ignore", detached: true, env, cwd });
+  t.after(() => child.kill("SIGKILL"));
+  return child;
+}
+
+const linuxOnly = process.platform === "linux" ? false : "Linux only: needs /proc";
+
+test("a process is found by its environment, its arguments and its folder, and ended", {
+  skip: linuxOnly,
+}, async (t) => {
+  const { folder, token } = await mark(t);
+  const plain = { PATH: process.env["PATH"] };
+  const byEnvironment = start(t, [], { ...plain, TMPDIR: folder });
+  const byFolder = start(t, [], plain, folder);
+  const other = start(t, [], { ...plain, TMPDIR: `${folder}2` });
+  const expected = [byEnvironment.pid, byFolder.pid].toSorted();
+  const found = await eventually(async () => {
+    const left = await findLeftBehind({ folder, token });
+    return left.processes.length === 2 && left;
+  });
+  assert.deepEqual(found.processes.map(({ pid }) => pid).toSorted(), expected);
+  assert.match(describeLeftBehind(found)[0] ?? "", /^process \d+ is still running: sleep 300/);
+  await clearLeftBehind(found);
+  await eventually(async () => isNothing(await findLeftBehind({ folder, token })));
+  assert.equal(other.exitCode, null);
+  assert.equal(other.signalCode, null);
+});
+
+test("nothing is found where nothing was left", async (t) => {
+  assert.ok(isNothing(await findLeftBehind(await mark(t))));
+});
+
+test("a folder is mentioned as a whole path only", () => {
+  assert.ok(mentions("TMPDIR=/tmp/mt-a/1\0PATH=/bin", "/tmp/mt-a/1"));
+  assert.ok(mentions("--config\0/tmp/mt-a/1/x", "/tmp/mt-a/1"));
+  assert.ok(mentions("/tmp/mt-a/12 /tmp/mt-a/1", "/tmp/mt-a/1"));
+  assert.ok(!mentions("/tmp/mt-a/12/x", "/tmp/mt-a/1"));
+  assert.ok(!mentions("/tmp/mt-a/1.output", "/tmp/mt-a/1"));
+});
+
+const LISTENS = 'require("node:net").createServer().listen(0, "127.0.0.1", () => console.log("listens"))';
+
+describe("what keeps a test's process alive", () => {
+  test("is told by the process itself: here a port that was not closed", async (t) => {
+    const reportPath = join(await temporaryFolder(t), "report.json");
+    const child = spawn(process.execPath, [...reportOptions(reportPath), "-e", LISTENS], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const ended = once(child, "exit");
+    t.after(async () => {
+      child.kill("SIGKILL");
+      await ended;
+    });
+    await once(child.stdout, "data");
+    assert.ok(child.pid !== undefined);
+    const lines = await keptAliveBy(child.pid, reportPath);
+    assert.ok(
+      lines.some((line) => line.includes('"type":"tcp"') && line.includes("127.0.0.1")),
+      lines.join("\n"),
+    );
+  });
+
+  test("is nothing when the process has ended", async (t) => {
+    const child = spawn(process.execPath, ["-e", ""], { stdio: "ignore" });
+    await once(child, "exit");
+    assert.ok(child.pid !== undefined);
+    assert.deepEqual(await keptAliveBy(child.pid, join(await temporaryFolder(t), "report.json")), []);
+  });
+
+  test("is not read from half a report", () => {
+    assert.equal(reportedHandles('{"libuv": [{"type": "tcp", '), null);
+  });
+});
