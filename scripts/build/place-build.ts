@@ -32,6 +32,10 @@ const LOADED_NAME = /\.(?:c?js|json|node)$/;
 /** The Node that `npm ci` brings: exactly the one for this machine is there. */
 const PINNED_NODES = "node_modules/{node-linux-*,node-darwin-*,node-bin-darwin-*}/bin/node";
 
+export function isLoaded(name: string): boolean {
+  return LOADED_NAME.test(name);
+}
+
 export interface BuildPlacement {
   readonly root: string;
   readonly files: readonly BuiltFile[];
@@ -101,7 +105,7 @@ async function keepFolder(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const entry of await readdir(from, { recursive: true, withFileTypes: true })) {
     const inside = path.relative(from, path.join(entry.parentPath, entry.name));
-    if (entry.isFile() && LOADED_NAME.test(entry.name)) {
+    if (entry.isFile() && isLoaded(entry.name)) {
       await mkdir(path.dirname(path.join(to, inside)), { recursive: true });
       await keepFile(path.join(from, inside), path.join(to, inside));
     }

@@ -44,6 +44,10 @@ export const ERROR_CODES = {
     exit: 1,
     means: "rclone's release was not installed: it cannot be had, or is not the pinned one",
   },
+  upgrade_refused: {
+    exit: 1,
+    means: "the file was not taken for an upgrade; the version that ran is still the current one",
+  },
   client_unreadable: { exit: 3, means: "another program's file cannot be read, or is not as it was" },
   backend_unknown: { exit: 2, means: "no backend of that name is configured" },
   group_unknown: { exit: 2, means: "no group of that name is configured" },

@@ -100,7 +100,7 @@ export const PROMISES: readonly Promised[] = [
   { id: "E5", what: "traces, metrics and audit, without a secret in any" },
   { id: "F1", what: "import what people have, connect their clients, and undo both" },
   { id: "F2", what: "one dashboard in terminal and browser with every control" },
-  { id: "F3", what: "from nothing to a mounted share in 60 s", notYetProved: true },
+  { id: "F3", what: "from nothing to a mounted share in 60 s" },
   {
     id: "F4",
     what: "all that a file or a command can do can be done in the page, by the owner",

@@ -22,17 +22,23 @@ export const restartCommand = command({
   exits: { 1: "the new one did not take over, and why is said; the old one goes on", 8: "no daemon runs" },
   takes: JSON_OPTION,
   async run(context) {
-    const { askDaemon } = await import("../sessions/control-session.ts");
-    const purpose = { intent: "change", so: "so none can hand over" } as const;
-    const report = await askDaemon(context, purpose, "handOver", null);
-    const pid = await untilServed(context, report);
+    const report = await handOver(context);
+    const { to: pid } = report;
     const { paintFor } = await import("../views/terminal-style.ts");
     const { symbols, green } = paintFor(context.stdoutStyle);
     const taken = `version ${harmless(report.version)} is in charge (pid ${pid}, before it ${report.from})`;
-    showResult(context, { ...report, to: pid }, () => `${green(symbols.good)} ${taken}\n`);
+    showResult(context, report, () => `${green(symbols.good)} ${taken}\n`);
     return 0;
   },
 });
+
+/** Resolves when the new daemon answers. Rejects with `daemon_unreachable`, `handover_failed`. */
+export async function handOver(context: CommandContext): Promise<HandOverReport & { readonly to: number }> {
+  const { askDaemon } = await import("../sessions/control-session.ts");
+  const purpose = { intent: "change", so: "so none can hand over" } as const;
+  const report = await askDaemon(context, purpose, "handOver", null);
+  return { ...report, to: await untilServed(context, report) };
+}
 
 /** Resolves with the process that answers in the old one's place. */
 async function untilServed({ home, signal }: CommandContext, { from }: HandOverReport): Promise<number> {

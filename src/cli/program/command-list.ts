@@ -34,6 +34,7 @@ import { tuiCommand } from "../commands/tui.ts";
 import { uninstallCommand } from "../commands/uninstall.ts";
 import { unsentCommand } from "../commands/unsent.ts";
 import { downCommand, upCommand } from "../commands/up.ts";
+import { upgradeCommand } from "../commands/upgrade.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 
 interface CommandSection {
@@ -93,7 +94,7 @@ export const SECTIONS: readonly CommandSection[] = [
     heading: "Many machines:",
     entries: [FLEET_COMMANDS, FLEET_CONFIG_COMMANDS, FLEET_KEYS_COMMANDS],
   },
-  { heading: "More:", entries: [completionsCommand, uninstallCommand] },
+  { heading: "More:", entries: [completionsCommand, upgradeCommand, uninstallCommand] },
 ];
 
 export const COMMANDS: readonly CommandDefinition[] = SECTIONS.flatMap(({ entries }) =>

@@ -1,0 +1,74 @@
+// `npm run bundle`: the folder that needs no Node installed, and what installs it. Writes into .tmp/bundle/out, or --output.
+// --platform NAME (again for more; default: this machine's); --only tar,run,deb,rpm,formula; --without-rclone or
+// --rclone FILE; --gzip LEVEL; --url ADDRESS of the archives, for the formula. Upgrades are accepted if signed with
+// MOUNTAINEER_RELEASE_KEY's private half; MOUNTAINEER_SIGNING_KEY, a PEM, signs the self-extracting file.
+import { createPrivateKey, sign } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { signedRelease } from "../src/cli/upgrade/release.ts";
+import { deb, formula, rpm, selfExtracting, sha256OfFile, tarXz } from "./bundle/artifacts.ts";
+import { composeFolder } from "./bundle/folder.ts";
+import { PLATFORMS } from "./bundle/platform-packages.ts";
+import { builtRclone } from "./bundle/rclone.ts";
+import { run } from "./bundle/run.ts";
+
+const root = path.resolve(import.meta.dirname, "..");
+const { values } = parseArgs({
+  options: {
+    platform: { type: "string", multiple: true, default: [`${process.platform}-${process.arch}`] },
+    only: { type: "string", default: "tar,run,deb,rpm,formula" },
+    output: { type: "string", default: path.join(root, ".tmp/bundle/out") },
+    rclone: { type: "string" },
+    "without-rclone": { type: "boolean", default: false },
+    gzip: { type: "string", default: "9" },
+    url: { type: "string", default: "https://example.invalid/mountaineer" },
+    version: { type: "string" },
+  },
+});
+const output = path.resolve(values.output);
+const wanted = values.only.split(",");
+const key = process.env["MOUNTAINEER_RELEASE_KEY"] || null;
+const signingKey = process.env["MOUNTAINEER_SIGNING_KEY"];
+const manifest = JSON.parse(await readFile(path.join(root, "package.json"), "utf8")) as { version: string };
+const version = values.version ?? manifest.version;
+const epochSeconds = Number(
+  process.env["SOURCE_DATE_EPOCH"] || (await run("git", ["log", "-1", "--format=%ct"], { cwd: root })),
+);
+const platforms = values.platform.map((name) => {
+  const found = PLATFORMS.find((one) => one.name === name);
+  if (found === undefined)
+    throw new Error(`no platform ${name}; there are ${PLATFORMS.map((one) => one.name).join(", ")}`);
+  return found;
+});
+
+await mkdir(output, { recursive: true });
+const made: string[] = [];
+for (const platform of platforms) {
+  const folder = path.join(output, `mountaineer-${version}-${platform.name}`);
+  const rclone =
+    values.rclone !== undefined
+      ? { program: values.rclone, licences: "" }
+      : values["without-rclone"]
+        ? null
+        : await builtRclone(root, platform);
+  await composeFolder({ root, folder, platform, version, key, rclone, epochSeconds });
+  const source = { folder, output, platform, version, key, epochSeconds };
+  const isLinux = platform.go.GOOS === "linux";
+  if (wanted.includes("tar")) made.push(await tarXz(source));
+  if (wanted.includes("run")) {
+    const file = await selfExtracting(source, Number(values.gzip));
+    made.push(file);
+    if (signingKey !== undefined) {
+      const text = signedRelease({ version, platform: platform.name, sha256: await sha256OfFile(file) });
+      const signature = sign(null, Buffer.from(text), createPrivateKey(signingKey)).toString("base64");
+      await writeFile(`${file}.sig`, `${text}ed25519 ${signature}\n`);
+      made.push(`${file}.sig`);
+    }
+  }
+  if (isLinux && wanted.includes("deb")) made.push(await deb(source));
+  if (isLinux && wanted.includes("rpm")) made.push(await rpm(source));
+}
+if (wanted.includes("formula")) made.push(await formula(output, version, values.url, platforms));
+for (const file of made)
+  process.stdout.write(`${await sha256OfFile(file)}  ${path.relative(output, file)}\n`);

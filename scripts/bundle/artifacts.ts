@@ -1,0 +1,273 @@
+// What is made of the folder: tar.xz, the self-extracting file, .deb, .rpm, and the Homebrew formula. The same folder gives
+// the same bytes.
+import { createHash } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import {
+  appendFile,
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import path from "node:path";
+import { pipeline } from "node:stream/promises";
+import { createGzip } from "node:zlib";
+import { bundleText, settle } from "./folder.ts";
+import type { Platform } from "./platform-packages.ts";
+import { run } from "./run.ts";
+
+export interface Source {
+  readonly folder: string;
+  /** Where the artifacts go. */
+  readonly output: string;
+  readonly platform: Platform;
+  readonly version: string;
+  readonly key: string | null;
+  readonly epochSeconds: number;
+}
+
+const SYSTEMS: Readonly<Record<string, string>> = {
+  "linux-x64": "Linux x86_64",
+  "linux-arm64": "Linux aarch64",
+  "darwin-x64": "Darwin x86_64",
+  "darwin-arm64": "Darwin arm64",
+};
+const SUMMARY = "NAS shares mounted at one path, and all MCP servers at one endpoint";
+const DESCRIPTION =
+  "Keeps SMB shares mounted over the best route there is, and serves MCP servers from one endpoint. Brings its own Node and rclone.";
+
+/** GNU tar, which macOS calls gtar. */
+async function tar({ folder, output, epochSeconds }: Source): Promise<string> {
+  const file = path.join(output, `${path.basename(folder)}.tar`);
+  await run(process.platform === "darwin" ? "gtar" : "tar", [
+    ...["--create", "--file", file, "--format=ustar", "--sort=name", `--mtime=@${epochSeconds}`],
+    ...["--owner=0", "--group=0", "--numeric-owner", "-C", path.dirname(folder), path.basename(folder)],
+  ]);
+  return file;
+}
+
+/** With blocks of a set size, so that the bytes do not depend on the number of processors. */
+export async function tarXz(source: Source): Promise<string> {
+  const file = await tar(source);
+  await run("xz", ["--force", "-9", "--threads=2", "--block-size=64MiB", file]);
+  return `${file}.xz`;
+}
+
+/** `level` as gzip's; a bare Debian has no xz. */
+export async function selfExtracting(source: Source, level: number): Promise<string> {
+  const { platform, version, output } = source;
+  const archive = await tar(source);
+  const payload = `${archive}.gz`;
+  await pipeline(createReadStream(archive), createGzip({ level }), createWriteStream(payload));
+  await rm(archive);
+  const digest = await sha256OfFile(payload);
+  const template = await readFile(path.join(import.meta.dirname, "self-extract.sh"), "utf8");
+  const values: Readonly<Record<string, string>> = {
+    VERSION: version,
+    PLATFORM: platform.name,
+    SYSTEM: SYSTEMS[platform.name] ?? "",
+    DIGEST: digest,
+    SHORT: digest.slice(0, 12),
+    LINES: String(template.split("\n").length),
+  };
+  const header = template.replace(/@([A-Z]+)@/g, (whole, name: string) => values[name] ?? whole);
+  const file = path.join(output, `${path.basename(source.folder)}.run`);
+  await writeFile(`${file}.new`, header);
+  await appendFile(`${file}.new`, await readFile(payload));
+  await rm(payload);
+  await chmod(`${file}.new`, 0o755);
+  await rename(`${file}.new`, file);
+  return file;
+}
+
+export async function sha256OfFile(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file), hash);
+  return hash.digest("hex");
+}
+
+const PLACE = "/usr/lib/mountaineer";
+
+/**
+ * The package's own files lie in one folder, which an upgrade replaces. What runs has hard links to them in a folder of its
+ * version, so that a running daemon keeps its own; versions that nobody runs any more go.
+ */
+function afterInstall(version: string): string {
+  return `place=${PLACE}
+new=$place/.new-$$
+rm -rf "$new"
+cp -al "$place/package" "$new" 2>/dev/null || cp -a "$place/package" "$new"
+if [ -e "$place/${version}" ]; then mv "$place/${version}" "$place/.old-$$"; fi
+mv "$new" "$place/${version}"
+ln -sfn "${version}" "$place/current.new"
+mv -T "$place/current.new" "$place/current"
+for one in "$place"/.old-* "$place"/[0-9]*; do
+  if [ "$one" = "$place/${version}" ] || [ ! -d "$one" ]; then continue; fi
+  if grep -qsF "$one/" /proc/[0-9]*/cmdline || ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qF " $one/"; then continue; fi
+  rm -rf "$one"
+done
+`;
+}
+
+const AFTER_REMOVAL = `rm -rf ${PLACE}
+`;
+
+/** Resolves with the tree that both packages install. */
+async function packageTree({ folder, output, ...source }: Source, tool: string): Promise<string> {
+  const tree = path.join(output, `.tree-${tool}`);
+  await rm(tree, { recursive: true, force: true });
+  await mkdir(path.join(tree, "usr/bin"), { recursive: true });
+  const inside = path.join(tree, PLACE, "package");
+  await mkdir(path.dirname(inside), { recursive: true });
+  await cp(folder, inside, { recursive: true });
+  await writeFile(path.join(inside, "bundle.json"), bundleText(source, tool, `${PLACE}/current`));
+  await settle(inside, source.epochSeconds);
+  await symlink(`../lib/mountaineer/current/bin/mountaineer`, path.join(tree, "usr/bin/mountaineer"));
+  return tree;
+}
+
+export async function deb(source: Source): Promise<string> {
+  const { output, platform, version, epochSeconds } = source;
+  const tree = await packageTree(source, "dpkg");
+  const control = path.join(tree, "DEBIAN");
+  await mkdir(control);
+  await writeFile(
+    path.join(control, "control"),
+    `Package: mountaineer
+Version: ${version}
+Architecture: ${platform.debian}
+Maintainer: Mountaineer's maintainers <mountaineer@localhost>
+Section: net
+Priority: optional
+Depends: libc6 (>= 2.28), libstdc++6, libgcc-s1
+Recommends: fuse3
+Description: ${SUMMARY}
+ ${DESCRIPTION}
+`,
+  );
+  await writeFile(path.join(control, "postinst"), `#!/bin/sh\nset -e\n${afterInstall(version)}`);
+  await writeFile(
+    path.join(control, "postrm"),
+    `#!/bin/sh\nset -e\ncase $1 in remove | purge) ${AFTER_REMOVAL.trim()} ;; esac\n`,
+  );
+  for (const script of ["postinst", "postrm"]) await chmod(path.join(control, script), 0o755);
+  await chmod(path.join(control, "control"), 0o644);
+  for (const one of ["", "usr", "usr/bin", "usr/lib", "usr/lib/mountaineer", "DEBIAN"])
+    await chmod(path.join(tree, one), 0o755);
+  const file = path.join(output, `mountaineer_${version}_${platform.debian}.deb`);
+  await run("dpkg-deb", ["--root-owner-group", "-Zxz", "--build", tree, file], {
+    env: { SOURCE_DATE_EPOCH: String(epochSeconds) },
+  });
+  await rm(tree, { recursive: true });
+  return file;
+}
+
+export async function rpm(source: Source): Promise<string> {
+  const { output, platform, version, epochSeconds } = source;
+  const tree = await packageTree(source, "rpm");
+  const build = path.join(output, ".rpmbuild");
+  await rm(build, { recursive: true, force: true });
+  await mkdir(build, { recursive: true });
+  const spec = path.join(build, "mountaineer.spec");
+  // A version has no dash there; what is built already is neither stripped nor searched for what it needs.
+  await writeFile(
+    spec,
+    `%global debug_package %{nil}
+%global __os_install_post %{nil}
+%global _build_id_links none
+Name: mountaineer
+Version: ${version.replaceAll("-", "~")}
+Release: 1
+Summary: ${SUMMARY}
+License: MIT
+AutoReqProv: no
+Requires: glibc >= 2.28, libstdc++
+Recommends: fuse3
+
+%description
+${DESCRIPTION}
+
+%install
+cp -a ${tree}/. %{buildroot}/
+
+%files
+/usr/bin/mountaineer
+${PLACE}
+
+%post
+${afterInstall(version)}
+%postun
+if [ "$1" = 0 ]; then ${AFTER_REMOVAL.trim()}; fi
+`,
+  );
+  const defines = {
+    _topdir: build,
+    _rpmdir: build,
+    _buildhost: "localhost",
+    _binary_payload: "w6.xzdio",
+    use_source_date_epoch_as_buildtime: "1",
+    clamp_mtime_to_source_date_epoch: "1",
+    source_date_epoch_from_changelog: "0",
+    _rpmfilename: "%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm",
+  };
+  await run(
+    "rpmbuild",
+    ["-bb", "--target", `${platform.rpm}-linux`, ...Object.entries(defines).flatMap(define), spec],
+    { env: { SOURCE_DATE_EPOCH: String(epochSeconds) } },
+  );
+  const name = `mountaineer-${version.replaceAll("-", "~")}-1.${platform.rpm}.rpm`;
+  await copyFile(path.join(build, name), path.join(output, name));
+  for (const one of [build, tree]) await rm(one, { recursive: true });
+  return path.join(output, name);
+}
+
+function define([name, value]: readonly [string, string]): string[] {
+  return ["--define", `${name} ${value}`];
+}
+
+/** Of the archives that lie in the folder of artifacts, for the platforms that they are for. */
+export async function formula(
+  output: string,
+  version: string,
+  url: string,
+  platforms: readonly Platform[],
+): Promise<string> {
+  const blocks = await Promise.all(
+    platforms.map(async ({ name }) => {
+      const archive = `mountaineer-${version}-${name}.tar.xz`;
+      const [system, processor] = name.split("-");
+      return `  if OS.${system === "darwin" ? "mac" : "linux"}? && Hardware::CPU.${processor === "x64" ? "intel" : "arm"}?
+    url "${url}/${archive}"
+    sha256 "${await sha256OfFile(path.join(output, archive))}"
+  end`;
+    }),
+  );
+  const text = `class Mountaineer < Formula
+  desc "${SUMMARY}"
+  homepage "${url}"
+  version "${version}"
+  license "MIT"
+
+${blocks.join("\n")}
+
+  def install
+    inreplace "bundle.json", /"tool": null/, '"tool": "brew"'
+    inreplace "bundle.json", /"stable": null/, %Q("stable": "#{opt_libexec}")
+    libexec.install Dir["*"]
+    bin.install_symlink libexec/"bin/mountaineer"
+  end
+
+  test do
+    assert_match version.to_s, shell_output("#{bin}/mountaineer --version")
+  end
+end
+`;
+  const file = path.join(output, "mountaineer.rb");
+  await writeFile(file, text);
+  return file;
+}

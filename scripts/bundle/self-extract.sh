@@ -1,0 +1,61 @@
+#!/bin/sh
+# Mountaineer @VERSION@ for @PLATFORM@ in one file. Its first start unpacks it into a private folder of your home, once it
+# has found the digest of what follows this text; every start becomes the version that is current there.
+version=@VERSION@
+digest=@DIGEST@
+folder=mountaineer-@VERSION@-@PLATFORM@
+
+fail() {
+  printf 'mountaineer: %s\n' "$1" >&2
+  exit 127
+}
+
+case ${XDG_DATA_HOME-} in
+  /*) data=$XDG_DATA_HOME ;;
+  *) data=${HOME:?mountaineer: HOME is not set}/.local/share ;;
+esac
+base=$data/mountaineer
+own=$base/$version-@SHORT@
+
+unpack() {
+  [ "$(uname -sm)" = '@SYSTEM@' ] || fail "this file is for @SYSTEM@, and this machine is $(uname -sm)"
+  mkdir -p "$data" && (umask 077 && mkdir -p "$base") || fail "cannot make $base"
+  [ ! -L "$base" ] && [ -O "$base" ] && chmod 700 "$base" || fail "$base is not your own folder"
+  new=$(mktemp -d "$base/.new-XXXXXX") || fail "cannot write into $base"
+  trap 'rm -rf "$new"' EXIT
+  trap 'exit 129' HUP INT TERM
+  # A copy, so that what was checked is what is unpacked.
+  tail -n +@LINES@ -- "$0" >"$new/payload" || fail "cannot read $0 or write into $base"
+  found=$({ sha256sum <"$new/payload" || shasum -a 256 <"$new/payload"; } 2>/dev/null)
+  [ "${found%% *}" = "$digest" ] || fail "$0 is not whole: its digest is '${found%% *}', not $digest"
+  tar -xzof "$new/payload" -C "$new" || fail "cannot unpack into $base"
+  # Of two that unpack at once, the later one finds it there. A person's file of a newer version becomes the current one.
+  "$new/$folder/dist/node" -e '
+    const fs = require("node:fs");
+    const [from, base, name, switches] = process.argv.slice(1);
+    const versionOf = (at) => JSON.parse(fs.readFileSync(`${at}/bundle.json`, "utf8")).version;
+    try { fs.renameSync(from, `${base}/${name}`); } catch (error) { if (!fs.existsSync(`${base}/${name}`)) throw error; }
+    const isOlder = () => {
+      try {
+        const now = versionOf(`${base}/current`);
+        return versionOf(`${base}/${name}`).localeCompare(now, "en", { numeric: true }) < 0;
+      } catch { return false; }
+    };
+    if (switches === "" && !isOlder()) {
+      fs.symlinkSync(name, `${from}.link`);
+      fs.renameSync(`${from}.link`, `${base}/current`);
+    }
+  ' "$new/$folder" "$base" "${own##*/}" "${MOUNTAINEER_UNPACK-}" || fail "cannot place $own"
+  rm -rf "$new"
+  trap - EXIT HUP INT TERM
+}
+
+[ -x "$own/bin/mountaineer" ] || unpack
+if [ "${MOUNTAINEER_UNPACK-}" = only ]; then
+  printf '%s\n' "$own"
+  exit 0
+fi
+[ -O "$base" ] || fail "$base is not your own folder"
+if [ -x "$base/current/bin/mountaineer" ]; then own=$base/current; fi
+exec "$own/bin/mountaineer" "$@"
+exit 127

@@ -1,0 +1,145 @@
+// `mountaineer upgrade FILE`: puts a signed newer version beside the one that runs, makes it the current one, and has the
+// daemon hand over to it.
+import { createHash } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { chmod, mkdtemp, readlink, rename, rm, symlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { errorText } from "../../runtime/errors.ts";
+import { readIfPresent } from "../../runtime/files/durable-file.ts";
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import type { CommandContext } from "../input/command.ts";
+import { type Bundle, packageRoot, readBundle } from "../input/launcher-path.ts";
+import { compareVersions, type Release, refused, verifiedRelease } from "./release.ts";
+
+const UNPACKED_WITHIN_MS = 10 * 60_000;
+const TOOL_COMMANDS: Readonly<Record<string, string>> = {
+  dpkg: "apt install ./mountaineer_VERSION_ARCHITECTURE.deb, then mountaineer restart",
+  rpm: "rpm --upgrade mountaineer-VERSION.rpm, then mountaineer restart",
+  brew: "brew upgrade mountaineer, then mountaineer restart",
+};
+
+interface Upgraded {
+  readonly from: string;
+  readonly to: string;
+  /** Where the new version lies. */
+  readonly folder: string;
+}
+
+interface UpgradeWish {
+  readonly file: string;
+  /** A version from before this one is taken, too. */
+  readonly older: boolean;
+  /** Has the running daemon hand over; where none runs it does nothing. Rejects where it goes on as it was. */
+  readonly handOver: () => Promise<void>;
+  /** For tests; default: what this program was installed as. */
+  readonly bundle?: Bundle | null;
+}
+
+/** Whatever fails leaves the version current that was. Rejects with `upgrade_refused`, and as `handOver` does. */
+export async function upgrade(
+  { signal }: Pick<CommandContext, "signal">,
+  { file, older, handOver, bundle = readBundle() }: UpgradeWish,
+): Promise<Upgraded> {
+  const { current, own } = upgradable(bundle);
+  const release = await releaseOf(file, own);
+  const order = compareVersions(release.version, own.version);
+  if (order < 0 && !older)
+    throw refused(
+      `${release.version} is older than ${own.version}, which runs`,
+      "--older takes it all the same",
+    );
+  if (release.platform !== own.platform)
+    throw refused(`the file is for ${release.platform}, and this machine is ${own.platform}`);
+  const folder = await unpacked(file, release, dirname(current), signal);
+  const before = await readlink(current);
+  await point(current, basename(folder));
+  try {
+    await handOver();
+  } catch (error) {
+    await point(current, before);
+    throw error;
+  }
+  return { from: own.version, to: release.version, folder };
+}
+
+function upgradable(bundle: Bundle | null): {
+  readonly current: string;
+  readonly own: Bundle & { key: string };
+} {
+  if (bundle === null) {
+    const isNpm = packageRoot().includes("/node_modules/");
+    const command = isNpm ? "npm install --global mountaineerd@latest" : "git pull && npm ci";
+    throw refused(
+      `${isNpm ? "npm" : "git"} installed this Mountaineer`,
+      `${command}, then mountaineer restart`,
+    );
+  }
+  const { tool, current, key } = bundle;
+  if (tool !== null)
+    throw refused(`${tool} installed this Mountaineer`, TOOL_COMMANDS[tool] ?? `use ${tool}`);
+  if (current === null)
+    throw refused("this folder was unpacked by hand", "unpack the newer one beside it, and run that");
+  if (key === null) throw refused("this build knows no key that a release could be signed with");
+  return { current, own: { ...bundle, key } };
+}
+
+async function releaseOf(file: string, { key }: { readonly key: string }): Promise<Release> {
+  const text = await readIfPresent(`${file}.sig`).catch((error: unknown) => {
+    throw refused(`${file}.sig cannot be read: ${errorText(error)}`);
+  });
+  if (text === null) throw refused(`there is no signature at ${file}.sig`, "it is published beside the file");
+  return verifiedRelease(text, key);
+}
+
+/** What was checked is a private copy, and that is what runs. */
+async function unpacked(
+  file: string,
+  { sha256 }: Release,
+  base: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const own = await mkdtemp(join(base, ".new-"));
+  try {
+    const copy = join(own, "mountaineer");
+    const hash = createHash("sha256");
+    try {
+      await pipeline(
+        createReadStream(file),
+        async function* (chunks) {
+          for await (const chunk of chunks) {
+            hash.update(chunk);
+            yield chunk;
+          }
+        },
+        createWriteStream(copy, { mode: 0o700 }),
+        { signal },
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      throw refused(`${file} cannot be copied: ${errorText(error)}`);
+    }
+    const found = hash.digest("hex");
+    if (found !== sha256)
+      throw refused(`${file} is not what was signed: its digest is ${found}, not ${sha256}`);
+    await chmod(copy, 0o700);
+    const { exitCode, stdout, stderr } = await runCommand("/bin/sh", [copy], {
+      clock: systemClock,
+      deadlineMs: UNPACKED_WITHIN_MS,
+      signal,
+      env: { MOUNTAINEER_UNPACK: "only", HOME: process.env["HOME"] ?? "", XDG_DATA_HOME: dirname(base) },
+    });
+    if (exitCode !== 0) throw refused(`it cannot be unpacked: ${stderr.trim()}`);
+    return stdout.trim();
+  } finally {
+    await rm(own, { recursive: true, force: true });
+  }
+}
+
+/** In one step: whoever starts meanwhile finds one version or the other. */
+async function point(link: string, target: string): Promise<void> {
+  const made = `${link}.${process.pid}`;
+  await symlink(target, made);
+  await rename(made, link);
+}
