@@ -120,7 +120,11 @@ export interface MoveRequest {
 }
 
 /** What may change of a share that is open; `epoch` as for a move. */
-export type ConfigureRequest = Pick<OpenRequest, "endpoints" | "patienceMs"> & Pick<MoveRequest, "epoch">;
+export type ConfigureRequest = Pick<OpenRequest, "endpoints" | "patienceMs"> &
+  Pick<MoveRequest, "epoch"> & {
+    /** Nothing may be sent to the server from this network: connections are reset, and new ones, too. Absent: it may. */
+    readonly away?: boolean;
+  };
 
 export type MoveOutcome =
   | {

@@ -304,6 +304,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       rcloneLogs,
       noteKeeper,
       hostProber,
+      place: parts.place,
       checkIntervalMs: intervalMs ?? global.checkIntervalMs,
       networkDebounceMs: global.networkDebounceMs,
       publish,

@@ -3,6 +3,7 @@ import { createClockWatch } from "../network/listen/clock-jump.ts";
 import { createTriggerWindow, type TriggerWindow } from "../network/listen/debounce-window.ts";
 import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
 import { type NetworkListener, startNetworkListener } from "../network/listen/network-listener.ts";
+import type { Place } from "../network/place/place.ts";
 import type { AddressedHostProber } from "../network/probe/host-prober.ts";
 import { IN_STEP, startTicker, type Ticker } from "../reconcile/ticker.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
@@ -23,6 +24,7 @@ interface TriggerOptions {
   readonly logger: Logger;
   readonly engine: ShareEngine;
   readonly hostProber: AddressedHostProber;
+  readonly place: Pick<Place, "networkChanged">;
   /** Looked after at the same beat. */
   readonly aliases: Pick<AliasLinks, "trigger">;
   /** Read at the same beat. */
@@ -44,7 +46,7 @@ export interface Triggers {
 
 /** All of them end with `stack`. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack): Triggers {
-  const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, publish } = options;
+  const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, place, publish } = options;
   let checkIntervalMs = options.checkIntervalMs;
   let touching: readonly NetworkDelta[] = [];
   let woke = false;
@@ -81,6 +83,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack): Tr
       logger,
       onChange(deltas) {
         hostProber.networkChanged();
+        place.networkChanged();
         touching = [...touching, ...deltas].slice(-MAX_DELTAS);
         for (const delta of deltas) window.trigger(describeDelta(delta));
       },
@@ -95,6 +98,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack): Tr
     if (jump !== null) {
       woke = true;
       hostProber.networkChanged();
+      place.networkChanged();
       window.trigger(jump.text);
     }
     engine.triggerAll("tick", dueMs);

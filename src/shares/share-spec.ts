@@ -58,4 +58,6 @@ export interface SharePolicy {
   readonly lsofRecheck: boolean;
   /** Whether the mount stays while its route moves beneath it. */
   readonly carry: "auto" | "on" | "off";
+  /** The marks of its networks; absent: any network. */
+  readonly onlyOn?: readonly string[];
 }

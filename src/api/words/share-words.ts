@@ -8,6 +8,8 @@ import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worse
 export function shareWords(share: ShareStatus): StateWords {
   const { held, tb_recovery_pending: isReady } = share;
   const { text, tone } = stateWords(share);
+  // By where this machine is, nothing is wrong.
+  if (isAway(share)) return { text, tone, why: null };
   const why = share.last_error ?? troublesOf(share.conditions)[0]?.title ?? null;
   return {
     text: [text, ...(held === null ? [] : ["held by hand"]), ...(isReady ? ["TB Ready"] : [])].join(", "),
@@ -16,9 +18,14 @@ export function shareWords(share: ShareStatus): StateWords {
   };
 }
 
+function isAway({ conditions }: ShareStatus): boolean {
+  return conditions.some(({ code }) => code === "away_from_home");
+}
+
 function stateWords(share: ShareStatus): Words {
   const { mount_state: state, active_interface: route, carried, held } = share;
   const { text, tone } = mountWords(state, route, onlyHost(share));
+  if (isAway(share)) return { text: "away from home", tone: "plain" };
   // By a person's wish it is neither at its best nor in trouble.
   if (state === "unmounted") return { text, tone: held === "unmounted" ? "plain" : "bad" };
   if (state !== "mounted") return { text, tone };

@@ -114,11 +114,15 @@ export class ShareCarrier implements AsyncDisposable {
   }
 
   /** Only a move changes the endpoint of the route in use, because a move proves it. */
-  configure({ endpoints, patienceMs }: ConfigureRequest): void {
+  configure({ endpoints, patienceMs, away = false }: ConfigureRequest): void {
     const { settings } = this;
     this.#standby.keep(endpoints[otherRoute(settings.route)]);
     settings.patienceMs = patienceMs;
-    this.#route.armPatience();
+    const wasAway = settings.away === true;
+    settings.away = away;
+    if (away === wasAway) this.#route.armPatience();
+    else if (away) this.#route.leave();
+    else this.#route.lost();
     this.#share.events.settingsChanged();
     this.#joinHeld();
   }
@@ -337,6 +341,7 @@ function createShareRoute({ settings, clock, events, prove, connections, cutOff 
     {
       clock,
       patienceMs: () => settings.patienceMs,
+      isAway: () => settings.away === true,
       // No other carrier of this share has used the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {

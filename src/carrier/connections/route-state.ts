@@ -17,6 +17,8 @@ const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 interface RouteStateOptions {
   readonly clock: Clock;
   readonly patienceMs: () => number;
+  /** Whether nothing may be sent to the server. */
+  readonly isAway: () => boolean;
   /** The first value of `outage`. */
   readonly firstOutage: number;
   /** Probes the server over the route in use, and keeps the connection. `onGone`: that server has gone since. */
@@ -58,6 +60,7 @@ export class RouteState implements Disposable {
     this.#outage = options.firstOutage;
     if (confirmed) return;
     this.#doubt();
+    this.#isImpatient = options.isAway();
     this.#announced = this.phase;
     this.#startTrying();
   }
@@ -103,6 +106,17 @@ export class RouteState implements Disposable {
     this.#loseRoute(this.#options.clock.monotonicMs());
     this.#emit();
     this.#startTrying();
+  }
+
+  /** Nothing may be sent to the server any more: what waits or goes on there ends now. `lost` asks it again. */
+  leave(): void {
+    this.#stopTrying();
+    this.#doubt();
+    this.#loseRoute(this.#options.clock.monotonicMs());
+    this.#isImpatient = true;
+    this.armPatience();
+    this.#options.onImpatient(Number.POSITIVE_INFINITY);
+    this.#emit();
   }
 
   /** The server closed a connection that was in use. */
@@ -175,7 +189,7 @@ export class RouteState implements Disposable {
   }
 
   #startTrying(): void {
-    if (this.#trying !== null) return;
+    if (this.#trying !== null || this.#options.isAway()) return;
     this.#witness?.[Symbol.dispose]();
     this.#witness = null;
     const ending = new AbortController();

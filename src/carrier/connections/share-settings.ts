@@ -27,6 +27,8 @@ export interface ShareSettings {
   /** Why the server had refused it before this carrier was started; null or absent: it had not. */
   readonly refusedLogon?: string | null;
   confirmed: boolean;
+  /** Nothing may be sent to the server. Absent: it may. */
+  away?: boolean;
   /** Counts what the carrier did alone. */
   epoch: number;
 }

@@ -124,5 +124,6 @@ function parseSettings(value: unknown): ShareSettings | null {
     epoch: parseNumber(value["epoch"]) ?? 0,
     login: parseName(value["login"]),
     refusedLogon: parseName(value["refusedLogon"]),
+    away: value["away"] === true,
   };
 }

@@ -186,6 +186,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
       endpoints: parseEndpoints(members["endpoints"]),
       patienceMs: need(parsePatience(members["patienceMs"])),
       epoch: parseNumber(members["epoch"]),
+      away: members["away"] === true,
     }),
   move: ({ clock, service }, members) =>
     service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),

@@ -1,9 +1,16 @@
 // The keys of `[global]` and `[[shares]]`.
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
 import { describeServerShare } from "../values/mistakes.ts";
-import { parseServerShareName, parseShareName, parseUserName, SHARE_NAME_EXPECTED } from "../values/names.ts";
-import { choiceKey, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
-import { choice, host, networkInterface, path, reference, text } from "./value-types.ts";
+import {
+  NETWORK_MARK_EXPECTED,
+  parseNetworkMark,
+  parseServerShareName,
+  parseShareName,
+  parseUserName,
+  SHARE_NAME_EXPECTED,
+} from "../values/names.ts";
+import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
+import { choice, host, list, networkInterface, path, reference, text } from "./value-types.ts";
 
 /** The ways to mount that a configuration may name. */
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
@@ -140,6 +147,11 @@ export const shareKeys = {
     meaning:
       "Whether this share is carried, as in `[global]`. `on` says so in `status` when it cannot be; `off` mounts it anew for each change of route.",
     example: '"auto"',
+  }),
+  only_on: defaulted("sends", list(text("plain", parseNetworkMark), { type: "list of networks" }), [], {
+    absent: "any network",
+    meaning: `The networks on which its hosts are asked at all, each as ${NETWORK_MARK_EXPECTED}. Elsewhere nothing is sent to them, and programs get errors at once. \`init\` offers those where it found the NAS.`,
+    example: '["gateway:aa:bb:cc:dd:ee:ff"]',
   }),
   thunderbolt_path: optional("sends", path, {
     absent: "none; only for driver `local`",

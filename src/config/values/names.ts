@@ -1,4 +1,5 @@
-// The rules for names of shares: ours (a path component) and the server's.
+// The rules for names of shares: ours (a path component) and the server's; and of networks.
+import { isIPv4 } from "node:net";
 
 export type TextReading =
   | { readonly ok: true; readonly value: string }
@@ -11,6 +12,9 @@ export const SHARE_NAME_EXPECTED =
 
 export const SUBPATH_EXPECTED =
   "a folder inside the share, such as `Projects/2026`, without `..` and without a slash before it";
+
+export const NETWORK_MARK_EXPECTED =
+  "`gateway:` and the gateway's hardware address, or, where a link has no gateway, `subnet:` and its IPv4 network";
 
 const LONGEST_COMPONENT_BYTES = 255;
 const LONGEST_SUBPATH_BYTES = 3072;
@@ -95,4 +99,21 @@ export function parseInterfaceName(text: string): TextReading {
     "the name of a network interface, such as `en5` or `eth0`",
     "`ifconfig` or `ip link` lists them",
   );
+}
+
+/** `gateway:aa:bb:cc:dd:ee:ff`, or `subnet:10.0.0.0/24`. */
+export function parseNetworkMark(text: string): TextReading {
+  const mark = text.trim().toLowerCase();
+  if (/^gateway:[\da-f]{2}(:[\da-f]{2}){5}$/.test(mark)) return { ok: true, value: mark };
+  const subnet = /^subnet:((?:\d{1,3}\.){3}\d{1,3})\/(\d|[12]\d|3[01])$/.exec(mark);
+  const [, address = "", prefix = ""] = subnet ?? [];
+  if (isIPv4(address)) {
+    const number = address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+    if (number % 2 ** (32 - Number(prefix)) === 0) return { ok: true, value: mark };
+    return wrong(
+      NETWORK_MARK_EXPECTED,
+      `the network's own address, whose last ${32 - Number(prefix)} bits are 0`,
+    );
+  }
+  return wrong(NETWORK_MARK_EXPECTED);
 }

@@ -3,7 +3,7 @@ import type { CarriedShare, Carrier, CarrierNotice, MoveRequest } from "../../ca
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { processIdentity } from "../../runtime/process/process-identity.ts";
-import type { Carriage, CarriageNotice, Endpoints } from "../../shares/drivers/carriage.ts";
+import type { Carriage, CarriageNotice } from "../../shares/drivers/carriage.ts";
 
 /** How long one question may take, ms. */
 const ASK_MS = 5_000;
@@ -106,14 +106,15 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
         return { ok: false, text: errorText(error) };
       }
     },
-    keepEndpoints(share, endpoints: Endpoints, patienceMs, epoch) {
+    keepEndpoints(share, change) {
+      const { endpoints, patienceMs, away = false } = change;
       const { route, witness } = carrier.shares.get(share) ?? {};
       // Another witness is asked for with each look, as long as there is none.
       const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
-      const text = JSON.stringify([endpoints, patienceMs, route]);
+      const text = JSON.stringify([endpoints, patienceMs, route, away]);
       if (told.get(share) === text && isKept) return;
       told.set(share, text);
-      const asked = carrier.configure(share, { endpoints, patienceMs, epoch }, within(ASK_MS));
+      const asked = carrier.configure(share, change, within(ASK_MS));
       void asked.catch((error: unknown) => {
         told.delete(share);
         logger.debug("the carrier was not told of endpoints", { share, reason: errorText(error) });

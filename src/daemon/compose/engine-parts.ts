@@ -1,5 +1,7 @@
 // The parts of the share engine: prober, host prober, mount table, drivers. Daemon and commands use the same.
 import { connectCarrier } from "../../carrier/client/carrier-client.ts";
+import { readLinks } from "../../network/discover/links.ts";
+import { createPlace, type Place } from "../../network/place/place.ts";
 import { type AddressedHostProber, createHostProber } from "../../network/probe/host-prober.ts";
 import { checkLocalNetwork } from "../../network/probe/local-network.ts";
 import type { Memory } from "../../reconcile/memory.ts";
@@ -50,6 +52,7 @@ interface PartsOptions {
 export interface EngineParts extends AsyncDisposable {
   readonly engine: ShareEngine;
   readonly hostProber: AddressedHostProber;
+  readonly place: Place;
   readonly drivers: Readonly<Record<DriverName, MountDriver>>;
   readonly prober: Prober;
   readonly mountTable: MountTable;
@@ -70,6 +73,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       { clock },
     ),
   );
+  const place = createPlace({ clock, links: readLinks(forceStop) });
   const mountTable = withGvfsShares(createMountTable({ clock }), { clock, prober });
   const carrier = stack.use(connectCarrier({ home, clock, logger }));
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
@@ -93,6 +97,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       // netfs takes whatever stands in a share's place for its own.
       drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
+      place,
       prober,
       carriage: createCarriage({ logger, carrier }),
       serverProof,
@@ -108,6 +113,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   return {
     engine,
     hostProber,
+    place,
     drivers,
     prober,
     mountTable,

@@ -36,7 +36,11 @@ export function shareSubjects({ global, shares }: MountaineerConfig, context: Su
       mountPath: join(global.mountRoot, mountName(share, global.mountRoot)),
       stablePath: join(global.sharesRoot, share.name),
     },
-    policy: { ...policy, carry: share.carry } satisfies SharePolicy,
+    policy: {
+      ...policy,
+      carry: share.carry,
+      onlyOn: share.onlyOn,
+    } satisfies SharePolicy,
     driver: context.drivers[share.driver],
   }));
 }

@@ -11,11 +11,15 @@ export interface LinkKind {
 export interface Neighbour {
   readonly address: string;
   readonly interfaceName: string;
+  /** `aa:bb:cc:dd:ee:ff` */
+  readonly mac: string;
 }
 
 export interface Links {
   of(interfaceName: string): Promise<LinkKind>;
   neighbours(): Promise<readonly Neighbour[]>;
+  /** Gateways of default routes, IPv4. */
+  gateways(): Promise<readonly Pick<Neighbour, "address" | "interfaceName">[]>;
 }
 
 export const UNKNOWN_LINK: LinkKind = { kind: "unknown", text: "unknown", speed: null };

@@ -19,6 +19,7 @@ export function readLinksDarwin(signal: AbortSignal): Links {
       return (await ports).get(name) ?? UNKNOWN_LINK;
     },
     neighbours: async () => parseArp(await said("/usr/sbin/arp", ["-an"])),
+    gateways: async () => parseRoutes(await said("/usr/sbin/netstat", ["-rn", "-f", "inet"])),
   };
 }
 
@@ -36,6 +37,19 @@ function kindOf(port: string): LinkKind {
 
 /** `? (10.0.0.1) at 0:11:22:33:44:55 on en0 ifscope [ethernet]` */
 export function parseArp(text: string): readonly Neighbour[] {
-  const found = text.matchAll(/ \(([\d.]+)\) at [\da-f:]+ on (\S+)/gi);
+  const found = text.matchAll(/ \(([\d.]+)\) at ([\da-f:]+) on (\S+)/gi);
+  return [...found].map(([, address = "", mac = "", interfaceName = ""]) => ({
+    address,
+    interfaceName,
+    mac: mac
+      .split(":")
+      .map((byte) => byte.padStart(2, "0"))
+      .join(":"),
+  }));
+}
+
+/** `default 192.168.1.1 UGScg en0` */
+export function parseRoutes(text: string): Awaited<ReturnType<Links["gateways"]>> {
+  const found = text.matchAll(/^default +([\d.]+) +\S*G\S* +(\S+)/gm);
   return [...found].map(([, address = "", interfaceName = ""]) => ({ address, interfaceName }));
 }

@@ -3,7 +3,7 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type LinkKind, type Links, linkKind, type Neighbour, UNKNOWN_LINK } from "./link-kind.ts";
 
-export function readLinksLinux(sys = "/sys/class/net", arp = "/proc/net/arp"): Links {
+export function readLinksLinux(sys = "/sys/class/net", proc = "/proc/net"): Links {
   const read = (path: string): Promise<string | null> => readFile(path, "utf8").catch(() => null);
   const entries = (path: string): Promise<readonly string[] | null> => readdir(path).catch(() => null);
   const isThunderbolt = async (name: string): Promise<boolean> => {
@@ -21,15 +21,31 @@ export function readLinksLinux(sys = "/sys/class/net", arp = "/proc/net/arp"): L
     if ((await entries(join(sys, name, "device"))) === null) return UNKNOWN_LINK;
     return linkKind("wired", "Ethernet", speed);
   };
-  return { of, neighbours: async () => parseProcArp((await read(arp)) ?? "") };
+  return {
+    of,
+    neighbours: async () => parseProcArp((await read(join(proc, "arp"))) ?? ""),
+    gateways: async () => parseProcRoute((await read(join(proc, "route"))) ?? ""),
+  };
+}
+
+const BY_A_GATEWAY = 0x2;
+
+/** Addresses and masks are hexadecimal, in the byte order of nearly every machine: little endian. */
+export function parseProcRoute(text: string): Awaited<ReturnType<Links["gateways"]>> {
+  return text.split("\n").flatMap((line) => {
+    const [interfaceName = "", to, gateway = "", flags = "", , , , mask] = line.trim().split(/\s+/);
+    const isDefault = to === "00000000" && mask === "00000000";
+    if (!isDefault || (Number.parseInt(flags, 16) & BY_A_GATEWAY) === 0) return [];
+    return [{ address: [...Buffer.from(gateway, "hex")].toReversed().join("."), interfaceName }];
+  });
 }
 
 const COMPLETE = 0x2;
 
 export function parseProcArp(text: string): readonly Neighbour[] {
   return text.split("\n").flatMap((line) => {
-    const [address = "", , flags = "", , , interfaceName = ""] = line.trim().split(/\s+/);
+    const [address = "", , flags = "", mac = "", , interfaceName = ""] = line.trim().split(/\s+/);
     if (interfaceName === "" || (Number(flags) & COMPLETE) === 0) return [];
-    return [{ address, interfaceName }];
+    return [{ address, interfaceName, mac }];
   });
 }

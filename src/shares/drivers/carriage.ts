@@ -45,9 +45,9 @@ export interface Carriage {
   move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**
    * Sets the newest endpoints: of the route in use, and of the other while that is proved. The carrier is asked when
-   * they changed, and while nothing shows who is behind the other. `epoch` as for a move.
+   * they changed, and while nothing shows who is behind the other.
    */
-  keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number, epoch: number | null): void;
+  keepEndpoints(share: string, change: ConfigureRequest): void;
   hold(share: string, epoch: number | null): Promise<void>;
   /** The server is proved since `outage`: programs go on, unless it was lost again. */
   confirm(share: string, outage: number | null): Promise<void>;

@@ -82,7 +82,11 @@ export function isRerouted(
 export async function observeCarry(
   { carriage, trust, logon }: ObserveTools,
   { spec, policy, driver }: Subject,
-  { routes, configured }: Pick<ShareSeen, "routes"> & { readonly configured: ShareSeen["routes"] },
+  {
+    routes,
+    configured,
+    away = null,
+  }: Pick<ShareSeen, "routes" | "away"> & { readonly configured: ShareSeen["routes"] },
   mount: MountSeen | null,
 ): Promise<CarrySeen | null> {
   const { keepsUnsent = false } = driver;
@@ -112,12 +116,10 @@ export async function observeCarry(
   if (held !== null) {
     const proved = ROUTE_NAMES.filter((name) => trusted.proved[name]);
     const patienceMs = carried === null ? PINNED_PATIENCE_MS : policy.outagePatienceMs;
-    carriage.keepEndpoints(
-      spec.name,
-      endpointsOf(spec, configured, carried === null ? [] : proved),
-      patienceMs,
-      held.epoch ?? null,
-    );
+    carriage.keepEndpoints(spec.name, {
+      endpoints: endpointsOf(spec, configured, carried === null ? [] : proved),
+      ...{ patienceMs, epoch: held.epoch ?? null, away: away !== null },
+    });
   }
   const unguarded = keepsUnsent && mount?.found.madeByDriver === true && !isCarriedPort(mount.found);
   return { unable, trust: trusted, asks: wanted, unguarded };

@@ -20,7 +20,7 @@ import type {
   StepSeen,
 } from "../policy/share-seen.ts";
 import type { Look } from "../prober/prober.ts";
-import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import {
   carriedIfProved,
   isCarriedPort,
@@ -54,14 +54,15 @@ export async function observe(
   const { clock, hurried = {} } = tools;
   const { spec, driver } = subject;
   await tools.carriage?.ready();
+  const away = await awayFrom(tools, subject, asOfMs);
   const [tb, fallback, { ours, lookUnderWay, twins, taken, link }] = await Promise.all([
-    probeRoute(tools, subject, "tb", asOfMs, hurried),
-    probeRoute(tools, subject, "fallback", asOfMs, hurried),
+    probeRoute(tools, subject, "tb", asOfMs, hurried, away),
+    probeRoute(tools, subject, "fallback", asOfMs, hurried, away),
     findMounts(tools, subject, asOfMs),
   ]);
   const configured = { tb, fallback };
   const through = carriedNow(tools, subject, ours);
-  const routes = await probeInUse(tools, subject, configured, through, asOfMs);
+  const routes = away === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
   // What that means depends on what the carrier has seen meanwhile.
   if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
@@ -72,7 +73,7 @@ export async function observe(
           found: ours,
           look: await chooseLook(tools, ours, lookUnderWay, routes, Object.keys(hurried).length > 0),
         });
-  const carry = await observeCarry(tools, subject, { routes, configured }, found);
+  const carry = await observeCarry(tools, subject, { routes, configured, away }, found);
   const mount = carriedIfProved(found, carry, configured);
   const waiting = driver.waiting?.(spec) ?? NOTHING_WAITS;
   const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
@@ -89,6 +90,7 @@ export async function observe(
     wallMs: clock.wallMs(),
     routes,
     configured,
+    away,
     mount,
     twins,
     taken,
@@ -268,15 +270,34 @@ async function chooseLook(
   return underWay === null || goesOn ? prober.lastLook(mount.id) : await underWay;
 }
 
+async function awayFrom(
+  { place, carriage }: LookTools,
+  { spec, policy }: Subject,
+  asOfMs: number,
+): Promise<string | null> {
+  const hosts = ROUTE_NAMES.flatMap((route) => spec.routes[route].host ?? []);
+  const inUse = carriage?.of(spec.name)?.endpoint.address ?? "";
+  return (await place?.awayFrom(policy.onlyOn ?? [], [...hosts, inUse], asOfMs)) ?? null;
+}
+
 function probeRoute(
-  { hostProber, prober }: LookTools,
+  { hostProber, prober, carriage }: LookTools,
   { spec, policy }: Subject,
   route: RouteName,
   asOfMs: number,
   hurried: Hurried,
+  away: string | null,
 ): Promise<RouteSeen> {
   const { host, port, interfaceName, folder } = spec.routes[route];
   if (host === null && folder === null) return Promise.resolve({ atMs: asOfMs, probe: NO_ROUTE });
+  if (host !== null && away !== null) {
+    const inUse = carriage?.of(spec.name) ?? null;
+    const address = inUse?.route === route ? inUse.endpoint.address : null;
+    return Promise.resolve({
+      atMs: asOfMs,
+      probe: { ...NO_ROUTE, reason: "link_down", address, text: away },
+    });
+  }
   if (host !== null) {
     const request = {
       notBeforeMs: asOfMs,

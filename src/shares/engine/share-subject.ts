@@ -1,4 +1,5 @@
 // One configured share with its rules and its driver, and the tools to look at it.
+import type { Place } from "../../network/place/place.ts";
 import type { HostProber } from "../../network/probe/probe-result.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Carriage } from "../drivers/carriage.ts";
@@ -23,6 +24,8 @@ export interface SharePrograms {
 export interface LookTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
+  /** Absent: shares are asked on every network. */
+  readonly place?: Pick<Place, "awayFrom">;
   readonly prober: Prober;
   /** Absent if nothing can be carried. */
   readonly carriage?: Carriage;

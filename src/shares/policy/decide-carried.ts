@@ -206,7 +206,7 @@ function decideRouteGone(
   }
   if (!answers(builder, other)) {
     setError(builder, allHostsGone(builder));
-    if (isPatient(builder, carried)) lookAgainSoon(builder);
+    if ((builder.seen.away ?? null) === null && isPatient(builder, carried)) lookAgainSoon(builder);
     return hold();
   }
   if (isBackingOff(builder)) return hold();

@@ -104,7 +104,7 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
     });
   }
   const phase = carried?.phase ?? (pinned?.phase === "unconfirmed" ? "unconfirmed" : "carrying");
-  if (phase !== "carrying") {
+  if (phase !== "carrying" && (seen.away ?? null) === null) {
     conditions.push({
       code: "waiting_for_route",
       severity: "warning",

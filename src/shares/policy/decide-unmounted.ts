@@ -67,13 +67,21 @@ export function bestRoutes(builder: Builder): RouteName[] {
 }
 
 export function noHostAnswers(builder: Builder): string {
+  const away = awayFromHome(builder);
+  if (away !== null) return away;
   const { subject, why } = whyNone(builder);
   return `${subject === "both" ? "neither host answers" : "its host does not answer"}: ${why}`;
 }
 
 export function allHostsGone(builder: Builder): string {
+  const away = awayFromHome(builder);
+  if (away !== null) return away;
   const { subject, why } = whyNone(builder);
   return `${subject === "both" ? "both hosts are" : "its host is"} gone, the mount is kept: ${why}`;
+}
+
+function awayFromHome({ seen: { away = null } }: Builder): string | null {
+  return away === null ? null : `away from home: ${away}`;
 }
 
 function whyNone(builder: Builder): { readonly subject: "one" | "both"; readonly why: string } {

@@ -154,6 +154,8 @@ export interface ShareSeen {
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
   /** The hosts as they are configured, if that differs. */
   readonly configured?: Readonly<Record<RouteName, RouteSeen>>;
+  /** Why nothing is sent to its hosts from here; null or absent: this machine is on a network of the share. */
+  readonly away?: string | null;
   /** The mount of this share that we look after. */
   readonly mount: MountSeen | null;
   /** Other mounts of the same share; a condition, never unmounted. */

@@ -21,6 +21,14 @@ export function standingConditions(builder: Builder): void {
 function obstacles({ seen, spec }: Builder): NewCondition[] {
   const conditions: NewCondition[] = [];
   const { missingVariable, mountPath } = spec;
+  if ((seen.away ?? null) !== null) {
+    conditions.push({
+      code: "away_from_home",
+      severity: "info",
+      title: `Away from home: ${seen.away}`,
+      hint: "Nothing is sent to its hosts, and programs get errors at once, until this machine is back; `only_on` says where that is.",
+    });
+  }
   if (missingVariable !== null) {
     conditions.push({
       code: isStoredKey(missingVariable) ? "secret_missing" : "variable_missing",

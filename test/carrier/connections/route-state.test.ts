@@ -19,6 +19,7 @@ function start(t: TestContext, confirmed = true) {
   const told: string[] = [];
   const world = {
     answer: GONE as ServerProof,
+    isAway: false,
     patienceMs: 60_000,
     /** For each question: its server, behind the connection of the question, is gone. */
     goes: [] as (() => void)[],
@@ -29,6 +30,7 @@ function start(t: TestContext, confirmed = true) {
     {
       clock,
       patienceMs: () => world.patienceMs,
+      isAway: () => world.isAway,
       firstOutage: 7,
       prove: (_timeoutMs, onGone) => {
         world.goes.push(onGone);
@@ -49,6 +51,20 @@ type World = ReturnType<typeof start>;
 const ACTS: readonly Act<World>[] = [
   [/^(\d+) (ms|s)$/, ({ clock }, count, unit) => clock.advance(Number(count) * (unit === "s" ? 1000 : 1))],
   [/^it is lost$/, ({ route }) => route.lost()],
+  [
+    /^it leaves home$/,
+    ({ world, route }) => {
+      world.isAway = true;
+      route.leave();
+    },
+  ],
+  [
+    /^it is home again$/,
+    ({ world, route }) => {
+      world.isAway = false;
+      route.lost();
+    },
+  ],
   [/^it is doubted$/, ({ route }) => route.doubted()],
   [/^it is confirmed$/, ({ route }) => route.confirm()],
   [/^it ends$/, ({ route }) => route[Symbol.dispose]()],
@@ -141,6 +157,12 @@ A10 what is kept of a server ends with the next doubt, and with the share
 A10 it refuses when the patience since the loss is over, until a connect works again
   a route, it is lost, 59999 ms: waiting; 1 ms: refusing, told waiting > impatient since 1000 > refusing
   100 s: refusing; its server answers, 1 s: unconfirmed, not lost
+A10 away by only_on it refuses at once and asks nobody, whatever is lost meanwhile, until it is home again
+  a route, it leaves home: refusing, told impatient since Infinity > refusing, no timers
+  its server answers, it is lost, it is doubted, 3600 s: refusing, asked 0 times, no timers
+  it is home again, 1 ms: unconfirmed, asked 1 times; it is confirmed: carrying
+A10 away by only_on a question under way is not repeated
+  a route, it is lost, 1 ms, look, it leaves home, 3600 s: asked no more, refusing
 A10 a server that is back late has time to be proved, and never confirmed is refused in the end
   a route, patience 5000 ms, it is lost, 4900 ms, its server answers, 300 ms: unconfirmed
   9 s: unconfirmed; 1500 ms: refusing; it is confirmed: carrying

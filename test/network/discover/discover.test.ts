@@ -253,10 +253,14 @@ test("F3 neighbours that answered are read, of Linux and of macOS", () => {
     "10.0.1.9         0x1         0x0         00:00:00:00:00:00     *        tb0",
     "",
   ].join("\n");
-  assert.deepEqual(parseProcArp(table), [{ address: "10.0.1.2", interfaceName: "tb0" }]);
+  assert.deepEqual(parseProcArp(table), [
+    { address: "10.0.1.2", interfaceName: "tb0", mac: "aa:bb:cc:00:00:01" },
+  ]);
   const arp =
     "? (10.0.1.2) at aa:bb:cc:0:0:1 on bridge0 ifscope [bridge]\n? (10.0.1.9) at (incomplete) on en0 ifscope [ethernet]\n";
-  assert.deepEqual(parseArp(arp), [{ address: "10.0.1.2", interfaceName: "bridge0" }]);
+  assert.deepEqual(parseArp(arp), [
+    { address: "10.0.1.2", interfaceName: "bridge0", mac: "aa:bb:cc:00:00:01" },
+  ]);
 });
 
 test("F3 macOS: hardware ports by their devices", () => {

@@ -112,6 +112,7 @@ class SimCarried {
       {
         clock,
         patienceMs: () => this.settings.patienceMs,
+        isAway: () => this.settings.away === true,
         firstOutage: clock.wallMs(),
         prove: (timeoutMs, onGone) => {
           const target = this.settings.endpoints[this.settings.route];

@@ -1,0 +1,149 @@
+// On which networks this machine is, and whether a share is away from its own.
+import { createSocket } from "node:dgram";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { Links } from "../discover/link-kind.ts";
+import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
+import { formatIp, inPrefix, parseIp } from "../ip-address.ts";
+import { createSingleFlight } from "../probe/single-flight.ts";
+
+export interface Place {
+  /**
+   * Why nothing may be sent to a share's `hosts` (addresses; names are left out); null: it may. `onlyOn`: the marks of
+   * its networks. Never rejects.
+   */
+  awayFrom(onlyOn: readonly string[], hosts: readonly string[], notBeforeMs: number): Promise<string | null>;
+  /** Call on a network change. */
+  networkChanged(): void;
+}
+
+/** What is known of the networks at one moment. */
+export interface Here {
+  /** `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each link without one. */
+  readonly marks: ReadonlySet<string>;
+  readonly gateways: readonly { readonly address: string; readonly mac: string | null }[];
+  readonly interfaces: InterfaceSnapshot;
+}
+
+/** How long a reading serves while nothing changes, ms; on macOS it costs two commands. */
+const KEPT_MS = 10_000;
+/** How long a new network has to show its gateway, ms: a link is up before it has a route. */
+const SETTLES_MS = 1_000;
+const AGAIN_MS = 50;
+
+interface PlaceOptions {
+  readonly clock: Clock;
+  readonly links: Pick<Links, "neighbours" | "gateways">;
+  /** For tests. */
+  readonly interfaces?: (nowMs: number) => InterfaceSnapshot;
+  readonly ask?: (gateway: string) => void;
+}
+
+export function createPlace(options: PlaceOptions): Place {
+  const { clock, links, interfaces = readInterfaces, ask = askGateway } = options;
+  const readings = createSingleFlight<Here>(clock);
+  /** A gateway that restarts is still the same as long as the network is. */
+  const macs = new Map<string, string>();
+  let [changedAtMs, changes] = [clock.monotonicMs(), 0];
+
+  const here = (notBeforeMs: number): Promise<Here> =>
+    readings.ask(String(changes), notBeforeMs, async (goesOut) => {
+      goesOut();
+      const asOf = changes;
+      const [gateways, neighbours] = await Promise.all([links.gateways(), links.neighbours()]);
+      const read = hereFrom(interfaces(clock.monotonicMs()), gateways, neighbours, macs);
+      if (asOf === changes) for (const { address, mac } of read.gateways) if (mac) macs.set(address, mac);
+      return read;
+    });
+
+  return {
+    async awayFrom(onlyOn, hosts, notBeforeMs) {
+      if (onlyOn.length === 0) return null;
+      for (let sinceMs = notBeforeMs - KEPT_MS; ; ) {
+        const now = await here(sinceMs);
+        const away = awayText(now, onlyOn, hosts);
+        const unknown = now.gateways.filter(({ mac }) => mac === null);
+        if (away === null || (now.gateways.length > 0 && unknown.length === 0)) return away;
+        // Whoever has its address may be the NAS.
+        for (const { address } of unknown) if (!hosts.includes(address)) ask(address);
+        if (clock.monotonicMs() - changedAtMs >= SETTLES_MS) return away;
+        await clock.sleep(AGAIN_MS);
+        sinceMs = clock.monotonicMs();
+      }
+    },
+    networkChanged() {
+      changedAtMs = clock.monotonicMs();
+      changes += 1;
+      macs.clear();
+    },
+  };
+}
+
+/** `macs`: of gateways that have answered on this network before. */
+export function hereFrom(
+  interfaces: InterfaceSnapshot,
+  gateways: Awaited<ReturnType<Links["gateways"]>>,
+  neighbours: Awaited<ReturnType<Links["neighbours"]>>,
+  macs: ReadonlyMap<string, string> = new Map(),
+): Here {
+  const there = gateways.filter(({ interfaceName }) => interfaces.names.has(interfaceName));
+  const known = there.map(({ address, interfaceName }) => {
+    const found = neighbours.find((one) => one.address === address && one.interfaceName === interfaceName);
+    return { address, mac: found?.mac.toLowerCase() ?? macs.get(address) ?? null };
+  });
+  const alone = interfaces.addresses.filter(
+    ({ family, bytes, prefixLength, interfaceName }) =>
+      family === 4 &&
+      bytes[0] !== 127 &&
+      prefixLength < 32 &&
+      !there.some((gateway) => gateway.interfaceName === interfaceName),
+  );
+  return {
+    marks: new Set([
+      ...known.flatMap(({ mac }) => (mac === null ? [] : [`gateway:${mac}`])),
+      ...alone.map(({ bytes, prefixLength }) => `subnet:${networkOf(bytes, prefixLength)}/${prefixLength}`),
+    ]),
+    gateways: known,
+    interfaces,
+  };
+}
+
+/**
+ * Away is where something that is sent to the hosts could arrive, on a network that is not the share's own. Without any
+ * network its programs wait as usual, because a cable that was pulled is soon back.
+ */
+export function awayText(
+  { marks, gateways, interfaces }: Here,
+  onlyOn: readonly string[],
+  hosts: readonly string[],
+): string | null {
+  if (onlyOn.some((mark) => marks.has(mark))) return null;
+  if (gateways.length > 0) {
+    const shown = gateways.map(({ address, mac }) => `${address} (${mac ?? "its address is not known"})`);
+    return `the gateway here is ${shown.join(", ")}, which is none of its networks`;
+  }
+  const isHere = hosts.some((host) => {
+    const ip = parseIp(host);
+    return (
+      ip !== null &&
+      interfaces.addresses.some(
+        (own) => own.family === ip.family && inPrefix(ip.bytes, own.bytes, own.prefixLength),
+      )
+    );
+  });
+  return isHere ? "this network has its address, but is none of its networks" : null;
+}
+
+function networkOf(bytes: Uint8Array, prefixLength: number): string {
+  const masked = bytes.map((byte, index) => {
+    const bits = Math.min(8, Math.max(0, prefixLength - index * 8));
+    return byte & (0xff << (8 - bits));
+  });
+  return formatIp(masked);
+}
+
+/** An empty datagram to its discard port makes the system learn its hardware address. */
+function askGateway(address: string): void {
+  const socket = createSocket("udp4");
+  socket.on("error", () => {});
+  socket.send("", 9, address, () => socket.close());
+}
