@@ -290,7 +290,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   await privacy.require(snapshot);
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
-  const shareControl = createShareControl(engine, clock);
+  const shareControl = createShareControl(engine, clock, parts.formerShares);
   const places = stack.use(
     await openPlaces({ home, clock, logger, parts, readOnly: false, first: snapshot.config, publish }),
   );
@@ -416,7 +416,7 @@ function createServiceControl(
   { home, clock, intervalMs }: ServiceOptions,
   {
     memory,
-    parts: { drivers },
+    parts: { drivers, formerShares },
     startedAt,
     snapshot,
     privacy,
@@ -440,6 +440,7 @@ function createServiceControl(
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
     rcloneAdvice: () => drivers.rclone.advice?.() ?? null,
+    formerUnsent: () => formerShares.known(engine.names),
   });
   const globalConditions = (): Condition[] => [
     ...conditions(),

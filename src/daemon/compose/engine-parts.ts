@@ -15,6 +15,7 @@ import { createLocalDriver } from "../../shares/drivers/local/local.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
 import { readCarryProof } from "../../shares/drivers/netfs/carry-proof.ts";
 import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
+import { createFormerShares, type FormerShares } from "../../shares/drivers/rclone/caches.ts";
 import { createRcloneLogs, type RcloneLogs } from "../../shares/drivers/rclone/logs.ts";
 import { createNoteKeeper, type NoteKeeper } from "../../shares/drivers/rclone/note-keeper.ts";
 import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
@@ -58,6 +59,7 @@ export interface EngineParts extends AsyncDisposable {
   readonly mountTable: MountTable;
   readonly rcloneLogs: RcloneLogs;
   readonly noteKeeper: NoteKeeper;
+  readonly formerShares: FormerShares;
   readonly serverProof: Pick<ServerProof, "removeLeftovers">;
 }
 
@@ -119,6 +121,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     mountTable,
     rcloneLogs: createRcloneLogs(kept),
     noteKeeper: createNoteKeeper({ ...kept, notes }),
+    formerShares: createFormerShares(kept),
     serverProof,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };

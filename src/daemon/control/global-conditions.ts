@@ -3,8 +3,10 @@ import type { Condition } from "../../api/contract.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { NetworkListener } from "../../network/listen/network-listener.ts";
 import type { Memory } from "../../reconcile/memory.ts";
+import { counted } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { Lacking } from "../../shares/drivers/mount-driver.ts";
+import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
 import type { SyncState } from "../../sync/sync-settings.ts";
 
 export interface ConditionSources {
@@ -17,6 +19,8 @@ export interface ConditionSources {
   readonly historyUnsavedBecause: () => string | null;
   /** What rclone does worse than a newer one; null: nothing. */
   readonly rcloneAdvice: () => Lacking | null;
+  /** What waits for shares that are configured no more. */
+  readonly formerUnsent: () => readonly FormerUnsent[];
 }
 
 /** Remembers since when each stands, where that is not known otherwise. */
@@ -47,7 +51,7 @@ export function configWarningConditions({ warnings }: ConfigSnapshot, since: str
 }
 
 function standing(sources: ConditionSources): Standing[] {
-  const { memory, listener, running, sync, historyUnsavedBecause, rcloneAdvice } = sources;
+  const { memory, listener, running, sync, historyUnsavedBecause, rcloneAdvice, formerUnsent } = sources;
   const conditions: Standing[] = [];
   const warn = (code: string, title: string, hint: string | null): void => {
     conditions.push({ code, severity: "warning", title, hint });
@@ -65,6 +69,18 @@ function standing(sources: ConditionSources): Standing[] {
       "history_not_saved",
       `What runs cannot be written to the configuration's history: ${unsavedBecause}`,
       "It is held in memory; mountaineer config history tries again.",
+    );
+  }
+  const former = formerUnsent();
+  if (former.length > 0) {
+    const each = former.map(
+      ({ share, waiting: { files, source } }) =>
+        `${counted(files.length, "file")} of ${share} for ${source ?? "its server"}`,
+    );
+    warn(
+      "unsent_unconfigured",
+      `What was written to shares that are configured no more is kept here: ${each.join("; ")}`,
+      "Configure the share again under its old `name` and `share_name` to send them; `mountaineer unsent` shows where they are.",
     );
   }
   const { lastError, watching, detector, fileMissing } = sync();

@@ -6,6 +6,7 @@ import { selectShares } from "../../api/share-selection.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { WaitingUnsent } from "../../shares/drivers/mount-driver.ts";
+import type { FormerShares } from "../../shares/drivers/rclone/caches.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { RequestOutcome, ShareRequest } from "../../shares/policy/share-request.ts";
 import { keptUnmountedBy, openFileHolders, shareStatus } from "./share-status.ts";
@@ -14,7 +15,11 @@ import { verifyShare } from "./verify.ts";
 /** How long unsent writes are waited for, ms: rclone sends them a second after the last close. */
 const UNSENT_WAIT_MS = 15_000;
 
-export function createShareControl(engine: ShareEngine, clock: Clock) {
+export function createShareControl(
+  engine: ShareEngine,
+  clock: Clock,
+  formerShares: Pick<FormerShares, "look">,
+) {
   const select = (shares: readonly string[] | null): readonly string[] => selectShares(shares, engine.names);
 
   const askAll = async (shares: readonly string[] | null, request: ShareRequest, signal: AbortSignal) => ({
@@ -99,7 +104,10 @@ export function createShareControl(engine: ShareEngine, clock: Clock) {
       const all = await Promise.all(
         names.map(async (name) => (await waitingOf(name)).map((one) => unsentServer(name, one))),
       );
-      return { servers: all.flat() };
+      const former = share === null ? await formerShares.look(engine.names) : [];
+      return {
+        servers: [...all.flat(), ...former.map((one) => unsentServer(one.share, one.waiting))],
+      };
     },
     mount: ({ shares = null }, signal) =>
       askAll(shares, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),

@@ -74,6 +74,14 @@ export function folderName(shareName: string): string {
   return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
 }
 
+/** The share that has the folder of that name; of a name that was too long to keep, what is left of it. */
+export function shareOfFolder(folder: string): string {
+  return Buffer.from(
+    folder.replaceAll(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    "latin1",
+  ).toString("utf8");
+}
+
 /**
  * Writes a file (0600) whole or not at all, and only if its content changes. On a full disk the old file is
  * overwritten, which takes no room: a share must be able to change its host. `hidden`, on the same disk: where it is

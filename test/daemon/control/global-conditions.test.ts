@@ -7,6 +7,7 @@ import {
   createGlobalConditions,
 } from "../../../src/daemon/control/global-conditions.ts";
 import type { Lacking } from "../../../src/shares/drivers/mount-driver.ts";
+import type { FormerUnsent } from "../../../src/shares/drivers/rclone/caches.ts";
 import { whyUploadsBreak } from "../../../src/shares/drivers/rclone/version.ts";
 import type { SyncState } from "../../../src/sync/sync-settings.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
@@ -30,6 +31,7 @@ interface World {
   running: ConfigSnapshot;
   historyUnsavedBecause: string | null;
   rcloneAdvice: Lacking | null;
+  formerUnsent: readonly FormerUnsent[];
 }
 
 async function world() {
@@ -41,6 +43,7 @@ async function world() {
     running: await snapshotOf(""),
     historyUnsavedBecause: null,
     rcloneAdvice: null,
+    formerUnsent: [],
   };
   const conditions = createGlobalConditions({
     clock,
@@ -58,6 +61,7 @@ async function world() {
     sync: () => now.sync,
     historyUnsavedBecause: () => now.historyUnsavedBecause,
     rcloneAdvice: () => now.rcloneAdvice,
+    formerUnsent: () => now.formerUnsent,
   });
   return { clock, now, conditions };
 }
@@ -169,4 +173,14 @@ test("what runs and is not in the history is told for as long as it is not", asy
   assert.match(condition?.title ?? "", /no space left/);
   now.historyUnsavedBecause = null;
   assert.deepEqual(conditions(), []);
+});
+
+test("A13 files that wait for a share that is configured no more are told, with where they belong", async () => {
+  const { now, conditions } = await world();
+  const files = [{ path: "a", bytes: 1, writtenAtMs: 0 }];
+  const waiting = { server: "aa", source: "//nas/core", proved: true, inUse: false, files, folder: "/kept" };
+  now.formerUnsent = [{ share: "OLD", waiting }];
+  const [told] = conditions();
+  assert.deepEqual([told?.code, told?.severity], ["unsent_unconfigured", "warning"]);
+  assert.match(told?.title ?? "", /1 file of OLD for \/\/nas\/core/);
 });

@@ -2,18 +2,28 @@
 // decides about it.
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { expecting, MountaineerError } from "../../../runtime/errors.ts";
+import { errorText, expecting, MountaineerError } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
+import { isRunning } from "../../../runtime/process/process-identity.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { preferredRoute, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { UnsentFile, WaitingUnsent } from "../mount-driver.ts";
-import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../share-files.ts";
-import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "./files.ts";
+import {
+  FIRST_SERVER,
+  folderName,
+  isServerId,
+  serverFolder,
+  serversFolder,
+  shareFiles,
+  shareMountsFolder,
+  shareOfFolder,
+} from "../share-files.ts";
+import { parseProcessNote, type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "./files.ts";
 import { setFilesAside } from "./set-aside.ts";
-import type { UnsentWrites } from "./unsent.ts";
+import { createUnsentWrites, type UnsentWrites } from "./unsent.ts";
 
 interface CachesOptions {
   readonly clock: Clock;
@@ -30,28 +40,25 @@ interface ServerFacts {
   readonly proved: boolean;
 }
 
+export interface FormerUnsent {
+  /** The name that the share had in the configuration. */
+  readonly share: string;
+  readonly waiting: WaitingUnsent;
+}
+
 const LOOKED_FOR_MS = 10_000;
 
 export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }: CachesOptions) {
   const looked = new Map<string, { readonly atMs: number; readonly waiting: readonly WaitingUnsent[] }>();
 
   const look = async (share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> => {
-    const { name, shareName } = share;
     const waiting: WaitingUnsent[] = [];
-    for (const files of await listCaches(shareFiles(stateFolder, name).folder)) {
-      const paths = await unsent.of(files.cache, shareName);
+    for (const files of await listCaches(shareFiles(stateFolder, share.name).folder)) {
+      const paths = await unsent.of(files.cache, share.shareName);
       if (paths.length === 0) continue;
-      const folder = join(files.cache, "vfs", REMOTE_NAME, shareName);
-      const found = await Promise.all(paths.map((path) => unsentFile(folder, path)));
       const facts = await factsOf(files);
       if (facts.source === null && files.server === FIRST_SERVER) await noteSource(share, files);
-      waiting.push({
-        server: files.server,
-        ...facts,
-        inUse: files.server === inUse,
-        files: found.filter((file) => file !== null),
-        folder,
-      });
+      waiting.push(await waitingIn(files, facts, share.shareName, paths, files.server === inUse));
     }
     return waiting;
   };
@@ -73,7 +80,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
 
     /** From the next mount of the server `inUse` on, what waits for `server` is sent there. */
     async sendHere(server: string, inUse: RcloneFiles): Promise<void> {
-      if ((await unsent.all(inUse.cache)).length > 0) {
+      if (!(await unsent.isNone(inUse.cache))) {
         throw new MountaineerError("usage", "files of the server that is mounted now are not sent yet", {
           hint: "Try again when `mountaineer status` names none.",
         });
@@ -106,7 +113,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       await rm(orderPath(files), { force: true });
       for (const other of await listCaches(files.folder)) {
         if (other.server === files.server) continue;
-        const isEmpty = (await unsent.all(other.cache)).length === 0;
+        const isEmpty = await unsent.isNone(other.cache);
         // Its files were sent or set aside since, or a crash came right after they were handed over.
         if (isEmpty) await rm(orderPath(other), { force: true });
         const { proved } = await factsOf(other);
@@ -132,9 +139,64 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
   /** Whether a person decided that what waits for `other` goes to the server that is about to be mounted. */
   async function isMeant(other: RcloneFiles, files: RcloneFiles): Promise<boolean> {
     const order = jsonObject((await readIfPresent(orderPath(other))) ?? "");
-    if (order === null || (await unsent.all(files.cache)).length > 0) return false;
+    if (order === null || !(await unsent.isNone(files.cache))) return false;
     return order["to"] === null ? !(await factsOf(files)).proved : order["to"] === files.server;
   }
+}
+
+export type FormerShares = ReturnType<typeof createFormerShares>;
+
+/** What waits in the caches of shares that the configuration does not name any more. */
+export function createFormerShares({
+  clock,
+  logger,
+  stateFolder,
+}: Pick<CachesOptions, "clock" | "logger" | "stateFolder">) {
+  const unsent = createUnsentWrites();
+  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let known: readonly FormerUnsent[] = [];
+
+  const look = async (configured: readonly string[]): Promise<readonly FormerUnsent[]> => {
+    const folders = new Set(configured.map(folderName));
+    const root = shareMountsFolder(stateFolder);
+    const found: FormerUnsent[] = [];
+    for (const name of await readdir(root).catch(expecting("ENOENT", []))) {
+      if (folders.has(name)) continue;
+      const folder = join(root, name);
+      const note = parseProcessNote(await readIfPresent(rcloneFilesIn(folder).process));
+      const serving = note !== null && (await isRunning(note.identity)) ? note.server : null;
+      for (const files of await listCaches(folder)) {
+        const byName = Map.groupBy(await unsent.of(files.cache, ""), (path) => path.split("/")[0] ?? "");
+        for (const [shareName, paths] of byName) {
+          const inShare = paths.map((path) => path.slice(shareName.length + 1));
+          const isServed = files.server === serving;
+          const waiting = await waitingIn(files, await factsOf(files), shareName, inShare, isServed);
+          if (waiting.files.length > 0) found.push({ share: shareOfFolder(name), waiting });
+        }
+      }
+    }
+    return found;
+  };
+
+  return {
+    /** Read now. `configured`: names of shares. Rejects with the system's error. */
+    look,
+
+    /** What the newest look found that nobody sends; looks again, for the next time, if that is older than 10 s. */
+    known(configured: readonly string[]): readonly FormerUnsent[] {
+      if (clock.monotonicMs() - lookedAtMs >= LOOKED_FOR_MS) {
+        lookedAtMs = clock.monotonicMs();
+        look(configured).then(
+          (found) => {
+            known = found.filter(({ waiting }) => !waiting.inUse);
+          },
+          (error: unknown) =>
+            logger.debug("unsent files of former shares not looked up", { error: errorText(error) }),
+        );
+      }
+      return known;
+    },
+  };
 }
 
 /** All caches of the share, in use or not. `folder`: of one share. */
@@ -174,6 +236,18 @@ function orderPath({ folder, server }: RcloneFiles): string {
 async function forget({ folder, server }: RcloneFiles): Promise<void> {
   await rm(serverFolder(folder, server), { recursive: true, force: true });
   if (server === FIRST_SERVER) await rm(join(folder, "server.json"), { force: true });
+}
+
+async function waitingIn(
+  { cache, server }: RcloneFiles,
+  facts: ServerFacts,
+  shareName: string,
+  paths: readonly string[],
+  inUse: boolean,
+): Promise<WaitingUnsent> {
+  const folder = join(cache, "vfs", REMOTE_NAME, shareName);
+  const found = await Promise.all(paths.map((path) => unsentFile(folder, path)));
+  return { server, ...facts, inUse, files: found.filter((file) => file !== null), folder };
 }
 
 /** null: somebody removed it. */

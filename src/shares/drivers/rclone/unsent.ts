@@ -17,13 +17,13 @@ interface Note {
 
 export type UnsentWrites = ReturnType<typeof createUnsentWrites>;
 
-/** Reads notes again only when they changed. */
-export function createUnsentWrites() {
+/** Reads notes again only when they changed. `most`: files of a cache. */
+export function createUnsentWrites(most = NOTES_AT_MOST) {
   const byFolder = new Map<string, Map<string, Note>>();
-  const notesIn = async (root: string): Promise<ReadonlyMap<string, Note>> => {
+  const notesIn = async (root: string, atMost = most): Promise<ReadonlyMap<string, Note>> => {
     const known = byFolder.get(root) ?? new Map<string, Note>();
     const next = new Map<string, Note>();
-    const paths = await listFiles(root);
+    const paths = await listFiles(root, atMost);
     for (let index = 0; index < paths.length; index += AT_ONCE) {
       const some = paths.slice(index, index + AT_ONCE);
       const notes = await Promise.all(some.map((path) => readNote(join(root, path), known.get(path))));
@@ -35,8 +35,8 @@ export function createUnsentWrites() {
     byFolder.set(root, next);
     return next;
   };
-  const unsentIn = async (root: string): Promise<readonly string[]> =>
-    [...(await notesIn(root))]
+  const unsentIn = async (root: string, atMost = most): Promise<readonly string[]> =>
+    [...(await notesIn(root, atMost))]
       .filter(([, { state }]) => state !== "sent")
       .map(([path]) => path)
       .sort();
@@ -46,6 +46,9 @@ export function createUnsentWrites() {
       unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
     /** The same for all that is in the cache, by paths in it: the remote's name, the share's name, the path inside. */
     all: (cacheFolder: string): Promise<readonly string[]> => unsentIn(join(cacheFolder, "vfsMeta")),
+    /** Whether nothing in the cache waits, however many files it has. */
+    isNone: async (cacheFolder: string): Promise<boolean> =>
+      (await unsentIn(join(cacheFolder, "vfsMeta"), Number.POSITIVE_INFINITY)).length === 0,
     /** Whether rclone, if it were killed now, would leave an unreadable note, and so lose that file. */
     async unsettled(cacheFolder: string): Promise<boolean> {
       const notes = await notesIn(join(cacheFolder, "vfsMeta"));
@@ -54,8 +57,8 @@ export function createUnsentWrites() {
   };
 }
 
-/** Paths of files below a folder; no more than 20,000. */
-export async function listFiles(root: string): Promise<readonly string[]> {
+/** Paths of files below a folder, no more than `atMost`. */
+export async function listFiles(root: string, atMost = NOTES_AT_MOST): Promise<readonly string[]> {
   const files: string[] = [];
   const folders = [""];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
@@ -65,7 +68,7 @@ export async function listFiles(root: string): Promise<readonly string[]> {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) folders.push(path);
       else files.push(path);
-      if (files.length + folders.length >= NOTES_AT_MOST) return files;
+      if (files.length + folders.length >= atMost) return files;
     }
   }
   return files;

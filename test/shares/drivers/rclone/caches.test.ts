@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { createCacheCare } from "../../../../src/shares/drivers/rclone/cache-care.ts";
-import { createCaches } from "../../../../src/shares/drivers/rclone/caches.ts";
+import { createCaches, createFormerShares } from "../../../../src/shares/drivers/rclone/caches.ts";
 import {
   processNoteText,
   type RcloneFiles,
@@ -28,6 +28,7 @@ import { createUnsentWrites } from "../../../../src/shares/drivers/rclone/unsent
 import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
 import type { Prober } from "../../../../src/shares/prober/prober.ts";
 import { sourceOf } from "../../../../src/shares/smb-source.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
@@ -35,10 +36,10 @@ import { routeTo, shareSpec } from "../../share-spec.ts";
 const SHARE = shareSpec({});
 const [AWAY, HERE] = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"] as const;
 
-async function scene(t: TestContext) {
+async function scene(t: TestContext, notesAtMost?: number) {
   const stateFolder = await temporaryFolder(t);
   const clock = createManualClock();
-  const unsent = createUnsentWrites();
+  const unsent = createUnsentWrites(notesAtMost);
   const care = createCacheCare({
     clock,
     logger: silentLogger,
@@ -105,6 +106,45 @@ test("A13 a crash right after the files were handed over leaves no word for file
   await write(away, "of later");
   await caches.prepare(SHARE, here);
   assert.deepEqual(await unsent.of(here.cache, SHARE.shareName), []);
+});
+
+test("A13 what waits for a share that is configured no more is listed with its name and server, and told until it is configured again", async (t) => {
+  const { away, stateFolder, clock } = await scene(t);
+  await write(away, "deep/precious");
+  const former = createFormerShares({ clock, logger: silentLogger, stateFolder });
+  assert.deepEqual(await former.look([SHARE.name]), []);
+  const [one, ...more] = await former.look(["OTHER"]);
+  assert.deepEqual(more, []);
+  assert.deepEqual(
+    [one?.share, one?.waiting.server, one?.waiting.source, one?.waiting.inUse],
+    [SHARE.name, AWAY, "//nas/core", false],
+  );
+  assert.deepEqual(
+    one?.waiting.files.map(({ path, bytes }) => [path, bytes]),
+    [["deep/precious", 7]],
+  );
+  const told = (configured: string, count: number): Promise<boolean> =>
+    eventually(async () => {
+      await clock.advance(10_000);
+      return former.known([configured]).length === count;
+    });
+  await told("OTHER", 1);
+  await told(SHARE.name, 0);
+});
+
+test("A13 a cache with more notes than are read is never taken for an empty one", async (t) => {
+  const { caches, unsent, away, here } = await scene(t, 3);
+  await writeFile(join(dirname(away.cache), "server.json"), JSON.stringify({ source: "//nas/core" }));
+  await write(away, "a/precious");
+  // Folders are read last one first: those of z are all that is seen.
+  for (const name of ["z/1", "z/2", "z/3"]) {
+    await write(away, name);
+    await sent(away, name);
+  }
+  assert.deepEqual(await unsent.of(away.cache, SHARE.shareName), []);
+  await caches.prepare(SHARE, here);
+  const kept = join(away.cache, "vfs", REMOTE_NAME, SHARE.shareName, "a/precious");
+  assert.equal(await readFile(kept, "utf8"), "written");
 });
 
 for (const [proved, before] of [
