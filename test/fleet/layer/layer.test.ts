@@ -181,6 +181,8 @@ test("G1 a chain with a gap, a forged link or a foreign end is taken by nobody",
   assert.equal((await start().believe(Buffer.from(JSON.stringify(unsigned)))).ok, false);
   assert.equal((await readTrust(home, nameAt(0))).operator, nameAt(0));
   assert.equal(readHandover({ ...first, from: "U\u001b" }), null);
+  const { to } = first;
+  assert.equal(readHandover({ ...signHandover({ to, number: 1, time: "\u001b[2J" }, keyAt(0)) }), null);
 });
 
 test("G1 the chain is bounded, and fits beside the longest text", async (t) => {

@@ -292,6 +292,12 @@ test("D4 how much of a question a tool meets: more words met are better, the wor
   assert.ok(covers("purge cache", "purge_cache") > covers("purge cache", "wipe_cache"));
   assert.ok(covers("purge cache", "wipe_cache") > covers("purge cache", "list_cache"));
   assert.equal(covers("delete branch", "weather"), 0);
+  for (const [many, one] of [
+    ["boxes", "box"],
+    ["queries", "query"],
+    ["logs", "log"],
+  ] as const)
+    assert.ok(covers(many, one) > 0, many);
 });
 
 test("D4 how much of a question a tool meets: a name of which nothing else is asked is better than a longer one", async () => {

@@ -249,6 +249,15 @@ test("E3 a server that changes everything is told in twenty events", async (t) =
   assert.equal(b.pins.pending.length, 100);
 });
 
+test("E3 of a server beyond what is remembered, it is told whether its tools are withheld", async (t) => {
+  const many = Array.from({ length: 5_001 }, (_, at) => tool(`t${at}`));
+  for (const mode of ["block", "tell"] as const) {
+    const b = await bench(t, memoryStore(), mode);
+    b.admitted(...many);
+    assert.deepEqual([...b.pins.state.beyond.values()], [{ count: 2, isWithheld: mode === "block" }]);
+  }
+});
+
 test("E3 tools that filters keep back are no concern", async (t) => {
   const b = await bench(t);
   const filtered = (tools: readonly JsonObject[]): CatalogSource => {

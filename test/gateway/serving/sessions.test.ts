@@ -254,6 +254,10 @@ test("clients of 2026-07-28 that borrow one port after the other keep their name
   answer(port, OK);
   const names = (): unknown[] => listed().map(([name]) => name);
   assert.deepEqual(names(), ["one", "two"]);
+  Object.assign(port, { group: "work" });
+  answer(port, OK);
+  assert.deepEqual(names(), ["one", "two", "two"]);
+  Object.assign(port, { group: null });
   clients.opened(modern("two"));
   clients.closed(port);
   await clock.advance(600_000);

@@ -93,6 +93,19 @@ const cases: readonly (readonly [what: string, readings: readonly Reading[], exp
     { kind: "different", text: "list different files: only the first has b\\x1b[31m, c, d and 1 more" },
   ],
   [
+    "an entry that one side lacks counts once, whatever its creation tells",
+    [1, 2].map(() => [side({ a: 1, b: 1 }, { b: 1 }), side({ a: 1 }, { b: 2 })] as const),
+    { kind: "different", text: "list different files: only the first has b" },
+  ],
+  [
+    "a name of 60 characters is told whole, a longer one is cut",
+    [1, 2].map(() => read({ ["n".repeat(60)]: 1, ["o".repeat(61)]: 1 }, {})),
+    {
+      kind: "different",
+      text: `list different files: only the first has ${"n".repeat(60)}, ${"o".repeat(60)}…`,
+    },
+  ],
+  [
     "roots that were created at different times are two",
     [1, 2].map(() => [side({ a: 1 }, { "": 1 }), side({ a: 1 }, { "": 2 })] as const),
     { kind: "different", text: "are two folders: they were created at different times" },

@@ -369,6 +369,14 @@ describe("calls", () => {
     assert.deepEqual(link.told("notifications/cancelled"), [
       { requestId: id, reason: "the person pressed stop" },
     ]);
+    const failing = new AbortController();
+    const failed = call(createTestClient("a").call(2), {}, { signal: failing.signal });
+    failing.abort(new Error("the\nline broke"));
+    assert.ok("error" in (await failed.reply));
+    assert.deepEqual(link.told("notifications/cancelled").at(-1), {
+      requestId: failed.id,
+      reason: "the line broke",
+    });
     link.answer(id, OK);
     const before = link.received.length;
     assert.ok("error" in (await call(null, {}, { signal: abort.signal }).reply));

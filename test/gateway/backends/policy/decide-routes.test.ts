@@ -211,6 +211,14 @@ describe("C2 by hand", () => {
     );
   });
 
+  it("C2 what would go back by itself stays where a person holds it", () => {
+    const world = nearlyBack({ ...AUTO, auto: false, recheck: false });
+    world.advance(2_400);
+    assert.equal(world.pending, "a");
+    world.switchTo("b");
+    assert.deepEqual([world.used, world.pending, world.memory.routes.held], ["b", null, "b"]);
+  });
+
   it("C2 what cannot be reached changes nothing", () => {
     const world = running();
     world.fates.set("c", "fails");

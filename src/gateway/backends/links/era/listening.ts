@@ -173,7 +173,7 @@ export class Listening implements Disposable {
   }
 
   #later(): void {
-    if (this.#disposed || this.#timer !== null) return;
+    if (this.#disposed) return;
     this.#timer = this.#options.clock.setTimer(this.#delayMs, () => {
       this.#timer = null;
       this.#renew();

@@ -380,6 +380,17 @@ test("D2 a server without such streams is asked once, and subscriptions are refu
   );
 });
 
+test("D2 a stream that ended is opened once more, though a subscription comes before its time", async () => {
+  const { listening, clock, asked, acknowledge } = started();
+  acknowledge(1);
+  listening.ended(1, BROKEN);
+  const reply = listening.subscribe(resourceTopic("a:1"));
+  acknowledge(2);
+  assert.equal(answerOf(await reply), "done");
+  await clock.advance(120_000);
+  assert.equal(asked.length, 2);
+});
+
 test("D1 tasks are listened for beside resources, on the same stream", async () => {
   const { listening, asked, acknowledge } = started({});
   const replies = [listening.subscribe(resourceTopic("a:1")), listening.subscribe(taskTopic("t"))];
