@@ -1,7 +1,5 @@
 // A whole service, with real servers that work in a share's folder: who makes room for whom, and what calls get.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -83,35 +81,9 @@ const overFallback = ({
   mount_alive: boolean;
 }) => active_interface === "fallback" && mount_alive;
 
-/** A program of the user's own in this folder. */
-async function sitIn(t: TestContext, folder: string): Promise<() => Promise<void>> {
-  const child = spawn("sleep", ["120"], { cwd: folder, stdio: "ignore" });
-  await once(child, "spawn");
-  const end = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  };
-  t.after(end);
-  return end;
-}
-
 /** A folder that was there is looked for every ten seconds. */
 const LONG_MS = 60_000;
 const FAST = ["auto_failback = true", "auto_failback_stable_secs = 1"];
-
-test("C1 after a failover the server works on the new mount, and its names were never gone", async (t) => {
-  const s = await stage(t, [], FAST);
-  await s.until("CORE", overTb);
-  await s.untilPhase("Ready");
-  const before = await s.call();
-  assert.equal(before.cwd, join(s.rig.folder, "CORE-tb"));
-  await s.take("tb");
-  await s.until("CORE", overFallback);
-  const after = await s.call();
-  assert.equal(after.cwd, join(s.rig.folder, "CORE-fallback"));
-  assert.notEqual(after.pid, before.pid);
-});
 
 test("B11 a service that has handed over knows its shares on: none is a removed one, and calls go on", async (t) => {
   const s = await stage(t, [], []);
@@ -146,24 +118,6 @@ test("C1 a recovery happens although our own server sits on the share: calls wai
     s.transitions.some(({ name }) => name === "share.tb_ready"),
     false,
   );
-});
-
-test("C1 a user's program on the share defers the recovery as ever, and the server goes on meanwhile", async (t) => {
-  const s = await stage(t, [], FAST);
-  await s.until("CORE", overTb);
-  await s.untilPhase("Ready");
-  await s.take("tb");
-  await s.until("CORE", overFallback);
-  const { pid } = await s.call();
-  const leave = await sitIn(t, join(s.rig.folder, "CORE-fallback"));
-  await s.give("tb");
-  const pending = await s.until("CORE", (share) => share.tb_recovery_pending);
-  const holders = pending.conditions.flatMap((condition) => condition.holders ?? []);
-  assert.deepEqual([...new Set(holders.map(({ command }) => command))], ["sleep"]);
-  assert.equal((await s.call()).pid, pid);
-  await leave();
-  await s.until("CORE", overTb);
-  assert.equal((await s.call()).cwd, join(s.rig.folder, "CORE-tb"));
 });
 
 test("C1 switch by hand waits for the call in flight, which is answered once", async (t) => {

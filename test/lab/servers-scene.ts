@@ -68,7 +68,7 @@ async function serversScene(t: TestContext, settings: readonly string[] = []): P
     ends.use(await startTcpRelay({ host, targetHost: "127.0.0.1", targetPort: a.serverPort }));
   const cables = { tb: await cable("127.0.0.5"), fallback: await cable("127.0.0.6") };
   const home = await liveHome(t, {
-    env: { RIG_PASSWORD: a.password, MISTYPED: "mistyped", MOUNTAINEER_LOG: "debug" },
+    env: { RIG_PASSWORD: a.password, MOUNTAINEER_LOG: "debug" },
     before: () => ends.disposeAsync(),
   });
   const mounted = join(home.folder, "Shares", SHARE);

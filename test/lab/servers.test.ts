@@ -230,16 +230,4 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       await eventually(async () => (await scene.onServer("A", "precious.txt")) === "of A", 60_000, 100);
       await assertNowhereElse(scene, "precious.txt");
     }));
-
-  test("A14 after a mistyped first password the right one mounts the share carried", (t) =>
-    play(t, [], async (scene) => {
-      await scene.edit("cables", "${MISTYPED}");
-      await scene.home.cli(["unmount", "--share", SHARE]);
-      await scene.home.cli(["mount", "--share", SHARE]);
-      await scene.until("refused", ({ last_error }) => /logon|password/i.test(last_error ?? ""));
-      await scene.edit("cables");
-      const rightAtMs = performance.now();
-      await scene.until("carried", isCarried);
-      t.diagnostic(`carried ${Math.round(performance.now() - rightAtMs)} ms after the right password`);
-    }));
 });

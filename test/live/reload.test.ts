@@ -1,17 +1,12 @@
-// The configuration of a whole daemon while it runs: edited as people do, broken, mended, deleted, and written by a daemon
-// that is killed. What the watcher sees and does is proved in test/sync, what a reload is in test/daemon/reload.
+// The configuration of a whole daemon while it runs: edited as people do, broken, mended and deleted. What the
+// watcher sees and does is proved in test/sync, what a reload is in test/daemon/reload.
 import assert from "node:assert/strict";
-import { readdir, readFile, readlink, rm } from "node:fs/promises";
+import { readlink, rm } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
-import { findPlace } from "../../src/config/locate.ts";
-import { loadConfig } from "../../src/config/read/load.ts";
-import { sha256Of } from "../../src/runtime/files/sha256.ts";
-import { randomFrom } from "../lab/random.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
-import { liveHome, NEVER, QUICK_SYNC, renameOver } from "./live-home.ts";
+import { liveHome, renameOver } from "./live-home.ts";
 
 test("A6 B4 B6 saves of the file: a share more, a mistake and its mend, other settings, a share less, no file; and no share that stays is touched", async (t) => {
   const home = await liveHome(t);
@@ -80,91 +75,4 @@ test("A6 B4 B6 saves of the file: a share more, a mistake and its mend, other se
   assert.equal(await home.condition("config_missing"), null);
   assert.deepEqual(await home.logged("share.unmounted"), []);
   await untouched();
-});
-
-test("B4 B10 under stop watching ends; `mountaineer reload` and SIGHUP apply the mended file, and the watcher runs again", async (t) => {
-  const home = await liveHome(t);
-  const good = await home.text(["CORE"], { sync: `${QUICK_SYNC}\non_failure = "stop"` });
-  await home.writeConfig(good);
-  const monitor = await home.start();
-  const mends = [
-    async () => {
-      const { code, stderr } = await home.cli(["reload"]);
-      assert.equal(code, 0, stderr);
-    },
-    async () => monitor.signal("SIGHUP"),
-  ];
-  for (const [index, mend] of mends.entries()) {
-    await home.writeConfig(`${good}[[shares]]\n`);
-    await home.untilSync((report) => report.watching === "stopped");
-    assert.notEqual(await home.condition("sync_stopped"), null);
-    assert.match((await home.condition("config_rejected"))?.hint ?? "", /mountaineer reload/);
-    const broken = await home.cli(["reload"]);
-    assert.equal(broken.code, 3, broken.stderr);
-    assert.match(broken.stderr, /config\.toml:\d+:\d+/);
-    assert.equal((await home.sync()).watching, "stopped");
-
-    const generation = 2 + 2 * index;
-    await home.writeConfig(good.replace("0.3", `0.4${index}`));
-    await mend();
-    await home.untilSync((report) => report.generation === generation && report.watching === "live");
-    assert.equal(await home.condition("sync_stopped"), null);
-    await home.writeConfig(good.replace("0.3", `0.5${index}`));
-    await home.untilSync((report) => report.generation === generation + 1);
-  }
-});
-
-test("B6 kill -9 of the daemon during its edits leaves the old file or the new one, whole, and nothing beside it", async (t) => {
-  const seed = Number(process.env["MOUNTAINEER_SEED"] ?? 261_124);
-  t.diagnostic(`seed ${seed} (MOUNTAINEER_SEED)`);
-  const random = randomFrom(seed);
-  const home = await liveHome(t);
-  await home.writeConfig(await home.text(["CORE"], { sync: `enabled = false\n${QUICK_SYNC}` }));
-  const place = findPlace({ HOME: home.folder, MOUNTAINEER_HOME: home.home });
-  let last = 800;
-  for (let round = 0; round < 6; round += 1) {
-    const monitor = await home.start();
-    const daemon = await home.daemon();
-    const first = last;
-    let answered = first;
-    const editing = (async () => {
-      for (let value = first + 1; ; value += 1) {
-        last = value;
-        const edits = [{ key: "global.connect_timeout_ms", value: String(value) }];
-        const { reload } = await daemon.ask("edit", { edits, source: "test" }, NEVER);
-        assert.equal(reload?.reloaded, true);
-        answered = value;
-      }
-    })().catch(() => {
-      // The daemon is gone.
-    });
-    await eventually(() => answered > first);
-    await pause(random() * 150);
-    await monitor.kill9();
-    await editing;
-    const loaded = await loadConfig(home.configFile, place);
-    assert.ok(loaded.ok, `whole and valid: ${JSON.stringify(loaded)}`);
-    const found = loaded.snapshot.config.global.connectTimeoutMs;
-    assert.ok(found === answered || found === last, `${found} is neither ${answered} nor ${last}`);
-    last = Math.max(found, last);
-  }
-  await home.start();
-  const { sha256 } = await home.sync();
-  assert.equal(sha256, sha256Of(await readFile(home.configFile)));
-  const daemon = await home.daemon();
-  const { entries } = await daemon.ask("history", null, NEVER);
-  assert.equal(entries[0]?.sha256, sha256, "the newest of the history is what runs");
-  await daemon.ask(
-    "edit",
-    { edits: [{ key: "global.connect_timeout_ms", value: "999" }], source: "test" },
-    NEVER,
-  );
-  const left = (await readdir(home.home)).filter(
-    (name) => name.includes("config.toml") && name !== "config.toml",
-  );
-  assert.deepEqual(left, [], "no temporary file is left");
-  assert.deepEqual(
-    (await readdir(join(home.home, "history"))).filter((name) => !name.endsWith(".entry")),
-    [],
-  );
 });

@@ -5,7 +5,6 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
-import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
 import type { Ran } from "../../support/collect.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -18,8 +17,6 @@ interface Rig {
   readonly home: string;
   readonly file: string;
   readonly client: DaemonClient;
-  /** Stops it, and starts it anew. */
-  restart(meanwhile: () => Promise<unknown>): Promise<void>;
   run(...args: string[]): Promise<Ran>;
   text(): Promise<string>;
 }
@@ -48,11 +45,6 @@ async function startRig(t: TestContext, sync = "enabled = false"): Promise<Rig> 
     client: served.client,
     run: (...args) => runCommand(args, { home }),
     text: () => readFile(file, "utf8"),
-    async restart(meanwhile) {
-      assert.equal((await served?.stop())?.code, 0);
-      await meanwhile();
-      served = await serveHere({ home });
-    },
   };
 }
 
@@ -184,44 +176,4 @@ test("a file that is gone: edits are refused, and rollback 0 writes what runs", 
   assert.equal((await client.ask("status", null, never)).shares.length, 1);
   assert.equal((await run("config", "rollback", "0")).code, 0);
   assert.equal(await text(), good);
-});
-
-test("two that edit at once are both kept, or one is told to try again", async (t) => {
-  const { run, text } = await startRig(t);
-  const edits = [
-    ["auto-failback", "on"],
-    ["lsof-recheck", "off"],
-    ["global.check_interval_secs", "5"],
-    ["sync.debounce", "0.5"],
-  ];
-  const ended = await Promise.all(edits.map((edit) => run("config", "set", ...edit)));
-  const written = await text();
-  const lines = ["auto_failback = true", "lsof_recheck = false", "check_interval_secs = 5", "debounce = 0.5"];
-  ended.forEach(({ code, stderr }, index) => {
-    assert.ok(code === 0 || code === 9, stderr);
-    assert.equal(written.includes(lines[index] ?? "?"), code === 0, stderr);
-  });
-});
-
-test("B8 a follower hears each edit as one event, and finds the daemon again after a restart", async (t) => {
-  const { run, home, restart } = await startRig(t);
-  const cancel = new AbortController();
-  t.after(() => cancel.abort());
-  const notices: FollowNotice[] = [];
-  const following = (async () => {
-    for await (const notice of followDaemon(home, { signal: cancel.signal })) notices.push(notice);
-  })();
-  const connections = () => notices.filter(({ kind }) => kind === "connected").length;
-  await eventually(() => connections() === 1);
-  await run("config", "set", "auto-failback", "on");
-  const details = () =>
-    notices.flatMap((notice) =>
-      notice.kind === "event" && notice.event.kind === "sync" ? [notice.event.event.details] : [],
-    );
-  await eventually(() => details().length === 1);
-  assert.deepEqual(details(), ["settings reloaded"]);
-  await restart(() => eventually(() => notices.at(-1)?.kind === "lost"));
-  await eventually(() => connections() === 2);
-  cancel.abort();
-  await following;
 });
