@@ -213,10 +213,10 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     elsewhere: "test/cli/program/plain-commands.test.ts",
   },
   "mountaineer backends restart --all": running(/files/),
-  "mountaineer backends login tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },
+  "mountaineer backends login tickets": { elsewhere: "test/cli/program/plain-commands.test.ts" },
   "mountaineer backends login tickets --device": { elsewhere: "test/gateway/backends/sign-in/login.test.ts" },
-  "mountaineer backends login tickets --no-browser": { elsewhere: "test/cli/program/backends-login.test.ts" },
-  "mountaineer backends logout tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },
+  "mountaineer backends login tickets --no-browser": { elsewhere: "test/cli/program/plain-commands.test.ts" },
+  "mountaineer backends logout tickets": { elsewhere: "test/cli/program/plain-commands.test.ts" },
   "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents": running(
     /there is a backend called files/,
     2,

@@ -1,23 +1,32 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, symlink, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, it, type TestContext, test } from "node:test";
 import type { DoctorFinding } from "../../src/api/doctor-report.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import type { RouteConfig, ShareConfig } from "../../src/config/snapshot.ts";
 import { parsePs } from "../../src/daemon/compose/monitor-processes-darwin.ts";
 import { isMonitor } from "../../src/daemon/compose/process-arguments.ts";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { moveUnderOpenFile } from "../../src/doctor/carry-test.ts";
 import type { DoctorContext } from "../../src/doctor/context.ts";
 import { examineClock } from "../../src/doctor/doctor.ts";
 import { examineGateway } from "../../src/doctor/gateway.ts";
 import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
-import { examineMountRoot } from "../../src/doctor/macos-mounts.ts";
+import { examineMountRoot, examineMultichannel, multichannelPlaces } from "../../src/doctor/macos-mounts.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
+import { silentLogger } from "../../src/runtime/log/log.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
+import { createRcloneDriver } from "../../src/shares/drivers/rclone/rclone.ts";
+import { createMountTable } from "../../src/shares/mounts/mount-table.ts";
+import { startProber } from "../../src/shares/prober/prober-process.ts";
+import type { ShareSpec } from "../../src/shares/share-spec.ts";
 import { accepted } from "../config/support.ts";
+import { createRelayCarrier } from "../daemon/relay-carrier.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -331,4 +340,162 @@ test("E5 a port is free, or taken by a program that is named", async (t) => {
   assert.ok(typeof address === "object" && address !== null);
   const taken = await ofPort("127.0.0.1", address.port);
   assert.match(taken?.text ?? "", /listens at 127\.0\.0\.1:\d+ already/);
+});
+
+const NETFS = [{ driver: "netfs" }] as const;
+
+async function examinedSettings(
+  t: TestContext,
+  files: { global?: string; user?: string },
+): Promise<DoctorFinding[]> {
+  const folder = await temporaryFolder(t);
+  const places = { global: join(folder, "global.conf"), user: join(folder, "user.conf") };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, `${name}.conf`), text);
+  return examineMultichannel(NETFS, places);
+}
+
+const allCodes = (found: readonly DoctorFinding[]): string[] => found.map(({ code }) => code);
+
+test("multichannel is nobody's matter where the system does not mount", async () => {
+  const places = multichannelPlaces("/nonexistent");
+  assert.deepEqual(await examineMultichannel([{ driver: "rclone" }, { driver: "local" }], places), []);
+});
+
+test("without settings multichannel is on, and what to do about it is said", async (t) => {
+  const [found] = await examinedSettings(t, {});
+  assert.deepEqual([found?.code, found?.severity], ["multichannel_on", "info"]);
+  assert.match(found?.hint ?? "", /smbutil multichannel -m .*mc_prefer_wired=yes.*mc_on=no/);
+});
+
+test("what [default] says counts, however it is spelled, and no other section", async (t) => {
+  assert.deepEqual(allCodes(await examinedSettings(t, { global: "[default]\nmc_on=no\n" })), [
+    "multichannel_off",
+  ]);
+  assert.deepEqual(allCodes(await examinedSettings(t, { global: "[Default]\r\n MC_ON = No \r\n" })), [
+    "multichannel_off",
+  ]);
+  assert.deepEqual(allCodes(await examinedSettings(t, { user: "[default]\nmc_prefer_wired=yes\n" })), [
+    "multichannel_wired",
+  ]);
+  assert.deepEqual(
+    allCodes(await examinedSettings(t, { global: "mc_on=no\n[NAS]\nmc_on=no\n# mc_on=no\n" })),
+    ["multichannel_on"],
+  );
+});
+
+test("where the files disagree the system's is right", async (t) => {
+  const files = { global: "[default]\nmc_on=no\n", user: "[default]\nmc_on=yes\nmc_prefer_wired=yes\n" };
+  assert.deepEqual(allCodes(await examinedSettings(t, files)), ["multichannel_off"]);
+  const other = { global: "[default]\nmc_on=yes\n", user: "[default]\nmc_on=no\nmc_prefer_wired=yes\n" };
+  assert.deepEqual(allCodes(await examinedSettings(t, other)), ["multichannel_wired"]);
+});
+
+test("a file that cannot be read is told, and the other one counts", async (t) => {
+  const folder = await temporaryFolder(t);
+  const places = { global: join(folder, "global.conf"), user: join(folder, "user.conf") };
+  await mkdir(places.user);
+  await writeFile(places.global, "[default]\nmc_on=no\n");
+  assert.deepEqual(allCodes(await examineMultichannel(NETFS, places)), [
+    "multichannel_unread",
+    "multichannel_off",
+  ]);
+});
+
+// The self-test's move under an open file: rclone on a real SMB server with two routes, over a carrier that relays.
+const SHARE = "carry self-test";
+
+async function setUp(t: TestContext) {
+  const folder = await temporaryFolder(t);
+  const rig = await startPlainRig({ shares: [SHARE] });
+  t.after(() => rig[Symbol.asyncDispose]());
+  const prober = startProber({ clock: systemClock, logger: silentLogger });
+  t.after(() => prober[Symbol.asyncDispose]());
+  const mountTable = createMountTable({ clock: systemClock });
+  const driver = createRcloneDriver({
+    clock: systemClock,
+    logger: silentLogger,
+    prober,
+    mountTable,
+    stateFolder: join(folder, "home"),
+    addressesOf: () => [],
+  });
+  const carrier = createRelayCarrier();
+  t.after(() => carrier[Symbol.asyncDispose]());
+  const route = (host: string, port: number) => ({ host, port, interfaceName: null, folder: null });
+  const share: ShareSpec = {
+    name: "CORE",
+    shareName: SHARE,
+    username: rig.username,
+    password: rig.password,
+    missingVariable: null,
+    driver: "rclone",
+    routes: { tb: route(rig.tbHost, rig.tbPort), fallback: route(rig.fallbackHost, rig.fallbackPort) },
+    mountPath: join(folder, "volumes/CORE"),
+    stablePath: join(folder, "Shares/CORE"),
+  };
+  const endpoint = (address: string, port: number) => ({ address, port, localAddress: null });
+  const work = join(folder, "work");
+  await mkdir(work);
+  const run = (change: Partial<ShareSpec> = {}) =>
+    moveUnderOpenFile({
+      clock: systemClock,
+      carrier,
+      driver,
+      share: { ...share, ...change },
+      endpoints: {
+        tb: endpoint(rig.tbHost, rig.tbPort),
+        fallback: endpoint(rig.fallbackHost, rig.fallbackPort),
+      },
+      folder: work,
+      signal: new AbortController().signal,
+    });
+  const left = async () => ({
+    onServer: await readdir(rig.exportPath(SHARE)),
+    mounts: (await mountTable.read(systemClock.monotonicMs())).filter(({ path }) => path.startsWith(folder)),
+    open: [...carrier.shares.keys()],
+  });
+  return { rig, carrier, run, left };
+}
+
+const NOTHING = { onServer: [], mounts: [], open: [] };
+
+describe("a move under an open file", { skip: missingForPlainRig() ?? false, timeout: 180_000 }, () => {
+  it("A10 is read and written on over the other route, and nothing is left behind", async (t) => {
+    const { rig, carrier, run, left } = await setUp(t);
+    const outcome = await run();
+    assert.deepEqual(outcome, {
+      carried: true,
+      text: "share CORE was moved under an open file, which was read and written on",
+    });
+    assert.deepEqual(
+      carrier.asked.map((line) =>
+        line
+          .split(" ")
+          .filter((word) => !word.startsWith("self-test"))
+          .join(" "),
+      ),
+      ["open", "bind", "move fallback", "close"],
+    );
+    assert.equal(rig.relays.tb.mode, "pass");
+    assert.deepEqual(await left(), NOTHING);
+  });
+
+  it("A10 a file that reads otherwise after the move is told as that, and all is cleaned up", async (t) => {
+    const { rig, carrier, run, left } = await setUp(t);
+    carrier.beforeMove = async () => {
+      const [name = ""] = await readdir(rig.exportPath(SHARE));
+      const path = join(rig.exportPath(SHARE), name);
+      await writeFile(path, Buffer.alloc((await stat(path)).size, "another file's bytes "));
+    };
+    const outcome = await run();
+    assert.equal(outcome.carried, false, outcome.text);
+    assert.match(outcome.text, /^after the move the file could not be used: /);
+    assert.deepEqual(await left(), NOTHING);
+  });
+
+  it("A10 what cannot be mounted proves nothing about carrying", async (t) => {
+    const { run, left } = await setUp(t);
+    await assert.rejects(run({ password: "wrong" }), /cannot be mounted over a port of this machine/);
+    assert.deepEqual(await left(), NOTHING);
+  });
 });

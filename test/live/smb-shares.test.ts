@@ -219,30 +219,3 @@ test(
     assert.deepEqual([last_error, conditions], [null, []]);
   },
 );
-
-test(
-  "A6 a driver edited while no daemon runs takes effect with its next start, either way",
-  needsSmb,
-  async (t) => {
-    const { home, mountPath, overSmb, local, seen } = await eitherDriver(t);
-    await home.writeConfig(overSmb);
-    const first = await home.start();
-    await home.untilMounted("CORE");
-    await first.stop();
-    assert.notEqual(await mountIdAt(mountPath("CORE")), null, "mounts outlive the daemon");
-
-    await home.writeConfig(local);
-    const second = await home.start();
-    // Whoever reads a file there holds it open.
-    await home.untilMounted("CORE");
-    assert.equal(await mountIdAt(mountPath("CORE")), null);
-    assert.equal(await readFile(seen, "utf8"), "of a folder");
-    await second.stop();
-
-    await home.writeConfig(overSmb);
-    await home.start(["--unmount-on-exit"]);
-    const [core] = await home.untilMounted("CORE");
-    assert.equal(await readFile(seen, "utf8"), "of CORE");
-    assert.deepEqual([core?.last_error, core?.conditions], [null, []]);
-  },
-);

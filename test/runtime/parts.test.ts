@@ -5,6 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { dropOldest } from "../../src/runtime/bounded-map.ts";
 import { createBus } from "../../src/runtime/bus.ts";
+import { createDisposalStack } from "../../src/runtime/disposal.ts";
 import { FleetingMap, FleetingSet } from "../../src/runtime/fleeting.ts";
 import { onceMore } from "../../src/runtime/once-more.ts";
 import { eventually } from "../support/eventually.ts";
@@ -224,4 +225,70 @@ test("work is done one at a time, once more when it was asked for meanwhile, and
   await begun[2]?.promise;
   await new Promise(setImmediate);
   assert.equal(begun.length, 3);
+});
+
+// Ending in reverse, once, whatever fails on the way.
+function startDisposals() {
+  const failures: unknown[] = [];
+  const stack = createDisposalStack((error) => failures.push(error));
+  const ended: string[] = [];
+  return { stack, failures, ended };
+}
+
+describe("disposal", () => {
+  it("ends in reverse, each after the one before has ended", async () => {
+    const { stack, ended } = startDisposals();
+    stack.defer(() => void ended.push("first"));
+    stack.defer(async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      ended.push("second");
+    });
+    stack.use({ [Symbol.dispose]: () => void ended.push("third") });
+    const resource = { [Symbol.asyncDispose]: async () => void ended.push("fourth") };
+    assert.equal(stack.use(resource), resource);
+    assert.equal(stack.disposed, false);
+    const ending = stack[Symbol.asyncDispose]();
+    assert.equal(stack.disposed, true);
+    await ending;
+    assert.deepEqual(ended, ["fourth", "third", "second", "first"]);
+  });
+
+  it("ends once, however often it is asked, and all who ask wait for the same end", async () => {
+    const { stack, ended } = startDisposals();
+    stack.defer(async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      ended.push("x");
+    });
+    await Promise.all([stack[Symbol.asyncDispose](), stack[Symbol.asyncDispose]()]);
+    await stack[Symbol.asyncDispose]();
+    assert.deepEqual(ended, ["x"]);
+  });
+
+  it("goes on when one fails, and says so", async () => {
+    const { stack, ended, failures } = startDisposals();
+    stack.defer(() => void ended.push("first"));
+    stack.defer(() => {
+      throw new Error("sync");
+    });
+    stack.defer(async () => {
+      throw new Error("async");
+    });
+    await stack[Symbol.asyncDispose]();
+    assert.deepEqual(ended, ["first"]);
+    assert.deepEqual(failures.map(String), ["Error: async", "Error: sync"]);
+  });
+
+  it("ends at once what comes too late", async () => {
+    const { stack, ended, failures } = startDisposals();
+    await stack[Symbol.asyncDispose]();
+    stack.defer(() => void ended.push("late"));
+    stack.use({
+      [Symbol.dispose]() {
+        throw new Error("late too");
+      },
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(ended, ["late"]);
+    assert.equal(failures.length, 1);
+  });
 });

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { test } from "node:test";
 import { firstStart } from "../../../src/cli/init/first-start.ts";
+import { wantsToken } from "../../../src/cli/init/gateway-token.ts";
 import { connectionOf } from "../../../src/cli/init/init-questions.ts";
 import {
   backendBlock,
@@ -17,8 +18,9 @@ import { keysOf, newShares } from "../../../src/cli/init/more-shares.ts";
 import { splitWords } from "../../../src/cli/input/split-words.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
+import { accepted } from "../../config/support.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { runCommand as run } from "../command-line.ts";
+import { runCommand as run, runCommand } from "../command-line.ts";
 
 const PLACE = { home: "/h/m", userHome: "/h", userName: "ann", defaultMountRoot: "/h/m/volumes" };
 
@@ -327,4 +329,98 @@ test("G1 a found share is called as it is, where a folder may be called that", (
     ours.map((name) => `share-${name}`),
   );
   assert.equal(named("linksys"), "linksys");
+});
+
+// The token that `init` makes for clients over HTTP, with the real program.
+const runIn = (home: string, args: readonly string[]) => runCommand(args, { home });
+const BACKEND = ["--backend", "files", "--command", "sh"];
+
+async function keptTokens(home: string): Promise<readonly string[]> {
+  const { stdout } = await runIn(home, ["secret", "list", "--json"]);
+  const { secrets } = JSON.parse(stdout);
+  return secrets.map(({ name, kept }: { readonly name: string; readonly kept: string }) => `${name} ${kept}`);
+}
+
+test("E1 the first server comes with a token that is kept, named, and in no output of a script", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const made = await runIn(home, ["init", ...BACKEND, "--json"]);
+  assert.equal(made.code, 0, made.stderr);
+  assert.equal(JSON.parse(made.stdout).token, "secret:gateway-token");
+  assert.deepEqual(await keptTokens(home), ["gateway-token file"]);
+  const config = await readFile(join(home, "config.toml"), "utf8");
+  assert.match(config, /\[incoming_auth\]\ntype = "local"\ntoken = "secret:gateway-token"\n/);
+  const kept = await readFile(join(home, "secrets.json"), "utf8");
+  const [token = ""] = /[\w-]{43}/.exec(kept) ?? [];
+  assert.equal(Buffer.from(token, "base64url").length, 32);
+  assert.ok(!`${made.stdout}${made.stderr}${config}`.includes(token));
+  // Begun anew, the token that agents have already goes on.
+  await writeFile(join(home, "config.toml"), "");
+  const again = await runIn(home, ["init", ...BACKEND]);
+  assert.equal(again.code, 0, again.stderr);
+  assert.equal(await readFile(join(home, "secrets.json"), "utf8"), kept);
+});
+
+test("E1 no client of a gateway without a token is shut out by the way", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const open = await runIn(home, ["init", ...BACKEND, "--no-token"]);
+  assert.equal(open.code, 0, open.stderr);
+  const path = join(home, "config.toml");
+  assert.doesNotMatch(await readFile(path, "utf8"), /incoming_auth/);
+  const more = await runIn(home, ["init", "--add", "--backend", "more", "--command", "sh"]);
+  assert.equal(more.code, 0, more.stderr);
+  assert.doesNotMatch(await readFile(path, "utf8"), /incoming_auth/);
+  const asked = await runIn(home, ["init", "--add", "--token"]);
+  assert.equal(asked.code, 0, asked.stderr);
+  assert.match(await readFile(path, "utf8"), /\[incoming_auth\]/);
+  assert.match(asked.stdout, /secret:gateway-token/);
+  const twice = await runIn(home, ["init", "--add", "--token"]);
+  assert.deepEqual([twice.code, /says already who may come in/.test(twice.stderr)], [2, true]);
+});
+
+test("E1 a token is made where none can be missed", async () => {
+  const empty = (await accepted("")).config;
+  const serving = (await accepted('[backends.files]\ncommand = "sh"\n')).config;
+  const wish = (change: Partial<Parameters<typeof wantsToken>[0]>) =>
+    wantsToken({ asked: null, text: "", before: null, addsBackend: true, ...change });
+  assert.equal(wish({}), true);
+  assert.equal(wish({ before: empty }), true);
+  assert.equal(wish({ addsBackend: false }), false);
+  assert.equal(wish({ before: serving }), false);
+  assert.equal(wish({ before: serving, asked: true }), true);
+  assert.equal(wish({ asked: false }), false);
+  for (const text of [
+    "[incoming_auth]\n",
+    "a = 1\n  [[incoming_auth.users]]",
+    'incoming_auth.type = "x"',
+    "incoming_auth:\n",
+  ]) {
+    assert.equal(wish({ before: empty, text }), false, text);
+    assert.throws(() => wish({ asked: true, text }), { code: "usage" }, text);
+  }
+  assert.equal(wish({ before: empty, text: "# [incoming_auth]\n" }), true);
+});
+
+test("E1 backends add makes the token with the first server, too, and none with the next one", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const path = join(home, "config.toml");
+  const first = await runIn(home, ["backends", "add", "files", "--disabled", "--", "sh"]);
+  assert.equal(first.code, 0, first.stderr);
+  assert.match(
+    await readFile(path, "utf8"),
+    /\[incoming_auth\]\ntype = "local"\ntoken = "secret:gateway-token"\n/,
+  );
+  assert.deepEqual(await keptTokens(home), ["gateway-token file"]);
+  assert.match(
+    first.stdout,
+    /Agents come in over HTTP with the token[\s\S]*--header "Authorization: Bearer TOKEN"/,
+  );
+  const [token = ""] = /[\w-]{43}/.exec(await readFile(join(home, "secrets.json"), "utf8")) ?? [];
+  assert.ok(token !== "" && !`${first.stdout}${first.stderr}`.includes(token));
+  const next = await runIn(home, ["backends", "add", "more", "--disabled", "--", "sh"]);
+  assert.equal(next.code, 0, next.stderr);
+  assert.doesNotMatch(next.stdout, /token/);
+  const other = join(await temporaryFolder(t), "home");
+  const open = await runIn(other, ["backends", "add", "files", "--disabled", "--no-token", "--", "sh"]);
+  assert.equal(open.code, 0, open.stderr);
+  assert.doesNotMatch(await readFile(join(other, "config.toml"), "utf8"), /^\[incoming_auth\]/m);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -10,10 +10,17 @@ import { parse } from "smol-toml";
 import { type Agent, startAgent } from "../../../src/demo/stage/agent.ts";
 import { holdFile } from "../../../src/demo/stage/file-holder.ts";
 import { startLocalNas } from "../../../src/demo/stage/nas-local.ts";
+import { readShareFile } from "../../../src/demo/stage/share-reader.ts";
 import { openStage } from "../../../src/demo/stage/stage.ts";
 import { temporaryFolder as markOf, stageLayout } from "../../../src/demo/stage/stage-layout.ts";
 import { clearRemains, findRemains } from "../../../src/demo/stage/stage-remains.ts";
 import { startTcpRelay, type TcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
+import {
+  FILM_MIB,
+  makeMaterial,
+  startWork,
+  type WorkAtShare,
+} from "../../../src/demo/stage/work-at-share.ts";
 import { childEnvironment } from "../../../src/runtime/process/child-process.ts";
 import {
   isRunning,
@@ -23,6 +30,7 @@ import {
 import { COMMAND } from "../../cli/command-line.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { makeFifo } from "../fifo.ts";
 
 const KEEPER = join(import.meta.dirname, "../../../bin/service-keeper.sh");
 
@@ -292,4 +300,124 @@ test("modes asked for at once take effect one after the other", async (t) => {
   const caller = call(t, relay);
   caller.socket.write("x");
   await eventually(() => caller.received() === "x");
+});
+
+function readOptions(
+  changes: Partial<Parameters<typeof readShareFile>[1]> = {},
+): Parameters<typeof readShareFile>[1] {
+  return { environment: {}, deadlineMs: 10_000, signal: new AbortController().signal, ...changes };
+}
+
+test("a file's text comes with the time it took", async (t) => {
+  const path = join(await temporaryFolder(t), "-a file");
+  await writeFile(path, "text\n");
+  const reading = await readShareFile(path, readOptions());
+  assert.equal(reading.ok && reading.text, "text\n");
+  assert.ok(reading.tookMs > 0);
+});
+
+test("what cannot be read says why, in the system's words", async (t) => {
+  const path = join(await temporaryFolder(t), "nothing");
+  const reading = await readShareFile(path, readOptions());
+  assert.equal(!reading.ok && reading.why, "No such file or directory");
+});
+
+test("A8 a file that never answers holds nobody up longer than the deadline", async (t) => {
+  const path = await makeFifo(join(await temporaryFolder(t), "fifo"));
+  const reading = await readShareFile(path, readOptions({ deadlineMs: 100 }));
+  assert.equal(!reading.ok && reading.why, "no answer for 0.1 s");
+  assert.ok(reading.tookMs < 5_000);
+});
+
+test("a person who gives up ends it", async (t) => {
+  const path = await makeFifo(join(await temporaryFolder(t), "fifo"));
+  const stop = new AbortController();
+  const reading = readShareFile(path, readOptions({ signal: stop.signal }));
+  stop.abort();
+  await assert.rejects(reading, { code: "aborted" });
+});
+
+interface Work {
+  readonly work: WorkAtShare;
+  readonly server: string;
+  readonly started: readonly ProcessIdentity[];
+}
+
+/** At work on a plain folder, which is share and server in one. */
+async function beginWork(t: TestContext): Promise<Work> {
+  const folder = await temporaryFolder(t);
+  const server = join(folder, "server");
+  await mkdir(server);
+  const material = await makeMaterial(server);
+  const started: ProcessIdentity[] = [];
+  t.after(() => {
+    for (const { pid } of started) {
+      try {
+        process.kill(-pid, "SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
+    }
+  });
+  const work = await startWork({
+    material,
+    serverFolder: server,
+    shareFolder: server,
+    workFolder: folder,
+    environment: childEnvironment(),
+    onStart: (identity) => started.push(identity),
+  });
+  return { work, server, started };
+}
+
+async function isAtWork(work: WorkAtShare): Promise<void> {
+  await eventually(() => work.progress().pieces > 1 && work.progress().lines > 1);
+}
+
+test("A10 both programs work until they are told to finish, and all of it is there then", async (t) => {
+  const { work, server, started } = await beginWork(t);
+  await isAtWork(work);
+  assert.equal(work.complaint(), null);
+  assert.equal(started.length, 2);
+  assert.notEqual(await work.missingOnServer(), null, "neither is finished");
+  await work.finish();
+  assert.equal(work.complaint(), null);
+  assert.equal(await work.missingOnServer(), null);
+  for (const identity of started) assert.equal(await isRunning(identity), false);
+  const copy = await readFile(join(server, "film-copy.bin"));
+  assert.equal(copy.length, FILM_MIB * 1024 * 1024);
+});
+
+test("A10 a copy that is not whole, and lines that are too few or too many, are noticed", async (t) => {
+  const { work, server } = await beginWork(t);
+  await isAtWork(work);
+  await work.finish();
+  const log = join(server, "work.log");
+  await appendFile(log, "another line\n");
+  assert.match((await work.missingOnServer()) ?? "", /^the log has \d+ of \d+ lines, or others$/);
+  await truncate(log, (await readFile(log)).length - "another line\n".length);
+  assert.equal(await work.missingOnServer(), null);
+  await truncate(join(server, "film-copy.bin"), 1_000);
+  assert.equal(await work.missingOnServer(), "there is no whole copy");
+});
+
+test("A10 a program that ends, by an error or by a signal, is a complaint", async (t) => {
+  const { work, started } = await beginWork(t);
+  await isAtWork(work);
+  process.kill(started[0]?.pid ?? 0, "SIGKILL");
+  await eventually(() => /^(copy|append): it ended with SIGKILL$/.test(work.complaint() ?? ""));
+});
+
+test("A10 a file that cannot be opened is a complaint in the system's words", async (t) => {
+  const folder = await temporaryFolder(t);
+  const started: ProcessIdentity[] = [];
+  const work = await startWork({
+    material: { digest: "" },
+    serverFolder: folder,
+    shareFolder: join(folder, "nothing"),
+    workFolder: folder,
+    environment: childEnvironment(),
+    onStart: (identity) => started.push(identity),
+  });
+  await eventually(() => /copy: .*film\.bin.*it ended with 2/s.test(work.complaint() ?? ""));
 });

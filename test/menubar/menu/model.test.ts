@@ -175,20 +175,6 @@ test("what a share suffers from is said: last error and conditions, facts left o
   assertHas(lines, "  Mount <do/mount/CORE>", "Mount all <do/mount>");
 });
 
-test("a held share can be given back to the rules", () => {
-  const held = sampleShare({ active_interface: "fallback", held: "fallback" });
-  const lines = linesOf([held]);
-  assertHas(
-    lines,
-    "CORE — mounted over Fallback, held by hand",
-    "  Switch to Thunderbolt <do/switch/CORE/tb>",
-    "  Back to automatic <do/switch/CORE/auto>",
-  );
-  const out = sampleShare({ active_interface: "none", mount_state: "unmounted", held: "unmounted" });
-  const other = linesOf([out]);
-  assertHas(other, "CORE — not mounted, held by hand", "  Mount <do/mount/CORE>");
-});
-
 test("what is under way says so, and cannot be asked for twice", () => {
   const action = { kind: "do", id: ["switch", "CORE", "tb"], force: false } as const;
   const lines = linesOf([pending()], { running: [action] });
@@ -412,10 +398,6 @@ test("more shares than a screen holds go into a submenu, which tells how they ar
   );
   const lines = linesOf(shares);
   assertHas(lines, "!! 6 more shares", "  !! S29 — mounted over Thunderbolt, not answering");
-});
-
-test("equal worlds give equal menus", () => {
-  assert.deepEqual(menuOf(sampleWorld()), menuOf(sampleWorld()));
 });
 
 test("E2 what waits for approval stands at the top, once each, with a way to see and approve it", () => {

@@ -1,9 +1,10 @@
 // What the driver needs is gone while the share is served: nothing that serves is given up for a mount that cannot be.
 import assert from "node:assert/strict";
-import { describe } from "node:test";
+import { describe, test } from "node:test";
+import type { ShareLogonSeen } from "../../../src/shares/policy/share-seen.ts";
 import { otherRoute } from "../../../src/shares/share-spec.ts";
-import { World } from "../world.ts";
-import { mountedOver, PLAIN_STARTS, stories } from "./stories.ts";
+import { SPEC, World } from "../world.ts";
+import { carriedWorld, mountedOver, PLAIN_STARTS, stories } from "./stories.ts";
 
 /** Over fallback, Thunderbolt back for almost as long as it takes. */
 function aboutToRecover(): World {
@@ -89,4 +90,302 @@ What to mount: one that goes while open files are looked up ends ${what}, and it
 `,
     );
   }
+});
+
+// What follows from a login that the server refuses: nothing more is tried, and nothing that works is given up.
+const REFUSED: ShareLogonSeen = {
+  refusal: "wrong password",
+  may: false,
+  accepted: false,
+  refusedAt: [1_000],
+  shut: null,
+};
+const ACCEPTED: ShareLogonSeen = { refusal: null, may: true, accepted: true, refusedAt: [], shut: null };
+
+const LOGON_STARTS = {
+  ...PLAIN_STARTS,
+  carried: () => carriedWorld(),
+  "over fallback": () => mountedOver("fallback", new World({ stableMs: 5_000 })),
+};
+
+describe("a login that is refused", () => {
+  test("A14 nothing is mounted with it, and what mends it is told", () => {
+    const world = new World();
+    world.spec = { ...SPEC, passwordFrom: "secret:nas" };
+    world.logon = REFUSED;
+    world.advance(60_000);
+    assert.equal(world.stepKinds.length, 0);
+    assert.equal(world.memory.lastError, "The server refuses the login of ann: wrong password");
+    assert.deepEqual(world.memory.logonsRefusedAt, [1_000], "a restart knows of it");
+    const [told] = world.last?.conditions.filter(({ code }) => code === "login_refused") ?? [];
+    assert.match(told?.hint ?? "", /mountaineer secret set nas\b.*mountaineer mount --share CORE\b/);
+    world.ask({ kind: "mount" });
+    assert.equal(world.lastOutcome?.result, "failed");
+    assert.match(world.lastOutcome?.detail ?? "", /refuses the login of ann/);
+    world.logon = ACCEPTED;
+    world.advance(5_000);
+    assert.deepEqual(world.stepKinds, ["mount tb"]);
+    assert.deepEqual(world.conditionCodes, []);
+  });
+
+  stories(
+    LOGON_STARTS,
+    `
+A14 where one route has refused it the other is not tried
+  a new share, mounts over tb fail: wrong password, in the next step login refused, 60 s: steps mount tb
+A14 what is mounted is not given up to go back to Thunderbolt
+  over fallback, login refused, 60 s: steps but checks none, on fallback
+A14 a carried share is not moved for a better route, and is when its own is gone
+  carried, login refused and same shut, tb refused, event, 5 s: steps but holds move fallback
+  fresh, tb answers, 120 s: no steps
+A14 a look that is turned away, or waits, says nothing of what is open; without its process a mount is no use
+  carried, login refused and same shut, the mount says EIO, 60 s, the mount lists, the mount hangs, 60 s: no steps
+  its process is gone, 10 s: steps check > unmount force
+  login accepted, 60 s: steps check > unmount force > mount tb carried
+`,
+  );
+
+  test("A14 the same login, right again, lets what is mounted log in anew", () => {
+    const world = carriedWorld();
+    world.logon = { ...ACCEPTED, shut: "same" };
+    world.duringStep = () => {
+      world.logon = ACCEPTED;
+    };
+    world.advance(10_000);
+    assert.deepEqual(world.stepKinds, ["confirm"]);
+    assert.equal(world.taking[0]?.step.kind === "confirm" && world.taking[0].step.logon, true);
+  });
+
+  test("A14 another login is mounted with as soon as nothing is open, and not before it is known to be right", () => {
+    const world = carriedWorld();
+    const { mount } = world;
+    assert.ok(mount !== null);
+    mount.errno = "EIO";
+    world.holders = [7];
+    world.logon = { ...ACCEPTED, accepted: false, shut: "other" };
+    world.advance(30_000);
+    assert.equal(world.stepKinds.length, 0);
+    world.logon = { ...ACCEPTED, shut: "other" };
+    world.advance(10_000);
+    assert.ok(world.conditionCodes.includes("waiting_for_close"));
+    assert.ok(world.conditionCodes.includes("login_refused"));
+    assert.ok(!world.stepKinds.some((kind) => kind !== "check"), world.stepKinds.join());
+    // A look that waits is none of a program's.
+    mount.errno = null;
+    mount.hung = true;
+    mount.look = { state: "pending", startedAtMs: world.nowMs };
+    world.fresh().holders = [];
+    // What its rclone cannot send is kept for the next one.
+    world.unsent = ["unsent.txt"];
+    world.onDecision = ({ step }) => {
+      if (step?.kind === "mount") world.logon = ACCEPTED;
+    };
+    world.advance(2_500);
+    assert.ok(world.stepKinds.includes("unmount force"), world.stepKinds.join());
+  });
+});
+
+// When a mount is dead, when it is only slow, and when its silence may be a person's who is asked for permission.
+function mountedOverTb(): World {
+  const world = new World();
+  world.addMount("tb");
+  return world.advance(3000).fresh();
+}
+
+/** Where a person may be asked: mounted by us, and not looked at since. */
+function justMounted(hung: boolean): World {
+  const world = new World();
+  world.mayWaitForPermission = true;
+  world.newMountsHang = hung;
+  world.cycle(world.nowMs);
+  assert.deepEqual(world.stepKinds, ["mount tb"]);
+  return world.fresh();
+}
+
+const ALIVE_STARTS = {
+  "over tb": mountedOverTb,
+  "just mounted": () => justMounted(false),
+  "just mounted and hung": () => justMounted(true),
+};
+const REMOUNT = "steps check > unmount force > mount tb";
+
+describe("alive", () => {
+  for (const errno of ["EIO", "ESTALE", "ETIMEDOUT", "EHOSTDOWN"]) {
+    const once = `the mount says ${errno}, cycle, the mount lists, 3 s`;
+    // Each cycle makes a new look: a failed one is not kept.
+    stories(
+      ALIVE_STARTS,
+      `
+A2 ${errno} is dead when seen twice, 250 ms apart, and two looks in one moment are one
+  over tb, the mount says ${errno}, cycle: no steps; cycle: no steps; 249 ms: no steps; 260 ms: ${REMOUNT}
+A2 ${errno} seen again sooner than 250 ms proves nothing, however often it is looked at
+  over tb, the mount says ${errno}, cycle, pass 100 ms, event: no steps; pass 100 ms, event: no steps
+  pass 49 ms, event: no steps; pass 1 ms, event: ${REMOUNT}
+A2 ${errno} once, then an answer, is alive
+  over tb, ${Array.from({ length: 5 }, () => once).join(", ")}: no steps
+`,
+    );
+  }
+
+  test("A2 one look that is found late forces nothing: the daemon itself may have stood still", () => {
+    const world = mountedOverTb();
+    world.advance(1000);
+    const { mount } = world;
+    assert.ok(mount !== null);
+    mount.look = { state: "pending", startedAtMs: world.nowMs };
+    mount.hung = true;
+    world.pass(60_000);
+    world.cycle(world.nowMs);
+    assert.deepEqual(world.stepKinds, []);
+    mount.hung = false;
+    world.advance(10_000);
+    assert.deepEqual(world.stepKinds, []);
+  });
+
+  stories(
+    ALIVE_STARTS,
+    `
+A2 no answer for mount_hang_secs is dead, not sooner, while the share shows that it is slow
+  over tb, 1 s, the mount hangs, 8 s: no steps, condition mount_slow; 1999 ms: no steps
+  3 s: ${REMOUNT}, not told share.error
+A2 a dead look of an earlier mount does not count against the next
+  over tb, the mount says EIO, cycle, it vanishes, theirs over tb, the mount says EIO, pass 300 ms, cycle: no steps
+  600 ms: ${REMOUNT}
+A2 ENOTCONN and a mount process that is gone are dead at once
+  over tb, pass 1000 ms, the mount says ENOTCONN, cycle: ${REMOUNT}
+  over tb, pass 1000 ms, its process is gone, cycle: ${REMOUNT}
+A2 a hang that ends in time costs nothing
+  over tb, the mount hangs, 9 s, the mount goes on, 10 s: no steps
+A2 EACCES and EPERM are alive, with a condition
+  over tb, the mount says EACCES, 20 s: no steps, condition mount_denied
+  the mount lists, 4 s: no condition mount_denied
+  over tb, the mount says EPERM, 20 s: no steps, condition mount_denied
+  the mount lists, 4 s: no condition mount_denied
+A2 a lack of this machine says nothing of the mount
+  over tb, the mount says EMFILE, 30 s: no steps; over tb, the mount says ENFILE, 30 s: no steps
+  over tb, the mount says ENOMEM, 30 s: no steps
+A2 a look answered late and failed twice is dead although the host answers
+  over tb, the mount hangs, 3 s, the mount goes on, the mount says EIO, 3 s: ${REMOUNT}
+`,
+  );
+});
+
+describe("where the system may wait for a person's permission", () => {
+  stories(
+    ALIVE_STARTS,
+    `
+A2 a mount of ours that has never answered is not unmounted for its silence, and the share says why
+  just mounted and hung, 120 s: no steps, condition waiting_for_permission, no condition mount_slow
+  the mount goes on, 5 s: no steps, no condition waiting_for_permission
+A2 once it has answered, silence counts as everywhere
+  just mounted, 5 s, the mount hangs, 8 s: condition mount_slow; 6 s: ${REMOUNT}
+A2 one that we found is not unmounted for its silence, though it has answered
+  over tb, permission may be asked, the mount hangs, 120 s: no steps, condition waiting_for_permission
+A2 an error is no silence: a mount that ends its wait with one is dead, answered or not
+  just mounted and hung, 20 s, the mount goes on, the mount says ETIMEDOUT, new mounts answer, 5 s: ${REMOUNT}
+A2 a host that is gone is failed over from, whatever the mount says
+  just mounted and hung, 5 s, tb refused, new mounts answer, 5 s: steps check > unmount force > mount fallback
+A2 the next mount is another one: what its predecessor answered does not count for it
+  just mounted, 5 s, new mounts hang, the mount says ENOTCONN, 60 s: ${REMOUNT}, condition waiting_for_permission
+`,
+  );
+});
+
+// Programs that the daemon itself runs on a share: they make room for what mounts it anew, and for nothing else.
+/** Mounted over fallback, with programs on it that need so long to end; Thunderbolt has been back for just under 30 s. */
+function beforeRecovery(programsEndInMs: number): World {
+  const world = new World();
+  world.hosts.tb = "link_down";
+  world.addMount("fallback");
+  world.programsEndInMs = programsEndInMs;
+  world.advance(5900);
+  world.hosts.tb = "answers";
+  world.event();
+  return world.advance(29_950).fresh();
+}
+
+const ROOM_STARTS = {
+  "before a recovery": () => beforeRecovery(1_000),
+  "a carried share": () => new World({ carry: "auto" }),
+};
+
+describe("a recovery", () => {
+  stories(
+    ROOM_STARTS,
+    `
+C1 waits until our programs have made room, and says nothing of open files
+  before a recovery, programs need 7000 ms to end, 6 s: on fallback, not pending, room made 1 time, room asked
+  3 s: last steps check > unmount plain > mount tb, room free, room made 1 time, not told share.tb_ready
+C1 over a user's open files is pending as ever, and our programs go on
+  before a recovery, programs need 100 ms to end, open 7, 20 s: on fallback, pending, room made 0 times
+  closed, 5 s: on tb, room made 1 time
+C1 that is not possible any more lets them go on
+  before a recovery, programs need 60000 ms to end, 4 s: room asked
+  tb refused, event, 3 s: on fallback, room free, no step unmount plain
+C1 a file that is opened while they make room defers it, and they go on
+  before a recovery, programs need 5000 ms to end, 2 s, open 7, 6 s: on fallback, pending, room free
+`,
+  );
+
+  test("C1 room that was made in vain, for what nobody sees, is asked for again with growing pauses", () => {
+    const world = beforeRecovery(500);
+    // A process that hides its files from us.
+    world.onDecision = ({ step }) => {
+      if (step?.kind === "unmount") world.holders = [7];
+    };
+    const untilMs = world.nowMs + 300_000;
+    while (world.nowMs < untilMs) {
+      world.holders = [];
+      world.advance(500);
+    }
+    assert.equal(world.route, "fallback");
+    assert.ok(world.roomsMade >= 4 && world.roomsMade <= 12, `${world.roomsMade} times in five minutes`);
+    world.onDecision = () => {};
+    world.holders = [];
+    world.advance(70_000);
+    assert.equal(world.route, "tb");
+  });
+});
+
+describe("a person", () => {
+  stories(
+    ROOM_STARTS,
+    `
+C1 who switches waits for our programs, however long their calls may take
+  before a recovery, programs need 40000 ms to end, auto_failback off, lsof_recheck off, switch tb: no result
+  : room made 1 time; 42 s: result switched, on tb
+C1 who switches over a user's open files is told so, and our programs go on
+  before a recovery, open 7, switch tb: result busy, room made 0 times
+C1 who switches by force waits for nothing
+  before a recovery, programs need 60000 ms to end, switch tb --force: result switched, on tb
+C1 who unmounts gets the room, too
+  before a recovery, programs need 2000 ms to end, unmount: no result; 3 s: result unmounted, on none
+`,
+  );
+});
+
+describe("a failover", () => {
+  test("C1 waits for nobody, and our programs come back on the new mount", () => {
+    const world = new World();
+    world.addMount("tb");
+    world.programsEndInMs = 60_000;
+    world.advance(4_000).fresh();
+    world.hosts.tb = "link_down";
+    let duringUnmount = "";
+    world.onDecision = ({ step, room }) => {
+      if (step?.kind === "unmount") duringUnmount = room;
+    };
+    world.event();
+    world.advance(2_000);
+    assert.deepEqual([world.route, duringUnmount, world.last?.room], ["fallback", "taken", "free"]);
+  });
+
+  stories(
+    ROOM_STARTS,
+    `
+C1 what is carried asks nobody for room
+  a carried share, programs need 60000 ms to end, 10 s: on tb; tb link_down, event, 5 s: on fallback
+  tb answers, event, 60 s: on tb, room made 0 times
+`,
+  );
 });
