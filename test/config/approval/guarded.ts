@@ -1,0 +1,157 @@
+// What each key of the configuration, and each part of its entries, is guarded by: what others rely on, pinned. A key or
+// part that is missing in a list is free, and plain.
+import assert from "node:assert/strict";
+import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
+import { accepted } from "../support.ts";
+import { EVERYTHING } from "./everything.ts";
+import { PLACES } from "./places.ts";
+
+type Modules = {
+  readonly schema: Pick<typeof import("../../../src/config/schema/schema.ts"), "SECTIONS">;
+  readonly entries: Pick<typeof import("../../../src/config/approval/entries.ts"), "entriesOf">;
+  readonly held: Pick<typeof import("../../../src/config/approval/decide-held.ts"), "decideHeld">;
+};
+
+/** Names by what guards them. */
+type Guards = Readonly<Record<string, string>>;
+
+const KEYS: Guards = {
+  "guards, plain":
+    "global.shares_root global.mount_root aliases.share aliases.target_subpath aliases.path " +
+    "backends.pin backends.tool_overrides.name backends.tool_overrides.description " +
+    "limits.calls_per_second limits.burst limits.calls_in_flight limits.sessions limits.result_mb " +
+    "limits.overrides.users limits.overrides.roles limits.overrides.calls_per_second " +
+    "limits.overrides.burst limits.overrides.calls_in_flight limits.overrides.sessions " +
+    "limits.overrides.result_mb audit.enabled audit.path audit.max_size_mb audit.keep audit.arguments " +
+    "audit.redact trust.pin",
+  "sends, plain":
+    "shares.thunderbolt_host shares.fallback_host shares.username shares.share_name " +
+    "shares.thunderbolt_interface shares.fallback_interface shares.driver shares.only_on shares.thunderbolt_path " +
+    "shares.fallback_path backends.auth.type backends.auth.client_id backends.auth.client_name " +
+    "backends.auth.scopes backends.auth.redirect_port backends.routes.auth.type " +
+    "backends.routes.auth.client_id backends.routes.auth.client_name backends.routes.auth.scopes " +
+    "backends.routes.auth.redirect_port telemetry.protocol telemetry.traces telemetry.metrics " +
+    "telemetry.sample telemetry.interval telemetry.service_name telemetry.prometheus fleet.name " +
+    "fleet.servers fleet.export fleet.import fleet.together fleet.sessions fleet.tls_ca fleet.operator",
+  "sends, reference":
+    "shares.password backends.auth.client_secret backends.auth.private_key " +
+    "backends.routes.auth.client_secret backends.routes.auth.private_key telemetry.metrics_token " +
+    "telemetry.headers fleet.credentials",
+  "access, plain":
+    "server.host server.public_url backends.folders backends.filters.tools.allow " +
+    "backends.filters.tools.deny backends.filters.resources.allow backends.filters.resources.deny " +
+    "backends.filters.prompts.allow backends.filters.prompts.deny conflict_resolution.strategy " +
+    "conflict_resolution.separator conflict_resolution.order conflict_resolution.longest_name " +
+    "groups.tools groups.backends profiles.users profiles.clients profiles.groups profiles.optimizer " +
+    "incoming_auth.type incoming_auth.issuer incoming_auth.audience incoming_auth.jwks " +
+    "incoming_auth.algorithms incoming_auth.leeway incoming_auth.required_scopes " +
+    "incoming_auth.roles_claim incoming_auth.name_claim incoming_auth.keys_max_age " +
+    "incoming_auth.users.name incoming_auth.users.roles incoming_auth.scopes " +
+    "incoming_auth.required_claims authorization.default_effect authorization.destructive " +
+    "authorization.unannotated authorization.policies.effect authorization.policies.roles " +
+    "authorization.policies.resources authorization.policies.methods authorization.policies.annotations " +
+    "authorization.policies.arguments",
+  "runs, plain":
+    "server.management.enabled server.management.allow_commands server.management.allowed_hosts " +
+    "backends.type backends.cwd backends.enabled backends.sandbox.kind backends.sandbox.read " +
+    "backends.sandbox.write backends.sandbox.network backends.routes.name backends.routes.cwd " +
+    "backends.routes.sandbox.kind backends.routes.sandbox.read backends.routes.sandbox.write " +
+    "backends.routes.sandbox.network",
+  "runs, program": "backends.command backends.routes.command",
+  "runs, arguments": "backends.args backends.routes.args",
+  "sends, address":
+    "backends.url backends.auth.client_metadata_url backends.auth.issuer backends.routes.url " +
+    "backends.routes.auth.client_metadata_url backends.routes.auth.issuer telemetry.endpoint",
+  "runs, secret text": "backends.env backends.routes.env",
+  "sends, secret text": "backends.headers backends.routes.headers",
+  "access, reference": "incoming_auth.token incoming_auth.users.token",
+  "approval, plain": "trust.approve",
+};
+
+/** Of each entry by its group or section: `connection` is another for a program and for an address. */
+const PARTS: Guards = {
+  runs: "backends.connection backends.later backends.routes incoming_auth.management",
+  access:
+    "backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
+    "incoming_auth.publicUrl conflict_resolution.conflictResolution groups.groups profiles.profiles " +
+    "authorization.authorization",
+  guards:
+    "backends.pin backends.toolOverrides aliases.share aliases.targetSubpath aliases.path " +
+    "global.sharesRoot global.mountRoot trust.pin limits.limits audit.audit",
+  sends:
+    "backends.connection backends.routes shares.shareName shares.username shares.password shares.driver shares.onlyOn " +
+    "shares.routes telemetry.telemetry fleet.fleet",
+  approval: "trust.approve",
+};
+
+/** Sections that wait when nobody knows what was approved, and how they are kept until somebody says. */
+const CLOSED = {
+  incoming_auth: { incomingAuth: { type: "local", users: [] } },
+  groups: { groups: [] },
+  authorization: { authorization: { defaultEffect: "deny", policies: [] } },
+  telemetry: { telemetry: null },
+  fleet: { fleet: null },
+  trust: { pin: "block" },
+};
+
+/** Loads the modules, each as the source of it that `query` stands for. */
+export async function modulesOf(query: string): Promise<Modules> {
+  const config = new URL("../../../src/config/", import.meta.url);
+  const load = async (path: string) => import(new URL(path + query, config).href);
+  return {
+    schema: await load("schema/schema.ts"),
+    entries: await load("approval/entries.ts"),
+    held: await load("approval/decide-held.ts"),
+  };
+}
+
+/** Rejects when something is guarded otherwise than the lists say. */
+export async function requireGuarded(modules: Modules): Promise<void> {
+  assert.deepEqual(keysOf(modules), listed(KEYS));
+  const { config } = await accepted(`${EVERYTHING.replace("MODE", "all")}[groups.few]\ntools = ["*"]\n`);
+  // A field that no key declares yet.
+  const later = { ...config, backends: config.backends.map((backend) => ({ ...backend, later: "x" })) };
+  assert.deepEqual(partsOf(modules, later), listed(PARTS));
+  assert.deepEqual(closedOf(modules, config), CLOSED);
+}
+
+function keysOf({ schema }: Modules): Lists {
+  return byGuards(
+    schema.SECTIONS.flatMap(({ name, isOpen, keys, keyDoc }) =>
+      (isOpen ? ["any"] : keys).map((key) => {
+        const { approval, shown } = keyDoc(key);
+        return [`${approval}, ${shown}`, isOpen ? name : `${name}.${key}`] as const;
+      }),
+    ).filter(([guards]) => guards !== "free, plain"),
+  );
+}
+
+function partsOf({ entries }: Modules, config: MountaineerConfig): Lists {
+  return byGuards(
+    [...entries.entriesOf(config).values()].flatMap(({ id, parts }) =>
+      Object.entries(parts).map(([name, { kind }]) => [kind, `${id.split(".")[0]}.${name}`] as const),
+    ),
+  );
+}
+
+function closedOf({ held }: Modules, file: MountaineerConfig) {
+  const approvals = { mode: "all", entries: new Map(), lost: true } as const;
+  const { waiting } = held.decideHeld({ file, running: null, approvals, places: PLACES });
+  const sections = waiting.filter(({ group }) => group === "sections");
+  return Object.fromEntries(sections.map(({ id, approved }) => [id, approved]));
+}
+
+type Lists = Readonly<Record<string, readonly string[]>>;
+
+function listed(guards: Guards): Lists {
+  return Object.fromEntries(
+    Object.entries(guards).map(([guard, names]) => [guard, names.split(" ").toSorted()]),
+  );
+}
+
+function byGuards(pairs: readonly (readonly [guards: string, name: string])[]): Lists {
+  const names = Map.groupBy(pairs, ([guards]) => guards);
+  return Object.fromEntries(
+    [...names].map(([guards, named]) => [guards, [...new Set(named.map(([, name]) => name))].toSorted()]),
+  );
+}
