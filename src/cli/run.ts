@@ -7,7 +7,6 @@ import { systemClock } from "../runtime/time/clock.ts";
 import { exitCodeOfError, failureText } from "./failure.ts";
 import type { CommandContext, StandardInput } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
-import { askOnTerminal } from "./input/terminal-question.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
 import { terminalStyle } from "./views/terminal-style.ts";
 
@@ -171,4 +170,33 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
     setTimeout(resolve, FLUSH_DEADLINE_MS).unref();
     stream.write("", () => resolve());
   });
+}
+
+/**
+ * The line that was typed, without blanks around it. Rejects with `aborted` when the input ends instead (Ctrl-D), which is
+ * no answer and the end of all questions; and with the signal's reason.
+ */
+async function askOnTerminal(question: string, signal: AbortSignal): Promise<string> {
+  signal.throwIfAborted();
+  const { createInterface } = await import("node:readline");
+  // Not as a terminal of its own: then Ctrl-C stays a signal.
+  const lines = createInterface({ input: process.stdin, terminal: false });
+  try {
+    process.stderr.write(question);
+    return await new Promise<string>((resolve, reject) => {
+      const ended = (): void => {
+        process.stderr.write("\n");
+        reject(new MountaineerError("aborted", "the input ended before an answer"));
+      };
+      lines.once("close", ended);
+      lines.once("line", (line) => {
+        lines.off("close", ended);
+        resolve(line.trim());
+      });
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+  } finally {
+    lines.close();
+    process.stdin.pause();
+  }
 }

@@ -20,7 +20,6 @@ import { silentLogger } from "../runtime/log/log.ts";
 import { sharesAndBackends, shellWord } from "../runtime/text/plain-text.ts";
 import { type Clock, settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
-import { examineApprovals } from "./approvals.ts";
 import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
 import { examineCredentials, missingPassword } from "./credentials.ts";
 import { examineDaemon, findDaemon } from "./daemon.ts";
@@ -305,4 +304,28 @@ export async function examineClock(home: string, clock: Clock): Promise<DoctorFi
     return finding("warning", "clock_behind", text, { hint });
   }
   return finding("ok", "clock", `the clock says ${new Date(now).toISOString()}`);
+}
+
+/** `hasDaemon`: what waits is told by the daemon then. */
+export function examineApprovals(
+  { keeper, keyPlace }: Pick<StartedApprovals, "keeper" | "keyPlace">,
+  { config }: ConfigSnapshot,
+  hasDaemon: boolean,
+): readonly DoctorFinding[] {
+  const finding = findingsOf("config");
+  if (config.backends.length === 0 && keeper.mode === "none") return [];
+  const waiting = hasDaemon
+    ? []
+    : keeper.conditions().map(({ code, title, hint }) => finding("warning", code, title, { hint }));
+  if (keeper.mode === "none") {
+    const text = "changes of the configuration run without being approved";
+    const hint = "fine while nothing but you can write to it; else: mountaineer approve --mode commands";
+    return [...waiting, finding("info", "approvals_off", text, { hint })];
+  }
+  const what = keeper.mode === "all" ? "changes of what is trusted wait" : "changes of what runs wait";
+  const told = finding("ok", "approvals", `${what} for \`mountaineer approve\``);
+  if (keyPlace !== "file") return [...waiting, told];
+  const text = "the key of the approvals stands in the home, as no keyring answers here";
+  const hint = "whatever can write to all files of the home can forge approvals: docs/security.md";
+  return [...waiting, told, finding("info", "approvals_key_in_home", text, { hint })];
 }

@@ -126,10 +126,10 @@ export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
   daemon: /^src\/(cli\/in-process|doctor)\/[^/]+\.ts$/,
   fleet: /^src\/(daemon\/fleet-part|cli\/fleet\/(certificate|fleet|key|layer|operator)-commands)\.ts$/,
   doctor: /^src\/cli\/in-process\/open\.ts$/,
-  "mcp-bridge": /^src\/cli\/commands\/mcp\.ts$/,
+  "mcp-bridge": /^src\/cli\/commands\/clients\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,
   tui: /^src\/cli\/commands\/tui\.ts$/,
-  menubar: /^src\/cli\/commands\/menubar\.ts$/,
+  menubar: /^src\/cli\/commands\/tui\.ts$/,
   web: /^src\/cli\/in-process\/run-monitor\.ts$/,
 };
 
@@ -163,7 +163,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/config/locate.ts": "the default folders differ, and the one place that knows them asks",
   "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
-  "src/cli/commands/menubar.ts": "macOS has no tray icons; SwiftBar draws the menu there",
+  "src/cli/commands/tui.ts": "macOS has no tray icons; SwiftBar draws the menu there",
   "src/cli/in-process/open.ts": "the log's place differs; log-path.ts is given the platform",
   "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
 };

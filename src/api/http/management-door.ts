@@ -7,6 +7,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { BodyIntake } from "../../runtime/http/body-intake.ts";
 import { WrongTokens } from "../../runtime/http/wrong-tokens.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
 import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
 import type { Rights } from "../access-contract.ts";
 import { MANAGE_PREFIX } from "../contract.ts";
@@ -26,7 +27,6 @@ import {
 } from "./answers.ts";
 import { type HeadRefusal, refusalOfHead, refusalOfOrigin } from "./head-guard.ts";
 import { openApiDocument } from "./openapi.ts";
-import { bearerOf, pathOf, readSignIn, type SignInText } from "./page-requests.ts";
 
 /** Public, and the gateway's own. */
 const HEALTH_PATH = `${MANAGE_PREFIX}/health`;
@@ -391,4 +391,27 @@ function cutShort(): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, {
     hint: "look at what is there before asking again",
   });
+}
+
+/** Without the query. */
+function pathOf(target = ""): string {
+  const query = target.indexOf("?");
+  return query < 0 ? target : target.slice(0, query);
+}
+
+type SignInText = { readonly link: string } | { readonly token: string };
+
+/** Throws `protocol`. */
+function readSignIn(text: string): SignInText {
+  const given = jsonObject(text);
+  const { link, token } = given ?? {};
+  const names = Object.keys(given ?? {});
+  if (names.length === 1 && typeof link === "string") return { link };
+  if (names.length === 1 && typeof token === "string") return { token };
+  throw new MountaineerError("protocol", 'the body is not { "link": … } or { "token": … }');
+}
+
+/** What the Authorization header holds as a bearer's secret; null: there is none. */
+function bearerOf({ headers }: IncomingMessage): string | null {
+  return /^Bearer +([\x21-\x7e]+) *$/i.exec(headers.authorization ?? "")?.[1] ?? null;
 }

@@ -1,4 +1,4 @@
-// The commands `mountaineer up` and `mountaineer down`.
+// The commands about the service: `up`, `down` and `uninstall`.
 import { command } from "../input/command.ts";
 import { JSON_OPTION } from "../input/options.ts";
 
@@ -38,5 +38,20 @@ export const downCommand = command({
   async run(context) {
     const { takeDown } = await import("../service/service-command.ts");
     return takeDown(context);
+  },
+});
+
+export const uninstallCommand = command({
+  name: "uninstall",
+  summary: "stop the daemon and remove its service",
+  description:
+    "A daemon that runs without a service is stopped as well. What is mounted stays mounted, and the configuration, the " +
+    "secrets and the log stay as they are.",
+  examples: { "mountaineer uninstall": "stop the daemon and remove its service" },
+  exits: { 1: "the daemon could not be stopped, or its service not removed" },
+  takes: JSON_OPTION,
+  async run(context) {
+    const { uninstallService } = await import("../service/service-command.ts");
+    return uninstallService(context);
   },
 });

@@ -3,37 +3,34 @@
 import { ALIAS_COMMANDS } from "../commands/alias.ts";
 import { approveCommand } from "../commands/approve.ts";
 import { BACKENDS_COMMANDS } from "../commands/backends.ts";
-import { callCommand } from "../commands/call.ts";
-import { clientsCommand } from "../commands/clients.ts";
+import { clientsCommand, connectCommand, importCommand, mcpCommand } from "../commands/clients.ts";
 import { completionsCommand } from "../commands/completions.ts";
 import { CONFIG_COMMANDS } from "../commands/config.ts";
-import { connectCommand } from "../commands/connect.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
 import { FLEET_COMMANDS, FLEET_KEYS_COMMANDS } from "../commands/fleet.ts";
 import { FLEET_CONFIG_COMMANDS } from "../commands/fleet-config.ts";
 import { foldersCommand } from "../commands/folders.ts";
-import { importCommand } from "../commands/import.ts";
 import { initCommand } from "../commands/init.ts";
 import { logsCommand } from "../commands/logs.ts";
-import { mcpCommand } from "../commands/mcp.ts";
-import { menubarCommand } from "../commands/menubar.ts";
 import { monitorCommand } from "../commands/monitor.ts";
-import { mountCommand, reconcileCommand, unmountCommand, verifyCommand } from "../commands/mount.ts";
-import { openCommand } from "../commands/open.ts";
+import {
+  mountCommand,
+  reconcileCommand,
+  unmountCommand,
+  unsentCommand,
+  verifyCommand,
+} from "../commands/mount.ts";
 import { RCLONE_COMMANDS } from "../commands/rclone.ts";
 import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
-import { SECRET_COMMANDS } from "../commands/secret.ts";
-import { serverTokenCommand } from "../commands/server-token.ts";
+import { SECRET_COMMANDS, serverTokenCommand } from "../commands/secret.ts";
 import { SHARES_COMMANDS } from "../commands/shares.ts";
 import { statusCommand } from "../commands/status.ts";
 import { switchCommand } from "../commands/switch.ts";
-import { TOOLS_COMMANDS } from "../commands/tools.ts";
-import { tuiCommand } from "../commands/tui.ts";
-import { uninstallCommand } from "../commands/uninstall.ts";
-import { unsentCommand } from "../commands/unsent.ts";
-import { downCommand, upCommand } from "../commands/up.ts";
+import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
+import { menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
+import { downCommand, uninstallCommand, upCommand } from "../commands/up.ts";
 import { upgradeCommand } from "../commands/upgrade.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 

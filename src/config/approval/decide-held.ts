@@ -24,7 +24,6 @@ import {
   WHOLE_SECTIONS,
 } from "./entries.ts";
 import { CHOSEN_BELOW } from "./entry-keys.ts";
-import { isAsStrict, stricter, waits } from "./entry-kinds.ts";
 
 export type PartValues = Readonly<Record<string, EntryValue>>;
 
@@ -428,4 +427,20 @@ function filled(value: EntryValue, now: unknown): EntryValue {
 /** The type is the key's own, as in `restored`: the value came from a configuration that was read. */
 function typed<T>(value: EntryValue): T {
   return value as T;
+}
+
+const STRICTNESS: readonly ApproveMode[] = ["none", "commands", "all"];
+
+/** True when `one` lets more wait than `other`, or as much. */
+export function isAsStrict(one: ApproveMode, other: ApproveMode): boolean {
+  return STRICTNESS.indexOf(one) >= STRICTNESS.indexOf(other);
+}
+
+function stricter(one: ApproveMode, other: ApproveMode): ApproveMode {
+  return isAsStrict(one, other) ? one : other;
+}
+
+export function waits(kind: EntryKind, mode: ApproveMode): boolean {
+  if (mode === "none") return false;
+  return mode === "all" || kind === "runs" || kind === "approval";
 }

@@ -5,11 +5,11 @@ import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
+import { type ApartOptions, type LoadedApart, loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type KeptLayer, type LayeredLoad, loadLayered } from "./layered-load.ts";
 
 /** A file that has mistakes, or cannot be read, in whose stead the newest content that was accepted is loaded. */
 export interface RejectedFile {
@@ -144,4 +144,31 @@ async function loadEntry(
 
 function unusable(reason: string): LastAccepted {
   return { ok: false, reason: `the content that was accepted last cannot be used: ${reason}` };
+}
+
+/** The layer that was accepted last of this operator, its signature proved again; null: none. Never rejects. */
+type KeptLayer = (operator: string) => Promise<ConfigLayer | null>;
+
+interface LayeredLoad extends LoadedApart {
+  /** What lies under the file; null: nothing. */
+  readonly layer: ConfigLayer | null;
+  /** What is wrong with a layer that was kept, and is left out: the file alone is right. */
+  readonly layerMistakes: readonly ConfigMistake[];
+}
+
+/** As `loadConfigApart`. A layer that does not fit any more keeps nothing from starting. */
+async function loadLayered(
+  request: Parameters<typeof loadConfigApart>[0],
+  keptLayer: KeptLayer,
+  options: ApartOptions,
+): Promise<LayeredLoad> {
+  const own = await loadConfigApart(request, options);
+  const operator = own.loaded.ok ? (own.loaded.snapshot.config.fleet?.operator ?? null) : null;
+  const layer = operator === null ? null : await keptLayer(operator);
+  if (layer === null) return { ...own, layer: null, layerMistakes: [] };
+  const { starterWritten } = own;
+  const both = await loadConfigApart({ ...request, writeStarter: false, layer }, options);
+  // The file may have been changed in between: the watcher finds out.
+  if (both.loaded.ok) return { ...both, starterWritten, layer, layerMistakes: [] };
+  return { ...own, layer: null, layerMistakes: both.loaded.mistakes };
 }

@@ -2,8 +2,12 @@
 // is wanted never stops.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { type Approvals, decideHeld, withApproved } from "../../../src/config/approval/decide-held.ts";
-import { isAsStrict } from "../../../src/config/approval/entry-kinds.ts";
+import {
+  type Approvals,
+  decideHeld,
+  isAsStrict,
+  withApproved,
+} from "../../../src/config/approval/decide-held.ts";
 import type { ApproveMode, BackendConfig, MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 import { accepted } from "../support.ts";

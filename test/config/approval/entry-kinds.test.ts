@@ -1,9 +1,8 @@
 // What each key says that it decides, against what is really held when that key changes.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { decideHeld, waits } from "../../../src/config/approval/decide-held.ts";
 import { entriesOf } from "../../../src/config/approval/entries.ts";
-import { waits } from "../../../src/config/approval/entry-kinds.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import type { Approval } from "../../../src/config/schema/schema-keys.ts";
 import type { ApproveMode } from "../../../src/config/snapshot.ts";
