@@ -24,7 +24,7 @@ export interface InProcess<Names extends OperationName> extends AsyncDisposable 
 }
 
 export type EngineOperation =
-  | ("status" | "verify" | "reconcile" | "mount" | "unmount" | "switchRoute" | "unsent")
+  | ("status" | "verify" | "reconcile" | "mount" | "wake" | "unmount" | "switchRoute" | "unsent")
   | ("aliases" | "reconcileAliases" | "folders");
 export type ToolOperation = "tools" | "catalog" | "toolChanges" | "call";
 

@@ -108,6 +108,13 @@ export const OPERATIONS = {
     output: stepReportShape,
     counts: "steps",
   }),
+  wake: operation({
+    at: "POST wake",
+    says: "Wake the NAS of shares (Wake-on-LAN)",
+    input: sharesRequest,
+    output: stepReportShape,
+    counts: "steps",
+  }),
   unmount: operation({
     at: "POST unmount",
     says: "Unmount shares, and keep them so",

@@ -86,6 +86,7 @@ export interface ShareConfig {
   readonly driver: "rclone" | "netfs" | "cifs" | "local";
   /** The share's own, else that of `[global]`. */
   readonly carry: "auto" | "on" | "off";
+  readonly wake: "auto" | "off";
   /** The marks of its networks; empty: any network. */
   readonly onlyOn: readonly string[];
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };

@@ -15,6 +15,8 @@ export interface ShareMemory {
   readonly carriedPort: number | null;
   /** When its server refused the login within the last hour, wall ms. */
   readonly logonsRefusedAt: readonly number[];
+  /** The hardware addresses of its hosts, `aa:bb:cc:dd:ee:ff@10.0.0.2`; absent: none was learnt. */
+  readonly wakeAddresses?: readonly string[];
 }
 
 export const EMPTY_SHARE_MEMORY: ShareMemory = {

@@ -39,6 +39,7 @@ interface ShareRecord {
   carried_port?: number | null;
   /** Absent where there are none. */
   logons_refused_at?: readonly string[];
+  wake_addresses?: readonly string[];
 }
 
 export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAtMs: number): string {
@@ -65,6 +66,7 @@ function encodeShare(memory: ShareMemory): ShareRecord {
     ...(memory.logonsRefusedAt.length === 0
       ? {}
       : { logons_refused_at: memory.logonsRefusedAt.map(isoTime) }),
+    ...((memory.wakeAddresses ?? []).length === 0 ? {} : { wake_addresses: memory.wakeAddresses ?? [] }),
   };
 }
 
@@ -131,6 +133,7 @@ function decodeShare(value: unknown): ShareMemory | string {
     lastError: read("last_error", orNull(string), null),
     carriedPort: record.has("carried_port") ? read("carried_port", orNull(port), null) : null,
     logonsRefusedAt: record.has("logons_refused_at") ? read("logons_refused_at", instants, []) : [],
+    ...(record.has("wake_addresses") ? { wakeAddresses: read("wake_addresses", wakeAddresses, []) } : {}),
   };
   return wrong.length === 0 ? memory : `${wrong.join(", ")} not as expected`;
 }
@@ -157,6 +160,9 @@ const instants: Reader<readonly number[]> = (value) => {
   const times = Array.isArray(value) ? value.map(instant) : [undefined];
   return times.some((time) => time === undefined) ? undefined : times.flatMap((time) => time ?? []);
 };
+
+const wakeAddresses: Reader<readonly string[]> = (value) =>
+  Array.isArray(value) && value.every((one) => typeof one === "string") ? value : undefined;
 
 function oneOf<const T extends string>(...words: readonly T[]): Reader<T> {
   return (value) => words.find((word) => word === value);

@@ -58,6 +58,8 @@ export interface SharePolicy {
   readonly lsofRecheck: boolean;
   /** Whether the mount stays while its route moves beneath it. */
   readonly carry: "auto" | "on" | "off";
+  /** Absent: off. */
+  readonly wake?: "auto" | "off";
   /** The marks of its networks; absent: any network. */
   readonly onlyOn?: readonly string[];
 }

@@ -31,7 +31,7 @@ test("pin: the operations, their methods and paths", () => {
   );
   assert.equal(
     paths("POST"),
-    "verify reconcile mount unmount switch unsent restart aliases/reconcile folders tools/switch call tools/changes tools/approve " +
+    "verify reconcile mount wake unmount switch unsent restart aliases/reconcile folders tools/switch call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
       "config/approve config/rollback access/link access/token access/token/forget",
   );

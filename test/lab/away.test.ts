@@ -1,7 +1,9 @@
 // A share with `only_on`, on a network that is not its own: nothing is sent to the NAS, programs get errors at once, and all
 // is back with the network.
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
@@ -61,6 +63,27 @@ async function gatewayMark({ rig }: Scene): Promise<string> {
   return `gateway:${mac}`;
 }
 
+/** Counts magic packets for the NAS, where they arrive. */
+async function listenForPackets({ rig }: Scene) {
+  const program = `const s = require("node:dgram").createSocket("udp4");
+    s.on("message", (m) => m.length === 102 && m.subarray(0, 6).equals(Buffer.alloc(6, 255)) && console.log("packet"));
+    s.bind(9, () => console.log("ready"));`;
+  const [file = "", ...enter] = rig.enterServer;
+  const child = spawn(file, [...enter, process.execPath, "-e", program], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  let text = "";
+  child.stdout.on("data", (chunk) => (text += String(chunk)));
+  await eventually(() => text.includes("ready"));
+  return {
+    count: () => text.split("packet").length - 1,
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await once(child, "exit");
+    },
+  };
+}
+
 describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () => {
   const lab = useRig(["AWAY"], { oneServer: true });
 
@@ -104,4 +127,41 @@ describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () =>
       t.diagnostic(`back after ${Math.round(performance.now() - backAtMs)} ms`);
       assert.deepEqual(await scene.mounts(), mounted, "the mount did not stay");
     }));
+
+  test("F3 a NAS that is silent is woken by a program or a person who wants the share, and by nothing else", (t) =>
+    playScene(
+      lab.rig,
+      { shares: ["AWAY"], carry: "auto", settings: { outage_patience_secs: 5 } },
+      async (scene) => {
+        await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
+        await using packets = await listenForPackets(scene);
+        await scene.start("tb");
+        await untilCarriedOver(scene, "AWAY", "tb");
+        const state = async (): Promise<string> => readFile(`${scene.home.home}/state.json`, "utf8");
+        await eventually(async () => /[\da-f:]{17}@10\.99\.1\.2"/.test(await state()));
+        const restores = await Promise.all([scene.rig.cut.silence("tb"), scene.rig.cut.silence("fallback")]);
+        await scene.home.untilShare("AWAY", ({ carried }) => carried?.phase === "refusing", 30_000);
+        await scene.rig.flap(1, 1, "fallback");
+        await pause(10_000);
+        assert.equal(packets.count(), 0, "nobody wants it");
+        const untilRead = eventually(() => scene.read("AWAY", "kept.txt").catch(() => null), 60_000, 500);
+        await eventually(() => packets.count() > 0, 20_000);
+        t.diagnostic(`${packets.count()} packets for a program`);
+        for (const restore of restores) await restore();
+        assert.equal(await untilRead, "kept");
+        const woken = packets.count();
+
+        await scene.home.cli(["unmount", "--force"]);
+        const again = await Promise.all([scene.rig.cut.silence("tb"), scene.rig.cut.silence("fallback")]);
+        await scene.home.untilShare(
+          "AWAY",
+          ({ tb_reachable, fb_reachable }) => !tb_reachable && !fb_reachable,
+          20_000,
+        );
+        const asked = scene.home.cli(["wake", "--share", "AWAY"]);
+        await eventually(() => packets.count() > woken, 20_000);
+        for (const restore of again) await restore();
+        assert.equal((await asked).code, 0);
+      },
+    ));
 });

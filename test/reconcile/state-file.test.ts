@@ -28,6 +28,7 @@ const FULL: ShareMemory = {
   lastError: 'host "ü"\nis gone',
   carriedPort: 40_001,
   logonsRefusedAt: [START_MS - 50_000, START_MS - 40_000],
+  wakeAddresses: ["aa:bb:cc:dd:ee:ff@10.0.0.2"],
 };
 
 async function start(t: TestContext, path: string, readOnly = false) {
@@ -68,6 +69,9 @@ describe("state.json", () => {
       "logons_refused_at": [
         "2026-11-20T11:59:10.000Z",
         "2026-11-20T11:59:20.000Z"
+      ],
+      "wake_addresses": [
+        "aa:bb:cc:dd:ee:ff@10.0.0.2"
       ]
     },
     "empty": {

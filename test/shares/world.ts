@@ -98,6 +98,13 @@ export class World {
   /** Why the next open-file checks fail, and how long each takes, ms. */
   checkFails: string | null = null;
   checkTakesMs = 10;
+  /** A program asks for the share before the next look. */
+  wanted = false;
+  /** Of the hosts, when one answers. */
+  hardware: readonly string[] = [];
+  /** The link that holds the hosts. */
+  interfaceName: string | null = null;
+  away: string | null = null;
   mountFails: Record<RouteName, string | null> = { tb: null, fallback: null };
   mountTakesMs = 50;
   /** A mount that comes up has no process soon after. */
@@ -175,7 +182,7 @@ export class World {
     return this.taking.map(({ step }) => {
       if (step.kind === "mount") return `mount ${step.route}${step.carried ? " carried" : ""}`;
       if (step.kind === "move") return `move ${step.route}${step.planned ? " planned" : ""}`;
-      if (step.kind === "hold" || step.kind === "confirm") return step.kind;
+      if (step.kind === "hold" || step.kind === "confirm" || step.kind === "wake") return step.kind;
       return step.kind === "unmount" ? `unmount ${step.mode}` : "check";
     });
   }
@@ -284,10 +291,12 @@ export class World {
 
   #run(asOfMs: number): void {
     this.#files = null;
-    let seen = this.#observe(asOfMs);
+    let seen: ShareSeen = { ...this.#observe(asOfMs), wanted: this.wanted };
+    this.wanted = false;
     for (let steps = 0; ; steps++) {
       const decision = this.#decide(seen);
       this.#keep(decision, seen);
+      seen = { ...seen, wanted: false };
       if (decision.step === null) {
         this.wake = decision.wake;
         return;
@@ -375,6 +384,8 @@ export class World {
       openFiles: null,
       unsent: this.state.unsentWatched ? [...this.unsent] : null,
       linkBlocked: null,
+      away: this.away,
+      hardware: Object.values(routes).some(({ probe }) => probe.verdict === "answers") ? this.hardware : [],
       ...this.#seenLogon(),
       lastStep: null,
     };
@@ -403,7 +414,8 @@ export class World {
     const verdict =
       state === "answers" ? "answers" : state === "silent" || state === "wedged" ? "silent" : "gone";
     const tcpAnswered = state === "answers" || state === "wedged";
-    const base = { verdict, tcpAnswered, address: null, interfaceName: null, text: state } as const;
+    const { interfaceName } = this;
+    const base = { verdict, tcpAnswered, address: null, interfaceName, text: state } as const;
     return { atMs, probe: state === "link_down" ? { ...base, reason: "link_down" } : base };
   }
 
@@ -485,6 +497,8 @@ export class World {
     switch (step.kind) {
       case "check_open_files":
         this.#files = this.#check();
+        return after(null);
+      case "wake":
         return after(null);
       case "hold":
       case "confirm": {

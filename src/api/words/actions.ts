@@ -7,7 +7,15 @@ import { onlyHost } from "../share-routes.ts";
 import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-words.ts";
 
 type ActionAsk = Ask<
-  "mount" | "unmount" | "switchRoute" | "reconcile" | "switchBackend" | "restart" | "reload" | "handOver"
+  | "mount"
+  | "wake"
+  | "unmount"
+  | "switchRoute"
+  | "reconcile"
+  | "switchBackend"
+  | "restart"
+  | "reload"
+  | "handOver"
 >;
 
 export interface Question {
@@ -130,6 +138,7 @@ function shareActions(share: ShareStatus): readonly Action[] {
     mountAction([name], name, !isMounted),
     ...(onlyHost(share) === null ? switches : []),
     checkAction([name], name),
+    wakeAction(name, !tbAnswers && !fbAnswers),
     unmountAction([name], name, isMounted),
   ];
 }
@@ -159,6 +168,17 @@ function mountAction(shares: readonly string[] | null, what: string, isUseful: b
     question: null,
     isUseful,
     perform: async (ask, signal) => stepsOutcome((await ask("mount", { shares }, signal)).results),
+  };
+}
+
+function wakeAction(name: string, isUseful: boolean): Action {
+  return {
+    id: ["wake", name],
+    name: `wake the NAS of ${name}`,
+    label: "Wake its NAS",
+    question: null,
+    isUseful,
+    perform: async (ask, signal) => stepsOutcome((await ask("wake", { shares: [name] }, signal)).results),
   };
 }
 

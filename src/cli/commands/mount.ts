@@ -25,6 +25,25 @@ export const mountCommand = command({
     runSteps(context, given, "mount", (ask, shares, signal) => ask("mount", { shares }, signal)),
 });
 
+export const wakeCommand = command({
+  name: "wake",
+  summary: "wake the NAS of shares (Wake-on-LAN), and wait until it answers",
+  description:
+    "Sends three packets to the address that was learnt while the NAS answered, on the link that it shares with this " +
+    "machine. It has a minute to answer; a daemon then mounts what waits.",
+  examples: {
+    "mountaineer wake": "wake all of them",
+    "mountaineer wake --share CORE": "wake one",
+  },
+  exits: STEP_EXITS,
+  takes: {
+    ...SHARE_OPTIONS,
+    ...JSON_OPTION,
+  },
+  run: (context, given) =>
+    runSteps(context, given, "wake", (ask, shares, signal) => ask("wake", { shares }, signal)),
+});
+
 export const unmountCommand = command({
   name: "unmount",
   summary: "unmount shares and keep them unmounted",

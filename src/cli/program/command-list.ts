@@ -20,6 +20,7 @@ import {
   unmountCommand,
   unsentCommand,
   verifyCommand,
+  wakeCommand,
 } from "../commands/mount.ts";
 import { RCLONE_COMMANDS } from "../commands/rclone.ts";
 import { reloadCommand } from "../commands/reload.ts";
@@ -62,6 +63,7 @@ export const SECTIONS: readonly CommandSection[] = [
     entries: [
       SHARES_COMMANDS,
       mountCommand,
+      wakeCommand,
       unmountCommand,
       switchCommand,
       unsentCommand,

@@ -24,7 +24,7 @@ export interface ProgramOptions {
 const SUMMARY =
   "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
 /** The commands about which one may think that shares are their arguments. */
-const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "unmount", "switch"];
+const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "wake", "unmount", "switch"];
 /** From so many columns on, names and what they do stand side by side. */
 const WIDE = 60;
 const NARROWEST = 20;

@@ -12,7 +12,7 @@ export const STEP_EXITS: CommandDefinition["exits"] = {
 };
 
 type StepCall = (
-  ask: Ask<"mount" | "unmount" | "switchRoute" | "reconcile">,
+  ask: Ask<"mount" | "wake" | "unmount" | "switchRoute" | "reconcile">,
   shares: readonly string[] | null,
   signal: AbortSignal,
 ) => Promise<OutputOf<"mount">>;

@@ -9,7 +9,7 @@ import { holderLines, unsentLines } from "./holders-view.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 /** What a changing command was asked for decides whether "pending" is what was asked. */
-export type Asked = "reconcile" | "mount" | "unmount" | "switch";
+export type Asked = "reconcile" | "mount" | "wake" | "unmount" | "switch";
 
 /** The exit code of a command that ended with failures. */
 export const FAILED_EXIT = 1;

@@ -45,6 +45,7 @@ function engineShare(share: ShareFile, global: ConfigFile["global"], place: Conf
     password: share.password ?? null,
     driver: driverOf(share, place),
     carry: share.carry ?? global.carry,
+    wake: share.wake,
     onlyOn: share.only_on,
     routes: {
       tb: route(share.thunderbolt_host, share.thunderbolt_interface, share.thunderbolt_path, place),

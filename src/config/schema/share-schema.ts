@@ -148,6 +148,10 @@ export const shareKeys = {
       "Whether this share is carried, as in `[global]`. `on` says so in `status` when it cannot be; `off` mounts it anew for each change of route.",
     example: '"auto"',
   }),
+  wake: choiceKey("free", ["auto", "off"], "auto", {
+    meaning:
+      "Whether the NAS is woken (Wake-on-LAN) when it does not answer and somebody wants the share: a person's command, a program on a carried share, or a call to a server that requires it. Never by a check or a network change.",
+  }),
   only_on: defaulted("sends", list(text("plain", parseNetworkMark), { type: "list of networks" }), [], {
     absent: "any network",
     meaning: `The networks on which its hosts are asked at all, each as ${NETWORK_MARK_EXPECTED}. Elsewhere nothing is sent to them, and programs get errors at once. \`init\` offers those where it found the NAS.`,

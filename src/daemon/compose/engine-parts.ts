@@ -2,6 +2,7 @@
 import { connectCarrier } from "../../carrier/client/carrier-client.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { createPlace, type Place } from "../../network/place/place.ts";
+import { sendMagicPacket } from "../../network/place/wake-packet.ts";
 import { type AddressedHostProber, createHostProber } from "../../network/probe/host-prober.ts";
 import { checkLocalNetwork } from "../../network/probe/local-network.ts";
 import type { Memory } from "../../reconcile/memory.ts";
@@ -101,6 +102,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
       place,
+      sendWake: sendMagicPacket,
       prober,
       carriage: createCarriage({ logger, carrier }),
       serverProof,

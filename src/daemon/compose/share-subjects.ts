@@ -39,6 +39,7 @@ export function shareSubjects({ global, shares }: MountaineerConfig, context: Su
     policy: {
       ...policy,
       carry: share.carry,
+      wake: share.wake,
       onlyOn: share.onlyOn,
     } satisfies SharePolicy,
     driver: context.drivers[share.driver],

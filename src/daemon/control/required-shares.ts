@@ -32,7 +32,7 @@ const NOT_LOOKED_AT = "it was not looked at yet";
 interface Tools {
   readonly clock: Clock;
   /** Null: another daemon still looks after the shares. */
-  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle"> | null;
+  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle" | "want"> | null;
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
@@ -146,6 +146,10 @@ export function createRequiredShares(tools: Tools) {
     standing(requires: readonly ShareRequirement[]): Standing {
       const found = requires.map((requirement) => standingOf(watch(requirement), tools));
       return STANDINGS.findLast((standing) => found.includes(standing)) ?? "tb";
+    },
+    want(requires: readonly ShareRequirement[]): void {
+      for (const { share } of requires)
+        if (usableMount(viewOf(tools, share)) === null) tools.engine()?.want(share);
     },
     async lookNow(requires: readonly ShareRequirement[]): Promise<void> {
       const engine = tools.engine();

@@ -111,6 +111,7 @@ export function createShareControl(
     },
     mount: ({ shares = null }, signal) =>
       askAll(shares, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
+    wake: ({ shares = null }, signal) => askAll(shares, { kind: "wake", waitUntilMs: waitUntilMs() }, signal),
     unmount: ({ shares = null, force = false }, signal) =>
       askAll(shares, { kind: "unmount", force, hold: true, waitUntilMs: waitUntilMs() }, signal),
     switchRoute({ shares = null, to, force = false, wait = false }, signal) {

@@ -12,6 +12,8 @@ export interface Place {
    * its networks. Never rejects.
    */
   awayFrom(onlyOn: readonly string[], hosts: readonly string[], notBeforeMs: number): Promise<string | null>;
+  /** The hardware address of a neighbour; null: it is not known. */
+  macOf(address: string): Promise<string | null>;
   /** Call on a network change. */
   networkChanged(): void;
 }
@@ -29,6 +31,8 @@ const KEPT_MS = 10_000;
 /** How long a new network has to show its gateway, ms: a link is up before it has a route. */
 const SETTLES_MS = 1_000;
 const AGAIN_MS = 50;
+/** A NAS hardly ever gets another network card. */
+const NEIGHBOURS_KEPT_MS = 600_000;
 
 interface PlaceOptions {
   readonly clock: Clock;
@@ -55,6 +59,13 @@ export function createPlace(options: PlaceOptions): Place {
       return read;
     });
 
+  const met = createSingleFlight<Awaited<ReturnType<Links["neighbours"]>>>(clock);
+  const neighbours = (notBeforeMs: number) =>
+    met.ask("", notBeforeMs, (goesOut) => {
+      goesOut();
+      return links.neighbours();
+    });
+
   return {
     async awayFrom(onlyOn, hosts, notBeforeMs) {
       if (onlyOn.length === 0) return null;
@@ -69,6 +80,14 @@ export function createPlace(options: PlaceOptions): Place {
         await clock.sleep(AGAIN_MS);
         sinceMs = clock.monotonicMs();
       }
+    },
+    async macOf(address) {
+      const among = async (notBeforeMs: number): Promise<string | null> => {
+        const known = await neighbours(notBeforeMs);
+        return known.find((one) => one.address === address)?.mac.toLowerCase() ?? null;
+      };
+      const nowMs = clock.monotonicMs();
+      return (await among(nowMs - NEIGHBOURS_KEPT_MS)) ?? (await among(nowMs - KEPT_MS));
     },
     networkChanged() {
       changedAtMs = clock.monotonicMs();

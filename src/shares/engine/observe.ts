@@ -61,6 +61,7 @@ export async function observe(
     findMounts(tools, subject, asOfMs),
   ]);
   const configured = { tb, fallback };
+  const hardware = await hardwareOf(tools, configured);
   const through = carriedNow(tools, subject, ours);
   const routes = away === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
@@ -91,6 +92,7 @@ export async function observe(
     routes,
     configured,
     away,
+    hardware,
     mount,
     twins,
     taken,
@@ -268,6 +270,15 @@ async function chooseLook(
   const goesOn =
     verdict === "gone" || (verdict === "silent" && (isMovable({ rememberedPort }, mount) || !isAskedAgain));
   return underWay === null || goesOn ? prober.lastLook(mount.id) : await underWay;
+}
+
+async function hardwareOf({ place }: LookTools, routes: ShareSeen["routes"]): Promise<readonly string[]> {
+  const there = ROUTE_NAMES.flatMap((route) => {
+    const { verdict, address, interfaceName } = routes[route].probe;
+    return verdict === "answers" && interfaceName !== null ? (address ?? []) : [];
+  });
+  const macs = there.map(async (address) => [(await place?.macOf(address)) ?? null, address] as const);
+  return (await Promise.all(macs)).flatMap(([mac, address]) => (mac === null ? [] : `${mac}@${address}`));
 }
 
 async function awayFrom(

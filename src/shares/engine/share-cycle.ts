@@ -22,6 +22,8 @@ import { ServerTrust, type TrustInput } from "./server-trust.ts";
 import type { Hurried, Subject } from "./share-subject.ts";
 
 const MOST_STEPS = 16;
+/** rclone repeats what our look has asked for so long after a connection has ended, ms. */
+const OWN_LOOK_MS = 2_000;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
@@ -32,6 +34,8 @@ export interface CycleTools extends MountTools {
   readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts running steps when the daemon has no more time. */
   readonly forceStop: AbortSignal;
+  /** Wakes the machine of that hardware address; absent: nothing is woken. */
+  readonly sendWake?: (address: string) => void;
   /** Called only for transitions that are remembered. */
   readonly announce: (transition: ShareTransition) => void;
 }
@@ -69,6 +73,10 @@ export class ShareCycle {
   #isOtherIfRefused = false;
   /** Whether the login was not allowed to be tried at the last look. */
   #mightNotLogOn = false;
+  /** A program has asked for it since the last look. */
+  #wanted = false;
+  /** A measure of what its mount had sent until the last look, while there is no route; null: there is one. */
+  #traffic: number | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
   #otherHome: string | null = null;
@@ -135,7 +143,7 @@ export class ShareCycle {
       this.#openFilesAhead?.files ?? null,
     );
     await this.letGo([mountPath, found.mount?.found.path]);
-    let seen: ShareSeen = { ...found, otherHome };
+    let seen: ShareSeen = { ...found, otherHome, wanted: this.#takeWanted(found) };
     const { configured = seen.routes } = seen;
     if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
       this.#tools.logons.away(subject.spec);
@@ -145,6 +153,7 @@ export class ShareCycle {
       decide: () => {
         const decision = this.#decide(subject, seen, this.#asked?.request ?? null);
         this.#keep(decision, seen);
+        seen = { ...seen, wanted: false };
         return stopping.aborted && !finishesOperation(decision) ? { ...decision, step: null } : decision;
       },
       perform: async (step: Step) => {
@@ -166,6 +175,11 @@ export class ShareCycle {
     return new Promise((answer) => {
       this.#asked = { request, answer, isHeard: false };
     });
+  }
+
+  /** A program cannot go on without the share. */
+  want(): void {
+    this.#wanted = true;
   }
 
   /** Whether a person's request waits to be carried out. */
@@ -249,6 +263,26 @@ export class ShareCycle {
     const { may } = logons.look(spec);
     if (may && this.#mightNotLogOn) this.#trust?.retry();
     this.#mightNotLogOn = !may;
+  }
+
+  /**
+   * A program has sent something, or opened a connection, while there is no route: rclone does when one of its files or
+   * folders is used, and the kernel's clients do by themselves. What our own look does is not counted.
+   */
+  #takeWanted({ mount }: ShareSeen): boolean {
+    const { phase, connectionsInAll = 0, bytesUp = 0, routeLostAtMs } = this.#carriedNow() ?? {};
+    const [nowMs, before] = [this.#tools.clock.monotonicMs(), this.#traffic];
+    const isOut = phase === "waiting" || phase === "refusing";
+    this.#traffic = isOut && this.#subject.spec.driver === "rclone" ? connectionsInAll + bytesUp : null;
+    const { look } = mount ?? {};
+    const isOurs =
+      look?.state === "pending"
+        ? phase === "refusing" || nowMs - (routeLostAtMs ?? nowMs) < OWN_LOOK_MS
+        : look?.state === "answered" && nowMs - look.finishedAtMs < OWN_LOOK_MS;
+    if (before !== null && this.#traffic !== null && this.#traffic > before && !isOurs) this.want();
+    const wanted = this.#wanted;
+    this.#wanted = false;
+    return wanted;
   }
 
   #logon(): ShareLogonSeen {
@@ -379,6 +413,9 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
       else if (step.logon) await carriage?.reopen(spec.name);
       else await carriage?.confirm(spec.name, step.outage);
       return after({ kind: "gate", step, outcome: { ok: true } });
+    case "wake":
+      for (const address of step.addresses) tools.sendWake?.(address);
+      return { ...seen, atMs: clock.monotonicMs(), wallMs: clock.wallMs(), lastStep: null };
     case "mount": {
       const result = await mountWatched(tools, subject, seen, step, limits(MOUNT_DEADLINE_MS));
       return after({ kind: "mount", step, outcome: result, tookMs: tookMs() });

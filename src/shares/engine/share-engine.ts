@@ -100,6 +100,12 @@ export function createShareEngine(tools: EngineTools) {
     trigger(name: string, reason: TriggerReason): void {
       keepers.get(name)?.lane.trigger(triggerNow(clock, reason));
     },
+    /** A program cannot go on without the share. */
+    want(name: string): void {
+      const keeper = keepers.get(name);
+      keeper?.cycle.want();
+      keeper?.lane.trigger(triggerNow(clock, "data"));
+    },
     /** Asks one share; aborting the signal withdraws what still waits. Rejects for a name it does not know. */
     async ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
       const { cycle, lane } = keeperOf(name);

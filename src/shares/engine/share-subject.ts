@@ -25,7 +25,7 @@ export interface LookTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
   /** Absent: shares are asked on every network. */
-  readonly place?: Pick<Place, "awayFrom">;
+  readonly place?: Pick<Place, "awayFrom" | "macOf">;
   readonly prober: Prober;
   /** Absent if nothing can be carried. */
   readonly carriage?: Carriage;

@@ -5,6 +5,7 @@ import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { SPOKEN, spokenRoute } from "./decide-operation-end.ts";
 import { whyUnmountable } from "./decide-unmounted.ts";
+import { isWaking, whyNotWoken } from "./decide-wake.ts";
 import { answers, type Builder, hasRoom, hostOf, setHeld, setState } from "./decision-builder.ts";
 import { outcome, type ShareRequest } from "./share-request.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
@@ -30,6 +31,7 @@ export function takeRequest(builder: Builder): Step | null {
       return takeUnmount(builder, request);
     case "switch":
       return request.to === "auto" ? takeAuto(builder) : takeSwitch(builder, request, request.to);
+    case "wake":
     case undefined:
       return null;
   }
@@ -79,7 +81,7 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
   }
   if (!answers(builder, to)) {
     const { text, verdict } = builder.seen.routes[to].probe;
-    if (verdict === "silent" && isAskedAgain(builder, request)) return null;
+    if (isWaking(builder) || (verdict === "silent" && isAskedAgain(builder, request))) return null;
     builder.outcome = outcome(
       "failed",
       `${hostOf(builder, to)} does not answer: ${text}; nothing was changed`,
@@ -176,7 +178,13 @@ export function answerRequest(builder: Builder): void {
   const { request, memory, seen } = builder;
   if (request === null || builder.outcome !== null || builder.state.operation !== null) return;
   if (request.kind === "unmount" || (request.kind === "switch" && request.to !== "auto")) return;
-  if (isUndecided(builder) && seen.atMs < request.waitUntilMs) return;
+  if (isWaking(builder) || (isUndecided(builder) && seen.atMs < request.waitUntilMs)) return;
+  if (request.kind === "wake") {
+    const why = whyNotWoken(builder);
+    const isAwake = why?.startsWith("it is awake") === true;
+    builder.outcome = outcome(isAwake ? "skipped" : "failed", why ?? "it did not wake");
+    return;
+  }
   const route = seen.mount?.found.route ?? null;
   if (seen.mount !== null && memory.lastError === null) {
     const where = route === null ? `from ${seen.mount.found.source}` : `over ${spokenRoute(builder, route)}`;

@@ -11,6 +11,7 @@ import { continueOperation, foldLastStep } from "./decide-operation.ts";
 import { answerRequest, takeRequest } from "./decide-request.ts";
 import { foldRoutes } from "./decide-routes.ts";
 import { decideUnmounted } from "./decide-unmounted.ts";
+import { foldWake, foldWakeAddresses, wakeConditions, wakeStep } from "./decide-wake.ts";
 import {
   type Builder,
   clearPending,
@@ -58,11 +59,14 @@ export function decide(input: DecideInput): Decision {
   foldLastStep(builder);
   foldMountIdentity(builder);
   foldLogon(builder);
-  const step = chooseStep(builder);
+  foldWakeAddresses(builder);
+  foldWake(builder);
+  const step = chooseStep(builder) ?? wakeStep(builder);
   if (step === null) answerRequest(builder);
   standingConditions(builder);
   carryConditions(builder);
   logonConditions(builder);
+  wakeConditions(builder);
   const conditions = since(builder);
   return {
     memory: builder.memory,

@@ -62,6 +62,15 @@ export interface LaneState {
   readonly diedYoung: string | null;
   /** Since when the host of a person's switch has been silent, monotonic ms; null: it was not. */
   readonly silentGoal: { readonly request: ShareRequest; readonly sinceMs: number } | null;
+  /** Its NAS is being woken, or did not wake (`isOver`): since when, and packets so far; null: neither. */
+  readonly waking: {
+    readonly sinceMs: number;
+    readonly sent: number;
+    readonly isOver: boolean;
+    readonly wantedAtMs: number;
+  } | null;
+  /** The person's request for which it was woken last, or would have been. */
+  readonly wakeAskedBy: ShareRequest | null;
   /** Pauses after failed mounts; any network or config event or a person's command resets them. */
   readonly mountBackoff: Backoff;
   /** Pauses after recoveries that were rolled back. */
@@ -100,6 +109,8 @@ export const NEW_LANE_STATE: LaneState = {
   mountedAtMs: null,
   diedYoung: null,
   silentGoal: null,
+  waking: null,
+  wakeAskedBy: null,
   mountBackoff: NO_BACKOFF,
   recoveryBackoff: NO_BACKOFF,
   recoveryFailure: null,

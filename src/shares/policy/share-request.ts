@@ -3,7 +3,7 @@ import type { OpenFile } from "../prober/prober.ts";
 import type { RouteName } from "../share-spec.ts";
 
 export type ShareRequest = (
-  | { readonly kind: "mount" }
+  | { readonly kind: "mount" | "wake" }
   | {
       readonly kind: "unmount";
       readonly force: boolean;

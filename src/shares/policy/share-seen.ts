@@ -156,6 +156,10 @@ export interface ShareSeen {
   readonly configured?: Readonly<Record<RouteName, RouteSeen>>;
   /** Why nothing is sent to its hosts from here; null or absent: this machine is on a network of the share. */
   readonly away?: string | null;
+  /** A program has asked for the share since the last look. */
+  readonly wanted?: boolean;
+  /** The hardware addresses of hosts that answer, as `wakeAddresses` has them. */
+  readonly hardware?: readonly string[];
   /** The mount of this share that we look after. */
   readonly mount: MountSeen | null;
   /** Other mounts of the same share; a condition, never unmounted. */

@@ -22,4 +22,6 @@ export type Step =
    * way, and is accepted again.
    */
   | { readonly kind: "confirm"; readonly outage: number | null; readonly logon?: true }
+  /** A packet to each of them. */
+  | { readonly kind: "wake"; readonly addresses: readonly string[] }
   | { readonly kind: "check_open_files"; readonly mount: FoundMount };

@@ -89,6 +89,7 @@ test("a share needs a name and two hosts; the rest has defaults", async () => {
       password: null,
       driver: "rclone",
       carry: "auto",
+      wake: "auto",
       onlyOn: [],
       routes: { tb: { host: "10.10.10.1", ...route }, fallback: { host: "nas.local", ...route } },
     },
@@ -213,7 +214,8 @@ shares:
         password: { kind: "environment", variable: "NAS_PW" },
         driver: "rclone",
         carry: "off",
-        onlyOn: [],
+        wake: "auto",
+      onlyOn: [],
         routes: {
           tb: { host: "fe80::1%en5", port: 4450, interfaceName: "en5", folder: null },
           fallback: { host: "nas.local", port: 4451, interfaceName: "en0", folder: null },
@@ -226,7 +228,8 @@ shares:
         password: null,
         driver: "local",
         carry: "on",
-        onlyOn: [],
+        wake: "auto",
+      onlyOn: [],
         routes: {
           tb: { host: null, port: 445, interfaceName: null, folder: "/home/ann/tb" },
           fallback: { host: null, port: 445, interfaceName: null, folder: "/fb" },

@@ -71,6 +71,7 @@ test("each share has its driver, and all the policy of the file", async () => {
       connectTimeoutMs: 900,
       mountHangMs: 7000,
       carry: "auto",
+      wake: "auto",
       onlyOn: [],
       outagePatienceMs: 60_000,
       autoFailback: true,

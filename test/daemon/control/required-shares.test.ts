@@ -39,6 +39,7 @@ function stage() {
         return view;
       },
       trigger: (name, reason) => void triggered.push(`${name} ${reason}`),
+      want: (name) => void triggered.push(`${name} wanted`),
       settle: () => Promise.resolve(),
     }),
     prober: () => ({
@@ -282,7 +283,7 @@ function startScene() {
   let names: readonly string[] = [];
   const shares = createRequiredShares({
     clock: createManualClock(),
-    engine: () => ({ names, view: () => view, trigger() {}, settle: async () => {} }),
+    engine: () => ({ names, view: () => view, trigger() {}, want() {}, settle: async () => {} }),
     prober: () => ({ folderLook: async () => null }),
   });
   const look = () => {

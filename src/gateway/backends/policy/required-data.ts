@@ -47,6 +47,8 @@ export interface DataSource {
   onChange(listener: () => void): void;
   /** Resolves when all of these were looked at afresh, or soon. Never rejects. */
   lookNow?(requires: ServedBackend["requires"]): Promise<void>;
+  /** A call cannot be served without them. Never throws. */
+  want?(requires: ServedBackend["requires"]): void;
   /** Called once, with what gives all that runs. Returns what is to be called after each change of it. */
   watchPrograms?(running: () => readonly DataPrograms[]): () => void;
 }

@@ -430,6 +430,7 @@ export class BackendLane {
     const own = this.#own;
     const { calls, gate } = state.decision;
     const isRefused = calls.kind === "refuse" || gate.kind === "refuse";
+    if (state.needs?.data.kind === "away") state.tools.data?.want?.(state.config.requires);
     const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
     if (state.decision.isAway && gate.kind !== "refuse" && state.stopped === null && state.isWanted)
       return this.#onceReached(signal, deadlineMs, again);

@@ -1,0 +1,110 @@
+// When a NAS that sleeps is woken: only because somebody wants the share, with three packets, and then not until it is wanted
+// anew. Pure.
+import { ROUTE_NAMES } from "../share-spec.ts";
+import { type Builder, setMemory, setState } from "./decision-builder.ts";
+import type { RouteProbe } from "./share-seen.ts";
+import type { Step } from "./step.ts";
+
+/** When packets are sent, from the moment at which it was wanted, ms: one may be lost. */
+const PACKETS_AT_MS = [0, 2_000, 6_000];
+/** A NAS that starts may take so long, ms. */
+const WAKES_WITHIN_MS = 60_000;
+const LOOK_MS = 1_000;
+/** A program that goes on asking wants nothing anew: it has to have been quiet for so long, ms. */
+const QUIET_MS = 60_000;
+/** Of two routes. */
+const ADDRESSES_AT_MOST = 2;
+
+/** The hardware addresses of its hosts, `aa:bb:cc:dd:ee:ff@10.0.0.2`, as long as they answer. */
+export function foldWakeAddresses(builder: Builder): void {
+  const { seen, memory } = builder;
+  const { hardware = [] } = seen;
+  const known = memory.wakeAddresses ?? [];
+  const addressOf = (text: string): string => text.split("@")[1] ?? "";
+  const others = known.filter((one) => !hardware.some((now) => addressOf(now) === addressOf(one)));
+  const next = [...hardware, ...others].slice(0, ADDRESSES_AT_MOST).sort();
+  if (next.join() !== known.join()) setMemory(builder, { wakeAddresses: next });
+}
+
+/** Call it once for each look: who wants the share now, and whether waking it goes on. */
+export function foldWake(builder: Builder): void {
+  const { seen, policy, request } = builder;
+  const { atMs } = seen;
+  const { waking, wakeAskedBy } = builder.state;
+  const isAsked = request !== null && request.kind !== "unmount" && request !== wakeAskedBy;
+  if (isAsked) setState(builder, { wakeAskedBy: request });
+  const why = whyNotWoken(builder);
+  if (why !== null || (policy.wake !== "auto" && request?.kind !== "wake" && waking === null)) {
+    if (waking !== null) setState(builder, { waking: null });
+    return;
+  }
+  if (isAsked || seen.wanted === true) {
+    const isNew = waking === null || (waking.isOver && (isAsked || isQuiet(waking, atMs)));
+    const next = isNew ? { sinceMs: atMs, sent: 0, isOver: false } : waking;
+    setState(builder, { waking: { ...next, wantedAtMs: atMs } });
+  }
+  const now = builder.state.waking;
+  if (now === null || now.isOver) return;
+  if (atMs - now.sinceMs >= WAKES_WITHIN_MS) setState(builder, { waking: { ...now, isOver: true } });
+  else {
+    const dueMs = now.sinceMs + (PACKETS_AT_MS[now.sent] ?? WAKES_WITHIN_MS);
+    builder.wakes.push({ atMs: Math.min(Math.max(dueMs, atMs + 1), atMs + LOOK_MS), reason: "retry" });
+  }
+}
+
+/** The next packet, if it is due. */
+export function wakeStep(builder: Builder): Step | null {
+  const { waking } = builder.state;
+  if (waking === null || waking.isOver) return null;
+  const dueMs = PACKETS_AT_MS[waking.sent];
+  if (dueMs === undefined || builder.seen.atMs < waking.sinceMs + dueMs) return null;
+  setState(builder, { waking: { ...waking, sent: waking.sent + 1 } });
+  return { kind: "wake", addresses: builder.memory.wakeAddresses ?? [] };
+}
+
+export function isWaking({ state: { waking } }: Builder): boolean {
+  return waking !== null && !waking.isOver;
+}
+
+export function wakeConditions({ state: { waking }, conditions }: Builder): void {
+  if (waking === null) return;
+  conditions.push(
+    waking.isOver
+      ? {
+          code: "did_not_wake",
+          severity: "warning",
+          title: "The NAS did not wake: three packets were sent, and it did not answer within a minute",
+          hint: "Is it on, and is Wake-on-LAN allowed there? `mountaineer wake` tries again.",
+        }
+      : {
+          code: "waking",
+          severity: "info",
+          title: "The NAS is being woken, as somebody wants the share",
+          hint: "What wants it waits meanwhile.",
+        },
+  );
+}
+
+/** What is in the way of waking it, or makes that useless; null: nothing. */
+export function whyNotWoken({ seen, memory }: Builder): string | null {
+  const { away = null } = seen;
+  const probes = ROUTE_NAMES.map((route) => (seen.configured ?? seen.routes)[route].probe);
+  const awake = probes.find(isAwake);
+  if (awake !== undefined) return `it is awake: ${awake.text}`;
+  if (away !== null) return `away from home: ${away}`;
+  if ((memory.wakeAddresses ?? []).length === 0)
+    return "its hardware address is not known: that is learnt while it answers, on a link that it shares with this machine";
+  return probes.some(isOnLink) ? null : "no link of this machine leads to it";
+}
+
+function isAwake({ verdict, tcpAnswered, reason }: RouteProbe): boolean {
+  return verdict === "answers" || tcpAnswered || reason === "refused";
+}
+
+function isOnLink({ interfaceName, reason }: RouteProbe): boolean {
+  return interfaceName !== null && reason !== "link_down";
+}
+
+function isQuiet({ wantedAtMs }: { readonly wantedAtMs: number }, atMs: number): boolean {
+  return atMs - wantedAtMs >= QUIET_MS;
+}
