@@ -1,8 +1,7 @@
 // Runs the demo: sets up the stage, plays the story or the live view, and clears everything up.
 
-import type { ReadStream, WriteStream } from "node:tty";
 import { harmless } from "../runtime/text/plain-text.ts";
-import { playLive } from "./live/live.ts";
+import type { LiveOptions } from "./live/live.ts";
 import type { DemoDriver } from "./stage/nas.ts";
 import { openStage, type Stage } from "./stage/stage.ts";
 import type { TerminalStyle } from "./stage/terminal-style.ts";
@@ -16,7 +15,7 @@ interface DemoOptions {
   /** null: real SMB where it can be had. */
   readonly driver: DemoDriver | null;
   /** null: no view; the story is played. */
-  readonly terminal: { readonly input: ReadStream; readonly output: WriteStream } | null;
+  readonly view: Pick<LiveOptions, "style" | "yieldInterrupts"> | null;
   readonly style: TerminalStyle;
   readonly print: (text: string) => void;
   readonly signal: AbortSignal;
@@ -30,20 +29,21 @@ next: mountaineer init     asks what you have: a NAS, MCP servers, or both
 `;
 
 /**
- * Resolves with the exit code: 0, 1 when the story did not go as told, 130 after Ctrl-C in the view. Rejects with
+ * Resolves with the exit code: 0, 1 when the story did not go as told. Rejects with
  * `driver_unavailable` when real SMB was asked for and cannot be had, and with `aborted`. Nothing is left then.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const { program, keeper, driver, terminal, style, print, signal } = options;
+  const { program, keeper, driver, view, style, print, signal } = options;
   // The story begins with what each route's own mount does; by hand the first thing is the mount that stays.
-  const carry = terminal === null ? "off" : "auto";
+  const carry = view === null ? "off" : "auto";
   const stage = await openStage({ program, keeper, driver, carry, signal });
   try {
     print(introduction(stage, style));
-    if (terminal !== null) {
-      const exit = await playLive(stage, { ...terminal, style, print, signal });
+    if (view !== null) {
+      const { playLive } = await import("./live/live.ts");
+      await playLive(stage, { ...view, print, signal });
       print(NEXT);
-      return exit;
+      return 0;
     }
     return (await playScript(stage, { style, print, signal })) ? 0 : 1;
   } catch (error) {

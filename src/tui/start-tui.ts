@@ -3,7 +3,7 @@
 import type { HttpDoor } from "../api/client/http-exchange.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
-import type { Frame } from "./terminal/frame.ts";
+import type { Frame, Strip } from "./terminal/frame.ts";
 import type { TuiStyle } from "./terminal/terminal-style.ts";
 
 /** How long a save under way is waited for when a person leaves, ms. */
@@ -22,6 +22,8 @@ interface TuiOptions {
   readonly style: TuiStyle;
   /** Key of the screen that is shown first; null: the dashboard. */
   readonly screen: string | null;
+  /** Over every screen. */
+  readonly strip?: Strip;
   /** Until disposal Ctrl-C is another program's. */
   readonly yieldInterrupts: () => Disposable;
   /** Ends it. */
@@ -34,7 +36,7 @@ interface TuiOptions {
  * when the daemon uses another configuration than `configPath`.
  */
 export async function startTui(options: TuiOptions): Promise<void> {
-  const { home, configPath, door, style, screen, yieldInterrupts, signal } = options;
+  const { home, configPath, door, style, screen, strip, yieldInterrupts, signal } = options;
   prepareEnvironment(style.color);
   // Before anything is drawn: the terminal would show keys typed meanwhile, and move what is drawn.
   process.stdin.setRawMode(true);
@@ -85,6 +87,7 @@ export async function startTui(options: TuiOptions): Promise<void> {
     ...(screen === null ? {} : { first: screen }),
     prompt,
     connection: link.connection,
+    strip: strip ?? null,
     onChange: redraws.ask,
     signal: until,
   });

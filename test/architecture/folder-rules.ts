@@ -86,9 +86,9 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because: "it passes a client's lines on to a daemon, and outlives that daemon",
   },
   demo: {
-    knows: ["runtime", "api"],
+    knows: ["runtime", "api", "tui"],
     because:
-      "the demo runs the program from outside, as a person would, and asks the daemon as any face does",
+      "the demo runs the program from outside, as a person would, asks the daemon as any face does, and shows it in the live view",
   },
   clients: {
     knows: ["runtime", "config"],
@@ -128,7 +128,7 @@ export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
   doctor: /^src\/cli\/in-process\/open\.ts$/,
   "mcp-bridge": /^src\/cli\/commands\/clients\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,
-  tui: /^src\/cli\/commands\/tui\.ts$/,
+  tui: /^src\/(cli\/commands\/tui|demo\/live\/[^/]+)\.ts$/,
   menubar: /^src\/cli\/commands\/tui\.ts$/,
   web: /^src\/cli\/in-process\/run-monitor\.ts$/,
 };

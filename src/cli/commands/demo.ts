@@ -42,7 +42,10 @@ export const demoCommand = command({
       program: [execPath, ...execArgv, main],
       keeper: keeperPath(launcherPath()),
       driver,
-      terminal: script || !isTerminal ? null : { input: stdin, output: stdout },
+      view:
+        script || !isTerminal
+          ? null
+          : { style: context.stdoutStyle, yieldInterrupts: context.yieldInterrupts },
       style: { unicode, paint: paintFor(context.stdoutStyle) },
       print: context.print,
       signal: context.signal,

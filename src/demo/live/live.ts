@@ -1,66 +1,51 @@
-// Runs the live view: looks at the share all the time, acts on keys, and draws changes.
-import type { ReadStream, WriteStream } from "node:tty";
-import type { RouteName, ShareStatus, StepResult } from "../../api/contract.ts";
-import { ROUTE_LABELS } from "../../api/words/words.ts";
+// Runs the live view over the demo's home, with a strip of its cables: looks at the share all the time, and acts on keys.
+import type { RouteName, ShareStatus } from "../../api/contract.ts";
+import { ROUTE_LABELS, type Tone, type Words } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { startTui } from "../../tui/start-tui.ts";
+import { createStore } from "../../tui/terminal/store.ts";
+import type { TuiStyle } from "../../tui/terminal/terminal-style.ts";
 import { setCarry } from "../stage/carry-setting.ts";
 import type { FileHolder } from "../stage/file-holder.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
-import type { TerminalStyle } from "../stage/terminal-style.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
-import { type CopySeen, type LiveState, renderLive } from "./live-view.ts";
-import { createLogTail, type LogEvent } from "./log-events.ts";
-import { openScreen } from "./screen.ts";
+import { type CopySeen, type StripState, stripLines } from "./strip-lines.ts";
 
-interface LiveOptions {
-  readonly input: ReadStream;
-  readonly output: WriteStream;
-  readonly style: TerminalStyle;
+export interface LiveOptions {
+  readonly style: TuiStyle;
+  /** Until disposal Ctrl-C is another program's. */
+  readonly yieldInterrupts: () => Disposable;
   readonly print: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
 const STATUS_EVERY_MS = 150;
-const BUSY_TRIES = 8;
-const BUSY_PAUSE_MS = 60;
-const LOG_EVERY_MS = 100;
 const READ_EVERY_MS = 500;
 /** Pause between reads while the demo measures how long the share is away. */
 const READ_AGAIN_MS = 5;
 const READ_WITHIN_MS = 3_000;
 /** A read that takes longer is shown as one that waits. */
 const WAITS_FROM_MS = 300;
-const EVENTS_KEPT = 100;
-const CTRL_C = "\x03";
-const INTERRUPTED_EXIT = 130;
 
-/** Resolves with the exit code, when the person quits. Rejects with the signal's reason. */
+/** Resolves when the person quits. Rejects with the signal's reason. */
 export async function playLive(
   stage: Stage,
-  { input, output, style, print, signal }: LiveOptions,
-): Promise<number> {
-  const { layout } = stage;
-  const quit = Promise.withResolvers<number>();
+  { style, yieldInterrupts, print, signal }: LiveOptions,
+): Promise<void> {
   const over = new AbortController();
   const ending = AbortSignal.any([over.signal, signal]);
+  const failed = new AbortController();
+  const changes = createStore(0);
   let share: ShareStatus | null = null;
-  let events: readonly LogEvent[] = [];
+  let told: Words | null = null;
   let acting: Promise<void> = Promise.resolve();
-
-  const tell = (text: string, tone: LogEvent["tone"] = "person"): void => {
-    add([{ atMs: systemClock.wallMs(), text, tone }]);
-  };
-  const add = (more: readonly LogEvent[]): void => {
-    if (more.length === 0) return;
-    // The log is read a moment after its lines were written.
-    events = [...events, ...more].sort((a, b) => a.atMs - b.atMs).slice(-EVENTS_KEPT);
+  const draw = (): void => changes.set(changes.get() + 1);
+  const tell = (text: string, tone: Tone = "plain"): void => {
+    told = { text, tone };
     draw();
   };
-  const draw = (): void =>
-    screen.show(renderLive(liveState(stage, play, { share, events }), screen.size, style));
-
   const act = (what: () => Promise<void>): void => {
     // One after the other, in the order of the keys.
     acting = acting.then(async () => {
@@ -73,19 +58,8 @@ export async function playLive(
       }
       draw();
     });
-    acting.catch(quit.reject);
+    acting.catch((error: unknown) => failed.abort(error));
   };
-
-  const onKey = (key: string): void => {
-    if (key === "q") quit.resolve(0);
-    else if (key === CTRL_C) quit.resolve(INTERRUPTED_EXIT);
-    else if (key === "t") act(() => play.toggleCable("tb"));
-    else if (key === "f") act(() => play.toggleCable("fallback"));
-    else if (key === "o") act(play.toggleFile);
-    else if (key === "h") act(play.toggleHold);
-    else if (key === "c") act(play.toggleCarry);
-  };
-
   const every = async (pauseMs: () => number, look: () => Promise<void>): Promise<void> => {
     while (!ending.aborted) {
       await look();
@@ -94,52 +68,52 @@ export async function playLive(
     }
   };
   const play = createPlay({ stage, ending, share: () => share, tell });
-  const loops = (): Promise<unknown> => {
-    const logTail = createLogTail(layout.logFile);
-    let missed = false;
-    return Promise.all([
+  const strip = {
+    changes,
+    draw: (view: Parameters<typeof stripLines>[1]) =>
+      stripLines(stripState(stage, play, { share, told }), view),
+    onKey(key: string): void {
+      if (key === "1") act(() => play.toggleCable("tb"));
+      else if (key === "2") act(() => play.toggleCable("fallback"));
+      else if (key === "3") act(play.toggleFile);
+      else if (key === "4") act(play.toggleCarry);
+    },
+  };
+  const look = async (): Promise<void> => {
+    await stage.startMonitor();
+    await Promise.all([
       every(
         () => STATUS_EVERY_MS,
         async () => {
           share = await stage.share();
           act(play.keepCopying);
-          if (share !== null || missed || stage.monitor?.running !== false) return;
-          missed = true;
-          tell(`the daemon has ended; ${layout.daemonOutput} says why`, "bad");
+          if (share === null && stage.monitor?.running === false)
+            tell(`the daemon has ended; ${stage.layout.daemonOutput} says why`, "bad");
         },
-      ),
-      every(
-        () => LOG_EVERY_MS,
-        async () => add(await logTail()),
       ),
       every(() => (play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS), play.readAgain),
     ]);
   };
-
-  const screen = openScreen({ input, output, onKey, onResize: () => draw(), onGone: () => quit.resolve(0) });
-  const onAbort = (): void => quit.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
   try {
     signal.throwIfAborted();
-    draw();
-    await stage.startMonitor();
-    const looking = loops();
-    looking.catch((error: unknown) => quit.reject(error));
-    return await quit.promise;
+    look().catch((error: unknown) => {
+      if (!ending.aborted) failed.abort(error);
+    });
+    const shown = { home: stage.layout.home, configPath: null, door: null, screen: null };
+    const until = AbortSignal.any([signal, failed.signal]);
+    await startTui({ ...shown, style, yieldInterrupts, strip, signal: until });
   } finally {
-    signal.removeEventListener("abort", onAbort);
     over.abort(new MountaineerError("aborted", "the view is closed"));
-    screen[Symbol.dispose]();
     print("cleaning up\n");
     await settledWithin(systemClock, 1_000, acting).catch((error: unknown) => print(`${errorText(error)}\n`));
   }
 }
 
-function liveState(
+function stripState(
   { nas, layout }: Stage,
   play: ReturnType<typeof createPlay>,
-  seen: Pick<LiveState, "share" | "events">,
-): LiveState {
+  seen: Pick<StripState, "share" | "told">,
+): StripState {
   const waitingMs = play.readingSinceMs === null ? 0 : systemClock.monotonicMs() - play.readingSinceMs;
   return {
     ...seen,
@@ -158,7 +132,7 @@ interface PlayParts {
   readonly stage: Stage;
   readonly ending: AbortSignal;
   readonly share: () => ShareStatus | null;
-  readonly tell: (text: string, tone?: LogEvent["tone"]) => void;
+  readonly tell: (text: string, tone?: Tone) => void;
 }
 
 /** What the keys do to the stage, and whether the share is still read meanwhile. */
@@ -193,22 +167,6 @@ function createPlay({ stage, ending, share, tell }: PlayParts) {
       holder = await stage.holdFile();
     }
   };
-  const toggleHold = async (): Promise<void> => {
-    // If the share has not been seen yet, a person cannot mean to end its hold.
-    const to = (share()?.held ?? null) === null ? "fallback" : "auto";
-    tell(`you run mountaineer switch --to ${to}`);
-    const daemon = await stage.daemon();
-    let result: StepResult | undefined;
-    // The view's own reader has the file open for some milliseconds at each look.
-    for (let tries = 0; tries < BUSY_TRIES; tries++) {
-      const report = await daemon?.ask("switchRoute", { to }, ending);
-      result = report?.results[0];
-      if (result?.result !== "busy") break;
-      await systemClock.sleep(BUSY_PAUSE_MS, ending);
-    }
-    if (result !== undefined && result.result !== "switched") tell(result.detail, "plain");
-  };
-
   /** A file that is open holds what is mounted per route: there nothing copies. */
   const keepCopying = async (): Promise<void> => {
     if (copy !== null || share()?.carried === undefined) return;
@@ -259,7 +217,6 @@ function createPlay({ stage, ending, share, tell }: PlayParts) {
     },
     toggleCable,
     toggleFile,
-    toggleHold,
     toggleCarry,
     keepCopying,
     copied: lookAtCopy,

@@ -12,12 +12,21 @@ import type { View } from "./view.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
 
+/** What stands over every screen, and its keys, which are those that no screen takes. */
+export interface Strip {
+  readonly changes: Pick<Readable<unknown>, "subscribe">;
+  /** A few lines; they are cut to the width. */
+  draw(view: View): readonly Line[];
+  onKey(character: string): void;
+}
+
 interface FrameOptions {
   readonly screens: readonly [Screen, ...Screen[]];
   /** Key of the screen that is shown first; absent: the first one's. */
   readonly first?: string;
   readonly prompt: Prompt;
   readonly connection: Readable<Connection>;
+  readonly strip?: Strip | null;
   /** Something is to be drawn again. */
   readonly onChange: () => void;
   /** Ends what is shown. */
@@ -25,12 +34,13 @@ interface FrameOptions {
 }
 
 /** If leaving by `q` would lose something, the first `q` only warns. */
-export function createFrame({ screens, first, prompt, connection, onChange, signal }: FrameOptions) {
+export function createFrame(options: FrameOptions) {
+  const { screens, first, prompt, connection, strip = null, onChange, signal } = options;
   const start = screens.find(({ key }) => key === first) ?? screens[0];
   const { shown, show } = createShown(start, () => keys.turnAway(), signal);
   const overlay = createOverlay(() => frameCommands(screens, show, overlay.openHelp, keys.quit));
-  const keys = createFrameKeys({ screens, shown, show, overlay, prompt });
-  const draw = createDrawing({ screens, shown, overlay, prompt, connection });
+  const keys = createFrameKeys({ screens, shown, show, overlay, prompt, strip });
+  const draw = createDrawing({ screens, shown, overlay, prompt, connection, strip });
   const changed = (): void => {
     keys.release();
     onChange();
@@ -41,9 +51,10 @@ export function createFrame({ screens, first, prompt, connection, onChange, sign
     // Some screens hold keys only while they can be answered.
     connection.subscribe(changed),
     ...screens.map(({ changes }) => changes.subscribe(changed)),
+    strip?.changes.subscribe(onChange),
   ];
   const end = (): void => {
-    for (const undo of unregister) undo();
+    for (const undo of unregister) undo?.();
   };
   signal.addEventListener("abort", end, { once: true });
 
@@ -102,10 +113,11 @@ interface KeyParts {
   readonly show: (screen: Screen) => void;
   readonly overlay: ReturnType<typeof createOverlay>;
   readonly prompt: Prompt;
+  readonly strip: Strip | null;
 }
 
 /** Keys go to the question, to what lies over the screen, to the screen, then to the frame. */
-function createFrameKeys({ screens, shown, show, overlay, prompt }: KeyParts) {
+function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyParts) {
   let hasWarned = false;
   let hasLeft = false;
   const isHeld = (): boolean => shown.get().holdsKeys?.() === true;
@@ -134,6 +146,7 @@ function createFrameKeys({ screens, shown, show, overlay, prompt }: KeyParts) {
     else {
       const other = screens.find(({ key }) => key === text);
       if (other !== undefined) show(other);
+      else strip?.onKey(text);
     }
   };
   const give = (input: Input): void => {
@@ -168,18 +181,19 @@ function createFrameKeys({ screens, shown, show, overlay, prompt }: KeyParts) {
   };
 }
 
-interface DrawingParts extends Pick<KeyParts, "screens" | "shown" | "overlay" | "prompt"> {
+interface DrawingParts extends Omit<KeyParts, "show"> {
   readonly connection: Readable<Connection>;
 }
 
-function createDrawing({ screens, shown, overlay, prompt, connection }: DrawingParts) {
+function createDrawing({ screens, shown, overlay, prompt, connection, strip }: DrawingParts) {
   let told: { readonly screen: Screen; readonly width: number; readonly height: number } | null = null;
   return (view: ScreenSize): readonly Line[] => {
     const small = tooSmallLines(view);
     if (small !== null) return small;
     const screen = shown.get();
     const below = promptLines(prompt.state.get(), view);
-    const room: ScreenSize = { ...view, height: view.height - 2 - below.length };
+    const above = (strip?.draw(view) ?? []).map((line) => cutLine(line, view.width, view.symbols.ellipsis));
+    const room: ScreenSize = { ...view, height: view.height - 2 - above.length - below.length };
     if (told?.screen !== screen || told.width !== room.width || told.height !== room.height) {
       told = { screen, width: room.width, height: room.height };
       screen.resize?.(room);
@@ -190,7 +204,7 @@ function createDrawing({ screens, shown, overlay, prompt, connection }: DrawingP
     const header = headerLine(screens, screen.key, connection.get(), view);
     const isAsked = prompt.state.get().question !== null;
     const hints = isAsked ? ["y yes", "any other key: no"] : (overlay.hints() ?? screen.hints(room));
-    return [header, ...cut, ...air, ...below, footerLine(hints, view)];
+    return [header, ...above, ...cut, ...air, ...below, footerLine(hints, view)];
   };
 }
 

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { missingForPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { COMMAND } from "../../cli/command-line.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -11,8 +10,6 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { NO_TERMINAL, openTerminal, type Terminal } from "../../tui/terminal.ts";
 import { demoEnvironment, leftBehind } from "../demo-process.ts";
 
-const [NODE = ""] = COMMAND;
-const CRASH = fileURLToPath(new URL("../programs/crash-in-view.ts", import.meta.url));
 const LOCAL = [...COMMAND, "demo", "--driver", "local"];
 const LARGE = { columns: 100, rows: 30 };
 
@@ -67,34 +64,31 @@ async function isRestored(terminal: LiveDemo, exit: number): Promise<void> {
 describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
   for (const driver of ["local", "smb"] as const) {
     const skip = driver === "smb" ? (missingForPlainRig() ?? false) : false;
-    test(`Recovery: cables are pulled and files opened by keys, 60 by 15, driver ${driver}`, {
+    test(`Recovery: cables are pulled and files opened by keys, on the live view, 60 by 15, driver ${driver}`, {
       skip,
     }, async (t) => {
       const terminal = await open(t, [...COMMAND, "demo", "--driver", driver]);
       if (driver === "smb") {
         await terminal.shows(/a copy .*goes on/);
-        await terminal.press("c");
+        await terminal.press("4");
+        await terminal.shows(/ 4 carry$/m);
       }
-      await terminal.shows(
-        /mounted over Thunderbolt\n[\s\S]*"hello from the NAS, no\. \d+" {2}read in \d+ ms/,
-      );
+      await terminal.shows(/"hello from the NAS, no\. \d+" {2}read in \d+ ms/);
+      await terminal.shows(/CORE +mounted over Thunderbolt(?!,)/);
       assert.deepEqual(await terminal.modes(), { alternate: true, cursor: false });
 
-      await terminal.press("t");
-      const failedOver = await terminal.shows(
-        /CORE {2}mounted over Fallback\n[\s\S]*readable again \d+ ms after the cut/,
-      );
+      await terminal.press("1");
+      const failedOver = await terminal.shows(/readable again \d+ ms after the cut/);
       assert.match(failedOver, /Thunderbolt {2}●━+╸ {2}╺━+● {2}PULLED/);
-      assert.match(failedOver, /you pull the Thunderbolt cable/);
+      await terminal.shows(/CORE +mounted over Fallback(?!,)/);
 
-      await terminal.press("o");
-      await terminal.shows(/report\.txt open in tail \(pid \d+\)/);
-      await terminal.press("t");
-      const ready = await terminal.shows(/TB Ready: Thunderbolt is back; close the file \(o\)/);
-      assert.match(ready, /CORE {2}mounted over Fallback/);
+      await terminal.press("3");
+      await terminal.shows(/close report\.txt \(tail \d+\)/);
+      await terminal.press("1");
+      await terminal.shows(/CORE +mounted over Fallback[\s\S]*TB Ready: Thunderbolt is back/);
 
-      await terminal.press("o");
-      await terminal.shows(/CORE {2}mounted over Thunderbolt\n[\s\S]*report\.txt not open/);
+      await terminal.press("3");
+      await terminal.shows(/open report\.txt[\s\S]*CORE +mounted over Thunderbolt(?!,)/);
       await terminal.press("q");
       await isRestored(terminal, 0);
       assert.match(await terminal.screen(), /next: mountaineer init/);
@@ -112,16 +106,18 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       const before = await percent();
       await eventually(async () => (await percent()) > before);
     };
-    await terminal.shows(/mounted over Thunderbolt, carried\n[\s\S]*press t to pull the Thunderbolt cable/);
+    await terminal.shows(/press 1 to pull the Thunderbolt cable: [\s\S]*mounted over Thunderbolt, carried/);
     await goesOn();
-    await terminal.press("o");
-    await terminal.shows(/report\.txt open in tail/);
-    await terminal.press("t");
-    await terminal.shows(/CORE {2}mounted over Fallback, carried\n[\s\S]*Failed over .*; the mount stays/);
+    await terminal.press("3");
+    await terminal.shows(/close report\.txt \(tail \d+\)/);
+    await terminal.press("1");
+    await terminal.shows(
+      /CORE +mounted over Fallback, carried[\s\S]*Failed over from Thunderbolt to Fallback/,
+    );
     await goesOn();
-    await terminal.press("t");
-    const back = await terminal.shows(/CORE {2}mounted over Thunderbolt, carried\n/);
-    assert.match(back, /report\.txt open in tail/);
+    await terminal.press("1");
+    const back = await terminal.shows(/CORE +mounted over Thunderbolt, carried/);
+    assert.match(back, /close report\.txt \(tail \d+\)/);
     await goesOn();
     await terminal.press("q");
     await isRestored(terminal, 0);
@@ -129,24 +125,25 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     assert.deepEqual(await leftBehind(terminal.temporary), []);
   });
 
-  test("By hand: a key holds the share on Fallback, and goes back to automatic; both cables pulled: an error, the way to the file gone, and back with one; another size is drawn anew, and a tiny one breaks nothing", async (t) => {
+  test("By hand: the live view's own keys hold the share on Fallback, and go back to automatic; both cables pulled: an error, the way to the file gone, and back with one; another size is drawn anew, and a tiny one breaks nothing", async (t) => {
     const terminal = await open(t, LOCAL, LARGE);
-    await terminal.shows(/mounted over Thunderbolt\n[\s\S]*read in/);
-    await terminal.press("h");
-    await terminal.shows(
-      /mounted over Fallback, held by hand\n[\s\S]*held on Fallback by hand; h goes back to automatic/,
-    );
-    await terminal.press("h");
-    await terminal.shows(/CORE {2}mounted over Thunderbolt/);
-    await terminal.press("f");
-    await terminal.press("t");
-    await terminal.shows(/hello\.txt {2}✗ No such file[\s\S]*✗ both hosts are gone/);
-    await terminal.press("f");
-    await terminal.shows(/mounted over Fallback\n[\s\S]*hello\.txt {2}"hello from the NAS/);
+    await terminal.shows(/read in[\s\S]*mounted over Thunderbolt(?!,)/);
+    // The demo's own reader has the file open for some milliseconds at each look.
+    await eventually(async () => {
+      await terminal.press("f");
+      return /mounted over Fallback, held by hand/.test(await terminal.screen());
+    });
+    await terminal.press("o");
+    await terminal.shows(/CORE +mounted over Thunderbolt(?!,)/);
+    await terminal.press("2");
+    await terminal.press("1");
+    await terminal.shows(/hello\.txt {2}✕ No such file[\s\S]*both hosts are gone/);
+    await terminal.press("2");
+    await terminal.shows(/hello\.txt {2}"hello from the NAS[\s\S]*mounted over Fallback(?!,)/);
     await terminal.resize(30, 5);
-    await terminal.shows(/^ Mountaineer demo {2}plain folde?r?s?[\s\S]* t {2}f pull, plug/);
+    await terminal.shows(/Too small/);
     await terminal.resize(80, 24);
-    await terminal.shows(/t {2}Thunderbolt[\s\S]*mounted over Fallback[\s\S]*q quit$/);
+    await terminal.shows(/1 {2}Thunderbolt[\s\S]*mounted over Fallback[\s\S]*q quit$/);
     await terminal.press("q");
     await isRestored(terminal, 0);
   });
@@ -155,15 +152,15 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     const terminal = await open(t, LOCAL);
     await terminal.shows(/mounted over Thunderbolt/);
     await terminal.press("C-c");
-    await isRestored(terminal, 130);
+    await isRestored(terminal, 0);
     assert.deepEqual(await leftBehind(terminal.temporary), []);
   });
 
   test("SIGTERM gives the terminal back and leaves nothing behind", async (t) => {
     const terminal = await open(t, LOCAL);
     await terminal.shows(/mounted over Thunderbolt/);
-    await terminal.press("o");
-    await terminal.shows(/open in tail/);
+    await terminal.press("3");
+    await terminal.shows(/close report/);
     process.kill(await terminal.pid(), "SIGTERM");
     await isRestored(terminal, 143);
     assert.deepEqual(await leftBehind(terminal.temporary), []);
@@ -174,14 +171,6 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     await terminal.shows(/mounted over Thunderbolt/);
     process.kill(await terminal.pid(), "SIGHUP");
     await eventually(async () => (await leftBehind(terminal.temporary)).length === 0);
-  });
-
-  test("a crash gives the terminal back", async (t) => {
-    const terminal = await open(t, [NODE, CRASH]);
-    await terminal.shows(/the view is up/);
-    await terminal.press("x");
-    await isRestored(terminal, 1);
-    assert.match(await terminal.screen(), /a key too much|Node\.js/);
   });
 
   test("with --script, and on a terminal that can do nothing, it is the story and no view", async (t) => {

@@ -7,8 +7,6 @@ import type { Tone } from "../../../src/api/words/words.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { type Favorite, renderFavorites } from "../../../src/cli/views/place-view.ts";
 import { renderStatus } from "../../../src/cli/views/status-view.ts";
-import { paintFor } from "../../../src/cli/views/terminal-style.ts";
-import { renderLive } from "../../../src/demo/live/live-view.ts";
 import { readSummary, stateOf, summaryText } from "../../../src/fleet/summary.ts";
 import { findItem } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
@@ -255,17 +253,6 @@ function told_of(): Readonly<Record<string, () => Said>> {
           : { text: withoutTools(text.text.slice(name.length + 1)), tone: toneOf(text.tone) };
       });
     },
-    "the demo": () => {
-      const style = { unicode: true, paint: paintFor({ color: true, unicode: true }) };
-      const nothing = { reading: null, waitingMs: null, heldBy: null, events: [], copy: null };
-      const cables = { plugged: { tb: true, fallback: true }, addresses: { tb: "a", fallback: "b" } };
-      return each((name) => {
-        const share = shares.find((one) => one.name === name);
-        if (share === undefined) return null;
-        const state = { driver: "smb", stablePath: "/s", share, ...nothing, ...cables } as const;
-        return paintedBehind(renderLive(state, { width: 240, height: 40 }, style).join("\n"), "CORE");
-      });
-    },
   };
 }
 
@@ -275,9 +262,9 @@ test("F4 sixty states of shares and backends are told in the same words and tone
   const expected = new Map(
     states.map(([, text, tone], at) => [names[at] ?? assert.fail(), { text, tone }] as const),
   );
-  // The fleet is not told of what is switched off, and these tell of shares alone.
+  // The fleet is not told of what is switched off, and this tells of shares alone.
   const least = { "the fleet": 58, "mountaineer fleet status": 58, "the TUI's fleet": 58 } as const;
-  const alone = { "mountaineer shares list": 36, "the demo": 36 } as const;
+  const alone = { "mountaineer shares list": 36 } as const;
   const counts: Readonly<Record<string, number>> = { ...least, ...alone };
   for (const [face, look] of Object.entries(told_of())) {
     const said = look();

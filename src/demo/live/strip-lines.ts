@@ -1,0 +1,119 @@
+// The text of the demo's strip over the live view: its cables, the copy, and the file that is read. Pure.
+import type { RouteName, ShareStatus } from "../../api/contract.ts";
+import { ROUTE_LABELS, type Words } from "../../api/words/words.ts";
+import { cutStart, type Line, span, type Tone } from "../../tui/terminal/line.ts";
+import type { View } from "../../tui/terminal/view.ts";
+import type { DemoDriver } from "../stage/nas.ts";
+import type { Reading } from "../stage/share-reader.ts";
+import { HELD_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
+
+/** The program that copies a large file off the share. */
+export interface CopySeen {
+  /** From 0 to 1. */
+  readonly progress: number;
+  /** How long it has got nothing; null: it goes on. */
+  readonly waitingMs: number | null;
+  readonly complaint: string | null;
+}
+
+export interface StripState {
+  readonly driver: DemoDriver;
+  readonly plugged: Readonly<Record<RouteName, boolean>>;
+  readonly addresses: Readonly<Record<RouteName, string>>;
+  readonly stablePath: string;
+  /** null: the daemon does not answer (yet). */
+  readonly share: ShareStatus | null;
+  /** The last look at the file, and whether one has been under way for long. */
+  readonly reading: Reading | null;
+  readonly waitingMs: number | null;
+  /** null: nothing is copied. */
+  readonly copy: CopySeen | null;
+  /** The process that has the file open. */
+  readonly heldBy: number | null;
+  /** What a key did last, or what came of it. */
+  readonly told: Words | null;
+}
+
+const LABEL_WIDTH = Math.max(...Object.values(ROUTE_LABELS).map((label) => label.length));
+const BAR = 16;
+
+/** Seven lines at most; the last one has the keys. */
+export function stripLines(state: StripState, view: View): readonly Line[] {
+  const { symbols, width } = view;
+  return [
+    cableLine(state, "tb", "1", view),
+    cableLine(state, "fallback", "2", view),
+    [span(`   ${cutStart(state.stablePath, width - 3, symbols.ellipsis)}`, "faint")],
+    readingLine(state, view),
+    ...(state.copy === null ? [] : [copyLine(state.copy, view)]),
+    noticeLine(state, view),
+    keyLine(state),
+  ];
+}
+
+function cableLine(state: StripState, route: RouteName, key: string, { style, symbols }: View): Line {
+  const plugged = state.plugged[route];
+  const used = state.share?.active_interface === route && state.share.mount_state === "mounted";
+  const [line, gap] = style.unicode ? ["━", "╸  ╺"] : ["=", "-  -"];
+  const wire = plugged ? line.repeat(12) : `${line.repeat(4)}${gap}${line.repeat(4)}`;
+  const tone: Tone = plugged ? "good" : "bad";
+  return [
+    span(` ${key} `, "accent"),
+    span(` ${ROUTE_LABELS[route].padEnd(LABEL_WIDTH)}  `, used ? "strong" : "plain"),
+    span(`${symbols.on}${wire}${symbols.on}`, tone),
+    span(plugged ? "  plugged" : "  PULLED ", tone),
+    span(used ? "  in use" : "        ", "strong"),
+    span(`  ${state.addresses[route]}`, "faint"),
+  ];
+}
+
+function readingLine({ reading, waitingMs }: StripState, { symbols }: View): Line {
+  const name = span(`   ${SIGN_FILE}  `);
+  if (waitingMs !== null) return [name, span(`no answer for ${(waitingMs / 1000).toFixed(1)} s`, "warning")];
+  if (reading === null) return [name, span("not read yet", "faint")];
+  if (!reading.ok) return [name, span(`${symbols.error} ${reading.why}`, "bad")];
+  const took = span(`  read in ${Math.round(reading.tookMs)} ms`, "faint");
+  return [name, span(`"${reading.text.trim()}"`, "good"), took];
+}
+
+function copyLine({ progress, waitingMs, complaint }: CopySeen, { style, symbols }: View): Line {
+  const name = span("   a copy     ");
+  if (complaint !== null) return [name, span(`${symbols.error} ${complaint}`, "bad")];
+  const [full, empty] = style.unicode ? ["█", "░"] : ["#", "."];
+  const done = Math.floor(progress * BAR);
+  const tone: Tone = waitingMs === null ? "good" : "warning";
+  const state = waitingMs === null ? "goes on" : `waits ${(waitingMs / 1000).toFixed(1)} s`;
+  return [
+    name,
+    span(full.repeat(done) + empty.repeat(BAR - done), tone),
+    span(`${Math.floor(progress * 100)} %`.padStart(5)),
+    span(`, no error, ${state}`, tone),
+  ];
+}
+
+/** What came of the last key, and what to try next. */
+function noticeLine({ told, copy, plugged }: StripState, { symbols }: View): Line {
+  const next =
+    copy === null || !plugged.fallback
+      ? null
+      : plugged.tb
+        ? "press 1 to pull the Thunderbolt cable: the copy goes on"
+        : "the copy goes on over Fallback; 1 plugs it in again";
+  return [
+    ...(told === null ? [] : [span(` ${told.text} `, told.tone === "plain" ? "accent" : told.tone)]),
+    ...(next === null ? [] : [span(` ${symbols.focus} ${next}`, "strong")]),
+  ];
+}
+
+/** All of them, in one row of 60 columns. */
+function keyLine({ driver, heldBy, share }: StripState): Line {
+  const key = (name: string): Line[number] => span(` ${name} `, "accent");
+  return [
+    key("1"),
+    key("2"),
+    span("pull, plug "),
+    key("3"),
+    span(heldBy === null ? `open ${HELD_FILE} ` : `close ${HELD_FILE} (tail ${heldBy}) `),
+    ...(driver === "smb" ? [key("4"), span(share?.carried === undefined ? "carry" : "no carry")] : []),
+  ];
+}
