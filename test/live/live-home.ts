@@ -16,8 +16,6 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 /** How long anything may take on a busy machine, ms. */
 export const SETTLES_MS = 20_000;
 
-export const NEVER: AbortSignal = new AbortController().signal;
-
 export interface LiveHome extends TestHome {
   /** Holds the home, the shares' folders and all roots. */
   readonly folder: string;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, readlink, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { ShareStatus } from "../../src/api/contract.ts";
@@ -118,62 +118,6 @@ test(
     );
     const moved = await home.logged("share.remounted");
     assertEach(moved, (line) => line["share"], ["CORE"]);
-  },
-);
-
-test("A6 changed roots wait until nothing is open, then mounts and links are there", needsSmb, async (t) => {
-  const { home, text, mountPath } = await smbHome(t);
-  const shares = [{ name: "CORE" }, { name: "MEDIA" }];
-  await home.writeConfig(text(shares));
-  await home.start(["--unmount-on-exit"]);
-  await home.untilMounted("CORE", "MEDIA");
-  const core = await mountIdAt(mountPath("CORE"));
-  const holder = await home.hold(join(home.folder, "Shares", "CORE"));
-
-  await home.writeConfig(text(shares, { mountRoot: "elsewhere", sharesRoot: "Other" }));
-  const elsewhere = (share: string): string => join(home.folder, "elsewhere", share);
-  await home.untilShare(
-    "MEDIA",
-    ({ mount_path, mount_alive }) => mount_alive && mount_path === elsewhere("MEDIA"),
-    SETTLES_MS,
-  );
-  const waiting = await untilWaiting(home, "CORE");
-  assert.equal(waiting.mount_path, mountPath("CORE"));
-  assert.equal(await mountIdAt(mountPath("CORE")), core);
-  // The new link leads to where it is mounted meanwhile.
-  await eventually(
-    async () => (await readFile(join(home.folder, "Other", "CORE", "file"), "utf8")) === "of CORE",
-  );
-  holder.kill("SIGKILL");
-  await home.untilShare(
-    "CORE",
-    ({ mount_path, mount_alive }) => mount_alive && mount_path === elsewhere("CORE"),
-    SETTLES_MS,
-  );
-  assert.equal(await mountIdAt(mountPath("CORE")), null);
-  await eventually(async () => (await readlink(join(home.folder, "Other", "CORE"))) === elsewhere("CORE"));
-  assert.equal(await readFile(join(home.folder, "Other", "CORE", "file"), "utf8"), "of CORE");
-});
-
-test(
-  "A6 a removed share stays mounted and readable; added again, its mount is adopted",
-  needsSmb,
-  async (t) => {
-    const { home, text, mountPath } = await smbHome(t);
-    const both = text([{ name: "CORE" }, { name: "MEDIA" }]);
-    await home.writeConfig(both);
-    await home.start(["--unmount-on-exit"]);
-    await home.untilMounted("CORE", "MEDIA");
-    const id = await mountIdAt(mountPath("MEDIA"));
-    await home.writeConfig(text([{ name: "CORE" }]));
-    await home.untilSync((report) => report.generation === 2);
-    await eventually(async () => (await home.logged("share.unmanaged")).length === 1);
-    assert.equal(await mountIdAt(mountPath("MEDIA")), id);
-    assert.equal(await readFile(join(home.folder, "Shares", "MEDIA", "file"), "utf8"), "of MEDIA");
-    await home.writeConfig(both);
-    await home.untilMounted("MEDIA");
-    assert.equal(await mountIdAt(mountPath("MEDIA")), id);
-    assert.deepEqual(pluck((await home.glance())?.shares ?? [], "name"), ["CORE", "MEDIA"]);
   },
 );
 
