@@ -215,7 +215,7 @@ shares:
         driver: "rclone",
         carry: "off",
         wake: "auto",
-      onlyOn: [],
+        onlyOn: [],
         routes: {
           tb: { host: "fe80::1%en5", port: 4450, interfaceName: "en5", folder: null },
           fallback: { host: "nas.local", port: 4451, interfaceName: "en0", folder: null },
@@ -229,7 +229,7 @@ shares:
         driver: "local",
         carry: "on",
         wake: "auto",
-      onlyOn: [],
+        onlyOn: [],
         routes: {
           tb: { host: null, port: 445, interfaceName: null, folder: "/home/ann/tb" },
           fallback: { host: null, port: 445, interfaceName: null, folder: "/fb" },
