@@ -98,9 +98,12 @@ test("E1 an issuer's metadata is its own, and names keys that are safe to fetch"
   metadata.set(oidc ?? "", { issuer: `${at}/other`, jwks_uri: `${at}/jwks` });
   const foreign = await discover();
   assert.ok(!foreign.ok && /another issuer/.test(foreign.reason));
-  metadata.set(oidc ?? "", { issuer: `${at}/tenant`, jwks_uri: "http://keys.example/jwks" });
-  const unsafe = await discover();
-  assert.ok(!unsafe.ok && /safe to use/.test(unsafe.reason));
+  const passwordAlone = `${at}/jwks`.replace("//", "//:secret@");
+  for (const address of ["http://keys.example/jwks", passwordAlone]) {
+    metadata.set(oidc ?? "", { issuer: `${at}/tenant`, jwks_uri: address });
+    const unsafe = await discover();
+    assert.ok(!unsafe.ok && /safe to use/.test(unsafe.reason), address);
+  }
 });
 
 test("E1 keys of a file are a JWKS or a public key, and never a secret", async (t) => {

@@ -180,6 +180,18 @@ test("G1 a call waits for the first machine that is ready, no longer than it may
   assert.deepEqual([one.sent.length, one.watchers.size], [1, 0]);
 });
 
+test("E4 calls that wait for a machine are bounded: one too many is told so at once", async () => {
+  const { call, become, signal } = stage();
+  for (const place of ["files", "files@desktop", "files@nas"]) become(place, "waits");
+  const MOST = 1_000;
+  const waiting = Array.from({ length: MOST }, () => call(() => DONE));
+  await settle();
+  const message = `no machine is ready, and ${MOST} calls wait already`;
+  assert.deepEqual(await call(() => DONE), errorReply(BACKEND_UNAVAILABLE, message));
+  signal.abort("enough");
+  await Promise.all(waiting);
+});
+
 test("G1 tools that stay apart, though this machine has a backend of that name, say why", async () => {
   const { clock, together } = stage();
   const tool = (description: string) => ({ name: "read", description, inputSchema: { type: "object" } });

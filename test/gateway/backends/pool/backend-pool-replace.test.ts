@@ -112,6 +112,9 @@ describe("a changed connection", () => {
     await b.clock.advance(2_000);
     assert.equal(b.starts(), 4);
     assert.equal(b.events().filter((name) => name === "backend.change_failed").length, 1);
+    b.script.last.endWith("its program is not there");
+    await b.clock.advance(4_000);
+    assert.equal(b.events().filter((name) => name === "backend.change_failed").length, 2);
     await b.comesUp("two");
     b.is({ names: ["two"], phase: "Ready", codes: [] });
   });

@@ -172,6 +172,7 @@ test("E1 whoever writes to the home leads no sign-in to a server of their own", 
     "https://one.example@evil.example/",
     "file:///etc/passwd",
     "x",
+    `https://one.example/${"x".repeat(2048)}`,
   ]) {
     await writeFile(join(folder, name), text.replace(own, other));
     assert.deepEqual(

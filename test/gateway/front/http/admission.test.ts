@@ -220,6 +220,15 @@ test("E4 wrong tokens at /metrics are slowed like those at /mcp", async () => {
   assert.equal(await late, 401);
 });
 
+test("E4 metrics that are given turn nobody away", async () => {
+  const gateway = Object.assign(createScriptedGateway(), {
+    metrics: () => ({ kind: "text", text: "up 1\n" }) as const,
+  });
+  await using rig = await startRig(gateway, {});
+  assert.equal(await (await fetch(new URL("/metrics", rig.url))).text(), "up 1\n");
+  assert.deepEqual(gateway.turnedAwayRequests, []);
+});
+
 test("E4 wrong tokens of one address never hold up the right one from there", async (t) => {
   const clock = createManualClock();
   const { gateway, rig } = await openFront(t, {}, { clock });
