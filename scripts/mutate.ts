@@ -248,10 +248,11 @@ class Workshop {
       quiet.refresh();
       const [, sign, place = "", reason = ""] = /^([+-]) (.*?)(?:: (.*))?$/.exec(line) ?? [];
       const file = path.relative(this.#copy, place);
-      if (sign === undefined || !files.includes(file)) return;
-      at = file;
-      if (sign === "+") passed.add(file);
-      else failure ??= { file, reason };
+      if (sign === undefined) return;
+      // A test that a shared file declares is said to be in that one.
+      if (files.includes(file)) at = file;
+      if (sign === "-") failure ??= { file: at, reason };
+      else if (at === file) passed.add(file);
     });
     const { promise, resolve, reject } = Promise.withResolvers<number | null>();
     child.once("error", reject);

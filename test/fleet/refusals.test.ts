@@ -262,6 +262,12 @@ natsTest(
       code: "fleet_unreachable",
     });
     assert.equal((await bucket.newest())?.sequence, 1);
+    assert.ok(await bucket.put("third", 1));
+    const history = await bucket.history();
+    assert.deepEqual(
+      history.map(({ sequence }) => sequence),
+      [2, 1],
+    );
   },
 );
 

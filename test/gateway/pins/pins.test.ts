@@ -100,6 +100,15 @@ test("E3 `tell` withholds nothing, `off` remembers nothing", async (t) => {
   assert.equal(b.told.length, 3);
 });
 
+test("E3 an edit from `tell` to `block` withholds what has changed, though its list is the same as before", async (t) => {
+  const b = await bench(t, memoryStore(), "tell");
+  b.admitted(tool("a"));
+  const source = listing("files", [CHANGED]);
+  const served = (pin: PinMode): number[] =>
+    b.pins.admit([source], { ...b.rules, trust: { pin } }).map(({ listings }) => listings.tools.length);
+  assert.deepEqual([served("tell"), served("block"), served("tell")], [[1], [0], [1]]);
+});
+
 test("E3 a list is looked at once, and unchanged sources stay the same objects", async (t) => {
   const b = await bench(t, memoryStore(), "tell");
   const [one, other] = [listing("files", [tool("a")]), listing("web", [tool("b")])];

@@ -61,7 +61,7 @@ test("E1 a token is refused for what it says, before any key is looked for", () 
   assert.equal(refusal({ nbf: seconds(31) }), REFUSED.early);
   assert.equal(refusal({ nbf: seconds(30) }), null);
   assert.equal(refusal({ nbf: "now" }), REFUSED.early);
-  assert.equal(refusal({ sub: undefined }), REFUSED.noSubject);
+  for (const sub of [undefined, ""]) assert.equal(refusal({ sub }), REFUSED.noSubject);
   assert.equal(refusal({ sub: undefined, client_id: "program" }), null);
 });
 
@@ -73,6 +73,7 @@ test("E1 a token has the claims that are required, with one of their values", ()
   assert.equal(refusal({ email_verified: false }, { email_verified: ["true"] }), REFUSED.claim);
   assert.equal(refusal({ org: { id: "7" } }, { "org.id": ["*"] }), null);
   assert.equal(refusal({ org: {} }, { "org.id": ["*"] }), REFUSED.claim);
+  assert.equal(refusal({ org: {} }, { org: ["[object Object]"] }), REFUSED.claim);
   assert.equal(refusal({}, { "constructor.name": ["*"] }), REFUSED.claim);
 });
 
