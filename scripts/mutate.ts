@@ -247,9 +247,9 @@ class Workshop {
     createInterface({ input: child.stdout }).on("line", (line) => {
       quiet.refresh();
       const [, sign, place = "", reason = ""] = /^([+-]) (.*?)(?:: (.*))?$/.exec(line) ?? [];
-      const file = path.relative(this.#copy, place);
       if (sign === undefined) return;
-      // A test that a shared file declares is said to be in that one.
+      // A file that fails as a whole is named by its title; a test that a shared file declares is said to be in that one.
+      const file = files.includes(reason) ? reason : path.relative(this.#copy, place);
       if (files.includes(file)) at = file;
       if (sign === "-") failure ??= { file: at, reason };
       else if (at === file) passed.add(file);
