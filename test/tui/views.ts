@@ -2,8 +2,8 @@
 
 import type { SyncStatus } from "../../src/tui/status/sync-source.ts";
 import { type Line, lineText } from "../../src/tui/terminal/line.ts";
+import type { View } from "../../src/tui/terminal/terminal-style.ts";
 import { symbolsFor } from "../../src/tui/terminal/terminal-style.ts";
-import type { View } from "../../src/tui/terminal/view.ts";
 import { sampleSync } from "../api/sample-config.ts";
 
 export function viewOf(width: number, style: { color?: boolean; unicode?: boolean } = {}): View {

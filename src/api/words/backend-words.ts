@@ -1,7 +1,7 @@
 // A backend in the words of all faces: its state, what it publishes, its calls and its routes. Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
+import type { ToolPlaces } from "../catalog-contract.ts";
 import type { BackendRouteStatus, BackendStatus } from "../contract.ts";
-import { placesText } from "./tool-places.ts";
 import { msText, type StateWords, sinceText, type Tone, troublesOf, type Words, worseTone } from "./words.ts";
 
 /** `Ready over lan, held by hand`: the same in every face. */
@@ -132,4 +132,14 @@ export function retryText(
   const ms = retryAt === null ? Number.NaN : Date.parse(retryAt) - nowMs;
   if (Number.isNaN(ms)) return null;
   return ms <= 0 ? "tries again now" : `tries again in ${durationText(Math.max(ms, 1_000))}`;
+}
+
+/** `desktop (tb), here (fallback)`: the first serves. */
+export function placesText(places: ToolPlaces): string {
+  return places
+    .map(({ machine, standing, ready }) => {
+      const how = ready ? standing : "not ready";
+      return `${machine ?? "here"}${how === null ? "" : ` (${how})`}`;
+    })
+    .join(", ");
 }

@@ -1,6 +1,6 @@
 // The published tools as text. Pure.
 import type { ToolEntry } from "../../api/contract.ts";
-import { placesText } from "../../api/words/tool-places.ts";
+import { placesText } from "../../api/words/backend-words.ts";
 import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 

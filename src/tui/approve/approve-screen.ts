@@ -2,7 +2,7 @@
 import { markedLines } from "../status/status-lines.ts";
 import { cutLine, type Line, span, type Tone } from "../terminal/line.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
-import type { View } from "../terminal/view.ts";
+import type { View } from "../terminal/terminal-style.ts";
 import type { ApproveSession } from "./approve-session.ts";
 import { type ApproveState, differenceLines, entryOf, linesBelow } from "./approve-state.ts";
 

@@ -3,7 +3,7 @@ import { rawMistake } from "../../api/forms/call-arguments.ts";
 import { type FormNode, mistakeAt, numberText } from "../../api/forms/form-node.ts";
 import { columns, firstColumns, lastColumns, padded } from "../../runtime/text/plain-text.ts";
 import { cutText, type Line, paragraph, type Span, span, type Tone } from "../terminal/line.ts";
-import type { View } from "../terminal/view.ts";
+import type { View } from "../terminal/terminal-style.ts";
 import { shownCharacter, shownLine } from "../text/shown-text.ts";
 import { type CallForm, type FormRow, formRows } from "./form-state.ts";
 

@@ -18,7 +18,6 @@ import {
   withNode,
 } from "../../api/forms/form-node.ts";
 import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
-import { nextEdge, previousEdge } from "../text/graphemes.ts";
 
 export interface CallForm extends CallArguments {
   /** The row that has the keys. */
@@ -289,4 +288,23 @@ function choiceLike({ field: { of }, at, isSet }: FormNode, letter: string): num
     if (String(choices[index]).toLowerCase().startsWith(letter.toLowerCase())) return index;
   }
   return null;
+}
+
+/** In longer texts the caret goes by code points: to find graphemes costs too much. */
+const SEGMENTED_LIMIT = 4_096;
+const GRAPHEMES = new Intl.Segmenter();
+
+/** Where the character before `column` begins. */
+function previousEdge(line: string, column: number): number {
+  if (line.length <= SEGMENTED_LIMIT) return GRAPHEMES.segment(line).containing(column - 1)?.index ?? 0;
+  const isPair = column > 1 && /[\uD800-\uDBFF][\uDC00-\uDFFF]/.test(line.slice(column - 2, column));
+  return Math.max(0, column - (isPair ? 2 : 1));
+}
+
+/** Where the character at `column` ends. */
+function nextEdge(line: string, column: number): number {
+  const found = line.length <= SEGMENTED_LIMIT ? GRAPHEMES.segment(line).containing(column) : undefined;
+  if (found !== undefined) return found.index + found.segment.length;
+  const code = line.codePointAt(column) ?? 0;
+  return Math.min(line.length, column + (code > 0xffff ? 2 : 1));
 }

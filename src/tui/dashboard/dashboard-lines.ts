@@ -4,12 +4,12 @@ import { backendFacts, backendWords, callFacts, togetherText } from "../../api/w
 import { routeWords, shareWords } from "../../api/words/share-words.ts";
 import { SEVERITY_TONES, type StateWords, type Words } from "../../api/words/words.ts";
 import { counted, padded } from "../../runtime/text/plain-text.ts";
-import { eventLine } from "../events/event-line.ts";
 import type { KeptEvent } from "../events/event-ring.ts";
+import { eventLine } from "../events/event-ring.ts";
 import { cutLine, cutText, type Line, type Span, span } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
+import type { View } from "../terminal/terminal-style.ts";
 import { toneMark } from "../terminal/terminal-style.ts";
-import type { View } from "../terminal/view.ts";
 import { type ChoiceRow, type DashboardRow, isChoice } from "./dashboard-rows.ts";
 
 /** From this height on events are always shown; below it, where the rows leave room. */

@@ -6,7 +6,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApproveSession } from "../approve/approve-session.ts";
 import type { EventRing } from "../events/event-ring.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection-lines.ts";
+import { absenceLine } from "../terminal/connection.ts";
 import type { Key } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
 import type { Command, KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";

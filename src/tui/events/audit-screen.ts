@@ -5,7 +5,7 @@ import { padded } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { localClock, localDay } from "../../runtime/time/local-time.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection-lines.ts";
+import { absenceLine } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { cutLine, cutText, type Line, paragraph, span, type Tone } from "../terminal/line.ts";
 import {

@@ -2,8 +2,12 @@
 import type { FollowNotice } from "../../api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../api/contract.ts";
 import { type EventWords, eventWords } from "../../api/words/event-words.ts";
+import { padded } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { localClock } from "../../runtime/time/local-time.ts";
+import { cutLine, cutText, type Line, span } from "../terminal/line.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
+import type { View } from "../terminal/terminal-style.ts";
 
 const KEPT = 2_000;
 /** Of one event's text; what is longer is cut. */
@@ -67,4 +71,22 @@ export function createEventRing(
       return event?.order === order ? event : null;
     },
   };
+}
+
+const NAME_WIDTH = 24;
+
+/** `14:32:05  share.switched  core  Switched from Thunderbolt to Fallback` */
+export function eventLine(event: KeptEvent, isChosen: boolean, { width, symbols }: View): Line {
+  const name = cutText(span(event.name).text, NAME_WIDTH - 1, symbols.ellipsis);
+  return cutLine(
+    [
+      span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
+      span(`${localClock(new Date(event.atMs))}  `, "faint"),
+      span(padded(name, NAME_WIDTH), event.tone === "plain" ? "accent" : event.tone),
+      ...(event.about === null ? [] : [span(`${event.about}  `, "strong")]),
+      span(event.text),
+    ],
+    width,
+    symbols.ellipsis,
+  );
 }

@@ -1,6 +1,6 @@
 // The Events screen: everything the daemon has told since this view began, and its audit log, both with filters.
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection-lines.ts";
+import { absenceLine } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { cutLine, type Line, paragraph, span } from "../terminal/line.ts";
 import {
@@ -15,8 +15,8 @@ import {
 } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { createStore, eitherOf } from "../terminal/store.ts";
-import { eventLine } from "./event-line.ts";
 import type { EventRing, KeptEvent } from "./event-ring.ts";
+import { eventLine } from "./event-ring.ts";
 
 const KEYS: readonly KeyHelp[] = [
   { keys: "up, down, Space", does: "choose an event; at the top it follows what comes" },

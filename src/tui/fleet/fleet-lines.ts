@@ -19,8 +19,8 @@ import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { cutLine, cutText, type Line, paragraph, span, type Tone } from "../terminal/line.ts";
 import { detailsPart, filterLine, type ListState, windowStart } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
+import type { View } from "../terminal/terminal-style.ts";
 import { toneMark } from "../terminal/terminal-style.ts";
-import type { View } from "../terminal/view.ts";
 
 const PRESENCE_WIDTH = 14;
 const LABEL_WIDTH = 10;

@@ -5,7 +5,7 @@ import type { Words } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection-lines.ts";
+import { absenceLine } from "../terminal/connection.ts";
 import { type Line, span } from "../terminal/line.ts";
 import { chosenId, EMPTY_LIST, filterOf, type ListState, pressListKey } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";

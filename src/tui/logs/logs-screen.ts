@@ -5,7 +5,7 @@ import { onceMore } from "../../runtime/once-more.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { localClock } from "../../runtime/time/local-time.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
-import { absenceLine } from "../terminal/connection-lines.ts";
+import { absenceLine } from "../terminal/connection.ts";
 import type { Key } from "../terminal/key.ts";
 import { cutLine, type Line, span } from "../terminal/line.ts";
 import { EMPTY_LIST, filterLine, filterOf, type ListState, pressListKey } from "../terminal/list-state.ts";

@@ -21,7 +21,7 @@ import {
   spread,
   type Tone,
 } from "../terminal/line.ts";
-import type { View } from "../terminal/view.ts";
+import type { View } from "../terminal/terminal-style.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 import { isDirty, type PanelNote, type PanelState, panelMistakes } from "./panel-state.ts";
 

@@ -15,8 +15,8 @@ import {
   span,
   type Tone,
 } from "../terminal/line.ts";
+import type { View } from "../terminal/terminal-style.ts";
 import { toneMark } from "../terminal/terminal-style.ts";
-import type { View } from "../terminal/view.ts";
 import type { SyncStatus } from "./sync-source.ts";
 
 const HASH_SHOWN = 8;

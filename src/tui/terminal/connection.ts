@@ -1,5 +1,7 @@
 // The state of the connection to the daemon.
 import { localClock } from "../../runtime/time/local-time.ts";
+import { type Line, paragraph, span } from "./line.ts";
+import type { View } from "./terminal-style.ts";
 
 export type Connection =
   | { readonly kind: "connecting" }
@@ -10,4 +12,13 @@ export type Connection =
 /** "not connected since 14:32:05", local time. */
 export function absenceText(sinceMs: number): string {
   return `not connected since ${localClock(new Date(sinceMs))}`;
+}
+
+const LIMIT = 2;
+
+/** None while it is there: else since when what is shown is old, and why. */
+export function absenceLine(connection: Connection, { width, symbols }: View): readonly Line[] {
+  if (connection.kind !== "waiting") return [];
+  const text = `${symbols.warning} ${absenceText(connection.sinceMs)}: ${connection.reason}`;
+  return paragraph(text, width, LIMIT, symbols.ellipsis).map((line) => [span(line, "warning")]);
 }

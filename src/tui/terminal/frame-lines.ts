@@ -4,7 +4,7 @@ import { columns } from "../../runtime/text/plain-text.ts";
 import { absenceText, type Connection } from "./connection.ts";
 import { cutLine, type Line, lineColumns, type Span, span, spread } from "./line.ts";
 import type { Screen, ScreenSize } from "./screen.ts";
-import type { View } from "./view.ts";
+import type { View } from "./terminal-style.ts";
 
 export const LEAST_WIDTH = 60;
 export const LEAST_HEIGHT = 15;

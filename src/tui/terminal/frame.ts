@@ -7,8 +7,8 @@ import { createOverlay } from "./overlay.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
 import type { Command, Screen, ScreenSize } from "./screen.ts";
 import { createStore, type Readable } from "./store.ts";
+import type { View } from "./terminal-style.ts";
 import { toneMark } from "./terminal-style.ts";
-import type { View } from "./view.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
 

@@ -1,8 +1,8 @@
 // A list with a text filter, a chosen row and a look at its details: its state, its keys, and what of it is shown. Pure.
 import { isNamed, type Key } from "./key.ts";
 import { cutLine, type Line, span } from "./line.ts";
+import type { View } from "./terminal-style.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
-import type { View } from "./view.ts";
 
 export interface ListState {
   readonly filter: TypedText;

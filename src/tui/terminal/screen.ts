@@ -2,7 +2,7 @@
 import type { Key } from "./key.ts";
 import type { Line } from "./line.ts";
 import type { Readable } from "./store.ts";
-import type { View } from "./view.ts";
+import type { View } from "./terminal-style.ts";
 
 /** The room a screen has: `width` columns and `height` lines. */
 export interface ScreenSize extends View {

@@ -67,3 +67,10 @@ export function symbolsFor(style: TuiStyle): TuiSymbols {
 export function toneMark(tone: Tone, symbols: TuiSymbols): string {
   return { good: symbols.on, plain: symbols.off, warning: symbols.warning, bad: symbols.error }[tone];
 }
+
+export interface View {
+  /** Columns. */
+  readonly width: number;
+  readonly style: TuiStyle;
+  readonly symbols: TuiSymbols;
+}

@@ -1,7 +1,7 @@
 // A line of text that a person types: its keys, and how it is drawn with its caret.
 import type { Key } from "./key.ts";
 import { type Span, span } from "./line.ts";
-import type { View } from "./view.ts";
+import type { View } from "./terminal-style.ts";
 
 /** Longer than anything searched for. */
 const TEXT_LIMIT = 200;

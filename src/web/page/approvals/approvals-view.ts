@@ -4,7 +4,7 @@ import { type ComponentChild, h } from "preact";
 import type { WaitingEntryWire } from "../../../api/approval-contract.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import type { PageState } from "../daemon/live.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
 import { diffBlock, mark, nothing, section, WorkButton } from "../parts/elements.ts";

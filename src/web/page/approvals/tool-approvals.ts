@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { type ToolChange, type ToolChangesReport, toldName } from "../../../api/tool-changes-contract.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { diffBlock, mark, nothing, section, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";

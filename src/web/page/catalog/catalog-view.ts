@@ -2,16 +2,14 @@
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
 import { counted } from "../../../runtime/text/plain-text.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
 import { nothing } from "../parts/elements.ts";
-import { createFormKeeper } from "../parts/kept-form.ts";
+import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
-import { useKeptForm } from "../parts/use-kept-form.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 import { OtherEntries } from "./other-entries.ts";
-import { searchTools } from "./search-tools.ts";
 import { type ShownTool, ToolView } from "./tool-view.ts";
 
 /** Of thousands, more are told apart by a search than by scrolling. */
@@ -94,4 +92,28 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
       : h(ToolView, { key: tool.name, app, tool }),
   );
   return [parts, report === null ? null : h(OtherEntries, { app, report })];
+}
+
+interface Searched {
+  readonly name: string;
+  readonly backend: string;
+  readonly description: string | null;
+}
+
+/** Those that have each word somewhere; those that have one in their name come first. `backend` "" is any. */
+export function searchTools<Tool extends Searched>(
+  tools: readonly Tool[],
+  words: string,
+  backend: string,
+): readonly Tool[] {
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  const mine = backend === "" ? tools : tools.filter((tool) => tool.backend === backend);
+  if (wanted.length === 0) return mine;
+  const ranked = mine.flatMap((tool) => {
+    const name = tool.name.toLowerCase();
+    const all = `${name} ${tool.backend.toLowerCase()} ${(tool.description ?? "").toLowerCase()}`;
+    if (!wanted.every((word) => all.includes(word))) return [];
+    return [{ tool, rank: wanted.filter((word) => name.includes(word)).length }];
+  });
+  return ranked.sort((one, other) => other.rank - one.rank).map(({ tool }) => tool);
 }

@@ -10,7 +10,6 @@ import {
   withItems,
 } from "../../../api/forms/form-node.ts";
 import { shown } from "../parts/text.ts";
-import { typedInto, typedValue } from "./typed-field.ts";
 
 export interface FormProps {
   readonly node: FormNode;
@@ -137,4 +136,26 @@ function Buttons({ node, path, label, onNode }: FormProps): ComponentChild {
     ),
     children.length === 0 ? null : button(`Remove the last of ${name}`, { ...shorter, isSet: !isOut }),
   );
+}
+
+/** What the browser's field shows: of a flag or a choice its JSON, "" where it is left out. */
+export function typedValue({ field: { of }, isSet, text, at }: FormNode): string {
+  if (!isSet) return "";
+  if (of.kind === "flag") return String(at === 1);
+  return of.kind === "choice" ? JSON.stringify(of.choices[at]) : text;
+}
+
+/** With what was typed or chosen. An emptied field is left out, but for a required text, which may be empty. */
+export function typedInto(node: FormNode, value: string): FormNode {
+  const { of, isRequired } = node.field;
+  switch (of.kind) {
+    case "flag":
+      return { ...node, isSet: value !== "", at: value === "true" ? 1 : 0 };
+    case "choice": {
+      const at = of.choices.findIndex((choice) => JSON.stringify(choice) === value);
+      return { ...node, isSet: at !== -1, at: Math.max(at, 0) };
+    }
+    default:
+      return { ...node, text: value, isSet: value !== "" || (of.kind === "text" && isRequired) };
+  }
 }

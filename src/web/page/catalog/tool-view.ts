@@ -15,13 +15,12 @@ import {
 } from "../../../api/forms/call-arguments.ts";
 import { withNode } from "../../../api/forms/form-node.ts";
 import { marksText, mayDestroy } from "../../../api/tool-hints.ts";
-import { placesText } from "../../../api/words/tool-places.ts";
+import { placesText } from "../../../api/words/backend-words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
 import { code, textBlock, WorkButton } from "../parts/elements.ts";
-import { createFormKeeper } from "../parts/kept-form.ts";
+import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
-import { useKeptForm } from "../parts/use-kept-form.ts";
 import { type CallOutcome, CallResult } from "./call-result.ts";
 import { FieldView } from "./form-view.ts";
 

@@ -7,16 +7,15 @@ import { sentence } from "../../../api/words/actions.ts";
 import { editOutcome, mistakeText } from "../../../api/words/outcome-words.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
+import { unseenText } from "../../../runtime/text/unseen-characters.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import { code, diffBlock, nothing, WorkButton } from "../parts/elements.ts";
+import { useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
-import { useKeptForm } from "../parts/use-kept-form.ts";
 import { EDITORS, type EditorBase, type EditorMemory, isEdited } from "./editor-memory.ts";
-import { hiddenPlaces } from "./hidden-characters.ts";
 import { keyAt } from "./key-at.ts";
 import { KeyHintView, useConfigSchema } from "./key-hint.ts";
-import { offsetOf, placeOf } from "./place.ts";
 
 /** What is typed is checked once it rests. */
 const RESTS_MS = 500;
@@ -270,4 +269,34 @@ function Places({ title, places, goTo }: PlacesProps): ComponentChild {
         ),
     ),
   );
+}
+
+/** The offset of a line and column, both from 1, the column in characters; never beyond the text. */
+export function offsetOf(text: string, line: number, column: number): number {
+  const lines = text.split("\n");
+  const before = lines.slice(0, Math.max(0, line - 1)).reduce((sum, each) => sum + each.length + 1, 0);
+  const inLine = [...(lines[line - 1] ?? "")].slice(0, Math.max(0, column - 1)).join("").length;
+  return Math.min(text.length, before + inLine);
+}
+
+/** Line and column of an offset, both from 1. */
+export function placeOf(text: string, offset: number): { readonly line: number; readonly column: number } {
+  const above = text.slice(0, offset).split("\n");
+  return { line: above.length, column: [...(above.at(-1) ?? "")].length + 1 };
+}
+
+/** Lines that are named; nobody mends more at once. */
+const HIDDEN_LINES = 20;
+
+/** One for each line that has some. */
+export function hiddenPlaces(
+  text: string,
+): readonly { readonly line: number; readonly column: number; readonly text: string }[] {
+  const found: { line: number; column: number; text: string }[] = [];
+  for (const [index, line] of text.split("\n").entries()) {
+    if (found.length >= HIDDEN_LINES) break;
+    const what = unseenText(line);
+    if (what !== null) found.push({ line: index + 1, column: 1, text: what });
+  }
+  return found;
 }

@@ -5,7 +5,7 @@ import type { HistoryEntry } from "../../../api/contract.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
 import { code, diffBlock, nothing, WorkButton } from "../parts/elements.ts";

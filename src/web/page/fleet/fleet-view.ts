@@ -20,9 +20,8 @@ import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
 import { code, conditionList, mark, nothing } from "../parts/elements.ts";
-import { createFormKeeper } from "../parts/kept-form.ts";
+import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
 import { forText, shown } from "../parts/text.ts";
-import { useKeptForm } from "../parts/use-kept-form.ts";
 import { MachineCard } from "./machine-card.ts";
 import { useFleet } from "./use-fleet.ts";
 

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { FleetReport } from "../../../api/fleet-contract.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 
 /** How old what is seen may be. An event for each change of a thousand machines would cost all who do not look. */

@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { SeenEvent } from "../daemon/live.ts";
-import { useNow, useStore } from "../daemon/use-store.ts";
+import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { code, nothing, section } from "../parts/elements.ts";

@@ -1,6 +1,6 @@
 // Said beforehand where a session may not change what runs: what is refused here, and how to allow it.
 import { type ComponentChild, h } from "preact";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { App } from "./app.ts";
 import { code } from "./elements.ts";
 

@@ -1,6 +1,6 @@
 // The configuration file as it is now: asked for in one way by all that compare with it.
 import type { ConfigReport } from "../../../api/contract.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { App } from "./app.ts";
 import { type Loaded, useLoaded } from "./use-loaded.ts";
 

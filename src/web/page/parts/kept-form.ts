@@ -1,6 +1,8 @@
 // What was typed into a form outlives a look at another view: kept in the page's memory until its person signs out, or the
 // page is closed.
-import { createStore, type Store } from "../daemon/store.ts";
+
+import { useMemo } from "preact/hooks";
+import { createStore, type Store, useStore } from "../daemon/store.ts";
 
 /** Forms of one kind. `session`: whose they are, the requests of the page; `name`: where there are several of a kind. */
 export interface FormKeeper<Form extends object> {
@@ -21,4 +23,15 @@ export function createFormKeeper<Form extends object>(): FormKeeper<Form> {
       return store;
     },
   };
+}
+
+/** The form as it is drawn, and its store: what it is by then, also while a request is under way. */
+export function useKeptForm<Form extends object>(
+  keeper: FormKeeper<Form>,
+  session: object,
+  begin: () => Form,
+  name = "",
+): readonly [Form, Store<Form>] {
+  const store = useMemo(() => keeper.storeOf(session, name, begin), [session, name]);
+  return [useStore(store, (form) => form), store];
 }

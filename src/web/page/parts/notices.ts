@@ -2,7 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import type { Tone } from "../../../api/words/words.ts";
 import type { Store } from "../daemon/store.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import { shownLines } from "./text.ts";
 
 export interface Notice {

@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { PageState } from "../daemon/live.ts";
 import type { Store } from "../daemon/store.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { Question } from "./app.ts";
 
 export interface OpenQuestion {

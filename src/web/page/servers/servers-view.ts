@@ -2,7 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import type { GatewayStatus } from "../../../api/contract.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
-import { useNow, useStore } from "../daemon/use-store.ts";
+import { useNow, useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { code, conditionList, nothing } from "../parts/elements.ts";
 import { BackendCard } from "./backend-card.ts";

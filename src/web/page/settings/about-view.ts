@@ -1,7 +1,7 @@
 // The daemon: its version, its process, its file, and what can be asked of it as a whole.
 import { type ComponentChild, h } from "preact";
 import { actionsFor, actionWith } from "../../../api/words/actions.ts";
-import { useNow, useStore } from "../daemon/use-store.ts";
+import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { code, conditionList, nothing } from "../parts/elements.ts";

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { ClientStatus } from "../../../api/contract.ts";
 import { CLIENT_TITLES, clientWords } from "../../../api/words/client-words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { useNow } from "../daemon/use-store.ts";
+import { useNow } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { code, nothing } from "../parts/elements.ts";
 

@@ -1,6 +1,6 @@
 // All shares, a card each.
 import { type ComponentChild, h } from "preact";
-import { useNow, useStore } from "../daemon/use-store.ts";
+import { useNow, useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { code, nothing } from "../parts/elements.ts";
 import { ShareCard } from "./share-card.ts";

@@ -21,8 +21,8 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import { WorkButton } from "../parts/elements.ts";
+import { useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
-import { useKeptForm } from "../parts/use-kept-form.ts";
 import { SYNC_FORMS, type SyncBase, type SyncForm, unsavedSync } from "./sync-memory.ts";
 
 const LABELS: Readonly<Record<FieldName, string>> = {

@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import type { SyncReport } from "../../../api/contract.ts";
 import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchingWords, withEvent } from "../../../api/words/sync-words.ts";
-import { useNow, useStore } from "../daemon/use-store.ts";
+import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { code, mark, nothing, section } from "../parts/elements.ts";

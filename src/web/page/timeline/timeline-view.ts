@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import type { TimelineReport } from "../../../api/timeline-contract.ts";
 import { msText } from "../../../api/words/words.ts";
 import { counted, durationText } from "../../../runtime/text/plain-text.ts";
-import { useStore } from "../daemon/use-store.ts";
+import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { nothing, section } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";

@@ -10,8 +10,8 @@ import {
   withRaw,
 } from "../../../../src/api/forms/call-arguments.ts";
 import { firstMistake, mistakeAt, nodeAt, withNode } from "../../../../src/api/forms/form-node.ts";
-import { searchTools } from "../../../../src/web/page/catalog/search-tools.ts";
-import { typedInto, typedValue } from "../../../../src/web/page/catalog/typed-field.ts";
+import { searchTools } from "../../../../src/web/page/catalog/catalog-view.ts";
+import { typedInto, typedValue } from "../../../../src/web/page/catalog/form-view.ts";
 
 const TOOLS = [
   { name: "read_file", backend: "files", description: "Reads a file as text" },

@@ -3,10 +3,9 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { hiddenPlaces, offsetOf, placeOf } from "../../../../src/web/page/config/config-editor.ts";
 import { EDITORS, isEdited } from "../../../../src/web/page/config/editor-memory.ts";
-import { hiddenPlaces } from "../../../../src/web/page/config/hidden-characters.ts";
 import { keyAt } from "../../../../src/web/page/config/key-at.ts";
-import { offsetOf, placeOf } from "../../../../src/web/page/config/place.ts";
 import { hintOf } from "../../../../src/web/page/config/schema-hint.ts";
 
 test("F2 what was typed is kept for its session, and known as not saved until it is", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { draftOf } from "../../../../src/api/forms/sync-fields.ts";
 import { msText } from "../../../../src/api/words/words.ts";
-import { hiddenPlaces } from "../../../../src/web/page/config/hidden-characters.ts";
+import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
 import { createFormKeeper } from "../../../../src/web/page/parts/kept-form.ts";
 import { bytesText, clockText, forText, shown, shownLines } from "../../../../src/web/page/parts/text.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
