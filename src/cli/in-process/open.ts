@@ -97,6 +97,11 @@ export async function openMeeting({ home }: CommandContext): Promise<FirstMeetin
   return openFirstMeeting(home);
 }
 
+/** What `uninstall --purge` does to this machine; loaded before the program's own files go. */
+export async function loadPurge() {
+  return import("../../daemon/purge.ts");
+}
+
 /** Where the daemon of this home writes its log; absolute. */
 export async function daemonLogPath(home: string, userHome: string): Promise<string> {
   const { logFilePath } = await import("../../daemon/compose/log-path.ts");

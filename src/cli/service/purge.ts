@@ -1,0 +1,132 @@
+// `uninstall --purge`: takes away all that Mountaineer has put on this machine, and none of what is on a NAS.
+import { lstat, readlink, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { CLIENT_NAMES } from "../../clients/client.ts";
+import { readRecord } from "../../clients/connection-record.ts";
+import { findPlace } from "../../config/locate.ts";
+import { expecting, MountaineerError } from "../../runtime/errors.ts";
+import { entryExists } from "../../runtime/files/durable-file.ts";
+import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { disconnectClient } from "../clients/connect-client.ts";
+import { daemonLogPath, loadPurge } from "../in-process/open.ts";
+import { agrees } from "../input/agreement.ts";
+import type { CommandContext } from "../input/command.ts";
+import { readBundle } from "../input/launcher-path.ts";
+import { askEngine } from "../sessions/control-session.ts";
+import { leaveFolder } from "../sessions/step-command.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { uninstallService } from "./service-command.ts";
+
+const LOOK = { intent: "look", command: "uninstall" } as const;
+const TOOL_REMOVALS: Readonly<Record<string, string>> = {
+  dpkg: "apt remove mountaineer",
+  rpm: "rpm --erase mountaineer",
+  brew: "brew uninstall mountaineer",
+};
+
+interface Link {
+  readonly path: string;
+  readonly target: string;
+  /** A share's, which is mounted at the target. */
+  readonly isShare: boolean;
+}
+
+/** Resolves with the exit code. Rejects with `share_busy` and `unmount_failed` before anything is removed. */
+export async function purgeAll(context: CommandContext, yes: boolean): Promise<number> {
+  const { home, signal } = context;
+  leaveFolder();
+  const purge = await loadPurge();
+  const requireAllSent = async (): Promise<void> => {
+    const { servers } = await askEngine(context, LOOK, "unsent", { share: null, server: null, what: "show" });
+    const unsent = servers.filter(({ files }) => files.length > 0);
+    if (unsent.length > 0)
+      throw kept(
+        unsent.map(({ share, files }) => `${counted(files.length, "file")} of ${share} not on the NAS yet`),
+        "mountaineer unsent shows them",
+      );
+    const aside = await purge.filesSetAside(home);
+    if (aside.length > 0)
+      throw kept(aside, "they are files of yours that the NAS does not have: move them first");
+  };
+  if (await entryExists(join(home, "fleet-server")))
+    throw new MountaineerError("share_busy", "this home keeps the fleet's server", {
+      hint: "mountaineer fleet leave ends it; nothing was removed",
+    });
+  await requireAllSent();
+  const links = await linksOf(context);
+  context.print(
+    `This unmounts every share, and removes ${harmless(home)} with its configuration and secrets.\nFiles on the NAS stay.\n`,
+  );
+  if (!yes && !(await agrees(context, "Remove Mountaineer?"))) return FAILED_EXIT;
+
+  await unmountAll(context);
+  await requireAllSent();
+  await purge.requireNoMount(home);
+  for (const client of CLIENT_NAMES)
+    if ((await readRecord(home, client)) !== null)
+      await disconnectClient(context, { client, file: null, yes: true, keepOthers: false });
+  const code = await uninstallService(context);
+  if (code !== 0) return code;
+
+  await purge.clearKeyring(home, signal);
+  for (const link of links) await removeLink(link, purge.removeIfEmpty);
+  const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
+  const log = await daemonLogPath(home, userHome);
+  await purge.removeFolder(home);
+  const logFolder = dirname(log);
+  if (logFolder.endsWith("/mountaineer")) await purge.removeFolder(logFolder);
+  else {
+    await purge.removeFolder(log);
+    await purge.removeFolder(join(logFolder, "mountaineer-launchd.log"));
+  }
+  const bundle = readBundle();
+  context.print("Mountaineer has left this machine\n");
+  const tool = bundle?.tool ?? null;
+  if (tool !== null) context.note(`its program is left to ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
+  else if (bundle?.current != null && home === usualHome) {
+    context.note("the file that you started it by is left to you");
+    // The last of all, as this very program lies there.
+    await purge.removeFolder(dirname(bundle.current));
+  } else if (bundle === null) context.note("its program is left to npm or git");
+  return 0;
+}
+
+function kept(what: readonly string[], hint: string): MountaineerError {
+  return new MountaineerError("share_busy", what.map(harmless).join("; "), {
+    hint: `${hint}; nothing was removed`,
+  });
+}
+
+/** Of shares and aliases, with where each leads. */
+async function linksOf(context: CommandContext): Promise<readonly Link[]> {
+  const { shares } = await askEngine(context, LOOK, "status", null);
+  const { aliases } = await askEngine(context, LOOK, "aliases", null);
+  return [
+    ...aliases.map(({ path, target }) => ({ path, target, isShare: false })),
+    ...shares.map(({ stable_path: path, mount_path: target }) => ({ path, target, isShare: true })),
+  ];
+}
+
+/** Only if it still leads where it led: anything else at the path is not ours. */
+async function removeLink(
+  { path, target, isShare }: Link,
+  removeIfEmpty: (folder: string) => Promise<void>,
+): Promise<void> {
+  const found = await lstat(path).catch(expecting(["ENOENT", "ENOTDIR"], null));
+  if (found?.isSymbolicLink() === true && (await readlink(path)) === target) await unlink(path);
+  // What a share was mounted on, and what its links lay in.
+  if (isShare) await removeIfEmpty(target);
+  if (dirname(path) !== findPlace(process.env).userHome) await removeIfEmpty(dirname(path));
+}
+
+async function unmountAll(context: CommandContext): Promise<void> {
+  const purpose = { intent: "change", command: "uninstall" } as const;
+  const { results } = await askEngine(context, purpose, "unmount", { shares: null, force: false });
+  const stuck = results.filter(({ result }) => result !== "unmounted" && result !== "skipped");
+  if (stuck.length === 0) return;
+  const isBusy = stuck.every(({ result }) => result === "busy");
+  const names = stuck.map(({ share, detail }) => `${share}: ${detail}`);
+  throw new MountaineerError(isBusy ? "share_busy" : "unmount_failed", names.map(harmless).join("; "), {
+    hint: "nothing was removed; mountaineer mount mounts again what was unmounted",
+  });
+}

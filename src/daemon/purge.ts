@@ -1,0 +1,101 @@
+// What `uninstall --purge` takes from this machine besides the service: keyring entries, and folders without what is
+// mounted in them.
+import { lstat, readdir, realpath, rmdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { expecting, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { systemClock } from "../runtime/time/clock.ts";
+import { createKeyring } from "../secrets/keyring.ts";
+import { openSecretStore } from "../secrets/secret-store.ts";
+import type { MountTable } from "../shares/mounts/mount-entry.ts";
+import { createMountTable } from "../shares/mounts/mount-table.ts";
+
+const KEYRING_WITHIN_MS = 30_000;
+/** The carrier ends with its last mount, and writes until then. */
+const ENDS_WITHIN_MS = 10_000;
+const BETWEEN_TRIES_MS = 100;
+/** In no list of secrets: what pins and approvals are sealed with. */
+const SEALING_KEYS = ["_seal-pins", "_seal-approvals"];
+
+/** Takes each secret of the home out of the keyring, and what seals its files. Rejects with `secret_unavailable`. */
+export async function clearKeyring(home: string, signal: AbortSignal): Promise<void> {
+  const options = { home, clock: systemClock, environment: process.env };
+  const store = openSecretStore(options);
+  for (const { name, kept } of await store.list()) if (kept !== "file") await store.remove(name, signal);
+  const keyring = createKeyring(options);
+  const limits = { deadlineMs: KEYRING_WITHIN_MS, signal };
+  // Without one that answers, they are in files of the home.
+  if (keyring === null || (await keyring.unusableBecause(limits)) !== null) return;
+  for (const name of SEALING_KEYS) await keyring.remove(name, limits);
+}
+
+/** Files in folders called `set-aside`, of which the NAS has no copy; no folder but these is looked into for them. */
+export async function filesSetAside(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
+    expecting("ENOENT", []),
+  );
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
+  return paths.filter((path) => path.slice(folder.length).split("/").slice(0, -1).includes("set-aside"));
+}
+
+/** Rejects with `unmount_failed` if something is mounted at the folder, or anywhere below it. */
+export async function requireNoMount(
+  folder: string,
+  table: MountTable = createMountTable({ clock: systemClock }),
+): Promise<void> {
+  // The table has real paths.
+  const real = await realpath(folder).catch(expecting("ENOENT", folder));
+  const entries = await table.read(systemClock.monotonicMs());
+  const inside = entries.filter(({ path }) => path === real || path.startsWith(`${real}/`));
+  if (inside.length === 0) return;
+  const paths = inside.map(({ path }) => path).join(", ");
+  throw new MountaineerError("unmount_failed", `something is mounted in ${folder}: ${paths}`, {
+    hint: "nothing in it was removed; unmount it, and say it again",
+  });
+}
+
+/** Follows no link and crosses no mount point: what is on another device stays, and so do the folders that lead to it. */
+export async function removeFolder(folder: string, table?: MountTable): Promise<void> {
+  const found = await lstat(folder).catch(expecting("ENOENT", null));
+  if (found === null) return;
+  await requireNoMount(folder, table);
+  if (!found.isDirectory()) return unlink(folder);
+  const untilMs = systemClock.monotonicMs() + ENDS_WITHIN_MS;
+  for (;;) {
+    try {
+      return await emptyAndRemove(folder, found.dev);
+    } catch (error) {
+      if (systemErrorCode(error) !== "ENOTEMPTY" || systemClock.monotonicMs() >= untilMs) throw error;
+      await systemClock.sleep(BETWEEN_TRIES_MS);
+    }
+  }
+}
+
+async function emptyAndRemove(folder: string, device: number): Promise<void> {
+  for (const { name } of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, name);
+    const found = await lstat(path).catch(expecting("ENOENT", null));
+    if (found === null) continue;
+    if (!found.isDirectory()) await unlink(path).catch(expecting("ENOENT", undefined));
+    else if (found.dev === device) await emptyAndRemove(path, device);
+    else {
+      throw new MountaineerError(
+        "unmount_failed",
+        `${path} is on another device: something is mounted there`,
+        {
+          hint: "it stays, and so does what leads to it; unmount it, and say it again",
+        },
+      );
+    }
+  }
+  await rmdir(folder);
+}
+
+/** Also where others keep something in it, or it is gone: then it stays so. */
+export async function removeIfEmpty(folder: string): Promise<void> {
+  await rmdir(folder).catch((error: unknown) => {
+    if (!["ENOENT", "ENOTEMPTY", "EEXIST", "EBUSY", "EACCES", "EPERM"].includes(systemErrorCode(error) ?? ""))
+      throw error;
+  });
+}

@@ -1,0 +1,77 @@
+// What a purge removes, and where it stops.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { filesSetAside, removeFolder, removeIfEmpty } from "../../src/daemon/purge.ts";
+import type { MountEntry } from "../../src/shares/mounts/mount-entry.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const ROOT = process.getuid?.() === 0 && process.platform === "linux";
+
+const tableOf = (...paths: readonly string[]) => ({
+  read: async (): Promise<readonly MountEntry[]> =>
+    paths.map((path) => ({ id: path, path, type: "fuse", source: "x", options: [], deviceMinor: 0 })),
+});
+
+describe("a purge", () => {
+  it("F3 removes a home, follows no link out of it, and finds nothing wrong with one that is gone", async (t) => {
+    const folder = await temporaryFolder(t);
+    const home = join(folder, "home");
+    await mkdir(join(home, "a/b"), { recursive: true });
+    await mkdir(join(folder, "nas"));
+    await writeFile(join(folder, "nas/file"), "mine");
+    await symlink(join(folder, "nas"), join(home, "a/link"));
+    await writeFile(join(home, "a/b/c"), "x");
+    await removeFolder(home, tableOf("/", `${home}-other`));
+    assert.deepEqual(await readdir(folder), ["nas"]);
+    assert.deepEqual(await readdir(join(folder, "nas")), ["file"]);
+    await removeFolder(home, tableOf());
+  });
+
+  it("F3 removes nothing of a folder in which something is mounted, also of the same device", async (t) => {
+    const folder = await temporaryFolder(t);
+    await mkdir(join(folder, "a/volumes"), { recursive: true });
+    await writeFile(join(folder, "a/file"), "x");
+    await assert.rejects(removeFolder(join(folder, "a"), tableOf(join(folder, "a/volumes"))), {
+      code: "unmount_failed",
+      message: /volumes/,
+    });
+    await assert.rejects(removeFolder(join(folder, "a"), tableOf(join(folder, "a"))), {
+      code: "unmount_failed",
+    });
+    assert.deepEqual((await readdir(join(folder, "a"))).sort(), ["file", "volumes"]);
+  });
+
+  it("F3 crosses no mount point that the table does not know", {
+    skip: ROOT ? false : "needs root on Linux",
+  }, async (t) => {
+    const folder = await temporaryFolder(t);
+    const mounted = join(folder, "a/b");
+    await mkdir(mounted, { recursive: true });
+    assert.equal(spawnSync("mount", ["-t", "tmpfs", "none", mounted]).status, 0);
+    try {
+      await writeFile(join(mounted, "file"), "mine");
+      await assert.rejects(removeFolder(join(folder, "a"), tableOf()), /another device/);
+      assert.deepEqual(await readdir(mounted), ["file"]);
+      await assert.rejects(removeFolder(join(folder, "a")), /something is mounted in/);
+    } finally {
+      spawnSync("umount", [mounted]);
+    }
+  });
+
+  it("F3 knows the files that were set aside, and leaves a folder that others use", async (t) => {
+    const folder = await temporaryFolder(t);
+    const aside = join(folder, "rclone/CORE/set-aside/sub");
+    await mkdir(aside, { recursive: true });
+    assert.deepEqual(await filesSetAside(folder), []);
+    await writeFile(join(aside, "mine"), "x");
+    await writeFile(join(folder, "set-aside"), "a file of that name is none");
+    assert.deepEqual(await filesSetAside(folder), [join(aside, "mine")]);
+    assert.deepEqual(await filesSetAside(join(folder, "gone")), []);
+    await removeIfEmpty(join(folder, "rclone"));
+    await removeIfEmpty(aside);
+    assert.deepEqual(await readdir(aside), ["mine"]);
+  });
+});
