@@ -201,6 +201,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer up --print": alone(/^KillMode=process$/m),
   "mountaineer up": { elsewhere: "test/cli/service/service.test.ts" },
   "mountaineer down": { elsewhere: "test/cli/service/service.test.ts" },
+  "mountaineer uninstall --purge": { elsewhere: "test/nightly/bundle.test.ts" },
   "mountaineer uninstall": { elsewhere: "test/cli/service/service.test.ts" },
   "mountaineer backends logs files": running(/^ready$/m),
   "mountaineer backends logs files | tail -5": running(/^ready$/m),

@@ -79,6 +79,8 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     await purge.removeFolder(log);
     await purge.removeFolder(join(logFolder, "mountaineer-launchd.log"));
   }
+  // rclone makes it, and keeps nothing in it here.
+  for (const folder of [".config/rclone", ".config"]) await purge.removeIfEmpty(join(userHome, folder));
   const bundle = readBundle();
   context.print("Mountaineer has left this machine\n");
   const tool = bundle?.tool ?? null;

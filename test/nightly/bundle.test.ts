@@ -1,0 +1,154 @@
+// One thing to install: made of this checkout, played where there is neither Node nor rclone. A slice plays it on this
+// machine with both hidden and Debian's rclone inside; MOUNTAINEER_BUNDLE=all builds rclone, plays it in bare roots of Debian
+// 12 and 13, and compares all artifacts of two clones at two paths and two times.
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+import { run } from "../../scripts/bundle/run.ts";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { sha256Of } from "../../src/runtime/files/sha256.ts";
+import { findProgram } from "../../src/runtime/process/find-program.ts";
+import { freePort } from "../support/free-port.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+const STORY = path.join(import.meta.dirname, "programs/bundle-story.sh");
+const all = process.env["MOUNTAINEER_BUNDLE"] === "all";
+const keys = generateKeyPairSync("ed25519");
+const KEYS = {
+  MOUNTAINEER_RELEASE_KEY: keys.publicKey
+    .export({ format: "der", type: "spki" })
+    .subarray(-32)
+    .toString("base64"),
+  MOUNTAINEER_SIGNING_KEY: keys.privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
+};
+const missing = process.getuid?.() === 0 ? (missingForPlainRig() ?? false) : "needs root";
+
+describe("one thing to install", { skip: missing, timeout: all ? 3_600_000 : 300_000 }, () => {
+  let output = "";
+  let files = { first: "", next: "" };
+
+  before(async () => {
+    output = await mkdtemp(path.join(tmpdir(), "mountaineer-test-"));
+    const make = async (version: string): Promise<string> => {
+      await bundle(ROOT, path.join(output, version), ["--only", "run", "--gzip", "1", "--version", version]);
+      return path.join(output, version, `mountaineer-${version}-linux-${process.arch}.run`);
+    };
+    files = { first: await make("0.1.0"), next: await make("0.2.0") };
+  });
+
+  after(() => rm(output, { recursive: true, force: true }));
+
+  for (const root of all ? ["bookworm", "trixie"] : ["/"]) {
+    test(`F3 shows the demo, carries a share, upgrades under a session, and leaves nothing (${root})`, async (t) => {
+      const work = await temporaryFolder(t);
+      await using nas = await startPlainRig({ shares: ["CORE"] });
+      await writeFile(path.join(nas.exportPath("CORE"), "kept.txt"), "kept\n");
+      await symlink(nas.exportPath("CORE"), path.join(work, "exported"));
+      await copyFile(
+        path.join(ROOT, "test/docs/programs/tools-server.mjs"),
+        path.join(work, "tools-server.mjs"),
+      );
+      const home = path.join(work, "home");
+      await mkdir(home);
+      await writeFile(path.join(work, "password"), nas.password);
+      await writeFile(
+        path.join(work, "config.toml"),
+        `[[shares]]
+name = "CORE"
+thunderbolt_host = "${nas.tbHost}:${nas.tbPort}"
+fallback_host = "${nas.fallbackHost}:${nas.fallbackPort}"
+username = "${nas.username}"
+password = "secret:nas"
+
+[backends.tools]
+command = "${home}/.local/share/mountaineer/current/dist/node"
+args = ["${work}/tools-server.mjs"]
+
+[server]
+port = ${await freePort()}
+`,
+      );
+      const place = root === "/" ? "/" : await bareRoot(root);
+      const said = await run("unshare", [
+        ...["--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-euc", ENTER, "sh", place, home],
+        ...[output, path.dirname(nas.exportPath("CORE")), work, STORY, files.first, files.next],
+      ]);
+      assert.match(said, /== done\n$/);
+      assert.deepEqual((await readdir(nas.exportPath("CORE"))).sort(), ["kept.txt", "new.txt"]);
+      assert.equal(await readFile(path.join(nas.exportPath("CORE"), "new.txt"), "utf8"), "written here\n");
+      assert.equal(await readFile(path.join(nas.exportPath("CORE"), "kept.txt"), "utf8"), "kept\n");
+    });
+  }
+
+  test("F3 is the same, byte for byte, from two clones at two paths at two times", async (t) => {
+    const folder = await temporaryFolder(t);
+    const made = async (name: string, faketime: string): Promise<Readonly<Record<string, string>>> => {
+      const clone = path.join(folder, name, "clone");
+      await run("git", ["clone", "--quiet", "--no-hardlinks", ROOT, clone]);
+      await run("npm", ["ci", "--silent"], { cwd: clone });
+      const out = path.join(folder, name, "out");
+      await bundle(clone, out, all ? [] : ["--only", "run", "--gzip", "1"], faketime);
+      const names = (await readdir(out, { withFileTypes: true })).filter((entry) => entry.isFile());
+      return Object.fromEntries(
+        await Promise.all(
+          names.map(async (one) => [one.name, sha256Of(await readFile(path.join(out, one.name)))]),
+        ),
+      );
+    };
+    const a = await made("a", "2027-02-03 04:05:06");
+    assert.ok(Object.keys(a).length >= 2, JSON.stringify(a));
+    assert.deepEqual(await made("a longer path", "2031-12-30 23:59:59"), a);
+  });
+});
+
+/** Enters the root with this machine's network, with what the story needs at the paths that it has here. */
+const ENTER = `
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+place=$1 home=$2
+shift 2
+if [ "$place" = / ]; then
+  for one in node rclone; do
+    found=$(command -v "$one") && mount --bind /dev/null "$(readlink -f "$found")"
+  done
+  mount -t proc proc /proc
+else
+  for one in "$1" "$2" "$3"; do mkdir -p "$place$one"; mount --bind "$one" "$place$one"; done
+  mkdir -p "$place$(dirname "$4")"
+  cp "$4" "$place$4"
+  mount --bind /dev "$place/dev"
+  mount -t proc proc "$place/proc"
+fi
+work=$3 story=$4 first=$5 next=$6
+cd /
+exec env -i HOME="$home" PATH="$PATH" LC_ALL=C chroot "$place" /bin/sh "$story" "$work" "$first" "$next"
+`;
+
+async function bundle(
+  checkout: string,
+  output: string,
+  args: readonly string[],
+  faketime: string | null = null,
+): Promise<void> {
+  const here = await findProgram("rclone", (process.env["PATH"] ?? "").split(":"));
+  const rclone = all || here === null ? [] : ["--rclone", here];
+  const script = ["scripts/bundle.ts", "--output", output, ...rclone, ...args];
+  const [program, rest] =
+    faketime === null ? [process.execPath, script] : ["faketime", [faketime, process.execPath, ...script]];
+  await run(program, rest, { cwd: checkout, env: { ...KEYS, FAKETIME_DONT_FAKE_MONOTONIC: "1" } });
+}
+
+/** Kept in the checkout for the next run. */
+async function bareRoot(suite: string): Promise<string> {
+  const place = path.join(ROOT, ".tmp/bundle/roots", suite);
+  const isThere = await readFile(path.join(place, "whole"), "utf8").catch(() => null);
+  if (isThere === null) {
+    await mkdir(place, { recursive: true });
+    await run("debootstrap", ["--variant=minbase", "--include=fuse3", suite, place]);
+    await writeFile(path.join(place, "whole"), "");
+  }
+  return place;
+}
