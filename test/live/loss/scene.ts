@@ -12,6 +12,7 @@ import type { ShareStatus } from "../../../src/api/contract.ts";
 import { type PlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { startTcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
 import { jsonObject } from "../../../src/runtime/text/json-object.ts";
+import { listCaches } from "../../../src/shares/drivers/rclone/caches.ts";
 import { type RcloneFiles, rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import type { Monitor } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -287,8 +288,9 @@ async function untilSettled(home: LiveHome, shares: readonly LossShare[]): Promi
   for (const { name, files } of shares) {
     await eventually(
       async () => {
-        for (const path of await filesBelow(join(files.cache, "vfsMeta"))) {
-          if (/"Dirty": ?true/.test(await readFile(path, "utf8").catch(() => ""))) return false;
+        for (const { cache } of await listCaches(files.folder)) {
+          for (const path of await filesBelow(join(cache, "vfsMeta")))
+            if (/"Dirty": ?true/.test(await readFile(path, "utf8").catch(() => ""))) return false;
         }
         for (const path of await filesBelow(files.setAsideNotes)) {
           if ((await readFile(path, "utf8")).includes('"state":"incomplete"')) return false;
