@@ -50,6 +50,10 @@ export function isShareNamed(source: SmbSource, shareName: string): boolean {
   return source.shareNames.some((name) => foldedShareName(name) === wanted);
 }
 
+export function isSameShareName(one: string, other: string): boolean {
+  return foldedShareName(one) === foldedShareName(other);
+}
+
 export function isSameHost(one: string, other: string): boolean {
   return foldedHost(one) === foldedHost(other);
 }

@@ -8,7 +8,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { isDiskFull } from "../drivers/share-files.ts";
 import { createLogons, type Logons } from "../logons/logons.ts";
 import { preferredRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
-import { sourceOf } from "../smb-source.ts";
+import { isSameShareName, sourceOf } from "../smb-source.ts";
 import { compareReadings, READINGS_AT_MOST, type Reading, type SideReading } from "./comparison.ts";
 import { type Births, recogniseRoot, steadiest, witnessOf } from "./recognition.ts";
 import type { RootListing } from "./root-listing.ts";
@@ -293,7 +293,7 @@ type Candidate = KnownServer & { readonly witness: ServerWitness };
 function candidates(servers: readonly KnownServer[], share: ShareSpec, serverGuid: string): Candidate[] {
   return servers.flatMap((server) => {
     const { witness, shareName } = server;
-    return witness?.serverGuid === serverGuid && shareName === share.shareName
+    return witness?.serverGuid === serverGuid && isSameShareName(shareName, share.shareName)
       ? [{ ...server, witness }]
       : [];
   });

@@ -9,7 +9,7 @@ import { isRunning } from "../../../runtime/process/process-identity.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { preferredRoute, type ShareSpec } from "../../share-spec.ts";
-import { sourceOf } from "../../smb-source.ts";
+import { isSameShareName, sourceOf } from "../../smb-source.ts";
 import type { UnsentFile, WaitingUnsent } from "../mount-driver.ts";
 import {
   FIRST_SERVER,
@@ -108,7 +108,8 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     /**
      * Call it before mounting from `files`, while none of the share's processes runs. Rejects with the system's error.
      */
-    async prepare({ name }: Pick<ShareSpec, "name">, files: RcloneFiles): Promise<void> {
+    async prepare({ name, shareName }: ShareSpec, files: RcloneFiles): Promise<void> {
+      if (await spellAs(files, shareName)) onReplaced(files);
       // Its server is back: a decision that was made while it was away does not apply to what is written from now on.
       await rm(orderPath(files), { force: true });
       for (const other of await listCaches(files.folder)) {
@@ -227,6 +228,20 @@ async function noteSource(share: ShareSpec, { folder }: RcloneFiles): Promise<vo
   const before = jsonObject((await readIfPresent(path)) ?? "") ?? { version: 1, shareName: share.shareName };
   const source = sourceOf(preferredRoute(share), share.shareName);
   await writeDurably(path, `${JSON.stringify({ ...before, source })}\n`, { mode: 0o600 });
+}
+
+/** What waits under the share's name in other letters is the same share's, but rclone would not see it. */
+async function spellAs({ cache }: RcloneFiles, shareName: string): Promise<boolean> {
+  let isOther = false;
+  for (const kind of ["vfs", "vfsMeta"]) {
+    const root = join(cache, kind, REMOTE_NAME);
+    const names = await readdir(root).catch(expecting("ENOENT", []));
+    const [other, ...more] = names.filter((name) => isSameShareName(name, shareName));
+    if (other === undefined || more.length > 0 || other === shareName) continue;
+    await rename(join(root, other), join(root, shareName));
+    isOther = true;
+  }
+  return isOther;
 }
 
 function orderPath({ folder, server }: RcloneFiles): string {

@@ -132,6 +132,16 @@ test("A13 what waits for a share that is configured no more is listed with its n
   await told(SHARE.name, 0);
 });
 
+test("A13 what waits under the share's name in other letters is sent under the one that it has now", async (t) => {
+  const { caches, unsent, here } = await scene(t);
+  await write(here, "precious");
+  const respelt = { ...SHARE, shareName: SHARE.shareName.toLowerCase() };
+  assert.notEqual(respelt.shareName, SHARE.shareName);
+  await caches.prepare(respelt, here);
+  assert.deepEqual(await unsent.of(here.cache, respelt.shareName), ["precious"]);
+  assert.deepEqual((await caches.all(respelt, HERE))[0]?.files.length, 1);
+});
+
 test("A13 a cache with more notes than are read is never taken for an empty one", async (t) => {
   const { caches, unsent, away, here } = await scene(t, 3);
   await writeFile(join(dirname(away.cache), "server.json"), JSON.stringify({ source: "//nas/core" }));
