@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import type { UnsentServer } from "../../src/api/contract.ts";
 import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { startTcpRelay } from "../../src/demo/stage/tcp-relay.ts";
-import { endCarried, liveHome, NEVER, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+import { endCarried, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
 import type { Monitor } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
@@ -51,7 +51,7 @@ async function namesScene(t: TestContext) {
     );
   const monitors: Monitor[] = [];
   const unsent = async (): Promise<readonly UnsentServer[]> =>
-    (await (await home.daemon()).ask("unsent", { what: "show" }, NEVER)).servers;
+    (await (await home.daemon()).ask("unsent", { what: "show" }, AbortSignal.timeout(20_000))).servers;
   const mounted = (name: string) => untilShareOf(home, name, "mounted", isMounted, 60_000);
   /** Also what is mounted for the new name: the route is back only once the edit is known. */
   const rename = async (...shares: readonly Named[]): Promise<void> => {
