@@ -1,10 +1,10 @@
 // The Catalog screen: all that clients are offered, and calls by hand; asks the daemon and keeps what it said.
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import type { EditText } from "../terminal/lent-terminal.ts";
-import type { Prompt } from "../terminal/prompt.ts";
+import { errorLine, type Prompt } from "../terminal/prompt.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import { createStore } from "../terminal/store.ts";
 import type { CatalogItem } from "./catalog-items.ts";
@@ -67,7 +67,7 @@ export function createCatalogScreen({
       if (!(error instanceof MountaineerError)) throw error;
       // What is known stays while the daemon is away; the first line says that it is.
       if (state.get().items === null || error.code === "gateway_off")
-        state.set({ ...state.get(), items: null, found: [], failure: lineOf(error) });
+        state.set({ ...state.get(), items: null, found: [], failure: errorLine(error) });
     }
   }, signal);
 
@@ -87,7 +87,7 @@ export function createCatalogScreen({
       if (signal.aborted || own.signal.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
       state.set(withoutCall(state.get()));
-      prompt.note({ tone: "bad", text: `${item.name}: ${lineOf(error)}` });
+      prompt.note({ tone: "bad", text: `${item.name}: ${errorLine(error)}` });
     } finally {
       if (cancel === own) cancel = null;
     }
@@ -102,7 +102,7 @@ export function createCatalogScreen({
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
-      prompt.note({ tone: "bad", text: `${name} is not switched ${state}: ${lineOf(error)}` });
+      prompt.note({ tone: "bad", text: `${name} is not switched ${state}: ${errorLine(error)}` });
     }
   };
 
@@ -113,7 +113,7 @@ export function createCatalogScreen({
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
-      prompt.note({ tone: "bad", text: lineOf(error) });
+      prompt.note({ tone: "bad", text: errorLine(error) });
     }
   };
 
@@ -180,10 +180,4 @@ export function createCatalogScreen({
       return isUsed;
     },
   };
-}
-
-/** The error in one line, with its hint. */
-function lineOf(error: MountaineerError): string {
-  const [first = ""] = errorText(error).split("\n", 1);
-  return error.hint === null || first.includes(error.hint) ? first : `${first}; ${error.hint}`;
 }

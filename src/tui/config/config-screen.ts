@@ -3,11 +3,11 @@ import { basename } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { ConfigCheckReport, HistoryEntry } from "../../api/contract.ts";
 import { mistakesText } from "../../api/words/outcome-words.ts";
-import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
+import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import type { EditText } from "../terminal/lent-terminal.ts";
-import type { Prompt } from "../terminal/prompt.ts";
+import { errorLine, type Prompt } from "../terminal/prompt.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import { createStore } from "../terminal/store.ts";
 import { configHints, configLines } from "./config-lines.ts";
@@ -110,7 +110,7 @@ function createConfigErrands(
     } catch (error) {
       if (signal.aborted) return null;
       if (!(error instanceof MountaineerError)) throw error;
-      const failure = lineOf(error);
+      const failure = errorLine(error);
       state.set(withFailure(state.get(), failure));
       return failure;
     }
@@ -141,7 +141,7 @@ function createConfigErrands(
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
-      state.set(withFailure(state.get(), lineOf(error)));
+      state.set(withFailure(state.get(), errorLine(error)));
       // It may be another one by now.
       read();
     }
@@ -255,10 +255,4 @@ async function save(
     const fresh = await fileOf(client, signal);
     return { refusal: "somebody else changed the file", next: (now) => withConflict(now, fresh) };
   }
-}
-
-/** The error in one line, with its hint. */
-function lineOf(error: MountaineerError): string {
-  const [first = ""] = errorText(error).split("\n", 1);
-  return error.hint === null || first.includes(error.hint) ? first : `${first}; ${error.hint}`;
 }

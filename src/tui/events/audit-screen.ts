@@ -7,11 +7,12 @@ import { localClock, localDay } from "../../runtime/time/local-time.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { absenceLine } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
-import { cutLine, cutText, type Line, paragraph, span, type Tone } from "../terminal/line.ts";
+import { cutLine, cutText, type Line, span, type Tone } from "../terminal/line.ts";
 import {
   chosenId,
   detailsPart,
   EMPTY_LIST,
+  fieldLines,
   filterLine,
   type ListState,
   pressListKey,
@@ -37,7 +38,6 @@ const PAGE = 100;
 const MOST_KEPT = 2_000;
 /** Nothing tells of new records: the newest are read so often while somebody looks at the top. */
 const AGAIN_MS = 2_000;
-const DETAIL_LINES = 500;
 
 interface AuditFilters {
   readonly text?: string;
@@ -221,7 +221,7 @@ function auditLines(state: AuditState, above: readonly Line[], size: ScreenSize)
   const chosen = chosenRecord(state);
   if (chosen === null) return [...top, [span("  none", "faint")]];
   if (list.detailsTop !== null)
-    return [...top, ...detailsPart(recordDetails(chosen, size), list.detailsTop, room, size)];
+    return [...top, ...detailsPart(fieldLines(chosen, size), list.detailsTop, room, size)];
   const start = windowStart(records.length, room, records.indexOf(chosen));
   return [
     ...top,
@@ -273,15 +273,6 @@ function timeText(iso: string): string {
 function toneOf(outcome: string): Tone {
   if (outcome === "ok") return "good";
   return /^(denied|refused|error|tool_error|lost)/.test(outcome) ? "bad" : "warning";
-}
-
-function recordDetails(record: AuditEntry, { width, symbols }: ScreenSize): readonly Line[] {
-  return Object.entries(record).flatMap(([name, value]) => {
-    const text = `${name}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
-    return paragraph(text, width - 2, DETAIL_LINES, symbols.ellipsis).map(
-      (line): Line => [span(`  ${line}`)],
-    );
-  });
 }
 
 function hintsOf({ list }: AuditState): readonly string[] {

@@ -2,11 +2,12 @@
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { absenceLine } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
-import { cutLine, type Line, paragraph, span } from "../terminal/line.ts";
+import { cutLine, type Line, span } from "../terminal/line.ts";
 import {
   chosenId,
   detailsPart,
   EMPTY_LIST,
+  fieldLines,
   filterLine,
   filterOf,
   type ListState,
@@ -26,9 +27,6 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "b", does: "next share or backend; B the previous one" },
   { keys: "Tab", does: "the audit" },
 ];
-
-/** All of an event, at most so many lines. */
-const DETAIL_LINES = 500;
 
 interface EventFilters {
   /** The first part of an event's name; null: all. */
@@ -156,18 +154,13 @@ function eventsLines(
   ];
 }
 
-function eventDetails(event: KeptEvent, { width, symbols }: ScreenSize): readonly Line[] {
+function eventDetails(event: KeptEvent, size: ScreenSize): readonly Line[] {
   const { event: told } = event;
   const fields =
     told.kind === "transition" ? told.transition : told.kind === "sync" ? told.event : { text: event.text };
   return [
     [span(event.name, "strong"), span(`  ${new Date(event.atMs).toISOString()}`, "faint")],
-    ...Object.entries(fields).flatMap(([field, value]) => {
-      const text = `${field}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
-      return paragraph(text, width - 2, DETAIL_LINES, symbols.ellipsis).map(
-        (line): Line => [span(`  ${line}`)],
-      );
-    }),
+    ...fieldLines(fields, size),
   ];
 }
 

@@ -13,6 +13,7 @@ import {
   TEXT_LIMIT,
 } from "../../api/forms/sync-fields.ts";
 import type { Key } from "../terminal/key.ts";
+import { pressTextKey } from "../terminal/typed-text.ts";
 import { isDirty, type PanelState } from "./panel-state.ts";
 
 /** What is to be asked of the daemon. */
@@ -102,7 +103,7 @@ function inField(state: PanelState, draft: SyncDraft, focus: FieldName, name: Fi
   if (name === "enter" && focus !== "enabled") return moved(state, draft, 1);
   if (focus === "enabled")
     return name === "enter" ? changed(state, { ...draft, enabled: !draft.enabled }) : used(state);
-  if (isNumberField(focus)) return inNumber(state, draft, focus, name);
+  if (isNumberField(focus)) return inNumber(state, draft, focus, { kind: "named", name });
   const by = name === "right" || name === "down" ? 1 : name === "left" || name === "up" ? -1 : 0;
   return by === 0 ? used(state) : chosen(state, draft, focus, by);
 }
@@ -139,49 +140,16 @@ function typed(state: PanelState, draft: SyncDraft, character: string): PanelSte
       ? changed(state, { ...draft, enabled: !draft.enabled })
       : chosen(state, draft, focus, 1);
   }
-  const before = state.marked ? "" : draft[focus].slice(0, state.caret);
-  const after = state.marked ? "" : draft[focus].slice(state.caret);
-  const text = before + character + after;
-  if (text.length > TEXT_LIMIT) return used(state);
-  return withNumber(state, draft, focus, text, before.length + character.length);
+  return inNumber(state, draft, focus, { kind: "character", text: character });
 }
 
-function inNumber(state: PanelState, draft: SyncDraft, focus: NumberField, name: FieldKey): PanelStep {
+function inNumber(state: PanelState, draft: SyncDraft, focus: NumberField, key: Key): PanelStep {
   const text = draft[focus];
-  const { caret, marked } = state;
-  switch (name) {
-    case "left":
-      return used({ ...state, caret: marked ? 0 : Math.max(0, caret - 1), marked: false });
-    case "right":
-      return used({
-        ...state,
-        caret: marked ? text.length : Math.min(text.length, caret + 1),
-        marked: false,
-      });
-    case "home":
-      return used({ ...state, caret: 0, marked: false });
-    case "end":
-      return used({ ...state, caret: text.length, marked: false });
-    case "backspace":
-    case "delete": {
-      if (marked) return withNumber(state, draft, focus, "", 0);
-      const from = name === "backspace" ? caret - 1 : caret;
-      if (from < 0 || from >= text.length) return used(state);
-      return withNumber(state, draft, focus, text.slice(0, from) + text.slice(from + 1), from);
-    }
-    case "clear":
-      return withNumber(state, draft, focus, "", 0);
-    default:
-      return used(state);
-  }
-}
-
-function withNumber(
-  state: PanelState,
-  draft: SyncDraft,
-  field: NumberField,
-  text: string,
-  caret: number,
-): PanelStep {
-  return changed({ ...state, caret, marked: false }, { ...draft, [field]: text });
+  const named = key.kind === "named" ? key.name : null;
+  const replaces = state.marked && (named === null || named === "backspace" || named === "delete");
+  const caret = state.marked && named === "left" ? 0 : state.caret;
+  const next = pressTextKey(replaces ? { text: "", caret: 0 } : { text, caret }, key);
+  if (next === null || next.text.length > TEXT_LIMIT) return used(state);
+  const moved = { ...state, caret: next.caret, marked: false };
+  return next.text === text ? used(moved) : changed(moved, { ...draft, [focus]: next.text });
 }

@@ -1,6 +1,6 @@
 // A list with a text filter, a chosen row and a look at its details: its state, its keys, and what of it is shown. Pure.
 import { isNamed, type Key } from "./key.ts";
-import { cutLine, type Line, span } from "./line.ts";
+import { cutLine, type Line, paragraph, span } from "./line.ts";
 import type { View } from "./terminal-style.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
@@ -113,4 +113,15 @@ export function detailsPart(
   return below <= 0
     ? part
     : [...part.slice(0, -1), [span(`${symbols.ellipsis} ${below + 1} more lines`, "faint")]];
+}
+
+/** Of each field of a record. */
+const FIELD_LINES = 500;
+
+/** A record in whole: each field by its name. */
+export function fieldLines(record: object, { width, symbols }: View): readonly Line[] {
+  return Object.entries(record).flatMap(([name, value]) => {
+    const text = `${name}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
+    return paragraph(text, width - 2, FIELD_LINES, symbols.ellipsis).map((line): Line => [span(`  ${line}`)]);
+  });
 }

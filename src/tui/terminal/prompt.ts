@@ -44,8 +44,7 @@ export function createPrompt(signal: AbortSignal): Prompt {
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
-      const [first = ""] = errorText(error).split("\n", 1);
-      end({ tone: "bad", text: error.hint === null ? first : `${first}; ${error.hint}` });
+      end({ tone: "bad", text: errorLine(error) });
     }
   };
   return {
@@ -72,4 +71,10 @@ export function createPrompt(signal: AbortSignal): Prompt {
       return true;
     },
   };
+}
+
+/** The error in one line, with its hint. */
+export function errorLine(error: MountaineerError): string {
+  const [first = ""] = errorText(error).split("\n", 1);
+  return error.hint === null || first.includes(error.hint) ? first : `${first}; ${error.hint}`;
 }
