@@ -79,7 +79,7 @@ async function loseConnections(scene: LogonsScene): Promise<void> {
   await Promise.all([tb.setMode("pass"), fallback.setMode("pass")]);
 }
 
-describe("logons", { skip: missingForPlainRig() ?? false, timeout: 1_800_000 }, () => {
+describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, () => {
   test("A14 a mistyped first password for three shares: refused twice at most, told with the command that mends it, and carried within 5 s of the right one", (t) =>
     play(t, [3, []], async (scene) => {
       await scene.secret("mistyped");
