@@ -183,7 +183,7 @@ test("unwanted words are found within names, and in code alone", () => {
 
 interface Job {
   readonly "runs-on": string;
-  readonly needs?: string;
+  readonly needs?: string | readonly string[];
   readonly permissions?: Readonly<Record<string, string>>;
   readonly strategy?: { readonly matrix: { readonly os: readonly string[] } };
   readonly steps: readonly { readonly run?: string; readonly uses?: string; readonly if?: string }[];
@@ -213,9 +213,10 @@ describe("workflows", () => {
   });
 
   test("a release is checked first, and published with its provenance", async () => {
-    const { check, publish } = await jobsOf("release.yml");
+    const { check, bundle, publish } = await jobsOf("release.yml");
     assert.ok(runsOf(check).includes(".ci/run"));
-    assert.equal(publish?.needs, "check");
+    assert.equal(bundle?.needs, "check");
+    assert.deepEqual(publish?.needs, ["check", "bundle"]);
     assert.equal(publish?.permissions?.["id-token"], "write");
     assert.ok(runsOf(publish).some((run) => run.startsWith("npm publish --provenance ")));
   });
