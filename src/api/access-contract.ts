@@ -32,9 +32,7 @@ export const forgottenTokenShape = object({
 });
 export type ForgottenToken = TypeOf<typeof forgottenTokenShape>;
 
-/** Of somebody who is signed in to the page. */
-export const pageSessionShape = object({
-  expires_at: text,
-  /** `[server.management].allow_commands`. */
-  may_run_commands: flag,
+export const ownerRightShape = object({
+  /** Until when the tab that showed the code may change what runs. */
+  until: text,
 });

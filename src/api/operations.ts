@@ -4,6 +4,7 @@ import { objectOf } from "../runtime/text/json-object.ts";
 import {
   forgottenTokenShape,
   OWNERS_RIGHTS,
+  ownerRightShape,
   pageLinkShape,
   type Rights,
   serverTokenShape,
@@ -53,6 +54,7 @@ import {
   editRequest,
   editTextRequest,
   foldersRequest,
+  ownerCodeRequest,
   readRequest,
   reloadRequest,
   rollbackRequest,
@@ -399,6 +401,14 @@ export const OPERATIONS = {
     says: "A link that signs one browser in",
     reach: "socket",
     output: pageLinkShape,
+  }),
+  /** Lets the tab of the page that shows this code change what runs, for 15 minutes. Rejects with `permission_denied`. */
+  grantOwner: operation({
+    at: "POST access/owner",
+    says: "Let one tab of the page change what runs, for 15 minutes",
+    reach: "socket",
+    input: ownerCodeRequest,
+    output: ownerRightShape,
   }),
   /** The one before opens nothing any more. Rejects with `home_unwritable`, as forgetting one does. */
   makeToken: operation({

@@ -37,6 +37,8 @@ const source = matching(/^[a-z][a-z0-9-]{0,31}$/, "a word of small letters");
 const addedList = choice("shares", "aliases");
 const removedFrom = choice("shares", "aliases", "backends");
 
+/** As a person types it. */
+export const ownerCodeRequest = strictObject({ code: text });
 export const sharesRequest = strictObject({ shares: optional(names) });
 export const unmountRequest = strictObject({ shares: optional(names), force: optional(flag) });
 export const switchRequest = strictObject({

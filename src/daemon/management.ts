@@ -11,7 +11,7 @@ import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import { PageListener } from "./page-listener.ts";
 import type { SentinelService } from "./sentinel-service.ts";
 
-type AccessOperation = "openPage" | "makeToken" | "forgetToken";
+type AccessOperation = "openPage" | "grantOwner" | "makeToken" | "forgetToken";
 
 interface ManagementParts {
   readonly home: string;
@@ -40,6 +40,7 @@ export async function openManagement(parts: ManagementParts) {
       if (endpoint === null) page.look();
       return { url: `${url}#${secret}`, expires_at: isoTime(untilMs) };
     },
+    grantOwner: ({ code }) => ({ until: isoTime(door.owners.grant(code)) }),
     makeToken: () => ways.makeToken(),
     forgetToken: () => ways.forgetToken(),
   };

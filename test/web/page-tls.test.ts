@@ -13,7 +13,7 @@ import { promisify } from "node:util";
 import { withoutSecret } from "../../src/cli/sessions/web-browser.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
-import { listenTo, NO_BROWSER, openPageRig, SOON_MS } from "./page-rig.ts";
+import { listenTo, NO_BROWSER, openPageRig, openView, SOON_MS, violations } from "./page-rig.ts";
 
 const OPENSSL = "/usr/bin/openssl";
 
@@ -93,6 +93,27 @@ test("the page behind a proxy with TLS", {
       await context.close();
     },
   );
+
+  await t.test("F4 the owner's code, typed in a terminal, opens one tab until it is locked", async () => {
+    await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
+    const { page, context } = await rig.signedIn({ view: "Settings/Configuration" });
+    const ask = page.getByRole("button", { name: "I am the owner" });
+    await ask.click();
+    const typed = await page.getByText(/^mountaineer admin /).textContent();
+    const { code, stderr } = await rig.home.cli((typed ?? "").split(" ").slice(1));
+    assert.equal(code, 0, stderr);
+    await page.getByText("This tab may change what runs, for 15 min.").waitFor();
+    assert.equal(await ask.count(), 0);
+    assert.deepEqual(await violations(page), []);
+    const other = await context.newPage();
+    listenTo(other, rig.complaints);
+    await other.goto(rig.url);
+    await openView(other, "Settings/Configuration");
+    await other.getByRole("button", { name: "I am the owner" }).waitFor();
+    await page.getByRole("button", { name: "Lock" }).click();
+    await ask.waitFor();
+    await context.close();
+  });
 
   await t.test("no page complained", () => assert.deepEqual(rig.complaints, []));
 });

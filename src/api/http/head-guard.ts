@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 
 /** Node keeps one of these headers or joins them; a proxy before us may have read another one. */
-const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin"]);
+const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin", "x-mountaineer-owner"]);
 /** What a browser sends with requests of the page's own, and with those that a person makes. */
 const OWN_SITE: ReadonlySet<string> = new Set(["same-origin", "none"]);
 

@@ -27,6 +27,7 @@ import {
 } from "./answers.ts";
 import { type HeadRefusal, refusalOfHead, refusalOfOrigin } from "./head-guard.ts";
 import { openApiDocument } from "./openapi.ts";
+import { isOnLoopback, OwnerRights, ownerRightOf } from "./owner-rights.ts";
 
 /** Public, and the gateway's own. */
 const HEALTH_PATH = `${MANAGE_PREFIX}/health`;
@@ -37,6 +38,7 @@ const EVENT_PATHS: ReadonlySet<string> = new Set([
   `${MANAGE_PREFIX}/events/stream`,
 ]);
 const SESSION_PATH = "/page/v1/session";
+const OWNER_PATH = "/page/v1/owner";
 const SIGN_IN_LIMIT_BYTES = 4 * 1024;
 /** All bodies that are being received here. */
 const BODIES_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -79,6 +81,8 @@ interface Opened extends DoorParts {
 type Visitor = "token" | { readonly secret: string; readonly untilMs: number };
 
 export class ManagementDoor {
+  /** Of tabs of the page. */
+  readonly owners: OwnerRights;
   readonly #options: DoorOptions;
   readonly #bodies: BodyIntake;
   readonly #wrong: WrongTokens;
@@ -89,6 +93,7 @@ export class ManagementDoor {
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.owners = new OwnerRights(options.clock);
     this.#bodies = new BodyIntake(options.clock, BODIES_LIMIT_BYTES);
     this.#wrong = new WrongTokens(options.clock);
   }
@@ -194,11 +199,9 @@ export class ManagementDoor {
     const head = refusalOfHead(request, settings);
     if (head !== null) this.#refuseHead(exchange, head);
     else if (path === SESSION_PATH) await this.#session(exchange, opened, settings);
+    else if (path === OWNER_PATH) await this.#owner(exchange, opened);
     else if (!path.startsWith(`${MANAGE_PREFIX}/`)) await this.#page(exchange, path);
-    else {
-      const rights = { isOwner: false, runsCommands: settings.runsCommands };
-      await this.#manage(exchange, path, opened, rights);
-    }
+    else await this.#manage(exchange, path, opened, settings);
   }
 
   async #page(exchange: Exchange, path: string): Promise<void> {
@@ -209,7 +212,7 @@ export class ManagementDoor {
     else answerFile(exchange, file);
   }
 
-  async #manage(exchange: Exchange, path: string, opened: Opened, rights: Rights): Promise<void> {
+  async #manage(exchange: Exchange, path: string, opened: Opened, settings: DoorSettings): Promise<void> {
     const { request } = exchange;
     const foreign = refusalOfOrigin(request);
     if (foreign !== null) {
@@ -227,7 +230,37 @@ export class ManagementDoor {
     } else if (path === OPENAPI_PATH) {
       if (request.method === "GET") answerValue(exchange, openApiDocument());
       else this.#notAllowed(exchange, "GET");
-    } else await this.#operate(exchange, findOperation(path, opened.control, rights), opened);
+    } else {
+      const runsCommands = settings.runsCommands || this.#ownerUntilMs(request, visitor) !== null;
+      const rights: Rights = { isOwner: false, runsCommands };
+      await this.#operate(exchange, findOperation(path, opened.control, rights), opened);
+    }
+  }
+
+  /** A tab asks for the right to change what runs, or gives it up. */
+  async #owner(exchange: Exchange, { access }: Opened): Promise<void> {
+    const { request } = exchange;
+    const foreign = refusalOfOrigin(request);
+    const visitor = visitorOf(request, access);
+    if (foreign !== null) this.#refuseHead(exchange, foreign);
+    else if (visitor === null || visitor === "token") await this.#turnAway(exchange);
+    else if (request.method === "DELETE") {
+      this.owners.drop(visitor.secret);
+      answerNothing(exchange);
+    } else if (request.method !== "POST") this.#notAllowed(exchange, "POST, DELETE");
+    else if (isOnLoopback(request)) answerValue(exchange, this.owners.ask(visitor.secret));
+    else {
+      throw new MountaineerError("owner_only", "only a browser on the daemon's own machine gets this right", {
+        hint: "open the page by its address on 127.0.0.1, over SSH where you are elsewhere",
+      });
+    }
+  }
+
+  /** Until when the tab that asks may change what runs, Unix ms; null: it may not. */
+  #ownerUntilMs(request: IncomingMessage, visitor: Visitor): number | null {
+    const right = ownerRightOf(request);
+    if (right === null || visitor === "token" || !isOnLoopback(request)) return null;
+    return this.owners.heldUntilMs(visitor.secret, right);
   }
 
   async #operate(exchange: Exchange, operation: AskedOperation | null, opened: Opened): Promise<void> {
@@ -307,7 +340,10 @@ export class ManagementDoor {
     else if (method === "GET") {
       const visitor = visitorOf(request, access);
       if (visitor === null || visitor === "token") await this.#turnAway(exchange);
-      else answerValue(exchange, sessionReport(visitor.untilMs, settings));
+      else {
+        const ownerUntilMs = this.#ownerUntilMs(request, visitor);
+        answerValue(exchange, sessionReport(visitor.untilMs, ownerUntilMs, settings));
+      }
     } else if (method === "DELETE") {
       await access.signOut(bearerOf(request) ?? "");
       answerNothing(exchange);
@@ -321,7 +357,7 @@ export class ManagementDoor {
     const asked: SignInText = readSignIn(text);
     const given = "link" in asked ? await access.redeem(asked.link) : await access.signIn(asked.token);
     if (given === null) await this.#turnAway(exchange);
-    else answerValue(exchange, { session: given.secret, ...sessionReport(given.untilMs, settings) });
+    else answerValue(exchange, { session: given.secret, ...sessionReport(given.untilMs, null, settings) });
   }
 
   /** Whoever tries one after the other waits for the answer. */
@@ -373,8 +409,12 @@ function visitorOf(request: IncomingMessage, access: Access): Visitor | null {
   return untilMs === null ? null : { secret, untilMs };
 }
 
-function sessionReport(untilMs: number, { runsCommands }: DoorSettings) {
-  return { expires_at: isoTime(untilMs), may_run_commands: runsCommands };
+function sessionReport(untilMs: number, ownerUntilMs: number | null, { runsCommands }: DoorSettings) {
+  return {
+    expires_at: isoTime(untilMs),
+    may_run_commands: runsCommands || ownerUntilMs !== null,
+    owner_until: ownerUntilMs === null ? null : isoTime(ownerUntilMs),
+  };
 }
 
 /** Nothing was begun. */

@@ -1,5 +1,6 @@
 // The list of commands, in the order of the help. A new command is one file and one line here, or is in the file of its group.
 
+import { adminCommand } from "../commands/admin.ts";
 import { ALIAS_COMMANDS } from "../commands/alias.ts";
 import { approveCommand } from "../commands/approve.ts";
 import { BACKENDS_COMMANDS } from "../commands/backends.ts";
@@ -56,7 +57,15 @@ export const SECTIONS: readonly CommandSection[] = [
   },
   {
     heading: "Every day:",
-    entries: [statusCommand, tuiCommand, openCommand, menubarCommand, logsCommand, doctorCommand],
+    entries: [
+      statusCommand,
+      tuiCommand,
+      openCommand,
+      adminCommand,
+      menubarCommand,
+      logsCommand,
+      doctorCommand,
+    ],
   },
   {
     heading: "Shares:",

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFile, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { errorFromBody } from "../../../src/api/http-errors.ts";
 import { OPERATIONS } from "../../../src/api/operations.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -293,6 +293,83 @@ test("with a session, nothing but the page itself asks for anything (CSRF)", asy
   assert.equal((await reload(own, `Origin: ${rig.origin}`)).status, 200);
 });
 
+/** A tab that is signed in, and what it asks for with the owner's right. */
+async function openOwner(t: TestContext, options: Parameters<typeof startDoor>[1] = {}) {
+  const rig = await startDoor(t, options);
+  const own = bearer((await rig.access.signIn(rig.token))?.secret ?? "");
+  const claim = async (...headers: string[]) => {
+    const { status, body } = await rig.raw("POST /page/v1/owner", [own, ...headers]);
+    const { right = "", code = "" } = JSON.parse(body);
+    return { status, right: `X-Mountaineer-Owner: ${right}`, code: String(code) };
+  };
+  const body = JSON.stringify({ entries: [] });
+  const approves = async (...headers: string[]): Promise<boolean> => {
+    const { status } = await rig.raw("POST /manage/v1/config/approve", [...headers, ...withBody(body)], body);
+    assert.ok(status === 200 || status === 403, String(status));
+    return status === 200;
+  };
+  return { rig, own, claim, approves };
+}
+
+test("F4 E2 one tab may change what runs once its code was typed, for 15 minutes, and no other", async (t) => {
+  const clock = createManualClock();
+  const { rig, own, claim, approves } = await openOwner(t, { clock });
+  const { right, code } = await claim();
+  assert.match(code, /^[A-HJ-NP-Z2-9]{8}$/);
+  assert.equal(await approves(own, right), false, "nobody has typed it yet");
+  for (const wrong of ["", "AAAA-AAAA", right.slice(-43)])
+    assert.throws(() => rig.door.owners.grant(wrong), { code: "permission_denied" });
+  const untilMs = rig.door.owners.grant(`${code.slice(0, 4).toLowerCase()}-${code.slice(4)} `);
+  assert.equal(untilMs, clock.wallMs() + 15 * 60_000);
+  assert.throws(() => rig.door.owners.grant(code), { code: "permission_denied" }, "a code is good once");
+  assert.equal(await approves(own, right), true);
+  const { body } = await rig.raw("GET /page/v1/session", [own, right]);
+  assert.equal(JSON.parse(body).owner_until, new Date(untilMs).toISOString());
+  const other = bearer((await rig.access.signIn(rig.token))?.secret ?? "");
+  for (const headers of [[own], [other, right], [bearer(rig.token), right], [own, `${right}x`]])
+    assert.equal(await approves(...headers), false, headers.join());
+  assert.equal(await approves(own, right, "Host: evil.example"), false);
+  await clock.advance(15 * 60_000);
+  assert.equal(await approves(own, right), false, "it is over");
+});
+
+test("F4 E2 the right ends with a new code, a lock and a sign-out; a code that nobody types is forgotten", async (t) => {
+  const clock = createManualClock();
+  const { rig, own, claim, approves } = await openOwner(t, { clock });
+  const first = await claim();
+  rig.door.owners.grant(first.code);
+  const second = await claim();
+  assert.equal(await approves(own, first.right), false);
+  await clock.advance(3 * 60_000);
+  assert.throws(() => rig.door.owners.grant(second.code), { code: "permission_denied" });
+  const third = await claim();
+  rig.door.owners.grant(third.code);
+  assert.equal((await rig.raw("DELETE /page/v1/owner", [own])).status, 204);
+  assert.equal(await approves(own, third.right), false);
+  const last = await claim();
+  rig.door.owners.grant(last.code);
+  assert.equal((await rig.raw("DELETE /page/v1/session", [own])).status, 204);
+  const { status } = await rig.raw(
+    "POST /manage/v1/config/approve",
+    [own, last.right, ...withBody("{}")],
+    "{}",
+  );
+  assert.equal(status, 401);
+});
+
+test("F4 E2 only a page on this machine, asked for by a name of it, gets the right", async (t) => {
+  const { rig, own, claim, approves } = await openOwner(t, { settings: { allowed: ["nas.example.com"] } });
+  assert.equal((await claim("Host: nas.example.com")).status, 403);
+  const { right, code } = await claim();
+  rig.door.owners.grant(code);
+  assert.equal(await approves(own, right, "Host: nas.example.com"), false);
+  assert.equal(await approves(own, right, `Host: localhost:${rig.port}`), true);
+  for (const headers of [[], [bearer(rig.token)], [own, "Origin: http://127.0.0.1:1"]])
+    assert.notEqual((await rig.raw("POST /page/v1/owner", headers)).status, 200, headers.join());
+  assert.equal((await rig.raw("GET /page/v1/owner", [own])).status, 405);
+  assert.equal((await rig.raw("GET /manage/v1/status", [own, right, right])).status, 400, "said twice");
+});
+
 test("paths that could be read in two ways are refused", async (t) => {
   const rig = await startDoor(t);
   for (const path of [
@@ -368,7 +445,7 @@ test("E2 what makes ways in is never served over HTTP, and approving needs allow
   const config = scriptedConfig();
   const rig = await startDoor(t, { config });
   const more = await startDoor(t, { config, settings: { runsCommands: true } });
-  for (const path of ["access/link", "access/token", "access/token/forget"]) {
+  for (const path of ["access/link", "access/owner", "access/token", "access/token/forget"]) {
     for (const one of [rig, more]) {
       const { status } = await one.ask(`/manage/v1/${path}`, { method: "POST" });
       assert.equal(status, 404, path);

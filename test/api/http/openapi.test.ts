@@ -106,7 +106,7 @@ test("pin: which operations need leave, and which never leave the machine", () =
   const of = (wanted: string) =>
     Object.entries(OPERATIONS).flatMap(([name, { reach }]) => (reach === wanted ? [name] : []));
   assert.deepEqual(of("with_commands"), ["approveTools", "approve"]);
-  assert.deepEqual(of("socket"), ["putFleetLayer", "openPage", "makeToken", "forgetToken"]);
+  assert.deepEqual(of("socket"), ["putFleetLayer", "openPage", "grantOwner", "makeToken", "forgetToken"]);
 });
 
 describe("each operation answers as the document says", () => {

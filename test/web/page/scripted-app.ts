@@ -81,7 +81,7 @@ export function scriptedApp(
     log,
     store: createStore<PageState>({
       ...EMPTY_STATE,
-      session: { expiresAt: null, mayRunCommands: true },
+      session: { expiresAt: null, mayRunCommands: true, ownerUntil: null },
       link: { kind: "live" },
       status: gatewayReport(undefined, { shares: [sampleShare()] }),
       sync: sampleSyncReport(),
@@ -92,6 +92,7 @@ export function scriptedApp(
     requests: {
       ask: ask as App["requests"]["ask"],
       ...{ openEvents: never, session: never, signIn: never, signOut: never },
+      ...{ askOwner: never, dropOwner: never },
     },
     async ask({ title, outdated }) {
       log.push(`? ${title}`);

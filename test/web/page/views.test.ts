@@ -341,7 +341,7 @@ test("E2 what is approved is what was shown: by its digest, only with leave, and
   const click = "Approve backends.files";
   const rows: readonly [state: Partial<PageState>, meanwhile: Partial<PageState>, log: readonly string[]][] =
     [
-      [{ session: { expiresAt: null, mayRunCommands: false } }, {}, []],
+      [{ session: { expiresAt: null, mayRunCommands: false, ownerUntil: null } }, {}, []],
       [
         {},
         {},

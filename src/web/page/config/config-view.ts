@@ -12,8 +12,7 @@ export function ConfigView({ app }: ViewProps): ComponentChild {
     {},
     h(CommandsNote, {
       app,
-      refused:
-        "Edits here that change what runs on the daemon's machine are refused: commands, arguments, environment",
+      refused: "What runs on the daemon's machine cannot be changed here: commands, arguments, environment",
     }),
     section("Editor", h(ConfigEditor, { app })),
     section("History", h(ConfigHistory, { app })),

@@ -13,6 +13,7 @@ import { objectOf } from "../../../runtime/text/json-object.ts";
 import { framesOf, type StreamFrame } from "./event-reader.ts";
 
 const SESSION_PATH = "/page/v1/session";
+const OWNER_PATH = "/page/v1/owner";
 /** The same stream as on the daemon's socket. */
 const EVENTS_PATH = "/manage/v1/events/stream";
 const JSON_BODY = { "Content-Type": "application/json" };
@@ -24,8 +25,10 @@ const CALL_MS = 15 * 60_000;
 export interface Session {
   /** ISO 8601; null: it does not say. */
   readonly expiresAt: string | null;
-  /** Whether this session may approve what runs. */
+  /** Whether this tab may change and approve what runs. */
   readonly mayRunCommands: boolean;
+  /** Until when it holds the owner's right, ISO 8601; null: it does not. */
+  readonly ownerUntil: string | null;
 }
 
 export interface Requests {
@@ -38,6 +41,9 @@ export interface Requests {
   /** Rejects when the daemon does not take it. */
   signIn(secret: { readonly link: string } | { readonly token: string }): Promise<Session>;
   signOut(): Promise<void>;
+  /** Asks for the owner's right; resolves with the code to type. The right is in this tab's memory alone. */
+  askOwner(): Promise<string>;
+  dropOwner(): Promise<void>;
 }
 
 /** Where the secret of this tab's session is, so that a reload finds it: never in a cookie, which every port of a host gets. */
@@ -54,12 +60,16 @@ interface AskOptions {
 type AskArguments<Name extends OperationName> = [input?: InputOf<Name> | null, options?: AskOptions];
 
 export function createRequests(kept: KeptSecret, onSignedOut: () => void): Requests {
+  let ownerRight: string | null = null;
   const signedIn = (): Record<string, string> => {
     const secret = kept.read();
-    return secret === null ? {} : { Authorization: `Bearer ${secret}` };
+    return {
+      ...(secret === null ? {} : { Authorization: `Bearer ${secret}` }),
+      ...(ownerRight === null ? {} : { "X-Mountaineer-Owner": ownerRight }),
+    };
   };
-  const session = (method: "GET" | "DELETE"): Promise<Response> =>
-    send(SESSION_PATH, { method, headers: signedIn(), signal: AbortSignal.timeout(ANSWER_MS) });
+  const own = (path: string, method: "GET" | "POST" | "DELETE"): Promise<Response> =>
+    send(path, { method, headers: signedIn(), signal: AbortSignal.timeout(ANSWER_MS) });
   const refuse = async (response: Response): Promise<never> => {
     if (response.status !== 401) throw await errorOf(response);
     kept.write(null);
@@ -100,7 +110,7 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
     },
     async session() {
       if (kept.read() === null) return null;
-      const response = await session("GET");
+      const response = await own(SESSION_PATH, "GET");
       if (response.ok) return sessionOf(await response.json());
       if (response.status !== 401) throw await errorOf(response);
       kept.write(null);
@@ -121,18 +131,38 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
       return sessionOf(answer);
     },
     async signOut() {
-      const response = await session("DELETE");
+      const response = await own(SESSION_PATH, "DELETE");
       if (!response.ok && response.status !== 401) throw await errorOf(response);
       kept.write(null);
+      ownerRight = null;
+    },
+    async askOwner() {
+      const response = await own(OWNER_PATH, "POST");
+      if (!response.ok) return refuse(response);
+      const { right, code } = objectOf(await response.json());
+      if (typeof right !== "string" || typeof code !== "string")
+        throw new MountaineerError("protocol", "the answer has no code");
+      ownerRight = right;
+      return code;
+    },
+    async dropOwner() {
+      const response = await own(OWNER_PATH, "DELETE");
+      ownerRight = null;
+      if (!response.ok) return refuse(response);
     },
   };
 }
 
 function sessionOf(answer: unknown): Session {
-  const { expires_at: expiresAt, may_run_commands: mayRunCommands } = objectOf(answer);
+  const {
+    expires_at: expiresAt,
+    may_run_commands: mayRunCommands,
+    owner_until: ownerUntil,
+  } = objectOf(answer);
   return {
     expiresAt: typeof expiresAt === "string" ? expiresAt : null,
     mayRunCommands: mayRunCommands === true,
+    ownerUntil: typeof ownerUntil === "string" ? ownerUntil : null,
   };
 }
 

@@ -1,14 +1,20 @@
-// Said beforehand where a session may not change what runs: what is refused here, and how to allow it.
+// Where a tab may not change what runs: what is refused, and how its owner allows it here for a while.
 import { type ComponentChild, h } from "preact";
-import { useStore } from "../daemon/store.ts";
+import { useEffect, useState } from "preact/hooks";
+import { useNow, useStore } from "../daemon/store.ts";
 import type { App } from "./app.ts";
-import { code } from "./elements.ts";
+import { code, WorkButton } from "./elements.ts";
+
+/** Whether somebody has typed the code is asked so often. */
+const LOOK_MS = 1000;
+/** As long as the daemon knows a code. */
+const CODE_MS = 3 * 60_000;
 
 export function useMayRunCommands(app: App): boolean {
   return useStore(app.store, ({ session }) => typeof session === "object" && session.mayRunCommands);
 }
 
-/** `refused`: a sentence without its end. Nothing is drawn where the session may. */
+/** `refused`: a sentence without its end. Nothing is drawn where the tab may. */
 export function CommandsNote({
   app,
   refused,
@@ -16,12 +22,68 @@ export function CommandsNote({
   readonly app: App;
   readonly refused: string;
 }): ComponentChild {
-  if (useMayRunCommands(app)) return null;
+  const [shownCode, setShownCode] = useState<string | null>(null);
+  const may = useMayRunCommands(app);
+  useEffect(() => {
+    if (may) setShownCode(null);
+    if (shownCode === null || may) return;
+    const looks = setInterval(() => void lookAtSession(app), LOOK_MS);
+    const end = setTimeout(() => setShownCode(null), CODE_MS);
+    return () => {
+      clearInterval(looks);
+      clearTimeout(end);
+    };
+  }, [shownCode, may]);
+  if (may) return null;
+  return h(
+    "div",
+    { class: "note" },
+    h("p", {}, `${refused}, unless you are the owner of this machine's account.`),
+    shownCode === null
+      ? h(WorkButton, {
+          label: "I am the owner",
+          run: async () => {
+            await app.attempt("Ask for the owner's right", async () =>
+              setShownCode(await app.requests.askOwner()),
+            );
+          },
+        })
+      : h(
+          "p",
+          { role: "status" },
+          "In a terminal on that machine, within three minutes, type ",
+          code(`mountaineer admin ${shownCode.slice(0, 4)}-${shownCode.slice(4)}`),
+          ". This tab may then change what runs for 15 minutes.",
+        ),
+  );
+}
+
+/** Says all the while that this tab may change what runs, and takes it back. */
+export function OwnerMark({ app }: { readonly app: App }): ComponentChild {
+  const until = useStore(app.store, ({ session }) =>
+    typeof session === "object" ? session.ownerUntil : null,
+  );
+  const nowMs = useNow();
+  const leftMs = until === null ? null : Date.parse(until) - nowMs;
+  useEffect(() => {
+    if (leftMs !== null && leftMs <= 0) void lookAtSession(app);
+  }, [leftMs !== null && leftMs <= 0]);
+  if (leftMs === null) return null;
+  const drop = (): Promise<unknown> =>
+    app.attempt("Give the owner's right up", async () => {
+      await app.requests.dropOwner();
+      await lookAtSession(app);
+    });
   return h(
     "p",
-    { class: "note" },
-    `${refused}. To allow it, run `,
-    code("mountaineer config set server.management.allow_commands true"),
-    " on that machine, and reload this page.",
+    { class: "owner", role: "status" },
+    `This tab may change what runs, for ${Math.max(1, Math.ceil(leftMs / 60_000))} min. `,
+    h("button", { type: "button", class: "quiet", onClick: () => void drop() }, "Lock"),
   );
+}
+
+/** A session that ended is told by the next request. */
+async function lookAtSession(app: App): Promise<void> {
+  const session = await app.requests.session().catch(() => null);
+  if (session !== null) app.store.set({ session });
 }

@@ -7,6 +7,7 @@ import { EMPTY_STATE, type Live, type PageState, type SeenEvent, startLive } fro
 import { createRequests, type KeptSecret, type Requests } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
+import { OwnerMark } from "../parts/commands-note.ts";
 import { mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
@@ -266,6 +267,7 @@ function Header({ app, current, leave }: HeaderProps): ComponentChild {
       ),
     ),
     h(LinkState, { store: app.store }),
+    h(OwnerMark, { app }),
     h("button", { type: "button", class: "quiet", onClick: () => void signOut() }, "Sign out"),
   );
 }

@@ -340,7 +340,7 @@ test("F2 what fails is one of the project's errors, whoever it comes from; a ses
 
 test("F2 a session is found, begun and ended; what the daemon does not take is refused", async (t) => {
   const session = { expires_at: "2026-01-01T00:00:00Z", may_run_commands: true };
-  const found = { expiresAt: session.expires_at, mayRunCommands: true };
+  const found = { expiresAt: session.expires_at, mayRunCommands: true, ownerUntil: null };
   const { requests, asked, kept } = scripted(
     t,
     ...[session, { expires_at: 5 }, failed(503, {}), failed(401, {})],
@@ -348,7 +348,7 @@ test("F2 a session is found, begun and ended; what the daemon does not take is r
     ...[failed(503, {}), new Response(null, { status: 204 }), failed(401, {})],
   );
   assert.deepEqual(await requests.session(), found);
-  assert.deepEqual(await requests.session(), { expiresAt: null, mayRunCommands: false });
+  assert.deepEqual(await requests.session(), { expiresAt: null, mayRunCommands: false, ownerUntil: null });
   await assert.rejects(requests.session(), { message: /503/ });
   assert.deepEqual([await requests.session(), kept.secret], [null, null]);
   assert.equal(await requests.session(), null, "and is not asked for without a secret");
@@ -364,4 +364,27 @@ test("F2 a session is found, begun and ended; what the daemon does not take is r
     [asked[4]?.init.method, asked[4]?.init.body, asked.at(-2)?.init.method, asked.at(-2)?.init.headers],
     ["POST", '{"token":"mtn_x"}', "DELETE", { Authorization: "Bearer n3w" }],
   );
+});
+
+test("F4 the owner's right goes with each request from the asking on, until it is dropped or signed out", async (t) => {
+  const until = "2026-01-01T00:15:00.000Z";
+  const given = { right: "r1ght", code: "ABCD2345" };
+  const none = (): Response => new Response(null, { status: 204 });
+  const { requests, asked } = scripted(
+    t,
+    ...[given, { expires_at: null, may_run_commands: true, owner_until: until }, none(), sampleReport()],
+    ...[given, none(), {}, failed(403, { error: { code: "owner_only", message: "elsewhere" } })],
+  );
+  assert.equal(await requests.askOwner(), "ABCD2345");
+  assert.equal((await requests.session())?.ownerUntil, until);
+  await requests.dropOwner();
+  await requests.ask("status");
+  await requests.askOwner();
+  await requests.signOut();
+  await assert.rejects(requests.askOwner(), { code: "protocol" });
+  await assert.rejects(requests.askOwner(), { code: "owner_only" });
+  const rights = asked.map(
+    ({ init }) => (init.headers as Record<string, string>)["X-Mountaineer-Owner"] ?? "",
+  );
+  assert.deepEqual(rights, ["", "r1ght", "r1ght", "", "", "r1ght", "", ""]);
 });
