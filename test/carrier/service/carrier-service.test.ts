@@ -110,6 +110,7 @@ const SHARE: ShareSettings = {
   mount: { id: "36:0:45", path: "/mnt/CORE", process: { pid: 7, startTime: "b:1" } },
   guid: "ab",
   confirmed: false,
+  away: true,
   server: "first",
   epoch: 3,
   login: "a-login",
@@ -167,5 +168,8 @@ describe("the carrier's memory", () => {
     value.shares.push({ share: "TORN" }, null, 5);
     value.newer = { than: "this" };
     assert.deepEqual(parseMemory(JSON.stringify(value)), MEMORY);
+    const { away: _, ...before } = SHARE;
+    const previous = parseMemory(JSON.stringify({ ...MEMORY, shares: [before] }));
+    assert.equal(previous.shares[0]?.away, false, "of a version that knew no away");
   });
 });
