@@ -1,10 +1,10 @@
 // What belongs to a call beside its answer, where the call goes through `call_tool`: questions, progress, its cancelling.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, openGatewayRig } from "./gateway-rig.ts";
-import { connectLight, type Json } from "./light-client.ts";
+import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import type { Json } from "./light-client.ts";
 import { ask, requiredBy, textOf } from "./modern-wire.ts";
 
 const QUESTION: Json = { message: "Who?", requestedSchema: { type: "object", properties: {} } };
@@ -23,61 +23,26 @@ function steps(notices: readonly Json[]): unknown[] {
 
 const THREE = [1, 2, 3].map((step) => ["notifications/progress", "mine", step, "on it"]);
 
-describe("calls through call_tool", () => {
-  let rig: GatewayRig;
-  before(async () => {
-    const backends = { light: nodeBackend(LIGHT_SERVER) };
-    rig = await openGatewayRig({ backends, more: { optimizer: { enabled: true } } });
-    await rig.untilReady("light");
-  });
-  after(() => rig[Symbol.asyncDispose]());
+test("D4 a client of 2026-07-28 is asked, hears progress and cancels through call_tool", async (t) => {
+  const backends = { light: nodeBackend(LIGHT_SERVER) };
+  const rig = await startGatewayRig(t, { backends, more: { optimizer: { enabled: true } } });
+  await rig.untilReady("light");
+  const call = (given: Json, more: Json = {}, options = {}) =>
+    ask(rig.url, "tools/call", { name: "call_tool", arguments: given, ...more }, options);
+  const { state, requests } = requiredBy(await call(ELICITS));
+  const [[key = "", question] = []] = Object.entries(requests);
+  assert.deepEqual((question as Json)["method"], "elicitation/create");
+  const answered = await call(ELICITS, { requestState: state, inputResponses: { [key]: ANSWER } });
+  assert.deepEqual(JSON.parse(textOf(answered)), ANSWER);
 
-  test("D4 a client of 2025-11-25 is asked, hears progress and cancels through call_tool", async () => {
-    const asked: unknown[] = [];
-    await using client = await connectLight(rig.url, {
-      capabilities: { elicitation: {} },
-      onRequest(method, { message }) {
-        asked.push([method, message]);
-        return ANSWER;
-      },
-    });
-    assert.deepEqual(JSON.parse(await client.call("call_tool", ELICITS)), ANSWER);
-    assert.deepEqual(asked, [["elicitation/create", "Who?"]]);
+  const { notices } = await call(STEPS, {}, { meta: { progressToken: "mine" } });
+  assert.deepEqual(steps(notices), THREE);
 
-    const notices: Json[] = [];
-    const meta = { progressToken: "mine" };
-    await client.call("call_tool", STEPS, { meta, onNotice: (notice) => void notices.push(notice) });
-    assert.deepEqual(steps(notices), THREE);
-
-    let requestId = 0;
-    const call = client.call("call_tool", WAITS, { onId: (id) => (requestId = id) });
-    call.catch(() => {});
-    await eventually(async () => (await rig.backend("light")).in_flight === 1);
-    await client.notify("notifications/cancelled", { requestId });
-    await assert.rejects(call, /the response held no answer/);
-    const cancelled = async (): Promise<unknown> =>
-      JSON.parse(await client.call("call_tool", { name: "seen" })).cancelled;
-    await eventually(async () => (await cancelled()) === 1);
-  });
-
-  test("D4 a client of 2026-07-28 is asked, hears progress and cancels through call_tool", async () => {
-    const call = (given: Json, more: Json = {}, options = {}) =>
-      ask(rig.url, "tools/call", { name: "call_tool", arguments: given, ...more }, options);
-    const { state, requests } = requiredBy(await call(ELICITS));
-    const [[key = "", question] = []] = Object.entries(requests);
-    assert.deepEqual((question as Json)["method"], "elicitation/create");
-    const answered = await call(ELICITS, { requestState: state, inputResponses: { [key]: ANSWER } });
-    assert.deepEqual(JSON.parse(textOf(answered)), ANSWER);
-
-    const { notices } = await call(STEPS, {}, { meta: { progressToken: "mine" } });
-    assert.deepEqual(steps(notices), THREE);
-
-    const abort = new AbortController();
-    const waiting = call(WAITS, {}, { signal: abort.signal });
-    waiting.catch(() => {});
-    await eventually(async () => (await rig.backend("light")).in_flight === 1);
-    abort.abort();
-    await assert.rejects(waiting);
-    await eventually(async () => JSON.parse(textOf(await call({ name: "seen" }))).cancelled === 2);
-  });
+  const abort = new AbortController();
+  const waiting = call(WAITS, {}, { signal: abort.signal });
+  waiting.catch(() => {});
+  await eventually(async () => (await rig.backend("light")).in_flight === 1);
+  abort.abort();
+  await assert.rejects(waiting);
+  await eventually(async () => JSON.parse(textOf(await call({ name: "seen" }))).cancelled === 1);
 });

@@ -80,46 +80,6 @@ describe("a daemon that ends, and the next one", () => {
     assert.match(await ended.text(), /initialize anew/u);
   });
 
-  test("B11 a client's own process starts anew with its first call, with the capabilities that it declared", async () => {
-    await runs(nodeBackend(LIGHT_SERVER, [], { instances: "per-client" }));
-    await using client = await rig.connect({
-      capabilities: { roots: {} },
-      onRequest: () => ({ roots: [{ uri: "file:///mine" }] }),
-    });
-    const before = await client.call("pid");
-    await rig.goDown("SIGKILL");
-    await rig.comeBack();
-    const after = await client.call("pid");
-    assert.notEqual(after, before);
-    assert.equal(await client.call("pid"), after);
-    const asked = await client.call("ask", { method: "roots/list" });
-    assert.deepEqual(JSON.parse(asked), { roots: [{ uri: "file:///mine" }] });
-  });
-
-  test("C2 B11 after kill -9 a backend is on the route on which a person held it, and its session goes on", async () => {
-    const route = (name: string): Section => ({
-      name,
-      ...nodeBackend(LIGHT_SERVER, [], { env: { ROUTE: name } }),
-    });
-    await runs({ routes: [route("here"), route("there")] });
-    await using client = await rig.connect();
-    const routeNow = async (): Promise<unknown> => JSON.parse(await client.call("env", { name: "ROUTE" }));
-    const switchTo = async (to: string): Promise<void> => {
-      const { code, stderr } = await rig.home.cli(["switch", "--backend", "light", "--to", to]);
-      assert.equal(code, 0, stderr);
-    };
-    // The instance of before serves until this one is ready.
-    await eventually(async () => (await routeNow()) === "here");
-    await switchTo("there");
-    assert.equal(await routeNow(), "there");
-    await rig.goDown("SIGKILL");
-    await rig.comeBack();
-    assert.equal(await routeNow(), "there");
-    const { routes: seen } = await rig.untilBackend("light", ({ phase }) => phase === "Ready");
-    assert.equal(seen?.held, "there");
-    await switchTo("auto");
-  });
-
   test("B7 a session through the stdio bridge outlives a restart of the daemon, with all that the client asked for, and ends with its client", async () => {
     await runs(SLOW);
     const bridge = startBridge(rig);

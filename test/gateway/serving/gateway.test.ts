@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
 import type { AuditConfig, BackendConfig } from "../../../src/config/snapshot.ts";
-import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -226,25 +225,6 @@ test("the gateway as a whole: the owner's own requests pass no policy, and are w
   const line = await passTimeUntil(b.clock, () => readFile(join(folder, "second"), "utf8"), 100);
   const { principal, target, backend, outcome } = JSON.parse(line);
   assert.deepEqual([principal, target, backend, outcome], ["owner", "tool:one", "a", "ok"]);
-});
-
-test("B7 the gateway as a whole: the owner's own requests share an instance, which ends after a day without one", async (t) => {
-  const b = bench(t);
-  await b.change({ backends: [backendConfig("a", { instances: "per-client" })] });
-  await b.ready("one");
-  const both = [b.ask("tools/call", { name: "one" }), b.ask("tools/call", { name: "one" })];
-  const own = b.script.last;
-  own.becomeReady("one");
-  await settle();
-  assert.equal(b.gateway.view().inFlight, 2);
-  own.answer();
-  for (const reply of await Promise.all(both)) assert.ok(!isError(reply));
-  const again = b.ask("tools/call", { name: "one" });
-  own.answer();
-  assert.ok(!isError(await again));
-  assert.deepEqual([b.script.started.length, own.isClosed], [2, false]);
-  await b.clock.advance(IDLE_LIMIT_MS + 3_600_000);
-  assert.deepEqual([own.isClosed, b.script.alive.length], [true, 1]);
 });
 
 test("the gateway as a whole: a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {
