@@ -18,7 +18,19 @@ export async function readSources(root: string, patterns = SOURCES): Promise<Sou
 
 export function importGraph(sources: Sources): ImportGraph {
   const endings = new Set([...sources.keys()].map((file) => path.basename(file)));
-  return new Map([...sources].map(([file, source]) => [file, loadedFiles(file, source, sources, endings)]));
+  const inSource = [...sources.keys()].filter((file) => file.startsWith("src/"));
+  const byName = Map.groupBy(inSource, (file) => path.basename(file, ".ts"));
+  return new Map(
+    [...sources].map(([file, source]) => {
+      const programs = builtPrograms(source).flatMap((name) => byName.get(name) ?? []);
+      return [file, new Set([...loadedFiles(file, source, sources, endings), ...programs])];
+    }),
+  );
+}
+
+/** The names of programs that are started from a build, where all lie beside each other: `./carrier-process.js`. */
+function builtPrograms(source: string): string[] {
+  return [...source.matchAll(/"\.\/([\w-]+)\.js"/g)].map(([, name = ""]) => name);
 }
 
 /**

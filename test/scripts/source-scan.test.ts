@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { reasonFor, type Situation } from "../../scripts/conformance/reasons.ts";
-import { loadedFiles, nearestTests, testsReaching } from "../../scripts/import-graph.ts";
+import { importGraph, loadedFiles, nearestTests, testsReaching } from "../../scripts/import-graph.ts";
 import { drawMutants, findMutants, mutated } from "../../scripts/mutants.ts";
 import { scanSource } from "../../scripts/source-scan.ts";
 import { pluck } from "../support/pluck.ts";
@@ -60,6 +60,15 @@ test("a file loads what it imports and names the programs that it starts; types 
     "src/deep/c.ts",
   ]);
   assert.deepEqual([...loadedFiles("test/x.test.ts", 'run("src/a.ts")', known)], ["src/a.ts"]);
+});
+
+test("a program that is started from a build is reached by its built name", () => {
+  const sources = new Map([
+    ["src/carrier/start.ts", 'new URL("./carrier-process.js", import.meta.url)'],
+    ["src/carrier/service/carrier-process.ts", ""],
+  ]);
+  const reached = importGraph(sources).get("src/carrier/start.ts");
+  assert.deepEqual([...(reached ?? [])], ["src/carrier/service/carrier-process.ts"]);
 });
 
 test("a change reaches the test files that load it, at any distance, and a changed test file itself", () => {
