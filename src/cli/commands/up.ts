@@ -68,6 +68,11 @@ export const uninstallCommand = command({
       return purgeAll(context, yes);
     }
     const { uninstallService } = await import("../service/service-command.ts");
-    return uninstallService(context);
+    const code = await uninstallService(context);
+    if (code === 0)
+      context.note(
+        "the configuration, secrets and log stay: mountaineer uninstall --purge removes them, too",
+      );
+    return code;
   },
 });

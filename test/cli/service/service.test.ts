@@ -311,6 +311,7 @@ test("up prints the service's file, which uninstall removes where no manager is 
   const removed = await runCommand(["uninstall"], options);
   assert.match(removed.stdout, /is removed/);
   assert.doesNotMatch(removed.stderr, /fleet/);
+  assert.match(removed.stderr, /stay: mountaineer uninstall --purge removes them/);
   // G1: where a fleet began, its server outlives the service.
   await mkdir(join(options.home, "fleet-server"), { recursive: true });
   assert.match((await runCommand(["uninstall"], options)).stderr, /fleet's server goes on running/);
