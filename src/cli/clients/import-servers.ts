@@ -271,7 +271,7 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
   if (draft.prefixes)
     context.print(
       paint.dim(
-        "  a tool whose name another server has already gets its own server's before it, as NAME_tool, for good: mountaineer tools list\n",
+        "  a tool whose name another server already has is listed as SERVER_tool, and keeps that name: mountaineer tools list\n",
       ),
     );
   context.print(paint.dim(`  next: ${nextStep(manner.words)}\n`));
