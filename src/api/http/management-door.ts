@@ -27,7 +27,7 @@ import {
 } from "./answers.ts";
 import { type HeadRefusal, refusalOfHead, refusalOfOrigin } from "./head-guard.ts";
 import { openApiDocument } from "./openapi.ts";
-import { isOnLoopback, OwnerRights, ownerRightOf } from "./owner-rights.ts";
+import { isOnLoopback, OwnerRights } from "./owner-rights.ts";
 
 /** Public, and the gateway's own. */
 const HEALTH_PATH = `${MANAGE_PREFIX}/health`;
@@ -100,7 +100,7 @@ export class ManagementDoor {
 
   /** True: the request is about what is served here, and is answered sooner or later. Never throws. */
   readonly take = (request: IncomingMessage, response: ServerResponse): boolean => {
-    const path = pathOf(request.url);
+    const [path = ""] = (request.url ?? "").split("?", 1);
     if (!isTaken(path)) return false;
     void this.#serve({ request, response }, path);
     return true;
@@ -258,8 +258,8 @@ export class ManagementDoor {
 
   /** Until when the tab that asks may change what runs, Unix ms; null: it may not. */
   #ownerUntilMs(request: IncomingMessage, visitor: Visitor): number | null {
-    const right = ownerRightOf(request);
-    if (right === null || visitor === "token" || !isOnLoopback(request)) return null;
+    const right = request.headers["x-mountaineer-owner"];
+    if (typeof right !== "string" || visitor === "token" || !isOnLoopback(request)) return null;
     return this.owners.heldUntilMs(visitor.secret, right);
   }
 
@@ -431,12 +431,6 @@ function cutShort(): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, {
     hint: "look at what is there before asking again",
   });
-}
-
-/** Without the query. */
-function pathOf(target = ""): string {
-  const query = target.indexOf("?");
-  return query < 0 ? target : target.slice(0, query);
 }
 
 type SignInText = { readonly link: string } | { readonly token: string };

@@ -8,8 +8,8 @@ import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 /** Of the code, from the asking to the typing. */
-export const OWNER_CODE_LIFE_MS = 3 * 60_000;
-export const OWNER_RIGHT_LIFE_MS = 15 * 60_000;
+const OWNER_CODE_LIFE_MS = 3 * 60_000;
+const OWNER_RIGHT_LIFE_MS = 15 * 60_000;
 /** None that looks like another one. */
 const CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 const CODE_LENGTH = 8;
@@ -78,12 +78,6 @@ export class OwnerRights {
     const nowMs = this.#clock.monotonicMs();
     return this.#rights.filter(({ endsAtMs }) => endsAtMs > nowMs);
   }
-}
-
-/** What a tab that may change what runs sends with each request; null: nothing. */
-export function ownerRightOf({ headers }: IncomingMessage): string | null {
-  const right = headers["x-mountaineer-owner"];
-  return typeof right === "string" ? right : null;
 }
 
 /** Asked from this machine, by a name of it: no proxy has brought it from elsewhere. */

@@ -201,7 +201,7 @@ function createRequests({ options, clock, logger, visits, stopping, streams, ans
     });
     const startedAtMs = clock.monotonicMs();
     try {
-      const path = pathOf(request);
+      const [path = ""] = (request.url ?? "").split("?", 1);
       const operation = findOperation(path, options.control);
       const limitBytes = operation?.bodyLimitBytes ?? UNSERVED_LIMIT_BYTES;
       const body = await readBody(request, limitBytes);
@@ -292,10 +292,6 @@ function createAnswers({ clock, logger, stopping }: AnswersParts) {
   }
 
   return { refuse, refuseAnswer, send, fail };
-}
-
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? "").split("?", 1)[0] ?? "";
 }
 
 type Body =

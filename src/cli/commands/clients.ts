@@ -105,9 +105,9 @@ export const connectCommand = command({
       });
     }
     const { connectClient, disconnectClient, printEntry } = await import("../clients/connect-client.ts");
-    const manner = { ...given, client };
-    if (print) return printEntry(context, manner);
-    return undo ? disconnectClient(context, manner) : connectClient(context, manner);
+    const options = { ...given, client };
+    if (print) return printEntry(context, options);
+    return undo ? disconnectClient(context, options) : connectClient(context, options);
   },
 });
 

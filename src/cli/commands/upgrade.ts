@@ -25,20 +25,21 @@ export const upgradeCommand = command({
     const { upgrade } = await import("../upgrade/upgrade.ts");
     const { findDaemon } = await import("../sessions/control-session.ts");
     const { handOver } = await import("./restart.ts");
-    let served: { readonly to: number } | null = null;
+    let served = false;
     const done = await upgrade(context, {
       file: resolve(file),
       older,
       async handOver() {
-        if ((await findDaemon(context)) !== null) served = await handOver(context);
+        if ((await findDaemon(context)) === null) return;
+        await handOver(context);
+        served = true;
       },
     });
-    const isServed = served !== null;
     showResult(
       context,
-      { ...done, served: isServed },
+      { ...done, served },
       () =>
-        `version ${harmless(done.to)} is current, before it ${harmless(done.from)}${isServed ? "; the daemon has handed over to it" : ""}\n`,
+        `version ${harmless(done.to)} is current, before it ${harmless(done.from)}${served ? "; the daemon has handed over to it" : ""}\n`,
     );
     return 0;
   },

@@ -32,10 +32,10 @@ export function packageRoot(): string {
 export function readBundle(root = packageRoot()): Bundle | null {
   const { existsSync, readFileSync } = process.getBuiltinModule("node:fs");
   const path = join(root, "bundle.json");
-  const told = existsSync(path) ? jsonObject(readFileSync(path, "utf8")) : null;
-  if (told === null) return null;
+  const found = existsSync(path) ? jsonObject(readFileSync(path, "utf8")) : null;
+  if (found === null) return null;
   const text = (name: string): string | null => {
-    const value = told[name];
+    const value = found[name];
     return typeof value === "string" ? value : null;
   };
   const beside = join(root, "..", "current");

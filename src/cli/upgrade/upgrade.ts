@@ -27,7 +27,7 @@ interface Upgraded {
   readonly folder: string;
 }
 
-interface UpgradeWish {
+interface UpgradeOptions {
   readonly file: string;
   /** A version from before this one is taken, too. */
   readonly older: boolean;
@@ -40,7 +40,7 @@ interface UpgradeWish {
 /** Whatever fails leaves the version current that was. Rejects with `upgrade_refused`, and as `handOver` does. */
 export async function upgrade(
   { signal }: Pick<CommandContext, "signal">,
-  { file, older, handOver, bundle = readBundle() }: UpgradeWish,
+  { file, older, handOver, bundle = readBundle() }: UpgradeOptions,
 ): Promise<Upgraded> {
   const { current, own } = upgradable(bundle);
   const release = await releaseOf(file, own);
@@ -137,7 +137,7 @@ async function unpacked(
   }
 }
 
-/** In one step: whoever starts meanwhile finds one version or the other. */
+/** In one step: a program that starts meanwhile finds one version or the other. */
 async function point(link: string, target: string): Promise<void> {
   const made = `${link}.${process.pid}`;
   await symlink(target, made);

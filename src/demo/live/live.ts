@@ -39,11 +39,11 @@ export async function playLive(
   const failed = new AbortController();
   const changes = createStore(0);
   let share: ShareStatus | null = null;
-  let told: Words | null = null;
+  let notice: Words | null = null;
   let acting: Promise<void> = Promise.resolve();
   const draw = (): void => changes.set(changes.get() + 1);
   const tell = (text: string, tone: Tone = "plain"): void => {
-    told = { text, tone };
+    notice = { text, tone };
     draw();
   };
   const act = (what: () => Promise<void>): void => {
@@ -71,7 +71,7 @@ export async function playLive(
   const strip = {
     changes,
     draw: (view: Parameters<typeof stripLines>[1]) =>
-      stripLines(stripState(stage, play, { share, told }), view),
+      stripLines(stripState(stage, play, { share, notice }), view),
     onKey(key: string): void {
       if (key === "1") act(() => play.toggleCable("tb"));
       else if (key === "2") act(() => play.toggleCable("fallback"));
@@ -112,7 +112,7 @@ export async function playLive(
 function stripState(
   { nas, layout }: Stage,
   play: ReturnType<typeof createPlay>,
-  seen: Pick<StripState, "share" | "told">,
+  seen: Pick<StripState, "share" | "notice">,
 ): StripState {
   const waitingMs = play.readingSinceMs === null ? 0 : systemClock.monotonicMs() - play.readingSinceMs;
   return {

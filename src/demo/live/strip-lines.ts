@@ -31,7 +31,7 @@ export interface StripState {
   /** The process that has the file open. */
   readonly heldBy: number | null;
   /** What a key did last, or what came of it. */
-  readonly told: Words | null;
+  readonly notice: Words | null;
 }
 
 const LABEL_WIDTH = Math.max(...Object.values(ROUTE_LABELS).map((label) => label.length));
@@ -92,7 +92,7 @@ function copyLine({ progress, waitingMs, complaint }: CopySeen, { style, symbols
 }
 
 /** What came of the last key, and what to try next. */
-function noticeLine({ told, copy, plugged }: StripState, { symbols }: View): Line {
+function noticeLine({ notice, copy, plugged }: StripState, { symbols }: View): Line {
   const next =
     copy === null || !plugged.fallback
       ? null
@@ -100,7 +100,7 @@ function noticeLine({ told, copy, plugged }: StripState, { symbols }: View): Lin
         ? "press 1 to pull the Thunderbolt cable: the copy goes on"
         : "the copy goes on over Fallback; 1 plugs it in again";
   return [
-    ...(told === null ? [] : [span(` ${told.text} `, told.tone === "plain" ? "accent" : told.tone)]),
+    ...(notice === null ? [] : [span(` ${notice.text} `, notice.tone === "plain" ? "accent" : notice.tone)]),
     ...(next === null ? [] : [span(` ${symbols.focus} ${next}`, "strong")]),
   ];
 }

@@ -74,7 +74,7 @@ export function createPlace(options: PlaceOptions): Place {
         const away = awayText(now, onlyOn, hosts);
         const unknown = now.gateways.filter(({ mac }) => mac === null);
         if (away === null || (now.gateways.length > 0 && unknown.length === 0)) return away;
-        // Whoever has its address may be the NAS.
+        // An address of the NAS is no gateway to ask.
         for (const { address } of unknown) if (!hosts.includes(address)) ask(address);
         if (clock.monotonicMs() - changedAtMs >= SETTLES_MS) return away;
         await clock.sleep(AGAIN_MS);

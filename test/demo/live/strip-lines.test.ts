@@ -18,7 +18,7 @@ const healthy: StripState = {
   waitingMs: null,
   copy: null,
   heldBy: null,
-  told: null,
+  notice: null,
 };
 
 function shown(state: StripState, unicode = true): string {
@@ -57,8 +57,8 @@ test("A10 the copy is shown as it goes on, waits or fails, with what to do next"
 });
 
 test("what a key did is told, and so is a file that cannot be read", () => {
-  const told = { text: "readable again 93 ms after the cut", tone: "good" } as const;
-  assert.match(shown({ ...healthy, told }), /readable again 93 ms after the cut/);
+  const notice = { text: "readable again 93 ms after the cut", tone: "good" } as const;
+  assert.match(shown({ ...healthy, notice }), /readable again 93 ms after the cut/);
   assert.match(shown({ ...healthy, waitingMs: 1234 }), /no answer for 1\.2 s/);
   const reading = { ok: false, why: "Input/output error", tookMs: 1 } as const;
   assert.match(shown({ ...healthy, reading }), /✕ Input\/output error/);
@@ -69,10 +69,10 @@ test("it is seven lines at most, and without UTF-8 only ASCII", () => {
     ...healthy,
     plugged: { tb: false, fallback: true },
     copy: { progress: 1, waitingMs: null, complaint: null },
-    told: { text: "長い\x1b[2J", tone: "bad" },
+    notice: { text: "長い\x1b[2J", tone: "bad" },
   };
   assert.equal(stripLines(state, viewOf(60)).length, 7);
   assert.ok(!shown(state).includes("\x1b"));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII.
-  assert.match(shown({ ...state, told: null }, false), /^[\x00-\x7f]*$/);
+  assert.match(shown({ ...state, notice: null }, false), /^[\x00-\x7f]*$/);
 });

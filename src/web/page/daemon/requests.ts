@@ -125,9 +125,9 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
       });
       if (!response.ok) throw await errorOf(response);
       const answer: unknown = await response.json();
-      const { session: own } = objectOf(answer);
-      if (typeof own !== "string") throw new MountaineerError("protocol", "the answer has no session");
-      kept.write(own);
+      const { session: given } = objectOf(answer);
+      if (typeof given !== "string") throw new MountaineerError("protocol", "the answer has no session");
+      kept.write(given);
       return sessionOf(answer);
     },
     async signOut() {
