@@ -80,8 +80,11 @@ export class OwnerRights {
   }
 }
 
-/** Asked from this machine, by a name of it: no proxy has brought it from elsewhere. */
+const OF_PROXIES = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
+/** Asked from this machine, by a name of it: no proxy has brought it from elsewhere, also none that hides its name. */
 export function isOnLoopback({ socket, headers }: IncomingMessage): boolean {
+  if (OF_PROXIES.some((name) => headers[name] !== undefined)) return false;
   const name = hostName(headers.host ?? "");
   return isLoopbackHost(socket.remoteAddress ?? "") && name !== null && isLoopbackHost(name);
 }

@@ -364,6 +364,13 @@ test("F4 E2 only a page on this machine, asked for by a name of it, gets the rig
   rig.door.owners.grant(code);
   assert.equal(await approves(own, right, "Host: nas.example.com"), false);
   assert.equal(await approves(own, right, `Host: localhost:${rig.port}`), true);
+  for (const header of [
+    "Forwarded: for=1.2.3.4",
+    "X-Forwarded-For: 1.2.3.4",
+    "X-Real-IP: 1.2.3.4",
+    "Via: 1.1 p",
+  ])
+    assert.equal(await approves(own, right, header), false, header);
   for (const headers of [[], [bearer(rig.token)], [own, "Origin: http://127.0.0.1:1"]])
     assert.notEqual((await rig.raw("POST /page/v1/owner", headers)).status, 200, headers.join());
   assert.equal((await rig.raw("GET /page/v1/owner", [own])).status, 405);

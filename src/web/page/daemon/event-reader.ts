@@ -26,7 +26,7 @@ export async function* framesOf(body: ReadableStream<Uint8Array>): AsyncGenerato
   }
 }
 
-/** The daemon writes each field once, on one line. Null: a heartbeat, or a hint for browsers. */
+/** The daemon writes each field once, on one line, which ends at `\n` alone. Null: a heartbeat, or a hint for browsers. */
 function fieldOf(frame: string, name: string): string | null {
-  return new RegExp(`^${name}: (.*)$`, "m").exec(frame)?.[1] ?? null;
+  return new RegExp(`^${name}: ([^\\n]*)`, "m").exec(frame)?.[1] ?? null;
 }

@@ -84,6 +84,8 @@ function Turn({ parts, link, leave }: TurnProps): ComponentChild {
       const known = secret.read();
       // This page hears its own words, too.
       if (data.says === "signed-out" && !isOut) {
+        // Each link that was opened has made a session of its own.
+        void requests.signOut().catch(() => {});
         secret.write(null);
         leave("Signed out in another tab.");
       } else if (data.says === "who-is-in" && known !== null) sayToTabs({ says: "signed-in", secret: known });

@@ -200,10 +200,10 @@ test("F2 a stream that ended with the session is not opened again", async (t) =>
 
 test("F2 frames are read whole, however they come, and heartbeats are none", async () => {
   const text =
-    'retry: 1000\n: connected\n\nid: 3\ndata: {"a":"ü"}\n\n:\n\nid: 4\ndata: {"b":1}\n\nid: 5\ndata: {';
+    'retry: 1000\n: connected\n\nid: 3\ndata: {"a":"ü\u2028data: x"}\n\n:\n\nid: 4\ndata: {"b":1}\n\nid: 5\ndata: {';
   const bytes = new TextEncoder().encode(text);
   const whole = [
-    { id: 3, data: '{"a":"ü"}' },
+    { id: 3, data: '{"a":"ü\u2028data: x"}' },
     { id: 4, data: '{"b":1}' },
   ];
   for (const size of [1, 2, 7, bytes.length]) {

@@ -89,11 +89,12 @@ test("F2 a link signs in; one that was used is told, and a token is asked for", 
   await eventually(() => page.text().includes("live"));
 });
 
-test("F2 signed out in one tab is signed out in the other", async (t) => {
-  openBrowser(t, true);
+test("F2 signed out in one tab is signed out in the other, at the daemon, too", async (t) => {
+  const browser = openBrowser(t, true);
   using one = mount(PageApp, { link: null });
   using two = mount(PageApp, { link: null });
   await eventually(() => one.text().includes("live") && two.text().includes("live"));
   one.named("button", "Sign out").fire("click");
   await eventually(() => two.text().includes("Signed out in another tab."));
+  await eventually(() => browser.asked.filter((path) => path === "DELETE /page/v1/session").length === 2);
 });
