@@ -8,7 +8,7 @@ import { createSingleFlight } from "../probe/single-flight.ts";
 
 export interface Place {
   /**
-   * Why nothing may be sent to a share's `hosts` (addresses; names are left out); null: it may. `onlyOn`: the marks of
+   * Why nothing may be sent to a share's `hosts` (names count where no address is among them); null: it may. `onlyOn`: the marks of
    * its networks. Never rejects.
    */
   awayFrom(onlyOn: readonly string[], hosts: readonly string[], notBeforeMs: number): Promise<string | null>;
@@ -140,6 +140,10 @@ export function awayText(
     const shown = gateways.map(({ address, mac }) => `${address} (${mac ?? "its address is not known"})`);
     return `the gateway here is ${shown.join(", ")}, which is none of its networks`;
   }
+  const links = interfaces.addresses.filter(({ family, bytes }) => family === 6 || bytes[0] !== 127);
+  // Whoever answers to a name on this link would be asked to log on; nothing that is in use waits for it.
+  if (links.some(({ text }) => text !== "::1") && !hosts.some((host) => parseIp(host) !== null))
+    return "its host is known by name alone, and this is none of its networks";
   const isHere = hosts.some((host) => {
     const ip = parseIp(host);
     return (

@@ -37,6 +37,10 @@ describe("A10 away by only_on", () => {
       assert.equal(awayText(now, onlyOn, ["192.168.1.2", "nas.local"]) !== null, isAway);
     });
   }
+  test("a name is asked on no foreign link without a gateway, and waits where there is no link", () => {
+    assert.notEqual(awayText(here(CABLE, null, []), only, ["nas.local", ""]), null);
+    assert.equal(awayText(here({}, null, []), only, ["nas.local", ""]), null);
+  });
 });
 
 function start() {
