@@ -170,9 +170,15 @@ function createLooks(store: Store<PageState>, requests: Requests, signal: AbortS
   const status = look(async () => ({ status: await requests.ask("status", null, { signal }) }));
   const sync = look(async () => ({ sync: await requests.ask("sync", null, { signal }) }));
   const approvals = look(async () => ({ approvals: await requests.ask("approvals", null, { signal }) }));
+  // Another daemon knows nothing of a right that this tab had; a session that ended is told by the others.
+  const session = look(async () => {
+    const found = await requests.session();
+    return found === null ? {} : { session: found };
+  });
   const touch = (field: "catalogVersion" | "configVersion"): void =>
     store.set({ [field]: store.get()[field] + 1 });
   const all = (): void => {
+    session();
     status();
     sync();
     approvals();

@@ -62,6 +62,9 @@ class Source {
   }
 }
 
+/** As the daemon that follows says it: it knows of no right. */
+const OTHER_SESSION = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
+
 const turns = async (): Promise<void> => {
   for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
 };
@@ -88,6 +91,7 @@ async function openTab(t: TestContext) {
     requests: {
       ...app.requests,
       openEvents: (afterId, signal) => new Source(afterId, signal).open(),
+      session: async () => OTHER_SESSION,
       async ask(name, ...rest) {
         asked.push(name);
         return app.requests.ask(name, ...rest);
@@ -123,9 +127,11 @@ const ready = (name: string) => ({ kind: "transition", transition: { name, share
 
 test("F2 what is known is asked once at the opening, and then only what an event is about", async (t) => {
   const { source, asks, store, pass, hidesFigures } = await openTab(t);
+  store.set({ session: { ...OTHER_SESSION, mayRunCommands: true, ownerUntil: "2026-01-01T00:15:00.000Z" } });
   await source().opens();
   assert.equal(store.get().link.kind, "live");
   assert.equal(await asks(), "approvals status sync");
+  assert.deepEqual(store.get().session, OTHER_SESSION, "an owner's right ends with the daemon that gave it");
   const rows: readonly [StreamEvent | { kind: string }, string][] = [
     [ready("share.failover"), "status"],
     [ready("catalog.changed"), "status"],
