@@ -28,15 +28,32 @@ export async function clearKeyring(home: string, signal: AbortSignal): Promise<v
   for (const name of SEALING_KEYS) await keyring.remove(name, limits);
 }
 
-/** Files in folders called `set-aside`, of which the NAS has no copy; no folder but these is looked into for them. */
-export async function filesSetAside(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
-    expecting("ENOENT", []),
-  );
-  const paths = entries
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => join(parentPath, name));
-  return paths.filter((path) => path.slice(folder.length).split("/").slice(0, -1).includes("set-aside"));
+/** As a file is set aside beside its cache, and a folder beside a mount path. */
+const SET_ASIDE = /^set-aside$|\.set-aside-\d{8}T/;
+
+/**
+ * Files in the home that the NAS does not have: those that were set aside, and what lies where nothing is mounted, as programs
+ * wrote it there. What is mounted is not looked into, nor touched.
+ */
+export async function filesNotOnNas(
+  home: string,
+  table: MountTable = createMountTable({ clock: systemClock }),
+): Promise<readonly string[]> {
+  const real = await realpath(home).catch(expecting("ENOENT", home));
+  const mounted = new Set((await table.read(systemClock.monotonicMs())).map(({ path }) => path));
+  const found: string[] = [];
+  const look = async (folder: string, isKept: boolean): Promise<void> => {
+    const entries = await readdir(folder, { withFileTypes: true }).catch(expecting("ENOENT", []));
+    for (const entry of entries) {
+      const path = join(folder, entry.name);
+      if (mounted.has(path)) continue;
+      const isVolumes = folder === real && entry.name === "volumes";
+      if (entry.isDirectory()) await look(path, isKept || isVolumes || SET_ASIDE.test(entry.name));
+      else if (isKept) found.push(path);
+    }
+  };
+  await look(real, false);
+  return found;
 }
 
 /** Rejects with `unmount_failed` if something is mounted at the folder, or anywhere below it. */

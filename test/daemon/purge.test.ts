@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { filesSetAside, removeFolder, removeIfEmpty } from "../../src/daemon/purge.ts";
+import { filesNotOnNas, removeFolder, removeIfEmpty } from "../../src/daemon/purge.ts";
 import type { MountEntry } from "../../src/shares/mounts/mount-entry.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -61,15 +61,24 @@ describe("a purge", () => {
     }
   });
 
-  it("F3 knows the files that were set aside, and leaves a folder that others use", async (t) => {
+  it("F3 knows the files that the NAS does not have, looks into no mount, and leaves a folder that others use", async (t) => {
     const folder = await temporaryFolder(t);
     const aside = join(folder, "rclone/CORE/set-aside/sub");
-    await mkdir(aside, { recursive: true });
-    assert.deepEqual(await filesSetAside(folder), []);
-    await writeFile(join(aside, "mine"), "x");
+    const mounted = join(folder, "volumes/CORE");
+    const beside = join(folder, "volumes/CORE.set-aside-20261124T120000Z");
+    for (const each of [aside, join(mounted, "set-aside"), beside]) await mkdir(each, { recursive: true });
+    const notOnNas = () => filesNotOnNas(folder, tableOf(mounted));
+    await writeFile(join(mounted, "set-aside/on-nas"), "a folder of the NAS");
     await writeFile(join(folder, "set-aside"), "a file of that name is none");
-    assert.deepEqual(await filesSetAside(folder), [join(aside, "mine")]);
-    assert.deepEqual(await filesSetAside(join(folder, "gone")), []);
+    assert.deepEqual(await notOnNas(), []);
+    await writeFile(join(aside, "mine"), "x");
+    await writeFile(join(beside, "mine"), "written below a mount path");
+    await writeFile(join(folder, "volumes/bare"), "written where nothing was mounted");
+    assert.deepEqual(
+      new Set(await notOnNas()),
+      new Set([join(aside, "mine"), join(beside, "mine"), join(folder, "volumes/bare")]),
+    );
+    assert.deepEqual(await filesNotOnNas(join(folder, "gone"), tableOf()), []);
     await removeIfEmpty(join(folder, "rclone"));
     await removeIfEmpty(aside);
     assert.deepEqual(await readdir(aside), ["mine"]);

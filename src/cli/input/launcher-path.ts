@@ -1,5 +1,5 @@
 // Where the package's launcher is: the program to write down for later, as builds and versions come and go.
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 
@@ -28,6 +28,9 @@ export function packageRoot(): string {
   return fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../../../" : "../../", import.meta.url));
 }
 
+/** As the single file names what it unpacks: version and digest. A folder that a person unpacked is none. */
+export const VERSION_FOLDER = /^\d[\w.-]*-[0-9a-f]{12}$/;
+
 /** Synchronous: at a start, not on a hot path. null: a checkout, or npm's package. */
 export function readBundle(root = packageRoot()): Bundle | null {
   const { existsSync, readFileSync } = process.getBuiltinModule("node:fs");
@@ -39,7 +42,8 @@ export function readBundle(root = packageRoot()): Bundle | null {
     return typeof value === "string" ? value : null;
   };
   const beside = join(root, "..", "current");
-  const current = text("stable") ?? (existsSync(join(beside, "bundle.json")) ? beside : null);
+  const isOneOfMany = VERSION_FOLDER.test(basename(root)) && existsSync(join(beside, "bundle.json"));
+  const current = text("stable") ?? (isOneOfMany ? beside : null);
   const [version, platform] = [text("version") ?? "", text("platform") ?? ""];
   return { root, version, platform, key: text("key"), tool: text("tool"), current };
 }

@@ -1,5 +1,5 @@
 // `uninstall --purge`: takes away all that Mountaineer has put on this machine, and none of what is on a NAS.
-import { lstat, readlink, unlink } from "node:fs/promises";
+import { lstat, readdir, readlink, realpath, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CLIENT_NAMES } from "../../clients/client.ts";
 import { readRecord } from "../../clients/connection-record.ts";
@@ -11,7 +11,7 @@ import { disconnectClient } from "../clients/connect-client.ts";
 import { daemonLogPath, loadPurge } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
-import { readBundle } from "../input/launcher-path.ts";
+import { readBundle, VERSION_FOLDER } from "../input/launcher-path.ts";
 import { askEngine } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -44,7 +44,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
         unsent.map(({ share, files }) => `${counted(files.length, "file")} of ${share} not on the NAS yet`),
         "mountaineer unsent shows them",
       );
-    const aside = await purge.filesSetAside(home);
+    const aside = await purge.filesNotOnNas(home);
     if (aside.length > 0)
       throw kept(aside, "they are files of yours that the NAS does not have: move them first");
   };
@@ -72,7 +72,14 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
   const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
   const log = await daemonLogPath(home, userHome);
-  await purge.removeFolder(home);
+  // Anywhere else it may be a folder that others use, too.
+  const isUsual = home === usualHome;
+  if (isUsual) {
+    // A link is followed once: what it leads to is the home.
+    const real = await realpath(home).catch(expecting("ENOENT", home));
+    await purge.removeFolder(real);
+    if (real !== home) await unlink(home);
+  }
   const logFolder = dirname(log);
   if (logFolder.endsWith("/mountaineer")) await purge.removeFolder(logFolder);
   else {
@@ -83,14 +90,23 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   for (const folder of [".config/rclone", ".config"]) await purge.removeIfEmpty(join(userHome, folder));
   const bundle = readBundle();
   context.print("Mountaineer has left this machine\n");
+  if (!isUsual) context.note(`${harmless(home)} is not the usual home: remove it yourself`);
   const tool = bundle?.tool ?? null;
   if (tool !== null) context.note(`its program is left to ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
-  else if (bundle?.current != null && home === usualHome) {
+  else if (bundle?.current != null && isUsual) {
     context.note("the file that you started it by is left to you");
     // The last of all, as this very program lies there.
-    await purge.removeFolder(dirname(bundle.current));
+    await removeVersions(dirname(bundle.current), purge);
   } else if (bundle === null) context.note("its program is left to npm or git");
   return 0;
+}
+
+/** Beside the versions nothing is ours. */
+async function removeVersions(folder: string, purge: Awaited<ReturnType<typeof loadPurge>>): Promise<void> {
+  for (const name of await readdir(folder))
+    if (name === "current" || VERSION_FOLDER.test(name) || name.startsWith(".new-"))
+      await purge.removeFolder(join(folder, name));
+  await purge.removeIfEmpty(folder);
 }
 
 function kept(what: readonly string[], hint: string): MountaineerError {
@@ -116,9 +132,10 @@ async function removeLink(
 ): Promise<void> {
   const found = await lstat(path).catch(expecting(["ENOENT", "ENOTDIR"], null));
   if (found?.isSymbolicLink() === true && (await readlink(path)) === target) await unlink(path);
-  // What a share was mounted on, and what its links lay in.
-  if (isShare) await removeIfEmpty(target);
-  if (dirname(path) !== findPlace(process.env).userHome) await removeIfEmpty(dirname(path));
+  const { home, userHome } = findPlace(process.env);
+  // What a share was mounted on, and what its links lie in by default: no folder that a person has made.
+  if (isShare && target.startsWith(`${home}/`)) await removeIfEmpty(target);
+  for (const folder of ["Shares/Links", "Shares"]) await removeIfEmpty(join(userHome, folder));
 }
 
 async function unmountAll(context: CommandContext): Promise<void> {

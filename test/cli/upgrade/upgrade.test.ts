@@ -27,19 +27,19 @@ describe("mountaineer upgrade", () => {
   /** Version 0.1.0 as its single file has unpacked it, and a newer file. */
   async function scene(folder: string) {
     const base = join(folder, "data/mountaineer");
-    await mkdir(join(base, "0.1.0-a"), { recursive: true });
+    await mkdir(join(base, "0.1.0-0123456789ab"), { recursive: true });
     const told = { version: "0.1.0", platform: "linux-x64", key: KEY, tool: null, stable: null };
-    await writeFile(join(base, "0.1.0-a/bundle.json"), JSON.stringify(told));
-    await symlink("0.1.0-a", join(base, "current"));
+    await writeFile(join(base, "0.1.0-0123456789ab/bundle.json"), JSON.stringify(told));
+    await symlink("0.1.0-0123456789ab", join(base, "current"));
     const file = join(folder, "next.run");
     const content = `#!/bin/sh
 [ "$MOUNTAINEER_UNPACK" = only ] || exit 9
-new="$XDG_DATA_HOME/mountaineer/0.2.0-b"
+new="$XDG_DATA_HOME/mountaineer/0.2.0-ba9876543210"
 mkdir -p "$new" && echo "$new"
 `;
     await writeFile(file, content);
     await writeFile(`${file}.sig`, signature(NEXT, content));
-    const own = readBundle(join(base, "0.1.0-a"));
+    const own = readBundle(join(base, "0.1.0-0123456789ab"));
     assert.ok(own !== null);
     const served: string[] = [];
     const handOver = async (): Promise<void> => void served.push(await readlink(join(base, "current")));
@@ -54,8 +54,8 @@ mkdir -p "$new" && echo "$new"
         (reason: unknown) => reason,
       );
       assert.ok(error instanceof MountaineerError && error.code === "upgrade_refused", String(error));
-      assert.deepEqual(await readdir(base), ["0.1.0-a", "current"]);
-      assert.equal(await readlink(join(base, "current")), "0.1.0-a");
+      assert.deepEqual(await readdir(base), ["0.1.0-0123456789ab", "current"]);
+      assert.equal(await readlink(join(base, "current")), "0.1.0-0123456789ab");
       assert.deepEqual(served, []);
       return `${error.message}; ${error.hint}`;
     };
@@ -64,16 +64,16 @@ mkdir -p "$new" && echo "$new"
 
   it("F3 makes the newer version current before the daemon hands over to it, and leaves both there", async (t) => {
     const { base, run, served } = await scene(await temporaryFolder(t));
-    assert.deepEqual(await run(), { from: "0.1.0", to: "0.2.0", folder: join(base, "0.2.0-b") });
-    assert.deepEqual(served, ["0.2.0-b"]);
-    assert.deepEqual(await readdir(base), ["0.1.0-a", "0.2.0-b", "current"]);
+    assert.deepEqual(await run(), { from: "0.1.0", to: "0.2.0", folder: join(base, "0.2.0-ba9876543210") });
+    assert.deepEqual(served, ["0.2.0-ba9876543210"]);
+    assert.deepEqual(await readdir(base), ["0.1.0-0123456789ab", "0.2.0-ba9876543210", "current"]);
   });
 
   it("F3 a daemon that does not hand over keeps its version current", async (t) => {
     const { base, run } = await scene(await temporaryFolder(t));
     const failure = new MountaineerError("handover_failed", "not now");
     await assert.rejects(run({ handOver: () => Promise.reject(failure) }), failure);
-    assert.equal(await readlink(join(base, "current")), "0.1.0-a");
+    assert.equal(await readlink(join(base, "current")), "0.1.0-0123456789ab");
   });
 
   it("F3 refuses a file that changed after it was signed, one of another key, and one without signature", async (t) => {
@@ -113,6 +113,15 @@ mkdir -p "$new" && echo "$new"
     assert.match(await refusal({ bundle: null }), /^git installed.*git pull && npm ci/);
     assert.match(await refusal({ bundle: { ...own, current: null } }), /unpacked by hand/);
     assert.match(await refusal({ bundle: { ...own, key: null } }), /knows no key/);
+  });
+
+  it("F3 a folder that a person unpacked is alone, also beside a link of that name", async (t) => {
+    const apps = await temporaryFolder(t);
+    const root = join(apps, "mountaineer-0.1.0-linux-x64");
+    await mkdir(root);
+    await writeFile(join(root, "bundle.json"), JSON.stringify({ version: "0.1.0", platform: "linux-x64" }));
+    await symlink("mountaineer-0.1.0-linux-x64", join(apps, "current"));
+    assert.equal(readBundle(root)?.current, null);
   });
 
   it("F3 writes down the path that leads to whichever version is current", async (t) => {
