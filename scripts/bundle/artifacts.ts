@@ -93,6 +93,11 @@ export async function sha256OfFile(file: string): Promise<string> {
 
 const PLACE = "/usr/lib/mountaineer";
 
+/** A dash would begin a package's own revision; what stands behind a tilde comes before the release. */
+function packageVersion(version: string): string {
+  return version.replaceAll("-", "~");
+}
+
 /**
  * The package's own files lie in one folder, which an upgrade replaces. What runs has hard links to them in a folder of its
  * version, so that a running daemon keeps its own; versions that nobody runs any more go.
@@ -139,7 +144,7 @@ export async function deb(source: Source): Promise<string> {
   await writeFile(
     path.join(control, "control"),
     `Package: mountaineer
-Version: ${version}
+Version: ${packageVersion(version)}
 Architecture: ${platform.debian}
 Maintainer: Mountaineer's maintainers <mountaineer@localhost>
 Section: net
@@ -159,7 +164,7 @@ Description: ${SUMMARY}
   await chmod(path.join(control, "control"), 0o644);
   for (const one of ["", "usr", "usr/bin", "usr/lib", "usr/lib/mountaineer", "DEBIAN"])
     await chmod(path.join(tree, one), 0o755);
-  const file = path.join(output, `mountaineer_${version}_${platform.debian}.deb`);
+  const file = path.join(output, `mountaineer_${packageVersion(version)}_${platform.debian}.deb`);
   await run("dpkg-deb", ["--root-owner-group", "-Zxz", "--build", tree, file], {
     env: { SOURCE_DATE_EPOCH: String(epochSeconds) },
   });
@@ -174,14 +179,14 @@ export async function rpm(source: Source): Promise<string> {
   await rm(build, { recursive: true, force: true });
   await mkdir(build, { recursive: true });
   const spec = path.join(build, "mountaineer.spec");
-  // A version has no dash there; what is built already is neither stripped nor searched for what it needs.
+  // What is built already is neither stripped nor searched for what it needs.
   await writeFile(
     spec,
     `%global debug_package %{nil}
 %global __os_install_post %{nil}
 %global _build_id_links none
 Name: mountaineer
-Version: ${version.replaceAll("-", "~")}
+Version: ${packageVersion(version)}
 Release: 1
 Summary: ${SUMMARY}
 License: MIT
@@ -193,7 +198,7 @@ Recommends: fuse3
 ${DESCRIPTION}
 
 %install
-cp -a ${tree}/. %{buildroot}/
+cp -a "${tree}/." %{buildroot}/
 
 %files
 /usr/bin/mountaineer
@@ -220,7 +225,7 @@ if [ "$1" = 0 ]; then ${AFTER_REMOVAL.trim()}; fi
     ["-bb", "--target", `${platform.rpm}-linux`, ...Object.entries(defines).flatMap(define), spec],
     { env: { SOURCE_DATE_EPOCH: String(epochSeconds) } },
   );
-  const name = `mountaineer-${version.replaceAll("-", "~")}-1.${platform.rpm}.rpm`;
+  const name = `mountaineer-${packageVersion(version)}-1.${platform.rpm}.rpm`;
   await copyFile(path.join(build, name), path.join(output, name));
   for (const one of [build, tree]) await rm(one, { recursive: true });
   return path.join(output, name);
