@@ -55,9 +55,9 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   await requireAllSent();
   const links = await linksOf(context);
   context.print(
-    `This unmounts every share, and removes ${harmless(home)} with its configuration and secrets.\nFiles on the NAS stay.\n`,
+    `This unmounts every share, gives clients their files back, and removes the service, keyring entries, links, the log and ${harmless(home)} with its configuration and secrets.\nFiles on the NAS stay.\n`,
   );
-  if (!yes && !(await agrees(context, "Remove Mountaineer?"))) return FAILED_EXIT;
+  if (!yes && !(await agrees(context, "Remove Mountaineer?", "no"))) return FAILED_EXIT;
 
   await unmountAll(context);
   await requireAllSent();
