@@ -1,4 +1,5 @@
 // Requests to the daemon this page came from: its session, and every operation of the management API.
+import { EVENT_STREAM_PATH } from "../../../api/contract.ts";
 import { errorFromBody } from "../../../api/http-errors.ts";
 import {
   type InputOf,
@@ -14,8 +15,6 @@ import { framesOf, type StreamFrame } from "./event-reader.ts";
 
 const SESSION_PATH = "/page/v1/session";
 const OWNER_PATH = "/page/v1/owner";
-/** The same stream as on the daemon's socket. */
-const EVENTS_PATH = "/manage/v1/events/stream";
 const JSON_BODY = { "Content-Type": "application/json" };
 const ANSWER_MS = 20_000;
 /** Mounts, edits and handovers end by themselves before. */
@@ -104,7 +103,7 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
     },
     async openEvents(afterId, signal) {
       const resume = afterId === 0 ? {} : { "Last-Event-ID": String(afterId) };
-      const response = await send(EVENTS_PATH, { headers: { ...signedIn(), ...resume }, signal });
+      const response = await send(EVENT_STREAM_PATH, { headers: { ...signedIn(), ...resume }, signal });
       if (!response.ok || response.body === null) return refuse(response);
       return framesOf(response.body);
     },
