@@ -2,6 +2,7 @@
 // is given with, and nowhere else.
 
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { choice, list, matching, object, strictObject, type TypeOf, text, union } from "./shape.ts";
 
 export interface ServerLogin {
   /** A name or an address. */
@@ -12,16 +13,31 @@ export interface ServerLogin {
   readonly password: string | null;
 }
 
-export type ShareNames =
-  | { readonly kind: "listed"; readonly names: readonly string[] }
+export const shareNamesShape = union(
+  object({ kind: choice("listed"), names: list(text) }),
   /** `refused`: the login is wrong. `failed`: it could not be asked. `text` is one line for people. */
-  | { readonly kind: "refused" | "failed"; readonly text: string };
+  object({ kind: choice("refused", "failed"), text }),
+);
+export type ShareNames = TypeOf<typeof shareNamesShape>;
 
-export interface PairVerdict {
-  readonly kind: "same" | "different" | "unproved";
+export const pairVerdictShape = object({
+  kind: choice("same", "different", "unproved"),
   /** Why, but for `same`. */
-  readonly text: string;
-}
+  text,
+});
+export type PairVerdict = TypeOf<typeof pairVerdictShape>;
+
+const login = {
+  /** A name or an address, with `:port` unless it is 445. */
+  host: text,
+  username: text,
+  /** A guest's session is nobody's proof: there is always one. */
+  password: matching(/^[^\r\n\0]{1,1024}$/, "a password of one line"),
+};
+/** The password goes to that address alone. */
+export const shareNamesRequest = strictObject(login);
+/** `other` gets it once it says that it is the same server. */
+export const pairRequest = strictObject({ ...login, share: text, other: text });
 
 /** Rejects with the signal's reason alone. */
 export interface FirstMeeting extends AsyncDisposable {

@@ -61,5 +61,5 @@ export function requireReach(reach: Reach, { isOwner, runsCommands }: Rights): v
       hint: "run mountaineer on that machine, as the user whose daemon it is",
     });
   }
-  if (!runsCommands) throw commandsRefused("nothing is approved over HTTP here");
+  if (!runsCommands) throw commandsRefused("only the owner may do this over HTTP here");
 }

@@ -34,6 +34,7 @@ import {
   unsentReportShape,
   verifyReportShape,
 } from "./contract.ts";
+import { pairRequest, pairVerdictShape, shareNamesRequest, shareNamesShape } from "./first-meeting.ts";
 import {
   fleetCheckShape,
   fleetLayerHistoryShape,
@@ -43,6 +44,7 @@ import {
   fleetLayerTextShape,
   fleetReportShape,
 } from "./fleet-contract.ts";
+import { foundServersShape } from "./found-server.ts";
 import { BODY_LIMIT_BYTES, type Operation, operation, requireReach } from "./operation.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "./records-contract.ts";
 import {
@@ -64,6 +66,7 @@ import {
   unmountRequest,
   unsentRequest,
 } from "./requests.ts";
+import { secretChangeShape, secretListShape, secretRequest, setSecretRequest } from "./secret-keeper.ts";
 import { count, strictObject, type TypeOf, text } from "./shape.ts";
 import { timelineReportShape } from "./timeline-contract.ts";
 import {
@@ -393,6 +396,54 @@ export const OPERATIONS = {
     says: "Go back to one of them",
     input: rollbackRequest,
     output: editReportShape,
+    counts: "config",
+  }),
+  /** Takes two seconds. */
+  discover: operation({
+    at: "POST shares/discover",
+    says: "Servers of SMB shares that this machine hears or knows; nothing is scanned",
+    reach: "with_commands",
+    output: foundServersShape,
+    counts: "places",
+  }),
+  shareNames: operation({
+    at: "POST shares/names",
+    says: "Which shares a server has, asked with a login in a signed session",
+    reach: "with_commands",
+    input: shareNamesRequest,
+    output: shareNamesShape,
+    counts: "places",
+  }),
+  pairServers: operation({
+    at: "POST shares/pair",
+    says: "Whether another address leads to the same server",
+    reach: "with_commands",
+    input: pairRequest,
+    output: pairVerdictShape,
+    counts: "places",
+  }),
+  secrets: operation({
+    at: "GET secrets",
+    says: "Names of the secrets that are kept or wanted; no value is read",
+    output: secretListShape,
+    counts: "config",
+  }),
+  /** Servers that use it get it at once. */
+  setSecret: operation({
+    at: "POST secrets/set",
+    says: "Keep a secret, in the place of one of that name",
+    reach: "with_commands",
+    input: setSecretRequest,
+    output: secretChangeShape,
+    counts: "config",
+    bodyLimitBytes: 2 * BODY_LIMIT_BYTES,
+  }),
+  removeSecret: operation({
+    at: "POST secrets/remove",
+    says: "Forget a secret",
+    reach: "with_commands",
+    input: secretRequest,
+    output: secretChangeShape,
     counts: "config",
   }),
   /** Good for a minute, once. Without a gateway the page gets an address of its own. Rejects with `gateway_off` where it may not be served. */

@@ -1,26 +1,41 @@
-// The interface behind `mountaineer secret`: lists, keeps and removes this home's secrets.
+// This home's secrets: listed by name, kept and removed; no value is ever told.
+import { choice, list, matching, nullable, object, strictObject, type TypeOf, text } from "./shape.ts";
 
-export type SecretPlaceName = "file" | "secret-service" | "keychain";
+const secretPlace = choice("file", "secret-service", "keychain");
+export type SecretPlaceName = TypeOf<typeof secretPlace>;
 
-interface SecretListing {
-  readonly name: string;
-  /** null: the configuration refers to it, and it is not kept. */
-  readonly kept: SecretPlaceName | null;
-  /** What of the configuration refers to it: "share CORE". */
-  readonly used_by: readonly string[];
-}
-
-export interface SecretListReport {
+export const secretListShape = object({
   /** By name. */
-  readonly secrets: readonly SecretListing[];
+  secrets: list(
+    object({
+      name: text,
+      /** null: the configuration refers to it, and it is not kept. */
+      kept: nullable(secretPlace),
+      /** What of the configuration refers to it: "share CORE". */
+      used_by: list(text),
+    }),
+  ),
   /** Why `used_by` may lack something: the configuration cannot be read. */
-  readonly config_error: string | null;
-}
+  config_error: nullable(text),
+});
+export type SecretListReport = TypeOf<typeof secretListShape>;
 
-interface SecretChange {
-  readonly name: string;
-  readonly kept: SecretPlaceName;
-}
+export const secretChangeShape = object({ name: text, kept: secretPlace });
+type SecretChange = TypeOf<typeof secretChangeShape>;
+
+/** As references name them; the rule itself is with references, which no face knows. */
+export const SECRET_NAME = {
+  form: /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+  expected: "1 to 64 letters, digits, '.', '_' and '-', the first of them a letter or a digit",
+};
+const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);
+
+export const secretRequest = strictObject({ name: secretName });
+export const setSecretRequest = strictObject({
+  name: secretName,
+  /** One line. */
+  value: matching(/^[^\r\n\0]{1,65536}$/, "a text of one line"),
+});
 
 /** Rejects with `secret_unavailable`, `home_unwritable` and the signal's reason. */
 export interface SecretKeeper {

@@ -29,6 +29,7 @@ import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
 import { createLogReader } from "./control/record-pages.ts";
+import { createSetupControl } from "./control/setup-control.ts";
 import { keepTimeline } from "./events/timeline-file.ts";
 import { keptLayerOf } from "./fleet-part.ts";
 import { Handover } from "./handover/hand-over.ts";
@@ -226,7 +227,7 @@ interface ServeParts {
 
 /** Opens the sockets; resolves when it is to stop, or, all who were there served, when another daemon is in charge. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
-  const { home, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
+  const { home, configPath, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
   const { service, door, daemonLog, charge, isLocked, connections, logger, clock, stack } = parts;
   const noteFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
@@ -269,6 +270,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   );
   const common = {
     ...service.control,
+    ...createSetupControl({ home, configPath, reload: service.control.reload }),
     daemonLog,
     timeline: () => timeline.timeline(),
     handOver: (_: null, asker: AbortSignal) => handover.begin(asker),

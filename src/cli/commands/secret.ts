@@ -1,13 +1,13 @@
 // The commands `mountaineer secret ...` and `mountaineer server-token`.
+import { SECRET_NAME } from "../../api/secret-keeper.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { JSON_OPTION, showJson, showResult } from "../input/options.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
 
-/** As references name them; the rule itself is with references, which no face knows. */
-const SECRET_NAME = {
-  read: (text: string) => (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text) ? text : null),
-  expected: "1 to 64 letters, digits, '.', '_' and '-', the first of them a letter or a digit",
+const NAME_OPTION = {
+  read: (text: string) => (SECRET_NAME.form.test(text) ? text : null),
+  expected: SECRET_NAME.expected,
 };
 
 const secretSetCommand = command({
@@ -23,7 +23,7 @@ const secretSetCommand = command({
   },
   exits: {},
   takes: {
-    "<name>": { about: "the name that secret:NAME refers to", ...SECRET_NAME },
+    "<name>": { about: "the name that secret:NAME refers to", ...NAME_OPTION },
     "--in <place>": {
       about: "where to keep it; without it where it is, else the keyring, else the file",
       choices: ["keyring", "file"],
@@ -87,7 +87,7 @@ const secretRemoveCommand = command({
   examples: { "mountaineer secret remove nas": "forget it" },
   exits: {},
   takes: {
-    "<name>": { about: "as secret list shows it", ...SECRET_NAME },
+    "<name>": { about: "as secret list shows it", ...NAME_OPTION },
     ...JSON_OPTION,
   },
   async run(context, { name }) {

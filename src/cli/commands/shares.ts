@@ -21,8 +21,7 @@ const sharesDiscoverCommand = command({
     const { findServers } = await import("../in-process/open.ts");
     const { renderServers } = await import("../views/server-view.ts");
     const servers = await findServers(context.signal);
-    const report = servers.map(({ interfaceName, ...server }) => ({ ...server, interface: interfaceName }));
-    showResult(context, { servers: report }, () => renderServers(servers, context.stdoutStyle));
+    showResult(context, { servers }, () => renderServers(servers, context.stdoutStyle));
     if (servers.length === 0)
       context.note("nobody answered; mountaineer init takes an address that you type");
     return 0;

@@ -174,7 +174,7 @@ async function chooseSecond(
 ): Promise<Chosen | null> {
   const name = first.found?.name ?? null;
   const others = servers.filter(
-    (one) => name !== null && one.name === name && one.interfaceName !== first.found?.interfaceName,
+    (one) => name !== null && one.name === name && one.interface !== first.found?.interface,
   );
   if (others.length === 0) return null;
   person.tell(`Somebody is called ${harmless(name ?? "")} on another link, too:`);

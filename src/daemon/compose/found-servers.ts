@@ -10,9 +10,9 @@ import { findShares } from "../../shares/mounts/found-shares.ts";
 export async function foundServers(signal: AbortSignal): Promise<readonly FoundServer[]> {
   const [heard, shares] = await Promise.all([discoverServers({ clock: systemClock, signal }), findShares()]);
   const servers = new Map<string, FoundServer>();
-  for (const server of heard) {
+  for (const { interfaceName, ...server } of heard) {
     const key = hostText({ host: server.address, port: server.port });
-    servers.set(key, { ...server, mounts: [] });
+    servers.set(key, { ...server, by: [...server.by], interface: interfaceName, mounts: [] });
   }
   for (const { host: text, by, ...mount } of shares) {
     const reading = parseHost(text);
@@ -21,7 +21,7 @@ export async function foundServers(signal: AbortSignal): Promise<readonly FoundS
     const isNamed = (one: FoundServer): boolean => one.port === port && sameName(one.host, host);
     const [key, known] = [...servers].find(([name, one]) => name === text || isNamed(one)) ?? [text, null];
     const found = known ?? {
-      ...{ address: host, port, name: null, host: null, interfaceName: null, link: UNKNOWN_LINK },
+      ...{ address: host, port, name: null, host: null, interface: null, link: UNKNOWN_LINK },
       ...{ by: [], mounts: [] },
     };
     const way = by === "fstab" ? "fstab" : "mounted";

@@ -16,7 +16,7 @@ import { preferredRoute, type ShareSpec } from "../share-spec.ts";
 import { authenticationFile, isRefusedLogon } from "./root-reader.ts";
 
 export type ShareNames =
-  | { readonly kind: "listed"; readonly names: readonly string[] }
+  | { readonly kind: "listed"; readonly names: string[] }
   /** `refused`: the login is wrong. `failed`: it could not be asked. `text` is one line for people. */
   | { readonly kind: "refused" | "failed"; readonly text: string };
 

@@ -105,7 +105,15 @@ test("the document has every operation that HTTP serves, and none that it does n
 test("pin: which operations need leave, and which never leave the machine", () => {
   const of = (wanted: string) =>
     Object.entries(OPERATIONS).flatMap(([name, { reach }]) => (reach === wanted ? [name] : []));
-  assert.deepEqual(of("with_commands"), ["approveTools", "approve"]);
+  assert.deepEqual(of("with_commands"), [
+    "approveTools",
+    "approve",
+    "discover",
+    "shareNames",
+    "pairServers",
+    "setSecret",
+    "removeSecret",
+  ]);
   assert.deepEqual(of("socket"), ["putFleetLayer", "openPage", "grantOwner", "makeToken", "forgetToken"]);
 });
 

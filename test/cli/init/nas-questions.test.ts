@@ -8,12 +8,12 @@ import { randomFrom } from "../../lab/random.ts";
 
 function server(name: string | null, address: string, change: Partial<FoundServer> = {}): FoundServer {
   const link = { kind: "wired", text: "Ethernet, 1 Gbit/s", speed: 1000 } as const;
-  const base = { port: 445, host: null, interfaceName: "eth0", by: ["dns-sd"], mounts: [] } as const;
-  return { ...base, name, address, link, ...change };
+  const base = { port: 445, host: null, interface: "eth0", mounts: [] };
+  return { ...base, by: ["dns-sd"], name, address, link, ...change };
 }
 
 const THUNDERBOLT = {
-  interfaceName: "tb0",
+  interface: "tb0",
   link: { kind: "thunderbolt", text: "Thunderbolt bridge, 40 Gbit/s", speed: 40_000 },
 } as const;
 const CORE = server("CORE", "10.0.1.2", THUNDERBOLT);
@@ -25,7 +25,7 @@ const VAULT = server("VAULT", "10.0.2.9");
 class Net implements Pick<FirstMeeting, "greet" | "shareNames" | "pair"> {
   readonly logins: string[] = [];
   readonly paired: string[] = [];
-  shares: readonly string[] = ["core", "media"];
+  shares = ["core", "media"];
   greet({ host }: Pick<ServerLogin, "host">): Promise<string | null> {
     return Promise.resolve(host.startsWith("10.") ? null : `${host} has no address`);
   }

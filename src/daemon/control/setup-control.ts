@@ -1,0 +1,72 @@
+// What a person needs to add a share or a server: who is there, what a server has, and where secrets are kept.
+import type { Control } from "../../api/operations.ts";
+import { parseHost } from "../../config/values/host.ts";
+import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
+import { foundServers } from "../compose/found-servers.ts";
+import { openSecretKeeper } from "../compose/secret-keeper.ts";
+import { openFirstMeeting } from "../in-process-meeting.ts";
+
+interface SetupParts {
+  readonly home: string;
+  readonly configPath: string | null;
+  readonly reload: Control["reload"];
+}
+
+export function createSetupControl({ home, configPath, reload }: SetupParts) {
+  const keeper = () => openSecretKeeper({ home, configPath });
+  return {
+    discover: async (_, signal) => ({ servers: [...(await foundServers(signal))] }),
+    async shareNames({ host, username, password }, signal) {
+      const login = { ...addressOf(host), username: read(parseUserName(username), username), password };
+      await using meeting = openFirstMeeting(home);
+      const why = await meeting.greet(login, signal);
+      return why === null ? meeting.shareNames(login, signal) : { kind: "failed", text: why };
+    },
+    async pairServers({ host, username, password, share, other }, signal) {
+      const shareName = read(parseServerShareName(share), share);
+      const login = { ...addressOf(host), username: read(parseUserName(username), username), password };
+      await using meeting = openFirstMeeting(home);
+      return meeting.pair({ ...login, name: shareName, shareName }, addressOf(other), signal);
+    },
+    secrets: () => keeper().list(),
+    async setSecret({ name, value }, signal) {
+      refuseOwnKey(name);
+      const kept = await keeper().set(name, value, null, signal);
+      await reload({ secrets: true }, signal);
+      return kept;
+    },
+    async removeSecret({ name }, signal) {
+      refuseOwnKey(name);
+      return keeper().remove(name, signal);
+    },
+  } satisfies Partial<Control>;
+}
+
+/** The daemon's own: with it go the logins to all servers. */
+function refuseOwnKey(name: string): void {
+  if (name !== ENCRYPTION_KEY) return;
+  throw new MountaineerError("usage", `${name} is the daemon's own key; nothing was changed`, {
+    hint: "mountaineer secret remove forgets it, and with it each server's sign-in",
+  });
+}
+
+type Reading<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly expected: string };
+
+function read<Value>(reading: Reading<Value>, typed: string): Value {
+  if (reading.ok) return reading.value;
+  throw new MountaineerError("usage", `${JSON.stringify(typed)}: expected ${reading.expected}`);
+}
+
+function addressOf(typed: string): { readonly host: string; readonly port: number } {
+  const reading = parseHost(typed);
+  if (reading.ok) return reading.address;
+  throw new MountaineerError(
+    "usage",
+    `${reading.found} is no address`,
+    reading.hint === null ? {} : { hint: reading.hint },
+  );
+}

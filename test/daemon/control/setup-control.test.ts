@@ -1,0 +1,58 @@
+// What a person needs to add a share or a server, before a real SMB server where one is there.
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createSetupControl } from "../../../src/daemon/control/setup-control.ts";
+import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { sampleReload } from "../../api/sample-config.ts";
+import type { Scope } from "../../support/temporary-folder.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const signal = AbortSignal.any([]);
+
+async function openControl(t: Scope) {
+  const home = await temporaryFolder(t);
+  const reloads: unknown[] = [];
+  const reload = (input: unknown) => {
+    reloads.push(input);
+    return sampleReload();
+  };
+  return { control: createSetupControl({ home, configPath: null, reload }), reloads };
+}
+
+test("F4 a secret is kept, used at once, listed by its name alone and forgotten; the daemon's own key is not touched", async (t) => {
+  const { control, reloads } = await openControl(t);
+  const { kept } = await control.setSecret({ name: "nas", value: "s3cret word" }, signal);
+  assert.deepEqual(reloads, [{ secrets: true }]);
+  const report = await control.secrets();
+  assert.deepEqual(report.secrets, [{ name: "nas", kept, used_by: [] }]);
+  assert.deepEqual(await control.removeSecret({ name: "nas" }, signal), { name: "nas", kept });
+  await assert.rejects(control.removeSecret({ name: "nas" }, signal), { code: "secret_unknown" });
+  await assert.rejects(control.setSecret({ name: "sign-in.key", value: "x" }, signal), { code: "usage" });
+  await assert.rejects(control.removeSecret({ name: "sign-in.key" }, signal), { code: "usage" });
+});
+
+test("F4 a server is asked for its shares with the login that was typed, and another address is told apart", {
+  skip: missingForPlainRig() ?? false,
+}, async (t) => {
+  const { control } = await openControl(t);
+  await using nas = await startPlainRig({ shares: ["CORE", "MEDIA"] });
+  await using stranger = await startPlainRig({ shares: ["CORE"], netbiosName: "OTHER" });
+  for (const rig of [nas, stranger]) await writeFile(join(rig.exportPath("CORE"), "a.txt"), rig.tbHost);
+  const login = {
+    host: `${nas.tbHost}:${nas.tbPort}`,
+    username: nas.username,
+    password: nas.password,
+  };
+  const names = await control.shareNames(login, signal);
+  assert.ok(names.kind === "listed", JSON.stringify(names));
+  assert.deepEqual(new Set(names.names), new Set(["CORE", "MEDIA"]));
+  assert.equal((await control.shareNames({ ...login, password: "wrong" }, signal)).kind, "refused");
+  assert.equal((await control.shareNames({ ...login, host: "127.0.0.9:9" }, signal)).kind, "failed");
+  const pair = (other: string) => control.pairServers({ ...login, share: "CORE", other }, signal);
+  assert.deepEqual(await pair(`${nas.fallbackHost}:${nas.fallbackPort}`), { kind: "same", text: "" });
+  assert.equal((await pair(`${stranger.tbHost}:${stranger.tbPort}`)).kind, "different");
+  for (const wrong of [{ host: "a b" }, { username: "\u0000" }])
+    await assert.rejects(control.shareNames({ ...login, ...wrong }, signal), { code: "usage" });
+});
