@@ -93,7 +93,7 @@ export async function findServers(signal: AbortSignal): Promise<readonly FoundSe
 
 /** What a server is asked that no share is configured for yet. */
 export async function openMeeting({ home }: CommandContext): Promise<FirstMeeting> {
-  const { openFirstMeeting } = await import("../../daemon/in-process-meeting.ts");
+  const { openFirstMeeting } = await import("../../daemon/control/first-meeting.ts");
   return openFirstMeeting(home);
 }
 

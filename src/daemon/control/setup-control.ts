@@ -6,7 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
 import { foundServers } from "../compose/found-servers.ts";
 import { openSecretKeeper } from "../compose/secret-keeper.ts";
-import { openFirstMeeting } from "../in-process-meeting.ts";
+import { openFirstMeeting } from "./first-meeting.ts";
 
 interface SetupParts {
   readonly home: string;

@@ -1,18 +1,18 @@
 // A server met for the first time: whether it answers, which shares it has, and whether another address leads to it, too.
-import type { FirstMeeting, ServerLogin } from "../api/first-meeting.ts";
-import { findPlace } from "../config/locate.ts";
-import { createHostProber } from "../network/probe/host-prober.ts";
-import type { ProbeResult } from "../network/probe/probe-result.ts";
-import { silentLogger } from "../runtime/log/log.ts";
-import { systemClock } from "../runtime/time/clock.ts";
-import { oneMissingText, resolveReference } from "../secrets/reference.ts";
-import { proofEndpoint } from "../shares/engine/server-trust.ts";
-import { startProber } from "../shares/prober/prober-process.ts";
-import { createServerProof } from "../shares/server-proof/server-proof.ts";
-import { listShareNames } from "../shares/server-proof/share-names.ts";
-import { type RouteSpec, routesOf, type ShareSpec } from "../shares/share-spec.ts";
-import { startApprovals } from "./approvals/start-approvals.ts";
-import { homeSecrets } from "./compose/stored-secrets.ts";
+import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
+import { findPlace } from "../../config/locate.ts";
+import { createHostProber } from "../../network/probe/host-prober.ts";
+import type { ProbeResult } from "../../network/probe/probe-result.ts";
+import { silentLogger } from "../../runtime/log/log.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { oneMissingText, resolveReference } from "../../secrets/reference.ts";
+import { proofEndpoint } from "../../shares/engine/server-trust.ts";
+import { startProber } from "../../shares/prober/prober-process.ts";
+import { createServerProof } from "../../shares/server-proof/server-proof.ts";
+import { listShareNames } from "../../shares/server-proof/share-names.ts";
+import { type RouteSpec, routesOf, type ShareSpec } from "../../shares/share-spec.ts";
+import { startApprovals } from "../approvals/start-approvals.ts";
+import { homeSecrets } from "../compose/stored-secrets.ts";
 
 const PROBE_MS = 3_000;
 const tools = { clock: systemClock, logger: silentLogger };
