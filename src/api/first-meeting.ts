@@ -43,6 +43,14 @@ export const pairRequest = strictObject({ ...login, share: text, other: text });
 export interface FirstMeeting extends AsyncDisposable {
   /** Resolves with why no SMB server answers there; null: one does. */
   greet(server: Pick<ServerLogin, "host" | "port">, signal: AbortSignal): Promise<string | null>;
+  /**
+   * Sends three packets to the hardware address under which this machine has met it, and waits a minute. Resolves with why
+   * no SMB server answers; null: one does.
+   */
+  wake(server: Pick<ServerLogin, "host" | "port">, signal: AbortSignal): Promise<string | null>;
+  canWake(host: string): boolean;
+  /** The networks that these hosts are on, as `only_on` has them; null: that cannot be learnt. */
+  networksOf(hosts: readonly string[], signal: AbortSignal): Promise<readonly string[] | null>;
   shareNames(login: ServerLogin, signal: AbortSignal): Promise<ShareNames>;
   /** Of the server of a configured share, with its login. */
   configuredShareNames(snapshot: ConfigSnapshot, share: string, signal: AbortSignal): Promise<ShareNames>;

@@ -78,7 +78,7 @@ async function givenWishes(options: Given<typeof WISHES>): Promise<Wishes | null
     shares:
       share === null
         ? []
-        : [{ name: share, tbHost, fallbackHost, username, shareName: remoteShare, password }],
+        : [{ name: share, tbHost, fallbackHost, username, shareName: remoteShare, password, onlyOn: [] }],
     backends:
       backend === null
         ? []

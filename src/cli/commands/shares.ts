@@ -60,8 +60,9 @@ const sharesAddCommand = command({
     const { addFavorite } = await import("../edits/favorite-change.ts");
     const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../views/results-view.ts");
     let worst = 0;
-    for (const entry of await entriesOf(context, given)) {
-      const added = await addFavorite(context, entry);
+    const { shares, onlyOn } = await entriesOf(context, given);
+    for (const entry of shares) {
+      const added = await addFavorite(context, entry, onlyOn);
       const { share } = added;
       if (context.json) showJson(context, added);
       else if (share !== null) context.print(renderResults([share], context.stdoutStyle));
@@ -78,10 +79,10 @@ const sharesAddCommand = command({
 async function entriesOf(
   context: CommandContext,
   given: Given<typeof NEW_SHARE>,
-): Promise<readonly NewFavorite[]> {
+): Promise<{ readonly shares: readonly NewFavorite[]; readonly onlyOn: readonly string[] }> {
   const { ask } = context;
   const entry = entryOf(given);
-  if (entry.name !== "") return [entry];
+  if (entry.name !== "") return { shares: [entry], onlyOn: [] };
   if (ask === null || Object.keys(entry).length > 1) {
     throw new MountaineerError("usage", "an option is missing", { hint: "--share names the share" });
   }

@@ -28,7 +28,11 @@ interface AddedFavorite {
 }
 
 /** Saves the share, mounts it and resolves when that is known. Rejects with `usage` and `config_…`. */
-export async function addFavorite(context: CommandContext, entry: NewFavorite): Promise<AddedFavorite> {
+export async function addFavorite(
+  context: CommandContext,
+  entry: NewFavorite,
+  onlyOn: readonly string[],
+): Promise<AddedFavorite> {
   const edited = await changeConfig(context, "shares add", async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const { shares } = await readMembers(view);
@@ -38,7 +42,9 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite): 
         hint: `choose another name, or: mountaineer shares remove --share ${twin.name}`,
       });
     }
-    const report = await askEdits(context, ask, [{ add: "shares", entry }]);
+    const key = `shares.${JSON.stringify(entry.name)}.only_on`;
+    const networks = onlyOn.length === 0 ? [] : [{ key, value: JSON.stringify(onlyOn) }];
+    const report = await askEdits(context, ask, [{ add: "shares", entry }, ...networks]);
     return { changed: report.changed, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return { changed: edited.changed, share: null };

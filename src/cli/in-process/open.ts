@@ -92,9 +92,9 @@ export async function findServers(signal: AbortSignal): Promise<readonly FoundSe
 }
 
 /** What a server is asked that no share is configured for yet. */
-export async function openMeeting({ home }: CommandContext): Promise<FirstMeeting> {
+export async function openMeeting({ home, signal }: CommandContext): Promise<FirstMeeting> {
   const { openFirstMeeting } = await import("../../daemon/control/first-meeting.ts");
-  return openFirstMeeting(home);
+  return openFirstMeeting(home, signal);
 }
 
 /** What `uninstall --purge` does to this machine; loaded before the program's own files go. */

@@ -122,6 +122,7 @@ async function askPerson(context: CommandContext, ask: Person["ask"], standing: 
   return askWishes(person, servers, {
     meeting,
     userName: standing.place.userName,
+    driver: standing.place.smbDriver ?? "rclone",
     mayBeCalled: (share) => whatIsWrong({ ...NOTHING, shares: [share] }),
     whatIsWrong,
     isSecretTaken: (name) => secrets.some((one) => one.name === name),

@@ -15,6 +15,8 @@ export interface WantedShare {
   readonly shareName: string | null;
   /** A reference; null: guest. */
   readonly password: string | null;
+  /** The networks that it is used on; none: any. */
+  readonly onlyOn: readonly string[];
 }
 
 export interface WantedBackend {
@@ -62,6 +64,7 @@ export function shareTable(share: WantedShare): ConfigTable {
     ...(share.username === null ? {} : { username: share.username }),
     ...(share.shareName === null ? {} : { share_name: share.shareName }),
     ...(share.password === null ? {} : { password: share.password }),
+    ...(share.onlyOn.length === 0 ? {} : { only_on: share.onlyOn }),
   };
 }
 

@@ -16,11 +16,11 @@ import { chooseShares, list, nameShare, type Person, retry } from "./nas-questio
 /** The keys of a new share. */
 type NewShare = Readonly<Record<string, string>> & { readonly name: string };
 
-/** Rejects with `usage` where no NAS is configured, or it gives no list. */
+/** `onlyOn`: as the other shares of that NAS. Rejects with `usage` where no NAS is configured, or it gives no list. */
 export async function askMoreShares(
   context: CommandContext,
   ask: Person["ask"],
-): Promise<readonly NewShare[]> {
+): Promise<{ readonly shares: readonly NewShare[]; readonly onlyOn: readonly string[] }> {
   const person = { ask, tell: (line: string) => void process.stderr.write(`${line}\n`) };
   const { loaded, whatIsWrong } = await viewConfig(context, async ({ read, path, place, format }) => {
     const bytes = (await read()) ?? new Uint8Array();
@@ -58,7 +58,8 @@ export async function askMoreShares(
   if (more.length === 0)
     throw new MountaineerError("usage", `all shares of ${hostsOf(share)} are configured`);
   const chosen = await chooseShares(person, more);
-  return newShares(person, keysOf(share, process.getuid?.() === 0), chosen, whatIsWrong);
+  const keys = keysOf(share, process.getuid?.() === 0);
+  return { shares: await newShares(person, keys, chosen, whatIsWrong), onlyOn: share.onlyOn };
 }
 
 /** A name that is taken, of another NAS's share or of one of these, is asked for again. Exported for its test. */

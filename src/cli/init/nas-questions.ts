@@ -20,13 +20,20 @@ export interface Person {
 }
 
 export interface NasTools {
-  readonly meeting: Pick<FirstMeeting, "greet" | "shareNames" | "pair">;
+  readonly meeting: Pick<FirstMeeting, "greet" | "canWake" | "wake" | "networksOf" | "shareNames" | "pair">;
   readonly userName: string;
+  readonly driver: keyof typeof DRIVERS;
   /** Why no share of that name may be added; null: it may. */
   readonly mayBeCalled: (share: WantedShare) => Promise<string | null>;
   readonly isSecretTaken: (name: string) => boolean;
   readonly signal: AbortSignal;
 }
+
+/** What mounts it unless the file says otherwise, and why. */
+const DRIVERS = {
+  rclone: "Mounted by rclone: it needs no root, and open files survive a change of cables (docs/drivers.md).",
+  netfs: "Mounted by macOS's own SMB (netfs): nothing is to be installed for it (docs/drivers.md).",
+} as const;
 
 export interface NasWishes {
   readonly shares: readonly WantedShare[];
@@ -56,15 +63,18 @@ export async function askNas(
       ? null
       : { name: freeSecretName(shareNameOf({ share: first }), tools.isSecretTaken), value: login.password };
   const hosts = hostsOf(chosen, second);
+  const onlyOn = await askNetworks(person, second === null ? [chosen] : [chosen, second], tools);
   const shares: WantedShare[] = [];
   for (const shareName of shareNames) {
     const wanted = {
       ...hosts,
       username: login.username === tools.userName ? null : login.username,
       password: secret === null ? null : `secret:${secret.name}`,
+      onlyOn,
     };
     shares.push(await nameShare(person, shareName, wanted, tools.mayBeCalled));
   }
+  person.tell(DRIVERS[tools.driver]);
   return { shares, secret };
 }
 
@@ -86,8 +96,35 @@ async function chooseServer(
     if (answer === "") return { right: null };
     const chosen = serverAt(answer, servers);
     if ("wrong" in chosen) return chosen;
-    const why = await meeting.greet(chosen, signal);
+    let why = await meeting.greet(chosen, signal);
+    const mayWake = why !== null && meeting.canWake(chosen.host);
+    if (mayWake && (await isYes(person, `  ${harmless(why ?? "")}\n  Wake it (Wake-on-LAN)? [Y/n]: `))) {
+      person.tell("  It has a minute to answer …");
+      why = await meeting.wake(chosen, signal);
+    }
     return why === null ? { right: chosen } : { wrong: harmless(why) };
+  }, person);
+}
+
+/** The marks for `only_on`; none where they cannot be learnt, or the person wants it everywhere. */
+async function askNetworks(
+  person: Person,
+  chosen: readonly Chosen[],
+  { meeting, signal }: NasTools,
+): Promise<readonly string[]> {
+  const marks = await meeting.networksOf(
+    chosen.map(({ host }) => host),
+    signal,
+  );
+  if (marks === null) return [];
+  const question = `Use it on this network alone (${marks.join(", ")}), and send nothing to its address elsewhere? [Y/n]: `;
+  return (await isYes(person, question)) ? marks : [];
+}
+
+function isYes(person: Person, question: string): Promise<boolean> {
+  return retry(async () => {
+    const answer = (await person.ask(question)).trim();
+    return /^(?:y|yes|n|no)?$/i.test(answer) ? { right: !/^n/i.test(answer) } : { wrong: "type y or n" };
   }, person);
 }
 

@@ -1,6 +1,10 @@
 // A server met for the first time: whether it answers, which shares it has, and whether another address leads to it, too.
 import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
 import { findPlace } from "../../config/locate.ts";
+import { readLinks } from "../../network/discover/links.ts";
+import { readInterfaces } from "../../network/interfaces.ts";
+import { hereFrom, marksOf } from "../../network/place/place.ts";
+import { sendMagicPacket } from "../../network/place/wake-packet.ts";
 import { createHostProber } from "../../network/probe/host-prober.ts";
 import type { ProbeResult } from "../../network/probe/probe-result.ts";
 import { silentLogger } from "../../runtime/log/log.ts";
@@ -15,9 +19,16 @@ import { startApprovals } from "../approvals/start-approvals.ts";
 import { homeSecrets } from "../compose/stored-secrets.ts";
 
 const PROBE_MS = 3_000;
+/** A NAS that starts may take so long, ms. */
+const WAKES_WITHIN_MS = 60_000;
+const PACKETS = 3;
+const AGAIN_MS = 1_000;
 const tools = { clock: systemClock, logger: silentLogger };
 
-export function openFirstMeeting(home: string): FirstMeeting {
+export async function openFirstMeeting(home: string, signal: AbortSignal): Promise<FirstMeeting> {
+  // Now, because the system forgets the address of one that does not answer when it is asked.
+  const met = await readLinks(signal).neighbours();
+  const macOf = (host: string): string | null => met.find(({ address }) => address === host)?.mac ?? null;
   const prober = startProber(tools);
   const hostProber = createHostProber({ ...tools, resolve: (host) => prober.resolve(host, PROBE_MS) });
   const proof = createServerProof({ ...tools, stateFolder: home, signsLogins: true });
@@ -31,6 +42,23 @@ export function openFirstMeeting(home: string): FirstMeeting {
       const { verdict, text } = await probe(server);
       signal.throwIfAborted();
       return verdict === "answers" ? null : text;
+    },
+    canWake: (host) => macOf(host) !== null,
+    async wake(server, signal) {
+      const untilMs = systemClock.monotonicMs() + WAKES_WITHIN_MS;
+      for (let sent = 0; ; sent += 1) {
+        if (sent < PACKETS) sendMagicPacket(`${macOf(server.host)}@${server.host}`);
+        const { verdict, text } = await probe(server);
+        signal.throwIfAborted();
+        if (verdict === "answers") return null;
+        if (systemClock.monotonicMs() > untilMs) return text;
+        await systemClock.sleep(AGAIN_MS, signal);
+      }
+    },
+    async networksOf(hosts, signal) {
+      const links = readLinks(signal);
+      const [gateways, neighbours] = await Promise.all([links.gateways(), links.neighbours()]);
+      return marksOf(hereFrom(readInterfaces(systemClock.monotonicMs()), gateways, neighbours), hosts);
     },
     async configuredShareNames(snapshot, name, signal) {
       const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });

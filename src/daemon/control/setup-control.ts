@@ -20,14 +20,14 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
     discover: async (_, signal) => ({ servers: [...(await foundServers(signal))] }),
     async shareNames({ host, username, password }, signal) {
       const login = { ...addressOf(host), username: read(parseUserName(username), username), password };
-      await using meeting = openFirstMeeting(home);
+      await using meeting = await openFirstMeeting(home, signal);
       const why = await meeting.greet(login, signal);
       return why === null ? meeting.shareNames(login, signal) : { kind: "failed", text: why };
     },
     async pairServers({ host, username, password, share, other }, signal) {
       const shareName = read(parseServerShareName(share), share);
       const login = { ...addressOf(host), username: read(parseUserName(username), username), password };
-      await using meeting = openFirstMeeting(home);
+      await using meeting = await openFirstMeeting(home, signal);
       return meeting.pair({ ...login, name: shareName, shareName }, addressOf(other), signal);
     },
     secrets: () => keeper().list(),

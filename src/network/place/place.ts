@@ -20,8 +20,8 @@ export interface Place {
 
 /** What is known of the networks at one moment. */
 export interface Here {
-  /** `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each link without one. */
-  readonly marks: ReadonlySet<string>;
+  /** `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each link without one; with its interface. */
+  readonly marks: ReadonlyMap<string, string>;
   readonly gateways: readonly { readonly address: string; readonly mac: string | null }[];
   readonly interfaces: InterfaceSnapshot;
 }
@@ -107,7 +107,7 @@ export function hereFrom(
   const there = gateways.filter(({ interfaceName }) => interfaces.names.has(interfaceName));
   const known = there.map(({ address, interfaceName }) => {
     const found = neighbours.find((one) => one.address === address && one.interfaceName === interfaceName);
-    return { address, mac: found?.mac.toLowerCase() ?? macs.get(address) ?? null };
+    return { address, interfaceName, mac: found?.mac.toLowerCase() ?? macs.get(address) ?? null };
   });
   const alone = interfaces.addresses.filter(
     ({ family, bytes, prefixLength, interfaceName }) =>
@@ -117,9 +117,14 @@ export function hereFrom(
       !there.some((gateway) => gateway.interfaceName === interfaceName),
   );
   return {
-    marks: new Set([
-      ...known.flatMap(({ mac }) => (mac === null ? [] : [`gateway:${mac}`])),
-      ...alone.map(({ bytes, prefixLength }) => `subnet:${networkOf(bytes, prefixLength)}/${prefixLength}`),
+    marks: new Map([
+      ...known.flatMap(({ mac, interfaceName }) =>
+        mac === null ? [] : [[`gateway:${mac}`, interfaceName] as const],
+      ),
+      ...alone.map(
+        ({ bytes, prefixLength, interfaceName }) =>
+          [`subnet:${networkOf(bytes, prefixLength)}/${prefixLength}`, interfaceName] as const,
+      ),
     ]),
     gateways: known,
     interfaces,
@@ -154,6 +159,20 @@ export function awayText(
     );
   });
   return isHere ? "this network has its address, but is none of its networks" : null;
+}
+
+/** The marks of the networks that these hosts are on; null: one of them is on no link, or its network has no mark. */
+export function marksOf({ marks, interfaces }: Here, hosts: readonly string[]): readonly string[] | null {
+  const found = hosts.map((host) => {
+    const ip = parseIp(host);
+    const links = interfaces.addresses.filter(
+      (own) => own.family === ip?.family && inPrefix(ip.bytes, own.bytes, own.prefixLength),
+    );
+    const [mark = null] =
+      [...marks].find(([, name]) => links.some((own) => own.interfaceName === name)) ?? [];
+    return mark;
+  });
+  return found.includes(null) ? null : [...new Set(found.filter((mark) => mark !== null))];
 }
 
 function networkOf(bytes: Uint8Array, prefixLength: number): string {

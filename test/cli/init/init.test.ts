@@ -34,6 +34,7 @@ test("what is written loads, whatever the names in it", async () => {
     username: "OFFICE\\ann",
     shareName: "core files",
     password: "secret:nas",
+    onlyOn: ["gateway:aa:bb:cc:dd:ee:ff", "subnet:10.0.0.0/24"],
   };
   const found = { host: "nas", share: 'a"b', user: null, path: "/mnt/x\ny", by: "fstab" } as const;
   const text = withBlocks(openingText("file:///r"), [
@@ -49,6 +50,7 @@ test("what is written loads, whatever the names in it", async () => {
     [shares[0]?.name, shares[0]?.username, shares[0]?.shareName],
     [share.name, share.username, "core files"],
   );
+  assert.deepEqual(shares[0]?.onlyOn, share.onlyOn);
   assert.deepEqual(backends[0]?.connection.type === "stdio" && backends[0].connection.args, [
     "-y",
     'a "b" \\c',

@@ -21,13 +21,30 @@ const ROGUE = server("CORE", "10.0.2.66");
 const SAME = server("CORE", "10.0.2.2");
 const VAULT = server("VAULT", "10.0.2.9");
 
+type Meeting = InitTools["meeting"];
+
 /** A network where CORE takes ann's login, and what was sent to whom. */
-class Net implements Pick<FirstMeeting, "greet" | "shareNames" | "pair"> {
+class Net implements Meeting {
   readonly logins: string[] = [];
   readonly paired: string[] = [];
   shares = ["core", "media"];
+  networks: readonly string[] | null = null;
+  asleep: readonly string[] = [];
+  readonly woken: string[] = [];
   greet({ host }: Pick<ServerLogin, "host">): Promise<string | null> {
+    if (this.asleep.includes(host)) return Promise.resolve(`${host}: no answer`);
     return Promise.resolve(host.startsWith("10.") ? null : `${host} has no address`);
+  }
+  canWake(host: string): boolean {
+    return this.asleep.includes(host);
+  }
+  wake({ host }: Pick<ServerLogin, "host">): Promise<string | null> {
+    this.woken.push(host);
+    this.asleep = this.asleep.filter((one) => one !== host || one === VAULT.address);
+    return this.greet({ host });
+  }
+  networksOf(hosts: readonly string[]): Promise<readonly string[] | null> {
+    return Promise.resolve(this.networks?.slice(0, hosts.length) ?? null);
   }
   shareNames({ host, username, password }: ServerLogin): ReturnType<FirstMeeting["shareNames"]> {
     this.logins.push(host);
@@ -67,6 +84,7 @@ async function talk(
   const wishes = await askWishes({ ask, askHidden: ask, tell: (line) => told.push(line) }, servers, {
     meeting: net,
     userName: "root",
+    driver: "rclone",
     mayBeCalled: () => Promise.resolve(null),
     whatIsWrong: () => Promise.resolve(null),
     isSecretTaken: () => false,
@@ -90,7 +108,7 @@ describe("F3 a NAS at a terminal", () => {
       shares: [
         {
           ...{ name: "media", shareName: null, tbHost: "10.0.1.2", fallbackHost: null },
-          ...{ username: "ann", password: "secret:media" },
+          ...{ username: "ann", password: "secret:media", onlyOn: [] },
         },
       ],
       secrets: [{ name: "media", value: "right" }],
@@ -98,6 +116,29 @@ describe("F3 a NAS at a terminal", () => {
     });
     assert.deepEqual(net.logins, ["10.0.1.2"]);
     assert.equal(told[0], "  1  CORE  10.0.1.2  Thunderbolt bridge, 40 Gbit/s  advertises SMB");
+  });
+
+  test("its networks are offered, kept with one key, and left out with a no", async () => {
+    const net = new Net();
+    net.networks = ["subnet:10.0.1.0/24", "gateway:aa:bb:cc:dd:ee:ff"];
+    const kept = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", ""));
+    assert.deepEqual(kept.wishes.shares[0]?.onlyOn, ["subnet:10.0.1.0/24"]);
+    const both = await talk(net, [CORE, SAME], inTurn("1", "ann", "right", "1", "1", "what?", "y", ""));
+    assert.deepEqual(both.wishes.shares[0]?.onlyOn, net.networks);
+    assert.ok(both.told.includes("  type y or n"));
+    const everywhere = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "n", ""));
+    assert.deepEqual(everywhere.wishes.shares[0]?.onlyOn, []);
+    assert.ok(everywhere.told.some((line) => line.includes("rclone: it needs no root")));
+  });
+
+  test("one that does not answer is woken if the person wants it; else, and where it stays silent, another is asked for", async () => {
+    const net = new Net();
+    net.asleep = [CORE.address, VAULT.address];
+    const answers = inTurn("1", "n", "2", "y", "1", "", "ann", "right", "1", "");
+    const { wishes, told } = await talk(net, [CORE, VAULT], answers);
+    assert.deepEqual(net.woken, [VAULT.address, CORE.address]);
+    assert.equal(wishes.shares[0]?.tbHost, CORE.address);
+    assert.ok(told.includes(`  ${VAULT.address}: no answer`));
   });
 
   test("nothing is preselected: no answer is no share, and no login goes anywhere", async () => {

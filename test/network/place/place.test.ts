@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { parseArp, parseRoutes } from "../../../src/network/discover/links-darwin.ts";
 import { parseProcArp, parseProcRoute } from "../../../src/network/discover/links-linux.ts";
 import { snapshotOf } from "../../../src/network/interfaces.ts";
-import { awayText, createPlace, hereFrom } from "../../../src/network/place/place.ts";
+import { awayText, createPlace, hereFrom, marksOf } from "../../../src/network/place/place.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 const HOME = "aa:bb:cc:dd:ee:01";
@@ -41,6 +41,26 @@ describe("A10 away by only_on", () => {
     assert.notEqual(awayText(here(CABLE, null, []), only, ["nas.local", ""]), null);
     assert.equal(awayText(here({}, null, []), only, ["nas.local", ""]), null);
   });
+});
+
+describe("F3 the networks of a NAS that was found", () => {
+  const both = here({ ...WLAN, ...CABLE }, HOME);
+  const rows: readonly [string, ReturnType<typeof here>, readonly string[], readonly string[] | null][] = [
+    ["behind a gateway, by that", both, ["192.168.1.2"], [`gateway:${HOME}`]],
+    ["a cable of two machines, by its subnet", both, ["10.10.10.1"], ["subnet:10.10.10.0/24"]],
+    [
+      "both, each once",
+      both,
+      ["192.168.1.2", "10.10.10.1", "192.168.1.3"],
+      [`gateway:${HOME}`, "subnet:10.10.10.0/24"],
+    ],
+    ["a gateway whose address is not known", here(WLAN, null), ["192.168.1.2"], null],
+    ["an address of no link", both, ["192.168.1.2", "172.16.0.1"], null],
+    ["a name", both, ["nas.local"], null],
+  ];
+  for (const [name, now, hosts, marks] of rows) {
+    test(name, () => assert.deepEqual(marksOf(now, hosts), marks));
+  }
 });
 
 function start() {
