@@ -76,7 +76,7 @@ export async function observe(
         });
   const carry = await observeCarry(tools, subject, { routes, configured, away }, found);
   const mount = carriedIfProved(found, carry, configured);
-  const waiting = driver.waiting?.(spec) ?? NOTHING_WAITS;
+  const waiting = waitingFor(subject);
   const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
   const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
@@ -133,8 +133,11 @@ export async function observeAfterStep(
           found: ours,
           look: tools.prober.lastLook(ours.id),
         });
+  // What the mount had not sent waits as soon as that is gone.
+  const waiting = mount === null ? await waitingFor(subject) : (before.waiting ?? []);
   return {
     ...before,
+    waiting,
     // What is not mounted leads only where the configuration says.
     routes: mount === null ? (before.configured ?? before.routes) : before.routes,
     atMs: tools.clock.monotonicMs(),
@@ -220,6 +223,10 @@ const NONE: readonly FoundMount[] = [];
 const NO_FOLDERS: readonly SetAsideFolder[] = [];
 const NO_UPLOADS: readonly RefusedUpload[] = [];
 const NOTHING_WAITS: readonly WaitingUnsent[] = [];
+
+function waitingFor({ driver, spec }: Subject): Promise<readonly WaitingUnsent[]> | readonly WaitingUnsent[] {
+  return driver.waiting?.(spec) ?? NOTHING_WAITS;
+}
 
 /** If a share is mounted twice, ours is the mount at our path, else one that is alive; the others are left alone. */
 function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {

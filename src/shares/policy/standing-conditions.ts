@@ -103,7 +103,7 @@ function sideBySide({ seen }: Builder): NewCondition[] {
 function fileConditions({ seen }: Builder): NewCondition[] {
   const { unsent, mount, setAside = [], refusedUploads = [], waiting = [] } = seen;
   const conditions: NewCondition[] = [];
-  if (waiting.length > 0 && mount !== null) {
+  if (waiting.length > 0 && mount !== null && !mount.found.processGone) {
     conditions.push({
       code: "unsent_elsewhere",
       severity: "warning",

@@ -112,8 +112,8 @@ describe("dropping what a mount keeps of dead connections", () => {
 const [TB, FALLBACK] = ["10.0.0.1", "10.0.0.2"];
 const CORE = { ...SPEC, routes: { tb: routeTo(TB), fallback: routeTo(FALLBACK) } };
 
-/** CORE is mounted, a program has a file of it open, and the daemon is not the one that mounted it. */
-async function afterRestart(): Promise<{ clock: ManualClock; machine: SimMachine; daemon: SimDaemon }> {
+/** CORE is mounted. */
+async function mounted(carry: "auto" | "off") {
   const clock = createManualClock();
   const network = new SimNetwork(clock);
   const times = { modifiedMs: 1_600_000_000_000, createdMs: 1_500_000_000_000 };
@@ -126,8 +126,14 @@ async function afterRestart(): Promise<{ clock: ManualClock; machine: SimMachine
   };
   for (const address of [TB, FALLBACK]) network.put(address, nas);
   const machine = new SimMachine(clock, network, [nas]);
-  const before = startSimDaemon(machine, clock, CORE, "auto");
+  const daemon = startSimDaemon(machine, clock, CORE, carry);
   await clock.advance(5_000);
+  return { clock, network, machine, daemon };
+}
+
+/** A program has a file of it open, and the daemon is not the one that mounted it. */
+async function afterRestart(): Promise<{ clock: ManualClock; machine: SimMachine; daemon: SimDaemon }> {
+  const { clock, machine, daemon: before } = await mounted("auto");
   machine.holders = 1;
   before.kill();
   const daemon = startSimDaemon(machine, clock, CORE, "auto");
@@ -159,6 +165,23 @@ test("A14 refused again, it has another login, and is mounted anew once its file
   await clock.advance(10_000);
   assert.equal(machine.isRefused, false, "it is not mounted anew");
   assert.deepEqual(conditionsOf(daemon), []);
+});
+
+test("A15 a failover waits for a proof that failed once, as the path would show older files", async () => {
+  const { clock, network, machine } = await mounted("off");
+  network.cut(FALLBACK, true);
+  await clock.advance(5_000);
+  network.isUnreadable = true;
+  network.cut(FALLBACK, false);
+  await clock.advance(5_000);
+  network.cut(TB, true);
+  machine.write();
+  await clock.advance(10_000);
+  assert.equal(machine.mountedFrom.length, 1, `it is mounted from ${machine.mountedFrom}`);
+  network.isUnreadable = false;
+  await clock.advance(10_000);
+  const [own] = machine.mountedFrom;
+  assert.deepEqual([machine.mountedFrom, machine.caches.size], [[own, own], 0]);
 });
 
 const USUAL = Number.POSITIVE_INFINITY;

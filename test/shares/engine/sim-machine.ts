@@ -240,6 +240,8 @@ export class SimMachine {
   readonly acknowledged: Written[] = [];
   /** The state file. */
   readonly saved: { memory: ShareMemory; atMs: number | null } = { memory: EMPTY_SHARE_MEMORY, atMs: null };
+  /** The id of each mount's server, in the order of mounts. */
+  readonly mountedFrom: string[] = [];
   /** Programs that hold a file of the mount open. */
   holders = 0;
   /** Whose each id is. */
@@ -396,6 +398,7 @@ export class SimMachine {
           ...{ cache: server, isListed: false, isRunning: true, home: null, waiting: new Set() },
         };
         this.#mounts.push(mount);
+        this.mountedFrom.push(server);
         // It lives on in the mount table, whatever becomes of the daemon.
         this.#clock.setTimer(IN_TABLE_MS, () => {
           mount.isListed = mount.isRunning;

@@ -40,6 +40,8 @@ export class SimNetwork {
   readonly #places = new Map<string, Place>();
   /** All that were ever at an address. */
   readonly met = new Map<string, Set<string>>();
+  /** Programs that read a root have an error. */
+  isUnreadable = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -159,6 +161,7 @@ export class SimNetwork {
     }: ReadRequest): Promise<SimServer | ReadFailure> => {
       const failure = (text: string): ReadFailure => ({ kind: "failed", text, isRefusedLogin: false });
       signal.throwIfAborted();
+      if (this.isUnreadable) return failure("the machine is too busy");
       const there = this.connect(endpoint.address);
       if (there === "refused") return failure(there);
       if (there !== "silent") await clock.sleep(READ_MS, signal);

@@ -48,8 +48,16 @@ export interface FormerUnsent {
 
 const LOOKED_FOR_MS = 10_000;
 
+/** What waited for a share's other servers when it was last looked up. */
+interface Looked {
+  readonly shareName: string;
+  readonly inUse: string | null;
+  readonly atMs: number;
+  readonly waiting: readonly WaitingUnsent[];
+}
+
 export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }: CachesOptions) {
-  const looked = new Map<string, { readonly atMs: number; readonly waiting: readonly WaitingUnsent[] }>();
+  const looked = new Map<string, Looked>();
 
   const look = async (share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> => {
     const waiting: WaitingUnsent[] = [];
@@ -64,14 +72,18 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
   };
 
   return {
-    /** What waits for servers other than `inUse`, at most 10 s old. Rejects with the system's error. */
+    /**
+     * What waits for servers other than `inUse`, at most 10 s old, and read anew once another server is in use. Rejects
+     * with the system's error.
+     */
     async waiting(share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> {
-      const key = JSON.stringify([share.name, share.shareName, inUse]);
-      const known = looked.get(key);
+      const { name, shareName } = share;
+      const known = looked.get(name);
       const atMs = clock.monotonicMs();
-      if (known !== undefined && atMs - known.atMs < LOOKED_FOR_MS) return known.waiting;
+      const isSame = known?.shareName === shareName && known.inUse === inUse;
+      if (isSame && atMs - known.atMs < LOOKED_FOR_MS) return known.waiting;
       const waiting = (await look(share, inUse)).filter((one) => !one.inUse);
-      looked.set(key, { atMs, waiting });
+      looked.set(name, { shareName, inUse, atMs, waiting });
       return waiting;
     },
 

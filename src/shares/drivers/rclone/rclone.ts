@@ -132,9 +132,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     },
     async waiting(share, withInUse = false) {
       try {
-        return withInUse
-          ? await caches.all(share, await serverServed(share))
-          : await caches.waiting(share, await serverInUse(share));
+        const served = await serverServed(share);
+        return await (withInUse ? caches.all(share, served) : caches.waiting(share, served));
       } catch (error) {
         logger.debug("what waits for other servers not looked up", {
           share: share.name,

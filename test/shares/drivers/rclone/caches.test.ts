@@ -108,6 +108,17 @@ test("A13 a crash right after the files were handed over leaves no word for file
   assert.deepEqual(await unsent.of(here.cache, SHARE.shareName), []);
 });
 
+test("A15 what waits is looked up anew once another server is mounted, or none", async (t) => {
+  const { caches, away } = await scene(t);
+  const waits = async (inUse: string | null): Promise<readonly string[]> =>
+    (await caches.waiting(SHARE, inUse)).map(({ server }) => server);
+  assert.deepEqual(await waits(null), []);
+  await write(away, "file");
+  assert.deepEqual(await waits(null), [], "each cycle would read all notes");
+  assert.deepEqual(await waits(AWAY), []);
+  assert.deepEqual(await waits(null), [AWAY]);
+});
+
 test("A13 what waits for a share that is configured no more is listed with its name and server, and told until it is configured again", async (t) => {
   const { away, stateFolder, clock } = await scene(t);
   await write(away, "deep/precious");
@@ -223,6 +234,11 @@ test("A13 what a server that is gone for good left unsent can be set aside after
   assert.deepEqual(
     (await driver.waiting?.(SHARE, true))?.map(({ server, inUse }) => [server, inUse]),
     [[AWAY, false]],
+  );
+  // So the next mount waits for a proof of who is there.
+  assert.deepEqual(
+    (await driver.waiting?.(SHARE))?.map(({ server }) => server),
+    [AWAY],
   );
   await driver.decideWaiting?.(SHARE, AWAY, "set_aside");
   const aside = join(away.setAside, REMOTE_NAME, SHARE.shareName, "file");
