@@ -196,8 +196,11 @@ async function fill(page: Page, view: string): Promise<void> {
       .click();
   }
   if (view === "Settings/Approvals") await page.getByRole("article", { name: /^Waiting: / }).waitFor();
-  if (view === "Activity/Timeline") await page.getByText("Changes of CORE").click();
-  if (view === "Activity/Log") await page.getByRole("listitem").first().waitFor();
+  if (view === "Activity")
+    await page
+      .getByText(/gateway\.listening/)
+      .first()
+      .waitFor();
 }
 
 const [folder] = process.argv.slice(2);

@@ -163,6 +163,9 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       await openView(page, "Shares");
       await rig.stopMonitor();
       await page.getByText(/not connected since/).waitFor();
+      await page.getByRole("alert").getByText("The daemon does not answer.").waitFor();
+      assert.equal(await page.getByRole("button", { name: "Unmount: CORE" }).count(), 0);
+      assert.deepEqual(await violations(page), []);
       await rig.restartMonitor();
       await page.getByText("live", { exact: true }).waitFor();
       const card = page.getByRole("article", { name: "Share CORE" });
@@ -173,7 +176,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   await t.test(
     "F2 the timeline has the day of before the restart, and the time between as unknown",
     async () => {
-      await openView(page, "Activity/Timeline");
+      await openView(page, "Activity");
       await page.getByText("Unknown: no daemon ran, or the machine slept").waitFor();
       await page.getByText("Changes of CORE").click();
       const changes = page.getByRole("listitem").filter({ hasText: /Thunderbolt for|unknown for/ });

@@ -28,9 +28,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "the backend's filters keep it back",
   ],
   // 40 calls, 2 failed, a typical one of (30 × 10 + 10 × 50) / 40 ms.
-  activity: ["CORE", "mounted over Fallback", "Ready", "files40220 ms90 ms"],
-  "activity/log": ["warn", "share.failover", "CORE"],
-  "activity/audit": ["Outcome"],
+  activity: ["CORE", "mounted over Fallback", "Ready", "files40220 ms90 ms", "warn", "share.failover"],
   "settings/configuration": ["Runs now", "settings reloaded"],
   "settings/sync": [
     "/home/ada/.mountaineer/config.toml",
@@ -45,8 +43,8 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "read_file",
     "Reads a\\u{202e} file.",
   ],
-  "settings/clients": ["claude-code 2.1.0", "2025-11-25 over HTTP", "no such file ("],
   "settings/fleet": ["4 machines: 2 here", "nas", "CORE not mounted: no host answers"],
+  "settings/clients": ["claude-code 2.1.0", "2025-11-25 over HTTP", "no such file ("],
   "settings/about": ["Mountaineer", "process", "Restart daemon"],
 };
 
@@ -180,29 +178,35 @@ const OUTCOMES: Readonly<Record<string, { outcome: string; duration_ms?: number 
   found: { outcome: "ok" },
 };
 
-test("F2 records come by pages, and each filter begins anew", async () => {
-  const of = (target: string, next: string | null) => ({
+test("F2 log and audit are one stream, newest first, as far back as both are known; each filter begins anew", async () => {
+  const audit = (target: string, minute: number, next: string | null) => ({
     ...{ enabled: true, path: "/a", more: next !== null, next },
-    records: [{ time: "2026-01-05T12:00:00.000Z", kind: "request", target, ...OUTCOMES[target] }],
+    records: [{ time: `2026-01-05T12:0${minute}:00.000Z`, kind: "request", target, ...OUTCOMES[target] }],
   });
-  const app = scriptedApp({ audit: [of("newest", "1-1.5"), of("older", null), of("found", null)] });
-  using view = viewOf("activity/audit", app);
-  await eventually(() => view.text().includes("newest"));
-  view.named("button", "Older records").fire("click");
-  await eventually(() => view.text().includes("older"));
-  assert.ok(view.text().includes("newest") && !view.text().includes("Older records"));
-  assert.deepEqual(
-    view
-      .elements("li")
-      .map((row) => [row.childNodes[1]?.getAttribute("class"), row.textContent.endsWith("31 ms")]),
-    [
-      ["mark bad", false],
-      ["mark plain", true],
-    ],
-  );
-  view.elements("input")[0]?.fire("input", { value: "words" });
-  await eventually(() => view.text().includes("found"));
-  assert.ok(!view.text().includes("newest"));
+  const log = (message: string, minute: number, next: string | null) => ({
+    ...{ path: "/l", more: next !== null, next },
+    lines: [{ at: `2026-01-05T12:0${minute}:00.000Z`, level: "info", message }],
+  });
+  const app = scriptedApp({
+    audit: [audit("newest", 9, "1-1.5"), audit("older", 3, null), audit("found", 3, null)],
+    daemonLog: [log("early", 2, "1-1.1"), log("first", 1, null), log("second", 4, null)],
+  });
+  using view = viewOf("activity", app);
+  const rows = () =>
+    view.elements("li").flatMap((row) => (row.childNodes[0]?.localName === "time" ? [row.textContent] : []));
+  const said = (...words: string[]) =>
+    eventually(() => {
+      const shown = rows();
+      return shown.length === words.length && words.every((word, at) => shown[at]?.includes(word));
+    });
+  await said("newest");
+  view.named("button", "Older").fire("click");
+  await said("newest", "older", "early", "first");
+  assert.ok(!view.elements("button").some(({ name }) => name === "Older"));
+  assert.match(rows()[0] ?? "", /denied.*newest/);
+  assert.match(rows()[1] ?? "", /31 ms/);
+  view.byId("activity-text").fire("input", { value: "words" });
+  await said("second", "found");
 });
 
 test("F2 what takes something away is asked first; files that are open, with whose they are; no changes nothing", async () => {

@@ -102,7 +102,7 @@ function Events({ app }: { readonly app: App }): ComponentChild {
           { class: "events" },
           events.slice(0, EVENTS_SHOWN).map((event) => eventRow(event, now)),
         ),
-    h("p", { class: "more" }, h("a", { href: "#/activity/log" }, "Older events")),
+    h("p", { class: "more" }, h("a", { href: "#/activity" }, "All that happened")),
   );
 }
 

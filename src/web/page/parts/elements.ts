@@ -1,6 +1,6 @@
 // Small parts that several views draw: buttons that wait, conditions, differences, marks.
-import { type ComponentChild, type ComponentChildren, h } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { type ComponentChild, type ComponentChildren, createContext, h } from "preact";
+import { useContext, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract.ts";
 import { holderText } from "../../../api/words/outcome-words.ts";
 import { SEVERITY_TONES, type Tone } from "../../../api/words/words.ts";
@@ -15,8 +15,12 @@ interface WorkButtonProps {
   readonly run: () => Promise<unknown>;
 }
 
+/** The daemon is gone: nothing that it would have to do is offered. */
+export const Gone = createContext(false);
+
 /** A button that does something that takes time: once at a time, and it says that it is busy. */
 export function WorkButton({ label, says, kind, off = false, run }: WorkButtonProps): ComponentChild {
+  const isGone = useContext(Gone);
   const [busy, setBusy] = useState(false);
   const isBusy = useRef(false);
   const start = async (): Promise<void> => {
@@ -31,6 +35,7 @@ export function WorkButton({ label, says, kind, off = false, run }: WorkButtonPr
       setBusy(false);
     }
   };
+  if (isGone) return null;
   return h(
     "button",
     {

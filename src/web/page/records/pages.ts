@@ -14,6 +14,8 @@ const MOST_ITEMS = 2000;
 export interface Pages<Item> {
   /** Null: not yet. */
   readonly items: readonly Item[] | null;
+  /** As the newest page gave it. */
+  readonly next: string | null;
   readonly problem: string | null;
   readonly hasMore: boolean;
   readonly more: () => Promise<void>;
@@ -45,6 +47,7 @@ export function usePages<Item>(
   }, [filter]);
   return {
     items,
+    next,
     problem,
     hasMore: next !== null && (items?.length ?? 0) < MOST_ITEMS,
     more: () => take(next, new AbortController().signal, items ?? []),

@@ -8,10 +8,10 @@ import { createRequests, type KeptSecret, type Requests } from "../daemon/reques
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { OwnerMark } from "../parts/commands-note.ts";
-import { mark } from "../parts/elements.ts";
+import { code, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
-import { clockText, shown } from "../parts/text.ts";
+import { clockText, forText, shown } from "../parts/text.ts";
 import { unsavedSync } from "../sync/sync-memory.ts";
 import { SignIn } from "./sign-in.ts";
 import { placeAt, VIEWS } from "./views.ts";
@@ -160,6 +160,7 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
   const open = useStore(questions, (state) => state.open);
+  const isGone = useStore(store, ({ link }) => link.kind === "lost");
   const app = useMemo(() => createApp(parts, () => live.current?.refresh()), []);
   useLeaveQuestion(requests);
   useEffect(() => {
@@ -192,12 +193,13 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
       "Skip to the content",
     ),
     h(Header, { app, current: view, leave }),
+    h(GoneBanner, { app }),
     h(
       "main",
-      { id: "main", ref: main, tabIndex: -1, "aria-label": place.title },
+      { id: "main", ref: main, tabIndex: -1, "aria-label": place.title, class: isGone ? "gone" : undefined },
       view.places.length === 1 ? null : h(SubNav, { app, view, place }),
-      h("h1", { class: "view-title" }, place.title),
-      h(place.view, { key: place.at, app }),
+      h("h1", { class: view.title === "Home" ? "unseen" : "view-title" }, place.title),
+      h(Gone.Provider, { value: isGone }, h(place.view, { key: place.at, app })),
     ),
     h(Notices, { store: notices }),
     open === null ? null : h(QuestionDialog, { key: open.question.title, open, store }),
@@ -320,6 +322,24 @@ function LinkState({ store }: { readonly store: Store<PageState> }): ComponentCh
     }
   })();
   return h("p", { class: "link-state", role: "status" }, state);
+}
+
+/** Across the page: what is below it is as it was. */
+function GoneBanner({ app }: { readonly app: App }): ComponentChild {
+  const link = useStore(app.store, (state) => state.link);
+  const now = useNow();
+  if (link.kind !== "lost") return null;
+  const since = forText(new Date(link.sinceMs).toISOString(), now) ?? "";
+  return h(
+    "div",
+    { class: "gone-banner", role: "alert" },
+    h("strong", {}, "The daemon does not answer."),
+    " What you see is as it was ",
+    h("span", { "aria-live": "off" }, since.replace("for ", "")),
+    " ago. This page tries again by itself. To start the daemon, run ",
+    code("mountaineer up"),
+    " in a terminal.",
+  );
 }
 
 /** Says what happens to a screen reader: the worst and the newest, a sentence a second. */

@@ -7,14 +7,12 @@ import { ConfigView } from "../config/config-view.ts";
 import { FleetView } from "../fleet/fleet-view.ts";
 import { HomeView } from "../home/home-view.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { AuditRecords } from "../records/audit-records.ts";
-import { LogLines } from "../records/log-lines.ts";
+import { ActivityView } from "../records/activity-view.ts";
 import { ServersView } from "../servers/servers-view.ts";
 import { AboutView } from "../settings/about-view.ts";
 import { ClientsView } from "../settings/clients-view.ts";
 import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
-import { TimelineView } from "../timeline/timeline-view.ts";
 
 interface Place {
   /** Behind `#/`. */
@@ -58,11 +56,7 @@ export const VIEWS: readonly PageView[] = [
   },
   {
     title: "Activity",
-    places: [
-      { at: "activity", title: "Timeline", view: TimelineView },
-      { at: "activity/log", title: "Log", view: LogLines },
-      { at: "activity/audit", title: "Audit", view: AuditRecords },
-    ],
+    places: [{ at: "activity", title: "Activity", view: ActivityView }],
   },
   {
     title: "Settings",
@@ -70,8 +64,8 @@ export const VIEWS: readonly PageView[] = [
       { at: "settings/configuration", title: "Configuration", view: ConfigView },
       { at: "settings/sync", title: "Sync", view: SyncView },
       { at: "settings/approvals", title: "Approvals", view: ApprovalsView },
-      { at: "settings/clients", title: "Clients", view: ClientsView },
       { at: "settings/fleet", title: "Fleet", view: FleetView },
+      { at: "settings/clients", title: "Clients", view: ClientsView },
       { at: "settings/about", title: "About", view: AboutView },
     ],
   },
@@ -85,7 +79,7 @@ const MOVED: ReadonlyMap<string, string> = new Map([
   ["config", "settings/configuration"],
   ["approvals", "settings/approvals"],
   ["timeline", "activity"],
-  ["records", "activity/log"],
+  ...["records", "activity/log", "activity/audit"].map((name) => [name, "activity"] as const),
 ]);
 
 /** Home where nothing is at the address. */
