@@ -65,6 +65,7 @@ import {
   switchToolsRequest,
   unmountRequest,
   unsentRequest,
+  verifyRequest,
 } from "./requests.ts";
 import { secretChangeShape, secretListShape, secretRequest, setSecretRequest } from "./secret-keeper.ts";
 import { count, strictObject, type TypeOf, text } from "./shape.ts";
@@ -94,7 +95,7 @@ export const OPERATIONS = {
   verify: operation({
     at: "POST verify",
     says: "Look at shares afresh and say what is wrong; nothing is changed",
-    input: sharesRequest,
+    input: verifyRequest,
     output: verifyReportShape,
     counts: "steps",
   }),

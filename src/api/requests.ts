@@ -40,6 +40,8 @@ const removedFrom = choice("shares", "aliases", "backends");
 /** As a person types it. */
 export const ownerCodeRequest = strictObject({ code: text });
 export const sharesRequest = strictObject({ shares: optional(names) });
+/** `logon`: log in to each server once, too. */
+export const verifyRequest = strictObject({ shares: optional(names), logon: optional(flag) });
 export const unmountRequest = strictObject({ shares: optional(names), force: optional(flag) });
 export const switchRequest = strictObject({
   shares: optional(names),

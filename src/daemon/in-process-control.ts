@@ -101,7 +101,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     );
     // What a looker tells is one fresh look; a changing command's cycles look for themselves.
     const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
-    const { control } = createShareControl(engine, clock, parts.formerShares);
+    const { control } = createShareControl(engine, clock, parts, home);
     return {
       ask: askOf<EngineOperation>({
         ...control,

@@ -290,7 +290,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   await privacy.require(snapshot);
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
-  const shareControl = createShareControl(engine, clock, parts.formerShares);
+  const shareControl = createShareControl(engine, clock, parts, home);
   const places = stack.use(
     await openPlaces({ home, clock, logger, parts, readOnly: false, first: snapshot.config, publish }),
   );

@@ -115,6 +115,19 @@ async function usePrograms(
 }
 
 describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
+  test("F3 verify logs in only when asked to, and says that a login is refused", async (t) => {
+    const { home } = await smbHome(t);
+    const codes = async (logon: boolean): Promise<readonly string[]> => {
+      await using engine = await open(home, "look");
+      const { findings } = await engine.ask("verify", { logon }, NEVER);
+      return findings.map(({ code }) => code);
+    };
+    assert.deepEqual(await codes(true), ["not_mounted"]);
+    process.env["LOOK_PASSWORD"] = "wrong";
+    assert.deepEqual(await codes(false), ["not_mounted"]);
+    assert.deepEqual(await codes(true), ["not_mounted", "login_refused"]);
+  });
+
   test("A10 a look without a daemon begins no proof of the server, and writes no login", async (t) => {
     const { home, folder } = await smbHome(t);
     const asked = join(folder, "asked");

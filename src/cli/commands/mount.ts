@@ -91,18 +91,21 @@ export const verifyCommand = command({
     "Probes every host and reads every mount now, rather than telling what was last seen. Changes nothing.",
   examples: {
     "mountaineer verify": "check all shares",
+    "mountaineer verify --logon": "see whether each NAS takes your login, too",
     "mountaineer verify --share CORE --json": "check one, for a script",
   },
   exits: { 1: "something is wrong" },
   takes: {
     ...SHARE_OPTIONS,
+    "--logon": "log in to each NAS once, too, although a refused login may count there",
     ...JSON_OPTION,
   },
-  async run(context, { share }) {
+  async run(context, { share, logon }) {
     const { askEngine } = await import("../sessions/control-session.ts");
     const { FAILED_EXIT, renderVerify } = await import("../views/results-view.ts");
     const shares = chosenShares(share);
-    const report = await askEngine(context, { intent: "look", command: "verify" }, "verify", { shares });
+    const request = { shares, ...(logon ? { logon } : {}) };
+    const report = await askEngine(context, { intent: "look", command: "verify" }, "verify", request);
     showResult(context, report, () => renderVerify(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   },

@@ -26,7 +26,7 @@ import { createShareEngine, type ShareEngine } from "../../shares/engine/share-e
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { ensureStableLink, stableLinkFault } from "../../shares/links/stable-link.ts";
 import type { StableLinks } from "../../shares/links/stable-links.ts";
-import { createLogons } from "../../shares/logons/logons.ts";
+import { createLogons, type Logons } from "../../shares/logons/logons.ts";
 import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import type { MountTable } from "../../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
@@ -62,6 +62,7 @@ export interface EngineParts extends AsyncDisposable {
   readonly rcloneLogs: RcloneLogs;
   readonly noteKeeper: NoteKeeper;
   readonly formerShares: FormerShares;
+  readonly logons: Logons;
   readonly serverProof: Pick<ServerProof, "removeLeftovers">;
 }
 
@@ -125,6 +126,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     rcloneLogs: createRcloneLogs(kept),
     noteKeeper: createNoteKeeper({ ...kept, notes }),
     formerShares: createFormerShares(kept),
+    logons,
     serverProof,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
@@ -134,6 +136,8 @@ export function startEngineParts(options: PartsOptions): EngineParts {
 const LOOK_MS = 1000;
 /** A link that was right is looked at again after so long, ms: beats may be short, and looks are not free. */
 const LOOK_AGAIN_MS = 2_000;
+/** It counts as right for so long while looks are late, ms: a busy machine is no other link. */
+const BELIEVED_MS = 60_000;
 
 interface KnownLink {
   /** Where this process has pointed it to. */
@@ -180,6 +184,8 @@ export function createStableLinks(clock: Clock, prober: Prober): StableLinks {
     link.targets.add(target).add(mountPath);
     const isOurs = (found: string): boolean => link.targets.has(found);
     const outcome = await ensureStableLink({ prober, path, target, isOurs, waitMs: LOOK_MS });
+    const wasRight = link.right?.target === target && atMs - link.right.atMs < BELIEVED_MS;
+    if (outcome.result === "blocked" && outcome.isLate === true && wasRight) return null;
     link.right = outcome.result === "blocked" ? null : { target, atMs };
     return outcome.result === "blocked" ? outcome.by : null;
   }

@@ -1,14 +1,18 @@
 // A user's commands for all or some shares: all asked at once, answered one by one.
-import type { StepResult, UnsentServer } from "../../api/contract.ts";
+import type { StepResult, UnsentServer, VerifyFinding } from "../../api/contract.ts";
 import type { Control } from "../../api/operations.ts";
 import type { UnsentRequest } from "../../api/requests.ts";
 import { selectShares } from "../../api/share-selection.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { WaitingUnsent } from "../../shares/drivers/mount-driver.ts";
-import type { FormerShares } from "../../shares/drivers/rclone/caches.ts";
+import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
+import type { Logons } from "../../shares/logons/logons.ts";
 import type { RequestOutcome, ShareRequest } from "../../shares/policy/share-request.ts";
+import { listShareNames, type ShareNames } from "../../shares/server-proof/share-names.ts";
+import { routesOf } from "../../shares/share-spec.ts";
+import type { EngineParts } from "../compose/engine-parts.ts";
 import { keptUnmountedBy, openFileHolders, shareStatus } from "./share-status.ts";
 import { verifyShare } from "./verify.ts";
 
@@ -18,7 +22,8 @@ const UNSENT_WAIT_MS = 15_000;
 export function createShareControl(
   engine: ShareEngine,
   clock: Clock,
-  formerShares: Pick<FormerShares, "look">,
+  { formerShares, logons }: Pick<EngineParts, "formerShares" | "logons">,
+  home: string,
 ) {
   const select = (shares: readonly string[] | null): readonly string[] => selectShares(shares, engine.names);
 
@@ -81,10 +86,15 @@ export function createShareControl(
   const waitUntilMs = (): number => clock.monotonicMs() + UNSENT_WAIT_MS;
 
   const control = {
-    async verify({ shares = null }, signal) {
-      const views = await Promise.all(select(shares).map((name) => engine.look(name)));
+    async verify({ shares = null, logon = false }, signal) {
+      const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
+      // A refused login is a condition of the look that follows.
+      const asked = logon ? await lookAll() : [];
+      for (const { subject } of asked) logons.asked(subject.spec);
+      const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));
+      const views = await lookAll();
       signal.throwIfAborted();
-      const findings = views.flatMap(verifyShare);
+      const findings = [...views.flatMap(verifyShare), ...failed.filter((one) => one !== null)];
       const looked_at = { shares: views.length, backends: 0 };
       return { ok: findings.every(({ severity }) => severity !== "error"), findings, looked_at };
     },
@@ -166,4 +176,29 @@ function settledResult(
   const standing = keptUnmountedBy(status);
   if (standing !== null) return { ...base, result: "failed", detail: standing.title, hint: standing.hint };
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };
+}
+
+interface LogonTools {
+  readonly home: string;
+  readonly logons: Logons;
+}
+
+/** Logs in over a route that answers, as a person has asked. Resolves with why that could not be tried; null: it was. */
+async function logOn(
+  { subject: { spec }, seen }: ShareView,
+  { home, logons }: LogonTools,
+  signal: AbortSignal,
+): Promise<VerifyFinding | null> {
+  const up = routesOf(spec).find((route) => seen?.routes[route].probe.verdict === "answers");
+  if (up === undefined || spec.routes[up].host === null || spec.missingVariable !== null) return null;
+  const over = { ...spec, routes: { tb: spec.routes[up], fallback: { ...spec.routes[up], host: null } } };
+  const names = await logons.attempt<ShareNames>(spec, () => listShareNames(over, home, signal), {
+    judge: (said) =>
+      said.kind === "listed" ? "accepted" : said.kind === "failed" ? "unknown" : { refused: said.text },
+    otherwise: (text) => ({ kind: "refused", text }),
+    signal,
+  });
+  if (names.kind !== "failed") return null;
+  const text = `the login could not be tried: ${names.text}`;
+  return { share: spec.name, severity: "warning", code: "logon_untried", text, hint: null };
 }

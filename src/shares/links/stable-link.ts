@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { errorText } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import type { LinkLook, Prober } from "../prober/prober.ts";
+import { type LinkLook, NO_LINK_ANSWER, type Prober } from "../prober/prober.ts";
 
 /** Longest part of a name, bytes, before something is added. */
 const LONGEST_NAME = 200;
@@ -14,8 +14,8 @@ const NEW_FOLDER = 0o777;
 
 type StableLinkOutcome =
   | { readonly result: "right" | "created" | "repaired" }
-  /** Nothing was touched. */
-  | { readonly result: "blocked"; readonly by: string };
+  /** Nothing was touched. `isLate`: because the look had no answer in time. */
+  | { readonly result: "blocked"; readonly by: string; readonly isLate?: boolean };
 
 interface StableLinkOptions {
   readonly prober: Prober;
@@ -65,7 +65,12 @@ function judge(
   isOurs: (target: string) => boolean,
 ): LinkState {
   if (look === undefined || look.state === "unknown") {
-    return { result: "blocked", by: `${path} cannot be looked at: ${look?.text ?? "no answer"}` };
+    const { text } = look ?? NO_LINK_ANSWER;
+    return {
+      result: "blocked",
+      by: `${path} cannot be looked at: ${text}`,
+      isLate: text === NO_LINK_ANSWER.text,
+    };
   }
   if (look.state === "missing") return "missing";
   if (look.state === "other") return { result: "blocked", by: `${path} is a ${look.kind}` };

@@ -10,8 +10,11 @@ const PACKETS_AT_MS = [0, 2_000, 6_000];
 /** A NAS that starts may take so long, ms. */
 const WAKES_WITHIN_MS = 60_000;
 const LOOK_MS = 1_000;
-/** A program that goes on asking wants nothing anew: it has to have been quiet for so long, ms. */
-const QUIET_MS = 60_000;
+/**
+ * Who goes on asking wants nothing anew: it has to have been quiet for so long, ms. Longer than the 5 min after which rclone
+ * tries an upload again by itself.
+ */
+const QUIET_MS = 360_000;
 /** Of two routes. */
 const ADDRESSES_AT_MOST = 2;
 

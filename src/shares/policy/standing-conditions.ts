@@ -67,7 +67,9 @@ function obstacles({ seen, spec }: Builder): NewCondition[] {
       code: "link_blocked",
       severity: "error",
       title: `The link to the mount is not right: ${seen.linkBlocked}`,
-      hint: "`mountaineer reconcile` makes it, once nothing else stands in its place.",
+      hint: seen.linkBlocked.includes("cannot be looked at")
+        ? "It is looked at again by itself. See whether the disk with `shares_root` answers, and whether you may read it."
+        : "`mountaineer reconcile` makes it, once nothing else stands in its place.",
     });
   }
   return conditions;

@@ -2,7 +2,14 @@
 import { isIP } from "node:net";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { FolderListing, LinkLook, Look, OpenFilesAnswer, Prober } from "./prober.ts";
+import {
+  type FolderListing,
+  type LinkLook,
+  type Look,
+  NO_LINK_ANSWER,
+  type OpenFilesAnswer,
+  type Prober,
+} from "./prober.ts";
 import { answerIn, ProberQuestions, type Question } from "./prober-questions.ts";
 
 interface ProberOptions {
@@ -17,7 +24,6 @@ const LOOK_DEADLINE_MS = 1_000;
 /** How many questions about places below one path may hang: each may hold a process until its mount answers. */
 const MOST_HANGING = 2;
 
-const NO_LINK_ANSWER: LinkLook = { state: "unknown", text: "no answer in time" };
 const NO_FILES_ANSWER: OpenFilesAnswer = { ok: false, text: "the prober did not answer in time" };
 
 /** Starts the process at the first question. It ends with this process, however that ends, and when it is idle. */

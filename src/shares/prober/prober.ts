@@ -40,6 +40,8 @@ export type LinkLook =
   | { readonly state: "other"; readonly kind: string }
   | { readonly state: "unknown"; readonly text: string };
 
+export const NO_LINK_ANSWER = { state: "unknown", text: "no answer in time" } as const;
+
 /** The largest file that the prober reads: no configuration is larger. */
 export const FILE_LIMIT_BYTES = 1024 * 1024;
 

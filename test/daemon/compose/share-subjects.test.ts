@@ -6,7 +6,7 @@ import { createStableLinks } from "../../../src/daemon/compose/engine-parts.ts";
 import { type SubjectContext, shareSubjects } from "../../../src/daemon/compose/share-subjects.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
-import type { Prober } from "../../../src/shares/prober/prober.ts";
+import { NO_LINK_ANSWER, type Prober } from "../../../src/shares/prober/prober.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -130,11 +130,12 @@ async function scene(t: TestContext) {
   const prober = proberOfFile();
   const folder = await temporaryFolder(t);
   let looks = 0;
+  const late = { is: false };
   const counting: Prober = {
     ...prober,
     readLink(path, waitMs) {
       looks += 1;
-      return prober.readLink(path, waitMs);
+      return late.is ? Promise.resolve(NO_LINK_ANSWER) : prober.readLink(path, waitMs);
     },
   };
   const clock = createManualClock();
@@ -152,8 +153,22 @@ async function scene(t: TestContext) {
     look,
     link: () => readlink(spec.stablePath),
     looks: () => looks,
+    late,
   };
 }
+
+test("a link that was right counts as right for a minute while looks are late; what was never seen does not", async (t) => {
+  const { spec, ensure, late, clock } = await scene(t);
+  late.is = true;
+  assert.match((await ensure(spec, spec.mountPath)) ?? "", /cannot be looked at: no answer in time$/);
+  late.is = false;
+  await ensure(spec, spec.mountPath);
+  late.is = true;
+  await clock.advance(30_000);
+  assert.equal(await ensure(spec, spec.mountPath), null);
+  await clock.advance(30_000);
+  assert.match((await ensure(spec, spec.mountPath)) ?? "", /cannot be looked at/);
+});
 
 test("a link that is missing is made, with its folder", async (t) => {
   const { spec, ensure, link } = await scene(t);

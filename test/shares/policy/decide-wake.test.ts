@@ -61,11 +61,13 @@ describe("a NAS that sleeps", () => {
     });
   }
 
-  test("a program that goes on asking wants nothing anew; a person does", () => {
+  test("a program that goes on asking wants nothing anew, nor does rclone, which tries an upload again after 5 min; a person does", () => {
     const world = asleep();
-    for (let look = 0; look < 180; look++) {
-      world.wanted = true;
-      world.advance(20_000);
+    for (const everyMs of [20_000, 330_000]) {
+      for (let look = 0; look < 20; look++) {
+        world.wanted = true;
+        world.advance(everyMs);
+      }
     }
     assert.equal(packets(world).length, 3);
     world.ask({ kind: "mount" });
