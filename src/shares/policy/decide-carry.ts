@@ -1,5 +1,6 @@
 // Whether a share may be carried, and where to: the rules of proof, read by every decision that mounts or moves.
 
+import { counted } from "../../runtime/text/plain-text.ts";
 import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import { answers, type Builder, type NewCondition } from "./decision-builder.ts";
 import { type CarriedSeen, NO_TRUST } from "./share-seen.ts";
@@ -16,7 +17,7 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
 }
 
 /** Longer than any proof takes, and a second one after a first that failed. */
-const PROOF_AT_MOST_MS = 30_000;
+export const PROOF_AT_MOST_MS = 30_000;
 
 /**
  * Whether a mount over `route` has to wait for the proof under way, so that it need not be made anew afterwards, and
@@ -26,13 +27,22 @@ export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number 
   const { carry = null, atMs, waiting = [] } = builder.seen;
   const server = carry?.trust.servers?.[route];
   const isUnknown = carry?.asks === true && server?.id === null;
-  const isDue = sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS;
+  const isDue = server?.asked === false && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS);
   // Without what is unsent for a server that can be known, the path would show older files.
-  const isTriedAgain = sinceMs !== null && waiting.some(({ proved }) => proved);
-  if (isUnknown && isDue && (!server.asked || isTriedAgain)) return true;
+  if (isUnknown && (isDue || waiting.some(({ proved }) => proved))) return true;
   const trust = trustToCarry(builder);
   // The result of an earlier proof does not count, because a route was away since; but two servers stay two.
   return trust?.asking === true && trust.state !== "different";
+}
+
+/** Why a mount over `route` goes on waiting for its proof; null: that has not failed, or nothing waits for its server. */
+export function whyNotProved({ seen }: Builder, route: RouteName): string | null {
+  const { carry = null, waiting = [] } = seen;
+  const server = carry?.trust.servers?.[route];
+  const [kept] = waiting.filter(({ proved }) => proved);
+  if (kept === undefined || server?.id !== null || !server.asked) return null;
+  const files = `${counted(kept.files.length, "unsent file")} of ${kept.source ?? `server ${kept.server}`}`;
+  return `${files} would not show, as nothing proves who answers at ${seen.routes[route].probe.address ?? route} (${carry?.trust.text ?? ""}); mountaineer unsent shows them and can set them aside`;
 }
 
 /** The server behind `route`; absent: unknown. */

@@ -2,7 +2,7 @@
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { oneMissingText } from "../../secrets/reference.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
-import { awaitsProof, carriesAt, serverAt } from "./decide-carry.ts";
+import { awaitsProof, carriesAt, PROOF_AT_MOST_MS, serverAt, whyNotProved } from "./decide-carry.ts";
 import { whyNoLogon } from "./decide-logged-on.ts";
 import { continueMove, foldMoved } from "./decide-move.ts";
 import {
@@ -149,7 +149,12 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
       }
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
       // If it were mounted now, it would not get what is kept for its server until it is mounted anew.
-      if (waitsForProof(builder, operation, route)) return null;
+      if (waitsForProof(builder, operation, route)) {
+        const why = isOverdue(builder, operation) ? whyNotProved(builder, route) : null;
+        if (why === null) return null;
+        failures.push(why);
+        continue;
+      }
       const isCarried = carriesAt(builder, route);
       const own = serverAt(builder, route);
       builder.transitions.push({
@@ -163,6 +168,11 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
     failures.push(`${hostOf(builder, route)}: ${builder.seen.routes[route].probe.text}`);
   }
   return finishExhausted(builder, { ...operation, plan: [], failures });
+}
+
+/** A proof that has not come by then may never come. */
+function isOverdue({ seen }: Builder, { startedAtMs }: Operation): boolean {
+  return seen.atMs - startedAtMs >= PROOF_AT_MOST_MS;
 }
 
 /** Whether the next step has to wait; the lane then looks again soon. */

@@ -1,7 +1,7 @@
 // The rules for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else wait.
 import { oneMissingText } from "../../secrets/reference.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
-import { awaitsProof } from "./decide-carry.ts";
+import { awaitsProof, whyNotProved } from "./decide-carry.ts";
 import { whyNoLogon } from "./decide-logged-on.ts";
 import { startOperation } from "./decide-operation.ts";
 import { type Builder, clearError, configuredAnswers, hostOf, setError } from "./decision-builder.ts";
@@ -35,14 +35,17 @@ export function decideUnmounted(builder: Builder): Step | null {
     builder.wakes.push({ atMs: state.mountBackoff.notBeforeMs, reason: "retry" });
     return null;
   }
-  const plan = bestRoutes(builder);
+  const routes = bestRoutes(builder);
+  const plan = routes.filter((route) => whyNotProved(builder, route) === null);
   const [first] = plan;
   if (first !== undefined && awaitsProof(builder, first, null)) {
     builder.wakes.push({ atMs: seen.atMs + PROOF_LOOK_MS, reason: "confirm" });
     return null;
   }
-  if (plan.length === 0) {
-    setError(builder, noHostAnswers(builder));
+  if (first === undefined) {
+    const [unproved] = routes;
+    setError(builder, (unproved && whyNotProved(builder, unproved)) ?? noHostAnswers(builder));
+    if (unproved !== undefined) builder.wakes.push({ atMs: seen.atMs + PROOF_LOOK_MS, reason: "confirm" });
     return null;
   }
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });

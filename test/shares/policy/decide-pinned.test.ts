@@ -9,6 +9,7 @@ import {
   NO_TRUST,
   type RouteSeen,
   type ShareSeen,
+  type TrustSeen,
 } from "../../../src/shares/policy/share-seen.ts";
 import { CACHE_MS, POLICY, SPEC, WALL_START } from "../world.ts";
 
@@ -130,36 +131,51 @@ test("A13 what an earlier version mounted is mounted through the carrier as soon
   assert.equal(step({ ...files, state: "none" }), "unmount");
 });
 
-test("A13 what is unsent for a server that can be known waits for a second proof of who answers there, 30 s at most", () => {
-  const routes = { tb: probed("gone"), fallback: probed("answers") };
-  const unknown = { id: null, asked: true };
-  const trust = { ...NO_TRUST, servers: { tb: unknown, fallback: unknown } };
-  const waits = { server: "a", source: null, inUse: false, files: [], folder: "/caches/a" };
-  const step = (proved: boolean, forMs: number) =>
-    decide({
-      ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null, memory: EMPTY_SHARE_MEMORY },
-      state: {
-        ...NEW_LANE_STATE,
-        operation: {
-          ...{
-            kind: "failover",
-            reason: "tb is gone",
-            startedAtMs: NOW_MS - forMs,
-            from: "tb",
-            mode: "force",
-          },
-          ...{ plan: ["fallback"], goal: null, failures: [], mountId: null, checked: true, cost: null },
-          asked: false,
-        },
-      },
-      seen: {
-        ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured: routes, mount: null, twins: [] },
-        ...{ taken: null, driverProblem: null, oneAddress: null, openFiles: null, unsent: null },
-        ...{ linkBlocked: null, lastStep: null, carry: { asks: true, unable: "carry is off", trust } },
-        waiting: [{ ...waits, proved }],
-      },
-    }).step?.kind ?? null;
-  assert.equal(step(true, 3_000), null);
-  assert.equal(step(true, 30_000), "mount");
-  assert.equal(step(false, 3_000), "mount", "no proof would ever find its server");
+/** Nothing is mounted; `forMs`: for how long a failover to fallback has gone on. */
+function unmounted(
+  tb: "answers" | "gone",
+  servers: NonNullable<TrustSeen["servers"]>,
+  { proved = true, forMs = null }: { proved?: boolean; forMs?: number | null } = {},
+) {
+  const routes = { tb: probed(tb), fallback: probed("answers") };
+  const failover = {
+    ...({ kind: "failover", reason: "tb is gone", from: "tb", mode: "force", asked: false } as const),
+    ...{ plan: ["fallback"] as const, goal: null, failures: [], mountId: null, checked: true, cost: null },
+  };
+  const waits = { server: "a", source: null, proved, inUse: false, folder: "/caches/a" };
+  return decide({
+    ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null, memory: EMPTY_SHARE_MEMORY },
+    state: {
+      ...NEW_LANE_STATE,
+      operation: forMs === null ? null : { ...failover, startedAtMs: NOW_MS - forMs },
+    },
+    seen: {
+      ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured: routes, mount: null, twins: [] },
+      ...{ taken: null, driverProblem: null, oneAddress: null, openFiles: null, unsent: null },
+      ...{ linkBlocked: null, lastStep: null },
+      carry: { asks: true, unable: "carry is off", trust: { ...NO_TRUST, servers } },
+      waiting: [{ ...waits, files: [{ path: "file", bytes: 1, writtenAtMs: 0 }] }],
+    },
+  });
+}
+
+const UNKNOWN = { id: null, asked: true };
+
+test("A15 what is unsent for a server that can be known waits for a proof of who answers there, and says so after 30 s", () => {
+  const servers = { tb: UNKNOWN, fallback: UNKNOWN };
+  const soon = unmounted("gone", servers, { forMs: 3_000 });
+  assert.deepEqual([soon.step, soon.memory.lastError], [null, null]);
+  const late = unmounted("gone", servers, { forMs: 30_000 });
+  assert.equal(late.state.operation, null, "it is in the way of what a person asks for");
+  for (const { step, memory } of [late, unmounted("gone", servers)]) {
+    assert.equal(step, null);
+    assert.match(memory.lastError ?? "", /^1 unsent file of server a would not show.*mountaineer unsent/);
+  }
+  const unknowable = unmounted("gone", servers, { forMs: 3_000, proved: false });
+  assert.equal(unknowable.step?.kind, "mount", "no proof would ever find its server");
+});
+
+test("A15 where the server of one route cannot be proved, the share is mounted over the other", () => {
+  const { step } = unmounted("answers", { tb: UNKNOWN, fallback: { id: "a", asked: true } });
+  assert.deepEqual(step, { kind: "mount", route: "fallback", server: "a" });
 });
