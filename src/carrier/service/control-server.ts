@@ -55,9 +55,8 @@ type Members = Readonly<Record<string, unknown>>;
 
 export function createControlServer(options: ControlServerOptions) {
   const { clock, logger } = options;
-  const daemons = new Set<Socket>();
-  /** Daemons of a previous version that answer no ping. */
-  const mute = new Set<Socket>();
+  /** Whether each answers a ping; those of a previous version do not. */
+  const daemons = new Map<Socket, boolean>();
   const all = new Set<Socket>();
   let countersTimer: Timer | null = null;
   let pushed = "";
@@ -69,7 +68,7 @@ export function createControlServer(options: ControlServerOptions) {
     if (text === pushed) return;
     pushed = text;
     const message = { push: "shares", nowMs: clock.monotonicMs(), shares };
-    for (const socket of daemons) send(socket, message);
+    for (const socket of daemons.keys()) send(socket, message);
   };
   /** Changes at one moment are reported once. */
   const pushSoon = (): void => {
@@ -95,8 +94,7 @@ export function createControlServer(options: ControlServerOptions) {
         socket.end();
         return;
       }
-      daemons.add(socket);
-      if (hello["answers"] !== true) mute.add(socket);
+      daemons.set(socket, hello["answers"] === true);
       options.onDaemons(daemons.size);
       send(socket, { push: "shares", ...stateOf(options) });
     } else if (typeof id === "number" && daemons.has(socket)) {
@@ -121,7 +119,6 @@ export function createControlServer(options: ControlServerOptions) {
     socket.on("close", () => {
       deadline[Symbol.dispose]();
       all.delete(socket);
-      mute.delete(socket);
       if (daemons.delete(socket)) options.onDaemons(daemons.size);
     });
     send(socket, { hello: { protocol: PROTOCOL_VERSION, program: options.program, pid: process.pid } });
@@ -134,13 +131,13 @@ export function createControlServer(options: ControlServerOptions) {
     notice(notice: CarrierNotice): boolean {
       // The state that the notice is about is sent first.
       pushState();
-      for (const socket of daemons) send(socket, { push: "notice", notice });
+      for (const socket of daemons.keys()) send(socket, { push: "notice", notice });
       return daemons.size > 0;
     },
     /** Asks the daemons for a sign of life; false: one of them could give none. */
     ping(): boolean {
-      if (mute.size > 0) return false;
-      for (const socket of daemons) send(socket, { push: "ping" });
+      if ([...daemons.values()].includes(false)) return false;
+      for (const socket of daemons.keys()) send(socket, { push: "ping" });
       return daemons.size > 0;
     },
     changed(urgent: boolean): void {

@@ -102,7 +102,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       granted === null ? approvals : withApproved(approvals, input, granted);
     let held = decideHeld({ ...input, approvals: memory === null ? null : grant(memory) });
     // The very edit with which a home begins to hold back.
-    if (memory === null && held.approvals !== null && granted !== null) {
+    if (memory === null && held.approvals !== null) {
       held = decideHeld({ ...input, approvals: grant(held.approvals) });
     }
     const effective = held.effective === file.config ? file : deepFreeze({ ...file, config: held.effective });
@@ -110,10 +110,12 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
     return { file, effective, held, changes, granted };
   };
 
+  /** What cannot be read must not be written over. */
+  const wantsWrite = (approvals: Approvals): boolean =>
+    mayWrite && lost?.passes !== true && !isSame(writer.written, approvals);
   /** What nobody has to be asked about is remembered after it runs; a kill before it only asks the mode again. */
   const remember = (approvals: Approvals): void => {
-    // What cannot be read must not be written over.
-    if (!mayWrite || lost?.passes === true || isSame(writer.written, approvals)) return;
+    if (!wantsWrite(approvals)) return;
     const advances = writer.written === null || writer.written.mode !== approvals.mode;
     void writer.tryToWrite(approvals, advances);
   };
@@ -141,10 +143,10 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
     async judge(file, running, granted) {
       const judged = look(file, running, granted ?? null);
       const { approvals } = judged.held;
-      const isFirst = memory === null && approvals !== null;
-      if (!mayWrite || approvals === null || (granted === undefined && !isFirst)) return judged;
+      if (!mayWrite || approvals === null) return judged;
       if (granted === undefined) {
-        await writer.tryToWrite(approvals, true);
+        // The first of a home.
+        if (memory === null) await writer.tryToWrite(approvals, true);
         return judged;
       }
       options.onGrant?.();
@@ -173,8 +175,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       if (held.approvals !== null) remember(held.approvals);
     },
     async withdraw() {
-      // When the approvals were lost, nothing is known that could be written in their place.
-      if (!mayWrite || memory === null || memory.lost || isSame(writer.written, memory)) return;
+      if (memory === null || !wantsWrite(memory)) return;
       options.onGrant?.();
       await writer.tryToWrite(memory, true);
     },
@@ -195,9 +196,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       const again = await store.read(new AbortController().signal);
       // As it was known before.
       if (again.kind === "lost" && again.passes) return false;
-      const known = kept(again.approvals);
-      const isAsRead = known === null ? writer.written === null : isSame(writer.written, known);
-      if (isAsRead) {
+      if (isSame(writer.written, kept(again.approvals))) {
         if (memory !== null) remember(memory);
         return false;
       }
@@ -287,8 +286,8 @@ function waitingKey(waiting: readonly WaitingEntry[]): string {
   return waiting.map(waitingDigest).join(" ");
 }
 
-function isSame(one: Approvals | null, other: Approvals): boolean {
-  const text = ({ mode, entries, order }: Approvals): string =>
-    JSON.stringify([mode, [...entries].sort(), order]);
-  return one !== null && text(one) === text(other);
+function isSame(one: Approvals | null, other: Approvals | null): boolean {
+  const text = (approvals: Approvals | null): string | null =>
+    approvals && JSON.stringify([approvals.mode, [...approvals.entries].sort(), approvals.order]);
+  return text(one) === text(other);
 }

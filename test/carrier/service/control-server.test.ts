@@ -45,18 +45,22 @@ function stubService(parts: Partial<CarrierService>) {
 async function start(t: TestContext, parts: Partial<CarrierService>) {
   const path = join(await temporaryFolder(t), "s");
   const daemons: number[] = [];
+  const clock = createManualClock();
+  const heard = { times: 0 };
   const control = createControlServer({
-    clock: systemClock,
+    clock,
     logger: silentLogger,
     service: () => stubService(parts),
     program: "abc",
     onDaemons: (count) => void daemons.push(count),
-    onHeard: () => {},
+    onHeard: () => {
+      heard.times += 1;
+    },
   });
   control.server.listen(path);
   await once(control.server, "listening");
   t.after(() => control.end());
-  return { path, daemons, control };
+  return { path, daemons, control, clock, heard };
 }
 
 /** A connection that is not the project's own. */
@@ -75,6 +79,7 @@ async function raw(t: TestContext, path: string) {
   return { socket, said };
 }
 
+const NOTICE = { share: "A", what: "answered" } as const;
 const HELLO = formatLine({ hello: { protocol: PROTOCOL_VERSION } });
 
 describe("the control socket", () => {
@@ -106,6 +111,66 @@ describe("the control socket", () => {
     socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION + 2 } }));
     await eventually(() => said.ended);
     assert.match(said.text, /refused/);
+  });
+
+  test("A10 whoever has said no hello gets no answer, counts for nothing, and is ended after 5 s", async (t) => {
+    const { path, clock, daemons, heard } = await start(t, {});
+    const stranger = await raw(t, path);
+    stranger.socket.write(formatLine({ id: 6, do: "refresh" }));
+    const daemon = await raw(t, path);
+    daemon.socket.write(HELLO + formatLine({ id: 7, do: "refresh" }));
+    await eventually(() => daemon.said.text.includes('"id":7'));
+    assert.deepEqual([daemons, heard.times], [[1], 1]);
+    await clock.advance(5_000);
+    await eventually(() => stranger.said.ended);
+    assert.equal(stranger.said.text.includes('"id":6'), false);
+    daemon.socket.write(formatLine({ id: 8, do: "refresh" }));
+    await eventually(() => daemon.said.text.includes('"id":8'));
+  });
+
+  test("A10 no sign of life is asked for while a daemon is there that can give none", async (t) => {
+    const { path, control, daemons } = await start(t, {});
+    assert.equal(control.ping(), false, "nobody is there");
+    const { socket, said } = await raw(t, path);
+    socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION, answers: true } }));
+    const previous = await raw(t, path);
+    previous.socket.write(HELLO);
+    await eventually(() => daemons.at(-1) === 2);
+    assert.equal(control.ping(), false);
+    previous.socket.destroy();
+    await eventually(() => daemons.at(-1) === 1);
+    assert.equal(control.ping(), true);
+    await eventually(() => said.text.endsWith('"push":"ping"}\n'));
+    assert.equal(said.text.split('"push":"ping"').length, 2);
+  });
+
+  test("A10 what is urgent is said once for one moment, the rest every 5 s, and what is the same not at all", async (t) => {
+    const states = [{ share: "A" }];
+    // Of a state nothing counts here but that it is another one.
+    const service = { states: () => states } as object;
+    const { path, control, daemons, clock } = await start(t, service);
+    const { socket, said } = await raw(t, path);
+    const pushes = (): number => said.text.split('"push":"shares"').length - 1;
+    socket.write(HELLO);
+    await eventually(() => daemons.at(-1) === 1 && pushes() === 1);
+    control.changed(true);
+    control.changed(true);
+    assert.equal(control.notice(NOTICE), true);
+    await eventually(() => said.text.includes('"push":"notice"'));
+    assert.equal(pushes(), 2);
+    assert.ok(said.text.lastIndexOf('"push":"shares"') < said.text.indexOf('"push":"notice"'));
+    states.push({ share: "B" });
+    control.changed(false);
+    control.changed(false);
+    await clock.advance(5_000);
+    await eventually(() => pushes() === 3);
+    states.push({ share: "C" });
+    control.changed(true);
+    await eventually(() => pushes() === 4);
+    control.changed(true);
+    socket.write(formatLine({ id: 9, do: "confirm" }));
+    await eventually(() => said.text.includes('"id":9'));
+    assert.equal(pushes(), 4);
   });
 
   test("A10 ends a connection whose line is no line, or has no end", async (t) => {
