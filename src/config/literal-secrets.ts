@@ -2,7 +2,14 @@
 // it. Pure.
 
 import { routeKeys, routesOf } from "./backend-routes.ts";
-import { hiddenValues, shownArguments, shownSecretText, shownText, shownUrl } from "./shown-values.ts";
+import {
+  HIDDEN,
+  hiddenValues,
+  shownArguments,
+  shownSecretText,
+  shownText,
+  shownUrl,
+} from "./shown-values.ts";
 import type { BackendConfig, StdioConnection } from "./snapshot.ts";
 import { type KeyPath, pathText } from "./values/mistakes.ts";
 import type { SecretText } from "./values/secret-text.ts";
@@ -39,6 +46,31 @@ export function literalSecrets(
 /** Only the values, each once: none of them may appear in a log. */
 export function literalValues(connection: Connection): readonly string[] {
   return [...new Set(ofConnection(connection).map(({ value }) => value))];
+}
+
+/** The keys in which `import` has left a value out. */
+export function keysLeftOut(
+  backend: Pick<BackendConfig, "name" | "connection" | "routes">,
+): readonly string[] {
+  return routesOf(backend).flatMap(({ connection }, route) =>
+    textsOf(connection).flatMap(([key, text]) =>
+      text.includes(HIDDEN) ? pathText(["backends", backend.name, ...routeKeys(backend, route), ...key]) : [],
+    ),
+  );
+}
+
+function textsOf(connection: Connection): readonly (readonly [KeyPath, string])[] {
+  const tables = connection.type === "stdio" ? { env: connection.env } : { headers: connection.headers };
+  const own =
+    connection.type === "stdio"
+      ? connection.args.map((text, index) => [["args", index], text] as const)
+      : [[["url"], connection.url] as const];
+  const named = Object.entries(tables).flatMap(([table, texts]) =>
+    Object.entries(texts).map(
+      ([name, text]) => [[table, name], text.filter((part) => typeof part === "string").join("")] as const,
+    ),
+  );
+  return [...own, ...named];
 }
 
 interface Found {

@@ -21,7 +21,8 @@ export const initCommand = command({
   summary: "write a first configuration",
   description:
     "At a terminal it asks: it looks for servers of SMB shares (as mountaineer shares discover does), tries the login at the " +
-    "address that you choose, and there alone, lists its shares, and mounts what you choose. With options it does not ask. " +
+    "address that you choose, and there alone, lists its shares, and mounts what you choose. With options it does not ask; " +
+    "without a terminal it needs them. " +
     "It never writes over a configuration that is there: it asks whether to add to it, or wants --add. The result is " +
     "checked before it is written. The first MCP server " +
     "makes a token: HTTP clients must send it; the command mountaineer mcp needs none.",

@@ -4,6 +4,8 @@ import { backendUnknown } from "../../api/gateway-names.ts";
 import { findMcpAddress, hasNoPath } from "../../api/mcp-address.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { tomlKey } from "../../config/edit/toml-value.ts";
+import { keysLeftOut } from "../../config/literal-secrets.ts";
+import { HIDDEN } from "../../config/shown-values.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
@@ -107,6 +109,18 @@ export async function editBackend(
   });
 }
 
+function leftOut(name: string, keys: readonly string[]): MountaineerError {
+  return new MountaineerError(
+    "usage",
+    `import left a value out of ${keys.join(", ")}, which says ${HIDDEN}`,
+    {
+      hint:
+        `take it as a variable, if the server can: mountaineer backends edit ${name} --env NAME=secret:NAME, without that argument; ` +
+        `or type it: mountaineer backends edit ${name} --allow-literal -- PROGRAM ARGUMENTS`,
+    },
+  );
+}
+
 export async function removeBackend(context: CommandContext, wanted: string): Promise<BackendChange> {
   const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
   return change(context, "backends remove", name, { waitMs: 0 }, () => [{ remove: "backends", name }]);
@@ -122,6 +136,8 @@ export async function enableBackend(
   const key = `backends.${tomlKey(name)}.enabled`;
   const command = enabled ? "backends enable" : "backends disable";
   return change(context, command, name, options, ({ backends }) => {
+    const missing = backends.filter((backend) => enabled && backend.name === name).flatMap(keysLeftOut);
+    if (missing.length > 0) throw leftOut(name, missing);
     const isSo = backends.some((backend) => backend.name === name && backend.enabled === enabled);
     // Enabled is the default of the key.
     return isSo ? [] : [{ key, value: enabled ? null : "false" }];

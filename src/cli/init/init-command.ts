@@ -68,6 +68,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
   if (!standing.isBlank && !options.add) {
     if (ask === null || !(await isWilling(ask, standing.path))) throw exists(context, standing.path);
   }
+  if (ask === null && options.given === null && options.token !== true) throw unasked(context);
   const found = await findMountedShares();
   const asksNothing = ask === null || options.token === true;
   const wishes = options.given ?? (asksNothing ? NOTHING : await askPerson(context, ask, standing));
@@ -260,6 +261,16 @@ function exists(context: CommandContext, path: string): MountaineerError {
   return new MountaineerError("config_changed", `${path} is there already; nothing was written`, {
     hint: `${typed(context, "init --add")} adds to it; ${typed(context, "config edit")} edits it`,
   });
+}
+
+function unasked(context: CommandContext): MountaineerError {
+  return new MountaineerError(
+    "usage",
+    "init asks at a terminal, and there is none here; nothing was written",
+    {
+      hint: `say what you have: ${typed(context, "init --share NAME --fallback-host HOST --username USER")}, or ${typed(context, "init --backend NAME --command LINE")}`,
+    },
+  );
 }
 
 /** Resolves with whether the file changed. */

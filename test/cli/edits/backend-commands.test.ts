@@ -89,6 +89,32 @@ test("E2 backends add writes what was typed, keeps all else, and says what came 
   assert.match(await text(), /^# mine\n\[server\]\nport = \d+ # here\n/);
 });
 
+test("F1 a value that import left out is named, and nothing is enabled, until it is given", async (t) => {
+  const backends = `[backends.git]
+command = "server"
+args = ["--token=(hidden)", "plain"]
+enabled = false
+[backends.git.env]
+MODE = "(hidden)"
+[backends.web]
+url = "http://localhost:1/mcp?key=(hidden)"
+enabled = false
+`;
+  const { run, text } = await startRig(t, { monitor: false, backends });
+  const before = await text();
+  const git = await run("backends", "enable", "git");
+  assert.equal(git.code, 2);
+  assert.match(
+    git.stderr,
+    /backends\.git\.args\[0\], backends\.git\.env\.MODE[\s\S]*backends edit git --env/,
+  );
+  assert.match((await run("backends", "enable", "web")).stderr, /backends\.web\.url, which says \(hidden\)/);
+  assert.equal(await text(), before);
+  const edited = await run("backends", "edit", "git", "--env", "MODE=plain", "--", "server", "plain");
+  assert.equal(edited.code, 0, edited.stderr);
+  assert.equal((await run("backends", "enable", "git")).code, 0);
+});
+
 test("E2 a backend that does not start is saved, and the reason is said", async (t) => {
   const { run, text } = await startRig(t);
   const added = await run("backends", "add", "gone", "--", "no-such-program");

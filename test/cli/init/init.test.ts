@@ -125,15 +125,13 @@ test("the file is what was asked for, and says where every option is; the end sa
   assert.equal(list.code, 0, list.stderr);
 });
 
-test("without a terminal: a beginning, then what is given, then nothing over it", async (t) => {
+test("without a terminal: it says what to give, writes what is given, and nothing over it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const first = await run(["init"], { home });
-  assert.deepEqual([first.code, first.stderr], [0, ""]);
-  assert.match(first.stdout, /config\.toml is written[\s\S]*mountaineer doctor/);
+  assert.deepEqual([first.code, first.stdout], [2, ""]);
+  assert.match(first.stderr, /nothing was written[\s\S]*init --share NAME/);
   const path = join(home, "config.toml");
-  assert.match(await readFile(path, "utf8"), /^#:schema [\s\S]*\n#?\[\[?\w/m);
-  assert.equal((await stat(path)).mode & 0o777, 0o600);
-  assert.ok((await readdir(home)).includes("config.schema.json"));
+  await assert.rejects(stat(path));
   const added = await run(["init", ...SHARE, "--username", "ann", "--password", "secret:nas", "--json"], {
     home,
   });
@@ -141,8 +139,10 @@ test("without a terminal: a beginning, then what is given, then nothing over it"
   const report = JSON.parse(added.stdout);
   assert.deepEqual(
     [report.path, report.created, report.changed, report.shares, report.backends],
-    [path, false, true, ["CORE"], []],
+    [path, true, true, ["CORE"], []],
   );
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.ok((await readdir(home)).includes("config.schema.json"));
   assert.match(
     await readFile(path, "utf8"),
     /\n\[\[shares\]\]\nname = "CORE"\nthunderbolt_host = "10\.10\.10\.1"\nfallback_host = "nas\.local"\nusername = "ann"\npassword = "secret:nas"\n$/,
@@ -248,7 +248,7 @@ test("where the configuration is a link that leads nowhere, everybody says so", 
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home, { mode: 0o700 });
   await symlink(join(home, "moved.toml"), join(home, "config.toml"));
-  for (const args of [["init"], ["init", ...SHARE], ["monitor"], ["status"]]) {
+  for (const args of [["init", ...SHARE], ["monitor"], ["status"]]) {
     const ended = await run(args, { home });
     assert.equal(ended.code, 3, `${args.join(" ")}: ${ended.stderr}`);
     assert.match(ended.stderr, /is a link to \S+moved\.toml, which is not there[\s\S]*remove the link/);
