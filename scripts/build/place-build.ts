@@ -170,7 +170,7 @@ async function removeUnused(
 /** For npm, which packs what dist holds: one build alone, and no Node. */
 async function unpublished(dist: string, current: string): Promise<string> {
   const names = (await readdir(dist)).filter((name) => name !== current && name !== "current");
-  return `${["node", "node_modules", ".new-*", ".old-*", ...names.filter((name) => BUILD_NAME.test(name)).sort()].join("\n")}\n`;
+  return `${["node", "node_modules", "compiled", ".new-*", ".old-*", ...names.filter((name) => BUILD_NAME.test(name)).sort()].join("\n")}\n`;
 }
 
 /** Renamed into place: readers see the old text or the new one. */

@@ -1,5 +1,6 @@
 // The interfaces of the daemon's code inside a command: the engine run once, and the daemon in the foreground.
 import type { Duplex } from "node:stream";
+import type { ReaderProcess } from "../config/worker/reader-process.ts";
 import type { StatusReport } from "./contract.ts";
 import type { Ask, OperationName } from "./operations.ts";
 import type { PageFiles } from "./page-files.ts";
@@ -57,6 +58,8 @@ export interface MonitorOptions {
   readonly program: { readonly command: string; readonly args: readonly string[] };
   /** The page's files; absent: there is no page. */
   readonly page?: PageFiles | undefined;
+  /** Started ahead; reads the configuration. */
+  readonly reader: ReaderProcess;
   /** Stop in order: no new step, a step begun is finished, 5 s in all. */
   readonly signal: AbortSignal;
   /** Stop now. */

@@ -42,6 +42,14 @@ export interface GatewayPart extends AsyncDisposable {
   settled(signal: AbortSignal): Promise<void>;
 }
 
+const code = () => import("../gateway/serving/gateway.ts");
+
+/** Where one is configured: its code is loaded while a start waits for other processes. */
+export function loadAhead(config: MountaineerConfig): void {
+  // What fails here fails again where the gateway starts.
+  if (wantsGateway(config)) code().catch(() => {});
+}
+
 export function createGatewayPart(options: GatewayOptions): GatewayPart {
   /** Once there is one it stays, so that calls drain and sessions survive while nothing is configured. */
   let gateway: Gateway | null = null;
@@ -51,7 +59,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
   const pages = createRecordPages(options.clock);
 
   const load = async (): Promise<Gateway> => {
-    const { createGateway } = await import("../gateway/serving/gateway.ts");
+    const { createGateway } = await code();
     gateway ??= createGateway(options);
     return gateway;
   };

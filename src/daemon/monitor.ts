@@ -10,7 +10,9 @@ import { readDaemonNote, removeDaemonNote, writeDaemonNote } from "../api/socket
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
 import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
+import { findPlace } from "../config/locate.ts";
 import { mistakesError } from "../config/values/mistakes.ts";
+import { type ReaderProcess, startReaderProcess } from "../config/worker/reader-process.ts";
 import type { GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { openMemory } from "../reconcile/state-file.ts";
@@ -23,6 +25,7 @@ import { startLog } from "../runtime/log/log-file.ts";
 import { acquireHomeLock, type HomeLock } from "../runtime/process/home-lock.ts";
 import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/service-keeper.ts";
 import { type Clock, isoTime, settledWithin, systemClock } from "../runtime/time/clock.ts";
+import { startProber } from "../shares/prober/prober-process.ts";
 import { openApprovals } from "./approvals/open-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
@@ -98,28 +101,29 @@ async function run(options: RunOptions): Promise<void> {
     if (predecessor === null) charge.use(await lock());
     // The engine would mount what nobody can then ask about.
     await requireSocketPlace(home);
+    const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
+    const { userHome } = place;
+    const filePath = logFilePath({ home, userHome, environment, platform: process.platform });
+    const log = stack.use(startLog({ filePath, stderr: true, level: logLevel(environment), clock }));
+    const { logger } = log;
+    const prober = stack.use(startProber({ clock, logger, startsAhead: true }));
     // Asks the keyring, while the configuration is read.
     const approvals = openApprovals({ home, clock, environment }, signal);
     approvals.catch(() => {});
     const isFirst = predecessor === null;
+    let ahead: ReaderProcess | null = options.reader;
+    const startReader = (): ReaderProcess => {
+      const reader = ahead?.isRunning === true ? ahead : startReaderProcess(clock);
+      ahead = null;
+      return reader;
+    };
     // With a mistake in the file, one that was to take over leaves the other one in charge, as long as that is.
     const fallsBack = isFirst || predecessor.isNeeded;
     // A disk that hangs must not make a start deaf.
-    const { place, snapshot, rejected, starterWritten, layer, leftOut } = await unlessAborted(
-      openLayered({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock }),
+    const { snapshot, rejected, starterWritten, layer, leftOut } = await unlessAborted(
+      openLayered({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock, startReader }),
       signal,
     );
-    const { userHome } = place;
-    const filePath = logFilePath({ home, userHome, environment, platform: process.platform });
-    const log = stack.use(
-      startLog({
-        filePath,
-        stderr: true,
-        level: logLevel(environment),
-        clock,
-      }),
-    );
-    const { logger } = log;
     tellOpened({ rejected, starterWritten, leftOut }, snapshot.path, logger);
     const path = join(home, "state.json");
     const remember = async (): Promise<Memory> => {
@@ -141,6 +145,7 @@ async function run(options: RunOptions): Promise<void> {
         home,
         place,
         environment,
+        prober,
         snapshot,
         rejected,
         layer,

@@ -15,11 +15,14 @@ import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts"
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime, settledWithin } from "../runtime/time/clock.ts";
+import { createMountTable } from "../shares/mounts/mount-table.ts";
+import type { Prober } from "../shares/prober/prober.ts";
+import { startProber } from "../shares/prober/prober-process.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import type { RejectedFile } from "./compose/home.ts";
-import { createPrivatePlaces } from "./compose/private-places.ts";
+import { createPrivatePlaces, type PrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatus } from "./control/alias-status.ts";
@@ -35,11 +38,10 @@ import type { ApprovalTransition, ServiceTransition } from "./events/service-tra
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { createFleetPart } from "./fleet-part.ts";
 import { gatewayHome, type OtherDaemon } from "./gateway-home.ts";
-import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
+import { createGatewayPart, type GatewayPart, loadAhead } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
-import { requirePrivateFirst } from "./private-first.ts";
 import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
 import type { LayerUnder } from "./reload/layer-under.ts";
@@ -76,6 +78,8 @@ interface ServiceOptions {
   readonly home: string;
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Default: starts one. */
+  readonly prober?: Prober;
   readonly snapshot: ConfigSnapshot;
   /** Of the fleet, under the snapshot's text. Default: none. */
   readonly layer?: ConfigLayer | null;
@@ -211,6 +215,7 @@ type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 /** Everything the service consists of; it ends with `stack`. */
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { home, place, clock, logger, redact, intervalMs } = options;
+  loadAhead(options.snapshot.config);
   const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
@@ -268,7 +273,10 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const fleet = stack.use(
     createFleetPart({ home, gateway, values: environment, clock, logger, redact, bus, layers }),
   );
-  const build = () => buildFirst(options, snapshot, gateway, force.signal);
+  const prober = options.prober ?? stack.use(startProber({ clock, logger }));
+  const look = localExposures({ prober, mountTable: createMountTable({ clock }) }, clock);
+  const privacy = createPrivatePlaces({ home, look, clock, logger });
+  const build = () => buildFirst(options, { snapshot, gateway, privacy }, force.signal);
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
   gatewayOwn.takeOver(gateway);
@@ -282,11 +290,10 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     fleet.noteShare();
   };
   const watched = { forceStop, announce: publish, onCycle, programs: required };
-  parts = stack.use(startEngineParts({ home, clock, logger, memory, ...watched }));
-  probing.resolve(parts.prober);
+  parts = stack.use(startEngineParts({ home, clock, logger, memory, prober, ...watched }));
+  probing.resolve(prober);
   required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
-  const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });
   await privacy.require(snapshot);
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
@@ -365,16 +372,22 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   };
 }
 
+interface FirstParts {
+  readonly snapshot: ConfigSnapshot;
+  readonly gateway: GatewayPart;
+  readonly privacy: PrivatePlaces;
+}
+
 /** What needs no home; what the gateway serves then, or null. */
 async function buildFirst(
   options: ServiceOptions,
-  snapshot: ConfigSnapshot,
-  gateway: GatewayPart,
+  { snapshot, gateway, privacy }: FirstParts,
   signal: AbortSignal,
 ): Promise<GatewayView | null> {
   const { clock, elsewhere } = options;
   const isWaitedFor = elsewhere?.isNeeded === true;
-  await requirePrivateFirst(options, snapshot);
+  // It starts programs.
+  await privacy.require(snapshot);
   const late = new AbortController();
   using _ = isWaitedFor ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
   await gateway.build(snapshot.config, AbortSignal.any([signal, late.signal]), !isWaitedFor);

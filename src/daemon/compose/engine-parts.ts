@@ -46,6 +46,8 @@ interface PartsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly memory: Memory;
+  /** Its caller ends it. Default: one that ends with the parts. */
+  readonly prober?: Prober;
   readonly forceStop: AbortSignal;
   readonly announce: (transition: ShareTransition) => void;
   readonly onCycle?: (share: string) => void;
@@ -71,7 +73,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   const stack = createDisposalStack((error) =>
     logger.warn("engine did not end cleanly", { reason: errorText(error) }),
   );
-  const prober = stack.use(startProber({ clock, logger }));
+  const prober = options.prober ?? stack.use(startProber({ clock, logger }));
   const hostProber = stack.use(
     checkLocalNetwork(
       createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),

@@ -101,7 +101,7 @@ interface PrivatePlacesOptions {
   readonly logger: Logger;
 }
 
-interface PrivatePlaces {
+export interface PrivatePlaces {
   /** Rejects with `open_to_others` when this configuration may not run where it stands. */
   require(snapshot: ConfigSnapshot): Promise<void>;
   /** What others may read, as of the last look. */

@@ -17,6 +17,8 @@ interface ProberOptions {
   readonly logger: Logger;
   /** A look without an answer for this long marks its mount. Default 1,000 ms. */
   readonly lookDeadlineMs?: number;
+  /** Starts the process at once, where a first question is sure to come. */
+  readonly startsAhead?: boolean;
 }
 
 const LOOK_DEADLINE_MS = 1_000;
@@ -26,10 +28,11 @@ const MOST_HANGING = 2;
 
 const NO_FILES_ANSWER: OpenFilesAnswer = { ok: false, text: "the prober did not answer in time" };
 
-/** Starts the process at the first question. It ends with this process, however that ends, and when it is idle. */
+/** Unless it is to start ahead, the process starts at the first question. It ends with this process, however that ends, and when it is idle. */
 export function startProber(options: ProberOptions): Prober {
   const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
   const questions = new ProberQuestions({ clock, logger, lookDeadlineMs });
+  if (options.startsAhead === true) questions.start();
   const looks = new Map<string, Look>();
 
   const readLink = async (path: string, waitMs: number): Promise<LinkLook> =>

@@ -85,6 +85,12 @@ export class ProberQuestions implements AsyncDisposable {
     return this.#asked.get(`${kind} ${about}`);
   }
 
+  /** Starts a process before the first question. */
+  start(): void {
+    this.#startCurrent();
+    this.#watchIdle();
+  }
+
   /** `about` is what makes two questions one: it joins that question if it is already asked. Not to be called once disposed. */
   ask<Kind extends QuestionKind>(
     kind: Kind,

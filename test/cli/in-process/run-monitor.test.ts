@@ -1,9 +1,11 @@
 // `monitor` as a process, and how it hears of a hangup.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { listenForHangups } from "../../../src/cli/in-process/run-monitor.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -138,4 +140,24 @@ test("whoever has left by then is not told", async () => {
   source.emit("SIGHUP");
   listen(() => assert.fail("it has left"))();
   await Promise.resolve();
+});
+
+test("what a build's daemon imports is kept compiled beside it; sources keep nothing", async (t) => {
+  const folder = await temporaryFolder(t);
+  const runMonitor = new URL("../../../src/cli/in-process/run-monitor.ts", import.meta.url).href;
+  await writeFile(join(folder, "part.mjs"), "export const answer = 42;\n");
+  const importsAs = async (program: string): Promise<void> => {
+    const lines = [
+      `const { keepCompiledCode } = await import(${JSON.stringify(runMonitor)});`,
+      `keepCompiledCode(${JSON.stringify(join(folder, program))});`,
+      `await import(${JSON.stringify(join(folder, "part.mjs"))});`,
+    ];
+    const env = { PATH: process.env["PATH"] };
+    await promisify(execFile)(process.execPath, ["--input-type=module", "-e", lines.join("\n")], { env });
+  };
+  await importsAs("main.ts");
+  assert.deepEqual(await readdir(folder), ["part.mjs"]);
+  await importsAs("main.js");
+  const [version = ""] = await readdir(join(folder, "compiled"));
+  assert.equal((await readdir(join(folder, "compiled", version))).length, 1);
 });

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, realpath, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, afterEach, before, describe, it, type TestContext } from "node:test";
+import { after, afterEach, before, describe, it, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
@@ -37,6 +37,16 @@ const soleChild = (of: Prober): number => {
   assert.ok(pid !== undefined && more.length === 0, `one child, not ${of.pids.join()}`);
   return pid;
 };
+
+test("a process is there before the first question only where it is to start ahead", async (t) => {
+  const options = { clock: systemClock, logger: silentLogger, lookDeadlineMs: NEVER_LATE_MS };
+  await using later = startProber(options);
+  await using ahead = startProber({ ...options, startsAhead: true });
+  const pid = soleChild(ahead);
+  assert.deepEqual(later.pids, []);
+  assert.equal(await ahead.folderExists(await temporaryFolder(t), PATIENT_MS), true);
+  assert.equal(soleChild(ahead), pid);
+});
 
 describe("what the prober answers", () => {
   it("A2 a look at a folder that can be listed has no errno, at one that cannot has its name", async (t) => {
