@@ -1,5 +1,5 @@
 // The shapes of what the management API answers about ways into itself over HTTP, and who may do what there.
-import { flag, object, type TypeOf, text } from "./shape.ts";
+import { flag, object, type TypeOf, text } from "../runtime/shape.ts";
 
 /** Who asks for an operation, as far as that decides what is done. */
 export interface Rights {

@@ -1,5 +1,5 @@
 // The shapes of what waits for a person's approval, and of what a person approves.
-import { reloadReportShape } from "./contract.ts";
+
 import {
   choice,
   described,
@@ -13,7 +13,8 @@ import {
   type TypeOf,
   text,
   wellFormedText,
-} from "./shape.ts";
+} from "../runtime/shape.ts";
+import { reloadReportShape } from "./contract.ts";
 
 const approveMode = choice("commands", "all", "none");
 

@@ -10,7 +10,7 @@ import {
   optional,
   type TypeOf,
   text,
-} from "./shape.ts";
+} from "../runtime/shape.ts";
 
 /** What every entry has. Texts are as clients get them: without characters that nobody sees. */
 const entry = {

@@ -1,6 +1,6 @@
 // The shapes of what the management API answers, and of the `--json` outputs. snake_case is the wire's spelling. Times are
 // ISO 8601 UTC.
-import { toolPlacesShape } from "./catalog-contract.ts";
+
 import {
   anything,
   both,
@@ -15,7 +15,8 @@ import {
   type TypeOf,
   text,
   union,
-} from "./shape.ts";
+} from "../runtime/shape.ts";
+import { toolPlacesShape } from "./catalog-contract.ts";
 
 /** Every path of the management API begins with it; a breaking change of a shape below changes it. */
 export const MANAGE_PREFIX = "/manage/v1";

@@ -2,7 +2,7 @@
 // is given with, and nowhere else.
 
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { choice, list, matching, object, strictObject, type TypeOf, text, union } from "./shape.ts";
+import { choice, list, matching, object, strictObject, type TypeOf, text, union } from "../runtime/shape.ts";
 
 export interface ServerLogin {
   /** A name or an address. */

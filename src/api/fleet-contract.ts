@@ -1,5 +1,5 @@
 // The shapes of what is told of a fleet: several machines that know of each other.
-import { conditionShape } from "./contract.ts";
+
 import {
   choice,
   count,
@@ -12,7 +12,8 @@ import {
   type TypeOf,
   text,
   wellFormedText,
-} from "./shape.ts";
+} from "../runtime/shape.ts";
+import { conditionShape } from "./contract.ts";
 
 /** How it is, as that machine says it to people; absent: an earlier version of Mountaineer. */
 const words = optional(object({ text, tone: choice("good", "plain", "warning", "bad") }));

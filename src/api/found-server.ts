@@ -1,5 +1,5 @@
 // A server of SMB shares that this machine has heard of, met, or mounted from. What is heard is a claim: nothing is proved.
-import { choice, count, list, nullable, number, object, type TypeOf, text } from "./shape.ts";
+import { choice, count, list, nullable, number, object, type TypeOf, text } from "../runtime/shape.ts";
 
 const foundServerShape = object({
   /** What a share of it is configured with: an address, or a host's name where that is all that is known. */

@@ -1,9 +1,9 @@
 // What one operation of the management API is: where it is asked, with what, who may ask for it, and what it answers.
 import { MountaineerError } from "../runtime/errors.ts";
+import type { Shape } from "../runtime/shape.ts";
 import type { Rights } from "./access-contract.ts";
 import { commandsRefused } from "./http-errors.ts";
 import type { RequestShape } from "./requests.ts";
-import type { Shape } from "./shape.ts";
 
 /** Of most requests' bodies. */
 export const BODY_LIMIT_BYTES = 64 * 1024;

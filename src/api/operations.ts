@@ -1,5 +1,6 @@
 // The table of what can be asked of the daemon. Types, the client's calls and the server's dispatch follow from it.
 
+import { count, strictObject, type TypeOf, text } from "../runtime/shape.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
 import {
   forgottenTokenShape,
@@ -68,7 +69,6 @@ import {
   verifyRequest,
 } from "./requests.ts";
 import { secretChangeShape, secretListShape, secretRequest, setSecretRequest } from "./secret-keeper.ts";
-import { count, strictObject, type TypeOf, text } from "./shape.ts";
 import { timelineReportShape } from "./timeline-contract.ts";
 import {
   approveToolsReportShape,

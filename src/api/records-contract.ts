@@ -15,7 +15,7 @@ import {
   type TypeOf,
   text,
   wellFormedText,
-} from "./shape.ts";
+} from "../runtime/shape.ts";
 
 /** Of records in one answer. */
 export const MOST_RECORDS = 1_000;

@@ -1,8 +1,6 @@
 // The shapes of what requests to the management API carry, and how a request's body is read. They are strict: an option
 // that the daemon does not know must not be ignored.
 import { MountaineerError } from "../runtime/errors.ts";
-import { parseExactly } from "../runtime/text/exact-json.ts";
-import { isObject } from "../runtime/text/json-object.ts";
 import {
   choice,
   count,
@@ -21,7 +19,9 @@ import {
   text,
   union,
   wellFormedText,
-} from "./shape.ts";
+} from "../runtime/shape.ts";
+import { parseExactly } from "../runtime/text/exact-json.ts";
+import { isObject } from "../runtime/text/json-object.ts";
 
 /** Far more than a panel or a command edits at once. */
 const MOST_EDITS = 1_000;

@@ -1,5 +1,14 @@
 // This home's secrets: listed by name, kept and removed; no value is ever told.
-import { choice, list, matching, nullable, object, strictObject, type TypeOf, text } from "./shape.ts";
+import {
+  choice,
+  list,
+  matching,
+  nullable,
+  object,
+  strictObject,
+  type TypeOf,
+  text,
+} from "../runtime/shape.ts";
 
 const secretPlace = choice("file", "secret-service", "keychain");
 export type SecretPlaceName = TypeOf<typeof secretPlace>;

@@ -1,5 +1,5 @@
 // The shape of the timeline in the management API: how shares and backends were over the last day.
-import { choice, list, nullable, number, object, type TypeOf, text } from "./shape.ts";
+import { choice, list, nullable, number, object, type TypeOf, text } from "../runtime/shape.ts";
 
 /** ISO 8601 UTC; a span that goes on ends now. */
 const span = { from: text, to: text };

@@ -10,7 +10,7 @@ import {
   type TypeOf,
   text,
   wellFormedText,
-} from "./shape.ts";
+} from "../runtime/shape.ts";
 
 /** A report of all tools has the texts of this many; for the others, ask by name. */
 export const MOST_SHOWN = 200;

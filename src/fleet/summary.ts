@@ -2,10 +2,9 @@
 // them.
 import type { StatusReport } from "../api/contract.ts";
 import { type MachineLayer, type MachineState, machineStateShape } from "../api/fleet-contract.ts";
-import { choice, object, type TypeOf, text } from "../api/shape.ts";
 import { backendWords } from "../api/words/backend-words.ts";
 import { shareWords } from "../api/words/share-words.ts";
-import type { Words } from "../api/words/words.ts";
+import { choice, object, type TypeOf, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
 
@@ -35,45 +34,54 @@ export function stateOf(
   { global, shares, backends = [] }: StatusReport,
   layer: MachineLayer | null = null,
 ): MachineState {
-  const toldShares = fitting(
-    shares.map((share) => ({
-      name: clean(share.name, LONGEST_NAME),
-      phase: share.mount_state,
-      route: share.active_interface,
-      reason: cleanOrNull(share.last_error),
-      words: cleanWords(shareWords(share)),
-    })),
-  );
-  const toldBackends = fitting(
-    backends
-      .filter(({ enabled }) => enabled)
-      .map((backend) => ({
-        name: clean(backend.name, LONGEST_NAME),
-        phase: backend.phase,
-        tools: backend.tools,
-        reason: cleanOrNull(backend.reason),
-        words: cleanWords(backendWords(backend)),
-      })),
-  );
   const named = [...shares, ...backends].flatMap(({ name, conditions }) =>
     conditions.map((condition) => ({ ...condition, title: `${name}: ${condition.title}` })),
   );
-  const toldConditions = fitting(
-    [...global.conditions, ...named]
-      .filter(({ severity }) => severity !== "info")
-      .map(({ code, severity, title }) => ({
-        code: clean(code, LONGEST_NAME),
-        severity,
-        title: clean(title, LONGEST_TEXT),
-      })),
-  );
+  const state = cleanState({
+    version: global.version,
+    shares: shares.map((share) => ({
+      name: share.name,
+      phase: share.mount_state,
+      route: share.active_interface,
+      reason: share.last_error,
+      words: shareWords(share),
+    })),
+    backends: backends
+      .filter(({ enabled }) => enabled)
+      .map((backend) => ({ ...backend, words: backendWords(backend) })),
+    conditions: [...global.conditions, ...named].filter(({ severity }) => severity !== "info"),
+    cut: 0,
+    ...(layer === null ? {} : { layer }),
+  });
+  const told = [fitting(state.shares), fitting(state.backends), fitting(state.conditions)] as const;
+  const cut = told.reduce((sum, list) => sum + list.cut, 0);
+  return { ...state, shares: told[0].kept, backends: told[1].kept, conditions: told[2].kept, cut };
+}
+
+/** What is known of it, its texts cleaned and none too long. */
+function cleanState({ version, shares, backends, conditions, cut, layer }: MachineState): MachineState {
+  const common = ({
+    name,
+    phase,
+    reason,
+    words,
+  }: MachineState["backends"][number] | MachineState["shares"][number]) => ({
+    name: clean(name, LONGEST_NAME),
+    phase: clean(phase, LONGEST_WORD),
+    reason: reason === null ? null : clean(reason, LONGEST_TEXT),
+    ...(words === undefined ? {} : { words: { text: clean(words.text, LONGEST_TEXT), tone: words.tone } }),
+  });
   return {
-    version: clean(global.version, LONGEST_WORD),
-    shares: toldShares.kept,
-    backends: toldBackends.kept,
-    conditions: toldConditions.kept,
-    cut: toldShares.cut + toldBackends.cut + toldConditions.cut,
-    ...(layer === null ? {} : { layer: cleanLayer(layer) }),
+    version: clean(version, LONGEST_WORD),
+    shares: shares.map((share) => ({ ...common(share), route: clean(share.route, LONGEST_WORD) })),
+    backends: backends.map((backend) => ({ ...common(backend), tools: backend.tools })),
+    conditions: conditions.map(({ code, severity, title }) => ({
+      code: clean(code, LONGEST_NAME),
+      severity,
+      title: clean(title, LONGEST_TEXT),
+    })),
+    cut,
+    ...(layer === undefined ? {} : { layer: cleanLayer(layer) }),
   };
 }
 
@@ -118,31 +126,8 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
   const told = value as TypeOf<typeof summaryShape>;
   const name = clean(told.name, LONGEST_NAME);
   if (told.name !== key) return unreadable(`it says that it is of ${JSON.stringify(name)}`);
-  const { word, cut, layer } = told;
-  const state: MachineState = {
-    version: clean(told.version, LONGEST_WORD),
-    shares: told.shares.map((share) => ({
-      name: clean(share.name, LONGEST_NAME),
-      phase: clean(share.phase, LONGEST_WORD),
-      route: clean(share.route, LONGEST_WORD),
-      reason: cleanOrNull(share.reason),
-      ...(share.words === undefined ? {} : { words: cleanWords(share.words) }),
-    })),
-    backends: told.backends.map((backend) => ({
-      name: clean(backend.name, LONGEST_NAME),
-      phase: clean(backend.phase, LONGEST_WORD),
-      tools: backend.tools,
-      reason: cleanOrNull(backend.reason),
-      ...(backend.words === undefined ? {} : { words: cleanWords(backend.words) }),
-    })),
-    conditions: told.conditions.map(({ code, severity, title }) => ({
-      code: clean(code, LONGEST_NAME),
-      severity,
-      title: clean(title, LONGEST_TEXT),
-    })),
-    cut,
-    ...(layer === undefined ? {} : { layer: cleanLayer(layer) }),
-  };
+  const { word } = told;
+  const state = cleanState(told);
   const answers = value["answers"] === true;
   return { ok: true, summary: { name, instance: clean(told.instance, LONGEST_WORD), word, answers, state } };
 }
@@ -154,14 +139,6 @@ function cleanLayer({ revision, refused, authority = "" }: MachineLayer): Machin
     refused: refused === null ? null : { revision: refused.revision, reason },
     ...(/^[0-9a-f]{64}$/.test(authority) ? { authority } : {}),
   };
-}
-
-function cleanWords({ text: words, tone }: Words): Words {
-  return { text: clean(words, LONGEST_TEXT), tone };
-}
-
-function cleanOrNull(words: string | null): string | null {
-  return words === null ? null : clean(words, LONGEST_TEXT);
 }
 
 /** Without what drives terminals or is not seen, and no longer than `most` characters. */

@@ -2,17 +2,19 @@
 // The serial number of the sealed file is kept beside the key, so that an older copy is recognized.
 import { MountaineerError } from "../runtime/errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
+import { matching, numberThat, object, reader, type TypeOf, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import type { Keyring, KeyringLimits } from "./system-keyring.ts";
 
-export interface SealingKey {
-  /** 32 bytes, hexadecimal. */
-  readonly key: string;
+const keyShape = object({
+  key: matching(/^[0-9a-f]{64}$/, "32 bytes, hexadecimal"),
   /** The serial number of the newest sealed content that is valid; 0: none was sealed yet. */
-  readonly serial: number;
+  serial: numberThat("a whole number", Number.isSafeInteger),
   /** A word about the newest content, known even without that content. */
-  readonly note: string;
-}
+  note: text,
+});
+export type SealingKey = Readonly<TypeOf<typeof keyShape>>;
+const keyOf = reader(keyShape);
 
 export type KeyPlace = "keyring" | "file";
 
@@ -36,8 +38,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   const item = `_seal-${name}`;
 
   const inFile = async (asked: boolean): Promise<FoundKey> => {
-    const text = await readIfPresent(path);
-    const key = text === null ? null : parseKey(text);
+    const key = keyOf(jsonObject((await readIfPresent(path)) ?? ""));
     return key === null ? { kind: "none", asked } : { kind: "found", key, place: "file" };
   };
 
@@ -45,8 +46,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
     async find(limits: KeyringLimits): Promise<FoundKey> {
       if (keyring === null) return inFile(false);
       try {
-        const text = await keyring.get(item, limits);
-        const key = text === null ? null : parseKey(text);
+        const key = keyOf(jsonObject((await keyring.get(item, limits)) ?? ""));
         return key === null ? await inFile(true) : { kind: "found", key, place: "keyring" };
       } catch (error) {
         if (!(error instanceof MountaineerError) || error.code === "aborted") throw error;
@@ -62,20 +62,13 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
 
     /** Durable when it resolves. Rejects with `secret_unavailable`, or the system's error. */
     async keep(key: SealingKey, place: KeyPlace, limits: KeyringLimits): Promise<void> {
-      const text = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
-      if (place === "keyring" && keyring !== null) return keyring.set(item, text, limits);
+      const content = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
+      if (place === "keyring" && keyring !== null) return keyring.set(item, content, limits);
       await removeLeftovers(path);
-      await writeDurably(path, `${text}\n`, { mode: 0o600, signal: limits.signal });
+      await writeDurably(path, `${content}\n`, { mode: 0o600, signal: limits.signal });
     },
   };
 }
 
 /** What the programs print when no keyring could be asked at all, as on a server without a desktop session. */
 const NO_SERVICE = /not provided by any|ServiceUnknown|autolaunch|no default keychain/i;
-
-function parseKey(text: string): SealingKey | null {
-  const { key, serial, note } = jsonObject(text) ?? {};
-  if (typeof key !== "string" || !/^[0-9a-f]{64}$/.test(key)) return null;
-  if (typeof serial !== "number" || !Number.isSafeInteger(serial) || typeof note !== "string") return null;
-  return { key, serial, note };
-}

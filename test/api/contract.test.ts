@@ -5,7 +5,6 @@ import { backendPhases } from "../../src/api/backend-phases.ts";
 import { catalogReportShape } from "../../src/api/catalog-contract.ts";
 import * as contract from "../../src/api/contract.ts";
 import { OPERATIONS } from "../../src/api/operations.ts";
-import * as shapes from "../../src/api/shape.ts";
 import {
   approveToolsReportShape,
   fullName,
@@ -160,61 +159,6 @@ test("the server's code loads neither zod nor Node's fetch and WebSocket, for th
     console.log(loaded.filter((name) => /undici/.test(name)));`;
   const run = spawnSync(process.execPath, ["--input-type=module", "-e", probe], { encoding: "utf8" });
   assert.equal(run.stdout, "true []\n[]\n", run.stderr);
-});
-
-const { choice, count, flag, list, nullable, number, object, optional, record, strictObject, text, union } =
-  shapes;
-
-test("a fault says where it is, from the root, and what was expected there", () => {
-  const share = object({
-    name: text,
-    held: nullable(choice("fallback", "unmounted")),
-    port: optional(number),
-  });
-  const report = object({ shares: list(share), words: record(list(flag)) });
-  const fine = { name: "CORE", held: null };
-  const cases: readonly [unknown, string, string][] = [
-    [null, "", "an object"],
-    [[], "", "an object"],
-    [{ words: {} }, "shares", "a list"],
-    [{ shares: {}, words: {} }, "shares", "a list"],
-    [{ shares: [fine, { name: 1, held: null }], words: {} }, "shares.1.name", "a text"],
-    [{ shares: [{ name: "" }], words: {} }, "shares.0.held", "fallback or unmounted, or null"],
-    [{ shares: [{ ...fine, held: "tb" }], words: {} }, "shares.0.held", "fallback or unmounted"],
-    [{ shares: [{ ...fine, port: null }], words: {} }, "shares.0.port", "a number"],
-    [{ shares: [{ ...fine, port: undefined }], words: {} }, "shares.0.port", "a number"],
-    [{ shares: [], words: { a: [true], b: [true, 0] } }, "words.b.1", "true or false"],
-  ];
-  for (const [value, path, expected] of cases)
-    assert.deepEqual(report.faultIn(value), { path, expected }, JSON.stringify(value));
-  assert.equal(report.faultIn({ shares: [{ ...fine, port: 1, more: {} }], words: { a: [] }, more: 1 }), null);
-});
-
-test("members that are inherited are not there", () => {
-  assert.deepEqual(object({ constructor: text }).faultIn({}), { path: "constructor", expected: "a text" });
-  assert.deepEqual(strictObject({ a: optional(text) }).faultIn({ toString: 1 }), {
-    path: "toString",
-    expected: "nothing of that name",
-  });
-});
-
-test("of a union the fault is the one of the shape that fits the furthest", () => {
-  const event = union(
-    object({ kind: choice("gap") }),
-    object({ kind: choice("sync"), event: object({ id: count }) }),
-  );
-  assert.deepEqual(event.faultIn({ kind: "sync", event: { id: -1 } }), {
-    path: "event.id",
-    expected: "a whole number from 0",
-  });
-  assert.equal(event.faultIn({ kind: "gap" }), null);
-});
-
-test("numbers are finite, and whole ones are counted from 0", () => {
-  for (const value of [Number.NaN, Number.POSITIVE_INFINITY, "1", null])
-    assert.notEqual(number.faultIn(value), null);
-  for (const value of [-1, 1.5, Number.NaN]) assert.notEqual(count.faultIn(value), null);
-  assert.equal(number.faultIn(-1.5) ?? count.faultIn(0), null);
 });
 
 const change = (tool: string, what?: string): ToolChange => ({

@@ -6,9 +6,18 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import {
+  choice,
+  list,
+  matching,
+  nullable,
+  number,
+  object,
+  optional,
+  type TypeOf,
+} from "../../runtime/shape.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ForgottenToken, ServerToken } from "../access-contract.ts";
-import { choice, list, matching, nullable, number, object, optional, type TypeOf } from "../shape.ts";
 
 const SECRET_BYTES = 32;
 /** Scanners for secrets know it by this. */

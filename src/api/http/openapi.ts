@@ -1,9 +1,9 @@
 // The OpenAPI 3.1 document of the management API over HTTP, drawn from the table of operations.
 import { ERROR_CODES } from "../../runtime/errors.ts";
+import { type JsonSchema, text } from "../../runtime/shape.ts";
 import { EVENT_STREAM_PATH, MANAGE_PREFIX, streamEventShape } from "../contract.ts";
 import { ERROR_STATUSES } from "../http-errors.ts";
 import { OPERATION_NAMES, OPERATIONS, type OperationName } from "../operations.ts";
-import { type JsonSchema, text } from "../shape.ts";
 
 /** Beside what the table's errors become: heads, bodies and tokens that are refused before an operation is reached. */
 const REFUSALS = [400, 401, 403, 404, 408, 413, 415];

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
-import { number, object, optional, type TypeOf, text } from "../shape.ts";
+import { number, object, optional, reader, type TypeOf, text } from "../../runtime/shape.ts";
 
 /** Where the running daemon listens. */
 const noteShape = object({
@@ -15,6 +15,7 @@ const noteShape = object({
   started_at: text,
 });
 export type DaemonNote = TypeOf<typeof noteShape>;
+const readNote = reader(noteShape);
 
 function daemonNotePath(home: string): string {
   return join(home, "daemon.json");
@@ -24,8 +25,7 @@ function daemonNotePath(home: string): string {
 export async function readDaemonNote(home: string): Promise<DaemonNote | null> {
   try {
     const note = await readIfPresent(daemonNotePath(home));
-    const value: unknown = note === null ? null : JSON.parse(note);
-    return noteShape.faultIn(value) === null ? (value as DaemonNote) : null;
+    return note === null ? null : readNote(JSON.parse(note));
   } catch (error) {
     if (error instanceof SyntaxError || systemErrorCode(error) !== null) return null;
     throw error;

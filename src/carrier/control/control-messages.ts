@@ -1,10 +1,19 @@
 // The messages between carrier and daemon: lines of JSON over a unix socket, checked on both sides.
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
-import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
+import {
+  choice,
+  nullable,
+  number,
+  numberThat,
+  object,
+  optional,
+  reader,
+  text,
+  textThat,
+} from "../../runtime/shape.ts";
+import { isObject, jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import type {
-  CarriedKind,
   CarriedMount,
-  CarriedPhase,
   CarriedRoute,
   CarriedShare,
   CarrierNotice,
@@ -37,110 +46,73 @@ export function formatLine(message: Readonly<Record<string, unknown>>): string {
   return `${JSON.stringify({ v: LINE_VERSION, ...message })}\n`;
 }
 
-export function parseName(value: unknown): string | null {
-  if (typeof value !== "string" || value === "") return null;
-  return value.length <= NAME_CHARACTERS_AT_MOST ? value : null;
-}
+const nameShape = textThat("a name", ({ length }) => length > 0 && length <= NAME_CHARACTERS_AT_MOST);
+export const parseName = reader(nameShape);
+export const routeShape = choice("tb", "fallback");
+export const parseRoute = reader(routeShape);
+export const kindShape = choice("rclone", "cifs", "netfs");
+export const parseKind = reader(kindShape);
 
-/** Reads one of these texts; null for anything else. */
-function oneOf<Value extends string>(values: readonly Value[]): (value: unknown) => Value | null {
-  return (value) => values.find((known) => known === value) ?? null;
-}
-
-export const parseRoute = oneOf<CarriedRoute>(["tb", "fallback"]);
-export const parseKind = oneOf<CarriedKind>(["rclone", "cifs", "netfs"]);
-const parsePhase = oneOf<CarriedPhase>(["carrying", "waiting", "unconfirmed", "refusing"]);
-const parseWhat = oneOf<CarrierNotice["what"]>([
-  "stalled",
-  "answered",
-  "unconfirmed",
-  "confirmed",
-  "lost",
-  "moved",
-  "phase",
-  "gone",
-]);
-
+const portShape = numberThat("a port", (port) => Number.isInteger(port) && port > 0 && port < 65_536);
 /** null: any port. */
-export function parseWantedPort(value: unknown): number | null {
-  const isPort = typeof value === "number" && Number.isInteger(value) && value > 0 && value < 65_536;
-  return isPort ? value : null;
-}
-
-export function parsePatience(value: unknown): number | null {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
-}
-
+export const parseWantedPort = reader(portShape);
+export const parsePatience = reader(numberThat("a time from 0", (ms) => Number.isFinite(ms) && ms >= 0));
 /** The number of an outage, an epoch or a witness; null: there is none, or a previous version does not count them. */
-export function parseNumber(value: unknown): number | null {
-  return typeof value === "number" ? value : null;
-}
+export const parseNumber = reader(number);
 
 export function parseEndpoint(value: unknown): RouteEndpoint | null {
-  if (!isObject(value)) return null;
-  const { port, localAddress } = value;
-  const address = parseName(value["address"]);
-  if (address === null || typeof port !== "number" || !Number.isInteger(port)) return null;
-  if (port < 1 || port > 65_535) return null;
-  return { address, port, localAddress: parseName(localAddress) };
+  const { localAddress, ...members } = objectOf(value);
+  const [address, port] = [parseName(members["address"]), parseWantedPort(members["port"])];
+  return address === null || port === null ? null : { address, port, localAddress: parseName(localAddress) };
 }
 
 export function parseEndpoints(value: unknown): Partial<Record<CarriedRoute, RouteEndpoint>> {
-  if (!isObject(value)) return {};
-  const tb = parseEndpoint(value["tb"]);
-  const fallback = parseEndpoint(value["fallback"]);
+  const { tb: own, fallback: other } = objectOf(value);
+  const [tb, fallback] = [parseEndpoint(own), parseEndpoint(other)];
   return { ...(tb === null ? {} : { tb }), ...(fallback === null ? {} : { fallback }) };
 }
 
+const identityShape = object({ pid: number, startTime: text });
+export const parseIdentity: (value: unknown) => ProcessIdentity | null = reader(identityShape);
+const mountOf = reader(object({ id: text, path: text, process: optional(nullable(identityShape)) }));
+
 export function parseMount(value: unknown): CarriedMount | null {
-  if (!isObject(value)) return null;
-  const { id, path, process } = value;
-  if (typeof id !== "string" || typeof path !== "string") return null;
-  if (process === null || process === undefined) return { id, path, process: null };
-  const identity = parseIdentity(process);
-  return identity === null ? null : { id, path, process: identity };
+  const found = mountOf(value);
+  return found === null ? null : { id: found.id, path: found.path, process: found.process ?? null };
 }
 
-export function parseIdentity(value: unknown): ProcessIdentity | null {
-  if (!isObject(value)) return null;
-  const { pid, startTime } = value;
-  return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : null;
-}
+export const parseJournalEntry: (value: unknown) => JournalEntry | null = reader(
+  object({ share: text, at: number, from: routeShape, to: routeShape, reason: text }),
+);
 
-export function parseJournalEntry(value: unknown): JournalEntry | null {
-  if (!isObject(value)) return null;
-  const { share, at, reason } = value;
-  const from = parseRoute(value["from"]);
-  const to = parseRoute(value["to"]);
-  if (typeof share !== "string" || typeof at !== "number" || typeof reason !== "string") return null;
-  return from === null || to === null ? null : { share, at, from, to, reason };
-}
+export const parseNotice: (value: unknown) => CarrierNotice | null = reader(
+  object({
+    share: text,
+    what: choice("stalled", "answered", "unconfirmed", "confirmed", "lost", "moved", "phase", "gone"),
+  }),
+);
 
-export function parseNotice(value: unknown): CarrierNotice | null {
-  if (!isObject(value) || typeof value["share"] !== "string") return null;
-  const what = parseWhat(value["what"]);
-  return what === null ? null : { share: value["share"], what };
-}
+const refusedLogonOf = reader(object({ text, atMs: number }));
+const knownOf = reader(
+  object({
+    share: nameShape,
+    kind: kindShape,
+    port: number,
+    route: routeShape,
+    phase: choice("carrying", "waiting", "unconfirmed", "refusing"),
+  }),
+);
 
 /** `aheadMs`: how far the reader's monotonic clock is ahead of the carrier's. */
 export function parseShare(value: unknown, aheadMs: number): CarriedShare | null {
-  if (!isObject(value)) return null;
-  const share = parseName(value["share"]);
-  const kind = parseKind(value["kind"]);
-  const route = parseRoute(value["route"]);
-  const phase = parsePhase(value["phase"]);
-  const { port } = value;
-  if (share === null || kind === null || route === null || phase === null || typeof port !== "number")
-    return null;
+  const known = knownOf(value);
+  if (known === null || !isObject(value)) return null;
   const count = (name: string): number => (typeof value[name] === "number" ? value[name] : 0);
   const time = (name: string): number | null =>
     typeof value[name] === "number" ? value[name] + aheadMs : null;
+  const refused = refusedLogonOf(value["refusedLogon"]);
   return {
-    share,
-    kind,
-    port,
-    route,
-    phase,
+    ...known,
     endpoint: parseEndpoint(value["endpoint"]) ?? { address: "", port: 0, localAddress: null },
     mount: parseMount(value["mount"]),
     connections: count("connections"),
@@ -157,15 +129,9 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     server: parseName(value["server"]),
     ...(value["witness"] === undefined ? {} : { witness: parseNumber(value["witness"]) }),
     epoch: parseNumber(value["epoch"]),
-    refusedLogon: parseRefusedLogon(value["refusedLogon"], aheadMs),
+    refusedLogon: refused && { ...refused, atMs: refused.atMs + aheadMs },
     encrypted: value["encrypted"] === true,
   };
-}
-
-function parseRefusedLogon(value: unknown, aheadMs: number): { text: string; atMs: number } | null {
-  if (!isObject(value)) return null;
-  const { text, atMs } = value;
-  return typeof text === "string" && typeof atMs === "number" ? { text, atMs: atMs + aheadMs } : null;
 }
 
 export function parseMoveOutcome(value: unknown): MoveOutcome | null {

@@ -4,19 +4,20 @@ import { errorText } from "../../runtime/errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
+import { number, object, reader, text } from "../../runtime/shape.ts";
 import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { JournalEntry } from "../carrier.ts";
 import type { ShareSettings } from "../connections/share-settings.ts";
 import {
+  kindShape,
   parseEndpoints,
   parseIdentity,
   parseJournalEntry,
-  parseKind,
   parseMount,
   parseName,
   parseNumber,
-  parseRoute,
+  routeShape,
 } from "../control/control-messages.ts";
 
 const WRITE_AGAIN_MS = 1_000;
@@ -67,8 +68,8 @@ export function createCarrierStateFile(folder: string, clock: Clock, logger: Log
     /** Empty when there is none; what cannot be read is left out. */
     async read(): Promise<CarrierMemory> {
       await removeLeftovers(path).catch(() => {});
-      const text = await readIfPresent(path);
-      return text === null ? EMPTY : parseMemory(text);
+      const content = await readIfPresent(path);
+      return content === null ? EMPTY : parseMemory(content);
     },
     /**
      * Resolves once this, or something newer, is on the disk; or when the disk has refused it, and it is tried again
@@ -89,8 +90,8 @@ function serialize({ shares, journal, keeper }: CarrierMemory): string {
   return `${JSON.stringify({ version: 1, shares, journal, keeper }, null, 1)}\n`;
 }
 
-export function parseMemory(text: string): CarrierMemory {
-  const { shares, journal, keeper } = jsonObject(text) ?? {};
+export function parseMemory(content: string): CarrierMemory {
+  const { shares, journal, keeper } = jsonObject(content) ?? {};
   return {
     shares: listOf(shares, parseSettings),
     journal: listOf(journal, parseJournalEntry),
@@ -103,20 +104,17 @@ function listOf<T>(value: unknown, parse: (one: unknown) => T | null): T[] {
   return value.map(parse).filter((one) => one !== null);
 }
 
+const settingsOf = reader(
+  object({ share: text, kind: kindShape, port: number, route: routeShape, patienceMs: number }),
+);
+
 function parseSettings(value: unknown): ShareSettings | null {
-  if (!isObject(value)) return null;
-  const { share, port, patienceMs, guid, confirmed } = value;
-  const kind = parseKind(value["kind"]);
-  const route = parseRoute(value["route"]);
-  if (typeof share !== "string" || typeof port !== "number" || typeof patienceMs !== "number") return null;
-  if (kind === null || route === null) return null;
+  const settings = settingsOf(value);
+  if (settings === null || !isObject(value)) return null;
+  const { guid, confirmed } = value;
   return {
-    share,
-    kind,
-    port,
-    route,
+    ...settings,
     endpoints: parseEndpoints(value["endpoints"]),
-    patienceMs,
     mount: parseMount(value["mount"]),
     guid: typeof guid === "string" ? guid : null,
     confirmed: confirmed !== false,

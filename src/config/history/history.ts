@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { choice, number, object, optional, reader, text } from "../../runtime/shape.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
 import { configFormat } from "../locate.ts";
 import type { ConfigFormat } from "../snapshot.ts";
 import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
@@ -56,37 +58,24 @@ interface Stored extends EntryPlace {
 
 const ENTRY_FILE = /^(\d{10})-([0-9a-f]{8})\.entry$/;
 
-/** `path`: of the configuration file; without it, the entry belongs to the one in the home. */
-type Header = Omit<HistoryEntry, "n"> & {
-  readonly length: number;
-  readonly path?: string;
-  readonly realPath?: string;
-};
-
-function isHeader(value: unknown): value is Header {
-  if (typeof value !== "object" || value === null) return false;
-  const header = value as Record<string, unknown>;
-  const { time, sha256, source, summary, format, length, path = "", realPath = "" } = header;
-  return (
-    [time, sha256, source, summary, path, realPath].every((text) => typeof text === "string") &&
-    (format === "toml" || format === "yaml") &&
-    typeof length === "number"
-  );
-}
-
-function parseHeader(text: string): Header | null {
-  try {
-    const header: unknown = JSON.parse(text);
-    return isHeader(header) ? header : null;
-  } catch {
-    return null;
-  }
-}
+const headerOf = reader(
+  object({
+    time: text,
+    sha256: text,
+    source: text,
+    summary: text,
+    format: choice("toml", "yaml"),
+    length: number,
+    /** Of the configuration file; without it, the entry belongs to the one in the home. */
+    path: optional(text),
+    realPath: optional(text),
+  }),
+);
 
 /** The entry, or why it cannot be used. */
 function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
   const end = raw.indexOf(0x0a);
-  const header = end === -1 ? null : parseHeader(raw.subarray(0, end).toString("utf8"));
+  const header = end === -1 ? null : headerOf(jsonObject(raw.subarray(0, end).toString("utf8")));
   if (header === null) return "its first line is not what it should be";
   const bytes = raw.subarray(end + 1);
   if (bytes.length !== header.length) return "it is cut off, or has more than it should";
@@ -184,7 +173,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     await ensurePrivateFolder(folder);
     const summary = content.summary.slice(0, LONGEST_SUMMARY);
     const where = { path: configPath, ...(place.realPath === null ? {} : { realPath: place.realPath }) };
-    const header: Header = { time, sha256, format, source, summary, length: bytes.length, ...where };
+    const header = { time, sha256, format, source, summary, length: bytes.length, ...where };
     const path = join(folder, await nextFile(sha256));
     await writeDurably(path, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), bytes]), {
       mode: 0o600,

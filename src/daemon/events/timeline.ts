@@ -2,7 +2,6 @@
 // the daemon before it knew. Times are wall ms.
 import { isDeepStrictEqual } from "node:util";
 import type { StatusReport } from "../../api/contract.ts";
-import { count, list, nullable, number, object, type Shape, type TypeOf, text } from "../../api/shape.ts";
 import {
   backendStateShape,
   shareStateShape,
@@ -11,6 +10,7 @@ import {
 } from "../../api/timeline-contract.ts";
 import type { CallMinute } from "../../gateway/telemetry/call-minutes.ts";
 import type { Bus } from "../../runtime/bus.ts";
+import { count, list, nullable, number, object, type Shape, type TypeOf, text } from "../../runtime/shape.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 

@@ -2,7 +2,7 @@
 import { parseBackendName } from "../../config/values/backend-names.ts";
 import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
 import { isId, LONGEST_WORDS } from "./frames.ts";
-import { isPlace, isSharesRoot, type LentPlace, placeIn } from "./places.ts";
+import { isSharesRoot, type LentPlace, placeIn, placeOf } from "./places.ts";
 
 export const MOST_OFFERED = 64;
 const LONGEST_OFFER = 8 * 1024;
@@ -33,7 +33,7 @@ export function offerText({ instance, backends, sharesRoot = null, places = NONE
   for (const name of sharesRoot === null ? [] : names) {
     const place = places.get(name);
     const size = place === undefined ? 0 : Buffer.byteLength(JSON.stringify([name, place]));
-    if (place === undefined || size > left || !isPlace(place)) continue;
+    if (place === undefined || size > left || placeOf(place) === null) continue;
     left -= size;
     told.push([name, place]);
   }

@@ -1,45 +1,62 @@
 // What the machine with the fleet's server remembers: who is a member, and who is invited. `fleet.json`, versioned.
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
+import {
+  list,
+  matching,
+  number,
+  numberThat,
+  object,
+  optional,
+  reader,
+  type TypeOf,
+  textThat,
+} from "../../runtime/shape.ts";
+import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import { publicBytesOf } from "../keys/nkey.ts";
 import { isAddress } from "./join-code.ts";
 
 const VERSION = 1;
 
-export interface FleetMember {
-  readonly name: string;
-  /** `U…`. */
-  readonly key: string;
-  /** `U…`: lets it in, too, until it is used and takes the place of `key`. */
-  readonly nextKey?: string;
-}
+const machineName = textThat("a machine's name", isMachineName);
+const userKeyShape = textThat("U…", isUserKey);
 
-export interface Invitation {
-  /** 16 hex digits. */
-  readonly id: string;
-  /** `U…`: who asks signs in with it. */
-  readonly guest: string;
-  /** `U…`: who answers. */
-  readonly host: string;
+const memberShape = object({
+  name: machineName,
+  key: userKeyShape,
+  /** Lets it in, too, until it is used and takes the place of `key`. */
+  nextKey: optional(userKeyShape),
+});
+export type FleetMember = TypeOf<typeof memberShape>;
+
+const invitationShape = object({
+  id: matching(/^[0-9a-f]{16}$/, "16 hex digits"),
+  /** Who asks signs in with it. */
+  guest: userKeyShape,
+  /** Who answers. */
+  host: userKeyShape,
   /** Wall clock, ms. */
-  readonly expiresAtMs: number;
-}
+  expiresAtMs: number,
+});
+export type Invitation = TypeOf<typeof invitationShape>;
 
-export interface FleetRecord {
-  /** HOST:PORT, as the other machines reach it. */
-  readonly address: string;
-  /** SHA-256 of the certificate authority, hex. */
-  readonly authority: string;
+const recordShape = object({
+  version: numberThat("1", (version) => version === VERSION),
+  /** As the other machines reach it. */
+  address: textThat("HOST:PORT", isAddress),
+  /** SHA-256 of the certificate authority. */
+  authority: matching(/^[0-9a-f]{64}$/, "64 hex digits"),
   /** Ed25519, base64url. */
-  readonly operator: string;
+  operator: textThat("a key", (key) => Buffer.from(key, "base64url").length === 32),
   /** Which certificates of its folder the server uses: from 1, by when they were made. */
-  readonly certificates: number;
+  certificates: numberThat("a count from 1", (many) => Number.isSafeInteger(many) && many >= 1),
   /** What this machine is called itself. */
-  readonly home: string;
-  readonly members: readonly FleetMember[];
-  readonly invitations: readonly Invitation[];
-}
+  home: machineName,
+  members: list(memberShape),
+  invitations: list(invitationShape),
+});
+export type FleetRecord = Omit<TypeOf<typeof recordShape>, "version">;
+const readRecord = reader(recordShape);
 
 /** Equal for two names that people take for one. */
 export function memberOf({ members }: FleetRecord, name: string): FleetMember | undefined {
@@ -52,46 +69,16 @@ export function recordText(record: FleetRecord): string {
 
 /** Throws `fleet_server_failed` for what was not written by `recordText`: it decides who comes in, so nothing is guessed. */
 export function parseRecord(text: string, path: string): FleetRecord {
-  const found = jsonObject(text) ?? {};
-  const { version, address, authority, operator, home } = found;
-  if (typeof version === "number" && version > VERSION) throw unreadable(path, "a newer version wrote it");
-  const certificates = found["certificates"] ?? 1;
-  const members = listOf(found["members"], readMember);
-  const invitations = listOf(found["invitations"], readInvitation);
-  if (
-    !(typeof address === "string" && isAddress(address)) ||
-    !(typeof authority === "string" && /^[0-9a-f]{64}$/.test(authority)) ||
-    !(typeof operator === "string" && Buffer.from(operator, "base64url").length === 32) ||
-    !(typeof home === "string" && isMachineName(home)) ||
-    !(typeof certificates === "number" && Number.isSafeInteger(certificates) && certificates >= 1) ||
-    version !== VERSION ||
-    members === null ||
-    invitations === null
-  ) {
-    throw unreadable(path, "it is not as it was written");
-  }
-  return { address, authority, operator, certificates, home, members, invitations };
+  const found: JsonMembers = { certificates: 1, ...jsonObject(text) };
+  if (Number(found["version"]) > VERSION) throw unreadable(path, "a newer version wrote it");
+  const read = readRecord(found);
+  if (read === null) throw unreadable(path, "it is not as it was written");
+  const { version: _, ...record } = read;
+  return record;
 }
 
-function readMember({ name, key, nextKey }: JsonMembers): FleetMember | null {
-  if (typeof name !== "string" || !isMachineName(name) || !isUserKey(key)) return null;
-  if (nextKey === undefined) return { name, key };
-  return isUserKey(nextKey) ? { name, key, nextKey } : null;
-}
-
-function readInvitation({ id, guest, host, expiresAtMs }: JsonMembers): Invitation | null {
-  if (typeof id !== "string" || !/^[0-9a-f]{16}$/.test(id) || typeof expiresAtMs !== "number") return null;
-  return isUserKey(guest) && isUserKey(host) ? { id, guest, host, expiresAtMs } : null;
-}
-
-export function isUserKey(value: unknown): value is string {
-  return typeof value === "string" && publicBytesOf(value) !== null;
-}
-
-function listOf<T>(value: unknown, read: (entry: JsonMembers) => T | null): readonly T[] | null {
-  if (!Array.isArray(value)) return null;
-  const all = value.map((entry: unknown) => (isObject(entry) ? read(entry) : null));
-  return all.every((entry) => entry !== null) ? all : null;
+function isUserKey(key: string): boolean {
+  return publicBytesOf(key) !== null;
 }
 
 function unreadable(path: string, why: string): MountaineerError {

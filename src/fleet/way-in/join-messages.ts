@@ -2,7 +2,8 @@
 // the code's secret and its own key, the second by the operator's key. Pure but for randomness and signatures.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { isMachineName } from "../../config/values/fleet-values.ts";
-import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
+import { choice, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
 
 /** What both must mean, or a code that was changed on its way would pass: hex of the authority, and the operator's key. */
@@ -14,20 +15,20 @@ export interface JoinGround {
   readonly operator: string;
 }
 
-export interface JoinRequest {
-  readonly name: string;
-  readonly key: string;
-  readonly nonce: string;
-}
+const requestShape = object({ name: textThat("a machine's name", isMachineName), key: text, nonce: text });
+export type JoinRequest = TypeOf<typeof requestShape>;
+const provedRequestOf = reader(object({ ...requestShape.fields, proof: text, signature: text }));
 
-export type RefusedBecause = "expired" | "used" | "name_taken" | "not_proved" | "failed";
+const reasonShape = choice("expired", "used", "name_taken", "not_proved", "failed");
+export type RefusedBecause = TypeOf<typeof reasonShape>;
+const reasonOf = reader(reasonShape);
+const outcomeOf = reader(object({ outcome: text, signature: text }));
 
 export type JoinOutcome =
   | { readonly joined: true }
   | { readonly joined: false; readonly why: RefusedBecause };
 
 const LONGEST_MESSAGE = 4096;
-const REASONS: readonly string[] = ["expired", "used", "name_taken", "not_proved", "failed"];
 
 export function newRequest(name: string, seed: Uint8Array): JoinRequest {
   return { name, key: userKey(seed), nonce: randomBytes(16).toString("base64url") };
@@ -39,21 +40,19 @@ export function writeRequest(
   proofKey: Uint8Array,
   seed: Uint8Array,
 ): string {
-  const text = groundText("asks", ground, request);
+  const asked = groundText("asks", ground, request);
   return JSON.stringify({
     ...request,
-    proof: proofOf(text, proofKey).toString("base64url"),
-    signature: signText(seed, text),
+    proof: proofOf(asked, proofKey).toString("base64url"),
+    signature: signText(seed, asked),
   });
 }
 
 /** Null: it is not from who holds the code and the key it names. */
-export function readRequest(text: string, ground: JoinGround, proofKey: Uint8Array): JoinRequest | null {
-  const found = text.length > LONGEST_MESSAGE ? null : jsonObject(text);
+export function readRequest(said: string, ground: JoinGround, proofKey: Uint8Array): JoinRequest | null {
+  const found = said.length > LONGEST_MESSAGE ? null : provedRequestOf(jsonObject(said));
   if (found === null) return null;
   const { name, key, nonce, proof, signature } = found;
-  if (typeof name !== "string" || !isMachineName(name) || typeof key !== "string") return null;
-  if (typeof nonce !== "string" || typeof proof !== "string" || typeof signature !== "string") return null;
   const signed = groundText("asks", ground, { name, key, nonce });
   const [given, wanted] = [Buffer.from(proof, "base64url"), proofOf(signed, proofKey)];
   if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return null;
@@ -76,19 +75,15 @@ export function writeOutcome(
 }
 
 /** Null: it is not what the operator says to this very request. */
-export function readOutcome(text: string, request: JoinRequest, ground: JoinGround): JoinOutcome | null {
-  const found: unknown = text.length > LONGEST_MESSAGE ? null : jsonObject(text);
-  if (!isObject(found)) return null;
+export function readOutcome(said: string, request: JoinRequest, ground: JoinGround): JoinOutcome | null {
+  const found = said.length > LONGEST_MESSAGE ? null : outcomeOf(jsonObject(said));
+  if (found === null) return null;
   const { outcome, signature } = found;
-  if (typeof outcome !== "string" || typeof signature !== "string") return null;
   const operator = Buffer.from(ground.operator, "base64url");
   if (!isSignedBy(operator, groundText(outcome, ground, request), signature)) return null;
   if (outcome === "joined") return { joined: true };
-  return isReason(outcome) ? { joined: false, why: outcome } : null;
-}
-
-function isReason(word: string): word is RefusedBecause {
-  return REASONS.includes(word);
+  const why = reasonOf(outcome);
+  return why === null ? null : { joined: false, why };
 }
 
 /** One line for each part; none of them has a line break. */

@@ -1,47 +1,46 @@
 // How a machine's next key takes the place of its own: what it asks for, and what the record of the server's machine makes
 // of that. First both let it in; once it has come in by the next one, that alone does. Pure but for signatures.
+import { choice, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
 import type { FleetMember, FleetRecord } from "./fleet-record.ts";
 
-/** `add`: let it in by this one, too; `use`: by this one alone. */
-type Step = "add" | "use";
-
-export interface KeyRequest {
-  readonly step: Step;
+const requestShape = object({
+  /** `add`: let it in by this one, too; `use`: by this one alone. */
+  step: choice("add", "use"),
   /** `U…`: the next one. */
-  readonly key: string;
+  key: text,
   /** By the key that goes; empty but for `add`. */
-  readonly before: string;
+  before: text,
   /** By the next one. */
-  readonly signature: string;
-}
+  signature: text,
+});
+export type KeyRequest = TypeOf<typeof requestShape>;
+type Step = KeyRequest["step"];
+const requestOf = reader(requestShape);
 
 export const LONGEST_KEY_MESSAGE = 2048;
 
 /** `before`, `next`: the 32 private bytes of both. */
 export function writeKeyRequest(step: Step, name: string, before: Uint8Array, next: Uint8Array): string {
   const key = userKey(next);
-  const text = requestText(step, name, key);
+  const asked = requestText(step, name, key);
   const request: KeyRequest = {
     step,
     key,
-    before: step === "add" ? signText(before, text) : "",
-    signature: signText(next, text),
+    before: step === "add" ? signText(before, asked) : "",
+    signature: signText(next, asked),
   };
   return JSON.stringify(request);
 }
 
 /** Null: it is no request, or who sends it does not have the key it names. `name`: as the server knows who sends it. */
 export function readKeyRequest(message: string, name: string): KeyRequest | null {
-  const found = message.length > LONGEST_KEY_MESSAGE ? null : jsonObject(message);
-  if (found === null) return null;
-  const { step, key, before, signature } = found;
-  if (step !== "add" && step !== "use") return null;
-  if (typeof key !== "string" || typeof before !== "string" || typeof signature !== "string") return null;
-  const publicKey = publicBytesOf(key);
-  if (publicKey === null || !isSignedBy(publicKey, requestText(step, name, key), signature)) return null;
-  return { step, key, before, signature };
+  const found = message.length > LONGEST_KEY_MESSAGE ? null : requestOf(jsonObject(message));
+  const publicKey = found === null ? null : publicBytesOf(found.key);
+  if (found === null || publicKey === null) return null;
+  const { step, key, signature } = found;
+  return isSignedBy(publicKey, requestText(step, name, key), signature) ? found : null;
 }
 
 /** The record after it; the very same: it is so already. Null: it is refused. */

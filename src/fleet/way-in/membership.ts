@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type FleetSection, isMachineName } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
+import { nullable, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
@@ -15,19 +16,20 @@ import { isAddress } from "./join-code.ts";
 const VERSION = 1;
 const SECRET_DEADLINE_MS = 120_000;
 
-export interface Membership {
-  readonly name: string;
-  /** HOST:PORT. */
-  readonly address: string;
+const membershipShape = object({
+  name: textThat("a machine's name", isMachineName),
+  address: textThat("HOST:PORT", isAddress),
   /** SHA-256 of the certificate authority, hex. */
-  readonly authority: string;
+  authority: text,
   /** Ed25519, base64url: whose word counts in this fleet. */
-  readonly operator: string;
+  operator: text,
   /** The name under which this machine's key is kept. */
-  readonly secret: string;
+  secret: text,
   /** The same of the operator's key; null but on the machine where the fleet began. */
-  readonly operatorSecret: string | null;
-}
+  operatorSecret: nullable(text),
+});
+export type Membership = Readonly<TypeOf<typeof membershipShape>>;
+const membershipOf = reader(membershipShape);
 
 export interface HomeOptions {
   readonly home: string;
@@ -43,20 +45,8 @@ function membershipPaths(home: string): { folder: string; file: string; authorit
 
 /** Null: there is none, or it cannot be used. */
 export async function readMembership(home: string): Promise<Membership | null> {
-  const found = jsonObject((await readIfPresent(membershipPaths(home).file)) ?? "") ?? {};
-  const { name, address, authority, operator, secret, operatorSecret } = found;
-  if (found["version"] !== VERSION || typeof name !== "string" || !isMachineName(name)) return null;
-  if (typeof address !== "string" || !isAddress(address)) return null;
-  if (typeof authority !== "string" || typeof operator !== "string" || typeof secret !== "string")
-    return null;
-  return {
-    name,
-    address,
-    authority,
-    operator,
-    secret,
-    operatorSecret: typeof operatorSecret === "string" ? operatorSecret : null,
-  };
+  const { version, ...found } = jsonObject((await readIfPresent(membershipPaths(home).file)) ?? "") ?? {};
+  return version === VERSION ? membershipOf({ operatorSecret: null, ...found }) : null;
 }
 
 /** The same where there must be one; rejects with `usage`. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../files/durable-file.ts";
 import { beginExclusive, type ExclusiveFileLock, ensureLockFile } from "../files/sqlite-file-lock.ts";
+import { number, object, reader, type TypeOf, text } from "../shape.ts";
 import { jsonObject } from "../text/json-object.ts";
 import { type Clock, isoTime } from "../time/clock.ts";
 import { isRunning, processIdentity } from "./process-identity.ts";
@@ -18,15 +19,17 @@ const BETWEEN_TRIES_MS = 50;
 const UNNAMED_HOLDER_MS = 1_000;
 const UNNAMED_BETWEEN_TRIES_MS = 10;
 
-export interface LockHolder {
-  readonly pid: number;
+const holderShape = object({
+  pid: number,
   /** Distinguishes the process from a later one with the same pid. */
-  readonly startTime: string;
+  startTime: text,
   /** "monitor", "mount", … */
-  readonly command: string;
+  command: text,
   /** ISO 8601 UTC. */
-  readonly since: string;
-}
+  since: text,
+});
+export type LockHolder = Readonly<TypeOf<typeof holderShape>>;
+const holderOf = reader(holderShape);
 
 export interface HomeLock extends AsyncDisposable {
   readonly holder: LockHolder;
@@ -81,10 +84,10 @@ function isLeftBy({ pid, command }: LockHolder, { followsMonitor }: LockRequest)
  * `home_unwritable` when the home cannot be read.
  */
 export async function readLockHolder(home: string): Promise<LockHolder | null> {
-  const text = await readIfPresent(holderPath(home)).catch((error: unknown) => {
+  const content = await readIfPresent(holderPath(home)).catch((error: unknown) => {
     throw systemErrorCode(error) === null ? error : unwritable(home, error);
   });
-  const holder = text === null ? null : parseHolder(text);
+  const holder = content === null ? null : holderOf(jsonObject(content));
   return holder !== null && (await isRunning(holder)) ? holder : null;
 }
 
@@ -142,13 +145,6 @@ async function tryLock(home: string): Promise<ExclusiveFileLock | null> {
   } catch (error) {
     throw unwritable(home, error);
   }
-}
-
-function parseHolder(text: string): LockHolder | null {
-  const { pid, startTime, command, since } = jsonObject(text) ?? {};
-  if (typeof pid !== "number" || typeof startTime !== "string") return null;
-  if (typeof command !== "string" || typeof since !== "string") return null;
-  return { pid, startTime, command, since };
 }
 
 function holderPath(home: string): string {

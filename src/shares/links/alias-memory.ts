@@ -5,6 +5,7 @@ import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { shareWrites } from "../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { list, number, object, reader, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 
 const VERSION = 1;
@@ -91,15 +92,12 @@ async function load(file: string, logger: Logger, readOnly: boolean): Promise<Ma
   return new Map();
 }
 
-function decode(text: string): Map<string, Set<string>> | null {
-  const { version, links } = jsonObject(text) ?? {};
-  if (version !== VERSION || !Array.isArray(links)) return null;
-  const known = new Map<string, Set<string>>();
-  for (const link of links as readonly unknown[]) {
-    if (typeof link !== "object" || link === null || !("path" in link) || !("targets" in link)) return null;
-    const { path, targets } = link;
-    if (typeof path !== "string" || !Array.isArray(targets)) return null;
-    known.set(path, new Set((targets as readonly unknown[]).filter((target) => typeof target === "string")));
-  }
-  return known;
+const memoryOf = reader(
+  object({ version: number, links: list(object({ path: text, targets: list(text) })) }),
+);
+
+function decode(content: string): Map<string, Set<string>> | null {
+  const memory = memoryOf(jsonObject(content));
+  if (memory?.version !== VERSION) return null;
+  return new Map(memory.links.map(({ path, targets }) => [path, new Set(targets)]));
 }

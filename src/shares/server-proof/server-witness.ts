@@ -5,24 +5,46 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expecting } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
-import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
+import {
+  flag,
+  list,
+  nullable,
+  number,
+  numberThat,
+  object,
+  reader,
+  type TypeOf,
+  text,
+} from "../../runtime/shape.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
 import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../drivers/share-files.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
-export interface KnownEntry extends ListedEntry {
-  /** `modifiedMs` is a multiple of it. */
-  readonly precisionMs: number;
-  /** Only a creation time that belongs to the entry and does not change; null: none is known. */
-  readonly createdMs: number | null;
-}
+export const KNOWN_ENTRIES_AT_MOST = 64;
 
-export interface ServerWitness {
-  readonly serverGuid: string;
+const entryShape = object({
+  name: text,
+  isFolder: flag,
+  size: nullable(number),
+  modifiedMs: number,
+  /** `modifiedMs` is a multiple of it. */
+  precisionMs: numberThat("a number from 1", (ms) => ms >= 1),
+  /** Only a creation time that belongs to the entry and does not change; null: none is known. */
+  createdMs: nullable(number),
+});
+export type KnownEntry = ListedEntry & Readonly<TypeOf<typeof entryShape>>;
+
+const witnessShape = object({
+  serverGuid: text,
   /** As `createdMs` of an entry. */
-  readonly rootCreatedMs: number | null;
+  rootCreatedMs: nullable(number),
+  entries: list(entryShape, KNOWN_ENTRIES_AT_MOST),
+});
+export type ServerWitness = Omit<Readonly<TypeOf<typeof witnessShape>>, "entries"> & {
   readonly entries: readonly KnownEntry[];
-}
+};
+const witnessOf: (value: unknown) => ServerWitness | null = reader(witnessShape);
 
 /** A server that has the share of this name. */
 export interface KnownServer {
@@ -34,7 +56,6 @@ export interface KnownServer {
   readonly witness: ServerWitness | null;
 }
 
-export const KNOWN_ENTRIES_AT_MOST = 64;
 const VERSION = 2;
 
 export function newServerId(): string {
@@ -70,10 +91,10 @@ export function createKnownServers(stateFolder: string) {
     /** Rejects with the system's error: unsent files must not be kept for a server that nobody can recognize. */
     async keep(share: Pick<ShareSpec, "name">, server: KnownServer): Promise<void> {
       const path = pathOf(share, server.id);
-      const text = serverText(server);
-      if ((await readIfPresent(path)) === text) return;
+      const content = serverText(server);
+      if ((await readIfPresent(path)) === content) return;
       await ensureFolder(serverFolder(folderOf(share), server.id), 0o700);
-      await writeDurably(path, text, { mode: 0o600 });
+      await writeDurably(path, content, { mode: 0o600 });
     },
     /** Also removes what is kept for it. */
     async drop(share: Pick<ShareSpec, "name">, id: string): Promise<void> {
@@ -87,43 +108,12 @@ function serverText({ shareName, source, witness }: KnownServer): string {
 }
 
 /** null if the text is not complete. */
-function parseServer(id: string, text: string | null): KnownServer | null {
-  const members = jsonObject(text ?? "") ?? {};
+function parseServer(id: string, content: string | null): KnownServer | null {
+  const members = jsonObject(content ?? "") ?? {};
   const { version, shareName, source, witness } = members;
   if (typeof shareName !== "string") return null;
   // Version 1 knew one server for each share, with its witness beside the other members.
   const known = version === 1 ? members : witness;
   if (version !== 1 && version !== VERSION) return null;
-  return {
-    id,
-    shareName,
-    source: typeof source === "string" ? source : null,
-    witness: isObject(known) ? parseWitness(known) : null,
-  };
-}
-
-function parseWitness({ serverGuid, rootCreatedMs, entries }: JsonMembers): ServerWitness | null {
-  if (typeof serverGuid !== "string" || !isTimeOrNull(rootCreatedMs) || !Array.isArray(entries)) return null;
-  const known = entries.map((entry: unknown) => (isObject(entry) ? parseEntry(entry) : null));
-  const whole = known.filter((entry) => entry !== null);
-  if (whole.length !== known.length || whole.length > KNOWN_ENTRIES_AT_MOST) return null;
-  return { serverGuid, rootCreatedMs, entries: whole };
-}
-
-function parseEntry({
-  name,
-  isFolder,
-  size,
-  modifiedMs,
-  precisionMs,
-  createdMs,
-}: JsonMembers): KnownEntry | null {
-  if (typeof name !== "string" || typeof isFolder !== "boolean") return null;
-  if (!isTimeOrNull(size) || !isTimeOrNull(modifiedMs) || modifiedMs === null) return null;
-  if (typeof precisionMs !== "number" || precisionMs < 1 || !isTimeOrNull(createdMs)) return null;
-  return { name, isFolder, size, modifiedMs, precisionMs, createdMs };
-}
-
-function isTimeOrNull(value: unknown): value is number | null {
-  return value === null || (typeof value === "number" && Number.isFinite(value));
+  return { id, shareName, source: typeof source === "string" ? source : null, witness: witnessOf(known) };
 }

@@ -1,6 +1,7 @@
 // Who the gateway is to an authorization server: a given client id, a metadata document, or a registration; and how it
 // proves that at the token endpoint.
 import { createPrivateKey, type KeyObject } from "node:crypto";
+import { choice, nullable, number, object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
 import { type BoundedFetch, failed } from "./bounded-fetch.ts";
 import {
@@ -11,17 +12,18 @@ import {
   requestOptions,
 } from "./oauth-library.ts";
 
-type ClientAuthMethod = "none" | "client_secret_basic" | "client_secret_post";
-
 /** What is kept of the client with the grant; the secret of a configured one stays with the configuration. */
-export interface ClientIdentity {
-  readonly source: "configured" | "document" | "registered";
-  readonly id: string;
-  readonly secret: string | null;
-  readonly method: ClientAuthMethod;
+export const clientShape = object({
+  source: choice("configured", "document", "registered"),
+  id: text,
+  secret: nullable(text),
+  method: choice("none", "client_secret_basic", "client_secret_post"),
   /** Wall ms; null: it does not end. */
-  readonly secretEndsAtMs: number | null;
-}
+  secretEndsAtMs: nullable(number),
+});
+export type ClientIdentity = Readonly<TypeOf<typeof clientShape>>;
+type ClientAuthMethod = ClientIdentity["method"];
+const methodNamed = reader(clientShape.fields.method);
 
 const SECRET_METHODS = ["client_secret_basic", "client_secret_post"] as const;
 const DEFAULT_NAME = "Mountaineer";
@@ -94,15 +96,15 @@ export async function registerClient(
 /** Many servers leave out `client_secret_expires_at`, or answer 200, where the standard asks for it. */
 async function withExpiry(response: Response): Promise<Response> {
   if (!response.ok) return response;
-  const text = await response.text();
+  const content = await response.text();
   const { headers } = response;
   try {
-    const body: unknown = JSON.parse(text);
+    const body: unknown = JSON.parse(content);
     const isBare = typeof body === "object" && body !== null && !("client_secret_expires_at" in body);
-    const whole = isBare ? JSON.stringify({ ...body, client_secret_expires_at: 0 }) : text;
+    const whole = isBare ? JSON.stringify({ ...body, client_secret_expires_at: 0 }) : content;
     return new Response(whole, { status: 201, headers });
   } catch {
-    return new Response(text, { status: 201, headers });
+    return new Response(content, { status: 201, headers });
   }
 }
 
@@ -128,10 +130,6 @@ function registered(
     );
   }
   return { ...base, method };
-}
-
-function methodNamed(name: unknown): ClientAuthMethod | null {
-  return name === "none" || name === "client_secret_basic" || name === "client_secret_post" ? name : null;
 }
 
 /** Where the registration does not say: as asked, but a secret that was given is meant to be used where it can be. */

@@ -3,12 +3,22 @@ import { join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import { ensurePrivateFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
-import { type JsonMembers, jsonObject } from "../../../runtime/text/json-object.ts";
+import {
+  list,
+  nullable,
+  number,
+  numberThat,
+  object,
+  reader,
+  type TypeOf,
+  text,
+} from "../../../runtime/shape.ts";
+import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { openEncryptedFiles } from "../../../secrets/encrypted-files.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
 import { type BearerChallenge, scopeList } from "./challenge.ts";
-import type { ClientIdentity } from "./client.ts";
+import { clientShape } from "./client.ts";
 
 /** A renewal may take two deadlines of a request; who waits for another process waits no longer. */
 const TURN_WAIT_MS = 45_000;
@@ -62,27 +72,27 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): G
   });
   return {
     async read(backend, signal) {
-      const text = await files.read(fileName(backend), signal);
-      return text === null ? null : parseGrant(text);
+      const content = await files.read(fileName(backend), signal);
+      return content === null ? null : parseGrant(content);
     },
     has: (backend) => files.has(fileName(backend)),
     write: (backend, grant, signal) => files.write(fileName(backend), grantText(grant), signal),
     remove: (backend) => files.remove(fileName(backend)),
     alone: (backend, signal, work) => files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
     async keepChallenge(backend, serverUrl, challenge) {
-      const text = JSON.stringify({ server: sha256Of(serverUrl), ...challenge });
+      const content = JSON.stringify({ server: sha256Of(serverUrl), ...challenge });
       const path = challengePath(backend);
       try {
-        if ((await readIfPresent(path)) === text) return;
+        if ((await readIfPresent(path)) === content) return;
         await ensurePrivateFolder(folder);
-        await writeDurably(path, text, { mode: 0o600 });
+        await writeDurably(path, content, { mode: 0o600 });
       } catch (error) {
         if (!(error instanceof MountaineerError) && systemErrorCode(error) === null) throw error;
       }
     },
     async readChallenge(backend, serverUrl) {
-      const text = await readIfPresent(challengePath(backend)).catch(() => null);
-      const kept = text === null ? null : jsonObject(text);
+      const content = await readIfPresent(challengePath(backend)).catch(() => null);
+      const kept = content === null ? null : jsonObject(content);
       if (kept === null || kept["server"] !== sha256Of(serverUrl)) return null;
       const { status, resourceMetadata, scopes, error } = kept;
       return {
@@ -104,30 +114,48 @@ function isOfServer(address: unknown, serverUrl: string): address is string {
 
 // What is kept of one sign-in: the tokens, whom they are for, and who renews them.
 
-export interface Grant {
+const VERSION = 1;
+
+const grantShape = object({
+  version: numberThat("1", (version) => version === VERSION),
   /** The backend's address as it was configured then: for no other are the tokens. */
-  readonly serverUrl: string;
-  readonly resource: string;
-  readonly issuer: string;
-  readonly tokenEndpoint: string;
+  serverUrl: text,
+  resource: text,
+  issuer: text,
+  tokenEndpoint: text,
   /** Null: the server revokes no tokens. */
-  readonly revocationEndpoint: string | null;
-  readonly client: ClientIdentity;
+  revocationEndpoint: nullable(text),
+  client: clientShape,
   /** Of a registered client: what it was registered with. */
-  readonly redirectUri: string | null;
+  redirectUri: nullable(text),
   /** As they were asked for; null: none were named. */
-  readonly scopes: readonly string[] | null;
-  readonly accessToken: string;
+  scopes: nullable(list(text)),
+  accessToken: text,
   /** Wall ms; null: the server does not say. */
-  readonly expiresAtMs: number | null;
-  readonly refreshToken: string | null;
+  expiresAtMs: nullable(number),
+  refreshToken: nullable(text),
   /** Wall ms. */
-  readonly obtainedAtMs: number;
+  obtainedAtMs: number,
   /** Wall ms at which a renewal was begun whose outcome is not known; null: none is open. */
-  readonly renewingSinceMs: number | null;
+  renewingSinceMs: nullable(number),
   /** Why a person has to sign in again; null: nobody has to. */
-  readonly ended: string | null;
-}
+  ended: nullable(text),
+});
+export type Grant = Readonly<Omit<TypeOf<typeof grantShape>, "version" | "scopes">> & {
+  readonly scopes: readonly string[] | null;
+};
+const readGrant = reader(grantShape);
+/** What an earlier version may have left out. */
+const NOT_SAID = {
+  revocationEndpoint: null,
+  redirectUri: null,
+  scopes: null,
+  expiresAtMs: null,
+  refreshToken: null,
+  renewingSinceMs: null,
+  ended: null,
+};
+const NO_SECRET = { secret: null, secretEndsAtMs: null };
 
 /** A token that is about to expire would not outlive the request. */
 const LEAST_LEFT = { ms: 5_000, part: 0.1 };
@@ -142,55 +170,15 @@ export function isUsable(
   return wallMs < expiresAtMs - leastMs;
 }
 
-const VERSION = 1;
-
 function grantText(grant: Grant): string {
   return JSON.stringify({ version: VERSION, ...grant });
 }
 
 /** Null: it is no grant that this version knows. */
-function parseGrant(text: string): Grant | null {
-  const found = jsonObject(text);
-  if (found === null || found["version"] !== VERSION) return null;
-  const client = parseClient(found["client"]);
-  const texts = textMembers(found, ["serverUrl", "resource", "issuer", "tokenEndpoint", "accessToken"]);
-  const { scopes, obtainedAtMs } = found;
-  if (client === null || texts === null || typeof obtainedAtMs !== "number") return null;
-  return {
-    ...texts,
-    client,
-    obtainedAtMs,
-    scopes: Array.isArray(scopes) ? scopes.filter((one) => typeof one === "string") : null,
-    revocationEndpoint: textOrNull(found["revocationEndpoint"]),
-    redirectUri: textOrNull(found["redirectUri"]),
-    refreshToken: textOrNull(found["refreshToken"]),
-    ended: textOrNull(found["ended"]),
-    expiresAtMs: numberOrNull(found["expiresAtMs"]),
-    renewingSinceMs: numberOrNull(found["renewingSinceMs"]),
-  };
-}
-
-function parseClient(value: unknown): ClientIdentity | null {
-  const { source, id, method, secret, secretEndsAtMs } = Object(value) as JsonMembers;
-  if (source !== "configured" && source !== "document" && source !== "registered") return null;
-  if (method !== "none" && method !== "client_secret_basic" && method !== "client_secret_post") return null;
-  if (typeof id !== "string") return null;
-  return { source, id, method, secret: textOrNull(secret), secretEndsAtMs: numberOrNull(secretEndsAtMs) };
-}
-
-function textMembers<const Keys extends readonly string[]>(
-  found: JsonMembers,
-  keys: Keys,
-): { readonly [Key in Keys[number]]: string } | null {
-  const entries = keys.map((key) => [key, found[key]] as const);
-  if (!entries.every(([, value]) => typeof value === "string")) return null;
-  return Object.fromEntries(entries) as { [Key in Keys[number]]: string };
-}
-
-function textOrNull(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
-}
-
-function numberOrNull(value: unknown): number | null {
-  return typeof value === "number" ? value : null;
+function parseGrant(content: string): Grant | null {
+  const { client, ...said } = jsonObject(content) ?? {};
+  const found = readGrant({ ...NOT_SAID, ...said, client: { ...NO_SECRET, ...objectOf(client) } });
+  if (found === null) return null;
+  const { version: _, ...grant } = found;
+  return grant;
 }

@@ -4,6 +4,7 @@ import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, OutgoingHttpH
 import { type Duplex, pipeline } from "node:stream";
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { errorText } from "../../../runtime/errors.ts";
+import { choice, list, object, optional, reader, textThat } from "../../../runtime/shape.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
@@ -358,26 +359,23 @@ export function readForwarded(
   return caller === null ? null : { proof, caller };
 }
 
+const nameShape = textThat("a name", (name) => name.length <= LONGEST_NAME && !/\p{Cc}/u.test(name));
 /** Only who comes over the network can come by way of another machine. */
-function readCaller(text: string): Principal | null {
-  const { kind, id, subject, name, roles } = jsonObject(text) ?? {};
-  if (kind !== "anonymous" && kind !== "user") return null;
-  if (!isName(name) || !Array.isArray(roles) || roles.length > MOST_ROLES || !roles.every(isName))
-    return null;
-  if ((id !== undefined && !isName(id)) || (subject !== undefined && !isName(subject))) return null;
-  // Who has no token was signed by nobody.
-  if (kind === "anonymous" && (id !== undefined || subject !== undefined)) return null;
-  return {
-    kind,
-    ...(id === undefined ? {} : { id }),
-    ...(subject === undefined ? {} : { subject }),
-    name,
-    roles,
-  };
-}
+const callerOf = reader(
+  object({
+    kind: choice("anonymous", "user"),
+    id: optional(nameShape),
+    subject: optional(nameShape),
+    name: nameShape,
+    roles: list(nameShape, MOST_ROLES),
+  }),
+);
 
-function isName(value: unknown): value is string {
-  return typeof value === "string" && value.length <= LONGEST_NAME && !/\p{Cc}/u.test(value);
+function readCaller(said: string): Principal | null {
+  const caller = callerOf(jsonObject(said));
+  // Who has no token was signed by nobody.
+  const isStrange = caller?.kind === "anonymous" && (caller.id !== undefined || caller.subject !== undefined);
+  return isStrange ? null : caller;
 }
 
 /** What of another machine's response is the client's. */

@@ -1,5 +1,5 @@
 // Shapes of JSON values: what a value must be, as a check and as a type. No schema library: those cost a process 15 MB.
-import { isObject } from "../runtime/text/json-object.ts";
+import { isObject } from "./text/json-object.ts";
 
 /** Where in a value something is wrong, from its root, and what was expected there. */
 interface Fault {
@@ -77,6 +77,29 @@ export const jsonObject = leaf<Record<string, unknown>>("a JSON object", { type:
 export function matching(form: RegExp, expected: string): Shape<string> {
   const schema = { type: "string", pattern: form.source };
   return leaf(expected, schema, (value) => typeof value === "string" && form.test(value));
+}
+
+/** A text of which this holds. */
+export function textThat(expected: string, holds: (text: string) => boolean): Shape<string> {
+  return leaf(expected, { type: "string" }, (value) => typeof value === "string" && holds(value));
+}
+
+/** A number of which this holds. */
+export function numberThat(expected: string, holds: (value: number) => boolean): Shape<number> {
+  return leaf(expected, { type: "number" }, (value) => typeof value === "number" && holds(value));
+}
+
+/** What reads a value of this shape, of an object only the members that the shape names; null for any other value. */
+export function reader<T>(shape: Shape<T> & { readonly fields?: Fields }): (value: unknown) => T | null {
+  const { fields } = shape;
+  return (value) => {
+    if (shape.faultIn(value) !== null) return null;
+    const named = ([name]: readonly [string, unknown]): boolean => Object.hasOwn(fields ?? {}, name);
+    // The shape has just been checked.
+    return (
+      fields === undefined ? value : Object.fromEntries(Object.entries(Object(value)).filter(named))
+    ) as T;
+  };
 }
 
 /** One of these words. */
