@@ -46,7 +46,9 @@ export async function filesNotOnNas(
     const entries = await readdir(folder, { withFileTypes: true }).catch(expecting("ENOENT", []));
     for (const entry of entries) {
       const path = join(folder, entry.name);
-      if (mounted.has(path)) continue;
+      // A share of driver `local` is a link.
+      const isLocal = entry.isSymbolicLink() && folder === join(real, "volumes");
+      if (mounted.has(path) || isLocal) continue;
       const isVolumes = folder === real && entry.name === "volumes";
       if (entry.isDirectory()) await look(path, isKept || isVolumes || SET_ASIDE.test(entry.name));
       else if (isKept) found.push(path);

@@ -1,7 +1,7 @@
 // `uninstall --purge`: takes away all that Mountaineer has put on this machine, and none of what is on a NAS.
 import { lstat, readdir, readlink, realpath, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { CLIENT_NAMES } from "../../clients/client.ts";
+import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
 import { readRecord } from "../../clients/connection-record.ts";
 import { findPlace } from "../../config/locate.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
@@ -62,9 +62,15 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   await unmountAll(context);
   await requireAllSent();
   await purge.requireNoMount(home);
-  for (const client of CLIENT_NAMES)
-    if ((await readRecord(home, client)) !== null)
-      await disconnectClient(context, { client, file: null, yes: true, keepOthers: false });
+  for (const client of CLIENT_NAMES) {
+    if ((await readRecord(home, client)) === null) continue;
+    const undo = disconnectClient(context, { client, file: null, yes: true, keepOthers: false });
+    await undo.catch((error: unknown) => {
+      // Its folder is gone, or its file cannot be read: the shares are unmounted by now, so the rest goes on.
+      if (!(error instanceof MountaineerError) || error.code !== "client_unreadable") throw error;
+      context.note(`${CLIENTS[client].title} is left as it is: ${error.message}`);
+    });
+  }
   const code = await uninstallService(context);
   if (code !== 0) return code;
 

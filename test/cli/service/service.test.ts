@@ -362,6 +362,15 @@ test("without a service manager up starts a daemon of its own, which can hand ov
     /service was not there\n✓ Mountaineer is stopped\n✓ what is mounted stays mounted\n$/,
   );
   assert.match((await runCommand(["status"], options)).stdout, /no daemon runs/);
+  // What a client's folder has become keeps nothing from going.
+  await mkdir(join(folder, ".cursor"));
+  const connected = await runCommand(["connect", "cursor", "--yes"], options);
+  assert.equal(connected.code, 0, connected.stderr);
+  await rm(join(folder, ".cursor"), { recursive: true });
+  const purged = await runCommand(["uninstall", "--purge", "--yes"], options);
+  assert.equal(purged.code, 0, purged.stderr);
+  assert.match(purged.stderr, /Cursor is left as it is: Cursor has no folder at /);
+  assert.match(purged.stdout, /Mountaineer has left this machine/);
 });
 
 test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {
