@@ -1,6 +1,6 @@
 // `npm run bundle`: the folder that needs no Node installed, and what installs it. Writes into .tmp/bundle/out, or --output.
 // --platform NAME (again for more; default: this machine's); --only tar,run,deb,rpm,formula; --without-rclone or
-// --rclone FILE; --gzip LEVEL; --url ADDRESS of the archives, for the formula. Upgrades are accepted if signed with
+// --rclone FILE; --level OF COMPRESSION; --url ADDRESS of the archives, for the formula. Upgrades are accepted if signed with
 // MOUNTAINEER_RELEASE_KEY's private half; MOUNTAINEER_SIGNING_KEY, a PEM, signs the self-extracting file.
 import { createPrivateKey, sign } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -21,7 +21,7 @@ const { values } = parseArgs({
     output: { type: "string", default: path.join(root, ".tmp/bundle/out") },
     rclone: { type: "string" },
     "without-rclone": { type: "boolean", default: false },
-    gzip: { type: "string", default: "9" },
+    level: { type: "string", default: "9" },
     url: { type: "string", default: "https://example.invalid/mountaineer" },
     version: { type: "string" },
   },
@@ -53,11 +53,11 @@ for (const platform of platforms) {
         ? null
         : await builtRclone(root, platform);
   await composeFolder({ root, folder, platform, version, key, rclone, epochSeconds });
-  const source = { folder, output, platform, version, key, epochSeconds };
+  const source = { folder, output, platform, version, key, epochSeconds, level: Number(values.level) };
   const isLinux = platform.go.GOOS === "linux";
   if (wanted.includes("tar")) made.push(await tarXz(source));
   if (wanted.includes("run")) {
-    const file = await selfExtracting(source, Number(values.gzip));
+    const file = await selfExtracting(source);
     made.push(file);
     if (signingKey !== undefined) {
       const text = signedRelease({ version, platform: platform.name, sha256: await sha256OfFile(file) });

@@ -29,6 +29,8 @@ export interface Source {
   readonly version: string;
   readonly key: string | null;
   readonly epochSeconds: number;
+  /** Of all compression: 1, the fastest, to 9. */
+  readonly level: number;
 }
 
 const SYSTEMS: Readonly<Record<string, string>> = {
@@ -54,13 +56,13 @@ async function tar({ folder, output, epochSeconds }: Source): Promise<string> {
 /** With blocks of a set size, so that the bytes do not depend on the number of processors. */
 export async function tarXz(source: Source): Promise<string> {
   const file = await tar(source);
-  await run("xz", ["--force", "-9", "--threads=2", "--block-size=64MiB", file]);
+  await run("xz", ["--force", `-${source.level}`, "--threads=2", "--block-size=64MiB", file]);
   return `${file}.xz`;
 }
 
-/** `level` as gzip's; a bare Debian has no xz. */
-export async function selfExtracting(source: Source, level: number): Promise<string> {
-  const { platform, version, output } = source;
+/** By gzip: a bare Debian has no xz. */
+export async function selfExtracting(source: Source): Promise<string> {
+  const { platform, version, output, level } = source;
   const archive = await tar(source);
   const payload = `${archive}.gz`;
   await pipeline(createReadStream(archive), createGzip({ level }), createWriteStream(payload));
@@ -137,7 +139,7 @@ async function packageTree({ folder, output, ...source }: Source, tool: string):
 }
 
 export async function deb(source: Source): Promise<string> {
-  const { output, platform, version, epochSeconds } = source;
+  const { output, platform, version, epochSeconds, level } = source;
   const tree = await packageTree(source, "dpkg");
   const control = path.join(tree, "DEBIAN");
   await mkdir(control);
@@ -165,7 +167,7 @@ Description: ${SUMMARY}
   for (const one of ["", "usr", "usr/bin", "usr/lib", "usr/lib/mountaineer", "DEBIAN"])
     await chmod(path.join(tree, one), 0o755);
   const file = path.join(output, `mountaineer_${packageVersion(version)}_${platform.debian}.deb`);
-  await run("dpkg-deb", ["--root-owner-group", "-Zxz", "--build", tree, file], {
+  await run("dpkg-deb", ["--root-owner-group", "-Zxz", `-z${level}`, "--build", tree, file], {
     env: { SOURCE_DATE_EPOCH: String(epochSeconds) },
   });
   await rm(tree, { recursive: true });
@@ -173,7 +175,7 @@ Description: ${SUMMARY}
 }
 
 export async function rpm(source: Source): Promise<string> {
-  const { output, platform, version, epochSeconds } = source;
+  const { output, platform, version, epochSeconds, level } = source;
   const tree = await packageTree(source, "rpm");
   const build = path.join(output, ".rpmbuild");
   await rm(build, { recursive: true, force: true });
@@ -214,7 +216,7 @@ if [ "$1" = 0 ]; then ${AFTER_REMOVAL.trim()}; fi
     _topdir: build,
     _rpmdir: build,
     _buildhost: "localhost",
-    _binary_payload: "w6.xzdio",
+    _binary_payload: `w${level}.xzdio`,
     use_source_date_epoch_as_buildtime: "1",
     clamp_mtime_to_source_date_epoch: "1",
     source_date_epoch_from_changelog: "0",
