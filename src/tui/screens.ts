@@ -45,23 +45,19 @@ export function createScreens(
   const ring = createEventRing(link.listen, clock, signal);
   const actions = createActions(link, prompt, signal);
   const logs = createLogsScreen(link, clock, () => show("l"), signal);
+  const showApprovals = () => show("a");
+  const dashboard = { link, approving, ring, actions, clock, showLogs: logs.show, showApprovals };
   return [
-    createDashboardScreen({
-      link,
-      approving,
-      ring,
-      actions,
-      clock,
-      showLogs: logs.show,
-      showApprovals: () => show("a"),
-    }),
+    createDashboardScreen("Home", dashboard),
+    createDashboardScreen("Shares", dashboard),
+    createDashboardScreen("Servers", dashboard),
     createEventsScreen(link, ring, () => show("E")),
     createAuditScreen(link, clock, () => show("e"), signal),
     logs,
-    createSyncScreen(sync),
-    createApproveScreen(approving),
     createCatalogScreen(context),
     createConfigScreen(context),
+    createSyncScreen(sync),
+    createApproveScreen(approving),
     createFleetScreen(context),
   ];
 }

@@ -92,6 +92,54 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await eventually(() => asked.at(-1) === "mount CORE");
   });
 
+  for (const columns of [80, 100, 160]) {
+    test(`F2 at ${columns} columns views have names, trouble stands first with its mend, Enter shows all, and what was before is there`, async (t) => {
+      const hint =
+        "run mountaineer secrets set nas-password, then mountaineer mount CORE: it is not tried again by itself";
+      const trouble = {
+        code: "auth",
+        severity: "error",
+        title: "the NAS refuses the password",
+        hint,
+      } as const;
+      const share = sampleShare({
+        name: "CORE",
+        conditions: [{ ...trouble, since: "2026-01-05T12:00:00.000Z" }],
+      });
+      const before = logLine("share.failover", { fields: { share: "CORE", from: "tb", to: "fallback" } });
+      const { home } = await startRig(t, {
+        control: { ...scriptedControl(), status: () => ({ ...READY, shares: [share] }) },
+        config: scriptedConfig(),
+        records: { daemonLog: async () => ({ path: "/log", lines: [before], more: false, next: null }) },
+      });
+      const command = `exec ${MOUNTAINEER} tui`;
+      await using scene = await openScene(t, { columns, mountaineerHome: home, command });
+      const { terminal } = scene;
+      await terminal.until("Failed over from Thunderbolt");
+      await terminal.shows((lines) => {
+        const [header = ""] = lines;
+        for (const word of ["[d Home]", "S Shares", "v Servers", "e Activity", "g Settings", "● connected"])
+          assert.ok(header.includes(word), header);
+        const text = lines.map((line) => line.trim()).join(" ");
+        assert.ok(text.includes(hint), text);
+        assert.ok(text.indexOf(hint) < text.indexOf("Shares (1)"), text);
+      });
+      await terminal.press("Enter");
+      await terminal.until("Share CORE");
+      await terminal.until("mount_state: mounted");
+      await terminal.press("Escape");
+      await terminal.until("▸ ▲ CORE");
+      await terminal.press("Up", "Enter");
+      await terminal.until("code: auth");
+      await terminal.press("Escape");
+      await terminal.until("▸ ✕ CORE");
+      await terminal.press("v");
+      await terminal.until(
+        (lines) => /\[v Servers\]/.test(lines[0] ?? "") && !lines.join().includes("▲ CORE"),
+      );
+    });
+  }
+
   test("F2 keys typed while the screen that the palette chose is loading go to that screen, and to no other", async (t) => {
     const config = scriptedConfig();
     const asked = Promise.withResolvers<void>();
@@ -118,7 +166,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await terminal.press("h", "r");
     // What is behind them has been drawn, so that they have been read.
     await terminal.resize(100, 30);
-    await terminal.until((lines) => lines.length === 30 && /\[g\] Config/.test(lines[0] ?? ""));
+    await terminal.until((lines) => lines.length === 30 && /\[g Config\]/.test(lines[1] ?? ""));
     answer.resolve();
     await terminal.until("Roll back to version 0");
   });
@@ -146,9 +194,9 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await terminal.resize(60, 15);
     await terminal.until((lines) => lines.length === 15 && lines.join("\n").includes("▸ ● CORE"));
     await terminal.resize(200, 60);
-    await terminal.until((lines) => lines.length === 60 && /\[d\] Dashboard/.test(lines[0] ?? ""));
+    await terminal.until((lines) => lines.length === 60 && /\[d Home\]/.test(lines[0] ?? ""));
     await terminal.press("?");
-    await terminal.until("Keys of Dashboard");
+    await terminal.until("Keys of Home");
     await terminal.press("x", "e", "/", "nothing-like-it");
     await terminal.until("/nothing-like-it");
     clearInterval(flood);
@@ -281,7 +329,7 @@ describe("the records in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () 
     await terminal.press("d", ":", "logs of web");
     await terminal.until("▸ logs of web");
     await terminal.press("Enter");
-    await terminal.until((shown) => /\[l\] Logs/.test(shown[0] ?? "") && shown.join().includes("wiped"));
+    await terminal.until((shown) => /\[l Logs\]/.test(shown[1] ?? "") && shown.join().includes("wiped"));
   });
 
   test("F2 logs: why they cannot be read is told, and what was read stays", async (t) => {
@@ -340,6 +388,6 @@ describe("the records in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () 
     await terminal.until("  1 records");
     assert.deepEqual(asked.at(-1), { limit: 100, text: "/data/77" });
     await terminal.press("Tab");
-    await terminal.until((lines) => /\[e\] Events/.test(lines[0] ?? ""));
+    await terminal.until((lines) => /\[e Events\]/.test(lines[1] ?? ""));
   });
 });

@@ -23,7 +23,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
       await terminal.until("⟳ changed");
       await monitor.kill9();
       await terminal.until("waiting for the daemon");
-      await terminal.until((lines) => /○ not connected since \d\d:\d\d:\d\d$/.test(lines[0] ?? ""));
+      await terminal.until((lines) => /Settings\] +○ not connected$/.test(lines[0] ?? ""));
       await terminal.shows((lines) => {
         assert.match(row(lines, /Hash/), /○ idle/);
         row(lines, /⟳ changed/);
@@ -80,7 +80,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await terminal.until("● not saved");
     await terminal.press("C-s", "C-c");
     // The next view begins with another screen.
-    await terminal.until((lines) => /\[d\] Dashboard.*● connected/.test(lines[0] ?? ""));
+    await terminal.until((lines) => /\[d Home\].*● connected/.test(lines[0] ?? ""));
     await terminal.press("g");
     await terminal.until("debounce=0.055");
     assert.equal(await readFile(home.configFile, "utf8"), CONFIG.replace("debounce=0.05", "debounce=0.055"));

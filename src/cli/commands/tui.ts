@@ -12,13 +12,15 @@ const TOKEN_VARIABLE = "MOUNTAINEER_MANAGEMENT_TOKEN";
 
 /** Keys of the screens, by their names here. */
 const SCREENS: Readonly<Record<string, string>> = {
-  dashboard: "d",
+  home: "d",
+  shares: "S",
+  servers: "v",
   sync: "s",
   approve: "a",
   events: "e",
   audit: "E",
   logs: "l",
-  catalog: "c",
+  tools: "c",
   config: "g",
   fleet: "F",
 };

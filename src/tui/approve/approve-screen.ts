@@ -20,6 +20,7 @@ export function createApproveScreen(session: ApproveSession): Screen {
   const { state } = session;
   return {
     key: "a",
+    view: "Settings",
     title: "Approve",
     about: "what waits for your approval",
     keys: KEYS,

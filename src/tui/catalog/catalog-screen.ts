@@ -144,7 +144,8 @@ export function createCatalogScreen({
 
   return {
     key: "c",
-    title: "Catalog",
+    view: "Servers",
+    title: "Tools",
     about: "all tools, resources and prompts; calls a tool",
     keys: KEYS,
     changes: state,

@@ -53,6 +53,7 @@ export function createConfigScreen(options: ConfigScreenOptions): Screen {
   const { read, perform, saved } = createConfigErrands(state, options);
   return {
     key: "g",
+    view: "Settings",
     title: "Config",
     about: "the configuration: edit, check, compare, roll back",
     keys: KEYS,

@@ -1,12 +1,22 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
-import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.ts";
+import type { BackendStatus, ShareStatus } from "../../api/contract.ts";
 import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
 import { routeWords, shareWords } from "../../api/words/share-words.ts";
 import { SEVERITY_TONES, type StateWords, type Words } from "../../api/words/words.ts";
 import { counted, padded } from "../../runtime/text/plain-text.ts";
 import type { KeptEvent } from "../events/event-ring.ts";
 import { eventLine } from "../events/event-ring.ts";
-import { cutLine, cutText, type Line, type Span, span } from "../terminal/line.ts";
+import {
+  cutLine,
+  cutText,
+  type Line,
+  lineColumns,
+  paragraph,
+  type Span,
+  span,
+  type Tone,
+} from "../terminal/line.ts";
+import { fieldLines } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import type { View } from "../terminal/terminal-style.ts";
 import { toneMark } from "../terminal/terminal-style.ts";
@@ -16,6 +26,8 @@ import { type ChoiceRow, type DashboardRow, isChoice } from "./dashboard-rows.ts
 const ROOMY_HEIGHT = 18;
 const LEAST_EVENTS = 4;
 const HOLDERS_SHOWN = 3;
+/** Of a title, and of a hint. */
+const CONDITION_LINES = 20;
 
 /** `events` newest first; only as many are read as are shown. */
 export function dashboardLines(
@@ -71,11 +83,11 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: ScreenSize): reado
     case "backend":
       return [fit([lead, ...backendSpans(row.backend, isChosen, size)])];
     case "client":
-      return [fit(clientLine(row.words, size))];
+      return [fit([lead, ...clientSpans(row.words, isChosen, size)])];
     case "waiting":
       return [fit([lead, span(`${symbols.warning} ${row.summary}`, "warning")])];
     case "condition":
-      return [fit(conditionLine(row.subject, row.condition, size))];
+      return conditionLines(row, lead, size);
   }
 }
 
@@ -147,28 +159,61 @@ function backendSpans(backend: BackendStatus, isChosen: boolean, view: View): re
   return stateSpans(backend.name, backendWords(backend), facts, isChosen, view);
 }
 
-function clientLine([name = "", ...words]: readonly string[], view: View): Line {
+function clientSpans([name = "", ...words]: readonly string[], isChosen: boolean, view: View): Line {
   const error = words.at(-1) ?? "";
   const [user = "", speaks = "", since = "", calls = ""] = words;
   return [
-    span("  "),
-    nameSpan(name, false, view),
+    nameSpan(name, isChosen, view),
     span(`${user}  ${speaks}  for ${since}  ${calls} calls`),
     ...(error === "" ? [] : [span(`  ${error}`, "bad")]),
   ];
 }
 
-function conditionLine(
-  subject: string | null,
-  { severity, title, hint }: Condition,
-  { symbols }: View,
-): Line {
-  const tone = SEVERITY_TONES[severity];
-  const mark = severity === "info" ? symbols.on : toneMark(tone, symbols);
-  return [
-    span(`  ${mark} `, severity === "info" ? "faint" : tone),
-    ...(subject === null ? [] : [span(`${subject}: `)]),
-    span(title, severity === "info" ? "faint" : tone),
-    ...(hint === null ? [] : [span(`  ${hint}`, "faint")]),
+/** In whole: what mends it is never cut off. */
+function conditionLines(
+  { subject, condition: { severity, title, hint } }: Extract<DashboardRow, { kind: "condition" }>,
+  lead: Span,
+  { width, symbols }: View,
+): readonly Line[] {
+  const tone = severity === "info" ? "faint" : SEVERITY_TONES[severity];
+  const mark = severity === "info" ? symbols.on : toneMark(SEVERITY_TONES[severity], symbols);
+  const text = subject === null ? title : `${subject}: ${title}`;
+  const whole = [
+    lead,
+    span(`${mark} `, tone),
+    span(text, tone),
+    span(hint === null ? "" : `  ${hint}`, "faint"),
   ];
+  if (lineColumns(whole) <= width) return [whole];
+  const part = (words: string, own: Tone): readonly Line[] =>
+    paragraph(words, width - 4, CONDITION_LINES, symbols.ellipsis).map((line) => [
+      span("    "),
+      span(line, own),
+    ]);
+  const [first = [], ...others] = part(text, tone);
+  return [
+    [lead, span(`${mark} `, tone), ...first.slice(1)],
+    ...others,
+    ...(hint === null ? [] : part(hint, "faint")),
+  ];
+}
+
+/** All that is known of a row, in fields. */
+export function detailLines(row: ChoiceRow, size: ScreenSize): readonly Line[] {
+  const about = (title: string, record: object): readonly Line[] => [
+    [span(title, "strong")],
+    ...fieldLines(record, size),
+  ];
+  switch (row.kind) {
+    case "share":
+      return about(`Share ${row.share.name}`, row.share);
+    case "backend":
+      return about(`Server ${row.backend.name}`, row.backend);
+    case "client":
+      return about(`Client ${row.client.name}`, row.client);
+    case "condition":
+      return about(row.subject ?? "This machine", row.condition);
+    case "waiting":
+      return about("Waits for approval", { entry: row.summary });
+  }
 }

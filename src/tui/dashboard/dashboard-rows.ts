@@ -1,97 +1,139 @@
 // The rows of the dashboard: what there is to see of a status, in order, and which rows can be chosen. Pure.
 import type { ApprovalsReport } from "../../api/approval-contract.ts";
-import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../api/contract.ts";
+import type {
+  BackendStatus,
+  ClientStatus,
+  Condition,
+  ShareStatus,
+  StatusReport,
+} from "../../api/contract.ts";
+import { clientWords } from "../../api/words/client-words.ts";
 import { readyText } from "../../api/words/share-words.ts";
 
-export type DashboardRow =
-  | { readonly kind: "head"; readonly text: string }
+/** A share or a backend. */
+export type OwnerRow =
   | { readonly kind: "share"; readonly id: string; readonly share: ShareStatus }
+  | { readonly kind: "backend"; readonly id: string; readonly backend: BackendStatus };
+
+export type DashboardRow =
+  | OwnerRow
+  | { readonly kind: "head"; readonly text: string }
   /** Thunderbolt is back, and the share is not there yet. */
   | { readonly kind: "ready"; readonly text: string; readonly share: ShareStatus }
-  | { readonly kind: "backend"; readonly id: string; readonly backend: BackendStatus }
-  /** A connected client, as `clientWords` has it. */
-  | { readonly kind: "client"; readonly words: readonly string[] }
+  | {
+      readonly kind: "client";
+      readonly id: string;
+      readonly client: ClientStatus;
+      /** As `clientWords` has it. */
+      readonly words: readonly string[];
+    }
   | { readonly kind: "waiting"; readonly id: string; readonly summary: string }
-  | { readonly kind: "condition"; readonly subject: string | null; readonly condition: Condition };
+  | {
+      readonly kind: "condition";
+      readonly id: string;
+      readonly subject: string | null;
+      readonly condition: Condition;
+      /** Whose it is, for keys; null: the daemon's or the gateway's. */
+      readonly owner: OwnerRow | null;
+    };
 
 /** A row that keys act on. */
 export type ChoiceRow = Extract<DashboardRow, { readonly id: string }>;
 
 export function isChoice(row: DashboardRow): row is ChoiceRow {
-  return row.kind === "share" || row.kind === "backend" || row.kind === "waiting";
+  return "id" in row;
 }
 
+/** What a dashboard is about: everything, or one half. */
+export type DashboardView = "Home" | "Shares" | "Servers";
+
+export interface DashboardFacts {
+  readonly status: StatusReport;
+  readonly approvals: ApprovalsReport | null;
+  readonly clients?: readonly ClientStatus[];
+  readonly nowMs?: number;
+}
+
+/** Trouble first, the gravest at the top. */
 export function dashboardRows(
-  status: StatusReport,
-  approvals: ApprovalsReport | null,
-  clients: readonly (readonly string[])[] = [],
-  nowMs = 0,
+  { status, approvals, clients = [], nowMs = 0 }: DashboardFacts,
+  view: DashboardView = "Home",
 ): readonly DashboardRow[] {
-  const { global, shares, gateway, backends = [], aliases = [] } = status;
-  const waiting = approvals?.waiting ?? [];
-  const conditions = [
-    ...global.conditions.map((condition) => ({ subject: null, condition })),
-    ...(gateway?.conditions ?? []).map((condition) => ({ subject: "gateway", condition })),
-    ...shares.flatMap(({ name, conditions: own }) => own.map((condition) => ({ subject: name, condition }))),
-    ...backends.flatMap(({ name, conditions: own }) =>
-      own.map((condition) => ({ subject: name, condition })),
-    ),
+  const { global, gateway, aliases = [] } = status;
+  const shares = (view === "Servers" ? [] : status.shares).map(
+    (share) => ({ kind: "share", id: `share ${share.name}`, share }) as const,
+  );
+  const backends = (view === "Shares" ? [] : (status.backends ?? [])).map(
+    (backend) => ({ kind: "backend", id: `backend ${backend.name}`, backend }) as const,
+  );
+  const waiting = view === "Home" ? (approvals?.waiting ?? []) : [];
+  const found = [
+    ...(view === "Home" ? conditionRows(null, null, global.conditions) : []),
+    ...(view === "Shares" ? [] : conditionRows("gateway", null, gateway?.conditions ?? [])),
+    ...shares.flatMap((row) => conditionRows(row.share.name, row, row.share.conditions)),
+    ...backends.flatMap((row) => conditionRows(row.backend.name, row, row.backend.conditions)),
   ];
+  const conditions = SEVERITIES.flatMap((severity) =>
+    found.filter(({ condition }) => condition.severity === severity),
+  );
   const broken = aliases.filter(({ link }) => link !== "right").length;
+  const hasServers = view !== "Shares" && gateway !== undefined;
   return [
-    {
-      kind: "head",
-      text: headText("Shares", shares.length, broken === 0 ? null : `${broken} aliases not right`),
-    },
-    ...shares.flatMap((share): DashboardRow[] => {
-      const text = readyText(share, global, nowMs);
-      const row: DashboardRow = { kind: "share", id: `share ${share.name}`, share };
-      return text === null ? [row] : [row, { kind: "ready", text, share }];
+    ...headed("Waits for approval", waiting, ({ id, summary }) => [
+      { kind: "waiting", id: `waiting ${id}`, summary: `${id}: ${summary}` },
+    ]),
+    ...headed("Conditions", conditions, (row) => [row]),
+    ...(view === "Servers"
+      ? []
+      : [head("Shares", shares.length, broken === 0 ? null : `${broken} aliases not right`)]),
+    ...shares.flatMap((row): DashboardRow[] => {
+      const text = readyText(row.share, global, nowMs);
+      return text === null ? [row] : [row, { kind: "ready", text, share: row.share }];
     }),
-    ...(gateway === undefined
-      ? []
-      : [
-          {
-            kind: "head" as const,
-            text: headText("Backends", backends.length, gateway.url ?? "not listening"),
-          },
-        ]),
-    ...backends.map((backend): DashboardRow => ({ kind: "backend", id: `backend ${backend.name}`, backend })),
-    ...(clients.length === 0
-      ? []
-      : [{ kind: "head" as const, text: headText("Clients", clients.length, null) }]),
-    ...clients.map((words): DashboardRow => ({ kind: "client", words })),
-    ...(waiting.length === 0
-      ? []
-      : [{ kind: "head" as const, text: headText("Waits for approval", waiting.length, null) }]),
-    ...waiting.map(
-      ({ id, summary }): DashboardRow => ({
-        kind: "waiting",
-        id: `waiting ${id}`,
-        summary: `${id}: ${summary}`,
-      }),
-    ),
-    ...(conditions.length === 0
-      ? []
-      : [{ kind: "head" as const, text: headText("Conditions", conditions.length, null) }]),
-    ...conditions.map((each): DashboardRow => ({ kind: "condition", ...each })),
+    ...(hasServers ? [head("Servers", backends.length, gateway.url ?? "not listening")] : []),
+    ...backends,
+    ...headed("Clients", view === "Shares" ? [] : clients, (client, at) => [
+      { kind: "client", id: `client ${at}`, client, words: clientWords(client, nowMs) },
+    ]),
   ];
 }
 
-function headText(what: string, count: number, more: string | null): string {
-  return `${what} (${count})${more === null ? "" : `  ${more}`}`;
+const SEVERITIES = ["error", "warning", "info"] as const;
+
+function conditionRows(subject: string | null, owner: OwnerRow | null, conditions: readonly Condition[]) {
+  return conditions.map((condition) => {
+    const id = `condition ${subject ?? ""} ${condition.code} ${condition.title}`;
+    return { kind: "condition", id, subject, condition, owner } as const;
+  });
 }
 
-/** The chosen row; where that is gone, the first that can be chosen. null: none can. */
+/** Nothing where there are none. */
+function headed<T>(
+  what: string,
+  all: readonly T[],
+  rowsOf: (one: T, at: number) => readonly DashboardRow[],
+): readonly DashboardRow[] {
+  return all.length === 0 ? [] : [head(what, all.length, null), ...all.flatMap(rowsOf)];
+}
+
+function head(what: string, count: number, more: string | null): DashboardRow {
+  return { kind: "head", text: `${what} (${count})${more === null ? "" : `  ${more}`}` };
+}
+
+/** The chosen row; where that is gone, the first share or backend, else the first that can be chosen. null: none can. */
 export function chosenRow(rows: readonly DashboardRow[], chosen: string | null): ChoiceRow | null {
   const choices = rows.filter(isChoice);
-  return choices.find(({ id }) => id === chosen) ?? choices[0] ?? null;
+  return choices.find(({ id }) => id === chosen) ?? choices.find(isOwner) ?? choices[0] ?? null;
+}
+
+function isOwner({ kind }: DashboardRow): boolean {
+  return kind === "share" || kind === "backend";
 }
 
 /** The row `by` steps further, stopping at both ends. */
 export function movedChoice(rows: readonly DashboardRow[], chosen: string | null, by: number): string | null {
   const choices = rows.filter(isChoice);
-  const at = choices.findIndex(({ id }) => id === chosen);
+  const at = choices.findIndex(({ id }) => id === chosenRow(rows, chosen)?.id);
   const next = Math.max(0, Math.min(choices.length - 1, Math.max(0, at) + by));
   return choices[next]?.id ?? null;
 }

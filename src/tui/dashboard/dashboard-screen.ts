@@ -1,22 +1,24 @@
 // The dashboard: shares, backends, what waits, conditions and the last events, with keys that act on the chosen row.
 
-import { clientWords } from "../../api/words/client-words.ts";
+import type { ClientStatus } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApproveSession } from "../approve/approve-session.ts";
 import type { EventRing } from "../events/event-ring.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { absenceLine } from "../terminal/connection.ts";
-import type { Key } from "../terminal/key.ts";
+import { isNamed, type Key } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
+import { detailsPart } from "../terminal/list-state.ts";
 import type { Command, KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { createStore, eitherOf } from "../terminal/store.ts";
 import type { Actions } from "./actions.ts";
-import { dashboardLines } from "./dashboard-lines.ts";
+import { dashboardLines, detailLines } from "./dashboard-lines.ts";
 import {
   type ChoiceRow,
   chosenRow,
   type DashboardRow,
+  type DashboardView,
   dashboardRows,
   movedChoice,
 } from "./dashboard-rows.ts";
@@ -26,16 +28,17 @@ const FIGURES_MS = 5_000;
 const PAGE = 10;
 
 const KEYS: readonly KeyHelp[] = [
-  { keys: "up, down", does: "choose a share, a backend, or what waits" },
+  { keys: "up, down", does: "choose a share, a server, a client, or what is wrong" },
   { keys: "m, u", does: "mount, unmount the share" },
   {
     keys: "t, f",
-    does: "switch the share to Thunderbolt, to fallback; a backend to its first, second route",
+    does: "switch the share to Thunderbolt, to fallback; a server to its first, second route",
   },
   { keys: "o", does: "back to automatic" },
   { keys: "!", does: "after files were found open: do it anyway; asks" },
-  { keys: "r", does: "restart the backend" },
-  { keys: "Enter", does: "logs of the backend; what waits: look at it" },
+  { keys: "r", does: "restart the server" },
+  { keys: "Enter", does: "all that is known of it; Esc goes back; what waits: approve it" },
+  { keys: "l", does: "logs of the server" },
   { keys: "R", does: "reload the configuration" },
   { keys: "X", does: "restart the daemon; mounts stay" },
 ];
@@ -52,40 +55,66 @@ interface DashboardOptions {
   readonly showApprovals: () => void;
 }
 
-export function createDashboardScreen(options: DashboardOptions): Screen {
+const SCREENS: Readonly<Record<DashboardView, Pick<Screen, "key" | "about">>> = {
+  Home: { key: "d", about: "what is wrong, what waits, shares and servers" },
+  Shares: { key: "S", about: "shares, and what is wrong with them" },
+  Servers: { key: "v", about: "MCP servers and their clients" },
+};
+
+export function createDashboardScreen(view: DashboardView, options: DashboardOptions): Screen {
   const { link, approving, ring, actions, clock } = options;
   const chosen = createStore<string | null>(null);
-  const clients = createStore<readonly (readonly string[])[]>([]);
+  const clients = createStore<readonly ClientStatus[]>([]);
+  /** The first line of the details that is shown; null: the list is shown. */
+  const detailsTop = createStore<number | null>(null);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
     if (status === null) return [];
-    return dashboardRows(status, approving.state.get().report, clients.get(), clock.wallMs());
+    const approvals = approving.state.get().report;
+    return dashboardRows({ status, approvals, clients: clients.get(), nowMs: clock.wallMs() }, view);
   };
   const choice = (): ChoiceRow | null => chosenRow(rows(), chosen.get());
   return {
-    key: "d",
-    title: "Dashboard",
-    about: "shares, backends, what waits and what is wrong",
+    ...SCREENS[view],
+    view,
+    title: view,
     keys: KEYS,
-    changes: eitherOf(link.status, approving.state, ring.count, chosen, clients),
+    changes: eitherOf(link.status, approving.state, ring.count, chosen, clients, detailsTop),
     open(signal) {
       void refreshFigures(link, clock, signal);
       void followClients(link, clock, clients.set, signal);
     },
     draw(size) {
       const now = rows();
-      return drawnLines(options, now, chosenRow(now, chosen.get()), size);
+      const row = chosenRow(now, chosen.get());
+      const top = detailsTop.get();
+      if (top !== null && row !== null) return detailsPart(detailLines(row, size), top, size.height, size);
+      return drawnLines(options, now, row, size);
     },
-    hints: () => hintsOf(choice()),
+    hints: () => (detailsTop.get() === null ? hintsOf(choice()) : ["arrows scroll", "Esc back"]),
     onKey(key) {
       const by = stepOf(key);
+      const top = detailsTop.get();
+      if (top !== null) {
+        if (by !== 0) detailsTop.set(Math.max(0, top + by));
+        else if (isNamed(key, "escape") || isNamed(key, "enter")) detailsTop.set(null);
+        else return false;
+        return true;
+      }
+      const row = choice();
+      if (isNamed(key, "enter") && row !== null && row.kind !== "waiting") {
+        chosen.set(row.id);
+        detailsTop.set(0);
+        return true;
+      }
       if (by !== 0) {
         chosen.set(movedChoice(rows(), choice()?.id ?? null, by));
         return true;
       }
-      return act(options, choice(), key);
+      return act(options, row, key);
     },
-    commands: () => actionCommands(actions),
+    // Each once.
+    commands: () => (view === "Home" ? actionCommands(actions) : []),
   };
 }
 
@@ -100,13 +129,13 @@ async function refreshFigures(link: DaemonLink, clock: Clock, signal: AbortSigna
 async function followClients(
   link: DaemonLink,
   clock: Clock,
-  show: (clients: readonly (readonly string[])[]) => void,
+  show: (clients: readonly ClientStatus[]) => void,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
       const report = await (await link.daemon()).ask("clients", null, signal);
-      show(report.clients.map((client) => clientWords(client, clock.wallMs())));
+      show(report.clients);
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       if (error.code === "gateway_off") show([]);
@@ -143,9 +172,10 @@ function stepOf(key: Key): number {
 /** False: the key means nothing for that row. */
 function act(
   { actions, showLogs, showApprovals }: DashboardOptions,
-  row: ChoiceRow | null,
+  chosen: ChoiceRow | null,
   key: Key,
 ): boolean {
+  const row = actedOn(chosen);
   const pressed = key.kind === "character" ? key.text : key.name;
   if (pressed === "!") return actions.force();
   if (pressed === "R") return actions.startWith("reload");
@@ -163,7 +193,7 @@ function act(
   }
   if (row?.kind !== "backend") return false;
   const { name, routes } = row.backend;
-  if (pressed === "enter") {
+  if (pressed === "l") {
     showLogs(name);
     return true;
   }
@@ -173,15 +203,21 @@ function act(
   return to !== undefined && actions.startWith("route", name, to);
 }
 
-function hintsOf(row: ChoiceRow | null): readonly string[] {
-  const general = ["? help", ": palette", "q quit"];
+/** A condition's keys are those of what it is about. */
+function actedOn(row: ChoiceRow | null): ChoiceRow | null {
+  return row?.kind === "condition" ? row.owner : row;
+}
+
+function hintsOf(chosen: ChoiceRow | null): readonly string[] {
+  const row = actedOn(chosen);
+  const general = ["Enter all of it", "? help", ": palette", "q quit"];
   if (row?.kind === "share")
     return ["m mount", "u unmount", "t Thunderbolt", "f fallback", "o auto", ...general];
   if (row?.kind === "backend") {
     const routes = row.backend.routes === undefined ? [] : ["t f o route"];
-    return ["r restart", "Enter logs", ...routes, ...general];
+    return ["r restart", "l logs", ...routes, ...general];
   }
-  return row === null ? general : ["Enter look at it", ...general];
+  return row?.kind === "waiting" ? ["Enter approve", ...general.slice(1)] : general;
 }
 
 /** All that can be done now, by its name. */

@@ -112,6 +112,7 @@ export function createAuditScreen(
   };
   return {
     key: "E",
+    view: "Activity",
     title: "Audit",
     about: "who asked for what, and what came of it",
     keys: KEYS,

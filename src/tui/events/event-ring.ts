@@ -1,7 +1,9 @@
 // The newest events of the daemon, in a ring of fixed size, whatever comes in.
+import type { DaemonClient } from "../../api/client/client.ts";
 import type { FollowNotice } from "../../api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../api/contract.ts";
 import { type EventWords, eventWords } from "../../api/words/event-words.ts";
+import { expecting, isOwnError } from "../../runtime/errors.ts";
 import { padded } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { localClock } from "../../runtime/time/local-time.ts";
@@ -10,14 +12,16 @@ import { createStore, type Readable } from "../terminal/store.ts";
 import type { View } from "../terminal/terminal-style.ts";
 
 const KEPT = 2_000;
+/** Lines of the log that are looked through for what happened before this view began. */
+const BEFORE = 500;
 /** Of one event's text; what is longer is cut. */
 const TEXT_LIMIT = 2_000;
 
 /** As people read it, in one line. Foreign text, not made harmless. */
 export interface KeptEvent extends EventWords {
-  /** Grows by one with each event that came here, over restarts of the daemon. */
+  /** Grows by one with each event, over restarts of the daemon. */
   readonly order: number;
-  /** When it came here, wall time, ms since the epoch. */
+  /** When it came here, or was logged, wall time, ms since the epoch. */
   readonly atMs: number;
   readonly event: StreamEvent;
 }
@@ -38,7 +42,7 @@ export interface EventRing {
   at(order: number): KeptEvent | null;
 }
 
-/** Listens until `signal` aborts. What tells people nothing is not kept. */
+/** Begins with what the log has, and listens until `signal` aborts. What tells people nothing is not kept. */
 export function createEventRing(
   listen: (listener: (notice: FollowNotice) => void) => () => void,
   clock: Clock,
@@ -46,16 +50,41 @@ export function createEventRing(
 ): EventRing {
   const kept: KeptEvent[] = [];
   const count = createStore(0);
-  const add = (event: StreamEvent): void => {
+  /** Events that come while the log is read; null: they are kept at once. */
+  let waiting: { readonly event: StreamEvent; readonly atMs: number }[] | null = null;
+  const add = (event: StreamEvent, atMs: number): void => {
     const words = event.kind === "gap" ? GAP : eventWords(event);
     if (words === null) return;
     const order = count.get();
     const text = words.text.slice(0, TEXT_LIMIT);
-    kept[order % KEPT] = { ...words, text, order, atMs: clock.wallMs(), event };
+    kept[order % KEPT] = { ...words, text, order, atMs, event };
     count.set(order + 1);
   };
+  const begin = async (daemon: Pick<DaemonClient, "ask">): Promise<void> => {
+    const sinceMs = clock.wallMs();
+    const arrived: NonNullable<typeof waiting> = [];
+    waiting = arrived;
+    const report = await daemon
+      .ask("daemonLog", { limit: BEFORE }, signal)
+      .catch(expecting(isOwnError, null));
+    for (const { at, message, fields } of report?.lines.toReversed() ?? []) {
+      // What is newer comes as an event, too; what is no transition is a sentence.
+      if (Date.parse(at) < sinceMs && !message.includes(" "))
+        add({ kind: "transition", transition: { ...fields, name: message } }, Date.parse(at));
+    }
+    for (const { event, atMs } of arrived) add(event, atMs);
+    waiting = null;
+  };
+  let hasBegun = false;
   const unregister = listen((notice) => {
-    if (notice.kind === "event") add(notice.event);
+    if (notice.kind === "connected" && !hasBegun) {
+      hasBegun = true;
+      void begin(notice.client);
+    }
+    if (notice.kind !== "event") return;
+    const atMs = clock.wallMs();
+    if (waiting === null) add(notice.event, atMs);
+    else waiting.push({ event: notice.event, atMs });
   });
   signal.addEventListener("abort", unregister, { once: true });
   return {

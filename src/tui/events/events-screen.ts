@@ -47,6 +47,7 @@ export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit:
   };
   return {
     key: "e",
+    view: "Activity",
     title: "Events",
     about: "what happens, as it happens",
     keys: KEYS,

@@ -74,6 +74,7 @@ export function createFleetScreen({ link, clock = systemClock }: FleetScreenOpti
   const matching = (): readonly Row[] => matchingRows(state.get());
   return {
     key: "F",
+    view: "Settings",
     title: "Fleet",
     about: "the machines of the fleet, and what is wrong on each",
     keys: KEYS,

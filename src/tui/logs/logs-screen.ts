@@ -94,6 +94,7 @@ export function createLogsScreen(
   };
   return {
     key: "l",
+    view: "Activity",
     title: "Logs",
     about: "what the daemon and its backends write to their logs",
     keys: KEYS,

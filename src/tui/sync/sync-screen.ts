@@ -25,6 +25,7 @@ const KEYS: readonly KeyHelp[] = [
 export function createSyncScreen(session: SyncSession): Screen {
   return {
     key: "s",
+    view: "Settings",
     title: "Sync",
     about: "what becomes of each edit of the configuration, and how edits are noticed",
     keys: KEYS,

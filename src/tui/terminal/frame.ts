@@ -1,6 +1,6 @@
 // The shown screen with its first and last line, help and palette over it, and the keys that work on every screen.
 import type { Connection } from "./connection.ts";
-import { footerLine, headerLine, tooSmallLines } from "./frame-lines.ts";
+import { footerLine, headerLines, tooSmallLines } from "./frame-lines.ts";
 import { isNamed, type Key, keysOfText } from "./key.ts";
 import { cutLine, type Line, span, type Tone } from "./line.ts";
 import { createOverlay } from "./overlay.ts";
@@ -193,7 +193,9 @@ function createDrawing({ screens, shown, overlay, prompt, connection, strip }: D
     const screen = shown.get();
     const below = promptLines(prompt.state.get(), view);
     const above = (strip?.draw(view) ?? []).map((line) => cutLine(line, view.width, view.symbols.ellipsis));
-    const room: ScreenSize = { ...view, height: view.height - 2 - above.length - below.length };
+    const header = headerLines(screens, screen, connection.get(), view);
+    const around = header.length + above.length + below.length + 1;
+    const room: ScreenSize = { ...view, height: view.height - around };
     if (told?.screen !== screen || told.width !== room.width || told.height !== room.height) {
       told = { screen, width: room.width, height: room.height };
       screen.resize?.(room);
@@ -201,10 +203,9 @@ function createDrawing({ screens, shown, overlay, prompt, connection, strip }: D
     const body = overlay.draw(screen, screens, room) ?? screen.draw(room);
     const cut = body.slice(0, room.height).map((line) => cutLine(line, view.width, view.symbols.ellipsis));
     const air = Array.from({ length: room.height - cut.length }, (): Line => []);
-    const header = headerLine(screens, screen.key, connection.get(), view);
     const isAsked = prompt.state.get().question !== null;
     const hints = isAsked ? ["y yes", "any other key: no"] : (overlay.hints() ?? screen.hints(room));
-    return [header, ...above, ...cut, ...air, ...below, footerLine(hints, view)];
+    return [...header, ...above, ...cut, ...air, ...below, footerLine(hints, view)];
   };
 }
 

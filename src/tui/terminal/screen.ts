@@ -23,11 +23,15 @@ export interface Command {
   run(): void;
 }
 
+/** The views of the page, which the first line names; a screen is a part of one. */
+export type ViewName = "Home" | "Shares" | "Servers" | "Activity" | "Settings";
+
 /** One per entry of `screens.ts`. Made once; its state outlives being hidden. */
 export interface Screen {
   /** The key that brings it up: one character. */
   readonly key: string;
-  /** One word, for the first line. */
+  readonly view: ViewName;
+  /** One word. */
   readonly title: string;
   /** What it is for, for help and palette. */
   readonly about: string;

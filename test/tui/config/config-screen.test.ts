@@ -108,7 +108,7 @@ describe("the Config screen in a terminal", { skip: NO_TERMINAL, concurrency: 1 
     await terminal.until((lines) => /ended with\s+1;/.test(lines.join("\n")));
     assert.equal(await fileOf(scene), CONFIG);
     await terminal.press("d");
-    await terminal.until("Dashboard");
+    await terminal.until("[d Home]");
   });
 
   test("F1 what is typed before the editor is there saves nothing; what is no UTF-8, or was written when all is ended, is kept and named", async (t) => {

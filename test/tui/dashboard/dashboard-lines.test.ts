@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { StatusReport } from "../../../src/api/contract.ts";
-import { clientWords } from "../../../src/api/words/client-words.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
 import { chosenRow, dashboardRows, movedChoice } from "../../../src/tui/dashboard/dashboard-rows.ts";
@@ -40,7 +39,7 @@ const FULL: StatusReport = {
 };
 
 function shown(status: StatusReport, width: number, height: number, chosen: string | null = null): string[] {
-  const rows = dashboardRows(status, sampleApprovals());
+  const rows = dashboardRows({ status, approvals: sampleApprovals() });
   return textOf(dashboardLines(rows, chosenRow(rows, chosen), [], { ...viewOf(width), height }));
 }
 
@@ -63,8 +62,8 @@ describe("the dashboard", () => {
   });
 
   test("F2 shows who is connected below the backends", () => {
-    const words = clientWords(sampleClient({ name: "sly\u202e" }), SAMPLE_NOW);
-    const rows = dashboardRows(gatewayReport(), null, [words]);
+    const clients = [sampleClient({ name: "sly\u202e" })];
+    const rows = dashboardRows({ status: gatewayReport(), approvals: null, clients, nowMs: SAMPLE_NOW });
     const text = textOf(dashboardLines(rows, null, [], { ...viewOf(140), height: 60 })).join("\n");
     assert.match(
       text,
@@ -93,7 +92,7 @@ describe("the dashboard", () => {
   });
 
   test("from 60 by 15 to 200 by 60 nothing is wider or longer than its room, and the chosen row is there", () => {
-    const rows = dashboardRows(FULL, sampleApprovals());
+    const rows = dashboardRows({ status: FULL, approvals: sampleApprovals() });
     for (const [width, height] of [
       [60, 12],
       [80, 21],
@@ -113,14 +112,14 @@ describe("the dashboard", () => {
   });
 
   test("a choice stays with its row, stops at both ends, and gives way when its row is gone", () => {
-    const rows = dashboardRows(FULL, null);
+    const rows = dashboardRows({ status: FULL, approvals: null });
     assert.equal(chosenRow(rows, null)?.id, "share CORE");
-    assert.equal(movedChoice(rows, "share CORE", -1), "share CORE");
+    assert.equal(movedChoice(rows, "share CORE", -1)?.split(" ")[0], "condition");
     assert.equal(movedChoice(rows, "share GONE", 1), "backend files");
     assert.equal(movedChoice(rows, "share CORE", Number.POSITIVE_INFINITY), "backend off");
-    const fewer = dashboardRows(sampleReport([sampleShare({ name: "MEDIA" })]), null);
+    const fewer = dashboardRows({ status: sampleReport([sampleShare({ name: "MEDIA" })]), approvals: null });
     assert.equal(chosenRow(fewer, "backend files")?.id, "share MEDIA");
-    assert.equal(chosenRow(dashboardRows(sampleReport([]), null), null), null);
+    assert.equal(chosenRow(dashboardRows({ status: sampleReport([]), approvals: null }), null), null);
   });
 
   test("foreign names cannot drive the terminal, and wide ones are measured", () => {

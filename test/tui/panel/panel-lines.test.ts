@@ -18,7 +18,8 @@ import {
   withRunning,
   withSaved,
 } from "../../../src/tui/panel/panel-state.ts";
-import { footerLine, headerLine } from "../../../src/tui/terminal/frame-lines.ts";
+import type { Connection } from "../../../src/tui/terminal/connection.ts";
+import { footerLine, headerLines } from "../../../src/tui/terminal/frame-lines.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { sampleStatus, textOf, viewOf } from "../views.ts";
@@ -130,20 +131,40 @@ test("B9 every note keeps to its limit and its width", () => {
   }
 });
 
-test("the header has the screens and the daemon, the footer the keys, both cut to the width", () => {
-  const screens = [{ key: "s", title: "Sync" }];
-  const view = viewOf(60);
-  assert.deepEqual(textOf([headerLine(screens, "s", { kind: "connected" }, view)]), [
-    "Mountaineer  [s] Sync  ? help                    ● connected",
+const SCREENS = [
+  { key: "d", title: "Home", view: "Home" },
+  { key: "S", title: "Shares", view: "Shares" },
+  { key: "v", title: "Servers", view: "Servers" },
+  { key: "e", title: "Events", view: "Activity" },
+  { key: "l", title: "Logs", view: "Activity" },
+  { key: "g", title: "Config", view: "Settings" },
+] as const;
+const [HOME, , , , LOGS] = SCREENS;
+
+test("F2 the header names all views in words, at 60 columns and away too, and the screens of the shown one", () => {
+  const away = { kind: "waiting", reason: "x", sinceMs: 0 } as const;
+  const header = (width: number, shown: (typeof SCREENS)[number], connection: Connection) =>
+    textOf(headerLines(SCREENS, shown, connection, viewOf(width)));
+  const views = "[d Home] S Shares  v Servers  e Activity  g Settings";
+  assert.deepEqual(header(80, HOME, { kind: "connected" }), [`Mountaineer ${views}     ● connected`]);
+  assert.deepEqual(header(60, HOME, { kind: "connected" }), [`${views}       ●`]);
+  assert.deepEqual(header(60, HOME, away), [`${views}       ○`]);
+  assert.deepEqual(header(80, HOME, away), [`${views}             ○ not connected`]);
+  assert.match(
+    header(100, HOME, away)[0] ?? "",
+    /^Mountaineer \[d Home\].* not connected since \d\d:\d\d:\d\d$/,
+  );
+  assert.deepEqual(header(80, LOGS, { kind: "connected" }), [
+    "Mountaineer  d Home  S Shares  v Servers [e Activity] g Settings     ● connected",
+    " e Events [l Logs]",
   ]);
-  const [waiting = ""] = textOf([
-    headerLine(screens, "s", { kind: "waiting", reason: "x", sinceMs: 0 }, view),
-  ]);
-  assert.match(waiting, /^Mountaineer {2}\[s\] Sync {2}\? help +○ not connected since \d\d:\d\d:\d\d$/);
-  assert.deepEqual(textOf([footerLine(["Tab next", "q quit"], view)]), ["Tab next  q quit"]);
+  assert.deepEqual(textOf([footerLine(["Tab next", "q quit"], viewOf(60))]), ["Tab next  q quit"]);
   for (const width of [1, 10, 25, 40]) {
-    assert.ok(lineColumns(headerLine(screens, "s", { kind: "connected" }, viewOf(width))) <= width);
-    assert.ok(lineColumns(footerLine(["Tab next", "q quit"], viewOf(width))) <= width);
+    const lines = [
+      ...headerLines(SCREENS, LOGS, away, viewOf(width)),
+      footerLine(["Tab next"], viewOf(width)),
+    ];
+    for (const line of lines) assert.ok(lineColumns(line) <= width);
   }
 });
 

@@ -27,6 +27,7 @@ function screen(key: string, state: Script) {
   const changes = createStore(0);
   const made: Screen = {
     key,
+    view: key === "s" ? "Home" : "Settings",
     title: key.toUpperCase(),
     about: `about ${key}`,
     keys: [{ keys: "k", does: `key of ${key}` }],

@@ -199,7 +199,7 @@ function told_of(): Readonly<Record<string, () => Said>> {
       return each((name) => paintedBehind(text, name));
     },
     "the TUI's dashboard": () => {
-      const lines = dashboardLines(dashboardRows(STATUS, null), null, [], WIDE);
+      const lines = dashboardLines(dashboardRows({ status: STATUS, approvals: null }), null, [], WIDE);
       return each((name) => spanBehind(lines, name));
     },
     "the TUI in plain lines": () => {
