@@ -97,6 +97,9 @@ export async function compile(root: string): Promise<Compiled> {
     entryNames: "[name]",
     sourcemap: true,
     sourcesContent: false,
+    // What is read at each start, and kept as text for as long as the process lives; names stay.
+    minifyWhitespace: true,
+    minifySyntax: true,
     logLevel: "warning",
   };
   const [chunked, single, texts, page, manifest] = await Promise.all([
@@ -104,8 +107,6 @@ export async function compile(root: string): Promise<Compiled> {
     build({
       ...shared,
       entryPoints: SINGLE_FILE_PROGRAMS,
-      minifyWhitespace: true,
-      minifySyntax: true,
       write: false,
       metafile: true,
     }),
