@@ -322,8 +322,9 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   stack.defer(bus.subscribe(shareMetrics.hear));
   // Ends before the shares do.
   stack.use(gateway);
-  const { ticker, window } = triggers;
-  const shares = shareSection({ engine, aliases, ticker, window, clock, context, required, publish });
+  const { ticker, window, listen } = triggers;
+  if (snapshot.config.shares.length > 0) listen();
+  const shares = shareSection({ engine, aliases, ticker, listen, window, clock, context, required, publish });
   const config = stack.use(
     createConfigService({
       home,
@@ -448,7 +449,7 @@ function createServiceControl(
   const conditions = createGlobalConditions({
     clock,
     memory,
-    listener: triggers.listener,
+    networkEvents: triggers.networkEvents,
     running: () => config.watcher.running.snapshot,
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
@@ -483,7 +484,7 @@ function createServiceControl(
           auto_failback: running.autoFailback,
           auto_failback_stable_secs: running.autoFailbackStableMs / 1000,
           lsof_recheck: running.lsofRecheck,
-          network_events: triggers.listener.source,
+          network_events: triggers.networkEvents(),
           conditions: globalConditions(),
         },
         shares: engine.names.map((name) => shareStatus(engine.view(name))),

@@ -13,6 +13,7 @@ interface ShareSectionParts {
   readonly engine: ShareEngine;
   readonly aliases: Pick<AliasLinks, "apply" | "trigger">;
   readonly ticker: Pick<Ticker, "setInterval">;
+  readonly listen: () => void;
   readonly window: TriggerWindow;
   readonly clock: Clock;
   readonly context: SubjectContext;
@@ -21,7 +22,7 @@ interface ShareSectionParts {
 }
 
 export function shareSection(parts: ShareSectionParts): ConfigApplier {
-  const { engine, aliases, ticker, window, clock, context, required, publish } = parts;
+  const { engine, aliases, ticker, listen, window, clock, context, required, publish } = parts;
   return {
     name: "shares",
     prepare({ after, diff }) {
@@ -32,6 +33,7 @@ export function shareSection(parts: ShareSectionParts): ConfigApplier {
             const { activeInterface } = engine.view(share).memory;
             publish({ name: "share.unmanaged", share, left_mounted_over: activeInterface });
           }
+          if (after.shares.length > 0) listen();
           engine.apply(subjects);
           required.noteConfig(after.backends.flatMap(({ requires }) => requires));
           aliases.apply(after);

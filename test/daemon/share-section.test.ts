@@ -23,7 +23,13 @@ const NEVER = new AbortController().signal;
 interface World {
   readonly engine: ShareEngine;
   readonly transitions: ServiceTransition[];
-  readonly told: { intervalMs: number[]; windowMs: number[]; aliases: string[]; required: string[][] };
+  readonly told: {
+    intervalMs: number[];
+    windowMs: number[];
+    aliases: string[];
+    required: string[][];
+    listens: number;
+  };
   /** `mount CORE`, `forget CORE`: what was done, in order. */
   readonly done: string[];
   readonly mostAtOnce: () => number;
@@ -111,7 +117,7 @@ async function world(
     await engine[Symbol.asyncDispose]();
   });
   const transitions: ServiceTransition[] = [];
-  const told: World["told"] = { intervalMs: [], windowMs: [], aliases: [], required: [] };
+  const told: World["told"] = { intervalMs: [], windowMs: [], aliases: [], required: [], listens: 0 };
   const window: TriggerWindow = {
     trigger() {},
     setWindowMs: (ms) => void told.windowMs.push(ms),
@@ -124,6 +130,9 @@ async function world(
       trigger: (reason) => void told.aliases.push(reason),
     },
     ticker: { setInterval: (ms) => void told.intervalMs.push(ms) },
+    listen: () => {
+      told.listens += 1;
+    },
     window,
     clock,
     context: {
@@ -162,9 +171,18 @@ test("A6 preparing touches nothing; committing applies shares, interval and wind
     windowMs: [70],
     aliases: ["docs", "config"],
     required: [["CORE"]],
+    listens: 1,
   });
   await eventually(() => waiting.size === 1);
   assert.deepEqual(done, ["mount CORE"]);
+});
+
+test("network events are heard from the first share on", async (t) => {
+  const { told, reload } = await world(t);
+  await reload("[global]\ncheck_interval_secs = 3\n");
+  assert.equal(told.listens, 0);
+  await reload(smbShare("CORE"));
+  assert.equal(told.listens, 1);
 });
 
 test("A6 a share that is removed is announced with the route it was left on", async (t) => {

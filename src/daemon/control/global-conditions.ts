@@ -1,7 +1,6 @@
 // The standing problems that concern no single share.
-import type { Condition } from "../../api/contract.ts";
+import type { Condition, GlobalStatus } from "../../api/contract.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import type { NetworkListener } from "../../network/listen/network-listener.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
@@ -12,7 +11,7 @@ import type { SyncState } from "../../sync/sync-settings.ts";
 export interface ConditionSources {
   readonly clock: Clock;
   readonly memory: Pick<Memory, "unsavedBecause">;
-  readonly listener: Pick<NetworkListener, "source">;
+  readonly networkEvents: () => GlobalStatus["network_events"];
   readonly running: () => ConfigSnapshot;
   readonly sync: () => SyncState;
   /** Why the configuration's history lacks what runs; null: it does not. */
@@ -51,7 +50,7 @@ export function configWarningConditions({ warnings }: ConfigSnapshot, since: str
 }
 
 function standing(sources: ConditionSources): Standing[] {
-  const { memory, listener, running, sync, historyUnsavedBecause, rcloneAdvice, formerUnsent } = sources;
+  const { memory, networkEvents, running, sync, historyUnsavedBecause, rcloneAdvice, formerUnsent } = sources;
   const conditions: Standing[] = [];
   const warn = (code: string, title: string, hint: string | null): void => {
     conditions.push({ code, severity: "warning", title, hint });
@@ -111,7 +110,7 @@ function standing(sources: ConditionSources): Standing[] {
     );
   }
   // The gateway needs nothing of the network's events.
-  if (listener.source === "polling" && running().config.shares.length > 0) {
+  if (networkEvents() === "polling" && running().config.shares.length > 0) {
     warn(
       "network_polling",
       "Network changes are learnt by polling every 2 s",

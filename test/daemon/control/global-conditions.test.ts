@@ -26,7 +26,7 @@ const FINE: SyncState = {
 
 interface World {
   unsavedBecause: Error | null;
-  source: ConditionSources["listener"]["source"];
+  source: ReturnType<ConditionSources["networkEvents"]>;
   sync: SyncState;
   running: ConfigSnapshot;
   historyUnsavedBecause: string | null;
@@ -52,11 +52,7 @@ async function world() {
         return now.unsavedBecause;
       },
     },
-    listener: {
-      get source() {
-        return now.source;
-      },
-    },
+    networkEvents: () => now.source,
     running: () => now.running,
     sync: () => now.sync,
     historyUnsavedBecause: () => now.historyUnsavedBecause,
