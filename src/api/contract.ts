@@ -533,6 +533,17 @@ export const historyReportShape = object({
   entries: list(historyEntryShape),
 });
 
+/** Counters since the daemon's start, which the page draws as they grow; only a listener that asks (`?flow`) hears of them. */
+const flowEventShape = object({
+  kind: choice("flow"),
+  /** Of shares that are carried, bytes. */
+  shares: list(object({ name: text, to_server: number, from_server: number })),
+  backends: list(object({ name: text, calls: number })),
+  /** That are connected, those with one name together. */
+  clients: list(object({ name: text, sessions: number, calls: number })),
+});
+export type FlowEvent = TypeOf<typeof flowEventShape>;
+
 /** One message of the event stream; `id` is its SSE id, unique and growing within one daemon's life. */
 export const streamEventShape = union(
   object({ kind: choice("sync"), event: syncEventShape }),
@@ -541,5 +552,7 @@ export const streamEventShape = union(
   object({ kind: choice("transition"), transition: both(object({ name: text }), jsonObject) }),
   /** Events were lost to this listener: it was too slow, or asked for ones no longer kept. Look afresh. */
   object({ kind: choice("gap") }),
+  /** Without an id, and never kept. */
+  flowEventShape,
 );
 export type StreamEvent = TypeOf<typeof streamEventShape>;

@@ -1,7 +1,7 @@
 // The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
 // order and ends in reverse.
 import type { Duplex } from "node:stream";
-import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
+import type { Condition, FlowEvent, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
@@ -34,6 +34,7 @@ import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { announcements, type EventStream } from "./events/event-stream.ts";
+import { createFlow, flowOf } from "./events/flow.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { createFleetPart } from "./fleet-part.ts";
@@ -106,7 +107,7 @@ interface ServiceOptions {
 export interface SentinelService extends AsyncDisposable {
   readonly state: "starting" | "running" | "reloading" | "stopping";
   readonly control: ReturnType<typeof createServiceControl>;
-  readonly stream: EventStream;
+  readonly stream: EventStream & { readonly flow: ReturnType<typeof createFlow> };
   readonly callMinutes: GatewayPart["callMinutes"];
   /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
   serveLines(stream: Duplex): void;
@@ -177,7 +178,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       return state === "running" && config.watcher.busy ? "reloading" : state;
     },
     control,
-    stream: parts.stream,
+    stream: { ...parts.stream, flow: createFlow({ clock, logger, read: () => readFlow(control, parts) }) },
     callMinutes: () => gateway.callMinutes(),
     serveLines: (stream) => gateway.serveLines(stream),
     bus: parts.bus,
@@ -194,6 +195,17 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       return stopping;
     },
   };
+}
+
+async function readFlow(
+  control: SentinelService["control"],
+  { parts }: Pick<ServiceParts, "parts">,
+): Promise<FlowEvent> {
+  const isCarried = control.status().shares.some(({ carried }) => carried !== undefined);
+  if (isCarried) await parts.recount();
+  const status = control.status();
+  const { clients } = status.gateway === undefined ? { clients: [] } : await control.clients();
+  return flowOf(status, clients);
 }
 
 /** Also what waited before, of which the audit may have heard nothing. */

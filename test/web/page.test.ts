@@ -79,7 +79,44 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     },
   );
 
+  await t.test(
+    "F4 Home draws the cables and the servers: a move and a call are seen as they happen",
+    async () => {
+      const { page: phone, context } = await rig.signedIn({ width: 390, height: 800 });
+      await phone.emulateMedia({ reducedMotion: "no-preference" });
+      for (const each of [page, phone]) await openView(each, "Home");
+      const joined = (text: RegExp) =>
+        phone
+          .getByRole("list", { name: /is joined to/ })
+          .getByRole("listitem")
+          .filter({ hasText: text })
+          .first();
+      await joined(/Thunderbolt · in use.*Fallback · ready/).waitFor({ state: "attached" });
+      await rig.thunderbolt(false);
+      await joined(/Thunderbolt · no answer.*Fallback · in use/).waitFor({ state: "attached" });
+      for (const each of [page, phone]) {
+        await each.locator("path.wire.down").waitFor({ state: "attached" });
+        assert.equal(await each.locator("path.wire.used").count(), 1);
+      }
+      const move = "getComputedStyle(document.querySelector('path.wire.used')).animationName";
+      assert.deepEqual([await phone.evaluate(move), await page.evaluate(move)], ["taken", "none"]);
+      const passes = phone.locator("path.call").first().waitFor({ state: "attached" });
+      const { stdout } = await rig.home.cli(["tools", "list", "--json"]);
+      const { tools } = JSON.parse(stdout);
+      await rig.home.cli(["call", tools[0].name, "{}"]);
+      await passes;
+      await joined(/^tools, .*1 call/).waitFor({ state: "attached" });
+      assert.deepEqual(await violations(phone), []);
+      assert.equal(await sideways(phone), 0);
+      await rig.thunderbolt(true);
+      await phone.getByRole("button", { name: "Switch to Thunderbolt: CORE" }).click();
+      await joined(/Thunderbolt · in use/).waitFor({ state: "attached" });
+      await context.close();
+    },
+  );
+
   await t.test("F2 unmount asks first, Escape is a no, and mount brings it back", async () => {
+    await openView(page, "Shares");
     const card = page.getByRole("article", { name: "Share CORE" });
     await card.getByRole("button", { name: "Unmount: CORE" }).click();
     await page.getByRole("dialog").waitFor();

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
+import { type FlowEvent, HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
 
 export const LISTENER_LIMIT = 32;
 /** What may wait for one reader: a replay of all that is kept, and more than any burst. */
@@ -18,6 +18,8 @@ const HEARTBEAT = ":\n\n";
 export interface Events {
   /** Hears every event from now on; `afterId` first replays those after it that are kept. Returns its unregister. */
   listen(afterId: number | null, listener: (id: number, event: StreamEvent) => void): () => void;
+  /** Hears what passes on each edge, at most four times a second. Returns its unregister. */
+  readonly flow?: (listener: (event: FlowEvent) => void) => () => void;
 }
 
 export type EventStreams = ReturnType<typeof createEventStreams>;
@@ -51,6 +53,8 @@ export function createEventStreams(options: {
       streams.add(stream);
       response.once("close", () => streams.delete(stream));
       stream.hear((listener) => events.listen(afterId, listener));
+      const { searchParams } = new URL(request.url ?? "", "http://localhost");
+      if (events.flow !== undefined && searchParams.has("flow")) stream.pass(events.flow);
     },
     /** Ends every stream. */
     end(): void {
@@ -159,6 +163,15 @@ function startStream(
       }
       unsubscribe = stop;
       if (isTooSlow) drop();
+    },
+    /** A reader that is behind misses some: the next ones say all again. */
+    pass(subscribe: (listener: (event: FlowEvent) => void) => () => void): void {
+      const stop = subscribe((event) => {
+        if (isOver || isBlocked) return;
+        if (stillIn()) isBlocked = !response.write(`data: ${JSON.stringify(event)}\n\n`);
+        else finish("");
+      });
+      response.once("close", stop);
     },
     end(): void {
       if (!isOver) finish("");

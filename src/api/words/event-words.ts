@@ -27,6 +27,7 @@ export function eventWords(event: StreamEvent): EventWords | null {
       return transitionWords(event.transition);
     case "sync_state":
     case "gap":
+    case "flow":
       return null;
   }
 }

@@ -74,6 +74,25 @@ export function routeWords(share: ShareStatus): readonly RouteWords[] {
   });
 }
 
+interface CableWords extends RouteWords {
+  /** `unproved`: it answers, and whether it is the same server is not known. */
+  readonly state: "used" | "ready" | "unproved" | "down";
+}
+
+const UNPROVED: ReadonlySet<string> = new Set(["different_servers", "server_unproved"]);
+
+/** Its routes as the cables that they are: the one in use, and what the other is good for. */
+export function cableWords(share: ShareStatus): readonly CableWords[] {
+  const isUnproved = share.conditions.some(({ code }) => UNPROVED.has(code));
+  return routeWords(share).map((route) => {
+    const answers = route.tone === "good";
+    if (route.isUsed) return { ...route, state: "used", text: answers ? "in use" : `in use, ${route.text}` };
+    if (!answers) return { ...route, state: "down" };
+    if (isUnproved) return { ...route, state: "unproved", text: "not proved", tone: "warning" };
+    return { ...route, state: "ready", text: "ready", tone: "plain" };
+  });
+}
+
 /** What is to be done when Thunderbolt is back; null: it is not, or the share is there. */
 export function readyText(
   share: ShareStatus,

@@ -56,6 +56,8 @@ interface PartsOptions {
 
 export interface EngineParts extends AsyncDisposable {
   readonly engine: ShareEngine;
+  /** The carrier's counters are as they are now. */
+  readonly recount: () => Promise<void>;
   readonly hostProber: AddressedHostProber;
   readonly place: Place;
   readonly drivers: Readonly<Record<DriverName, MountDriver>>;
@@ -96,6 +98,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   const claims = stack.use(createMountClaims({ home, logger }));
   const logons = createLogons(clock);
   const serverProof = createServerProof({ clock, logger, stateFolder: home, logons, hostProber });
+  const carriage = createCarriage({ logger, carrier });
   const engine = stack.use(
     createShareEngine({
       clock,
@@ -107,7 +110,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       place,
       sendWake: sendMagicPacket,
       prober,
-      carriage: createCarriage({ logger, carrier }),
+      carriage,
       serverProof,
       logons,
       forceStop,
@@ -120,6 +123,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   );
   return {
     engine,
+    recount: () => carriage.recount(),
     hostProber,
     place,
     drivers,

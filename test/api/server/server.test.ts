@@ -4,6 +4,7 @@ import { access, mkdir, readdir, readFile, rename, stat, writeFile } from "node:
 import { connect, createServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import type { FlowEvent } from "../../../src/api/contract.ts";
 import { HEARTBEAT_MS } from "../../../src/api/contract.ts";
 import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
 import { ERROR_CODES, MountaineerError } from "../../../src/runtime/errors.ts";
@@ -407,9 +408,9 @@ interface Listening {
   readonly closed: Promise<unknown>;
 }
 
-function listenTo(t: TestContext, socketPath: string, headers = ""): Listening {
+function listenTo(t: TestContext, socketPath: string, headers = "", query = ""): Listening {
   const socket = connect(socketPath, () =>
-    socket.write(`GET /manage/v1/${STREAM} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`),
+    socket.write(`GET /manage/v1/${STREAM}${query} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`),
   );
   t.after(() => socket.destroy());
   let text = "";
@@ -444,6 +445,28 @@ test("B8 events reach every listener as they happen, with ids", async (t) => {
       ["2", sampleSyncState()],
     ]);
   }
+});
+
+test("F4 counters reach who asks for them, without an id; who does not is told none", async (t) => {
+  const passers = new Set<(event: FlowEvent) => void>();
+  const config = {
+    ...scriptedConfig(),
+    flow: (listener: (event: FlowEvent) => void) => {
+      passers.add(listener);
+      return () => void passers.delete(listener);
+    },
+  };
+  const { server } = await startRig(t, { config });
+  const one = listenTo(t, server.socketPath, "", "?flow");
+  const other = listenTo(t, server.socketPath);
+  await eventually(() => passers.size === 1 && other.text() !== "");
+  const flow: FlowEvent = { kind: "flow", shares: [], backends: [{ name: "files", calls: 2 }], clients: [] };
+  for (const pass of passers) pass(flow);
+  await eventually(() => one.text().includes(`\ndata: ${JSON.stringify(flow)}\n\n`));
+  assert.doesNotMatch(one.text() + other.text(), /id: /);
+  assert.doesNotMatch(other.text(), /flow/);
+  one.socket.destroy();
+  await eventually(() => passers.size === 0);
 });
 
 test("with Last-Event-ID what came after it is told first, in one row with what comes then", async (t) => {

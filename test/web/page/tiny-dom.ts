@@ -104,7 +104,8 @@ const tinyDocument = {
 
 /** Draws it; `elements` are those of a kind, by name. */
 export function mount<Props extends object>(view: (props: Props) => ComponentChild, props: Props) {
-  Object.assign(globalThis, { document: tinyDocument, HTMLElement: TinyNode });
+  const matchMedia = () => ({ matches: false, addEventListener() {}, removeEventListener() {} });
+  Object.assign(globalThis, { document: tinyDocument, HTMLElement: TinyNode, matchMedia });
   const root = new TinyNode("body");
   // It has what preact uses of one.
   render(h(view as never, props as never), root as unknown as Element);

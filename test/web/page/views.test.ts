@@ -28,7 +28,14 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "the backend's filters keep it back",
   ],
   // 40 calls, 2 failed, a typical one of (30 × 10 + 10 × 50) / 40 ms.
-  activity: ["CORE", "mounted over Fallback", "Ready", "files40220 ms90 ms", "warn", "share.failover"],
+  activity: [
+    "CORE",
+    "mounted over Fallback",
+    "Ready",
+    "files40220 ms90 ms",
+    "warn",
+    "CORE: Failed over from",
+  ],
   "settings/configuration": ["Runs now", "settings reloaded"],
   "settings/sync": [
     "/home/ada/.mountaineer/config.toml",

@@ -1,10 +1,11 @@
 // What the page knows of the daemon, kept fresh by its event stream: nothing is asked again before something was told.
 import type { ApprovalsReport } from "../../../api/approval-contract.ts";
-import type { StatusReport, StreamEvent, SyncReport } from "../../../api/contract.ts";
+import type { FlowEvent, StatusReport, StreamEvent, SyncReport } from "../../../api/contract.ts";
 import { type EventWords, eventWords } from "../../../api/words/event-words.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { onceMore } from "../../../runtime/once-more.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
+import { type Flow, flowAfter } from "./flow.ts";
 import type { Requests, Session } from "./requests.ts";
 import type { Store } from "./store.ts";
 
@@ -38,6 +39,8 @@ export interface PageState {
   readonly signedOutBecause: string | null;
   readonly link: Link;
   readonly status: StatusReport | null;
+  /** What passes on each edge; null: nothing was told yet. */
+  readonly flow: Flow | null;
   readonly sync: SyncReport | null;
   readonly approvals: ApprovalsReport | null;
   /** Newest first. */
@@ -53,6 +56,7 @@ export const EMPTY_STATE: PageState = {
   signedOutBecause: null,
   link: { kind: "connecting" },
   status: null,
+  flow: null,
   sync: null,
   approvals: null,
   events: [],
@@ -113,6 +117,10 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   const hear = (id: number, data: string): void => {
     const event = readEvent(data);
     if (event === null) return;
+    if (event.kind === "flow") {
+      store.set({ flow: flowAfter(store.get().flow, event, Date.now()) });
+      return;
+    }
     // After a reconnect the daemon may say again what was heard; a gap has the id from which to go on.
     if (event.kind !== "gap" && id <= lastId) return;
     lastId = id;
@@ -188,7 +196,7 @@ function createLooks(store: Store<PageState>, requests: Requests, signal: AbortS
   return {
     status,
     all,
-    after(event: StreamEvent): void {
+    after(event: Exclude<StreamEvent, FlowEvent>): void {
       if (event.kind === "gap") {
         all();
         return;
@@ -212,7 +220,13 @@ function createLooks(store: Store<PageState>, requests: Requests, signal: AbortS
   };
 }
 
-const KINDS: readonly string[] = ["sync", "sync_state", "transition", "gap"] satisfies StreamEvent["kind"][];
+const KINDS: readonly string[] = [
+  "sync",
+  "sync_state",
+  "transition",
+  "gap",
+  "flow",
+] satisfies StreamEvent["kind"][];
 
 /** Null: a newer daemon says something that this page does not know. */
 function readEvent(data: string): StreamEvent | null {

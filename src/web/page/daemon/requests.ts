@@ -103,7 +103,10 @@ export function createRequests(kept: KeptSecret, onSignedOut: () => void): Reque
     },
     async openEvents(afterId, signal) {
       const resume = afterId === 0 ? {} : { "Last-Event-ID": String(afterId) };
-      const response = await send(EVENT_STREAM_PATH, { headers: { ...signedIn(), ...resume }, signal });
+      const response = await send(`${EVENT_STREAM_PATH}?flow`, {
+        headers: { ...signedIn(), ...resume },
+        signal,
+      });
       if (!response.ok || response.body === null) return refuse(response);
       return framesOf(response.body);
     },

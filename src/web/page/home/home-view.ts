@@ -1,13 +1,15 @@
-// Everything at a glance: what is wrong and what mends it, and what happened.
+// Everything at a glance: what is wrong and what mends it, the picture of all that is joined, and what happened.
 import { type ComponentChild, h } from "preact";
-import { useMemo } from "preact/hooks";
+import { useContext, useMemo } from "preact/hooks";
+import type { StatusReport } from "../../../api/contract.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { SeenEvent } from "../daemon/live.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { code, nothing, section } from "../parts/elements.ts";
+import { code, Gone, nothing, section } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
+import { PictureView } from "./picture-view.ts";
 import { findTroubles, type Trouble } from "./troubles.ts";
 
 const EVENTS_SHOWN = 10;
@@ -25,34 +27,44 @@ export function HomeView({ app }: ViewProps): ComponentChild {
   return h(
     "div",
     { class: "home" },
-    isEmpty && troubles.length === 0 ? null : h(Summary, { app, troubles }),
-    isEmpty ? emptyHome() : null,
-    h(Events, { app }),
+    isEmpty && troubles.length === 0 ? null : h(Summary, { app, status, troubles }),
+    isEmpty ? emptyHome() : h(PictureView, { app }),
+    isEmpty ? null : h(Events, { app }),
   );
 }
 
 function emptyHome(): ComponentChild {
   return nothing(
-    "Nothing is configured yet.",
+    "Nothing is set up yet. Begin with what you have:",
     h(
-      "p",
+      "ul",
       {},
-      "Run ",
-      code("mountaineer init"),
-      " in a terminal, or write the file in ",
-      h("a", { href: "#/settings/configuration" }, "Settings"),
-      ".",
+      h(
+        "li",
+        {},
+        h("a", { href: "#/shares" }, "a NAS"),
+        ", whose shares stay mounted at one path over two cables,",
+      ),
+      h(
+        "li",
+        {},
+        h("a", { href: "#/servers" }, "MCP servers"),
+        ", which all your agents reach at one address.",
+      ),
     ),
+    h("p", {}, "Or run ", code("mountaineer init"), " in a terminal."),
   );
 }
 
 interface SummaryProps {
   readonly app: App;
+  readonly status: StatusReport;
   readonly troubles: readonly Trouble[];
 }
 
-function Summary({ app, troubles }: SummaryProps): ComponentChild {
-  const tone = troubles[0]?.tone ?? "good";
+function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
+  const isGone = useContext(Gone);
+  const tone = isGone ? "plain" : (troubles[0]?.tone ?? "good");
   const more = troubles.length - TROUBLES_SHOWN;
   return h(
     "div",
@@ -60,12 +72,14 @@ function Summary({ app, troubles }: SummaryProps): ComponentChild {
     h(
       "p",
       { class: "verdict-line", role: "status" },
-      troubles.length === 0
-        ? "All is well"
-        : `${counted(troubles.length, "thing")} ${troubles.length === 1 ? "needs" : "need"} attention`,
+      isGone
+        ? "Not known now"
+        : troubles.length === 0
+          ? "All is well"
+          : `${counted(troubles.length, "thing")} ${troubles.length === 1 ? "needs" : "need"} attention`,
     ),
     troubles.length === 0
-      ? null
+      ? h("p", { class: "dim" }, wellText(status))
       : h(
           "ul",
           { class: "plain-list" },
@@ -73,6 +87,16 @@ function Summary({ app, troubles }: SummaryProps): ComponentChild {
           more > 0 ? h("li", { class: "dim" }, `and ${more} more`) : null,
         ),
   );
+}
+
+/** Of those that are there: what is well. */
+function wellText({ shares, gateway, backends = [] }: StatusReport): string {
+  const servers = backends.filter(({ enabled }) => enabled).length;
+  return [
+    ...(shares.length === 0 ? [] : [counted(shares.length, "share")]),
+    ...(servers === 0 ? [] : [counted(servers, "server")]),
+    ...(gateway === undefined ? [] : [counted(gateway.tools, "tool"), counted(gateway.sessions, "session")]),
+  ].join(" · ");
 }
 
 function troubleRow(app: App, { tone, about, text, hint, action, at }: Trouble): ComponentChild {
@@ -86,7 +110,9 @@ function troubleRow(app: App, { tone, about, text, hint, action, at }: Trouble):
       h("a", { href: `#/${at}` }, said),
       hint === null ? null : h("p", { class: "hint" }, shown(hint)),
     ),
-    action === null ? null : h(ActionButton, { app, action }),
+    action === null
+      ? h("a", { class: "button", href: `#/${at}`, "aria-label": `Show: ${said}` }, "Show")
+      : h(ActionButton, { app, action }),
   );
 }
 
@@ -96,7 +122,7 @@ function Events({ app }: { readonly app: App }): ComponentChild {
   return section(
     "Just now",
     events.length === 0
-      ? nothing("Nothing has happened since this page was opened.")
+      ? h("p", { class: "dim" }, "Nothing has happened since this page was opened.")
       : h(
           "ol",
           { class: "events" },

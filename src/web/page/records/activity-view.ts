@@ -2,6 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { AuditEntry, LogLine } from "../../../api/records-contract.ts";
+import { transitionWords } from "../../../api/words/event-words.ts";
 import { msText, type Tone } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -144,8 +145,14 @@ export function wholeEntries<Item extends Pick<Entry, "at" | "isAudit">>(
   return items.filter(({ at }) => at >= known).toSorted((one, other) => (one.at < other.at ? 1 : -1));
 }
 
-function lineEntry({ at, level, message, fields }: LogLine): Entry {
-  const facts = Object.entries(fields ?? {}).map(([name, value]) => [
+/** A transition in the words that every face has for it; another line as it was written. */
+function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
+  const told = /^[a-z]+\.[a-z_]+$/.test(message) ? transitionWords({ ...fields, name: message }) : null;
+  if (told !== null) {
+    const what = told.about === null ? told.text : `${told.about}: ${told.text}`;
+    return { at, tone: TONES[level], word: level, what, facts: null, isAudit: false };
+  }
+  const facts = Object.entries(fields).map(([name, value]) => [
     ` ${shown(name)} `,
     code(typeof value === "string" ? value : JSON.stringify(value)),
   ]);

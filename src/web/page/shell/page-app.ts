@@ -2,6 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { durationText } from "../../../runtime/text/plain-text.ts";
 import { EDITORS, isEdited } from "../config/editor-memory.ts";
 import { EMPTY_STATE, type Live, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
 import { createRequests, type KeptSecret, type Requests } from "../daemon/requests.ts";
@@ -11,7 +12,7 @@ import { OwnerMark } from "../parts/commands-note.ts";
 import { code, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
-import { clockText, forText, shown } from "../parts/text.ts";
+import { clockText, shown } from "../parts/text.ts";
 import { unsavedSync } from "../sync/sync-memory.ts";
 import { SignIn } from "./sign-in.ts";
 import { placeAt, VIEWS } from "./views.ts";
@@ -257,7 +258,12 @@ function Header({ app, current, leave }: HeaderProps): ComponentChild {
   return h(
     "header",
     { class: "top" },
-    h("span", { class: "brand" }, "Mountaineer"),
+    h(
+      "span",
+      { class: "brand" },
+      h("svg", { viewBox: "0 0 32 32", "aria-hidden": true }, h("path", { d: "M2 27 12 9l5 8 3-4 10 14z" })),
+      "Mountaineer",
+    ),
     h(
       "nav",
       { "aria-label": "Views" },
@@ -329,13 +335,12 @@ function GoneBanner({ app }: { readonly app: App }): ComponentChild {
   const link = useStore(app.store, (state) => state.link);
   const now = useNow();
   if (link.kind !== "lost") return null;
-  const since = forText(new Date(link.sinceMs).toISOString(), now) ?? "";
   return h(
     "div",
     { class: "gone-banner", role: "alert" },
     h("strong", {}, "The daemon does not answer."),
     " What you see is as it was ",
-    h("span", { "aria-live": "off" }, since.replace("for ", "")),
+    h("span", { "aria-live": "off" }, durationText(Math.max(0, now - link.sinceMs))),
     " ago. This page tries again by itself. To start the daemon, run ",
     code("mountaineer up"),
     " in a terminal.",

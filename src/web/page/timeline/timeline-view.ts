@@ -12,22 +12,25 @@ import { backendStretches, type Stretch, shareStretches, spokenStretches } from 
 
 const WIDTH = 1000;
 const HEIGHT = 24;
-const HOURS_APART = 4;
+const AXIS_MINUTES = [1, 5, 15, 60, 240];
+/** Of an axis; more would stand on one another. */
+const MOST_MARKS = 7;
 /** The end of each bar is now: it moves on though nothing happens. */
 const AFRESH_MS = 60_000;
 const CHANGES_TOLD = 20;
 
 export function TimelineView({ app }: ViewProps): ComponentChild {
   const events = useStore(app.store, (state) => state.events[0]?.id ?? 0);
-  const { report, problem } = useLoaded(
+  const { report: loaded, problem } = useLoaded(
     (signal) => app.requests.ask("timeline", null, { signal }),
     events,
     AFRESH_MS,
   );
-  if (report === null) return nothing(problem === null ? "Asking the daemon …" : shown(problem));
+  if (loaded === null) return nothing(problem === null ? "Asking the daemon …" : shown(problem));
+  const report = zoomed(loaded);
   const { shares, backends, gaps } = report;
   if (shares.length === 0 && backends.length === 0)
-    return nothing("Nothing has been configured in the last day.");
+    return nothing("Nothing has been set up in the last day.");
   return h(
     "div",
     {},
@@ -53,7 +56,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
     backends.length === 0
       ? null
       : section(
-          "Backends",
+          "Servers",
           h(
             "div",
             { class: "timeline" },
@@ -65,6 +68,13 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
         ),
     backends.length === 0 ? null : section("Calls", h(Calls, { report })),
   );
+}
+
+/** From the first that is known on: an hour is no sliver of a day. */
+export function zoomed(report: TimelineReport): TimelineReport {
+  const begins = [...report.shares, ...report.backends].flatMap(({ spans }) => spans[0]?.from ?? []).sort();
+  const from = begins[0] ?? report.from;
+  return from > report.from ? { ...report, from } : report;
 }
 
 function Legend({ gaps }: { readonly gaps: boolean }): ComponentChild {
@@ -149,17 +159,15 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
   );
 }
 
-/** Every few hours, on the hour. */
+/** At whole hours, or parts of one. */
 function Axis({ report }: { readonly report: TimelineReport }): ComponentChild {
   const fromMs = Date.parse(report.from);
   const toMs = Date.parse(report.to);
+  const step = AXIS_MINUTES.find((minutes) => (toMs - fromMs) / 60_000 / minutes <= MOST_MARKS) ?? 240;
   const first = new Date(fromMs);
-  first.setMinutes(0, 0, 0);
+  first.setHours(0, 0, 0, 0);
   const marks: Date[] = [];
-  for (let at = first.getTime(); at <= toMs; at += 3_600_000) {
-    const hour = new Date(at);
-    if (at > fromMs && hour.getHours() % HOURS_APART === 0) marks.push(hour);
-  }
+  for (let at = first.getTime(); at <= toMs; at += step * 60_000) if (at > fromMs) marks.push(new Date(at));
   return h(
     "div",
     { class: "timeline-row", "aria-hidden": true },
@@ -173,7 +181,11 @@ function Axis({ report }: { readonly report: TimelineReport }): ComponentChild {
           "g",
           { key: hour.getTime() },
           h("line", { x1: x, x2: x, y1: 0, y2: 4 }),
-          h("text", { x, y: 17, "text-anchor": "middle" }, `${String(hour.getHours()).padStart(2, "0")}:00`),
+          h(
+            "text",
+            { x, y: 17, "text-anchor": "middle" },
+            hour.toLocaleTimeString(undefined, { hour12: false, hour: "2-digit", minute: "2-digit" }),
+          ),
         );
       }),
     ),
@@ -207,7 +219,7 @@ function Calls({ report }: { readonly report: TimelineReport }): ComponentChild 
         h(
           "tr",
           {},
-          ["Backend", "Calls", "Errors", "Typical", "Slowest minute", "Over the day"].map((title) =>
+          ["Server", "Calls", "Errors", "Typical", "Slowest minute", "Over the day"].map((title) =>
             h("th", { key: title, scope: "col" }, title),
           ),
         ),

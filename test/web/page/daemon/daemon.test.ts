@@ -125,6 +125,19 @@ async function openTab(t: TestContext) {
 
 const ready = (name: string) => ({ kind: "transition", transition: { name, share: "CORE" } }) as const;
 
+test("F4 counters of the edges ask for nothing, and need no id", async (t) => {
+  const { source, asks, store } = await openTab(t);
+  await source().opens();
+  await asks();
+  const flow = {
+    ...{ kind: "flow", shares: [], clients: [] },
+    backends: [{ name: "files", calls: 1 }],
+  } as const;
+  await source().tell(0, flow);
+  assert.deepEqual(store.get().flow?.event, flow);
+  assert.equal(await asks(), "");
+});
+
 test("F2 what is known is asked once at the opening, and then only what an event is about", async (t) => {
   const { source, asks, store, pass, hidesFigures } = await openTab(t);
   store.set({ session: { ...OTHER_SESSION, mayRunCommands: true, ownerUntil: "2026-01-01T00:15:00.000Z" } });
@@ -299,7 +312,7 @@ test("F2 E2 each request is signed in by a header, and the browser's cookies are
       ["/manage/v1/status", "GET", own, undefined],
       ["/manage/v1/mount", "POST", { ...own, "Content-Type": "application/json" }, '{"shares":["CORE"]}'],
       ["/manage/v1/config/history/3", "GET", own, undefined],
-      ["/manage/v1/events/stream", undefined, { ...own, "Last-Event-ID": "7" }, undefined],
+      ["/manage/v1/events/stream?flow", undefined, { ...own, "Last-Event-ID": "7" }, undefined],
     ],
   );
   assert.deepEqual(new Set(asked.map(({ init }) => init.credentials)), new Set(["omit"]));

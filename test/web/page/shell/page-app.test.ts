@@ -19,7 +19,7 @@ function openBrowser(t: TestContext, own: boolean) {
   let isIn = own;
   t.mock.method(globalThis, "fetch", async (path: string, { method, body }: RequestInit) => {
     asked.push(`${method} ${path}`);
-    if (path.endsWith("/stream")) return new Response(new ReadableStream());
+    if (path.endsWith("/stream?flow")) return new Response(new ReadableStream());
     if (path !== "/page/v1/session")
       return path in ANSWERS ? Response.json(ANSWERS[path]) : Response.json({}, { status: 404 });
     if (method === "GET") return isIn ? Response.json(SESSION) : new Response(null, { status: 401 });

@@ -1,0 +1,334 @@
+// The picture of Home as data: this machine, what it is joined to, and where each thing and each wire is drawn. Pure.
+import type { BackendStatus, ShareStatus, StatusReport } from "../../../api/contract.ts";
+import type { FleetReport } from "../../../api/fleet-contract.ts";
+import { backendWords } from "../../../api/words/backend-words.ts";
+import { machineTrouble, presenceWord, presenceWords } from "../../../api/words/fleet-words.ts";
+import { cableWords, shareWords } from "../../../api/words/share-words.ts";
+import { type Tone, worseTone } from "../../../api/words/words.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
+import { type Flow, rateOf } from "../daemon/flow.ts";
+import { bytesText, shown } from "../parts/text.ts";
+
+/** Slower is keep-alives and looks, and no news. */
+const LEAST_RATE = 10_000;
+const MOST = { nas: 4, agent: 6, server: 8, peer: 4 } as const;
+
+type Kind = keyof typeof MOST;
+
+export interface Thing {
+  readonly id: string;
+  readonly kind: Kind | "machine";
+  readonly title: string;
+  readonly text: string;
+  /** A line below, of what is not as it should be. */
+  readonly trouble?: string;
+  readonly tone: Tone;
+  /** Where there is more of it, behind `#/`. */
+  readonly at: string;
+  /** It stands for what could be there. */
+  readonly isHint?: boolean;
+}
+
+export interface Wire {
+  readonly id: string;
+  readonly state: "used" | "ready" | "unproved" | "down" | "plain";
+  readonly tone: Tone;
+  /** Above the wire. */
+  readonly label: string;
+  /** Below it: how much passes now. */
+  readonly rate: string;
+  /** When calls passed, ms. */
+  readonly passing: readonly number[];
+}
+
+export interface Joined extends Thing {
+  readonly kind: Kind;
+  readonly wires: readonly Wire[];
+}
+
+export interface Picture {
+  readonly machine: Thing;
+  readonly joined: readonly Joined[];
+}
+
+interface Known {
+  readonly status: StatusReport;
+  readonly fleet: FleetReport | null;
+  readonly flow: Flow | null;
+}
+
+export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Picture {
+  const { shares, gateway, backends = [] } = status;
+  const machine: Thing = {
+    ...{ id: "machine", kind: "machine", tone: "plain", at: "settings/about" },
+    title: shown(fleet?.name ?? "This machine"),
+    text: gateway === undefined ? counted(shares.length, "share") : counted(gateway.tools, "tool"),
+  };
+  const others = (fleet?.machines ?? []).filter(({ own }) => !own);
+  return {
+    machine,
+    joined: [
+      ...(gateway === undefined ? [] : most("agent", agents(flow), "clients")),
+      ...most("nas", servedBy(shares, flow, nowMs), "NAS"),
+      ...(gateway === undefined
+        ? []
+        : most(
+            "server",
+            backends.map((each) => server(each, flow)),
+            "servers",
+          )),
+      ...most("peer", others.map(peer), "machines"),
+    ],
+  };
+}
+
+/** The first few; those with trouble are always among them. */
+function most(kind: Kind, all: readonly Joined[], what: string): readonly Joined[] {
+  if (all.length <= MOST[kind]) return all;
+  const isGrave = ({ tone }: Joined): boolean => tone === "bad" || tone === "warning";
+  const chosen = [...all.filter(isGrave), ...all.filter((each) => !isGrave(each))].slice(0, MOST[kind] - 1);
+  const rest = all.length - chosen.length;
+  const passing = all
+    .filter((each) => !chosen.includes(each))
+    .flatMap(({ wires }) => wires[0]?.passing ?? []);
+  const more: Joined = {
+    ...{
+      id: `more ${kind}`,
+      kind,
+      title: `${rest} more ${what}`,
+      text: "",
+      tone: "plain",
+      at: all[0]?.at ?? "",
+    },
+    isHint: true,
+    wires: [wire(`more ${kind}`, passing.toSorted((one, other) => one - other).slice(-4))],
+  };
+  return [...all.filter((each) => chosen.includes(each)), more];
+}
+
+function wire(id: string, passing: readonly number[] = []): Wire {
+  return { id, state: "plain", tone: "plain", label: "", rate: "", passing };
+}
+
+function agents(flow: Flow | null): readonly Joined[] {
+  if (flow === null) return [];
+  const { clients } = flow.event;
+  const at = "settings/clients";
+  if (clients.length === 0)
+    return [
+      {
+        ...{ id: "no agent", kind: "agent", at, tone: "plain", isHint: true, wires: [wire("no agent")] },
+        ...{ title: "No client is connected", text: "mountaineer connect" },
+      },
+    ];
+  return clients.map(({ name, sessions, calls }) => ({
+    ...{ id: `client ${name}`, kind: "agent", at, tone: "good", text: counted(calls, "call") },
+    title: shown(sessions === 1 ? name : `${name} × ${sessions}`),
+    wires: [wire(`client ${name}`, flow.passing.get(`client ${name}`))],
+  }));
+}
+
+function server(backend: BackendStatus, flow: Flow | null): Joined {
+  const { name, enabled, calls } = backend;
+  const { text, tone } = backendWords(backend);
+  const told = flow?.event.backends.find((each) => each.name === name)?.calls ?? calls ?? 0;
+  const id = `server ${name}`;
+  const how = tone === "bad" ? "down" : enabled ? "plain" : "ready";
+  return {
+    ...{ id, kind: "server", at: "servers", tone, title: shown(name) },
+    text: shown(enabled && told > 0 ? `${text} · ${counted(told, "call")}` : text),
+    wires: [{ ...wire(id, flow?.passing.get(id)), state: how, tone }],
+  };
+}
+
+/** Shares that are reached over the same addresses are one NAS. */
+function servedBy(shares: readonly ShareStatus[], flow: Flow | null, nowMs: number): readonly Joined[] {
+  const places = Map.groupBy(shares, ({ name, tb_host: tb, fb_host: fb }) =>
+    tb === null && fb === null ? `folder ${name}` : `${tb} ${fb}`,
+  );
+  return [...places].map(([id, own]) => {
+    const [first] = own;
+    const states = own.map((share) => ({ name: shown(share.name), ...shareWords(share) }));
+    const tone = states.map((state) => state.tone).reduce(worseTone, "good");
+    const grave = states.find((state) => state.tone === tone && tone !== "good");
+    return {
+      ...{ id, kind: "nas", at: "shares", tone },
+      title: shown(first?.fb_host ?? first?.tb_host ?? first?.name ?? ""),
+      text: states.map(({ name }) => name).join(", "),
+      trouble:
+        grave === undefined ? "" : shown(own.length === 1 ? grave.text : `${grave.name}: ${grave.text}`),
+      wires: cablesOf(id, own, flow, nowMs),
+    };
+  });
+}
+
+/** Of all shares of one NAS: a cable is in use once one of them uses it. */
+function cablesOf(
+  id: string,
+  shares: readonly ShareStatus[],
+  flow: Flow | null,
+  nowMs: number,
+): readonly Wire[] {
+  const cables = shares.flatMap((share) => cableWords(share).map((cable) => ({ ...cable, share })));
+  return [...Map.groupBy(cables, ({ route }) => route)].flatMap(([route, own]) => {
+    const used = own.filter(({ isUsed }) => isUsed);
+    const [told] = [...used, ...own];
+    if (told === undefined) return [];
+    const rate = used.reduce((sum, { share }) => sum + rateOf(flow, share.name, nowMs), 0);
+    return [
+      {
+        ...{ id: `${id} ${route}`, state: told.state, tone: told.tone, passing: [] },
+        label: `${told.label} · ${told.text}`,
+        rate: rate < LEAST_RATE ? "" : `${bytesText(rate)}/s`,
+      },
+    ];
+  });
+}
+
+function peer(machine: FleetReport["machines"][number]): Joined {
+  const { text, tone } = machineTrouble(machine) ?? {
+    text: presenceWord(machine),
+    tone: presenceWords(machine).tone,
+  };
+  return {
+    ...{ id: `machine ${machine.name}`, kind: "peer", at: "settings/fleet", tone },
+    ...{
+      title: shown(machine.name),
+      text: shown(text),
+      wires: [{ ...wire(`machine ${machine.name}`), state: "ready" }],
+    },
+  };
+}
+
+export interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+interface DrawnWire extends Wire {
+  readonly path: string;
+  /** Where its label ends, or in a narrow picture begins. */
+  readonly labelX: number;
+  readonly labelY: number;
+}
+
+export interface Drawing {
+  readonly left: number;
+  readonly width: number;
+  readonly height: number;
+  readonly isNarrow: boolean;
+  readonly things: readonly { readonly thing: Thing; readonly box: Box }[];
+  readonly wires: readonly DrawnWire[];
+}
+
+const BETWEEN = 12;
+const HEIGHTS: Readonly<Record<Kind, number>> = { agent: 46, server: 46, peer: 46, nas: 96 };
+
+export function drawingOf(picture: Picture, isNarrow: boolean): Drawing {
+  return isNarrow ? narrowDrawing(picture) : wideDrawing(picture);
+}
+
+interface Column {
+  readonly kinds: readonly Kind[];
+  readonly x: number;
+  readonly width: number;
+}
+
+const MACHINE = { x: 306, width: 180, height: 112 };
+const LEFT: Column = { kinds: ["agent"], x: 0, width: 220 };
+const RIGHT: Column = { kinds: ["nas", "server"], x: 720, width: 280 };
+/** From here to the right the wires are straight, with their labels. */
+const STRAIGHT_X = 545;
+
+/** Agents, this machine with others of its fleet below, and to the right what it is joined to. */
+function wideDrawing({ machine, joined }: Picture): Drawing {
+  const of = ({ kinds }: Column) => joined.filter(({ kind }) => kinds.includes(kind));
+  const tall = (all: readonly Joined[]): number =>
+    all.reduce((sum, { kind }) => sum + HEIGHTS[kind] + BETWEEN, -BETWEEN);
+  const peers = joined.filter(({ kind }) => kind === "peer");
+  const [left, right] = [of(LEFT), of(RIGHT)];
+  const below = peers.length === 0 ? 0 : tall(peers) + 3 * BETWEEN;
+  const height = Math.max(tall(left), tall(right), MACHINE.height + below) + 4;
+  const middleY = (height - below) / 2;
+  const box = { x: MACHINE.x, y: middleY - MACHINE.height / 2, width: MACHINE.width, height: MACHINE.height };
+  const wires: DrawnWire[] = [];
+  const placed = (all: readonly Joined[], { x, width }: Omit<Column, "kinds">, fromY: number) => {
+    let y = fromY;
+    return all.map((thing) => {
+      const at = { x, y, width, height: HEIGHTS[thing.kind] };
+      y += at.height + BETWEEN;
+      return { thing, box: at };
+    });
+  };
+  const lefts = placed(left, LEFT, (height - tall(left)) / 2);
+  const rights = placed(right, RIGHT, (height - tall(right)) / 2);
+  const under = placed(peers, MACHINE, box.y + box.height + 3 * BETWEEN);
+  const join = (all: typeof lefts, draw: (fromY: number, toY: number, wire: Wire) => DrawnWire): void => {
+    const ends = all.flatMap(({ thing, box: own }) =>
+      (thing as Joined).wires.map((each, index, { length }) => ({
+        each,
+        toY: own.y + (own.height * (index + 0.5)) / length,
+      })),
+    );
+    const apart = Math.min(14, (MACHINE.height - 24) / Math.max(1, ends.length - 1));
+    ends.forEach(({ each, toY }, index) => {
+      wires.push(draw(middleY + (index - (ends.length - 1) / 2) * apart, toY, each));
+    });
+  };
+  join(lefts, (fromY, toY, each) => {
+    const [start, end] = [LEFT.x + LEFT.width, MACHINE.x];
+    const bend = (start + end) / 2;
+    const path = `M${start},${toY} C${bend},${toY} ${bend},${fromY} ${end},${fromY}`;
+    return { ...each, path, labelX: start, labelY: toY };
+  });
+  join(rights, (fromY, toY, each) => {
+    const start = MACHINE.x + MACHINE.width;
+    const bend = (start + STRAIGHT_X) / 2;
+    const path = `M${start},${fromY} C${bend},${fromY} ${bend},${toY} ${STRAIGHT_X},${toY} H${RIGHT.x}`;
+    return { ...each, path, labelX: STRAIGHT_X + 4, labelY: toY };
+  });
+  for (const { thing, box: own } of under) {
+    const x = MACHINE.x + MACHINE.width / 2;
+    const each = (thing as Joined).wires[0];
+    const fromY = own === under[0]?.box ? box.y + box.height : own.y - BETWEEN;
+    if (each !== undefined)
+      wires.push({ ...each, path: `M${x},${fromY} V${own.y}`, labelX: x, labelY: own.y });
+  }
+  const start = left.length === 0 ? MACHINE.x - 2 : -2;
+  const end = right.length === 0 ? MACHINE.x + MACHINE.width + 2 : RIGHT.x + RIGHT.width + 2;
+  return {
+    ...{ left: start, width: end - start, height, isNarrow: false, wires },
+    things: [{ thing: machine, box }, ...lefts, ...rights, ...under],
+  };
+}
+
+const NARROW = 358;
+
+/** This machine is a rail, to which all is joined. */
+function narrowDrawing({ machine, joined }: Picture): Drawing {
+  const wires: DrawnWire[] = [];
+  let y = 60 + BETWEEN;
+  const things = joined.map((thing) => {
+    const x = thing.kind === "nas" ? 180 : 52;
+    const box = { x, y, width: NARROW - x, height: HEIGHTS[thing.kind] };
+    thing.wires.forEach((each, index, { length }) => {
+      const toY = y + (box.height * (index + 0.5)) / length;
+      // Calls go the way of the call.
+      const path = thing.kind === "agent" ? `M${x},${toY} H8` : `M8,${toY} H${x}`;
+      wires.push({ ...each, path, labelX: 14, labelY: toY });
+    });
+    y += box.height + BETWEEN;
+    return { thing, box };
+  });
+  const rail: Box = { x: 0, y: 0, width: NARROW, height: 60 };
+  return {
+    left: 0,
+    width: NARROW,
+    height: y,
+    isNarrow: true,
+    wires,
+    things: [{ thing: machine, box: rail }, ...things],
+  };
+}

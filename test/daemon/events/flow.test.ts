@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { FlowEvent } from "../../../src/api/contract.ts";
+import { createFlow, flowOf } from "../../../src/daemon/events/flow.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { sampleBackend } from "../../api/sample-gateway.ts";
+import { sampleShare } from "../../api/sample-report.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+const counters = (calls: number): FlowEvent => ({
+  ...{ kind: "flow", shares: [], clients: [] },
+  backends: [{ name: "files", calls }],
+});
+
+test("F4 counters are told at once, then when they differ, four times a second at most; unheard, none are read", async () => {
+  const clock = createManualClock();
+  let reads = 0;
+  let calls = 0;
+  const flow = createFlow({
+    ...{ clock, logger: silentLogger },
+    read: async () => {
+      reads += 1;
+      if (reads === 3) throw new Error("no counters now");
+      return counters(calls);
+    },
+  });
+  await clock.advance(1000);
+  assert.equal(reads, 0);
+  const heard: number[] = [];
+  const stop = flow((event) => heard.push(event.backends[0]?.calls ?? -1));
+  await clock.advance(0);
+  assert.deepEqual(heard, [0]);
+  await clock.advance(600);
+  assert.deepEqual(heard, [0], "nothing has passed");
+  for (let at = 0; at < 100; at += 1) {
+    calls += 3;
+    await clock.advance(10);
+  }
+  assert.ok(heard.length <= 5, `${heard}`);
+  await clock.advance(250);
+  assert.equal(heard.at(-1), 300);
+  const later: number[] = [];
+  const stopLater = flow((event) => later.push(event.backends[0]?.calls ?? -1));
+  await clock.advance(250);
+  assert.deepEqual(later, [300], "who comes later hears what there is");
+  stop();
+  stopLater();
+  await clock.advance(250);
+  const last = reads;
+  await clock.advance(5000);
+  assert.equal(reads, last);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("F4 the counters of an edge: bytes of a share that is carried, calls of a server, those of one client together", () => {
+  const carried = {
+    ...{ port: 1, phase: "carrying" as const, connections: 1, connections_in_all: 1, moves: 0 },
+    ...{ bytes_to_server: 5, bytes_from_server: 7, longest_wait_ms: 0 },
+  };
+  const shares = [sampleShare({ carried }), sampleShare({ name: "PLAIN" })];
+  const zed = { name: "Zed", calls: 2 };
+  assert.deepEqual(flowOf({ shares, backends: [sampleBackend({ calls: 9 })] }, [zed, zed]), {
+    kind: "flow",
+    shares: [{ name: "CORE", to_server: 5, from_server: 7 }],
+    backends: [{ name: "files", calls: 9 }],
+    clients: [{ name: "Zed", sessions: 2, calls: 4 }],
+  });
+});

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { FlowEvent, ShareStatus } from "../../../../src/api/contract.ts";
+import type { FleetReport } from "../../../../src/api/fleet-contract.ts";
+import { cableWords } from "../../../../src/api/words/share-words.ts";
+import { type Flow, flowAfter, rateOf } from "../../../../src/web/page/daemon/flow.ts";
+import { drawingOf, type Picture, pictureOf } from "../../../../src/web/page/home/picture.ts";
+import { sampleFleet } from "../../../api/sample-fleet.ts";
+import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
+import { sampleReport, sampleShare } from "../../../api/sample-report.ts";
+
+const event = (bytes: number, calls = 0): FlowEvent => ({
+  kind: "flow",
+  shares: [{ name: "CORE", to_server: bytes, from_server: 0 }],
+  backends: [{ name: "files", calls }],
+  clients: [{ name: "Zed", sessions: 2, calls }],
+});
+
+const flowed = (...told: readonly (readonly [ms: number, bytes: number, calls: number])[]): Flow | null =>
+  told.reduce<Flow | null>((last, [ms, bytes, calls]) => flowAfter(last, event(bytes, calls), ms), null);
+
+const picture = (
+  shares: readonly ShareStatus[],
+  flow: Flow | null = null,
+  fleet: FleetReport | null = null,
+): Picture => pictureOf({ status: gatewayReport(undefined, { shares: [...shares] }), fleet, flow }, 1500);
+
+/** `KIND title: text` of each, with its wires. */
+const told = ({ joined }: Picture): readonly string[] =>
+  joined.map(({ kind, title, text, wires }) =>
+    [
+      `${kind} ${title}: ${text}`,
+      ...wires.map(({ state, label, rate }) => `${state} ${label} ${rate}`.trim()),
+    ].join(" | "),
+  );
+
+test("F4 a cable is in use, ready, not proved or down, in the words of all faces", () => {
+  const unproved = {
+    ...{ code: "server_unproved", severity: "warning" as const, title: "t", hint: null },
+    since: "2026-01-01T00:00:00.000Z",
+  };
+  const cables = (changes: Partial<ShareStatus>): readonly string[] =>
+    cableWords(sampleShare(changes)).map(
+      ({ label, state, text, tone }) => `${label} ${state} ${text} ${tone}`,
+    );
+  assert.deepEqual(cables({}), ["Thunderbolt used in use good", "Fallback ready ready plain"]);
+  assert.deepEqual(cables({ active_interface: "fallback", tb_reachable: false, tb_reachable_since: null }), [
+    "Thunderbolt down no answer bad",
+    "Fallback used in use good",
+  ]);
+  assert.deepEqual(cables({ conditions: [unproved] }), [
+    "Thunderbolt used in use good",
+    "Fallback unproved not proved warning",
+  ]);
+  assert.deepEqual(
+    cables({ tb_reachable: false, tb_reachable_since: null })[0],
+    "Thunderbolt used in use, no answer bad",
+  );
+});
+
+test("F4 the picture has the NAS once with its cables, agents, servers and other machines; a move shows on the cables", () => {
+  const shares = [sampleShare(), sampleShare({ name: "MEDIA" })];
+  const flow = flowed([0, 0, 0], [1000, 50_000_000, 1]);
+  assert.deepEqual(told(picture(shares, flow)), [
+    "agent Zed × 2: 1 call | plain",
+    "nas 192.168.1.20: CORE, MEDIA | used Thunderbolt · in use 50.0 MB/s | ready Fallback · ready",
+    "server files: Ready · 1 call | plain",
+  ]);
+  const moved = shares.map((share) => ({
+    ...share,
+    active_interface: "fallback" as const,
+    tb_reachable: false,
+  }));
+  assert.match(
+    told(picture(moved, flow))[1] ?? "",
+    /down Thunderbolt .* \| used Fallback · in use 50\.0 MB\/s$/,
+  );
+  assert.match(told(picture([sampleShare({ tb_host: null, fb_host: null })]))[0] ?? "", /^nas CORE: CORE/);
+  const fleet = sampleFleet();
+  const machines = picture([], null, fleet).joined.filter(({ kind }) => kind === "peer");
+  assert.deepEqual(
+    machines.map(({ title }) => title).sort(),
+    fleet.machines
+      .filter(({ own }) => !own)
+      .map(({ name }) => name)
+      .sort(),
+  );
+  assert.deepEqual(
+    pictureOf({ status: sampleReport(), fleet: null, flow }, 0).joined.length,
+    1,
+    "no gateway",
+  );
+});
+
+test("F4 of many the first are drawn, and all that are in trouble; the rest is counted", () => {
+  const backends = Array.from({ length: 60 }, (_, at) =>
+    sampleBackend({ name: `s${at}`, phase: at === 59 ? "Failed" : "Ready" }),
+  );
+  const { joined } = pictureOf({ status: gatewayReport(backends), fleet: null, flow: null }, 0);
+  const servers = joined.filter(({ kind }) => kind === "server");
+  assert.equal(servers.length, 8);
+  assert.ok(servers.some(({ title, wires }) => title === "s59" && wires[0]?.state === "down"));
+  assert.equal(servers.at(-1)?.title, "53 more servers");
+});
+
+test("F4 a rate is of now; calls pass once, and no longer than a second", () => {
+  const flow = flowed([0, 0, 0], [500, 10_000_000, 0], [1000, 20_000_000, 2]);
+  assert.deepEqual(
+    flow?.passing,
+    new Map([
+      ["server files", [1000]],
+      ["client Zed", [1000]],
+    ]),
+  );
+  assert.equal(rateOf(flow, "CORE", 1500), 20_000_000);
+  assert.equal(rateOf(flow, "CORE", 3500), 0, "nothing more was told");
+  assert.equal(rateOf(flow, "OTHER", 1500), 0);
+  const later = flowed([0, 0, 0], [1000, 0, 2], [1500, 0, 3], [2400, 0, 3]);
+  assert.deepEqual(later?.passing.get("server files"), [1500]);
+  const anew = flowed([0, 5_000, 7], [1000, 0, 0]);
+  assert.deepEqual([rateOf(anew, "CORE", 1000), anew?.passing.size], [0, 0], "a daemon that begins anew");
+});
+
+test("F4 wide and narrow, nothing lies on another or out of the picture, and each wire reaches its thing", () => {
+  const shares = ["a", "b", "c"].map((name) => sampleShare({ name, fb_host: `${name}.local` }));
+  const whole = picture(shares, flowed([0, 0, 0]), sampleFleet());
+  for (const isNarrow of [false, true]) {
+    const { things, wires, left, width, height } = drawingOf(whole, isNarrow);
+    assert.equal(things.length, whole.joined.length + 1);
+    assert.equal(wires.length, whole.joined.flatMap((each) => each.wires).length);
+    for (const { thing, box } of things) {
+      assert.ok(box.x >= left && box.x + box.width <= left + width, thing.id);
+      assert.ok(box.y >= 0 && box.y + box.height <= height, thing.id);
+      for (const { thing: other, box: that } of things) {
+        const apart =
+          box.x + box.width <= that.x ||
+          that.x + that.width <= box.x ||
+          box.y + box.height <= that.y ||
+          that.y + that.height <= box.y;
+        assert.ok(thing === other || apart, `${thing.id} and ${other.id}, narrow ${isNarrow}`);
+      }
+    }
+    assert.ok(wires.every(({ labelY }) => labelY >= 0 && labelY <= height));
+  }
+});
