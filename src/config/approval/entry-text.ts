@@ -3,7 +3,6 @@
 import { HIDDEN, isAddress, shownArguments, shownText, shownUrl } from "../shown-values.ts";
 import { snakeCase } from "../snapshot.ts";
 import { isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
-import { orderSummary } from "./backend-order.ts";
 import type { PartValues, WaitingEntry } from "./decide-held.ts";
 import { type EntryValue, isList, isSameMeaning } from "./entries.ts";
 import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
@@ -32,8 +31,6 @@ function routeLines(route: EntryValue): EntryValue {
 export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): string {
   const { approved, waiting } = entry;
   const text = entryText(waiting);
-  const order = summaryOfOrder(entry);
-  if (order !== null) return `${text}# ${order}\n`;
   if (approved === null || !text.includes(HIDDEN)) return text;
   const isAllHidden = entryText(approved) === text;
   const what = isAllHidden
@@ -114,8 +111,9 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
 
 /** What an entry would do, in a few words, without any value that could be a secret: for the log, events and status. */
 export function entrySummary(entry: WaitingEntry): string {
-  const order = summaryOfOrder(entry);
-  if (order !== null) return order;
+  const { order } = entry.waiting;
+  // Of the entry that is the order of backends, and no other.
+  if (order !== undefined && isList(order)) return `backends would come in the order ${order.join(", ")}`;
   const { group, name, kind, approved, waiting, wasOff = false } = entry;
   const noun = { backends: "backend ", shares: "share ", aliases: "alias ", sections: "" }[group];
   const whose = group === "sections" ? `[${name}]` : `${noun}${name}`;
@@ -128,17 +126,6 @@ export function entrySummary(entry: WaitingEntry): string {
   if (wordsOf(before) !== what) return `${who} would ${what} instead`;
   const others = differingKeys(before, ways);
   return `${who} would ${others === "" ? MEANINGS[kind] : `${what} with another ${others}`}`;
-}
-
-/** Of an entry that is the order of backends, and no other. */
-function summaryOfOrder({ approved, waiting }: Pick<WaitingEntry, "approved" | "waiting">): string | null {
-  const [before, after] = [namesIn(approved?.["order"]), namesIn(waiting["order"])];
-  return before === null || after === null ? null : orderSummary(before, after);
-}
-
-function namesIn(value: EntryValue | undefined): readonly string[] | null {
-  if (value === undefined || !isList(value)) return null;
-  return value.filter((name) => typeof name === "string");
 }
 
 /** One, or that of each route. */

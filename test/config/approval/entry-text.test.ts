@@ -73,26 +73,18 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
   assert.equal(entrySummary(of("authorization")), "[authorization] would change who may do what");
 });
 
-test("E2 another order of backends is told by what moves, the fewest that it can be", () => {
-  const order = (before: readonly string[], after: readonly string[]) => ({
+test("E2 another order of backends is told as what it would be", () => {
+  const moved = {
     id: "backends",
     group: "sections" as const,
     name: "backends",
     kind: "access" as const,
-    approved: { order: before },
-    waiting: { order: after },
-  });
-  const moved = order(["a", "b", "c"], ["c", "a", "b"]);
-  assert.equal(entrySummary(moved), "backends would change places: c from place 3 to 1");
+    approved: { order: ["a", "b", "c"] },
+    waiting: { order: ["c", "a", "b"] },
+  };
+  assert.equal(entrySummary(moved), "backends would come in the order c, a, b");
   assert.equal(entryText(moved.approved), 'order = ["a","b","c"]\n');
-  assert.equal(
-    waitingText(moved),
-    'order = ["c","a","b"]\n# backends would change places: c from place 3 to 1\n',
-  );
-  assert.equal(
-    entrySummary(order(["a", "b", "c", "d"], ["d", "c", "a", "b"])),
-    "backends would change places: d from place 4 to 1, c from place 3 to 2",
-  );
+  assert.equal(waitingText(moved), 'order = ["c","a","b"]\n');
 });
 
 test("E2 one that its person has switched off says so", () => {
