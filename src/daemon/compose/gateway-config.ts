@@ -35,7 +35,8 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
     ...togetherOf(config),
   };
   const shown = { optimizer, groups, profiles };
-  const { autoFailback: auto, autoFailbackStableMs: stableMs, lsofRecheck: recheck } = config.global;
-  const failback = { auto, stableMs, recheck };
+  const { autoFailback, autoFailbackStableMs: stableMs, lsofRecheck } = config.global;
+  // Both off: only when a person says so.
+  const failback = { byItself: autoFailback || lsofRecheck, stableMs };
   return { server, backends, failback, conflictResolution, ...access, ...shown, ...acrossMachines };
 }

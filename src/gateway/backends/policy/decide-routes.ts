@@ -1,5 +1,5 @@
 // What follows from the routes of one backend: which is tried next, what stands by over a better one, and when the backend
-// goes back to it. The rules for going back are those of shares, with calls in flight in the place of open files. Pure.
+// goes back to it. Pure.
 import { foldHealth, stableFrom } from "../../../reconcile/route-health.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { BackendStep, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
@@ -16,8 +16,7 @@ const GAP_MS = 3 * STANDBY_CHECK_MS;
 const MISSED_CHECKS = 3;
 /** At a window's end the last answer may be so old. */
 const FRESH_MS = 1_000;
-/** How soon calls in flight are looked at again, where that decides. */
-const RECHECK_MS = 2_000;
+const IN_FLIGHT = "calls are in flight";
 
 const GONE = linkFailure("closed", "it is gone");
 
@@ -208,7 +207,7 @@ function foldRecovery(builder: DecisionBuilder): Reason | null {
     if (!isFresh(standby, dueMs)) continue;
     const { pending } = builder.memory.routes;
     if (pending !== null && pending.route !== route.name) clearPending(builder, "a better one is ready");
-    if (!readTable(builder, route.name, serving)) return null;
+    if (!mayGoBack(builder, route.name, serving)) return null;
     builder.rememberRoutes({ pending: null });
     leaveBehind(builder, serving);
     promoteStandby(builder, route.name, standby);
@@ -221,56 +220,27 @@ function foldRecovery(builder: DecisionBuilder): Reason | null {
   return null;
 }
 
-/**
- * | auto_failback | lsof_recheck | no call in flight | calls in flight |
- * | on | on | go | pending; go when they have ended, or have had `drain_timeout` |
- * | on | off | go | pending, a person switches |
- * | off | on | pending; the next look goes | pending; go when they have ended, or have had `drain_timeout` |
- * | off | off | pending, a person switches | pending, a person switches |
- */
-function readTable(builder: DecisionBuilder, route: string, serving: Serving): boolean {
-  const { spec, now } = builder;
-  const { auto = false, recheck = false } = spec.routes?.failback ?? {};
-  const calls = builder.seenOf(serving.id)?.inFlight ?? 0;
-  // Read at the window's end, when either toggle changes, and, with re-checks, at each look.
-  const toggles = `${auto} ${recheck}`;
-  const known = builder.memory.routes.pending;
-  const pending = known?.readWith === toggles ? known : null;
-  if (pending !== null && !recheck) return false;
-  if (auto && calls === 0) return true;
-  if (known !== null && pending === null)
-    builder.rememberRoutes({ pending: { ...known, readWith: toggles } });
-  if (!recheck) {
-    defer(
-      builder,
-      route,
-      calls === 0 || !auto ? "it waits until you switch" : `${callsText(calls)}; it waits until you switch`,
-    );
+/** By itself as soon as no call is in flight, or those that are have had `drain_timeout`; else when a person switches. */
+function mayGoBack(builder: DecisionBuilder, route: string, serving: Serving): boolean {
+  const { spec, now, memory } = builder;
+  if (spec.routes?.failback.byItself !== true) {
+    defer(builder, route, "it waits until you switch");
     return false;
   }
-  if (known === null) {
-    defer(builder, route, calls === 0 ? "waiting for the next look at calls in flight" : callsText(calls));
-    const waitMs = auto ? spec.drainTimeoutMs : Math.min(RECHECK_MS, spec.drainTimeoutMs);
-    builder.wakeAt(now.monotonicMs + waitMs, "drain");
-    return false;
-  }
-  const lookAtMs = known.sinceMs + (auto ? 0 : RECHECK_MS);
-  const untilMs = known.sinceMs + Math.max(spec.drainTimeoutMs, auto ? 0 : RECHECK_MS);
-  const isTime = now.monotonicMs >= untilMs || (calls === 0 && now.monotonicMs >= lookAtMs);
-  if (!isTime) builder.wakeAt(now.monotonicMs < lookAtMs ? lookAtMs : untilMs, "drain");
-  return isTime;
-}
-
-function callsText(calls: number): string {
-  return calls === 1 ? "a call is in flight" : "calls are in flight";
+  const { pending } = memory.routes;
+  const sinceMs = pending?.reason === IN_FLIGHT ? pending.sinceMs : now.monotonicMs;
+  const untilMs = sinceMs + spec.drainTimeoutMs;
+  if (builder.seenOf(serving.id)?.inFlight === 0 || now.monotonicMs >= untilMs) return true;
+  defer(builder, route, IN_FLIGHT);
+  builder.wakeAt(untilMs, "drain");
+  return false;
 }
 
 function defer(builder: DecisionBuilder, route: string, reason: string): void {
-  const { auto = false, recheck = false } = builder.spec.routes?.failback ?? {};
-  if (builder.memory.routes.pending !== null) return;
-  const readWith = `${auto} ${recheck}`;
-  builder.rememberRoutes({ pending: { route, reason, sinceMs: builder.now.monotonicMs, readWith } });
-  builder.events.push({ kind: "route_ready", route, reason });
+  const { pending } = builder.memory.routes;
+  if (pending?.reason === reason) return;
+  builder.rememberRoutes({ pending: { route, reason, sinceMs: builder.now.monotonicMs } });
+  if (pending === null) builder.events.push({ kind: "route_ready", route, reason });
 }
 
 function clearPendingOf(builder: DecisionBuilder, route: string, reason: string): void {

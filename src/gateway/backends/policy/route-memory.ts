@@ -8,14 +8,12 @@ import {
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { Kept } from "./draining.ts";
 
-/** When a backend goes back to a better route, as shares do. */
+/** When a backend goes back to a better route. */
 export interface FailbackPolicy {
-  /** Go back by itself. */
-  readonly auto: boolean;
+  /** False: a person switches. */
+  readonly byItself: boolean;
   /** How long the better route must have answered without a gap. */
   readonly stableMs: number;
-  /** Look again for calls in flight while going back waits. */
-  readonly recheck: boolean;
 }
 
 export interface RouteSpec {
@@ -58,8 +56,6 @@ interface PendingRecovery {
   readonly reason: string;
   /** Monotonic ms. */
   readonly sinceMs: number;
-  /** The toggles of that time. */
-  readonly readWith: string;
 }
 
 export interface RoutesMemory {

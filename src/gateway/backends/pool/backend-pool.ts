@@ -34,7 +34,7 @@ export type PoolOptions = Omit<
 >;
 
 /** As the configuration's defaults have it. */
-const FAILBACK: FailbackPolicy = { auto: false, stableMs: 30_000, recheck: true };
+const FAILBACK: FailbackPolicy = { byItself: true, stableMs: 30_000 };
 
 /** Nothing is started before the first `apply`. */
 export class BackendPool implements AsyncDisposable {

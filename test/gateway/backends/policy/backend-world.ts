@@ -39,7 +39,7 @@ const AWAY_MS = 5_000;
 const MAX_STEPS = 100;
 export const DRAIN_MS = 30_000;
 export const STABLE_MS = 30_000;
-export const AUTO: FailbackPolicy = { auto: true, stableMs: STABLE_MS, recheck: true };
+export const AUTO: FailbackPolicy = { byItself: true, stableMs: STABLE_MS };
 
 export class BackendWorld {
   nowMs = 100_000;

@@ -114,19 +114,14 @@ describe("C2 failover", () => {
 
 describe("C2 recovery", () => {
   const table = [
-    { auto: true, recheck: true, calls: false, outcome: "goes" },
-    { auto: true, recheck: false, calls: false, outcome: "goes" },
-    { auto: false, recheck: true, calls: false, outcome: "waits, then goes" },
-    { auto: false, recheck: false, calls: false, outcome: "waits" },
-    { auto: true, recheck: true, calls: true, outcome: "waits, then goes" },
-    { auto: true, recheck: false, calls: true, outcome: "waits" },
-    { auto: false, recheck: true, calls: true, outcome: "waits, then goes" },
-    { auto: false, recheck: false, calls: true, outcome: "waits" },
+    { byItself: true, calls: false, outcome: "goes" },
+    { byItself: true, calls: true, outcome: "waits, then goes" },
+    { byItself: false, calls: false, outcome: "waits" },
+    { byItself: false, calls: true, outcome: "waits" },
   ];
-  for (const { auto, recheck, calls, outcome } of table) {
-    const toggles = `auto_failback ${auto ? "on" : "off"}, lsof_recheck ${recheck ? "on" : "off"}`;
-    it(`C2 ${toggles}, ${calls ? "a call" : "no call"} in flight: it ${outcome}`, () => {
-      const world = nearlyBack({ ...AUTO, auto, recheck });
+  for (const { byItself, calls, outcome } of table) {
+    it(`C2 ${byItself ? "by itself" : "by hand"}, ${calls ? "a call" : "no call"} in flight: it ${outcome}`, () => {
+      const world = nearlyBack({ ...AUTO, byItself });
       if (calls) world.call(20_000);
       world.advance(2_400);
       assert.equal(world.used, outcome === "goes" ? "a" : "b");
@@ -139,6 +134,18 @@ describe("C2 recovery", () => {
       assert.deepEqual(world.told, ["failover a b", ...ready, ...(isBack ? ["recovered b a"] : [])]);
     });
   }
+
+  it("C2 what waited for a person goes by itself once it may, and waits for the calls from then on", () => {
+    const world = nearlyBack({ ...AUTO, byItself: false });
+    world.advance(2 * DRAIN_MS);
+    assert.equal(world.pending, "a");
+    world.call(20_000);
+    world.set({ byItself: true });
+    world.advance(15_000);
+    assert.deepEqual([world.used, world.pending], ["b", "a"]);
+    world.advance(10_000);
+    assert.deepEqual([world.used, world.pending], ["a", null]);
+  });
 
   it("C2 a call that does not end holds it up for drain_timeout, and is then left to end there", () => {
     const world = nearlyBack();
@@ -164,7 +171,7 @@ describe("C2 recovery", () => {
   });
 
   it("C2 pending ends with the route that it is about", () => {
-    const world = nearlyBack({ ...AUTO, auto: false, recheck: false });
+    const world = nearlyBack({ ...AUTO, byItself: false });
     world.advance(5_000);
     assert.equal(world.pending, "a");
     world.cut("a", "ends");
@@ -212,7 +219,7 @@ describe("C2 by hand", () => {
   });
 
   it("C2 what would go back by itself stays where a person holds it", () => {
-    const world = nearlyBack({ ...AUTO, auto: false, recheck: false });
+    const world = nearlyBack({ ...AUTO, byItself: false });
     world.advance(2_400);
     assert.equal(world.pending, "a");
     world.switchTo("b");
@@ -314,7 +321,7 @@ const happenings = fc.oneof(
   happening(3, "call", { ms: span }),
   happening(2, "ask", { key }),
   happening(1, "edit", { names: fc.shuffledSubarray(["a", "b", "c"], { minLength: 1 }) }),
-  happening(1, "toggle", { auto: fc.boolean(), recheck: fc.boolean() }),
+  happening(1, "toggle", { byItself: fc.boolean() }),
   happening(1, "restart"),
   happening(1, "release"),
 );
@@ -327,7 +334,7 @@ function happen(world: RouteWorld, one: Happening): void {
   else if (one.do === "advance") world.advance(one.ms);
   else if (one.do === "ask") world.switchTo(one.key);
   else if (one.do === "edit") world.offer(...one.names);
-  else if (one.do === "toggle") world.set({ auto: one.auto, recheck: one.recheck });
+  else if (one.do === "toggle") world.set({ byItself: one.byItself });
   else if (one.do === "restart") world.restart();
   else world.release();
 }
@@ -341,7 +348,7 @@ it("C2 whatever happens, in the end the best route that works serves, and nothin
       // The world comes to rest: some servers are there, nobody holds anything.
       for (const name of ["a", "b", "c"]) world.mend(name);
       for (const name of down) world.cut(name, "unreachable");
-      world.set({ auto: true, recheck: true });
+      world.set({ byItself: true });
       world.advance(20_000);
       world.release();
       world.advance(400_000);

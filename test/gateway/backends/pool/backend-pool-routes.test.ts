@@ -21,8 +21,8 @@ import { bench } from "./backend-pool-bench.ts";
 import { PATIENT, POOL_SERVER, startRealPool } from "./real-pool.ts";
 import { backendConfig, callOf, errorText, fromInstance } from "./scripted-instance.ts";
 
-const AUTO: FailbackPolicy = { auto: true, stableMs: 1_000, recheck: true };
-const BY_HAND: FailbackPolicy = { auto: false, stableMs: 300, recheck: false };
+const AUTO: FailbackPolicy = { byItself: true, stableMs: 1_000 };
+const BY_HAND: FailbackPolicy = { byItself: false, stableMs: 300 };
 /** Of one caller: a route is waited for for seconds. */
 const BETWEEN_CALLS_MS = 20;
 /** Three servers, a gateway and four callers: on a busy machine they take their time. */
