@@ -23,30 +23,6 @@ const MANY_SHARES = 4;
 
 const WAITING = "waiting_for_approval";
 
-const SHARE_TOML = [
-  "[[shares]]",
-  'name = "CORE"',
-  'thunderbolt_host = "10.0.0.2"',
-  'fallback_host = "192.168.1.20"',
-];
-const SHARE_YAML = [
-  "shares:",
-  "  - name: CORE",
-  "    thunderbolt_host: 10.0.0.2",
-  "    fallback_host: 192.168.1.20",
-];
-const BACKEND_TOML = [
-  "[backends.memory]",
-  'command = "npx"',
-  'args = ["-y", "@modelcontextprotocol/server-memory"]',
-];
-const BACKEND_YAML = [
-  "backends:",
-  "  memory:",
-  "    command: npx",
-  "    args: [-y, '@modelcontextprotocol/server-memory']",
-];
-
 /** What the lines about shares are made from: they also show some settings. */
 interface ShareView extends View {
   readonly global: GlobalStatus;
@@ -128,19 +104,14 @@ function failbackText({ auto_failback, lsof_recheck, auto_failback_stable_secs }
 
 function emptyLines(view: ShareView): string[] {
   const { paint, global } = view;
-  const isYaml = /\.ya?ml$/i.test(global.config_path);
-  const example = (lines: readonly string[]): string[] => lines.map((line) => `${INDENT}${paint.cyan(line)}`);
+  const command = (words: string): string => `${INDENT}${paint.cyan(`mountaineer ${words}`)}`;
   return [
     paint.bold("Nothing is configured yet."),
-    ...text(`mountaineer init asks what you have. Or write into ${harmless(global.config_path)}:`, "", view),
+    ...text(`mountaineer init asks what you have, and writes ${harmless(global.config_path)}.`, "", view),
+    ...text("Or begin with a NAS, or with an MCP server that your agents use:", "", view),
     "",
-    ...text("For a NAS with two cables:", "", view),
-    "",
-    ...example(isYaml ? SHARE_YAML : SHARE_TOML),
-    "",
-    ...text("For an MCP server that your agents use:", "", view),
-    "",
-    ...example(isYaml ? BACKEND_YAML : BACKEND_TOML),
+    command("shares add --share CORE --fallback-host nas.local"),
+    command("backends add memory -- npx -y @modelcontextprotocol/server-memory"),
   ];
 }
 
