@@ -91,6 +91,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.type("Password for", rig.password);
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
         await at.answer("Is it the same NAS?", (lines) => numberOf(lines, "CORE  10.99.2.2"));
+        await at.answer("Use it on this network alone", () => "");
         await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");
         const took = performance.now() - startedAt;
@@ -108,6 +109,9 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       await at.terminal.until(`mounted over`);
       assert.equal(at.keystrokes(), 2);
       assert.equal(await readFile(path.join(home, "Shares", media, "hello.txt"), "utf8"), `of ${media}`);
+      const both = await readFile(path.join(home, "config.toml"), "utf8");
+      const networks = [...both.matchAll(/^only_on = (\[.*\])$/gm)].map(([, text = ""]) => JSON.parse(text));
+      assert.deepEqual(networks, Array(2).fill(["subnet:10.99.1.0/24", "subnet:10.99.2.0/24"]));
     }));
 
   test("F3 one cable: one address is all that is asked, and the file is readable", () =>
@@ -120,6 +124,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.type("Your name on 10.99.1.2", rig.username);
         await at.type("Password for", rig.password);
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
+        await at.answer("Use it on this network alone", () => "n");
         await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");
         assert.equal(await readFile(path.join(home, "Shares", core, "hello.txt"), "utf8"), `of ${core}`);
