@@ -90,6 +90,8 @@ const TESTS_OF_ALL = /^test\/(architecture|scripts)\//;
 
 /** Whoever saves a file waits so long for an answer, and for the end of the test file that runs then. */
 const NEAR_FOR_MS = 3000;
+/** Up to so many times as long where others want the cores, too: else it would hear of one file mostly. */
+const MOST_TIMES_AS_LONG = 4;
 /** So many are begun within it mostly. */
 const FIRST_NEAR = 3;
 /** A change can make a test hang: this is told sooner than in a whole run. */
@@ -384,6 +386,12 @@ function numberAbove0(text: string | undefined, fallback: number, option: string
   return value;
 }
 
+/** How long the nearest files are begun. */
+function nearForMs(): number {
+  const [load = 0] = loadavg();
+  return NEAR_FOR_MS * Math.min(MOST_TIMES_AS_LONG, Math.max(1, load / availableParallelism()));
+}
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -435,7 +443,7 @@ async function main(): Promise<number> {
       const result = await runFiles(group, mark, {
         namePatterns: values.name,
         timeoutMs,
-        forMs: isNear ? NEAR_FOR_MS : null,
+        forMs: isNear ? nearForMs() : null,
         strictSkips,
         startsBuilt,
         signal: stop.signal,

@@ -34,6 +34,8 @@ interface World {
   readonly done: string[];
   readonly mostAtOnce: () => number;
   readonly waiting: Set<() => void>;
+  /** What hears that a mount's process ended. */
+  readonly exits: ReadonlySet<(share: string) => void>;
   reload(text: string): Promise<void>;
 }
 
@@ -46,11 +48,16 @@ async function world(
   const done: string[] = [];
   const mounts = new Map<string, FoundMount>();
   const waiting = new Set<() => void>();
+  const exits = new Set<(share: string) => void>();
   const atWork = new Map<string, number>();
   let most = 0;
   const driver: MountDriver = {
     ...UNASKED_DRIVER,
     unavailable: async () => null,
+    onMountProcessExit(listener) {
+      exits.add(listener);
+      return () => void exits.delete(listener);
+    },
     find: async ({ name }) => [...mounts].flatMap(([each, mount]) => (each === name ? [mount] : [])),
     async mount({ name, mountPath }, route) {
       done.push(`mount ${name}`);
@@ -151,6 +158,7 @@ async function world(
     told,
     done,
     waiting,
+    exits,
     mostAtOnce: () => most,
     async reload(text) {
       const after = await configOf(text);
@@ -252,4 +260,60 @@ test("a command that waits for a share which is then removed is answered", async
   await eventually(() => waiting.size === 1);
   await reload("");
   assert.deepEqual((await asked).result, "failed");
+});
+
+test("a command is withdrawn when its asker leaves or the engine ends, before and while it waits", async (t) => {
+  const { engine, reload, waiting, done } = await world(t, { CORE: { held: "unmounted" } });
+  await reload(smbShare("CORE"));
+  await eventually(() => engine.view("CORE").seen !== null);
+  const mount = (signal: AbortSignal) =>
+    engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, signal);
+  await assert.rejects(mount(AbortSignal.abort(new Error("left"))), /left/);
+  assert.deepEqual(done, []);
+  const leaving = new AbortController();
+  const asked = mount(leaving.signal);
+  await eventually(() => waiting.size === 1);
+  leaving.abort();
+  const cancelled = { result: "failed", detail: "cancelled" };
+  assert.partialDeepStrictEqual(await asked, cancelled);
+  const ended = engine[Symbol.asyncDispose]();
+  assert.partialDeepStrictEqual(await mount(NEVER), cancelled);
+  for (const release of waiting) release();
+  await ended;
+});
+
+test("A8 an engine that rests does what people ask, and nothing else", async (t) => {
+  const { engine, reload, waiting, done } = await world(t, { CORE: { held: "unmounted" } });
+  await reload(smbShare("CORE"));
+  await engine.settle("CORE", NEVER);
+  const atMs = engine.view("CORE").seen?.atMs;
+  engine.rest();
+  for (const reason of ["user", "tick"] as const) engine.trigger("CORE", reason);
+  engine.triggerAll("network", clock.monotonicMs());
+  await engine.settle("CORE", NEVER);
+  assert.equal(engine.view("CORE").seen?.atMs, atMs, "nothing was looked at");
+  const asked = engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
+  await eventually(() => waiting.size === 1);
+  for (const release of waiting) release();
+  assert.equal((await asked).result, "mounted");
+  assert.deepEqual(done, ["mount CORE"]);
+});
+
+test("A2 a mount process that ends starts a cycle of its share alone, as long as that is configured", async (t) => {
+  const held = { held: "unmounted" } as const;
+  const { engine, reload, exits } = await world(t, { CORE: held, MEDIA: held });
+  await reload(`${smbShare("CORE")}${smbShare("MEDIA")}`);
+  const seenAt = async (): Promise<(number | undefined)[]> => {
+    for (const name of engine.names) await engine.settle(name, NEVER);
+    return engine.names.map((name) => engine.view(name).seen?.atMs);
+  };
+  const [core, media] = await seenAt();
+  for (const exit of exits) exit("CORE");
+  const [coreNow, mediaNow] = await seenAt();
+  assert.ok((coreNow ?? 0) > (core ?? 0));
+  assert.equal(mediaNow, media);
+  await reload(`[global]\ncheck_interval_secs = 3\n${smbShare("CORE")}${smbShare("MEDIA")}`);
+  assert.equal(exits.size, 2, "heard once for each share");
+  await reload("");
+  assert.equal(exits.size, 0);
 });

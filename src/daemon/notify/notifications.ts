@@ -151,7 +151,7 @@ function failureOf({ exitCode, exitSignal, stderr, timedOut }: CommandResult): s
   if (timedOut) return `did not end within ${SHOW_DEADLINE_MS / 1000} s`;
   if (exitCode === 0) return null;
   const [said = ""] = stderr.trim().split("\n");
-  const ended = exitCode === null ? `was ended by ${exitSignal ?? "a signal"}` : `ended with ${exitCode}`;
+  const ended = exitCode === null ? `was ended by ${exitSignal}` : `ended with ${exitCode}`;
   return said === "" ? ended : `${ended}: ${said}`;
 }
 

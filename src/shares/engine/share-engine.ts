@@ -146,7 +146,7 @@ export function createShareEngine(tools: EngineTools) {
     },
     /** The last view stays available: the end of the engine does not remove a share. */
     async [Symbol.asyncDispose]() {
-      if (!isEnding) unregister?.();
+      unregister?.();
       isEnding = true;
       for (const [name, keeper] of keepers) void end(name, keeper, false);
       await Promise.all(ending.values());

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SyncEvent } from "../../../src/api/contract.ts";
-import { phaseWords, waitingText } from "../../../src/api/words/backend-words.ts";
+import { backendRouteWords, phaseWords, waitingText } from "../../../src/api/words/backend-words.ts";
 import { eventWords, transitionWords } from "../../../src/api/words/event-words.ts";
 import {
   fleetSummary,
@@ -14,6 +14,7 @@ import {
   troubledFirst,
 } from "../../../src/api/words/fleet-words.ts";
 import { type EventRow, ROWS_KEPT, withEvent } from "../../../src/api/words/sync-words.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { sampleSyncEvent } from "../sample-config.ts";
@@ -32,6 +33,27 @@ test("C3 calls that have waited long are told in words", () => {
   const text = (count: number, longest_ms: number) => waitingText({ waiting_calls: { count, longest_ms } });
   assert.equal(text(1, 45_900), "1 call has waited 45 s");
   assert.equal(text(3, 125_000), "3 calls have waited up to 2 min");
+});
+
+test("C3 a route of a backend says whether it is in use, how long it is steady, or why it is not", () => {
+  const route = {
+    ...({ name: "lan", type: "streamable-http", target: "http://nas/mcp", in_use: false } as const),
+    ...{ healthy_since: null, stable_at: null, retry_at: null, last_error: null },
+  };
+  const now = Date.parse("2026-11-20T08:10:00.000Z");
+  const refused = { last_error: "refused", retry_at: "2026-11-20T08:10:30.000Z" };
+  const told = [
+    { in_use: true, ...refused },
+    { healthy_since: "2026-11-20T08:05:00.000Z", ...refused },
+    refused,
+    {},
+  ].map((change) => backendRouteWords({ ...route, ...change }, now));
+  assertEach(told, ({ tone, text }) => `${tone} ${text}`, [
+    "good in use",
+    "good steady for 5 min",
+    "warning refused, tries again in 30 s",
+    "plain not in use",
+  ]);
 });
 
 test("F2 transitions are told in words, with what they are about", () => {

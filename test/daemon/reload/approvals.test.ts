@@ -262,6 +262,13 @@ test("E2 the mode is loosened by a person alone, whoever edits", async (t) => {
   assert.deepEqual([control.approvals().mode, control.approvals().asked], ["commands", "none"]);
   const report = await approve(daemon, "trust");
   assert.equal(report.now.mode, "none");
+  const loose = await readFile(home.path, "utf8");
+  await writeFile(home.path, loose.replace('"none"', '"commands"'));
+  await eventually(() => control.approvals().mode === "commands");
+  await writeFile(home.path, loose);
+  // A yes counts once.
+  await eventually(() => control.approvals().waiting.length > 0);
+  await approve(daemon, "trust");
   await writeFile(home.path, `${SYNC}${files("other")}[trust]\napprove = "none"\n`);
   await eventually(() => runs(daemon)[0] === "other");
   await daemon.stop();

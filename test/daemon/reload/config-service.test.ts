@@ -178,6 +178,12 @@ test("G1 a layer that cannot be applied leaves the one before under what is read
   assert.deepEqual([service.layers.revision(), config().notify.enabled], [1, true]);
   assert.equal((await layer(2, false)).kind, "applied");
   assert.deepEqual([service.layers.revision(), config().notify.enabled], [2, false]);
+  mood.refuses = true;
+  await edit("global.connect_timeout_ms", "803");
+  mood.refuses = false;
+  await layer(3, false);
+  // What did not fit before is read again.
+  await eventually(() => config().global.connectTimeoutMs === 803);
 });
 
 test("what was read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
@@ -229,8 +235,10 @@ test("an edit whose asker is gone before its turn is not made", async (t) => {
   const edits = [{ key: "global.connect_timeout_ms", value: "803" }];
   const second = service.control.edit({ edits, source: "test" }, gone.signal);
   gone.abort();
-  await assert.rejects(second, { code: "aborted" });
+  await assert.rejects(second, { code: "aborted", message: "cancelled; nothing was written" });
   await first;
+  // This one's turn is after it.
+  await edit("global.check_interval_secs", "3");
   assert.match(await readFile(path, "utf8"), /= 802/);
 });
 

@@ -54,7 +54,7 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
     const signal = new AbortController().signal;
     return { from, reply: await served.handle({ method: "tasks/get", params, port, signal, served, task }) };
   };
-  return { clock, kept, call, read, get };
+  return { clock, kept, limiter, call, read, get };
 }
 
 function contentOf(reply: Reply): readonly JsonObject[] {
@@ -89,7 +89,7 @@ const text = (value: string): JsonObject => ({ type: "text", text: value });
 
 test("E4 a result over the size comes with a note and a link, and its pieces are the whole of it", async () => {
   const whole = "a🙂".repeat(8_000);
-  const { call, read } = limited({ content: [text("in short"), text(whole)], isError: false });
+  const { call, read, limiter } = limited({ content: [text("in short"), text(whole)], isError: false });
   const from = client(user("ann"));
   const reply = await call(from);
   const [short, note, link] = contentOf(reply);
@@ -109,6 +109,8 @@ test("E4 a result over the size comes with a note and a link, and its pieces are
   assert.equal(pieceOf(await read(`${linkOf(reply)}/2`, from))["text"], pieces[1]?.["text"]);
   for (const wrong of ["/0", "/6", "/1/1", "/x", "/01"])
     assert.ok(isError(await read(`${linkOf(reply)}${wrong}`, from)), wrong);
+  limiter.configure({ ...DEFAULT_LIMITS, resultBytes: LIMIT_BYTES / 10 });
+  assert.deepEqual(pieceOf(await read(linkOf(reply), from)), pieces[0], "what is read is not kept anew");
 });
 
 test("E4 a result over the size of an image is read in pieces that are base64 each, with its type", async () => {
@@ -242,6 +244,11 @@ test("E4 a result over the size is kept within bounds: a session's oldest goes f
   assert.deepEqual(await readable(ones, one), [false, false, true]);
   assert.deepEqual([await readable(twos, two), await readable(threes, three)], [[true], [true]]);
   assert.equal(kept.size, 3);
+  const byBytes = limited({ content: [text("x".repeat(20_000))] }, { ...bounds, sessionResults: 3 });
+  for (const size of [1, 2, 2]) {
+    await byBytes.call(one);
+    assert.equal(byBytes.kept.size, size);
+  }
   // One that is larger than all that may be kept is refused.
   const small = { ...bounds, sessionBytes: 10_000 };
   const refused = await limited({ content: [text("x".repeat(20_000))] }, small).call();

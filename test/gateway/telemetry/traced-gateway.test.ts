@@ -127,6 +127,20 @@ test("E5 who has not decided is sampled by share, and who decided against it is 
   );
 });
 
+test("B6 E5 telemetry that is configured anew goes where that says, and stays the same where nothing changed", async (t) => {
+  const [before, after] = [await startReceiver(t), await startReceiver(t)];
+  const { gateway, call, config } = await rig(t, telemetry({ endpoint: before.endpoint }));
+  for (const { endpoint } of [after, after]) {
+    const prepared = await gateway.prepare({ ...config, telemetry: telemetry({ endpoint }) });
+    prepared.commit();
+    await prepared.retire();
+    await call("read_file");
+  }
+  await gateway[Symbol.asyncDispose]();
+  const calls = ({ spans }: typeof after) => spans.filter(({ name }) => name === "tools/call read_file");
+  assert.deepEqual([calls(before).length, calls(after).length], [0, 2]);
+});
+
 test("B6 a configuration whose telemetry cannot be loaded leaves no address behind", async (t) => {
   const { gateway, config } = await rig(t, null);
   const port = await freePort();

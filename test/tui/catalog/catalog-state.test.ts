@@ -143,6 +143,8 @@ test("D1 of 5,000 tools a typed letter looks at each once, a move at none, and a
   assert.ok(words.counts.sought <= 5_000 * 8, `${words.counts.sought} looks for five letters`);
   const moved = counted(() => press(start, "<down><pagedown><end><up><home>").state);
   assert.deepEqual(moved.counts, none);
+  const page = press(withCatalogSize(start, { width: 100, height: 24 }), "<pagedown>").state.at;
+  assert.ok(page > 12 && page < 24, `a page of ${page} in 24 rows`);
   for (const at of [0, 2_500, 4_999]) {
     const drawn = counted(() => {
       catalogLines({ ...start, at }, { ...viewOf(120), height: 24 });

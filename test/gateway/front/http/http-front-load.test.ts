@@ -1,6 +1,12 @@
 // The HTTP front with much at once: batches, large results, slow readers; and its end.
 import assert from "node:assert/strict";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
 import { test } from "node:test";
+import { PostExchange, SlowAnswers } from "../../../../src/gateway/front/http/post-exchange.ts";
+import type { Resumption } from "../../../../src/gateway/front/http/resumption.ts";
+import type { StreamParts } from "../../../../src/gateway/front/http/sse-stream.ts";
+import type { Session } from "../../../../src/gateway/front/session/session.ts";
 import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -237,6 +243,21 @@ test("D2 a slow answer to a client that reads no streams stays one JSON text", a
   for (const _ of answers) held.release(text("done"));
   const kinds = (await Promise.all(answers)).map(({ headers: { "content-type": kind } }) => kind);
   assert.deepEqual(kinds, ["application/json", "text/event-stream"]);
+});
+
+test("D2 of a client that is gone nothing is kept to be taken up again", async () => {
+  const clock = createManualClock();
+  const slow = new SlowAnswers(clock);
+  const response = new ServerResponse(new IncomingMessage(new Socket()));
+  const opened: unknown[] = [];
+  const resumption = { open: (...given: unknown[]) => void opened.push(given) } as object as Resumption;
+  const slowness = { slow, resumption, resumableId: 1 };
+  // Neither is asked for anything while nothing is sent.
+  const [parts, session] = [{ clock } as object as StreamParts, {} as Session];
+  new PostExchange(parts, response, session, { json: true, events: true }, null, { slowness });
+  response.destroy();
+  await clock.advance(10_000);
+  assert.deepEqual(opened, []);
 });
 
 test("D5 a client that refuses large events gets JSON, and notices where it listens, until it would give up waiting", async (t) => {
