@@ -1,7 +1,7 @@
 // Checks each host: whether it answers SMB, and whether the route to it is the configured one.
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
-import { hostText } from "../config/values/host.ts";
+import { hostText } from "../config/values/host-text.ts";
 import type { ProbeReason, ProbeResult } from "../network/probe/probe-result.ts";
 import { lookUpRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";

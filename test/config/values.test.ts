@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { decideHeld } from "../../src/config/approval/decide-held.ts";
 import { entryText } from "../../src/config/approval/entry-text.ts";
 import { diffConfigs } from "../../src/config/diff.ts";
-import { hostKey, hostText, parseHost } from "../../src/config/values/host.ts";
+import { hostKey, parseHost } from "../../src/config/values/host.ts";
+import { hostText } from "../../src/config/values/host-text.ts";
 import { describeMistakes } from "../../src/config/values/mistakes.ts";
 import {
   nameKey,

@@ -1,5 +1,6 @@
 // Makes a backend of a registry's entry: asks for what the server needs, and keeps secrets as secrets.
 import { escaped } from "../../clients/entry-texts.ts";
+import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import { isSecretHeader, isSecretVariable } from "../../config/values/backend-names.ts";
@@ -17,7 +18,6 @@ import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
-import type { TypedBackend } from "../input/backend-options.ts";
 import type { CommandContext } from "../input/command.ts";
 
 interface RegistryWish {

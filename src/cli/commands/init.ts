@@ -53,7 +53,7 @@ export const initCommand = command({
 });
 
 async function givenWishes(options: Given<typeof WISHES>): Promise<Wishes | null> {
-  const { connectionOf } = await import("../init/init-questions.ts");
+  const { connectionOf } = await import("../../config/edit/new-backend.ts");
   const {
     share,
     tbHost,

@@ -1,21 +1,17 @@
 // Secrets that somebody types as a backend's values: kept outside of the configuration, or refused.
-import { literalSecrets } from "../../config/literal-secrets.ts";
+
+import {
+  openSecretsIn,
+  type TypedBackend,
+  type TypedSecret,
+  typedSecrets,
+} from "../../config/edit/new-backend.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
-import type { BackendConfig } from "../../config/snapshot.ts";
-import { parseSecretText, type SecretText } from "../../config/values/secret-text.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
-import type { TypedBackend } from "../input/backend-options.ts";
 import type { CommandContext } from "../input/command.ts";
-
-interface TypedSecret {
-  readonly table: "env" | "headers";
-  readonly key: string;
-  /** The part of the text that is the secret. */
-  readonly value: string;
-}
 
 /**
  * The same backend with references in place of secrets, which are kept now. Asks at a terminal; rejects with `usage`
@@ -57,12 +53,8 @@ async function refuseInArguments(
   name: string,
   { command, url }: TypedBackend,
 ): Promise<void> {
-  const [program = "", ...args] = await Promise.all((command ?? []).map(withoutBuiltFolders));
-  const connection: BackendConfig["connection"] =
-    url === null
-      ? { type: "stdio", command: program, args, env: {}, cwd: "/" }
-      : { type: "streamable-http", url, headers: {} };
-  const [found] = literalSecrets([{ name, connection }]);
+  const words = await Promise.all((command ?? []).map(withoutBuiltFolders));
+  const [found] = openSecretsIn(name, { command: words, url });
   if (found === undefined) return;
   const where = url === null ? "an argument" : "the address";
   const message = `${where} seems to hold a secret (${found.key})`;
@@ -82,26 +74,6 @@ async function refuseInArguments(
 async function withoutBuiltFolders(word: string): Promise<string> {
   if (!word.startsWith("/") || !(await entryExists(word).catch(() => false))) return word;
   return word.replaceAll(/(?<=\/)[0-9a-f]{16,64}(?=\/|$)/g, "built");
-}
-
-function typedSecrets(name: string, { env, headers }: TypedBackend): readonly TypedSecret[] {
-  const ofTable = (table: "env" | "headers", texts: ReadonlyMap<string, string>): TypedSecret[] =>
-    [...texts].flatMap(([key, text]) => {
-      const reading = parseSecretText(text);
-      if (!reading.ok) return [];
-      return literalSecrets([{ name, connection: alone(table, key, reading.value) }]).map(({ value }) => ({
-        table,
-        key,
-        value,
-      }));
-    });
-  return [...ofTable("env", env), ...ofTable("headers", headers)];
-}
-
-function alone(table: "env" | "headers", key: string, text: SecretText): BackendConfig["connection"] {
-  return table === "env"
-    ? { type: "stdio", command: "", args: [], env: { [key]: text }, cwd: "/" }
-    : { type: "streamable-http", url: "http://localhost/", headers: { [key]: text } };
 }
 
 function refusal(name: string, { table, key }: TypedSecret): MountaineerError {

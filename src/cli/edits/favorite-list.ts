@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { ShareStatus } from "../../api/contract.ts";
 import type { MountaineerConfig, RouteConfig } from "../../config/snapshot.ts";
-import { hostText } from "../../config/values/host.ts";
+import { hostText } from "../../config/values/host-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";

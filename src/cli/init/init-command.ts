@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { FoundShare } from "../../api/found-share.ts";
 import { editConfig } from "../../config/edit/edit.ts";
+import { shareTable } from "../../config/edit/new-share.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
 import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
 import type { ConfigFormat, ConfigSnapshot } from "../../config/snapshot.ts";
@@ -37,7 +38,6 @@ import {
   foundBlocks,
   SYNC_BLOCK,
   shareBlock,
-  shareTable,
   withBlocks,
 } from "./init-text.ts";
 import type { Person } from "./nas-questions.ts";

@@ -1,8 +1,9 @@
 // The questions of `init` at a terminal: a NAS and its shares, then MCP servers.
 import type { FoundServer } from "../../api/found-server.ts";
+import { connectionOf } from "../../config/edit/new-backend.ts";
+import type { WantedShare } from "../../config/edit/new-share.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { splitWords } from "../input/split-words.ts";
-import type { WantedBackend, WantedShare } from "./init-text.ts";
+import type { WantedBackend } from "./init-text.ts";
 import { askNas, type NasTools, type Person, retry, type Wrong } from "./nas-questions.ts";
 
 export interface Wishes {
@@ -57,12 +58,4 @@ function readConnection(text: string): { readonly right: WantedBackend["connecti
     if (error instanceof MountaineerError) return { wrong: error.message };
     throw error;
   }
-}
-
-/** An address, or a command line whose words are parted as a shell parts them. Throws `usage`. */
-export function connectionOf(text: string): WantedBackend["connection"] {
-  if (/^https?:\/\//i.test(text)) return { url: text };
-  const [command, ...args] = splitWords(text);
-  if (command === undefined) throw new MountaineerError("usage", "a backend needs a command");
-  return { command, args };
 }

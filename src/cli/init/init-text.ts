@@ -1,29 +1,14 @@
 // The configuration that `init` writes: blocks for shares and backends, and found shares as comments. Pure.
 import type { FoundShare } from "../../api/found-share.ts";
 import type { ConfigTable } from "../../config/edit/edit-value.ts";
+import type { TypedConnection } from "../../config/edit/new-backend.ts";
+import { shareNameOf, shareTable, type WantedShare } from "../../config/edit/new-share.ts";
 import { tomlKey, tomlLines } from "../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 
-export interface WantedShare {
-  readonly name: string;
-  /** One of both at least. */
-  readonly tbHost: string | null;
-  readonly fallbackHost: string | null;
-  /** null: the login name's; the key is left out. */
-  readonly username: string | null;
-  /** null: as `name`. */
-  readonly shareName: string | null;
-  /** A reference; null: guest. */
-  readonly password: string | null;
-  /** The networks that it is used on; none: any. */
-  readonly onlyOn: readonly string[];
-}
-
 export interface WantedBackend {
   readonly name: string;
-  readonly connection:
-    | { readonly command: string; readonly args: readonly string[] }
-    | { readonly url: string };
+  readonly connection: TypedConnection;
 }
 
 /** How a new file is watched: a file that exists keeps the defaults, which suit every file system. */
@@ -55,18 +40,6 @@ export const EXAMPLES = `#[[shares]]
 #[backends.files]
 #command = "npx"
 #args = ["-y", "@modelcontextprotocol/server-filesystem", "/tmp"]`;
-
-export function shareTable(share: WantedShare): ConfigTable {
-  return {
-    name: share.name,
-    ...(share.tbHost === null ? {} : { thunderbolt_host: share.tbHost }),
-    ...(share.fallbackHost === null ? {} : { fallback_host: share.fallbackHost }),
-    ...(share.username === null ? {} : { username: share.username }),
-    ...(share.shareName === null ? {} : { share_name: share.shareName }),
-    ...(share.password === null ? {} : { password: share.password }),
-    ...(share.onlyOn.length === 0 ? {} : { only_on: share.onlyOn }),
-  };
-}
 
 export function backendTable({ connection }: WantedBackend): ConfigTable {
   if ("url" in connection) return { url: connection.url };
@@ -108,12 +81,6 @@ export function withBlocks(text: string, blocks: readonly string[]): string {
   if (blocks.length === 0) return text;
   const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;
   return `${before}\n${blocks.join("\n\n")}\n`;
-}
-
-/** What a found share may be called here: its own name, where that can be a folder's. */
-export function shareNameOf({ share }: Pick<FoundShare, "share">): string {
-  const name = share.normalize("NFC").trim().replaceAll("/", "-");
-  return name === "" || name === "." || name === ".." || /^links$/i.test(name) ? `share-${name}` : name;
 }
 
 function oneLine(text: string): string {

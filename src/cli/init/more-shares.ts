@@ -4,7 +4,7 @@ import { editConfig } from "../../config/edit/edit.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { passwordText } from "../../config/secret-names.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
-import { hostText } from "../../config/values/host.ts";
+import { hostText } from "../../config/values/host-text.ts";
 import { mistakesError, mistakeText } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";

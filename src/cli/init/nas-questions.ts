@@ -2,12 +2,13 @@
 // asked for again in its place; nothing that was typed is lost.
 import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
 import type { FoundServer } from "../../api/found-server.ts";
+import { routeHosts, shareNameOf, type WantedShare } from "../../config/edit/new-share.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
-import { hostText, parseHost } from "../../config/values/host.ts";
+import { parseHost } from "../../config/values/host.ts";
+import { hostText } from "../../config/values/host-text.ts";
 import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { serverCells } from "../views/server-view.ts";
-import { shareNameOf, type WantedShare } from "./init-text.ts";
 
 /** Whoever sits at the terminal. */
 export interface Person {
@@ -62,7 +63,7 @@ export async function askNas(
     login.password === null
       ? null
       : { name: freeSecretName(shareNameOf({ share: first }), tools.isSecretTaken), value: login.password };
-  const hosts = hostsOf(chosen, second);
+  const hosts = routeHosts(addressOf(chosen), second === null ? null : addressOf(second));
   const onlyOn = await askNetworks(person, second === null ? [chosen] : [chosen, second], tools);
   const shares: WantedShare[] = [];
   for (const shareName of shareNames) {
@@ -234,19 +235,8 @@ async function chooseSecond(
   }, person);
 }
 
-/** The faster cable is the preferred route; of one address, whether it is a Thunderbolt link. */
-function hostsOf(first: Chosen, second: Chosen | null): Pick<WantedShare, "tbHost" | "fallbackHost"> {
-  const isThunderbolt = ({ found }: Chosen): boolean => found?.link.kind === "thunderbolt";
-  const text = (chosen: Chosen): string => hostText(chosen);
-  if (second === null)
-    return isThunderbolt(first)
-      ? { tbHost: text(first), fallbackHost: null }
-      : { tbHost: null, fallbackHost: text(first) };
-  const speed = ({ found }: Chosen): number => found?.link.speed ?? 0;
-  const isSecondFaster =
-    isThunderbolt(first) === isThunderbolt(second) ? speed(second) > speed(first) : isThunderbolt(second);
-  const [fast, slow] = isSecondFaster ? [second, first] : [first, second];
-  return { tbHost: text(fast), fallbackHost: text(slow) };
+function addressOf(chosen: Chosen): Parameters<typeof routeHosts>[0] {
+  return { text: hostText(chosen), found: chosen.found };
 }
 
 /** Its own name, where that can be one here; else the person's. Exported for one more share of a NAS that is configured. */

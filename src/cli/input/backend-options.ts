@@ -1,23 +1,9 @@
 // The options that say what a backend is, and what they mean as keys of its section.
 import { isAbsolute, resolve } from "node:path";
-import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
+import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { parseBackendName } from "../../config/values/backend-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Given } from "./command.ts";
-
-/** The typed parts of a backend, as the file would hold them; null or empty: not given. */
-export interface TypedBackend {
-  /** The program and its arguments. */
-  readonly command: readonly [program: string, ...args: string[]] | null;
-  readonly url: string | null;
-  readonly env: ReadonlyMap<string, string>;
-  readonly headers: ReadonlyMap<string, string>;
-  readonly cwd: string | null;
-  readonly group: string | null;
-  readonly enabled: boolean | null;
-  /** `timeouts.init`, and the value as `config set` takes it. */
-  readonly set: ReadonlyMap<string, string>;
-}
 
 export const BACKEND_OPTIONS = {
   "--url <address>": "a server that is elsewhere, in place of a program",
@@ -72,32 +58,6 @@ function requireTransport(kind: string | null, url: string | null, command: Type
   }
   if (isHttp && command !== null) throw usage("--transport http needs an address", "--url https://…");
   if (!isHttp && url !== null) throw usage("--transport stdio needs a program", "give it after --");
-}
-
-/** The edits that write it into the section of this backend, in the file's usual order. */
-export function backendEdits(
-  name: string,
-  typed: TypedBackend,
-): { readonly key: string; readonly value: string }[] {
-  const at = `backends.${tomlKey(name)}`;
-  const { command, url, env, headers, cwd, group, enabled, set } = typed;
-  const edits: { key: string; value: string }[] = [];
-  const put = (key: string, value: Parameters<typeof tomlValue>[0]): void => {
-    edits.push({ key: `${at}.${key}`, value: tomlValue(value) });
-  };
-  if (command !== null) {
-    const [program, ...args] = command;
-    put("command", program);
-    put("args", args);
-  }
-  if (url !== null) put("url", url);
-  if (cwd !== null) put("cwd", cwd);
-  if (group !== null) put("group", group);
-  if (enabled !== null) put("enabled", enabled);
-  for (const [variable, value] of env) put(`env.${tomlKey(variable)}`, value);
-  for (const [header, value] of headers) put(`headers.${tomlKey(header)}`, value);
-  for (const [key, value] of set) edits.push({ key: `${at}.${key}`, value });
-  return edits;
 }
 
 /** Rejects with `usage` a name that no backend can have. */

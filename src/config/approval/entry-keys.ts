@@ -2,7 +2,7 @@
 
 import { ANY_NAME, SECTIONS } from "../schema/schema.ts";
 import { camelCase, settledName, unitSize } from "../schema/settled.ts";
-import { hostText } from "../values/host.ts";
+import { hostText } from "../values/host-text.ts";
 import { type EntryValue, isList } from "./entries.ts";
 
 type Members = { readonly [key: string]: EntryValue };

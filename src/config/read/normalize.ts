@@ -8,7 +8,7 @@ import { type AliasFile, type ConfigFile, notifyKeys, type ShareFile, syncKeys }
 import { settled } from "../schema/settled.ts";
 import { globalKeys } from "../schema/share-schema.ts";
 import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
-import { SMB_PORT } from "../values/host.ts";
+import { SMB_PORT } from "../values/host-text.ts";
 import { RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot, expandPath } from "../values/paths.ts";
 import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";

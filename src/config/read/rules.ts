@@ -1,7 +1,8 @@
 // The rules between keys. They read the file's values even if these are wrong themselves, so that such mistakes are
 // reported together with those of single values.
 
-import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../values/host.ts";
+import { HOST_EXPECTED, hostKey, parseHost } from "../values/host.ts";
+import { type HostAddress, hostText } from "../values/host-text.ts";
 import {
   describeServerShare,
   describeValue,

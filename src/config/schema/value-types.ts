@@ -7,7 +7,8 @@ import {
   type SecretReference,
 } from "../../secrets/reference.ts";
 import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
-import { HOST_EXPECTED, type HostAddress, parseHost } from "../values/host.ts";
+import { HOST_EXPECTED, parseHost } from "../values/host.ts";
+import type { HostAddress } from "../values/host-text.ts";
 import { describeKind, describeValue, type KeyPath } from "../values/mistakes.ts";
 import { parseInterfaceName } from "../values/names.ts";
 import { expandPath, PATH_EXPECTED, parsePath } from "../values/paths.ts";

@@ -1,19 +1,13 @@
 // The notation of a host: `name`, `name:port`, IPv4, and IPv6 bare or as `[address]:port`.
 import { isIPv4, isIPv6 } from "node:net";
+import { type HostAddress, SMB_PORT } from "./host-text.ts";
 import { quoted } from "./mistakes.ts";
 import type { TextReading } from "./names.ts";
-
-export interface HostAddress {
-  /** A name or an IP address, without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
 
 type HostReading =
   | { readonly ok: true; readonly address: HostAddress }
   | { readonly ok: false; readonly found: string; readonly hint: string | null };
 
-export const SMB_PORT = 445;
 /** What a message says it expected in a host's place. */
 export const HOST_EXPECTED =
   "a host as `name`, `name:port`, an IPv4 address, or an IPv6 address as `::1` or `[::1]:445`";
@@ -112,12 +106,6 @@ export function isLoopback(host: string): boolean {
 /** The same of an address's host. */
 export function isLoopbackUrl({ hostname }: URL): boolean {
   return isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
-}
-
-/** The way the address is written in a configuration; the port only when it is not 445. */
-export function hostText(address: HostAddress): string {
-  if (address.port === SMB_PORT) return address.host;
-  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
 /** What a message says it expected in the place of an address to listen on. */

@@ -1,6 +1,7 @@
 // The servers that `init` and `shares discover` offer: what the links tell, and what this machine has mounted already.
 import type { FoundServer } from "../../api/found-server.ts";
-import { hostText, parseHost } from "../../config/values/host.ts";
+import { parseHost } from "../../config/values/host.ts";
+import { hostText } from "../../config/values/host-text.ts";
 import { discoverServers } from "../../network/discover/discover.ts";
 import { UNKNOWN_LINK } from "../../network/discover/link-kind.ts";
 import { systemClock } from "../../runtime/time/clock.ts";

@@ -1,7 +1,7 @@
 // Finds SMB shares that are mounted already: in the mount table, among the desktop's mounts (GVfs), and in /etc/fstab.
 // It touches no mount; the prober reads the folder with the desktop's mounts.
 import { readFile } from "node:fs/promises";
-import { hostText } from "../../config/values/host.ts";
+import { hostText } from "../../config/values/host-text.ts";
 import { silentLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { startProber } from "../prober/prober-process.ts";

@@ -4,20 +4,20 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { firstStart } from "../../../src/cli/init/first-start.ts";
 import { wantsToken } from "../../../src/cli/init/gateway-token.ts";
-import { connectionOf } from "../../../src/cli/init/init-questions.ts";
 import {
   backendBlock,
   EXAMPLES,
   foundBlocks,
   openingText,
   shareBlock,
-  shareNameOf,
   withBlocks,
 } from "../../../src/cli/init/init-text.ts";
 import { keysOf, newShares } from "../../../src/cli/init/more-shares.ts";
-import { splitWords } from "../../../src/cli/input/split-words.ts";
+import { connectionOf } from "../../../src/config/edit/new-backend.ts";
+import { shareNameOf } from "../../../src/config/edit/new-share.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
+import { splitWords } from "../../../src/config/values/split-words.ts";
 import { accepted } from "../../config/support.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand as run, runCommand } from "../command-line.ts";

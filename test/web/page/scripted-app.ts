@@ -37,6 +37,10 @@ const ANSWERS: Answers = {
   fleet: sampleFleet(),
   history: { entries: [sampleEntry(0), sampleEntry(1)] },
   historyText: "# before\n",
+  secrets: {
+    secrets: [{ name: "nas", kept: null, used_by: ["share CORE"] }],
+    config_error: null,
+  },
   timeline: {
     ...DAY,
     shares: [{ name: "CORE", spans: [{ ...SPAN, state: "mounted", route: "fallback" }] }],

@@ -19,6 +19,7 @@ const viewOf = (name: string, app: App) =>
 const SAYS: Readonly<Record<string, readonly string[]>> = {
   home: ["1 thing needs attention", "1 change waits for your approval"],
   shares: ["CORE", "mounted over Thunderbolt", "10.0.0.2"],
+  "shares/add": ["Look for servers", "Address (required)", "in a signed session", "List its shares"],
   servers: ["files", "Ready", "14 tools", "1 call has waited 45 s"],
   "servers/tools": [
     "files_read",
@@ -27,6 +28,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "Kept from clients",
     "the backend's filters keep it back",
   ],
+  "servers/add": ["Command or address (required)", "Secret for", "Show what runs"],
   // 40 calls, 2 failed, a typical one of (30 × 10 + 10 × 50) / 40 ms.
   activity: [
     "CORE",
@@ -44,6 +46,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "1 share reloaded",
     "Notice changes by",
   ],
+  "settings/secrets": ["nas", "not kept", "used by share CORE", "Keep it"],
   "settings/approvals": [
     "backend files would run evil instead",
     '+command = "evil"',

@@ -17,12 +17,14 @@ export interface FormProps {
   readonly label: string;
   /** True: what is wrong is shown, also at fields nobody was at. */
   readonly isTried: boolean;
+  /** Tells the fields of several forms in one view apart. */
+  readonly scope?: string;
   readonly onNode: (path: FormPath, node: FormNode) => void;
 }
 
 /** A field with its label, its description and what is wrong with it. */
 export function FieldView(props: FormProps): ComponentChild {
-  const { node, path, isTried } = props;
+  const { node, path, isTried, scope = "argument" } = props;
   const { of, about, isRequired } = node.field;
   if (of.kind === "group" && path.length === 0)
     return h(
@@ -30,7 +32,7 @@ export function FieldView(props: FormProps): ComponentChild {
       { class: "form" },
       of.fields.length === 0 ? h("p", { class: "hint" }, "It takes no arguments.") : h(Children, props),
     );
-  const id = `argument-${path.join("-")}`;
+  const id = `${scope}-${path.join("-")}`;
   const text = isTried ? mistakeAt(node) : null;
   const hint = about === "" ? null : h("p", { class: "hint", id: `${id}-about` }, shown(about.slice(0, 600)));
   const mistake =

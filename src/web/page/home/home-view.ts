@@ -29,7 +29,7 @@ export function HomeView({ app }: ViewProps): ComponentChild {
     { class: "home" },
     isEmpty && troubles.length === 0 ? null : h(Summary, { app, status, troubles }),
     isEmpty ? emptyHome() : h(PictureView, { app }),
-    isEmpty ? null : h(Events, { app }),
+    isEmpty ? null : [beginnings(status), h(Events, { app })],
   );
 }
 
@@ -42,18 +42,27 @@ function emptyHome(): ComponentChild {
       h(
         "li",
         {},
-        h("a", { href: "#/shares" }, "a NAS"),
+        h("a", { href: "#/shares/add" }, "a NAS"),
         ", whose shares stay mounted at one path over two cables,",
       ),
       h(
         "li",
         {},
-        h("a", { href: "#/servers" }, "MCP servers"),
+        h("a", { href: "#/servers/add" }, "MCP servers"),
         ", which all your agents reach at one address.",
       ),
     ),
     h("p", {}, "Or run ", code("mountaineer init"), " in a terminal."),
   );
+}
+
+/** A view that nothing is in has no place in the bar. */
+function beginnings({ shares, gateway }: StatusReport): ComponentChild {
+  const links = [
+    ...(shares.length === 0 ? [h("a", { href: "#/shares/add" }, "Add a share")] : []),
+    ...(gateway === undefined ? [h("a", { href: "#/servers/add" }, "Add an MCP server")] : []),
+  ];
+  return links.length === 0 ? null : h("p", { class: "row" }, links);
 }
 
 interface SummaryProps {

@@ -19,7 +19,7 @@ export function ServersView({ app }: ViewProps): ComponentChild {
     backends.length === 0
       ? nothing(
           "No server is configured.",
-          h("p", {}, "Add one with ", code("mountaineer backends add"), "."),
+          h("p", {}, h("a", { href: "#/servers/add" }, "Add a server"), "."),
         )
       : h(
           "div",

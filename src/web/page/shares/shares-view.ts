@@ -2,7 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { code, nothing } from "../parts/elements.ts";
+import { nothing } from "../parts/elements.ts";
 import { ShareCard } from "./share-card.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
@@ -13,7 +13,7 @@ export function SharesView({ app }: ViewProps): ComponentChild {
   if (shares.length === 0)
     return nothing(
       "No share is configured.",
-      h("p", {}, "Run ", code("mountaineer init"), " in a terminal to find and add one."),
+      h("p", {}, h("a", { href: "#/shares/add" }, "Add a share"), "."),
     );
   return h(
     "div",

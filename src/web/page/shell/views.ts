@@ -1,6 +1,8 @@
 // The views of the page, in the order of its navigation, each with its parts.
 import type { FunctionComponent } from "preact";
 import type { StatusReport } from "../../../api/contract.ts";
+import { AddServer } from "../add/add-server.ts";
+import { AddShare } from "../add/add-share.ts";
 import { ApprovalsView } from "../approvals/approvals-view.ts";
 import { CatalogView } from "../catalog/catalog-view.ts";
 import { ConfigView } from "../config/config-view.ts";
@@ -11,6 +13,7 @@ import { ActivityView } from "../records/activity-view.ts";
 import { ServersView } from "../servers/servers-view.ts";
 import { AboutView } from "../settings/about-view.ts";
 import { ClientsView } from "../settings/clients-view.ts";
+import { SecretsView } from "../settings/secrets-view.ts";
 import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
 
@@ -41,7 +44,10 @@ export const VIEWS: readonly PageView[] = [
   HOME,
   {
     title: "Shares",
-    places: [{ at: "shares", title: "Shares", view: SharesView }],
+    places: [
+      { at: "shares", title: "Shares", view: SharesView },
+      { at: "shares/add", title: "Add a share", view: AddShare },
+    ],
     isUsed: ({ shares }) => shares.length > 0,
     hasFigures: true,
   },
@@ -50,6 +56,7 @@ export const VIEWS: readonly PageView[] = [
     places: [
       { at: "servers", title: "Servers", view: ServersView },
       { at: "servers/tools", title: "Tools", view: CatalogView },
+      { at: "servers/add", title: "Add a server", view: AddServer },
     ],
     isUsed: ({ gateway }) => gateway !== undefined,
     hasFigures: true,
@@ -63,6 +70,7 @@ export const VIEWS: readonly PageView[] = [
     places: [
       { at: "settings/configuration", title: "Configuration", view: ConfigView },
       { at: "settings/sync", title: "Sync", view: SyncView },
+      { at: "settings/secrets", title: "Secrets", view: SecretsView },
       { at: "settings/approvals", title: "Approvals", view: ApprovalsView },
       { at: "settings/fleet", title: "Fleet", view: FleetView },
       { at: "settings/clients", title: "Clients", view: ClientsView },

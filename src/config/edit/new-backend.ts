@@ -1,0 +1,103 @@
+// A backend as a person gives it, and the edits that write it. Pure.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { literalSecrets } from "../literal-secrets.ts";
+import type { BackendConfig } from "../snapshot.ts";
+import { parseSecretText, type SecretText } from "../values/secret-text.ts";
+import { splitWords } from "../values/split-words.ts";
+import { tomlKey, tomlValue } from "./toml-value.ts";
+
+/** The typed parts of a backend, as the file would hold them; null or empty: not given. */
+export interface TypedBackend {
+  /** The program and its arguments. */
+  readonly command: readonly [program: string, ...args: string[]] | null;
+  readonly url: string | null;
+  readonly env: ReadonlyMap<string, string>;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly cwd: string | null;
+  readonly group: string | null;
+  readonly enabled: boolean | null;
+  /** `timeouts.init`, and the value as `config set` takes it. */
+  readonly set: ReadonlyMap<string, string>;
+}
+
+export type TypedConnection =
+  | { readonly command: string; readonly args: readonly string[] }
+  | { readonly url: string };
+
+/** An address, or a command line whose words are parted as a shell parts them. Throws `usage`. */
+export function connectionOf(text: string): TypedConnection {
+  if (/^https?:\/\//i.test(text)) return { url: text };
+  const [command, ...args] = splitWords(text);
+  if (command === undefined) throw new MountaineerError("usage", "a backend needs a command");
+  return { command, args };
+}
+
+/** The edits that write it into the section of this backend, in the file's usual order. */
+export function backendEdits(
+  name: string,
+  typed: TypedBackend,
+): { readonly key: string; readonly value: string }[] {
+  const at = `backends.${tomlKey(name)}`;
+  const { command, url, env, headers, cwd, group, enabled, set } = typed;
+  const edits: { key: string; value: string }[] = [];
+  const put = (key: string, value: Parameters<typeof tomlValue>[0]): void => {
+    edits.push({ key: `${at}.${key}`, value: tomlValue(value) });
+  };
+  if (command !== null) {
+    const [program, ...args] = command;
+    put("command", program);
+    put("args", args);
+  }
+  if (url !== null) put("url", url);
+  if (cwd !== null) put("cwd", cwd);
+  if (group !== null) put("group", group);
+  if (enabled !== null) put("enabled", enabled);
+  for (const [variable, value] of env) put(`env.${tomlKey(variable)}`, value);
+  for (const [header, value] of headers) put(`headers.${tomlKey(header)}`, value);
+  for (const [key, value] of set) edits.push({ key: `${at}.${key}`, value });
+  return edits;
+}
+
+export interface TypedSecret {
+  readonly table: "env" | "headers";
+  readonly key: string;
+  /** The part of the text that is the secret. */
+  readonly value: string;
+}
+
+/** What among its variables and headers seems to be a secret. */
+export function typedSecrets(
+  name: string,
+  { env, headers }: Pick<TypedBackend, "env" | "headers">,
+): readonly TypedSecret[] {
+  const ofTable = (table: "env" | "headers", texts: ReadonlyMap<string, string>): TypedSecret[] =>
+    [...texts].flatMap(([key, text]) => {
+      const reading = parseSecretText(text);
+      if (!reading.ok) return [];
+      return literalSecrets([{ name, connection: alone(table, key, reading.value) }]).map(({ value }) => ({
+        table,
+        key,
+        value,
+      }));
+    });
+  return [...ofTable("env", env), ...ofTable("headers", headers)];
+}
+
+function alone(table: "env" | "headers", key: string, text: SecretText): BackendConfig["connection"] {
+  return table === "env"
+    ? { type: "stdio", command: "", args: [], env: { [key]: text }, cwd: "/" }
+    : { type: "streamable-http", url: "http://localhost/", headers: { [key]: text } };
+}
+
+/** What in its command line or address seems to be a secret: these hold no references, and others can read them. */
+export function openSecretsIn(
+  name: string,
+  { command, url }: { readonly command: readonly string[] | null; readonly url: string | null },
+): ReturnType<typeof literalSecrets> {
+  const [program = "", ...args] = command ?? [];
+  const connection: BackendConfig["connection"] =
+    url === null
+      ? { type: "stdio", command: program, args, env: {}, cwd: "/" }
+      : { type: "streamable-http", url, headers: {} };
+  return literalSecrets([{ name, connection }]);
+}

@@ -1,0 +1,59 @@
+// A share as a person gives it, and the table that the configuration gets. Pure.
+import type { ConfigTable } from "./edit-value.ts";
+
+export interface WantedShare {
+  readonly name: string;
+  /** One of both at least. */
+  readonly tbHost: string | null;
+  readonly fallbackHost: string | null;
+  /** null: the login name's; the key is left out. */
+  readonly username: string | null;
+  /** null: as `name`. */
+  readonly shareName: string | null;
+  /** A reference; null: guest. */
+  readonly password: string | null;
+  /** The networks that it is used on; none: any. */
+  readonly onlyOn: readonly string[];
+}
+
+/** An address of its server, with the link that leads there where it was heard. */
+interface Chosen {
+  /** As the configuration has it. */
+  readonly text: string;
+  readonly found: { readonly link: { readonly kind: string; readonly speed: number | null } } | null;
+}
+
+/** The faster cable is the preferred route; of one address, whether it is a Thunderbolt link. */
+export function routeHosts(
+  first: Chosen,
+  second: Chosen | null,
+): Pick<WantedShare, "tbHost" | "fallbackHost"> {
+  const isThunderbolt = ({ found }: Chosen): boolean => found?.link.kind === "thunderbolt";
+  if (second === null)
+    return isThunderbolt(first)
+      ? { tbHost: first.text, fallbackHost: null }
+      : { tbHost: null, fallbackHost: first.text };
+  const speed = ({ found }: Chosen): number => found?.link.speed ?? 0;
+  const isSecondFaster =
+    isThunderbolt(first) === isThunderbolt(second) ? speed(second) > speed(first) : isThunderbolt(second);
+  const [fast, slow] = isSecondFaster ? [second, first] : [first, second];
+  return { tbHost: fast.text, fallbackHost: slow.text };
+}
+
+export function shareTable(share: WantedShare): ConfigTable {
+  return {
+    name: share.name,
+    ...(share.tbHost === null ? {} : { thunderbolt_host: share.tbHost }),
+    ...(share.fallbackHost === null ? {} : { fallback_host: share.fallbackHost }),
+    ...(share.username === null ? {} : { username: share.username }),
+    ...(share.shareName === null ? {} : { share_name: share.shareName }),
+    ...(share.password === null ? {} : { password: share.password }),
+    ...(share.onlyOn.length === 0 ? {} : { only_on: share.onlyOn }),
+  };
+}
+
+/** What a found share may be called here: its own name, where that can be a folder's. */
+export function shareNameOf({ share }: { readonly share: string }): string {
+  const name = share.normalize("NFC").trim().replaceAll("/", "-");
+  return name === "" || name === "." || name === ".." || /^links$/i.test(name) ? `share-${name}` : name;
+}

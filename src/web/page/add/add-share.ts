@@ -1,0 +1,262 @@
+// Adds a share: a server that was heard or typed, a login that goes to its address alone, and one of the shares that it lists.
+import { type ComponentChild, h } from "preact";
+import { useRef, useState } from "preact/hooks";
+import type { ServerLogin, ShareNames } from "../../../api/first-meeting.ts";
+import type { FoundServer } from "../../../api/found-server.ts";
+import { foundWords } from "../../../api/words/found-words.ts";
+import { routeHosts, shareNameOf, shareTable } from "../../../config/edit/new-share.ts";
+import { tomlLines } from "../../../config/edit/toml-value.ts";
+import { freeSecretName } from "../../../config/secret-names.ts";
+import { hostText } from "../../../config/values/host-text.ts";
+import { MountaineerError } from "../../../runtime/errors.ts";
+import type { App, ViewProps } from "../parts/app.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { code, nothing, textBlock, WorkButton } from "../parts/elements.ts";
+import { shown } from "../parts/text.ts";
+import { DeclaredForm, textIn } from "./declared-form.ts";
+import { saveAdded, takenSecrets } from "./save-added.ts";
+
+const LOGIN = {
+  type: "object",
+  required: ["Address", "User"],
+  properties: {
+    Address: {
+      type: "string",
+      minLength: 1,
+      description: "The name and the password go there, and nowhere else, in a signed session.",
+    },
+    User: { type: "string", minLength: 1, description: "Your name on that server." },
+  },
+};
+const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
+/** Choices of the field for a second address. */
+const NONE = "none";
+
+/** What the person has said about a server, and what it said. The password is here until the share is added, or the view is left. */
+interface Met extends Pick<ServerLogin, "host" | "username"> {
+  readonly names: ShareNames;
+}
+
+export function AddShare({ app }: ViewProps): ComponentChild {
+  const may = useMayRunCommands(app);
+  const [servers, setServers] = useState<readonly FoundServer[] | null>(null);
+  const [chosen, setChosen] = useState<FoundServer | null>(null);
+  const [met, setMet] = useState<Met | null>(null);
+  const password = useRef("");
+  const choose = (server: FoundServer): void => {
+    setMet(null);
+    setChosen(server);
+  };
+  const logIn = (values: Readonly<Record<string, unknown>>, hidden: ReadonlyMap<string, string>) =>
+    app.attempt("Ask the server", async () => {
+      setMet(null);
+      const host = textIn(values, "Address");
+      const username = textIn(values, "User");
+      password.current = hidden.get(PASSWORD.name) ?? "";
+      const names = await app.requests.ask("shareNames", { host, username, password: password.current });
+      if (names.kind === "refused")
+        throw new MountaineerError("permission_denied", `${host} refuses this login: ${names.text}`);
+      setMet({ host, username, names });
+    });
+  const known = (met === null ? null : servers?.find((one) => addressOf(one) === met.host)) ?? null;
+  return h(
+    "section",
+    { "aria-label": "Add a share" },
+    h(CommandsNote, { app, refused: "No share is added here" }),
+    may
+      ? [
+          h(WorkButton, {
+            label: servers === null ? "Look for servers" : "Look again",
+            run: () =>
+              app.attempt("Look for servers", async () =>
+                setServers((await app.requests.ask("discover")).servers),
+              ),
+          }),
+          servers === null ? null : h(Servers, { servers, chosen, choose }),
+          h(DeclaredForm, {
+            key: chosen === null ? "" : addressOf(chosen),
+            ...{ label: "Log in", schema: LOGIN, hidden: [PASSWORD], action: "List its shares" },
+            begin: beginning(chosen),
+            run: logIn,
+          }),
+          met === null
+            ? null
+            : h(Shares, {
+                key: JSON.stringify(met),
+                met,
+                others: (servers ?? []).filter((one) => isOther(one, known)),
+                add: (values) => add(app, met, password.current, values, servers ?? []),
+              }),
+        ]
+      : null,
+  );
+}
+
+function Servers({
+  servers,
+  chosen,
+  choose,
+}: {
+  readonly servers: readonly FoundServer[];
+  readonly chosen: FoundServer | null;
+  readonly choose: (server: FoundServer) => void;
+}): ComponentChild {
+  if (servers.length === 0) return nothing("Nobody was heard. Type the address of your NAS below.");
+  return [
+    h(
+      "p",
+      { class: "hint" },
+      "What a server says of itself is not proved. Choose by the address and the link.",
+    ),
+    h(
+      "ul",
+      { class: "plain-list", "aria-label": "Servers" },
+      servers.map((server) => {
+        const { name, link, known } = foundWords(server);
+        const address = addressOf(server);
+        return h(
+          "li",
+          { key: address, class: "row" },
+          h("strong", {}, shown(name)),
+          code(address),
+          h("span", { class: "dim grow" }, shown(`${link}, ${known}`)),
+          h(
+            "button",
+            {
+              ...{ type: "button", "aria-pressed": server === chosen, onClick: () => choose(server) },
+              "aria-label": `Choose ${shown(name)} at ${address}`,
+            },
+            "Choose",
+          ),
+        );
+      }),
+    ),
+  ];
+}
+
+interface SharesProps {
+  readonly met: Met;
+  readonly others: readonly FoundServer[];
+  readonly add: (values: Readonly<Record<string, unknown>>) => Promise<boolean>;
+}
+
+function Shares({ met, others, add }: SharesProps): ComponentChild {
+  const { names } = met;
+  const listed = names.kind === "listed" ? names.names : [];
+  const where = shown(met.host);
+  const schema = {
+    type: "object",
+    required: ["Share"],
+    properties: {
+      Share: {
+        type: "string",
+        minLength: 1,
+        description: "As the server calls it.",
+        ...(listed.length === 0 ? {} : { enum: listed }),
+      },
+      "Name here": {
+        type: "string",
+        description: "The folder that it is mounted as; left out: as on the server.",
+      },
+      ...(others.length === 0
+        ? {}
+        : {
+            "Second address": {
+              enum: [NONE, ...others.map(addressOf)],
+              description:
+                "Somebody of the same name on another link. It gets the password once it says that it is the same server.",
+            },
+          }),
+    },
+  };
+  return [
+    h(
+      "p",
+      { role: "status" },
+      names.kind !== "listed"
+        ? `${where} gives no list: ${shown(names.text)}`
+        : listed.length === 0
+          ? `${where} lists no shares; type the name of one.`
+          : `${where} takes this login.`,
+    ),
+    h(DeclaredForm, { label: "Choose a share", schema, action: "Show what is added …", run: add }),
+  ];
+}
+
+async function add(
+  app: App,
+  met: Met,
+  password: string,
+  values: Readonly<Record<string, unknown>>,
+  servers: readonly FoundServer[],
+): Promise<boolean> {
+  return app.attempt("Add the share", async () => {
+    const { sha256 } = await app.requests.ask("config");
+    const share = textIn(values, "Share");
+    const name = textIn(values, "Name here") || shareNameOf({ share });
+    const second = textIn(values, "Second address");
+    const other = servers.find((one) => addressOf(one) === second) ?? null;
+    const pairing = other === null ? null : await paired(app, met, password, share, second);
+    const secret = freeSecretName(name, await takenSecrets(app));
+    const first = { text: met.host, found: servers.find((one) => addressOf(one) === met.host) ?? null };
+    const hosts = routeHosts(first, other === null ? null : { text: second, found: other });
+    const entry = shareTable({
+      ...{ ...hosts, name, username: met.username, password: `secret:${secret}` },
+      shareName: name === share ? null : share,
+      onlyOn: [],
+    });
+    const where = [hosts.tbHost, hosts.fallbackHost].filter((host) => host !== null).join(" and ");
+    const yes = await app.ask({
+      title: `Add ${shown(name)}?`,
+      body: [
+        h("p", {}, "The configuration gets this, and the share is mounted:"),
+        textBlock(["[[shares]]", ...tomlLines(entry)].join("\n"), "What is added"),
+        h(
+          "p",
+          {},
+          "The password is kept as ",
+          code(`secret:${secret}`),
+          ` and goes to ${shown(where)} alone. The driver is auto: netfs on a Mac, else rclone, which needs no root.`,
+        ),
+        pairing === null
+          ? null
+          : h("p", { class: "hint" }, `Not proved yet to be one server: ${shown(pairing)}`),
+      ],
+      action: "Add it",
+    });
+    if (!yes) return;
+    const texts = Object.entries(entry).map(([key, value]) => [key, String(value)]);
+    const edits = [{ add: "shares", entry: Object.fromEntries(texts) } as const];
+    await saveAdded(app, edits, [{ name: secret, value: password }], sha256);
+    location.hash = "#/shares";
+  });
+}
+
+/** Why it is not proved that both are one server; null: it is. Rejects where they are two. */
+async function paired(
+  app: App,
+  met: Met,
+  password: string,
+  share: string,
+  other: string,
+): Promise<string | null> {
+  const login = { host: met.host, username: met.username, password };
+  const { kind, text } = await app.requests.ask("pairServers", { ...login, share, other });
+  if (kind === "different") throw new MountaineerError("usage", `${other} is another server: ${text}`);
+  return kind === "same" ? null : text;
+}
+
+function beginning(server: FoundServer | null): Readonly<Record<string, string>> {
+  if (server === null) return {};
+  const user = server.mounts.find((mount) => mount.user !== null)?.user;
+  return { Address: addressOf(server), ...(user == null ? {} : { User: user }) };
+}
+
+function addressOf({ address, port }: FoundServer): string {
+  return hostText({ host: address, port });
+}
+
+/** Of the same name, on another link: it may be the same server. */
+function isOther(server: FoundServer, known: FoundServer | null): boolean {
+  return known?.name != null && server.name === known.name && server.interface !== known.interface;
+}

@@ -1,0 +1,117 @@
+// A form drawn from its declaration: fields from a JSON Schema, and hidden ones, whose values are read once and kept nowhere.
+import { type ComponentChild, h } from "preact";
+import { useRef, useState } from "preact/hooks";
+import { sentArguments } from "../../../api/forms/call-arguments.ts";
+import { createNode, type FormNode, withNode, withValue } from "../../../api/forms/form-node.ts";
+import { argumentsField } from "../../../api/forms/schema-fields.ts";
+import { FieldView } from "../catalog/form-view.ts";
+import { shown } from "../parts/text.ts";
+
+export interface HiddenField {
+  readonly name: string;
+  readonly about: string;
+  readonly isRequired: boolean;
+}
+
+export interface DeclaredFormProps {
+  readonly label: string;
+  /** The names of its properties are what a person reads. */
+  readonly schema: object;
+  /** What stands in it at first. */
+  readonly begin?: Readonly<Record<string, unknown>>;
+  readonly hidden?: readonly HiddenField[];
+  /** The word on the button. */
+  readonly action: string;
+  /** Resolves with whether the hidden fields are to be emptied. `hidden`: without those that are empty. */
+  readonly run: (
+    values: Readonly<Record<string, unknown>>,
+    hidden: ReadonlyMap<string, string>,
+  ) => Promise<boolean>;
+}
+
+export function DeclaredForm({
+  label,
+  schema,
+  begin = {},
+  hidden = [],
+  action,
+  run,
+}: DeclaredFormProps): ComponentChild {
+  const [root, setRoot] = useState(() => filled(schema, begin));
+  const [isTried, setTried] = useState(false);
+  const [isBusy, setBusy] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    if (isBusy) return;
+    const values = sentArguments({ root, raw: null });
+    const inputs = [...(form.current?.querySelectorAll<HTMLInputElement>("input[type=password]") ?? [])];
+    const typed = new Map(
+      inputs.flatMap(({ name, value }) => (value === "" ? [] : [[name, value] as const])),
+    );
+    const lacks = hidden.some(({ name, isRequired }) => isRequired && !typed.has(name));
+    setTried(values === null || lacks);
+    if (values === null || lacks) return;
+    setBusy(true);
+    try {
+      if (await run(values, typed)) for (const input of inputs) input.value = "";
+    } finally {
+      setBusy(false);
+    }
+  };
+  return h(
+    "form",
+    {
+      ref: form,
+      class: "card plain form",
+      "aria-label": label,
+      autocomplete: "off",
+      onSubmit: (event: Event) => void submit(event),
+    },
+    h(FieldView, {
+      ...{ node: root, path: [], label, isTried, scope: label.replace(/\W+/g, "-") },
+      onNode: (path, node) => setRoot((now) => withNode(now, path, node)),
+    }),
+    hidden.map((field) => h(Hidden, { key: field.name, field, isTried })),
+    h(
+      "div",
+      { class: "row" },
+      h("button", { type: "submit", class: "main", "aria-busy": isBusy }, action, isBusy ? " …" : ""),
+    ),
+  );
+}
+
+function Hidden({
+  field: { name, about, isRequired },
+  isTried,
+}: {
+  readonly field: HiddenField;
+  readonly isTried: boolean;
+}): ComponentChild {
+  const id = `hidden-${name.replace(/\W+/g, "-")}`;
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, shown(name), isRequired ? " (required)" : ""),
+    h("p", { class: "hint", id: `${id}-about` }, shown(about)),
+    // Nothing holds its value but the browser's own field: no state, no draft.
+    h("input", {
+      ...{ id, name, type: "password", autocomplete: "new-password", spellcheck: false },
+      "aria-describedby": `${id}-about`,
+      "aria-required": isRequired,
+    }),
+    isTried && isRequired ? h("p", { class: "problem" }, `${shown(name)}: required`) : null,
+  );
+}
+
+/** Values that the schema has no field for are left out. */
+function filled(schema: object, begin: Readonly<Record<string, unknown>>): FormNode {
+  const root = createNode(argumentsField(schema));
+  return withValue(root, begin) ?? root;
+}
+
+/** The text of a field; "" where it was left out. */
+export function textIn(values: Readonly<Record<string, unknown>>, name: string): string {
+  const value = values[name];
+  return typeof value === "string" ? value.trim() : "";
+}

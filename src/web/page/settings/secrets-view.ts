@@ -1,0 +1,95 @@
+// The secrets of this home: which are kept, what uses them, and a form that keeps one. No value ever comes here.
+import { type ComponentChild, h } from "preact";
+import type { SecretListReport } from "../../../api/secret-keeper.ts";
+import { DeclaredForm, textIn } from "../add/declared-form.ts";
+import type { App, ViewProps } from "../parts/app.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { code, mark, nothing, WorkButton } from "../parts/elements.ts";
+import { shown } from "../parts/text.ts";
+import { useLoaded } from "../parts/use-loaded.ts";
+
+const SECRET = {
+  type: "object",
+  required: ["Name"],
+  properties: {
+    Name: {
+      type: "string",
+      minLength: 1,
+      description: "The configuration names it as secret:NAME. A secret of that name is replaced.",
+    },
+  },
+};
+
+export function SecretsView({ app }: ViewProps): ComponentChild {
+  const { report, problem, look } = useLoaded(() => app.requests.ask("secrets"), "");
+  const may = useMayRunCommands(app);
+  if (report === null) return nothing(problem === null ? "Asking the daemon …" : shown(problem));
+  return h(
+    "section",
+    { "aria-label": "Secrets" },
+    h("p", {}, "Passwords and tokens that the configuration names as ", code("secret:NAME"), "."),
+    report.config_error === null
+      ? null
+      : h("p", { class: "problem" }, `What uses them is not known: ${shown(report.config_error)}`),
+    report.secrets.length === 0
+      ? nothing("None is kept, and none is wanted.")
+      : h(
+          "ul",
+          { class: "plain-list" },
+          report.secrets.map((secret) => h(Secret, { key: secret.name, app, secret, may, look })),
+        ),
+    h("h2", {}, "Keep a secret"),
+    h(CommandsNote, { app, refused: "Secrets are not changed here" }),
+    may
+      ? h(DeclaredForm, {
+          ...{ label: "Keep a secret", schema: SECRET, action: "Keep it" },
+          hidden: [{ name: "Value", about: "One line. It is never shown again.", isRequired: true }],
+          run: (values, hidden) =>
+            app.attempt("Keep the secret", async () => {
+              const name = textIn(values, "Name");
+              await app.requests.ask("setSecret", { name, value: hidden.get("Value") ?? "" });
+              app.tell("good", `secret:${shown(name)} is kept, and used from now on`);
+              await look();
+            }),
+        })
+      : null,
+  );
+}
+
+interface SecretProps {
+  readonly app: App;
+  readonly secret: SecretListReport["secrets"][number];
+  readonly may: boolean;
+  readonly look: () => Promise<unknown>;
+}
+
+function Secret({ app, secret: { name, kept, used_by: uses }, may, look }: SecretProps): ComponentChild {
+  const remove = async (): Promise<void> => {
+    const isSure = await app.ask({
+      title: `Forget secret:${shown(name)}?`,
+      body: h("p", {}, uses.length === 0 ? "Nothing uses it." : `It is used by ${shown(uses.join(", "))}.`),
+      action: "Forget it",
+      destroys: true,
+    });
+    if (!isSure) return;
+    await app.attempt("Forget the secret", async () => {
+      await app.requests.ask("removeSecret", { name });
+      app.tell("good", `secret:${shown(name)} is forgotten`);
+      await look();
+    });
+  };
+  return h(
+    "li",
+    { class: "row" },
+    code(name),
+    kept === null ? mark("warning", "not kept") : mark("good", "kept"),
+    h(
+      "span",
+      { class: "dim grow" },
+      uses.length === 0 ? "nothing uses it" : `used by ${shown(uses.join(", "))}`,
+    ),
+    may && kept !== null
+      ? h(WorkButton, { label: "Forget", says: `Forget: ${shown(name)}`, kind: "danger", run: remove })
+      : null,
+  );
+}

@@ -1,0 +1,176 @@
+// What a person adds in the page: a secret, a server and a share, with the owner's code, before a real daemon and a real NAS.
+import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import type { Page } from "playwright-core";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { carriersOf, killAll, rclonesOf } from "../support/processes.ts";
+import { NO_BROWSER, openPageRig, openView, type PageRig, violations } from "./page-rig.ts";
+
+const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
+const VALUE = "typed-only-here-4071";
+/** A name that a server chose. */
+const HOSTILE = '<img src=x onerror="document.title=1">';
+
+test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false) }, async (t) => {
+  await using rig = await openPageRig(t);
+  await using nas = await startPlainRig({ shares: ["CORE", "MEDIA"], password: VALUE });
+  await writeFile(join(nas.exportPath("MEDIA"), "hello.txt"), "of MEDIA");
+  await using _mounts = mountsEnd(rig.home);
+  await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
+  const { page } = await rig.signedIn({ view: "Settings/Secrets" });
+
+  await t.test("F4 nothing is added without the owner's code", async () => {
+    for (const view of ["Servers/Add a server", "Shares/Add a share", "Settings/Secrets"]) {
+      await openView(page, view);
+      await page.getByRole("button", { name: "I am the owner" }).waitFor();
+      assert.equal(await page.locator("#main form").count(), 0, view);
+    }
+    await page.getByRole("button", { name: "I am the owner" }).click();
+    const typed = await page.getByText(/^mountaineer admin /).textContent();
+    assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(1))).code, 0);
+    await page.getByRole("form", { name: "Keep a secret" }).waitFor();
+  });
+
+  await t.test("F4 a secret is kept, and forgotten", async () => {
+    const form = page.getByRole("form", { name: "Keep a secret" });
+    await form.getByLabel("Name (required)").fill("token");
+    await form.getByRole("button", { name: "Keep it" }).click();
+    await form.getByText("Value: required").waitFor();
+    assert.deepEqual(await violations(page), []);
+    await form.getByLabel("Value (required)").fill(VALUE);
+    await form.getByRole("button", { name: "Keep it" }).click();
+    await page.getByText("nothing uses it").waitFor();
+    assert.equal(await form.getByLabel("Value (required)").inputValue(), "");
+    assert.match((await rig.home.cli(["secret", "list"])).stdout, /token/);
+    await page.getByRole("button", { name: "Forget: token" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Forget it" }).click();
+    await page.getByText("None is kept, and none is wanted.").waitFor();
+  });
+
+  await t.test("F4 a server is added by its command, which is shown whole, with its secret", async () => {
+    await openView(page, "Servers/Add a server");
+    const form = page.getByRole("form", { name: "Add by command or address" });
+    const dialog = page.getByRole("dialog");
+    await form.getByLabel("Name (required)").fill("more");
+    await form
+      .getByLabel("Command or address (required)")
+      .fill(`${process.execPath} ${TOOLS_SERVER} '${HOSTILE}'`);
+    await form.getByLabel("Secret for").fill("TOKEN");
+    await form.getByLabel("Secret", { exact: true }).fill(VALUE);
+    const submit = form.getByRole("button", { name: "Show what runs …" });
+    await submit.click();
+    await dialog.getByText(`${process.execPath} ${TOOLS_SERVER} '${HOSTILE}'`).waitFor();
+    await dialog.getByText("TOKEN = secret:more-token").waitFor();
+    assert.deepEqual(await violations(page), []);
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    assert.doesNotMatch((await rig.home.cli(["secret", "list"])).stdout, /more-token/);
+    await form.getByLabel("Secret", { exact: true }).fill(VALUE);
+    await submit.click();
+    await dialog.getByRole("button", { name: "Add it" }).click();
+    await page
+      .getByRole("article", { name: "Backend more" })
+      .getByText("ready", { exact: false })
+      .first()
+      .waitFor();
+    assert.match((await rig.home.cli(["secret", "list"])).stdout, /more-token/);
+  });
+
+  await t.test(
+    "F4 what was added is refused whole where its name is taken or the text is no configuration",
+    async () => {
+      await openView(page, "Servers/Add a server");
+      const form = page.getByRole("form", { name: "Add by command or address" });
+      await form.getByLabel("Name (required)").fill("more");
+      await form.getByLabel("Command or address (required)").fill("https://127.0.0.1:9/mcp");
+      await form.getByRole("button", { name: "Show what runs …" }).click();
+      await page.getByText("there is a server called more").first().waitFor();
+      await form.getByLabel("Name (required)").fill("elsewhere");
+      await form.getByLabel("Secret for").fill("bad header");
+      await form.getByLabel("Secret", { exact: true }).fill(VALUE);
+      await form.getByRole("button", { name: "Show what runs …" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Add it" }).click();
+      await page
+        .getByText(/^Add the server: /)
+        .last()
+        .waitFor();
+      await eventually(async () => !(await rig.home.cli(["secret", "list"])).stdout.includes("elsewhere"));
+    },
+  );
+
+  await t.test(
+    "F4 a share is added: chosen by its address, with a login that is tried, over both cables",
+    async () => {
+      await openView(page, "Shares/Add a share");
+      await hear(page, nas);
+      await page.getByRole("button", { name: "Look for servers" }).click();
+      await page.getByRole("button", { name: `Choose ${HOSTILE} at ${nas.tbHost}` }).click();
+      const login = page.getByRole("form", { name: "Log in" });
+      assert.equal(await login.getByLabel("Address (required)").inputValue(), `${nas.tbHost}:${nas.tbPort}`);
+      await login.getByLabel("User (required)").fill(nas.username);
+      await login.getByLabel("Password (required)").fill("not this one");
+      await login.getByRole("button", { name: "List its shares" }).click();
+      await page
+        .getByText(/refuses this login/)
+        .first()
+        .waitFor();
+      await login.getByLabel("Password (required)").fill(VALUE);
+      await login.getByRole("button", { name: "List its shares" }).click();
+      const form = page.getByRole("form", { name: "Choose a share" });
+      await form.getByLabel("Share (required)").selectOption({ label: "MEDIA" });
+      await form
+        .getByLabel("Second address")
+        .selectOption({ label: `${nas.fallbackHost}:${nas.fallbackPort}` });
+      assert.deepEqual(await violations(page), []);
+      await form.getByRole("button", { name: "Show what is added …" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText(`thunderbolt_host = "${nas.tbHost}:${nas.tbPort}"`).waitFor();
+      await dialog.getByText("secret:media", { exact: true }).waitFor();
+      await dialog.getByRole("button", { name: "Add it" }).click();
+      const card = page.getByRole("article", { name: "Share MEDIA" });
+      await card.getByText("Mounted over Thunderbolt").waitFor();
+      assert.equal(await readFile(join(rig.home.home, "Shares", "MEDIA", "hello.txt"), "utf8"), "of MEDIA");
+    },
+  );
+
+  await t.test(
+    "F4 what was typed as a secret is nowhere but with the secrets; a server's name is text",
+    async () => {
+      assert.equal(await page.title(), "Shares · Mountaineer");
+      const stored =
+        "JSON.stringify([document.documentElement.innerHTML, { ...localStorage }, { ...sessionStorage }, history.state])";
+      assert.ok(!String(await page.evaluate(stored)).includes(VALUE));
+      for (const name of await readdir(rig.home.home, { recursive: true })) {
+        if (!/\.(?:log|toml|json|jsonl|txt)$/.test(name) || /^(?:Shares|volumes|secrets)/.test(name))
+          continue;
+        const text = await readFile(join(rig.home.home, name), "utf8").catch(() => "");
+        assert.ok(!text.includes(VALUE), name);
+      }
+      assert.deepEqual(rig.complaints, []);
+    },
+  );
+});
+
+/** Before the home's folder goes. */
+function mountsEnd({ home, cli }: PageRig["home"]): AsyncDisposable {
+  return {
+    async [Symbol.asyncDispose]() {
+      await cli(["unmount", "--force"]);
+      killAll(await rclonesOf(home));
+      await eventually(async () => (await carriersOf(home)).length === 0, 90_000);
+    },
+  };
+}
+
+/** The daemon's links have nobody: it hears the rig's two cables, by a name that is no name. */
+async function hear(page: Page, nas: Awaited<ReturnType<typeof startPlainRig>>): Promise<void> {
+  const server = (address: string, port: number, name: string) => ({
+    ...{ address, port, name: HOSTILE, host: null, interface: name, by: ["dns-sd"], mounts: [] },
+    link: { kind: name === "tb0" ? "thunderbolt" : "wired", text: HOSTILE, speed: null },
+  });
+  const servers = [server(nas.tbHost, nas.tbPort, "tb0"), server(nas.fallbackHost, nas.fallbackPort, "eth0")];
+  await page.route("**/manage/v1/shares/discover", (route) => route.fulfill({ json: { servers } }));
+}

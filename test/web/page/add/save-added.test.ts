@@ -1,0 +1,42 @@
+// What becomes of a secret that was typed for something that is added.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MountaineerError } from "../../../../src/runtime/errors.ts";
+import { addServer, typedBackend } from "../../../../src/web/page/add/add-server.ts";
+import { saveAdded } from "../../../../src/web/page/add/save-added.ts";
+import { scriptedApp } from "../scripted-app.ts";
+
+const SECRET = { name: "nas", value: "typed" };
+const EDITS = [{ key: "a.b", value: "1" }];
+const SHA256 = "ab".repeat(32);
+
+test("F4 a secret is forgotten again where the configuration is refused, and kept where it may be saved", async () => {
+  for (const [code, forgets] of [
+    ["config_changed", true],
+    ["commands_refused", true],
+    ["timed_out", false],
+    ["daemon_unreachable", false],
+  ] as const) {
+    const app = scriptedApp({ edit: new MountaineerError(code, "no") });
+    await assert.rejects(saveAdded(app, EDITS, [SECRET], SHA256), { code });
+    const [set, edit, ...after] = app.log;
+    assert.match(set ?? "", /^setSecret /);
+    assert.match(edit ?? "", /^edit .*expected_sha256/);
+    assert.deepEqual(after, forgets ? ['removeSecret {"name":"nas"}'] : [], code);
+  }
+});
+
+test("F4 a value that seems to be a secret is refused before anything is asked or written", async () => {
+  const app = scriptedApp();
+  const token = `ghp_${"a1B2".repeat(9)}`;
+  const texts = new Map([["GITHUB_TOKEN", token]]);
+  const typed = typedBackend({ command: "server", args: [] }, texts);
+  await assert.rejects(addServer(app, "new", typed, []), { code: "usage" });
+  assert.deepEqual(app.log, []);
+});
+
+test("F4 a server is written only after a yes", async () => {
+  const app = scriptedApp({}, {}, false);
+  await addServer(app, "new", typedBackend({ url: "https://a.example/mcp" }, new Map()), [SECRET]);
+  assert.deepEqual(app.log, ["? Add new?"]);
+});
