@@ -1,8 +1,6 @@
 // A share with `only_on`, on a network that is not its own: nothing is sent to the NAS, programs get errors at once, and all
 // is back with the network.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -10,6 +8,7 @@ import { missingForRootRig } from "../rig/root-rig.ts";
 import { command } from "../rig/root-rig-command.ts";
 import { LINKS } from "../rig/root-rig-network.ts";
 import { eventually } from "../support/eventually.ts";
+import { listenForPackets } from "./magic-packets.ts";
 import { untilCarriedOver } from "./moves.ts";
 import { playScene, type Scene, useRig } from "./scene.ts";
 
@@ -61,27 +60,6 @@ async function gatewayMark({ rig }: Scene): Promise<string> {
   const text = await command(file, [...enter, "ip", "-o", "link", "show", LINKS.tb.name]);
   const [, mac] = /link\/ether (\S+)/.exec(text) ?? [];
   return `gateway:${mac}`;
-}
-
-/** Counts magic packets for the NAS, where they arrive. */
-async function listenForPackets({ rig }: Scene) {
-  const program = `const s = require("node:dgram").createSocket("udp4");
-    s.on("message", (m) => m.length === 102 && m.subarray(0, 6).equals(Buffer.alloc(6, 255)) && console.log("packet"));
-    s.bind(9, () => console.log("ready"));`;
-  const [file = "", ...enter] = rig.enterServer;
-  const child = spawn(file, [...enter, process.execPath, "-e", program], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  let text = "";
-  child.stdout.on("data", (chunk) => (text += String(chunk)));
-  await eventually(() => text.includes("ready"));
-  return {
-    count: () => text.split("packet").length - 1,
-    async [Symbol.asyncDispose]() {
-      child.kill();
-      await once(child, "exit");
-    },
-  };
 }
 
 describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () => {
@@ -137,7 +115,7 @@ describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () =>
       { shares: ["AWAY"], carry: "auto", settings: { outage_patience_secs: 5 } },
       async (scene) => {
         await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
-        await using packets = await listenForPackets(scene);
+        await using packets = await listenForPackets(scene.rig);
         await scene.start("tb");
         await untilCarriedOver(scene, "AWAY", "tb");
         const state = async (): Promise<string> => readFile(`${scene.home.home}/state.json`, "utf8");

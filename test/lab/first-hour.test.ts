@@ -14,6 +14,7 @@ import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { carriersOf, killAll, rclonesOf } from "../support/processes.ts";
 import { NO_TERMINAL, openTerminal, type Terminal } from "../tui/terminal.ts";
+import { listenForPackets } from "./magic-packets.ts";
 import { serverName, useRig } from "./scene.ts";
 
 const missing = missingForRootRig() ?? (await missingForAdvertisers()) ?? (NO_TERMINAL || null);
@@ -133,6 +134,28 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       } finally {
         await restore();
       }
+    }));
+
+  test("F3 a NAS that is off: it is woken with one key, and its questions go on", () =>
+    play("asleep", async (open, home) => {
+      const { rig } = lab;
+      await using packets = await listenForPackets(rig);
+      {
+        await using at = await open("shares discover");
+        await at.terminal.until("10.99.1.2");
+      }
+      const restores = await Promise.all([rig.cut.silence("tb"), rig.cut.silence("fallback")]);
+      try {
+        await using at = await open("init");
+        await at.answer("Which one?", (lines) => numberOf(lines, " 10.99.1.2"));
+        await at.answer("Wake it (Wake-on-LAN)?", () => "");
+        await eventually(() => packets.count() > 0, 20_000);
+        for (const restore of restores) await restore();
+        await at.terminal.until("Your name on 10.99.1.2");
+      } finally {
+        for (const restore of restores) await restore();
+      }
+      await assert.rejects(readFile(path.join(home, "config.toml")));
     }));
 });
 
