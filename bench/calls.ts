@@ -89,7 +89,7 @@ export async function measureCalls(
   };
 }
 
-async function echo({ client, tool }: Measured): Promise<void> {
+export async function echo({ client, tool }: Measured): Promise<void> {
   await client.request("tools/call", { name: tool("echo"), arguments: { text: "hello" } });
 }
 
@@ -105,7 +105,7 @@ async function oneAtATime(each: Measured, count: number): Promise<number> {
 }
 
 /** How long so many calls take, ms. */
-async function load(each: Measured, count: number): Promise<number> {
+export async function load(each: Measured, count: number): Promise<number> {
   let left = count;
   const startedAt = performance.now();
   const worker = async (): Promise<void> => {

@@ -80,6 +80,35 @@ export async function startOurs(eras: Eras = {}): Promise<Measured> {
   };
 }
 
+/** As a person starts it, with nothing else that asks it. */
+export async function startOursAlone(): Promise<Measured> {
+  const port = await freePort();
+  const folder = await mkdtemp(path.join(tmpdir(), "mt-alone-"));
+  const backend = `command = ${JSON.stringify(process.execPath)}\nargs = [${JSON.stringify(LIGHT_SERVER)}]`;
+  await writeFile(
+    path.join(folder, "config.toml"),
+    `[server]\nport = ${port}\n\n[backends.light]\n${backend}\n`,
+    { mode: 0o600 },
+  );
+  const env = { ...process.env, MOUNTAINEER_HOME: folder };
+  const child = spawn(path.join(import.meta.dirname, "../bin/mountaineer"), ["monitor"], {
+    stdio: "ignore",
+    env,
+  });
+  const self = peer(
+    "Mountaineer",
+    child,
+    await whenListed(child, () => connectLight(`http://127.0.0.1:${port}/mcp`)),
+  );
+  return {
+    ...self,
+    async [Symbol.asyncDispose]() {
+      await self[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
 const TOKEN = "a-token-of-the-bench-that-is-long";
 
 /** The same with tokens, policies, limits, the audit and metrics. */
@@ -162,13 +191,7 @@ export async function startMcpHub(): Promise<Measured> {
     XDG_STATE_HOME: folder,
     HOME: folder,
   });
-  const client = await untilUp(child, async () => {
-    const opened = await connectSse(`http://127.0.0.1:${port}/mcp`);
-    const { tools } = await opened.request("tools/list");
-    if (Array.isArray(tools) && tools.length > 0) return opened;
-    await opened[Symbol.asyncDispose]();
-    return null;
-  });
+  const client = await whenListed(child, () => connectSse(`http://127.0.0.1:${port}/mcp`));
   const self = peer("mcp-hub 4.2.1", child, client);
   return {
     ...self,
@@ -212,6 +235,17 @@ function peer(name: string, child: ChildProcess, client: BenchClient): Measured 
 
 function whenUp(child: ChildProcess, url: string): Promise<BenchClient> {
   return untilUp(child, () => connectLight(url));
+}
+
+/** For those that serve before their servers do. */
+function whenListed(child: ChildProcess, connected: () => Promise<BenchClient>): Promise<BenchClient> {
+  return untilUp(child, async () => {
+    const opened = await connected();
+    const { tools } = await opened.request("tools/list");
+    if (Array.isArray(tools) && tools.length > 0) return opened;
+    await opened[Symbol.asyncDispose]();
+    return null;
+  });
 }
 
 async function untilUp(child: ChildProcess, open: () => Promise<BenchClient | null>): Promise<BenchClient> {
