@@ -3,8 +3,15 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 import { whenAborted } from "../../runtime/abort.ts";
-import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import {
+  errorText,
+  expecting,
+  isSystemError,
+  MountaineerError,
+  systemErrorCode,
+} from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
+import { fileId, type LinePlace, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
@@ -27,15 +34,13 @@ interface LogFileOptions {
 }
 
 /** Reads the last lines. Rejects with `permission_denied` for a file that may not be read. */
-export async function openLogFile({ path, count, matches, clock }: LogFileOptions) {
+export async function openLogFile(options: LogFileOptions) {
+  const { path, clock } = options;
   const first = await openPresent(path);
-  const size = first === null ? 0 : (await first.stat()).size;
-  const own = first === null ? [] : await lastLines(first, size, count, matches);
-  const last =
-    own.length < count ? [...(await rotatedLines(path, count - own.length, matches)), ...own] : own;
   let file = first;
   // A line that is just being written is printed whole with what follows.
-  let offset = first === null ? 0 : await lineStart(first, size);
+  let offset = first === null ? 0 : await lineStart(first, (await first.stat()).size);
+  const last = await lastLines(options, first === null ? null : { file: await fileId(first), offset });
   return {
     /** The last lines that match, oldest first; those of the rotated file where this one has too few. */
     last,
@@ -120,53 +125,34 @@ async function lineStart(file: FileHandle, size: number): Promise<number> {
   return 0;
 }
 
-/** The last whole lines that match, oldest first. */
+/** The last whole lines that match, oldest first: those before that place, then those of the file that was moved away. */
 async function lastLines(
-  file: FileHandle,
-  size: number,
-  count: number,
-  matches: (line: string) => boolean,
+  { path, count, matches }: LogFileOptions,
+  before: LinePlace | null,
 ): Promise<string[]> {
   const found: string[] = [];
-  let later: Buffer = Buffer.alloc(0);
-  const limit = Math.max(0, size - SEARCH_LIMIT_BYTES);
-  for (let end = await lineStart(file, size); end > limit && found.length < count; ) {
-    const start = Math.max(0, end - CHUNK_BYTES);
-    const bytes = Buffer.concat([await readAt(file, start, end - start), later]);
-    const first = start === 0 ? 0 : bytes.indexOf(NEWLINE) + 1;
-    // No line end in this piece: the line begins further up.
-    const isWithin = start === 0 || first > 0;
-    later = isWithin ? bytes.subarray(0, first) : bytes;
-    if (isWithin) {
-      const lines = bytes.subarray(first).toString("utf8").split("\n");
-      for (let index = lines.length - 1; index >= 0 && found.length < count; index -= 1) {
-        const line = lines[index] ?? "";
-        if (line !== "" && matches(line)) found.push(line);
-      }
-    }
-    end = start;
-  }
-  return found.reverse();
-}
-
-async function rotatedLines(
-  path: string,
-  count: number,
-  matches: (line: string) => boolean,
-): Promise<string[]> {
+  const read = (from: string, place: LinePlace | null): Promise<unknown> =>
+    readLinesBackwards(
+      {
+        path: from,
+        keep: 0,
+        before: place,
+        signal: new AbortController().signal,
+        mostBytes: SEARCH_LIMIT_BYTES,
+      },
+      (line) => {
+        if (found.length < count && matches(line)) found.push(line);
+        return found.length < count;
+      },
+    );
+  if (before !== null) await read(path, before);
   // The daemon moves what a link leads to, others may move the link itself.
   const real = await realpath(path).catch(() => path);
-  const places = [...new Set([real, path])].flatMap((place) =>
-    ROTATED_SUFFIXES.map((end) => `${place}${end}`),
-  );
-  for (const place of places) {
-    const rotated = await openPresent(place).catch(() => null);
-    if (rotated === null) continue;
-    try {
-      return await lastLines(rotated, (await rotated.stat()).size, count, matches);
-    } finally {
-      await rotated.close();
-    }
+  for (const place of [real, path].flatMap((one) => ROTATED_SUFFIXES.map((end) => `${one}${end}`))) {
+    if (found.length >= count) break;
+    if (!(await entryExists(place).catch(() => false))) continue;
+    await read(place, null).catch(expecting(isSystemError));
+    break;
   }
-  return [];
+  return found.reverse();
 }

@@ -72,8 +72,8 @@ async function openPlain(path: string): Promise<FoundFile | null> {
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const close = { [Symbol.asyncDispose]: () => file.close() };
     try {
-      const { dev, ino, size, isPlain } = await lookAt(file);
-      if (isPlain) return { file, id: `${dev}-${ino}`, size, ...close };
+      const found = await file.stat();
+      if (found.isFile()) return { file, id: await fileId(file), size: found.size, ...close };
     } catch (error) {
       await file.close();
       throw error;
@@ -86,10 +86,10 @@ async function openPlain(path: string): Promise<FoundFile | null> {
   }
 }
 
-async function lookAt(file: FileHandle) {
-  const found = await file.stat();
-  const { dev, ino, size } = found;
-  return { dev, ino, size, isPlain: found.isFile() };
+/** As in a `LinePlace`. */
+export async function fileId(file: FileHandle): Promise<string> {
+  const { dev, ino } = await file.stat();
+  return `${dev}-${ino}`;
 }
 
 interface Reading {
