@@ -93,6 +93,8 @@ const EVERY_SHOT: readonly Shot[] = [
 );
 
 async function takeShots(folder: string, shots: readonly Shot[]): Promise<void> {
+  // What others may read is a condition, which the pictures are not about.
+  process.umask(0o077);
   const ends: (() => unknown)[] = [];
   // What is there already belongs to somebody else: this rejects.
   await mkdir(STAGE);

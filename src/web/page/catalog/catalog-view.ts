@@ -57,7 +57,7 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
           autocomplete: "off",
           onInput: (event: Event) => kept.set({ words: (event.target as HTMLInputElement).value }),
         }),
-        h("label", { for: "catalog-backend" }, "Backend"),
+        h("label", { for: "catalog-backend" }, "Server"),
         h(
           "select",
           {
@@ -71,7 +71,7 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
         h("p", { class: "dim", role: "status" }, `${counted(found.length, "tool")} of ${tools.length}`),
       ),
       found.length === 0
-        ? nothing(tools.length === 0 ? "No backend offers a tool." : "No tool has these words.")
+        ? nothing(tools.length === 0 ? "No server offers a tool yet." : "No tool has these words.")
         : h(Chooser<ShownTool>, {
             label: "Tools",
             items: found.slice(0, MOST_SHOWN),

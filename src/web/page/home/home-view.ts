@@ -13,7 +13,8 @@ import { PictureView } from "./picture-view.ts";
 import { findTroubles, type Trouble } from "./troubles.ts";
 
 const EVENTS_SHOWN = 10;
-const TROUBLES_SHOWN = 12;
+/** The gravest; below them is the picture. */
+const TROUBLES_SHOWN = 4;
 
 export function HomeView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -74,7 +75,8 @@ interface SummaryProps {
 function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
   const isGone = useContext(Gone);
   const tone = isGone ? "plain" : (troubles[0]?.tone ?? "good");
-  const more = troubles.length - TROUBLES_SHOWN;
+  const rows = troubles.map((trouble) => troubleRow(app, trouble));
+  const more = rows.splice(TROUBLES_SHOWN);
   return h(
     "div",
     { class: `verdict ${tone}` },
@@ -87,14 +89,10 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
           ? "All is well"
           : `${counted(troubles.length, "thing")} ${troubles.length === 1 ? "needs" : "need"} attention`,
     ),
-    troubles.length === 0
-      ? h("p", { class: "dim" }, wellText(status))
-      : h(
-          "ul",
-          { class: "plain-list" },
-          troubles.slice(0, TROUBLES_SHOWN).map((trouble) => troubleRow(app, trouble)),
-          more > 0 ? h("li", { class: "dim" }, `and ${more} more`) : null,
-        ),
+    troubles.length === 0 ? h("p", { class: "dim" }, wellText(status)) : h("ul", { class: "troubles" }, rows),
+    more.length === 0
+      ? null
+      : h("details", {}, h("summary", {}, `${more.length} more`), h("ul", { class: "troubles" }, more)),
   );
 }
 

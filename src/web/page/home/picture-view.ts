@@ -109,7 +109,7 @@ function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): 
       h(
         "text",
         { class: "title", x: isHint ? x + 14 : textX, y: text === "" ? middleY + 5 : baseline },
-        cut(title, (isMachine ? room : room - 16) / TITLE_LETTER),
+        cut(title, (isMachine || isHint ? room : room - 16) / TITLE_LETTER),
       ),
       lines.map((line, index) =>
         h(

@@ -149,12 +149,16 @@ function servedBy(shares: readonly ShareStatus[], flow: Flow | null, nowMs: numb
   return [...places].map(([id, own]) => {
     const [first] = own;
     const states = own.map((share) => ({ name: shown(share.name), ...shareWords(share) }));
+    const host = first?.fb_host ?? first?.tb_host ?? "/";
+    // A folder that stands for one is called by its share.
+    const isFolder = host.startsWith("/");
+    const names = states.map(({ name }) => name).join(", ");
     const tone = states.map((state) => state.tone).reduce(worseTone, "good");
     const grave = states.find((state) => state.tone === tone && tone !== "good");
     return {
       ...{ id, kind: "nas", at: "shares", tone },
-      title: shown(first?.fb_host ?? first?.tb_host ?? first?.name ?? ""),
-      text: states.map(({ name }) => name).join(", "),
+      title: isFolder ? names : shown(host),
+      text: isFolder ? shown(first?.fb_host ?? "") : names,
       trouble:
         grave === undefined ? "" : shown(own.length === 1 ? grave.text : `${grave.name}: ${grave.text}`),
       wires: cablesOf(id, own, flow, nowMs),

@@ -75,7 +75,7 @@ test("F4 the picture has the NAS once with its cables, agents, servers and other
     told(picture(moved, flow))[1] ?? "",
     /down Thunderbolt .* \| used Fallback · in use 50\.0 MB\/s$/,
   );
-  assert.match(told(picture([sampleShare({ tb_host: null, fb_host: null })]))[0] ?? "", /^nas CORE: CORE/);
+  assert.match(told(picture([sampleShare({ tb_host: null, fb_host: null })]))[0] ?? "", /^nas CORE: {2}\|/);
   const fleet = sampleFleet();
   const machines = picture([], null, fleet).joined.filter(({ kind }) => kind === "peer");
   assert.deepEqual(
