@@ -76,6 +76,8 @@ async function namesScene(t: TestContext) {
       const file = join(home.folder, "Shares", name, FILE);
       await promisify(execFile)("sh", ["-c", `printf 'of one' > '${file}'`], { timeout: 10_000 });
       await cable.setMode("refuse");
+      // Its note is written a moment after the file is closed.
+      await eventually(async () => (await unsent()).some(({ files }) => files[0]?.bytes === 6));
       killAll(await rclonesOf(home.home));
     },
     /** In a process of its own, as the mount may hang. */
@@ -157,5 +159,23 @@ describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }
     await eventually(async () => (await scene.home.condition("unsent_unconfigured")) !== null, 60_000, 200);
     const [waiting] = await scene.unsent();
     assert.deepEqual([waiting?.share, waiting?.files.map(({ path }) => path)], ["CORE", [FILE]]);
+  });
+
+  test("A13 A15 a share that is renamed and renamed back is mounted from its own cache, and sends what waited there", async (t) => {
+    await using scene = await namesScene(t);
+    const { configure, one } = scene;
+    await configure({ name: "CORE", shareName: one });
+    await scene.start();
+    await scene.mounted("CORE");
+    await scene.leaveUnsent("CORE");
+    await scene.rename({ name: "MAIN", shareName: one });
+    await scene.mounted("MAIN");
+    await configure({ name: "CORE", shareName: one });
+    await scene.mounted("CORE");
+    await eventually(async () => (await scene.text(one)) === "of one", 60_000, 200).catch(async (error) => {
+      t.diagnostic(JSON.stringify(await scene.unsent()));
+      t.diagnostic(JSON.stringify(await scene.mounted("CORE")));
+      throw error;
+    });
   });
 });
