@@ -1,7 +1,7 @@
 // One try to mount with rclone: prepares, starts the program, waits for its mount and proves it.
 
 import { readFile } from "node:fs/promises";
-import { expecting, isSystemError } from "../../../runtime/errors.ts";
+import { expecting, isOwnError, isSystemError } from "../../../runtime/errors.ts";
 import { type DetachedProcess, startDetached } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
@@ -16,7 +16,7 @@ import { writeIfChanged } from "../share-files.ts";
 import { indexMounts, type SmbMount } from "../smb-mounts.ts";
 import type { RcloneCheck } from "./available.ts";
 import type { CacheCare } from "./cache-care.ts";
-import { controlEnvironment, newControlPassword, noteControl } from "./control.ts";
+import { controlEnvironment, controlOf, newControlPassword, noteControl } from "./control.ts";
 import {
   CARRIED_CONNECTS,
   configText,
@@ -28,6 +28,7 @@ import {
 } from "./files.ts";
 import { readLoggedFailure } from "./log.ts";
 import { beginLog } from "./logs.ts";
+import { openReloaded } from "./reloaded.ts";
 import type { ServingProcesses } from "./serving.ts";
 import type { RcloneUnmount } from "./unmount.ts";
 import type { UnsentWrites } from "./unsent.ts";
@@ -86,6 +87,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   let failure: Failed;
   try {
     await prepare(tools, attempt);
+    const reloaded = await tools.unsent.of(place.files.cache, share.shareName);
     // As late as possible, because programs can write into it until rclone has mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
@@ -97,6 +99,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
     const mount = broken === null ? indexMounts(await mountTable.read(0)).at(place.mountPath) : null;
     if (mount !== null) {
       care.mounted(place);
+      if (reloaded.length > 0) await openAll(tools, place, mount.entry, reloaded);
       return { ok: true, mount: await tools.found(share, mount), adopted: false };
     }
     failure = await whyFailed(attempt, broken ?? failed("other", "the mount vanished at once"));
@@ -106,6 +109,18 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   if (await unmounts.undo(place, UNDO_MS)) care.neverMounted(place);
   await folders.clear(place, true);
   return failure;
+}
+
+/** What it does not open is sent all the same. */
+async function openAll(
+  { clock, serving }: AttemptTools,
+  { files, mountPath, shareName }: RclonePlace,
+  entry: MountEntry,
+  paths: readonly string[],
+): Promise<void> {
+  const { identity } = await serving.of({ shareName, files }, entry);
+  const control = identity === null ? null : await controlOf(files, identity);
+  await openReloaded(clock, { mountPath, paths, control }).catch(expecting(isOwnError, undefined));
 }
 
 /** Everything that rclone needs except the folder to mount on. */

@@ -9,7 +9,7 @@ import { writeUnlessFull } from "../share-files.ts";
 import type { RcloneFiles } from "./files.ts";
 import { parseRcloneVersion, type RcloneVersion, rcloneCan } from "./version.ts";
 
-interface RcloneControl {
+export interface RcloneControl {
   readonly port: number;
   readonly password: string;
 }
@@ -109,6 +109,19 @@ export async function askSpace(
 ): Promise<ControlAnswer> {
   const { status } = await ask(control, "operations/about", { fs: remote }, timeoutMs);
   return status === 200 ? "done" : status === 500 ? "failed" : "unreachable";
+}
+
+/** Makes rclone list folders of the share anew; "": its root. Never rejects. */
+export async function refreshFolders(
+  control: RcloneControl,
+  folders: readonly string[],
+  timeoutMs: number,
+): Promise<void> {
+  const below = folders.filter((folder) => folder !== "");
+  const named = Object.fromEntries(below.map((folder, index) => [`dir${index}`, folder]));
+  // Only a request that names no folder means the root.
+  const requests = [...(below.length < folders.length ? [{}] : []), ...(below.length > 0 ? [named] : [])];
+  await Promise.all(requests.map((input) => ask(control, "vfs/refresh", input, timeoutMs)));
 }
 
 /** The version of the running process, which may differ from the installed one; null: it did not say. Never rejects. */

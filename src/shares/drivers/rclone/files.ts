@@ -141,6 +141,9 @@ export function mountArguments(
     ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
     // Append and read-write opens need a cache for writes.
     ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--vfs-cache-max-age", "5m"],
+    // At the late close of a file that has been replaced since, rclone writes "sent" over the note of the new one, which
+    // a crash would lose.
+    ...(rcloneCan(version, "keepsFilesOpen") ? ["--vfs-handle-caching", "0s"] : []),
     ...["--log-file", files.log],
   ];
 }

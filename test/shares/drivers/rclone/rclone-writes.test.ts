@@ -73,6 +73,38 @@ describe("what is written", noSkip, () => {
     assert.deepEqual((await readdir(behind)).sort(), names.sort());
   });
 
+  it("A11 A15 and left unsent by an rclone that crashed stays whole for programs that append to it once it is sent", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const behind = bench.behind(share, "tb");
+    const texts = new Map(Array.from({ length: 12 }, (_, index) => [`file-${index}`, `text ${index}\n`]));
+    await writeFile(join(behind, "file-0"), "of before\n");
+    const mount = await mounted(bench.driver, share, "tb");
+    await readdir(share.mountPath);
+    await bench.cut(share, "tb");
+    for (const [name, text] of texts) await writeFile(join(share.mountPath, name), text);
+    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+    await mounted(bench.driver, share, "fallback");
+    const sent = async (name: string, text: string): Promise<boolean> =>
+      (await readFile(join(behind, name), "utf8").catch(() => "")) === text;
+    // A listing in the second before a file is sent knows it as it was.
+    const listing = new AbortController();
+    const lists = (async () => {
+      while (!listing.signal.aborted)
+        for (const name of await readdir(share.mountPath))
+          await stat(join(share.mountPath, name)).catch(() => {});
+    })();
+    await Promise.all(
+      [...texts].map(async ([name, text]) => {
+        await eventually(() => sent(name, text), ANSWERS_MS, 2);
+        await appendFile(join(share.mountPath, name), "more\n");
+      }),
+    );
+    listing.abort();
+    await lists;
+    for (const [name, text] of texts) await eventually(() => sent(name, `${text}more\n`));
+  });
+
   it("with a note that a crash tore is set aside, not thrown away", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);

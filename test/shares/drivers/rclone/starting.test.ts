@@ -192,6 +192,14 @@ describe("the config", () => {
     assert.ok(!args.join(" ").includes("secret"));
     assert.equal(args[args.indexOf("--devname") + 1], "//nas.local:4450/CORE");
   });
+
+  it("A11 closes a cached file at once where rclone would write the note of its successor when it closes it later", () => {
+    const argsOf = (minor: number): readonly string[] =>
+      mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"), null, { major: 1, minor });
+    const args = argsOf(74);
+    assert.equal(args[args.indexOf("--vfs-handle-caching") + 1], "0s");
+    assert.ok(!argsOf(73).includes("--vfs-handle-caching"), "an unknown option keeps rclone from starting");
+  });
 });
 
 describe("the note of who serves a mount", () => {
