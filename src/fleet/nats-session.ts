@@ -329,17 +329,18 @@ async function close({ connection, watches }: Line, clock: Clock): Promise<void>
   // A watch that begins while its connection closes is never ended by the library: it would print errors for ever.
   const stopping = [...watches].map((watch) => watch.then(({ entries }) => entries.stop()));
   await settledWithin(clock, CLOSE_MS, Promise.allSettled(stopping));
-  // Dropped, if the server does not take what is left.
-  await settledWithin(
-    clock,
-    CLOSE_MS,
-    connection.flush().catch(() => {}),
-  );
-  await settledWithin(
-    clock,
-    CLOSE_MS,
-    connection.close().catch(() => {}),
-  );
+  await closeConnection(connection, clock);
+}
+
+/** What is left is dropped, if the server does not take it soon. */
+export async function closeConnection(connection: NatsConnection, clock: Clock): Promise<void> {
+  for (const step of [() => connection.flush(), () => connection.close()]) {
+    await settledWithin(
+      clock,
+      CLOSE_MS,
+      step().catch(() => {}),
+    );
+  }
 }
 
 /** In words, and with what a person can do. */

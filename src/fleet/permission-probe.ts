@@ -5,11 +5,10 @@ import { unlessAborted } from "../runtime/abort.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { settledWithin } from "../runtime/time/clock.ts";
 import { LinkFailure } from "./link-failure.ts";
-import { type ConnectionOptions, connectToServer, failureOf } from "./nats-session.ts";
+import { type ConnectionOptions, closeConnection, connectToServer, failureOf } from "./nats-session.ts";
 import { type MachineUse, NOBODY, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
 
 const ANSWER_MS = 3_000;
-const CLOSE_MS = 500;
 /** No JSON, no frame, no key, and longer than a sign of life: whoever hears it lets it go by. */
 const WORDS = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
 export interface Probed {
@@ -35,11 +34,7 @@ export async function probePermissions(
     signal.throwIfAborted();
     throw failureOf(error, "looking at the permissions");
   } finally {
-    await settledWithin(
-      clock,
-      CLOSE_MS,
-      connection.close().catch(() => {}),
-    );
+    await closeConnection(connection, clock);
   }
 }
 

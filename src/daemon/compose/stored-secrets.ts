@@ -3,6 +3,7 @@
 import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { SignInHome } from "../../gateway/backends/sign-in/sign-ins.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
@@ -138,20 +139,9 @@ async function within<T>(
   signal: AbortSignal,
   work: (limit: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const limit = new AbortController();
-  const late = Promise.withResolvers<never>();
-  const end = (reason: unknown): void => {
-    limit.abort(reason);
-    late.reject(reason);
-  };
-  const timer = clock.setTimer(limitMs, () => end(new Error(`no answer within ${limitMs} ms`)));
-  const onAbort = (): void => end(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    if (signal.aborted) throw signal.reason;
-    return await Promise.race([work(limit.signal), late.promise]);
-  } finally {
-    timer[Symbol.dispose]();
-    signal.removeEventListener("abort", onAbort);
-  }
+  const late = new AbortController();
+  using _timer = clock.setTimer(limitMs, () => late.abort(new Error(`no answer within ${limitMs} ms`)));
+  const limit = AbortSignal.any([signal, late.signal]);
+  limit.throwIfAborted();
+  return await unlessAborted(work(limit), limit);
 }

@@ -4,12 +4,17 @@ import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node"
 import { unlessAborted } from "../../runtime/abort.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { LinkFailure } from "../link-failure.ts";
-import { type ConnectionOptions, connectToServer, failureOf, watchEnd } from "../nats-session.ts";
+import {
+  type ConnectionOptions,
+  closeConnection,
+  connectToServer,
+  failureOf,
+  watchEnd,
+} from "../nats-session.ts";
 import { askSubject, callSubject, inboxOf, offerSubject, unheardInbox } from "../subjects.ts";
 import { HEAD_BYTES, LONGEST_DATA } from "./frames.ts";
 import type { Wire } from "./switchboard.ts";
 
-const CLOSE_MS = 500;
 const FLUSH_MS = 5_000;
 /** What the library and the server put around a message. */
 const AROUND_BYTES = 512;
@@ -56,7 +61,7 @@ export async function openCallsSession(
   try {
     return await unlessAborted(begin(connection, options), signal);
   } catch (error) {
-    await close(connection, options);
+    await closeConnection(connection, options.clock);
     throw error;
   }
 }
@@ -120,19 +125,6 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
     },
     offer: (text) => publish(offerSubject(name), text),
     ask: () => publish(askSubject(name), ""),
-    [Symbol.asyncDispose]: () => close(connection, options),
+    [Symbol.asyncDispose]: () => closeConnection(connection, clock),
   };
-}
-
-async function close(
-  connection: NatsConnection,
-  { clock }: Pick<CallsSessionOptions, "clock">,
-): Promise<void> {
-  for (const step of [() => connection.flush(), () => connection.close()]) {
-    await settledWithin(
-      clock,
-      CLOSE_MS,
-      step().catch(() => {}),
-    );
-  }
 }

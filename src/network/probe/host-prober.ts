@@ -2,7 +2,7 @@
 // number at a time.
 
 import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
 import { createInterfaceReader, findWayOut, type InterfaceSnapshot, type WayOut } from "../interfaces.ts";
 import { type IpAddress, parseIp } from "../ip-address.ts";
 import { type EndpointFinding, type ProbeEndpoint, type RunningProbe, startHostProbe } from "./host-probe.ts";
@@ -225,7 +225,7 @@ async function askInTurn(
   if (rest.length === 0) return [await ask(first, timeoutMs)];
   const headStartMs = Math.ceil(timeoutMs * HEAD_START_SHARE);
   const firstAnswer = ask(first, timeoutMs);
-  const early = await firstOrLate(clock, firstAnswer, headStartMs);
+  const early = await resultWithin(clock, headStartMs, firstAnswer);
   if (early?.finding.verdict === "answers") return [early];
   const restAnswers = rest.map((plan) => ask(plan, timeoutMs - headStartMs));
   return untilOneAnswers([firstAnswer, ...restAnswers]);
@@ -309,16 +309,6 @@ function textOf(target: ProbeTarget, outcome: Outcome): string {
   const where = address === target.host ? shown : `${target.host} (${shown})`;
   const over = finding.verdict === "answers" && interfaceName !== null ? ` over ${interfaceName}` : "";
   return `${where}: ${finding.detail}${over}`;
-}
-
-async function firstOrLate<T>(clock: Clock, answer: Promise<T>, waitMs: number): Promise<T | null> {
-  const late = Promise.withResolvers<null>();
-  const timer = clock.setTimer(waitMs, () => late.resolve(null));
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    timer[Symbol.dispose]();
-  }
 }
 
 /** All outcomes, or those there are as soon as one of them answers. */

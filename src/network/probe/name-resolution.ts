@@ -2,7 +2,7 @@
 
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
 import { canonicalIp } from "../ip-address.ts";
 
 /** Addresses change rarely; a changed network asks again at once. */
@@ -50,7 +50,7 @@ export function createNameResolution(options: NameResolutionOptions) {
   const ask = async (host: string, entry: NameEntry): Promise<void> => {
     let found: readonly string[] = NONE;
     try {
-      found = canonicalSet(await answerInTime(clock, resolve(host)));
+      found = canonicalSet((await resultWithin(clock, GIVE_UP_MS, resolve(host))) ?? NONE);
       if (found.length === 0) logger.debug("host name has no address", { host });
     } catch (error) {
       logger.debug("host name not resolved", { host, error: errorText(error) });
@@ -104,29 +104,14 @@ export function createNameResolution(options: NameResolutionOptions) {
   };
 }
 
-function waitAtMost(
+async function waitAtMost(
   clock: Clock,
   asking: Promise<void>,
   waitMs: number,
   entry: NameEntry,
 ): Promise<readonly string[]> {
-  return new Promise((resolve) => {
-    const late = clock.setTimer(waitMs, () => resolve(entry.addresses));
-    void asking.then(() => {
-      late[Symbol.dispose]();
-      resolve(entry.addresses);
-    });
-  });
-}
-
-async function answerInTime(clock: Clock, answer: Promise<readonly string[]>): Promise<readonly string[]> {
-  const late = Promise.withResolvers<readonly string[]>();
-  const timer = clock.setTimer(GIVE_UP_MS, () => late.resolve(NONE));
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    timer[Symbol.dispose]();
-  }
+  await settledWithin(clock, waitMs, asking);
+  return entry.addresses;
 }
 
 /** In the resolver's order, which is its preference, without doubles. */

@@ -54,6 +54,11 @@ export async function settledWithin(clock: Clock, limitMs: number, work: Promise
   }
 }
 
+/** The same with what `work` resolves with; null: it did not settle in that time. */
+export async function resultWithin<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T | null> {
+  return (await settledWithin(clock, limitMs, work)) ? work : null;
+}
+
 /** ISO 8601 UTC, the form in which times appear in state, status and logs. */
 export function isoTime(wallMs: number): string {
   return new Date(wallMs).toISOString();
