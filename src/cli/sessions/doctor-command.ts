@@ -48,7 +48,7 @@ async function writeReport(
       await file.writeFile(text);
     } catch (error) {
       // Half a report is useless, and would be in the way of the next one.
-      await rm(path, { force: true }).catch(() => {});
+      await rm(path).catch(() => {});
       throw error;
     }
   } catch (error) {

@@ -39,7 +39,7 @@ export function auditedArguments(
       const { length } = part.rawJSON;
       characters -= length;
       // Half a number is another number.
-      return length <= MAX_TEXT && characters >= 0 ? part : CUT;
+      return length <= MAX_TEXT ? part : CUT;
     }
     if (depth >= MAX_DEPTH) return CUT;
     if (Array.isArray(part)) {

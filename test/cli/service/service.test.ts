@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { access, chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
@@ -150,7 +150,7 @@ test("a property-list parser reads the agent as it is meant, whatever the paths 
 
 /**
  * A service manager that keeps what it is told in a folder: `calls`, and a file `active` while it runs the service;
- * `waiting` while it will start it again.
+ * `waiting` while it will start it again; `clings`: it cannot be ended.
  */
 const SYSTEMCTL = `
 printf '%s\\n' "$*" >>"$folder/calls"
@@ -160,7 +160,7 @@ case "$2" in
   show) if [ -e "$folder/waiting" ]; then echo activating; elif [ -e "$folder/active" ]; then echo active; else echo inactive; fi ;;
   stop) rm -f "$folder/active" "$folder/waiting" ;;
   enable | restart) [ -e "$folder/broken" ] && { echo "Job failed. See logs." >&2; exit 1; }; touch "$folder/active" ;;
-  disable) rm -f "$folder/active" ;;
+  disable) [ -e "$folder/clings" ] || rm -f "$folder/active"; [ ! -e "$folder/broken" ] ;;
   cat) [ -e "$folder/active" ] ;;
 esac
 `;
@@ -282,6 +282,26 @@ test("linux: a stop ends also what systemd is about to start again, as it ended 
   const stopped = await manager().stop(NEVER);
   assert.deepEqual([stopped.changed, stopped.running, stopped.failure], [true, false, null]);
   assert.ok((await calls()).includes("--user stop mountaineer.service"));
+});
+
+test("linux: a service that cannot be ended keeps its file; one that has ended all the same does not", async (t) => {
+  const { manager, mark } = await scene(t, "linux");
+  const { filePath } = manager();
+  await manager().start(NEVER);
+  await mark("broken");
+  for (const clings of [true, false]) {
+    await mark("clings", clings);
+    const { changed, running, failure } = await manager().uninstall(NEVER);
+    assert.deepEqual([changed, running], [!clings, clings]);
+    assert.match(failure ?? "", /disable --now/);
+    assert.equal(
+      await access(filePath).then(
+        () => true,
+        () => false,
+      ),
+      clings,
+    );
+  }
 });
 
 test("darwin: a bootstrap while the old agent is still going is tried again", async (t) => {

@@ -398,6 +398,7 @@ test("more shares than a screen holds go into a submenu, which tells how they ar
   );
   const lines = linesOf(shares);
   assertHas(lines, "!! 6 more shares", "  !! S29 — mounted over Thunderbolt, not answering");
+  assert.doesNotMatch(linesOf(shares.slice(0, 24)).join("\n"), /more shares/, "all of these fit");
 });
 
 test("E2 what waits for approval stands at the top, once each, with a way to see and approve it", () => {

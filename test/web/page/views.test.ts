@@ -83,6 +83,18 @@ test("F2 home leads on where nothing is configured, and nowhere else", () => {
   assert.deepEqual([sampleReport([]), sampleReport(), gatewayReport([])].map(says), [true, false, false]);
 });
 
+test("C3 a server's card says why it does not serve, and its last error once, as a problem while it does not", () => {
+  const notes = (changes: Parameters<typeof sampleBackend>[0]): readonly string[] => {
+    using view = viewOf("servers", scriptedApp({}, { status: gatewayReport([sampleBackend(changes)]) }));
+    const said = view.elements("p").filter(({ textContent }) => /reason|exit/.test(textContent));
+    return said.map((note) => `${note.getAttribute("class")}: ${note.textContent}`);
+  };
+  const told = { reason: "the reason", last_error: "exit 1" };
+  assert.deepEqual(notes({ ...told, phase: "Ready" }), ["dim: Last error: exit 1"]);
+  assert.deepEqual(notes({ ...told, phase: "Failed" }), ["hint: the reason", "problem: Last error: exit 1"]);
+  assert.deepEqual(notes({ ...told, reason: "exit 1", phase: "Failed" }), ["hint: exit 1"]);
+});
+
 const HOSTILE = "x\u001b[2J\u202e";
 
 test("F2 what others write is text that drives nothing, in every view", async () => {
