@@ -35,33 +35,45 @@ export function HomeView({ app }: ViewProps): ComponentChild {
 }
 
 function emptyHome(): ComponentChild {
-  return nothing(
-    "Nothing is set up yet. Begin with what you have:",
+  const beginning = (title: string, text: string, label: string, at: string): ComponentChild =>
     h(
-      "ul",
-      {},
-      h(
-        "li",
-        {},
-        h("a", { href: "#/shares/add" }, "a NAS"),
-        ", whose shares stay mounted at one path over two cables,",
+      "article",
+      { class: "card plain", "aria-label": title },
+      h("h2", {}, title),
+      h("p", { class: "dim" }, text),
+      h("p", {}, h("a", { class: "button main", href: `#/${at}` }, label)),
+    );
+  return h(
+    "div",
+    { class: "verdict" },
+    h("p", { class: "verdict-line welcome" }, "Begin with what you have"),
+    h(
+      "div",
+      { class: "cards" },
+      beginning(
+        "A NAS",
+        "Its shares stay mounted at one path, over two cables: one may be pulled.",
+        "Add a share",
+        "shares/add",
       ),
-      h(
-        "li",
-        {},
-        h("a", { href: "#/servers/add" }, "MCP servers"),
-        ", which all your agents reach at one address.",
+      beginning(
+        "MCP servers",
+        "All your agents reach all of their tools at one address.",
+        "Add a server",
+        "servers/add",
       ),
     ),
-    h("p", {}, "Or run ", code("mountaineer init"), " in a terminal."),
+    h("p", { class: "dim" }, "Or run ", code("mountaineer init"), " in a terminal."),
   );
 }
 
 /** A view that nothing is in has no place in the bar. */
 function beginnings({ shares, gateway }: StatusReport): ComponentChild {
   const links = [
-    ...(shares.length === 0 ? [h("a", { href: "#/shares/add" }, "Add a share")] : []),
-    ...(gateway === undefined ? [h("a", { href: "#/servers/add" }, "Add an MCP server")] : []),
+    ...(shares.length === 0 ? [h("a", { class: "button", href: "#/shares/add" }, "Add a share")] : []),
+    ...(gateway === undefined
+      ? [h("a", { class: "button", href: "#/servers/add" }, "Add an MCP server")]
+      : []),
   ];
   return links.length === 0 ? null : h("p", { class: "row" }, links);
 }
