@@ -6,6 +6,7 @@ import { selectShares } from "../../api/share-selection.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { WaitingUnsent } from "../../shares/drivers/mount-driver.ts";
+import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { Logons } from "../../shares/logons/logons.ts";
@@ -109,12 +110,19 @@ export function createShareControl(
     },
     async unsent(request, signal) {
       const { share = null } = request;
+      const isFormer = share !== null && !isConfigured(share);
+      const former = (share === null || isFormer ? await formerShares.look(engine.names) : []).filter(
+        (one) => share === null || one.share === share,
+      );
+      if (isFormer && former.length > 0) {
+        if (request.what !== "show") throw notConfigured(share, former);
+        return { servers: former.map((one) => unsentServer(one.share, one.waiting)) };
+      }
       const names = select(share === null ? null : [share]);
       if (share !== null && request.what !== "show") await decideUnsent(share, request, signal);
       const all = await Promise.all(
         names.map(async (name) => (await waitingOf(name)).map((one) => unsentServer(name, one))),
       );
-      const former = share === null ? await formerShares.look(engine.names) : [];
       return {
         servers: [...all.flat(), ...former.map((one) => unsentServer(one.share, one.waiting))],
       };
@@ -135,6 +143,14 @@ export function createShareControl(
     unmountAtExit: (signal: AbortSignal) =>
       askAll(null, { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() }, signal),
   };
+}
+
+function notConfigured(share: string, former: readonly FormerUnsent[]): MountaineerError {
+  const folders = former.map(({ waiting: { folder } }) => folder).join(", ");
+  const text = `${share} is not configured any more, so nothing can be decided about it`;
+  return new MountaineerError("usage", text, {
+    hint: `Configure it again under its old \`name\` and \`share_name\`, or copy the files yourself from ${folders}`,
+  });
 }
 
 function unsentServer(

@@ -102,7 +102,8 @@ function sideBySide({ seen }: Builder): NewCondition[] {
 }
 
 /** Files that are written and not on the server. */
-function fileConditions({ seen }: Builder): NewCondition[] {
+function fileConditions(builder: Builder): NewCondition[] {
+  const { seen } = builder;
   const { unsent, mount, setAside = [], refusedUploads = [], waiting = [] } = seen;
   const conditions: NewCondition[] = [];
   if (waiting.length > 0 && mount !== null && !mount.found.processGone) {
@@ -118,7 +119,7 @@ function fileConditions({ seen }: Builder): NewCondition[] {
       code: "unsent_files",
       severity: "warning",
       title: `${unsent.length} files are not on the server yet: ${unsent.slice(0, 3).join(", ")}`,
-      hint: mount === null ? "They are kept here and sent by the next mount." : "They are being sent.",
+      hint: unsentHint(builder),
     });
   }
   if (refusedUploads.length > 0) {
@@ -138,6 +139,17 @@ function fileConditions({ seen }: Builder): NewCondition[] {
     });
   }
   return conditions;
+}
+
+/** What happens to them: only a mount of ours sends them, and only over a route. */
+function unsentHint({ seen: { mount, routes }, spec }: Builder): string {
+  if (mount === null) return "They are kept here and sent by the next mount.";
+  const { madeByDriver, path } = mount.found;
+  if (!madeByDriver) {
+    return `They are kept here, as ${path} is not a mount of this share's own. To send them: mountaineer unmount --share ${spec.name} --force; mountaineer mount --share ${spec.name}`;
+  }
+  const isAny = routes.tb.probe.verdict === "answers" || routes.fallback.probe.verdict === "answers";
+  return isAny ? "They are being sent." : "They are kept here and sent once the server answers.";
 }
 
 /** Whether going back to Thunderbolt failed, or waits. */

@@ -137,6 +137,24 @@ What to mount: ${route} back before its loss is confirmed: nothing is done
     );
   }
 
+  test("A13 unsent files are told as being sent only by a mount of the share's own, over a route that answers", () => {
+    const world = mountedOver("tb");
+    const hint = (): string | undefined =>
+      world.last?.conditions.find(({ code }) => code === "unsent_files")?.hint ?? undefined;
+    world.unsent = ["a.txt"];
+    world.state = { ...world.state, unsentWatched: true };
+    world.advance(2000);
+    assert.equal(hint(), "They are being sent.");
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.advance(2000);
+    assert.match(hint() ?? "", /sent once the server answers/);
+    world.mounts = [];
+    world.addMount("tb", { ours: false });
+    world.advance(2000);
+    assert.match(hint() ?? "", /is not a mount of this share's own.*unmount --share CORE --force/);
+  });
+
   test("What to mount: silence over which a readdir gives no answer for 1 s fails over", () => {
     const world = mountedOver("tb");
     world.hosts.tb = "silent";
