@@ -49,6 +49,12 @@ import { foundServersShape } from "./found-server.ts";
 import { BODY_LIMIT_BYTES, type Operation, operation, requireReach } from "./operation.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "./records-contract.ts";
 import {
+  registryListShape,
+  registryServerRequest,
+  registryServerShape,
+  searchRegistryRequest,
+} from "./registry-contract.ts";
+import {
   backendRequest,
   backendSwitchRequest,
   backendsRequest,
@@ -422,6 +428,24 @@ export const OPERATIONS = {
     input: pairRequest,
     output: pairVerdictShape,
     counts: "places",
+  }),
+  /** Rejects with `registry_failed`. */
+  searchRegistry: operation({
+    at: "POST registry/search",
+    says: "MCP servers of the registry by a part of their names",
+    reach: "with_commands",
+    input: searchRegistryRequest,
+    output: registryListShape,
+    counts: "records",
+  }),
+  /** Likewise. */
+  registryServer: operation({
+    at: "POST registry/server",
+    says: "What a server of the registry wants, and what would run",
+    reach: "with_commands",
+    input: registryServerRequest,
+    output: registryServerShape,
+    counts: "records",
   }),
   secrets: operation({
     at: "GET secrets",

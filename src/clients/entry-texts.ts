@@ -2,7 +2,7 @@
 // `${userHome}`. They become references, or the value that they have today.
 
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
-import { parseSecretText } from "../config/values/secret-text.ts";
+import { escaped, parseSecretText } from "../config/values/secret-text.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {
@@ -111,11 +111,6 @@ function withoutOurs(meaning: TextMeaning): TextMeaning {
 
 function plainly(text: string): TextMeaning {
   return { text, wanted: [], problem: null };
-}
-
-/** `${` written so that it stands for itself, in a text that takes references. */
-export function escaped(text: string): string {
-  return text.replaceAll("${", () => "$${");
 }
 
 function originalOf(part: Part): string {

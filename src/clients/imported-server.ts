@@ -4,11 +4,11 @@ import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
 import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
-import { parseSecretText } from "../config/values/secret-text.ts";
+import { escaped, parseSecretText } from "../config/values/secret-text.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 import type { ClientSurroundings } from "./client.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
-import { createTextReader, escaped, type TextReader } from "./entry-texts.ts";
+import { createTextReader, type TextReader } from "./entry-texts.ts";
 
 export interface ImportedServer {
   /** As a backend may be called. */

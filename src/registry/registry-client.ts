@@ -2,7 +2,12 @@
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
 
-export const OFFICIAL_REGISTRY = "https://registry.modelcontextprotocol.io";
+const OFFICIAL_REGISTRY = "https://registry.modelcontextprotocol.io";
+
+/** Read when it is asked, so that a test names its own. */
+export function registryAddress(): string {
+  return process.env["MOUNTAINEER_REGISTRY"] || OFFICIAL_REGISTRY;
+}
 
 const ANSWER_MS = 15_000;
 const ANSWER_BYTES = 1024 * 1024;
@@ -18,6 +23,23 @@ export async function askRegistry(base: string, name: string, signal: AbortSigna
   }
   const server = objectOf(jsonObject(text)?.["server"]);
   if (status === 200 && server["name"] === name) return server;
+  throw new MountaineerError(
+    "registry_failed",
+    `${base} does not answer as a registry does (status ${status})`,
+  );
+}
+
+/** The newest versions whose names have this text in them, as many as fit on a page. Rejects likewise. */
+export async function searchRegistry(
+  base: string,
+  query: string,
+  signal: AbortSignal,
+): Promise<readonly JsonMembers[]> {
+  const asked = new URLSearchParams({ search: query, version: "latest", limit: "30" });
+  const { status, text } = await fetchText(`${base.replace(/\/+$/, "")}/v0.1/servers?${asked}`, signal);
+  const servers = jsonObject(text)?.["servers"];
+  if (status === 200 && Array.isArray(servers))
+    return servers.map((one) => objectOf(objectOf(one)["server"])).slice(0, 30);
   throw new MountaineerError(
     "registry_failed",
     `${base} does not answer as a registry does (status ${status})`,

@@ -62,6 +62,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "gateway",
       "api",
       "fleet",
+      "registry",
     ],
     because: "the daemon wires the parts together, and serves any face without knowing one",
   },
@@ -95,7 +96,10 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because:
       "what other programs write down is read and written as they do it; what runs here is nothing to it",
   },
-  registry: { knows: ["runtime"], because: "what others publish is read by its own rules" },
+  registry: {
+    knows: ["runtime", "config"],
+    because: "what others publish is read by its own rules, and becomes a backend's texts",
+  },
   cli: {
     // daemon and the folders behind it: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
     knows: [

@@ -1,12 +1,15 @@
 // What a person adds in the page: a secret, a server and a share, with the owner's code, before a real daemon and a real NAS.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { carriersOf, killAll, rclonesOf } from "../support/processes.ts";
+import type { Scope } from "../support/temporary-folder.ts";
 import { NO_BROWSER, openPageRig, openView, type PageRig, violations } from "./page-rig.ts";
 
 const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
@@ -15,7 +18,8 @@ const VALUE = "typed-only-here-4071";
 const HOSTILE = '<img src=x onerror="document.title=1">';
 
 test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false) }, async (t) => {
-  await using rig = await openPageRig(t);
+  const registry = await startRegistry(t);
+  await using rig = await openPageRig(t, { env: { MOUNTAINEER_REGISTRY: registry } });
   await using nas = await startPlainRig({ shares: ["CORE", "MEDIA"], password: VALUE });
   await writeFile(join(nas.exportPath("MEDIA"), "hello.txt"), "of MEDIA");
   await using _mounts = mountsEnd(rig.home);
@@ -102,6 +106,31 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
   );
 
   await t.test(
+    "F4 a server of the registry is added with what it wants, and what is sent where is shown",
+    async () => {
+      await openView(page, "Servers/Add a server");
+      const close = page.getByRole("button", { name: "Close this message" });
+      while ((await close.count()) > 0) await close.first().click();
+      const search = page.getByRole("form", { name: "Search the registry" });
+      await search.getByLabel("Part of its name (required)").fill("weather");
+      await search.getByRole("button", { name: "Search" }).click();
+      await page.getByText(HOSTILE).waitFor();
+      await page.getByRole("button", { name: "Choose io.github.example/weather" }).click();
+      const form = page.getByRole("form", { name: "What it wants" });
+      await form.getByLabel("Name here (required)").fill("weather");
+      await form.getByLabel("key (required)").fill(VALUE);
+      assert.deepEqual(await violations(page), []);
+      await form.getByRole("button", { name: "Show what runs …" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText("https://127.0.0.1:9/mcp").waitFor();
+      await dialog.getByText("Authorization = Bearer ${secret:weather-key}").waitFor();
+      await dialog.getByRole("button", { name: "Add it" }).click();
+      await page.getByRole("article", { name: "Backend weather" }).waitFor();
+      assert.match((await rig.home.cli(["secret", "list"])).stdout, /weather-key/);
+    },
+  );
+
+  await t.test(
     "F4 a share is added: chosen by its address, with a login that is tried, over both cables",
     async () => {
       await openView(page, "Shares/Add a share");
@@ -153,6 +182,37 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     },
   );
 });
+
+/** Resolves with the address of a registry that has one server. */
+async function startRegistry(t: Scope): Promise<string> {
+  const server = {
+    ...{ name: "io.github.example/weather", version: "1.4.2", description: HOSTILE },
+    remotes: [
+      {
+        ...{ type: "streamable-http", url: "https://127.0.0.1:9/mcp" },
+        headers: [
+          {
+            ...{ name: "Authorization", value: "Bearer {key}" },
+            variables: { key: { isRequired: true, isSecret: true } },
+          },
+        ],
+      },
+    ],
+  };
+  const registry = createServer(({ url = "" }, response) => {
+    const isList = url.startsWith("/v0.1/servers?search=weather&");
+    response.end(JSON.stringify(isList ? { servers: [{ server }] } : { server }));
+  });
+  registry.listen(0, "127.0.0.1");
+  await once(registry, "listening");
+  t.after(() => {
+    registry.closeAllConnections();
+    registry.close();
+  });
+  const address = registry.address();
+  assert.ok(address !== null && typeof address === "object");
+  return `http://127.0.0.1:${address.port}`;
+}
 
 /** Before the home's folder goes. */
 function mountsEnd({ home, cli }: PageRig["home"]): AsyncDisposable {

@@ -58,3 +58,8 @@ export function isShowable(text: string): boolean {
   if (isLiteral(reading.value)) return false;
   return reading.value.every((part) => typeof part !== "string" || HARMLESS.test(part));
 }
+
+/** `${` written so that it stands for itself, in a text that takes references. */
+export function escaped(text: string): string {
+  return text.replaceAll("${", () => "$${");
+}

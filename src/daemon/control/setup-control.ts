@@ -2,6 +2,9 @@
 import type { Control } from "../../api/operations.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
+import { askRegistry, registryAddress, searchRegistry } from "../../registry/registry-client.ts";
+import { inputsOf, planBackend } from "../../registry/registry-plan.ts";
+import { type RegistryInput, type RegistryServer, readServerJson } from "../../registry/server-json.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
 import { foundServers } from "../compose/found-servers.ts";
@@ -30,6 +33,34 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
       await using meeting = await openFirstMeeting(home, signal);
       return meeting.pair({ ...login, name: shareName, shareName }, addressOf(other), signal);
     },
+    searchRegistry: async ({ query }, signal) => ({
+      servers: (await searchRegistry(registryAddress(), query, signal)).map((one) =>
+        entryOf(readServerJson(one)),
+      ),
+    }),
+    async registryServer({ server, name, values }, signal) {
+      const found = readServerJson(await askRegistry(registryAddress(), server, signal));
+      const notes: string[] = [];
+      const keptSecrets = async () => {
+        const { secrets } = await keeper().list();
+        return new Set(secrets.flatMap((one) => (one.kept === null ? [] : [one.name])));
+      };
+      const options = { name, given: new Map(Object.entries(values)), typed: new Set<string>() };
+      const surroundings = { ask: null, note: (text: string) => void notes.push(text), keptSecrets };
+      const about = { ...entryOf(found), inputs: inputsOf(found).map(inputWire) };
+      try {
+        const { command, url, texts, secrets } = await planBackend(found, options, surroundings);
+        const plan = {
+          ...{ command: command === null ? null : [...command], url, notes },
+          texts: Object.fromEntries([...texts].map(([key, { text }]) => [key, text])),
+          secrets: Object.fromEntries(secrets),
+        };
+        return { ...about, plan, why: null };
+      } catch (error) {
+        if (!(error instanceof MountaineerError)) throw error;
+        return { ...about, plan: null, why: error.message };
+      }
+    },
     secrets: () => keeper().list(),
     async setSecret({ name, value }, signal) {
       refuseOwnKey(name);
@@ -42,6 +73,14 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
       return keeper().remove(name, signal);
     },
   } satisfies Partial<Control>;
+}
+
+function entryOf({ name, version, description, isDeprecated }: RegistryServer) {
+  return { name, version, description, deprecated: isDeprecated };
+}
+
+function inputWire({ isRequired, isSecret, choices, ...input }: RegistryInput) {
+  return { ...input, required: isRequired, secret: isSecret, choices: [...choices] };
 }
 
 /** The daemon's own: with it go the logins to all servers. */

@@ -111,6 +111,8 @@ test("pin: which operations need leave, and which never leave the machine", () =
     "discover",
     "shareNames",
     "pairServers",
+    "searchRegistry",
+    "registryServer",
     "setSecret",
     "removeSecret",
   ]);

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
-import { addServer, typedBackend } from "../../../../src/web/page/add/add-server.ts";
 import { saveAdded } from "../../../../src/web/page/add/save-added.ts";
+import { addServer, typedBackend } from "../../../../src/web/page/add/server-plan.ts";
 import { scriptedApp } from "../scripted-app.ts";
 
 const SECRET = { name: "nas", value: "typed" };

@@ -1,0 +1,141 @@
+// Adds a server of the registry: searched for by name, its inputs as a form, and what would run. No image of it is loaded.
+import { type ComponentChild, h } from "preact";
+import { useState } from "preact/hooks";
+import type { OutputOf } from "../../../api/operations.ts";
+import type { RegistryServerReport } from "../../../api/registry-contract.ts";
+import { MountaineerError } from "../../../runtime/errors.ts";
+import type { App } from "../parts/app.ts";
+import { code, nothing } from "../parts/elements.ts";
+import { shown } from "../parts/text.ts";
+import { DeclaredForm, textIn } from "./declared-form.ts";
+import { addServer, typedBackend } from "./server-plan.ts";
+
+const SEARCH = {
+  type: "object",
+  required: ["Part of its name"],
+  properties: {
+    "Part of its name": {
+      type: "string",
+      minLength: 1,
+      description: "Asked of registry.modelcontextprotocol.io.",
+    },
+  },
+};
+const NAME = "Name here";
+
+type Found = OutputOf<"searchRegistry">["servers"];
+
+export function AddFromRegistry({ app }: { readonly app: App }): ComponentChild {
+  const [found, setFound] = useState<Found | null>(null);
+  const [chosen, setChosen] = useState<RegistryServerReport | null>(null);
+  const choose = (server: string): Promise<unknown> =>
+    app.attempt("Ask the registry", async () =>
+      setChosen(await app.requests.ask("registryServer", { server, name: "new", values: {} })),
+    );
+  return [
+    h(DeclaredForm, {
+      ...{ label: "Search the registry", schema: SEARCH, action: "Search" },
+      run: (values) =>
+        app.attempt("Search the registry", async () => {
+          setChosen(null);
+          setFound(
+            (await app.requests.ask("searchRegistry", { query: textIn(values, "Part of its name") })).servers,
+          );
+        }),
+    }),
+    found === null
+      ? null
+      : found.length === 0
+        ? nothing("The registry knows no such server.")
+        : list(found, choose),
+    chosen === null ? null : h(Chosen, { key: chosen.name, app, server: chosen }),
+  ];
+}
+
+function list(found: Found, choose: (server: string) => Promise<unknown>): ComponentChild {
+  return h(
+    "ul",
+    { class: "plain-list", "aria-label": "Servers of the registry" },
+    found.map(({ name, version, description, deprecated }) =>
+      h(
+        "li",
+        { key: name, class: "row" },
+        h("strong", {}, shown(name)),
+        h("span", { class: "dim" }, shown(version), deprecated ? ", deprecated" : ""),
+        h("span", { class: "grow" }, shown(description.slice(0, 200))),
+        h(
+          "button",
+          { type: "button", "aria-label": `Choose ${shown(name)}`, onClick: () => void choose(name) },
+          "Choose",
+        ),
+      ),
+    ),
+  );
+}
+
+function Chosen({
+  app,
+  server,
+}: {
+  readonly app: App;
+  readonly server: RegistryServerReport;
+}): ComponentChild {
+  const open = server.inputs.filter(({ secret }) => !secret);
+  const fields = open.map(({ name, description, fallback, choices }) => [
+    name,
+    {
+      type: "string",
+      description: description ?? "",
+      ...(fallback === null ? {} : { default: fallback }),
+      ...(choices.length === 0 ? {} : { enum: choices }),
+    },
+  ]);
+  const schema = {
+    type: "object",
+    required: [
+      NAME,
+      ...open.flatMap(({ name, required, fallback }) => (required && fallback === null ? [name] : [])),
+    ],
+    properties: { [NAME]: { type: "string", minLength: 1 }, ...Object.fromEntries(fields) },
+  };
+  const hidden = server.inputs.filter(({ secret }) => secret);
+  return [
+    h(
+      "p",
+      {},
+      h("strong", {}, shown(server.name)),
+      ` ${shown(server.version)}: ${shown(server.description)}`,
+    ),
+    h(DeclaredForm, {
+      ...{ label: "What it wants", schema, action: "Show what runs …" },
+      hidden: hidden.map(({ name, description, required }) => ({
+        ...{ name, about: description ?? "Kept outside of the configuration.", isRequired: required },
+      })),
+      run: (values, typed) => app.attempt("Add the server", () => add(app, server.name, values, typed)),
+    }),
+  ];
+}
+
+async function add(
+  app: App,
+  server: string,
+  { [NAME]: given, ...others }: Readonly<Record<string, unknown>>,
+  hidden: ReadonlyMap<string, string>,
+): Promise<void> {
+  const name = textIn({ given }, "given");
+  const open = Object.keys(others).map((key) => [key, textIn(others, key)] as const);
+  // Of a hidden value only that there is one is told.
+  const values = Object.fromEntries([...open, ...[...hidden.keys()].map((key) => [key, ""] as const)]);
+  const { plan, why, version } = await app.requests.ask("registryServer", { server, name, values });
+  if (plan === null) throw new MountaineerError("usage", why ?? "it cannot be used here");
+  const [program = "", ...args] = plan.command ?? [];
+  const connection = plan.url === null ? { command: program, args } : { url: plan.url };
+  const secrets = Object.entries(plan.secrets).map(([input, secret]) => ({
+    ...{ name: secret, value: hidden.get(input) ?? "" },
+  }));
+  const about = [
+    h("p", {}, code(server), ` ${shown(version)}, from the registry`),
+    plan.notes.map((note) => h("p", { key: note, class: "hint" }, shown(note))),
+  ];
+  await addServer(app, name, typedBackend(connection, new Map(Object.entries(plan.texts))), secrets, about);
+}
