@@ -8,12 +8,14 @@ import {
   copyFile,
   cp,
   mkdir,
+  mkdtemp,
   readFile,
   rename,
   rm,
   symlink,
   writeFile,
 } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -177,9 +179,8 @@ Description: ${SUMMARY}
 export async function rpm(source: Source): Promise<string> {
   const { output, platform, version, epochSeconds, level } = source;
   const tree = await packageTree(source, "rpm");
-  const build = path.join(output, ".rpmbuild");
-  await rm(build, { recursive: true, force: true });
-  await mkdir(build, { recursive: true });
+  // rpmbuild works in no path with a space.
+  const build = await mkdtemp(path.join(tmpdir(), "mountaineer-rpm-"));
   const spec = path.join(build, "mountaineer.spec");
   // What is built already is neither stripped nor searched for what it needs.
   await writeFile(

@@ -27,7 +27,7 @@ const KEYS = {
 };
 const missing = process.getuid?.() === 0 ? (missingForPlainRig() ?? false) : "needs root";
 
-describe("one thing to install", { skip: missing, timeout: all ? 3_600_000 : 600_000 }, () => {
+describe("one thing to install", { skip: missing, timeout: all ? 3_600_000 : 1_200_000 }, () => {
   let output = "";
   let files = { first: "", next: "" };
 
