@@ -20,6 +20,9 @@ export async function compilePage(root: string): Promise<CompiledPage> {
     bundle: true,
     platform: "browser",
     format: "esm",
+    // What a view loads when it is opened is a chunk of its own.
+    splitting: true,
+    chunkNames: "page-[name]-[hash]",
     target: ["es2023", "safari17"],
     minify: true,
     outdir: path.join(root, "dist/build"),
@@ -56,7 +59,7 @@ function shellOf(names: readonly string[]): string {
   const at = (form: RegExp): string => {
     const name = names.find((one) => form.test(one));
     if (name === undefined) throw new Error(`the page has no file like ${form}`);
-    return `/page/${name.slice("page-".length)}`;
+    return `/page/${name}`;
   };
   return `<!doctype html>
 <html lang="en">

@@ -10,6 +10,6 @@ export interface PageFile {
 }
 
 export interface PageFiles {
-  /** At a path such as `/` and `/page/main-1a2b3c4d.js`; null: there is none. Rejects where the build's files cannot be read. */
+  /** At a path such as `/` and `/page/page-main-1a2b3c4d.js`; null: there is none. Rejects where the build's files cannot be read. */
   find(path: string): Promise<PageFile | null>;
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { PageFile, PageFiles } from "../api/page-files.ts";
 
 const SHELL = "page.html";
-/** Of the build's files, those of the page. */
+/** Of the build's files, those of the page; its program asks for its chunks by the same names. */
 const PREFIX = "page-";
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
@@ -45,7 +45,7 @@ async function readAll(folder: string): Promise<ReadonlyMap<string, PageFile>> {
       const bytes = await readFile(join(folder, name));
       const hash = createHash("sha256").update(bytes).digest("base64url");
       const isImmutable = name !== SHELL;
-      const path = isImmutable ? `/page/${name.slice(PREFIX.length)}` : "/";
+      const path = isImmutable ? `/page/${name}` : "/";
       return [path, { type, bytes, etag: `"${hash.slice(0, 27)}"`, isImmutable }];
     }),
   );

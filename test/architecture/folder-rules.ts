@@ -156,6 +156,15 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   ink: ["tui"],
   react: ["tui"],
   preact: ["web"],
+  "@codemirror/autocomplete": ["web"],
+  "@codemirror/commands": ["web"],
+  "@codemirror/language": ["web"],
+  "@codemirror/legacy-modes": ["web"],
+  "@codemirror/lint": ["web"],
+  "@codemirror/merge": ["web"],
+  "@codemirror/state": ["web"],
+  "@codemirror/view": ["web"],
+  "@lezer/highlight": ["web"],
 };
 
 /** Files that read the platform although no `x-linux.ts` or `x-darwin.ts` stands beside them, and why. */

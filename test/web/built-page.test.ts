@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { compilePage } from "../../scripts/build/compile-page.ts";
 import { builtPage } from "../../src/web/built-page.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -23,7 +24,7 @@ test("the shell names its files, which keep for ever, and nothing else of the bu
   const named = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = ""]) => path);
   assert.equal(named.length, 3);
   for (const path of named) {
-    assert.match(path, /^\/page\/[a-z]+-[A-Za-z0-9]{8}\.(js|css|svg)$/);
+    assert.match(path, /^\/page\/page-[a-z]+-[A-Za-z0-9]{8}\.(js|css|svg)$/);
     assert.equal((await page.find(path))?.isImmutable, true, path);
   }
   // The policy lets neither run.
@@ -38,6 +39,17 @@ test("the shell names its files, which keep for ever, and nothing else of the bu
   ]) {
     assert.equal(await page.find(path), null, path);
   }
+});
+
+test("F2 the editor is a chunk of its own, asked for by a name that is served, and the page without it is small", async () => {
+  const { files } = await compilePage(ROOT);
+  const texts = new Map(files.map(({ name, bytes }) => [name, Buffer.from(bytes)]));
+  const [editor = ""] = [...texts.keys()].filter((name) => /^page-code-editor-\w{8}\.js$/.test(name));
+  const main = [...texts].find(([name]) => /^page-main-/.test(name))?.[1].toString() ?? "";
+  assert.ok(main.includes(`import("./${editor}")`));
+  const first = [...texts].filter(([name]) => name !== editor && !name.endsWith(".json"));
+  const bytes = first.reduce((sum, [, text]) => sum + gzipSync(text).length, 0);
+  assert.ok(bytes <= 80_000, `${bytes} bytes`);
 });
 
 test("a folder that cannot be read is looked for again", async (t) => {
@@ -57,5 +69,5 @@ test("F2 what was read once is served though the build has been taken away", asy
   const page = builtPage(async () => folder);
   await page.find("/");
   await rm(folder, { recursive: true });
-  assert.equal(Buffer.from((await page.find("/page/main-12345678.js"))?.bytes ?? []).toString(), "1;");
+  assert.equal(Buffer.from((await page.find("/page/page-main-12345678.js"))?.bytes ?? []).toString(), "1;");
 });

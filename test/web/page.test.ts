@@ -1,6 +1,7 @@
 // The page in a real browser, before a real daemon. One stage for all: a browser and a daemon take seconds to start.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Locator } from "playwright-core";
 import { eventually } from "../support/eventually.ts";
 import {
   EVERY_VIEW,
@@ -158,29 +159,53 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   });
 
   await t.test(
-    "F2 the editor shows mistakes with their places, and the difference before a save",
+    "F2 the editor colours, offers keys, shows mistakes where they are, and both texts before a save",
     async () => {
       await openView(page, "Settings/Configuration");
-      const text = page.getByLabel("Text of the configuration");
-      await eventually(async () => (await text.inputValue()).includes("debounce = 0.06"));
-      const good = await text.inputValue();
+      const text = page.getByRole("textbox", { name: "Text of the configuration" });
+      const line = text.getByText(/^check_interval_secs = /);
+      await line.waitFor();
+      const colour = (of: Locator) => of.evaluate((element) => getComputedStyle(element).color);
+      assert.notEqual(await colour(line.getByText("0.2")), await colour(line), "numbers have a colour");
       const dialog = page.getByRole("dialog");
       const save = async (value: string): Promise<void> => {
-        await text.fill(good.replace("check_interval_secs = 0.2", `check_interval_secs = ${value}`));
+        await line.click();
+        await page.keyboard.press("Home");
+        await page.keyboard.press("Shift+End");
+        await page.keyboard.type(`check_interval_secs = ${value}`);
         await page.getByRole("button", { name: "Save …" }).click();
-        await dialog.getByText(`+check_interval_secs = ${value}`).waitFor();
+        const sides = dialog.getByRole("textbox");
+        await sides.nth(1).getByText(`check_interval_secs = ${value}`).waitFor();
+        assert.match(await sides.nth(0).innerText(), /check_interval_secs = 0\.2/);
+        assert.deepEqual(await violations(page), []);
         await dialog.getByRole("button", { name: "Save" }).click();
       };
-      await save('"no"');
+      await save("nonsense");
       // The mistakes are there before the refusal is; until then the button is busy.
       await page.getByText("Nothing was saved: the text has mistakes.").waitFor();
+      await page.locator(".cm-lintRange-error").first().waitFor();
       await page.getByRole("button", { name: /^2:/ }).first().click();
-      await page
-        .getByText(/global\.check_interval_secs/)
-        .first()
-        .waitFor();
+      await page.locator(".cm-focused").waitFor();
+      assert.deepEqual(await violations(page), []);
       await save("0.3");
       await eventually(async () => (await rig.home.glance())?.global.check_interval_secs === 0.3);
+      await line.click();
+      await page.keyboard.press("End");
+      await page.keyboard.type("\nconnect_ti");
+      await page.getByRole("option", { name: /connect_timeout_ms/ }).click();
+      await text.getByText("connect_timeout_ms =").waitFor();
+      await line.getByText("check_interval_secs").hover();
+      await page
+        .locator(".cm-tooltip-hover")
+        .getByText(/global\.check_interval_secs: number/)
+        .waitFor();
+      // A written-out secret is in no draft; anything else is.
+      await page.keyboard.type('900\npassword = "hunter2"');
+      await openView(page, "Shares");
+      await page.getByText(/were not kept: there is a secret in them/).waitFor();
+      await openView(page, "Settings/Configuration");
+      await line.waitFor();
+      assert.doesNotMatch(await text.innerText(), /hunter2|connect_ti/);
     },
   );
 
@@ -189,7 +214,12 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await eventually(async () => (await entries.count()) >= 2);
     await entries.nth(1).click();
     await page.getByRole("button", { name: "Go back to it …" }).click();
-    await page.getByRole("dialog").getByText("+check_interval_secs = 0.2").waitFor();
+    await page
+      .getByRole("dialog")
+      .getByRole("textbox")
+      .nth(1)
+      .getByText("check_interval_secs = 0.2")
+      .waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Go back" }).click();
     await eventually(async () => (await rig.home.glance())?.global.check_interval_secs === 0.2);
   });

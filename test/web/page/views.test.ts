@@ -446,12 +446,12 @@ test("F2 the editor saves over the text it began with; mistakes and another file
   };
   const app = scriptedApp(answers);
   using view = viewOf("settings/configuration", app);
-  await eventually(() => view.text().includes("Text of the configuration"));
+  await eventually(() => view.elements("textarea").length > 0);
   const text = view.byId("config-text");
   assert.equal(text.value, "# é\n");
   assert.ok(view.named("button", "Save …").disabled, "nothing to save");
   text.fire("input", { value: "# mine\u202e\n" });
-  await eventually(() => view.text().includes("Characters that nobody sees"));
+  await eventually(() => view.text().includes("1 unseen character"));
   const save = async (said: string): Promise<void> => {
     await eventually(() => !view.named("button", "Save …").disabled);
     view.named("button", "Save …").fire("click");

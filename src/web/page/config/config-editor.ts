@@ -1,37 +1,36 @@
 // The configuration file in an editor: hints for the key at the cursor, mistakes with their places, and the difference
 // before a save. A save holds for the text that the editor began with; another one underneath is refused.
 import { type ComponentChild, h } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ConfigMistakeWire, ConfigReport } from "../../../api/contract.ts";
 import { sentence } from "../../../api/words/actions.ts";
 import { editOutcome, mistakeText } from "../../../api/words/outcome-words.ts";
-import { diffText } from "../../../config/history/text-diff.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { unseenText } from "../../../runtime/text/unseen-characters.ts";
+import type { CodeEditor, TextPlace } from "../code/code-editor.ts";
+import { CodeDiff, CodeText } from "../code/code-text.ts";
+import type { KeyPath } from "../code/key-at.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
-import { code, diffBlock, nothing, WorkButton } from "../parts/elements.ts";
+import { code, nothing, WorkButton } from "../parts/elements.ts";
 import { useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
-import { EDITORS, type EditorBase, type EditorMemory, isEdited } from "./editor-memory.ts";
-import { keyAt } from "./key-at.ts";
+import { EDITORS, type EditorBase, type EditorMemory, hasTypedSecret, isEdited } from "./editor-memory.ts";
 import { KeyHintView, useConfigSchema } from "./key-hint.ts";
 
 /** What is typed is checked once it rests. */
 const RESTS_MS = 500;
-/** A mistake is seen with what stands before it. */
-const LINES_ABOVE = 5;
 
 export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
   const { report, problem: unread, look } = useConfigFile(app);
   const [memory, kept] = useKeptForm(EDITORS, app.requests, () => ({ base: null, text: "" }));
   const { base, text } = memory;
-  const [offset, setOffset] = useState(0);
+  const [path, setPath] = useState<KeyPath>([]);
   const [mistakes, setMistakes] = useState<readonly ConfigMistakeWire[]>([]);
   // Why a save was refused: a look at the file does not mend it.
   const [refused, setProblem] = useState<string | null>(null);
   const [isOutdated, setOutdated] = useState(false);
-  const field = useRef<HTMLTextAreaElement>(null);
+  const editor = useRef<CodeEditor | null>(null);
   const schema = useConfigSchema();
   const isDirty = isEdited(memory);
   const problem = refused ?? unread;
@@ -53,48 +52,41 @@ export function ConfigEditor({ app }: { readonly app: App }): ComponentChild {
     if (mine.base === null || !isEdited(mine)) begin(report);
     else setOutdated(report.sha256 !== mine.base.sha256);
   }, [report]);
+  // A password that was typed is in no draft.
+  useEffect(
+    () => () => {
+      const { base: begun, text: left } = kept.get();
+      if (begun === null || left === begun.text || !hasTypedSecret(left)) return;
+      kept.set({ text: begun.text });
+      app.tell("warning", "Your changes to the configuration were not kept: there is a secret in them.");
+    },
+    [],
+  );
+  const places = useMemo(() => placesOf(mistakes, text), [mistakes, text]);
   useChecks(app, text, isDirty, setMistakes);
   if (base === null) return nothing(problem === null ? "Reading the file …" : shown(problem));
 
   const marks = { setMistakes, setOutdated, setProblem };
   const form: EditorForm = { app, base, newest: kept.get, rebase, begin, look, ...marks };
-  const goTo = (line: number, column: number): void => {
-    const at = offsetOf(text, line, column);
-    field.current?.focus();
-    field.current?.setSelectionRange(at, at);
-    scrollToLine(field.current, line);
-    setOffset(at);
-  };
-  const onCursor = (): void => setOffset(field.current?.selectionStart ?? 0);
-  const { line, column } = placeOf(text, offset);
-  const hidden = hiddenPlaces(text);
   return h(
     "div",
     { class: "editor" },
     h("p", { class: "path" }, code(base.path)),
     isOutdated ? h(Outdated, {}) : null,
-    h("label", { for: "config-text" }, "Text of the configuration"),
-    h("textarea", {
-      id: "config-text",
-      ref: field,
-      value: text,
-      spellcheck: false,
-      wrap: "off",
-      "aria-describedby": "config-hint",
-      "aria-invalid": mistakes.length > 0,
-      onInput: (event: Event) => {
-        kept.set({ text: (event.target as HTMLTextAreaElement).value });
-        onCursor();
-      },
-      onSelect: onCursor,
-      onKeyUp: onCursor,
-      onClick: onCursor,
+    h(CodeText, {
+      label: "Text of the configuration",
+      format: base.format,
+      text,
+      newest: () => kept.get().text,
+      places,
+      editor,
+      schema: () => schema,
+      onText: (typed) => kept.set({ text: typed }),
+      onKey: setPath,
     }),
-    h("p", { class: "dim" }, `Line ${line}, column ${column}`),
-    h(KeyHintView, { schema, path: keyAt(text, offset, base.format) }),
+    h(KeyHintView, { schema, path }),
     problem === null ? null : h("p", { class: "problem", role: "alert" }, shown(problem)),
-    h(Places, { title: "Mistakes", places: mistakes.map(mistakePlace), goTo }),
-    h(Places, { title: "Characters that nobody sees", places: hidden, goTo }),
+    h(Places, { places, goTo: (line, column) => editor.current?.goTo(line, column) }),
     h(
       "div",
       { class: "row" },
@@ -134,10 +126,12 @@ async function save(form: EditorForm): Promise<void> {
   const { text } = newest();
   const yes = await app.ask({
     title: "Save these changes?",
-    body: diffBlock(
-      diffText(base.text, text, { before: "the file", after: "your text" }),
-      "What a save changes",
-    ),
+    body: h(CodeDiff, {
+      before: base.text,
+      after: text,
+      format: base.format,
+      labels: { before: "The file", after: "Your text" },
+    }),
     action: "Save",
   });
   if (!yes) return;
@@ -175,10 +169,12 @@ async function startAnew({ app, newest, begin, look }: EditorForm): Promise<void
     given = newest().text;
     const yes = await app.ask({
       title: "Give up your changes?",
-      body: diffBlock(
-        diffText(report.text, given, { before: "the file now", after: "your text" }),
-        "What you would give up",
-      ),
+      body: h(CodeDiff, {
+        before: given,
+        after: report.text,
+        format: report.format,
+        labels: { before: "Your text", after: "The file now" },
+      }),
       action: "Give them up",
       destroys: true,
     });
@@ -209,14 +205,6 @@ function useChecks(
   }, [text, isDirty]);
 }
 
-/** A browser does not bring a selection into view that a script has made. */
-function scrollToLine(area: HTMLTextAreaElement | null, line: number): void {
-  if (area === null) return;
-  const lineHeightPx = Number.parseFloat(getComputedStyle(area).lineHeight);
-  area.scrollTop = Math.max(0, (line - LINES_ABOVE) * lineHeightPx);
-  area.scrollLeft = 0;
-}
-
 /** Null: it could not be checked now; a save checks it again. */
 async function checkText(
   app: App,
@@ -231,72 +219,48 @@ async function checkText(
   }
 }
 
-interface TextPlace {
-  readonly line: number;
-  readonly column: number;
-  readonly text: string;
-}
-
-function mistakePlace(mistake: ConfigMistakeWire): TextPlace {
-  const { line, column } = mistake;
-  return { line, column, text: mistakeText(mistake) };
+/** Mistakes, then characters that nobody sees. */
+function placesOf(mistakes: readonly ConfigMistakeWire[], text: string): readonly TextPlace[] {
+  const wrong = mistakes.map((mistake): TextPlace => {
+    const { line, column } = mistake;
+    return { line, column, text: shown(mistakeText(mistake)), severity: "error" };
+  });
+  return [...wrong, ...hiddenPlaces(text)];
 }
 
 interface PlacesProps {
-  readonly title: string;
   readonly places: readonly TextPlace[];
   readonly goTo: (line: number, column: number) => void;
 }
 
-function Places({ title, places, goTo }: PlacesProps): ComponentChild {
+function Places({ places, goTo }: PlacesProps): ComponentChild {
   if (places.length === 0) return null;
   return h(
-    "div",
-    {},
-    h("h3", {}, title),
-    h(
-      "ul",
-      { class: "plain-list" },
-      places
-        .slice(0, 50)
-        .map(({ line, column, text }) =>
-          h(
-            "li",
-            { key: `${line}:${column}:${text}`, class: "row" },
-            h("button", { type: "button", onClick: () => goTo(line, column) }, `${line}:${column}`),
-            h("span", {}, shown(text)),
-          ),
+    "ul",
+    { class: "plain-list", "aria-label": "Mistakes" },
+    places
+      .slice(0, 50)
+      .map(({ line, column, text }) =>
+        h(
+          "li",
+          { key: `${line}:${column}:${text}`, class: "row" },
+          h("button", { type: "button", onClick: () => goTo(line, column) }, `${line}:${column}`),
+          h("span", {}, text),
         ),
-    ),
+      ),
   );
-}
-
-/** The offset of a line and column, both from 1, the column in characters; never beyond the text. */
-export function offsetOf(text: string, line: number, column: number): number {
-  const lines = text.split("\n");
-  const before = lines.slice(0, Math.max(0, line - 1)).reduce((sum, each) => sum + each.length + 1, 0);
-  const inLine = [...(lines[line - 1] ?? "")].slice(0, Math.max(0, column - 1)).join("").length;
-  return Math.min(text.length, before + inLine);
-}
-
-/** Line and column of an offset, both from 1. */
-export function placeOf(text: string, offset: number): { readonly line: number; readonly column: number } {
-  const above = text.slice(0, offset).split("\n");
-  return { line: above.length, column: [...(above.at(-1) ?? "")].length + 1 };
 }
 
 /** Lines that are named; nobody mends more at once. */
 const HIDDEN_LINES = 20;
 
-/** One for each line that has some. */
-export function hiddenPlaces(
-  text: string,
-): readonly { readonly line: number; readonly column: number; readonly text: string }[] {
-  const found: { line: number; column: number; text: string }[] = [];
+/** One for each line that has characters that nobody sees. */
+export function hiddenPlaces(text: string): readonly TextPlace[] {
+  const found: TextPlace[] = [];
   for (const [index, line] of text.split("\n").entries()) {
     if (found.length >= HIDDEN_LINES) break;
     const what = unseenText(line);
-    if (what !== null) found.push({ line: index + 1, column: 1, text: what });
+    if (what !== null) found.push({ line: index + 1, column: 1, text: what, severity: "warning" });
   }
   return found;
 }

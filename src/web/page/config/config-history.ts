@@ -1,26 +1,25 @@
 // Accepted contents of the configuration: what each changed, and the way back to one.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { HistoryEntry } from "../../../api/contract.ts";
+import type { ConfigReport, HistoryEntry } from "../../../api/contract.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
-import { diffText } from "../../../config/history/text-diff.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
+import { CodeDiff } from "../code/code-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { code, diffBlock, nothing, WorkButton } from "../parts/elements.ts";
+import { code, nothing, WorkButton } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
 /** What an entry looks like beside what is in the file. */
 interface Compared {
   readonly entry: HistoryEntry;
-  /** What it changed against the one before it; null: it is the first. */
-  readonly itself: string | null;
-  /** What going back to it would change in the file of now. */
-  readonly back: string;
-  /** Of the file that was compared. */
-  readonly fileSha256: string;
+  readonly text: string;
+  /** The one before it; null: it is the first. */
+  readonly older: string | null;
+  /** The file of now. */
+  readonly file: ConfigReport;
 }
 
 export function ConfigHistory({ app }: { readonly app: App }): ComponentChild {
@@ -94,16 +93,12 @@ async function compare(
     before === undefined ? null : textOf(before.n),
     app.requests.ask("config", null, { signal }),
   ]);
-  return {
-    entry,
-    itself: older === null ? null : diffText(older, mine, { before: "before", after: "this one" }),
-    back: diffText(file.text, mine, { before: "the file now", after: "after the rollback" }),
-    fileSha256: file.sha256,
-  };
+  return { entry, text: mine, older, file };
 }
 
 function ComparedView({ app, compared }: { readonly app: App; readonly compared: Compared }): ComponentChild {
-  const { entry, itself, back } = compared;
+  const { entry, text, older, file } = compared;
+  const { format } = file;
   return h(
     "div",
     { class: "card plain" },
@@ -114,26 +109,31 @@ function ComparedView({ app, compared }: { readonly app: App; readonly compared:
       code(entry.sha256.slice(0, 12)),
     ),
     h("h3", {}, "What it changed"),
-    itself === null
+    older === null
       ? h("p", { class: "hint" }, "It is the oldest that is kept.")
-      : itself === ""
+      : older === text
         ? h("p", { class: "hint" }, "Nothing.")
-        : diffBlock(itself, "What it changed"),
+        : h(CodeDiff, {
+            before: older,
+            after: text,
+            format,
+            labels: { before: "Before", after: "This one" },
+          }),
     h(
       "div",
       { class: "row" },
       h(WorkButton, {
         label: "Go back to it …",
         kind: "danger",
-        off: back === "",
+        off: file.text === text,
         run: () => rollBack(app, compared),
       }),
-      back === "" ? h("span", { class: "dim" }, "The file says the same.") : null,
+      file.text === text ? h("span", { class: "dim" }, "The file says the same.") : null,
     ),
   );
 }
 
-async function rollBack(app: App, { entry, back, fileSha256 }: Compared): Promise<void> {
+async function rollBack(app: App, { entry, text, file }: Compared): Promise<void> {
   const yes = await app.ask({
     title: "Go back to this content?",
     body: [
@@ -142,7 +142,13 @@ async function rollBack(app: App, { entry, back, fileSha256 }: Compared): Promis
         { key: "about" },
         "The file's text becomes what it was. What it would run anew waits for approval all the same.",
       ),
-      h("div", { key: "diff" }, diffBlock(back, "What the rollback changes")),
+      h(CodeDiff, {
+        key: "diff",
+        before: file.text,
+        after: text,
+        format: file.format,
+        labels: { before: "The file now", after: "After the rollback" },
+      }),
     ],
     action: "Go back",
     destroys: true,
@@ -152,7 +158,7 @@ async function rollBack(app: App, { entry, back, fileSha256 }: Compared): Promis
     const report = await app.requests.ask("rollback", {
       n: entry.n,
       sha256: entry.sha256,
-      expected_sha256: fileSha256,
+      expected_sha256: file.sha256,
     });
     const { tone, text } = editOutcome(report);
     app.tell(tone, `Rollback: ${text}`);

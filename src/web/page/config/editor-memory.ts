@@ -15,3 +15,11 @@ export const EDITORS = createFormKeeper<EditorMemory>();
 export function isEdited(memory: EditorMemory | null): boolean {
   return memory !== null && memory.base !== null && memory.text !== memory.base.text;
 }
+
+const TYPED_SECRET =
+  /(?:^|[{,])\s*(?:-\s+)?["']?[\w.-]*(?:passw\w*|secret|token|authorization|key)["']?\s*[=:]\s*["']?(?!\$\{|secret:|["'\s[{#])\S/im;
+
+/** Whether a secret seems to be written out, where a reference to one belongs. */
+export function hasTypedSecret(text: string): boolean {
+  return TYPED_SECRET.test(text);
+}

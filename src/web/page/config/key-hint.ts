@@ -1,14 +1,12 @@
 // The hint below the editor: what the key at the cursor is, with its default and its documentation.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { code } from "../parts/elements.ts";
+import type { KeyPath } from "../code/key-at.ts";
+import { hintLines, hintOf } from "../code/schema-hint.ts";
 import { shown } from "../parts/text.ts";
-import type { KeyPath } from "./key-at.ts";
-import { hintOf } from "./schema-hint.ts";
 
 /** In the shell: where the schema is, whose name changes with its content. */
 const SCHEMA_NAMED_BY = 'meta[name="config-schema"]';
-const MOST_KEYS = 40;
 
 /** The configuration's JSON Schema, once it is there; null: not yet, or it cannot be had. */
 export function useConfigSchema(): unknown {
@@ -38,23 +36,11 @@ export function KeyHintView({
   readonly path: KeyPath;
 }): ComponentChild {
   const hint = schema === null ? null : hintOf(schema, path);
-  const about = ((): ComponentChild => {
-    if (hint === null) return path.length === 0 ? "" : `${shown(path.join("."))}: no such key.`;
-    if (hint.key === "") return ["Sections: ", keyList(hint.keys)];
-    return [
-      h(
-        "p",
-        { key: "key" },
-        code(hint.key),
-        ` ${hint.type}${hint.defaultText === null ? "" : `, default ${hint.defaultText}`}`,
-      ),
-      hint.description === null ? null : h("p", { key: "about" }, shown(hint.description)),
-      hint.keys.length === 0 ? null : h("p", { key: "keys" }, "Keys: ", keyList(hint.keys)),
-    ];
-  })();
-  return h("div", { class: "key-hint", id: "config-hint" }, about);
-}
-
-function keyList(keys: readonly string[]): string {
-  return `${keys.slice(0, MOST_KEYS).join(", ")}${keys.length > MOST_KEYS ? ", …" : ""}`;
+  const none = path.length === 0 ? [] : [`${path.join(".")}: no such key.`];
+  const lines = hint === null ? (schema === null ? [] : none) : hintLines(hint);
+  return h(
+    "div",
+    { class: "key-hint" },
+    lines.map((line) => h("p", { key: line }, shown(line))),
+  );
 }

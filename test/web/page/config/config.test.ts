@@ -3,10 +3,11 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { hiddenPlaces, offsetOf, placeOf } from "../../../../src/web/page/config/config-editor.ts";
-import { EDITORS, isEdited } from "../../../../src/web/page/config/editor-memory.ts";
-import { keyAt } from "../../../../src/web/page/config/key-at.ts";
-import { hintOf } from "../../../../src/web/page/config/schema-hint.ts";
+import { offersAt } from "../../../../src/web/page/code/completion.ts";
+import { keyAt } from "../../../../src/web/page/code/key-at.ts";
+import { hintOf } from "../../../../src/web/page/code/schema-hint.ts";
+import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
+import { EDITORS, hasTypedSecret, isEdited } from "../../../../src/web/page/config/editor-memory.ts";
 
 test("F2 what was typed is kept for its session, and known as not saved until it is", () => {
   const session = {};
@@ -106,26 +107,10 @@ test("no text and no place makes it fail", () => {
   );
 });
 
-test("an offset's place leads back to it, whatever the characters", () => {
-  const text = fc.array(fc.constantFrom("a", "\n", "é", "😀", " ")).map((parts) => parts.join(""));
-  fc.assert(
-    fc.property(text, fc.nat(100), (written, wish) => {
-      const whole = [...written].slice(0, wish).join("").length;
-      const { line, column } = placeOf(written, whole);
-      assert.equal(offsetOf(written, line, column), whole);
-    }),
-  );
-});
-
-test("a place beyond the text is its end", () => {
-  assert.equal(offsetOf("ab\ncd", 9, 9), 5);
-  assert.equal(offsetOf("ab\ncd", 2, 99), 5);
-});
-
 test("E3 characters that nobody sees are found in the editor's text, line by line", () => {
   assert.deepEqual(hiddenPlaces("plain\nurl = 1\n"), []);
   const [found] = hiddenPlaces("plain\nurl = \u202egpj\n");
-  assert.deepEqual(found, { line: 2, column: 1, text: "1 unseen character (U+202E)" });
+  assert.deepEqual(found, { line: 2, column: 1, text: "1 unseen character (U+202E)", severity: "warning" });
   assert.equal(hiddenPlaces("\u202e\n".repeat(100)).length, 20);
 });
 
@@ -153,4 +138,57 @@ test("what is no key has no hint", () => {
   for (const none of [["nonsense"], ["sync", "nonsense"], ["sync", "toString"], ["sync", "enabled", "x"]])
     assert.equal(hintOf(SCHEMA, none), null, none.join("."));
   assert.equal(hintOf(null, ["x"]), null);
+});
+
+/** What is offered at the end of the text: what is typed of it, and the first ones as they would be written. */
+function offered(text: string, format: "toml" | "yaml" = "toml"): readonly [string, readonly string[]] {
+  const start = text.lastIndexOf("\n") + 1;
+  const { typed, offers } = offersAt(SCHEMA, text.slice(0, start), text.slice(start), format);
+  return [text.slice(text.length - typed), offers.map(({ apply }) => apply)];
+}
+
+test("F2 at each place the keys and values that the schema knows are offered, as the format writes them", () => {
+  const places: readonly (readonly [string, "toml" | "yaml", string, string])[] = [
+    ["", "toml", "", "[sync]"],
+    ["", "toml", "", "[[shares]]"],
+    ["", "toml", "", "[backends."],
+    ["[sy", "toml", "sy", "sync"],
+    ["[[sh", "toml", "sh", "shares"],
+    ["[sync]\ndeb", "toml", "deb", "debounce = "],
+    ["[[shares]]\nname = 'a'\n", "toml", "", "thunderbolt_host = "],
+    ['[sync]\ndetection = "mt', "toml", '"mt', '"mtime"'],
+    ["[sync]\nenabled = ", "toml", "", "false"],
+    ["sync:\n  deb", "yaml", "deb", "debounce: "],
+    ["shares:\n  - nam", "yaml", "nam", "name: "],
+    ["sync:\n  detection: ", "yaml", "", '"hash"'],
+    ["s", "yaml", "s", "sync:"],
+  ];
+  for (const [text, format, typed, apply] of places) {
+    const [rest, all] = offered(text, format);
+    assert.equal(rest, typed, text);
+    assert.ok(all.includes(apply), `${text}: ${all}`);
+  }
+  for (const none of ["[sync]\nnonsense = ", "[nonsense]\n", "# a comment"])
+    assert.deepEqual(offered(none)[1], []);
+  assert.ok(!offered("[sync]\n")[1].includes("[shares]"), "a section is no key of another");
+});
+
+test("F4 a secret that is written out is known, a reference to one is not taken for it", () => {
+  for (const text of [
+    'password = "hunter2"',
+    "password: hunter2",
+    "client_secret = 'x'",
+    'Authorization = "Bearer x"',
+    "api_key=1",
+  ])
+    assert.equal(hasTypedSecret(`a = 1\n${text}\n`), true, text);
+  for (const text of [
+    'password = "${NAS}"',
+    "password: secret:nas",
+    'password = ""',
+    "[secrets]",
+    "token = {",
+    "password =",
+  ])
+    assert.equal(hasTypedSecret(`a = 1\n${text}\n`), false, text);
 });

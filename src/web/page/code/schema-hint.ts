@@ -10,8 +10,24 @@ export interface KeyHint {
   /** Null: none, or it depends. */
   readonly defaultText: string | null;
   readonly description: string | null;
+  /** `items`: a list of sections. */
+  readonly kind: "section" | "items" | "value";
+  /** All that it may be, as JSON, where those are few. */
+  readonly choices: readonly string[];
   /** Keys inside of it, where it is a section. */
   readonly keys: readonly string[];
+}
+
+const MOST_KEYS = 40;
+
+/** In lines for people: the key with its type and default, what it is for, and the keys inside. */
+export function hintLines({ key, type, defaultText, description, keys }: KeyHint): readonly string[] {
+  const inside = `${keys.slice(0, MOST_KEYS).join(", ")}${keys.length > MOST_KEYS ? ", …" : ""}`;
+  return [
+    ...(key === "" ? [] : [`${key}: ${type}${defaultText === null ? "" : `, default ${defaultText}`}`]),
+    ...(description === null ? [] : [description]),
+    ...(keys.length === 0 ? [] : [`${key === "" ? "Sections" : "Keys"}: ${inside}`]),
+  ];
 }
 
 /** Null: there is no such key. */
@@ -32,6 +48,8 @@ export function hintOf(schema: unknown, path: KeyPath): KeyHint | null {
     type: typeText(at),
     defaultText: !isSection && Object.hasOwn(at, "default") ? JSON.stringify(at["default"]) : null,
     description,
+    kind: isSection ? "section" : objectOf(at["items"])["type"] === "object" ? "items" : "value",
+    choices: choicesOf(at),
     keys: Object.keys(objectOf(at["properties"])),
   };
 }
@@ -41,10 +59,14 @@ function propertyOf(schema: Readonly<Record<string, unknown>>, name: string): un
   return Object.hasOwn(properties, name) ? properties[name] : schema["additionalProperties"];
 }
 
+function choicesOf(schema: Readonly<Record<string, unknown>>): readonly string[] {
+  const choices = schema["enum"] ?? (schema["type"] === "boolean" ? [true, false] : []);
+  return Array.isArray(choices) ? choices.map((choice) => JSON.stringify(choice)) : [];
+}
+
 function typeText(schema: Readonly<Record<string, unknown>>): string {
   const { type, minimum, maximum } = schema;
-  const choices = schema["enum"];
-  if (Array.isArray(choices)) return `one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`;
+  if (Array.isArray(schema["enum"])) return `one of ${choicesOf(schema).join(", ")}`;
   const range =
     typeof minimum === "number" && typeof maximum === "number"
       ? `, ${minimum} to ${maximum}`

@@ -1,0 +1,245 @@
+// CodeMirror: the configuration in an editor that knows its schema, and two texts beside each other. Loaded by the views
+// that use it; in a shadow root, as the page's policy lets style sheets through only where a script adopts them.
+import {
+  autocompletion,
+  type CompletionContext,
+  type CompletionResult,
+  completionKeymap,
+} from "@codemirror/autocomplete";
+import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
+import { toml } from "@codemirror/legacy-modes/mode/toml";
+import { yaml } from "@codemirror/legacy-modes/mode/yaml";
+import { type Diagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
+import { MergeView, unifiedMergeView } from "@codemirror/merge";
+import { EditorState, type Extension, type Text } from "@codemirror/state";
+import {
+  drawSelection,
+  EditorView,
+  highlightActiveLine,
+  highlightSpecialChars,
+  hoverTooltip,
+  keymap,
+  lineNumbers,
+} from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+import { offersAt } from "./completion.ts";
+import { type KeyPath, keyAt } from "./key-at.ts";
+import { hintLines, hintOf } from "./schema-hint.ts";
+
+export type Format = "toml" | "yaml";
+
+/** Line and column from 1, the column in UTF-16 units. */
+export interface TextPlace {
+  readonly line: number;
+  readonly column: number;
+  readonly text: string;
+  readonly severity: "error" | "warning";
+}
+
+export interface EditorOptions {
+  readonly host: HTMLElement;
+  readonly text: string;
+  readonly format: Format;
+  readonly label: string;
+  /** Null: not there yet. */
+  readonly schema: () => unknown;
+  readonly onText: (text: string) => void;
+  /** The key at the cursor. */
+  readonly onKey: (path: KeyPath) => void;
+}
+
+export interface CodeEditor extends Disposable {
+  /** Another text, whose history begins here; the same one changes nothing. */
+  setText(text: string): void;
+  mark(places: readonly TextPlace[]): void;
+  goTo(line: number, column: number): void;
+}
+
+const COLOURS = HighlightStyle.define([
+  { tag: tags.comment, color: "var(--dim)" },
+  { tag: tags.string, color: "var(--good)" },
+  { tag: [tags.number, tags.bool, tags.atom, tags.literal], color: "var(--warning)" },
+  { tag: [tags.propertyName, tags.keyword, tags.definition(tags.name)], color: "var(--main)" },
+]);
+
+const BOX = { backgroundColor: "var(--card)", color: "var(--text)", border: "1px solid var(--edge)" };
+const LOOK = EditorView.theme({
+  "&": { ...BOX, borderRadius: "6px", fontSize: "0.93em" },
+  "&.cm-focused": { outline: "2px solid var(--main)" },
+  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.5" },
+  ".cm-content": { caretColor: "var(--text)" },
+  ".cm-cursor": { borderLeftColor: "var(--text)" },
+  ".cm-gutters": { backgroundColor: "var(--sunk)", color: "var(--dim)", borderColor: "var(--line)" },
+  ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--main) 7%, transparent)" },
+  "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
+    background: "color-mix(in srgb, var(--main) 25%, transparent)",
+  },
+  ".cm-tooltip": { ...BOX, maxWidth: "min(40rem, 90vw)" },
+  ".cm-tooltip-hover, .cm-completionInfo": { padding: "0.4rem 0.6rem", whiteSpace: "pre-wrap" },
+  ".cm-tooltip-autocomplete ul li[aria-selected]": { background: "var(--main)", color: "var(--on-main)" },
+  ".cm-changedText, .cm-deletedText": { background: "none !important", fontWeight: "bold" },
+  "&.cm-merge-a .cm-changedLine, .cm-deletedChunk": { backgroundColor: "var(--bad-back)" },
+  "&.cm-merge-b .cm-changedLine, .cm-insertedLine": { backgroundColor: "var(--good-back)" },
+  ".cm-collapsedLines": { background: "var(--plain-back)", color: "var(--dim)" },
+});
+
+const READING: Extension = [lineNumbers(), highlightSpecialChars(), syntaxHighlighting(COLOURS), LOOK];
+
+/** Chromium would give what replaces a selection its colours as an inline style, which the page's policy blocks. */
+const REPLACING = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { state } = view;
+    if (event.inputType !== "insertText" || event.data === null || state.selection.main.empty) return false;
+    view.dispatch({ ...state.replaceSelection(event.data), userEvent: "input.type", scrollIntoView: true });
+    event.preventDefault();
+    return true;
+  },
+});
+
+function languageOf(format: Format): Extension {
+  return StreamLanguage.define(format === "toml" ? toml : yaml);
+}
+
+/** Its own line breaks stay: CRLF only where every line has it. */
+function breaksOf(text: string): Extension {
+  return EditorState.lineSeparator.of(/^(?:[^\n]*\r\n)+[^\n]*$/.test(text) ? "\r\n" : "\n");
+}
+
+function rootIn(host: HTMLElement): ShadowRoot {
+  return host.shadowRoot ?? host.attachShadow({ mode: "open" });
+}
+
+export function openEditor(options: EditorOptions): CodeEditor {
+  const { host, format, label, onText, onKey } = options;
+  const root = rootIn(host);
+  const stateOf = (text: string): EditorState =>
+    EditorState.create({
+      doc: text,
+      extensions: [
+        READING,
+        languageOf(format),
+        breaksOf(text),
+        history(),
+        drawSelection(),
+        REPLACING,
+        highlightActiveLine(),
+        lintGutter(),
+        autocompletion({ override: [completing(options)], icons: false }),
+        hovering(options),
+        keymap.of([...completionKeymap, ...lintKeymap, ...historyKeymap, ...defaultKeymap]),
+        EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", tabindex: "0" }),
+        EditorView.updateListener.of(({ state, docChanged, selectionSet }) => {
+          if (docChanged) onText(state.sliceDoc());
+          if (docChanged || selectionSet) onKey(keyIn(state.doc, state.selection.main.head, format));
+        }),
+      ],
+    });
+  const view = new EditorView({ state: stateOf(options.text), parent: root, root });
+  return {
+    setText(text) {
+      if (text !== view.state.sliceDoc()) view.setState(stateOf(text));
+    },
+    mark(places) {
+      const { doc } = view.state;
+      const found = places.map(({ line, column, text: message, severity }): Diagnostic => {
+        const from = offsetOf(doc, line, column);
+        return { from, to: doc.lineAt(from).to, message, severity };
+      });
+      view.dispatch(setDiagnostics(view.state, found));
+    },
+    goTo(line, column) {
+      const anchor = offsetOf(view.state.doc, line, column);
+      view.dispatch({ selection: { anchor }, effects: EditorView.scrollIntoView(anchor, { y: "center" }) });
+      view.focus();
+    },
+    [Symbol.dispose]: () => view.destroy(),
+  };
+}
+
+/** Never beyond the text. */
+function offsetOf(doc: Text, line: number, column: number): number {
+  const { from, text } = doc.line(Math.max(1, Math.min(line, doc.lines)));
+  return from + Math.max(0, Math.min(text.length, column - 1));
+}
+
+function keyIn(doc: Text, at: number, format: Format): KeyPath {
+  const text = doc.sliceString(0, doc.lineAt(at).to, "\n");
+  return keyAt(text, text.length, format);
+}
+
+function completing({ schema, format }: EditorOptions) {
+  return ({ state, pos, explicit }: CompletionContext): CompletionResult | null => {
+    const line = state.doc.lineAt(pos);
+    const before = line.text.slice(0, pos - line.from);
+    const { typed, offers } = offersAt(schema(), state.doc.sliceString(0, line.from, "\n"), before, format);
+    if (offers.length === 0 || (typed === 0 && !explicit)) return null;
+    return {
+      from: pos - typed,
+      validFor: /^"?[\w-]*$/,
+      options: offers.map(({ label, apply, hint }) => ({
+        label,
+        apply,
+        detail: hint.type,
+        info: hintLines(hint).join("\n"),
+      })),
+    };
+  };
+}
+
+function hovering({ schema, format }: EditorOptions): Extension {
+  return hoverTooltip(({ state }, pos) => {
+    const hint = hintOf(schema(), keyIn(state.doc, pos, format));
+    if (hint === null || hint.key === "") return null;
+    const dom = document.createElement("div");
+    dom.textContent = hintLines(hint).join("\n");
+    return { pos: state.doc.lineAt(pos).from, end: pos, above: true, create: () => ({ dom }) };
+  });
+}
+
+export interface DiffOptions {
+  readonly host: HTMLElement;
+  readonly before: string;
+  readonly after: string;
+  readonly format: Format;
+  readonly labels: { readonly before: string; readonly after: string };
+}
+
+/** Side by side has no room below this width. */
+const SIDES_FROM = "(min-width: 760px)";
+const COLLAPSED = { margin: 3, minSize: 6 };
+
+/** What a change removes and adds; what is the same is folded away. */
+export function openDiff({ host, before, after, format, labels }: DiffOptions): Disposable {
+  const root = rootIn(host);
+  const side = (doc: string, label: string, ...more: Extension[]) => ({
+    doc,
+    extensions: [
+      READING,
+      languageOf(format),
+      breaksOf(doc),
+      EditorState.readOnly.of(true),
+      EditorView.lineWrapping,
+      EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
+      ...more,
+    ],
+  });
+  const view = matchMedia(SIDES_FROM).matches
+    ? new MergeView({
+        a: side(before, labels.before),
+        b: side(after, labels.after),
+        collapseUnchanged: COLLAPSED,
+        parent: root,
+        root,
+      })
+    : new EditorView({
+        ...side(
+          after,
+          `${labels.before}, ${labels.after}`,
+          unifiedMergeView({ original: before, mergeControls: false, collapseUnchanged: COLLAPSED }),
+        ),
+        parent: root,
+        root,
+      });
+  return { [Symbol.dispose]: () => view.destroy() };
+}

@@ -1,0 +1,93 @@
+// Text of the configuration in the page: an editor, and a difference. Each is plain text until CodeMirror is there, and stays
+// so where it cannot be had: a build that a page was opened with may have gone since.
+import { type ComponentChild, h, type RefObject } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { shownLines } from "../parts/text.ts";
+import type { CodeEditor, DiffOptions, EditorOptions, TextPlace } from "./code-editor.ts";
+
+type Code = typeof import("./code-editor.ts");
+
+async function loadCode(): Promise<Code | null> {
+  if (!("ShadowRoot" in globalThis)) return null;
+  return import("./code-editor.ts").catch(() => null);
+}
+
+interface CodeTextProps extends Omit<EditorOptions, "host" | "text"> {
+  /** As it was drawn. */
+  readonly text: string;
+  /** As it is now. */
+  readonly newest: () => string;
+  readonly places: readonly TextPlace[];
+  /** Null: there is only the plain field. */
+  readonly editor: RefObject<CodeEditor | null>;
+}
+
+export function CodeText(props: CodeTextProps): ComponentChild {
+  const { text, newest, format, label, places, editor } = props;
+  const host = useRef<HTMLDivElement>(null);
+  const current = useRef(props);
+  current.current = props;
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => {
+    let isOver = false;
+    void loadCode().then((code) => {
+      if (code === null || isOver || host.current === null) return;
+      const hadFocus = host.current.contains(document.activeElement);
+      editor.current = code.openEditor({
+        host: host.current,
+        text: newest(),
+        format,
+        label,
+        schema: () => current.current.schema(),
+        onText: (typed) => current.current.onText(typed),
+        onKey: (path) => current.current.onKey(path),
+      });
+      if (hadFocus) editor.current.goTo(1, 1);
+      setOpen(true);
+    });
+    return () => {
+      isOver = true;
+      editor.current?.[Symbol.dispose]();
+      editor.current = null;
+    };
+  }, [format]);
+  useEffect(() => editor.current?.setText(newest()), [isOpen, text]);
+  useEffect(() => editor.current?.mark(places), [isOpen, places]);
+  return h(
+    "div",
+    { class: "code", ref: host },
+    isOpen
+      ? null
+      : h("textarea", {
+          id: "config-text",
+          "aria-label": label,
+          value: text,
+          spellcheck: false,
+          wrap: "off",
+          onInput: (event: Event) => props.onText((event.target as HTMLTextAreaElement).value),
+        }),
+  );
+}
+
+/** What a change removes and adds; without CodeMirror, the text that it leads to. */
+export function CodeDiff(props: Omit<DiffOptions, "host">): ComponentChild {
+  const { before, after, labels } = props;
+  const host = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const end = new DisposableStack();
+    let isOver = false;
+    end.defer(() => {
+      isOver = true;
+    });
+    void loadCode().then((code) => {
+      if (code !== null && !isOver && host.current !== null)
+        end.use(code.openDiff({ host: host.current, ...props }));
+    });
+    return () => end.dispose();
+  }, [before, after]);
+  return h(
+    "div",
+    { class: "code", ref: host },
+    h("pre", { class: "text", tabIndex: 0, role: "region", "aria-label": labels.after }, shownLines(after)),
+  );
+}
