@@ -24,6 +24,7 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
   await writeFile(join(nas.exportPath("MEDIA"), "hello.txt"), "of MEDIA");
   await using _mounts = mountsEnd(rig.home);
   await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
+  await rig.home.cli(["backends", "remove", "tools"]);
   const { page } = await rig.signedIn({ view: "Settings/Secrets" });
 
   await t.test("F4 nothing is added without the owner's code", async () => {
@@ -68,6 +69,8 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     await submit.click();
     await dialog.getByText(`${process.execPath} ${TOOLS_SERVER} '${HOSTILE}'`).waitFor();
     await dialog.getByText("TOKEN = secret:more-token").waitFor();
+    await dialog.getByText(/HTTP clients must send a token/).waitFor();
+    await dialog.getByText('token = "secret:gateway-token"').waitFor();
     assert.deepEqual(await violations(page), []);
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
@@ -80,7 +83,9 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
       .getByText("ready", { exact: false })
       .first()
       .waitFor();
-    assert.match((await rig.home.cli(["secret", "list"])).stdout, /more-token/);
+    assert.match((await rig.home.cli(["secret", "list"])).stdout, /gateway-token[\s\S]*more-token/);
+    const written = await readFile(join(rig.home.home, "config.toml"), "utf8");
+    assert.match(written, /\[incoming_auth\]\ntype = "local"\ntoken = "secret:gateway-token"\n/);
   });
 
   await t.test(
@@ -124,6 +129,7 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
       const dialog = page.getByRole("dialog");
       await dialog.getByText("https://127.0.0.1:9/mcp").waitFor();
       await dialog.getByText("Authorization = Bearer ${secret:weather-key}").waitFor();
+      assert.equal(await dialog.getByText(/HTTP clients must send a token/).count(), 0);
       await dialog.getByRole("button", { name: "Add it" }).click();
       await page.getByRole("article", { name: "Backend weather" }).waitFor();
       assert.match((await rig.home.cli(["secret", "list"])).stdout, /weather-key/);

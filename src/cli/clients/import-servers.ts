@@ -7,6 +7,7 @@ import { clientFiles } from "../../clients/client-places.ts";
 import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
 import type { ConfigTable } from "../../config/edit/edit-value.ts";
+import { TOKEN_BLOCK, wantsToken } from "../../config/edit/gateway-token.ts";
 import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findPlace } from "../../config/locate.ts";
@@ -19,7 +20,7 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 import { counted, harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { renderOutcome, settledBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
-import { makeToken, TOKEN_BLOCK, wantsToken } from "../init/gateway-token.ts";
+import { makeToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
 import { opening } from "../init/opening.ts";
 import { agrees } from "../input/agreement.ts";
@@ -171,7 +172,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<O
     wantsToken({
       asked: null,
       text: before,
-      before: bytes === null ? null : standing.snapshot.config,
+      hasBackend: standing.snapshot.config.backends.length > 0,
       addsBackend: true,
     });
   const begun = bytes === null && format === "toml" ? opening() : before;

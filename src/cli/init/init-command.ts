@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { FoundShare } from "../../api/found-share.ts";
 import { editConfig } from "../../config/edit/edit.ts";
+import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../config/edit/gateway-token.ts";
 import { shareTable } from "../../config/edit/new-share.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
 import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
@@ -21,15 +22,7 @@ import { keepWhile } from "../sessions/keep-while.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import {
-  clientUrl,
-  makeToken,
-  TOKEN_BLOCK,
-  TOKEN_REFERENCE,
-  TOKEN_TABLE,
-  tokenLines,
-  wantsToken,
-} from "./gateway-token.ts";
+import { clientUrl, makeToken, tokenLines } from "./gateway-token.ts";
 import { askWishes, NOTHING, type Wishes } from "./init-questions.ts";
 import {
   backendBlock,
@@ -76,7 +69,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
   const hasToken = wantsToken({
     asked: options.token,
     text: standing.bytes === null ? "" : before,
-    before: standing.bytes === null ? null : await refuseRepeats(standing, wishes),
+    hasBackend: await refuseRepeats(standing, wishes),
     addsBackend: wishes.backends.length > 0,
   });
   const text = await textWith(standing, before, wishes, standing.isBlank ? found : [], hasToken);
@@ -200,7 +193,7 @@ async function yamlWith(
 async function refuseRepeats(
   { bytes, path, place }: Standing,
   { shares, backends }: Wishes,
-): Promise<ConfigSnapshot["config"]> {
+): Promise<boolean> {
   const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   const { config } = loaded.snapshot;
@@ -208,7 +201,7 @@ async function refuseRepeats(
   const backend = backends.find(({ name }) => config.backends.some((one) => one.name === name));
   const repeated =
     share !== undefined ? `share ${share.name}` : backend === undefined ? null : `backend ${backend.name}`;
-  if (repeated === null) return config;
+  if (repeated === null) return config.backends.length > 0;
   throw new MountaineerError("usage", `${repeated} is configured already; nothing was written`, {
     hint: "mountaineer config edit changes it",
   });

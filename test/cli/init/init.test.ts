@@ -3,7 +3,6 @@ import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { test } from "node:test";
 import { firstStart } from "../../../src/cli/init/first-start.ts";
-import { wantsToken } from "../../../src/cli/init/gateway-token.ts";
 import {
   backendBlock,
   EXAMPLES,
@@ -18,7 +17,6 @@ import { shareNameOf } from "../../../src/config/edit/new-share.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { splitWords } from "../../../src/config/values/split-words.ts";
-import { accepted } from "../../config/support.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand as run, runCommand } from "../command-line.ts";
 
@@ -377,29 +375,6 @@ test("E1 no client of a gateway without a token is shut out by the way", async (
   assert.match(asked.stdout, /secret:gateway-token/);
   const twice = await runIn(home, ["init", "--add", "--token"]);
   assert.deepEqual([twice.code, /says already who may come in/.test(twice.stderr)], [2, true]);
-});
-
-test("E1 a token is made where none can be missed", async () => {
-  const empty = (await accepted("")).config;
-  const serving = (await accepted('[backends.files]\ncommand = "sh"\n')).config;
-  const wish = (change: Partial<Parameters<typeof wantsToken>[0]>) =>
-    wantsToken({ asked: null, text: "", before: null, addsBackend: true, ...change });
-  assert.equal(wish({}), true);
-  assert.equal(wish({ before: empty }), true);
-  assert.equal(wish({ addsBackend: false }), false);
-  assert.equal(wish({ before: serving }), false);
-  assert.equal(wish({ before: serving, asked: true }), true);
-  assert.equal(wish({ asked: false }), false);
-  for (const text of [
-    "[incoming_auth]\n",
-    "a = 1\n  [[incoming_auth.users]]",
-    'incoming_auth.type = "x"',
-    "incoming_auth:\n",
-  ]) {
-    assert.equal(wish({ before: empty, text }), false, text);
-    assert.throws(() => wish({ asked: true, text }), { code: "usage" }, text);
-  }
-  assert.equal(wish({ before: empty, text: "# [incoming_auth]\n" }), true);
 });
 
 test("E1 backends add makes the token with the first server, too, and none with the next one", async (t) => {

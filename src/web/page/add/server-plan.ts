@@ -1,6 +1,14 @@
 // Shows what an added server will run and where credentials go, and writes it after a yes.
 import { type ComponentChild, h } from "preact";
 import {
+  newToken,
+  TOKEN_BLOCK,
+  TOKEN_EDITS,
+  TOKEN_REFERENCE,
+  TOKEN_SECRET,
+  wantsToken,
+} from "../../../config/edit/gateway-token.ts";
+import {
   backendEdits,
   openSecretsIn,
   type TypedBackend,
@@ -11,7 +19,7 @@ import { parseBackendName } from "../../../config/values/backend-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { shellWord } from "../../../runtime/text/plain-text.ts";
 import type { App } from "../parts/app.ts";
-import { code } from "../parts/elements.ts";
+import { code, textBlock } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { saveAdded, type TypedSecret } from "./save-added.ts";
 
@@ -32,24 +40,47 @@ export async function addServer(
   secrets: readonly TypedSecret[],
   about: ComponentChild = null,
 ): Promise<void> {
-  const { sha256 } = await app.requests.ask("config");
+  const { sha256, text } = await app.requests.ask("config");
   const reading = parseBackendName(name);
   if (!reading.ok) throw new MountaineerError("usage", `${name}: expected ${reading.expected}`);
-  if (app.store.get().status?.backends?.some((backend) => backend.name === name) === true)
+  const backends = app.store.get().status?.backends ?? [];
+  if (backends.some((backend) => backend.name === name))
     throw new MountaineerError("usage", `there is a server called ${name}`);
   const [literal] = typedSecrets(name, typed);
   if (literal !== undefined)
     throw new MountaineerError("usage", `the value of ${literal.key} seems to be a secret`, {
       hint: "type it into the field for the secret",
     });
+  const hasToken = wantsToken({ asked: null, text, hasBackend: backends.length > 0, addsBackend: true });
+  const { secrets: known } = await app.requests.ask("secrets");
+  const isKept = known.some((secret) => secret.name === TOKEN_SECRET && secret.kept !== null);
   const yes = await app.ask({
     title: `Add ${shown(name)}?`,
-    body: h("div", {}, about, whatRuns(name, typed, secrets)),
+    body: h("div", {}, about, whatRuns(name, typed, secrets), hasToken ? tokenWords(isKept) : null),
     action: "Add it",
   });
   if (!yes) return;
-  await saveAdded(app, backendEdits(name, typed), secrets, sha256);
+  await saveAdded(
+    app,
+    [...backendEdits(name, typed), ...(hasToken ? TOKEN_EDITS : [])],
+    [...secrets, ...(hasToken && !isKept ? [{ name: TOKEN_SECRET, value: newToken() }] : [])],
+    sha256,
+  );
   location.hash = "#/servers";
+}
+
+function tokenWords(isKept: boolean): ComponentChild {
+  return [
+    h(
+      "p",
+      {},
+      "It is the first server. From now on HTTP clients must send a token, which is ",
+      isKept ? "kept already as " : "made now and kept as ",
+      code(TOKEN_REFERENCE),
+      ". The configuration gets:",
+    ),
+    textBlock(TOKEN_BLOCK, "What lets clients in"),
+  ];
 }
 
 function whatRuns(name: string, typed: TypedBackend, secrets: readonly TypedSecret[]): ComponentChild {

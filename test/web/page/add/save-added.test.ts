@@ -1,9 +1,11 @@
 // What becomes of a secret that was typed for something that is added.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { BackendStatus } from "../../../../src/api/contract.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { saveAdded } from "../../../../src/web/page/add/save-added.ts";
 import { addServer, typedBackend } from "../../../../src/web/page/add/server-plan.ts";
+import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
 import { scriptedApp } from "../scripted-app.ts";
 
 const SECRET = { name: "nas", value: "typed" };
@@ -39,4 +41,40 @@ test("F4 a server is written only after a yes", async () => {
   const app = scriptedApp({}, {}, false);
   await addServer(app, "new", typedBackend({ url: "https://a.example/mcp" }, new Map()), [SECRET]);
   assert.deepEqual(app.log, ["? Add new?"]);
+});
+
+test("F4 the first server gets the token that HTTP clients send, as from the command line", async () => {
+  const typed = typedBackend({ url: "https://a.example/mcp" }, new Map());
+  /** What is asked where the file was changed meanwhile. */
+  const asked = async (text: string, kept: "file" | null, backends: BackendStatus[]) => {
+    const known = [{ name: "gateway-token", kept, used_by: [] }];
+    const app = scriptedApp(
+      {
+        config: { sha256: SHA256, text },
+        secrets: { secrets: known, config_error: null },
+        edit: new MountaineerError("config_changed", "no"),
+      },
+      { status: gatewayReport(backends) },
+    );
+    await assert.rejects(addServer(app, "new", typed, []), { code: "config_changed" });
+    return app.log.slice(1);
+  };
+  const auth =
+    /"key":"incoming_auth.type","value":"local"\},\{"key":"incoming_auth.token","value":"secret:gateway-token"/;
+  const [set = "", edit = "", ...after] = await asked("", null, []);
+  assert.match(set, /^setSecret \{"name":"gateway-token","value":"[\w-]{43}"\}$/);
+  assert.match(edit, auth);
+  assert.deepEqual(after, ['removeSecret {"name":"gateway-token"}']);
+  const [withKept = "", ...none] = await asked("", "file", []);
+  assert.match(withKept, auth);
+  assert.deepEqual(none, []);
+  for (const [text, backends] of [
+    ['[incoming_auth]\ntype = "none"\n', []],
+    ["", [sampleBackend()]],
+  ] as const) {
+    const [alone = "", ...rest] = await asked(text, null, [...backends]);
+    assert.match(alone, /^edit /);
+    assert.doesNotMatch(alone, /incoming_auth/);
+    assert.deepEqual(rest, []);
+  }
 });
