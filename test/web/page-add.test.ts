@@ -114,8 +114,6 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     "F4 a server of the registry is added with what it wants, and what is sent where is shown",
     async () => {
       await openView(page, "Servers/Add a server");
-      const close = page.getByRole("button", { name: "Close this message" });
-      while ((await close.count()) > 0) await close.first().click();
       const search = page.getByRole("form", { name: "Search the registry" });
       await search.getByLabel("Part of its name (required)").fill("weather");
       await search.getByRole("button", { name: "Search" }).click();
