@@ -13,7 +13,7 @@ export const TOKEN_EDITS = Object.entries(TOKEN_TABLE).map(([key, value]) => ({
 }));
 export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("\n");
 
-interface TokenWish {
+interface TokenOptions {
   /** null: nothing was said. */
   readonly asked: boolean | null;
   /** Of the file as it is; empty: there is none. */
@@ -28,7 +28,7 @@ interface TokenWish {
  * Whether one is to be made: with the first MCP server, unless the file says who may come in. A gateway that serves
  * something without one gets none by the way, as its clients would be shut out. Throws `usage`.
  */
-export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenWish): boolean {
+export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOptions): boolean {
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);
   if (asked === true && says) {
     throw new MountaineerError("usage", "the configuration says already who may come in ([incoming_auth])", {
