@@ -23,6 +23,7 @@ interface LiteralSecret {
 }
 
 type Connection = BackendConfig["connection"];
+type Named = Pick<BackendConfig, "name" | "connection" | "routes">;
 
 /** Shorter values, and common words and numbers, count as settings: `--auth none`. */
 const SHORTEST = 4;
@@ -30,12 +31,10 @@ const SETTING =
   /^(?:\d{1,5}|true|false|none|null|auto|basic|bearer|token|default|disabled|enabled|required|optional|anonymous|stdio)$/i;
 
 /** Of all backends, in the file's order. Only the caller may show or keep a value. */
-export function literalSecrets(
-  backends: readonly Pick<BackendConfig, "name" | "connection" | "routes">[],
-): readonly LiteralSecret[] {
+export function literalSecrets(backends: readonly Named[], find: Find = secretIn): readonly LiteralSecret[] {
   return backends.flatMap((backend) =>
     routesOf(backend).flatMap(({ connection }, route) =>
-      ofConnection(connection).map(({ path: within, value }) => {
+      ofConnection(connection, find).map(({ path: within, value }) => {
         const path = ["backends", backend.name, ...routeKeys(backend, route), ...within];
         return { key: pathText(path), path, value };
       }),
@@ -45,32 +44,13 @@ export function literalSecrets(
 
 /** Only the values, each once: none of them may appear in a log. */
 export function literalValues(connection: Connection): readonly string[] {
-  return [...new Set(ofConnection(connection).map(({ value }) => value))];
+  return [...new Set(ofConnection(connection, secretIn).map(({ value }) => value))];
 }
 
 /** The keys in which `import` has left a value out. */
-export function keysLeftOut(
-  backend: Pick<BackendConfig, "name" | "connection" | "routes">,
-): readonly string[] {
-  return routesOf(backend).flatMap(({ connection }, route) =>
-    textsOf(connection).flatMap(([key, text]) =>
-      text.includes(HIDDEN) ? pathText(["backends", backend.name, ...routeKeys(backend, route), ...key]) : [],
-    ),
-  );
-}
-
-function textsOf(connection: Connection): readonly (readonly [KeyPath, string])[] {
-  const tables = connection.type === "stdio" ? { env: connection.env } : { headers: connection.headers };
-  const own =
-    connection.type === "stdio"
-      ? connection.args.map((text, index) => [["args", index], text] as const)
-      : [[["url"], connection.url] as const];
-  const named = Object.entries(tables).flatMap(([table, texts]) =>
-    Object.entries(texts).map(
-      ([name, text]) => [[table, name], text.filter((part) => typeof part === "string").join("")] as const,
-    ),
-  );
-  return [...own, ...named];
+export function keysLeftOut(backend: Named): readonly string[] {
+  const isLeftOut: Find = (path, value) => (value.includes(HIDDEN) ? [{ path, value }] : []);
+  return literalSecrets([backend], isLeftOut).map(({ key }) => key);
 }
 
 interface Found {
@@ -78,32 +58,36 @@ interface Found {
   readonly value: string;
 }
 
-function ofConnection(connection: Connection): readonly Found[] {
-  if (connection.type === "stdio") return [...ofProgram(connection), ...ofTexts("env", connection.env)];
+/** What is wanted in a text, of which a log shows `shown`. */
+type Find = (path: Found["path"], text: string, shown: string) => readonly Found[];
+
+function ofConnection(connection: Connection, find: Find): readonly Found[] {
+  if (connection.type === "stdio")
+    return [...ofProgram(connection, find), ...ofTexts("env", connection.env, find)];
   const { url, headers } = connection;
-  return [...found(["url"], url, shownUrl(url, "log")), ...ofTexts("headers", headers)];
+  return [...find(["url"], url, shownUrl(url, "log")), ...ofTexts("headers", headers, find)];
 }
 
-function ofProgram({ command, args }: StdioConnection): readonly Found[] {
+function ofProgram({ command, args }: StdioConnection, find: Find): readonly Found[] {
   const shown = shownArguments(command, args, "log");
   return [
-    ...found(["command"], command, shownText(command, "log")),
-    ...args.flatMap((argument, index) => found(["args", index], argument, shown[index] ?? "")),
+    ...find(["command"], command, shownText(command, "log")),
+    ...args.flatMap((argument, index) => find(["args", index], argument, shown[index] ?? "")),
   ];
 }
 
-function ofTexts(table: string, texts: Readonly<Record<string, SecretText>>): readonly Found[] {
+function ofTexts(table: string, texts: Readonly<Record<string, SecretText>>, find: Find): readonly Found[] {
   return Object.entries(texts).flatMap(([name, text]) =>
     text.flatMap((part) => {
       if (typeof part !== "string") return [];
       // Text beside a reference is not a secret of itself, unless it looks like one.
       const label = text.length === 1 ? name : "";
-      return found([table, name], part, shownSecretText(label, [part], "log"));
+      return find([table, name], part, shownSecretText(label, [part], "log"));
     }),
   );
 }
 
-function found(path: Found["path"], text: string, shown: string): readonly Found[] {
+function secretIn(path: Found["path"], text: string, shown: string): readonly Found[] {
   return hiddenValues([text], [shown])
     .filter((value) => value.length >= SHORTEST && !SETTING.test(value))
     .map((value) => ({ path, value }));
