@@ -62,11 +62,7 @@ function drawn({ left, width, height, isNarrow, things, wires }: Drawing): Compo
       h(
         "g",
         { key: id },
-        h("path", {
-          class: `wire ${state} ${tone}`,
-          d: path,
-          ...(state === "used" ? { pathLength: 1 } : {}),
-        }),
+        h("path", { class: `wire ${state} ${tone}`, d: path, pathLength: state === "used" ? 1 : undefined }),
         rate === "" ? null : h("path", { class: "moving", d: path }),
         passing.map((atMs) => h("path", { key: atMs, class: "call", d: path, pathLength: 1 })),
       ),

@@ -65,43 +65,36 @@ export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Pictur
     text: gateway === undefined ? counted(shares.length, "share") : counted(gateway.tools, "tool"),
   };
   const others = (fleet?.machines ?? []).filter(({ own }) => !own);
+  const served = gateway === undefined ? [] : backends;
   return {
     machine,
     joined: [
-      ...(gateway === undefined ? [] : most("agent", agents(flow), "clients")),
-      ...most("nas", servedBy(shares, flow, nowMs), "NAS"),
-      ...(gateway === undefined
-        ? []
-        : most(
-            "server",
-            backends.map((each) => server(each, flow)),
-            "servers",
-          )),
-      ...most("peer", others.map(peer), "machines"),
+      ...most(gateway === undefined ? [] : agents(flow), "clients"),
+      ...most(servedBy(shares, flow, nowMs), "NAS"),
+      ...most(
+        served.map((each) => server(each, flow)),
+        "servers",
+      ),
+      ...most(others.map(peer), "machines"),
     ],
   };
 }
 
 /** The first few; those with trouble are always among them. */
-function most(kind: Kind, all: readonly Joined[], what: string): readonly Joined[] {
-  if (all.length <= MOST[kind]) return all;
+function most(all: readonly Joined[], what: string): readonly Joined[] {
+  const [first] = all;
+  if (first === undefined || all.length <= MOST[first.kind]) return all;
+  const { kind, at } = first;
   const isGrave = ({ tone }: Joined): boolean => tone === "bad" || tone === "warning";
   const chosen = [...all.filter(isGrave), ...all.filter((each) => !isGrave(each))].slice(0, MOST[kind] - 1);
   const rest = all.length - chosen.length;
   const passing = all
     .filter((each) => !chosen.includes(each))
     .flatMap(({ wires }) => wires[0]?.passing ?? []);
+  const id = `more ${kind}`;
   const more: Joined = {
-    ...{
-      id: `more ${kind}`,
-      kind,
-      title: `${rest} more ${what}`,
-      text: "",
-      tone: "plain",
-      at: all[0]?.at ?? "",
-    },
-    isHint: true,
-    wires: [wire(`more ${kind}`, passing.toSorted((one, other) => one - other).slice(-4))],
+    ...{ id, kind, at, title: `${rest} more ${what}`, text: "", tone: "plain", isHint: true },
+    wires: [wire(id, passing.toSorted((one, other) => one - other).slice(-4))],
   };
   return [...all.filter((each) => chosen.includes(each)), more];
 }
@@ -113,19 +106,16 @@ function wire(id: string, passing: readonly number[] = []): Wire {
 function agents(flow: Flow | null): readonly Joined[] {
   if (flow === null) return [];
   const { clients } = flow.event;
-  const at = "settings/clients";
+  const common = { kind: "agent", at: "settings/clients" } as const;
+  const none = { id: "no agent", title: "No client is connected", text: "mountaineer connect" };
   if (clients.length === 0)
-    return [
-      {
-        ...{ id: "no agent", kind: "agent", at, tone: "plain", isHint: true, wires: [wire("no agent")] },
-        ...{ title: "No client is connected", text: "mountaineer connect" },
-      },
-    ];
-  return clients.map(({ name, sessions, calls }) => ({
-    ...{ id: `client ${name}`, kind: "agent", at, tone: "good", text: counted(calls, "call") },
-    title: shown(sessions === 1 ? name : `${name} × ${sessions}`),
-    wires: [wire(`client ${name}`, flow.passing.get(`client ${name}`))],
-  }));
+    return [{ ...common, ...none, tone: "plain", isHint: true, wires: [wire(none.id)] }];
+  return clients.map(({ name, sessions, calls }) => {
+    const id = `client ${name}`;
+    const title = shown(sessions === 1 ? name : `${name} × ${sessions}`);
+    const wires = [wire(id, flow.passing.get(id))];
+    return { ...common, id, title, text: counted(calls, "call"), tone: "good", wires };
+  });
 }
 
 function server(backend: BackendStatus, flow: Flow | null): Joined {
@@ -133,11 +123,11 @@ function server(backend: BackendStatus, flow: Flow | null): Joined {
   const { text, tone } = backendWords(backend);
   const told = flow?.event.backends.find((each) => each.name === name)?.calls ?? calls ?? 0;
   const id = `server ${name}`;
-  const how = tone === "bad" ? "down" : enabled ? "plain" : "ready";
+  const state = tone === "bad" ? "down" : enabled ? "plain" : "ready";
   return {
     ...{ id, kind: "server", at: "servers", tone, title: shown(name) },
     text: shown(enabled && told > 0 ? `${text} · ${counted(told, "call")}` : text),
-    wires: [{ ...wire(id, flow?.passing.get(id)), state: how, tone }],
+    wires: [{ ...wire(id, flow?.passing.get(id)), state, tone }],
   };
 }
 
@@ -194,13 +184,16 @@ function peer(machine: FleetReport["machines"][number]): Joined {
     text: presenceWord(machine),
     tone: presenceWords(machine).tone,
   };
+  const id = `machine ${machine.name}`;
+  const wires = [{ ...wire(id), state: "ready" }] as const;
   return {
-    ...{ id: `machine ${machine.name}`, kind: "peer", at: "settings/fleet", tone },
-    ...{
-      title: shown(machine.name),
-      text: shown(text),
-      wires: [{ ...wire(`machine ${machine.name}`), state: "ready" }],
-    },
+    id,
+    kind: "peer",
+    at: "settings/fleet",
+    tone,
+    title: shown(machine.name),
+    text: shown(text),
+    wires,
   };
 }
 
@@ -234,31 +227,24 @@ export function drawingOf(picture: Picture, isNarrow: boolean): Drawing {
   return isNarrow ? narrowDrawing(picture) : wideDrawing(picture);
 }
 
-interface Column {
-  readonly kinds: readonly Kind[];
-  readonly x: number;
-  readonly width: number;
-}
-
 const MACHINE = { x: 306, width: 180, height: 112 };
-const LEFT: Column = { kinds: ["agent"], x: 0, width: 220 };
-const RIGHT: Column = { kinds: ["nas", "server"], x: 720, width: 280 };
+const LEFT = { x: 0, width: 220 };
+const RIGHT = { x: 720, width: 280 };
 /** From here to the right the wires are straight, with their labels. */
 const STRAIGHT_X = 545;
 
 /** Agents, this machine with others of its fleet below, and to the right what it is joined to. */
 function wideDrawing({ machine, joined }: Picture): Drawing {
-  const of = ({ kinds }: Column) => joined.filter(({ kind }) => kinds.includes(kind));
+  const of = (...kinds: readonly Kind[]) => joined.filter(({ kind }) => kinds.includes(kind));
   const tall = (all: readonly Joined[]): number =>
     all.reduce((sum, { kind }) => sum + HEIGHTS[kind] + BETWEEN, -BETWEEN);
-  const peers = joined.filter(({ kind }) => kind === "peer");
-  const [left, right] = [of(LEFT), of(RIGHT)];
+  const [left, right, peers] = [of("agent"), of("nas", "server"), of("peer")];
   const below = peers.length === 0 ? 0 : tall(peers) + 3 * BETWEEN;
   const height = Math.max(tall(left), tall(right), MACHINE.height + below) + 4;
   const middleY = (height - below) / 2;
   const box = { x: MACHINE.x, y: middleY - MACHINE.height / 2, width: MACHINE.width, height: MACHINE.height };
   const wires: DrawnWire[] = [];
-  const placed = (all: readonly Joined[], { x, width }: Omit<Column, "kinds">, fromY: number) => {
+  const placed = (all: readonly Joined[], { x, width }: typeof LEFT, fromY: number) => {
     let y = fromY;
     return all.map((thing) => {
       const at = { x, y, width, height: HEIGHTS[thing.kind] };
@@ -271,7 +257,7 @@ function wideDrawing({ machine, joined }: Picture): Drawing {
   const under = placed(peers, MACHINE, box.y + box.height + 3 * BETWEEN);
   const join = (all: typeof lefts, draw: (fromY: number, toY: number, wire: Wire) => DrawnWire): void => {
     const ends = all.flatMap(({ thing, box: own }) =>
-      (thing as Joined).wires.map((each, index, { length }) => ({
+      thing.wires.map((each, index, { length }) => ({
         each,
         toY: own.y + (own.height * (index + 0.5)) / length,
       })),
@@ -295,10 +281,9 @@ function wideDrawing({ machine, joined }: Picture): Drawing {
   });
   for (const { thing, box: own } of under) {
     const x = MACHINE.x + MACHINE.width / 2;
-    const each = (thing as Joined).wires[0];
     const fromY = own === under[0]?.box ? box.y + box.height : own.y - BETWEEN;
-    if (each !== undefined)
-      wires.push({ ...each, path: `M${x},${fromY} V${own.y}`, labelX: x, labelY: own.y });
+    const path = `M${x},${fromY} V${own.y}`;
+    wires.push(...thing.wires.map((each) => ({ ...each, path, labelX: x, labelY: own.y })));
   }
   const start = left.length === 0 ? MACHINE.x - 2 : -2;
   const end = right.length === 0 ? MACHINE.x + MACHINE.width + 2 : RIGHT.x + RIGHT.width + 2;
@@ -328,11 +313,7 @@ function narrowDrawing({ machine, joined }: Picture): Drawing {
   });
   const rail: Box = { x: 0, y: 0, width: NARROW, height: 60 };
   return {
-    left: 0,
-    width: NARROW,
-    height: y,
-    isNarrow: true,
-    wires,
+    ...{ left: 0, width: NARROW, height: y, isNarrow: true, wires },
     things: [{ thing: machine, box: rail }, ...things],
   };
 }
