@@ -5,22 +5,12 @@ import type { OutputOf } from "../../../api/operations.ts";
 import type { RegistryServerReport } from "../../../api/registry-contract.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
-import { code, nothing } from "../parts/elements.ts";
+import { choiceRow, code, nothing } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
-import { DeclaredForm, textIn } from "./declared-form.ts";
+import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { addServer, typedBackend } from "./server-plan.ts";
 
-const SEARCH = {
-  type: "object",
-  required: ["Part of its name"],
-  properties: {
-    "Part of its name": {
-      type: "string",
-      minLength: 1,
-      description: "Asked of registry.modelcontextprotocol.io.",
-    },
-  },
-};
+const PART = "Part of its name";
 const NAME = "Name here";
 
 type Found = OutputOf<"searchRegistry">["servers"];
@@ -34,13 +24,12 @@ export function AddFromRegistry({ app }: { readonly app: App }): ComponentChild 
     );
   return [
     h(DeclaredForm, {
-      ...{ label: "Search the registry", schema: SEARCH, action: "Search" },
+      ...{ label: "Search the registry", action: "Search" },
+      fields: { [PART]: neededText("Asked of registry.modelcontextprotocol.io.") },
       run: (values) =>
         app.attempt("Search the registry", async () => {
           setChosen(null);
-          setFound(
-            (await app.requests.ask("searchRegistry", { query: textIn(values, "Part of its name") })).servers,
-          );
+          setFound((await app.requests.ask("searchRegistry", { query: textIn(values, PART) })).servers);
         }),
     }),
     found === null
@@ -57,17 +46,10 @@ function list(found: Found, choose: (server: string) => Promise<unknown>): Compo
     "ul",
     { class: "plain-list", "aria-label": "Servers of the registry" },
     found.map(({ name, version, description, deprecated }) =>
-      h(
-        "li",
-        { key: name, class: "row" },
-        h("strong", {}, shown(name)),
+      choiceRow(
+        { key: name, name, says: name, choose: () => void choose(name) },
         h("span", { class: "dim" }, shown(version), deprecated ? ", deprecated" : ""),
         h("span", { class: "grow" }, shown(description.slice(0, 200))),
-        h(
-          "button",
-          { type: "button", "aria-label": `Choose ${shown(name)}`, onClick: () => void choose(name) },
-          "Choose",
-        ),
       ),
     ),
   );
@@ -81,23 +63,14 @@ function Chosen({
   readonly server: RegistryServerReport;
 }): ComponentChild {
   const open = server.inputs.filter(({ secret }) => !secret);
-  const fields = open.map(({ name, description, fallback, choices }) => [
+  const fields = open.map(({ name, description, required, fallback, choices }) => [
     name,
     {
-      type: "string",
-      description: description ?? "",
+      ...(required && fallback === null ? neededText : optionalText)(description ?? ""),
       ...(fallback === null ? {} : { default: fallback }),
       ...(choices.length === 0 ? {} : { enum: choices }),
     },
   ]);
-  const schema = {
-    type: "object",
-    required: [
-      NAME,
-      ...open.flatMap(({ name, required, fallback }) => (required && fallback === null ? [name] : [])),
-    ],
-    properties: { [NAME]: { type: "string", minLength: 1 }, ...Object.fromEntries(fields) },
-  };
   const hidden = server.inputs.filter(({ secret }) => secret);
   return [
     h(
@@ -107,7 +80,8 @@ function Chosen({
       ` ${shown(server.version)}: ${shown(server.description)}`,
     ),
     h(DeclaredForm, {
-      ...{ label: "What it wants", schema, action: "Show what runs …" },
+      ...{ label: "What it wants", action: "Show what runs …" },
+      fields: { [NAME]: neededText(), ...Object.fromEntries(fields) },
       hidden: hidden.map(({ name, description, required }) => ({
         ...{ name, about: description ?? "Kept outside of the configuration.", isRequired: required },
       })),

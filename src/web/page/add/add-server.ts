@@ -6,39 +6,27 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
 import { AddFromRegistry } from "./add-from-registry.ts";
-import { DeclaredForm, textIn } from "./declared-form.ts";
-import { type TypedSecret, takenSecrets } from "./save-added.ts";
+import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
+import { type SecretToKeep, takenSecrets } from "./save-added.ts";
 import { addServer, typedBackend } from "./server-plan.ts";
 
-const NAME = { type: "string", minLength: 1, description: "What it is called here, such as files." };
 const SERVER = {
-  type: "object",
-  required: ["Name", "Command or address"],
-  properties: {
-    Name: NAME,
-    "Command or address": {
-      type: "string",
-      minLength: 1,
-      description:
-        "A command line, such as npx -y @modelcontextprotocol/server-filesystem /home/ann, or an address that begins with https://. No shell reads it.",
-    },
-    "Variables or headers": {
-      type: "array",
-      description: "Variables of the program, or headers of each request to the address.",
-      items: {
-        type: "object",
-        required: ["Name", "Value"],
-        properties: {
-          Name: { type: "string", minLength: 1 },
-          Value: { type: "string", description: "Text, ${VARIABLE} or secret:NAME." },
-        },
-      },
-    },
-    "Secret for": {
-      type: "string",
-      description: "The variable, or the header, that gets the secret below: TOKEN, or Authorization.",
+  Name: neededText("What it is called here, such as files."),
+  "Command or address": neededText(
+    "A command line, such as npx -y @modelcontextprotocol/server-filesystem /home/ann, or an address that begins with https://. No shell reads it.",
+  ),
+  "Variables or headers": {
+    type: "array",
+    description: "Variables of the program, or headers of each request to the address.",
+    items: {
+      type: "object",
+      required: ["Name", "Value"],
+      properties: { Name: neededText(), Value: optionalText("Text, ${VARIABLE} or secret:NAME.") },
     },
   },
+  "Secret for": optionalText(
+    "The variable, or the header, that gets the secret below: TOKEN, or Authorization.",
+  ),
 };
 const SECRET = { name: "Secret", about: "Kept outside of the configuration.", isRequired: false };
 
@@ -51,12 +39,8 @@ export function AddServer({ app }: ViewProps): ComponentChild {
     may
       ? [
           h(DeclaredForm, {
-            ...{
-              label: "Add by command or address",
-              schema: SERVER,
-              hidden: [SECRET],
-              action: "Show what runs …",
-            },
+            ...{ label: "Add by command or address", fields: SERVER, hidden: [SECRET] },
+            action: "Show what runs …",
             run: (values, hidden) => addTyped(app, values, hidden.get(SECRET.name) ?? null),
           }),
           h("h2", {}, "From the registry"),
@@ -78,7 +62,7 @@ async function addTyped(
     const key = textIn(values, "Secret for");
     if ((key === "") !== (secret === null))
       throw new MountaineerError("usage", "a secret needs both: its variable or header, and its value");
-    const secrets: TypedSecret[] = [];
+    const secrets: SecretToKeep[] = [];
     if (secret !== null) {
       const kept = freeSecretName(`${name}-${key}`, await takenSecrets(app));
       secrets.push({ name: kept, value: secret });

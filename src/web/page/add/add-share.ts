@@ -11,22 +11,14 @@ import { hostText } from "../../../config/values/host-text.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { code, nothing, textBlock, WorkButton } from "../parts/elements.ts";
+import { choiceRow, code, nothing, textBlock, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
-import { DeclaredForm, textIn } from "./declared-form.ts";
+import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { saveAdded, takenSecrets } from "./save-added.ts";
 
 const LOGIN = {
-  type: "object",
-  required: ["Address", "User"],
-  properties: {
-    Address: {
-      type: "string",
-      minLength: 1,
-      description: "The name and the password go there, and nowhere else, in a signed session.",
-    },
-    User: { type: "string", minLength: 1, description: "Your name on that server." },
-  },
+  Address: neededText("The name and the password go there, and nowhere else, in a signed session."),
+  User: neededText("Your name on that server."),
 };
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
 /** Choices of the field for a second address. */
@@ -75,7 +67,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
           servers === null ? null : h(Servers, { servers, chosen, choose }),
           h(DeclaredForm, {
             key: chosen === null ? "" : addressOf(chosen),
-            ...{ label: "Log in", schema: LOGIN, hidden: [PASSWORD], action: "List its shares" },
+            ...{ label: "Log in", fields: LOGIN, hidden: [PASSWORD], action: "List its shares" },
             begin: beginning(chosen),
             run: logIn,
           }),
@@ -114,20 +106,11 @@ function Servers({
       servers.map((server) => {
         const { name, link, known } = foundWords(server);
         const address = addressOf(server);
-        return h(
-          "li",
-          { key: address, class: "row" },
-          h("strong", {}, shown(name)),
+        const says = `${name} at ${address}`;
+        return choiceRow(
+          { key: address, name, says, isChosen: server === chosen, choose: () => choose(server) },
           code(address),
           h("span", { class: "dim grow" }, shown(`${link}, ${known}`)),
-          h(
-            "button",
-            {
-              ...{ type: "button", "aria-pressed": server === chosen, onClick: () => choose(server) },
-              "aria-label": `Choose ${shown(name)} at ${address}`,
-            },
-            "Choose",
-          ),
         );
       }),
     ),
@@ -144,30 +127,15 @@ function Shares({ met, others, add }: SharesProps): ComponentChild {
   const { names } = met;
   const listed = names.kind === "listed" ? names.names : [];
   const where = shown(met.host);
-  const schema = {
-    type: "object",
-    required: ["Share"],
-    properties: {
-      Share: {
-        type: "string",
-        minLength: 1,
-        description: "As the server calls it.",
-        ...(listed.length === 0 ? {} : { enum: listed }),
-      },
-      "Name here": {
-        type: "string",
-        description: "The folder that it is mounted as; left out: as on the server.",
-      },
-      ...(others.length === 0
-        ? {}
-        : {
-            "Second address": {
-              enum: [NONE, ...others.map(addressOf)],
-              description:
-                "Somebody of the same name on another link. It gets the password once it says that it is the same server.",
-            },
-          }),
-    },
+  const second = {
+    enum: [NONE, ...others.map(addressOf)],
+    description:
+      "Somebody of the same name on another link. It gets the password once it says that it is the same server.",
+  };
+  const fields = {
+    Share: { ...neededText("As the server calls it."), ...(listed.length === 0 ? {} : { enum: listed }) },
+    "Name here": optionalText("The folder that it is mounted as; left out: as on the server."),
+    ...(others.length === 0 ? {} : { "Second address": second }),
   };
   return [
     h(
@@ -179,7 +147,7 @@ function Shares({ met, others, add }: SharesProps): ComponentChild {
           ? `${where} lists no shares; type the name of one.`
           : `${where} takes this login.`,
     ),
-    h(DeclaredForm, { label: "Choose a share", schema, action: "Show what is added …", run: add }),
+    h(DeclaredForm, { label: "Choose a share", fields, action: "Show what is added …", run: add }),
   ];
 }
 

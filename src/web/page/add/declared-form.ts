@@ -13,10 +13,12 @@ export interface HiddenField {
   readonly isRequired: boolean;
 }
 
+type Fields = Readonly<Record<string, { readonly description: string; readonly minLength?: number }>>;
+
 export interface DeclaredFormProps {
   readonly label: string;
-  /** The names of its properties are what a person reads. */
-  readonly schema: object;
+  /** JSON Schemas by the names that a person reads. */
+  readonly fields: Fields;
   /** What stands in it at first. */
   readonly begin?: Readonly<Record<string, unknown>>;
   readonly hidden?: readonly HiddenField[];
@@ -31,13 +33,13 @@ export interface DeclaredFormProps {
 
 export function DeclaredForm({
   label,
-  schema,
+  fields,
   begin = {},
   hidden = [],
   action,
   run,
 }: DeclaredFormProps): ComponentChild {
-  const [root, setRoot] = useState(() => filled(schema, begin));
+  const [root, setRoot] = useState(() => filled(fields, begin));
   const [isTried, setTried] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
@@ -104,9 +106,19 @@ function Hidden({
   );
 }
 
-/** Values that the schema has no field for are left out. */
-function filled(schema: object, begin: Readonly<Record<string, unknown>>): FormNode {
-  const root = createNode(argumentsField(schema));
+/** A field for a text that has to be filled in. */
+export function neededText(description = "") {
+  return { type: "string", minLength: 1, description };
+}
+
+export function optionalText(description: string) {
+  return { type: "string", description };
+}
+
+/** Values that there is no field for are left out. */
+function filled(properties: Fields, begin: Readonly<Record<string, unknown>>): FormNode {
+  const required = Object.keys(properties).filter((name) => properties[name]?.minLength === 1);
+  const root = createNode(argumentsField({ type: "object", required, properties }));
   return withValue(root, begin) ?? root;
 }
 

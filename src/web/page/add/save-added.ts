@@ -5,7 +5,7 @@ import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
 
-export interface TypedSecret {
+export interface SecretToKeep {
   readonly name: string;
   readonly value: string;
 }
@@ -17,7 +17,7 @@ const UNCERTAIN: ReadonlySet<string> = new Set(["timed_out", "daemon_unreachable
 export async function saveAdded(
   app: App,
   edits: ConfigEditWire[],
-  secrets: readonly TypedSecret[],
+  secrets: readonly SecretToKeep[],
   expected: string,
 ): Promise<void> {
   const { ask } = app.requests;

@@ -21,7 +21,7 @@ import { shellWord } from "../../../runtime/text/plain-text.ts";
 import type { App } from "../parts/app.ts";
 import { code, textBlock } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
-import { saveAdded, type TypedSecret } from "./save-added.ts";
+import { type SecretToKeep, saveAdded } from "./save-added.ts";
 
 /** `texts`: variables of a program, or headers of an address. */
 export function typedBackend(connection: TypedConnection, texts: ReadonlyMap<string, string>): TypedBackend {
@@ -37,7 +37,7 @@ export async function addServer(
   app: App,
   name: string,
   typed: TypedBackend,
-  secrets: readonly TypedSecret[],
+  secrets: readonly SecretToKeep[],
   about: ComponentChild = null,
 ): Promise<void> {
   const { sha256, text } = await app.requests.ask("config");
@@ -83,7 +83,7 @@ function tokenWords(isKept: boolean): ComponentChild {
   ];
 }
 
-function whatRuns(name: string, typed: TypedBackend, secrets: readonly TypedSecret[]): ComponentChild {
+function whatRuns(name: string, typed: TypedBackend, secrets: readonly SecretToKeep[]): ComponentChild {
   const { command, url, env, headers } = typed;
   const [openly] = openSecretsIn(name, typed);
   const texts = [...env, ...headers];

@@ -84,6 +84,30 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
   );
 }
 
+interface ChoiceRow {
+  readonly key: string;
+  readonly name: string;
+  /** What is chosen, to a screen reader. */
+  readonly says: string;
+  readonly isChosen?: boolean;
+  readonly choose: () => void;
+}
+
+/** A row of a list of which one is chosen. */
+export function choiceRow(
+  { key, name, says, isChosen, choose }: ChoiceRow,
+  ...facts: ComponentChild[]
+): ComponentChild {
+  const label = { "aria-label": `Choose ${shown(says)}`, "aria-pressed": isChosen };
+  return h(
+    "li",
+    { key, class: "row" },
+    h("strong", {}, shown(name)),
+    facts,
+    h("button", { type: "button", onClick: choose, ...label }, "Choose"),
+  );
+}
+
 export function code(text: string): ComponentChild {
   return h("code", {}, shown(text));
 }

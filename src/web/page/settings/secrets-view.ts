@@ -1,7 +1,7 @@
 // The secrets of this home: which are kept, what uses them, and a form that keeps one. No value ever comes here.
 import { type ComponentChild, h } from "preact";
 import type { SecretListReport } from "../../../api/secret-keeper.ts";
-import { DeclaredForm, textIn } from "../add/declared-form.ts";
+import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
 import { code, mark, nothing, WorkButton } from "../parts/elements.ts";
@@ -9,15 +9,7 @@ import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
 const SECRET = {
-  type: "object",
-  required: ["Name"],
-  properties: {
-    Name: {
-      type: "string",
-      minLength: 1,
-      description: "The configuration names it as secret:NAME. A secret of that name is replaced.",
-    },
-  },
+  Name: neededText("The configuration names it as secret:NAME. A secret of that name is replaced."),
 };
 
 export function SecretsView({ app }: ViewProps): ComponentChild {
@@ -42,7 +34,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
     h(CommandsNote, { app, refused: "Secrets are not changed here" }),
     may
       ? h(DeclaredForm, {
-          ...{ label: "Keep a secret", schema: SECRET, action: "Keep it" },
+          ...{ label: "Keep a secret", fields: SECRET, action: "Keep it" },
           hidden: [{ name: "Value", about: "One line. It is never shown again.", isRequired: true }],
           run: (values, hidden) =>
             app.attempt("Keep the secret", async () => {
