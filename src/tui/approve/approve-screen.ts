@@ -1,6 +1,6 @@
 // The Approve screen: what waits for approval, one entry at a time, with what it would change.
 import { markedLines } from "../status/status-lines.ts";
-import { cutLine, type Line, span, type Tone } from "../terminal/line.ts";
+import { cutLine, diffTone, type Line, span } from "../terminal/line.ts";
 import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import type { View } from "../terminal/terminal-style.ts";
 import type { ApproveSession } from "./approve-session.ts";
@@ -70,15 +70,9 @@ export function approveLines(state: ApproveState, view: View): readonly Line[] {
         : span(below > 0 ? `${below} more lines` : "", "faint");
   return [
     ...[...told, ...lost, ...head].slice(0, HEAD_LINES),
-    ...shown.map((line): Line => [span(line, toneOf(line))]),
+    ...shown.map((line): Line => [span(line, diffTone(line))]),
     cutLine([foot], width, symbols.ellipsis),
   ];
-}
-
-function toneOf(line: string): Tone {
-  if (line.startsWith("@@")) return "accent";
-  if (line.startsWith("+")) return "good";
-  return line.startsWith("-") ? "bad" : "plain";
 }
 
 function hintsOf(state: ApproveState): readonly string[] {

@@ -1,7 +1,7 @@
 // Draws the Config screen: the file's text, what a save would change, what changed underneath, and the history.
 import { counted, padded } from "../../runtime/text/plain-text.ts";
 import { localClock, localDay } from "../../runtime/time/local-time.ts";
-import { cutText, type Line, paragraph, span, spread, type Tone } from "../terminal/line.ts";
+import { cutText, diffTone, type Line, paragraph, span, spread, type Tone } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { toneMark } from "../terminal/terminal-style.ts";
 import { linesBelow, type Scroller, shownLines } from "../text/scroller.ts";
@@ -34,13 +34,13 @@ export function configLines(state: ConfigState, size: ScreenSize): readonly Line
     case "review":
       return [
         headLine("What a save would change", scrollText(page.text), size),
-        ...pageLines(page.text, toneOf),
+        ...pageLines(page.text, diffTone),
         questionLine(state, "Save it? Enter saves, Esc goes back to your text", size),
       ];
     case "conflict":
       return [
         headLine("What somebody else changed in the file", scrollText(page.text), size),
-        ...pageLines(page.text, toneOf),
+        ...pageLines(page.text, diffTone),
         questionLine(state, "Enter opens your text again, Ctrl-S shows what saving it would change", size),
       ];
     case "history":
@@ -50,7 +50,7 @@ export function configLines(state: ConfigState, size: ScreenSize): readonly Line
       const title = `From version ${entry?.n ?? ""} to the file now`;
       return [
         headLine(title, scrollText(page.text), size),
-        ...pageLines(page.text, toneOf),
+        ...pageLines(page.text, diffTone),
         ...noteLines(state, size),
       ];
     }
@@ -76,12 +76,6 @@ function scrollText(text: Scroller): string {
 function pageLines(text: Scroller, toneFor: (line: string) => Tone): readonly Line[] {
   const shown = shownLines(text).map((line): Line => [span(line, toneFor(line))]);
   return [...shown, ...Array.from({ length: Math.max(0, text.size.height - shown.length) }, (): Line => [])];
-}
-
-function toneOf(line: string): Tone {
-  if (line.startsWith("@@")) return "accent";
-  if (line.startsWith("+")) return "good";
-  return line.startsWith("-") ? "bad" : "plain";
 }
 
 function questionLine(state: ConfigState, question: string, { width, symbols }: ScreenSize): Line {

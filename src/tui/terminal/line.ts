@@ -98,3 +98,10 @@ export function paragraph(text: string, width: number, limit: number, ellipsis: 
     ? []
     : [...shown, cutText(`${last} ${ellipsis}${" ".repeat(room)}`, room, ellipsis)];
 }
+
+/** Of a line of a unified difference. */
+export function diffTone(line: string): Tone {
+  if (line.startsWith("@@")) return "accent";
+  if (line.startsWith("+")) return "good";
+  return line.startsWith("-") ? "bad" : "plain";
+}
