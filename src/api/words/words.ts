@@ -11,6 +11,11 @@ export interface Words {
   readonly tone: Tone;
 }
 
+/** With what it is about; null: the daemon. */
+export function wholeText({ about, text }: { readonly about: string | null; readonly text: string }): string {
+  return about === null ? text : `${about}: ${text}`;
+}
+
 export interface StateWords extends Words {
   /** The first thing that stands against it; null: nothing. */
   readonly why: string | null;

@@ -4,7 +4,7 @@ import { useRef, useState } from "preact/hooks";
 import type { ServerLogin, ShareNames } from "../../../api/first-meeting.ts";
 import type { FoundServer } from "../../../api/found-server.ts";
 import { foundWords } from "../../../api/words/found-words.ts";
-import { routeHosts, shareNameOf, shareTable } from "../../../config/edit/new-share.ts";
+import { likelySame, routeHosts, shareNameOf, shareTable } from "../../../config/edit/new-share.ts";
 import { tomlLines } from "../../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { hostText } from "../../../config/values/host-text.ts";
@@ -76,7 +76,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
             : h(Shares, {
                 key: JSON.stringify(met),
                 met,
-                others: (servers ?? []).filter((one) => isOther(one, known)),
+                others: likelySame(known, servers ?? []),
                 add: (values) => add(app, met, password.current, values, servers ?? []),
               }),
         ]
@@ -222,9 +222,4 @@ function beginning(server: FoundServer | null): Readonly<Record<string, string>>
 
 function addressOf({ address, port }: FoundServer): string {
   return hostText({ host: address, port });
-}
-
-/** Of the same name, on another link: it may be the same server. */
-function isOther(server: FoundServer, known: FoundServer | null): boolean {
-  return known?.name != null && server.name === known.name && server.interface !== known.interface;
 }

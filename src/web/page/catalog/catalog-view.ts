@@ -5,7 +5,7 @@ import { counted } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { nothing } from "../parts/elements.ts";
+import { choiceField, nothing } from "../parts/elements.ts";
 import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -57,16 +57,8 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
           autocomplete: "off",
           onInput: (event: Event) => kept.set({ words: (event.target as HTMLInputElement).value }),
         }),
-        h("label", { for: "catalog-backend" }, "Server"),
-        h(
-          "select",
-          {
-            id: "catalog-backend",
-            value: backend,
-            onChange: (event: Event) => kept.set({ backend: (event.target as HTMLSelectElement).value }),
-          },
-          h("option", { value: "" }, "all"),
-          backends.map((name) => h("option", { key: name, value: name }, shown(name))),
+        choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
+          kept.set({ backend: name }),
         ),
         h("p", { class: "dim", role: "status" }, `${counted(found.length, "tool")} of ${tools.length}`),
       ),

@@ -2,6 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useContext, useMemo } from "preact/hooks";
 import type { StatusReport } from "../../../api/contract.ts";
+import { wholeText } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { SeenEvent } from "../daemon/live.ts";
 import { useNow, useStore } from "../daemon/store.ts";
@@ -118,11 +119,12 @@ function wellText({ shares, gateway, backends = [] }: StatusReport): string {
   ].join(" · ");
 }
 
-function troubleRow(app: App, { tone, about, text, hint, action, at }: Trouble): ComponentChild {
-  const said = shown(about === null ? text : `${about}: ${text}`);
+function troubleRow(app: App, trouble: Trouble): ComponentChild {
+  const { tone, hint, action, at } = trouble;
+  const said = shown(wholeText(trouble));
   return h(
     "li",
-    { key: `${about} ${text}`, class: `trouble ${tone}` },
+    { key: said, class: `trouble ${tone}` },
     h(
       "div",
       {},

@@ -84,6 +84,27 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
   );
 }
 
+/** A field for one of these words; "" stands for all. */
+export function choiceField<Value extends string>(
+  id: string,
+  label: string,
+  values: readonly Value[],
+  value: Value,
+  onValue: (value: Value) => void,
+): ComponentChild {
+  const put = ({ target }: Event): void => {
+    const chosen = values.find((each) => each === (target as HTMLSelectElement).value);
+    if (chosen !== undefined) onValue(chosen);
+  };
+  const options = values.map((each) => h("option", { key: each, value: each }, shown(each) || "all"));
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    h("select", { id, value, onChange: put }, options),
+  );
+}
+
 interface ChoiceRow {
   readonly key: string;
   readonly name: string;

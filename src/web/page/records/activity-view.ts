@@ -1,15 +1,14 @@
 // Activity: the day as bars, and below it all that was logged and asked, in one stream with filters.
 import { type ComponentChild, h } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry, LogLine } from "../../../api/records-contract.ts";
 import { transitionWords } from "../../../api/words/event-words.ts";
-import { msText, type Tone } from "../../../api/words/words.ts";
+import { msText, type Tone, wholeText } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { code, mark, nothing, section, WorkButton } from "../parts/elements.ts";
+import { choiceField, code, mark, nothing, section, WorkButton } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { TimelineView } from "../timeline/timeline-view.ts";
-import { FilterField } from "./filter-field.ts";
 import { usePages } from "./pages.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -17,6 +16,8 @@ const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } a
   LogLine["level"],
   Tone
 >;
+/** A request for each letter would be too many. */
+const RESTS_MS = 300;
 const KINDS = ["everything", "the log", "calls and audit"] as const;
 
 interface Filter {
@@ -60,9 +61,9 @@ function Stream({ app }: ViewProps): ComponentChild {
     h(
       "div",
       { class: "filters", role: "search" },
-      h(FilterField, { id: "activity-text", label: "Words", onValue: (text: string) => put({ text }) }),
-      choice("activity-kind", "Show", KINDS, filter.kind, (kind) => put({ kind })),
-      choice("activity-level", "From level", LEVELS, filter.level, (level) => put({ level })),
+      h(WordsField, { onValue: (text: string) => put({ text }) }),
+      choiceField("activity-kind", "Show", KINDS, filter.kind, (kind) => put({ kind })),
+      choiceField("activity-level", "From level", LEVELS, filter.level, (level) => put({ level })),
     ),
     problem === null ? null : h("p", { class: "problem", role: "alert" }, shown(problem)),
     isAudited || filter.kind === "the log"
@@ -148,15 +149,13 @@ export function wholeEntries<Item extends Pick<Entry, "at" | "isAudit">>(
 /** A transition in the words that every face has for it; another line as it was written. */
 function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
   const told = /^[a-z]+\.[a-z_]+$/.test(message) ? transitionWords({ ...fields, name: message }) : null;
-  if (told !== null) {
-    const what = told.about === null ? told.text : `${told.about}: ${told.text}`;
-    return { at, tone: TONES[level], word: level, what, facts: null, isAudit: false };
-  }
+  const common = { at, tone: TONES[level], word: level, isAudit: false };
+  if (told !== null) return { ...common, what: wholeText(told), facts: null };
   const facts = Object.entries(fields).map(([name, value]) => [
     ` ${shown(name)} `,
     code(typeof value === "string" ? value : JSON.stringify(value)),
   ]);
-  return { at, tone: TONES[level], word: level, what: message, facts, isAudit: false };
+  return { ...common, what: message, facts };
 }
 
 function auditEntry(record: AuditEntry): Entry {
@@ -190,26 +189,23 @@ function entryRow({ at, tone, word, what, facts }: Entry, index: number, now: nu
   );
 }
 
-function choice<Value extends string>(
-  id: string,
-  label: string,
-  values: readonly Value[],
-  value: Value,
-  onValue: (value: Value) => void,
-): ComponentChild {
+/** What is typed holds once it rests. */
+function WordsField({ onValue }: { readonly onValue: (value: string) => void }): ComponentChild {
+  const [typed, setTyped] = useState("");
+  useEffect(() => {
+    const timer = setTimeout(() => onValue(typed.trim()), RESTS_MS);
+    return () => clearTimeout(timer);
+  }, [typed]);
   return h(
     "div",
     { class: "field" },
-    h("label", { for: id }, label),
-    h(
-      "select",
-      {
-        id,
-        value,
-        onChange: ({ target }: Event) =>
-          onValue(values.find((each) => each === (target as HTMLSelectElement).value) ?? value),
-      },
-      values.map((each) => h("option", { key: each, value: each }, each)),
-    ),
+    h("label", { for: "activity-text" }, "Words"),
+    h("input", {
+      id: "activity-text",
+      type: "search",
+      autocomplete: "off",
+      value: typed,
+      onInput: (event: Event) => setTyped((event.target as HTMLInputElement).value),
+    }),
   );
 }

@@ -1,6 +1,7 @@
 // The page as a whole: signed out or signed in, its navigation, and the view that is open.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { wholeText } from "../../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
 import { EDITORS, isEdited } from "../config/editor-memory.ts";
@@ -351,9 +352,9 @@ function GoneBanner({ app }: { readonly app: App }): ComponentChild {
 function createSpeaker(notices: Store<NoticeState>): (event: SeenEvent) => void {
   let isWaiting = false;
   let next = "";
-  return ({ tone, about, text }) => {
-    if (tone === "plain") return;
-    next = shown(about === null ? text : `${about}: ${text}`);
+  return (event) => {
+    if (event.tone === "plain") return;
+    next = shown(wholeText(event));
     if (isWaiting) return;
     isWaiting = true;
     setTimeout(() => {
