@@ -29,6 +29,10 @@ export const secretListShape = object({
 });
 export type SecretListReport = TypeOf<typeof secretListShape>;
 
+export function keptNames({ secrets }: SecretListReport): ReadonlySet<string> {
+  return new Set(secrets.flatMap(({ name, kept }) => (kept === null ? [] : [name])));
+}
+
 export const secretChangeShape = object({ name: text, kept: secretPlace });
 type SecretChange = TypeOf<typeof secretChangeShape>;
 

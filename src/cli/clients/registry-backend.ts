@@ -1,4 +1,5 @@
 // `backends add --registry`: asks for what the registry's server needs, and keeps secrets once a person has agreed.
+import { keptNames } from "../../api/secret-keeper.ts";
 import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import { isSecretHeader, isSecretVariable } from "../../config/values/backend-names.ts";
@@ -41,7 +42,7 @@ export async function registryBackend(
     {
       note,
       ask: ask === null ? null : (input) => ask(questionOf(input)),
-      keptSecrets: () => keptSecrets(context),
+      keptSecrets: async () => keptNames(await (await openSecrets(context)).list()),
     },
   );
   const { command, url, texts, secrets } = plan;
@@ -61,11 +62,6 @@ export async function registryBackend(
 function questionOf({ name, description, choices }: RegistryInput): string {
   const among = choices.length === 0 ? "" : ` (${choices.join(", ")})`;
   return `${harmless(name)}: ${foreignLine(`${description ?? name}${among}`, LONGEST_LINE)}: `;
-}
-
-async function keptSecrets(context: CommandContext): Promise<ReadonlySet<string>> {
-  const { secrets } = await (await openSecrets(context)).list();
-  return new Set(secrets.flatMap(({ name, kept }) => (kept === null ? [] : [name])));
 }
 
 function written(texts: ReadonlyMap<string, MadeText>): readonly (readonly [string, string])[] {

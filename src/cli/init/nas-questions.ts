@@ -2,7 +2,7 @@
 // asked for again in its place; nothing that was typed is lost.
 import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
 import type { FoundServer } from "../../api/found-server.ts";
-import { routeHosts, shareNameOf, type WantedShare } from "../../config/edit/new-share.ts";
+import { likelySame, routeHosts, shareNameOf, type WantedShare } from "../../config/edit/new-share.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { hostText } from "../../config/values/host-text.ts";
@@ -210,12 +210,9 @@ async function chooseSecond(
   { share, ...login }: ServerLogin & { readonly share: string },
   { meeting, signal }: NasTools,
 ): Promise<Chosen | null> {
-  const name = first.found?.name ?? null;
-  const others = servers.filter(
-    (one) => name !== null && one.name === name && one.interface !== first.found?.interface,
-  );
+  const others = likelySame(first.found, servers);
   if (others.length === 0) return null;
-  person.tell(`Somebody is called ${harmless(name ?? "")} on another link, too:`);
+  person.tell(`Somebody is called ${harmless(first.found?.name ?? "")} on another link, too:`);
   list(
     person,
     others.map((server) => serverCells(server).join("  ")),

@@ -40,6 +40,15 @@ export function routeHosts(
   return { tbHost: fast.text, fallbackHost: slow.text };
 }
 
+/** What calls itself by the same name on another link: it may be the same server. */
+export function likelySame<Heard extends { readonly name: string | null; readonly interface: string | null }>(
+  server: Heard | null,
+  all: readonly Heard[],
+): readonly Heard[] {
+  if (server === null || server.name === null) return [];
+  return all.filter((one) => one.name === server.name && one.interface !== server.interface);
+}
+
 export function shareTable(share: WantedShare): ConfigTable {
   return {
     name: share.name,

@@ -76,13 +76,9 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
       const probes = await Promise.all(routes.map(({ host, port }) => probe({ host: host ?? "", port })));
       const up = routes[probes.findIndex(({ verdict }) => verdict === "answers")];
       if (up?.host == null) return { kind: "failed", text: probes.map(({ text }) => text).join(", ") };
-      const login = {
-        host: up.host,
-        port: up.port,
-        username: share.username,
-        password: password?.value ?? null,
-      };
-      return listShareNames(specOf({ ...login, name, shareName: "" }, null), home, signal);
+      const login = { host: up.host, port: up.port, username: share.username };
+      const spec = specOf({ ...login, password: password?.value ?? null, name, shareName: "" }, null);
+      return listShareNames(spec, home, signal);
     },
     shareNames: (login, signal) =>
       listShareNames(specOf({ ...login, name: "", shareName: "" }, null), home, signal),
@@ -99,9 +95,7 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
       const verdict = await proof.compare(spec, { tb, fallback }, null, () => true, signal);
       return { kind: verdict.kind, text: verdict.kind === "same" ? "" : verdict.text };
     },
-    [Symbol.asyncDispose]: async () => {
-      await prober[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => prober[Symbol.asyncDispose](),
   };
 }
 

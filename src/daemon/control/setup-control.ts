@@ -1,5 +1,6 @@
 // What a person needs to add a share or a server: who is there, what a server has, and where secrets are kept.
 import type { Control } from "../../api/operations.ts";
+import { keptNames } from "../../api/secret-keeper.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
 import { askRegistry, registryAddress, searchRegistry } from "../../registry/registry-client.ts";
@@ -41,10 +42,7 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
     async registryServer({ server, name, values }, signal) {
       const found = readServerJson(await askRegistry(registryAddress(), server, signal));
       const notes: string[] = [];
-      const keptSecrets = async () => {
-        const { secrets } = await keeper().list();
-        return new Set(secrets.flatMap((one) => (one.kept === null ? [] : [one.name])));
-      };
+      const keptSecrets = async () => keptNames(await keeper().list());
       const options = { name, given: new Map(Object.entries(values)), typed: new Set<string>() };
       const surroundings = { ask: null, note: (text: string) => void notes.push(text), keptSecrets };
       const about = { ...entryOf(found), inputs: inputsOf(found).map(inputWire) };
