@@ -46,6 +46,7 @@ import {
   fleetReportShape,
 } from "./fleet-contract.ts";
 import { foundServersShape } from "./found-server.ts";
+import { mcpAddressRequest, mcpAddressShape } from "./mcp-address.ts";
 import { BODY_LIMIT_BYTES, type Operation, operation, requireReach } from "./operation.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "./records-contract.ts";
 import {
@@ -446,6 +447,14 @@ export const OPERATIONS = {
     input: registryServerRequest,
     output: registryServerShape,
     counts: "records",
+  }),
+  mcpAddress: operation({
+    at: "POST backends/address",
+    says: "Where an MCP server answers whose address has no path; neither headers nor credentials are sent",
+    reach: "with_commands",
+    input: mcpAddressRequest,
+    output: mcpAddressShape,
+    counts: "places",
   }),
   secrets: operation({
     at: "GET secrets",

@@ -98,6 +98,11 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
       await form.getByRole("button", { name: "Show what runs …" }).click();
       await page.getByText("there is a server called more").first().waitFor();
       await form.getByLabel("Name (required)").fill("elsewhere");
+      await form.getByLabel("Command or address (required)").fill(registry);
+      await form.getByRole("button", { name: "Show what runs …" }).click();
+      await page.getByRole("dialog").getByText(`${registry}/mcp`, { exact: true }).waitFor();
+      await page.keyboard.press("Escape");
+      await form.getByLabel("Command or address (required)").fill("https://127.0.0.1:9/mcp");
       await form.getByLabel("Secret for").fill("bad header");
       await form.getByLabel("Secret", { exact: true }).fill(VALUE);
       await form.getByRole("button", { name: "Show what runs …" }).click();
@@ -205,6 +210,8 @@ async function startRegistry(t: Scope): Promise<string> {
   };
   const registry = createServer(({ url = "" }, response) => {
     const isList = url.startsWith("/v0.1/servers?search=weather&");
+    // It serves MCP, too.
+    if (url === "/mcp") response.setHeader("content-type", "application/json");
     response.end(JSON.stringify(isList ? { servers: [{ server }] } : { server }));
   });
   registry.listen(0, "127.0.0.1");

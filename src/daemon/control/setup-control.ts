@@ -1,4 +1,5 @@
 // What a person needs to add a share or a server: who is there, what a server has, and where secrets are kept.
+import { findMcpAddress, hasNoPath } from "../../api/mcp-address.ts";
 import type { Control } from "../../api/operations.ts";
 import { keptNames } from "../../api/secret-keeper.ts";
 import { parseHost } from "../../config/values/host.ts";
@@ -59,6 +60,9 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
         return { ...about, plan: null, why: error.message };
       }
     },
+    mcpAddress: async ({ url }, signal) => ({
+      url: hasNoPath(url) ? await findMcpAddress(url, signal) : null,
+    }),
     secrets: () => keeper().list(),
     async setSecret({ name, value }, signal) {
       refuseOwnKey(name);

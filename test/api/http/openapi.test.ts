@@ -113,6 +113,7 @@ test("pin: which operations need leave, and which never leave the machine", () =
     "pairServers",
     "searchRegistry",
     "registryServer",
+    "mcpAddress",
     "setSecret",
     "removeSecret",
   ]);

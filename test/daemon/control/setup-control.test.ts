@@ -1,6 +1,8 @@
 // What a person needs to add a share or a server, before a real SMB server where one is there.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createSetupControl } from "../../../src/daemon/control/setup-control.ts";
@@ -31,6 +33,27 @@ test("F4 a secret is kept, used at once, listed by its name alone and forgotten;
   await assert.rejects(control.removeSecret({ name: "nas" }, signal), { code: "secret_unknown" });
   await assert.rejects(control.setSecret({ name: "sign-in.key", value: "x" }, signal), { code: "usage" });
   await assert.rejects(control.removeSecret({ name: "sign-in.key" }, signal), { code: "usage" });
+});
+
+test("F4 an address without a path gets the one that an MCP server answers at", async (t) => {
+  const { control } = await openControl(t);
+  const asked: string[] = [];
+  const server = createServer(({ url = "", headers }, response) => {
+    asked.push(`${url} ${headers.authorization ?? "nobody"}`);
+    response.writeHead(url === "/mcp" ? 200 : 404, { "content-type": "application/json" }).end("{}");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(address !== null && typeof address === "object");
+  const at = `127.0.0.1:${address.port}`;
+  const find = async (url: string) => (await control.mcpAddress({ url }, signal)).url;
+  assert.equal(await find(`http://ann:word@${at}`), `http://ann:word@${at}/mcp`);
+  assert.deepEqual(asked, ["/ nobody", "/mcp nobody"]);
+  for (const other of [`http://${at}/other`, "no address", "data:text/plain,"])
+    assert.equal(await find(other), null, other);
+  assert.equal(asked.length, 2);
 });
 
 test("F4 a server is asked for its shares with the login that was typed, and another address is told apart", {

@@ -1,6 +1,7 @@
 // Adds an MCP server by its command or its address. What will run, and where credentials go, is shown before it is written.
 import { type ComponentChild, h } from "preact";
-import { connectionOf } from "../../../config/edit/new-backend.ts";
+import { hasNoPath } from "../../../api/mcp-address.ts";
+import { connectionOf, type TypedConnection } from "../../../config/edit/new-backend.ts";
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -57,7 +58,10 @@ async function addTyped(
 ): Promise<boolean> {
   return app.attempt("Add the server", async () => {
     const name = textIn(values, "Name");
-    const connection = connectionOf(textIn(values, "Command or address"));
+    const typed = connectionOf(textIn(values, "Command or address"));
+    const connection = await withPath(app, typed);
+    const about =
+      connection === typed ? null : h("p", {}, "That address has no path, and a server answers here.");
     const texts = new Map(pairsIn(values));
     const key = textIn(values, "Secret for");
     if ((key === "") !== (secret === null))
@@ -68,8 +72,15 @@ async function addTyped(
       secrets.push({ name: kept, value: secret });
       texts.set(key, /^authorization$/i.test(key) ? `Bearer \${secret:${kept}}` : `secret:${kept}`);
     }
-    await addServer(app, name, typedBackend(connection, texts), secrets);
+    await addServer(app, name, typedBackend(connection, texts), secrets, about);
   });
+}
+
+/** An address without a path gets the one that a server answers at. */
+async function withPath(app: App, typed: TypedConnection): Promise<TypedConnection> {
+  if (!("url" in typed) || !hasNoPath(typed.url)) return typed;
+  const { url } = await app.requests.ask("mcpAddress", { url: typed.url });
+  return url === null || url === typed.url ? typed : { url };
 }
 
 function pairsIn({ "Variables or headers": given }: Readonly<Record<string, unknown>>) {
