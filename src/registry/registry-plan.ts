@@ -80,10 +80,11 @@ export interface MadeText {
 function createAnswers({ ask }: PlanSurroundings, { given }: PlanOptions) {
   const missing: RegistryInput[] = [];
   return {
-    /** null: it has no value. `isOwn`: a person gave it; otherwise the registry did. */
+    /** null: it has no value. `isOwn`: a person gave it; what was only chosen, or nobody gave, are the registry's words. */
     async to(input: RegistryInput): Promise<MadeText | null> {
+      const told = (text: string): MadeText => ({ text, isOwn: !input.choices.includes(text) });
       const known = given.get(input.name);
-      if (known !== undefined) return { text: known, isOwn: true };
+      if (known !== undefined) return told(known);
       if (input.fallback !== null) return { text: input.fallback, isOwn: false };
       if (!input.isRequired) return null;
       if (ask === null || input.isSecret) {
@@ -92,7 +93,7 @@ function createAnswers({ ask }: PlanSurroundings, { given }: PlanOptions) {
       }
       const answer = await ask(input);
       if (answer === "") missing.push(input);
-      return answer === "" ? null : { text: answer, isOwn: true };
+      return answer === "" ? null : told(answer);
     },
     /** Refuses names that are not among these inputs, such as mistyped ones. */
     requireKnown(words: readonly RegistryWord[]): void {

@@ -264,7 +264,13 @@ test("E1 what a registry says refers to no secret and no variable of a person's"
     "a/variable": header("X-One", "Bearer ${GITHUB_TOKEN}"),
     "a/braced": header("X-One", "${secret:github}"),
     "a/split": header("X-One", { value: "{a}{GITHUB_TOKEN}", variables: { a: { default: "$" } } }),
+    "a/choice": header("X-One", {
+      value: "{a}",
+      variables: { a: { choices: ["secret:github", "${secret:github}"] } },
+    }),
   });
+  const chosen = await rig.add("x", "a/choice", "--yes", "--input", "a=secret:github");
+  assert.match(chosen.stderr, /X-One would mean a secret that is kept here/);
   for (const server of ["a/literal", "a/default", "a/parts"]) {
     const { code, stderr } = await rig.add("x", server, "--yes");
     assert.equal(code, 1, stderr);
@@ -279,7 +285,10 @@ test("E1 what a registry says refers to no secret and no variable of a person's"
     const { code, stderr } = await rig.add(name, server, "--yes", "--disabled", "--allow-literal");
     assert.equal(code, 0, stderr);
   }
+  const braced = ["--yes", "--disabled", "--allow-literal", "--input", "a=${secret:github}"];
+  assert.equal((await rig.add("chosen", "a/choice", ...braced)).code, 0);
   const text = await rig.text();
+  assert.equal(text.match(/X-One = "\$\$\{secret:github\}"/g)?.length, 2);
   assert.match(text, /X-One = "Bearer \$\$\{GITHUB_TOKEN\}"/);
   assert.match(text, /X-One = "\$\$\{secret:github\}"/);
   assert.match(text, /X-One = "\$\$\{GITHUB_TOKEN\}"/);
