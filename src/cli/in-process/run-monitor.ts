@@ -1,4 +1,5 @@
 // Runs the daemon in this process, and passes SIGHUP on to it. Its code is loaded when it runs.
+import { mkdirSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { dirname, extname, join } from "node:path";
 import type { MonitorOptions } from "../../api/in-process.ts";
@@ -49,7 +50,15 @@ export async function runMonitorCommand(
  * there, as where the system's packages are, all is compiled at each start. `program`: of a build; sources keep nothing.
  */
 export function keepCompiledCode(program: string): void {
-  if (extname(program) === ".js") enableCompileCache(join(dirname(program), "compiled"));
+  if (extname(program) !== ".js") return;
+  const folder = join(dirname(program), "compiled");
+  try {
+    // Whatever the umask lets others do: who can write there runs as this user.
+    mkdirSync(folder, { mode: 0o700 });
+  } catch {
+    // It is there already, or nothing is kept.
+  }
+  enableCompileCache(folder);
 }
 
 /** What signals come from. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -148,6 +148,7 @@ test("what a build's daemon imports is kept compiled beside it; sources keep not
   await writeFile(join(folder, "part.mjs"), "export const answer = 42;\n");
   const importsAs = async (program: string): Promise<void> => {
     const lines = [
+      "process.umask(0);",
       `const { keepCompiledCode } = await import(${JSON.stringify(runMonitor)});`,
       `keepCompiledCode(${JSON.stringify(join(folder, program))});`,
       `await import(${JSON.stringify(join(folder, "part.mjs"))});`,
@@ -158,6 +159,7 @@ test("what a build's daemon imports is kept compiled beside it; sources keep not
   await importsAs("main.ts");
   assert.deepEqual(await readdir(folder), ["part.mjs"]);
   await importsAs("main.js");
+  assert.equal((await stat(join(folder, "compiled"))).mode & 0o777, 0o700, "whatever the umask is");
   const [version = ""] = await readdir(join(folder, "compiled"));
   assert.equal((await readdir(join(folder, "compiled", version))).length, 1);
 });
