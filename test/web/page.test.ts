@@ -194,6 +194,9 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       await page.keyboard.type("\nconnect_ti");
       await page.getByRole("option", { name: /connect_timeout_ms/ }).click();
       await text.getByText("connect_timeout_ms =").waitFor();
+      // What turns a text around, or is not seen at all, is marked.
+      await page.keyboard.insertText("1\u202b\u{e0041} # ");
+      for (const code of ["202b", "e0041"]) await text.getByLabel(`Control character 0x${code}`).waitFor();
       await line.getByText("check_interval_secs").hover();
       await page
         .locator(".cm-tooltip-hover")

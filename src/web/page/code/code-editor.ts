@@ -84,7 +84,14 @@ const LOOK = EditorView.theme({
   ".cm-collapsedLines": { background: "var(--plain-back)", color: "var(--dim)" },
 });
 
-const READING: Extension = [lineNumbers(), highlightSpecialChars(), syntaxHighlighting(COLOURS), LOOK];
+/** Beside those that CodeMirror marks: a text must not hide, or turn around, what a person says yes to. */
+const UNSEEN = /(?!(?<=\p{Emoji})[\u200d\ufe0e\ufe0f])[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/u;
+const READING: Extension = [
+  lineNumbers(),
+  highlightSpecialChars({ addSpecialChars: UNSEEN }),
+  syntaxHighlighting(COLOURS),
+  LOOK,
+];
 
 /** Chromium would give what replaces a selection its colours as an inline style, which the page's policy blocks. */
 const REPLACING = EditorView.domEventHandlers({
