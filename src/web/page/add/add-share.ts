@@ -17,7 +17,9 @@ import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.
 import { saveAdded, takenSecrets } from "./save-added.ts";
 
 const LOGIN = {
-  Address: neededText("The name and the password go there, and nowhere else, in a signed session."),
+  Address: neededText(
+    "The name and the password go there, and nowhere else: in a signed session where smbclient is installed.",
+  ),
   User: neededText("Your name on that server."),
 };
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
@@ -44,10 +46,12 @@ export function AddShare({ app }: ViewProps): ComponentChild {
       setMet(null);
       const host = textIn(values, "Address");
       const username = textIn(values, "User");
-      password.current = hidden.get(PASSWORD.name) ?? "";
-      const names = await app.requests.ask("shareNames", { host, username, password: password.current });
+      const typed = hidden.get(PASSWORD.name) ?? "";
+      const names = await app.requests.ask("shareNames", { host, username, password: typed });
       if (names.kind === "refused")
         throw new MountaineerError("permission_denied", `${host} refuses this login: ${names.text}`);
+      // Now, as another server may have been asked meanwhile: each gets its own.
+      password.current = typed;
       setMet({ host, username, names });
     });
   const known = (met === null ? null : servers?.find((one) => addressOf(one) === met.host)) ?? null;
