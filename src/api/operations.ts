@@ -416,7 +416,7 @@ export const OPERATIONS = {
   }),
   shareNames: operation({
     at: "POST shares/names",
-    says: "Which shares a server has, asked with a login in a signed session",
+    says: "Which shares a server has, asked with a login, never as a guest",
     reach: "with_commands",
     input: shareNamesRequest,
     output: shareNamesShape,
