@@ -167,6 +167,25 @@ export function diffBlock(diff: string, label: string): ComponentChild {
   );
 }
 
+/** It can be scrolled from the keyboard; the first cell of a row names it. */
+export function table(
+  label: string,
+  titles: readonly string[],
+  rows: readonly (readonly ComponentChild[])[],
+): ComponentChild {
+  const row = (cells: readonly ComponentChild[], key: number): ComponentChild => {
+    const [name, ...others] = cells;
+    const facts = others.map((cell, column) => h("td", { key: column }, cell));
+    return h("tr", { key }, h("th", { scope: "row" }, name), facts);
+  };
+  const heads = titles.map((title) => h("th", { key: title, scope: "col" }, title));
+  return h(
+    "div",
+    { class: "table", tabIndex: 0, role: "region", "aria-label": label },
+    h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows.map(row))),
+  );
+}
+
 export function section(title: string, ...children: ComponentChildren[]): ComponentChild {
   const id = `section-${title.toLowerCase().replace(/[^a-z]+/g, "-")}`;
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...children);

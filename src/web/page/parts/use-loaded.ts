@@ -12,7 +12,7 @@ export interface Loaded<Report> {
   readonly look: () => Promise<Report | null>;
 }
 
-/** Loads at first, whenever `version` is another, and each `everyMs` where that is given. */
+/** Loads at first, whenever `version` is another, and each `everyMs` where that is given and the tab is seen. */
 export function useLoaded<Report>(
   load: (signal: AbortSignal) => Promise<Report>,
   version: unknown,
@@ -47,7 +47,10 @@ export function useLoaded<Report>(
   useEffect(() => {
     const end = new AbortController();
     void look(end.signal);
-    const timer = everyMs === null ? undefined : setInterval(() => void look(end.signal), everyMs);
+    const again = (): void => {
+      if (document.visibilityState === "visible") void look(end.signal);
+    };
+    const timer = everyMs === null ? undefined : setInterval(again, everyMs);
     return () => {
       end.abort();
       clearInterval(timer);

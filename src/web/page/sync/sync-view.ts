@@ -6,7 +6,7 @@ import { type EventRow, FILE_MISSING_TEXT, watchingWords, withEvent } from "../.
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { code, mark, nothing, section } from "../parts/elements.ts";
+import { code, mark, nothing, section, table } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 import { SyncConfigPanel } from "./sync-config-panel.ts";
 
@@ -60,34 +60,13 @@ function StateList({ sync, now }: { readonly sync: SyncReport; readonly now: num
 function SyncEvents({ sync }: { readonly sync: SyncReport }): ComponentChild {
   const rows = sync.events.reduce<readonly EventRow[]>(withEvent, []).toReversed();
   if (rows.length === 0) return nothing("The file has not changed since the daemon started.");
-  return h(
-    "div",
-    { class: "table" },
-    h(
-      "table",
-      {},
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          ["Time", "What", "Details"].map((title) => h("th", { key: title, scope: "col" }, title)),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        rows.map(({ time, type, details, count }, index) =>
-          h(
-            "tr",
-            { key: index },
-            h("td", {}, shown(time)),
-            h("td", {}, mark(type === "error" ? "bad" : type === "changed" ? "good" : "plain", type)),
-            h("td", {}, shown(details), count > 1 ? ` (${count} times)` : ""),
-          ),
-        ),
-      ),
-    ),
+  return table(
+    "Changes",
+    ["Time", "What", "Details"],
+    rows.map(({ time, type, details, count }) => [
+      shown(time),
+      mark(type === "error" ? "bad" : type === "changed" ? "good" : "plain", type),
+      [shown(details), count > 1 ? ` (${count} times)` : ""],
+    ]),
   );
 }

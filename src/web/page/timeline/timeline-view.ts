@@ -5,7 +5,7 @@ import { msText } from "../../../api/words/words.ts";
 import { counted, durationText } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { nothing, section } from "../parts/elements.ts";
+import { nothing, section, table } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 import { backendStretches, type Stretch, shareStretches, spokenStretches } from "./stretches.ts";
@@ -40,32 +40,14 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
       `Known since ${clockText(Date.parse(report.known_since), Date.parse(report.to))}.`,
     ),
     h(Legend, { gaps: gaps.length > 0 }),
-    shares.length === 0
-      ? null
-      : section(
-          "Shares",
-          h(
-            "div",
-            { class: "timeline" },
-            shares.map(({ name, spans }) =>
-              h(Bar, { key: name, name, stretches: shareStretches(spans, report), report }),
-            ),
-            h(Axis, { report }),
-          ),
-        ),
-    backends.length === 0
-      ? null
-      : section(
-          "Servers",
-          h(
-            "div",
-            { class: "timeline" },
-            backends.map(({ name, spans }) =>
-              h(Bar, { key: name, name, stretches: backendStretches(spans, report), report }),
-            ),
-            h(Axis, { report }),
-          ),
-        ),
+    bars(
+      "Shares",
+      shares.map(({ name, spans }) => ({ name, stretches: shareStretches(spans, report), report })),
+    ),
+    bars(
+      "Servers",
+      backends.map(({ name, spans }) => ({ name, stretches: backendStretches(spans, report), report })),
+    ),
     backends.length === 0 ? null : section("Calls", h(Calls, { report })),
   );
 }
@@ -107,6 +89,13 @@ interface BarProps {
   readonly name: string;
   readonly stretches: readonly Stretch[];
   readonly report: TimelineReport;
+}
+
+function bars(title: string, all: readonly BarProps[]): ComponentChild {
+  const [first] = all;
+  if (first === undefined) return null;
+  const drawn = all.map((props) => h(Bar, { key: props.name, ...props }));
+  return section(title, h("div", { class: "timeline" }, drawn, h(Axis, { report: first.report })));
 }
 
 function Bar({ name, stretches, report }: BarProps): ComponentChild {
@@ -198,50 +187,17 @@ function Calls({ report }: { readonly report: TimelineReport }): ComponentChild 
     const errors = minutes.reduce((sum, minute) => sum + minute.errors, 0);
     const weighed = minutes.reduce((sum, { calls: count, p50_ms: p50 }) => sum + count * (p50 ?? 0), 0);
     const worst = Math.max(0, ...minutes.map(({ p99_ms: p99 }) => p99 ?? 0));
-    return {
-      name,
-      minutes,
-      calls,
-      errors,
-      p50: calls === 0 ? null : weighed / calls,
-      worst: calls === 0 ? null : worst,
-    };
+    return [
+      shown(name),
+      String(calls),
+      String(errors),
+      calls === 0 ? "–" : msText(weighed / calls),
+      calls === 0 ? "–" : msText(worst),
+      callBars(shown(name), minutes, report),
+    ];
   });
-  return h(
-    "div",
-    { class: "table", tabIndex: 0, role: "region", "aria-label": "Calls of the last day" },
-    h(
-      "table",
-      {},
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          ["Server", "Calls", "Errors", "Typical", "Slowest minute", "Over the day"].map((title) =>
-            h("th", { key: title, scope: "col" }, title),
-          ),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        rows.map(({ name, minutes, calls, errors, p50, worst }) =>
-          h(
-            "tr",
-            { key: name },
-            h("th", { scope: "row" }, shown(name)),
-            h("td", {}, String(calls)),
-            h("td", {}, String(errors)),
-            h("td", {}, p50 === null ? "–" : msText(p50)),
-            h("td", {}, worst === null ? "–" : msText(worst)),
-            h("td", {}, callBars(shown(name), minutes, report)),
-          ),
-        ),
-      ),
-    ),
-  );
+  const titles = ["Server", "Calls", "Errors", "Typical", "Slowest minute", "Over the day"];
+  return table("Calls of the last day", titles, rows);
 }
 
 function callBars(
