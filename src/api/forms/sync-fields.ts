@@ -1,5 +1,5 @@
 // The fields of the `[sync]` panels: order, rules, and the edits that a draft stands for. Pure. The rules repeat the
-// schema's, because loading its library costs more than a whole face; a test compares the two.
+// schema's, of which `api` may know only the types; a test compares the two.
 import type { SyncSettingsWire } from "../contract.ts";
 
 export type FieldName = keyof SyncSettingsWire;

@@ -28,8 +28,6 @@ export type HeardBy = "dns-sd" | "ws-discovery" | "neighbour";
 export interface DiscoverOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** How long answers are waited for, ms. */
-  readonly listenMs?: number;
   readonly interfaces?: InterfaceSnapshot;
   readonly links?: Links;
 }
@@ -50,9 +48,9 @@ const MESSAGE_BYTES_AT_MOST = 9_000;
 const NAME_LENGTH_AT_MOST = 64;
 const SMB_PORT = 445;
 
-/** Resolves after `listenMs` with those that were heard first. Rejects with the signal's reason alone. */
+/** Resolves after 1.6 s with those that were heard first. Rejects with the signal's reason alone. */
 export async function discoverServers(options: DiscoverOptions): Promise<readonly HeardServer[]> {
-  const { clock, signal, listenMs = LISTEN_MS } = options;
+  const { clock, signal } = options;
   const { interfaces = readInterfaces(clock.monotonicMs()), links = readLinks(signal) } = options;
   const own = interfaces.addresses
     .filter(({ family, bytes }) => family === 4 && bytes[0] !== 127)
@@ -71,9 +69,9 @@ export async function discoverServers(options: DiscoverOptions): Promise<readonl
     }),
   );
   await Promise.all(asked.map((ear) => ear.ask()));
-  await clock.sleep(Math.min(ASK_AGAIN_MS, listenMs), signal);
+  await clock.sleep(ASK_AGAIN_MS, signal);
   await Promise.all(asked.map((ear) => ear.ask()));
-  await clock.sleep(Math.max(0, listenMs - ASK_AGAIN_MS), signal);
+  await clock.sleep(LISTEN_MS - ASK_AGAIN_MS, signal);
   for (const { address, interfaceName } of await links.neighbours()) {
     const link = own.find((one) => one.interfaceName === interfaceName && isIn(one, address));
     const claim = { address, port: SMB_PORT, name: null, host: null, byItself: false };

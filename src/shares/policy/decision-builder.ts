@@ -1,4 +1,5 @@
 // A decision in the making: the input of the rules, and their conclusions so far.
+import { hostText } from "../../config/values/host-text.ts";
 import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";
 import type { OpenFile } from "../prober/prober.ts";
@@ -59,7 +60,7 @@ export function configuredAnswers({ seen }: Builder, route: RouteName): boolean 
 export function hostOf(builder: Builder, route: RouteName): string {
   const { host, port, folder } = builder.spec.routes[route];
   if (host === null) return folder ?? "the address that it had";
-  return port === 445 ? host : `${host}:${port}`;
+  return hostText({ host, port });
 }
 
 /** How often programs that make room are checked, ms; their end wakes the lane sooner. */
