@@ -25,6 +25,8 @@ import { entryExists, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { isSettled } from "../edits/backend-outcome.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -34,6 +36,10 @@ import { withGateway } from "../sessions/gateway-session.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
+
+/** npx may have a server to download first. */
+const START_WAIT_MS = 30_000;
+const BETWEEN_LOOKS_MS = 200;
 
 interface ConnectManner {
   readonly client: ClientName;
@@ -197,7 +203,8 @@ async function knownHere(
     return twins.length === 0 ? [] : [{ name, twins: twins.map((twin) => twin.name) }];
   });
   if (known.length > 0) context.note(`looking which servers of ${client.title} serve here`);
-  const ready = known.length === 0 ? [] : await readyBackends(context);
+  const wanted = known.flatMap(({ twins }) => twins);
+  const ready = known.length === 0 ? [] : await readyBackends(context, wanted);
   const [serving, others] = [true, false].map((serves) =>
     known
       .filter(({ twins }) => twins.some((twin) => ready.includes(twin)) === serves)
@@ -206,10 +213,20 @@ async function knownHere(
   return { serving: serving ?? [], others: others ?? [] };
 }
 
-/** Without a daemon they are started once, to see. */
-async function readyBackends(context: CommandContext): Promise<readonly string[]> {
-  const backends = await withGateway(context, "connect", (gateway) => gateway.backends(context.signal));
-  return backends.filter(({ phase }) => phase === "Ready" || phase === "Degraded").map(({ name }) => name);
+/** Waits for those that are being started. Without a daemon they are started once, to see. */
+async function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
+  const untilMs = systemClock.monotonicMs() + START_WAIT_MS;
+  return withGateway(context, "connect", async (gateway) => {
+    for (;;) {
+      const backends = await gateway.backends(context.signal);
+      const isStarting = backends.some((one) => wanted.includes(one.name) && !isSettled(one));
+      if (!isStarting || systemClock.monotonicMs() > untilMs)
+        return backends
+          .filter(({ phase }) => phase === "Ready" || phase === "Degraded")
+          .map(({ name }) => name);
+      await systemClock.sleep(BETWEEN_LOOKS_MS, context.signal);
+    }
+  });
 }
 
 function placeOf(client: Client, file: string | null): string {

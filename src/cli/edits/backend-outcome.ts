@@ -42,7 +42,8 @@ export async function settledBackend(
 /** Conditions that end an edit: the backend runs as before, or waits for a person. */
 const ENDS: readonly string[] = ["change_failed", "secret_missing", "waiting_for_approval"];
 
-function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
+/** Whether nothing more comes of its start by itself. */
+export function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
   if (phase === "Failed" || conditions.some(({ code }) => ENDS.includes(code))) return true;
   return (phase === "Ready" || phase === "Degraded") && instances - (draining > 0 ? 1 : 0) <= 1;

@@ -324,6 +324,31 @@ test("F1 connect leaves a server in the client's file that does not serve here, 
   assert.doesNotMatch(await readFile(file, "utf8"), /"github"/);
 });
 
+test("F1 connect waits for a server that is being started, and then takes it out of the client's file", async (t) => {
+  const { file, env, run } = await setUp(t, {});
+  const home = env.MOUNTAINEER_HOME;
+  const gate = join(home, "gate");
+  const slow = {
+    command: "/bin/sh",
+    args: ["-c", `until [ -e '${gate}' ]; do sleep 0.3; done; exec '${process.execPath}' '${LIGHT_SERVER}'`],
+  };
+  await writeFile(file, JSON.stringify({ mcpServers: { slow } }));
+  await mkdir(home, { recursive: true });
+  await writeFile(join(home, "config.toml"), `[server]\nport = ${await freePort()}\n`);
+  await using _served = await serveHere({ home, env });
+  assert.equal((await run("import", "claude", "--yes", "--wait", "0")).code, 0);
+  const notes: string[] = [];
+  const context: CommandContext = {
+    ...contextOf(home, null),
+    note(line) {
+      notes.push(line);
+      if (/^looking which servers/.test(line)) void writeFile(gate, "");
+    },
+  };
+  assert.equal(await connectClient(context, { client: "claude", file, yes: true, keepOthers: false }), 0);
+  assert.match(notes.join("\n"), /taken out of Claude Desktop, .*: slow$/m);
+});
+
 test("F1 a client's file whose servers are no object is refused, and gets no second key", async (t) => {
   const { file, run } = await setUp(t, {});
   const wrong = `{ "mcpServers": ["github"] }\n`;
