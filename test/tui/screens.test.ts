@@ -124,6 +124,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
         assert.ok(text.includes(hint), text);
         assert.ok(text.indexOf(hint) < text.indexOf("Shares (1)"), text);
       });
+      assert.match((await terminal.lines()).at(-1) ?? "", /\? help {2}q quit/);
       await terminal.press("Enter");
       await terminal.until("Share CORE");
       await terminal.until("mount_state: mounted");
@@ -139,6 +140,17 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
       );
     });
   }
+
+  test("F2 a view with nothing to list says what begins it", async (t) => {
+    const { gateway: _gateway, backends: _backends, ...report } = READY;
+    const { home } = await startRig(t, {
+      control: { ...scriptedControl(), status: () => report },
+      config: scriptedConfig(),
+    });
+    const command = `exec ${MOUNTAINEER} tui --screen servers`;
+    await using scene = await openScene(t, { columns: 80, mountaineerHome: home, command });
+    await scene.terminal.until("no MCP server yet: mountaineer backends add NAME");
+  });
 
   test("F2 keys typed while the screen that the palette chose is loading go to that screen, and to no other", async (t) => {
     const config = scriptedConfig();

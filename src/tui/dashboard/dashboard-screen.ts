@@ -55,6 +55,13 @@ interface DashboardOptions {
   readonly showApprovals: () => void;
 }
 
+/** Of a view that has nothing to list. */
+const EMPTY: Readonly<Record<DashboardView, string>> = {
+  Home: "nothing yet: mountaineer init asks what you have",
+  Shares: "no share yet: mountaineer shares add",
+  Servers: "no MCP server yet: mountaineer backends add NAME -- PROGRAM, or mountaineer import",
+};
+
 const SCREENS: Readonly<Record<DashboardView, Pick<Screen, "key" | "about">>> = {
   Home: { key: "d", about: "what is wrong, what waits, shares and servers" },
   Shares: { key: "S", about: "shares, and what is wrong with them" },
@@ -89,7 +96,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
       const row = chosenRow(now, chosen.get());
       const top = detailsTop.get();
       if (top !== null && row !== null) return detailsPart(detailLines(row, size), top, size.height, size);
-      return drawnLines(options, now, row, size);
+      return drawnLines(view, options, now, row, size);
     },
     hints: () => (detailsTop.get() === null ? hintsOf(choice()) : ["arrows scroll", "Esc back"]),
     onKey(key) {
@@ -145,6 +152,7 @@ async function followClients(
 }
 
 function drawnLines(
+  view: DashboardView,
   { link, ring }: DashboardOptions,
   rows: readonly DashboardRow[],
   choice: ChoiceRow | null,
@@ -152,7 +160,8 @@ function drawnLines(
 ): readonly Line[] {
   const absence = absenceLine(link.connection.get(), size);
   if (rows.length === 0) {
-    const none: Line = [span(`${size.symbols.off} nothing is known yet`, "faint")];
+    const text = link.status.get() === null ? "nothing is known yet" : EMPTY[view];
+    const none: Line = [span(`${size.symbols.off} ${text}`, "faint")];
     return [...absence, ...(absence.length === 0 ? [none] : [])];
   }
   return [
@@ -210,14 +219,15 @@ function actedOn(row: ChoiceRow | null): ChoiceRow | null {
 
 function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   const row = actedOn(chosen);
-  const general = ["Enter all of it", "? help", ": palette", "q quit"];
+  // What gets out, and what helps, is not what a narrow terminal leaves out.
+  const general = ["? help", "q quit", "Enter all of it", ": palette"];
   if (row?.kind === "share")
     return ["m mount", "u unmount", "t Thunderbolt", "f fallback", "o auto", ...general];
   if (row?.kind === "backend") {
     const routes = row.backend.routes === undefined ? [] : ["t f o route"];
     return ["r restart", "l logs", ...routes, ...general];
   }
-  return row?.kind === "waiting" ? ["Enter approve", ...general.slice(1)] : general;
+  return row?.kind === "waiting" ? ["Enter approve", "? help", "q quit", ": palette"] : general;
 }
 
 /** All that can be done now, by its name. */
