@@ -1,6 +1,6 @@
 // The end of an operation: arrived, rolled back, exhausted or busy, and the answer to the person who waits.
 import { type Backoff, backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
-import type { RouteName } from "../share-spec.ts";
+import { type RouteName, routesOf } from "../share-spec.ts";
 import {
   type Builder,
   clearError,
@@ -20,7 +20,8 @@ export const SPOKEN: Record<RouteName, string> = { tb: "Thunderbolt", fallback: 
 export function spokenRoute(builder: Builder, route: RouteName): string {
   const { host } = builder.spec.routes[route];
   const where = hostOf(builder, route);
-  return `${SPOKEN[route]} (${host === null ? where : `//${where}/${builder.spec.shareName}`})`;
+  const endpoint = host === null ? where : `//${where}/${builder.spec.shareName}`;
+  return routesOf(builder.spec).length === 1 ? endpoint : `${SPOKEN[route]} (${endpoint})`;
 }
 
 /** There is a mount that this operation did not make: it is adopted, and the rules go on from it. */

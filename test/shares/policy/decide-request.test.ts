@@ -1,6 +1,6 @@
 // What a person asks for: switch, unmount and mount, with and without force, and what is held afterwards.
 import assert from "node:assert/strict";
-import { describe } from "node:test";
+import { describe, test } from "node:test";
 import type { RouteName } from "../../../src/shares/share-spec.ts";
 import { World } from "../world.ts";
 import { stories } from "./stories.ts";
@@ -203,4 +203,14 @@ By hand: what is held survives a restart
   held to fallback, restart, 60 s: on fallback, held fallback, not pending
 `,
   );
+});
+
+test("a share with one address is not said to be over a fallback: there is nothing that it falls back from", () => {
+  const world = new World(AUTO);
+  const { tb } = world.spec.routes;
+  world.spec = { ...world.spec, routes: { ...world.spec.routes, tb: { ...tb, host: null } } };
+  world.advance(2500);
+  assert.equal(world.route, "fallback");
+  world.ask({ kind: "mount" });
+  assert.match(world.lastOutcome?.detail ?? "", /^mounted over \/\/[^ ]+$/);
 });
