@@ -32,8 +32,8 @@ export interface NasTools {
 
 /** What mounts it unless the file says otherwise, and why. */
 const DRIVERS = {
-  rclone: "Mounted by rclone: it needs no root, and open files survive a change of cables (docs/drivers.md).",
-  netfs: "Mounted by macOS's own SMB (netfs): nothing is to be installed for it (docs/drivers.md).",
+  rclone: "Mounted by rclone: no root, and open files survive a pulled cable (docs/drivers.md)",
+  netfs: "Mounted by macOS's own SMB (netfs): nothing to install (docs/drivers.md)",
 } as const;
 
 export interface NasWishes {
@@ -118,7 +118,8 @@ async function askNetworks(
     signal,
   );
   if (marks === null) return [];
-  const question = `Use it on this network alone (${marks.join(", ")}), and send nothing to its address elsewhere? [Y/n]: `;
+  person.tell(`This network: ${marks.join(", ")}`);
+  const question = "Use it on this network alone, and send nothing elsewhere? [Y/n]: ";
   return (await isYes(person, question)) ? marks : [];
 }
 
@@ -219,7 +220,7 @@ async function chooseSecond(
   );
   return retry(async () => {
     const answer = (
-      await person.ask("Is it the same NAS? Its number, to use that link too, with this login (empty: no): ")
+      await person.ask("Is it the same NAS? Its number gives it this login, too (empty: no): ")
     ).trim();
     if (answer === "") return { right: null };
     const other = serverAt(answer, others);

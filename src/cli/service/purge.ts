@@ -103,7 +103,8 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     context.note("the file that you started it by is left to you");
     // The last of all, as this very program lies there.
     await removeVersions(dirname(bundle.current), purge);
-  } else if (bundle === null) context.note("its program is left to npm or git");
+  } else if (bundle === null)
+    context.note("its program stays: delete the clone, or npm uninstall -g mountaineerd");
   return 0;
 }
 

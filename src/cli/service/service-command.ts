@@ -157,7 +157,7 @@ export async function takeDown(context: CommandContext): Promise<number> {
         ];
   const again = "mountaineer up starts it again";
   const notes = [
-    ...(mounted.length === 0 ? [] : ["mountaineer unmount takes a mount away, now as before"]),
+    ...(mounted.length === 0 ? [] : ["mountaineer unmount takes mounts away"]),
     outcome.changed
       ? `${again}, and so does your next login; mountaineer uninstall removes the service`
       : again,

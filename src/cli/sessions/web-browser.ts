@@ -4,16 +4,32 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { writeDurably } from "../../runtime/files/durable-file.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
 import { browserOpenerDarwin } from "./web-browser-darwin.ts";
 import { browserOpenerLinux } from "./web-browser-linux.ts";
 
-/** Rejects with `program_unavailable` where nothing here can open one. */
+/** Resolves with false where there is no screen. Rejects with `program_unavailable` where nothing here can open one. */
 export async function openInBrowser(
   address: string,
   platform: NodeJS.Platform = process.platform,
-): Promise<void> {
+): Promise<boolean> {
   const opener = platform === "darwin" ? browserOpenerDarwin() : browserOpenerLinux(process.env);
   if (opener !== null) await startDetached(opener.program, [address], { env: opener.env, logPath: null });
+  return opener !== null;
+}
+
+/** How the browser of another machine gets to a link of this one: by a port forwarded with SSH. */
+export function waysFromAfar(
+  link: string,
+  { USER = "USER", SSH_CONNECTION = "" }: Readonly<Record<string, string | undefined>>,
+  hostName: string,
+): readonly string[] {
+  const { hostname, port } = new URL(link);
+  const [, , reached = hostName] = SSH_CONNECTION.split(" ");
+  return [
+    "there is no screen here; open the link within a minute, in a browser of this machine",
+    `from another one, first run there: ssh -L ${port}:${hostname}:${port} ${shellWord(`${USER}@${reached}`)}`,
+  ];
 }
 
 /** Browsers in these packages read no file in a hidden folder, so that a page there would not be found. */

@@ -1,6 +1,7 @@
 // A status as text, for a width and a time. Pure.
 
 import type { GlobalStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
+import { onlyHost } from "../../api/share-routes.ts";
 import { readyText, recoveryWindow, routeWords, shareWords } from "../../api/words/share-words.ts";
 import { sinceText } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
@@ -61,7 +62,9 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   if (global.pid !== null && showsShares(report)) {
     lines.push(
       ...labelled("looking", `every ${global.check_interval_secs} s; ${eventsText(global)}`, view),
-      ...labelled("recovery", failbackText(global), view),
+      ...(report.shares.some((share) => onlyHost(share) === null)
+        ? labelled("recovery", failbackText(global), view)
+        : []),
     );
   }
   const ready = report.shares.filter((share) => share.tb_recovery_pending);

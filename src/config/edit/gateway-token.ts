@@ -32,7 +32,7 @@ export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOption
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);
   if (asked === true && says) {
     throw new MountaineerError("usage", "the configuration says already who may come in ([incoming_auth])", {
-      hint: "mountaineer config edit changes it",
+      hint: `mountaineer secret set ${TOKEN_SECRET} gives the token a value that you know; mountaineer config edit changes the rest`,
     });
   }
   if (asked !== null) return asked;

@@ -80,7 +80,10 @@ async function bySmbclient(
   const said = `${stdout}\n${stderr}`;
   // A guest's session, which nobody signs, is what some servers give for a wrong login.
   const isGuests = share.password !== null && /mechListMIC.*ACCESS_DENIED/.test(said);
-  return failure(lastLine(said), isRefusedLogon(said) || isGuests);
+  return failure(
+    lastLine(said).replace(/^.*\bNT_STATUS_LOGON_FAILURE$/, "wrong name or password"),
+    isRefusedLogon(said) || isGuests,
+  );
 }
 
 async function byRclone(

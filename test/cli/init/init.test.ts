@@ -375,6 +375,7 @@ test("E1 no client of a gateway without a token is shut out by the way", async (
   assert.match(asked.stdout, /secret:gateway-token/);
   const twice = await runIn(home, ["init", "--add", "--token"]);
   assert.deepEqual([twice.code, /says already who may come in/.test(twice.stderr)], [2, true]);
+  assert.match(twice.stderr, /hint: mountaineer secret set gateway-token gives the token a value/);
 });
 
 test("E1 backends add makes the token with the first server, too, and none with the next one", async (t) => {

@@ -128,7 +128,7 @@ describe("F3 a NAS at a terminal", () => {
     assert.ok(both.told.includes("  type y or n"));
     const everywhere = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "n", ""));
     assert.deepEqual(everywhere.wishes.shares[0]?.onlyOn, []);
-    assert.ok(everywhere.told.some((line) => line.includes("rclone: it needs no root")));
+    assert.ok(everywhere.told.some((line) => line.includes("rclone: no root")));
   });
 
   test("one that does not answer is woken if the person wants it; else, and where it stays silent, another is asked for", async () => {

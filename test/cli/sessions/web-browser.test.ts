@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { withoutSecret } from "../../../src/cli/sessions/web-browser.ts";
+import { waysFromAfar, withoutSecret } from "../../../src/cli/sessions/web-browser.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const LINK = "http://127.0.0.1:9000/#c0de";
@@ -22,4 +22,16 @@ test("E2 a browser's arguments hold no secret: a file of the owner leads to the 
 test("E2 a browser that could not read the file gets the link itself", async (t) => {
   const home = await temporaryFolder(t);
   assert.equal(await withoutSecret(LINK, home, [home]), LINK);
+});
+
+test("E2 without a screen the way from another machine is the very command to type", () => {
+  const [, overSsh] = waysFromAfar(
+    LINK,
+    { USER: "ann", SSH_CONNECTION: "10.0.0.9 50022 10.0.0.2 22" },
+    "nas",
+  );
+  assert.match(overSsh ?? "", /: ssh -L 9000:127\.0\.0\.1:9000 ann@10\.0\.0\.2$/);
+  const said = waysFromAfar(LINK, { USER: "ann" }, "nas");
+  assert.match(said[1] ?? "", / ann@nas$/);
+  assert.doesNotMatch(said.join("\n"), /c0de/);
 });

@@ -258,7 +258,7 @@ describe("real servers", { skip: missing ?? false }, () => {
       assert.deepEqual(listed.kind === "listed" && [...listed.names].toSorted(), SHARES.toSorted());
       const refused = await ask({ password: "another word" });
       assert.equal(refused.kind, "refused", JSON.stringify(refused));
-      assert.doesNotMatch(JSON.stringify(refused), /another word/);
+      assert.doesNotMatch(JSON.stringify(refused), /another word|NT_STATUS/);
     }
     const none = await listShareNames(login(one), folder, t.signal, []);
     assert.deepEqual(none, { kind: "failed", text: "nothing here can ask it: install rclone or smbclient" });
