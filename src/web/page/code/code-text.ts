@@ -74,16 +74,16 @@ export function CodeDiff(props: Omit<DiffOptions, "host">): ComponentChild {
   const { before, after, labels } = props;
   const host = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    const end = new DisposableStack();
     let isOver = false;
-    end.defer(() => {
-      isOver = true;
-    });
+    let drawn: Disposable | null = null;
     void loadCode().then((code) => {
       if (code !== null && !isOver && host.current !== null)
-        end.use(code.openDiff({ host: host.current, ...props }));
+        drawn = code.openDiff({ host: host.current, ...props });
     });
-    return () => end.dispose();
+    return () => {
+      isOver = true;
+      drawn?.[Symbol.dispose]();
+    };
   }, [before, after]);
   return h(
     "div",

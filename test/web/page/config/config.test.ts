@@ -3,11 +3,32 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { h } from "preact";
+import { useEffect } from "preact/hooks";
+import { CodeDiff } from "../../../../src/web/page/code/code-text.ts";
 import { offersAt } from "../../../../src/web/page/code/completion.ts";
 import { keyAt } from "../../../../src/web/page/code/key-at.ts";
 import { hintOf } from "../../../../src/web/page/code/schema-hint.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
 import { EDITORS, hasTypedSecret, isEdited } from "../../../../src/web/page/config/editor-memory.ts";
+import { mount } from "../tiny-dom.ts";
+
+test("F2 a difference needs nothing of a browser that Safari 17 has not", async () => {
+  const known = globalThis.DisposableStack;
+  Reflect.deleteProperty(globalThis, "DisposableStack");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const texts = { before: "a = 1\n", after: "a = 2\n", format: "toml" } as const;
+  const After = () => {
+    useEffect(resolve, []);
+    return null;
+  };
+  const both = () => [h(CodeDiff, { ...texts, labels: { before: "Before", after: "After" } }), h(After, {})];
+  const page = mount(both, {});
+  await promise;
+  assert.equal(page.named("pre", "After").textContent, "a = 2\n");
+  page[Symbol.dispose]();
+  globalThis.DisposableStack = known;
+});
 
 test("F2 what was typed is kept for its session, and known as not saved until it is", () => {
   const session = {};
