@@ -36,6 +36,8 @@ export function createEventStreams(options: {
     /** Answers the request with the stream, which ends when `stillIn` says no. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
     serve(request: IncomingMessage, response: ServerResponse, stillIn: () => boolean = () => true): void {
       const afterId = lastEventId(request);
+      // Who left while the daemon was still starting would be counted for ever.
+      if (response.destroyed) return;
       if (streams.size >= LISTENER_LIMIT) {
         const message = `${streams.size} listeners follow the events already`;
         throw new MountaineerError("daemon_unreachable", message, {

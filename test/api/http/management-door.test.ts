@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile, stat } from "node:fs/promises";
-import { connect } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { errorFromBody } from "../../../src/api/http-errors.ts";
 import { OPERATION_NAMES, OPERATIONS } from "../../../src/api/operations.ts";
+import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { sampleSyncState, scriptedConfig } from "../sample-config.ts";
@@ -273,6 +275,30 @@ test("a request that comes before the daemon serves is kept until then", async (
   const answer = rig.raw("GET /manage/v1/status", [bearer(rig.token)]);
   const served = rig.open();
   assert.equal((await answer).status, 200);
+  await served[Symbol.asyncDispose]();
+});
+
+test("who left before anything was served takes no listener's place", async (t) => {
+  const rig = await startDoor(t, { opens: false });
+  const gone: Promise<unknown>[] = [];
+  const server = createServer((request, response) => {
+    gone.push(once(response, "close"));
+    rig.door.take(request, response);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const sockets = Array.from({ length: LISTENER_LIMIT }, () => connect(port, "127.0.0.1"));
+  for (const socket of sockets)
+    socket.write(request(port, "GET /manage/v1/events?flow", [bearer(rig.token)]));
+  await eventually(() => gone.length === LISTENER_LIMIT);
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(gone);
+  const served = rig.open();
+  const answer = await rig.ask("/manage/v1/events");
+  assert.equal(answer.status, 200);
+  await answer.body?.cancel();
   await served[Symbol.asyncDispose]();
 });
 
