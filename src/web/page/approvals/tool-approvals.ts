@@ -1,13 +1,12 @@
 // What is not as it was approved of what servers show, each with its change.
 import { type ComponentChild, h } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { type ToolChange, type ToolChangesReport, toldName } from "../../../api/tool-changes-contract.ts";
+import { type ToolChange, toldName } from "../../../api/tool-changes-contract.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
-import { MountaineerError } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { diffBlock, mark, nothing, section, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
+import { useLoaded } from "../parts/use-loaded.ts";
 
 const MOST_SHOWN = 100;
 
@@ -18,20 +17,8 @@ interface ToolApprovalsProps {
 
 export function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
-  const [report, setReport] = useState<ToolChangesReport | null>(null);
-  const load = async (signal: AbortSignal): Promise<void> => {
-    try {
-      setReport(await app.requests.ask("toolChanges", {}, { signal }));
-    } catch (error) {
-      // Without a gateway there are no tools.
-      if (!(error instanceof MountaineerError)) throw error;
-    }
-  };
-  useEffect(() => {
-    const end = new AbortController();
-    void load(end.signal);
-    return () => end.abort();
-  }, [version]);
+  const { report, look } = useLoaded((signal) => app.requests.ask("toolChanges", {}, { signal }), version);
+  // Without a gateway there are no tools.
   if (report === null) return null;
   const { changes, unseen, lost } = report;
   return section(
@@ -45,7 +32,7 @@ export function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): Componen
             app,
             change,
             mayApprove,
-            onDone: () => load(new AbortController().signal),
+            onDone: look,
           }),
         ),
     changes.length > MOST_SHOWN ? h("p", { class: "hint" }, `${changes.length - MOST_SHOWN} more`) : null,
@@ -69,7 +56,7 @@ export function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): Componen
 
 interface ChangedToolProps extends ToolApprovalsProps {
   readonly change: ToolChange;
-  readonly onDone: () => Promise<void>;
+  readonly onDone: () => Promise<unknown>;
 }
 
 function ChangedTool({ app, change, mayApprove, onDone }: ChangedToolProps): ComponentChild {
@@ -138,7 +125,7 @@ function lineEnded(text: string | null): string {
   return text === null || text === "" ? "" : `${text}\n`;
 }
 
-async function approveTool(app: App, change: ToolChange, onDone: () => Promise<void>): Promise<void> {
+async function approveTool(app: App, change: ToolChange, onDone: () => Promise<unknown>): Promise<void> {
   const { backend, tool, digest } = change;
   const name = toldName(change);
   const yes = await app.ask({

@@ -5,7 +5,7 @@ import { counted } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { choiceField, nothing } from "../parts/elements.ts";
+import { choiceField, nothing, searchField } from "../parts/elements.ts";
 import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -49,14 +49,7 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
       h(
         "div",
         { class: "catalog-search", role: "search" },
-        h("label", { for: "catalog-words" }, "Search"),
-        h("input", {
-          id: "catalog-words",
-          type: "search",
-          value: words,
-          autocomplete: "off",
-          onInput: (event: Event) => kept.set({ words: (event.target as HTMLInputElement).value }),
-        }),
+        searchField("catalog-words", "Search", words, (typed) => kept.set({ words: typed })),
         choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
           kept.set({ backend: name }),
         ),

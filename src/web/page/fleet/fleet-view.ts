@@ -19,7 +19,7 @@ import {
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { code, conditionList, mark, nothing } from "../parts/elements.ts";
+import { code, conditionList, mark, nothing, searchField } from "../parts/elements.ts";
 import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
 import { forText, shown } from "../parts/text.ts";
 import { MachineCard } from "./machine-card.ts";
@@ -106,7 +106,7 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
         "div",
         {},
         isSearched
-          ? searchField(words, found.length, machines.length, (text) => kept.set({ words: text }))
+          ? machineSearch(words, found.length, machines.length, (text) => kept.set({ words: text }))
           : null,
         found.length === 0
           ? nothing("No machine has these words.")
@@ -147,7 +147,7 @@ function searchMachines(machines: readonly FleetMachine[], words: string): reado
   });
 }
 
-function searchField(
+function machineSearch(
   words: string,
   found: number,
   all: number,
@@ -156,14 +156,7 @@ function searchField(
   return h(
     "div",
     { class: "catalog-search", role: "search" },
-    h("label", { for: "fleet-words" }, "Search"),
-    h("input", {
-      id: "fleet-words",
-      type: "search",
-      value: words,
-      autocomplete: "off",
-      onInput: (event: Event) => onWords((event.target as HTMLInputElement).value),
-    }),
+    searchField("fleet-words", "Search", words, onWords),
     words === "" ? null : h("p", { class: "dim", role: "status" }, `${counted(found, "machine")} of ${all}`),
   );
 }

@@ -84,6 +84,21 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
   );
 }
 
+export function searchField(
+  id: string,
+  label: string,
+  value: string,
+  onValue: (value: string) => void,
+): ComponentChild {
+  const onInput = ({ target }: Event): void => onValue((target as HTMLInputElement).value);
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    h("input", { id, value, onInput, type: "search", autocomplete: "off" }),
+  );
+}
+
 /** A field for one of these words; "" stands for all. */
 export function choiceField<Value extends string>(
   id: string,

@@ -6,7 +6,7 @@ import { transitionWords } from "../../../api/words/event-words.ts";
 import { msText, type Tone, wholeText } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { choiceField, code, mark, nothing, section, WorkButton } from "../parts/elements.ts";
+import { choiceField, code, mark, nothing, searchField, section, WorkButton } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { TimelineView } from "../timeline/timeline-view.ts";
 import { usePages } from "./pages.ts";
@@ -196,16 +196,5 @@ function WordsField({ onValue }: { readonly onValue: (value: string) => void }):
     const timer = setTimeout(() => onValue(typed.trim()), RESTS_MS);
     return () => clearTimeout(timer);
   }, [typed]);
-  return h(
-    "div",
-    { class: "field" },
-    h("label", { for: "activity-text" }, "Words"),
-    h("input", {
-      id: "activity-text",
-      type: "search",
-      autocomplete: "off",
-      value: typed,
-      onInput: (event: Event) => setTyped((event.target as HTMLInputElement).value),
-    }),
-  );
+  return searchField("activity-text", "Words", typed, setTyped);
 }
