@@ -17,7 +17,7 @@ export function isEdited(memory: EditorMemory | null): boolean {
 }
 
 const TYPED_SECRET =
-  /(?:^|[{,])\s*(?:-\s+)?["']?[\w.-]*(?:passw\w*|secret|token|authorization|key)["']?\s*[=:]\s*["']?(?!\$\{|secret:|["'\s[{#])\S/im;
+  /(?:^|[{,])[ \t]*(?:-[ \t]+)?["']?[\w.-]*(?:passw\w*|secret|token|authorization|key)["']?\s*[=:]\s*["']?(?!\$\{|secret:|["'\s[{#])\S/im;
 
 /** Whether a secret seems to be written out, where a reference to one belongs. */
 export function hasTypedSecret(text: string): boolean {

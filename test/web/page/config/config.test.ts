@@ -210,6 +210,8 @@ test("F4 a secret that is written out is known, a reference to one is not taken 
     "[secrets]",
     "token = {",
     "password =",
+    // A search that begins anew at each empty line would hold the page up for minutes.
+    "\n".repeat(500_000),
   ])
-    assert.equal(hasTypedSecret(`a = 1\n${text}\n`), false, text);
+    assert.equal(hasTypedSecret(`a = 1\n${text}\n`), false, text.slice(0, 20));
 });
