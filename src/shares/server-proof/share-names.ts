@@ -72,6 +72,8 @@ async function bySmbclient(
     [
       ...["-g", "-L", `//${host}`, "-p", String(port), "-A", file, "-s", "/dev/null"],
       ...["--option=client min protocol=SMB2_02", ...protection],
+      // Else it asks the whole network who a name is, and anybody may answer and get the login.
+      "--option=name resolve order=host",
     ],
     { ...LIMITS, signal, env: { LC_ALL: "C" } },
   );

@@ -273,6 +273,18 @@ describe("real servers", { skip: missing ?? false }, () => {
     assert.equal(asGuest.kind, "listed", JSON.stringify(asGuest));
   });
 
+  test("F3 nobody on the network is asked whose a server's name is before the login goes there", async (t) => {
+    const folder = await temporaryFolder(t);
+    const said = join(folder, "said");
+    const real = (await findProgram("smbclient", PATH_FOLDERS)) ?? assert.fail();
+    const script = `#!/bin/sh\nexec '${real}' -d 3 "$@" > '${said}' 2>&1\n`;
+    await writeFile(join(folder, "smbclient"), script, { mode: 0o755 });
+    const unknown = login(one, { routes: { tb: routeTo("no-such-nas"), fallback: routeTo(null) } });
+    assert.equal((await listShareNames(unknown, folder, t.signal, [folder])).kind, "failed");
+    const lookups = (await readFile(said, "utf8")).match(/(?:resolve_\w+|\w+_bcast): Attempting/g);
+    assert.deepEqual(lookups, ["resolve_hosts: Attempting"]);
+  });
+
   test("F3 without smbclient, a server that lets strangers in as guests takes no typed login for right", async (t) => {
     const folders = (await only(t, "rclone"))();
     const ask = async (change: object) =>
