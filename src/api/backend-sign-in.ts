@@ -1,4 +1,5 @@
-// The interface behind `mountaineer backends login` and `logout`: signs a person in to a backend's server.
+// The interface behind `mountaineer backends login` and `logout`, and the page: signs a person in to a backend's server.
+import { flag, list, nullable, object, type TypeOf, text } from "../runtime/shape.ts";
 
 interface LoginOrder {
   readonly backend: string;
@@ -17,17 +18,20 @@ export interface LoginPerson {
   paste(signal: AbortSignal): Promise<string>;
 }
 
-export interface LoginReport {
-  readonly backend: string;
+export const loginReportShape = object({
+  backend: text,
   /** The authorization server. */
-  readonly issuer: string;
+  issuer: text,
   /** null: none were named. */
-  readonly scopes: readonly string[] | null;
+  scopes: nullable(list(text)),
   /** ISO 8601 UTC; null: the server does not say. */
-  readonly expires_at: string | null;
+  expires_at: nullable(text),
   /** Without it a person has to sign in again when the token expires. */
-  readonly renews_itself: boolean;
-}
+  renews_itself: flag,
+});
+export type LoginReport = TypeOf<typeof loginReportShape>;
+/** Where a person signs in, with a browser of this machine. */
+export const loginBegunShape = object({ address: text });
 
 interface LogoutReport {
   readonly backend: string;

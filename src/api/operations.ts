@@ -11,6 +11,7 @@ import {
   serverTokenShape,
 } from "./access-contract.ts";
 import { approvalsReportShape, approveReportShape, approveRequest } from "./approval-contract.ts";
+import { loginBegunShape, loginReportShape } from "./backend-sign-in.ts";
 import { catalogReportShape } from "./catalog-contract.ts";
 import {
   aliasReportShape,
@@ -455,6 +456,24 @@ export const OPERATIONS = {
     input: mcpAddressRequest,
     output: mcpAddressShape,
     counts: "places",
+  }),
+  /** One that was begun before for this backend ends. Rejects as `awaitLogin` does. */
+  beginLogin: operation({
+    at: "POST backends/login",
+    says: "Begin a sign-in to a backend's server: the address to open in a browser of this machine",
+    reach: "with_commands",
+    input: backendRequest,
+    output: loginBegunShape,
+    counts: "places",
+  }),
+  /** Within ten minutes; the backend is started anew then. Rejects with `sign_in_failed` and `secret_unavailable`. */
+  awaitLogin: operation({
+    at: "POST backends/login/end",
+    says: "Wait until the person has signed in to a backend's server",
+    reach: "with_commands",
+    input: backendRequest,
+    output: loginReportShape,
+    counts: "calls",
   }),
   secrets: operation({
     at: "GET secrets",

@@ -1,4 +1,4 @@
-// Signs in to the backends of a home, for commands. No daemon takes part; one that runs reads what is kept.
+// Signs in to the backends of a home, for commands and the page. Whatever serves them reads what is kept.
 import type { BackendSignIn } from "../api/backend-sign-in.ts";
 import { backendUnknown } from "../api/gateway-names.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
@@ -48,7 +48,7 @@ export function openBackendSignIn(options: {
       return {
         backend: order.backend,
         issuer: grant.issuer,
-        scopes: grant.scopes,
+        scopes: grant.scopes === null ? null : [...grant.scopes],
         expires_at: grant.expiresAtMs === null ? null : isoTime(grant.expiresAtMs),
         renews_itself: grant.refreshToken !== null,
       };

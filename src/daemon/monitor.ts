@@ -31,6 +31,7 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
+import { createLoginControl } from "./control/login-control.ts";
 import { createLogReader } from "./control/record-pages.ts";
 import { createSetupControl } from "./control/setup-control.ts";
 import { keepTimeline } from "./events/timeline-file.ts";
@@ -39,6 +40,7 @@ import { Handover } from "./handover/hand-over.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
 import { settleHeap } from "./heap-settings.ts";
+import { openBackendSignIn } from "./in-process-sign-in.ts";
 import { openManagement } from "./management.ts";
 import { mistakesText } from "./reload/reload-report.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
@@ -244,6 +246,8 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       charge: {
         ...service.handing,
         async giveUp() {
+          // Nobody can be asked to sign in within seconds.
+          logins[Symbol.dispose]();
           // Commands under way end first, so that whoever gave one hears what came of it.
           const settled = Promise.all([management.settled(), overHttp.settled()]);
           await settledWithin(clock, COMMANDS_MS, settled);
@@ -273,8 +277,15 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       minutes: () => service.callMinutes(),
     }),
   );
+  const logins = sockets.use(
+    createLoginControl({
+      signIn: openBackendSignIn({ home, configPath }),
+      restart: service.control.restart,
+    }),
+  );
   const common = {
     ...service.control,
+    ...logins.control,
     ...createSetupControl({ home, configPath, reload: service.control.reload }),
     daemonLog,
     timeline: () => timeline.timeline(),

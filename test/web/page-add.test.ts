@@ -7,6 +7,8 @@ import { join, resolve } from "node:path";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { agree, startAuthorizationServer } from "../gateway/backends/sign-in/authorization-server.ts";
+import { startProtectedServer } from "../gateway/backends/sign-in/protected-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { carriersOf, killAll, rclonesOf } from "../support/processes.ts";
 import type { Scope } from "../support/temporary-folder.ts";
@@ -138,6 +140,23 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
       assert.match((await rig.home.cli(["secret", "list"])).stdout, /weather-key/);
     },
   );
+
+  await t.test("F4 a server that asks for a login is signed in to from its card", async () => {
+    const authorization = await startAuthorizationServer(t);
+    const { url } = await startProtectedServer(t, authorization);
+    await rig.home.cli(["backends", "add", "tickets", "--url", url, "--wait", "0"]);
+    await openView(page, "Servers/Servers");
+    const card = page.getByRole("article", { name: "Backend tickets" });
+    await card.getByRole("button", { name: "Sign in: tickets" }).click();
+    const link = card.getByRole("link", { name: /^Sign in at / });
+    const address = (await link.getAttribute("href")) ?? "";
+    assert.ok(address.startsWith(authorization.issuer));
+    assert.deepEqual(await violations(page), []);
+    await agree(address, authorization.issuer);
+    await page.getByText(`tickets is signed in at ${authorization.issuer}`).waitFor();
+    await card.getByText("ready", { exact: false }).first().waitFor();
+    assert.equal(await link.count(), 0);
+  });
 
   await t.test(
     "F4 a share is added: chosen by its address, with a login that is tried, over both cables",

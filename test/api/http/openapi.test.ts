@@ -114,6 +114,8 @@ test("pin: which operations need leave, and which never leave the machine", () =
     "searchRegistry",
     "registryServer",
     "mcpAddress",
+    "beginLogin",
+    "awaitLogin",
     "setSecret",
     "removeSecret",
   ]);

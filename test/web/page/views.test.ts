@@ -7,7 +7,7 @@ import type { App } from "../../../src/web/page/parts/app.ts";
 import { placeAt, VIEWS } from "../../../src/web/page/shell/views.ts";
 import { sampleApprovals, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
 import { catalogOf, gatewayReport, sampleBackend, sampleTool } from "../../api/sample-gateway.ts";
-import { sampleReport, sampleResult, sampleShare } from "../../api/sample-report.ts";
+import { sampleReport, sampleResult, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Scripted, scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
@@ -93,6 +93,35 @@ test("C3 a server's card says why it does not serve, and its last error once, as
   assert.deepEqual(notes({ ...told, phase: "Ready" }), ["dim: Last error: exit 1"]);
   assert.deepEqual(notes({ ...told, phase: "Failed" }), ["hint: the reason", "problem: Last error: exit 1"]);
   assert.deepEqual(notes({ ...told, reason: "exit 1", phase: "Failed" }), ["hint: exit 1"]);
+});
+
+test("F4 a server that asks for a login is signed in to from its card, and only by the owner", async () => {
+  const login = {
+    code: "login_needed",
+    severity: "error",
+    title: "wants a login",
+    since: secondsAgo(5),
+  } as const;
+  const backend = (hint: string) => sampleBackend({ name: "tickets", conditions: [{ ...login, hint }] });
+  const cardOf = (hint: string, changes: Partial<PageState> = {}) => {
+    const issuer = "https://login.example";
+    const answers = { beginLogin: { address: `${issuer}/authorize?state=x` }, awaitLogin: { issuer } };
+    const app = scriptedApp(answers, { status: gatewayReport([backend(hint)]), ...changes });
+    return { app, view: viewOf("servers", app) };
+  };
+  const { app, view } = cardOf("mountaineer backends login tickets");
+  using _view = view;
+  view.named("button", "Sign in: tickets").fire("click");
+  await eventually(() => app.log.some((line) => line.startsWith("good: tickets is signed in at")));
+  assert.deepEqual(app.log.slice(0, 2), [
+    'beginLogin {"backend":"tickets"}',
+    'awaitLogin {"backend":"tickets"}',
+  ]);
+  const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
+  using locked = cardOf("mountaineer backends login tickets", { session }).view;
+  assert.match(locked.text(), /Nobody signs in to it here, unless you are the owner/);
+  using machine = cardOf("check `client_id`").view;
+  assert.doesNotMatch(machine.text(), /Nobody signs in|Sign in/);
 });
 
 const HOSTILE = "x\u001b[2J\u202e";

@@ -341,7 +341,7 @@ async function listenForRedirect(port: number | null): Promise<RedirectListener>
     else {
       const taker = waiting;
       waiting = null;
-      page(response, 200, "You can close this page and return to the terminal.");
+      page(response, 200, "You can close this page and return to Mountaineer.");
       taker?.take(url);
     }
   };

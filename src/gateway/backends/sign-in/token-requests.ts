@@ -1,7 +1,7 @@
 // Requests to a token endpoint, and what they are answered with.
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
-import { type BoundedFetch, failed } from "./bounded-fetch.ts";
+import { type BoundedFetch, failed, isSafeForTokens } from "./bounded-fetch.ts";
 import { scopeList } from "./challenge.ts";
 import { type ClientIdentity, clientAuth, machineAuth } from "./client.ts";
 import type { SignInPlace } from "./discovery.ts";
@@ -113,7 +113,10 @@ export interface CodeRequest {
 }
 
 /** Where the browser goes. Rejects with `sign_in_failed` where the server cannot protect the code. */
-export async function codeRequestAddress(request: CodeRequest, { oauth }: TokenTools): Promise<string> {
+export async function codeRequestAddress(
+  request: CodeRequest,
+  { oauth }: Pick<TokenTools, "oauth">,
+): Promise<string> {
   const { server, resource } = request.place;
   if (server.authorization_endpoint === undefined) {
     throw failed("never", `${server.issuer} has no page to sign in at`, "try `--device`");
@@ -125,6 +128,10 @@ export async function codeRequestAddress(request: CodeRequest, { oauth }: TokenT
     );
   }
   const url = new URL(server.authorization_endpoint);
+  // A browser of this machine opens it: no file, and no script.
+  if (!isSafeForTokens(url)) {
+    throw failed("never", `${server.issuer} wants people to sign in at an address that is not https`);
+  }
   const parameters = {
     response_type: "code",
     client_id: request.client.id,

@@ -15,6 +15,7 @@ import {
 } from "../../../api/words/backend-words.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App } from "../parts/app.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
 import { code, conditionList, mark, textBlock, WorkButton } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 
@@ -62,6 +63,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
       : h("p", { class: backend.phase === "Ready" ? "dim" : "problem" }, `Last error: ${shown(error)}`),
     backend.routes === undefined ? null : h(Routes, { app, backend, now, actions }),
     conditionList(backend.conditions, now),
+    h(SignIn, { app, backend }),
     h(
       "div",
       { class: "row actions" },
@@ -83,6 +85,42 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
     lines === null
       ? null
       : textBlock(lines.length === 0 ? "It logged nothing." : lines.join("\n"), `Logs of ${name}`),
+  );
+}
+
+/** Where a condition asks for a login: begins one, and says where the person signs in. */
+function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): ComponentChild {
+  const may = useMayRunCommands(app);
+  const [address, setAddress] = useState<string | null>(null);
+  const name = shown(backend.name);
+  const asks = `mountaineer backends login ${backend.name}`;
+  if (!backend.conditions.some(({ hint }) => hint?.startsWith(asks) === true)) return null;
+  const input = { backend: backend.name };
+  const follow = (): Promise<unknown> =>
+    app.attempt(`Sign in to ${backend.name}`, async () => {
+      try {
+        const { issuer } = await app.requests.ask("awaitLogin", input);
+        app.tell("good", `${name} is signed in at ${shown(issuer)}`);
+      } finally {
+        setAddress(null);
+      }
+    });
+  const begin = (): Promise<unknown> =>
+    app.attempt(`Sign in to ${backend.name}`, async () => {
+      setAddress((await app.requests.ask("beginLogin", input)).address);
+      void follow();
+    });
+  if (!may) return h(CommandsNote, { app, refused: "Nobody signs in to it here" });
+  if (address === null) return h(WorkButton, { label: "Sign in", says: `Sign in: ${name}`, run: begin });
+  return h(
+    "p",
+    { role: "status" },
+    h(
+      "a",
+      { href: address, target: "_blank", rel: "noopener noreferrer" },
+      `Sign in at ${shown(new URL(address).host)}`,
+    ),
+    ", in a browser of the daemon's machine.",
   );
 }
 

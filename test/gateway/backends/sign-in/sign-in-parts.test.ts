@@ -16,6 +16,7 @@ import { bearerChallenge } from "../../../../src/gateway/backends/sign-in/challe
 import { machineAuth } from "../../../../src/gateway/backends/sign-in/client.ts";
 import { type GrantStore, openGrantStore } from "../../../../src/gateway/backends/sign-in/grant-store.ts";
 import { loadOAuth } from "../../../../src/gateway/backends/sign-in/oauth-library.ts";
+import { codeRequestAddress } from "../../../../src/gateway/backends/sign-in/token-requests.ts";
 import { createGrantSource } from "../../../../src/gateway/backends/sign-in/token-source.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { systemClock as clock, systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -54,6 +55,31 @@ test("E1 a challenge of any length ends, and keeps little", () => {
   assert.ok((bearerChallenge(many)?.scopes?.length ?? 0) <= 64);
   assert.doesNotThrow(() => bearerChallenge(`Bearer ${'a="'.repeat(50_000)}`));
   assert.doesNotThrow(() => bearerChallenge("x ".repeat(50_000)));
+});
+
+test("E1 a person is sent to a page over https, or of this machine, alone", async () => {
+  const oauth = await loadOAuth();
+  const addressAt = (endpoint: string): Promise<string> => {
+    const server = { issuer: "https://a.example", code_challenge_methods_supported: ["S256"] };
+    const place = {
+      ...{ resource: "https://b.example/mcp", isGuessed: false, scopesSupported: null },
+      server: { ...server, authorization_endpoint: endpoint },
+    };
+    const client = {
+      id: "c",
+      secret: null,
+      secretEndsAtMs: null,
+      method: "none",
+      source: "configured",
+    } as const;
+    const code = { place, client, auth: null, redirectUri: "http://127.0.0.1:1/callback" };
+    const request = { ...code, state: "s", verifier: oauth.generateRandomCodeVerifier(), scopes: null };
+    return codeRequestAddress(request, { oauth });
+  };
+  assert.match(await addressAt("https://a.example/authorize"), /^https:\/\/a\.example\/authorize\?/);
+  assert.match(await addressAt("http://127.0.0.1:8/authorize"), /^http:\/\/127\.0\.0\.1:8\/authorize\?/);
+  for (const wrong of ["javascript:alert(1)", "file:///etc/passwd", "http://a.example/authorize"])
+    await assert.rejects(addressAt(wrong), { code: "sign_in_failed", message: /not https/ }, wrong);
 });
 
 test("E1 a server leads to https addresses alone, and to this machine only from this machine", () => {

@@ -1,0 +1,61 @@
+// Signs a person of the page in to a backend's server: gives the address to open, and follows the sign-in to its end.
+import type { BackendSignIn, LoginReport } from "../../api/backend-sign-in.ts";
+import type { Control } from "../../api/operations.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+
+interface LoginParts {
+  readonly signIn: Pick<BackendSignIn, "login">;
+  readonly restart: Control["restart"];
+}
+
+interface Login {
+  readonly stop: AbortController;
+  readonly ended: Promise<LoginReport>;
+}
+
+/** Disposal ends those under way. */
+export function createLoginControl({ signIn, restart }: LoginParts) {
+  const logins = new Map<string, Login>();
+
+  const begin = (backend: string): Promise<string> => {
+    logins.get(backend)?.stop.abort(failed("another sign-in was begun"));
+    const stop = new AbortController();
+    const shown = Promise.withResolvers<string>();
+    const person = {
+      visit: shown.resolve,
+      showCode: () => {},
+      paste: () => Promise.reject(failed("nobody pastes an address here")),
+    };
+    const follow = async (): Promise<LoginReport> => {
+      const order = { backend, way: "browser", moreScopes: [] } as const;
+      const report = await signIn.login(order, person, stop.signal);
+      await restart({ backends: [backend] }, stop.signal);
+      return report;
+    };
+    const ended = follow();
+    ended.catch(shown.reject);
+    logins.set(backend, { stop, ended });
+    return shown.promise;
+  };
+
+  const control = {
+    beginLogin: async ({ backend }, signal) => ({ address: await unlessAborted(begin(backend), signal) }),
+    async awaitLogin({ backend }, signal) {
+      const login = logins.get(backend);
+      if (login === undefined) throw failed(`no sign-in to ${backend} was begun`);
+      return unlessAborted(login.ended, signal);
+    },
+  } satisfies Partial<Control>;
+
+  return {
+    control,
+    [Symbol.dispose]() {
+      for (const { stop } of logins.values()) stop.abort(failed("the daemon ends"));
+    },
+  };
+}
+
+function failed(why: string): MountaineerError {
+  return new MountaineerError("sign_in_failed", why);
+}
