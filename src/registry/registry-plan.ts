@@ -82,9 +82,9 @@ function createAnswers({ ask }: PlanSurroundings, { given }: PlanOptions) {
   return {
     /** null: it has no value. `isOwn`: a person gave it; what was only chosen, or nobody gave, are the registry's words. */
     async to(input: RegistryInput): Promise<MadeText | null> {
-      const told = (text: string): MadeText => ({ text, isOwn: !input.choices.includes(text) });
+      const made = (text: string): MadeText => ({ text, isOwn: !input.choices.includes(text) });
       const known = given.get(input.name);
-      if (known !== undefined) return told(known);
+      if (known !== undefined) return made(known);
       if (input.fallback !== null) return { text: input.fallback, isOwn: false };
       if (!input.isRequired) return null;
       if (ask === null || input.isSecret) {
@@ -93,7 +93,7 @@ function createAnswers({ ask }: PlanSurroundings, { given }: PlanOptions) {
       }
       const answer = await ask(input);
       if (answer === "") missing.push(input);
-      return answer === "" ? null : told(answer);
+      return answer === "" ? null : made(answer);
     },
     /** Refuses names that are not among these inputs, such as mistyped ones. */
     requireKnown(words: readonly RegistryWord[]): void {
