@@ -1,6 +1,7 @@
 // What an event of the daemon says, in one line for people. Pure.
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { StreamEvent } from "../contract.ts";
+import type { LogLine } from "../records-contract.ts";
 import { phaseWords } from "./backend-words.ts";
 import { routeLabel, type Tone, type Words } from "./words.ts";
 
@@ -30,6 +31,11 @@ export function eventWords(event: StreamEvent): EventWords | null {
     case "flow":
       return null;
   }
+}
+
+/** The transition that a line of the log tells; null: it tells none. */
+export function transitionOf({ message, fields = {} }: Pick<LogLine, "message" | "fields">) {
+  return /^[a-z]+\.[a-z_]+$/.test(message) ? { ...fields, name: message } : null;
 }
 
 /** Of fields as the log and the stream have them. */

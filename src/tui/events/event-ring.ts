@@ -2,7 +2,7 @@
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { FollowNotice } from "../../api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../api/contract.ts";
-import { type EventWords, eventWords } from "../../api/words/event-words.ts";
+import { type EventWords, eventWords, transitionOf } from "../../api/words/event-words.ts";
 import { expecting, isOwnError } from "../../runtime/errors.ts";
 import { padded } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -67,10 +67,11 @@ export function createEventRing(
     const report = await daemon
       .ask("daemonLog", { limit: BEFORE }, signal)
       .catch(expecting(isOwnError, null));
-    for (const { at, message, fields } of report?.lines.toReversed() ?? []) {
-      // What is newer comes as an event, too; what is no transition is a sentence.
-      if (Date.parse(at) < sinceMs && !message.includes(" "))
-        add({ kind: "transition", transition: { ...fields, name: message } }, Date.parse(at));
+    for (const line of report?.lines.toReversed() ?? []) {
+      const atMs = Date.parse(line.at);
+      const transition = transitionOf(line);
+      // What is newer comes as an event, too.
+      if (atMs < sinceMs && transition !== null) add({ kind: "transition", transition }, atMs);
     }
     for (const { event, atMs } of arrived) add(event, atMs);
     waiting = null;

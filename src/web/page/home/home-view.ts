@@ -36,13 +36,11 @@ export function HomeView({ app }: ViewProps): ComponentChild {
 }
 
 function emptyHome(): ComponentChild {
-  const beginning = (title: string, text: string, label: string, at: string): ComponentChild =>
+  const beginning = (title: string, text: string, link: ComponentChild): ComponentChild =>
     h(
       "article",
       { class: "card plain", "aria-label": title },
-      h("h2", {}, title),
-      h("p", { class: "dim" }, text),
-      h("p", {}, h("a", { class: "button main", href: `#/${at}` }, label)),
+      ...[h("h2", {}, title), h("p", { class: "dim" }, text), h("p", {}, link)],
     );
   return h(
     "div",
@@ -54,14 +52,12 @@ function emptyHome(): ComponentChild {
       beginning(
         "A NAS",
         "Its shares stay mounted at one path, over two cables: one may be pulled.",
-        "Add a share",
-        "shares/add",
+        addLink("a share", "shares", "button main"),
       ),
       beginning(
         "MCP servers",
         "All your agents reach all of their tools at one address.",
-        "Add a server",
-        "servers/add",
+        addLink("a server", "servers", "button main"),
       ),
     ),
     h("p", { class: "dim" }, "Or run ", code("mountaineer init"), " in a terminal."),
@@ -70,13 +66,13 @@ function emptyHome(): ComponentChild {
 
 /** A view that nothing is in has no place in the bar. */
 function beginnings({ shares, gateway }: StatusReport): ComponentChild {
-  const links = [
-    ...(shares.length === 0 ? [h("a", { class: "button", href: "#/shares/add" }, "Add a share")] : []),
-    ...(gateway === undefined
-      ? [h("a", { class: "button", href: "#/servers/add" }, "Add an MCP server")]
-      : []),
-  ];
-  return links.length === 0 ? null : h("p", { class: "row" }, links);
+  if (shares.length === 0) return h("p", { class: "row" }, addLink("a share", "shares", "button"));
+  if (gateway !== undefined) return null;
+  return h("p", { class: "row" }, addLink("an MCP server", "servers", "button"));
+}
+
+function addLink(what: string, view: "shares" | "servers", kind: string): ComponentChild {
+  return h("a", { class: kind, href: `#/${view}/add` }, `Add ${what}`);
 }
 
 interface SummaryProps {

@@ -2,7 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry, LogLine } from "../../../api/records-contract.ts";
-import { transitionWords } from "../../../api/words/event-words.ts";
+import { transitionOf, transitionWords } from "../../../api/words/event-words.ts";
 import { msText, type Tone, wholeText } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -148,7 +148,8 @@ export function wholeEntries<Item extends Pick<Entry, "at" | "isAudit">>(
 
 /** A transition in the words that every face has for it; another line as it was written. */
 function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
-  const told = /^[a-z]+\.[a-z_]+$/.test(message) ? transitionWords({ ...fields, name: message }) : null;
+  const transition = transitionOf({ message, fields });
+  const told = transition === null ? null : transitionWords(transition);
   const common = { at, tone: TONES[level], word: level, isAudit: false };
   if (told !== null) return { ...common, what: wholeText(told), facts: null };
   const facts = Object.entries(fields).map(([name, value]) => [
