@@ -11,21 +11,14 @@ interface PageOf<Item> {
 /** What a browser can show and search in. */
 const MOST_ITEMS = 2000;
 
-export interface Pages<Item> {
-  /** Null: not yet. */
-  readonly items: readonly Item[] | null;
-  /** As the newest page gave it. */
-  readonly next: string | null;
-  readonly problem: string | null;
-  readonly hasMore: boolean;
-  readonly more: () => Promise<void>;
-}
-
-/** Loads anew whenever `filter` says something else; `load` gives the page before `before`. */
+/**
+ * Loads anew whenever `filter` says something else; `load` gives the page before `before`. `items` are null until the first
+ * page has come; `next` is as the newest page gave it.
+ */
 export function usePages<Item>(
   filter: string,
   load: (before: string | null, signal: AbortSignal) => Promise<PageOf<Item>>,
-): Pages<Item> {
+) {
   const [items, setItems] = useState<readonly Item[] | null>(null);
   const [next, setNext] = useState<string | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
