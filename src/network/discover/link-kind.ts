@@ -22,7 +22,7 @@ export interface Links {
   gateways(): Promise<readonly Pick<Neighbour, "address" | "interfaceName">[]>;
 }
 
-export const UNKNOWN_LINK: LinkKind = { kind: "unknown", text: "unknown", speed: null };
+export const UNKNOWN_LINK: LinkKind = { kind: "unknown", text: "unknown link", speed: null };
 
 export function linkKind(kind: LinkKind["kind"], name: string, speed: number | null): LinkKind {
   const known = speed !== null && speed > 0 ? speed : null;

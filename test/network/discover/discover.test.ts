@@ -237,13 +237,13 @@ test("F3 Linux: a Thunderbolt bridge, an Ethernet port, Wi-Fi, and what has no d
   const told = async (name: string): Promise<string> => (await links.of(name)).text;
   assert.equal(await told("tb0"), "Thunderbolt, 20 Gbit/s");
   assert.equal(await told("br0"), "Thunderbolt bridge, 40 Gbit/s");
-  assert.equal(await told("br1"), "unknown");
+  assert.equal(await told("br1"), "unknown link");
   assert.equal(await told("eth0"), "Ethernet, 1 Gbit/s");
   assert.equal(await told("eth1"), "Ethernet");
   assert.equal(await told("eth2"), "Ethernet");
   assert.equal(await told("wlan0"), "Wi-Fi");
-  assert.equal(await told("veth0"), "unknown");
-  assert.equal(await told("gone"), "unknown");
+  assert.equal(await told("veth0"), "unknown link");
+  assert.equal(await told("gone"), "unknown link");
 });
 
 test("F3 neighbours that answered are read, of Linux and of macOS", () => {
