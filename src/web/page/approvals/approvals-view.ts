@@ -29,7 +29,7 @@ export function ApprovalsView({ app }: ViewProps): ComponentChild {
     {},
     h(CommandsNote, {
       app,
-      refused: "You can read here what waits, and not approve it",
+      refused: "You can read what waits, and not approve it,",
     }),
     lost === null ? null : h("p", { class: "problem" }, shown(lost)),
     section(

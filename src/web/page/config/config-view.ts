@@ -12,7 +12,8 @@ export function ConfigView({ app }: ViewProps): ComponentChild {
     {},
     h(CommandsNote, {
       app,
-      refused: "What runs on the daemon's machine cannot be changed here: commands, arguments, environment",
+      refused:
+        "Commands, arguments and environments, which say what runs on the daemon's machine, are not changed here",
     }),
     section("Editor", h(ConfigEditor, { app })),
     section("History", h(ConfigHistory, { app })),

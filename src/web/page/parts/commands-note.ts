@@ -38,7 +38,7 @@ export function CommandsNote({
   return h(
     "div",
     { class: "note" },
-    h("p", {}, `${refused}, unless you are the owner of this machine's account.`),
+    h("p", {}, `${refused} until you show that this machine's account is yours.`),
     shownCode === null
       ? h(WorkButton, {
           label: "I am the owner",
@@ -51,9 +51,9 @@ export function CommandsNote({
       : h(
           "p",
           { role: "status" },
-          "In a terminal on that machine, within three minutes, type ",
+          "In a terminal on that machine, type ",
           code(`mountaineer admin ${shownCode.slice(0, 4)}-${shownCode.slice(4)}`),
-          ". This tab may then change what runs for 15 minutes.",
+          " within three minutes. This tab may then change what runs for 15 minutes.",
         ),
   );
 }
