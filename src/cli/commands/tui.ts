@@ -1,6 +1,6 @@
 // The commands that show things live: `tui`, `open` and `menubar`.
 
-import { homedir, hostname } from "node:os";
+import { homedir, hostname, userInfo } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { HttpDoor } from "../../api/client/http-exchange.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -156,7 +156,7 @@ export const openCommand = command({
     const { openInBrowser, waysFromAfar, withoutSecret } = await import("../sessions/web-browser.ts");
     try {
       if (await openInBrowser(await withoutSecret(url, context.home))) return 0;
-      for (const line of waysFromAfar(url, process.env, hostname())) context.note(line);
+      for (const line of waysFromAfar(url, process.env, userInfo().username, hostname())) context.note(line);
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       context.note(`no browser could be opened here (${error.message}); open the link within a minute`);

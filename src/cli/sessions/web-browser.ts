@@ -18,17 +18,19 @@ export async function openInBrowser(
   return opener !== null;
 }
 
-/** How the browser of another machine gets to a link of this one: by a port forwarded with SSH. */
+/** How a browser gets to a link of a machine without a screen: on another one, by a port forwarded with SSH. */
 export function waysFromAfar(
   link: string,
-  { USER = "USER", SSH_CONNECTION = "" }: Readonly<Record<string, string | undefined>>,
+  { SSH_CONNECTION = "" }: Readonly<Record<string, string | undefined>>,
+  user: string,
   hostName: string,
 ): readonly string[] {
   const { hostname, port } = new URL(link);
   const [, , reached = hostName] = SSH_CONNECTION.split(" ");
+  const login = shellWord(`${user}@${reached}`);
   return [
-    "there is no screen here; open the link within a minute, in a browser of this machine",
-    `from another one, first run there: ssh -L ${port}:${hostname}:${port} ${shellWord(`${USER}@${reached}`)}`,
+    "there is no screen here: open the link in a browser, within a minute",
+    `from another machine, first: ssh -L ${port}:${hostname}:${port} ${login}`,
   ];
 }
 

@@ -25,13 +25,9 @@ test("E2 a browser that could not read the file gets the link itself", async (t)
 });
 
 test("E2 without a screen the way from another machine is the very command to type", () => {
-  const [, overSsh] = waysFromAfar(
-    LINK,
-    { USER: "ann", SSH_CONNECTION: "10.0.0.9 50022 10.0.0.2 22" },
-    "nas",
-  );
+  const [, overSsh] = waysFromAfar(LINK, { SSH_CONNECTION: "10.0.0.9 50022 10.0.0.2 22" }, "ann", "nas");
   assert.match(overSsh ?? "", /: ssh -L 9000:127\.0\.0\.1:9000 ann@10\.0\.0\.2$/);
-  const said = waysFromAfar(LINK, { USER: "ann" }, "nas");
+  const said = waysFromAfar(LINK, {}, "ann", "nas");
   assert.match(said[1] ?? "", / ann@nas$/);
   assert.doesNotMatch(said.join("\n"), /c0de/);
 });
