@@ -71,7 +71,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
       context.note(`${CLIENTS[client].title} is left as it is: ${error.message}`);
     });
   }
-  const code = await uninstallService(context);
+  const code = await uninstallService(context, true);
   if (code !== 0) return code;
 
   await purge.clearKeyring(home, signal);

@@ -209,8 +209,8 @@ async function monitorOf({ home }: CommandContext): Promise<LockHolder | null> {
   return holder?.command === "monitor" ? holder : null;
 }
 
-/** Resolves with the exit code. */
-export async function uninstallService(context: CommandContext): Promise<number> {
+/** Resolves with the exit code. `unmounted`: nothing is mounted any more, so nothing is said of mounts. */
+export async function uninstallService(context: CommandContext, unmounted = false): Promise<number> {
   const { manager } = managerOf(context);
   const found = await monitorOf(context);
   const outcome = await manager.uninstall(context.signal);
@@ -222,7 +222,7 @@ export async function uninstallService(context: CommandContext): Promise<number>
   else {
     const gone = `${harmless(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;
     const stopped = found === null ? [] : ["Mountaineer is stopped"];
-    const stays = outcome.changed || found !== null ? ["what is mounted stays mounted"] : [];
+    const stays = !unmounted && (outcome.changed || found !== null) ? ["what is mounted stays mounted"] : [];
     tell(context, [gone, ...stopped, ...stays], done);
   }
   return failure === null ? 0 : FAILED_EXIT;

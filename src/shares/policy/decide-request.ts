@@ -1,5 +1,6 @@
 // A person's request: it comes before the rules, holds where the person said so, and is always answered.
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
+import { counted } from "../../runtime/text/plain-text.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./decide-operation.ts";
@@ -160,8 +161,8 @@ function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, wha
   }
   const detail =
     what === "unsent"
-      ? `busy: ${files.unsent.length} files unsent`
-      : `busy: ${files.holders.length} files open by ${new Set(files.holders.map(({ pid }) => pid)).size} processes`;
+      ? `busy: ${counted(files.unsent.length, "file")} unsent`
+      : `busy: ${counted(files.holders.length, "file")} open in ${counted(new Set(files.holders.map(({ pid }) => pid)).size, "program")}`;
   builder.outcome = outcome("busy", detail, {
     hint:
       what === "unsent"

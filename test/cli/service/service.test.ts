@@ -387,10 +387,13 @@ test("without a service manager up starts a daemon of its own, which can hand ov
   const connected = await runCommand(["connect", "cursor", "--yes"], options);
   assert.equal(connected.code, 0, connected.stderr);
   await rm(join(folder, ".cursor"), { recursive: true });
+  assert.equal((await runCommand(["up"], options)).code, 0);
   const purged = await runCommand(["uninstall", "--purge", "--yes"], options);
   assert.equal(purged.code, 0, purged.stderr);
+  assert.match(purged.stdout, /Mountaineer is stopped/);
   assert.match(purged.stderr, /Cursor is left as it is: Cursor has no folder at /);
   assert.match(purged.stdout, /Mountaineer has left this machine/);
+  assert.doesNotMatch(purged.stdout, /stays mounted/);
 });
 
 test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {

@@ -74,7 +74,7 @@ By hand: a switch of a share held unmounted that is rolled back to a mount of ou
   over tb, theirs over tb at /mnt/elsewhere, unmount: held unmounted
   mounts over fallback fail: wrong password, fresh, switch fallback: result failed, on tb, held nothing
 By hand: open files are busy, with their holders; nothing is changed
-  over tb, open 7 7 8, switch fallback: result busy, named 7 7 8, on tb, held nothing, steps check
+  over tb, open 7 7 8, switch fallback: result busy, detail /^busy: 3 files open in 2 programs$/, named 7 7 8, on tb, held nothing, steps check
 By hand: a file opened between the check and the unmount is busy, too
   over tb, in the next step open 7, switch fallback: result busy, on tb, held nothing
 By hand: --force goes on where the system says busy and no open file is to be seen
@@ -141,7 +141,7 @@ By hand: mount tells what stands now, not what an earlier try came to
   a new share, mounts over both fail: wrong password, 60 s, the variable CORE_PASSWORD is not set
   fresh, mount: result failed, no steps, detail /^the variable CORE_PASSWORD is not set$/
 By hand: unmount of open files is busy, --force cuts them off and names them
-  over tb, open 7, unmount: result busy, on tb, held nothing
+  over tb, open 7, unmount: result busy, detail /^busy: 1 file open in 1 program$/, on tb, held nothing
   fresh, unmount --force: result unmounted, on none, held unmounted, named 7, steps check > unmount force
 By hand: --force goes on where a plain unmount does not end
   over tb, unmounts fail: umount did not end within 14989 ms, in the second step unmounts work
