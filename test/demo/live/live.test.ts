@@ -85,7 +85,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       await terminal.press("3");
       await terminal.shows(/close report\.txt \(tail \d+\)/);
       await terminal.press("1");
-      await terminal.shows(/CORE +mounted over Fallback[\s\S]*TB Ready: Thunderbolt is back/);
+      await terminal.shows(/CORE +mounted over Fallback, TB Ready/);
 
       await terminal.press("3");
       await terminal.shows(/open report\.txt[\s\S]*CORE +mounted over Thunderbolt(?!,)/);
@@ -143,7 +143,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     await terminal.resize(30, 5);
     await terminal.shows(/Too small/);
     await terminal.resize(80, 24);
-    await terminal.shows(/1 {2}Thunderbolt[\s\S]*mounted over Fallback[\s\S]*q quit$/);
+    await terminal.shows(/1 {2}Thunderbolt[\s\S]*mounted over Fallback[\s\S]*q quit/);
     await terminal.press("q");
     await isRestored(terminal, 0);
   });
