@@ -201,8 +201,7 @@ async function readFlow(
   control: SentinelService["control"],
   { parts }: Pick<ServiceParts, "parts">,
 ): Promise<FlowEvent> {
-  const isCarried = control.status().shares.some(({ carried }) => carried !== undefined);
-  if (isCarried) await parts.recount();
+  await parts.recount();
   const status = control.status();
   const { clients } = status.gateway === undefined ? { clients: [] } : await control.clients();
   return flowOf(status, clients);

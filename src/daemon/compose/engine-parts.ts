@@ -123,7 +123,9 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   );
   return {
     engine,
-    recount: () => carriage.recount(),
+    recount: async () => {
+      if (carrier.shares.size > 0) await carriage.recount();
+    },
     hostProber,
     place,
     drivers,
