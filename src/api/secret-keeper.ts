@@ -1,4 +1,5 @@
 // This home's secrets: listed by name, kept and removed; no value is ever told.
+
 import {
   choice,
   list,
@@ -9,6 +10,7 @@ import {
   type TypeOf,
   text,
 } from "../runtime/shape.ts";
+import { SECRET_NAME_FORM } from "../runtime/text/secret-name.ts";
 
 const secretPlace = choice("file", "secret-service", "keychain");
 export type SecretPlaceName = TypeOf<typeof secretPlace>;
@@ -36,9 +38,9 @@ export function keptNames({ secrets }: SecretListReport): ReadonlySet<string> {
 export const secretChangeShape = object({ name: text, kept: secretPlace });
 type SecretChange = TypeOf<typeof secretChangeShape>;
 
-/** As references name them; the rule itself is with references, which no face knows. */
+/** As references name them. */
 export const SECRET_NAME = {
-  form: /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+  form: new RegExp(`^${SECRET_NAME_FORM}$`),
   expected: "1 to 64 letters, digits, '.', '_' and '-', the first of them a letter or a digit",
 };
 const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);

@@ -1,4 +1,5 @@
 // References to secrets: their notation in a configuration, and how a value is found.
+import { SECRET_NAME_FORM } from "../runtime/text/secret-name.ts";
 
 /** Where a secret's value is; never the value itself, so it may be logged, compared and shown. */
 export type SecretReference =
@@ -40,10 +41,11 @@ export const STORED_FORM = "secret:NAME";
 export const REFERENCE_FORMS = `\`${REFERENCE_FORM}\` (an environment variable) or \`${STORED_FORM}\` (kept by \`mountaineer secret set NAME\`)`;
 
 const STORED_PREFIX = "secret:";
-const NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}";
 const ENVIRONMENT_REFERENCE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/;
-const STORED_REFERENCE = new RegExp(`^(?:secret:(${NAME})|\\$\\{secret:(${NAME})\\})$`);
-const WHOLE_NAME = new RegExp(`^${NAME}$`);
+const STORED_REFERENCE = new RegExp(
+  `^(?:secret:(${SECRET_NAME_FORM})|\\$\\{secret:(${SECRET_NAME_FORM})\\})$`,
+);
+const WHOLE_NAME = new RegExp(`^${SECRET_NAME_FORM}$`);
 
 /** What a secret may be called, for messages. */
 export const SECRET_NAME_RULE =

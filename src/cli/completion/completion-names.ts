@@ -1,4 +1,5 @@
 // Looks up live names for completion: quickly, silently, and from nothing that may block.
+
 import { connectToDaemon } from "../../api/client/client.ts";
 import { fullName } from "../../api/tool-changes-contract.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
@@ -6,6 +7,7 @@ import { readConfigBytes } from "../../config/read/load.ts";
 import { parseToml } from "../../config/read/toml-text.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
+import { SECRET_NAME_FORM } from "../../runtime/text/secret-name.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";
 
@@ -144,7 +146,7 @@ async function secretNames(
     keptNames(place.home).catch((): readonly string[] => []),
     configTable(place),
   ]);
-  const wanted = [...JSON.stringify(text).matchAll(/secret:([A-Za-z0-9][A-Za-z0-9._-]{0,63})/g)];
+  const wanted = [...JSON.stringify(text).matchAll(new RegExp(`secret:(${SECRET_NAME_FORM})`, "g"))];
   const missing = wanted.flatMap(([, name]) => (name === undefined || kept.includes(name) ? [] : [name]));
   return [
     ...kept.map((value) => ({ value, description: "kept" })),
