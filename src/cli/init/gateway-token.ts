@@ -1,4 +1,5 @@
 // The token that `init` and `backends add` make with the first MCP server: keeps it, and says how clients send it.
+import { keptNames } from "../../api/secret-keeper.ts";
 import { newToken, TOKEN_REFERENCE, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { openSecrets } from "../in-process/open.ts";
@@ -7,8 +8,7 @@ import type { CommandContext } from "../input/command.ts";
 /** Keeps a new one, unless one is kept already, and gives it; null: that one goes on, and is not looked at. */
 export async function makeToken(context: CommandContext): Promise<string | null> {
   const keeper = await openSecrets(context);
-  const { secrets } = await keeper.list();
-  if (secrets.some(({ name, kept }) => name === TOKEN_SECRET && kept !== null)) return null;
+  if (keptNames(await keeper.list()).has(TOKEN_SECRET)) return null;
   const token = newToken();
   await keeper.set(TOKEN_SECRET, token, null, context.signal);
   return token;

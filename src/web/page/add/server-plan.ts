@@ -1,5 +1,7 @@
 // Shows what an added server will run and where credentials go, and writes it after a yes.
+
 import { type ComponentChild, h } from "preact";
+import { keptNames } from "../../../api/secret-keeper.ts";
 import {
   newToken,
   TOKEN_BLOCK,
@@ -52,8 +54,7 @@ export async function addServer(
       hint: "type it into the field for the secret",
     });
   const hasToken = wantsToken({ asked: null, text, hasBackend: backends.length > 0, addsBackend: true });
-  const { secrets: known } = await app.requests.ask("secrets");
-  const isKept = known.some((secret) => secret.name === TOKEN_SECRET && secret.kept !== null);
+  const isKept = hasToken && keptNames(await app.requests.ask("secrets")).has(TOKEN_SECRET);
   const yes = await app.ask({
     title: `Add ${shown(name)}?`,
     body: h("div", {}, about, whatRuns(name, typed, secrets), hasToken ? tokenWords(isKept) : null),
