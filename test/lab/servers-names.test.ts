@@ -90,14 +90,32 @@ async function namesScene(t: TestContext) {
   };
 }
 
+/** A file of the share `one`, which is CORE here, is not sent; nothing serves it. */
+async function unsentScene(t: TestContext) {
+  await using ends = new AsyncDisposableStack();
+  const scene = ends.use(await namesScene(t));
+  await scene.configure({ name: "CORE", shareName: scene.one });
+  await scene.start();
+  await scene.mounted("CORE");
+  await scene.leaveUnsent("CORE");
+  ends.move();
+  return scene;
+}
+
+/** And the share is called MAIN here now. */
+async function renamedScene(t: TestContext) {
+  await using ends = new AsyncDisposableStack();
+  const scene = ends.use(await unsentScene(t));
+  await scene.rename({ name: "MAIN", shareName: scene.one });
+  await scene.mounted("MAIN");
+  ends.move();
+  return scene;
+}
+
 describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }, () => {
   test("A13 what waits for one share of a NAS is not sent to another share of it, and is sent when that is named again", async (t) => {
-    await using scene = await namesScene(t);
+    await using scene = await unsentScene(t);
     const { configure, one, two } = scene;
-    await configure({ name: "CORE", shareName: one });
-    await scene.start();
-    await scene.mounted("CORE");
-    await scene.leaveUnsent("CORE");
     await scene.rename({ name: "CORE", shareName: two });
     await eventually(
       async () => (await scene.sh(`ls '${scene.home.folder}/Shares/CORE'`)).includes(`${two}.txt`),
@@ -148,14 +166,7 @@ describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }
   });
 
   test("A13 a share that gets another name of one's own leaves what waits where it is told", async (t) => {
-    await using scene = await namesScene(t);
-    const { configure, one } = scene;
-    await configure({ name: "CORE", shareName: one });
-    await scene.start();
-    await scene.mounted("CORE");
-    await scene.leaveUnsent("CORE");
-    await scene.rename({ name: "MAIN", shareName: one });
-    await scene.mounted("MAIN");
+    await using scene = await renamedScene(t);
     await eventually(async () => (await scene.home.condition("unsent_unconfigured")) !== null, 60_000, 200);
     const [waiting] = await scene.unsent();
     assert.deepEqual([waiting?.share, waiting?.files.map(({ path }) => path)], ["CORE", [FILE]]);
@@ -167,14 +178,8 @@ describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }
   });
 
   test("A13 A15 a share that is renamed and renamed back is mounted from its own cache, and sends what waited there", async (t) => {
-    await using scene = await namesScene(t);
+    await using scene = await renamedScene(t);
     const { configure, one } = scene;
-    await configure({ name: "CORE", shareName: one });
-    await scene.start();
-    await scene.mounted("CORE");
-    await scene.leaveUnsent("CORE");
-    await scene.rename({ name: "MAIN", shareName: one });
-    await scene.mounted("MAIN");
     await configure({ name: "CORE", shareName: one });
     await scene.mounted("CORE");
     await eventually(async () => (await scene.text(one)) === "of one", 60_000, 200).catch(async (error) => {
