@@ -133,11 +133,10 @@ export async function observeAfterStep(
           found: ours,
           look: tools.prober.lastLook(ours.id),
         });
-  // What the mount had not sent waits as soon as that is gone.
-  const waiting = mount === null ? await waitingFor(subject) : (before.waiting ?? []);
   return {
     ...before,
-    waiting,
+    // What the mount had not sent waits as soon as that is gone.
+    ...(mount === null ? { waiting: await waitingFor(subject) } : {}),
     // What is not mounted leads only where the configuration says.
     routes: mount === null ? (before.configured ?? before.routes) : before.routes,
     atMs: tools.clock.monotonicMs(),

@@ -1,6 +1,7 @@
 // Whether a share may be carried, and where to: the rules of proof, read by every decision that mounts or moves.
 
 import { counted } from "../../runtime/text/plain-text.ts";
+import type { WaitingUnsent } from "../drivers/mount-driver.ts";
 import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import { answers, type Builder, type NewCondition } from "./decision-builder.ts";
 import { type CarriedSeen, NO_TRUST } from "./share-seen.ts";
@@ -24,25 +25,30 @@ export const PROOF_AT_MOST_MS = 30_000;
  * because what is kept for one server must not go to another. `sinceMs`: since when it waits.
  */
 export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number | null): boolean {
-  const { carry = null, atMs, waiting = [] } = builder.seen;
+  const { carry = null, atMs } = builder.seen;
   const server = carry?.trust.servers?.[route];
   const isUnknown = carry?.asks === true && server?.id === null;
   const isDue = server?.asked === false && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS);
   // Without what is unsent for a server that can be known, the path would show older files.
-  if (isUnknown && (isDue || waiting.some(({ proved }) => proved))) return true;
+  if (isUnknown && (isDue || keptForKnown(builder) !== null)) return true;
   const trust = trustToCarry(builder);
   // The result of an earlier proof does not count, because a route was away since; but two servers stay two.
   return trust?.asking === true && trust.state !== "different";
 }
 
+/** What is unsent for a server that can be known. */
+function keptForKnown({ seen: { waiting = [] } }: Builder): WaitingUnsent | null {
+  return waiting.find(({ proved }) => proved) ?? null;
+}
+
 /** Why a mount over `route` goes on waiting for its proof; null: that has not failed, or nothing waits for its server. */
-export function whyNotProved({ seen }: Builder, route: RouteName): string | null {
-  const { carry = null, waiting = [] } = seen;
+export function whyNotProved(builder: Builder, route: RouteName): string | null {
+  const { carry = null, routes } = builder.seen;
   const server = carry?.trust.servers?.[route];
-  const [kept] = waiting.filter(({ proved }) => proved);
-  if (kept === undefined || server?.id !== null || !server.asked) return null;
+  const kept = keptForKnown(builder);
+  if (kept === null || server?.id !== null || !server.asked) return null;
   const files = `${counted(kept.files.length, "unsent file")} of ${kept.source ?? `server ${kept.server}`}`;
-  return `${files} would not show, as nothing proves who answers at ${seen.routes[route].probe.address ?? route} (${carry?.trust.text ?? ""}); mountaineer unsent shows them and can set them aside`;
+  return `${files} would not show, as nothing proves who answers at ${routes[route].probe.address ?? route} (${carry?.trust.text ?? ""}); mountaineer unsent shows them and can set them aside`;
 }
 
 /** The server behind `route`; absent: unknown. */
