@@ -11,6 +11,7 @@ import { silentLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { oneMissingText, resolveReference } from "../../secrets/reference.ts";
 import { proofEndpoint } from "../../shares/engine/server-trust.ts";
+import { PACKETS_AT_MS, WAKES_WITHIN_MS } from "../../shares/policy/decide-wake.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
 import { createServerProof } from "../../shares/server-proof/server-proof.ts";
 import { listShareNames } from "../../shares/server-proof/share-names.ts";
@@ -19,9 +20,6 @@ import { startApprovals } from "../approvals/start-approvals.ts";
 import { homeSecrets } from "../compose/stored-secrets.ts";
 
 const PROBE_MS = 3_000;
-/** A NAS that starts may take so long, ms. */
-const WAKES_WITHIN_MS = 60_000;
-const PACKETS = 3;
 const AGAIN_MS = 1_000;
 const tools = { clock: systemClock, logger: silentLogger };
 
@@ -47,7 +45,7 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
     async wake(server, signal) {
       const untilMs = systemClock.monotonicMs() + WAKES_WITHIN_MS;
       for (let sent = 0; ; sent += 1) {
-        if (sent < PACKETS) sendMagicPacket(`${macOf(server.host)}@${server.host}`);
+        if (sent < PACKETS_AT_MS.length) sendMagicPacket(`${macOf(server.host)}@${server.host}`);
         const { verdict, text } = await probe(server);
         signal.throwIfAborted();
         if (verdict === "answers") return null;

@@ -6,9 +6,9 @@ import type { RouteProbe } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** When packets are sent, from the moment at which it was wanted, ms: one may be lost. */
-const PACKETS_AT_MS = [0, 2_000, 6_000];
+export const PACKETS_AT_MS = [0, 2_000, 6_000];
 /** A NAS that starts may take so long, ms. */
-const WAKES_WITHIN_MS = 60_000;
+export const WAKES_WITHIN_MS = 60_000;
 const LOOK_MS = 1_000;
 /**
  * Who goes on asking wants nothing anew: it has to have been quiet for so long, ms. Longer than the 5 min after which rclone
