@@ -11,11 +11,12 @@ export function registryAddress(): string {
 
 const ANSWER_MS = 15_000;
 const ANSWER_BYTES = 1024 * 1024;
+/** Of one search. */
+const MOST_FOUND = 30;
 
 /** The newest version's `server.json`. Rejects with `registry_failed`, also when there is no such server. */
 export async function askRegistry(base: string, name: string, signal: AbortSignal): Promise<JsonMembers> {
-  const address = `${base.replace(/\/+$/, "")}/v0.1/servers/${encodeURIComponent(name)}/versions/latest`;
-  const { status, text } = await fetchText(address, signal);
+  const { status, text } = await fetchServers(base, `/${encodeURIComponent(name)}/versions/latest`, signal);
   if (status === 404) {
     throw new MountaineerError("registry_failed", `the registry has no server called ${name}`, {
       hint: `names are as in io.github.user/server; look for it at ${base}`,
@@ -23,10 +24,7 @@ export async function askRegistry(base: string, name: string, signal: AbortSigna
   }
   const server = objectOf(jsonObject(text)?.["server"]);
   if (status === 200 && server["name"] === name) return server;
-  throw new MountaineerError(
-    "registry_failed",
-    `${base} does not answer as a registry does (status ${status})`,
-  );
+  throw strange(base, status);
 }
 
 /** The newest versions whose names have this text in them, as many as fit on a page. Rejects likewise. */
@@ -35,20 +33,29 @@ export async function searchRegistry(
   query: string,
   signal: AbortSignal,
 ): Promise<readonly JsonMembers[]> {
-  const asked = new URLSearchParams({ search: query, version: "latest", limit: "30" });
-  const { status, text } = await fetchText(`${base.replace(/\/+$/, "")}/v0.1/servers?${asked}`, signal);
+  const asked = new URLSearchParams({ search: query, version: "latest", limit: String(MOST_FOUND) });
+  const { status, text } = await fetchServers(base, `?${asked}`, signal);
   const servers = jsonObject(text)?.["servers"];
   if (status === 200 && Array.isArray(servers))
-    return servers.map((one) => objectOf(objectOf(one)["server"])).slice(0, 30);
-  throw new MountaineerError(
+    return servers.slice(0, MOST_FOUND).map((one) => objectOf(objectOf(one)["server"]));
+  throw strange(base, status);
+}
+
+function strange(base: string, status: number): MountaineerError {
+  return new MountaineerError(
     "registry_failed",
     `${base} does not answer as a registry does (status ${status})`,
   );
 }
 
-async function fetchText(address: string, signal: AbortSignal): Promise<{ status: number; text: string }> {
+/** `rest`: of the address, behind that of all servers. */
+async function fetchServers(
+  base: string,
+  rest: string,
+  signal: AbortSignal,
+): Promise<{ status: number; text: string }> {
   try {
-    const answer = await fetch(address, {
+    const answer = await fetch(`${base.replace(/\/+$/, "")}/v0.1/servers${rest}`, {
       headers: { accept: "application/json" },
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
     });
