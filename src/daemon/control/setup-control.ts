@@ -23,15 +23,15 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
   const keeper = () => openSecretKeeper({ home, configPath });
   return {
     discover: async (_, signal) => ({ servers: [...(await foundServers(signal))] }),
-    async shareNames({ host, username, password }, signal) {
-      const login = { ...addressOf(host), username: read(parseUserName(username), username), password };
+    async shareNames(typed, signal) {
+      const login = loginOf(typed);
       await using meeting = await openFirstMeeting(home, signal);
       const why = await meeting.greet(login, signal);
       return why === null ? meeting.shareNames(login, signal) : { kind: "failed", text: why };
     },
-    async pairServers({ host, username, password, share, other }, signal) {
+    async pairServers({ share, other, ...typed }, signal) {
       const shareName = read(parseServerShareName(share), share);
-      const login = { ...addressOf(host), username: read(parseUserName(username), username), password };
+      const login = loginOf(typed);
       await using meeting = await openFirstMeeting(home, signal);
       return meeting.pair({ ...login, name: shareName, shareName }, addressOf(other), signal);
     },
@@ -100,6 +100,10 @@ type Reading<Value> =
 function read<Value>(reading: Reading<Value>, typed: string): Value {
   if (reading.ok) return reading.value;
   throw new MountaineerError("usage", `${JSON.stringify(typed)}: expected ${reading.expected}`);
+}
+
+function loginOf({ host, username, password }: Record<"host" | "username" | "password", string>) {
+  return { ...addressOf(host), username: read(parseUserName(username), username), password };
 }
 
 function addressOf(typed: string): { readonly host: string; readonly port: number } {
