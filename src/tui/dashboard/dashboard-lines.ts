@@ -2,7 +2,7 @@
 import type { BackendStatus, ShareStatus } from "../../api/contract.ts";
 import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
 import { routeWords, shareWords } from "../../api/words/share-words.ts";
-import { SEVERITY_TONES, type StateWords, type Words } from "../../api/words/words.ts";
+import { SEVERITY_TONES, type StateWords, type Words, wholeText } from "../../api/words/words.ts";
 import { counted, padded } from "../../runtime/text/plain-text.ts";
 import type { KeptEvent } from "../events/event-ring.ts";
 import { eventLine } from "../events/event-ring.ts";
@@ -177,7 +177,7 @@ function conditionLines(
 ): readonly Line[] {
   const tone = severity === "info" ? "faint" : SEVERITY_TONES[severity];
   const mark = severity === "info" ? symbols.on : toneMark(SEVERITY_TONES[severity], symbols);
-  const text = subject === null ? title : `${subject}: ${title}`;
+  const text = wholeText({ about: subject, text: title });
   const whole = [
     lead,
     span(`${mark} `, tone),
