@@ -65,12 +65,8 @@ function judge(
   isOurs: (target: string) => boolean,
 ): LinkState {
   if (look === undefined || look.state === "unknown") {
-    const { text } = look ?? NO_LINK_ANSWER;
-    return {
-      result: "blocked",
-      by: `${path} cannot be looked at: ${text}`,
-      isLate: text === NO_LINK_ANSWER.text,
-    };
+    const { text, isLate = false } = look ?? NO_LINK_ANSWER;
+    return { result: "blocked", by: `${path} cannot be looked at: ${text}`, isLate };
   }
   if (look.state === "missing") return "missing";
   if (look.state === "other") return { result: "blocked", by: `${path} is a ${look.kind}` };

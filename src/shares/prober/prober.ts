@@ -38,9 +38,10 @@ export type LinkLook =
       readonly identity: string;
     }
   | { readonly state: "other"; readonly kind: string }
-  | { readonly state: "unknown"; readonly text: string };
+  /** `isLate`: there was no answer in time. */
+  | { readonly state: "unknown"; readonly text: string; readonly isLate?: boolean };
 
-export const NO_LINK_ANSWER = { state: "unknown", text: "no answer in time" } as const;
+export const NO_LINK_ANSWER = { state: "unknown", text: "no answer in time", isLate: true } as const;
 
 /** The largest file that the prober reads: no configuration is larger. */
 export const FILE_LIMIT_BYTES = 1024 * 1024;
