@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
+import { processIdentity } from "../../src/runtime/process/process-identity.ts";
 import { startBridge } from "../kit/bridge.ts";
 import { liveHome, SETTLES_MS } from "../live/live-home.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
@@ -42,6 +43,10 @@ const form = (message: string): Json => ({
 });
 const accepted = (name: string): Json => ({ action: "accept", content: { name } });
 const INVALID = -32602;
+
+/** What is at its end has no arguments any more, and its descriptors for a while yet: a zombie has none. */
+const untilEnded = (pid: number): Promise<unknown> =>
+  eventually(async () => (await processIdentity(pid)) === null);
 
 describe("one daemon hands over to the next", () => {
   let rig: GatewayRig;
@@ -293,7 +298,7 @@ describe("one daemon hands over to the next", () => {
     await runs({ asking }, { server: { drain_timeout: 1 } });
     const { required, again } = await interview("?");
     const { from } = await handOver(rig);
-    await eventually(async () => !(await daemonsOf(rig.home.home)).includes(from));
+    await untilEnded(from);
     const { error } = await again({ requestState: required.state, inputResponses: {} });
     assert.equal(error?.code, INVALID, String(error?.message));
   });
@@ -321,7 +326,7 @@ describe("one daemon hands over to the next", () => {
     assert.deepEqual(Object.keys(two.requests), ["q1"]);
     const { from } = await handOver(rig);
     // While it is there, what waits at it is asked there, by who has the consent.
-    await eventually(async () => !(await daemonsOf(rig.home.home)).includes(from));
+    await untilEnded(from);
     // The next daemon cannot know whether the consent was used already: the person is asked again.
     const again = requiredBy(await send(answer(two, "b")));
     assert.ok(!("q2" in again.requests));
