@@ -27,6 +27,10 @@ async function joinCafe({ rig, defer }: Scene) {
   const up = "addr add 192.168.77.1/24 dev wlan0\nlink set wlan0 up\n";
   await command("ip", ["-n", cafe, "-batch", "-"], up);
   await inside("ip", "addr", "add", "192.168.77.9/24", "dev", "wlan0");
+  const links = async (state: "up" | "down"): Promise<void> => {
+    for (const { name } of Object.values(LINKS)) await inside("ip", "link", "set", name, state);
+  };
+  defer(() => links("up"));
   const nft = (...args: string[]): Promise<string> => inside("nft", ...args);
   await nft(
     `add table inet seen; add counter inet seen nas; add chain inet seen out { type filter hook output priority -300 ; }; ` +
@@ -40,14 +44,18 @@ async function joinCafe({ rig, defer }: Scene) {
       const text = await nft("reset", "counters");
       return [...text.matchAll(/packets (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
     },
+    /** Connections to the NAS that this machine still has: each ends with a packet of its own. */
+    async open(): Promise<string> {
+      return inside("ss", "-Htn", NAS.map((address) => `dst ${address}`).join(" or "));
+    },
     async enter(): Promise<void> {
-      for (const { name } of Object.values(LINKS)) await inside("ip", "link", "set", name, "down");
+      await links("down");
       await inside("ip", "link", "set", "wlan0", "up");
       await inside("ip", "route", "add", "default", "via", "192.168.77.1");
     },
     async leave(): Promise<void> {
       await inside("ip", "link", "set", "wlan0", "down");
-      for (const { name } of Object.values(LINKS)) await inside("ip", "link", "set", name, "up");
+      await links("up");
       await inside("ip", "route", "add", "default", "via", LINKS.tb.spare);
     },
   };
@@ -84,6 +92,7 @@ describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () =>
           carried?.phase === "refusing" && conditions.some(({ code }) => code === "away_from_home"),
         5_000,
       );
+      await eventually(async () => (await cafe.open()).trim() === "", 20_000);
       t.diagnostic(`${await cafe.sent()} packets while it was found out`);
       const untilMs = performance.now() + Number(AWAY_MS);
       while (performance.now() < untilMs) {

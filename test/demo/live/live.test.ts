@@ -74,7 +74,8 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
         await terminal.shows(/ 4 carry$/m);
       }
       await terminal.shows(/"hello from the NAS, no\. \d+" {2}read in \d+ ms/);
-      await terminal.shows(/CORE +mounted over Thunderbolt(?!,)/);
+      // What the strip and the view below it know of the share comes to them one after the other.
+      await terminal.shows(/Thunderbolt .* in use[\s\S]*CORE +mounted over Thunderbolt(?!,)/);
       assert.deepEqual(await terminal.modes(), { alternate: true, cursor: false });
 
       await terminal.press("1");
