@@ -88,6 +88,8 @@ passed=0
 failed=0
 skipped=0
 times=()
+# What failed, by suite: printed in the end, too, as who reads a long log sees that first.
+wrong=()
 log=$(mktemp)
 # Which test files failed, as scripts/test-replay.ts reads it.
 failed_files=$(mktemp)
@@ -113,6 +115,9 @@ suite() {
   else
     bad=1
   fi
+  if [ "$bad" -gt 0 ]; then
+    wrong+=("--- $name" "$(grep -aE '^ *(BROKEN|FAIL|failed:)' "$log" | cut -c 1-300 | head -n 20)")
+  fi
   rm -f "$log.failed"
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
   times+=("$(printf '%-28s %5d s  %5d passed  %4d failed  %4d skipped' "$name" $((SECONDS - started)) "$ok" "$bad" "$left")")
@@ -137,7 +142,7 @@ play_failed_again() {
 finish() {
   rm -f "$log" "$failed_files"
   printf '\n'
-  printf '%s\n' "${times[@]}"
+  printf '%s\n' "${wrong[@]}" "${times[@]}"
   printf '%d s in all\n' "$SECONDS"
   if [ "$skipped" -gt 0 ]; then
     printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

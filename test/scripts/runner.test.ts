@@ -399,6 +399,8 @@ describe("a run whose tests fail", () => {
   test("fails if one of them fails again", async (t) => {
     const printed = await runOf(t, { "test/api/one.test.ts": UNLUCKY, "test/two.test.ts": BROKEN });
     assert.match(printed, /\nFLAKY: .*\ntest\/api\/one/);
+    const end = printed.slice(printed.lastIndexOf("\n--- tests\n"));
+    assert.match(end, /^FAIL .* test\/two\.test\.ts(?:.*\n)+ +failed: is broken/m);
     assert.match(printed, /\n3 passed, 1 failed\n$/);
   });
 
