@@ -71,6 +71,8 @@ interface Verdict {
   readonly reason: string;
   /** How many files were played. */
   readonly files: number;
+  /** The time was over before a test noticed the change and before all were played: nothing is known of it. */
+  readonly isCut: boolean;
 }
 
 /** A copy of the checkout, where one change after the other is played. */
@@ -131,15 +133,19 @@ class Workshop {
           { builds: true, files: built },
         ];
     let played = 0;
+    let isCut = false;
     for (const { builds, files } of stages) {
-      if (files.length === 0 || performance.now() > deadline || signal.aborted) continue;
+      if (files.length === 0 || signal.aborted) continue;
+      if (performance.now() > deadline) isCut = true;
+      if (isCut) continue;
       const run = await this.#changed(mutant, builds, () => this.#run(files, deadline, signal));
       for (const file of run.passed) if (file !== run.failure?.file) this.#sound.set(file, true);
       played += run.cut ? run.passed.size : files.length;
+      isCut = run.cut;
       if (run.failure !== null)
-        return { mutant, killer: run.failure.file, reason: run.failure.reason, files: played };
+        return { mutant, killer: run.failure.file, reason: run.failure.reason, files: played, isCut: false };
     }
-    return { mutant, killer: null, reason: "", files: played };
+    return { mutant, killer: null, reason: "", files: played, isCut };
   }
 
   /** Whether a test file passes on the unchanged sources. */
@@ -357,10 +363,10 @@ async function main(): Promise<number> {
   graph.set(BUILD, new Set([...(graph.get(BUILD) ?? []), "src/cli/main.ts"]));
   const shared: Shared = { sources, graph, options, sound: new Map() };
   const verdicts: Verdict[] = [];
-  const tell = ({ mutant, killer, reason, files }: Verdict): Promise<void> =>
-    note(
-      `${killer === null ? `SURVIVED ${files} files` : `killed by ${killer}: ${reason}`} | ${describe(mutant)}`,
-    );
+  const tell = ({ mutant, killer, reason, files, isCut }: Verdict): Promise<void> => {
+    const survived = isCut ? `CUT SHORT after ${files} files` : `SURVIVED ${files} files`;
+    return note(`${killer === null ? survived : `killed by ${killer}: ${reason}`} | ${describe(mutant)}`);
+  };
   const startedAt = performance.now();
   const workshops = await Promise.all(
     Array.from({ length: Number(values.workers) }, (_, index) => Workshop.open(shared, index)),
@@ -398,12 +404,15 @@ async function main(): Promise<number> {
   }
   if (stop.signal.aborted) return 1;
   const perMinute = (drawn.length / (performance.now() - startedAt)) * 60_000;
-  const survivors = verdicts.filter(({ killer }) => killer === null).map(({ mutant }) => mutant);
+  const noticedByNone = verdicts.filter(({ killer }) => killer === null);
+  const cut = noticedByNone.filter(({ isCut }) => isCut);
+  const survivors = noticedByNone.filter(({ isCut }) => !isCut);
   await note(
-    `${drawn.length - survivors.length} of ${drawn.length} killed (seed ${seed}), ${perMinute.toFixed(1)} a minute`,
+    `${drawn.length - noticedByNone.length} of ${drawn.length} killed, ${cut.length} cut short (seed ${seed}), ${perMinute.toFixed(1)} a minute`,
   );
-  for (const mutant of survivors) await note(`  survivor: ${describe(mutant)}`);
-  return survivors.length * 10 > drawn.length ? 1 : 0;
+  for (const { mutant } of survivors) await note(`  survivor: ${describe(mutant)}`);
+  for (const { mutant } of cut) await note(`  cut short: ${describe(mutant)}`);
+  return noticedByNone.length * 10 > drawn.length ? 1 : 0;
 }
 
 process.exitCode = await main();

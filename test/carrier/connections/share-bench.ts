@@ -26,6 +26,8 @@ export interface ShareBench {
   /** Who the clients are, by the look-up; null: nobody. */
   owner: number | null;
   readonly ownerQuestions: () => number;
+  /** The carrier's ends of the clients' connections, as they came. */
+  readonly accepted: readonly Socket[];
   client(): Promise<BenchClient>;
   move(to: CarriedRoute, nas: FakeNas, planned?: boolean): ReturnType<ShareCarrier["move"]>;
 }
@@ -57,6 +59,8 @@ export interface ShareBenchOptions {
 export async function startShare(t: TestContext, options: ShareBenchOptions): Promise<ShareBench> {
   const { nas, other, patienceMs = 60_000, kind = "rclone", clock = systemClock } = options;
   const server = listenerFor();
+  const accepted: Socket[] = [];
+  server.on("connection", (socket) => void accepted.push(socket));
   server.listen({ host: "127.0.0.1", port: 0, backlog: 1_024 });
   await once(server, "listening");
   const address = server.address();
@@ -110,6 +114,7 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     notices,
     unconfirmed,
     ownerQuestions: () => questions,
+    accepted,
     async client() {
       const socket = connect({ host: "127.0.0.1", port });
       sockets.push(socket);
@@ -149,7 +154,7 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
   });
 }
 
-type RouteOptions = Omit<ShareBenchOptions, "nas" | "other">;
+type RouteOptions = Omit<ShareBenchOptions, "nas" | "other"> & { readonly answerBytes?: number };
 
 /** A share with one route. */
 export async function oneRoute(t: TestContext, options: RouteOptions = {}) {
@@ -159,7 +164,8 @@ export async function oneRoute(t: TestContext, options: RouteOptions = {}) {
 
 /** The same with a second route, to `other`. */
 export async function twoRoutes(t: TestContext, options: RouteOptions = {}) {
-  const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+  const { answerBytes = 16 } = options;
+  const [nas, other] = [await startFakeNas({ answerBytes }), await startFakeNas({ host: "127.0.0.2" })];
   return { nas, other, bench: await startShare(t, { nas, other, ...options }) };
 }
 

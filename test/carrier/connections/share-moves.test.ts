@@ -273,6 +273,41 @@ describe("a move of a carried share", () => {
     assert.equal(bench.share.state().encrypted, true, "still told, although that connection is gone");
   });
 
+  test("A10 a planned one waits for a client that has not read its answers", async (t) => {
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(
+      twoRoutes(t, { kind: "cifs", reads: false, clock, answerBytes: 16_000 }),
+    );
+    const [accepted] = bench.accepted;
+    let asked = 0;
+    const size = answerTo(COMMAND.read, 1, Buffer.alloc(16_000)).length;
+    // Until the system takes no more of what is answered in whole.
+    while (accepted?.writableLength === 0) {
+      asked += 1;
+      client.send(request(COMMAND.read, asked));
+      await eventually(() => bench.share.state().bytesDown === asked * size);
+    }
+    const moving = bench.move("fallback", other, true);
+    let isOver = false;
+    void moving.then(() => {
+      isOver = true;
+    });
+    await eventually(() => clock.pendingTimers > 0);
+    await clock.advance(100);
+    let read = 0;
+    client.socket.on("data", (chunk: Buffer) => {
+      read += chunk.length;
+    });
+    await eventually(() => read === asked * size);
+    await eventually(async () => {
+      await clock.advance(2);
+      return isOver;
+    });
+    const outcome = await moving;
+    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    assert.equal(nas.joined().length, 1);
+  });
+
   test("A10 what is held goes over the new route, and is not reset", async (t) => {
     const { nas, other, bench } = await twoRoutes(t);
     await nas.stop();

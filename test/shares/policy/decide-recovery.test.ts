@@ -204,6 +204,11 @@ A7 EBUSY is open: back to pending, once a cycle, told once
   tb is back, 29.95 s, in the next step open 7, fresh, 60 ms: steps check > unmount plain, pending, on fallback
   fresh, ${refusals}: 4 to 4 times unmount plain, nothing told
   closed, 2500 ms: not pending, on tb
+A7 EBUSY is told anew after an unmount that worked
+  tb is back, 29.95 s, in the next step open 7, fresh, 60 ms: told share.unmount_failed
+  closed, 2500 ms: on tb
+  tb silent, 60 s: on fallback
+  tb answers, fresh, in the next step open 7, 40 s: told share.unmount_failed once, pending
 A7 with lsof_recheck off, EBUSY is pending, and a person switches
   tb is back without lsof_recheck, 29 s, in the next step open 7, 1500 ms, closed, fresh, 20 s: no steps
   : pending, on fallback

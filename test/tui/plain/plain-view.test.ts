@@ -75,10 +75,11 @@ test("F2 plain mode: lines in, lines out, nothing drawn; actions ask, and say wh
   child.stdin.write("unmount CORE\nyes\n");
   await says("done: CORE: unmounted");
   assert.deepEqual(unmounts, [["CORE"]]);
-  child.stdin.write("approvals\nevents\nfly to the moon\nCORE\n");
+  child.stdin.write("approvals\nevents\napprove\nlogs\ntool\nfly to the moon\nCORE\n");
   await says("backends.files: backend files would run evil instead");
   await says("share.failover CORE");
-  await says("nothing is called fly to the moon; type help");
+  for (const words of ["approve", "logs", "tool", "fly to the moon"])
+    await says(`nothing is called ${words}; type help`);
   await eventually(() => /type one of them whole: .*unmount CORE/i.test(out));
   await server[Symbol.asyncDispose]();
   await says("not connected since");

@@ -3,6 +3,8 @@ import type { TimelineReport } from "../../../api/timeline-contract.ts";
 import { phaseWords } from "../../../api/words/backend-words.ts";
 import { mountWords } from "../../../api/words/share-words.ts";
 import type { Tone, Words } from "../../../api/words/words.ts";
+import { durationText } from "../../../runtime/text/plain-text.ts";
+import { clockText } from "../parts/text.ts";
 
 export interface Stretch {
   /** Parts of the whole bar, 0 to 1. */
@@ -65,7 +67,7 @@ function stretchesOf<S extends Span>(
   );
 }
 
-/** The latest so many changes in words, newest first. */
-export function spokenStretches(stretches: readonly Stretch[], most: number): readonly Stretch[] {
-  return stretches.slice(-most).reverse();
+/** What it was, since when and how long; clock times of another day than `now` name it. */
+export function stretchText({ text, fromMs, toMs }: Stretch, now: number): string {
+  return `${clockText(fromMs, now)}: ${text} for ${durationText(toMs - fromMs)}`;
 }

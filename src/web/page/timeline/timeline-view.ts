@@ -2,13 +2,13 @@
 import { type ComponentChild, h } from "preact";
 import type { TimelineReport } from "../../../api/timeline-contract.ts";
 import { msText } from "../../../api/words/words.ts";
-import { counted, durationText } from "../../../runtime/text/plain-text.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { nothing, section, table } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
-import { backendStretches, type Stretch, shareStretches, spokenStretches } from "./stretches.ts";
+import { backendStretches, type Stretch, shareStretches, stretchText } from "./stretches.ts";
 
 const WIDTH = 1000;
 const HEIGHT = 24;
@@ -113,20 +113,15 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
       h(
         "svg",
         { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
-        stretches.map(({ from, width, tone, text, fromMs, toMs }) =>
-          h(
+        stretches.map((stretch) => {
+          const { from, width, tone, fromMs } = stretch;
+          const place = { x: from * WIDTH, y: 0, width: width * WIDTH, height: HEIGHT };
+          return h(
             "rect",
-            {
-              key: `${fromMs} ${tone}`,
-              class: `stretch ${tone}`,
-              x: from * WIDTH,
-              y: 0,
-              width: width * WIDTH,
-              height: HEIGHT,
-            },
-            h("title", {}, `${text}, ${clockText(fromMs, now)} for ${durationText(toMs - fromMs)}`),
-          ),
-        ),
+            { key: `${fromMs} ${tone}`, class: `stretch ${tone}`, ...place },
+            h("title", {}, stretchText(stretch, now)),
+          );
+        }),
       ),
       h(
         "details",
@@ -135,13 +130,12 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
         h(
           "ol",
           { class: "plain-list" },
-          spokenStretches(stretches, CHANGES_TOLD).map(({ text, fromMs, toMs }) =>
-            h(
-              "li",
-              { key: `${fromMs} ${text}` },
-              `${clockText(fromMs, now)}: ${text} for ${durationText(toMs - fromMs)}`,
+          stretches
+            .slice(-CHANGES_TOLD)
+            .reverse()
+            .map((stretch) =>
+              h("li", { key: `${stretch.fromMs} ${stretch.text}` }, stretchText(stretch, now)),
             ),
-          ),
         ),
       ),
     ),

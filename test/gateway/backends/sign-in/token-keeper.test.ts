@@ -136,15 +136,30 @@ test("E1 an authorization server that is away is tried ever more slowly, and com
 });
 
 test("E1 a server that refuses each new token is not given ever newer ones", async (t) => {
-  const { rig, notice, carried, refused } = await signedIn(t);
+  const { rig, clock, notice, carried, refused } = await signedIn(t);
   let token = await carried();
-  for (let call = 0; call < 20; call++) {
-    const outcome = await refused(token);
-    if (isCredential(outcome)) token = outcome;
-  }
+  const refuse = async (): Promise<void> => {
+    for (let call = 0; call < 20; call++) {
+      const outcome = await refused(token);
+      if (isCredential(outcome)) token = outcome;
+    }
+  };
+  await refuse();
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
   assert.equal(notice()?.code, "login_needed");
   assert.match(notice()?.title ?? "", /refuses the token that it was given/);
+  // Once more after 30 s, then after twice as long each time.
+  for (const [waitMs, renewed] of [
+    [30_000, 2],
+    [59_000, 2],
+    [1_000, 3],
+    [119_000, 3],
+    [1_000, 4],
+  ] as const) {
+    await clock.advance(waitMs);
+    await refuse();
+    assert.equal(rig.authorization.count("/token refresh_token"), renewed, `after ${waitMs} ms more`);
+  }
 });
 
 test("E1 tokens go to the address that was signed in to, and to no other", async (t) => {

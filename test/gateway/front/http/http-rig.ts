@@ -4,6 +4,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { connect } from "node:net";
 import type { TestContext } from "node:test";
 import { Holds } from "../../../../src/gateway/front/holds/holds.ts";
+import type { SessionPeers } from "../../../../src/gateway/front/http/forwarding.ts";
 import { HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
 import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
@@ -48,7 +49,12 @@ export const BOTH_TYPES = "application/json, text/event-stream";
 
 export async function startRig(
   gateway: ScriptedGateway,
-  options: { readonly clock?: Clock; readonly bodyLimitBytes?: number; readonly host?: string } = {},
+  options: {
+    readonly clock?: Clock;
+    readonly bodyLimitBytes?: number;
+    readonly host?: string;
+    readonly peers?: () => SessionPeers;
+  } = {},
 ): Promise<Rig> {
   const { clock = systemClock, bodyLimitBytes = 64 * 1024 * 1024, host = "127.0.0.1" } = options;
   const logger = silentLogger;
@@ -60,6 +66,7 @@ export async function startRig(
     logger,
     bodyLimitBytes: () => bodyLimitBytes,
     boundHost: () => host,
+    peers: options.peers,
   });
   const listener = await openListener({ host: "127.0.0.1", port: 0, handler: front.handle, clock, logger });
   const { port } = listener;

@@ -11,8 +11,9 @@ import type { KeepAlive } from "../../../../src/gateway/front/session/paced-writ
 import { newSessionId } from "../../../../src/gateway/front/session/session-record.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
-import { createScriptedGateway } from "../scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway } from "../scripted-gateway.ts";
 import { BOTH_TYPES, callMessage, initializeMessage, openFront, type Rig, startRig } from "./http-rig.ts";
 
 /** The status line's number and the body's text. */
@@ -196,6 +197,22 @@ test("of one client's bodies no more than a bound waits for another machine", as
   const open = [pass("ann"), pass("ann"), pass("ann"), pass("bob")];
   assert.deepEqual(refused, [503]);
   for (const response of open) response.destroy();
+});
+
+test("what waits for another machine is in flight, beside what is answered here", async () => {
+  const peers = { machine: "laptop", shares: () => true, reach: async () => duplexPair()[0] };
+  const held = createHeldTool();
+  const gateway = createScriptedGateway({ held: held.tool });
+  await using rig = await startRig(gateway, { peers: () => peers });
+  const here = await rig.initialize();
+  const calls = [newSessionId("nas"), newSessionId("nas"), here].map((id) =>
+    rig.post(callMessage(1, "held"), { "mcp-session-id": id }).catch(() => {}),
+  );
+  await eventually(() => rig.front.inFlight === 3);
+  await eventually(() => held.started.length === 1);
+  assert.equal(rig.front.inFlight, 3);
+  await rig.front.stop(0);
+  await Promise.all(calls);
 });
 
 test("a stream of another machine brings one request, whatever else it sends ahead", async (t) => {

@@ -7,7 +7,11 @@ import { createFormKeeper } from "../../../../src/web/page/parts/kept-form.ts";
 import { bytesText, clockText, forText, shown, shownLines } from "../../../../src/web/page/parts/text.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-memory.ts";
-import { backendStretches, shareStretches } from "../../../../src/web/page/timeline/stretches.ts";
+import {
+  backendStretches,
+  shareStretches,
+  stretchText,
+} from "../../../../src/web/page/timeline/stretches.ts";
 import { pluck } from "../../../support/pluck.ts";
 
 test("F2 a form is kept by its session and its name, and is one for all that draw it", () => {
@@ -124,6 +128,8 @@ test("F2 time without a daemon is a stretch of its own, in words, too", () => {
     ],
     "a gap of before it was configured is none of it",
   );
+  const words = stretches.map((stretch) => stretchText(stretch, Date.parse(at(24))));
+  assert.match(words[2] ?? "", /:00:00: mounted over Thunderbolt for 12 h$/);
   const [gap, ready] = backendStretches([{ ...span(12, 24), phase: "Ready" }], {
     ...day,
     gaps: [{ from: at(11), to: new Date(Date.parse(at(12)) + 1).toISOString() }],
