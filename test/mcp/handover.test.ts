@@ -44,7 +44,7 @@ const form = (message: string): Json => ({
 const accepted = (name: string): Json => ({ action: "accept", content: { name } });
 const INVALID = -32602;
 
-/** What is at its end has no arguments any more, and its descriptors for a while yet: a zombie has none. */
+/** What is at its end has no arguments any more, and its descriptors for a while yet. */
 const untilEnded = (pid: number): Promise<unknown> =>
   eventually(async () => (await processIdentity(pid)) === null);
 

@@ -4,6 +4,7 @@ import { systemErrorCode } from "../errors.ts";
 
 /** Fields after the command's name; proc(5) counts from 1, and the third is the first of these. */
 const STATE_INDEX = 3 - 3;
+const THREADS_INDEX = 20 - 3;
 const START_TIME_INDEX = 22 - 3;
 
 /** `BOOT:TICKS`; null when no such process runs. Never touches the process's files, so it does not hang with it. */
@@ -21,11 +22,15 @@ async function bootId(): Promise<string> {
   return knownBootId;
 }
 
-/** The start time in a line of `/proc/PID/stat`; null for a zombie or a dead process. */
+/**
+ * The start time in a line of `/proc/PID/stat`; null for a zombie or a dead process. One whose first thread alone has
+ * ended shows as a zombie, and its files, locks and connections are still open.
+ */
 export function parseStat(stat: string): string | null {
   const fields = statFields(stat);
   const state = fields[STATE_INDEX];
-  if (state === undefined || state === "Z" || state === "X" || state === "x") return null;
+  const hasEnded = state === "Z" && Number(fields[THREADS_INDEX]) <= 1;
+  if (state === undefined || hasEnded || state === "X" || state === "x") return null;
   return fields[START_TIME_INDEX] ?? null;
 }
 

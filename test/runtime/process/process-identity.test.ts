@@ -82,6 +82,13 @@ describe("identity", () => {
     assert.equal(parseStat(""), null);
   });
 
+  it("takes one for running whose first thread has ended and whose others go on", () => {
+    const threads = (count: number): string =>
+      `42 (node) Z 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 ${count} 0 987654 1000 2`;
+    assert.equal(parseStat(threads(2)), "987654");
+    assert.equal(parseStat(threads(1)), null);
+  });
+
   it("reads what ps prints, whatever the day's width", () => {
     assert.equal(parsePs("Ss   Mon Nov  2 08:10:00 2026    \n"), "Mon Nov 2 08:10:00 2026");
     assert.equal(parsePs("Z+   Mon Nov  2 08:10:00 2026\n"), null);
