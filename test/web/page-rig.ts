@@ -107,11 +107,7 @@ export async function openPageRig(
       if (isThere) await mkdir(join(nas, "tb"), { recursive: true });
       else await rm(join(nas, "tb"), { recursive: true, force: true });
     },
-    async link() {
-      const client = await connectToDaemon(home.home);
-      if (client === null) throw new Error("no daemon answers");
-      return (await client.ask("openPage", null, AbortSignal.timeout(SOON_MS))).url;
-    },
+    link: () => pageLink(home),
     async signedIn({ width = 1200, height = 900, dark = false, view = "" } = {}) {
       const context = await browser.newContext({
         viewport: { width, height },
@@ -132,6 +128,13 @@ export async function openPageRig(
     },
   };
   return rig;
+}
+
+/** A one-time link, as `mountaineer open` makes it. */
+export async function pageLink({ home }: TestHome): Promise<string> {
+  const client = await connectToDaemon(home);
+  if (client === null) throw new Error("no daemon answers");
+  return (await client.ask("openPage", null, AbortSignal.timeout(SOON_MS))).url;
 }
 
 export function listenTo(page: Page, complaints: string[]): void {

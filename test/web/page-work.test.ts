@@ -22,7 +22,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await form.getByLabel("b (required)").fill("40");
     await form.getByRole("button", { name: "Call" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Call it" }).click();
-    await form.getByText("42").waitFor();
+    await form.getByText("42", { exact: true }).waitFor();
   });
 
   await t.test(

@@ -52,7 +52,8 @@ type Told = (fields: Fields) => readonly [Tone, string];
 
 const because = (fields: Fields): string => {
   const reason = wordOrNull(fields["reason"]);
-  return reason === null ? "" : `: ${reason}`;
+  // Every face shows the host, and that it is gone is told before.
+  return reason === null ? "" : `: ${reason.replace(/^(\S+) is gone: \1(?::\d+)?: /, "")}`;
 };
 const moved =
   (tone: Tone, verb: string): Told =>
@@ -148,11 +149,11 @@ function heldText(to: unknown): string {
   return to === "unmounted" ? "Held unmounted by hand" : "Back to automatic";
 }
 
-/** Without the host's name, which every face shows: `Thunderbolt is gone: connection refused`. */
+/** Without the host's name and port, which every face shows: `Thunderbolt is gone: connection refused`. */
 function goneText(fields: Fields): string {
   const [reason, host] = [wordOf(fields["reason"]), wordOf(fields["host"])];
   const told = host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason;
-  const why = told.replace(/^[: ]+/, "");
+  const why = told.replace(/^(?::\d+)?[: ]+/, "");
   const label = routeLabel(fields["route"]);
   if (why.startsWith("is ")) return `${label} ${why}`;
   return why === "" ? `${label} is gone` : `${label} is gone: ${why}`;

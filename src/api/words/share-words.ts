@@ -105,6 +105,20 @@ export function readyText(
   return `TB Ready: Thunderbolt is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
 }
 
+/** That work goes on over the second route, and when it goes back; null: it is not there, or more is wrong than that. */
+export function secondBestHint(
+  share: ShareStatus,
+  { auto_failback: goesBack, auto_failback_stable_secs: secs, lsof_recheck: looks }: GlobalStatus,
+): string | null {
+  const { active_interface: route, carried, held, tb_recovery_pending: isReady } = share;
+  const { tone, why } = shareWords(share);
+  const isWell = why === null && tone === "warning" && held === null && !isReady;
+  if (!isWell || route !== "fallback" || (carried?.phase ?? "carrying") !== "carrying") return null;
+  if (!goesBack && !looks) return "Work goes on. It goes back when you say so.";
+  const closed = carried === undefined ? " and no file is open" : "";
+  return `Work goes on. It goes back once Thunderbolt has answered for ${secs} s${closed}.`;
+}
+
 /** How far the way back is, while its window runs; else null. */
 export function recoveryWindow(
   share: ShareStatus,

@@ -56,6 +56,19 @@ test("C3 a route of a backend says whether it is in use, how long it is steady, 
   ]);
 });
 
+test("F2 a route's loss is told without the host's name, which every face shows", () => {
+  const why = "10.0.0.2:445: tb0 is down (cable unplugged?)";
+  const lost = { share: "CORE", host: "10.0.0.2", route: "tb", from: "tb", to: "fallback", carried: true };
+  const told = (name: string, reason: string) => transitionWords({ name, ...lost, reason })?.text;
+  assert.deepEqual(
+    [told("share.route_down", why), told("share.failover", `10.0.0.2 is gone: ${why}`)],
+    [
+      "Thunderbolt is gone: tb0 is down (cable unplugged?)",
+      "Failed over from Thunderbolt to Fallback; the mount stays: tb0 is down (cable unplugged?)",
+    ],
+  );
+});
+
 test("F2 transitions are told in words, with what they are about", () => {
   assert.deepEqual(
     transitionWords({

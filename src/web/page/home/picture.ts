@@ -3,7 +3,7 @@ import type { BackendStatus, ShareStatus, StatusReport } from "../../../api/cont
 import type { FleetReport } from "../../../api/fleet-contract.ts";
 import { backendWords } from "../../../api/words/backend-words.ts";
 import { machineTrouble, presenceWord, presenceWords } from "../../../api/words/fleet-words.ts";
-import { cableWords, shareWords } from "../../../api/words/share-words.ts";
+import { cableWords, secondBestHint, shareWords } from "../../../api/words/share-words.ts";
 import { type Tone, worseTone } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
@@ -70,7 +70,7 @@ export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Pictur
     machine,
     joined: [
       ...most(gateway === undefined ? [] : agents(flow), "clients"),
-      ...most(servedBy(shares, flow, nowMs), "NAS"),
+      ...most(servedBy(status, flow, nowMs), "NAS"),
       ...most(
         served.map((each) => server(each, flow)),
         "servers",
@@ -132,19 +132,24 @@ function server(backend: BackendStatus, flow: Flow | null): Joined {
 }
 
 /** Shares that are reached over the same addresses are one NAS. */
-function servedBy(shares: readonly ShareStatus[], flow: Flow | null, nowMs: number): readonly Joined[] {
+function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: number): readonly Joined[] {
   const places = Map.groupBy(shares, ({ name, tb_host: tb, fb_host: fb }) =>
     tb === null && fb === null ? `folder ${name}` : `${tb} ${fb}`,
   );
   return [...places].map(([id, own]) => {
     const [first] = own;
-    const states = own.map((share) => ({ name: shown(share.name), ...shareWords(share) }));
+    const states = own.map((share) => ({
+      name: shown(share.name),
+      isSecond: secondBestHint(share, global) !== null,
+      ...shareWords(share),
+    }));
     const host = first?.fb_host ?? first?.tb_host ?? "/";
     // A folder that stands for one is called by its share.
     const isFolder = host.startsWith("/");
     const names = states.map(({ name }) => name).join(", ");
     const tone = states.map((state) => state.tone).reduce(worseTone, "good");
-    const grave = states.find((state) => state.tone === tone && tone !== "good");
+    // That it is over the second cable, the cables say.
+    const grave = states.find((state) => state.tone === tone && tone !== "good" && !state.isSecond);
     return {
       ...{ id, kind: "nas", at: "shares", tone },
       title: isFolder ? names : shown(host),

@@ -1,8 +1,14 @@
 // What is wrong, gravest first, in the words that conditions and states have already, each with what mends it. Pure.
-import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../../api/contract.ts";
+import type {
+  BackendStatus,
+  Condition,
+  GlobalStatus,
+  ShareStatus,
+  StatusReport,
+} from "../../../api/contract.ts";
 import { type Action, actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { backendWords } from "../../../api/words/backend-words.ts";
-import { shareWords } from "../../../api/words/share-words.ts";
+import { secondBestHint, shareWords } from "../../../api/words/share-words.ts";
 import { SEVERITY_TONES, type StateWords, type Tone, troublesOf } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { PageState } from "../daemon/live.ts";
@@ -41,7 +47,7 @@ export function findTroubles({
   const troubles = [
     ...general(global.conditions, "settings/about"),
     ...general(gateway?.conditions ?? [], "servers"),
-    ...shares.flatMap((share) => troubleOf(share, shareWords(share), shareRepair(share), "shares")),
+    ...together(shares.flatMap((share) => shareTrouble(share, global))),
     ...backends
       .filter(({ enabled, conditions }) => enabled || !conditions.some(isTold))
       .map((backend) => ({ ...backend, conditions: backend.conditions.filter((each) => !isTold(each)) }))
@@ -49,6 +55,26 @@ export function findTroubles({
     ...(waiting === 0 ? [] : [waitingTrouble(waiting)]),
   ];
   return [...troubles.filter(({ tone }) => tone === "bad"), ...troubles.filter(({ tone }) => tone !== "bad")];
+}
+
+/** Where only the route is not the preferred one, no button mends it: the cable does. */
+function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Trouble[] {
+  const hint = secondBestHint(share, global);
+  if (hint === null) return troubleOf(share, shareWords(share), shareRepair(share), "shares");
+  const text = `mounted over Fallback, ${share.tb_reachable ? "Thunderbolt answers again" : "as Thunderbolt does not answer"}`;
+  return [{ tone: "warning", about: share.name, text, hint, action: null, at: "shares" }];
+}
+
+/** A cable's loss befalls all shares of a NAS: it is told once. */
+function together(troubles: readonly Trouble[]): readonly Trouble[] {
+  const groups = Map.groupBy(troubles, ({ about, text, hint, action }) =>
+    action === null ? `${text} ${hint}` : about,
+  );
+  return [...groups.values()].flatMap((alike) => {
+    const [first, ...more] = alike;
+    if (first === undefined || more.length === 0) return alike;
+    return [{ ...first, about: alike.map(({ about }) => about).join(", ") }];
+  });
 }
 
 function troubleOf(

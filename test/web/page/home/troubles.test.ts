@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { GlobalStatus, ShareStatus } from "../../../../src/api/contract.ts";
+import { wholeText } from "../../../../src/api/words/words.ts";
+import { findTroubles } from "../../../../src/web/page/home/troubles.ts";
+import { sampleReport, sampleShare } from "../../../api/sample-report.ts";
+
+const CARRIED = {
+  ...{ port: 4_000, phase: "carrying" as const, connections: 1, connections_in_all: 1, moves: 1 },
+  ...{ bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 },
+};
+const fallback = { active_interface: "fallback", tb_reachable: false, tb_reachable_since: null } as const;
+
+const carried = { ...fallback, carried: CARRIED };
+
+/** `ABOUT: TEXT / HINT [BUTTON]` of each. */
+function told(
+  shares: readonly Partial<ShareStatus>[],
+  global: Partial<GlobalStatus> = {},
+): readonly string[] {
+  const status = sampleReport(shares.map(sampleShare), global);
+  return findTroubles({ status, approvals: null }).map(
+    (trouble) => `${wholeText(trouble)} / ${trouble.hint} [${trouble.action?.label ?? ""}]`,
+  );
+}
+
+test("F4 a cable's loss is told once for all shares of a NAS, with what becomes of it", () => {
+  assert.deepEqual(told([{ name: "CORE", ...carried }, { name: "MEDIA", ...carried }, { name: "OTHER" }]), [
+    "CORE, MEDIA: mounted over Fallback, as Thunderbolt does not answer / Work goes on. It goes back once Thunderbolt has answered for 30 s. []",
+  ]);
+  assert.deepEqual(told([{ ...fallback, tb_reachable: true }]), [
+    "CORE: mounted over Fallback, Thunderbolt answers again / Work goes on. It goes back once Thunderbolt has answered for 30 s and no file is open. []",
+  ]);
+  assert.deepEqual(told([carried], { auto_failback: false, lsof_recheck: false }), [
+    "CORE: mounted over Fallback, as Thunderbolt does not answer / Work goes on. It goes back when you say so. []",
+  ]);
+});
+
+test("F4 a share over its second cable with more against it is told by that, and by its button", () => {
+  assert.deepEqual(
+    told([
+      { ...fallback, last_error: "no login" },
+      { ...fallback, name: "MEDIA" },
+    ]),
+    [
+      "CORE: mounted over Fallback: no login / null [Check now]",
+      "MEDIA: mounted over Fallback, as Thunderbolt does not answer / Work goes on. It goes back once Thunderbolt has answered for 30 s and no file is open. []",
+    ],
+  );
+  assert.deepEqual(told([{ ...fallback, held: "fallback" }]), []);
+  const waiting = { ...fallback, carried: { ...CARRIED, phase: "waiting" as const } };
+  assert.match(told([waiting]).join(), /^CORE: mounted, programs wait for a route \/ null \[Check now\]$/);
+});
