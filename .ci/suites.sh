@@ -31,7 +31,7 @@ declare -A PACKAGE_OF=(
   [ip]=iproute2 [nft]=nftables [tmux]=tmux [ps]=procps [nsenter]=util-linux
   [dbus-daemon]=dbus [gdbus]=libglib2.0-bin [Xvfb]=xvfb [xfce4-panel]=xfce4-panel [xdotool]=xdotool
   [secret-tool]=libsecret-tools [gnome-keyring-daemon]=gnome-keyring [zsh]=zsh [fish]=fish
-  [chromium]=chromium [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
+  [chromium]=chromium [firefox-esr]=firefox-esr [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
   [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mount.cifs]=cifs-utils
   [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [xz]=xz-utils [qemu-system-x86_64]=qemu-system-x86
   [bwrap]=bubblewrap [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc

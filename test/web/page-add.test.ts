@@ -1,8 +1,6 @@
 // What a person adds in the page: a secret, a server and a share, with the owner's code, before a real daemon and a real NAS.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
@@ -10,14 +8,11 @@ import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-ri
 import { agree, startAuthorizationServer } from "../gateway/backends/sign-in/authorization-server.ts";
 import { startProtectedServer } from "../gateway/backends/sign-in/protected-server.ts";
 import { eventually } from "../support/eventually.ts";
-import { carriersOf, killAll, rclonesOf } from "../support/processes.ts";
-import type { Scope } from "../support/temporary-folder.ts";
-import { NO_BROWSER, openPageRig, openView, type PageRig, violations } from "./page-rig.ts";
+import { HOSTILE, mountsEnd, startRegistry } from "./add-stage.ts";
+import { NO_BROWSER, openPageRig, openView, violations } from "./page-rig.ts";
 
 const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const VALUE = "typed-only-here-4071";
-/** A name that a server chose. */
-const HOSTILE = '<img src=x onerror="document.title=1">';
 
 test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false) }, async (t) => {
   const registry = await startRegistry(t);
@@ -210,50 +205,6 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     },
   );
 });
-
-/** Resolves with the address of a registry that has one server. */
-async function startRegistry(t: Scope): Promise<string> {
-  const server = {
-    ...{ name: "io.github.example/weather", version: "1.4.2", description: HOSTILE },
-    remotes: [
-      {
-        ...{ type: "streamable-http", url: "https://127.0.0.1:9/mcp" },
-        headers: [
-          {
-            ...{ name: "Authorization", value: "Bearer {key}" },
-            variables: { key: { isRequired: true, isSecret: true } },
-          },
-        ],
-      },
-    ],
-  };
-  const registry = createServer(({ url = "" }, response) => {
-    const isList = url.startsWith("/v0.1/servers?search=weather&");
-    // It serves MCP, too.
-    if (url === "/mcp") response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify(isList ? { servers: [{ server }] } : { server }));
-  });
-  registry.listen(0, "127.0.0.1");
-  await once(registry, "listening");
-  t.after(() => {
-    registry.closeAllConnections();
-    registry.close();
-  });
-  const address = registry.address();
-  assert.ok(address !== null && typeof address === "object");
-  return `http://127.0.0.1:${address.port}`;
-}
-
-/** Before the home's folder goes. */
-function mountsEnd({ home, cli }: PageRig["home"]): AsyncDisposable {
-  return {
-    async [Symbol.asyncDispose]() {
-      await cli(["unmount", "--force"]);
-      killAll(await rclonesOf(home));
-      await eventually(async () => (await carriersOf(home)).length === 0, 90_000);
-    },
-  };
-}
 
 /** The daemon's links have nobody: it hears the rig's two cables, by a name that is no name. */
 async function hear(page: Page, nas: Awaited<ReturnType<typeof startPlainRig>>): Promise<void> {

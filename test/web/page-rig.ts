@@ -28,15 +28,13 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-export interface PageRig extends AsyncDisposable {
+/** The stage before anybody looks at it. */
+export interface PageStage extends AsyncDisposable {
   readonly home: TestHome;
   /** The folder with the shares' routes. */
   readonly nas: string;
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  readonly browser: Browser;
-  /** What the pages' consoles said, and what was thrown in them. */
-  readonly complaints: string[];
   monitor(): Monitor;
   restartMonitor(): Promise<void>;
   stopMonitor(): Promise<void>;
@@ -44,10 +42,16 @@ export interface PageRig extends AsyncDisposable {
   thunderbolt(isThere: boolean): Promise<void>;
   /** A one-time link, as `mountaineer open` makes it. */
   link(): Promise<string>;
-  /** A signed-in page; its tabs share one session. */
-  signedIn(options?: PageOptions): Promise<{ readonly page: Page; readonly context: BrowserContext }>;
   /** The configuration file's text as it was at first, with more behind it. */
   config(more?: string): string;
+}
+
+export interface PageRig extends PageStage {
+  readonly browser: Browser;
+  /** What the pages' consoles said, and what was thrown in them. */
+  readonly complaints: string[];
+  /** A signed-in page; its tabs share one session. */
+  signedIn(options?: PageOptions): Promise<{ readonly page: Page; readonly context: BrowserContext }>;
 }
 
 export interface PageOptions {
@@ -69,10 +73,10 @@ export interface RigOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export async function openPageRig(
+export async function startPageStage(
   t: Scope,
   { more: moreFor = () => "", folder: given, kept = false, env = {} }: RigOptions = {},
-): Promise<PageRig> {
+): Promise<PageStage> {
   const folder = given ?? (await temporaryFolder(t));
   const nas = join(folder, "nas");
   await mkdir(join(nas, "tb"), { recursive: true });
@@ -82,14 +86,10 @@ export async function openPageRig(
   const base = configText(nas, port);
   const home = await createTestHome({ home: join(folder, "h"), config: base + more, kept, env });
   let monitor: Monitor | null = await home.startMonitor();
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-  const complaints: string[] = [];
-  const rig: PageRig = {
+  return {
     home,
     nas,
     url: `http://127.0.0.1:${port}`,
-    browser,
-    complaints,
     config: (behind = "") => base + more + behind,
     monitor: () => {
       if (monitor === null) throw new Error("no monitor runs");
@@ -108,6 +108,20 @@ export async function openPageRig(
       else await rm(join(nas, "tb"), { recursive: true, force: true });
     },
     link: () => pageLink(home),
+    async [Symbol.asyncDispose]() {
+      await monitor?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export async function openPageRig(t: Scope, options: RigOptions = {}): Promise<PageRig> {
+  const stage = await startPageStage(t, options);
+  const browser = await startChromium();
+  const complaints: string[] = [];
+  return {
+    ...stage,
+    browser,
+    complaints,
     async signedIn({ width = 1200, height = 900, dark = false, view = "" } = {}) {
       const context = await browser.newContext({
         viewport: { width, height },
@@ -117,17 +131,20 @@ export async function openPageRig(
       context.setDefaultTimeout(SOON_MS);
       const page = await context.newPage();
       listenTo(page, complaints);
-      await page.goto(await rig.link());
+      await page.goto(await stage.link());
       await page.getByText("live", { exact: true }).waitFor();
       if (view !== "") await openView(page, view);
       return { page, context };
     },
     async [Symbol.asyncDispose]() {
       await browser.close();
-      await monitor?.[Symbol.asyncDispose]();
+      await stage[Symbol.asyncDispose]();
     },
   };
-  return rig;
+}
+
+export function startChromium(): Promise<Browser> {
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 }
 
 /** A one-time link, as `mountaineer open` makes it. */

@@ -1,6 +1,6 @@
 // The page as a whole: signed out or signed in, its navigation, and the view that is open.
 import { type ComponentChild, h } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { wholeText } from "../../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
@@ -180,7 +180,8 @@ function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
       live.current = null;
     };
   }, []);
-  useEffect(() => {
+  // Before anything more is typed.
+  useLayoutEffect(() => {
     document.title = `${place.title} · Mountaineer`;
     // Who went to another view from the keyboard is there now.
     if (!isFirst.current) main.current?.focus();
