@@ -8,7 +8,7 @@ import type { SeenEvent } from "../daemon/live.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { code, Gone, nothing, section } from "../parts/elements.ts";
+import { code, Gone, nothing, section, withCode } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { PictureView } from "./picture-view.ts";
 import { findTroubles, type Trouble } from "./troubles.ts";
@@ -125,7 +125,7 @@ function troubleRow(app: App, trouble: Trouble): ComponentChild {
       "div",
       {},
       h("a", { href: `#/${at}` }, said),
-      hint === null ? null : h("p", { class: "hint" }, shown(hint)),
+      hint === null ? null : h("p", { class: "hint" }, withCode(hint)),
     ),
     action === null
       ? h("a", { class: "button", href: `#/${at}`, "aria-label": `Show: ${said}` }, "Show")

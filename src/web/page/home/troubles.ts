@@ -85,7 +85,9 @@ function troubleOf(
 ): readonly Trouble[] {
   if (tone !== "bad" && tone !== "warning") return [];
   const hint = troublesOf(conditions)[0]?.hint ?? null;
-  return [{ tone, about: name, text: why === null ? text : `${text}: ${why}`, hint, action, at }];
+  // It begins with the name already.
+  const reason = why?.replace(`backend ${name}: `, "") ?? null;
+  return [{ tone, about: name, text: reason === null ? text : `${text}: ${reason}`, hint, action, at }];
 }
 
 function shareRepair(share: ShareStatus): Action | null {

@@ -17,7 +17,6 @@ export function ActionButton({
   readonly action: Action;
   readonly kind?: "main";
 }): ComponentChild {
-  const look = kind ?? (action.question === null ? undefined : "danger");
   const label = shown(action.label);
   const [, about] = action.id;
   return h(WorkButton, {
@@ -25,7 +24,8 @@ export function ActionButton({
     run: () => run(app, action),
     // What is seen is part of what is said.
     ...(about === undefined ? {} : { says: `${label}: ${shown(about)}` }),
-    ...(look === undefined ? {} : { kind: look }),
+    // What takes something away looks so in its question.
+    ...(kind === undefined ? {} : { kind }),
   });
 }
 

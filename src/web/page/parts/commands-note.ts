@@ -38,7 +38,11 @@ export function CommandsNote({
   return h(
     "div",
     { class: "note" },
-    h("p", {}, `${refused} until you show that this machine's account is yours.`),
+    h(
+      "p",
+      {},
+      `${refused} until you show that this machine's account is yours: you type one command in a terminal.`,
+    ),
     shownCode === null
       ? h(WorkButton, {
           label: "I am the owner",

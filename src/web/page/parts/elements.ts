@@ -69,7 +69,7 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
         h("strong", {}, `${condition.severity}: `),
         shown(condition.title),
         since === null ? null : h("span", { class: "dim" }, ` (${since})`),
-        condition.hint === null ? null : h("p", { class: "hint" }, shown(condition.hint)),
+        condition.hint === null ? null : h("p", { class: "hint" }, withCode(condition.hint)),
         (condition.holders ?? []).length === 0
           ? null
           : h(
@@ -146,6 +146,11 @@ export function choiceRow(
 
 export function code(text: string): ComponentChild {
   return h("code", {}, shown(text));
+}
+
+/** What stands between backticks is code. */
+export function withCode(text: string): ComponentChild[] {
+  return text.split("`").map((part, at) => (at % 2 === 1 ? code(part) : shown(part)));
 }
 
 const LONGEST_TEXT = 256 * 1024;

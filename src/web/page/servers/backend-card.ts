@@ -13,6 +13,7 @@ import {
   togetherText,
   waitingText,
 } from "../../../api/words/backend-words.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
@@ -38,6 +39,9 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
   const { server } = backend;
   const error = backend.last_error;
   const waiting = waitingText(backend);
+  const notes = backend.conditions.filter(({ severity }) => severity === "info");
+  const troubles = backend.conditions.filter(({ severity }) => severity !== "info");
+  const isTold = (text: string): boolean => troubles.some(({ title }) => title.includes(text));
   return h(
     "article",
     { class: `card ${state.tone}`, "aria-label": `Backend ${name}` },
@@ -54,15 +58,18 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
     server === null
       ? null
       : h("p", { class: "dim" }, `${shown(server.name)} ${shown(server.version)}`, protocolText(backend)),
-    backend.reason === null || backend.phase === "Ready"
+    backend.reason === null || backend.phase === "Ready" || isTold(backend.reason)
       ? null
       : h("p", { class: "hint" }, shown(backend.reason)),
     retry === null ? null : h("p", { class: "hint" }, `It ${retry}.`),
-    error === null || error === backend.reason
+    error === null || error === backend.reason || isTold(error)
       ? null
       : h("p", { class: backend.phase === "Ready" ? "dim" : "problem" }, `Last error: ${shown(error)}`),
     backend.routes === undefined ? null : h(Routes, { app, backend, now, actions }),
-    conditionList(backend.conditions, now),
+    conditionList(troubles, now),
+    notes.length === 0
+      ? null
+      : h("details", {}, h("summary", {}, counted(notes.length, "note")), conditionList(notes, now)),
     h(SignIn, { app, backend }),
     h(
       "div",

@@ -77,11 +77,12 @@ export function ShareCard({ app, share, global, now }: ShareCardProps): Componen
 
 function carriedLine({ carried }: ShareStatus): ComponentChild | null {
   if (carried === undefined) return null;
-  return h(
-    "p",
-    { class: "dim" },
-    `Carried: ${counted(carried.connections, "connection")}, ${bytesText(carried.bytes_from_server)} read, ${bytesText(carried.bytes_to_server)} written, moved ${counted(carried.moves, "time")}`,
-  );
+  const { connections, bytes_from_server: read, bytes_to_server: written, moves } = carried;
+  const facts = [
+    ...[counted(connections, "connection"), `${bytesText(read)} read`, `${bytesText(written)} written`],
+    ...(moves === 0 ? [] : [`moved ${counted(moves, "time")}`]),
+  ];
+  return h("p", { class: "facts dim" }, facts.join(" · "));
 }
 
 /** How far the way back is, while its window runs. */

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { GlobalStatus, ShareStatus } from "../../../../src/api/contract.ts";
 import { wholeText } from "../../../../src/api/words/words.ts";
 import { findTroubles } from "../../../../src/web/page/home/troubles.ts";
+import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
 import { sampleReport, sampleShare } from "../../../api/sample-report.ts";
 
 const CARRIED = {
@@ -50,4 +51,13 @@ test("F4 a share over its second cable with more against it is told by that, and
   assert.deepEqual(told([{ ...fallback, held: "fallback" }]), []);
   const waiting = { ...fallback, carried: { ...CARRIED, phase: "waiting" as const } };
   assert.match(told([waiting]).join(), /^CORE: mounted, programs wait for a route \/ null \[Check now\]$/);
+});
+
+test("F4 a server's trouble has its name once", () => {
+  const reason = "backend tickets: cannot reach it";
+  const condition = { code: "x", severity: "error" as const, title: reason, hint: null, since: "" };
+  const backend = sampleBackend({ name: "tickets", phase: "Failed", conditions: [condition] });
+  const [trouble] = findTroubles({ status: gatewayReport([backend]), approvals: null });
+  assert.ok(trouble !== undefined);
+  assert.equal(wholeText(trouble), "tickets: Failed: cannot reach it");
 });
