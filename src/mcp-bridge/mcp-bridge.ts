@@ -38,8 +38,8 @@ export interface BridgeMeans {
 /**
  * Carries messages until the client has left and everything is answered. When the daemon ends the connection it is
  * looked for again, and the session goes on with it; what the client asks waits 30 s, and is refused after that, until
- * one is back. Rejects with `gateway_off` when the daemon has no gateway, `daemon_unreachable` when none comes back
- * within an hour or it does not take the session on, and the signal's reason.
+ * one is back. Rejects with `gateway_off` when the daemon has no gateway, and the next one none after these 30 s,
+ * `daemon_unreachable` when none comes back within an hour or it does not take the session on, and the signal's reason.
  */
 export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: BridgeMeans): Promise<void> {
   const { input, output, signal } = ends;
@@ -204,7 +204,9 @@ async function carry(
       const first = isHandover && tries === 0;
       const retryMs = isAway ? AWAY_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
       await clock.sleep(first ? 0 : retryMs, signal);
-      const daemon = await nextDaemon(find, clock, signal);
+      const next = nextDaemon(find, clock, signal);
+      // One that begins or ends has none, either, nor one whose file is being written.
+      const daemon = await (isAway ? next : next.catch(expecting("gateway_off", null)));
       if (daemon === null) refusal = null;
       else if (await serveWith(daemon, onTaken)) return;
     }

@@ -272,10 +272,23 @@ test("whoever says much while the daemon is away is held back, and loses nothing
   assert.deepEqual(order(heard), [...BEGUN, ...Array.from({ length: sent }, (_, index) => index + 1)]);
 });
 
-test("a next daemon without a gateway is gateway_off; one of another version does not get the session", async (t) => {
+test("a next daemon without a gateway gets the session once it has one, and is gateway_off if it has none after 30 s", async (t) => {
+  const late = await startAlone(t);
+  let looks = 0;
+  const heard = await late.comes({ backendPhases: async () => (++looks < 3 ? null : []) });
+  await late.until(() => heard.length === BEGUN.length);
+  assert.equal(looks, 3);
+  late.input.end();
+  await late.bridging;
+
   const off = await startAlone(t);
+  const sinceMs = off.clock.monotonicMs();
   await off.comes({ backendPhases: async () => null });
   await assert.rejects(passTimeUntilSettled(off.clock, off.bridging), { code: "gateway_off" });
+  assert.ok(off.clock.monotonicMs() - sinceMs >= 30_000);
+});
+
+test("a next daemon of another version does not get the session", async (t) => {
   const other = await startAlone(t);
   await other.comes({}, (stream) => {
     stream.on("data", (chunk: Buffer) => {

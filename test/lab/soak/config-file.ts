@@ -161,7 +161,8 @@ const SPOILS: readonly (readonly [string, (text: string) => string])[] = [
   ["a key that is not there", (text) => `${text}\n[global.nothing]\nx = 1\n`],
   [
     "a value of another type",
-    (text) => text.replace(/^check_interval_secs = .*$/m, 'check_interval_secs = "soon"'),
+    // One that no command sets: that would mend it.
+    (text) => text.replace(/^mount_hang_secs = .*$/m, 'mount_hang_secs = "soon"'),
   ],
   ["a share twice", (text) => text.replace('name = "MEDIA"', 'name = "CORE"')],
   ["nothing but zeros", () => "\0".repeat(400)],
