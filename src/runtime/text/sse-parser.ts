@@ -40,19 +40,16 @@ export function createSseParser(limitBytes: number): SseParser {
   let partBytes = 0;
   let atStart = true;
   let afterReturn = false;
-  let overlong = false;
 
   let type = "";
   let data: string | Buffer | null = null;
   let eventBytes = 0;
   let id: string | null = null;
-  let lastEventId: string | null = null;
-  let retryMs: number | null = null;
 
   const grow = (bytes: number): void => {
     eventBytes += bytes;
     if (eventBytes <= limitBytes) return;
-    overlong = true;
+    parser.overlong = true;
     parts = [];
     data = null;
     chunk = null;
@@ -76,12 +73,12 @@ export function createSseParser(limitBytes: number): SseParser {
       if (!value.includes("\0")) id = value;
     } else if (name === "retry") {
       const value = bytes.toString("latin1", valueStart, end);
-      if (/^\d{1,9}$/.test(value)) retryMs = Number(value);
+      if (/^\d{1,9}$/.test(value)) parser.retryMs = Number(value);
     }
   };
 
   const dispatch = (): SseEvent | null => {
-    lastEventId = id === "" ? null : id;
+    parser.lastEventId = id === "" ? null : id;
     const event = data === null || data === "" ? null : eventOf(type === "" ? "message" : type, data);
     type = "";
     data = null;
@@ -97,18 +94,13 @@ export function createSseParser(limitBytes: number): SseParser {
     return nextFeed === -1 ? nextReturn : Math.min(nextFeed, nextReturn);
   };
 
-  return {
-    get lastEventId() {
-      return lastEventId;
-    },
-    get retryMs() {
-      return retryMs;
-    },
-    get overlong() {
-      return overlong;
-    },
+  // Without accessors: V8 makes each object with one a class of its own, which keeps it in the old heap.
+  const parser: { -readonly [Member in keyof SseParser]: SseParser[Member] } = {
+    lastEventId: null,
+    retryMs: null,
+    overlong: false,
     push(more) {
-      if (overlong || more.length === 0) return;
+      if (parser.overlong || more.length === 0) return;
       chunk = chunk === null ? more : Buffer.concat([chunk.subarray(offset), more]);
       offset = 0;
       nextFeed = chunk.indexOf(LINE_FEED);
@@ -136,7 +128,7 @@ export function createSseParser(limitBytes: number): SseParser {
         offset = end + 1;
         afterReturn = source[end] === CARRIAGE_RETURN;
         grow(end - start);
-        if (overlong) return null;
+        if (parser.overlong) return null;
         let line = source;
         let from = start;
         let to = end;
@@ -162,15 +154,23 @@ export function createSseParser(limitBytes: number): SseParser {
       return null;
     },
   };
+  return parser;
 }
 
 function eventOf(type: string, data: string | Buffer): SseEvent {
-  if (typeof data === "string") return { type, data };
-  return {
-    type,
-    get data() {
-      return data.toString("utf8");
-    },
-    bytes: data,
-  };
+  return typeof data === "string" ? { type, data } : new LongEvent(type, data);
+}
+
+class LongEvent implements SseEvent {
+  readonly type: string;
+  readonly bytes: Buffer;
+
+  constructor(type: string, bytes: Buffer) {
+    this.type = type;
+    this.bytes = bytes;
+  }
+
+  get data(): string {
+    return this.bytes.toString("utf8");
+  }
 }

@@ -65,15 +65,30 @@ export function createBatchOutlet(
 ): CallOutlet {
   const written: string[] = [];
   let waiting = answers;
-  return {
-    get congested() {
-      return outlet.congested;
-    },
-    send: (json) => outlet.send(json),
-    answer(id, reply) {
-      if (reply !== null) written.push(responseJson(id, reply));
-      waiting -= 1;
-      if (waiting === 0) write(written.length > 0 ? `[${written.join(",")}]` : null);
-    },
-  };
+  return new PassingOutlet(outlet, (id, reply) => {
+    if (reply !== null) written.push(responseJson(id, reply));
+    waiting -= 1;
+    if (waiting === 0) write(written.length > 0 ? `[${written.join(",")}]` : null);
+  });
+}
+
+/** What is sent goes on to another outlet, while `isOpen`; answers go their own way. */
+export class PassingOutlet implements CallOutlet {
+  readonly answer: CallOutlet["answer"];
+  readonly #outlet: CallOutlet;
+  readonly #isOpen: () => boolean;
+
+  constructor(outlet: CallOutlet, answer: CallOutlet["answer"], isOpen: () => boolean = () => true) {
+    this.#outlet = outlet;
+    this.answer = answer;
+    this.#isOpen = isOpen;
+  }
+
+  get congested(): Promise<void> | null {
+    return this.#outlet.congested;
+  }
+
+  send(json: string): boolean {
+    return this.#isOpen() && this.#outlet.send(json);
+  }
 }

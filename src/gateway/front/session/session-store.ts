@@ -45,7 +45,7 @@ interface Seat {
   usedMs: number;
   /** Something came after `initialize`. */
   isUsed: boolean;
-  readonly busy: boolean;
+  readonly busy: () => boolean;
   end(reason: string): void;
 }
 
@@ -148,7 +148,7 @@ export class SessionStore {
     );
     let most: Seat[] = [];
     for (const all of byPrincipal.values()) {
-      const idle = all.filter(({ busy }) => !busy);
+      const idle = all.filter(({ busy }) => !busy());
       if (all.length >= atLeast && idle.length > most.length) most = idle;
     }
     return most;
@@ -292,7 +292,7 @@ export class SessionStore {
     this.#timer = null;
     const nowMs = clock.monotonicMs();
     for (const seat of [...this.#kept.values(), ...this.#asleep.values()]) {
-      if (seat.usedMs <= nowMs - IDLE_LIMIT_MS && !seat.busy) seat.end("the session was idle for a day");
+      if (seat.usedMs <= nowMs - IDLE_LIMIT_MS && !seat.busy()) seat.end("the session was idle for a day");
     }
     this.saveAll();
     if (this.size > 0) this.#timer = clock.setTimer(IDLE_LOOK_MS, this.#look);
@@ -322,7 +322,7 @@ export class SessionStore {
       this.#asleep.delete(hash);
       this.#options.file?.drop(hash);
     };
-    return { hash, record, usedMs, isUsed: true, busy: false, end };
+    return { hash, record, usedMs, isUsed: true, busy: () => false, end };
   }
 
   /** The session of before a restart, when its client is back. */
@@ -384,9 +384,7 @@ export class SessionStore {
       usedMs: nowMs,
       savedMs: nowMs,
       isUsed: false,
-      get busy() {
-        return session.busy;
-      },
+      busy: () => session.busy,
       end: (reason) => session.end(reason),
     };
     this.#kept.set(session.sessionId, kept);
@@ -413,7 +411,7 @@ export class SessionStore {
   /** Also when they were used last. */
   saveAll(): void {
     for (const kept of this.#kept.values()) {
-      if (!kept.isPassing && (kept.busy || kept.usedMs > kept.savedMs)) this.#changed.add(kept);
+      if (!kept.isPassing && (kept.busy() || kept.usedMs > kept.savedMs)) this.#changed.add(kept);
     }
     this.#saveChanged();
   }
@@ -435,7 +433,7 @@ export class SessionStore {
       logLevel,
       subscriptions,
       lists: { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") },
-      usedMs: clock.wallMs() - (busy ? 0 : clock.monotonicMs() - usedMs),
+      usedMs: clock.wallMs() - (busy() ? 0 : clock.monotonicMs() - usedMs),
     });
   }
 }
@@ -444,7 +442,7 @@ export class SessionStore {
 function endOldest(among: Seat[]): boolean {
   let oldest: Seat | null = null;
   for (const one of among) {
-    if (one.busy) continue;
+    if (one.busy()) continue;
     if (oldest === null || isOlder(one, oldest)) oldest = one;
   }
   if (oldest === null) return false;

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
+import { FleetingMap } from "../../../runtime/fleeting.ts";
 import { createLineSplitter } from "../../../runtime/text/line-splitter.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
@@ -31,6 +32,7 @@ import {
   BACKLOG_LIMIT_BYTES,
   type CallOutlet,
   createBatchOutlet,
+  PassingOutlet,
   responseJson,
   responsePieces,
 } from "../session/outlet.ts";
@@ -342,7 +344,7 @@ interface ModernLinesOptions {
 
 class ModernLines {
   readonly #options: ModernLinesOptions;
-  readonly #waiting = new Map<ReturnType<typeof idKey>, Waiting>();
+  readonly #waiting = new FleetingMap<ReturnType<typeof idKey>, Waiting>();
   /** A request of this version has come. */
   isUsed = false;
 
@@ -380,7 +382,7 @@ class ModernLines {
 
   /** The client has gone. */
   end(): void {
-    const all = [...this.#waiting.values()];
+    const all = this.#waiting.values();
     this.#waiting.clear();
     for (const { gone } of all) gone?.();
   }
@@ -397,18 +399,13 @@ class ModernLines {
   #outletOf(key: ReturnType<typeof idKey>, waiting: Waiting): CallOutlet {
     const { outlet, onSettled } = this.#options;
     const isWaiting = (): boolean => this.#waiting.get(key) === waiting;
-    return {
-      get congested() {
-        return outlet.congested;
-      },
-      send: (json) => isWaiting() && outlet.send(json),
-      answer: (id, reply) => {
-        if (!isWaiting()) return;
-        this.#waiting.delete(key);
-        outlet.answer(id, reply);
-        onSettled();
-      },
+    const answer: CallOutlet["answer"] = (id, reply) => {
+      if (!isWaiting()) return;
+      this.#waiting.delete(key);
+      outlet.answer(id, reply);
+      onSettled();
     };
+    return new PassingOutlet(outlet, answer, isWaiting);
   }
 
   #cancel(params: JsonObject | undefined): void {

@@ -1,6 +1,7 @@
 // MCP over HTTP, from the client's side: the session, the order of messages where it matters, the server's own stream,
 // and the end. Streamable HTTP, and HTTP+SSE where the server speaks nothing newer.
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import {
@@ -74,7 +75,7 @@ class HttpLink implements BackendLink {
   backlogBytes = 0;
   readonly #context: LinkContext;
   readonly #backlogLimitBytes: number;
-  readonly #exchanges = new Set<Exchange>();
+  readonly #exchanges = new FleetingSet<Exchange>();
   readonly #timers = new Set<Timer>();
   #sessionId: string | null = null;
   #version: string | null = null;
@@ -222,7 +223,7 @@ class HttpLink implements BackendLink {
   }
 
   #abandon(id: RpcId): void {
-    for (const exchange of [...this.#exchanges]) if (exchange.id === id) exchange.abort();
+    for (const exchange of this.#exchanges) if (exchange.id === id) exchange.abort();
   }
 
   #endSession(): void {
@@ -293,7 +294,7 @@ class HttpLink implements BackendLink {
     this.#older?.[Symbol.dispose]();
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#waiting = null;
-    for (const exchange of [...this.#exchanges]) exchange.abort();
+    for (const exchange of this.#exchanges) exchange.abort();
     try {
       await this.#deleteSession();
     } catch {

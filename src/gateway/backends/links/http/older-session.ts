@@ -2,6 +2,7 @@
 // come on one stream. A session ends with its stream.
 
 import type { IncomingMessage } from "node:http";
+import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import type { Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, isRpcId, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
@@ -31,7 +32,7 @@ export class OlderSession implements Disposable {
   readonly context: LinkContext;
   readonly #events: OlderSessionEvents;
   /** Requests without an answer. */
-  readonly #waiting = new Set<RpcId>();
+  readonly #waiting = new FleetingSet<RpcId>();
   readonly #outer: LinkEvents;
   #stream: EndpointStream | null = null;
 
@@ -117,7 +118,7 @@ export class OlderSession implements Disposable {
   }
 
   #fail(failure: LinkFailure): void {
-    for (const id of [...this.#waiting]) this.context.events.onRequestFailed(id, failure);
+    for (const id of this.#waiting) this.context.events.onRequestFailed(id, failure);
   }
 }
 

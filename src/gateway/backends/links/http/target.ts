@@ -112,10 +112,9 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
       const signed = options.authorization?.current?.header ?? null;
       if (signed !== null) all["authorization"] ??= signed;
       const request = protocol.request({ ...fixed, path, method, headers: all }, (response) => {
-        responded = true;
+        asked.responded = true;
         onResponse(response);
       });
-      let responded = false;
       let connected = false;
       let isTaken = false;
       let late = false;
@@ -137,12 +136,11 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
         });
         request.once("close", () => timer[Symbol.dispose]());
       });
-      return {
+      // Without an accessor: V8 makes each object with one a class of its own, which keeps it in the old heap.
+      const asked = {
         request,
-        get responded() {
-          return responded;
-        },
-        failure(error) {
+        responded: false,
+        failure(error: unknown) {
           const { origin } = url;
           if (late) {
             const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
@@ -156,6 +154,7 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
           return linkFailure("closed", `the connection to ${origin} broke before the answer came`);
         },
       };
+      return asked;
     },
     destroy: () => agent.destroy(),
   };
