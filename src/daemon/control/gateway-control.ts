@@ -79,7 +79,7 @@ export function createGatewayControl(current: () => Gateway | null) {
         });
       }
       const seen = items.map(({ backend, tool, digest }) => ({ backend, name: tool, digest }));
-      const { approved, left } = gateway().approveTools(seen, begin_anew);
+      const { approved, left } = await gateway().approveTools(seen, begin_anew);
       const [done, kept] = [approved, left].map((all) =>
         all.map(({ backend, name, digest }) => ({ backend, tool: name, digest })),
       );

@@ -333,10 +333,14 @@ export class Gateway implements AsyncDisposable {
     return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
   }
 
-  /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
-  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Pins["approve"]> {
+  /**
+   * Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. Resolves when it
+   * is on disk, or a condition says why it is not.
+   */
+  async approveTools(items: readonly ApprovedItem[], all: boolean): Promise<ReturnType<Pins["approve"]>> {
     const outcome = this.#pins.approve(items, all);
     this.#serving.swap(this.#serving.rules);
+    await this.#pins.kept.flush();
     return outcome;
   }
 
