@@ -119,6 +119,7 @@ describe("the command line", { concurrency: 3 }, () => {
       [["mount", "--share"], /argument missing/, /--help/],
       [["monitor", "--interval", "soon"], /a number of seconds from 0\.05 to 86400/, /--help/],
       [["status", "--share", "CORE"], /unknown option '--share'/, /./],
+      [["init", "--thunderbolt-host", "nas"], /unknown option/, /did you mean --tb-host\?/],
       [["fleet", "init", "--nosuch"], /unknown option '--nosuch'/, /mountaineer fleet init --help/],
     ];
     await Promise.all(

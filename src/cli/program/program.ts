@@ -188,8 +188,10 @@ function usageError(error: CommanderError, args: readonly string[]): Mountaineer
   if (error.code === "commander.unknownCommand") hint = unknownHint(args);
   else {
     const suggestion = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(more.join(" ").trim());
+    const longer = /^unknown option '--thunderbolt-(\w+)/.exec(first)?.[1];
     const missing = /^required option '(--(?:share|name)) /.exec(first)?.[1];
     if (suggestion?.[1] !== undefined) hint = `did you mean ${suggestion[1]}?`;
+    else if (longer !== undefined) hint = `did you mean --tb-${longer}?`;
     else if (missing !== undefined && named !== null)
       hint = `mountaineer ${named} ${missing} ${operand(args, named)}`;
     else if (error.code === "commander.excessArguments" && SHARE_COMMANDS.includes(named ?? ""))

@@ -14,12 +14,14 @@ import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from
 import { valueAt } from "../values/table.ts";
 
 const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
-/** Names that MCP clients and other gateways use for what has another name here, by section and key. */
+/** Names that MCP clients, other gateways and options use for what has another name here, by section and key. */
 const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["mcpServers", BACKENDS_HERE],
   ["mcp_servers", BACKENDS_HERE],
   ["servers", BACKENDS_HERE],
   ["[backends.NAME] disabled", "write `enabled = false` for `disabled = true`"],
+  ["[[shares]] tb_host", "did you mean `thunderbolt_host`?"],
+  ["[[shares]] tb_path", "did you mean `thunderbolt_path`?"],
 ]);
 
 /**

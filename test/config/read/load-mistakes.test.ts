@@ -135,6 +135,7 @@ test("hints lead from what was probably meant", async () => {
   assert.equal(await hint('[backends.a]\ncommand = "a"\nargs = [8]\n'), "write it in quotes");
   assert.equal(await hint('[backends.a]\ncommand = "a"\nargs = 8\n'), null);
   assert.equal(await hint("[global]\nlsof_recheck = 8\n"), null);
+  assert.equal(await hint(`${SHARE}tb_host = "nas"\n`), "did you mean `thunderbolt_host`?");
 });
 
 test("the two hosts of a share must differ", async () => {
