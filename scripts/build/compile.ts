@@ -9,6 +9,7 @@ import { compilePage } from "./compile-page.ts";
 /** Programs that share their code in chunks, which are loaded when they are needed. */
 const PROGRAMS = [
   "src/cli/main.ts",
+  "src/daemon/control/connection-child.ts",
   "src/shares/prober/prober-child.ts",
   "src/network/listen/linux/rtnetlink-worker.ts",
   "src/network/listen/darwin/scdynamicstore-worker.ts",

@@ -1,5 +1,6 @@
 // The phases of the backends in a status report, read leniently: the daemon may be of another version.
 import { objectOf } from "../runtime/text/json-object.ts";
+import type { BackendStatus } from "./contract.ts";
 
 /** A backend's phase, as the daemon calls it; those that are not enabled have none here. */
 export type BackendPhases = readonly string[];
@@ -12,4 +13,9 @@ export function backendPhases(report: unknown): BackendPhases | null {
     const { enabled, phase } = objectOf(backend);
     return enabled === true && typeof phase === "string" ? [phase] : [];
   });
+}
+
+/** Those that answer calls now. */
+export function servingNames(backends: readonly BackendStatus[]): readonly string[] {
+  return backends.flatMap(({ name, phase }) => (phase === "Ready" || phase === "Degraded" ? [name] : []));
 }

@@ -13,6 +13,7 @@ import {
 import { approvalsReportShape, approveReportShape, approveRequest } from "./approval-contract.ts";
 import { loginBegunShape, loginReportShape } from "./backend-sign-in.ts";
 import { catalogReportShape } from "./catalog-contract.ts";
+import { connectionShape, connectRequest, knownClientsShape } from "./client-connection.ts";
 import {
   aliasReportShape,
   backendLogsReportShape,
@@ -205,6 +206,22 @@ export const OPERATIONS = {
     at: "GET clients",
     says: "The MCP clients that are connected now",
     output: clientsReportShape,
+  }),
+  knownClients: operation({
+    at: "GET clients/known",
+    says: "The programs of this machine that can be made to use this gateway",
+    reach: "with_commands",
+    output: knownClientsShape,
+    counts: "places",
+  }),
+  /** Rejects with `client_unreadable`, and with `config_changed` where its file would get something else than was agreed to. */
+  connectClient: operation({
+    at: "POST clients/connect",
+    says: "What a program's file gets so that it uses this gateway, or is put back; written once that was agreed to",
+    reach: "with_commands",
+    input: connectRequest,
+    output: connectionShape,
+    counts: "places",
   }),
   catalog: operation({
     at: "GET catalog",

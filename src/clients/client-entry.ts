@@ -1,5 +1,6 @@
 // What stands in a client's file when it uses Mountaineer: a program that it starts, so that no token stands there.
 import type { ConfigTable } from "../config/edit/edit-value.ts";
+import { findPlace } from "../config/locate.ts";
 import type { Client, ClientName } from "./client.ts";
 
 export const OWN_NAME = "mountaineer";
@@ -20,4 +21,29 @@ const ALSO: Partial<Readonly<Record<ClientName, ConfigTable>>> = {
 export function ownEntry({ name }: Pick<Client, "name">, { command, args, env }: OwnProgram): ConfigTable {
   const variables = Object.keys(env).length === 0 ? {} : { env };
   return { ...ALSO[name], command, args: [...args], ...variables };
+}
+
+interface Own {
+  /** Absolute. */
+  readonly launcher: string;
+  readonly home: string;
+  /** What `--config` names, absolute; null is the home's own. */
+  readonly configPath: string | null;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** How a client starts this program: by its absolute path, as clients with windows do not see a shell's PATH. */
+export function ownProgram({ launcher, home, configPath, environment }: Own): OwnProgram {
+  // npx clears that folder away in time.
+  const isPassing = launcher.includes("/_npx/");
+  const usual = findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
+  return {
+    command: isPassing ? "npx" : launcher,
+    args: [
+      ...(isPassing ? ["-y", "mountaineerd"] : []),
+      "mcp",
+      ...(configPath === null ? [] : ["--config", configPath]),
+    ],
+    env: home === usual ? {} : { MOUNTAINEER_HOME: home },
+  };
 }

@@ -31,6 +31,7 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
+import { createClientConnections } from "./control/client-connections.ts";
 import { createLoginControl } from "./control/login-control.ts";
 import { createLogReader } from "./control/record-pages.ts";
 import { createSetupControl } from "./control/setup-control.ts";
@@ -287,6 +288,10 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
     ...service.control,
     ...logins.control,
     ...createSetupControl({ home, configPath, reload: service.control.reload }),
+    ...createClientConnections({
+      ...{ home, configPath, launcher: program.command },
+      ...{ environment: process.env, status: service.control.status },
+    }),
     daemonLog,
     timeline: () => timeline.timeline(),
     handOver: (_: null, asker: AbortSignal) => handover.begin(asker),

@@ -25,12 +25,12 @@ test("pin: the operations, their methods and paths", () => {
       .join(" ");
   assert.equal(
     paths("GET"),
-    "status aliases tools clients catalog timeline fleet fleet/config fleet/config/history fleet/config/history/ sync " +
+    "status aliases tools clients clients/known catalog timeline fleet fleet/config fleet/config/history fleet/config/history/ sync " +
       "config config/approvals config/history config/history/ secrets",
   );
   assert.equal(
     paths("POST"),
-    "verify reconcile mount wake unmount switch unsent restart aliases/reconcile folders tools/switch call tools/changes tools/approve " +
+    "verify reconcile mount wake unmount switch unsent restart aliases/reconcile folders tools/switch clients/connect call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
       "config/approve config/rollback shares/discover shares/names shares/pair registry/search registry/server backends/address backends/login backends/login/end secrets/set secrets/remove access/link access/owner access/token access/token/forget",
   );

@@ -63,6 +63,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "api",
       "fleet",
       "registry",
+      "clients",
     ],
     because: "the daemon wires the parts together, and serves any face without knowing one",
   },

@@ -1,13 +1,14 @@
 // What a person adds in the page: a secret, a server and a share, with the owner's code, before a real daemon and a real NAS.
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { agree, startAuthorizationServer } from "../gateway/backends/sign-in/authorization-server.ts";
 import { startProtectedServer } from "../gateway/backends/sign-in/protected-server.ts";
 import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { HOSTILE, mountsEnd, startRegistry } from "./add-stage.ts";
 import { NO_BROWSER, openPageRig, openView, violations } from "./page-rig.ts";
 
@@ -16,7 +17,8 @@ const VALUE = "typed-only-here-4071";
 
 test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false) }, async (t) => {
   const registry = await startRegistry(t);
-  await using rig = await openPageRig(t, { env: { MOUNTAINEER_REGISTRY: registry } });
+  const userHome = await temporaryFolder(t);
+  await using rig = await openPageRig(t, { env: { MOUNTAINEER_REGISTRY: registry, HOME: userHome } });
   await using nas = await startPlainRig({ shares: ["CORE", "MEDIA"], password: VALUE });
   await writeFile(join(nas.exportPath("MEDIA"), "hello.txt"), "of MEDIA");
   await using _mounts = mountsEnd(rig.home);
@@ -51,6 +53,33 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     await page.getByRole("dialog").getByRole("button", { name: "Forget it" }).click();
     await page.getByText("None is kept, and none is wanted.").waitFor();
   });
+
+  await t.test(
+    "F1 F4 a client is connected, once its file's change was shown, and disconnected",
+    async () => {
+      const file = join(userHome, ".cursor", "mcp.json");
+      const text = `{ "mcpServers": { "x": { "command": "x", "env": { "API_TOKEN": "${VALUE}" } } } }\n`;
+      await mkdir(dirname(file));
+      await writeFile(file, text);
+      await openView(page, "Settings/Clients");
+      const dialog = page.getByRole("dialog");
+      await page.getByRole("button", { name: "Connect: Cursor" }).click();
+      await dialog.getByText(/^\+ *"mountaineer": \{/).waitFor();
+      await dialog.getByText(file, { exact: true }).waitFor();
+      assert.ok(!(await dialog.textContent())?.includes(VALUE));
+      assert.deepEqual(await violations(page), []);
+      await dialog.getByRole("button", { name: "Change it" }).click();
+      await page.getByText("uses this gateway", { exact: true }).waitFor();
+      const written = JSON.parse(await readFile(file, "utf8")).mcpServers;
+      assert.deepEqual(Object.keys(written), ["x", "mountaineer"]);
+      assert.equal(written.mountaineer.env.MOUNTAINEER_HOME, rig.home.home);
+      assert.deepEqual(await violations(page), []);
+      await page.getByRole("button", { name: "Disconnect: Cursor" }).click();
+      await dialog.getByRole("button", { name: "Change it" }).click();
+      await page.getByRole("button", { name: "Connect: Cursor", exact: true }).waitFor();
+      assert.equal(await readFile(file, "utf8"), text);
+    },
+  );
 
   await t.test("F4 a server is added by its command, which is shown whole, with its secret", async () => {
     await openView(page, "Servers/Add a server");

@@ -106,6 +106,8 @@ test("pin: which operations need leave, and which never leave the machine", () =
   const of = (wanted: string) =>
     Object.entries(OPERATIONS).flatMap(([name, { reach }]) => (reach === wanted ? [name] : []));
   assert.deepEqual(of("with_commands"), [
+    "knownClients",
+    "connectClient",
     "approveTools",
     "approve",
     "discover",

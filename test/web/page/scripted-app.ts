@@ -31,6 +31,18 @@ const ANSWERS: Answers = {
   audit: sampleAudit({ more: false, next: null }),
   catalog: sampleCatalog(),
   clients: { clients: [sampleClient()] },
+  knownClients: {
+    clients: [
+      {
+        name: "cursor",
+        title: "Cursor",
+        path: "/home/ann/.cursor/mcp.json",
+        connected: false,
+        problem: null,
+      },
+      { name: "zed", title: "Zed", path: "/z", connected: null, problem: "/z is not JSON" },
+    ],
+  },
   config: sampleConfig(),
   daemonLog: { path: "/l", lines: [LINE], more: false, next: null },
   edit: sampleEdit(),

@@ -54,7 +54,14 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "Reads a\\u{202e} file.",
   ],
   "settings/fleet": ["4 machines: 2 here", "nas", "CORE not mounted: no host answers"],
-  "settings/clients": ["claude-code 2.1.0", "2025-11-25 over HTTP", "no such file ("],
+  "settings/clients": [
+    "claude-code 2.1.0",
+    "2025-11-25 over HTTP",
+    "no such file (",
+    "Connect a client",
+    "/home/ann/.cursor/mcp.json",
+    "/z is not JSON",
+  ],
   "settings/about": ["Mountaineer", "process", "Restart daemon"],
 };
 
@@ -125,6 +132,38 @@ test("F4 a server that asks for a login is signed in to from its card, and only 
   );
   using machine = cardOf("check `client_id`").view;
   assert.doesNotMatch(machine.text(), /Nobody signs in|Sign in/);
+});
+
+test("F1 F4 a client is connected after a yes to what its file gets, and only by the owner", async () => {
+  const plan = {
+    title: "Cursor",
+    path: "/p",
+    diff: "--- /p\n+++ /p\n+new\n",
+    digest: "d",
+    notes: ["left: a"],
+  };
+  const clicked = async (yes: boolean): Promise<readonly string[]> => {
+    const answers = [
+      { ...plan, written: false, next: "restart Cursor" },
+      { ...plan, written: true, next: "restart Cursor" },
+    ];
+    const app = scriptedApp({ connectClient: answers }, {}, yes);
+    using view = viewOf("settings/clients", app);
+    (await eventually(() => view.named("button", "Connect: Cursor"))).fire("click");
+    await eventually(() => app.log.length === (yes ? 4 : 2));
+    return app.log;
+  };
+  const asked = ['connectClient {"client":"cursor","undo":false,"agreed":null}', "? Connect Cursor?"];
+  assert.deepEqual(await clicked(false), asked);
+  assert.deepEqual(await clicked(true), [
+    ...asked,
+    'connectClient {"client":"cursor","undo":false,"agreed":"d"}',
+    "good: Cursor uses this gateway now; restart Cursor",
+  ]);
+  const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
+  using locked = viewOf("settings/clients", scriptedApp({}, { session }));
+  await eventually(() => /No client's file is changed here until/.test(locked.text()));
+  assert.doesNotMatch(locked.text(), /cursor/i);
 });
 
 const HOSTILE = "x\u001b[2J\u202e";

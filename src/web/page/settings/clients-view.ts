@@ -1,9 +1,13 @@
-// The clients that are connected, asked for while the view is open and seen.
+// The clients that are connected, asked for while the view is open and seen; and programs that can be.
 import { type ComponentChild, h } from "preact";
+import type { KnownClients } from "../../../api/client-connection.ts";
+import { sentence } from "../../../api/words/actions.ts";
 import { CLIENT_TITLES, clientWords } from "../../../api/words/client-words.ts";
 import { useNow } from "../daemon/store.ts";
-import type { ViewProps } from "../parts/app.ts";
-import { code, nothing, table } from "../parts/elements.ts";
+import type { App, ViewProps } from "../parts/app.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { code, diffBlock, mark, nothing, section, table, WorkButton } from "../parts/elements.ts";
+import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
 const AGAIN_MS = 5_000;
@@ -12,13 +16,96 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
   // The bar says when nobody answers; what was known stays.
   const { report } = useLoaded((signal) => app.requests.ask("clients", null, { signal }), "", AGAIN_MS);
   const now = useNow();
+  const may = useMayRunCommands(app);
   if (report === null) return nothing("Asking the daemon …");
-  const { clients } = report;
-  if (clients.length === 0)
+  const rows = report.clients.map((client) => clientWords(client, now));
+  return [
+    rows.length === 0
+      ? nothing("No client is connected.")
+      : table("Clients that are connected", CLIENT_TITLES, rows),
+    section(
+      "Connect a client",
+      h(CommandsNote, { app, refused: "No client's file is changed here" }),
+      may ? h(Programs, { app }) : null,
+    ),
+  ];
+}
+
+/** The agents' programs of this machine, each with what makes it use this gateway, or ends that. */
+function Programs({ app }: ViewProps): ComponentChild {
+  const { report, problem, look } = useLoaded(() => app.requests.ask("knownClients"), "");
+  if (report === null) return h("p", { class: "dim" }, problem === null ? "Looking …" : shown(problem));
+  if (report.clients.length === 0)
     return nothing(
-      "No client is connected.",
-      h("p", {}, "Connect one with ", code("mountaineer connect"), "."),
+      "None of the programs that are known keeps its file here.",
+      h("p", {}, "Give any other the command ", code("mountaineer mcp"), "."),
     );
-  const rows = clients.map((client) => clientWords(client, now));
-  return table("Clients that are connected", CLIENT_TITLES, rows);
+  return h(
+    "ul",
+    { class: "plain-list", "aria-label": "Programs" },
+    report.clients.map((program) => h(Program, { key: program.name, app, program, look })),
+  );
+}
+
+interface ProgramProps {
+  readonly app: App;
+  readonly program: KnownClients["clients"][number];
+  readonly look: () => Promise<unknown>;
+}
+
+function Program({ app, program, look }: ProgramProps): ComponentChild {
+  const { title, path, connected, problem } = program;
+  const label = connected === true ? "Disconnect" : "Connect";
+  return h(
+    "li",
+    { class: "row" },
+    h("strong", {}, shown(title)),
+    connected === true ? mark("good", "uses this gateway") : null,
+    h(
+      "span",
+      { class: "grow" },
+      code(path),
+      problem === null ? null : h("p", { class: "problem" }, shown(problem)),
+    ),
+    connected === null
+      ? null
+      : h(WorkButton, {
+          label: `${label} …`,
+          says: `${label}: ${shown(title)}`,
+          run: () => connect(app, program, connected, look),
+        }),
+  );
+}
+
+/** Shows what its file gets, and has exactly that written after a yes. */
+function connect(
+  app: App,
+  { name: client, title }: ProgramProps["program"],
+  undo: boolean,
+  look: () => Promise<unknown>,
+): Promise<boolean> {
+  const what = `${undo ? "Disconnect" : "Connect"} ${shown(title)}`;
+  return app.attempt(what, async () => {
+    const { digest, diff, notes, path } = await app.requests.ask("connectClient", {
+      client,
+      undo,
+      agreed: null,
+    });
+    if (diff !== "") {
+      const yes = await app.ask({
+        title: `${what}?`,
+        body: [
+          h("p", {}, "This is changed in ", code(path), ":"),
+          diffBlock(diff, `What changes in ${shown(path)}`),
+          notes.map((note) => h("p", { key: note, class: "hint" }, `${shown(sentence(note))}.`)),
+        ],
+        action: "Change it",
+      });
+      if (!yes) return;
+    }
+    const { next } = await app.requests.ask("connectClient", { client, undo, agreed: digest });
+    const done = undo ? "is as it was" : "uses this gateway now";
+    app.tell("good", `${title} ${done}${next === null ? "" : `; ${next}`}`);
+    await look();
+  });
 }

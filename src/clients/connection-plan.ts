@@ -1,0 +1,263 @@
+// What makes a client use Mountaineer, and what undoes that: planned, to be shown first, then written into the client's file.
+import { realpath, rm } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import type { ConfigTable } from "../config/edit/edit-value.ts";
+import { diffText } from "../config/history/text-diff.ts";
+import { HIDDEN, isSecretName } from "../config/shown-values.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import { entryExists, writeDurably } from "../runtime/files/durable-file.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
+import { objectOf } from "../runtime/text/json-object.ts";
+import { harmless } from "../runtime/text/plain-text.ts";
+import type { Client, ClientSurroundings } from "./client.ts";
+import { type ClientChange, editedClientText } from "./client-edit.ts";
+import { OWN_NAME, type OwnProgram, ownEntry } from "./client-entry.ts";
+import { clientFiles } from "./client-places.ts";
+import { clientValues } from "./client-text.ts";
+import { type ConnectionRecord, readRecord, removeRecord, writeRecord } from "./connection-record.ts";
+import { isSameServer } from "./import-plan.ts";
+import { entrySecrets, importedServer } from "./imported-server.ts";
+import { readClientFile } from "./read-files.ts";
+
+/** Where it is planned. */
+export interface ConnectionSurroundings extends ClientSurroundings {
+  /** Mountaineer's own folder, absolute. */
+  readonly home: string;
+  /** The client's file, if it is elsewhere. */
+  readonly file: string | null;
+}
+
+/** The backends here, which a client's servers may be. */
+export interface KnownBackends {
+  /** The values of the configuration. */
+  config(): Promise<unknown>;
+  /** Which of these serve now. */
+  serving(names: readonly string[]): Promise<readonly string[]>;
+}
+
+/** The client's file as it is now. */
+interface Standing {
+  readonly client: Client;
+  readonly path: string;
+  /** null: there is none. */
+  readonly text: string | null;
+}
+
+export interface ConnectionPlan extends Standing {
+  /** null: there is to be no file. */
+  readonly after: string | null;
+  /** What it means for the client's other servers, a line each. */
+  readonly notes: readonly string[];
+  /** What is kept to undo it, and was; null: nothing. */
+  readonly record: ConnectionRecord | null;
+  readonly former: ConnectionRecord | null;
+}
+
+/** `known`: null leaves servers in the client's file that are backends here, too. Rejects with `client_unreadable`. */
+export async function planConnection(
+  client: Client,
+  program: OwnProgram,
+  known: KnownBackends | null,
+  surroundings: ConnectionSurroundings,
+): Promise<ConnectionPlan> {
+  const standing = await standingOf(client, surroundings.file, surroundings);
+  const { path, text } = standing;
+  const former = await readRecord(surroundings.home, client.name);
+  await requireNoOther(standing, former);
+  const { taken, left } =
+    known === null ? { taken: [], left: [] } : await knownHere(standing, known, surroundings);
+  const after = await editedClientText(client, text ?? "", [
+    ...taken.map((name) => ({ name, entry: null })),
+    { name: OWN_NAME, entry: ownEntry(client, program) },
+  ]);
+  await clientValues(after, path);
+  const listed = (what: string, names: readonly string[], more = ""): readonly string[] =>
+    names.length === 0 ? [] : [`${what}: ${names.map(harmless).join(", ")}${more}`];
+  const notes = [
+    ...listed(
+      `left in ${client.title}, as they do not serve here`,
+      left,
+      "; mountaineer backends list says why, then say connect again",
+    ),
+    ...listed(`taken out of ${client.title}, as they come through Mountaineer`, taken),
+  ];
+  if (after === text) return { ...standing, after, notes, record: former, former };
+  const isSamePlace = former?.path === path;
+  const record = {
+    path,
+    // Connecting again keeps the record such that an undo has the same result as one now.
+    before: isSamePlace ? await undoneText(standing, former) : text,
+    afterSha256: hashOf(after),
+    taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
+  };
+  return { ...standing, after, notes, record, former };
+}
+
+/** The same, the other way. */
+export async function planUndo(
+  client: Client,
+  surroundings: ConnectionSurroundings,
+): Promise<ConnectionPlan> {
+  const { home, file } = surroundings;
+  const former = await readRecord(home, client.name);
+  const isOther = file !== null && former !== null && resolve(file) !== former.path;
+  const own = isOther ? null : former;
+  const standing = await standingOf(client, own?.path ?? file, surroundings);
+  const after = await undoneText(standing, own);
+  return { ...standing, after, notes: [], record: isOther ? former : null, former };
+}
+
+/** Rejects with `client_unreadable` where the file is another one by now. */
+export async function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
+  const { client, text, after, record, former } = plan;
+  // Before the file, which nothing else could put back.
+  if (record !== null && record !== former) await writeRecord(home, client.name, record);
+  try {
+    if (after !== text) await write(plan);
+  } catch (error) {
+    // The client's file is as it was, and so the record stays as it was, too.
+    if (former === null) await removeRecord(home, client.name);
+    else if (record !== former) await writeRecord(home, client.name, former);
+    throw error;
+  }
+  if (record === null) await removeRecord(home, client.name);
+}
+
+/** Whether the client is to start Mountaineer, by its file. Rejects with `client_unreadable`. */
+export async function isConnected(client: Client, surroundings: ConnectionSurroundings): Promise<boolean> {
+  const { path, text } = await standingOf(client, surroundings.file, surroundings);
+  return Object.hasOwn(await entriesOf(client, text ?? "", path), OWN_NAME);
+}
+
+/** What would change, without the values of secrets; "": nothing. */
+export async function planDiff(plan: ConnectionPlan): Promise<string> {
+  const { path, text, after } = plan;
+  const names = { before: path, after: `${path} afterwards` };
+  const secrets = [...(await literalsOf(plan)), ...(await literalsOf({ ...plan, text: after }))];
+  const hidden = secrets.reduce(
+    (left, secret) => left.replaceAll(secret, HIDDEN),
+    diffText(text ?? "", after ?? "", names),
+  );
+  return withoutNamedSecrets(hidden);
+}
+
+/** The client's own file, unless another is named. */
+export function placeOf(client: Client, file: string | null, surroundings: ClientSurroundings): string {
+  if (file !== null) return resolve(file);
+  const [path = ""] = clientFiles(client.name, surroundings);
+  return path;
+}
+
+/** null: there was no file. Later changes of the file stay, and only what Mountaineer did is taken back. */
+async function undoneText(
+  { client, path, text }: Standing,
+  record: ConnectionRecord | null,
+): Promise<string | null> {
+  if (record !== null && hashOf(text) === record.afterSha256) return record.before;
+  const now = await entriesOf(client, text ?? "", path);
+  const before = await entriesOf(client, record?.before ?? "", path);
+  const changes: ClientChange[] = Object.hasOwn(now, OWN_NAME) ? [{ name: OWN_NAME, entry: null }] : [];
+  for (const name of record?.taken ?? []) {
+    const entry = before[name];
+    // As it was read from such a file.
+    if (entry !== undefined && !Object.hasOwn(now, name))
+      changes.push({ name, entry: objectOf(entry) as ConfigTable });
+  }
+  return changes.length === 0 ? text : editedClientText(client, text ?? "", changes);
+}
+
+async function entriesOf(
+  client: Client,
+  text: string,
+  path: string,
+): Promise<Readonly<Record<string, unknown>>> {
+  let value: unknown = await clientValues(text, path);
+  for (const segment of client.section) value = objectOf(value)[segment];
+  return objectOf(value);
+}
+
+/** Servers of the client that are backends here, under whatever name, by whether they serve here now. */
+async function knownHere(
+  { client, path, text }: Standing,
+  backends: KnownBackends,
+  { userHome, environment }: ConnectionSurroundings,
+): Promise<{ readonly taken: readonly string[]; readonly left: readonly string[] }> {
+  const entries = Object.entries(await entriesOf(client, text ?? "", path)).filter(
+    ([name]) => name !== OWN_NAME,
+  );
+  const values = entries.length === 0 ? {} : await backends.config();
+  const tables = Object.entries(objectOf(objectOf(values)["backends"])).map(([name, table]) => {
+    return { name, table: objectOf(table), secrets: null };
+  });
+  const surroundings = { userHome, environment, allowLiteral: true, kept: new Set<string>() };
+  const known = entries.flatMap(([name, entry]) => {
+    const server = importedServer(name, objectOf(entry), surroundings);
+    const twins = tables.filter((backend) => server !== null && isSameServer(backend, server, client.title));
+    return twins.length === 0 ? [] : [{ name, twins: twins.map((twin) => twin.name) }];
+  });
+  const ready = known.length === 0 ? [] : await backends.serving(known.flatMap(({ twins }) => twins));
+  const [taken = [], left = []] = [true, false].map((serves) =>
+    known
+      .filter(({ twins }) => twins.some((twin) => ready.includes(twin)) === serves)
+      .map(({ name }) => name),
+  );
+  return { taken, left };
+}
+
+async function standingOf(
+  client: Client,
+  file: string | null,
+  surroundings: ClientSurroundings,
+): Promise<Standing> {
+  const path = placeOf(client, file, surroundings);
+  const text = await readClientFile(path);
+  if (text === null && !(await entryExists(dirname(path)))) {
+    throw new MountaineerError("client_unreadable", `${client.title} has no folder at ${dirname(path)}`, {
+      hint: `start ${client.title} once, or name its file: mountaineer connect ${client.name} --file PATH`,
+    });
+  }
+  // A file that cannot be read is not overwritten.
+  if (text !== null) await clientValues(text, path);
+  return { client, path, text };
+}
+
+/** Secrets that are written out in the client's file, as they stand in it. */
+async function literalsOf({ client, path, text }: Standing): Promise<readonly string[]> {
+  const entries = Object.values(await entriesOf(client, text ?? "", path)).map(objectOf);
+  return entries.flatMap(entrySecrets).flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
+}
+
+/** What stands beside the servers in the client's file, and is shown with them. */
+function withoutNamedSecrets(text: string): string {
+  const pair = /(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
+  return text.replace(pair, (whole: string, quote: string, name: string, between: string, value: string) =>
+    isSecretName(name) && value.length > 2 ? `${quote}${name}${quote}${between}"${HIDDEN}"` : whole,
+  );
+}
+
+/** The record is about one file, and another file must not take its place. */
+async function requireNoOther({ client, path }: Standing, former: ConnectionRecord | null): Promise<void> {
+  if (former === null || former.path === path) return;
+  const other = { client, path: former.path, text: await readClientFile(former.path) };
+  if (other.text === null || (await undoneText(other, former)) === other.text) return;
+  throw new MountaineerError("client_unreadable", `${client.title} uses Mountaineer in ${former.path}`, {
+    hint: `put that file back first: mountaineer connect ${client.name} --undo`,
+  });
+}
+
+/** A client may write its file at any time. */
+async function write({ client, path, text, after }: ConnectionPlan): Promise<void> {
+  if ((await readClientFile(path)) !== text) {
+    throw new MountaineerError("client_unreadable", `${path} changed meanwhile; nothing was written`, {
+      hint: `end ${client.title}, and say it again`,
+      retry: "now",
+    });
+  }
+  // What was made stands where a link leads to, and the link was there before.
+  if (after === null) await rm(await realpath(path));
+  else await writeDurably(path, after);
+}
+
+function hashOf(text: string | null): string {
+  return sha256Of(text === null ? null : Buffer.from(text));
+}

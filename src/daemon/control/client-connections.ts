@@ -1,0 +1,70 @@
+// Connecting clients, for the page: in a process of its own, as their files may be large, and what parses them is no part of the
+// daemon's memory.
+import { fileURLToPath } from "node:url";
+import { servingNames } from "../../api/backend-phases.ts";
+import type { Connection, KnownClients } from "../../api/client-connection.ts";
+import { errorFromBody } from "../../api/http-errors.ts";
+import type { Control, InputOf } from "../../api/operations.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { programBeside } from "../../runtime/process/program-beside.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+
+const DEADLINE_MS = 60_000;
+/** A difference may show a client's whole file. */
+const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
+
+interface Parts {
+  readonly home: string;
+  readonly configPath: string | null;
+  /** What starts this program, absolute. */
+  readonly launcher: string;
+  /** Where clients keep their files, and what their entries mean, depends on it. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly status: Control["status"];
+}
+
+export interface ConnectionJob extends Pick<Parts, "home" | "configPath" | "launcher"> {
+  /** `serving`: backends, by name. null: all clients are told. */
+  readonly connect: (InputOf<"connectClient"> & { readonly serving: readonly string[] }) | null;
+}
+
+export function createClientConnections({ status, environment, ...parts }: Parts) {
+  const env = Object.fromEntries(Object.entries(environment).map(([name, value = ""]) => [name, value]));
+  return {
+    knownClients: (_, signal) => run<KnownClients>({ ...parts, connect: null }, env, signal),
+    async connectClient(asked, signal) {
+      const { backends = [] } = await status(null, signal);
+      return run<Connection>(
+        { ...parts, connect: { ...asked, serving: servingNames(backends) } },
+        env,
+        signal,
+      );
+    },
+  } satisfies Partial<Control>;
+}
+
+/** Rejects with what the plan rejects with, `timed_out` and `aborted`. */
+async function run<Answer extends object>(
+  job: ConnectionJob,
+  env: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { exitCode, exitSignal, stdout, stderr, timedOut } = await runCommand(
+    process.execPath,
+    [fileURLToPath(programBeside(import.meta.url, "connection-child"))],
+    {
+      ...{ clock: systemClock, signal, deadlineMs: DEADLINE_MS, maxOutputBytes: ANSWER_LIMIT_BYTES },
+      ...{ env, stdin: JSON.stringify(job) },
+    },
+  );
+  if (timedOut) throw new MountaineerError("timed_out", "the clients' files cannot be read in time");
+  const answer = jsonObject(stdout);
+  const failure = errorFromBody(answer);
+  if (failure !== null) throw failure;
+  if (answer === null)
+    throw new Error(`connection-child ended with ${exitSignal ?? exitCode}: ${stderr.trim()}`);
+  // Written by connection-child.ts, the other half of this.
+  return answer as Answer;
+}

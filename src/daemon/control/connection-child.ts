@@ -1,0 +1,108 @@
+// The process that reads the files of clients for the daemon, and writes them: one job on stdin, its answer on stdout.
+import { dirname } from "node:path";
+import { text } from "node:stream/consumers";
+import type { Connection, KnownClients } from "../../api/client-connection.ts";
+import { errorBody } from "../../api/http-errors.ts";
+import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
+import { ownProgram } from "../../clients/client-entry.ts";
+import {
+  type ConnectionPlan,
+  type ConnectionSurroundings,
+  isConnected,
+  placeOf,
+  planConnection,
+  planDiff,
+  planUndo,
+  writePlan,
+} from "../../clients/connection-plan.ts";
+import { readRecord } from "../../clients/connection-record.ts";
+import { findPlace, locateConfig } from "../../config/locate.ts";
+import { textValues } from "../../config/read/file-values.ts";
+import { readConfigIfPresent } from "../../config/read/load.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { entryExists } from "../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { ConnectionJob } from "./client-connections.ts";
+
+const CONNECTED = CLIENT_NAMES.map((name) => CLIENTS[name]).filter((client) => client.isConnected);
+
+/** `folder`: only a person in a terminal stands in one. */
+function surroundingsOf(home: string): ConnectionSurroundings {
+  const environment = process.env;
+  return { home, file: null, userHome: findPlace(environment).userHome, environment, folder: "/" };
+}
+
+/** Those that are on this machine. */
+async function known({ home }: ConnectionJob): Promise<KnownClients> {
+  const clients: KnownClients["clients"] = [];
+  for (const client of CONNECTED) {
+    const { name, title } = client;
+    const file = (await readRecord(home, name).catch(() => null))?.path ?? null;
+    const surroundings = { ...surroundingsOf(home), file };
+    const path = placeOf(client, file, surroundings);
+    // A file right in the person's own folder has no folder that tells of its program.
+    const folder = dirname(path) === surroundings.userHome ? path : dirname(path);
+    if (!(await entryExists(folder))) continue;
+    try {
+      clients.push({ name, title, path, connected: await isConnected(client, surroundings), problem: null });
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      clients.push({ name, title, path, connected: null, problem: error.message });
+    }
+  }
+  return { clients };
+}
+
+async function connect(
+  { home, configPath, launcher }: ConnectionJob,
+  { client: name, undo, agreed, serving }: NonNullable<ConnectionJob["connect"]>,
+): Promise<Connection> {
+  const client = CONNECTED.find((one) => one.name === name);
+  if (client === undefined)
+    throw new MountaineerError("usage", `no client is known as ${JSON.stringify(name)}`);
+  const surroundings = surroundingsOf(home);
+  const { environment } = surroundings;
+  const backends = {
+    async config() {
+      const { path, format } = await locateConfig({ ...findPlace(environment), home }, configPath);
+      const bytes = await readConfigIfPresent(path);
+      return bytes === null ? {} : textValues(new TextDecoder().decode(bytes), format);
+    },
+    serving: async () => serving,
+  };
+  const plan = undo
+    ? await planUndo(client, surroundings)
+    : await planConnection(
+        client,
+        ownProgram({ launcher, home, configPath, environment }),
+        backends,
+        surroundings,
+      );
+  const digest = digestOf(plan);
+  const written = digest === agreed;
+  if (agreed !== null && !written)
+    throw new MountaineerError("config_changed", `${plan.path} is to change otherwise by now`, {
+      hint: "look again at what it gets; nothing was written",
+    });
+  if (written) await writePlan(home, plan);
+  const { title, afterwards } = client;
+  const { path, notes } = plan;
+  const next = undo ? null : afterwards;
+  return { title, path, diff: await planDiff(plan), digest, notes: [...notes], written, next };
+}
+
+function digestOf({ path, text: before, after }: ConnectionPlan): string {
+  return sha256Of(Buffer.from(JSON.stringify([path, before, after])));
+}
+
+async function answer(): Promise<object> {
+  // Only client-connections.ts starts this program, with a job of that type.
+  const job = JSON.parse(await text(process.stdin)) as ConnectionJob;
+  try {
+    return await (job.connect === null ? known(job) : connect(job, job.connect));
+  } catch (error) {
+    return errorBody(error);
+  }
+}
+
+process.stdout.write(JSON.stringify(await answer()));

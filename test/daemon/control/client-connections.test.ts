@@ -1,0 +1,75 @@
+// Connecting a client for the page: shown first, written once exactly that was agreed to, and put back.
+import assert from "node:assert/strict";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createClientConnections } from "../../../src/daemon/control/client-connections.ts";
+import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
+import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+
+const signal = AbortSignal.any([]);
+const TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+const OTHERS = {
+  files: { command: "files-server" },
+  slow: { command: "slow-server" },
+  mine: { command: "mine", env: { GITHUB_TOKEN: TOKEN } },
+};
+
+async function openConnections(t: Scope) {
+  const userHome = await temporaryFolder(t);
+  const home = join(userHome, "own");
+  await mkdir(home);
+  await mkdir(join(userHome, ".cursor"));
+  await writeFile(
+    join(home, "config.toml"),
+    '[backends.files]\ncommand = "files-server"\n[backends.slow]\ncommand = "slow-server"\n',
+  );
+  const file = join(userHome, ".cursor/mcp.json");
+  const text = `{\n  // mine\n  "mcpServers": ${JSON.stringify(OTHERS, null, 2)}\n}\n`;
+  await writeFile(file, text);
+  const backends = [sampleBackend({ name: "files" }), sampleBackend({ name: "slow", phase: "Initializing" })];
+  const { knownClients, connectClient } = createClientConnections({
+    ...{ home, configPath: null, launcher: "/opt/m/bin/mountaineer" },
+    environment: { HOME: userHome, PATH: process.env["PATH"] },
+    status: () => gatewayReport(backends),
+  });
+  return {
+    file,
+    text,
+    known: async () => (await knownClients(null, signal)).clients,
+    ask: (undo: boolean, agreed: string | null = null, client = "cursor") =>
+      connectClient({ client, undo, agreed }, signal),
+  };
+}
+
+test("F1 F4 a client's file gets what was shown and agreed to, and is put back to the byte", async (t) => {
+  const { file, text, known, ask } = await openConnections(t);
+  const program = { name: "cursor", title: "Cursor", path: file, problem: null };
+  assert.deepEqual(await known(), [{ ...program, connected: false }]);
+  const shown = await ask(false);
+  assert.deepEqual([shown.written, shown.path], [false, file]);
+  assert.match(shown.diff, /^-.*"files": \{[\s\S]*^\+.*"\/opt\/m\/bin\/mountaineer"/m);
+  assert.doesNotMatch(JSON.stringify(shown), new RegExp(TOKEN));
+  assert.match(shown.notes.join("\n"), /^left in Cursor, as they do not serve here: slow; .*\n.*: files$/);
+  assert.equal(await readFile(file, "utf8"), text);
+  assert.equal((await ask(false, shown.digest)).written, true);
+  const { mcpServers } = JSON.parse((await readFile(file, "utf8")).replace(/^ *\/\/.*\n/m, ""));
+  assert.deepEqual(Object.keys(mcpServers).sort(), ["mine", "mountaineer", "slow"]);
+  assert.deepEqual(await known(), [{ ...program, connected: true }]);
+  const undo = await ask(true);
+  assert.equal((await ask(true, undo.digest)).written, true);
+  assert.equal(await readFile(file, "utf8"), text);
+});
+
+test("F4 nothing is written where the file would get something else than was agreed to, nor for a name that is no client's", async (t) => {
+  const { file, text, known, ask } = await openConnections(t);
+  const { digest } = await ask(false);
+  const since = text.replace("// mine", "// ours");
+  await writeFile(file, since);
+  await assert.rejects(ask(false, digest), { code: "config_changed" });
+  await assert.rejects(ask(false, null, "1mcp"), { code: "usage" });
+  assert.equal(await readFile(file, "utf8"), since);
+  await writeFile(file, '{"mcpServers": {');
+  const program = (await known()).find(({ name }) => name === "cursor");
+  assert.deepEqual([program?.connected, program?.problem?.includes("is not JSON")], [null, true]);
+});
