@@ -28,7 +28,7 @@ import { openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { logTransition } from "./events/transition-log.ts";
-import { localExposures } from "./reload/config-file.ts";
+import { openLocalFiles } from "./reload/config-file.ts";
 
 /** How long another command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
@@ -75,7 +75,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     );
     const { engine, drivers } = parts;
     if (changes) {
-      const look = localExposures(parts, clock);
+      const look = openLocalFiles({ ...parts, clock }).exposures;
       await createPrivatePlaces({ home, look, clock, logger }).require(loaded);
     }
     const secrets = homeSecrets({ home, environment, clock, logger });

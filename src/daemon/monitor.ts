@@ -109,7 +109,6 @@ async function run(options: RunOptions): Promise<void> {
     const filePath = logFilePath({ home, userHome, environment, platform: process.platform });
     const log = stack.use(startLog({ filePath, stderr: true, level: logLevel(environment), clock }));
     const { logger } = log;
-    const prober = stack.use(startProber({ clock, logger, startsAhead: true }));
     // Asks the keyring, while the configuration is read.
     const approvals = openApprovals({ home, clock, environment }, signal);
     approvals.catch(() => {});
@@ -128,6 +127,8 @@ async function run(options: RunOptions): Promise<void> {
       signal,
     );
     tellOpened({ rejected, starterWritten, leftOut }, snapshot.path, logger);
+    const hasShares = snapshot.config.shares.length > 0;
+    const prober = stack.use(startProber({ clock, logger, startsAhead: hasShares }));
     const path = join(home, "state.json");
     const remember = async (): Promise<Memory> => {
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
@@ -162,7 +163,7 @@ async function run(options: RunOptions): Promise<void> {
         approvals,
       }),
     );
-    if (snapshot.config.shares.length === 0 && !wantsGateway(snapshot.config)) {
+    if (!hasShares && !wantsGateway(snapshot.config)) {
       logger.info("nothing is configured yet; add a [[shares]] or a [backends.NAME] section", {
         path: snapshot.path,
       });

@@ -43,7 +43,7 @@ import { createGatewayPart, type GatewayPart, loadAhead } from "./gateway-part.t
 import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
-import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
+import { openConfigFile, openLocalFiles } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
 import type { LayerUnder } from "./reload/layer-under.ts";
 import { shareSection } from "./share-section.ts";
@@ -285,8 +285,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     createFleetPart({ home, gateway, values: environment, clock, logger, redact, bus, layers }),
   );
   const prober = options.prober ?? stack.use(startProber({ clock, logger }));
-  const look = localExposures({ prober, mountTable: createMountTable({ clock }) }, clock);
-  const privacy = createPrivatePlaces({ home, look, clock, logger });
+  const files = openLocalFiles({ prober, mountTable: createMountTable({ clock }), clock });
+  const privacy = createPrivatePlaces({ home, look: files.exposures, clock, logger });
   const build = () => buildFirst(options, { snapshot, gateway, privacy }, force.signal);
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
@@ -341,8 +341,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       home,
       place,
       snapshot,
-      file: await openConfigFile(snapshot.path, { ...parts, clock }),
-      realPath: realPathThrough(parts.prober),
+      file: await openConfigFile(snapshot.path, files),
+      realPath: files.realPath,
       appliers: [gateway.applier, shares, notifications.applier, fleet.applier],
       approvals: keeper,
       loadedFile: options.snapshot,

@@ -1,16 +1,16 @@
-// The daemon's access to its configuration file: through the prober, because a call on a network file system may never
-// return.
+// The daemon's access to its configuration file and what is beside it: by itself where a look waits for this machine's
+// disks alone, else through the prober, because a call on a network file system may never return.
 import { lstat } from "node:fs/promises";
-import type { RealPath } from "../../config/history/history-owner.ts";
+import { join, resolve } from "node:path";
 import { unlessAborted } from "../../runtime/abort.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
-import type { Exposure } from "../../runtime/files/exposure.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { expecting, MountaineerError } from "../../runtime/errors.ts";
+import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../shares/mounts/mount-entry.ts";
+import { fileLooks } from "../../shares/prober/file-looks.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
 
-/** How long the prober may take, ms: less than the watcher's own deadline, so that a late look is told in one way. */
+/** How long a look may take, ms: less than the watcher's own deadline, so that a late look is told in one way. */
 const LOOK_MS = 4000;
 /** How old a mount table may be by which a file system is told: the shares' beat reads it as often as the file is looked at. */
 const TABLE_AGE_MS = 2_500;
@@ -21,35 +21,71 @@ const REAL_PATH_MS = 1000;
 const REMOTE_TYPE =
   /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
 
-interface ConfigFileTools {
-  readonly prober: Prober;
+interface FileTools {
+  readonly prober: Pick<Prober, keyof typeof fileLooks>;
   readonly mountTable: MountTable;
   readonly clock: Clock;
 }
 
-export async function openConfigFile(
-  path: string,
-  { prober, mountTable, clock }: ConfigFileTools,
-): Promise<WatchedFile> {
-  const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs() - TABLE_AGE_MS);
-  let mounts = await mountsNow();
-  // No symlink leads to it: where it also lies on a local disk, to look at it never waits for another machine.
-  let isPlain = (await prober.realPath(path, REAL_PATH_MS)) === path;
+type LocalFiles = ReturnType<typeof openLocalFiles>;
+
+/** Looks of at most `LOOK_MS`; none rejects. The prober is asked only where a path leads, or may lead, to another machine. */
+export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
+  let mounts: readonly MountEntry[] = [];
+  const readMounts = async (): Promise<void> => {
+    mounts = await mountTable.read(clock.monotonicMs() - TABLE_AGE_MS);
+  };
+  const looks = async (path: string, limitMs: number) => {
+    await readMounts();
+    const plain = await resultWithin(clock, limitMs, isPlain(path, mounts));
+    return plain === true ? within(limitMs) : prober;
+  };
+  const within = (limitMs: number): FileTools["prober"] => ({
+    realPath: (path) => resultWithin(clock, limitMs, fileLooks.realPath(path)),
+    fileLook: (path) => resultWithin(clock, limitMs, fileLooks.fileLook(path)),
+    fileBytes: (path) => resultWithin(clock, limitMs, fileLooks.fileBytes(path)),
+    exposures: (paths) => resultWithin(clock, limitMs, fileLooks.exposures(paths)),
+  });
+  return {
+    readMounts,
+    isHere: (path: string): boolean => !isRemote(mounts, path),
+    realPath: async (path: string) => (await looks(path, REAL_PATH_MS)).realPath(path, REAL_PATH_MS),
+    fileLook: async (path: string) => (await looks(path, LOOK_MS)).fileLook(path, LOOK_MS),
+    fileBytes: async (path: string) => (await looks(path, LOOK_MS)).fileBytes(path, LOOK_MS),
+    /** Of those whose mode says something, and whose look cannot hang: not on another machine's disk. null: late. */
+    async exposures(paths: readonly string[]) {
+      await readMounts();
+      const local = paths.filter((path) => !isRemote(mounts, path));
+      const plain = Promise.all(local.map((path) => isPlain(path, mounts)));
+      const arePlain = (await resultWithin(clock, LOOK_MS, plain))?.every(Boolean) === true;
+      return (arePlain ? within(LOOK_MS) : prober).exposures(local, LOOK_MS);
+    },
+  };
+}
+
+/** Where the kernel's own walk meets neither a link nor another machine's disk, so that a look waits for local disks alone. */
+async function isPlain(path: string, mounts: readonly MountEntry[]): Promise<boolean> {
+  let at = "/";
+  for (const part of resolve(path).split("/")) {
+    at = join(at, part);
+    if (isRemote(mounts, at)) return false;
+    try {
+      const entry = await lstat(at).catch(expecting(["ENOENT", "ENOTDIR"], null));
+      if (entry === null) return true;
+      if (entry.isSymbolicLink()) return false;
+    } catch {
+      return false;
+    }
+  }
+  return true;
+}
+
+export async function openConfigFile(path: string, files: LocalFiles): Promise<WatchedFile> {
+  await files.readMounts();
   return {
     path,
     async stat(signal) {
-      mounts = await mountsNow();
-      if (isPlain && !isRemote(mounts, path)) {
-        const stats = await lstat(path, { bigint: true }).catch(() => null);
-        if (stats?.isFile() === true) {
-          const { dev, ino, size, mtimeNs, ctimeNs } = stats;
-          return { dev, ino, size, mtimeNs, ctimeNs };
-        }
-      }
-      // A new file is there, or a link that may lead anywhere.
-      isPlain = false;
-      const look = await unlessAborted(prober.fileLook(path, LOOK_MS), signal);
-      isPlain = look?.state === "file" && (await prober.realPath(path, REAL_PATH_MS)) === path;
+      const look = await unlessAborted(files.fileLook(path), signal);
       if (look === null) throw late(path);
       if (look.state === "failed") return unlessMissing(path, look.errno);
       const { dev, ino, size, mtimeNs, ctimeNs } = look;
@@ -62,30 +98,14 @@ export async function openConfigFile(
       };
     },
     async read(signal) {
-      const bytes = await unlessAborted(prober.fileBytes(path, LOOK_MS), signal);
+      const bytes = await unlessAborted(files.fileBytes(path), signal);
       if (bytes === null) throw late(path);
       return bytes.state === "failed"
         ? unlessMissing(path, bytes.errno)
         : Buffer.from(bytes.base64, "base64");
     },
-    realPath: (ancestor) => prober.realPath(ancestor, REAL_PATH_MS),
-    isHere: (ancestor) => !isRemote(mounts, ancestor),
-  };
-}
-
-/** As the history of the file wants it. */
-export function realPathThrough(prober: Prober): RealPath {
-  return (path) => prober.realPath(path, REAL_PATH_MS);
-}
-
-/** Looks at those of the paths whose mode says something, and whose look cannot hang: not on another machine's disk. */
-export function localExposures({ prober, mountTable }: Omit<ConfigFileTools, "clock">, clock: Clock) {
-  return async (paths: readonly string[]): Promise<readonly Exposure[] | null> => {
-    const mounts = await mountTable.read(clock.monotonicMs());
-    return prober.exposures(
-      paths.filter((path) => !isRemote(mounts, path)),
-      LOOK_MS,
-    );
+    realPath: files.realPath,
+    isHere: files.isHere,
   };
 }
 

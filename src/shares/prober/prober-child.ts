@@ -1,14 +1,14 @@
 // The program of the prober process: every call that may hang is made here, asynchronously, and never more at once than
 // libuv's pool has threads (UV_THREADPOOL_SIZE, from AT_ONCE), so that a question that has begun really runs.
 import { lookup } from "node:dns";
-import { lstat, readFile, readlink, realpath, stat } from "node:fs";
-import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
+import { lstat, readlink, stat } from "node:fs";
+import { fileLooks } from "./file-looks.ts";
 import { listFolders, lookAtFolder } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
 import { scanOpenFilesProc } from "./open-files-proc.ts";
 import { pathPlaces } from "./path-places.ts";
-import { FILE_LIMIT_BYTES, type LinkLook } from "./prober.ts";
+import type { LinkLook } from "./prober.ts";
 import {
   type AnswerOf,
   type Ask,
@@ -71,45 +71,16 @@ const answerers: Answerers = {
     void (wants === "look" ? lookAtFolder : listFolders)(root, subpath).then(done);
   },
   realPath(path, done) {
-    realpath.native(path, (error, resolved) => done(error === null ? resolved : null));
+    void fileLooks.realPath(path).then(done);
   },
   fileLook(path, done) {
-    stat(path, { bigint: true }, (error, stats) => {
-      if (error !== null) done({ state: "failed", errno: codeOf(error) });
-      else {
-        const { dev, ino, size, mtimeNs, ctimeNs } = stats;
-        const [d, i, s, m, c] = [dev, ino, size, mtimeNs, ctimeNs].map(String);
-        done({
-          state: "file",
-          dev: d ?? "",
-          ino: i ?? "",
-          size: s ?? "",
-          mtimeNs: m ?? "",
-          ctimeNs: c ?? "",
-        });
-      }
-    });
+    void fileLooks.fileLook(path).then(done);
   },
   fileBytes(path, done) {
-    // Only plain files that are not too large: a pipe would never end.
-    stat(path, (error, stats) => {
-      if (error !== null) done({ state: "failed", errno: codeOf(error) });
-      else if (stats.isDirectory()) done({ state: "failed", errno: "EISDIR" });
-      else if (!stats.isFile()) done({ state: "failed", errno: "EINVAL" });
-      else if (stats.size > FILE_LIMIT_BYTES) done({ state: "failed", errno: "EFBIG" });
-      else {
-        readFile(path, (readError, bytes) =>
-          done(
-            readError === null
-              ? { state: "read", base64: bytes.toString("base64") }
-              : { state: "failed", errno: codeOf(readError) },
-          ),
-        );
-      }
-    });
+    void fileLooks.fileBytes(path).then(done);
   },
   exposures(paths, done) {
-    void lookAtExposures(paths).then(done);
+    void fileLooks.exposures(paths).then(done);
   },
   places(paths, done) {
     void pathPlaces(paths).then(done);
@@ -120,14 +91,6 @@ const answerers: Answerers = {
     );
   },
 };
-
-/** One after the other, to take only one thread. Never rejects. */
-async function lookAtExposures(paths: readonly string[]): Promise<readonly Exposure[]> {
-  const identity = await ownIdentity();
-  const found: Exposure[] = [];
-  for (const path of paths) found.push(await exposureOf(path, identity));
-  return found;
-}
 
 function codeOf(error: NodeJS.ErrnoException): string {
   return error.code ?? error.message;

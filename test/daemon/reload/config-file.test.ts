@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, realpath, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { openConfigFile } from "../../../src/daemon/reload/config-file.ts";
+import { openConfigFile, openLocalFiles } from "../../../src/daemon/reload/config-file.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
@@ -11,7 +11,6 @@ import type { MountEntry, MountTable } from "../../../src/shares/mounts/mount-en
 import { FILE_LIMIT_BYTES, type Prober } from "../../../src/shares/prober/prober.ts";
 import type { WatchedFile } from "../../../src/sync/watched-file.ts";
 import { assertEach } from "../../support/assert-each.ts";
-import { eventually } from "../../support/eventually.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -47,7 +46,11 @@ async function opened(
   const prober = proberOfFile();
   const folder = await temporaryFolder(t);
   const path = join(folder, "config.toml");
-  return { folder, path, file: await openConfigFile(path, { prober, mountTable: table, clock }) };
+  return {
+    folder,
+    path,
+    file: await openConfigFile(path, openLocalFiles({ prober, mountTable: table, clock })),
+  };
 }
 
 test("B1 a file is looked at and read as it is, through a link", async (t) => {
@@ -144,41 +147,96 @@ test("B2 what is mounted later counts from the next look on, which asks for the 
   assert.ok((table.askedAfterMs.at(-1) ?? 0) >= beforeMs - 2_500, "no reading older than two beats");
 });
 
-test("B1 a file by its own name on a disk of this machine is looked at without another process, and by it again once it is a link", async (t) => {
-  const real = proberOfFile();
-  let looks = 0;
-  const prober: Prober = {
+/** Notes what it is asked. */
+function noting(real: Prober, asked: string[]): Prober {
+  const noted = <Given extends unknown[], Answer>(name: string, ask: (...given: Given) => Answer) => {
+    return (...given: Given): Answer => {
+      asked.push(name);
+      return ask(...given);
+    };
+  };
+  return {
     ...real,
     pids: [],
-    fileLook(path, waitMs) {
-      looks++;
-      return real.fileLook(path, waitMs);
-    },
+    realPath: noted("realPath", real.realPath),
+    fileLook: noted("fileLook", real.fileLook),
+    fileBytes: noted("fileBytes", real.fileBytes),
+    exposures: noted("exposures", real.exposures),
   };
+}
+
+for (const [what, lay, mounts, asks] of [
+  ["by its own name", "config.toml", [mountOn("/", "ext4")], false],
+  ["that is missing", "nothing", [mountOn("/", "ext4")], false],
+  ["that is a link, which may lead anywhere", "config.toml ->", [mountOn("/", "ext4")], true],
+  ["below a folder that is a link", "folder ->", [mountOn("/", "ext4")], true],
+  ["on another machine's disk", "config.toml", [mountOn("/", "nfs4")], true],
+] as const) {
+  test(`B1 a file ${what} is looked at ${asks ? "by the prober" : "without another process"}`, async (t) => {
+    const asked: string[] = [];
+    const prober = noting(proberOfFile(), asked);
+    const folder = await realpath(await temporaryFolder(t));
+    const path = join(folder, lay === "folder ->" ? "link/config.toml" : "config.toml");
+    if (lay !== "nothing") await writeFile(join(folder, "other.toml"), "# one\n");
+    if (lay === "config.toml") await rename(join(folder, "other.toml"), path);
+    if (lay === "config.toml ->") await symlink("other.toml", path);
+    if (lay === "folder ->") {
+      await symlink(".", join(folder, "link"));
+      await rename(join(folder, "other.toml"), join(folder, "config.toml"));
+    }
+    const files = openLocalFiles({ prober, mountTable: tableOf(mounts), clock });
+    const file = await openConfigFile(path, files);
+    const bytes = await file.read(NEVER);
+    assert.equal(bytes === null ? null : Buffer.from(bytes).toString(), lay === "nothing" ? null : "# one\n");
+    const { ino } = (await stat(path, { bigint: true }).catch(() => null)) ?? { ino: null };
+    assert.equal((await file.stat(NEVER))?.ino ?? null, ino);
+    const there = await realpath(path).catch(() => null);
+    assert.equal(await file.realPath(path), there);
+    const [exposure] = (await files.exposures([path])) ?? [];
+    const isRemote = mounts[0].type === "nfs4";
+    assert.equal(exposure?.realPath ?? null, isRemote ? null : there);
+    assert.deepEqual(
+      asked,
+      asks ? ["fileBytes", "fileLook", "realPath", ...(isRemote ? [] : ["exposures"])] : [],
+    );
+  });
+}
+
+test("B1 a file that becomes a link, or another machine's, is looked at by the prober from then on", async (t) => {
+  const asked: string[] = [];
+  const prober = noting(proberOfFile(), asked);
   const folder = await realpath(await temporaryFolder(t));
   const path = join(folder, "config.toml");
   await writeFile(path, "# one\n");
   const table = tableOf([mountOn("/", "ext4")]);
-  const file = await openConfigFile(path, { prober, mountTable: table, clock });
-  const now = async () => {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return { dev, ino, size, mtimeNs, ctimeNs };
+  const file = await openConfigFile(path, openLocalFiles({ prober, mountTable: table, clock }));
+  const looksNow = async (): Promise<number> => {
+    asked.length = 0;
+    assert.notEqual(await file.stat(NEVER), null);
+    return asked.length;
   };
-  const looksFor = async (expected: Awaited<ReturnType<typeof now>> | null): Promise<number> => {
-    const before = looks;
-    assert.deepEqual(await file.stat(NEVER), expected);
-    return looks - before;
-  };
-  // That it is plain is asked for within a second, and anew when that was too short.
-  await eventually(async () => (await looksFor(await now())) === 0);
+  assert.equal(await looksNow(), 0);
   await rename(path, join(folder, "other.toml"));
-  assert.equal(await looksFor(null), 1);
   await symlink("other.toml", path);
-  for (let times = 0; times < 2; times++)
-    assert.equal(await looksFor(await now()), 1, "a link may lead anywhere");
+  assert.equal(await looksNow(), 1);
   await rm(path);
   await rename(join(folder, "other.toml"), path);
-  await eventually(async () => (await looksFor(await now())) === 0);
+  assert.equal(await looksNow(), 0);
   table.mounts = [mountOn("/", "ext4"), mountOn(folder, "nfs4")];
-  assert.equal(await looksFor(await now()), 1, "on another machine's disk");
+  assert.equal(await looksNow(), 1);
+});
+
+test("B10 a look at a disk that gives no answer is late, and ends with its limit", async (t) => {
+  const real = proberOfFile();
+  const hangs = async (): Promise<null> => null;
+  const folder = await realpath(await temporaryFolder(t));
+  await writeFile(join(folder, "config.toml"), "");
+  const table = tableOf([mountOn("/", "nfs4")]);
+  const prober: Prober = { ...real, pids: [], fileLook: hangs, fileBytes: hangs };
+  const file = await openConfigFile(
+    join(folder, "config.toml"),
+    openLocalFiles({ prober, mountTable: table, clock }),
+  );
+  await assert.rejects(file.stat(NEVER), { code: "config_unreadable", message: /no answer/ });
+  await assert.rejects(file.read(NEVER), { code: "config_unreadable", message: /no answer/ });
 });
