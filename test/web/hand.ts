@@ -14,14 +14,14 @@ const MOST_TABS = 250;
 
 type Key = "Tab" | "Enter" | "Space" | "Escape" | "ArrowDown" | "Home";
 
-interface Tab {
+export interface Tab {
   goto(url: string): Promise<unknown>;
   evaluate(script: string): Promise<unknown>;
   readonly mouse: { click(x: number, y: number): Promise<void> };
   readonly keyboard: { press(key: Key): Promise<void>; type(text: string): Promise<void> };
 }
 
-interface OpenTab {
+export interface OpenTab {
   readonly tab: Tab;
   close(): Promise<void>;
 }

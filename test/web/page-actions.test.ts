@@ -1,19 +1,21 @@
 // All that can be done in the page, in Debian's Firefox by the mouse, and in Chromium by keys alone, before a real daemon
 // and a real NAS.
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { agree, startAuthorizationServer } from "../gateway/backends/sign-in/authorization-server.ts";
 import { startProtectedServer } from "../gateway/backends/sign-in/protected-server.ts";
 import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { mountsEnd, startRegistry } from "./add-stage.ts";
 import { handAt, NO_FIREFOX, openChromiumTab, openFirefoxTab } from "./hand.ts";
 import { NO_BROWSER, startPageStage } from "./page-rig.ts";
 
 const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const VALUE = "typed-only-here-4071";
+const CLIENT_TEXT = '{\n  "mcpServers": {}\n}\n';
 const APPROVE = '\n[trust]\napprove = "commands"\n';
 
 const PLAYS = [
@@ -26,9 +28,13 @@ for (const { name, missing, open, by } of PLAYS) {
     const registry = await startRegistry(t);
     const authorization = await startAuthorizationServer(t);
     const { url } = await startProtectedServer(t, authorization);
+    const userHome = await temporaryFolder(t);
+    const client = join(userHome, ".cursor", "mcp.json");
+    await mkdir(dirname(client));
+    await writeFile(client, CLIENT_TEXT);
     await using stage = await startPageStage(t, {
       more: () => APPROVE,
-      env: { MOUNTAINEER_REGISTRY: registry },
+      env: { MOUNTAINEER_REGISTRY: registry, HOME: userHome },
     });
     const { home } = stage;
     await using nas = await startPlainRig({ shares: ["CORE", "MEDIA"], password: VALUE });
@@ -59,6 +65,17 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.press("Forget: token");
       await hand.press("Forget it");
       await hand.see(/None is kept/);
+    });
+
+    await t.test("F4 a client is connected, and put back", async () => {
+      await hand.go("Settings/Clients");
+      await hand.press("Connect: Cursor");
+      await hand.press("Change it");
+      await hand.see(/uses this gateway/);
+      assert.match(await readFile(client, "utf8"), /"mountaineer"/);
+      await hand.press("Undo: Cursor uses this gateway now.*");
+      await hand.press("Change it");
+      await eventually(async () => (await readFile(client, "utf8")) === CLIENT_TEXT);
     });
 
     await t.test("F4 a server is added by its command", async () => {

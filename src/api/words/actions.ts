@@ -35,6 +35,8 @@ export interface Action {
   readonly question: Question | null;
   /** False: as things are, it changes nothing. */
   readonly isUseful: boolean;
+  /** What takes it back; absent: nothing, or nothing that is one step. */
+  readonly undo?: Action;
   /** `force`: also where open files keep it from being done. Rejects with a MountaineerError. */
   perform(ask: ActionAsk, signal: AbortSignal, force: boolean): Promise<Outcome>;
 }
@@ -124,15 +126,19 @@ function shareActions(share: ShareStatus): readonly Action[] {
     },
   });
   const isSecond = route === "fallback";
+  const automatic = to("auto", "back to automatic", "Back to automatic", held === "fallback");
   const switches = [
     to("tb", "to Thunderbolt", "Switch to Thunderbolt", isMounted && route !== "tb" && tbAnswers),
-    to(
-      "fallback",
-      "to Fallback",
-      isSecond ? "Stay on Fallback" : "Switch to Fallback",
-      isMounted && held !== "fallback" && (isSecond || fbAnswers),
-    ),
-    to("auto", "back to automatic", "Back to automatic", held === "fallback"),
+    {
+      ...to(
+        "fallback",
+        "to Fallback",
+        isSecond ? "Stay on Fallback" : "Switch to Fallback",
+        isMounted && held !== "fallback" && (isSecond || fbAnswers),
+      ),
+      undo: automatic,
+    },
+    automatic,
   ];
   return [
     mountAction([name], name, !isMounted),
@@ -192,6 +198,7 @@ function unmountAction(shares: readonly string[] | null, what: string, isUseful:
       text: `${shares === null ? "They stay" : "It stays"} unmounted until you mount ${shares === null ? "them" : "it"} again.`,
     },
     isUseful,
+    undo: mountAction(shares, what, true),
     perform: async (ask, signal, force) =>
       stepsOutcome((await ask("unmount", { shares, force }, signal)).results),
   };
@@ -222,14 +229,14 @@ function backendActions(backend: BackendStatus): readonly Action[] {
       return outcome(tone, `${name}: ${detail}`);
     },
   });
+  const automatic = to("auto", "back to automatic", "Back to automatic", (routes?.held ?? null) !== null);
   return [
     restartAction([name], name, [backend]),
-    ...(routes?.list ?? []).map((route) =>
-      to(route.name, `to route ${route.name}`, `Switch to ${route.name}`, !route.in_use),
-    ),
-    ...(routes === undefined
-      ? []
-      : [to("auto", "back to automatic", "Back to automatic", routes.held !== null)]),
+    ...(routes?.list ?? []).map((route) => ({
+      ...to(route.name, `to route ${route.name}`, `Switch to ${route.name}`, !route.in_use),
+      undo: automatic,
+    })),
+    ...(routes === undefined ? [] : [automatic]),
   ];
 }
 

@@ -3,7 +3,7 @@ import type { OperationName } from "../../../src/api/operations.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { EMPTY_STATE, type PageState } from "../../../src/web/page/daemon/live.ts";
 import { createStore } from "../../../src/web/page/daemon/store.ts";
-import type { App } from "../../../src/web/page/parts/app.ts";
+import type { App, Undo } from "../../../src/web/page/parts/app.ts";
 import {
   sampleApprovals,
   sampleConfig,
@@ -73,6 +73,8 @@ const ANSWERS: Answers = {
 export interface Scripted extends App {
   /** Requests that change something, as JSON; titles of questions; and what was told. */
   readonly log: string[];
+  /** Of what was told last; null: nothing is offered. */
+  undo: Undo | null;
 }
 
 /** `yes`: what the person says to each question. An answer that is an error rejects, and a list is one answer
@@ -118,7 +120,11 @@ export function scriptedApp(
       if (reason !== null) log.push(`! ${reason}`);
       return yes && reason === null;
     },
-    tell: (tone, text) => void log.push(`${tone}: ${text}`),
+    undo: null,
+    tell(tone, text, undo) {
+      log.push(`${tone}: ${text}`);
+      app.undo = undo ?? null;
+    },
     async attempt(what, work) {
       try {
         await work();

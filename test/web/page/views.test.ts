@@ -341,11 +341,14 @@ test("F2 a tool is switched off where it is shown, and on again where it is kept
   await settled(app, 2);
   view.named("button", "Switch on").fire("click");
   await settled(app, 4);
+  await app.undo?.();
   assert.deepEqual(app.log, [
     'switchTools {"tools":["read_file"],"on":false}',
     "good: read_file is switched off",
     'switchTools {"tools":["gone"],"on":true}',
     "good: gone is switched on",
+    'switchTools {"tools":["gone"],"on":false}',
+    "good: gone is switched off",
   ]);
 });
 
@@ -421,6 +424,31 @@ test("B9 the Sync form saves what differs, over the file it was drawn from, and 
     app.log[0] ?? "",
     /^edit \{"edits":\[\{"key":"sync\.debounce","value":"0\.50"\}\],"expected_sha256":"01234/,
   );
+});
+
+test("F2 what was done is taken back by one step: a save of settings, and a share that was unmounted", async () => {
+  const app = scriptedApp({ unmount: { results: [done] } });
+  {
+    using view = viewOf("settings/sync", app);
+    await eventually(() => view.byId("sync-debounce").value === "1.0");
+    view.byId("sync-debounce").fire("input", { value: "0.50" });
+    await eventually(() => !view.named("button", "Save").disabled);
+    view.named("button", "Save").fire("click");
+    await eventually(() => app.undo !== null);
+    await app.undo?.();
+    const edits = app.log.filter((line) => line.startsWith("edit"));
+    for (const [at, value] of ["0.50", "1.0"].entries())
+      assert.match(
+        edits[at] ?? "",
+        new RegExp(`^edit {"edits":\\[{"key":"sync.debounce","value":"${value}"}\\]`),
+      );
+  }
+  app.log.length = 0;
+  using view = viewOf("shares", app);
+  view.named("button", "Unmount: CORE").fire("click");
+  await settled(app, 3);
+  await app.undo?.();
+  assert.equal(app.log[3], 'mount {"shares":["CORE"]}');
 });
 
 test("E2 what is approved is what was shown: by its digest, only with leave, and not once it is another", async () => {

@@ -73,7 +73,7 @@ export async function switchTool(app: App, name: string, on: boolean): Promise<v
   const state = on ? "on" : "off";
   await app.attempt(`Switch ${state}`, async () => {
     await app.requests.ask("switchTools", { tools: [name], on });
-    app.tell("good", `${shown(name)} is switched ${state}`);
+    app.tell("good", `${shown(name)} is switched ${state}`, () => switchTool(app, name, !on));
   });
 }
 

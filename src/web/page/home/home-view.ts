@@ -8,7 +8,7 @@ import type { SeenEvent } from "../daemon/live.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { code, Gone, nothing, section, withCode } from "../parts/elements.ts";
+import { Copyable, Gone, nothing, section, withCode } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { PictureView } from "./picture-view.ts";
 import { findTroubles, type Trouble } from "./troubles.ts";
@@ -60,7 +60,7 @@ function emptyHome(): ComponentChild {
         addLink("a server", "servers", "button main"),
       ),
     ),
-    h("p", { class: "dim" }, "Or run ", code("mountaineer init"), " in a terminal."),
+    h("p", { class: "dim" }, "Or run ", h(Copyable, { text: "mountaineer init" }), " in a terminal."),
   );
 }
 

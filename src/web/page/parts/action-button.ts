@@ -47,7 +47,9 @@ async function run(app: App, action: Action): Promise<void> {
       outcome = await perform(true);
     }
     const { tone, text, hint } = outcome;
-    app.tell(tone, `${text}${hint === null ? "" : ` (${hint})`}`);
+    const { undo } = action;
+    const isDone = tone === "good" && undo !== undefined;
+    app.tell(tone, `${text}${hint === null ? "" : ` (${hint})`}`, ...(isDone ? [() => run(app, undo)] : []));
   });
 }
 

@@ -16,13 +16,15 @@ export interface Question {
   readonly outdated?: (state: PageState) => string | null;
 }
 
+export type Undo = () => Promise<unknown>;
+
 export interface App {
   readonly store: Store<PageState>;
   readonly requests: Requests;
   /** Resolves with true once the person said yes to exactly this question. One at a time. */
   readonly ask: (question: Question) => Promise<boolean>;
-  /** Shows what came of something, and says it to a screen reader. */
-  readonly tell: (tone: Tone, text: string) => void;
+  /** Shows what came of something, and says it to a screen reader; `undo` takes that back. */
+  readonly tell: (tone: Tone, text: string, undo?: Undo) => void;
   /** Runs it, and tells why when it fails. True: it did not fail. */
   readonly attempt: (what: string, work: () => Promise<void>) => Promise<boolean>;
   /** Changes whenever the page should look at everything afresh. */

@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { App } from "./app.ts";
-import { code, WorkButton } from "./elements.ts";
+import { Copyable, WorkButton } from "./elements.ts";
 
 /** Whether somebody has typed the code is asked so often. */
 const LOOK_MS = 1000;
@@ -56,7 +56,7 @@ export function CommandsNote({
           "p",
           { role: "status" },
           "In a terminal on that machine, type ",
-          code(`mountaineer admin ${shownCode.slice(0, 4)}-${shownCode.slice(4)}`),
+          h(Copyable, { text: `mountaineer admin ${shownCode.slice(0, 4)}-${shownCode.slice(4)}` }),
           " within three minutes. This tab may then change what runs for 15 minutes.",
         ),
   );

@@ -1,6 +1,6 @@
 // Small parts that several views draw: buttons that wait, conditions, differences, marks.
 import { type ComponentChild, type ComponentChildren, createContext, h } from "preact";
-import { useContext, useRef, useState } from "preact/hooks";
+import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract.ts";
 import { holderText } from "../../../api/words/outcome-words.ts";
 import { SEVERITY_TONES, type Tone } from "../../../api/words/words.ts";
@@ -148,9 +148,43 @@ export function code(text: string): ComponentChild {
   return h("code", {}, shown(text));
 }
 
-/** What stands between backticks is code. */
+const COPIED_MS = 2_000;
+
+/** What is to be pasted elsewhere, with a button that copies it where the browser lets a page do so. */
+export function Copyable({ text }: { readonly text: string }): ComponentChild {
+  const [isCopied, setCopied] = useState(false);
+  // Absent where the page comes neither by TLS nor from this machine.
+  const clipboard: Clipboard | undefined = globalThis.navigator?.clipboard;
+  useEffect(() => {
+    if (!isCopied) return;
+    const end = setTimeout(() => setCopied(false), COPIED_MS);
+    return () => clearTimeout(end);
+  }, [isCopied]);
+  if (clipboard === undefined) return code(text);
+  const copy = (): void =>
+    void clipboard.writeText(text).then(
+      () => setCopied(true),
+      () => {},
+    );
+  return h(
+    "span",
+    { class: "copyable" },
+    code(text),
+    " ",
+    h(
+      "button",
+      { type: "button", class: "quiet", "aria-label": `Copy ${shown(text)}`, onClick: copy },
+      isCopied ? "Copied" : "Copy",
+    ),
+    h("span", { class: "unseen", role: "status" }, isCopied ? "Copied" : ""),
+  );
+}
+
+/** What stands between backticks is code; what a person is to type can be copied. */
 export function withCode(text: string): ComponentChild[] {
-  return text.split("`").map((part, at) => (at % 2 === 1 ? code(part) : shown(part)));
+  const coded = (part: string): ComponentChild =>
+    part.startsWith("mountaineer ") ? h(Copyable, { text: part }) : code(part);
+  return text.split("`").map((part, at) => (at % 2 === 1 ? coded(part) : shown(part)));
 }
 
 const LONGEST_TEXT = 256 * 1024;

@@ -3,12 +3,16 @@ import { type ComponentChild, h } from "preact";
 import type { Tone } from "../../../api/words/words.ts";
 import type { Store } from "../daemon/store.ts";
 import { useStore } from "../daemon/store.ts";
+import type { Undo } from "./app.ts";
+import { WorkButton } from "./elements.ts";
 import { shownLines } from "./text.ts";
 
 export interface Notice {
   readonly id: number;
   readonly tone: Tone;
   readonly text: string;
+  /** null: it cannot be taken back by one step. */
+  readonly undo: Undo | null;
 }
 
 export interface NoticeState {
@@ -20,14 +24,21 @@ export interface NoticeState {
 const MOST_NOTICES = 4;
 /** Bad news stays until somebody has read it. */
 const GOOD_NEWS_MS = 8000;
+/** Who has to decide needs longer than who reads. */
+const UNDO_MS = 20_000;
 
 export const NO_NOTICES: NoticeState = { notices: [], spoken: "" };
 
-export function addNotice(store: Store<NoticeState>, tone: Tone, text: string): void {
+export function addNotice(
+  store: Store<NoticeState>,
+  tone: Tone,
+  text: string,
+  undo: Undo | null = null,
+): void {
   const { notices } = store.get();
   const id = (notices.at(-1)?.id ?? 0) + 1;
-  store.set({ notices: [...notices, { id, tone, text }].slice(-MOST_NOTICES) });
-  if (tone !== "bad") setTimeout(() => removeNotice(store, id), GOOD_NEWS_MS);
+  store.set({ notices: [...notices, { id, tone, text, undo }].slice(-MOST_NOTICES) });
+  if (tone !== "bad") setTimeout(() => removeNotice(store, id), undo === null ? GOOD_NEWS_MS : UNDO_MS);
 }
 
 function removeNotice(store: Store<NoticeState>, id: number): void {
@@ -44,11 +55,22 @@ export function Notices({ store }: { readonly store: Store<NoticeState> }): Comp
     h(
       "div",
       { role: "log", "aria-label": "What came of it" },
-      notices.map(({ id, tone, text }) =>
+      notices.map(({ id, tone, text, undo }) =>
         h(
           "div",
           { key: id, class: `notice ${tone}` },
           h("p", {}, shownLines(text)),
+          undo === null
+            ? null
+            : h(WorkButton, {
+                label: "Undo",
+                says: `Undo: ${shownLines(text)}`,
+                kind: "quiet",
+                run() {
+                  removeNotice(store, id);
+                  return undo();
+                },
+              }),
           h(
             "button",
             {

@@ -4,7 +4,7 @@ import type { GatewayStatus } from "../../../api/contract.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { code, conditionList, nothing } from "../parts/elements.ts";
+import { Copyable, conditionList, nothing } from "../parts/elements.ts";
 import { BackendCard } from "./backend-card.ts";
 
 export function ServersView({ app }: ViewProps): ComponentChild {
@@ -30,7 +30,8 @@ export function ServersView({ app }: ViewProps): ComponentChild {
 }
 
 function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatus): ComponentChild {
-  const where = url === null ? ["It does not listen."] : ["Clients connect to ", code(url), "."];
+  const where =
+    url === null ? ["It does not listen."] : ["Clients connect to ", h(Copyable, { text: url }), "."];
   const counts = [counted(sessions, "session"), `${inFlight} in flight`, counted(tools, "tool")].join(", ");
   return h("p", { class: "facts" }, ...where, ` ${counts}`);
 }

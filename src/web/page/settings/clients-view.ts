@@ -6,7 +6,7 @@ import { CLIENT_TITLES, clientWords } from "../../../api/words/client-words.ts";
 import { useNow } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { code, diffBlock, mark, nothing, section, table, WorkButton } from "../parts/elements.ts";
+import { Copyable, code, diffBlock, mark, nothing, section, table, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -38,7 +38,7 @@ function Programs({ app }: ViewProps): ComponentChild {
   if (report.clients.length === 0)
     return nothing(
       "None of the programs that are known keeps its file here.",
-      h("p", {}, "Give any other the command ", code("mountaineer mcp"), "."),
+      h("p", {}, "Give any other the command ", h(Copyable, { text: "mountaineer mcp" }), "."),
     );
   return h(
     "ul",
@@ -80,10 +80,11 @@ function Program({ app, program, look }: ProgramProps): ComponentChild {
 /** Shows what its file gets, and has exactly that written after a yes. */
 function connect(
   app: App,
-  { name: client, title }: ProgramProps["program"],
+  program: ProgramProps["program"],
   undo: boolean,
   look: () => Promise<unknown>,
 ): Promise<boolean> {
+  const { name: client, title } = program;
   const what = `${undo ? "Disconnect" : "Connect"} ${shown(title)}`;
   return app.attempt(what, async () => {
     const { digest, diff, notes, path } = await app.requests.ask("connectClient", {
@@ -105,7 +106,9 @@ function connect(
     }
     const { next } = await app.requests.ask("connectClient", { client, undo, agreed: digest });
     const done = undo ? "is as it was" : "uses this gateway now";
-    app.tell("good", `${title} ${done}${next === null ? "" : `; ${next}`}`);
+    app.tell("good", `${title} ${done}${next === null ? "" : `; ${next}`}`, () =>
+      connect(app, program, !undo, look),
+    );
     await look();
   });
 }

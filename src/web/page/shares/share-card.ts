@@ -6,7 +6,7 @@ import { readyText, recoveryWindow, routeWords, shareWords } from "../../../api/
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App } from "../parts/app.ts";
-import { code, conditionList, mark } from "../parts/elements.ts";
+import { Copyable, code, conditionList, mark } from "../parts/elements.ts";
 import { bytesText, forText, shown } from "../parts/text.ts";
 
 interface ShareCardProps {
@@ -56,7 +56,7 @@ export function ShareCard({ app, share, global, now }: ShareCardProps): Componen
         ),
       ),
     ),
-    h("p", { class: "path" }, code(share.stable_path)),
+    h("p", { class: "path" }, h(Copyable, { text: share.stable_path })),
     carriedLine(share),
     windowLine(share, global, now),
     share.last_error === null ? null : h("p", { class: "problem" }, shown(share.last_error)),

@@ -10,7 +10,7 @@ import { createRequests, type KeptSecret, type Requests } from "../daemon/reques
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { OwnerMark } from "../parts/commands-note.ts";
-import { code, Gone, mark } from "../parts/elements.ts";
+import { Copyable, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
 import { clockText, shown } from "../parts/text.ts";
@@ -344,7 +344,7 @@ function GoneBanner({ app }: { readonly app: App }): ComponentChild {
     " What you see is as it was ",
     h("span", { "aria-live": "off" }, durationText(Math.max(0, now - link.sinceMs))),
     " ago. This page tries again by itself. To start the daemon, run ",
-    code("mountaineer up"),
+    h(Copyable, { text: "mountaineer up" }),
     " in a terminal.",
   );
 }
@@ -366,7 +366,7 @@ function createSpeaker(notices: Store<NoticeState>): (event: SeenEvent) => void 
 }
 
 function createApp({ store, notices, questions, requests }: Parts, refresh: () => void): App {
-  const tell: App["tell"] = (tone, text) => addNotice(notices, tone, text);
+  const tell: App["tell"] = (tone, text, undo) => addNotice(notices, tone, text, undo);
   return {
     store,
     requests,

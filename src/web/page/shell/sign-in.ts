@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Requests, Session } from "../daemon/requests.ts";
-import { code } from "../parts/elements.ts";
+import { Copyable } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 
 interface SignInProps {
@@ -42,7 +42,7 @@ export function SignIn({ requests, because, onSignedIn }: SignInProps): Componen
       ? null
       : h("p", { class: problem === null ? "hint" : "problem", role: "alert" }, shown(told)),
     h("p", {}, "On the machine where the daemon runs, open this page with"),
-    h("p", {}, code("mountaineer open")),
+    h("p", {}, h(Copyable, { text: "mountaineer open" })),
     h("p", {}, "That signs you in. Or use the management token:"),
     h(
       "form",

@@ -84,7 +84,14 @@ export function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       }
       setRefused(null);
       kept.set({ base: { settings: settingsOf(draft), sha256: report.sha256 } });
-      app.tell(tone, sentence(text));
+      const back = draftEdits(draftOf(base.settings), settingsOf(draft));
+      app.tell(tone, sentence(text), () =>
+        app.attempt("Undo", async () => {
+          const expected = { expected_sha256: report.sha256, source: "page" } as const;
+          const undone = editOutcome(await app.requests.ask("edit", { edits: back, ...expected }));
+          app.tell(undone.tone, sentence(undone.text));
+        }),
+      );
       void look();
       app.refresh();
     } catch (error) {

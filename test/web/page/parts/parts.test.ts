@@ -3,7 +3,10 @@ import { test } from "node:test";
 import { draftOf } from "../../../../src/api/forms/sync-fields.ts";
 import { msText } from "../../../../src/api/words/words.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
+import { createStore } from "../../../../src/web/page/daemon/store.ts";
+import { Copyable } from "../../../../src/web/page/parts/elements.ts";
 import { createFormKeeper } from "../../../../src/web/page/parts/kept-form.ts";
+import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
 import { bytesText, clockText, forText, shown, shownLines } from "../../../../src/web/page/parts/text.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-memory.ts";
@@ -12,7 +15,9 @@ import {
   shareStretches,
   stretchText,
 } from "../../../../src/web/page/timeline/stretches.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { pluck } from "../../../support/pluck.ts";
+import { mount } from "../tiny-dom.ts";
 
 test("F2 a form is kept by its session and its name, and is one for all that draw it", () => {
   const forms = createFormKeeper<{ text: string }>();
@@ -63,6 +68,38 @@ test("F2 sizes, times and texts of others are told in words that drive nothing",
 test("F2 lines with characters that nobody sees are named, the first twenty", () => {
   assert.deepEqual(pluck(hiddenPlaces("plain\nb\u202ec"), "line"), [2]);
   assert.equal(hiddenPlaces("\u202e\n".repeat(50)).length, 20);
+});
+
+test("F2 what is told offers to take it back, once; news that cannot be taken back does not", async (t) => {
+  const store = createStore(NO_NOTICES);
+  using view = mount(Notices, { store });
+  store.set({ spoken: "drawn" });
+  await eventually(() => view.text() === "drawn");
+  // None goes away by itself here.
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let undone = 0;
+  addNotice(store, "good", "CORE: unmounted", async () => undone++);
+  addNotice(store, "bad", "MEDIA: failed");
+  await new Promise(setImmediate);
+  view.named("button", "Undo: CORE: unmounted").fire("click");
+  await new Promise(setImmediate);
+  assert.equal(undone, 1);
+  assert.doesNotMatch(view.text(), /CORE|Undo/);
+  assert.match(view.text(), /MEDIA: failed/);
+});
+
+test("F2 what is to be typed elsewhere is copied as it is, where the browser lets a page do so", async (t) => {
+  const copied: string[] = [];
+  const writeText = async (text: string): Promise<void> => void copied.push(text);
+  const before = Object.getOwnPropertyDescriptor(globalThis, "navigator") ?? {};
+  t.after(() => Object.defineProperty(globalThis, "navigator", before));
+  for (const clipboard of [undefined, { writeText }]) {
+    Object.defineProperty(globalThis, "navigator", { value: { clipboard }, configurable: true });
+    using view = mount(Copyable, { text: "mountaineer open" });
+    assert.match(view.text(), /^mountaineer open/);
+    for (const button of view.elements("button")) button.fire("click");
+  }
+  assert.deepEqual(copied, ["mountaineer open"]);
 });
 
 function taken(hash: string): { code: string | null; addresses: unknown[] } {
