@@ -107,7 +107,7 @@ function agents(flow: Flow | null): readonly Joined[] {
   if (flow === null) return [];
   const { clients } = flow.event;
   const common = { kind: "agent", at: "settings/clients" } as const;
-  const none = { id: "no agent", title: "No client is connected", text: "mountaineer connect" };
+  const none = { id: "no agent", title: "No client is connected", text: "Connect one" };
   if (clients.length === 0)
     return [{ ...common, ...none, tone: "plain", isHint: true, wires: [wire(none.id)] }];
   return clients.map(({ name, sessions, calls }) => {

@@ -30,8 +30,7 @@ export function ServersView({ app }: ViewProps): ComponentChild {
 }
 
 function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatus): ComponentChild {
-  const where =
-    url === null ? ["It does not listen."] : ["Clients connect to ", h(Copyable, { text: url }), "."];
+  const where = url === null ? ["It does not listen."] : ["Clients connect to ", h(Copyable, { text: url })];
   const counts = [counted(sessions, "session"), `${inFlight} in flight`, counted(tools, "tool")].join(", ");
-  return h("p", { class: "facts" }, ...where, ` ${counts}`);
+  return h("p", { class: "facts" }, ...where, ` · ${counts}`);
 }
