@@ -163,8 +163,5 @@ function decrypted(name: string, text: string, key: Buffer): string {
 }
 
 function unavailable(retry: "later" | "never", message: string, cause?: unknown): MountaineerError {
-  return new MountaineerError("secret_unavailable", message, {
-    retry,
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return new MountaineerError("secret_unavailable", message, { retry, cause });
 }

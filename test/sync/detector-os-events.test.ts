@@ -21,6 +21,7 @@ function startOn(t: TestContext, file: WatchedFile, events: FolderEvents, startW
     signs: 0,
     atMs: undefined as number | undefined,
     degraded: null as string | null,
+    isThere: null as boolean | null,
   };
   const detector = startDetector("inotify", {
     file,
@@ -32,7 +33,7 @@ function startOn(t: TestContext, file: WatchedFile, events: FolderEvents, startW
       seen.atMs = atMs;
     },
     onSign: () => (seen.signs += 1),
-    onPresence: () => {},
+    onPresence: (isThere) => (seen.isThere = isThere),
     onDegraded: (reason) => (seen.degraded = reason),
   });
   t.after(() => detector[Symbol.dispose]());
@@ -112,6 +113,13 @@ test("B2 an idle check is one stat: nothing is read while the stat stays the sam
   await clock.advance(60_000);
   assert.equal(reads, before);
   await detector.look();
+});
+
+test("B2 a file that is gone between its stat and its reading is missing", async (t) => {
+  const file = createMemoryFile("a");
+  const { detector, seen } = startOn(t, { ...file, read: async () => null }, file.events);
+  await detector.look();
+  assert.equal(seen.isThere, false);
 });
 
 test("B2 a file changed again within one tick of coarse file times is read again all the same", async (t) => {

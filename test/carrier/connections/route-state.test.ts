@@ -158,7 +158,7 @@ A10 it refuses when the patience since the loss is over, until a connect works a
   a route, it is lost, 59999 ms: waiting; 1 ms: refusing, told waiting > impatient since 1000 > refusing
   100 s: refusing; its server answers, 1 s: unconfirmed, not lost
 A10 away by only_on it refuses at once and asks nobody, whatever is lost meanwhile, until it is home again
-  a route, it leaves home: refusing, told impatient since Infinity > refusing, no timers
+  a route, it leaves home: refusing, lost at 1000, told impatient since Infinity > refusing, no timers
   its server answers, it is lost, it is doubted, 3600 s: refusing, asked 0 times, no timers
   it is home again, 1 ms: unconfirmed, asked 1 times; it is confirmed: carrying
 A10 away by only_on a question under way is not repeated

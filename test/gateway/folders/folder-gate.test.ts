@@ -255,6 +255,8 @@ describe("the folders of a backend", () => {
     ])
       assert.equal(refusalIn(await call(`${text}x`)), null, text.slice(0, 10));
     assert.equal(refusalIn(await call(`/*! a library */${"x;".repeat(50_000)}`)), null);
+    const again = Array.from({ length: 100 }, () => `${"a/".repeat(1_000)}x`);
+    assert.equal(refusalIn(await call(again)), null, "a path that is said again is one path");
     const deep = Array.from({ length: 100 }, (_, at) => "a/".repeat(1_000) + at);
     assert.match(refusalIn(await call(deep)) ?? "", /more paths than can be looked at/u);
   });

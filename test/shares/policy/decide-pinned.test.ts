@@ -175,6 +175,13 @@ test("A15 what is unsent for a server that can be known waits for a proof of who
   assert.equal(unknowable.step?.kind, "mount", "no proof would ever find its server");
 });
 
+test("A15 a failover waits 30 s for a proof that is under way, so that it is not mounted twice, and no longer", () => {
+  const underWay = { id: null, asked: false };
+  const after = (forMs: number) =>
+    unmounted("gone", { tb: underWay, fallback: underWay }, { forMs, proved: false }).step?.kind ?? null;
+  assert.deepEqual([0, 29_999, 30_000].map(after), [null, null, "mount"]);
+});
+
 test("A15 where the server of one route cannot be proved, the share is mounted over the other", () => {
   const { step } = unmounted("answers", { tb: UNKNOWN, fallback: { id: "a", asked: true } });
   assert.deepEqual(step, { kind: "mount", route: "fallback", server: "a" });
