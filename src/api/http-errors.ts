@@ -22,6 +22,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   backend_unknown: 404,
   tool_unknown: 404,
   history_unknown: 404,
+  secret_unknown: 404,
   config_changed: 409,
   fleet_off: 409,
   config_invalid: 422,
