@@ -37,7 +37,14 @@ import {
   unsentReportShape,
   verifyReportShape,
 } from "./contract.ts";
-import { pairRequest, pairVerdictShape, shareNamesRequest, shareNamesShape } from "./first-meeting.ts";
+import {
+  networksRequest,
+  networksShape,
+  pairRequest,
+  pairVerdictShape,
+  shareNamesRequest,
+  shareNamesShape,
+} from "./first-meeting.ts";
 import {
   fleetCheckShape,
   fleetLayerHistoryShape,
@@ -438,6 +445,14 @@ export const OPERATIONS = {
     reach: "with_commands",
     input: shareNamesRequest,
     output: shareNamesShape,
+    counts: "places",
+  }),
+  shareNetworks: operation({
+    at: "POST shares/networks",
+    says: "The networks that these servers are on now, as `only_on` has them",
+    reach: "with_commands",
+    input: networksRequest,
+    output: networksShape,
     counts: "places",
   }),
   pairServers: operation({

@@ -29,6 +29,14 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
       const why = await meeting.greet(login, signal);
       return why === null ? meeting.shareNames(login, signal) : { kind: "failed", text: why };
     },
+    async shareNetworks({ hosts }, signal) {
+      await using meeting = await openFirstMeeting(home, signal);
+      const networks = await meeting.networksOf(
+        hosts.map((typed) => addressOf(typed).host),
+        signal,
+      );
+      return { networks: networks && [...networks] };
+    },
     async pairServers({ share, other, ...typed }, signal) {
       const shareName = read(parseServerShareName(share), share);
       const login = loginOf(typed);

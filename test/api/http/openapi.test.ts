@@ -112,6 +112,7 @@ test("pin: which operations need leave, and which never leave the machine", () =
     "approve",
     "discover",
     "shareNames",
+    "shareNetworks",
     "pairServers",
     "searchRegistry",
     "registryServer",

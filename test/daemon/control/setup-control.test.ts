@@ -76,6 +76,9 @@ test("F4 a server is asked for its shares with the login that was typed, and ano
   const pair = (other: string) => control.pairServers({ ...login, share: "CORE", other }, signal);
   assert.deepEqual(await pair(`${nas.fallbackHost}:${nas.fallbackPort}`), { kind: "same", text: "" });
   assert.equal((await pair(`${stranger.tbHost}:${stranger.tbPort}`)).kind, "different");
+  const networks = (...hosts: string[]) => control.shareNetworks({ hosts }, signal);
+  assert.deepEqual(await networks(login.host), { networks: null }, "no gateway leads to this machine");
+  await assert.rejects(networks("a b"), { code: "usage" });
   for (const wrong of [{ host: "a b" }, { username: "\u0000" }])
     await assert.rejects(control.shareNames({ ...login, ...wrong }, signal), { code: "usage" });
 });

@@ -25,10 +25,15 @@ const LOGIN = {
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
 /** Choices of the field for a second address. */
 const NONE = "none";
+/** And of that for networks. */
+const HERE = "this network alone";
+const EVERYWHERE = "every network";
 
 /** What the person has said about a server, and what it said. The password is here until the share is added, or the view is left. */
 interface Met extends Pick<ServerLogin, "host" | "username"> {
   readonly names: ShareNames;
+  /** What it is on now; null: that cannot be learnt. */
+  readonly networks: readonly string[] | null;
 }
 
 export function AddShare({ app }: ViewProps): ComponentChild {
@@ -50,9 +55,10 @@ export function AddShare({ app }: ViewProps): ComponentChild {
       const names = await app.requests.ask("shareNames", { host, username, password: typed });
       if (names.kind === "refused")
         throw new MountaineerError("permission_denied", `${host} refuses this login: ${names.text}`);
+      const { networks } = await app.requests.ask("shareNetworks", { hosts: [host] });
       // Now, as another server may have been asked meanwhile: each gets its own.
       password.current = typed;
-      setMet({ host, username, names });
+      setMet({ host, username, names, networks });
     });
   const known = (met === null ? null : servers?.find((one) => addressOf(one) === met.host)) ?? null;
   return h(
@@ -128,7 +134,7 @@ interface SharesProps {
 }
 
 function Shares({ met, others, add }: SharesProps): ComponentChild {
-  const { names } = met;
+  const { names, networks } = met;
   const listed = names.kind === "listed" ? names.names : [];
   const where = shown(met.host);
   const second = {
@@ -140,7 +146,9 @@ function Shares({ met, others, add }: SharesProps): ComponentChild {
     Share: { ...neededText("As the server calls it."), ...(listed.length === 0 ? {} : { enum: listed }) },
     "Name here": optionalText("The folder that it is mounted as; left out: as on the server."),
     ...(others.length === 0 ? {} : { "Second address": second }),
+    ...(networks === null ? {} : { "Use it on": usedOn(networks) }),
   };
+  const begin = networks === null ? {} : { "Use it on": HERE };
   return [
     h(
       "p",
@@ -151,8 +159,13 @@ function Shares({ met, others, add }: SharesProps): ComponentChild {
           ? `${where} lists no shares; type the name of one.`
           : `${where} takes this login.`,
     ),
-    h(DeclaredForm, { label: "Choose a share", fields, action: "Show what is added …", run: add }),
+    h(DeclaredForm, { label: "Choose a share", fields, begin, action: "Show what is added …", run: add }),
   ];
+}
+
+function usedOn(networks: readonly string[]) {
+  const description = `This one is ${shown(networks.join(", "))}. On another nothing is sent to the server.`;
+  return { enum: [HERE, EVERYWHERE], description };
 }
 
 async function add(
@@ -172,10 +185,14 @@ async function add(
     const secret = freeSecretName(name, await takenSecrets(app));
     const first = { text: met.host, found: servers.find((one) => addressOf(one) === met.host) ?? null };
     const hosts = routeHosts(first, other === null ? null : { text: second, found: other });
+    const given = other === null ? [met.host] : [met.host, second];
+    const isHere = textIn(values, "Use it on") === HERE;
+    const learnt = isHere ? (await app.requests.ask("shareNetworks", { hosts: given })).networks : null;
+    const onlyOn = learnt ?? [];
     const entry = shareTable({
       ...{ ...hosts, name, username: met.username, password: `secret:${secret}` },
       shareName: name === share ? null : share,
-      onlyOn: [],
+      onlyOn,
     });
     const where = [hosts.tbHost, hosts.fallbackHost].filter((host) => host !== null).join(" and ");
     const yes = await app.ask({
@@ -197,8 +214,11 @@ async function add(
       action: "Add it",
     });
     if (!yes) return;
-    const texts = Object.entries(entry).map(([key, value]) => [key, String(value)]);
-    const edits = [{ add: "shares", entry: Object.fromEntries(texts) } as const];
+    const { only_on: _, ...single } = entry;
+    const texts = Object.entries(single).map(([key, value]) => [key, String(value)]);
+    const key = `shares.${JSON.stringify(name)}.only_on`;
+    const networks = onlyOn.length === 0 ? [] : [{ key, value: JSON.stringify(onlyOn) }];
+    const edits = [{ add: "shares", entry: Object.fromEntries(texts) } as const, ...networks];
     await saveAdded(app, edits, [{ name: secret, value: password }], sha256);
     location.hash = "#/shares";
   });

@@ -6,7 +6,7 @@ import { eventually } from "../../../support/eventually.ts";
 import { scriptedApp } from "../scripted-app.ts";
 import { mount } from "../tiny-dom.ts";
 
-test("F4 a server that answers late is added with the password that was typed for it, and no other's", async () => {
+test("F4 a server that answers late is added with the password that was typed for it, and no other's, for this network alone", async () => {
   Object.assign(globalThis, { location: { hash: "" } });
   const late = Promise.withResolvers<unknown>();
   const found = (address: string) => ({
@@ -16,6 +16,7 @@ test("F4 a server that answers late is added with the password that was typed fo
   const app = scriptedApp({
     discover: { servers: [found("192.0.2.1"), found("192.0.2.2")] },
     shareNames: [late.promise, { kind: "listed", names: ["OTHER"] }],
+    shareNetworks: { networks: ["gateway:02:00:00:00:00:01"] },
   });
   using page = mount(AddShare, { app });
   const there = (kind: string, name: string) => eventually(() => page.named(kind, name));
@@ -42,6 +43,11 @@ test("F4 a server that answers late is added with the password that was typed fo
   await eventually(() => page.byId("Choose-a-share-0").value === '"CORE"');
   submit("Choose a share", []);
   await eventually(() => app.log.some((line) => line.startsWith("edit ")));
+  const [, edit = ""] = /^edit (.*)/.exec(app.log.find((line) => line.startsWith("edit ")) ?? "") ?? [];
+  assert.deepEqual(JSON.parse(edit).edits[1], {
+    key: 'shares."CORE".only_on',
+    value: '["gateway:02:00:00:00:00:01"]',
+  });
   const kept = app.log.find((line) => line.startsWith("setSecret "));
   assert.match(kept ?? "", /"value":"of the first"/);
   assert.match(app.log.find((line) => line.startsWith("edit ")) ?? "", /"fallback_host":"192\.0\.2\.1"/);
