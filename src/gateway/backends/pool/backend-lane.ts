@@ -471,13 +471,13 @@ export class BackendLane {
   #named(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;
-    const { count } = state.absence;
+    const { turns } = state.absence;
     return answer.then(async (reply) => {
       if (looksCutOff(reply)) await state.tools.data?.lookNow?.(state.config.requires);
       const data = state.needs?.data ?? null;
       if (data !== null && data.kind !== "there") return withAbsence(reply, data, "now");
       const { absence } = state;
-      if (absence.count === count || absence.data === null) return reply;
+      if (absence.turns === turns || absence.data === null) return reply;
       return withAbsence(reply, absence.data, "meanwhile");
     });
   }

@@ -71,8 +71,12 @@ export class LaneState {
   isReached = false;
   /** Of the instance that is started next. */
   nextId = 1;
-  /** How often its data was seen to be away or to move, and what was said of it last. */
-  absence: { readonly count: number; readonly data: Absence | null } = { count: 0, data: null };
+  /** How often its data was seen to go, to move or to come back, and what was said of it last. */
+  absence: { readonly turns: number; readonly data: Absence | null; readonly isOver: boolean } = {
+    turns: 0,
+    data: null,
+    isOver: true,
+  };
   readonly changed: () => void;
   readonly #lane: Lane;
   /** What was mounted when it was last looked at; null: nothing is required, or it was never there. */
@@ -225,7 +229,9 @@ export class LaneState {
   /** Programs that were started on what is gone are started anew when something else is mounted in its place. */
   noticeMounts(isFirst: boolean): void {
     const data = this.needs?.data ?? null;
-    if (data !== null && data.kind !== "there") this.absence = { count: this.absence.count + 1, data };
+    const turns = this.absence.turns + 1;
+    if (data !== null && data.kind !== "there") this.absence = { turns, data, isOver: false };
+    else if (!this.absence.isOver) this.absence = { ...this.absence, turns, isOver: true };
     const before = isFirst ? null : this.#mounts;
     if (data?.kind !== "there") return;
     this.#mounts = data.mounts;

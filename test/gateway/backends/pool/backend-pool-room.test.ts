@@ -169,11 +169,7 @@ describe("a backend whose share is mounted anew", () => {
   it("C1 a tool's own error that met an absence says so, and its words stay; another's stays as it was", async () => {
     const b = await readyOn();
     const broken = { result: { isError: true, content: [{ type: "text", text: "EIO" }] } };
-    const sent = b.call();
-    await b.leave("no route leads to it");
-    await b.come();
-    b.script.last.answer(broken);
-    assert.deepEqual(await sent, {
+    const named = {
       result: {
         isError: true,
         content: [
@@ -181,7 +177,17 @@ describe("a backend whose share is mounted anew", () => {
           { type: "text", text: "meanwhile share CORE was away: no route leads to it" },
         ],
       },
-    });
+    };
+    const sent = b.call();
+    await b.leave("no route leads to it");
+    await b.come();
+    b.script.last.answer(broken);
+    assert.deepEqual(await sent, named);
+    await b.leave("no route leads to it");
+    const waited = b.call();
+    await b.come();
+    b.script.last.answer(broken);
+    assert.deepEqual(await waited, named, "it began before the end of the absence");
     const after = b.call();
     b.script.last.answer(broken);
     assert.deepEqual(await after, broken);
