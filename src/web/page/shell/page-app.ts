@@ -37,6 +37,9 @@ interface Parts {
   readonly requests: Requests;
 }
 
+const ENDED = "The session has ended.";
+const OUT_ELSEWHERE = "Signed out in another tab.";
+
 /** `left`: why nobody is signed in; absent: it is not known yet whether somebody is. */
 function createParts(left?: string): Parts {
   const store = createStore<PageState>(
@@ -44,8 +47,7 @@ function createParts(left?: string): Parts {
   );
   const secret = tabSecret();
   const onSignedOut = (): void => {
-    if (store.get().session !== "signed-out")
-      store.set({ session: "signed-out", signedOutBecause: "The session has ended." });
+    if (store.get().session !== "signed-out") store.set({ session: "signed-out", signedOutBecause: ENDED });
   };
   return {
     secret,
@@ -89,7 +91,11 @@ function Turn({ parts, link, leave }: TurnProps): ComponentChild {
         // Each link that was opened has made a session of its own.
         void requests.signOut().catch(() => {});
         secret.write(null);
-        leave("Signed out in another tab.");
+        leave(OUT_ELSEWHERE);
+      } else if (data.says === "signed-out" && store.get().signedOutBecause === ENDED) {
+        // The daemon's word was faster than the other tab's.
+        secret.write(null);
+        store.set({ signedOutBecause: OUT_ELSEWHERE });
       } else if (data.says === "who-is-in" && known !== null) sayToTabs({ says: "signed-in", secret: known });
       else if (data.says === "signed-in" && known === null) {
         secret.write(data.secret);

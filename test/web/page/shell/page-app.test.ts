@@ -89,6 +89,19 @@ test("F2 a link signs in; one that was used is told, and a token is asked for", 
   await eventually(() => page.text().includes("live"));
 });
 
+test("F2 a session that the daemon ended first is told as what it was once the other tab says so", async (t) => {
+  const browser = openBrowser(t, true);
+  using one = mount(PageApp, { link: null });
+  await eventually(() => one.text().includes("live"));
+  t.mock.method(globalThis, "fetch", async () => new Response(null, { status: 401 }));
+  browser.go("#/settings/sync");
+  await eventually(() => one.text().includes("The session has ended."));
+  const other = new BroadcastChannel("mountaineer-session");
+  other.postMessage({ says: "signed-out" });
+  await eventually(() => one.text().includes("Signed out in another tab."));
+  other.close();
+});
+
 test("F2 signed out in one tab is signed out in the other, at the daemon, too", async (t) => {
   const browser = openBrowser(t, true);
   using one = mount(PageApp, { link: null });
