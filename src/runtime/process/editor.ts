@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -70,6 +71,8 @@ async function runEditor(file: string, signal: AbortSignal): Promise<void> {
       child.once("error", reject);
       child.once("exit", (exitCode, exitSignal) => resolve([exitCode, exitSignal]));
     });
+    // A Ctrl-C that ended it was for this process, too, and of two signals that wait the kernel may bring the child's end first.
+    await setImmediate();
     signal.throwIfAborted();
     if (code === 0) return;
     throw failed(`the editor ${name} ended with ${code ?? endedBy}`);
