@@ -9,11 +9,12 @@ import { promisify } from "node:util";
 import type { UnsentServer } from "../../src/api/contract.ts";
 import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { startTcpRelay } from "../../src/demo/stage/tcp-relay.ts";
+import { jsonObject } from "../../src/runtime/text/json-object.ts";
 import { endCarried, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
 import type { Monitor } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { killAll, rclonesOf } from "../support/processes.ts";
+import { killAll, rclonesOf, signalIfRuns } from "../support/processes.ts";
 import { isMounted } from "./servers-scene.ts";
 
 const missing = await missingForTwoServers();
@@ -78,7 +79,14 @@ async function namesScene(t: TestContext) {
       await cable.setMode("refuse");
       // Its note is written a moment after the file is closed.
       await eventually(async () => (await unsent()).some(({ files }) => files[0]?.bytes === 6));
-      killAll(await rclonesOf(home.home));
+      await eventually(async () => {
+        const pids = await rclonesOf(home.home);
+        for (const pid of pids) signalIfRuns(pid, "SIGSTOP");
+        const isWhole = await isNoteWhole(join(home.home, "mounts", name));
+        if (isWhole) killAll(pids);
+        else for (const pid of pids) signalIfRuns(pid, "SIGCONT");
+        return isWhole;
+      });
     },
     /** In a process of its own, as the mount may hang. */
     sh: async (script: string): Promise<string> =>
@@ -88,6 +96,13 @@ async function namesScene(t: TestContext) {
     },
     [Symbol.asyncDispose]: () => endCarried(home, ["CORE", "MAIN"], monitors),
   };
+}
+
+/** A kill in the middle of rclone's writing of the note would tear it, and then the file is set aside. */
+async function isNoteWhole(shareFolder: string): Promise<boolean> {
+  const names = await readdir(shareFolder, { recursive: true });
+  const note = names.find((path) => path.includes("vfsMeta") && path.endsWith(FILE));
+  return note !== undefined && jsonObject(await readFile(join(shareFolder, note), "utf8")) !== null;
 }
 
 /** A file of the share `one`, which is CORE here, is not sent; nothing serves it. */

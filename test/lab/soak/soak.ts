@@ -35,6 +35,8 @@ const BETWEEN_MS = 1_200;
 const RIGHT_MS = 90_000;
 /** In a calm, agents call so long and all must be well. */
 const CALM_MS = 2_000;
+/** Then nothing is done for so long, so that what was called ends before the next round kills whom it waits for. */
+const SETTLED_MS = 1_000;
 const FIGURES_EACH_MINUTES = 10;
 const BETWEEN_KILLS_MS = 400;
 /** A round has an end, however far behind the kills are. */
@@ -274,6 +276,7 @@ async function calm(world: World): Promise<void> {
   const fromMs = monotonicMs();
   await pause(CALM_MS);
   agents.calm(fromMs, monotonicMs());
+  await pause(SETTLED_MS);
   // A mount of its own may still be made anew.
   const kept = await eventually(() => scene.read(PER_ROUTE, "kept.txt"));
   ledger.expect("calm", kept === PER_ROUTE, () => "kept.txt is another");
