@@ -302,6 +302,6 @@ function lengthOf(schema: unknown): number {
   return made;
 }
 
-function sizeOf(value: unknown): number {
-  return Buffer.byteLength(JSON.stringify(value) ?? "");
+function sizeOf(value: object): number {
+  return Buffer.byteLength(JSON.stringify(value));
 }

@@ -34,3 +34,29 @@ test("A10 a carrier that ends in the moment of its greeting is asked again, and 
   await eventually(() => greeted >= 3);
   assert.deepEqual([...carrier.shares], []);
 });
+
+test("A10 a listener that fails is told in the log, and keeps no notice from the others", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(join(home, "carrier"), { recursive: true });
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.write(`${HELLO}${formatLine({ push: "notice", notice: { share: "data", what: "stalled" } })}`);
+  });
+  const stopListening = await listenForControl(server, home);
+  const logger = createRecordingLogger();
+  const carrier = connectCarrier({ home, clock: systemClock, logger });
+  t.after(async () => {
+    await carrier[Symbol.asyncDispose]();
+    server.close();
+    await stopListening();
+  });
+  const heard: string[] = [];
+  carrier.onNotice(() => {
+    throw new Error("no room");
+  });
+  carrier.onNotice(({ share, what }) => void heard.push(`${share} ${what}`));
+  await eventually(() => heard.length > 0);
+  assert.deepEqual(heard, ["data stalled"]);
+  const [line] = logger.lines.filter(({ level }) => level === "error");
+  assert.deepEqual(line?.fields, { error: "no room" });
+});

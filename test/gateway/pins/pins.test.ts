@@ -379,6 +379,11 @@ test("E3 the short form shows what differs with a little around it, and nothing 
     "- description: …a file. Reads a file. At most 5 MB.",
     "+ description: …a file. Reads a file. At most 9 MB.\\x1b[31m",
   ]);
+  const [from, to] = ["r".repeat(40), `W${"r".repeat(40)}`];
+  assert.deepEqual(shortDiff([{ member: "description", before: from, after: to }]), [
+    `- description: ${"r".repeat(30)}…`,
+    `+ description: W${"r".repeat(30)}…`,
+  ]);
   const long = tool("read", { description: "x".repeat(100_000) });
   for (const line of shortDiff(memberChanges(entryPin(before).text, long))) assert.ok(line.length < 500);
   assert.equal(shownName("a\u200bb"), "a\\u{200b}b");

@@ -256,7 +256,14 @@ test("E3 text that nobody sees is told once for each backend, and shows itself",
   const [found, ...more] = trustConditions(CALM, catalog);
   assert.deepEqual(more, []);
   assert.equal(found?.code, "unseen_characters");
-  assert.match(found?.title ?? "", /tool say\\u\{e006f\}.* \(name: 4 unseen characters that spell "obey"/u);
+  assert.match(
+    found?.title ?? "",
+    /tool say\\u\{e006f\}.* \(name: 4 unseen characters that spell "obey", …\)/u,
+  );
+  const unseen = [
+    { backend: "a", kind: "tool", name: "say", faults: ["title: 1 unseen character"] },
+  ] as const;
+  assert.match(trustConditions(CALM, { unseen })[0]?.title ?? "", /tool say \(title: 1 unseen character\)$/u);
 });
 
 const tools = (redacted: string[] = []) => ({

@@ -228,6 +228,11 @@ describe("health", () => {
     }
     await settle();
     assert.equal(b.script.last.checks, 1);
+    b.script.last.see({ checkedAtMs: b.clock.monotonicMs() });
+    await b.clock.advance(29_999);
+    assert.equal(b.script.last.checks, 1, "it answered: no reason to ask more often than others");
+    await b.clock.advance(1);
+    assert.equal(b.script.last.checks, 2);
   });
 
   it("lists that could not be read again are a condition, and read again with backoff", async () => {

@@ -200,6 +200,22 @@ test("a cancelled call is aborted with the reason, its response ends without a m
   assert.equal((await rig.post(callMessage(5, "x"), headers)).status, 200);
 });
 
+test("a call that is cancelled while it waits for its backend is never served", async (t) => {
+  const { gateway, rig, headers } = await begin(t);
+  const comes = Promise.withResolvers<void>();
+  gateway.awaited = (_, { params }) => (params?.["name"] === "late" ? comes.promise : null);
+  const answer = rig.post(callMessage(5, "late"), headers);
+  await eventually(() => rig.front.inFlight === 1);
+  await rig.post({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 5 } }, headers);
+  assert.equal((await answer).body, "");
+  comes.resolve();
+  await rig.post(callMessage(6, "other"), headers);
+  assert.deepEqual(
+    gateway.requests.map(({ params }) => params?.["name"]),
+    ["other"],
+  );
+});
+
 test("the HTTP front refuses an id in flight and the 513th request, whose slots come free again", async (t) => {
   const { rig, headers, held } = await begin(t);
   const answers = Array.from({ length: 512 }, (_, id) => rig.post(callMessage(id, "held"), headers));

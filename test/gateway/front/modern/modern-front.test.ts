@@ -363,6 +363,19 @@ test("D1 a call of 2026-07-28 in flight: a stop lets it come to its end, and ans
   assert.equal(rig.modern.inFlight, 0);
 });
 
+test("D1 a call of 2026-07-28 that waits for its backend at a stop without grace is never served", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  const comes = Promise.withResolvers<void>();
+  gateway.awaited = () => comes.promise;
+  const answer = postModern(rig, "tools/call", { name: "late" });
+  await eventually(() => rig.modern.inFlight === 1);
+  await rig.modern.end(0, "the gateway is stopping");
+  assert.match((await answer).body, /the gateway is stopping/);
+  comes.resolve();
+  await eventually(() => rig.modern.inFlight === 0);
+  assert.deepEqual(gateway.requests, []);
+});
+
 test("D1 a call of 2026-07-28 in flight at a stop without grace it gets an error", async (t) => {
   const { rig, held } = await openFront(t);
   const { response } = await (async () => {
