@@ -1,6 +1,7 @@
 // What makes a client use Mountaineer, and what undoes that: planned, to be shown first, then written into the client's file.
 import { realpath, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { diffText } from "../config/history/text-diff.ts";
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
@@ -14,7 +15,13 @@ import { type ClientChange, editedClientText } from "./client-edit.ts";
 import { OWN_NAME, type OwnProgram, ownEntry } from "./client-entry.ts";
 import { clientFiles } from "./client-places.ts";
 import { clientValues } from "./client-text.ts";
-import { type ConnectionRecord, readRecord, removeRecord, writeRecord } from "./connection-record.ts";
+import {
+  type ConnectionRecord,
+  changeAlone,
+  readRecord,
+  removeRecord,
+  writeRecord,
+} from "./connection-record.ts";
 import { isSameServer } from "./import-plan.ts";
 import { entrySecrets, importedServer } from "./imported-server.ts";
 import { readClientFile } from "./read-files.ts";
@@ -107,20 +114,27 @@ export async function planUndo(
   return { ...standing, after, notes: [], record: isOther ? former : null, former };
 }
 
-/** Rejects with `client_unreadable` where the file is another one by now. */
-export async function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
-  const { client, text, after, record, former } = plan;
-  // Before the file, which nothing else could put back.
-  if (record !== null && record !== former) await writeRecord(home, client.name, record);
-  try {
-    if (after !== text) await write(plan);
-  } catch (error) {
-    // The client's file is as it was, and so the record stays as it was, too.
-    if (former === null) await removeRecord(home, client.name);
-    else if (record !== former) await writeRecord(home, client.name, former);
-    throw error;
-  }
-  if (record === null) await removeRecord(home, client.name);
+/** Rejects with `client_unreadable` where the file, or what is kept of it, is another one by now. */
+export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
+  const { client, path, text, after, record, former } = plan;
+  return changeAlone(home, async () => {
+    if (
+      (await readClientFile(path)) !== text ||
+      !isDeepStrictEqual(await readRecord(home, client.name), former)
+    )
+      throw changed(plan);
+    // Before the file, which nothing else could put back.
+    if (record !== null && record !== former) await writeRecord(home, client.name, record);
+    try {
+      if (after !== text) await write(plan);
+    } catch (error) {
+      // The client's file is as it was, and so the record stays as it was, too.
+      if (former === null) await removeRecord(home, client.name);
+      else if (record !== former) await writeRecord(home, client.name, former);
+      throw error;
+    }
+    if (record === null) await removeRecord(home, client.name);
+  });
 }
 
 /** Whether the client is to start Mountaineer, by its file. Rejects with `client_unreadable`. */
@@ -246,16 +260,19 @@ async function requireNoOther({ client, path }: Standing, former: ConnectionReco
 }
 
 /** A client may write its file at any time. */
-async function write({ client, path, text, after }: ConnectionPlan): Promise<void> {
-  if ((await readClientFile(path)) !== text) {
-    throw new MountaineerError("client_unreadable", `${path} changed meanwhile; nothing was written`, {
-      hint: `end ${client.title}, and say it again`,
-      retry: "now",
-    });
-  }
+async function write(plan: ConnectionPlan): Promise<void> {
+  const { path, text, after } = plan;
+  if ((await readClientFile(path)) !== text) throw changed(plan);
   // What was made stands where a link leads to, and the link was there before.
   if (after === null) await rm(await realpath(path));
   else await writeDurably(path, after);
+}
+
+function changed({ client, path }: ConnectionPlan): MountaineerError {
+  return new MountaineerError("client_unreadable", `${path} changed meanwhile; nothing was written`, {
+    hint: `end ${client.title}, and say it again`,
+    retry: "now",
+  });
 }
 
 function hashOf(text: string | null): string {

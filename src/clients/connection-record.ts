@@ -3,8 +3,13 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MountaineerError } from "../runtime/errors.ts";
 import { ensurePrivateFolder, readIfPresent, writeDurably } from "../runtime/files/durable-file.ts";
+import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
+import { systemClock } from "../runtime/time/clock.ts";
 import type { ClientName } from "./client.ts";
+
+/** Both files are written in far less. */
+const LOCK_WAIT_MS = 10_000;
 
 export interface ConnectionRecord {
   /** The client's file, absolute. */
@@ -15,6 +20,22 @@ export interface ConnectionRecord {
   readonly afterSha256: string;
   /** Names of the servers that were taken out of it, as they are reached through Mountaineer. */
   readonly taken: readonly string[];
+}
+
+/** One change of the records, and of the files that they are about, at a time. Rejects with `lock_held`. */
+export async function changeAlone(home: string, change: () => Promise<void>): Promise<void> {
+  const folder = join(home, "connections");
+  await ensurePrivateFolder(folder);
+  const lock = await waitExclusive(join(folder, "lock.db"), { clock: systemClock, withinMs: LOCK_WAIT_MS });
+  if (lock === null)
+    throw new MountaineerError("lock_held", "a client is being connected by another process", {
+      retry: "later",
+    });
+  try {
+    await change();
+  } finally {
+    lock.release();
+  }
 }
 
 /** Readable only by its owner: a client's file may hold tokens. */
@@ -40,7 +61,6 @@ export async function readRecord(home: string, name: ClientName): Promise<Connec
 
 export async function writeRecord(home: string, name: ClientName, record: ConnectionRecord): Promise<void> {
   const path = recordPath(home, name);
-  await ensurePrivateFolder(join(home, "connections"));
   const { path: file, before, afterSha256: after_sha256, taken } = record;
   await writeDurably(path, `${JSON.stringify({ path: file, before, after_sha256, taken })}\n`, {
     mode: 0o600,
