@@ -19,7 +19,7 @@ import { readRecord } from "../../clients/connection-record.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting, MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { ConnectionJob } from "./client-connections.ts";
@@ -42,12 +42,17 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
     const path = placeOf(client, file, surroundings);
     // A file right in the person's own folder has no folder that tells of its program.
     const folder = dirname(path) === surroundings.userHome ? path : dirname(path);
-    if (!(await entryExists(folder))) continue;
+    // What cannot be looked at is told of by its file, and what stands in a folder's place is none of a program's.
+    if (
+      !(await entryExists(folder)
+        .catch(expecting("ENOTDIR", false))
+        .catch(() => true))
+    )
+      continue;
     try {
       clients.push({ name, title, path, connected: await isConnected(client, surroundings), problem: null });
     } catch (error) {
-      if (!(error instanceof MountaineerError)) throw error;
-      clients.push({ name, title, path, connected: null, problem: error.message });
+      clients.push({ name, title, path, connected: null, problem: errorText(error) });
     }
   }
   return { clients };

@@ -1,10 +1,13 @@
 // Connecting a client for the page: shown first, written once exactly that was agreed to, and put back.
 import assert from "node:assert/strict";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { CLIENTS } from "../../../src/clients/client.ts";
+import { planConnection, writePlan } from "../../../src/clients/connection-plan.ts";
 import { createClientConnections } from "../../../src/daemon/control/client-connections.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
+import { pluck } from "../../support/pluck.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 
 const signal = AbortSignal.any([]);
@@ -33,9 +36,14 @@ async function openConnections(t: Scope) {
     environment: { HOME: userHome, PATH: process.env["PATH"] },
     status: () => gatewayReport(backends),
   });
+  const surroundings = { home, file, userHome, environment: {}, folder: "/" };
+  const config = async () => ({ backends: { files: OTHERS.files, slow: OTHERS.slow } });
+  const program = { command: "/opt/m/bin/mountaineer", args: ["mcp"], env: {} };
   return {
-    file,
-    text,
+    ...{ file, text, home, userHome },
+    /** Of one who sees this backend alone serve. */
+    plan: (serving: string) =>
+      planConnection(CLIENTS.cursor, program, { config, serving: async () => [serving] }, surroundings),
     known: async () => (await knownClients(null, signal)).clients,
     ask: (undo: boolean, agreed: string | null = null, client = "cursor") =>
       connectClient({ client, undo, agreed }, signal),
@@ -72,4 +80,21 @@ test("F4 nothing is written where the file would get something else than was agr
   await writeFile(file, '{"mcpServers": {');
   const program = (await known()).find(({ name }) => name === "cursor");
   assert.deepEqual([program?.connected, program?.problem?.includes("is not JSON")], [null, true]);
+});
+
+test("F4 of two that write at once the later writes nothing, and what takes the earlier's back is kept", async (t) => {
+  const { file, text, ask, plan, home } = await openConnections(t);
+  const [one, other] = [await plan("files"), await plan("slow")];
+  await writePlan(home, one);
+  await assert.rejects(writePlan(home, other), { code: "client_unreadable" });
+  await ask(true, (await ask(true)).digest);
+  assert.equal(await readFile(file, "utf8"), text);
+});
+
+test("F4 a program whose place cannot be looked at keeps no other from being listed", async (t) => {
+  const { userHome, known } = await openConnections(t);
+  await writeFile(join(userHome, ".codeium"), "no folder");
+  await symlink("loop", join(userHome, ".gemini"));
+  await symlink(".gemini", join(userHome, "loop"));
+  assert.deepEqual(pluck(await known(), "name"), ["cursor", "gemini"]);
 });
