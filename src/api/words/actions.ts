@@ -160,6 +160,7 @@ function allSharesActions(shares: readonly ShareStatus[]): readonly Action[] {
       null,
       "all shares",
       shares.some(({ mount_state }) => mount_state !== "unmounted"),
+      shares.flatMap(({ name, held }) => (held === "unmounted" ? [] : [name])),
     ),
     checkAction(null, "all shares"),
   ];
@@ -188,7 +189,13 @@ function wakeAction(name: string, isUseful: boolean): Action {
   };
 }
 
-function unmountAction(shares: readonly string[] | null, what: string, isUseful: boolean): Action {
+/** `wanted`: those that nobody has unmounted before. */
+function unmountAction(
+  shares: readonly string[] | null,
+  what: string,
+  isUseful: boolean,
+  wanted = shares,
+): Action {
   return {
     id: ["unmount", ...(shares ?? [])],
     name: `unmount ${what}`,
@@ -198,7 +205,7 @@ function unmountAction(shares: readonly string[] | null, what: string, isUseful:
       text: `${shares === null ? "They stay" : "It stays"} unmounted until you mount ${shares === null ? "them" : "it"} again.`,
     },
     isUseful,
-    undo: mountAction(shares, what, true),
+    ...(wanted?.length === 0 ? {} : { undo: mountAction(wanted, what, true) }),
     perform: async (ask, signal, force) =>
       stepsOutcome((await ask("unmount", { shares, force }, signal)).results),
   };
@@ -229,12 +236,14 @@ function backendActions(backend: BackendStatus): readonly Action[] {
       return outcome(tone, `${name}: ${detail}`);
     },
   });
-  const automatic = to("auto", "back to automatic", "Back to automatic", (routes?.held ?? null) !== null);
+  const held = routes?.held ?? null;
+  const automatic = to("auto", "back to automatic", "Back to automatic", held !== null);
+  const undo = held === null ? automatic : to(held, `back to route ${held}`, `Back to ${held}`, true);
   return [
     restartAction([name], name, [backend]),
     ...(routes?.list ?? []).map((route) => ({
       ...to(route.name, `to route ${route.name}`, `Switch to ${route.name}`, !route.in_use),
-      undo: automatic,
+      undo,
     })),
     ...(routes === undefined ? [] : [automatic]),
   ];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SyncEvent } from "../../../src/api/contract.ts";
+import { actionsFor, actionWith } from "../../../src/api/words/actions.ts";
 import { backendRouteWords, phaseWords, waitingText } from "../../../src/api/words/backend-words.ts";
 import { eventWords, transitionWords } from "../../../src/api/words/event-words.ts";
 import {
@@ -20,12 +21,42 @@ import { fc } from "../../support/properties.ts";
 import { sampleSyncEvent } from "../sample-config.ts";
 import { sampleFleet, sampleMachine, sampleMachineState } from "../sample-fleet.ts";
 import { sampleBackend } from "../sample-gateway.ts";
+import { sampleShare } from "../sample-report.ts";
 
 test("people read one word for a backend that is being started, and else the phase's own name", () => {
   assert.deepEqual(
     ["Initializing", "Ready", "Failed"].map((phase) => phaseWords(phase).text),
     ["Starting", "Ready", "Failed"],
   );
+});
+
+test("F2 what takes an action back leads to what was before: what a person held stays held", async () => {
+  const shares = [sampleShare({ name: "CORE" }), sampleShare({ name: "OLD", held: "unmounted" })];
+  const routes = (held: string | null) => ({
+    ...{ held, in_use: "lan", recovery_pending: null },
+    list: ["lan", "wan"].map((name) => ({
+      ...({ name, type: "streamable-http", target: "http://nas/mcp", in_use: name === "lan" } as const),
+      ...{ healthy_since: null, stable_at: null, retry_at: null, last_error: null },
+    })),
+  });
+  const backends = [
+    sampleBackend({ name: "a", routes: routes("lan") }),
+    sampleBackend({ name: "b", routes: routes(null) }),
+  ];
+  const asked: unknown[] = [];
+  const ask = (...words: readonly unknown[]): Promise<never> => {
+    asked.push(words.slice(0, 2));
+    return Promise.reject(new Error("asked"));
+  };
+  for (const id of [["unmount"], ["route", "a", "wan"], ["route", "b", "wan"]]) {
+    const undo = actionWith(actionsFor({ shares, backends }), ...id)?.undo;
+    await assert.rejects(async () => undo?.perform(ask, AbortSignal.any([]), false), { message: "asked" });
+  }
+  assert.deepEqual(asked, [
+    ["mount", { shares: ["CORE"] }],
+    ["switchBackend", { backend: "a", to: "lan" }],
+    ["switchBackend", { backend: "b", to: "auto" }],
+  ]);
 });
 
 test("C3 calls that have waited long are told in words", () => {
