@@ -188,6 +188,10 @@ async function add(
     const given = other === null ? [met.host] : [met.host, second];
     const isHere = textIn(values, "Use it on") === HERE;
     const learnt = isHere ? (await app.requests.ask("shareNetworks", { hosts: given })).networks : null;
+    if (isHere && learnt === null)
+      throw new MountaineerError("usage", `${given.join(" and ")}: not all on a network that can be told`, {
+        hint: `choose "${EVERYWHERE}", or one address`,
+      });
     const onlyOn = learnt ?? [];
     const entry = shareTable({
       ...{ ...hosts, name, username: met.username, password: `secret:${secret}` },

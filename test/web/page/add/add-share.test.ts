@@ -52,3 +52,29 @@ test("F4 a server that answers late is added with the password that was typed fo
   assert.match(kept ?? "", /"value":"of the first"/);
   assert.match(app.log.find((line) => line.startsWith("edit ")) ?? "", /"fallback_host":"192\.0\.2\.1"/);
 });
+
+test("C5 a share that is to be used on this network alone is not added for all where the network cannot be told any more", async () => {
+  const app = scriptedApp({
+    shareNames: { kind: "listed", names: ["CORE"] },
+    shareNetworks: [{ networks: ["gateway:02:00:00:00:00:01"] }, { networks: null }],
+  });
+  using page = mount(AddShare, { app });
+  const submit = (label: string, hidden: readonly { name: string; value: string }[]): void => {
+    const form = page.named("form", label);
+    Object.assign(form, { querySelectorAll: () => hidden });
+    form.fire("submit");
+  };
+  const type = async (id: string, value: string): Promise<void> => {
+    page.byId(id).fire("input", { value });
+    await eventually(() => page.byId(id).value === value);
+  };
+  await type("Log-in-0", "192.0.2.1");
+  await type("Log-in-1", "ann");
+  submit("Log in", [{ name: "Password", value: "p" }]);
+  await eventually(() => /192\.0\.2\.1 takes this login/.test(page.text()));
+  page.byId("Choose-a-share-0").fire("change", { value: '"CORE"' });
+  await eventually(() => page.byId("Choose-a-share-0").value === '"CORE"');
+  submit("Choose a share", []);
+  await eventually(() => app.log.some((line) => /^(bad|edit)/.test(line)));
+  assert.match(app.log.at(-1) ?? "", /^bad: Add the share: 192\.0\.2\.1: /);
+});
