@@ -26,6 +26,8 @@ import { isSameServer } from "./import-plan.ts";
 import { entrySecrets, importedServer } from "./imported-server.ts";
 import { readClientFile } from "./read-files.ts";
 
+const LONGEST_END = 1_000;
+
 /** Where it is planned. */
 export interface ConnectionSurroundings extends ClientSurroundings {
   /** Mountaineer's own folder, absolute. */
@@ -148,11 +150,11 @@ export async function planDiff(plan: ConnectionPlan): Promise<string> {
   const { path, text, after } = plan;
   const names = { before: path, after: `${path} afterwards` };
   const secrets = [...(await literalsOf(plan)), ...(await literalsOf({ ...plan, text: after }))];
-  const hidden = secrets.reduce(
-    (left, secret) => left.replaceAll(secret, HIDDEN),
-    diffText(text ?? "", after ?? "", names),
-  );
-  return withoutNamedSecrets(hidden);
+  // The longest first: another may be the beginning of it.
+  const hidden = secrets
+    .sort((one, other) => other.length - one.length)
+    .reduce((left, secret) => left.replaceAll(secret, HIDDEN), diffText(text ?? "", after ?? "", names));
+  return withoutNamedSecrets(hidden).split("\n").map(withoutMiddle).join("\n");
 }
 
 /** The client's own file, unless another is named. */
@@ -241,9 +243,17 @@ async function literalsOf({ client, path, text }: Standing): Promise<readonly st
   return entries.flatMap(entrySecrets).flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
 }
 
-/** What stands beside the servers in the client's file, and is shown with them. */
+/** Some files are one line of megabytes. What is changed in it gets lines of its own, between what was around it. */
+function withoutMiddle(line: string): string {
+  const more = line.length - 2 * LONGEST_END;
+  return more <= 0
+    ? line
+    : `${line.slice(0, LONGEST_END)} … ${more} characters … ${line.slice(-LONGEST_END)}`;
+}
+
+/** What stands beside the servers in the client's file, and is shown with them. A word is looked at once, however long it is. */
 function withoutNamedSecrets(text: string): string {
-  const pair = /(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
+  const pair = /(?<![\w.-])(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
   return text.replace(pair, (whole: string, quote: string, name: string, between: string, value: string) =>
     isSecretName(name) && value.length > 2 ? `${quote}${name}${quote}${between}"${HIDDEN}"` : whole,
   );

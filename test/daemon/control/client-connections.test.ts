@@ -4,7 +4,7 @@ import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CLIENTS } from "../../../src/clients/client.ts";
-import { planConnection, writePlan } from "../../../src/clients/connection-plan.ts";
+import { planConnection, planDiff, writePlan } from "../../../src/clients/connection-plan.ts";
 import { createClientConnections } from "../../../src/daemon/control/client-connections.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -97,4 +97,20 @@ test("F4 a program whose place cannot be looked at keeps no other from being lis
   await symlink("loop", join(userHome, ".gemini"));
   await symlink(".gemini", join(userHome, "loop"));
   assert.deepEqual(pluck(await known(), "name"), ["cursor", "gemini"]);
+});
+
+test("F4 of a file that is one long line the change is shown, and no part of a secret", async (t) => {
+  const { file, plan } = await openConnections(t);
+  const [short, long] = [TOKEN.slice(0, 30), TOKEN];
+  const servers = {
+    one: { command: "one", args: ["--token", short] },
+    two: { command: "two", args: [long] },
+  };
+  const history = "x".repeat(2 ** 20);
+  await writeFile(file, JSON.stringify({ mcpServers: servers, history: [history, "end"] }));
+  const diff = await planDiff(await plan("files"));
+  assert.match(diff, /^\+"mountaineer": \{$/m);
+  assert.match(diff, /^\+.*x … 104\d{4} characters … x+","end"\]\}$/m);
+  assert.doesNotMatch(diff, new RegExp(long.slice(0, 8)));
+  assert.doesNotMatch(diff, new RegExp(long.slice(-8)));
 });
