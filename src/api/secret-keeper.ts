@@ -10,7 +10,7 @@ import {
   type TypeOf,
   text,
 } from "../runtime/shape.ts";
-import { SECRET_NAME_FORM } from "../runtime/text/secret-name.ts";
+import { SECRET_NAME } from "../runtime/text/secret-name.ts";
 
 const secretPlace = choice("file", "secret-service", "keychain");
 export type SecretPlaceName = TypeOf<typeof secretPlace>;
@@ -38,11 +38,6 @@ export function keptNames({ secrets }: SecretListReport): ReadonlySet<string> {
 export const secretChangeShape = object({ name: text, kept: secretPlace });
 type SecretChange = TypeOf<typeof secretChangeShape>;
 
-/** As references name them. */
-export const SECRET_NAME = {
-  form: new RegExp(`^${SECRET_NAME_FORM}$`),
-  expected: "1 to 64 letters, digits, '.', '_' and '-', the first of them a letter or a digit",
-};
 const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);
 
 export const secretRequest = strictObject({ name: secretName });

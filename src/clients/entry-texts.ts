@@ -3,6 +3,7 @@
 
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { escaped, parseSecretText } from "../config/values/secret-text.ts";
+import { VARIABLE_NAME_FORM } from "../runtime/text/variable-name.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {
@@ -22,7 +23,7 @@ export interface TextReader {
 }
 
 const PLACEHOLDER = /\$\{([^{}]*)\}/g;
-const VARIABLE = /^(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
+const VARIABLE = new RegExp(`^(?:env:)?(${VARIABLE_NAME_FORM})(?::-(.*))?$`, "s");
 /** Names that mean a place, not a variable. */
 const PLACES = /^(?:workspaceFolder|workspaceFolderBasename|pathSeparator|userHome|\/)$/;
 

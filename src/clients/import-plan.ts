@@ -1,6 +1,7 @@
 // Which of the servers that were found become backends: each once, under a name that is free. Pure.
 import { isDeepStrictEqual } from "node:util";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
+import { storedNamesIn } from "../config/secret-names.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
 import { backendName, type ImportedServer } from "./imported-server.ts";
 
@@ -95,7 +96,7 @@ export function isSameServer(one: KnownServer, other: KnownServer, title: string
 
 /** null: the text refers to no secret; undefined: the secret cannot be read. */
 function secretOf({ secrets }: KnownServer, text: unknown): string | undefined | null {
-  const name = typeof text === "string" ? /secret:([A-Za-z0-9._-]+)/.exec(text)?.[1] : undefined;
+  const [name] = typeof text === "string" ? storedNamesIn(text) : [];
   return name === undefined ? null : secrets?.get(name);
 }
 

@@ -6,6 +6,7 @@ import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../co
 import type { BackendConfig } from "../config/snapshot.ts";
 import { escaped, parseSecretText } from "../config/values/secret-text.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
+import { VARIABLE_NAME_FORM } from "../runtime/text/variable-name.ts";
 import type { ClientSurroundings } from "./client.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, type TextReader } from "./entry-texts.ts";
@@ -219,6 +220,7 @@ function withoutSecrets(key: string, value: unknown): unknown {
 const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
 const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
 /** Options that change nothing of what reaches the server. */
+const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");
 const HARMLESS = new Set(["--debug", "--silent", "--allow-http"]);
 
 /** The same server by its address; the given one where its arguments say more than that. */
@@ -237,10 +239,7 @@ function withoutProxy(server: ForeignServer): ForeignServer {
     if (option === "--transport" && /^(?:http|sse)/.test(value)) continue;
     const [, name, content] = option === "--header" ? (/^([^:\s]+)\s*:\s*(.*)$/s.exec(value) ?? []) : [];
     if (name === undefined || content === undefined) return server;
-    headers[name] = content.replace(
-      /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g,
-      (written, variable: string) => env[variable] ?? written,
-    );
+    headers[name] = content.replace(VARIABLE, (written, variable: string) => env[variable] ?? written);
   }
   return { ...server, command: null, args: [], url, env: {}, headers };
 }

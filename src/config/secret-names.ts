@@ -1,4 +1,5 @@
-// Names for secrets, made of their purpose: a share's name, or a server's and its variable's. Pure.
+// Names of secrets: those that a text refers to, and new ones, made of a share's name or a variable's. Pure.
+import { SECRET_NAME_FORM } from "../runtime/text/secret-name.ts";
 import { referenceText } from "../secrets/reference.ts";
 import type { ShareConfig } from "./snapshot.ts";
 
@@ -6,7 +7,7 @@ const LONGEST = 64;
 /** Room for a number at the end: `-2`, `-3` and so on. */
 const NUMBER = 4;
 
-/** A name that a secret may have (`isSecretName`), made of any text, and numbered while it is taken. */
+/** A name that a secret may have (`SECRET_NAME`), made of any text, and numbered while it is taken. */
 export function freeSecretName(text: string, isTaken: (name: string) => boolean = () => false): string {
   const plain = text
     .normalize("NFKD")
@@ -17,6 +18,12 @@ export function freeSecretName(text: string, isTaken: (name: string) => boolean 
   let name = whole.slice(0, LONGEST);
   for (let count = 2; isTaken(name); count++) name = `${whole.slice(0, LONGEST - NUMBER)}-${count}`;
   return name;
+}
+
+/** Of all secrets that are named somewhere in a text, which may be a whole configuration. */
+export function storedNamesIn(text: string): readonly string[] {
+  const found = text.matchAll(new RegExp(`secret:(${SECRET_NAME_FORM})`, "g"));
+  return [...found].map(([, name = ""]) => name);
 }
 
 /** The reference to a share's password as the file has it; null: a guest has none. */

@@ -1,5 +1,6 @@
 // References to secrets: their notation in a configuration, and how a value is found.
 import { SECRET_NAME_FORM } from "../runtime/text/secret-name.ts";
+import { VARIABLE_NAME_FORM } from "../runtime/text/variable-name.ts";
 
 /** Where a secret's value is; never the value itself, so it may be logged, compared and shown. */
 export type SecretReference =
@@ -41,19 +42,10 @@ export const STORED_FORM = "secret:NAME";
 export const REFERENCE_FORMS = `\`${REFERENCE_FORM}\` (an environment variable) or \`${STORED_FORM}\` (kept by \`mountaineer secret set NAME\`)`;
 
 const STORED_PREFIX = "secret:";
-const ENVIRONMENT_REFERENCE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/;
+const ENVIRONMENT_REFERENCE = new RegExp(`^\\$\\{(${VARIABLE_NAME_FORM})\\}$`);
 const STORED_REFERENCE = new RegExp(
   `^(?:secret:(${SECRET_NAME_FORM})|\\$\\{secret:(${SECRET_NAME_FORM})\\})$`,
 );
-const WHOLE_NAME = new RegExp(`^${SECRET_NAME_FORM}$`);
-
-/** What a secret may be called, for messages. */
-export const SECRET_NAME_RULE =
-  "1 to 64 letters, digits, `.`, `_` and `-`, the first of them a letter or a digit";
-
-export function isSecretName(text: string): boolean {
-  return WHOLE_NAME.test(text);
-}
 
 /** Reads `${VARIABLE}`, `secret:NAME`, or `${secret:NAME}`; null for any other text. */
 export function parseReference(text: string): SecretReference | null {

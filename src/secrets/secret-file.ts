@@ -2,7 +2,7 @@
 import { MountaineerError } from "../runtime/errors.ts";
 import { choice, object, reader, type TypeOf, text, union } from "../runtime/shape.ts";
 import { isObject, jsonObject } from "../runtime/text/json-object.ts";
-import { isSecretName } from "./reference.ts";
+import { SECRET_NAME } from "../runtime/text/secret-name.ts";
 
 const recordShape = union(
   object({ kept: choice("file"), value: text }),
@@ -25,7 +25,8 @@ export function parseSecretFile(content: string, path: string): SecretFile {
   const file = new Map<string, SecretRecord>();
   for (const [name, entry] of Object.entries(value["secrets"])) {
     const record = recordOf(entry);
-    if (record === null || !isSecretName(name)) throw strange(path, "one of its entries is not a secret");
+    if (record === null || !SECRET_NAME.form.test(name))
+      throw strange(path, "one of its entries is not a secret");
     file.set(name, record);
   }
   return file;

@@ -11,7 +11,7 @@ import {
   shownUrl,
 } from "../../src/config/shown-values.ts";
 import { parseSecretText } from "../../src/config/values/secret-text.ts";
-import { isSecretName } from "../../src/secrets/reference.ts";
+import { SECRET_NAME } from "../../src/runtime/text/secret-name.ts";
 import { fc } from "../support/properties.ts";
 import { accepted } from "./support.ts";
 
@@ -265,7 +265,7 @@ test("whatever the text, the name is one that a secret may have, and is not take
       const taken = new Set<string>();
       for (let count = 0; count <= others; count++) {
         const name = freeSecretName(text, (one) => taken.has(one));
-        assert.ok(isSecretName(name), name);
+        assert.ok(SECRET_NAME.form.test(name), name);
         assert.ok(!taken.has(name));
         taken.add(name);
       }

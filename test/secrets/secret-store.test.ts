@@ -4,6 +4,7 @@ import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from "node
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { SECRET_NAME } from "../../src/runtime/text/secret-name.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import {
   ENCRYPTION_KEY,
@@ -11,7 +12,6 @@ import {
   openEncryptedFiles,
 } from "../../src/secrets/encrypted-files.ts";
 import {
-  isSecretName,
   missingHint,
   missingText,
   oneMissingText,
@@ -288,8 +288,8 @@ test("a stored secret is secret:NAME, alone or in ${}, and nothing else", () => 
   ];
   others.push("secret:nas ", "${secret:}", "${secret:a b}", `secret:${"x".repeat(65)}`, "secret:a\n");
   for (const text of others) assert.equal(parseReference(text), null, text);
-  assert.ok(isSecretName("x".repeat(64)));
-  assert.ok(!isSecretName("__proto__"));
+  assert.ok(SECRET_NAME.form.test("x".repeat(64)));
+  assert.ok(!SECRET_NAME.form.test("__proto__"));
 });
 
 test("a stored secret is found under its own key, and is no variable of that name", () => {

@@ -5,9 +5,9 @@ import { fullName } from "../../api/tool-changes-contract.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { readConfigBytes } from "../../config/read/load.ts";
 import { parseToml } from "../../config/read/toml-text.ts";
+import { storedNamesIn } from "../../config/secret-names.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
-import { SECRET_NAME_FORM } from "../../runtime/text/secret-name.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";
 
@@ -146,8 +146,7 @@ async function secretNames(
     keptNames(place.home).catch((): readonly string[] => []),
     configTable(place),
   ]);
-  const wanted = [...JSON.stringify(text).matchAll(new RegExp(`secret:(${SECRET_NAME_FORM})`, "g"))];
-  const missing = wanted.flatMap(([, name]) => (name === undefined || kept.includes(name) ? [] : [name]));
+  const missing = storedNamesIn(JSON.stringify(text)).filter((name) => !kept.includes(name));
   return [
     ...kept.map((value) => ({ value, description: "kept" })),
     ...[...new Set(missing)].map((value) => ({ value, description: "not kept yet" })),

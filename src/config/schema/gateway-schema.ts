@@ -1,4 +1,5 @@
 // The keys of the gateway's sections: backends, name conflicts, authorization, audit.
+import { VARIABLE_NAME_FORM } from "../../runtime/text/variable-name.ts";
 import { REFERENCE_FORM, STORED_FORM } from "../../secrets/reference.ts";
 import {
   parseHeaderName,
@@ -224,7 +225,7 @@ interface ConnectionTexts {
 
 function connectionTables({ env, headers, auth, sandbox }: ConnectionTexts) {
   return {
-    env: orAbsent(open(env, parseVariableName, variableKey, { pattern: "^[A-Za-z_][A-Za-z0-9_]*$" })),
+    env: orAbsent(open(env, parseVariableName, variableKey, { pattern: `^${VARIABLE_NAME_FORM}$` })),
     headers: orAbsent(open(headers, parseHeaderName, headerKey)),
     auth: orAbsent(table(auth, backendAuthKeys)),
     sandbox: orAbsent(table(sandbox, sandboxKeys)),

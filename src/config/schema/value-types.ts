@@ -1,11 +1,7 @@
 // The values that a single key may have: how a value of the file is read, described and shown. The daemon loads this,
 // too, so it uses no schema library.
-import {
-  parseReference,
-  REFERENCE_FORMS,
-  SECRET_NAME_RULE,
-  type SecretReference,
-} from "../../secrets/reference.ts";
+import { SECRET_NAME } from "../../runtime/text/secret-name.ts";
+import { parseReference, REFERENCE_FORMS, type SecretReference } from "../../secrets/reference.ts";
 import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
 import { HOST_EXPECTED, parseHost } from "../values/host.ts";
 import type { HostAddress } from "../values/host-text.ts";
@@ -170,7 +166,7 @@ export const networkInterface = text("plain", parseInterfaceName, {
 });
 
 function referenceHint(written: string): string {
-  if (written.startsWith("secret:")) return `a secret's name is ${SECRET_NAME_RULE}`;
+  if (written.startsWith("secret:")) return `a secret's name is ${SECRET_NAME.expected}`;
   if (written.includes("$"))
     return "the whole value is one reference: a name of letters, digits and `_`, in braces after `$`";
   return "no secrets in config: `mountaineer secret set NAME` keeps it, `secret:NAME` stands for it here";

@@ -1,4 +1,5 @@
 // The rules for names of backends, tools, variables and headers, and which of those names suggest a secret.
+import { isVariableName } from "../../runtime/text/variable-name.ts";
 import type { TextReading } from "./names.ts";
 
 const LONGEST_NAME = 64;
@@ -84,7 +85,7 @@ export function parsePublishedToolName(text: string): TextReading {
 }
 
 export function parseVariableName(text: string): TextReading {
-  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(text) && text.length <= 256) return { ok: true, value: text };
+  if (isVariableName(text) && text.length <= 256) return { ok: true, value: text };
   return wrong("the name of an environment variable: letters, digits and `_`, not beginning with a digit");
 }
 

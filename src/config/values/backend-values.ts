@@ -1,9 +1,10 @@
 // The rules for a backend's values: program and arguments, address, texts with secrets, globs.
+import { VARIABLE_NAME_FORM } from "../../runtime/text/variable-name.ts";
 import { REFERENCE_FORM } from "../../secrets/reference.ts";
 import type { TextReading } from "./names.ts";
 
 const LONGEST_TEXT = 32 * 1024;
-const REFERENCE = /\$\{[A-Za-z_][A-Za-z0-9_]*\}/;
+const REFERENCE = new RegExp(`\\$\\{${VARIABLE_NAME_FORM}\\}`);
 
 function wrong(expected: string, hint: string | null = null): TextReading {
   return { ok: false, expected, hint };

@@ -14,7 +14,8 @@ type SecretTextReading =
   | { readonly ok: true; readonly value: SecretText }
   | { readonly ok: false; readonly expected: string; readonly hint: string };
 
-const MARK = /\$\$\{|\$\{(?:(?:[A-Za-z_][A-Za-z0-9_]*|secret:[A-Za-z0-9._-]+)\})?/g;
+/** `$${`, or what must be a reference: `parseReference` says whether it is one. */
+const MARK = /\$\$\{|\$\{(?:[^{}]*\})?/g;
 // Text around references that is not a secret: separators, and the beginning of an Authorization header.
 const HARMLESS = /^(?:[\s:;,./@=&-]*|(?:bearer|basic|token|apikey) +)$/i;
 

@@ -6,6 +6,7 @@ import type { Readable, Writable } from "node:stream";
 import { shownText } from "../../../../config/shown-values.ts";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
+import { isVariableName } from "../../../../runtime/text/variable-name.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import type { RpcMessage } from "../../../json-rpc.ts";
 import {
@@ -302,7 +303,6 @@ type BackendProcess = ChildProcess & {
   readonly stderr: Readable;
 };
 
-const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const LAUNCHER_WORDS = /^mountaineer-backend-launch: ([a-z-]+)$/;
 
 /**
@@ -310,7 +310,7 @@ const LAUNCHER_WORDS = /^mountaineer-backend-launch: ([a-z-]+)$/;
  * looked up by the launcher, which may hang on a dead mount.
  */
 function startProgram(options: ProgramOptions): BackendProcess | LinkFailure {
-  const strange = Object.keys(options.env).find((name) => !VARIABLE_NAME.test(name));
+  const strange = Object.keys(options.env).find((name) => !isVariableName(name));
   if (strange !== undefined) {
     return cannotStart(
       options,
