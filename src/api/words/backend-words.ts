@@ -2,12 +2,23 @@
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
 import type { ToolPlaces } from "../catalog-contract.ts";
 import type { BackendRouteStatus, BackendStatus } from "../contract.ts";
-import { msText, type StateWords, sinceText, type Tone, troublesOf, type Words, worseTone } from "./words.ts";
+import {
+  msText,
+  type StateWords,
+  sinceText,
+  type Tone,
+  troublesOf,
+  WAITING_CODE,
+  type Words,
+  withoutName,
+  worseTone,
+} from "./words.ts";
 
 /** `Ready over lan, held by hand`: the same in every face. */
 export function backendWords(backend: BackendStatus): StateWords {
   const { enabled, phase, routes } = backend;
-  const trouble = troublesOf(backend.conditions)[0]?.title ?? null;
+  const [first] = troublesOf(backend.conditions);
+  const trouble = first === undefined ? null : withoutName(first.title, backend.name);
   if (!enabled)
     return isHeldBack(backend)
       ? { text: "waits for approval", tone: "warning", why: null }
@@ -32,7 +43,7 @@ export function backendWords(backend: BackendStatus): StateWords {
 
 /** Switched on in the file, and nobody has approved it. */
 export function isHeldBack({ enabled, conditions }: Pick<BackendStatus, "enabled" | "conditions">): boolean {
-  return !enabled && conditions.some(({ code }) => code === "waiting_for_approval");
+  return !enabled && conditions.some(({ code }) => code === WAITING_CODE);
 }
 
 const PHASES: ReadonlyMap<string, Words> = new Map<string, Words>([
@@ -96,7 +107,7 @@ export function callFacts({
   return [
     ...(calls === undefined ? [] : [counted(calls, "call")]),
     ...(errors > 0 ? [`${errors} failed`] : []),
-    ...(latency === null ? [] : [`typical ${msText(latency.p50)}, slowest 1 % from ${msText(latency.p99)}`]),
+    ...(latency === null ? [] : [`typical ${msText(latency.p50)}, 99 % within ${msText(latency.p99)}`]),
   ];
 }
 

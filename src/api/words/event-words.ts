@@ -126,6 +126,10 @@ const TEXTS: Readonly<Record<string, Told | null>> = {
     "plain",
     `The catalog has ${counted(numberOf(fields["tools"]), "tool")} now (${listOf(fields["added"]).length} came, ${listOf(fields["removed"]).length} went)`,
   ],
+  "catalog.tools_pinned": (fields) => [
+    "plain",
+    `First seen: ${numberOf(fields["count"])} of its tools, resources and prompts`,
+  ],
   "catalog.tool_changed": (fields) => [
     "warning",
     `${entryOf(fields)} is not as it was approved${fields["withheld"] === true ? "; it is withheld" : ""}`,

@@ -93,11 +93,11 @@ export function cableWords(share: ShareStatus): readonly CableWords[] {
   });
 }
 
-/** What is to be done when Thunderbolt is back; null: it is not, or the share is there. */
+/** What is to be done when Thunderbolt is back; null: it is not, or the share is there. Without a time: not for how long. */
 export function readyText(
   share: ShareStatus,
   { lsof_recheck: waitsForFiles }: Pick<GlobalStatus, "lsof_recheck">,
-  nowMs: number,
+  nowMs = Number.NaN,
 ): string | null {
   if (!share.tb_recovery_pending) return null;
   const steady = sinceText(share.tb_healthy_since, nowMs);

@@ -11,9 +11,14 @@ export interface Words {
   readonly tone: Tone;
 }
 
-/** With what it is about; null: the daemon. */
+/** With what it is about, once; null: the daemon. */
 export function wholeText({ about, text }: { readonly about: string | null; readonly text: string }): string {
-  return about === null ? text : `${about}: ${text}`;
+  return about === null ? text : `${about}: ${withoutName(text, about)}`;
+}
+
+/** For a place that names the backend already. */
+export function withoutName(text: string, name: string): string {
+  return text.replace(`backend ${name}: `, "");
 }
 
 export interface StateWords extends Words {
@@ -32,6 +37,9 @@ export function routeLabel(route: unknown): string {
 export const SEVERITY_TONES = { info: "plain", warning: "warning", error: "bad" } as const satisfies Readonly<
   Record<Condition["severity"], Tone>
 >;
+
+/** The code of the condition that an entry waits for approval. */
+export const WAITING_CODE = "waiting_for_approval";
 
 /** Those that a person should know of. */
 export function troublesOf(conditions: readonly Condition[]): readonly Condition[] {

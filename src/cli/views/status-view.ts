@@ -3,7 +3,7 @@
 import type { GlobalStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
 import { onlyHost } from "../../api/share-routes.ts";
 import { readyText, recoveryWindow, routeWords, shareWords } from "../../api/words/share-words.ts";
-import { sinceText } from "../../api/words/words.ts";
+import { sinceText, WAITING_CODE } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
 import { columns, glued, harmless, padded, shellWord, wrapped } from "../../runtime/text/plain-text.ts";
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
@@ -21,8 +21,6 @@ import {
 
 /** From so many shares on, the head repeats who is ready, since the banner may have scrolled away. */
 const MANY_SHARES = 4;
-
-const WAITING = "waiting_for_approval";
 
 /** What the lines about shares are made from: they also show some settings. */
 interface ShareView extends View {
@@ -76,7 +74,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   const told = new Set(
     (report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)),
   );
-  const conditions = global.conditions.filter(({ code, hint }) => code !== WAITING || !told.has(hint));
+  const conditions = global.conditions.filter(({ code, hint }) => code !== WAITING_CODE || !told.has(hint));
   lines.push(...conditions.flatMap((condition) => conditionLines(condition, "  ", view)));
   return lines;
 }

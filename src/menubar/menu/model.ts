@@ -4,7 +4,7 @@ import { actionsFor, actionWith } from "../../api/words/actions.ts";
 import { backendWords } from "../../api/words/backend-words.ts";
 import { shareWords } from "../../api/words/share-words.ts";
 import { FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
-import { type Tone, troublesOf } from "../../api/words/words.ts";
+import { type Tone, troublesOf, WAITING_CODE } from "../../api/words/words.ts";
 import { actionText, type MenuAction, type ToggleName } from "./action.ts";
 import { aliasItems } from "./alias-items.ts";
 import { gatewayItems } from "./gateway-items.ts";
@@ -94,7 +94,7 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   const items: MenuItem[] = [
     ...conditionItems(
       "",
-      global.conditions.filter(({ code }) => code !== "waiting_for_approval"),
+      global.conditions.filter(({ code }) => code !== WAITING_CODE),
     ),
     ...waitingItems(world),
     ...shares.flatMap((share) => readyItems(share, world, "ready")),

@@ -45,7 +45,10 @@ function readTable(builder: Builder, mount: MountSeen): Step | null {
   const recheck = builder.memory.tbRecoveryPending && lsofRecheck;
   if (!autoFailback && !recheck) {
     setState(builder, { tableReadWith: toggles(builder) });
-    deferRecovery(builder, lsofRecheck ? "waiting for the next check of open files" : "a person switches");
+    deferRecovery(
+      builder,
+      lsofRecheck ? "waiting for the next check of open files" : "waiting for you to switch",
+    );
     return null;
   }
   if (canMove(builder, "tb")) {

@@ -54,7 +54,7 @@ export interface DashboardFacts {
   readonly nowMs?: number;
 }
 
-/** Trouble first, the gravest at the top. */
+/** Trouble first, the gravest at the top; what only is to be known, last. */
 export function dashboardRows(
   { status, approvals, clients = [], nowMs = 0 }: DashboardFacts,
   view: DashboardView = "Home",
@@ -73,16 +73,15 @@ export function dashboardRows(
     ...shares.flatMap((row) => conditionRows(row.share.name, row, row.share.conditions)),
     ...backends.flatMap((row) => conditionRows(row.backend.name, row, row.backend.conditions)),
   ];
-  const conditions = SEVERITIES.flatMap((severity) =>
-    found.filter(({ condition }) => condition.severity === severity),
-  );
+  const of = (...severities: readonly Condition["severity"][]) =>
+    severities.flatMap((severity) => found.filter(({ condition }) => condition.severity === severity));
   const broken = aliases.filter(({ link }) => link !== "right").length;
   const hasServers = view !== "Shares" && gateway !== undefined;
   return [
     ...headed("Waits for approval", waiting, ({ id, summary }) => [
       { kind: "waiting", id: `waiting ${id}`, summary: `${id}: ${summary}` },
     ]),
-    ...headed("Conditions", conditions, (row) => [row]),
+    ...headed("Needs attention", of("error", "warning"), (row) => [row]),
     ...(view === "Servers"
       ? []
       : [head("Shares", shares.length, broken === 0 ? null : `${broken} aliases not right`)]),
@@ -95,10 +94,9 @@ export function dashboardRows(
     ...headed("Clients", view === "Shares" ? [] : clients, (client, at) => [
       { kind: "client", id: `client ${at}`, client, words: clientWords(client, nowMs) },
     ]),
+    ...headed("Notes", of("info"), (row) => [row]),
   ];
 }
-
-const SEVERITIES = ["error", "warning", "info"] as const;
 
 function conditionRows(subject: string | null, owner: OwnerRow | null, conditions: readonly Condition[]) {
   return conditions.map((condition) => {

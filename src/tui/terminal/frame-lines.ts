@@ -62,9 +62,10 @@ function connectionSpans(connection: Connection, { symbols }: View): Line {
   }
 }
 
-/** The keys that mean something now. */
-export function footerLine(hints: readonly string[], view: View): Line {
-  return cutLine([span(hints.join("  "), "faint")], view.width, view.symbols.ellipsis);
+/** The keys that mean something now, as many as there is room for. */
+export function footerLine(hints: readonly string[], { width }: View): Line {
+  const fits = (count: number): boolean => columns(hints.slice(0, count).join("  ")) <= width;
+  return [span(hints.filter((_, at) => fits(at + 1)).join("  "), "faint")];
 }
 
 /** null where there is room enough. */

@@ -61,6 +61,27 @@ describe("the dashboard", () => {
     );
   });
 
+  test("F2 what only is to be known stands below everything, what is wrong above, and neither says a name twice", () => {
+    const conditions = [
+      { ...condition("backend files: is shared"), severity: "info" as const },
+      condition("backend files: does not answer"),
+    ];
+    const status = gatewayReport([sampleBackend({ name: "files", conditions })]);
+    const heads = shown(status, 140, 60).filter((line) => /^\S.*\(\d\)|^ {2}. files: /.test(line));
+    assert.deepEqual(
+      heads.map((line) => line.replace(/ {2}(http|do).*/, "")),
+      [
+        "Waits for approval (1)",
+        "Needs attention (1)",
+        "  ▲ files: does not answer",
+        "Shares (0)",
+        "Servers (1)",
+        "Notes (1)",
+        "  ● files: is shared",
+      ],
+    );
+  });
+
   test("F2 shows who is connected below the backends", () => {
     const clients = [sampleClient({ name: "sly\u202e" })];
     const rows = dashboardRows({ status: gatewayReport(), approvals: null, clients, nowMs: SAMPLE_NOW });
@@ -80,7 +101,7 @@ describe("the dashboard", () => {
       /Finder \(1\) \/v\/1\.psd/,
       /and 2 more/,
       /✕ GONE +not mounted +no route answers/,
-      /● files +Ready +14 tools, 3 resources, 3 in flight, 2 restarts, pid 812, 41 calls, typical 3\.4 ms, slowest 1 % from 80 ms/,
+      /● files +Ready +14 tools, 3 resources, 3 in flight, 2 restarts, pid 812, 41 calls, typical 3\.4 ms, 99 % within 80 ms/,
       /✕ db +Failed .*ended with exit code 1/,
       /○ off +disabled/,
       /Waits for approval \(1\)/,

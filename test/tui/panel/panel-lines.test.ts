@@ -159,6 +159,7 @@ test("F2 the header names all views in words, at 60 columns and away too, and th
     " e Events [l Logs]",
   ]);
   assert.deepEqual(textOf([footerLine(["Tab next", "q quit"], viewOf(60))]), ["Tab next  q quit"]);
+  assert.deepEqual(textOf([footerLine(["Tab next", "q quit", "? help"], viewOf(17))]), ["Tab next  q quit"]);
   for (const width of [1, 10, 25, 40]) {
     const lines = [
       ...headerLines(SCREENS, LOGS, away, viewOf(width)),

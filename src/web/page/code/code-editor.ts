@@ -84,6 +84,12 @@ const LOOK = EditorView.theme({
   ".cm-collapsedLines": { background: "var(--plain-back)", color: "var(--dim)" },
 });
 
+/** What saves it stays in sight below a long file. */
+const ROOM = EditorView.theme({
+  "&": { maxHeight: "max(24rem, calc(100vh - 20rem))" },
+  ".cm-scroller": { overflow: "auto" },
+});
+
 /** Beside those that CodeMirror marks: a text must not hide, or turn around, what a person says yes to. */
 const UNSEEN = /(?!(?<=\p{Emoji})[\u200d\ufe0e\ufe0f])[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/u;
 const READING: Extension = [
@@ -125,6 +131,7 @@ export function openEditor(options: EditorOptions): CodeEditor {
       doc: text,
       extensions: [
         READING,
+        ROOM,
         languageOf(format),
         breaksOf(text),
         history(),

@@ -140,15 +140,17 @@ function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: nu
     const [first] = own;
     const states = own.map((share) => ({
       name: shown(share.name),
-      isSecond: secondBestHint(share, global) !== null,
       ...shareWords(share),
+      isSecond:
+        secondBestHint(share, global) !== null ||
+        (share.tb_recovery_pending && shareWords(share).why === null),
     }));
     const host = first?.fb_host ?? first?.tb_host ?? "/";
     // A folder that stands for one is called by its share.
     const isFolder = host.startsWith("/");
     const names = states.map(({ name }) => name).join(", ");
     const tone = states.map((state) => state.tone).reduce(worseTone, "good");
-    // That it is over the second cable, the cables say.
+    // That it is over the second cable, and the first is back, the cables say.
     const grave = states.find((state) => state.tone === tone && tone !== "good" && !state.isSecond);
     return {
       ...{ id, kind: "nas", at: "shares", tone },

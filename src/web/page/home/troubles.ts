@@ -8,8 +8,14 @@ import type {
 } from "../../../api/contract.ts";
 import { type Action, actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { backendWords } from "../../../api/words/backend-words.ts";
-import { secondBestHint, shareWords } from "../../../api/words/share-words.ts";
-import { SEVERITY_TONES, type StateWords, type Tone, troublesOf } from "../../../api/words/words.ts";
+import { readyText, secondBestHint, shareWords } from "../../../api/words/share-words.ts";
+import {
+  SEVERITY_TONES,
+  type StateWords,
+  type Tone,
+  troublesOf,
+  WAITING_CODE,
+} from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { PageState } from "../daemon/live.ts";
 
@@ -25,9 +31,6 @@ export interface Trouble {
   readonly at: string;
 }
 
-/** Told once, with the approvals. */
-const WAITING = "waiting_for_approval";
-
 export function findTroubles({
   status,
   approvals,
@@ -37,7 +40,7 @@ export function findTroubles({
 }): readonly Trouble[] {
   const { global, gateway, shares, backends = [] } = status;
   const waiting = approvals?.waiting.length ?? 0;
-  const isTold = ({ code }: Condition): boolean => waiting > 0 && code === WAITING;
+  const isTold = ({ code }: Condition): boolean => waiting > 0 && code === WAITING_CODE;
   const general = (conditions: readonly Condition[], at: string): readonly Trouble[] =>
     troublesOf(conditions)
       .filter((condition) => !isTold(condition))
@@ -60,7 +63,8 @@ export function findTroubles({
 /** Where only the route is not the preferred one, no button mends it: the cable does. */
 function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Trouble[] {
   const hint = secondBestHint(share, global);
-  if (hint === null) return troubleOf(share, shareWords(share), shareRepair(share), "shares");
+  if (hint === null)
+    return troubleOf(share, shareWords(share), shareRepair(share), "shares", readyText(share, global));
   const text = `mounted over Fallback, ${share.tb_reachable ? "Thunderbolt answers again" : "as Thunderbolt does not answer"}`;
   return [{ tone: "warning", about: share.name, text, hint, action: null, at: "shares" }];
 }
@@ -82,12 +86,11 @@ function troubleOf(
   { text, tone, why }: StateWords,
   action: Action | null,
   at: string,
+  elseHint: string | null = null,
 ): readonly Trouble[] {
   if (tone !== "bad" && tone !== "warning") return [];
-  const hint = troublesOf(conditions)[0]?.hint ?? null;
-  // It begins with the name already.
-  const reason = why?.replace(`backend ${name}: `, "") ?? null;
-  return [{ tone, about: name, text: reason === null ? text : `${text}: ${reason}`, hint, action, at }];
+  const hint = troublesOf(conditions)[0]?.hint ?? elseHint;
+  return [{ tone, about: name, text: why === null ? text : `${text}: ${why}`, hint, action, at }];
 }
 
 function shareRepair(share: ShareStatus): Action | null {

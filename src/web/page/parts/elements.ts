@@ -3,7 +3,7 @@ import { type ComponentChild, type ComponentChildren, createContext, h } from "p
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract.ts";
 import { holderText } from "../../../api/words/outcome-words.ts";
-import { SEVERITY_TONES, type Tone } from "../../../api/words/words.ts";
+import { SEVERITY_TONES, type Tone, WAITING_CODE } from "../../../api/words/words.ts";
 import { forText, shown, shownLines } from "./text.ts";
 
 interface WorkButtonProps {
@@ -70,6 +70,9 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
         shown(condition.title),
         since === null ? null : h("span", { class: "dim" }, ` (${since})`),
         condition.hint === null ? null : h("p", { class: "hint" }, withCode(condition.hint)),
+        condition.code === WAITING_CODE
+          ? h("a", { href: "#/settings/approvals" }, "Look at it and approve")
+          : null,
         (condition.holders ?? []).length === 0
           ? null
           : h(

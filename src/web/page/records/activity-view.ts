@@ -183,7 +183,7 @@ function auditEntry(record: AuditEntry): Entry {
 function entryRow({ at, tone, word, what, facts }: Entry, index: number, now: number): ComponentChild {
   return h(
     "li",
-    { key: `${at} ${index}` },
+    { key: `${at} ${index}`, class: tone },
     h("time", { class: "dim", dateTime: at }, clockText(Date.parse(at), now)),
     mark(tone, word),
     h("p", {}, h("strong", {}, shown(what)), " ", h("span", { class: "facts" }, facts)),

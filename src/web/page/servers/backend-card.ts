@@ -13,6 +13,7 @@ import {
   togetherText,
   waitingText,
 } from "../../../api/words/backend-words.ts";
+import { troublesOf, withoutName } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App } from "../parts/app.ts";
@@ -40,7 +41,10 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
   const error = backend.last_error;
   const waiting = waitingText(backend);
   const notes = backend.conditions.filter(({ severity }) => severity === "info");
-  const troubles = backend.conditions.filter(({ severity }) => severity !== "info");
+  const troubles = troublesOf(backend.conditions).map((condition) => ({
+    ...condition,
+    title: withoutName(condition.title, backend.name),
+  }));
   const isTold = (text: string): boolean => troubles.some(({ title }) => title.includes(text));
   return h(
     "article",

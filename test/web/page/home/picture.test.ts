@@ -92,6 +92,16 @@ test("F4 the picture has the NAS once with its cables, agents, servers and other
   );
 });
 
+test("F4 that Thunderbolt is ready again, the cables say, and no cut line below", () => {
+  const ready = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
+  const [, nas] = picture([ready]).joined;
+  assert.deepEqual(
+    nas?.wires.map(({ label }) => label),
+    ["Thunderbolt · ready", "Fallback · in use"],
+  );
+  assert.equal(nas?.trouble, "");
+});
+
 test("F4 of many the first are drawn, and all that are in trouble; the rest is counted", () => {
   const backends = Array.from({ length: 60 }, (_, at) =>
     sampleBackend({ name: `s${at}`, phase: at === 59 ? "Failed" : "Ready" }),

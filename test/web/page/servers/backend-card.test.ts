@@ -37,3 +37,10 @@ test("F2 a server's failure is told once, with code in its hint; a note is folde
   assert.match(plain.text(), /nothing listens there/);
   assert.doesNotMatch(plain.text(), /note/);
 });
+
+test("F2 what waits for approval leads to where it is approved", () => {
+  const waits = { ...condition("warning", "Waits for approval"), code: "waiting_for_approval" };
+  const backend = sampleBackend({ name: "files", conditions: [waits] });
+  using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
+  assert.match(view.text(), /Waits for approval.*Look at it and approve/);
+});
