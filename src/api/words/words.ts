@@ -18,7 +18,9 @@ export function wholeText({ about, text }: { readonly about: string | null; read
 
 /** For a place that names the backend already. */
 export function withoutName(text: string, name: string): string {
-  return text.replace(`backend ${name}: `, "");
+  const lead = `backend ${name}`;
+  const rest = text.startsWith(lead) ? text.slice(lead.length) : "";
+  return /^:? /.test(rest) ? rest.replace(/^:? /, "") : text;
 }
 
 export interface StateWords extends Words {

@@ -220,7 +220,7 @@ function actedOn(row: ChoiceRow | null): ChoiceRow | null {
 function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   const row = actedOn(chosen);
   // What gets out, and what helps, is not what a narrow terminal leaves out.
-  const general = ["? help", "q quit", "Enter details", ": palette"];
+  const general = ["? help", "q quit", "Enter more", ": palette"];
   if (row?.kind === "share")
     return ["m mount", "u unmount", "t Thunderbolt", "f fallback", "o auto", ...general];
   if (row?.kind === "backend") {

@@ -161,7 +161,7 @@ function hintsOf({ known, list }: FleetState): readonly string[] {
   if (list.detailsTop !== null) return ["Space more", "Esc back"];
   return [
     "arrows choose",
-    "Enter details",
+    "Enter more",
     "/ filter",
     ...(list.filter.text === "" ? [] : ["Esc all"]),
     "? help",

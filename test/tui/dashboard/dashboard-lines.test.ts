@@ -63,7 +63,7 @@ describe("the dashboard", () => {
 
   test("F2 what only is to be known stands below everything, what is wrong above, and neither says a name twice", () => {
     const conditions = [
-      { ...condition("backend files: is shared"), severity: "info" as const },
+      { ...condition("backend files asks each client"), severity: "info" as const },
       condition("backend files: does not answer"),
     ];
     const status = gatewayReport([sampleBackend({ name: "files", conditions })]);
@@ -77,7 +77,7 @@ describe("the dashboard", () => {
         "Shares (0)",
         "Servers (1)",
         "Notes (1)",
-        "  ● files: is shared",
+        "  ● files: asks each client",
       ],
     );
   });

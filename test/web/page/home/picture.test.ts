@@ -94,7 +94,7 @@ test("F4 the picture has the NAS once with its cables, agents, servers and other
 
 test("F4 that Thunderbolt is ready again, the cables say, and no cut line below", () => {
   const ready = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
-  const [, nas] = picture([ready]).joined;
+  const nas = picture([ready]).joined.find(({ kind }) => kind === "nas");
   assert.deepEqual(
     nas?.wires.map(({ label }) => label),
     ["Thunderbolt · ready", "Fallback · in use"],
