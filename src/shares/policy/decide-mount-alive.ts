@@ -29,7 +29,7 @@ export function judgeMount(builder: Builder, { found, look }: MountSeen): MountV
     case "answered": {
       if (look.errno === "ENOTCONN") return { state: "dead", reason: "ENOTCONN" };
       if (isDeadErrno(look.errno) && isShut) return UNPROVEN;
-      if (isDeadErrno(look.errno)) return judgeFailed(builder, found.id, look.errno ?? "", look.startedAtMs);
+      if (isDeadErrno(look.errno)) return judgeFailed(builder, look.errno ?? "", look.startedAtMs);
       if (isLocalErrno(look.errno)) return UNPROVEN;
       if (builder.state.deadLook !== null) setState(builder, { deadLook: null });
       if (builder.state.answeredMount !== found.id) setState(builder, { answeredMount: found.id });
@@ -88,10 +88,10 @@ function waitingForPermission(path: string): NewCondition {
   };
 }
 
-function judgeFailed(builder: Builder, mountId: string, errno: string, startedAtMs: number): MountVerdict {
+function judgeFailed(builder: Builder, errno: string, startedAtMs: number): MountVerdict {
   const first = builder.state.deadLook;
-  if (first === null || first.mountId !== mountId) {
-    setState(builder, { deadLook: { mountId, errno, startedAtMs } });
+  if (first === null) {
+    setState(builder, { deadLook: { startedAtMs } });
     builder.wakes.push({ atMs: startedAtMs + CONFIRM_AFTER_MS, reason: "confirm" });
     return UNPROVEN;
   }

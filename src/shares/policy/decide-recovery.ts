@@ -89,7 +89,6 @@ function readTable(builder: Builder, mount: MountSeen): Step | null {
 
 /** Announced once per result, although the check runs each cycle. */
 function announceCheck(builder: Builder, files: OpenFilesSeen): void {
-  if (builder.state.announcedBusy && files.state === "none") return;
   const reason = describe(files);
   if (builder.state.announcedOpenFiles === reason) return;
   setState(builder, { announcedOpenFiles: reason });

@@ -44,12 +44,8 @@ export interface LaneState {
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
   /** A loss of the active host that is not confirmed yet. */
   readonly suspicion: Suspicion | null;
-  /** The first of the two dead looks that a verdict needs. */
-  readonly deadLook: {
-    readonly mountId: string;
-    readonly errno: string;
-    readonly startedAtMs: number;
-  } | null;
+  /** The first of the two dead looks that a verdict on this mount needs. */
+  readonly deadLook: { readonly startedAtMs: number } | null;
   /** A look without an answer that was seen twice: if it is only late, this process itself may have stood still. */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;

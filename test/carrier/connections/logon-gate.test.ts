@@ -95,6 +95,25 @@ describe("logging in through the carrier", () => {
     await eventually(() => asked(nas) === 3);
   });
 
+  test("A14 one that is gone has no turn, and once a login was refused and is said to be right, one tries it alone", () => {
+    const gate = new LogonGate(createManualClock());
+    const turns: string[] = [];
+    const one = (name: string) => ({ logOn: () => void turns.push(name) });
+    const [first, second, third] = [one("first"), one("second"), one("third")];
+    assert.deepEqual(
+      [first, second, third].map((each) => gate.ask(each)),
+      [true, false, false],
+    );
+    gate.gone(second);
+    gate.answered(first, NO_LOGON_SERVERS);
+    assert.deepEqual(turns, ["third"]);
+    gate.answered(third, 0);
+    gate.answered(first, REFUSED);
+    gate.reopen();
+    assert.deepEqual([gate.ask(first), gate.ask(second)], [true, false]);
+    gate.gone(first);
+  });
+
   test("A14 shares with one login log in one after the other, and none after a refusal, until it is said to be right", async (t) => {
     const { nas, bench } = await oneRoute(t);
     const logons = new LogonGate(createManualClock());

@@ -24,6 +24,8 @@ function start(t: TestContext, confirmed = true) {
     /** For each question: its server, behind the connection of the question, is gone. */
     goes: [] as (() => void)[],
     closed: [] as string[],
+    /** Each is gone before its answer is read. */
+    goesAtOnce: false,
     marked: { outage: 0, asked: 0 },
   };
   const route = new RouteState(
@@ -34,6 +36,7 @@ function start(t: TestContext, confirmed = true) {
       firstOutage: 7,
       prove: (_timeoutMs, onGone) => {
         world.goes.push(onGone);
+        if (world.goesAtOnce) onGone();
         return Promise.resolve(world.answer);
       },
       onPhase: () => void told.push(route.phase),
@@ -70,6 +73,7 @@ const ACTS: readonly Act<World>[] = [
   [/^it ends$/, ({ route }) => route[Symbol.dispose]()],
   [/^its server (answers|is gone)$/, ({ world }, how) => (world.answer = how === "answers" ? THERE : GONE)],
   [/^its server answers as (\w+)$/, ({ world }, name = "") => (world.answer = thereOver(world.closed, name))],
+  [/^its servers go before their answers are read$/, ({ world }) => (world.goesAtOnce = true)],
   [/^the server goes$/, ({ world }) => world.goes.at(-1)?.()],
   [/^the first server goes$/, ({ world }) => world.goes[0]?.()],
   [
@@ -148,6 +152,12 @@ A10 a server that ends every connection right after its answer is as good as awa
   100 times after 100 ms the server goes: asked 11 to 59 times, waiting, lost at 1000, 2 answers told
   look, 400 ms: waiting; 400 ms: unconfirmed, the same outage
   it is confirmed, it is doubted, 0 ms: last told answers ab
+A10 a server that is gone before its answer is read is asked again
+  a route, its server answers, its servers go before their answers are read, it is doubted, 0 ms: asked 2 times
+  1 s: waiting
+A10 nothing is kept of a server that answers when nobody asks any more
+  a route, its server answers as each, it is doubted, 20 times after 0 ms the server goes
+  its server answers as last, 300 ms: asked 3 times; it ends, 0 ms: closed last
 A10 a server that has just come back is not kept waiting for what another did before
   a route, its server answers as each, it is doubted, 20 times after 100 ms the server goes: waiting
   its server is gone, 1 s, its server answers, 200 ms: unconfirmed

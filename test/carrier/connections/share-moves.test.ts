@@ -75,6 +75,11 @@ describe("a move of a carried share", () => {
     share.configure({ endpoints: {}, patienceMs: 60_000 });
     assert.equal(share.standby, null);
     await eventually(() => other.connections[0]?.ending === "reset");
+    // Nor while it is just being proved.
+    share.configure({ endpoints: { fallback: other.endpoint }, patienceMs: 60_000 });
+    share.configure({ endpoints: {}, patienceMs: 60_000 });
+    await eventually(() => other.connections[1]?.ending === "reset");
+    assert.equal(other.connections.length, 2, "none has replaced it");
   });
 
   test("A10 a question that has no answer yet is not waited for alone: the next one may be answered at once", async (t) => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { statSync } from "node:fs";
+import { rmSync, statSync, writeFileSync } from "node:fs";
 import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -66,6 +66,30 @@ test("B9 a save is refused when the file is not the one that was seen", async (t
   assert.equal(await readFile(path, "utf8"), TEXT);
   const gone = { ...target, path: `${path}.toml`, seenSha256: sha256(TEXT), edits: interval(1) };
   await assert.rejects(saveEdit(gone), hasCode("config_changed"));
+});
+
+test("B9 a save is refused when the file changes, comes or goes while its edit is made", async (t) => {
+  const folder = await temporaryFolder(t);
+  const changes: readonly (readonly [string | null, string | null])[] = [
+    [TEXT, TEXT.replace("mine", "theirs")],
+    [null, TEXT],
+    [TEXT, null],
+  ];
+  for (const [index, [before, after]] of changes.entries()) {
+    const path = join(folder, `${index}.toml`);
+    if (before !== null) await writeFile(path, before);
+    const saving = saveEdit({
+      ...{ path, place: PLACE, seenSha256: before === null ? null : sha256(before) },
+      /** Asked for once the file was read. */
+      get edits() {
+        if (after === null) rmSync(path);
+        else writeFileSync(path, after);
+        return interval(5);
+      },
+    });
+    await assert.rejects(saving, hasCode("config_changed"));
+    assert.equal(await readFile(path, "utf8").catch(() => null), after);
+  }
 });
 
 test("B9 of two saves that saw the same file, one is refused", async (t) => {
@@ -163,6 +187,11 @@ test("a file that another is just writing in place is waited for, and its keys a
       const clock = { ...time, wallMs: () => statSync(path).ctimeMs };
       const saving = saveEdit({ path, place: PLACE, seenSha256: null, known, edits: interval(5), clock });
       await eventually(() => time.pendingTimers === 1);
+      // Empty it is waited for, however still it is.
+      for (let look = 0; torn === "" && look < 2; look++) {
+        await time.advance(250);
+        await eventually(() => time.pendingTimers === 1);
+      }
       // The other one's second half, as of a slow disk.
       const whole = TEXT.replace("# mine", "# theirs");
       await writeFile(path, whole);

@@ -196,6 +196,20 @@ test("E4 a result over the size is for the session that asked and its principal 
   assert.ok(!isError(await read(uri, from)));
 });
 
+test("E4 a result over the size is not for who the session turns out to be later, nor kept for one that has ended", async () => {
+  const { clock, kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
+  let principal = user("ann");
+  const from: ClientPort = Object.defineProperty(client(), "principal", { get: () => principal });
+  const uri = linkOf(await call(from));
+  principal = user("bob");
+  assert.ok(isError(await read(uri, from)));
+  principal = user("ann");
+  assert.ok(!isError(await read(uri, from)));
+  kept.forget(from);
+  assert.ok(isError(await call({ ...client(user("ann")), ended: AbortSignal.abort() })));
+  assert.deepEqual([kept.size, clock.pendingTimers], [0, 0], "nothing to look after is left");
+});
+
 test("E4 a result over the size is gone with its session, and after an hour", async () => {
   const { clock, kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
   const [one, two] = [client(user("ann"), "one"), client(user("ann"), "two")];

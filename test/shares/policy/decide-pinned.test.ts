@@ -171,6 +171,9 @@ test("A15 what is unsent for a server that can be known waits for a proof of who
     assert.equal(step, null);
     assert.match(memory.lastError ?? "", /^1 unsent file of server a would not show.*mountaineer unsent/);
   }
+  const underWay = { id: null, asked: false };
+  const first = unmounted("gone", { tb: underWay, fallback: underWay });
+  assert.deepEqual([first.step, first.memory.lastError], [null, null], "the proof is under way");
   const unknowable = unmounted("gone", servers, { forMs: 3_000, proved: false });
   assert.equal(unknowable.step?.kind, "mount", "no proof would ever find its server");
 });

@@ -136,7 +136,7 @@ By hand: a mount by others while ours is being made ends the hold of an unmount;
   : on fallback, held nothing, detail /[Ff]ound mounted over fallback/
 By hand: a mount by others without a process is no success of a mount
   a new share, mounts over tb fail: refused, in the next step theirs over fallback dead, mount: result failed
-  : detail /refused. found mounted/
+  : detail /refused. found mounted/, error /refused/
 By hand: mount tells what stands now, not what an earlier try came to
   a new share, mounts over both fail: wrong password, 60 s, the variable CORE_PASSWORD is not set
   fresh, mount: result failed, no steps, detail /^the variable CORE_PASSWORD is not set$/
