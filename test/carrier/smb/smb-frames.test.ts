@@ -76,8 +76,10 @@ describe("the reader of frames", () => {
     const seen = reader();
     const compressed = encrypted();
     compressed[4] = 0xfc;
-    seen.push(Buffer.concat([encrypted(), compressed]));
-    assert.deepEqual(seen.events, ["opaque", "end", "opaque", "end"]);
+    const named = frame({ command: COMMAND.read, messageId: 1 });
+    named.write("C", 4 + 3);
+    seen.push(Buffer.concat([encrypted(), compressed, named]));
+    assert.deepEqual(seen.events, ["opaque", "end", "opaque", "end", "opaque", "end"]);
   });
 
   test("A10 lets frames pass that are malformed, and gives up on a stream that is none of SMB's", () => {

@@ -120,6 +120,17 @@ describe("a folder of a share", () => {
     assert.deepEqual(s.required.look([WORK]), { kind: "there", mounts: foundMount().id });
   });
 
+  test("C1 that was missed once is looked for again before the next cycle of its share", async () => {
+    const s = stage();
+    s.required.look([WORK]);
+    await s.cycles(CYCLE_MS);
+    s.folderIs(() => false);
+    while (s.required.look([WORK]).kind !== "away") await s.cycles(50);
+    const missed = s.looks.length;
+    await s.clock.advance(410);
+    assert.equal(s.looks.length, missed + 1);
+  });
+
   test("C1 that is required no more is forgotten, and not looked for any more", async () => {
     const s = stage();
     s.required.look([WORK]);
