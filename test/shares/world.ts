@@ -83,6 +83,7 @@ export class World {
   readonly hosts: Record<RouteName, HostState> = { tb: "answers", fallback: "answers" };
   mounts: SimMount[] = [];
   taken: FoundMount | null = null;
+  linkBlocked: ShareSeen["linkBlocked"] = null;
   driverProblem: ShareSeen["driverProblem"] = null;
   /** What is known of the login; undefined: nothing is asked of it. */
   logon: ShareSeen["logon"] = undefined;
@@ -383,7 +384,7 @@ export class World {
       oneAddress: null,
       openFiles: null,
       unsent: this.state.unsentWatched ? [...this.unsent] : null,
-      linkBlocked: null,
+      linkBlocked: this.linkBlocked,
       away: this.away,
       hardware: Object.values(routes).some(({ probe }) => probe.verdict === "answers") ? this.hardware : [],
       ...this.#seenLogon(),

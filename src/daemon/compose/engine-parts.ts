@@ -24,13 +24,14 @@ import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
 import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
-import { ensureStableLink, stableLinkFault } from "../../shares/links/stable-link.ts";
+import { blocked, ensureStableLink, judgeLink } from "../../shares/links/stable-link.ts";
 import type { StableLinks } from "../../shares/links/stable-links.ts";
 import { createLogons, type Logons } from "../../shares/logons/logons.ts";
 import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import type { MountTable } from "../../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
+import type { LinkBlocked } from "../../shares/policy/share-seen.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
@@ -172,13 +173,12 @@ export function createStableLinks(clock: Clock, prober: Prober): StableLinks {
     },
     ensureNow,
     async look({ stablePath, mountPath }, mountedAt) {
-      const fault = stableLinkFault(
-        await prober.readLink(stablePath, LOOK_MS),
-        stablePath,
-        mountedAt ?? mountPath,
-      );
+      const look = await prober.readLink(stablePath, LOOK_MS);
+      // A link to another place is wrong even if it is ours.
+      const found = judgeLink(look, stablePath, mountedAt ?? mountPath, () => false);
+      if (typeof found !== "string") return found;
       // The link of what is not mounted leads nowhere yet.
-      return fault === "missing" ? (mountedAt === null ? null : `${stablePath} is missing`) : fault;
+      return found === "right" || mountedAt === null ? null : blocked(`${stablePath} is missing`, "failed");
     },
   };
 
@@ -187,14 +187,15 @@ export function createStableLinks(clock: Clock, prober: Prober): StableLinks {
     path: string,
     mountPath: string,
     target: string,
-  ): Promise<string | null> {
+  ): Promise<LinkBlocked | null> {
     const atMs = clock.monotonicMs();
     link.targets.add(target).add(mountPath);
     const isOurs = (found: string): boolean => link.targets.has(found);
     const outcome = await ensureStableLink({ prober, path, target, isOurs, waitMs: LOOK_MS });
     const wasRight = link.right?.target === target && atMs - link.right.atMs < BELIEVED_MS;
-    if (outcome.result === "blocked" && outcome.isLate === true && wasRight) return null;
-    link.right = outcome.result === "blocked" ? null : { target, atMs };
-    return outcome.result === "blocked" ? outcome.by : null;
+    const fault = outcome.result === "blocked" ? outcome : null;
+    if (fault?.why === "late" && wasRight) return null;
+    link.right = fault === null ? { target, atMs } : null;
+    return fault;
   }
 }

@@ -12,6 +12,7 @@ import type {
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
 import type { LaneState } from "../policy/lane-state.ts";
 import type {
+  LinkBlocked,
   MountSeen,
   OpenFilesSeen,
   RouteProbe,
@@ -206,7 +207,7 @@ async function findMounts(
   tools: ObserveTools,
   subject: Subject,
   asOfMs: number,
-): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<string | null> | null }> {
+): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<LinkBlocked | null> | null }> {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
   // Usually the answer is there by now, and a look may begin.

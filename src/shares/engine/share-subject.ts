@@ -5,7 +5,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { Carriage } from "../drivers/carriage.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
 import type { Room } from "../policy/decide.ts";
-import type { ShareLogonSeen } from "../policy/share-seen.ts";
+import type { LinkBlocked, ShareLogonSeen } from "../policy/share-seen.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { ServerTrust } from "./server-trust.ts";
@@ -40,7 +40,7 @@ export type Hurried = Readonly<Partial<Record<RouteName, number>>>;
 
 export interface ObserveTools extends LookTools {
   /** Ensures the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
-  readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
+  readonly ensureLink: (spec: ShareSpec, target: string) => Promise<LinkBlocked | null> | null;
   /** What is known of the servers behind the routes. */
   readonly trust?: Pick<ServerTrust, "note"> | undefined;
   /** How long the routes' hosts may take to answer because something waits for the verdict, ms. */

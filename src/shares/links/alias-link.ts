@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { LinkLook, Prober } from "../prober/prober.ts";
-import { createLink, removeLink, replaceLink } from "./stable-link.ts";
+import { blocked, createLink, judgeLink, type LinkOutcome, removeLink, replaceLink } from "./stable-link.ts";
 
 export interface AliasSpec {
   readonly name: string;
@@ -15,11 +15,6 @@ export interface AliasSpec {
   /** Absolute: `<shares_root>/<SHARE>/<subpath>`. It lies behind the share's stable link, and is never looked at. */
   readonly target: string;
 }
-
-type AliasOutcome =
-  | { readonly result: "right" | "created" | "repaired" }
-  /** Nothing was touched; `taken`: the path has something that is not ours. */
-  | { readonly result: "blocked"; readonly by: string; readonly taken: boolean };
 
 export interface AliasLinkTools {
   readonly prober: Pick<Prober, "readLinks" | "realPath">;
@@ -38,23 +33,23 @@ export async function ensureAliasLink(
   tools: AliasLinkTools,
   spec: AliasSpec,
   look: LinkLook | undefined,
-): Promise<AliasOutcome> {
+): Promise<LinkOutcome> {
   const { path, target } = spec;
-  const found = judge(look, path, target, tools.madeTargets(path));
+  const made = tools.madeTargets(path);
+  const found = judgeLink(look, path, target, (written) => made.has(written));
   if (found === "right") return noted(tools, spec);
   if (typeof found !== "string") return found;
   const fault = await placeFault(tools, path);
-  if (fault !== null) return blocked(fault);
+  if (fault !== null) return blocked(fault, "failed");
   try {
     // Before the link is made: a link that is not remembered would not count as ours.
     await tools.remember(path, target);
     await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
     return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
-    const taken = systemErrorCode(error) === "EEXIST";
-    return taken
-      ? { result: "blocked", by: `something else has just appeared at ${path}`, taken }
-      : blocked(errorText(error));
+    return systemErrorCode(error) === "EEXIST"
+      ? blocked(`something else has just appeared at ${path}`, "taken")
+      : blocked(errorText(error), "failed");
   }
 }
 
@@ -74,40 +69,8 @@ export async function removeAliasLink(
   }
 }
 
-/** What is wrong with an alias, given a look; "missing", or null when nothing is. */
-export function aliasFault(
-  look: LinkLook | undefined,
-  { path, target }: AliasSpec,
-): "missing" | { readonly by: string; readonly taken: boolean } | null {
-  const found = judge(look, path, target, new Set());
-  if (found === "right") return null;
-  if (found === "missing") return "missing";
-  return found === "ours" ? { by: `${path} leads elsewhere`, taken: false } : found;
-}
-
-type Blocked = Extract<AliasOutcome, { result: "blocked" }>;
-
-function blocked(by: string): Blocked {
-  return { result: "blocked", by, taken: false };
-}
-
-function judge(
-  look: LinkLook | undefined,
-  path: string,
-  target: string,
-  made: ReadonlySet<string>,
-): "right" | "missing" | "ours" | Blocked {
-  if (look === undefined || look.state === "unknown")
-    return blocked(`${path} cannot be looked at: ${look?.text ?? "no answer"}`);
-  if (look.state === "missing") return "missing";
-  if (look.state === "other") return { result: "blocked", by: `${path} is a ${look.kind}`, taken: true };
-  if (look.target === target) return "right";
-  if (made.has(look.target)) return "ours";
-  return { result: "blocked", by: `${path} is a link to ${look.target}`, taken: true };
-}
-
 /** A link that already leads to the right place counts as ours from then on, no matter who made it. */
-async function noted({ madeTargets, remember }: AliasLinkTools, spec: AliasSpec): Promise<AliasOutcome> {
+async function noted({ madeTargets, remember }: AliasLinkTools, spec: AliasSpec): Promise<LinkOutcome> {
   if (!madeTargets(spec.path).has(spec.target)) {
     // The link is right all the same; remembering is tried again with the next look.
     await remember(spec.path, spec.target).catch(() => {});

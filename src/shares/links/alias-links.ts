@@ -8,15 +8,11 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { LinkBlocked } from "../policy/share-seen.ts";
 import type { Prober } from "../prober/prober.ts";
-import {
-  type AliasLinkTools,
-  type AliasSpec,
-  aliasFault,
-  ensureAliasLink,
-  removeAliasLink,
-} from "./alias-link.ts";
+import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink } from "./alias-link.ts";
 import type { AliasMemory } from "./alias-memory.ts";
+import { judgeLink } from "./stable-link.ts";
 
 /** How long the prober may take to look at links, ms. */
 const LOOK_MS = 1000;
@@ -173,12 +169,12 @@ export class AliasLinks implements AsyncDisposable {
       LOOK_MS,
     );
     return aliases.map((spec, index): AliasView => {
-      const found = looks[index];
-      const fault = aliasFault(found, spec);
-      if (fault === null) return { ...spec, link: "right", detail: null };
-      if (fault === "missing") return { ...spec, link: "missing", detail: null };
-      const isOld = found?.state === "link" && memory.targetsOf(spec.path).has(found.target);
-      return { ...spec, link: isOld ? "missing" : fault.taken ? "taken" : "blocked", detail: fault.by };
+      const look = looks[index];
+      const found = judgeLink(look, spec.path, spec.target, () => false);
+      if (typeof found === "string")
+        return { ...spec, link: found === "right" ? "right" : "missing", detail: null };
+      const isOld = look?.state === "link" && memory.targetsOf(spec.path).has(look.target);
+      return { ...spec, link: isOld ? "missing" : linkState(found), detail: found.by };
     });
   }
 
@@ -232,7 +228,7 @@ export class AliasLinks implements AsyncDisposable {
       if (this.#known.get(name) !== alias) continue;
       const outcome = await ensureAliasLink(this.#tools, alias.spec, looks[index]);
       if (outcome.result === "blocked") {
-        this.#note(alias, outcome.taken ? "taken" : "blocked", outcome.by);
+        this.#note(alias, linkState(outcome), outcome.by);
         continue;
       }
       this.#note(alias, "right", null);
@@ -257,4 +253,8 @@ export class AliasLinks implements AsyncDisposable {
       if (wasThere) publish({ name: "alias.removed", path });
     }
   }
+}
+
+function linkState({ why }: LinkBlocked): "taken" | "blocked" {
+  return why === "taken" ? "taken" : "blocked";
 }

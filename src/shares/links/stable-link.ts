@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { errorText } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { LinkBlocked } from "../policy/share-seen.ts";
 import { type LinkLook, NO_LINK_ANSWER, type Prober } from "../prober/prober.ts";
 
 /** Longest part of a name, bytes, before something is added. */
@@ -12,10 +13,7 @@ const LONGEST_NAME = 200;
 /** As `mkdir` makes them: what the umask leaves. */
 const NEW_FOLDER = 0o777;
 
-type StableLinkOutcome =
-  | { readonly result: "right" | "created" | "repaired" }
-  /** Nothing was touched. `isLate`: because the look had no answer in time. */
-  | { readonly result: "blocked"; readonly by: string; readonly isLate?: boolean };
+export type LinkOutcome = { readonly result: "right" | "created" | "repaired" } | LinkBlocked;
 
 interface StableLinkOptions {
   readonly prober: Prober;
@@ -32,47 +30,39 @@ interface StableLinkOptions {
  * Ensures that `path` is a symlink to `target`, and makes its folder if needed. The prober looks at it, so a right link
  * costs the daemon no file system call. Never rejects.
  */
-export async function ensureStableLink(options: StableLinkOptions): Promise<StableLinkOutcome> {
+export async function ensureStableLink(options: StableLinkOptions): Promise<LinkOutcome> {
   const { prober, path, target, isOurs, waitMs } = options;
   const look = await prober.readLink(path, waitMs);
-  const found = judge(look, path, target, isOurs);
+  const found = judgeLink(look, path, target, (written) => isOurs(resolve(dirname(path), written)));
   if (found === "right") return { result: "right" };
   if (typeof found !== "string") return found;
   try {
     await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
     return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
-    return { result: "blocked", by: errorText(error) };
+    return blocked(errorText(error), "failed");
   }
 }
 
-/**
- * What is wrong with a link, given a look; "missing", or null when nothing is. Changes nothing; a link to another place
- * is wrong even if it is ours.
- */
-export function stableLinkFault(look: LinkLook | undefined, path: string, target: string): string | null {
-  const found = judge(look, path, target, () => false);
-  if (typeof found !== "string") return found.by;
-  return found === "right" ? null : "missing";
-}
-
-type LinkState = "right" | "missing" | "ours" | Extract<StableLinkOutcome, { result: "blocked" }>;
-
-function judge(
+/** What is to be done about a link, given a look; "ours" leads elsewhere. */
+export function judgeLink(
   look: LinkLook | undefined,
   path: string,
   target: string,
   isOurs: (target: string) => boolean,
-): LinkState {
+): "right" | "missing" | "ours" | LinkBlocked {
   if (look === undefined || look.state === "unknown") {
     const { text, isLate = false } = look ?? NO_LINK_ANSWER;
-    return { result: "blocked", by: `${path} cannot be looked at: ${text}`, isLate };
+    return blocked(`${path} cannot be looked at: ${text}`, isLate ? "late" : "unseen");
   }
   if (look.state === "missing") return "missing";
-  if (look.state === "other") return { result: "blocked", by: `${path} is a ${look.kind}` };
+  if (look.state === "other") return blocked(`${path} is a ${look.kind}`, "taken");
   if (look.target === target) return "right";
-  if (isOurs(resolve(dirname(path), look.target))) return "ours";
-  return { result: "blocked", by: `${path} is a link to ${look.target}` };
+  return isOurs(look.target) ? "ours" : blocked(`${path} is a link to ${look.target}`, "taken");
+}
+
+export function blocked(by: string, why: LinkBlocked["why"]): LinkBlocked {
+  return { result: "blocked", by, why };
 }
 
 /** Makes a link where nothing is, with its folder; rejects with EEXIST when something has appeared there. */

@@ -147,6 +147,17 @@ interface GateStepSeen {
   readonly outcome: { readonly ok: true };
 }
 
+/** Why a link is not made or mended. */
+export interface LinkBlocked {
+  readonly result: "blocked";
+  readonly by: string;
+  /**
+   * `taken`: the path has something that is not ours; `unseen`: it cannot be looked at; `late`: the look had no answer
+   * in time; `failed`: it is not there, and may not be made or was not.
+   */
+  readonly why: "taken" | "unseen" | "late" | "failed";
+}
+
 export interface ShareSeen {
   readonly atMs: number;
   readonly wallMs: number;
@@ -184,7 +195,7 @@ export interface ShareSeen {
   /** Uploads that the server refused and that are tried again. */
   readonly refusedUploads?: readonly RefusedUpload[];
   /** What keeps the stable link from being made. */
-  readonly linkBlocked: string | null;
+  readonly linkBlocked: LinkBlocked | null;
   /** What is known of its login; absent: it has none. */
   readonly logon?: ShareLogonSeen;
   readonly lastStep: StepSeen | null;

@@ -63,13 +63,15 @@ function obstacles({ seen, spec }: Builder): NewCondition[] {
     });
   }
   if (seen.linkBlocked !== null) {
+    const { by, why } = seen.linkBlocked;
     conditions.push({
       code: "link_blocked",
       severity: "error",
-      title: `The link to the mount is not right: ${seen.linkBlocked}`,
-      hint: seen.linkBlocked.includes("cannot be looked at")
-        ? "It is looked at again by itself. See whether the disk with `shares_root` answers, and whether you may read it."
-        : "`mountaineer reconcile` makes it, once nothing else stands in its place.",
+      title: `The link to the mount is not right: ${by}`,
+      hint:
+        why === "unseen" || why === "late"
+          ? "It is looked at again by itself. See whether the disk with `shares_root` answers, and whether you may read it."
+          : "`mountaineer reconcile` makes it, once nothing else stands in its place.",
     });
   }
   return conditions;

@@ -160,14 +160,14 @@ async function scene(t: TestContext) {
 test("a link that was right counts as right for a minute while looks are late; what was never seen does not", async (t) => {
   const { spec, ensure, late, clock } = await scene(t);
   late.is = true;
-  assert.match((await ensure(spec, spec.mountPath)) ?? "", /cannot be looked at: no answer in time$/);
+  assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be looked at: no answer in time$/);
   late.is = false;
   await ensure(spec, spec.mountPath);
   late.is = true;
   await clock.advance(30_000);
   assert.equal(await ensure(spec, spec.mountPath), null);
   await clock.advance(30_000);
-  assert.match((await ensure(spec, spec.mountPath)) ?? "", /cannot be looked at/);
+  assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be looked at/);
 });
 
 test("a link that is missing is made, with its folder", async (t) => {
@@ -224,7 +224,7 @@ for (const [what, make] of [
     await mkdir(join(folder, "Shares"));
     await make(spec.stablePath);
     for (const look of [1, 2]) {
-      assert.match((await ensure(spec, spec.mountPath)) ?? "", /Shares\/CORE is a/);
+      assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /Shares\/CORE is a/);
       assert.equal(looks(), look);
     }
     await rm(spec.stablePath, { recursive: true });
@@ -243,15 +243,15 @@ test("whoever asks in person has it looked at and mended at once", async (t) => 
 test("a look tells what is wrong and changes nothing", async (t) => {
   const { folder, spec, ensure, look, link } = await scene(t);
   assert.equal(await look(spec, null), null, "nothing is mounted, and nothing is in the way");
-  assert.equal(await look(spec, spec.mountPath), `${spec.stablePath} is missing`);
+  assert.equal((await look(spec, spec.mountPath))?.by, `${spec.stablePath} is missing`);
   await assert.rejects(link(), { code: "ENOENT" });
   await ensure(spec, spec.mountPath);
   assert.equal(await look(spec, spec.mountPath), null);
   const adopted = join(folder, "media", "core");
-  assert.equal(await look(spec, adopted), `${spec.stablePath} is a link to ${spec.mountPath}`);
+  assert.equal((await look(spec, adopted))?.by, `${spec.stablePath} is a link to ${spec.mountPath}`);
   await rm(spec.stablePath);
   await writeFile(spec.stablePath, "mine");
   for (const mountedAt of [null, spec.mountPath]) {
-    assert.equal(await look(spec, mountedAt), `${spec.stablePath} is a file`);
+    assert.equal((await look(spec, mountedAt))?.by, `${spec.stablePath} is a file`);
   }
 });

@@ -387,7 +387,7 @@ test("A2 after a listing that had no answer none is begun until the mount has an
 });
 
 test("what stands in the stable link's place is not taken for the share", async () => {
-  for (const linkBlocked of [null, "it is a folder"]) {
+  for (const linkBlocked of [null, { result: "blocked", by: "it is a folder", why: "taken" }] as const) {
     const { ask, asked } = scene(mountedShare(answered(null), { linkBlocked }));
     await ask("a");
     assert.deepEqual(asked, ["/home/ada/.mountaineer/volumes/CORE a"], "whether that was seen yet or not");

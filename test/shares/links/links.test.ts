@@ -8,11 +8,11 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import {
   type AliasLinkTools,
   type AliasSpec,
-  aliasFault,
   ensureAliasLink,
   removeAliasLink,
 } from "../../../src/shares/links/alias-link.ts";
 import { ensureStableLink, replaceLink } from "../../../src/shares/links/stable-link.ts";
+import { NO_LINK_ANSWER } from "../../../src/shares/prober/prober.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -179,12 +179,10 @@ async function scene(t: TestContext, overrides: Partial<AliasLinkTools> = {}) {
 }
 
 test("Paths an alias is made with its folder, and is right from then on, wherever it leads", async (t) => {
-  const { spec, ensure, look, made } = await scene(t);
-  assert.deepEqual(aliasFault(await look(), spec), "missing");
+  const { spec, ensure, made } = await scene(t);
   assert.deepEqual(await ensure(), { result: "created" });
   assert.equal(await readlink(spec.path), spec.target, "absolute, and the share is not even there");
   assert.deepEqual(await ensure(), { result: "right" });
-  assert.equal(aliasFault(await look(), spec), null);
   assert.deepEqual([...(made.get(spec.path) ?? [])], [spec.target]);
 });
 
@@ -200,14 +198,16 @@ test("Paths nothing is made over what is not ours: a file, a folder, a link that
   const { folder, spec, ensure } = await scene(t);
   const file = { ...spec, path: join(folder, "file") };
   await writeFile(file.path, "mine");
-  assert.deepEqual(await ensure(file), { result: "blocked", by: `${file.path} is a file`, taken: true });
+  assert.deepEqual(await ensure(file), { result: "blocked", by: `${file.path} is a file`, why: "taken" });
   const taken = { ...spec, path: join(folder, "folder") };
   await mkdir(taken.path);
-  assert.deepEqual(await ensure(taken), { result: "blocked", by: `${taken.path} is a folder`, taken: true });
+  assert.deepEqual(await ensure(taken), { result: "blocked", by: `${taken.path} is a folder`, why: "taken" });
   const link = { ...spec, path: join(folder, "link") };
   await symlink("/elsewhere", link.path);
   const blocked = await ensure(link);
-  assert.ok(blocked.result === "blocked" && blocked.taken && /a link to \/elsewhere/.test(blocked.by));
+  assert.ok(
+    blocked.result === "blocked" && blocked.why === "taken" && /a link to \/elsewhere/.test(blocked.by),
+  );
   assert.equal(await readlink(link.path), "/elsewhere");
 });
 
@@ -218,7 +218,7 @@ test("Paths nothing is made on a share's mount, also where a link leads onto it"
   await symlink(mount, join(folder, "way"));
   for (const path of [join(mount, "docs"), join(mount, "new", "docs"), join(folder, "way", "a", "docs")]) {
     const outcome = await ensure({ ...spec, path });
-    assert.ok(outcome.result === "blocked" && !outcome.taken, path);
+    assert.ok(outcome.result === "blocked" && outcome.why === "failed", path);
     assert.match(outcome.by, /lies on the share/);
   }
   assert.deepEqual(await stat(join(mount, "new")).catch(() => "nothing"), "nothing");
@@ -236,7 +236,7 @@ test("a way that ends in a file, or in a link that leads nowhere, is told", asyn
 
 test("what cannot be remembered is not made: nobody would know it as ours", async (t) => {
   const { spec, ensure, look } = await scene(t, { remember: () => Promise.reject(new Error("disk full")) });
-  assert.deepEqual(await ensure(), { result: "blocked", by: "disk full", taken: false });
+  assert.deepEqual(await ensure(), { result: "blocked", by: "disk full", why: "failed" });
   assert.deepEqual(await look(), { state: "missing" });
   await mkdir(join(spec.path, ".."), { recursive: true });
   await symlink(spec.target, spec.path);
@@ -245,8 +245,8 @@ test("what cannot be remembered is not made: nobody would know it as ours", asyn
 
 test("a look that had no answer touches nothing", async (t) => {
   const { spec, tools, made } = await scene(t);
-  const outcome = await ensureAliasLink(tools, spec, { state: "unknown", text: "no answer in time" });
-  assert.ok(outcome.result === "blocked" && !outcome.taken);
+  const outcome = await ensureAliasLink(tools, spec, NO_LINK_ANSWER);
+  assert.ok(outcome.result === "blocked" && outcome.why === "late");
   assert.equal(made.size, 0);
 });
 
