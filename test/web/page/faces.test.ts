@@ -256,6 +256,8 @@ function told_of(): Readonly<Record<string, () => Said>> {
   };
 }
 
+const WITHOUT_COLOURS: ReadonlySet<string> = new Set(["the TUI in plain lines", "mountaineer fleet status"]);
+
 test("F4 sixty states of shares and backends are told in the same words and tone by every face", () => {
   const states = [...SHARES, ...BACKENDS];
   assert.equal(states.length, 60);
@@ -271,7 +273,8 @@ test("F4 sixty states of shares and backends are told in the same words and tone
     assert.equal(said.size, counts[face] ?? 60, face);
     for (const [name, { text, tone }] of said) {
       const right = expected.get(name) ?? assert.fail();
-      assert.deepEqual({ text, tone: tone ?? right.tone }, right, `${face}, ${name}`);
+      const expectedTone = WITHOUT_COLOURS.has(face) ? null : right.tone;
+      assert.deepEqual({ text, tone }, { text: right.text, tone: expectedTone }, `${face}, ${name}`);
     }
   }
 });
