@@ -16,9 +16,14 @@ import {
   signHandover,
 } from "../../../src/fleet/layer/handovers.ts";
 import { keepLayer, readKeptLayer } from "../../../src/fleet/layer/kept-layer.ts";
+import type { StoredLayer } from "../../../src/fleet/layer/layer-bucket.ts";
+import { LayerFollower } from "../../../src/fleet/layer/layer-follower.ts";
 import { createOperatorTrust, readTrust } from "../../../src/fleet/layer/operator-trust.ts";
 import { LARGEST_DOCUMENT_BYTES, readSignedLayer, signLayer } from "../../../src/fleet/layer/signed-layer.ts";
 import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 
 const KEY = randomBytes(32);
@@ -127,6 +132,35 @@ test("G1 a machine takes the next key by itself, also one that was away for seve
   assert.equal((await readTrust(home, nameAt(5))).operator, nameAt(5));
   assert.equal((await start().believe(layerBy(4, 10))).ok, true);
   assert.deepEqual(taken, [1, 2, 3, 4]);
+});
+
+test("G1 a layer that is wrong here is tried once, and once more when another file runs", async (t) => {
+  const { home, start } = await machine(t);
+  const clock = createManualClock();
+  let [asked, applied] = [0, 0];
+  const follower = new LayerFollower({
+    ...{ home, trust: start(), clock, logger: silentLogger },
+    port: {
+      revision: () => null,
+      apply() {
+        applied++;
+        return Promise.resolve({ kind: "rejected", reason: "no such key" });
+      },
+    },
+    onAuthority: () => Promise.resolve(true),
+    onChange() {},
+  });
+  t.after(() => follower.end());
+  const newest = (): Promise<StoredLayer> => {
+    asked++;
+    return Promise.resolve({ sequence: 1, document: layerBy(0, 3) });
+  };
+  follower.link({ newest, history: () => Promise.resolve([]), put: () => Promise.resolve(false) });
+  for (const looks of [1, 2, 3]) await passTimeUntil(clock, () => asked > looks, 60_000);
+  assert.equal(applied, 1);
+  assert.match(follower.conditions()[0]?.title ?? "", /Revision 3 .* is not taken: no such key/);
+  follower.noteConfig();
+  await passTimeUntil(clock, () => applied === 2, 60_000);
 });
 
 test("G1 who holds a key that went signs neither a layer nor another handover any more", async (t) => {
