@@ -5,8 +5,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { diffText } from "../config/history/text-diff.ts";
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
-import { MountaineerError } from "../runtime/errors.ts";
-import { entryExists, writeDurably } from "../runtime/files/durable-file.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { entryExists, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
@@ -273,9 +273,19 @@ async function requireNoOther({ client, path }: Standing, former: ConnectionReco
 async function write(plan: ConnectionPlan): Promise<void> {
   const { path, text, after } = plan;
   if ((await readClientFile(path)) !== text) throw changed(plan);
-  // What was made stands where a link leads to, and the link was there before.
-  if (after === null) await rm(await realpath(path));
-  else await writeDurably(path, after);
+  try {
+    // What was made stands where a link leads to, and the link was there before.
+    if (after === null) await rm(await realpath(path));
+    else {
+      // They hold what it holds.
+      await removeLeftovers(path);
+      await writeDurably(path, after);
+    }
+  } catch (cause) {
+    throw new MountaineerError("client_unreadable", `${path} cannot be written: ${errorText(cause)}`, {
+      cause,
+    });
+  }
 }
 
 function changed({ client, path }: ConnectionPlan): MountaineerError {

@@ -48,7 +48,10 @@ export const ERROR_CODES = {
     exit: 1,
     means: "the file was not taken for an upgrade; the version that ran is still the current one",
   },
-  client_unreadable: { exit: 3, means: "another program's file cannot be read, or is not as it was" },
+  client_unreadable: {
+    exit: 3,
+    means: "another program's file cannot be read or written, or is not as it was",
+  },
   backend_unknown: { exit: 2, means: "no backend of that name is configured" },
   group_unknown: { exit: 2, means: "no group of that name is configured" },
   tool_unknown: { exit: 2, means: "no tool of that name is published" },

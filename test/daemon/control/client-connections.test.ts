@@ -1,6 +1,6 @@
 // Connecting a client for the page: shown first, written once exactly that was agreed to, and put back.
 import assert from "node:assert/strict";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CLIENTS } from "../../../src/clients/client.ts";
@@ -113,4 +113,20 @@ test("F4 of a file that is one long line the change is shown, and no part of a s
   assert.match(diff, /^\+.*x … 104\d{4} characters … x+","end"\]\}$/m);
   assert.doesNotMatch(diff, new RegExp(long.slice(0, 8)));
   assert.doesNotMatch(diff, new RegExp(long.slice(-8)));
+});
+
+test("F4 a client's file that cannot be written is named, and what a crashed write left beside it is removed", async (t) => {
+  const { file, userHome, ask } = await openConnections(t);
+  // No process has so high a number.
+  await writeFile(join(userHome, ".cursor/.mcp.json.4194999-0123456789ab.tmp"), TOKEN);
+  await ask(false, (await ask(false)).digest);
+  assert.deepEqual(await readdir(join(userHome, ".cursor")), ["mcp.json"]);
+  await ask(true, (await ask(true)).digest);
+  await rm(file);
+  await symlink(join(userHome, "gone/mcp.json"), file);
+  const { digest } = await ask(false);
+  await assert.rejects(ask(false, digest), {
+    code: "client_unreadable",
+    message: /mcp\.json cannot be written/,
+  });
 });
