@@ -91,7 +91,7 @@ const TEXTS: Readonly<Record<string, Told | null>> = {
   "share.recovery_failed": moved("bad", "Going back failed,"),
   "share.switched": moved("good", "Switched"),
   "share.remounted": moved("plain", "Mounted anew"),
-  "share.recovery_deferred": said("warning", "Going back waits"),
+  "share.recovery_deferred": said("warning", "Not going back yet"),
   "share.tb_ready": said("warning", "TB Ready"),
   "share.tb_ready_cleared": said("plain", "No longer TB Ready"),
   "share.held": (fields) => ["plain", heldText(fields["to"])],

@@ -9,7 +9,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { localClock } from "../../runtime/time/local-time.ts";
 import { cutLine, cutText, type Line, span } from "../terminal/line.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
-import type { View } from "../terminal/terminal-style.ts";
+import { toneMark, type View } from "../terminal/terminal-style.ts";
 
 const KEPT = 2_000;
 /** Lines of the log that are looked through for what happened before this view began. */
@@ -104,15 +104,20 @@ export function createEventRing(
 }
 
 const NAME_WIDTH = 24;
+/** Columns; on fewer the words need its room, and the details have it. */
+const NAMED_FROM = 100;
 
 /** `14:32:05  share.switched  core  Switched from Thunderbolt to Fallback` */
 export function eventLine(event: KeptEvent, isChosen: boolean, { width, symbols }: View): Line {
-  const name = cutText(span(event.name).text, NAME_WIDTH - 1, symbols.ellipsis);
+  const kind =
+    width < NAMED_FROM
+      ? `${toneMark(event.tone, symbols)} `
+      : padded(cutText(span(event.name).text, NAME_WIDTH - 1, symbols.ellipsis), NAME_WIDTH);
   return cutLine(
     [
       span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
       span(`${localClock(new Date(event.atMs))}  `, "faint"),
-      span(padded(name, NAME_WIDTH), event.tone === "plain" ? "accent" : event.tone),
+      span(kind, event.tone === "plain" ? "accent" : event.tone),
       ...(event.about === null ? [] : [span(`${event.about}  `, "strong")]),
       span(event.text),
     ],

@@ -6,7 +6,7 @@ import { askOf } from "../../../src/api/operations.ts";
 import type { AuditEntry, AuditReport, AuditRequest } from "../../../src/api/records-contract.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { createAuditScreen } from "../../../src/tui/events/audit-screen.ts";
-import { createEventRing } from "../../../src/tui/events/event-ring.ts";
+import { createEventRing, eventLine } from "../../../src/tui/events/event-ring.ts";
 import { createEventsScreen } from "../../../src/tui/events/events-screen.ts";
 import type { DaemonLink } from "../../../src/tui/link/daemon-link.ts";
 import type { Connection } from "../../../src/tui/terminal/connection.ts";
@@ -71,6 +71,11 @@ test("an event is told in one line; what tells people nothing is not kept; the e
     "share.switched CORE Switched from Thunderbolt to Fallback",
   ]);
   assert.match(texts[0] ?? "", /^gap null some events/);
+  const [, , switched] = [...ring.newest()];
+  assert.ok(switched !== undefined);
+  const lineAt = (width: number) => textOf([eventLine(switched, false, viewOf(width))])[0] ?? "";
+  assert.match(lineAt(100), /^ {2}\S+ {2}share\.switched {10}CORE {2}Switched/);
+  assert.match(lineAt(80), /^ {2}\S+ {2}● CORE {2}Switched from Thunderbolt to Fallback$/);
   stop.abort();
   assert.equal(listeners.size, 0);
 });

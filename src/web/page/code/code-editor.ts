@@ -86,7 +86,7 @@ const LOOK = EditorView.theme({
 
 /** What saves it stays in sight below a long file. */
 const ROOM = EditorView.theme({
-  "&": { maxHeight: "max(24rem, calc(100vh - 20rem))" },
+  "&": { maxHeight: "max(24rem, calc(100vh - 28rem))" },
   ".cm-scroller": { overflow: "auto" },
 });
 
