@@ -298,6 +298,12 @@ export interface MountaineerConfig {
   readonly layer?: LayerConfig;
 }
 
+/** What the gateway reads as the file has it. */
+export type GatewaySections = Omit<
+  MountaineerConfig,
+  "global" | "sync" | "notify" | "fleet" | "shares" | "aliases" | "layer"
+>;
+
 /** A warning: no reason to refuse the file. */
 export interface ConfigWarning {
   readonly path: string;

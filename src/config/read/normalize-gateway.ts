@@ -25,9 +25,9 @@ import type {
   AuthUser,
   BackendConfig,
   ConfigWarning,
+  GatewaySections,
   HttpConnection,
   IncomingAuthConfig,
-  MountaineerConfig,
   PolicyConfig,
   SignedTokensConfig,
   SigningKeysPlace,
@@ -41,22 +41,6 @@ import { expandPath } from "../values/paths.ts";
 import { requirementOf } from "../values/requirement.ts";
 import { isLiteral } from "../values/secret-text.ts";
 import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
-
-type GatewayConfig = Pick<
-  MountaineerConfig,
-  | "server"
-  | "backends"
-  | "conflictResolution"
-  | "incomingAuth"
-  | "authorization"
-  | "limits"
-  | "audit"
-  | "trust"
-  | "telemetry"
-  | "optimizer"
-  | "groups"
-  | "profiles"
->;
 
 function milliseconds(seconds: number): number {
   return Math.round(seconds * 1000);
@@ -151,7 +135,7 @@ export function defaultAuditPath({ home }: Pick<ConfigPlace, "home">): string {
 }
 
 /** What the gateway's sections of a checked file mean on this machine. */
-export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConfig {
+export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewaySections {
   const { server, authorization } = file;
   const { userHome } = place;
   return {

@@ -1,20 +1,7 @@
 // What the daemon asks of the gateway.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { LimitsConfig } from "../../config/limits.ts";
 import type { GuardedPlaces } from "../../config/reach.ts";
-import type {
-  AuditConfig,
-  AuthorizationConfig,
-  ConflictConfig,
-  GroupConfig,
-  IncomingAuthConfig,
-  OptimizerConfig,
-  ProfileConfig,
-  ServedBackend,
-  ServerConfig,
-  TelemetryConfig,
-  TrustConfig,
-} from "../../config/snapshot.ts";
+import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/snapshot.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource } from "../backends/policy/required-data.ts";
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
@@ -46,25 +33,12 @@ export interface GivenDoor {
 export type ListenConfig = Omit<ServerConfig, "management">;
 
 /** The part of a configuration that the gateway reads. */
-export interface GatewayConfig {
+export interface GatewayConfig extends Omit<GatewaySections, "server" | "backends"> {
   /** null: the file has no such section; the defaults hold. */
   readonly server: ListenConfig | null;
   readonly backends: readonly ServedBackend[];
   /** When backends go back to better routes; absent: as the configuration's defaults have it. */
   readonly failback?: FailbackPolicy;
-  readonly conflictResolution: ConflictConfig;
-  readonly incomingAuth: IncomingAuthConfig;
-  /** null: off. */
-  readonly authorization: AuthorizationConfig | null;
-  readonly limits: LimitsConfig;
-  /** null: off. */
-  readonly audit: AuditConfig | null;
-  readonly trust: TrustConfig;
-  /** null: off. */
-  readonly telemetry: TelemetryConfig | null;
-  readonly optimizer: OptimizerConfig;
-  readonly groups: readonly GroupConfig[];
-  readonly profiles: readonly ProfileConfig[];
   /** Names of its own backends that other machines may use; absent: none. */
   readonly exports?: readonly string[];
   /** Backends of other machines may join; absent: none do. */
