@@ -15,7 +15,7 @@ import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import { type BegunSession, handedSessions } from "./handover/handed-sessions.ts";
 
-interface GatewayHomeOptions {
+export interface GatewayHomeOptions {
   readonly home: string;
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -23,7 +23,9 @@ interface GatewayHomeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
+  /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
   readonly elsewhere?: OtherDaemon | undefined;
+  /** What is served at the gateway's address beside MCP. */
   readonly beside?: Beside | undefined;
 }
 

@@ -5,15 +5,13 @@ import type { Condition, FlowEvent, ReloadReport, StatusReport } from "../api/co
 import type { Control } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
-import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
 import type { StartReader } from "../config/worker/reader-process.ts";
-import type { Beside, GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
+import type { GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import type { Bus } from "../runtime/bus.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime, settledWithin } from "../runtime/time/clock.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 import type { Prober } from "../shares/prober/prober.ts";
@@ -38,7 +36,7 @@ import { createFlow, flowOf } from "./events/flow.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { createFleetPart } from "./fleet-part.ts";
-import { gatewayHome, type OtherDaemon } from "./gateway-home.ts";
+import { type GatewayHomeOptions, gatewayHome } from "./gateway-home.ts";
 import { createGatewayPart, type GatewayPart, loadAhead } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
@@ -75,29 +73,18 @@ interface TakenHome {
   readonly door: GivenDoor | null;
 }
 
-interface ServiceOptions {
-  readonly home: string;
-  readonly place: ConfigPlace;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+interface ServiceOptions extends GatewayHomeOptions {
   /** Default: starts one. */
   readonly prober?: Prober;
-  readonly snapshot: ConfigSnapshot;
   /** Of the fleet, under the snapshot's text. Default: none. */
   readonly layer?: ConfigLayer | null;
   /** The file, where it was rejected and `snapshot` stands in for it; null, and by default: it was accepted. */
   readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
   readonly memory: Memory | TakeHome;
-  /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
-  readonly elsewhere?: OtherDaemon | undefined;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly redact: (secret: string) => void;
   /** Beats the file's check interval, ms. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
-  /** What is served at the gateway's address beside MCP. */
-  readonly beside?: Beside | undefined;
   /** Opened while the configuration was read. */
   readonly approvals?: Promise<OpenedApprovals>;
   /** Default: the configuration is read and edited in processes of their own. */

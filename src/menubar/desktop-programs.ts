@@ -83,7 +83,8 @@ export const LINUX_ASKERS: readonly Asker[] = [
   ],
 ];
 
-interface DesktopOptions {
+export interface DesktopOptions {
+  /** Absolute. */
   readonly home: string;
   /** The program and its first arguments, which run this very version. */
   readonly program: readonly string[];

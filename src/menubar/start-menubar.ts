@@ -3,25 +3,13 @@ import type { Writable } from "node:stream";
 import { connectToDaemon } from "../api/client/client.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type Clock, systemClock } from "../runtime/time/clock.ts";
-import { type Asker, createDesktopPrograms, type FolderChooser } from "./desktop-programs.ts";
+import { createDesktopPrograms, type DesktopOptions } from "./desktop-programs.ts";
 import { parseAction } from "./menu/action.ts";
 import { runAction } from "./menu/run-action.ts";
 import { type MenuSession, startMenuSession } from "./menu/session.ts";
 import type { ActionOutcome } from "./menu/world.ts";
 
-interface MenubarPlace {
-  /** Absolute. */
-  readonly home: string;
-  /** What `--config` names, absolute; null when it is not given. */
-  readonly configPath: string | null;
-  /** The program and its first arguments: what runs this very version, also from elsewhere. */
-  readonly program: readonly string[];
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** What shows a path: `xdg-open`, `open`. */
-  readonly opener: string;
-  readonly folderChoosers: readonly FolderChooser[];
-  readonly askers: readonly Asker[];
-}
+type MenubarPlace = Omit<DesktopOptions, "clock">;
 
 /** Who draws the menu. */
 type MenubarFace =

@@ -31,14 +31,9 @@ export interface AcceptedContent {
   readonly time: string;
 }
 
-export interface HistoryEntry {
+export interface HistoryEntry extends Omit<AcceptedContent, "bytes"> {
   /** 0 is the newest, the one that runs. */
   readonly n: number;
-  readonly time: string;
-  readonly sha256: string;
-  readonly format: ConfigFormat;
-  readonly source: string;
-  readonly summary: string;
 }
 
 /** A file in the history that cannot be used. */

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { type Duplex, duplexPair } from "node:stream";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { type Frame, type FrameKind, frameBytes, ID_BYTES, readFrame, WHICHEVER } from "./frames.ts";
+import { type Frame, frameBytes, ID_BYTES, readFrame, WHICHEVER } from "./frames.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
 import { MOST_OFFERED, openingBytes, readOpening } from "./words.ts";
@@ -368,13 +368,7 @@ interface TunnelPlace {
   readonly onOpen?: () => void;
 }
 
-interface SentFrame {
-  readonly kind: FrameKind;
-  readonly fromOpener: boolean;
-  readonly tunnel: string;
-  readonly number: number;
-  readonly payload: Buffer;
-}
+type SentFrame = Omit<Frame, "to">;
 
 function peerKey(machine: string, instance: string): string {
   return `${machine} ${instance}`;

@@ -1,17 +1,12 @@
 // The format of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+import type { MountEntry } from "./mount-entry.ts";
 
-export interface MountInfoLine {
+export interface MountInfoLine extends Omit<MountEntry, "id"> {
   readonly mountId: number;
   /** `major:minor`. */
   readonly device: string;
-  readonly deviceMinor: number;
   /** The mounted part of the file system: `/`, or a folder of it, as after a bind. */
   readonly root: string;
-  readonly path: string;
-  readonly type: string;
-  readonly source: string;
-  /** The mount's own, then the superblock's. */
-  readonly options: readonly string[];
 }
 
 /** Malformed lines are skipped. */
