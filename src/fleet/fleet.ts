@@ -3,9 +3,11 @@
 import { randomUUID } from "node:crypto";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetReport, MachineState } from "../api/fleet-contract.ts";
+import type { FleetConfig } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
-import { isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
-import type { CallsOptions } from "./calls/calls.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
+import type { SecretValues } from "../secrets/reference.ts";
 import { holdLink, workUntilEnd } from "./hold-link.ts";
 import { keepAuthority } from "./layer/authority.ts";
 import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
@@ -36,12 +38,18 @@ const FAREWELL_MS = 1_000;
 /** How it ends: `stopped`, and it will be back; `left`, and it is no more one of them; `handed_over`: without a word. */
 export type FleetEnd = "stopped" | "left" | "handed_over";
 
-export interface FleetOptions
-  extends Pick<CallsOptions, "config" | "values" | "clock" | "logger" | "redact" | "random"> {
+export interface FleetOptions {
+  readonly config: FleetConfig;
+  readonly values: SecretValues;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly redact: (secret: string) => void;
   /** Of this machine, now. */
   readonly status: () => StatusReport;
   /** Who takes up what all machines have in common; absent: nobody does. */
   readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
+  /** From 0 to 1, for pauses that differ from one machine to the next. */
+  readonly random?: () => number;
 }
 
 export interface Fleet {

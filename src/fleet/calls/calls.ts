@@ -46,7 +46,7 @@ export interface CallsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
-  /** From 0 to 1, for pauses that differ from one machine to the next. */
+  /** From 0 to 1. */
   readonly random?: () => number;
   /** Exported backends of this machine that have something to publish now. */
   readonly lent: () => readonly string[];
