@@ -100,6 +100,8 @@ test("E2 the mode follows from whether a backend reaches the home, over the runn
   const home = world();
   const calm = await home.save(CALM);
   assert.deepEqual([calm.mode, calm.approvals], ["none", null]);
+  const off = await home.save(`${CALM}${FILES}enabled = false\n`);
+  assert.deepEqual([off.mode, off.approvals], ["none", null], "one that is off reaches nothing");
   assert.deepEqual(runs(await home.save(CALM + OTHER)).length, 2, "nothing waits");
   const held = await home.save(CALM + OTHER + FILES);
   assert.deepEqual([held.mode, ids(held)], ["commands", ["backends.files"]], "the very edit that needs it");
@@ -397,4 +399,8 @@ test("E2 G1 a start without approvals approves its own file, and nothing that a 
   assert.deepEqual([runs(started), ids(started)], [["files: serve /home/ann"], ["backends.other"]]);
   const again = decideHeld({ file, running: null, approvals: started.approvals, places: PLACES });
   assert.deepEqual([runs(again), ids(again)], [["files: serve /home/ann"], ["backends.other"]]);
+  const calm = (await accepted(CALM)).config;
+  const own = { ...calm, layer: { revision: 1, brings: [] } };
+  const { mode } = decideHeld({ file: own, running: null, approvals: null, places: PLACES });
+  assert.equal(mode, "commands", "a layer is written on another machine, whatever is in it now");
 });

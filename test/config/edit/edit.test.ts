@@ -43,6 +43,7 @@ describe("B9 a TOML value is set in place", () => {
       'shares = [\n  { name = "A", driver = "‹auto→rclone›" }, # first\n  { name = "B" },\n]\n',
     ],
     ["to the same: nothing changes", set(POLL, 2), "[sync]\npoll_interval = 2.0\n"],
+    ["to what a face may have for zero", set(POLL, -0), "[sync]\npoll_interval = ‹2→0›\n"],
     ["over several lines before", set(["x", "a"], [3]), "[x]\na = [‹\n 1, # one\n 2\n→3›] # end\nb = 1\n"],
   ]);
 });

@@ -67,6 +67,21 @@ test("the audit's file takes whole lines in order, and only its owner may read i
   assert.deepEqual(file.state, { kind: "writing" });
 });
 
+test("the audit's file counts what waits, and what is written waits no more", async (t) => {
+  const { file, targets } = await started(t, { maxSizeBytes: 100_000_000 });
+  const written: string[] = [];
+  for (const round of [1, 2]) {
+    for (let index = 0; index < 6_000; index++) written.push(`tool:${round}-${index}`);
+    for (const target of written.slice(-6_000)) file.write(record(target));
+    await holds(targets, written);
+  }
+  assert.deepEqual(file.state, { kind: "writing" });
+  // More than 8 MiB at once, in few lines.
+  for (let index = 0; index < 100; index++) file.write(record("x".repeat(100_000)));
+  assert.ok(file.state.kind === "failing" && file.state.dropped > 0);
+  await eventually(() => file.state.kind === "writing");
+});
+
 test("the audit's file goes on where an earlier one ended, even in the middle of a line", async (t) => {
   const path = join(await temporaryFolder(t), "audit.jsonl");
   await writeFile(path, '{"target":"torn');
