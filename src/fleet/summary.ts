@@ -4,6 +4,7 @@ import type { StatusReport } from "../api/contract.ts";
 import { type MachineLayer, type MachineState, machineStateShape } from "../api/fleet-contract.ts";
 import { backendWords } from "../api/words/backend-words.ts";
 import { shareWords } from "../api/words/share-words.ts";
+import { wholeText } from "../api/words/words.ts";
 import { choice, object, type TypeOf, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
@@ -35,7 +36,10 @@ export function stateOf(
   layer: MachineLayer | null = null,
 ): MachineState {
   const named = [...shares, ...backends].flatMap(({ name, conditions }) =>
-    conditions.map((condition) => ({ ...condition, title: `${name}: ${condition.title}` })),
+    conditions.map((condition) => ({
+      ...condition,
+      title: wholeText({ about: name, text: condition.title }),
+    })),
   );
   const state = cleanState({
     version: global.version,

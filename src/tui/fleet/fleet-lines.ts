@@ -145,7 +145,7 @@ export function detailLines(machine: FleetMachine, view: View): readonly Line[] 
     cutLine(title, width, symbols.ellipsis),
     ...tells.flatMap((line) => toldLines(line, view)),
     ...(tells.length === 0 && state !== null
-      ? [[span(`${INDENT}no shares and no backends`, "faint")] satisfies Line]
+      ? [[span(`${INDENT}no shares and no servers`, "faint")] satisfies Line]
       : []),
     ...(more === null ? [] : [[span(`${INDENT}${more}`, "faint")] satisfies Line]),
   ];

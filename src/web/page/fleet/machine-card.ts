@@ -15,7 +15,7 @@ import { shown } from "../parts/text.ts";
 const GROUPS = [
   ["config", "Configuration"],
   ["share", "Shares"],
-  ["backend", "Backends"],
+  ["backend", "Servers"],
 ] as const;
 
 export function MachineCard({ machine }: { readonly machine: FleetMachine }): ComponentChild {
@@ -42,7 +42,7 @@ export function MachineCard({ machine }: { readonly machine: FleetMachine }): Co
         lines.filter((line) => line.about === about),
       ),
     ),
-    state !== null && lines.length === 0 ? h("p", { class: "dim" }, "No shares and no backends.") : null,
+    state !== null && lines.length === 0 ? h("p", { class: "dim" }, "No shares and no servers.") : null,
     more === null ? null : h("p", { class: "dim" }, more),
   );
 }
