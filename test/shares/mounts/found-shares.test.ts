@@ -108,7 +108,8 @@ describe("a mount path", () => {
       const claims = createMountClaims({ home: "/home/one", logger, folder: ${JSON.stringify(folder)} });
       await claims.claim(${JSON.stringify(CORE)});
       console.log("has it");
-      setInterval(() => {}, 1000);
+      // Else nothing refers to them any more, and the lock goes with the garbage.
+      setInterval(() => claims, 1000);
     `;
     const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
       stdio: ["ignore", "pipe", "inherit"],
