@@ -219,8 +219,8 @@ function withoutSecrets(key: string, value: unknown): unknown {
 // `npx mcp-remote ADDRESS`: a program whose one purpose is to reach an address. Here the address is reached directly.
 const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
 const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
-/** Options that change nothing of what reaches the server. */
 const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");
+/** Options that change nothing of what reaches the server. */
 const HARMLESS = new Set(["--debug", "--silent", "--allow-http"]);
 
 /** The same server by its address; the given one where its arguments say more than that. */
