@@ -136,7 +136,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
       await terminal.until("▸ ✕ CORE");
       await terminal.press("v");
       await terminal.until(
-        (lines) => /\[v Servers\]/.test(lines[0] ?? "") && !lines.join().includes("▲ CORE"),
+        (lines) => /\[v Servers\]/.test(lines[0] ?? "") && !lines.join().includes(trouble.title),
       );
     });
   }

@@ -32,6 +32,8 @@ export interface FaultEnd extends Fault {
   readonly reached: boolean;
   /** No daemon was left, and the service manager started one. */
   readonly startedAnew: boolean;
+  /** Whether it may cost the daemon that was in charge by then. Some steps come before the line one time, after it another. */
+  readonly isBeyondLine: boolean;
   /** Why not exactly one daemon is in charge with everything; null: one is. */
   readonly wrong: string | null;
 }
@@ -40,8 +42,6 @@ interface HandoverSteps extends AsyncDisposable {
   /** Plays a handover that nothing happens to: its steps, in their order. */
   record(): Promise<readonly string[]>;
   play(fault: Fault): Promise<FaultEnd>;
-  /** Whether it may cost the daemon that is in charge by then. */
-  isBeyondLine(step: string): boolean;
 }
 
 /** One home with a server that may run twice, one that may not, and a client that stays. */
@@ -59,7 +59,6 @@ export async function openHandoverSteps(): Promise<HandoverSteps> {
   const rig = stack.use(await openGatewayRig(sections, { env, kept: true }));
   await rig.untilReady("first", "once");
   const client = stack.use(await connectLight(rig.url));
-  let steps: readonly string[] = [];
   const seen = async (): Promise<string[]> => {
     const text = await readFile(path.join(folder, "seen"), "utf8").catch(() => "");
     return text.split("\n").filter((line) => line !== "");
@@ -71,23 +70,24 @@ export async function openHandoverSteps(): Promise<HandoverSteps> {
   };
   const ends = stack.move();
   return {
-    isBeyondLine: (step) => step.startsWith("new ") && steps.indexOf(step) >= steps.indexOf(LINE),
     async record() {
       await begin(null);
       const wrong = await untilOneInCharge(rig, client);
       if (wrong.why !== null) throw new Error(`a handover with nothing in its way: ${wrong.why}`);
-      steps = await seen();
-      return steps;
+      return seen();
     },
     async play(fault) {
       const before = (await rig.status()).global.pid;
       await begin(fault);
       const { why, startedAnew } = await untilOneInCharge(rig, client);
-      const reached = (await seen()).includes(fault.step);
+      const steps = await seen();
+      const reached = steps.includes(fault.step);
+      const line = steps.indexOf(LINE);
+      const isBeyondLine = fault.step.startsWith("new ") && line >= 0 && steps.indexOf(fault.step) >= line;
       await writeFile(path.join(folder, "fault.json"), "{}");
       const pid = (await rig.home.glance())?.global.pid ?? null;
       const isSame = !reached && pid === before;
-      return { ...fault, reached, startedAnew, wrong: isSame ? "nothing happened at all" : why };
+      return { ...fault, reached, startedAnew, isBeyondLine, wrong: isSame ? "nothing happened at all" : why };
     },
     [Symbol.asyncDispose]: () => ends.disposeAsync(),
   };

@@ -23,7 +23,7 @@ export async function tellSteps(
     process.stderr.write(`${fault.step} ${fault.how}: ${what}${end.reached ? "" : " (not reached)"}\n`);
   }
   const wrong = ends.filter(
-    ({ wrong, startedAnew, step }) => wrong !== null || (startedAnew && !scene.isBeyondLine(step)),
+    ({ wrong, startedAnew, isBeyondLine }) => wrong !== null || (startedAnew && !isBeyondLine),
   );
   assert.deepEqual(wrong, []);
   const reached = ends.filter((end) => end.reached).length;
