@@ -87,7 +87,13 @@ export async function openHandoverSteps(): Promise<HandoverSteps> {
       await writeFile(path.join(folder, "fault.json"), "{}");
       const pid = (await rig.home.glance())?.global.pid ?? null;
       const isSame = !reached && pid === before;
-      return { ...fault, reached, startedAnew, isBeyondLine, wrong: isSame ? "nothing happened at all" : why };
+      return {
+        ...fault,
+        reached,
+        startedAnew,
+        isBeyondLine,
+        wrong: isSame ? "nothing happened at all" : why,
+      };
     },
     [Symbol.asyncDispose]: () => ends.disposeAsync(),
   };
