@@ -1,6 +1,8 @@
 // The result of adding or changing a backend: waits until it serves, or until it is known why not.
 import type { BackendStatus } from "../../api/contract.ts";
 import type { Ask } from "../../api/operations.ts";
+import { isHeldBack } from "../../api/words/backend-words.ts";
+import { WAITING_CODE } from "../../api/words/words.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
@@ -40,7 +42,7 @@ export async function settledBackend(
 }
 
 /** Conditions that end an edit: the backend runs as before, or waits for a person. */
-const ENDS: readonly string[] = ["change_failed", "secret_missing", "waiting_for_approval"];
+const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE];
 
 /** Whether nothing more comes of its start by itself. */
 export function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
@@ -65,7 +67,7 @@ export function renderOutcome(backend: BackendStatus, style: TerminalStyle): str
     `  ${harmless(what)}\n`,
     ...(hint === null ? [] : [paint.dim(`    ${harmless(hint)}\n`)]),
   ]);
-  if (!enabled && conditions.some(({ code }) => code === "waiting_for_approval")) {
+  if (isHeldBack(backend)) {
     return [
       `${paint.yellow(symbols.warning)} ${title}  stays disabled until it is approved\n`,
       ...troubles,

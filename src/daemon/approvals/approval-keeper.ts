@@ -1,5 +1,6 @@
 // What of the configuration is approved while a service runs: holds what is not, remembers what is, and tells both.
 import type { Condition } from "../../api/contract.ts";
+import { WAITING_CODE } from "../../api/words/words.ts";
 import { BACKEND_ORDER } from "../../config/approval/backend-order.ts";
 import {
   type Approvals,
@@ -252,7 +253,7 @@ interface ApprovalTroubles {
 
 function approvalConditions({ waiting, since, lost, unsavedBecause, now }: ApprovalTroubles): Condition[] {
   const conditions: Condition[] = waiting.map((entry) => ({
-    code: "waiting_for_approval",
+    code: WAITING_CODE,
     severity: "warning",
     title: `Waits for approval: ${entrySummary(entry)}`,
     hint: `mountaineer approve ${shellWord(entry.id)}`,
