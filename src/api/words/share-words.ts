@@ -97,10 +97,10 @@ export function cableWords(share: ShareStatus): readonly CableWords[] {
 export function readyText(
   share: ShareStatus,
   { lsof_recheck: waitsForFiles }: Pick<GlobalStatus, "lsof_recheck">,
-  nowMs = Number.NaN,
+  nowMs: number | null = null,
 ): string | null {
   if (!share.tb_recovery_pending) return null;
-  const steady = sinceText(share.tb_healthy_since, nowMs);
+  const steady = nowMs === null ? null : sinceText(share.tb_healthy_since, nowMs);
   const how = waitsForFiles ? "It switches once files are closed." : "It switches when you say so.";
   return `TB Ready: Thunderbolt is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
 }

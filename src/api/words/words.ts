@@ -19,8 +19,8 @@ export function wholeText({ about, text }: { readonly about: string | null; read
 /** For a place that names the backend already. */
 export function withoutName(text: string, name: string): string {
   const lead = `backend ${name}`;
-  const rest = text.startsWith(lead) ? text.slice(lead.length) : "";
-  return /^:? /.test(rest) ? rest.replace(/^:? /, "") : text;
+  const [, rest = text] = text.startsWith(lead) ? (/^:? (.*)$/s.exec(text.slice(lead.length)) ?? []) : [];
+  return rest;
 }
 
 export interface StateWords extends Words {

@@ -19,7 +19,7 @@ import { readRecord } from "../../clients/connection-record.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
-import { errorText, expecting, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { ConnectionJob } from "./client-connections.ts";
@@ -43,12 +43,7 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
     // A file right in the person's own folder has no folder that tells of its program.
     const folder = dirname(path) === surroundings.userHome ? path : dirname(path);
     // What cannot be looked at is told of by its file, and what stands in a folder's place is none of a program's.
-    if (
-      !(await entryExists(folder)
-        .catch(expecting("ENOTDIR", false))
-        .catch(() => true))
-    )
-      continue;
+    if (!(await entryExists(folder).catch((error) => systemErrorCode(error) !== "ENOTDIR"))) continue;
     try {
       clients.push({ name, title, path, connected: await isConnected(client, surroundings), problem: null });
     } catch (error) {

@@ -138,13 +138,15 @@ function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: nu
   );
   return [...places].map(([id, own]) => {
     const [first] = own;
-    const states = own.map((share) => ({
-      name: shown(share.name),
-      ...shareWords(share),
-      isSecond:
-        secondBestHint(share, global) !== null ||
-        (share.tb_recovery_pending && shareWords(share).why === null),
-    }));
+    const states = own.map((share) => {
+      const words = shareWords(share);
+      const isReadyAgain = share.tb_recovery_pending && words.why === null;
+      return {
+        ...words,
+        name: shown(share.name),
+        isSecond: isReadyAgain || secondBestHint(share, global) !== null,
+      };
+    });
     const host = first?.fb_host ?? first?.tb_host ?? "/";
     // A folder that stands for one is called by its share.
     const isFolder = host.startsWith("/");
