@@ -8,7 +8,8 @@ import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts"
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
-import { type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
+import { rclonesOf } from "../support/processes.ts";
+import { endCarried, type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
 
 const missing = missingForPlainRig();
 const needsSmb = { skip: missing ?? false };
@@ -43,9 +44,11 @@ function untilWaiting(home: LiveHome, share: string): Promise<ShareStatus> {
 async function smbHome(t: TestContext): Promise<SmbHome> {
   const rig = await startPlainRig({ shares: ["CORE", "MEDIA"].map(serverName) });
   const otherTb = await startTcpRelay({ host: "127.0.0.4", targetHost: rig.tbHost, targetPort: rig.tbPort });
-  const home = await liveHome(t, {
+  const home: LiveHome = await liveHome(t, {
     env: { RIG_PASSWORD: rig.password },
     before: async () => {
+      // A test that failed may have left a mount; without its server it would hold the clean-up up for long.
+      if ((await rclonesOf(home.home)).length > 0) await endCarried(home, ["CORE", "MEDIA"], []);
       await otherTb[Symbol.asyncDispose]();
       await rig[Symbol.asyncDispose]();
     },
