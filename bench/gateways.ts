@@ -6,7 +6,7 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { LIGHT_SERVER } from "../test/mcp/fixture-programs.ts";
+import { LIGHT_SERVER, openHttpFixture } from "../test/mcp/fixture-programs.ts";
 import { nodeBackend, openGatewayRig } from "../test/mcp/gateway-rig.ts";
 import { connectLight } from "../test/mcp/light-client.ts";
 import { eventually } from "../test/support/eventually.ts";
@@ -77,6 +77,26 @@ export async function startOurs(eras: Eras = {}): Promise<Measured> {
       await client[Symbol.asyncDispose]();
       await rig[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** The light server stands behind it over HTTP. */
+export async function startOursOverHttp(): Promise<Measured> {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await openHttpFixture(LIGHT_SERVER));
+  const rig = stack.use(
+    await openGatewayRig({ backends: { light: { type: "streamable-http", url: server.url } } }),
+  );
+  await rig.untilReady("light");
+  const client = stack.use(await connectLight(rig.url));
+  const started = stack.move();
+  return {
+    name: "server over HTTP",
+    pid: rig.pid,
+    client,
+    tool: (name) => name,
+    add: null,
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
 
