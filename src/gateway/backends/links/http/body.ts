@@ -1,43 +1,43 @@
 // Reads the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can pause.
-import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
 import { parseMessage } from "../../../written-results.ts";
 import type { LinkFailure } from "../backend-link.ts";
-import type { Asked, HttpTarget } from "./target.ts";
+import type { Asked, Response } from "./connections.ts";
+import type { Headers, HttpTarget } from "./target.ts";
 
 /** How a body came to its end. */
 export type BodyEnd = "complete" | "broken" | "overlong";
 
 /** The media type without parameters, in lower case; "" when there is none. */
-export function mediaType(response: IncomingMessage): string {
-  const [type = ""] = (response.headers["content-type"] ?? "").split(";", 1);
+export function mediaType({ headers }: Response): string {
+  const [type = ""] = (headers.get("content-type") ?? "").split(/[;,]/, 1);
   return type.trim().toLowerCase();
 }
 
 /** Calls back once, with all of it or with null and why it is not whole. */
 export function readWhole(
-  response: IncomingMessage,
+  response: Response,
   limitBytes: number,
   onEnd: (body: Buffer | null, end: BodyEnd) => void,
 ): void {
-  const chunks: Buffer[] = [];
+  const pieces: Buffer[] = [];
   let bytes = 0;
   let over = false;
   const end = (how: BodyEnd): void => {
     if (over) return;
     over = true;
-    onEnd(how === "complete" ? Buffer.concat(chunks, bytes) : null, how);
+    onEnd(how === "complete" ? Buffer.concat(pieces, bytes) : null, how);
     if (how === "overlong") response.destroy();
   };
-  response.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > limitBytes) end("overlong");
-    else if (!over) chunks.push(chunk);
+  response.read({
+    onData(piece) {
+      bytes += piece.length;
+      if (bytes > limitBytes) end("overlong");
+      else if (!over) pieces.push(piece);
+    },
+    onEnd: end,
   });
-  response.once("end", () => end("complete"));
-  response.on("error", () => end("broken"));
-  response.once("close", () => end("broken"));
 }
 
 interface EventReader {
@@ -47,12 +47,14 @@ interface EventReader {
   onGarbage(text: string): void;
   /** Any other event; absent: they are skipped. */
   onOther?(event: SseEvent): void;
+  /** So many bytes have come, and what was whole in them was handed over. */
+  onPiece?(bytes: number): void;
   /** Once, after all data was handed over. */
   onEnd(end: BodyEnd): void;
 }
 
 /** Reads a text/event-stream; what is returned tells ids and `retry` as far as it was read. */
-export function readEvents(response: IncomingMessage, limitBytes: number, reader: EventReader): SseParser {
+export function readEvents(response: Response, limitBytes: number, reader: EventReader): SseParser {
   const parser = createSseParser(limitBytes);
   let held = false;
   let end: BodyEnd | null = null;
@@ -99,25 +101,20 @@ export function readEvents(response: IncomingMessage, limitBytes: number, reader
     end ??= how;
     finish();
   };
-  response.on("data", (chunk: Buffer) => {
-    parser.push(chunk);
-    handOver();
-    finish();
+  response.read({
+    onData(piece) {
+      parser.push(piece);
+      handOver();
+      reader.onPiece?.(piece.length);
+      finish();
+    },
+    onEnd: ended,
   });
-  response.once("end", () => ended("complete"));
-  response.on("error", () => ended("broken"));
-  response.once("close", () => ended("broken"));
   return parser;
 }
 
-/** Reads the rest of a response that nobody needs. */
-export function discard(response: IncomingMessage): void {
-  response.on("error", () => {});
-  response.resume();
-}
-
 interface StreamRequest {
-  onOpen(response: IncomingMessage): void;
+  onOpen(response: Response): void;
   /** The server answered something else. `challenge`: its `WWW-Authenticate`; null: it had none. */
   onRefused(status: number, challenge: string | null): void;
   /** There is no answer. */
@@ -125,25 +122,18 @@ interface StreamRequest {
 }
 
 /** Asks for a stream of events (GET). Null: it cannot be asked for, as a header has characters that HTTP forbids. */
-export function askForEvents(
-  target: HttpTarget,
-  headers: OutgoingHttpHeaders,
-  stream: StreamRequest,
-): Asked | null {
+export function askForEvents(target: HttpTarget, headers: Headers, stream: StreamRequest): Asked | null {
   try {
-    const asked = target.ask("GET", { ...headers, accept: "text/event-stream" }, (response) => {
-      if (response.statusCode === 200 && mediaType(response) === "text/event-stream") {
-        stream.onOpen(response);
-        return;
-      }
-      discard(response);
-      stream.onRefused(response.statusCode ?? 0, response.headers["www-authenticate"] ?? null);
-    });
-    asked.request.on("error", (error) => {
-      if (!asked.responded) stream.onFailed(asked.failure(error));
-    });
-    asked.request.end();
-    return asked;
+    return target.ask(
+      { method: "GET", headers: { ...headers, accept: "text/event-stream" } },
+      {
+        onResponse(response) {
+          if (response.status === 200 && mediaType(response) === "text/event-stream") stream.onOpen(response);
+          else stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);
+        },
+        onLost: (lost) => stream.onFailed(target.failure(lost)),
+      },
+    );
   } catch {
     return null;
   }

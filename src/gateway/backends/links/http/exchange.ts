@@ -1,6 +1,5 @@
 // One message sent over HTTP and all that comes back for it: JSON, a stream of events with its resumption, or a refusal.
-import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
+import { errorText } from "../../../../runtime/errors.ts";
 import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
@@ -13,8 +12,9 @@ import {
   NO_CREDENTIAL,
 } from "../link-authorization.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
+import type { Asked, Response } from "./connections.ts";
 import { refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
-import type { Asked, HttpTarget } from "./target.ts";
+import type { Headers, HttpTarget } from "./target.ts";
 
 const ERROR_BODY_BYTES = 64 * 1024;
 const SAID_AT_MOST = 200;
@@ -61,7 +61,7 @@ export interface Unanswered {
 interface Outgoing {
   readonly message: RpcMessage;
   readonly text: string;
-  readonly headers: OutgoingHttpHeaders;
+  readonly headers: Headers;
   readonly hasSession: boolean;
   /** A stream that breaks is asked for again. */
   readonly isResumable: boolean;
@@ -106,7 +106,7 @@ export class Exchange {
   /** Ends it without a word. */
   abort(): void {
     this.#finish();
-    this.#current?.request.destroy();
+    this.#current?.destroy();
   }
 
   #begin(): void {
@@ -125,33 +125,37 @@ export class Exchange {
   #post(carried = this.#carried): void {
     const { target, clean } = this.#context;
     this.#carried = carried;
-    const { header } = carried;
-    const path = this.#outgoing.path ?? target.path;
-    const headers =
-      header === null ? this.#outgoing.headers : { ...this.#outgoing.headers, authorization: header };
+    const { text, headers } = this.#outgoing;
     try {
-      const asked = target.ask("POST", headers, (response) => this.#onResponse(response), path);
-      this.#current = asked;
-      asked.request.once("finish", () => this.#wasTaken());
-      asked.request.on("error", (error) => {
-        if (this.#done || asked.responded) return;
-        if (this.#mayRepeat(error, asked)) this.#post();
-        else this.#fail(asked.failure(error));
-      });
-      asked.request.end(this.#outgoing.text);
+      this.#current = target.ask(
+        {
+          method: "POST",
+          headers,
+          body: text,
+          path: this.#outgoing.path ?? target.path,
+          authorization: carried.header,
+        },
+        {
+          onTaken: () => this.#wasTaken(),
+          onResponse: (response) => this.#onResponse(response),
+          onLost: (lost) => {
+            if (this.#done) return;
+            if (lost.isStale && this.#mayRepeat()) this.#post();
+            else this.#fail(target.failure(lost));
+          },
+        },
+      );
     } catch (error) {
       const failure = linkFailure("refused", `it cannot be sent: ${clean(errorText(error))}`);
       setImmediate(() => this.#fail(failure));
     }
   }
 
-  /** Once, on a kept connection that the server ended as we wrote, and only what takes effect once if it comes twice. */
-  #mayRepeat(error: unknown, asked: Asked): boolean {
-    const isHarmless = this.#method === null || HARMLESS_TWICE.has(this.#method);
-    if (this.#repeated || !asked.request.reusedSocket || !isHarmless) return false;
+  /** Once, and only what takes effect once if it comes twice. */
+  #mayRepeat(): boolean {
+    if (this.#repeated || (this.#method !== null && !HARMLESS_TWICE.has(this.#method))) return false;
     this.#repeated = true;
-    const code = systemErrorCode(error);
-    return code === "ECONNRESET" || code === "EPIPE";
+    return true;
   }
 
   #wasTaken(): void {
@@ -174,30 +178,28 @@ export class Exchange {
     if (this.id !== null && !this.#answers.answered) this.#context.events.onRequestFailed(this.id, failure);
   }
 
-  #onResponse(response: IncomingMessage): void {
-    const status = response.statusCode ?? 0;
-    const given = response.headers["mcp-session-id"];
+  #onResponse(response: Response): void {
+    const { status, headers } = response;
+    const given = headers.get("mcp-session-id") ?? "";
     if (this.#done) response.destroy();
     else if (status < 200 || status > 299) this.#onRefused(response, status);
     else {
-      if (this.#method === "initialize" && typeof given === "string" && given !== "") {
-        this.#context.onSession(given);
-      }
+      if (this.#method === "initialize" && given !== "") this.#context.onSession(given);
       if (this.id === null || this.#outgoing.path !== null) this.#readNothing(response);
       else this.#readAnswer(response, status);
     }
   }
 
   /** Nothing is due, and a stream that does not end would hold a connection. */
-  #readNothing(response: IncomingMessage): void {
+  #readNothing(response: Response): void {
     if (mediaType(response) === "text/event-stream") response.destroy();
     readWhole(response, ERROR_BODY_BYTES, () => this.#finish());
   }
 
-  #readAnswer(response: IncomingMessage, status: number): void {
+  #readAnswer(response: Response, status: number): void {
     const { target, clean, responseLimitBytes } = this.#context;
     const type = mediaType(response);
-    const packing = response.headers["content-encoding"] ?? "identity";
+    const packing = response.headers.get("content-encoding") ?? "identity";
     if (packing !== "identity" && packing !== "") {
       const message = `${target.origin} compresses its answers without being asked to (Content-Encoding: ${clean(packing)})`;
       const hint = "switch off compression in the server, or in the proxy before it";
@@ -241,7 +243,7 @@ export class Exchange {
     else this.#fail(answers.unanswered(`${this.#context.target.origin} answered something else than asked`));
   }
 
-  #readEvents(response: IncomingMessage): void {
+  #readEvents(response: Response): void {
     const { clock, responseLimitBytes } = this.#context;
     const answers = this.#answers;
     const parser = readEvents(response, responseLimitBytes, {
@@ -309,7 +311,7 @@ export class Exchange {
     else this.#current = asked;
   }
 
-  #onRefused(response: IncomingMessage, status: number): void {
+  #onRefused(response: Response, status: number): void {
     readWhole(response, ERROR_BODY_BYTES, (body) => {
       if (this.#done) return;
       const text = body === null ? null : withoutByteOrderMark(body.toString());
@@ -319,13 +321,13 @@ export class Exchange {
   }
 
   /** The server did not do the work, so that it can be asked for again with another token. */
-  #onUnauthorized(response: IncomingMessage, status: 401 | 403, text: string | null): void {
+  #onUnauthorized(response: Response, status: 401 | 403, text: string | null): void {
     const { authorization } = this.#context;
     if (authorization === null) {
       this.#judge(response, status, text);
       return;
     }
-    const challenge = response.headers["www-authenticate"] ?? null;
+    const challenge = response.headers.get("www-authenticate") ?? null;
     void authorization.refused({ status, challenge, carried: this.#carried }).then((outcome) => {
       if (this.#done) return;
       if (outcome === null || (isCredential(outcome) && this.#signedAnew))
@@ -337,12 +339,12 @@ export class Exchange {
     });
   }
 
-  #judge(response: IncomingMessage, status: number, text: string | null): void {
+  #judge(response: Response, status: number, text: string | null): void {
     const { target, clean } = this.#context;
     const judged = refusal({
       status,
       text,
-      location: response.headers.location ?? null,
+      location: response.headers.get("location") ?? null,
       id: this.id,
       hadSession: this.#outgoing.hasSession,
       target,

@@ -1,6 +1,5 @@
 // MCP over HTTP, from the client's side: the session, the order of messages where it matters, the server's own stream,
 // and the end. Streamable HTTP, and HTTP+SSE where the server speaks nothing newer.
-import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
@@ -17,10 +16,11 @@ import {
   type StatelessSender,
 } from "../backend-link.ts";
 import { isCredential, type LinkAuthorization, NO_CREDENTIAL } from "../link-authorization.ts";
-import { askForEvents, type BodyEnd, discard, readEvents } from "./body.ts";
+import { askForEvents, type BodyEnd, readEvents } from "./body.ts";
+import type { Asked, Response } from "./connections.ts";
 import { Exchange, type LinkContext, type Unanswered } from "./exchange.ts";
 import { OlderSession } from "./older-session.ts";
-import { type Asked, createHttpTarget, type HttpTarget } from "./target.ts";
+import { createHttpTarget, type Headers, type HttpTarget } from "./target.ts";
 
 /** Later messages wait so long for the server to have taken notifications/initialized. */
 const INITIALIZED_MS = 5_000;
@@ -79,7 +79,7 @@ class HttpLink implements BackendLink {
   readonly #timers = new Set<Timer>();
   #sessionId: string | null = null;
   #version: string | null = null;
-  #headers: OutgoingHttpHeaders = {};
+  #headers: Headers = {};
   /** While notifications/initialized is on its way; what comes after it waits here. */
   #waiting: Waiting[] | null = null;
   #serverStream: ServerStream | null = null;
@@ -154,8 +154,8 @@ class HttpLink implements BackendLink {
     };
   }
 
-  #sessionHeaders(): OutgoingHttpHeaders {
-    const own: OutgoingHttpHeaders = {};
+  #sessionHeaders(): Headers {
+    const own: Record<string, string> = {};
     if (this.#sessionId !== null) own["mcp-session-id"] = this.#sessionId;
     if (this.#version !== null) own["mcp-protocol-version"] = this.#version;
     return own;
@@ -198,7 +198,7 @@ class HttpLink implements BackendLink {
   #exchange(
     message: RpcMessage,
     text: string,
-    headers: OutgoingHttpHeaders,
+    headers: Headers,
     way: OlderSession | "stateless" | null,
     onDone: () => void = () => {},
   ): void {
@@ -308,18 +308,14 @@ class HttpLink implements BackendLink {
     if (this.#sessionId === null) return;
     const { target, clock } = this.#context;
     const ended = Promise.withResolvers<void>();
-    const { request } = target.ask("DELETE", this.#sessionHeaders(), (response) => {
-      discard(response);
-      ended.resolve();
-    });
-    request.on("error", () => ended.resolve());
-    request.end();
+    const done = (): void => ended.resolve();
+    target.ask({ method: "DELETE", headers: this.#sessionHeaders() }, { onResponse: done, onLost: done });
     await settledWithin(clock, DELETE_MS, ended.promise);
   }
 }
 
 /** The trace that a message belongs to, by its `_meta`, stands in the headers, too: whoever is on the way reads only those. */
-function withTrace(headers: OutgoingHttpHeaders, message: RpcMessage): OutgoingHttpHeaders {
+function withTrace(headers: Headers, message: RpcMessage): Headers {
   const meta = "params" in message ? message.params?.["_meta"] : undefined;
   if (!isJsonObject(meta)) return headers;
   const { traceparent, tracestate } = meta;
@@ -343,7 +339,7 @@ const CALM_MS = 10_000;
 /** Runs until it is disposed, or the server has no such stream. */
 class ServerStream implements Disposable {
   readonly #context: LinkContext;
-  readonly #headers: OutgoingHttpHeaders;
+  readonly #headers: Headers;
   #asked: Asked | null = null;
   #timer: Timer | null = null;
   #lastEventId: string | null = null;
@@ -353,7 +349,7 @@ class ServerStream implements Disposable {
   #wasOpen = false;
 
   /** `headers`: those of the session. */
-  constructor(context: LinkContext, headers: OutgoingHttpHeaders) {
+  constructor(context: LinkContext, headers: Headers) {
     this.#context = context;
     this.#headers = headers;
     this.#open();
@@ -362,7 +358,7 @@ class ServerStream implements Disposable {
   [Symbol.dispose](): void {
     this.#disposed = true;
     this.#timer?.[Symbol.dispose]();
-    this.#asked?.request.destroy();
+    this.#asked?.destroy();
   }
 
   #open(): void {
@@ -418,7 +414,7 @@ class ServerStream implements Disposable {
     this.#again("failed");
   }
 
-  #read(response: IncomingMessage, isResumed: boolean): void {
+  #read(response: Response, isResumed: boolean): void {
     const { clock, events, clean, responseLimitBytes } = this.#context;
     const startedAtMs = clock.monotonicMs();
     if (this.#wasOpen && !isResumed) events.onGap();

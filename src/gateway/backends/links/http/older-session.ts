@@ -1,15 +1,14 @@
 // The sessions of one link over the older transport, HTTP+SSE of 2024-11-05: messages go out by POST, and all answers
 // come on one stream. A session ends with its stream.
 
-import type { IncomingMessage } from "node:http";
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import type { Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, isRpcId, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
 import { type Credential, isCredential, NO_CREDENTIAL } from "../link-authorization.ts";
 import { askForEvents, readEvents } from "./body.ts";
+import type { Asked, Response } from "./connections.ts";
 import type { LinkContext } from "./exchange.ts";
-import type { Asked } from "./target.ts";
 
 interface OlderSessionEvents {
   /** There is none: nothing at the address names an endpoint. */
@@ -167,7 +166,7 @@ class EndpointStream implements Disposable {
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.#timer[Symbol.dispose]();
-    this.#asked?.request.destroy();
+    this.#asked?.destroy();
   }
 
   #end(failure: LinkFailure | null): void {
@@ -218,14 +217,9 @@ class EndpointStream implements Disposable {
     });
   }
 
-  #read(response: IncomingMessage): void {
+  #read(response: Response): void {
     const { events, clean, responseLimitBytes } = this.#context;
     let unknownBytes = 0;
-    const bound = (chunk: Buffer): void => {
-      unknownBytes += chunk.length;
-      if (this.endpoint !== null) response.off("data", bound);
-      else if (unknownBytes > FIRST_EVENT_BYTES) this.#end(null);
-    };
     readEvents(response, responseLimitBytes, {
       onMessage: (message) => {
         if (this.#isOver) return null;
@@ -242,9 +236,12 @@ class EndpointStream implements Disposable {
         if (type === "endpoint") this.#name(data);
         else if (this.endpoint === null) this.#end(null);
       },
+      onPiece: (bytes) => {
+        unknownBytes += bytes;
+        if (this.endpoint === null && unknownBytes > FIRST_EVENT_BYTES) this.#end(null);
+      },
       onEnd: (end) => this.#end(this.endpoint === null ? null : this.#ended(end === "overlong")),
     });
-    response.on("data", bound);
   }
 
   #name(data: string): void {

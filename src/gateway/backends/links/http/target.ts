@@ -1,19 +1,11 @@
-// The address of an HTTP backend and how it is asked: the configured headers, the kept-alive connections, the deadline
-// for connecting, and what a failed connection means.
-import type { Agent, ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from "node:http";
-import type { Socket } from "node:net";
+// The address of an HTTP backend and how it is asked: the head of a request, how a connection is opened, and what a failed
+// one means.
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 import type { LinkAuthorization } from "../link-authorization.ts";
-
-const CONNECT_TIMEOUT_MS = 5_000;
-/** Calls and streams of one backend at once; more wait for a connection. */
-const CONNECTIONS = 256;
-/** Many servers end an idle connection after 5 s, some without saying so: a request must not meet that end. */
-const IDLE_MS = 4_000;
-/** Of a stream on which nothing is said: a peer that is gone is found, and Node's own 1 s would wake both ends for it. */
-const PROBE_MS = 30_000;
+import { type Asked, type CallEvents, CONNECT_TIMEOUT_MS, Connections, type Lost } from "./connections.ts";
 
 interface TargetOptions {
   readonly url: string;
@@ -24,12 +16,17 @@ interface TargetOptions {
   readonly authorization: LinkAuthorization | null;
 }
 
-export interface Asked {
-  readonly request: ClientRequest;
-  /** A response has begun: what goes wrong from now on is an event of the response. */
-  readonly responded: boolean;
-  /** What an error before the response means. */
-  failure(error: unknown): LinkFailure;
+export type Headers = Readonly<Record<string, string>>;
+
+export interface Question {
+  readonly method: "POST" | "GET" | "DELETE";
+  /** Win over the configured ones. */
+  readonly headers: Headers;
+  readonly body?: string;
+  /** With its query, of the same origin. Default: `HttpTarget.path`. */
+  readonly path?: string;
+  /** In place of the credential of now. */
+  readonly authorization?: string | null;
 }
 
 export interface HttpTarget {
@@ -37,16 +34,10 @@ export interface HttpTarget {
   readonly origin: string;
   /** With the query. */
   readonly path: string;
-  /**
-   * `headers` win over the configured ones; `path`, with its query, is of the same origin, and `HttpTarget.path` by
-   * default. Throws when a header's value cannot be sent.
-   */
-  ask(
-    method: "POST" | "GET" | "DELETE",
-    headers: OutgoingHttpHeaders,
-    onResponse: (response: IncomingMessage) => void,
-    path?: string,
-  ): Asked;
+  /** Throws when a header's value cannot be sent. */
+  ask(question: Question, events: CallEvents): Asked;
+  /** What it means that there is no response. */
+  failure(lost: Lost): LinkFailure;
   /** Ends all connections. */
   destroy(): void;
 }
@@ -85,79 +76,90 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
   }
   // Nothing here unpacks; without this header a server may pack as it likes.
   base["accept-encoding"] = "identity";
-  const protocol = secure ? process.getBuiltinModule("node:https") : http;
-  const agent: Agent = new protocol.Agent({
-    keepAlive: true,
-    keepAliveMsecs: PROBE_MS,
-    maxSockets: CONNECTIONS,
-    maxFreeSockets: CONNECTIONS,
-    scheduling: "lifo",
-    timeout: IDLE_MS,
-  });
-  const fixed: RequestOptions = {
-    protocol: url.protocol,
-    ...addressOf(url),
-    agent,
+  const own = url.pathname + url.search;
+  const connections = new Connections(
+    secure ? openTls(url, base["host"]) : () => connectTcp(addressOf(url)),
+    secure ? "secureConnect" : "connect",
+    options.clock,
+  );
+
+  const headOf = (method: string, path: string, headers: Headers, signed: string | undefined): string => {
+    const all: Record<string, string> = { host: url.host, ...base };
+    const authorization = signed === undefined ? {} : { authorization: signed };
+    for (const [name, value] of Object.entries({ ...headers, ...authorization })) {
+      http.validateHeaderName(name);
+      http.validateHeaderValue(name, value);
+      all[name.toLowerCase()] = value;
+    }
+    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+    return `${method} ${path} HTTP/1.1\r\n${lines.join("")}connection: keep-alive\r\n`;
   };
-  if (url.username !== "" || url.password !== "") {
-    fixed.auth = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  }
-  const connectedEvent = secure ? "secureConnect" : "connect";
+  const basic = basicOf(url);
+  // The last head: all messages of a session have the same, but for their length.
+  let last: { readonly of: readonly unknown[]; readonly head: string } = { of: [], head: "" };
 
   return {
     origin: url.origin,
-    path: url.pathname + url.search,
-    ask(method, headers, onResponse, path = url.pathname + url.search) {
-      const all: OutgoingHttpHeaders = { ...base, ...headers };
-      const signed = options.authorization?.current?.header ?? null;
-      if (signed !== null) all["authorization"] ??= signed;
-      const request = protocol.request({ ...fixed, path, method, headers: all }, (response) => {
-        asked.responded = true;
-        onResponse(response);
-      });
-      let connected = false;
-      let isTaken = false;
-      let late = false;
-      request.once("socket", (socket: Socket) => {
-        if (!socket.connecting) {
-          connected = true;
-          return;
-        }
-        const timer = options.clock.setTimer(CONNECT_TIMEOUT_MS, () => {
-          late = true;
-          request.destroy(new Error("connecting took too long"));
-        });
-        socket.once("connect", () => {
-          isTaken = true;
-        });
-        socket.once(connectedEvent, () => {
-          connected = true;
-          timer[Symbol.dispose]();
-        });
-        request.once("close", () => timer[Symbol.dispose]());
-      });
-      // Without an accessor: V8 makes each object with one a class of its own, which keeps it in the old heap.
-      const asked = {
-        request,
-        responded: false,
-        failure(error: unknown) {
-          const { origin } = url;
-          if (late) {
-            const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
-            // One that is taken, and gets no further, would be found to be back at each look.
-            return unreachable(origin, isTaken ? { text } : { text, isAway: true });
-          }
-          if (!connected) return unreachable(origin, connectReason(error));
-          if (systemErrorCode(error)?.startsWith("HPE_")) {
-            return linkFailure("protocol", `${origin} answers something that is no HTTP`);
-          }
-          return linkFailure("closed", `the connection to ${origin} broke before the answer came`);
-        },
-      };
-      return asked;
+    path: own,
+    ask({ method, headers, body, path = own, authorization }, events) {
+      const current = options.authorization?.current?.header;
+      const signed = authorization ?? base["authorization"] ?? current ?? basic;
+      const of = [method, path, headers, signed];
+      if (!of.every((part, index) => part === last.of[index]))
+        last = { of, head: headOf(method, path, headers, signed) };
+      const length = body === undefined ? "" : `content-length: ${Buffer.byteLength(body)}\r\n`;
+      return connections.ask(`${last.head}${length}\r\n${body ?? ""}`, events);
     },
-    destroy: () => agent.destroy(),
+    failure: (lost) => failureOf(url.origin, lost),
+    destroy: () => connections.destroy(),
   };
+}
+
+/** Undefined: the address names no user. */
+function basicOf({ username, password }: URL): string | undefined {
+  if (username === "" && password === "") return undefined;
+  const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return `Basic ${Buffer.from(user).toString("base64")}`;
+}
+
+/** `hostHeader`: whom the server is to be, where that is not its address. */
+function openTls(url: URL, hostHeader: string | undefined): () => Socket {
+  const tls = process.getBuiltinModule("node:tls");
+  const asked = hostHeader === undefined ? null : URL.parse(`https://${hostHeader}`);
+  const { host } = addressOf(asked ?? url);
+  let session: Buffer | undefined;
+  return () => {
+    const socket = tls.connect({
+      ...addressOf(url),
+      servername: isIP(host) === 0 ? host : "",
+      ALPNProtocols: ["http/1.1"],
+      ...(session && { session }),
+    });
+    socket.on("session", (begun: Buffer) => {
+      session = begun;
+    });
+    socket.once("error", () => {
+      session = undefined;
+    });
+    return socket;
+  };
+}
+
+function failureOf(origin: string, { how, error }: Lost): LinkFailure {
+  switch (how) {
+    case "not taken":
+    case "not secured": {
+      const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
+      // One that is taken, and gets no further, would be found to be back at each look.
+      return unreachable(origin, how === "not taken" ? { text, isAway: true } : { text });
+    }
+    case "not connected":
+      return unreachable(origin, connectReason(error));
+    case "not http":
+      return linkFailure("protocol", `${origin} answers something that is no HTTP`);
+    default:
+      return linkFailure("closed", `the connection to ${origin} broke before the answer came`);
+  }
 }
 
 function unusable(message: string): LinkFailure {

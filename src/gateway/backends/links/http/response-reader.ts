@@ -1,0 +1,222 @@
+// Reads HTTP/1.1 responses from the bytes of one connection: a head of a bounded size, and the body piece by piece.
+// Strict where readers of HTTP disagree: such a response is refused. Pure.
+
+/** As Node's own. Of a head, of a chunk's first line, and of all that follows the last chunk. */
+const HEAD_BYTES = 16 * 1024;
+const LINE_END = "\r\n";
+const HEAD_END = "\r\n\r\n";
+const BEGINNING = "HTTP/1.";
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+const CHUNK_SIZE = /^([\da-f]{1,12})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
+const CLOSES = /(?:^|[ ,])close(?:$|[ ,])/i;
+const KEEPS = /(?:^|[ ,])keep-alive(?:$|[ ,])/i;
+
+export interface ResponseHead {
+  /** Never 1xx: those are skipped. */
+  readonly status: number;
+  /** By their names in lower case; one that came several times has its values joined by commas. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** Another request may follow on the connection. */
+  readonly isKept: boolean;
+}
+
+export interface ResponseParts {
+  onHead(head: ResponseHead): void;
+  onData(piece: Buffer): void;
+  /** All of it has come. */
+  onEnd(): void;
+}
+
+export class ResponseReader {
+  readonly #parts: ResponseParts;
+  #state: "idle" | "head" | "sized" | "open" | "chunk" | "chunk size" | "chunk end" | "trailer" | "wrong" =
+    "idle";
+  /** Of the body, or of the chunk. */
+  #leftBytes = 0;
+  #trailerBytes = 0;
+  #rest: Buffer | null = null;
+  #isHeld = false;
+
+  constructor(parts: ResponseParts) {
+    this.#parts = parts;
+  }
+
+  /** A response is due. */
+  expect(): void {
+    this.#state = "head";
+  }
+
+  /** What has come is kept until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** As `push`, with what was kept. */
+  release(): boolean {
+    this.#isHeld = false;
+    const rest = this.#rest;
+    this.#rest = null;
+    return rest === null || this.push(rest);
+  }
+
+  /** False: it is no HTTP/1.1, or nobody asked for it, and the connection is of no more use. `bytes` must not change. */
+  push(bytes: Buffer): boolean {
+    let all = bytes;
+    if (this.#rest !== null) {
+      all = Buffer.concat([this.#rest, bytes]);
+      this.#rest = null;
+    }
+    let at = 0;
+    while (at < all.length) {
+      const next = this.#isHeld ? null : this.#take(all, at);
+      if (next === null) {
+        this.#rest = all.subarray(at);
+        return true;
+      }
+      if (next < 0) {
+        this.#state = "wrong";
+        return false;
+      }
+      at = next;
+    }
+    return true;
+  }
+
+  /** The server sends no more. True: that was the end of a response. */
+  finish(): boolean {
+    if (this.#state !== "open") return false;
+    this.#end();
+    return true;
+  }
+
+  /** Where the next part begins; null: this one is not whole; -1: it is wrong. */
+  #take(all: Buffer, at: number): number | null {
+    switch (this.#state) {
+      case "head":
+        return this.#takeHead(all, at);
+      case "sized":
+      case "chunk":
+        return this.#takeSized(all, at);
+      case "open":
+        this.#parts.onData(at === 0 ? all : all.subarray(at));
+        return all.length;
+      case "chunk size":
+        return this.#takeChunkSize(all, at);
+      case "chunk end":
+        if (all.length - at < LINE_END.length) return null;
+        this.#state = "chunk size";
+        return all.indexOf(LINE_END, at, "latin1") === at ? at + LINE_END.length : -1;
+      case "trailer":
+        return this.#takeTrailer(all, at);
+      default:
+        return -1;
+    }
+  }
+
+  #takeHead(all: Buffer, at: number): number | null {
+    const end = all.indexOf(HEAD_END, at, "latin1");
+    if (end === -1) {
+      const begun = all.toString("latin1", at, at + BEGINNING.length);
+      return all.length - at > HEAD_BYTES || !BEGINNING.startsWith(begun) ? -1 : null;
+    }
+    if (end - at > HEAD_BYTES) return -1;
+    const next = end + HEAD_END.length;
+    const head = parseHead(all.toString("latin1", at, end));
+    if (head === null || head.status === 101) return -1;
+    if (head.status < 200) return next;
+    const { status, headers, isKept, length } = head;
+    const hasNone = status === 204 || status === 304 || length === 0;
+    const isOpen = length === null && !hasNone;
+    this.#leftBytes = typeof length === "number" ? length : 0;
+    this.#state = length === "chunked" ? "chunk size" : isOpen ? "open" : "sized";
+    this.#parts.onHead({ status, headers, isKept: isKept && !isOpen });
+    if (hasNone) this.#end();
+    return next;
+  }
+
+  #takeSized(all: Buffer, at: number): number {
+    const next = Math.min(all.length, at + this.#leftBytes);
+    this.#leftBytes -= next - at;
+    this.#parts.onData(all.subarray(at, next));
+    if (this.#leftBytes === 0) {
+      if (this.#state === "sized") this.#end();
+      else this.#state = "chunk end";
+    }
+    return next;
+  }
+
+  #takeChunkSize(all: Buffer, at: number): number | null {
+    const end = lineEnd(all, at);
+    if (end === null || end < 0) return end;
+    const [, digits] = CHUNK_SIZE.exec(all.toString("latin1", at, end)) ?? [];
+    if (digits === undefined) return -1;
+    this.#leftBytes = Number.parseInt(digits, 16);
+    this.#trailerBytes = 0;
+    this.#state = this.#leftBytes === 0 ? "trailer" : "chunk";
+    return end + LINE_END.length;
+  }
+
+  #takeTrailer(all: Buffer, at: number): number | null {
+    const end = lineEnd(all, at);
+    if (end === null || end < 0) return end;
+    this.#trailerBytes += end - at;
+    if (end === at) this.#end();
+    else if (headerOf(all.toString("latin1", at, end)) === null) return -1;
+    return this.#trailerBytes > HEAD_BYTES ? -1 : end + LINE_END.length;
+  }
+
+  #end(): void {
+    this.#state = "idle";
+    this.#parts.onEnd();
+  }
+}
+
+/** null: it is not whole; -1: it is too long. */
+function lineEnd(all: Buffer, at: number): number | null {
+  const end = all.indexOf(LINE_END, at, "latin1");
+  if ((end === -1 ? all.length : end) - at > HEAD_BYTES) return -1;
+  return end === -1 ? null : end;
+}
+
+interface ParsedHead extends ResponseHead {
+  /** Of the body; null: it ends with the connection. */
+  readonly length: number | "chunked" | null;
+}
+
+function parseHead(text: string): ParsedHead | null {
+  const [first = "", ...lines] = text.split(LINE_END);
+  const [, minor, status] = STATUS_LINE.exec(first) ?? [];
+  if (status === undefined) return null;
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const header = headerOf(line);
+    if (header === null) return null;
+    const [name, value] = header;
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  const length = bodyLength(headers);
+  if (length === undefined) return null;
+  const connection = headers.get("connection") ?? "";
+  const isKept = minor === "1" ? !CLOSES.test(connection) : KEEPS.test(connection);
+  return { status: Number(status), headers, isKept, length };
+}
+
+function headerOf(line: string): readonly [name: string, value: string] | null {
+  const colon = line.indexOf(":");
+  const name = line.slice(0, Math.max(0, colon)).toLowerCase();
+  const value = line.slice(colon + 1);
+  return NAME.test(name) && VALUE.test(value) ? [name, value.trim()] : null;
+}
+
+/** Undefined: it could be read in two ways. */
+function bodyLength(headers: ReadonlyMap<string, string>): number | "chunked" | null | undefined {
+  const length = headers.get("content-length");
+  const encoding = headers.get("transfer-encoding");
+  if (encoding !== undefined)
+    return length === undefined && encoding.toLowerCase() === "chunked" ? "chunked" : undefined;
+  if (length === undefined) return null;
+  return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
+}
