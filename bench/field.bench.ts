@@ -1,6 +1,8 @@
-// Measures a gateway's life beside those that others made: its start, its memory at rest, and its calls. Each is started
-// anew in every round, in turns.
+// Measures a gateway's life beside those that others made: its start, its memory at rest, its calls over stdio and over
+// HTTP, many sessions, a large result, a changed file. Each is started anew in every round, in turns.
 import { setTimeout as pause } from "node:timers/promises";
+import { LIGHT_SERVER, openHttpFixture } from "../test/mcp/fixture-programs.ts";
+import { eventually } from "../test/support/eventually.ts";
 import { echo, load } from "./calls.ts";
 import { goal, median, quantile, round, say } from "./figures.ts";
 import {
@@ -11,15 +13,22 @@ import {
   startMcpProxy,
   startOursAlone,
   startSupergateway,
+  startTbxark,
+  tbxarkInstalled,
+  type Upstream,
 } from "./gateways.ts";
+import type { BenchClient } from "./light-sse-client.ts";
 import { pssMb, rssMb, threadsCpuUs } from "./processes.ts";
 
-export const title = "field: start, memory at rest and calls, beside gateways that others made";
+export const title = "field: a gateway's whole life, beside gateways that others made";
 export const missing = (): string | null => null;
 
 /** What a start leaves to do in the background is done by then. */
 const REST_MS = 3_000;
 const SINGLES = 1_000;
+const SESSIONS = 200;
+const LARGE_BYTES = 10_000_000;
+const LARGE_RESULTS = 3;
 
 const UNITS = {
   "start → first list": "ms",
@@ -29,75 +38,171 @@ const UNITS = {
   "calls a second": "",
   "p50 of single calls": "ms",
   "p99 of single calls": "ms",
+  "200 sessions opened and listed": "ms",
+  "a result of 10 MB": "ms",
+  "save → new tool listed": "ms",
+  "over HTTP: CPU a call": "µs",
+  "over HTTP: calls a second": "",
+  "over HTTP: p50 of single calls": "ms",
+  "over HTTP: p99 of single calls": "ms",
+  "over HTTP: a result of 10 MB": "ms",
 } as const;
 type Line = keyof typeof UNITS;
-type Figures = Readonly<Record<Line, number>>;
+/** A line is absent where a gateway has no such thing. */
+type Figures = Readonly<Partial<Record<Line, number>>>;
 
-const STARTS = {
-  Mountaineer: startOursAlone,
-  "bare node:http": () => startBare(),
-  "mcp-hub": startMcpHub,
-  "mcp-proxy": startMcpProxy,
-  supergateway: startSupergateway,
-} as const;
-type Name = keyof typeof STARTS;
+interface Gateway {
+  readonly overStdio: () => Promise<Measured>;
+  readonly overHttp?: (upstream: Upstream) => Promise<Measured>;
+}
+
+const OURS = "Mountaineer";
+
+function gateways(hasNpmPeers: boolean): ReadonlyMap<string, Gateway> {
+  const found: Record<string, Gateway> = {
+    [OURS]: { overStdio: startOursAlone, overHttp: startOursAlone },
+    "bare node:http": { overStdio: () => startBare() },
+  };
+  if (hasNpmPeers)
+    Object.assign(found, {
+      "mcp-hub": { overStdio: startMcpHub, overHttp: startMcpHub },
+      "mcp-proxy": { overStdio: startMcpProxy },
+      supergateway: { overStdio: startSupergateway },
+    });
+  if (tbxarkInstalled()) found["tbxark"] = { overStdio: startTbxark, overHttp: startTbxark };
+  return new Map(Object.entries(found));
+}
 
 export async function bench({ short }: { short: boolean }): Promise<void> {
   const hasPeers = await peersInstalled(!short);
-  if (!hasPeers) say("  (bench/peers is not installed: only ours and the least forwarder)");
-  const names = (Object.keys(STARTS) as Name[]).slice(0, hasPeers ? undefined : 2);
-  const taken = new Map<Name, Figures[]>(names.map((name) => [name, []]));
+  if (!hasPeers) say("  (bench/peers is not installed: none of npm's gateways)");
+  const all = gateways(hasPeers);
+  const taken = new Map<string, Figures[]>([...all.keys()].map((name) => [name, []]));
   const rounds = short ? 3 : 7;
+  const calls = short ? 4_000 : 20_000;
+  await using server = await openHttpFixture(LIGHT_SERVER);
   for (let index = 0; index < rounds; index++) {
-    for (const name of index % 2 === 0 ? names : names.toReversed())
-      taken.get(name)?.push(await measure(STARTS[name], short ? 4_000 : 20_000));
+    const order = index % 2 === 0 ? [...all] : [...all].reverse();
+    for (const [name, { overStdio, overHttp }] of order) {
+      const figures = await lifeOverStdio(overStdio, calls);
+      const more =
+        overHttp === undefined ? {} : await callsOverHttp(() => overHttp({ url: server.url }), calls);
+      taken.get(name)?.push({ ...figures, ...more });
+    }
   }
   report(taken, rounds);
 }
 
-async function measure(start: () => Promise<Measured>, calls: number): Promise<Figures> {
+async function lifeOverStdio(start: () => Promise<Measured>, calls: number): Promise<Figures> {
   const startedAt = performance.now();
   await using measured = await start();
   await measured.client.request("tools/list");
   const startMs = performance.now() - startedAt;
   await pause(REST_MS);
   const [rss, pss] = [await rssMb(measured.pid), await pssMb(measured.pid)];
-  await load(measured, calls);
-  const before = await threadsCpuUs(measured.pid);
-  const tookMs = await load(measured, calls);
-  const cpu = ((await threadsCpuUs(measured.pid)) - before) / calls;
-  const times: number[] = [];
-  for (let index = 0; index < SINGLES; index++) {
-    const calledAt = performance.now();
-    await echo(measured);
-    times.push(performance.now() - calledAt);
-  }
+  const { cpu, rate, p50, p99 } = await measureCalls(measured, calls);
   return {
     "start → first list": startMs,
     "memory at rest, RSS": rss,
     "memory at rest, PSS": pss,
     "CPU a call": cpu,
-    "calls a second": (calls / tookMs) * 1000,
-    "p50 of single calls": median(times),
-    "p99 of single calls": quantile(times, 0.99),
+    "calls a second": rate,
+    "p50 of single calls": p50,
+    "p99 of single calls": p99,
+    ...(measured.add !== null && { "save → new tool listed": await untilListed(measured, measured.add) }),
+    // Last, as not every gateway stands these.
+    "a result of 10 MB": await largeResult(measured),
+    ...(measured.open !== null && { "200 sessions opened and listed": await manySessions(measured.open) }),
   };
 }
 
+async function callsOverHttp(start: () => Promise<Measured>, calls: number): Promise<Figures> {
+  await using measured = await start();
+  const { cpu, rate, p50, p99 } = await measureCalls(measured, calls);
+  return {
+    "over HTTP: CPU a call": cpu,
+    "over HTTP: calls a second": rate,
+    "over HTTP: p50 of single calls": p50,
+    "over HTTP: p99 of single calls": p99,
+    "over HTTP: a result of 10 MB": await largeResult(measured),
+  };
+}
+
+async function measureCalls(measured: Measured, calls: number) {
+  await load(measured, calls);
+  const before = await threadsCpuUs(measured.pid);
+  const tookMs = await load(measured, calls);
+  const cpu = ((await threadsCpuUs(measured.pid)) - before) / calls;
+  const times: number[] = [];
+  for (let index = 0; index < SINGLES; index++) times.push(await timed(() => echo(measured)));
+  return { cpu, rate: (calls / tookMs) * 1000, p50: median(times), p99: quantile(times, 0.99) };
+}
+
+/** All at once, as when every agent of a machine comes back. */
+async function manySessions(open: () => Promise<BenchClient>): Promise<number> {
+  const opened: AsyncDisposable[] = [];
+  const one = async (): Promise<void> => {
+    const client = await open();
+    opened.push(client);
+    await client.request("tools/list");
+  };
+  const ms = await timed(async () => void (await Promise.all(Array.from({ length: SESSIONS }, one))));
+  for (const client of opened) await client[Symbol.asyncDispose]();
+  return ms;
+}
+
+/** With what the client takes to parse it. NaN: the gateway does not hand it on. */
+async function largeResult({ client, tool }: Measured): Promise<number> {
+  const params = { name: tool("big"), arguments: { bytes: LARGE_BYTES } };
+  const times: number[] = [];
+  try {
+    for (let index = 0; index < LARGE_RESULTS; index++)
+      times.push(await timed(() => client.request("tools/call", params)));
+  } catch {
+    return Number.NaN;
+  }
+  return median(times);
+}
+
+function untilListed({ client }: Measured, add: (prefix: string) => Promise<void>): Promise<number> {
+  return timed(async () => {
+    await add("added_");
+    await eventually(
+      async () => JSON.stringify(await client.request("tools/list")).includes("added_echo"),
+      20_000,
+    );
+  });
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await work();
+  return performance.now() - startedAt;
+}
+
 /** Medians, and beside each peer's the median of what each round's ratio was: the machine changes between rounds. */
-function report(taken: ReadonlyMap<Name, readonly Figures[]>, rounds: number): void {
-  const ours = taken.get("Mountaineer") ?? [];
-  const peers = [...taken.keys()].filter((name) => name !== "Mountaineer");
+function report(taken: ReadonlyMap<string, readonly Figures[]>, rounds: number): void {
+  const ours = taken.get(OURS) ?? [];
+  const peers = [...taken.keys()].filter((name) => name !== OURS);
+  const valuesOf = (of: readonly Figures[], line: Line): number[] =>
+    of.map((each) => each[line] ?? Number.NaN);
+  const medianOf = (line: Line): number => median(valuesOf(ours, line));
   say(`  medians of ${rounds} rounds; in brackets Mountaineer ÷ the peer`);
   for (const line of Object.keys(UNITS) as Line[]) {
-    const own = `Mountaineer ${round(median(ours.map((each) => each[line])))} ${UNITS[line]}`;
-    const others = peers.map((name) => {
-      const theirs = taken.get(name) ?? [];
-      const ratio = median(ours.map((each, index) => each[line] / (theirs[index]?.[line] ?? Number.NaN)));
-      return `${name} ${round(median(theirs.map((each) => each[line])))} (${round(ratio)} ×)`;
+    const own = `Mountaineer ${round(medianOf(line))} ${UNITS[line]}`.trim();
+    const others = peers.flatMap((name) => {
+      const theirs = valuesOf(taken.get(name) ?? [], line);
+      if (theirs.some(Number.isNaN)) return [];
+      const ratio = median(valuesOf(ours, line).map((value, index) => value / (theirs[index] ?? Number.NaN)));
+      return [`${name} ${round(median(theirs))} (${round(ratio)} ×)`];
     });
-    say(`  ${line}: ${[own.trim(), ...others].join("; ")}`);
+    say(`  ${line}: ${[own, ...others].join("; ")}`);
   }
-  const medianOf = (line: Line): number => median(ours.map((each) => each[line]));
+  const beside = median(
+    ours.map((each) => (each["over HTTP: CPU a call"] ?? Number.NaN) / (each["CPU a call"] ?? Number.NaN)),
+  );
+  goal(`CPU a call over HTTP ≤ 2 × over stdio (${round(beside)} ×)`, beside <= 2);
   goal("start → first list ≤ 250 ms", medianOf("start → first list") <= 250);
   goal("memory at rest ≤ 85 MB RSS", medianOf("memory at rest, RSS") <= 85);
+  goal("save → new tool listed ≤ 180 ms", medianOf("save → new tool listed") <= 180);
 }

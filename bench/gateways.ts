@@ -6,15 +6,18 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+import { stringify } from "smol-toml";
 import { LIGHT_SERVER, openHttpFixture } from "../test/mcp/fixture-programs.ts";
 import { nodeBackend, openGatewayRig } from "../test/mcp/gateway-rig.ts";
 import { connectLight } from "../test/mcp/light-client.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { freePort } from "../test/support/free-port.ts";
+import { say } from "./figures.ts";
 import { connectModern } from "./light-modern-client.ts";
 import { type BenchClient, connectSse } from "./light-sse-client.ts";
 
 const PEERS = path.join(import.meta.dirname, "peers");
+const TBXARK = path.join(PEERS, "bin/mcp-proxy");
 const STARTS_MS = 20_000;
 
 /** One light server behind something, and a client in front. */
@@ -25,9 +28,26 @@ export interface Measured extends AsyncDisposable {
   readonly client: BenchClient;
   /** What its tools are called here. */
   tool(name: string): string;
-  /** Adds a backend to its configuration, whose tools begin with that; null: it has no configuration. */
+  /** One more client, with a session of its own; null: each session would start a backend of its own. */
+  readonly open: (() => Promise<BenchClient>) | null;
+  /** Adds a backend to its configuration, whose tools begin with that; null: it does not follow a file. */
   readonly add: ((prefix: string) => Promise<void>) | null;
 }
+
+/** A light server as an entry under `mcpServers`: a program, or the address of one that runs. */
+export type Upstream =
+  | {
+      readonly command: string;
+      readonly args: readonly string[];
+      readonly env?: Readonly<Record<string, string>>;
+    }
+  | { readonly url: string };
+
+const lightProgram = (env: Readonly<Record<string, string>> = {}): Upstream => ({
+  command: process.execPath,
+  args: [LIGHT_SERVER],
+  env,
+});
 
 /** Installs what it is measured beside, when it is not there and the network is; false: it is not there. */
 export async function peersInstalled(install: boolean): Promise<boolean> {
@@ -66,6 +86,7 @@ export async function startOurs(eras: Eras = {}): Promise<Measured> {
     name,
     pid: rig.pid,
     client,
+    open: () => connect(rig.url, speaks),
     tool: (tool) => tool,
     async add(prefix) {
       added[`more_${Object.keys(added).length}`] = nodeBackend(LIGHT_SERVER, [], {
@@ -88,44 +109,54 @@ export async function startOursOverHttp(): Promise<Measured> {
     await openGatewayRig({ backends: { light: { type: "streamable-http", url: server.url } } }),
   );
   await rig.untilReady("light");
-  const client = stack.use(await connectLight(rig.url));
+  const open = (): Promise<BenchClient> => connectLight(rig.url);
+  const client = stack.use(await open());
   const started = stack.move();
   return {
     name: "server over HTTP",
     pid: rig.pid,
     client,
+    open,
     tool: (name) => name,
     add: null,
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
 
-/** As a person starts it, with nothing else that asks it. */
-export async function startOursAlone(): Promise<Measured> {
+/** As a person starts it, with nothing else that asks it, and with what `init` writes into `[sync]`. */
+export async function startOursAlone(light: Upstream = lightProgram()): Promise<Measured> {
   const port = await freePort();
   const folder = await mkdtemp(path.join(tmpdir(), "mt-alone-"));
-  const backend = `command = ${JSON.stringify(process.execPath)}\nargs = [${JSON.stringify(LIGHT_SERVER)}]`;
-  await writeFile(
-    path.join(folder, "config.toml"),
-    // Its own limit is far above a client's calls, and below what the bench sends.
-    `[server]\nport = ${port}\n\n[limits]\ncalls_per_second = 1_000_000\n\n[backends.light]\n${backend}\n`,
-    { mode: 0o600 },
-  );
+  const file = path.join(folder, "config.toml");
+  const backends: Record<string, Upstream> = { light };
+  const save = async (): Promise<void> => {
+    const text = stringify({
+      server: { port },
+      sync: { detection: "inotify", debounce: 0.1 },
+      // Its own limit is far above a client's calls, and below what the bench sends.
+      limits: { calls_per_second: 1_000_000 },
+      backends,
+    });
+    await writeFile(`${file}.new`, text, { mode: 0o600 });
+    await rename(`${file}.new`, file);
+  };
+  await save();
   const env = { ...process.env, MOUNTAINEER_HOME: folder };
   const child = spawn(path.join(import.meta.dirname, "../bin/mountaineer"), ["monitor"], {
     stdio: "ignore",
     env,
   });
-  const self = peer(
+  const self = await peer(
     "Mountaineer",
     child,
-    await whenListed(child, () => connectLight(`http://127.0.0.1:${port}/mcp`)),
+    () => connectLight(`http://127.0.0.1:${port}/mcp`),
+    whenListed,
   );
   return {
-    ...self,
-    async [Symbol.asyncDispose]() {
-      await self[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
+    ...withFolder(self, folder),
+    async add(prefix) {
+      backends[`more_${Object.keys(backends).length}`] = lightProgram({ LIGHT_PREFIX: prefix });
+      await save();
     },
   };
 }
@@ -154,11 +185,13 @@ export async function startOursWithAll(): Promise<Measured> {
   const backends = { light: nodeBackend(LIGHT_SERVER) };
   const rig = await openGatewayRig({ backends, more }, { env: { BENCH_TOKEN: TOKEN } });
   await rig.untilReady("light");
-  const client = await connectLight(rig.url, { token: TOKEN });
+  const open = (): Promise<BenchClient> => connectLight(rig.url, { token: TOKEN });
+  const client = await open();
   return {
     name: "with everything on",
     pid: rig.pid,
     client,
+    open,
     tool: (name) => name,
     add: null,
     async [Symbol.asyncDispose]() {
@@ -174,7 +207,7 @@ export async function startBare(eras: Eras = {}): Promise<Measured> {
   const program = path.join(import.meta.dirname, "bare-forwarder.ts");
   const child = spawn(process.execPath, [program, SERVERS[server]], { stdio: ["ignore", "pipe", "inherit"] });
   const [first] = await once(child.stdout.setEncoding("utf8"), "data");
-  return peer(name, child, await connect(String(first).trim(), client));
+  return peer(name, child, () => connect(String(first).trim(), client));
 }
 
 /** One program for all clients, as its README says; without the event store, which costs it 1 ms a call. */
@@ -183,7 +216,7 @@ export async function startMcpProxy(): Promise<Measured> {
   const program = path.join(PEERS, "node_modules/mcp-proxy/dist/bin/mcp-proxy.mjs");
   const args = ["--host", "127.0.0.1", "--port", String(port), "--server", "stream", "--no-eventStore"];
   const child = start([program, ...args, "--", process.execPath, LIGHT_SERVER]);
-  return peer("mcp-proxy 6.7.19", child, await whenUp(child, `http://127.0.0.1:${port}/mcp`));
+  return peer("mcp-proxy 6.7.19", child, () => connectLight(`http://127.0.0.1:${port}/mcp`));
 }
 
 export async function startSupergateway(): Promise<Measured> {
@@ -192,16 +225,53 @@ export async function startSupergateway(): Promise<Measured> {
   const args = ["--outputTransport", "streamableHttp", "--stateful", "--logLevel", "none"];
   const backend = `${process.execPath} ${LIGHT_SERVER}`;
   const child = start([program, "--stdio", backend, ...args, "--port", String(port)]);
-  return peer("supergateway 4.0.0", child, await whenUp(child, `http://127.0.0.1:${port}/mcp`));
+  const self = await peer("supergateway 4.0.0", child, () => connectLight(`http://127.0.0.1:${port}/mcp`));
+  return { ...self, open: null };
 }
 
-export async function startMcpHub(): Promise<Measured> {
+/** A native one, in Go. `go install` brings it: see `tbxarkInstalled`. */
+export async function startTbxark(light: Upstream = lightProgram()): Promise<Measured> {
+  const port = await freePort();
+  const folder = await mkdtemp(path.join(tmpdir(), "mt-tbxark-"));
+  const file = path.join(folder, "config.json");
+  const url = `http://127.0.0.1:${port}`;
+  const mcpProxy = {
+    baseURL: url,
+    addr: `127.0.0.1:${port}`,
+    name: "bench",
+    version: "1",
+    type: "streamable-http",
+  };
+  const server = "url" in light ? { ...light, transportType: "streamable-http" } : light;
+  await writeFile(file, JSON.stringify({ mcpProxy, mcpServers: { light: server } }));
+  const child = spawn(TBXARK, ["--config", file], { stdio: "ignore" });
+  const self = await peer("tbxark 0.43.2", child, () => connectLight(`${url}/light/mcp`), whenListed);
+  return withFolder(self, folder);
+}
+
+/** False, with how it is got, where it is not there. */
+export function tbxarkInstalled(): boolean {
+  if (existsSync(TBXARK)) return true;
+  say("  (without tbxark: GOBIN=$PWD/bench/peers/bin go install github.com/tbxark/mcp-proxy@v0.43.2)");
+  return false;
+}
+
+/** As it is, and its folder is removed at its end. */
+function withFolder(self: Measured, folder: string): Measured {
+  return {
+    ...self,
+    async [Symbol.asyncDispose]() {
+      await self[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function startMcpHub(light: Upstream = lightProgram()): Promise<Measured> {
   const port = await freePort();
   const folder = await mkdtemp(path.join(tmpdir(), "mt-hub-"));
   const file = path.join(folder, "hub.json");
-  const servers: Record<string, unknown> = {
-    light: { command: process.execPath, args: [LIGHT_SERVER], env: {} },
-  };
+  const servers: Record<string, Upstream> = { light };
   const save = async (): Promise<void> => {
     await writeFile(`${file}.new`, JSON.stringify({ mcpServers: servers }));
     await rename(`${file}.new`, file);
@@ -212,22 +282,18 @@ export async function startMcpHub(): Promise<Measured> {
     XDG_STATE_HOME: folder,
     HOME: folder,
   });
-  const client = await whenListed(child, () => connectSse(`http://127.0.0.1:${port}/mcp`));
-  const self = peer("mcp-hub 4.2.1", child, client);
+  const self = await peer(
+    "mcp-hub 4.2.1",
+    child,
+    () => connectSse(`http://127.0.0.1:${port}/mcp`),
+    whenListed,
+  );
   return {
-    ...self,
+    ...withFolder(self, folder),
     tool: (name) => `light__${name}`,
     async add(prefix) {
-      servers[`more${Object.keys(servers).length}`] = {
-        command: process.execPath,
-        args: [LIGHT_SERVER],
-        env: { LIGHT_PREFIX: prefix },
-      };
+      servers[`more${Object.keys(servers).length}`] = lightProgram({ LIGHT_PREFIX: prefix });
       await save();
-    },
-    async [Symbol.asyncDispose]() {
-      await self[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
     },
   };
 }
@@ -236,13 +302,21 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
   return spawn(process.execPath, args, { stdio: "ignore", env: { ...process.env, ...env } });
 }
 
-function peer(name: string, child: ChildProcess, client: BenchClient): Measured {
+/** Connects a client as soon as `until` finds it up. */
+async function peer(
+  name: string,
+  child: ChildProcess,
+  open: () => Promise<BenchClient>,
+  until: (child: ChildProcess, open: () => Promise<BenchClient>) => Promise<BenchClient> = untilUp,
+): Promise<Measured> {
   const ended = once(child, "exit");
+  const client = await until(child, open);
   return {
     name,
     pid: child.pid ?? 0,
     client,
     tool: (tool) => tool,
+    open,
     add: null,
     async [Symbol.asyncDispose]() {
       await client[Symbol.asyncDispose]();
@@ -252,10 +326,6 @@ function peer(name: string, child: ChildProcess, client: BenchClient): Measured 
       clearTimeout(late);
     },
   };
-}
-
-function whenUp(child: ChildProcess, url: string): Promise<BenchClient> {
-  return untilUp(child, () => connectLight(url));
 }
 
 /** For those that serve before their servers do. */

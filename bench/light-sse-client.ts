@@ -15,8 +15,14 @@ export async function connectSse(url: string): Promise<BenchClient> {
   const endpoint = Promise.withResolvers<string>();
   let lastId = 0;
   let text = "";
+  const failed = (error: Error): void => {
+    endpoint.reject(error);
+    for (const call of waiting.values()) call.reject(error);
+    waiting.clear();
+  };
   const stream = request(url, { headers: { accept: "text/event-stream" } }, (response) => {
-    response.on("close", () => endpoint.reject(new Error(`no stream: ${response.statusCode}`)));
+    response.on("error", failed);
+    response.on("close", () => failed(new Error(`no stream: ${response.statusCode}`)));
     response.setEncoding("utf8").on("data", (chunk: string) => {
       text += chunk;
       const frames = text.split("\n\n");
@@ -35,7 +41,7 @@ export async function connectSse(url: string): Promise<BenchClient> {
     if (message.result === undefined) call?.reject(new Error(message.error?.message));
     else call?.resolve(message.result);
   };
-  stream.on("error", (error) => endpoint.reject(error));
+  stream.on("error", failed);
   stream.end();
   const late = setTimeout(() => stream.destroy(new Error("no endpoint within 2 s")), 2_000);
   let target: string;
@@ -47,10 +53,10 @@ export async function connectSse(url: string): Promise<BenchClient> {
   const post = (message: Json): void => {
     const body = JSON.stringify({ jsonrpc: "2.0", ...message });
     const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-    const sent = request(target, { method: "POST", agent, headers }, (response) => response.resume());
-    sent.on("error", (error) => {
-      for (const call of waiting.values()) call.reject(error);
-    });
+    const sent = request(target, { method: "POST", agent, headers }, (response) =>
+      response.on("error", failed).resume(),
+    );
+    sent.on("error", failed);
     sent.end(body);
   };
   const self: BenchClient = {
