@@ -40,7 +40,7 @@ import { keptLayerOf } from "./fleet-part.ts";
 import { Handover } from "./handover/hand-over.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
-import { settleHeap } from "./heap-settings.ts";
+import { settleHeap, trimHeapAfterStart } from "./heap-settings.ts";
 import { openBackendSignIn } from "./in-process-sign-in.ts";
 import { openManagement } from "./management.ts";
 import { mistakesText } from "./reload/reload-report.ts";
@@ -314,6 +314,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
     }),
   );
   predecessor?.taken(service.handing.door() !== null);
+  stack.use(trimHeapAfterStart(clock));
   sockets.defer(
     reloadRequests(() => {
       // What came of it is in the log, as an event like any other.

@@ -14,10 +14,12 @@ import {
 } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { ShareStatus } from "../../src/api/contract.ts";
 import { Access, LINK_LIFE_MS, SESSION_LIFE_MS } from "../../src/api/http/access.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
+import { trimHeapAfterStart } from "../../src/daemon/heap-settings.ts";
 import { PageListener } from "../../src/daemon/page-listener.ts";
 import { startSentinelService } from "../../src/daemon/sentinel-service.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
@@ -539,6 +541,19 @@ test("what a call makes is born in the young heap, whatever V8 took from the cal
   assert.equal(await bornWith(settings), "young");
   // Otherwise this would show nothing.
   assert.equal(await bornWith(""), "old");
+});
+
+test("what only the start needed is collected once, two seconds after it", async () => {
+  const clock = createManualClock();
+  const needed = new WeakRef({ by: "the start" });
+  // A weak reference holds what it was made of until the turn ends.
+  await setImmediate();
+  using _ = trimHeapAfterStart(clock);
+  await clock.advance(1_999);
+  assert.ok(needed.deref());
+  await setImmediate();
+  await clock.advance(1);
+  assert.equal(needed.deref(), undefined);
 });
 
 async function listen(t: Parameters<typeof temporaryFolder>[0]) {
