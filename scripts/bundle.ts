@@ -2,11 +2,12 @@
 // --platform NAME (again for more; default: this machine's); --only tar,run,deb,rpm,formula; --without-rclone or
 // --rclone FILE; --level OF COMPRESSION; --url ADDRESS of the archives, for the formula. Upgrades are accepted if signed with
 // MOUNTAINEER_RELEASE_KEY's private half; MOUNTAINEER_SIGNING_KEY, a PEM, signs the self-extracting file.
+
 import { createPrivateKey, sign } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { signedRelease } from "../src/cli/upgrade/release.ts";
+import { signedRelease } from "../src/cli/upgrade/upgrade.ts";
 import { deb, formula, rpm, selfExtracting, sha256OfFile, tarXz } from "./bundle/artifacts.ts";
 import { composeFolder } from "./bundle/folder.ts";
 import { PLATFORMS } from "./bundle/platform-packages.ts";

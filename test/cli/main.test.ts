@@ -5,9 +5,9 @@ import { access, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/pr
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { exitCodeOfError, failureText } from "../../src/cli/failure.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "../../src/cli/program/command-list.ts";
 import { parseAndRun } from "../../src/cli/program/program.ts";
+import { exitCodeOfError, failureText } from "../../src/cli/run.ts";
 import { ERROR_CODES, MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { type Duplex, Writable } from "node:stream";
 import type { TestContext } from "node:test";
 import { type McpSocket, startMcpSocket } from "../../src/api/socket/mcp-socket.ts";
-import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
+import type { BridgedDaemon } from "../../src/mcp-bridge/mcp-bridge.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

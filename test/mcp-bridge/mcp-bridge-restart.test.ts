@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { type Duplex, PassThrough, Writable } from "node:stream";
 import { type TestContext, test } from "node:test";
-import { type BridgeMeans, bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
-import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
+import { type BridgedDaemon, type BridgeMeans, bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";

@@ -1,4 +1,6 @@
 // The commands `mountaineer shares ...`.
+
+import { resolve } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
@@ -194,3 +196,71 @@ export const SHARES_COMMANDS: GroupedCommands = {
     sharesKernelCommand,
   ],
 };
+
+// The commands `mountaineer rclone ...`.
+
+const rcloneInstallCommand = command({
+  name: "rclone install",
+  summary: "take rclone's official release into the home",
+  description:
+    "Downloads the release that this version of Mountaineer pins, for this machine, from downloads.rclone.org, or takes an " +
+    "archive that you downloaded; its SHA-256 must be the pinned one. From its next mount on each share uses it instead of " +
+    "the system's. Versions lie side by side in the home's folder rclone; none is removed. Without this command nothing is fetched.",
+  examples: {
+    "mountaineer rclone install": "download it",
+    "mountaineer rclone install ./rclone.zip": "take an archive that is here already",
+  },
+  exits: {},
+  takes: {
+    "[file]": "rclone's archive, as its site offers it",
+    ...JSON_OPTION,
+  },
+  async run(context, { file }) {
+    const { installRclone } = await import("../../rclone-release/install.ts");
+    const { home, signal } = context;
+    const installed = await installRclone({ home, file: file === null ? null : resolve(file), signal });
+    showResult(context, installed, () => `rclone ${installed.version} is installed: ${installed.program}\n`);
+    if (!context.json) context.note("each share uses it from its next mount on");
+    return 0;
+  },
+});
+
+export const RCLONE_COMMANDS: GroupedCommands = {
+  group: {
+    name: "rclone",
+    summary: "a newer rclone than the system's",
+    description:
+      "The driver rclone mounts with the one in the home, if there is one, else with the system's.",
+    examples: { "mountaineer rclone install": "take the official release into the home" },
+  },
+  commands: [rcloneInstallCommand],
+};
+
+// The command `mountaineer folders`.
+
+export const foldersCommand = command({
+  name: "folders",
+  summary: "list the folders of a share",
+  description:
+    "A name a line, of one folder of the share; what leads out of the share is neither entered nor listed. Has its " +
+    "answer within seconds, also when the share hangs.",
+  examples: {
+    "mountaineer folders --share CORE": "the folders at its top",
+    "mountaineer folders --share CORE --subpath Projects": "those in one of them",
+  },
+  exits: { 1: "it is not mounted, does not answer, or has no such folder", 2: "there is no such share" },
+  takes: {
+    "--share <name>": { about: "the share", isRequired: true },
+    "--subpath <folder>": "the folder to list, from the top of the share",
+    ...JSON_OPTION,
+  },
+  async run(context, { share, subpath }) {
+    const { askEngine } = await import("../sessions/control-session.ts");
+    const { renderFolders } = await import("../views/place-view.ts");
+    const purpose = { intent: "look", command: "folders" } as const;
+    const report = await askEngine(context, purpose, "folders", { share, subpath: subpath ?? "" });
+    showResult(context, report, () => renderFolders(report));
+    if (report.truncated) context.note("there are more; only the first are listed");
+    return 0;
+  },
+});

@@ -36,7 +36,7 @@ export const callCommand = command({
   async run(context, { tool, arguments: words }) {
     const { readToolArguments } = await import("../input/tool-arguments.ts");
     const { withGateway } = await import("../sessions/gateway-session.ts");
-    const { answerJson, answerText, callFailure } = await import("../views/call-view.ts");
+    const { answerJson, answerText, callFailure } = await import("../views/tools-view.ts");
     const { signal } = context;
     const request = { tool, arguments: await readToolArguments(words, context.stdin, signal) };
     const report = await withGateway(context, "call", ({ ask }) => ask("call", request, signal));
@@ -107,7 +107,7 @@ const toolsDiffCommand = command({
       showJson(context, report);
       return 0;
     }
-    const { renderToolChanges } = await import("../views/tool-changes-view.ts");
+    const { renderToolChanges } = await import("../views/tools-view.ts");
     context.print(renderToolChanges(report, context.stdoutStyle, tools === null));
     if (report.lost !== null) context.note(`what servers showed before now is not known: ${report.lost}`);
     if (report.changes.length === 0) {
@@ -156,7 +156,7 @@ const toolsApproveCommand = command({
     });
     if (context.json) showJson(context, report);
     else {
-      const { renderToolChanges } = await import("../views/tool-changes-view.ts");
+      const { renderToolChanges } = await import("../views/tools-view.ts");
       const left = new Set(report.left.map(({ backend, tool }) => JSON.stringify([backend, tool])));
       const approved = seen.changes.filter(({ backend, tool }) => !left.has(JSON.stringify([backend, tool])));
       context.print(renderToolChanges({ ...seen, changes: approved }, context.stdoutStyle, false));

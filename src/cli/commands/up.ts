@@ -1,6 +1,11 @@
 // The commands about the service: `up`, `down` and `uninstall`.
+
+import { resolve } from "node:path";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { runMonitorCommand } from "../in-process/run-monitor.ts";
 import { command } from "../input/command.ts";
-import { JSON_OPTION } from "../input/options.ts";
+import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
+import { JSON_OPTION, showResult } from "../input/options.ts";
 
 export const upCommand = command({
   name: "up",
@@ -74,5 +79,74 @@ export const uninstallCommand = command({
         "the configuration, secrets and log stay: mountaineer uninstall --purge removes them, too",
       );
     return code;
+  },
+});
+
+// The command `mountaineer monitor`, which runs the daemon in the foreground.
+
+export const monitorCommand = command({
+  name: "monitor",
+  summary: "keep the shares mounted over the best route, until stopped",
+  description:
+    "Runs the daemon in the foreground, one for each home. Ctrl-C or SIGTERM stop it in order and leave the mounts " +
+    "as they are; a second one stops it at once. Closing its terminal does not: it goes on without one, as SIGHUP has it " +
+    "read its configuration again. Creates a commented starter configuration when there is none.",
+  examples: {
+    "mountaineer monitor": "run with the configuration in ~/.mountaineer",
+    "mountaineer monitor --interval 0.5": "look twice a second, whatever the file says",
+    "mountaineer monitor --unmount-on-exit": "leave nothing mounted behind",
+  },
+  exits: {},
+  takes: {
+    "--interval <seconds>": {
+      about: "how often to look; beats check_interval_secs until restart",
+      read: intervalMs,
+      expected: INTERVAL_RULE,
+    },
+    "--unmount-on-exit": "unmount the shares when stopping; waits up to 10 s for unsent writes",
+  },
+  run: (context, given) => runMonitorCommand(context, { ...given, intervalMs: given.interval }),
+});
+
+// The command `mountaineer upgrade`.
+
+export const upgradeCommand = command({
+  name: "upgrade",
+  summary: "put a newer version in this one's place, without an outage",
+  description:
+    "Takes the single file of a release, with its signature beside it (FILE.sig). Both versions lie side by side; the daemon " +
+    "hands over to the new one as `mountaineer restart` does, and no session ends. Nothing is fetched. What dpkg, rpm, " +
+    "Homebrew or npm installed is theirs to upgrade: the command says how.",
+  examples: {
+    "mountaineer upgrade ./mountaineer-0.2.0-linux-x64.run": "from now on this version",
+    "mountaineer upgrade --older ./mountaineer-0.1.0-linux-x64.run": "back to the one before",
+  },
+  exits: { 1: "it was refused, or the daemon did not hand over; the version that ran goes on" },
+  takes: {
+    "<file>": "the release's single file",
+    "--older": "also a version from before this one",
+    ...JSON_OPTION,
+  },
+  async run(context, { file, older }) {
+    const { upgrade } = await import("../upgrade/upgrade.ts");
+    const { findDaemon } = await import("../sessions/control-session.ts");
+    const { handOver } = await import("./restart.ts");
+    let served = false;
+    const done = await upgrade(context, {
+      file: resolve(file),
+      older,
+      async handOver() {
+        if ((await findDaemon(context)) === null) return;
+        await handOver(context);
+        served = true;
+      },
+    });
+    showResult(
+      context,
+      { ...done, served },
+      () =>
+        `version ${harmless(done.to)} is current, before it ${harmless(done.from)}${served ? "; the daemon has handed over to it" : ""}\n`,
+    );
+    return 0;
   },
 });

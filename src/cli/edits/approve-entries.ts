@@ -1,5 +1,5 @@
 // `mountaineer approve`: shows what waits, asks, and approves it.
-import type { ApproveReport, WaitingEntryWire } from "../../api/approval-contract.ts";
+import type { ApprovalsReport, ApproveReport, WaitingEntryWire } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -9,9 +9,9 @@ import type { CommandContext } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
 import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { withAsk } from "../sessions/control-session.ts";
-import { renderApprovals, renderEntry } from "../views/approvals-view.ts";
+import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
+import { paintFor, type TerminalStyle } from "../views/terminal-style.ts";
 
 const APPROVING = { intent: "change", command: "approve" } as const;
 
@@ -133,4 +133,29 @@ function tell(context: CommandContext, report: ApproveReport): void {
     const rest = counted(now.waiting.length, now.waiting.length === 1 ? "entry" : "entrie");
     context.print(paint.dim(`  ${rest} still ${now.waiting.length === 1 ? "waits" : "wait"}\n`));
   }
+}
+
+// What waits for approval, for a terminal. Pure.
+
+/** `diffOf`: of one entry, from what serves to what waits. */
+function renderApprovals(
+  { mode, lost, waiting }: ApprovalsReport,
+  style: TerminalStyle,
+  diffOf: (entry: WaitingEntryWire) => string,
+): string {
+  const paint = paintFor(style);
+  const lines: string[] = [];
+  if (lost !== null && waiting.length > 0) {
+    lines.push(`${paint.yellow(paint.symbols.warning)} nothing counts as approved: ${harmless(lost)}\n`);
+  }
+  if (waiting.length === 0) {
+    lines.push(`${paint.green(paint.symbols.good)} nothing waits for approval (mode ${mode})\n`);
+  }
+  return [...lines, ...waiting.map((entry) => renderEntry(entry, diffOf(entry), style))].join("");
+}
+
+function renderEntry({ id, summary }: WaitingEntryWire, diff: string, style: TerminalStyle): string {
+  const paint = paintFor(style);
+  const head = `${paint.yellow(paint.symbols.warning)} ${paint.bold(harmless(id))}: ${harmless(summary)}\n`;
+  return `${head}${renderDiff(diff, style)}`;
 }

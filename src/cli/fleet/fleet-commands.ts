@@ -1,19 +1,32 @@
 // What `mountaineer fleet init|invite|join|leave|remove` do: the fleet's own code, loaded when it is needed, with this
 // home, its configuration and the terminal.
 
+import { BlockList, isIP, isIPv6 } from "node:net";
+import { hostname, networkInterfaces } from "node:os";
+import type { DaemonClient } from "../../api/client/client.ts";
+import type { ConfigEditWire } from "../../api/requests.ts";
+import { editConfig } from "../../config/edit/edit.ts";
+import {
+  type FleetSection,
+  isMachineName,
+  MACHINE_NAME_EXPECTED,
+  parseFleetServer,
+} from "../../config/values/fleet-values.ts";
+import { expecting, MountaineerError } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { refuseSection, removeSection, writeSection } from "../edits/fleet-section.ts";
+import { refuseToBeginAfresh } from "../edits/config-key-change.ts";
 import type { CommandContext } from "../input/command.ts";
 import { showJson } from "../input/options.ts";
 import { askSecretly } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
-import { readMembers } from "../sessions/config-members.ts";
-import { viewConfig } from "../sessions/config-session.ts";
+import { readMembers, tellSaved } from "../sessions/config-members.ts";
+import { askEdits, changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { homeOptions } from "./home-options.ts";
-import { listenAddress, machineName } from "./machine-defaults.ts";
 
 const CODE_VALID_MS = 10 * 60_000;
 
@@ -146,4 +159,113 @@ function tell(context: CommandContext, report: object, text: string): void {
 function say({ print, stdoutStyle }: CommandContext, text: string): void {
   const { green, symbols } = paintFor(stdoutStyle);
   print(`${green(symbols.good)} ${harmless(text)}\n`);
+}
+
+// What a machine is called in a fleet, and where the others reach it, unless somebody says so.
+
+const LONGEST_NAME = 32;
+const PORT = 4222;
+const NAME_RULE = `a machine's name has ${MACHINE_NAME_EXPECTED}`;
+
+/** Throws `usage` for a name that no machine can have. */
+function machineName(given: string | null, host: string = hostname()): string {
+  if (given !== null) {
+    if (isMachineName(given) && !given.startsWith("-")) return given;
+    throw new MountaineerError("usage", NAME_RULE);
+  }
+  const [first = ""] = host.split(".");
+  const name = first
+    .replace(/[^A-Za-z0-9-]+/g, "-")
+    .slice(0, LONGEST_NAME)
+    .replace(/^-+|-+$/g, "")
+    .toLowerCase();
+  if (name !== "") return name;
+  throw new MountaineerError("usage", "this machine's host name gives it no name in the fleet", {
+    hint: `--name NAME does; ${NAME_RULE}`,
+  });
+}
+
+type Interfaces = ReturnType<typeof networkInterfaces>;
+
+/** HOST:PORT; of several addresses the first that others can reach. Throws `usage` for what is none. */
+export function listenAddress(given: string | null, interfaces: Interfaces = networkInterfaces()): string {
+  if (given !== null) {
+    // The rule by which the configuration is read, or a fleet would begin that nobody can use.
+    const address = addressOf(given);
+    // No certificate and no code can hold a name with an underscore.
+    if (address !== null && !address.includes("_") && !isEveryAddress(address)) return address;
+    throw new MountaineerError("usage", "--listen takes HOST:PORT: where the other machines reach this one", {
+      hint: "a name or an address of this machine, as the others know it: nas.local:4222",
+    });
+  }
+  const addresses = Object.values(interfaces).flatMap((list) => list ?? []);
+  const reachable = addresses.find(
+    ({ family, internal, address }) => family === "IPv4" && !internal && !address.startsWith("169.254."),
+  );
+  return `${reachable?.address ?? "127.0.0.1"}:${PORT}`;
+}
+
+function addressOf(given: string): string | null {
+  const reading = parseFleetServer(`tls://${isIPv6(given) ? `[${given}]` : given}`);
+  // A final dot is only for DNS: certificates do not have it.
+  return reading.ok ? reading.value.slice("tls://".length).replace(/\.(?=:\d+$)/, "") : null;
+}
+
+function isEveryAddress(address: string): boolean {
+  const host = address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+  const every = new BlockList();
+  every.addAddress("0.0.0.0");
+  every.addAddress("::", "ipv6");
+  return isIP(host) !== 0 && every.check(host, isIPv6(host) ? "ipv6" : "ipv4");
+}
+
+// Writes `[fleet]` into the configuration, and takes it out.
+
+/** Rejects with `usage` where the file has a section, and with `config_…` where none could be written. */
+function refuseSection(
+  context: CommandContext,
+  hint = "mountaineer fleet leave takes it out",
+): Promise<void> {
+  return viewConfig(context, async (view) => {
+    await refuseToBeginAfresh(context, view);
+    const { fleet } = await readMembers(view);
+    if (fleet === null) return refuseOlderDaemon(view, context.signal);
+    throw new MountaineerError("usage", `this machine is in a fleet already, as ${fleet.name}`, {
+      hint,
+    });
+  });
+}
+
+/** A daemon that does not know `[fleet]` would refuse the file after everything else is done. */
+export async function refuseOlderDaemon(
+  { daemon }: { readonly daemon: Pick<DaemonClient, "ask"> | null },
+  signal: AbortSignal,
+): Promise<void> {
+  await daemon?.ask("fleet", null, signal).catch(expecting("fleet_off"));
+}
+
+/** Resolves when it is saved, and with whether it runs. Saved already, it is no change. */
+function writeSection(context: CommandContext, command: string, section: FleetSection): Promise<boolean> {
+  const edits: ConfigEditWire[] = Object.entries(section).map(([key, value]) => ({
+    key: `fleet.${key}`,
+    value: JSON.stringify(value),
+  }));
+  return changeConfig(context, command, async (ask) =>
+    tellSaved(context, await askEdits(context, ask, edits)),
+  );
+}
+
+/** Resolves with whether there was one. */
+function removeSection(context: CommandContext): Promise<boolean> {
+  return changeConfig(context, "fleet leave", async (ask, view) => {
+    const bytes = await view.read();
+    const { fleet } = await readMembers(view);
+    if (bytes === null || fleet === null) return false;
+    // The whole section at once: without one of its keys the configuration would not be valid.
+    const edits = [{ kind: "unset" as const, keyPath: ["fleet"] }];
+    const edited = await editConfig({ bytes, format: view.format, edits });
+    const request = { text: decodedText(edited.bytes), expected_sha256: sha256Of(bytes), source: "cli" };
+    tellSaved(context, await ask("editText", request, context.signal));
+    return true;
+  });
 }

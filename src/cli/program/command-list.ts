@@ -1,20 +1,16 @@
 // The list of commands, in the order of the help. A new command is one file and one line here, or is in the file of its group.
 
-import { adminCommand } from "../commands/admin.ts";
 import { ALIAS_COMMANDS } from "../commands/alias.ts";
-import { approveCommand } from "../commands/approve.ts";
 import { BACKENDS_COMMANDS } from "../commands/backends.ts";
 import { clientsCommand, connectCommand, importCommand, mcpCommand } from "../commands/clients.ts";
 import { completionsCommand } from "../commands/completions.ts";
-import { CONFIG_COMMANDS } from "../commands/config.ts";
+import { approveCommand, CONFIG_COMMANDS } from "../commands/config.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
 import { FLEET_COMMANDS, FLEET_KEYS_COMMANDS } from "../commands/fleet.ts";
 import { FLEET_CONFIG_COMMANDS } from "../commands/fleet-config.ts";
-import { foldersCommand } from "../commands/folders.ts";
 import { initCommand } from "../commands/init.ts";
 import { logsCommand } from "../commands/logs.ts";
-import { monitorCommand } from "../commands/monitor.ts";
 import {
   mountCommand,
   reconcileCommand,
@@ -23,17 +19,15 @@ import {
   verifyCommand,
   wakeCommand,
 } from "../commands/mount.ts";
-import { RCLONE_COMMANDS } from "../commands/rclone.ts";
 import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
 import { SECRET_COMMANDS, serverTokenCommand } from "../commands/secret.ts";
-import { SHARES_COMMANDS } from "../commands/shares.ts";
+import { foldersCommand, RCLONE_COMMANDS, SHARES_COMMANDS } from "../commands/shares.ts";
 import { statusCommand } from "../commands/status.ts";
 import { switchCommand } from "../commands/switch.ts";
 import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
-import { menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
-import { downCommand, uninstallCommand, upCommand } from "../commands/up.ts";
-import { upgradeCommand } from "../commands/upgrade.ts";
+import { adminCommand, menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
+import { downCommand, monitorCommand, uninstallCommand, upCommand, upgradeCommand } from "../commands/up.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 
 interface CommandSection {

@@ -1,7 +1,12 @@
 // The published tools as text. Pure.
-import type { ToolEntry } from "../../api/contract.ts";
+import type { CallReport, ToolEntry } from "../../api/contract.ts";
+import { type ToolChange, type ToolChangesReport, toldName } from "../../api/tool-changes-contract.ts";
 import { placesText } from "../../api/words/backend-words.ts";
-import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
+import { diffText } from "../../config/history/text-diff.ts";
+import { isObject } from "../../runtime/text/json-object.ts";
+import { columns, harmless, padded, spelledOut, wrapped } from "../../runtime/text/plain-text.ts";
+import { replaceUnseen } from "../../runtime/text/unseen-characters.ts";
+import { forTerminal, renderDiff } from "./diff-view.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const LONGEST_NAME = 40;
@@ -50,4 +55,133 @@ function firstWords(description: string, room: number, ellipsis: string): string
   if (more.length === 0 && columns(first) <= room) return first;
   const [cut = ""] = wrapped(harmless(description), room - columns(ellipsis));
   return columns(cut) + columns(ellipsis) <= room ? `${cut}${ellipsis}` : "";
+}
+
+// What is not as it was approved, old beside new. Pure.
+
+/** `withUnseen`: also what is hidden in texts that are published. */
+export function renderToolChanges(
+  { changes, unseen }: ToolChangesReport,
+  style: TerminalStyle,
+  withUnseen: boolean,
+): string {
+  const paint = paintFor(style);
+  const hidden = withUnseen
+    ? unseen.map(({ backend, kind, entry, faults }) => {
+        const head = `${paint.yellow(paint.symbols.warning)} ${kind} ${paint.bold(harmless(entry))} of ${harmless(backend)}  has text that nobody sees`;
+        return `${[head, ...faults.map((fault) => `    ${harmless(fault)}`)].join("\n")}\n`;
+      })
+    : [];
+  return [...changes.map((change) => changeText(change, style)), ...hidden].join("\n");
+}
+
+function changeText(change: ToolChange, style: TerminalStyle): string {
+  const paint = paintFor(style);
+  const { backend, tool, published_as, kind, withheld, before_known, members } = change;
+  const shown =
+    published_as === null || published_as === tool ? "" : `, published as ${harmless(published_as)}`;
+  const state = withheld ? "withheld until it is approved" : "published";
+  const head = `${paint.bold(harmless(toldName(change)))} of ${harmless(backend)}${shown}  ${kind}, ${state}\n`;
+  if (members === null)
+    return `${head}    mountaineer tools diff ${harmless(`${backend}:${tool}`)} shows it\n`;
+  const unknown = before_known
+    ? ""
+    : "    what was approved was too long to keep: only what is now can be shown\n";
+  return head + unknown + members.map((member) => memberText(member, style)).join("");
+}
+
+function memberText(
+  { member, before, after }: NonNullable<ToolChange["members"]>[number],
+  style: TerminalStyle,
+): string {
+  const lines = (text: string | null): string => (text === null ? "" : `${text}\n`);
+  const diff = diffText(visible(lines(before)), visible(lines(after)), { before: member, after: member });
+  return renderDiff(diff, style);
+}
+
+/** Each line with what nobody sees spelled out, before lines are compared: a hidden change is a change. */
+function visible(text: string): string {
+  return text.split("\n").map(harmless).join("\n");
+}
+
+// A tool's answer as text; content that is not text is described. Pure.
+
+interface AnswerLook {
+  /** Then whatever a terminal could obey is spelled out; elsewhere only what nobody sees. */
+  readonly isTerminal: boolean;
+}
+
+/** What the tool said, ending in a newline unless it is empty. */
+export function answerText({ result }: CallReport, { isTerminal }: AnswerLook): string {
+  const parts = partsOf(result);
+  const text = parts.map((part) => (part.endsWith("\n") || part === "" ? part : `${part}\n`)).join("");
+  return isTerminal ? forTerminal(text) : replaceUnseen(text, spelledOut);
+}
+
+/** The whole answer as JSON; what nobody sees is escaped in it, and is the same to whoever parses it. */
+export function answerJson(result: CallReport["result"]): string {
+  const escaped = (unseen: string): string =>
+    Array.from(
+      { length: unseen.length },
+      (_, at) => `\\u${unseen.charCodeAt(at).toString(16).padStart(4, "0")}`,
+    ).join("");
+  return `${replaceUnseen(JSON.stringify(result, null, 2), escaped)}\n`;
+}
+
+/** Why the call failed, for people; null when it did not. */
+export function callFailure(report: CallReport): string | null {
+  const { result, error } = report;
+  if (error !== null) return `${error.message} (error ${error.code})`;
+  if (result?.["isError"] !== true) return null;
+  return partsOf(result).join("\n").trim() || "the tool failed, and does not say why";
+}
+
+function partsOf(result: CallReport["result"]): string[] {
+  const content = result?.["content"];
+  const parts = Array.isArray(content) ? content.map(blockText) : [];
+  const structured = result?.["structuredContent"];
+  // A tool that gives text and structured content says the same in both.
+  if (parts.length === 0 && structured !== undefined) return [JSON.stringify(structured, null, 2)];
+  return parts;
+}
+
+function blockText(block: unknown): string {
+  if (!isObject(block)) return "[something that is no content]";
+  const type = textOf(block, "type") ?? "content";
+  switch (type) {
+    case "text":
+      return textOf(block, "text") ?? "";
+    case "image":
+    case "audio":
+      return described([type, textOf(block, "mimeType"), sizeText(textOf(block, "data"))]);
+    case "resource_link":
+      return described(["link", textOf(block, "uri"), textOf(block, "title") ?? textOf(block, "name")]);
+    case "resource": {
+      const { resource } = block;
+      if (!isObject(resource)) return described([type]);
+      const text = textOf(resource, "text");
+      const blob = textOf(resource, "blob");
+      return text ?? described([type, textOf(resource, "uri"), textOf(resource, "mimeType"), sizeText(blob)]);
+    }
+    default:
+      return described([type]);
+  }
+}
+
+function described(facts: readonly (string | null)[]): string {
+  return `[${facts.filter((fact) => fact !== null && fact !== "").join(", ")}]`;
+}
+
+/** The size of what the base64 text stands for. */
+function sizeText(data: string | null): string | null {
+  if (data === null) return null;
+  const bytes = Math.floor((data.replace(/=+$/, "").length * 3) / 4);
+  if (bytes < 1_000) return `${bytes} B`;
+  if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`;
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
+function textOf(table: Record<string, unknown>, key: string): string | null {
+  const value = table[key];
+  return typeof value === "string" ? value : null;
 }

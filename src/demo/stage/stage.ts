@@ -1,31 +1,31 @@
 // The demo's stage: a server with two cables, a home, and the ways to look at them and act on them. It is in one
 // temporary folder, and cleared when it is disposed or when the demo ends in any other way.
-import { lstat, mkdir, mkdtemp, open, realpath, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, open, realpath, rename, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
-import type { ShareStatus } from "../../api/contract.ts";
+import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import {
   type CommandResult,
   childEnvironment,
   type ExitInfo,
   runCommand,
+  startDetached,
 } from "../../runtime/process/child-process.ts";
-import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
+import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
+import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 import { type Agent, startAgent } from "./agent.ts";
 import { type FileHolder, holdFile } from "./file-holder.ts";
-import { type MonitorProcess, startMonitor } from "./monitor-process.ts";
-import type { DemoDriver, Nas } from "./nas.ts";
-import { startLocalNas } from "./nas-local.ts";
-import { startSmbNas } from "./nas-smb.ts";
+import type { Cable, DemoDriver, Nas } from "./nas.ts";
+import { type PlainRig, startPlainRig } from "./plain-rig.ts";
 import { type Reading, readShareFile } from "./share-reader.ts";
 import { lackingForSmb } from "./smb-available.ts";
 import {
   HELD_FILE,
+  PASSWORD_VARIABLE,
   SHARE,
   SIGN_FILE,
   type StageLayout,
@@ -332,4 +332,133 @@ async function mountIdOf(nas: Nas, { mountPath }: StageLayout): Promise<string |
 async function overwriteSign(file: string, text: string): Promise<void> {
   await using sign = await open(file, "r+");
   await sign.write(text, 0);
+}
+
+// The demo's real server: smbd on loopback, with two relays as cables.
+
+/** `parent` is a folder for it to live in; `environment` marks its processes. Rejects when smbd does not start. */
+async function startSmbNas(parent: string, environment: Readonly<Record<string, string>>): Promise<Nas> {
+  const rig = await startPlainRig({ shares: [SHARE], parent, environment });
+  return {
+    driver: "smb",
+    serverFolder: rig.exportPath(SHARE),
+    cables: { tb: smbCable(rig, "tb"), fallback: smbCable(rig, "fallback") },
+    shareConfig: [
+      `thunderbolt_host = "${rig.tbHost}:${rig.tbPort}"`,
+      `fallback_host = "${rig.fallbackHost}:${rig.fallbackPort}"`,
+      `username = ${JSON.stringify(rig.username)}`,
+      `password = "\${${PASSWORD_VARIABLE}}"`,
+      `driver = "rclone"`,
+    ],
+    environment: { [PASSWORD_VARIABLE]: rig.password },
+    [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
+  };
+}
+
+function smbCable(rig: PlainRig, route: RouteName): Cable {
+  const relay = rig.relays[route];
+  return {
+    route,
+    address: `${relay.host}:${relay.port}`,
+    get plugged() {
+      return relay.mode === "pass";
+    },
+    pull: () => relay.setMode("refuse"),
+    plug: () => relay.setMode("pass"),
+  };
+}
+
+// The demo's server where SMB is not available: one folder, and for each route a folder that leads to it. A cable is
+// pulled by renaming that folder away.
+
+/** `parent` is a folder for it to live in. */
+export async function startLocalNas(parent: string): Promise<Nas> {
+  const serverFolder = join(parent, "server");
+  const cables = join(parent, "cables");
+  await mkdir(serverFolder);
+  await mkdir(cables);
+  const routes = {
+    tb: await localCable("tb", join(cables, "thunderbolt"), serverFolder),
+    fallback: await localCable("fallback", join(cables, "fallback"), serverFolder),
+  };
+  return {
+    driver: "local",
+    serverFolder,
+    cables: routes,
+    shareConfig: [
+      `thunderbolt_path = ${JSON.stringify(routes.tb.address)}`,
+      `fallback_path = ${JSON.stringify(routes.fallback.address)}`,
+      `driver = "local"`,
+    ],
+    environment: {},
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+async function localCable(route: RouteName, path: string, serverFolder: string): Promise<Cable> {
+  const pulled = join(dirname(path), `.${basename(path)}-pulled`);
+  await symlink(serverFolder, path);
+  let plugged = true;
+  return {
+    route,
+    address: path,
+    get plugged() {
+      return plugged;
+    },
+    async pull() {
+      if (!plugged) return;
+      plugged = false;
+      await rename(path, pulled);
+    },
+    async plug() {
+      if (plugged) return;
+      plugged = true;
+      await rename(pulled, path);
+    },
+  };
+}
+
+// The demo's daemon: the same program, in a process of its own.
+
+type MonitorProcess = Awaited<ReturnType<typeof startMonitor>>;
+
+interface MonitorOptions {
+  /** The argv that runs Mountaineer. */
+  readonly program: readonly string[];
+  /** The script of a service manager's process, under which the daemon can hand over; null: it runs by itself. */
+  readonly keeper: string | null;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Its stderr is appended to this file. */
+  readonly outputFile: string;
+  readonly onStart: (identity: ProcessIdentity) => void;
+}
+
+const ENDS_WITHIN_MS = 15_000;
+
+/** Resolves when the process runs, which is before it serves. */
+async function startMonitor(options: MonitorOptions) {
+  const { keeper, program } = options;
+  const [command = process.execPath, ...rest] = keeper === null ? program : ["/bin/sh", keeper, ...program];
+  const started = await startDetached(command, [...rest, "monitor", "--unmount-on-exit"], {
+    env: options.environment,
+    logPath: options.outputFile,
+  });
+  const identity = await processIdentity(started.pid);
+  if (identity !== null) options.onStart(identity);
+  let running = true;
+  started.onExit(() => {
+    running = false;
+  });
+  return {
+    pid: started.pid,
+    get running() {
+      return running;
+    },
+    /** Resolves with how it ended, at once if it has already. Rejects with `timed_out` when it does not in 15 s. */
+    async end(signal: "SIGTERM" | "SIGKILL"): Promise<ExitInfo> {
+      if (running) process.kill(started.pid, signal);
+      if (await settledWithin(systemClock, ENDS_WITHIN_MS, started.exited)) return started.exited;
+      throw new MountaineerError("timed_out", `the daemon (pid ${started.pid}) did not end on ${signal}`);
+    },
+  };
 }

@@ -3,6 +3,7 @@ import { hash } from "node:crypto";
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
@@ -15,9 +16,9 @@ import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { GatewayRequest, Handle, Middleware, ServingSet } from "../middleware/middleware.ts";
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
+import { targetOf } from "../middleware/request-target.ts";
 import { createRouting } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
-import { createStepUp } from "../middleware/step-up.ts";
 import type { OwnTools } from "../optimizer/own-tools.ts";
 import { WATCH_TASK } from "../protocol.ts";
 import { createViews } from "./catalog-view.ts";
@@ -229,4 +230,46 @@ function stepUp(
   if (signed === null || authorization === null || policies === null) return () => null;
   const scopesOf = (principal: Principal): readonly string[] | null => signed.scopesOf(principal);
   return createStepUp({ policies, authorization, catalog, scopes, scopesOf });
+}
+
+// Which scope a token lacks for a request: what the policies forbid, and would allow with one more scope.
+
+const SCOPE_ROLE = /^scope:([^*?[\]{}]+)$/;
+const LACKING = "the token lacks a scope that is needed for this";
+
+interface StepUpOptions {
+  readonly policies: Policies;
+  readonly authorization: AuthorizationConfig;
+  readonly catalog: Catalog;
+  /** The roles that each scope gives. */
+  readonly scopes: Readonly<Record<string, readonly string[]>>;
+  /** null: it has no signed token. */
+  readonly scopesOf: (principal: Principal) => readonly string[] | null;
+}
+
+function createStepUp(options: StepUpOptions): ServingSet["missingScope"] {
+  const { policies, authorization, catalog, scopes, scopesOf } = options;
+  const known = new Set([...Object.keys(scopes), ...scopesInPolicies(authorization)]);
+  return (principal, method, params) => {
+    const own = scopesOf(principal);
+    const target = own === null ? null : targetOf(method, params);
+    if (own === null || target === null || resolveTarget(catalog, target) === null) return null;
+    const isPermitted = (who: Principal): boolean =>
+      isTargetPermitted(policies, catalog, who, target, method);
+    if (isPermitted(principal)) return null;
+    for (const scope of known) {
+      const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];
+      const roles = [...principal.roles, `scope:${scope}`, ...given];
+      if (own.includes(scope) || !isPermitted({ ...principal, roles })) continue;
+      // What it has already, too: a client that asks for the new one alone would lose the others.
+      const scopesNeeded = [...own.filter((one) => known.has(one)), scope].join(" ");
+      return { ok: false, status: 403, error: "insufficient_scope", reason: LACKING, scope: scopesNeeded };
+    }
+    return null;
+  };
+}
+
+/** Those that a policy names in full. */
+function scopesInPolicies({ policies }: AuthorizationConfig): string[] {
+  return policies.flatMap(({ roles }) => (roles ?? []).flatMap((role) => SCOPE_ROLE.exec(role)?.[1] ?? []));
 }

@@ -1,14 +1,19 @@
 // The whole menu as a pure function of the known state, the same for every desktop.
-import type { ShareStatus, StatusReport } from "../../api/contract.ts";
-import { actionsFor, actionWith } from "../../api/words/actions.ts";
-import { backendWords } from "../../api/words/backend-words.ts";
+
+import { basename } from "node:path/posix";
+import type { AliasStatus, BackendStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
+import { type Action, actionsFor, actionWith } from "../../api/words/actions.ts";
+import {
+  backendFacts,
+  backendRouteWords,
+  backendWords,
+  routeReadyText,
+} from "../../api/words/backend-words.ts";
 import { shareWords } from "../../api/words/share-words.ts";
 import { FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { type Tone, troublesOf, WAITING_CODE } from "../../api/words/words.ts";
 import { actionText, type MenuAction, type ToggleName } from "./action.ts";
-import { aliasItems } from "./alias-items.ts";
-import { gatewayItems } from "./gateway-items.ts";
-import type { Menu, MenuItem, MenuState } from "./menu.ts";
+import type { FolderPlace, Menu, MenuItem, MenuState } from "./menu.ts";
 import { isUsable, readyItems, shareItem, sharesFolder } from "./share-items.ts";
 import {
   act,
@@ -21,7 +26,7 @@ import {
   submenu,
   text,
 } from "./words.ts";
-import { canAct, isRunning, type MenuWorld } from "./world.ts";
+import { canAct, type FolderList, folderKey, isRunning, type MenuWorld } from "./world.ts";
 
 /** More shares than that would leave the screen; the rest is one submenu further. */
 const SHARES_AT_ONCE = 24;
@@ -238,4 +243,134 @@ function stateOf(tone: Tone, isReady: boolean): MenuState {
   if (tone === "bad") return "down";
   if (isReady) return "tb_ready";
   return tone === "warning" ? "degraded" : "healthy";
+}
+
+// The menu's items for the gateway and its backends.
+
+/** Nothing where no gateway is configured. */
+function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
+  const { gateway, backends = [] } = status;
+  if (gateway === undefined) return [];
+  const actions = actionsFor(status);
+  const enabled = backends.filter((backend) => backend.enabled);
+  const ready = enabled.filter(({ phase }) => phase === "Ready").length;
+  const items: MenuItem[] = [
+    text("gateway url", gateway.url ?? "not listening", gateway.url === null ? "warning" : "plain"),
+    ...conditionItems("gateway ", gateway.conditions),
+    separator("gateway |"),
+    ...backends.map((backend) => backendItem(backend, actions, world)),
+  ];
+  const restartAll = actionWith(actions, "restart");
+  if (enabled.length > 1 && restartAll !== null)
+    items.push(separator("gateway | all"), actionItem("gateway", restartAll, world));
+  const isWell = ready === enabled.length && gateway.url !== null;
+  return [
+    submenu("gateway", `Backends — ${ready} of ${enabled.length} ready`, items, isWell ? "good" : "warning"),
+  ];
+}
+
+function backendItem(backend: BackendStatus, actions: readonly Action[], world: MenuWorld): MenuItem {
+  const key = `backend ${backend.name}`;
+  const words = backendWords(backend);
+  const label = `${nameText(backend.name)} — ${words.text}`;
+  if (!backend.enabled) return text(key, label, words.tone);
+  const items: MenuItem[] = [];
+  if (backend.reason !== null) items.push(text(`${key} reason`, backend.reason));
+  if (backend.last_error !== null)
+    items.push(text(`${key} error`, `Last error: ${backend.last_error}`, "bad"));
+  items.push(...conditionItems(`${key} `, backend.conditions));
+  if (backend.phase === "Ready") items.push(text(`${key} facts`, backendFacts(backend).join(", ")));
+  items.push(...routeLines(backend, key));
+  for (const action of actions) {
+    const [verb, name] = action.id;
+    if ((verb === "restart" || verb === "route") && name === backend.name && action.isUseful)
+      items.push(actionItem(key, action, world));
+  }
+  return submenu(key, label, items, words.tone);
+}
+
+/** Without how long a route has been steady: the menu is drawn when something happens. */
+function routeLines(backend: BackendStatus, key: string): MenuItem[] {
+  const lines = (backend.routes?.list ?? []).map((route) => {
+    const { text: state, tone } = backendRouteWords(route, Number.NaN);
+    const isReady = !route.in_use && route.healthy_since !== null;
+    return text(
+      `${key} route ${route.name}`,
+      `${nameText(route.name)}: ${isReady ? "ready" : state}`,
+      isReady ? "plain" : tone,
+    );
+  });
+  const ready = routeReadyText(backend, Number.NaN);
+  return ready === null ? lines : [...lines, text(`${key} pending`, ready, "warning")];
+}
+
+// The menu's items for aliases, the links to folders inside shares.
+
+/** More would leave the screen; a window shows them all. */
+const FOLDERS_SHOWN = 40;
+
+/** Nothing where no share is configured. */
+function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWorld): MenuItem[] {
+  if (shares.length === 0) return [];
+  const usable = new Set(shares.filter(isUsable).map(({ name }) => name));
+  const items: MenuItem[] = aliases.map((alias) => aliasItem(alias, usable.has(alias.share), world));
+  const wrong = aliases.filter(({ link }) => link !== "right");
+  if (wrong.length > 0)
+    items.push(
+      separator("aliases | repair"),
+      act("aliases", "Repair the links", { kind: "alias-repair" }, world),
+    );
+  items.push(separator("aliases | add"));
+  for (const { name } of shares) {
+    const label = `Add a folder of ${nameText(name)} …`;
+    const choose = { kind: "alias-choose", share: name } as const;
+    if (world.folders === null || !usable.has(name))
+      items.push(act("aliases", label, choose, world, { possible: usable.has(name) }));
+    else items.push(folderMenu({ share: name, subpath: "" }, label, world.folders, world));
+  }
+  return [submenu("aliases", "Aliases", items, wrong.length > 0 ? "warning" : "plain")];
+}
+
+/** The folders of a place, each with its own submenu: they are listed when they are opened. */
+function folderMenu(
+  place: FolderPlace,
+  label: string,
+  folders: ReadonlyMap<string, FolderList>,
+  world: MenuWorld,
+): MenuItem {
+  const { share, subpath } = place;
+  const key = `folder ${share} ${subpath}`;
+  const first =
+    subpath === ""
+      ? act(key, "Choose in a window …", { kind: "alias-choose", share }, world)
+      : act(key, `Add ${nameText(basename(subpath))}`, { kind: "alias-add", share, subpath }, world);
+  const items = [first, separator(`${key} |`)];
+  const list = folders.get(folderKey(place)) ?? { kind: "asked" };
+  if (list.kind === "asked") items.push(text(`${key} asked`, "Looking …"));
+  else if (list.kind === "failed") items.push(text(`${key} failed`, list.reason, "warning"));
+  else {
+    for (const name of list.names.slice(0, FOLDERS_SHOWN)) {
+      const inner = { share, subpath: subpath === "" ? name : `${subpath}/${name}` };
+      items.push(folderMenu(inner, nameText(name), folders, world));
+    }
+    const more = list.names.length - FOLDERS_SHOWN;
+    if (more > 0) items.push(text(`${key} more`, `and ${more} more`));
+    if (list.names.length === 0) items.push(text(`${key} none`, "No folders"));
+  }
+  return { kind: "submenu", key, label, tone: "plain", items, folders: place };
+}
+
+function aliasItem(alias: AliasStatus, isReachable: boolean, world: MenuWorld): MenuItem {
+  const { name, share, target_subpath, path, link, detail } = alias;
+  const key = `alias ${name}`;
+  const isRight = link === "right";
+  const items: MenuItem[] = [text(`${key} target`, `${nameText(share)}/${target_subpath}`)];
+  if (!isRight) items.push(text(`${key} wrong`, detail ?? "The link is not there yet", "warning"));
+  items.push(
+    click(key, "Open", { kind: "open", path }, { enabled: isRight && isReachable }),
+    submenu(`${key} remove`, "Remove …", [
+      act(key, `Remove ${nameText(name)}; the folder stays`, { kind: "alias-remove", alias: name }, world),
+    ]),
+  );
+  return submenu(key, nameText(name), items, isRight ? "plain" : "warning");
 }

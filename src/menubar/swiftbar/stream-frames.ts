@@ -1,8 +1,10 @@
 // The long-lived plugin process: writes a frame for each new menu to a pipe whose reader may pause.
 import type { Writable } from "node:stream";
-import type { Menu } from "../menu/menu.ts";
+import type { Tone } from "../../api/words/words.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { actionText, type MenuAction } from "../menu/action.ts";
+import type { Menu, MenuItem, MenuState } from "../menu/menu.ts";
 import type { MenuSession } from "../menu/session.ts";
-import { type PluginOptions, pluginFrame } from "./plugin-output.ts";
 
 /**
  * Writes the menu now and whenever its frame changes, until `signal` aborts or the reader is gone. While the pipe is
@@ -58,4 +60,101 @@ function inParts(frame: string): string[] {
     part += line;
   }
   return part === "" ? parts : [...parts, part];
+}
+
+// The menu in the format of SwiftBar and xbar: lines of text, `---`, dashes for submenus, `| key=value`.
+
+/** Between the frames of a streamable plugin: what follows replaces all that was shown. */
+const FRAME_BREAK = "~~~";
+
+const SYMBOLS: Readonly<Record<MenuState, string>> = {
+  healthy: "externaldrive.connected.to.line.below",
+  tb_ready: "bolt.circle.fill",
+  degraded: "exclamationmark.triangle",
+  down: "xmark.octagon",
+};
+
+/** xbar has no symbols, so it shows these. */
+const SIGNS: Readonly<Record<MenuState, string>> = { healthy: "▲", tb_ready: "⚡", degraded: "△", down: "✕" };
+
+/** For the light and for the dark appearance. */
+const COLORS: Readonly<Record<Tone, string | null>> = {
+  plain: null,
+  good: null,
+  warning: "#9a6700,#e3b341",
+  bad: "#c5221f,#ff7b72",
+};
+
+/** Symbols that names could trigger (`:name:`) are off; an item without an action is grey. */
+const PLAIN_LABEL = "emojize=false symbolize=false";
+
+interface PluginOptions {
+  /** The command before `--act ACTION`: best the plugin's own file, since not every reader quotes its parameters. */
+  readonly command: readonly string[];
+  /** SwiftBar: symbols, and colours for both appearances. Else xbar. */
+  readonly isSwiftBar: boolean;
+}
+
+/** One frame, begun by `FRAME_BREAK`. Throws `usage` where the program's path cannot be spelled. */
+export function pluginFrame(menu: Menu, options: PluginOptions): string {
+  const title = options.isSwiftBar
+    ? `| sfimage=${SYMBOLS[menu.state]} tooltip=${quoted(tooltipText(menu.summary))}`
+    : `${SIGNS[menu.state]} | ${PLAIN_LABEL}`;
+  return [`${FRAME_BREAK}`, title, "---", ...lines(menu.items, "", options)].join("\n").concat("\n");
+}
+
+function lines(items: readonly MenuItem[], depth: string, options: PluginOptions): string[] {
+  return items.flatMap((item) => {
+    if (!isPossible(item, options)) return [];
+    if (item.kind === "separator") return [`${depth}---`];
+    const look = lookOf(item, options);
+    const line = `${depth}${labelText(item.label)} | ${[PLAIN_LABEL, ...look].join(" ")}`;
+    return item.kind === "submenu" ? [line, ...lines(item.items, `${depth}--`, options)] : [line];
+  });
+}
+
+/** A click runs in another process: it can quit this one through SwiftBar, but cannot dismiss what this one shows. */
+function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
+  if (item.kind !== "action") return true;
+  return item.action.kind !== "dismiss" && (isSwiftBar || item.action.kind !== "quit");
+}
+
+function lookOf(item: Exclude<MenuItem, { kind: "separator" }>, options: PluginOptions): string[] {
+  const color = COLORS[item.tone];
+  const look = color === null ? [] : [`color=${options.isSwiftBar ? color : color.split(",")[0]}`];
+  if (item.kind === "toggle") look.push(`checked=${item.checked}`);
+  const isClickable = (item.kind === "action" || item.kind === "toggle") && item.enabled;
+  return isClickable ? [...look, ...actionLook(item.action, options.command)] : look;
+}
+
+function actionLook(action: MenuAction, [file = "", ...first]: readonly string[]): string[] {
+  const words = [...first, "--act", actionText(action)];
+  const params = words.map((word, index) => `param${index + 1}=${quoted(word)}`);
+  return [`bash=${quoted(file)}`, ...params, "terminal=false"];
+}
+
+/** A label that is nothing but a label: without `|`, leading dashes, and what readers look for anywhere in a text. */
+function labelText(label: string): string {
+  const text = label.replaceAll("|", "∣").trim();
+  return text === "" ? " " : text.replace(/^[-~]+|-{3,}|~{3,}/g, inOtherMarks);
+}
+
+function inOtherMarks(marks: string): string {
+  return marks.replaceAll("-", "\u2010").replaceAll("~", "\u223c");
+}
+
+/** A text for people must never make the frame fail. */
+function tooltipText(summary: string): string {
+  return labelText(summary).replace(/["\\]/g, "'");
+}
+
+/** A value as the format reads it; it has no escape inside quotes. */
+function quoted(value: string): string {
+  if (/^[\w%+:,./-]+$/.test(value)) return value;
+  const mark = value.includes('"') ? "'" : '"';
+  if (/[|\n\r\\]|---|~~~/.test(value) || value.includes(mark))
+    throw new MountaineerError("usage", `the menu cannot spell ${JSON.stringify(value)}`, {
+      hint: "install Mountaineer at a path without |, backslashes and both kinds of quotes",
+    });
+  return `${mark}${value}${mark}`;
 }

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { refuseOlderDaemon } from "../../../src/cli/edits/fleet-section.ts";
+import { refuseOlderDaemon } from "../../../src/cli/fleet/fleet-commands.ts";
 import { readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { runningServer } from "../../../src/fleet/way-in/server-process.ts";
 import { type ErrorCode, MountaineerError } from "../../../src/runtime/errors.ts";

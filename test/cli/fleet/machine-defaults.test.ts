@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { listenAddress } from "../../../src/cli/fleet/machine-defaults.ts";
+import { listenAddress } from "../../../src/cli/fleet/fleet-commands.ts";
 import { parseFleetServer } from "../../../src/config/values/fleet-values.ts";
 import { isAddress } from "../../../src/fleet/way-in/join-code.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { Command } from "commander";
-import { monitorCommand } from "../../../src/cli/commands/monitor.ts";
+import { monitorCommand } from "../../../src/cli/commands/up.ts";
 import { type Given, givenOf, type Takes } from "../../../src/cli/input/command.ts";
 import { intervalMs, readMonitorArguments } from "../../../src/cli/input/monitor-arguments.ts";
 import {

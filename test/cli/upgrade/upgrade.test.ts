@@ -5,8 +5,12 @@ import { mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type Bundle, readBundle } from "../../../src/cli/input/launcher-path.ts";
-import { compareVersions, signedRelease, verifiedRelease } from "../../../src/cli/upgrade/release.ts";
-import { upgrade } from "../../../src/cli/upgrade/upgrade.ts";
+import {
+  compareVersions,
+  signedRelease,
+  upgrade,
+  verifiedRelease,
+} from "../../../src/cli/upgrade/upgrade.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AliasStatus, StepResult } from "../../../src/api/contract.ts";
-import { answerJson, answerText, callFailure } from "../../../src/cli/views/call-view.ts";
-import { renderSelfTest } from "../../../src/cli/views/doctor-view.ts";
+import { renderSelfTest } from "../../../src/cli/sessions/doctor-command.ts";
 import {
   type Favorite,
   renderAliases,
@@ -11,6 +10,7 @@ import {
   renderFolders,
 } from "../../../src/cli/views/place-view.ts";
 import { exitCodeOf, renderResults, renderVerify } from "../../../src/cli/views/results-view.ts";
+import { answerJson, answerText, callFailure } from "../../../src/cli/views/tools-view.ts";
 import { sampleAlias, sampleResult, sampleShare } from "../../api/sample-report.ts";
 import { fc } from "../../support/properties.ts";
 import { assertHarmless, HOSTILE, PLAIN } from "./looks.ts";

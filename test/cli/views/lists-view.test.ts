@@ -2,14 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ToolPlaces } from "../../../src/api/catalog-contract.ts";
+import { isAboutShare, logLineJson, logRecord, renderLogLine } from "../../../src/cli/sessions/show-log.ts";
 import { forTerminal, renderDiff } from "../../../src/cli/views/diff-view.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { localTime, renderHistory } from "../../../src/cli/views/history-view.ts";
-import { isAboutShare, logLineJson, logRecord, renderLogLine } from "../../../src/cli/views/log-view.ts";
 import { editExit, reloadExit, renderReload } from "../../../src/cli/views/reload-view.ts";
 import { paintFor, terminalStyle } from "../../../src/cli/views/terminal-style.ts";
-import { renderToolChanges } from "../../../src/cli/views/tool-changes-view.ts";
-import { renderTools } from "../../../src/cli/views/tools-view.ts";
+import { renderToolChanges, renderTools } from "../../../src/cli/views/tools-view.ts";
 import { diffText } from "../../../src/config/history/text-diff.ts";
 import { jsonLine } from "../../../src/runtime/log/log-lines.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";

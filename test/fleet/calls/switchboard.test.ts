@@ -9,9 +9,8 @@ import {
   LONGEST_DATA,
   readFrame,
 } from "../../../src/fleet/calls/frames.ts";
-import { MOST_OF_MACHINE } from "../../../src/fleet/calls/held-bytes.ts";
 import type { LentPlace } from "../../../src/fleet/calls/places.ts";
-import { Switchboard } from "../../../src/fleet/calls/switchboard.ts";
+import { MOST_OF_MACHINE, Switchboard } from "../../../src/fleet/calls/switchboard.ts";
 import { type TunnelEnd, WINDOW_BYTES } from "../../../src/fleet/calls/tunnel.ts";
 import { offerText, openingBytes, readOffer, readOpening } from "../../../src/fleet/calls/words.ts";
 import { eventually } from "../../support/eventually.ts";

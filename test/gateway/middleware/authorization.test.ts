@@ -4,8 +4,7 @@ import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snap
 import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
 import { isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { compileArguments } from "../../../src/gateway/middleware/argument-patterns.ts";
-import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
+import { compileArguments, compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";

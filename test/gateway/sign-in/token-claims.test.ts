@@ -5,7 +5,7 @@ import type { LoadedKeys } from "../../../src/gateway/sign-in/key-source.ts";
 import {
   acceptedAudience,
   createProtectedResource,
-} from "../../../src/gateway/sign-in/protected-resource.ts";
+} from "../../../src/gateway/sign-in/signed-authentication.ts";
 import {
   principalOf,
   REFUSED,

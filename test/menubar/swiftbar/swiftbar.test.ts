@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import { parseAction } from "../../../src/menubar/menu/action.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { installPlugin, PLUGIN_FILE } from "../../../src/menubar/swiftbar/install-plugin.ts";
-import { pluginFrame } from "../../../src/menubar/swiftbar/plugin-output.ts";
+import { pluginFrame } from "../../../src/menubar/swiftbar/stream-frames.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { sampleReport, sampleShare } from "../../api/sample-report.ts";
 import { fc } from "../../support/properties.ts";

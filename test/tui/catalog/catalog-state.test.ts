@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CatalogReport } from "../../../src/api/catalog-contract.ts";
 import { mayDestroy } from "../../../src/api/tool-hints.ts";
-import { ANSWER_LIMIT, answerText } from "../../../src/tui/catalog/answer-text.ts";
 import {
   type CatalogItem,
   catalogItems,
@@ -11,6 +10,8 @@ import {
 } from "../../../src/tui/catalog/catalog-items.ts";
 import { catalogHints, catalogLines } from "../../../src/tui/catalog/catalog-lines.ts";
 import {
+  ANSWER_LIMIT,
+  answerText,
   type CatalogAction,
   type CatalogState,
   EMPTY_CATALOG,

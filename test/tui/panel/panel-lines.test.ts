@@ -19,7 +19,7 @@ import {
   withSaved,
 } from "../../../src/tui/panel/panel-state.ts";
 import type { Connection } from "../../../src/tui/terminal/connection.ts";
-import { footerLine, headerLines } from "../../../src/tui/terminal/frame-lines.ts";
+import { footerLine, headerLines } from "../../../src/tui/terminal/frame.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { sampleStatus, textOf, viewOf } from "../views.ts";

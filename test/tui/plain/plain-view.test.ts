@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import type { StatusReport } from "../../../src/api/contract.ts";
-import { changesBetween, statementsOf } from "../../../src/tui/plain/statements.ts";
+import { changesBetween, statementsOf } from "../../../src/tui/plain/plain-view.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";

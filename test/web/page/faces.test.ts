@@ -13,7 +13,7 @@ import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
 import { dashboardRows } from "../../../src/tui/dashboard/dashboard-rows.ts";
 import { detailLines } from "../../../src/tui/fleet/fleet-lines.ts";
-import { statementsOf } from "../../../src/tui/plain/statements.ts";
+import { statementsOf } from "../../../src/tui/plain/plain-view.ts";
 import type { Line } from "../../../src/tui/terminal/line.ts";
 import { placeAt } from "../../../src/web/page/shell/views.ts";
 import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";

@@ -1,6 +1,7 @@
 // The calls that wait for modern clients to come back with their answers, by whichever connection: how many there may
 // be, and how the state that clients carry is read.
 import { randomBytes } from "node:crypto";
+import { sha256Of } from "../../../runtime/files/sha256.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { principalKey, type Question } from "../../client-port.ts";
 import {
@@ -11,17 +12,18 @@ import {
   INVALID_REQUEST,
   isError,
   isJsonObject,
+  isWritable,
   type JsonObject,
   type Reply,
   type RpcError,
 } from "../../json-rpc.ts";
 import { takesElicitation, URL_ELICITATION_REQUIRED } from "../../protocol.ts";
+import { openSigned, signText } from "../../signed-text.ts";
 import type { Holding, ModernCall, Resumed, Stopping } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { HOLD_MS, Hold } from "./hold.ts";
 import { answerIn, mayAskWithin, missingReply, responsesIn } from "./input-requests.ts";
-import { type Bound, paramsDigest, type State, StateSeal } from "./sealed-state.ts";
 
 /** Bounds of the calls that wait for their clients: of one principal, of all together, and the bytes that all keep. */
 export const MOST_OF_ONE = 64;
@@ -406,4 +408,79 @@ function isAddress(value: unknown): value is { readonly url: string; readonly me
 
 function notTold(): Reply {
   return errorReply(INTERNAL_ERROR, "input is required, and the request is nested too deep to be made again");
+}
+
+// The `requestState` that modern clients carry from round to round: signed, bound to one principal and one request, and
+// good for a time. Clients may read it; what they change is refused.
+
+/** What a state is good for. */
+interface Bound {
+  readonly principal: string;
+  readonly method: string;
+  /** `paramsDigest` of its params. */
+  readonly digest: string;
+}
+
+/** `consent`: that a person agreed to the call, for the next request alone; null: nobody was asked. */
+type State =
+  /** A call that the daemon of that generation holds. */
+  | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
+  /** A modern backend's own state, as it came; null: it gave none. */
+  | {
+      readonly kind: "backend";
+      readonly state: string | null;
+      readonly consent: string | null;
+      /** Of the identity that the call had. */
+      readonly mark?: string;
+    }
+  /** Addresses that a person had to visit before the call is made again; the answers come under these keys. */
+  | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
+
+const KEY_BYTES = 32;
+
+class StateSeal {
+  #key = randomBytes(KEY_BYTES);
+
+  /** For the next daemon; never written anywhere. */
+  get key(): string {
+    return this.#key.toString("base64url");
+  }
+
+  /** States that were sealed with the key before are refused from now on. A text that is no key changes nothing. */
+  take(key: string): void {
+    const bytes = Buffer.from(key, "base64url");
+    if (bytes.length === KEY_BYTES) this.#key = bytes;
+  }
+
+  /** `untilMs`: wall clock, so that another process reads it alike. */
+  seal(state: State, bound: Bound, untilMs: number): string {
+    return signText(this.#key, { untilMs, ...state }, textsOf(bound));
+  }
+
+  /** Null: it is not ours, or is for something else, or its time is over. */
+  open(token: string, bound: Bound, nowMs: number): State | null {
+    // We wrote it.
+    const opened = openSigned(this.#key, token, textsOf(bound));
+    const state = opened as (State & { readonly untilMs: number }) | undefined;
+    return state !== undefined && state.untilMs > nowMs ? state : null;
+  }
+}
+
+function textsOf({ principal, method, digest }: Bound): readonly string[] {
+  return [principal, method, digest];
+}
+
+/** Equal for one request in all its rounds, whatever the order of its keys. Null: nested too deep. */
+function paramsDigest(params: JsonObject | undefined): string | null {
+  const { _meta, inputResponses, requestState, ...own } = params ?? {};
+  return isWritable(own) ? sha256Of(canonical(own)) : null;
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (!isJsonObject(value)) return JSON.stringify(value);
+  const entries = Object.keys(value)
+    .toSorted()
+    .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`);
+  return `{${entries.join(",")}}`;
 }

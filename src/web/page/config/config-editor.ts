@@ -10,13 +10,13 @@ import { unseenText } from "../../../runtime/text/unseen-characters.ts";
 import type { CodeEditor, TextPlace } from "../code/code-editor.ts";
 import { CodeDiff, CodeText } from "../code/code-text.ts";
 import type { KeyPath } from "../code/key-at.ts";
+import { hintLines, hintOf } from "../code/schema-hint.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import { code, nothing, WorkButton } from "../parts/elements.ts";
 import { useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
 import { EDITORS, type EditorBase, type EditorMemory, hasTypedSecret, isEdited } from "./editor-memory.ts";
-import { KeyHintView, useConfigSchema } from "./key-hint.ts";
 
 /** What is typed is checked once it rests. */
 const RESTS_MS = 500;
@@ -263,4 +263,40 @@ export function hiddenPlaces(text: string): readonly TextPlace[] {
     if (what !== null) found.push({ line: index + 1, column: 1, text: what, severity: "warning" });
   }
   return found;
+}
+
+// The hint below the editor: what the key at the cursor is, with its default and its documentation.
+
+/** In the shell: where the schema is, whose name changes with its content. */
+const SCHEMA_NAMED_BY = 'meta[name="config-schema"]';
+
+/** The configuration's JSON Schema, once it is there; null: not yet, or it cannot be had. */
+function useConfigSchema(): unknown {
+  const [schema, setSchema] = useState<unknown>(null);
+  useEffect(() => {
+    const end = new AbortController();
+    const load = async (): Promise<void> => {
+      try {
+        const path = document.querySelector<HTMLMetaElement>(SCHEMA_NAMED_BY)?.content;
+        const response = path === undefined ? null : await fetch(path, { signal: end.signal });
+        if (response?.ok) setSchema(await response.json());
+      } catch {
+        // Without it there are no hints; what is saved is checked by the daemon.
+      }
+    };
+    void load();
+    return () => end.abort();
+  }, []);
+  return schema;
+}
+
+function KeyHintView({ schema, path }: { readonly schema: unknown; readonly path: KeyPath }): ComponentChild {
+  const hint = schema === null ? null : hintOf(schema, path);
+  const none = path.length === 0 ? [] : [`${path.join(".")}: no such key.`];
+  const lines = hint === null ? (schema === null ? [] : none) : hintLines(hint);
+  return h(
+    "div",
+    { class: "key-hint" },
+    lines.map((line) => h("p", { key: line }, shown(line))),
+  );
 }

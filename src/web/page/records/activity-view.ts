@@ -4,12 +4,12 @@ import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry, LogLine } from "../../../api/records-contract.ts";
 import { transitionOf, transitionWords } from "../../../api/words/event-words.ts";
 import { msText, type Tone, wholeText } from "../../../api/words/words.ts";
+import { MountaineerError } from "../../../runtime/errors.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { choiceField, code, mark, nothing, searchField, section, WorkButton } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { TimelineView } from "../timeline/timeline-view.ts";
-import { usePages } from "./pages.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } as const satisfies Record<
@@ -198,4 +198,51 @@ function WordsField({ onValue }: { readonly onValue: (value: string) => void }):
     return () => clearTimeout(timer);
   }, [typed]);
   return searchField("activity-text", "Words", typed, setTyped);
+}
+
+// Records that come by pages: the first for a filter, and older ones behind it.
+
+interface PageOf<Item> {
+  readonly items: readonly Item[];
+  /** Where older ones are; null: there are none. */
+  readonly next: string | null;
+}
+
+/** What a browser can show and search in. */
+const MOST_ITEMS = 2000;
+
+/**
+ * Loads anew whenever `filter` says something else; `load` gives the page before `before`. `items` are null until the first
+ * page has come; `next` is as the newest page gave it.
+ */
+function usePages<Item>(
+  filter: string,
+  load: (before: string | null, signal: AbortSignal) => Promise<PageOf<Item>>,
+) {
+  const [items, setItems] = useState<readonly Item[] | null>(null);
+  const [next, setNext] = useState<string | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const take = async (before: string | null, signal: AbortSignal, known: readonly Item[]): Promise<void> => {
+    try {
+      const page = await load(before, signal);
+      setItems([...known, ...page.items].slice(0, MOST_ITEMS));
+      setNext(page.next);
+      setProblem(null);
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      if (error.code !== "aborted") setProblem(error.message);
+    }
+  };
+  useEffect(() => {
+    const end = new AbortController();
+    void take(null, end.signal, []);
+    return () => end.abort();
+  }, [filter]);
+  return {
+    items,
+    next,
+    problem,
+    hasMore: next !== null && (items?.length ?? 0) < MOST_ITEMS,
+    more: () => take(next, new AbortController().signal, items ?? []),
+  };
 }

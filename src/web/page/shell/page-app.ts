@@ -6,7 +6,7 @@ import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
 import { EDITORS, isEdited } from "../config/editor-memory.ts";
 import { EMPTY_STATE, type Live, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
-import { createRequests, type KeptSecret, type Requests } from "../daemon/requests.ts";
+import { createRequests, type KeptSecret, type Requests, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { OwnerMark } from "../parts/commands-note.ts";
@@ -15,7 +15,6 @@ import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notic
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { unsavedSync } from "../sync/sync-memory.ts";
-import { SignIn } from "./sign-in.ts";
 import { placeAt, VIEWS } from "./views.ts";
 
 /** Tabs of one browser share one session: a new tab asks the others for it, and what one does to it, the others are told. */
@@ -400,4 +399,62 @@ function createApp({ store, notices, questions, requests }: Parts, refresh: () =
       }
     },
   };
+}
+
+// Signing in: by the link of `mountaineer open`, or with the management token.
+
+interface SignInProps {
+  readonly requests: Requests;
+  /** Why there is no session; null: nobody has signed in yet. */
+  readonly because: string | null;
+  readonly onSignedIn: (session: Session) => void;
+}
+
+function SignIn({ requests, because, onSignedIn }: SignInProps): ComponentChild {
+  const [token, setToken] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    if (busy) return;
+    if (token.trim() === "") {
+      setProblem("Type or paste the token.");
+      return;
+    }
+    setBusy(true);
+    try {
+      onSignedIn(await requests.signIn({ token: token.trim() }));
+    } catch (error) {
+      setProblem(errorText(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const told = problem ?? because;
+  return h(
+    "main",
+    { id: "main", class: "sign-in", tabIndex: -1 },
+    h("h1", {}, "Mountaineer"),
+    told === null
+      ? null
+      : h("p", { class: problem === null ? "hint" : "problem", role: "alert" }, shown(told)),
+    h("p", {}, "On the machine where the daemon runs, open this page with"),
+    h("p", {}, h(Copyable, { text: "mountaineer open" })),
+    h("p", {}, "That signs you in. Or use the management token:"),
+    h(
+      "form",
+      { onSubmit: (event: Event) => void submit(event) },
+      h("label", { for: "token" }, "Token"),
+      h("input", {
+        id: "token",
+        type: "password",
+        autocomplete: "current-password",
+        spellcheck: false,
+        value: token,
+        "aria-invalid": problem !== null,
+        onInput: (event: Event) => setToken((event.target as HTMLInputElement).value),
+      }),
+      h("button", { type: "submit", class: "main", "aria-busy": busy }, "Sign in"),
+    ),
+  );
 }

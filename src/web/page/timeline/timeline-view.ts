@@ -1,14 +1,15 @@
 // The last day: each share's routes, each backend's phases, and each backend's calls by the minute.
 import { type ComponentChild, h } from "preact";
 import type { TimelineReport } from "../../../api/timeline-contract.ts";
-import { msText } from "../../../api/words/words.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { phaseWords } from "../../../api/words/backend-words.ts";
+import { mountWords } from "../../../api/words/share-words.ts";
+import { msText, type Tone, type Words } from "../../../api/words/words.ts";
+import { counted, durationText } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { nothing, section, table } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
-import { backendStretches, type Stretch, shareStretches, stretchText } from "./stretches.ts";
 
 const WIDTH = 1000;
 const HEIGHT = 24;
@@ -233,4 +234,72 @@ function callBars(
       });
     }),
   );
+}
+
+// Spans of a day as stretches of a bar. Pure.
+
+interface Stretch {
+  /** Parts of the whole bar, 0 to 1. */
+  readonly from: number;
+  readonly width: number;
+  readonly tone: Tone | "unknown";
+  readonly text: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+interface Span {
+  readonly from: string;
+  readonly to: string;
+}
+
+type Day = Pick<TimelineReport, "from" | "to" | "gaps">;
+
+/** Shorter ones could not be seen, and may be what somebody looks for. */
+const NARROWEST = 0.002;
+
+export function shareStretches(
+  spans: TimelineReport["shares"][number]["spans"],
+  report: Day,
+): readonly Stretch[] {
+  return stretchesOf(spans, report, ({ state, route }) => mountWords(state, route));
+}
+
+export function backendStretches(
+  spans: TimelineReport["backends"][number]["spans"],
+  report: Day,
+): readonly Stretch[] {
+  return stretchesOf(spans, report, ({ phase }) => phaseWords(phase));
+}
+
+function stretchesOf<S extends Span>(
+  spans: readonly S[],
+  report: Day,
+  told: (span: S) => Words,
+): readonly Stretch[] {
+  const startMs = Date.parse(report.from);
+  const wholeMs = Math.max(1, Date.parse(report.to) - startMs);
+  const place = (
+    span: Span,
+    { tone, text }: Omit<Words, "tone"> & Pick<Stretch, "tone">,
+  ): readonly Stretch[] => {
+    const fromMs = Math.max(startMs, Date.parse(span.from));
+    const toMs = Math.min(startMs + wholeMs, Date.parse(span.to));
+    if (!(toMs >= fromMs)) return [];
+    const width = Math.max(NARROWEST, (toMs - fromMs) / wholeMs);
+    const from = Math.min((fromMs - startMs) / wholeMs, 1 - width);
+    return [{ from, width, tone, text, fromMs, toMs }];
+  };
+  const known = spans.flatMap((span) => place(span, told(span)));
+  const gaps = report.gaps.flatMap((gap) => place(gap, { tone: "unknown", text: "unknown" }));
+  // Gaps of before it was configured say nothing of it.
+  const firstMs = known[0]?.fromMs ?? 0;
+  return [...known, ...gaps.filter(({ toMs }) => toMs > firstMs)].sort(
+    (one, other) => one.fromMs - other.fromMs,
+  );
+}
+
+/** What it was, since when and how long; clock times of another day than `now` name it. */
+export function stretchText({ text, fromMs, toMs }: Stretch, now: number): string {
+  return `${clockText(fromMs, now)}: ${text} for ${durationText(toMs - fromMs)}`;
 }
