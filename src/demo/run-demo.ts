@@ -1,28 +1,19 @@
 // Runs the demo: sets up the stage, plays the story or the live view, and clears everything up.
-
 import { readFile } from "node:fs/promises";
 import { MountaineerError } from "../runtime/errors.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import type { LiveOptions } from "./live/live.ts";
-import type { DemoDriver } from "./stage/nas.ts";
-import { openStage, type Stage } from "./stage/stage.ts";
+import { openStage, type Stage, type StageOptions } from "./stage/stage.ts";
 import type { TerminalStyle } from "./stage/terminal-style.ts";
 import { storySteps } from "./story/story.ts";
 import { StoryFailure } from "./story/story-checks.ts";
 
-interface DemoOptions {
-  /** The argv that runs this very program. */
-  readonly program: readonly string[];
-  /** The script under which a daemon can hand over: `bin/service-keeper.sh`. */
-  readonly keeper: string;
-  /** null: real SMB where it can be had. */
-  readonly driver: DemoDriver | null;
+interface DemoOptions extends Omit<StageOptions, "carry"> {
   /** null: no view; the story is played. */
   readonly view: Pick<LiveOptions, "style" | "yieldInterrupts"> | null;
   readonly style: TerminalStyle;
   readonly print: (text: string) => void;
-  readonly signal: AbortSignal;
 }
 
 /** After the view, for whoever liked it. */
@@ -80,11 +71,7 @@ function introduction({ nas, insteadBecause, layout }: Stage, { paint }: Termina
 
 // Plays the story: prints a line with the time for each step, and says at the end whether all went well.
 
-interface ScriptOptions {
-  readonly style: TerminalStyle;
-  readonly print: (text: string) => void;
-  readonly signal: AbortSignal;
-}
+type ScriptOptions = Pick<DemoOptions, "style" | "print" | "signal">;
 
 const LOG_LINES_SHOWN = 30;
 

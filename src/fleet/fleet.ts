@@ -5,10 +5,8 @@ import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetReport, MachineState } from "../api/fleet-contract.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
-import type { SecretValues } from "../secrets/reference.ts";
-import { holdLink, workUntilEnd } from "./hold-link.ts";
+import { isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
+import { holdLink, type LinkOptions, workUntilEnd } from "./hold-link.ts";
 import { keepAuthority } from "./layer/authority.ts";
 import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
@@ -16,7 +14,7 @@ import { createOperatorTrust, type OperatorTrust } from "./layer/operator-trust.
 import type { LinkFailure } from "./link-failure.ts";
 import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
 import { type NatsSession, openSession } from "./nats-session.ts";
-import { readSignIn } from "./sign-in.ts";
+import { readSignIn, type SignInOptions } from "./sign-in.ts";
 import { stateOf, summaryText, type Word } from "./summary.ts";
 
 /** What happens together is told together, ms. */
@@ -38,34 +36,12 @@ const FAREWELL_MS = 1_000;
 /** How it ends: `stopped`, and it will be back; `left`, and it is no more one of them; `handed_over`: without a word. */
 export type FleetEnd = "stopped" | "left" | "handed_over";
 
-export interface FleetOptions {
+export interface FleetOptions extends LinkOptions, SignInOptions {
   readonly config: FleetConfig;
-  readonly values: SecretValues;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly redact: (secret: string) => void;
   /** Of this machine, now. */
   readonly status: () => StatusReport;
   /** Who takes up what all machines have in common; absent: nobody does. */
   readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
-  /** From 0 to 1, for pauses that differ from one machine to the next. */
-  readonly random?: () => number;
-}
-
-export interface Fleet {
-  /** What is known now. Of a large fleet that nobody looks at: this machine alone. */
-  report(): FleetReport;
-  /** The same once it is known who is there: at once, or soon after nobody has looked for a while. */
-  look(): Promise<FleetReport>;
-  conditions(): Condition[];
-  /** Something changed here. */
-  note(): void;
-  /** Another configuration runs here: what was refused may fit. */
-  noteConfig(): void;
-  /** null: nobody takes layers up. */
-  readonly desk: LayerDesk | null;
-  /** Resolves when it is over, soon. Later calls do nothing. */
-  end(how: FleetEnd): Promise<void>;
 }
 
 type Link =
@@ -83,16 +59,17 @@ type Link =
     };
 
 export function startFleet(options: FleetOptions): Fleet {
-  return new RunningFleet(options);
+  return new Fleet(options);
 }
 
-class RunningFleet implements Fleet {
+export class Fleet {
   readonly #options: FleetOptions;
   readonly #instance = randomUUID();
   readonly #machines: Machines;
   /** null: nobody's word counts here. */
   readonly #trust: OperatorTrust | null;
   readonly #follower: LayerFollower | null;
+  /** null: nobody takes layers up. */
   readonly desk: LayerDesk | null;
   readonly #ending = new AbortController();
   readonly #done: Promise<void>;
@@ -160,6 +137,7 @@ class RunningFleet implements Fleet {
     });
   }
 
+  /** Another configuration runs here: what was refused may fit. */
   noteConfig(): void {
     this.#follower?.noteConfig();
   }
@@ -168,6 +146,7 @@ class RunningFleet implements Fleet {
     return stateOf(this.#options.status(), this.#follower?.report() ?? null);
   }
 
+  /** What is known now. Of a large fleet that nobody looks at: this machine alone. */
   report(): FleetReport {
     const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();
@@ -198,6 +177,7 @@ class RunningFleet implements Fleet {
     };
   }
 
+  /** The same once it is known who is there: at once, or soon after nobody has looked for a while. */
   async look(): Promise<FleetReport> {
     const { clock } = this.#options;
     this.#lookedAtMs = clock.monotonicMs();
@@ -237,6 +217,7 @@ class RunningFleet implements Fleet {
     return [...conditions, ...(this.#follower?.conditions() ?? [])];
   }
 
+  /** Something changed here. */
   note(): void {
     const { clock } = this.#options;
     if (this.#session === null || this.#soon !== null || this.#ending.signal.aborted) return;
@@ -247,6 +228,7 @@ class RunningFleet implements Fleet {
     });
   }
 
+  /** Resolves when it is over, soon. Later calls do nothing. */
   async end(how: FleetEnd): Promise<void> {
     if (!this.#ending.signal.aborted) {
       this.#follower?.end();

@@ -11,7 +11,7 @@ const RETRY_MS = { first: 100, most: 15_000 };
 /** A link that held so long was a good one, ms. */
 const GOOD_LINK_MS = 10_000;
 
-interface LinkOptions {
+export interface LinkOptions {
   readonly config: Pick<FleetConfig, "servers">;
   readonly clock: Clock;
   readonly logger: Logger;

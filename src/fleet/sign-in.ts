@@ -16,14 +16,10 @@ export interface SignInOptions {
   readonly redact: (secret: string) => void;
 }
 
-export interface SignIn {
-  readonly credentials: Credentials;
-  /** PEM; null: the CAs that Node knows. */
-  readonly authority: string | null;
-}
+export type SignIn = Awaited<ReturnType<typeof readSignIn>>;
 
-/** Rejects with a `LinkFailure`, or as the signal says. */
-export async function readSignIn(options: SignInOptions, signal: AbortSignal): Promise<SignIn> {
+/** `authority`: PEM; null: the CAs that Node knows. Rejects with a `LinkFailure`, or as the signal says. */
+export async function readSignIn(options: SignInOptions, signal: AbortSignal) {
   return { credentials: credentialsOf(options), authority: await authorityOf(options, signal) };
 }
 

@@ -12,7 +12,7 @@ const SAVE_WAIT_MS = 5_000;
 const EDITOR_END_MS = 5_000;
 const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
 
-interface TuiOptions {
+export interface TuiOptions {
   /** Absolute. */
   readonly home: string;
   /** What `--config` names, absolute; null when it is not given. */

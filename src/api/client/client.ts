@@ -134,13 +134,9 @@ export function requirePrivate({ protocol, hostname }: URL): void {
   });
 }
 
-interface FoundDaemon {
+interface FoundDaemon extends Pick<DaemonClient, "socketPath" | "mcpSocketPath" | "pid" | "startedAt"> {
   /** Its socket, or its door. */
   readonly at: Listener["at"];
-  readonly socketPath: string;
-  readonly mcpSocketPath: string;
-  readonly pid: number | null;
-  readonly startedAt: string | null;
 }
 
 function createClient(

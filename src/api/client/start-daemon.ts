@@ -10,13 +10,18 @@ const ANSWERS_WITHIN_MS = 60_000;
 /** Several error codes share an exit code; a daemon's start ends with one of these. */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];
 
-interface DaemonStart {
+/** Work at one home, until the signal aborts. */
+export interface HomeOptions {
+  /** Absolute. */
   readonly home: string;
-  /** The daemon's argv. */
-  readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+}
+
+interface DaemonStart extends HomeOptions {
+  /** The daemon's argv. */
+  readonly command: readonly string[];
 }
 
 /** Resolves once a daemon of this home answers; rejects with `program_unavailable`: what it ended with, or that none does. */

@@ -241,14 +241,8 @@ function createRequests({ options, clock, logger, visits, stopping, streams, ans
   return { serve, settled: performer.settled };
 }
 
-interface AnswersParts {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly stopping: AbortController;
-}
-
 /** The ways a request is answered. */
-function createAnswers({ clock, logger, stopping }: AnswersParts) {
+function createAnswers({ clock, logger, stopping }: Pick<RequestsParts, "clock" | "logger" | "stopping">) {
   function fail(visit: Visit, response: ServerResponse, thrown: unknown): void {
     // The client that would be told is the one that went away, unless it is the daemon that ends.
     const ends =

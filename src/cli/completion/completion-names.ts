@@ -1,5 +1,4 @@
 // Looks up live names for completion: quickly, silently, and from nothing that may block.
-
 import { connectToDaemon } from "../../api/client/client.ts";
 import { fullName } from "../../api/tool-changes-contract.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
@@ -9,17 +8,15 @@ import { storedNamesIn } from "../../config/secret-names.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import type { CommandContext } from "../input/command.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";
 
-interface NamePlace {
-  readonly home: string;
-  readonly configPath: string | null;
+interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal"> {
   /** What else the line says: its share or backend, and the typed part of the name. */
   readonly share: string | null;
   readonly backend: string | null;
   readonly typed: string;
   readonly clock: Clock;
-  readonly signal: AbortSignal;
 }
 
 type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;

@@ -17,14 +17,6 @@ interface NewAlias {
   readonly path: string | null;
 }
 
-/** The result of `alias add`, and its `--json`. */
-interface AddedAlias {
-  /** False: the file said so already. */
-  readonly changed: boolean;
-  /** null: it is saved and does not run. */
-  readonly alias: AliasStatus | null;
-}
-
 interface RemovedAlias {
   readonly name: string;
   readonly path: string;
@@ -40,8 +32,8 @@ function read(option: string, text: string, reader: (text: string) => TextReadin
   throw new MountaineerError("usage", message, hint === null ? {} : { hint });
 }
 
-/** The same alias again is no mistake. Rejects with `usage`, `share_unknown`, `config_…`. */
-export async function addAlias(context: CommandContext, wanted: NewAlias): Promise<AddedAlias> {
+/** The same alias again is no mistake; `alias` null: it is saved and does not run. Rejects with `usage`, `share_unknown`, `config_…`. */
+export async function addAlias(context: CommandContext, wanted: NewAlias) {
   const name = read("--name", wanted.name, parseAliasName);
   const targetSubpath = read("--target-subpath", wanted.targetSubpath, parseSubpath);
   const isTyped = wanted.path !== null && !isAbsolute(wanted.path) && !wanted.path.startsWith("~");

@@ -21,18 +21,8 @@ const LOOK_AGAIN_MS = 300;
 /** The keys of the new share, in the file's spelling. */
 export type NewFavorite = Readonly<Record<string, string>> & { readonly name: string };
 
-interface AddedFavorite {
-  readonly changed: boolean;
-  /** How mounting it went; null: it is saved and does not run. */
-  readonly share: StepResult | null;
-}
-
-/** Saves the share, mounts it and resolves when that is known. Rejects with `usage` and `config_…`. */
-export async function addFavorite(
-  context: CommandContext,
-  entry: NewFavorite,
-  onlyOn: readonly string[],
-): Promise<AddedFavorite> {
+/** Saves the share, mounts it and resolves when that is known; `share` null: it is saved and does not run. Rejects with `usage` and `config_…`. */
+export async function addFavorite(context: CommandContext, entry: NewFavorite, onlyOn: readonly string[]) {
   const edited = await changeConfig(context, "shares add", async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const { shares } = await readMembers(view);
@@ -68,25 +58,13 @@ interface Removal {
 }
 
 /** What came of it, and its `--json`. */
-export interface RemovedFavorite {
-  /** False: nothing was changed, because `unmount` did not go well. */
-  readonly removed: boolean;
-  /** False: the file lacks it, but what runs still has it. */
-  readonly runs: boolean;
-  readonly share: string;
-  /** Names of the aliases that went with it. */
-  readonly aliases: readonly string[];
-  /** What `--cleanup` came to; null without it. */
-  readonly unmount: StepResult | null;
-  /** What became of the link in `shares_root`; null without `--cleanup`. */
-  readonly link: "removed" | "missing" | "kept" | null;
-}
+export type RemovedFavorite = Awaited<ReturnType<typeof removeFavorite>>;
 
 /**
  * Removes the share from the file; without `cleanup` what is mounted stays. Rejects with `share_unknown`, `usage`
  * (aliases lead into it) and `config_…`.
  */
-export async function removeFavorite(context: CommandContext, wanted: Removal): Promise<RemovedFavorite> {
+export async function removeFavorite(context: CommandContext, wanted: Removal) {
   const { withAliases, cleanup, force } = wanted;
   const planned = await viewConfig(context, async (view) => {
     await refuseToBeginAfresh(context, view);
@@ -127,11 +105,16 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
   await clearAfter(context, name);
   if (planned.secrets.length > 0) await tellUnused(context, planned.secrets);
   return {
+    /** False: nothing was changed, because `unmount` did not go well. */
     removed: true,
+    /** False: the file lacks it, but what runs still has it. */
     runs,
     share: name,
+    /** Names of the aliases that went with it. */
     aliases,
+    /** What `--cleanup` came to; null without it. */
     unmount,
+    /** What became of the link in `shares_root`; null without `--cleanup`. */
     link: cleanup ? await dropLink(link, targets) : null,
   };
 }

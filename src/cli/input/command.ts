@@ -37,14 +37,20 @@ export interface CommandContext {
   readonly yieldInterrupts: () => Disposable;
 }
 
-/** Commands that share their first word. */
-export interface CommandGroup {
+interface Described {
+  /** Its words: "mount"; of one in a group, "config get". */
   readonly name: string;
-  /** Another word for it, which help does not show. */
-  readonly alias?: string;
+  /** One line, for the list of commands. */
   readonly summary: string;
+  /** What else there is to know. */
   readonly description: string;
   readonly examples: Examples;
+}
+
+/** Commands that share their first word. */
+export interface CommandGroup extends Described {
+  /** Another word for it, which help does not show. */
+  readonly alias?: string;
 }
 
 /** An argument or an option: what it is, and what it is read as. */
@@ -115,14 +121,7 @@ export type Given<Declared extends Takes> = {
   readonly [Words in keyof Declared as NameOf<Words>]: ValueOf<Words, Declared[Words]>;
 };
 
-interface CommandWords {
-  /** Its words: "mount"; of one in a group, "config get". */
-  readonly name: string;
-  /** One line, for the list of commands. */
-  readonly summary: string;
-  /** What else there is to know. */
-  readonly description: string;
-  readonly examples: Examples;
+interface CommandWords extends Described {
   /** What its exit codes mean beyond those of every command. */
   readonly exits: Readonly<Record<number, string>>;
 }

@@ -7,13 +7,11 @@ import {
   completionRequest,
   type LiveKind,
 } from "../completion/completion-request.ts";
+import type { CommandContext } from "../input/command.ts";
 import { createProgram } from "./program.ts";
 
-interface CompleteOptions {
-  readonly home: string;
+interface CompleteOptions extends Pick<CommandContext, "home" | "signal" | "print"> {
   readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly print: (text: string) => void;
 }
 
 /** A daemon that has not answered by then may hang, and a press of Tab must not. */

@@ -6,19 +6,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 
-export interface ServiceDefinition {
-  /** "mountaineer"; of a home that is not the default one with a tail of its own, so that both can be installed. */
-  readonly name: string;
-  /** Absolute. */
-  readonly userHome: string;
-  /** Absolute. */
-  readonly home: string;
-  /** Absolute. */
-  readonly program: string;
-  readonly args: readonly string[];
-  /** Nothing secret: everybody may read a service's definition. */
-  readonly environment: Readonly<Record<string, string>>;
-}
+export type ServiceDefinition = ReturnType<typeof serviceDefinition>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,15 +14,20 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function serviceDefinition(
   { home, configPath }: Pick<CommandContext, "home" | "configPath">,
   environment: Environment,
-): ServiceDefinition {
+) {
   const { userHome, home: usualHome } = findPlace({ HOME: environment["HOME"] });
   const isUsual = home === usualHome;
   return {
+    /** "mountaineer"; of a home that is not the default one with a tail of its own, so that both can be installed. */
     name: isUsual ? "mountaineer" : `mountaineer-${shortDigest(home)}`,
+    /** Absolute. */
     userHome,
+    /** Absolute. */
     home,
+    /** Absolute. */
     program: launcherPath(),
     args: [...(configPath === null ? [] : ["--config", configPath]), "monitor"],
+    /** Nothing secret: everybody may read a service's definition. */
     environment: {
       PATH: servicePath(environment["PATH"] ?? ""),
       ...(isUsual ? {} : { MOUNTAINEER_HOME: home }),

@@ -19,13 +19,6 @@ const TOOL_COMMANDS: Readonly<Record<string, string>> = {
   brew: "brew upgrade mountaineer, then mountaineer restart",
 };
 
-interface Upgraded {
-  readonly from: string;
-  readonly to: string;
-  /** Where the new version lies. */
-  readonly folder: string;
-}
-
 interface UpgradeOptions {
   readonly file: string;
   /** A version from before this one is taken, too. */
@@ -40,7 +33,7 @@ interface UpgradeOptions {
 export async function upgrade(
   { signal }: Pick<CommandContext, "signal">,
   { file, older, handOver, bundle = readBundle() }: UpgradeOptions,
-): Promise<Upgraded> {
+) {
   const { current, own } = upgradable(bundle);
   const release = await releaseOf(file, own);
   const order = compareVersions(release.version, own.version);

@@ -3,9 +3,8 @@ import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import { ROUTE_LABELS, type Tone, type Words } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
-import { startTui } from "../../tui/start-tui.ts";
+import { startTui, type TuiOptions } from "../../tui/start-tui.ts";
 import { createStore } from "../../tui/terminal/store.ts";
-import type { TuiStyle } from "../../tui/terminal/terminal-style.ts";
 import { setCarry } from "../stage/carry-setting.ts";
 import type { FileHolder } from "../stage/file-holder.ts";
 import type { Reading } from "../stage/share-reader.ts";
@@ -13,12 +12,8 @@ import type { Stage } from "../stage/stage.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
 import { type CopySeen, type StripState, stripLines } from "./strip-lines.ts";
 
-export interface LiveOptions {
-  readonly style: TuiStyle;
-  /** Until disposal Ctrl-C is another program's. */
-  readonly yieldInterrupts: () => Disposable;
+export interface LiveOptions extends Pick<TuiOptions, "style" | "yieldInterrupts" | "signal"> {
   readonly print: (text: string) => void;
-  readonly signal: AbortSignal;
 }
 
 const STATUS_EVERY_MS = 150;

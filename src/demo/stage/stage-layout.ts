@@ -9,20 +9,9 @@ export const SIGN_FILE = "hello.txt";
 export const HELD_FILE = "report.txt";
 export const PASSWORD_VARIABLE = "MOUNTAINEER_DEMO_PASSWORD";
 
-export interface StageLayout {
-  readonly folder: string;
-  readonly home: string;
-  readonly configFile: string;
-  readonly logFile: string;
-  /** What the daemon says to its stderr. */
-  readonly daemonOutput: string;
-  readonly sharesRoot: string;
-  /** The path that never changes. */
-  readonly stablePath: string;
-  readonly mountPath: string;
-}
+export type StageLayout = ReturnType<typeof stageLayout>;
 
-export function stageLayout(folder: string): StageLayout {
+export function stageLayout(folder: string) {
   const home = join(folder, "home");
   const sharesRoot = join(folder, "Shares");
   return {
@@ -30,8 +19,10 @@ export function stageLayout(folder: string): StageLayout {
     home,
     configFile: join(home, "config.toml"),
     logFile: join(home, "mountaineer.log"),
+    /** What the daemon says to its stderr. */
     daemonOutput: join(folder, "monitor.stderr"),
     sharesRoot,
+    /** The path that never changes. */
     stablePath: join(sharesRoot, SHARE),
     mountPath: join(home, "volumes", SHARE),
   };

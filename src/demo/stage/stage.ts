@@ -43,7 +43,7 @@ import {
   type WorkMaterial,
 } from "./work-at-share.ts";
 
-interface StageOptions {
+export interface StageOptions {
   /** The argv that runs Mountaineer. */
   readonly program: readonly string[];
   /** The script under which a daemon can hand over. */
@@ -194,13 +194,10 @@ function signText(number: number): string {
   return `hello from the NAS, no. ${String(number).padStart(4, "0").slice(-4)}\n`;
 }
 
-interface StageParts extends OpenedNas {
+interface StageParts extends OpenedNas, Pick<StageOptions, "program" | "keeper" | "signal"> {
   readonly layout: StageLayout;
-  readonly program: readonly string[];
-  readonly keeper: string;
   readonly marks: StageMarks;
   readonly environment: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal;
   readonly onStart: (identity: ProcessIdentity) => void;
   readonly clear: () => Promise<void>;
 }
@@ -422,15 +419,11 @@ async function localCable(route: RouteName, path: string, serverFolder: string):
 
 type MonitorProcess = Awaited<ReturnType<typeof startMonitor>>;
 
-interface MonitorOptions {
-  /** The argv that runs Mountaineer. */
-  readonly program: readonly string[];
+interface MonitorOptions extends Pick<StageParts, "program" | "environment" | "onStart"> {
   /** The script of a service manager's process, under which the daemon can hand over; null: it runs by itself. */
   readonly keeper: string | null;
-  readonly environment: Readonly<Record<string, string>>;
   /** Its stderr is appended to this file. */
   readonly outputFile: string;
-  readonly onStart: (identity: ProcessIdentity) => void;
 }
 
 const ENDS_WITHIN_MS = 15_000;

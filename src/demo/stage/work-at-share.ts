@@ -8,16 +8,7 @@ import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 
-export interface WorkAtShare {
-  /** How many pieces were copied, and how many lines `write` has taken, so far. */
-  progress(): { readonly pieces: number; readonly lines: number };
-  /** What a program printed about an error; null: none has ended or printed one. */
-  complaint(): string | null;
-  /** The copy is made to its end, and no more lines are written. Resolves when both have ended; `timed_out`. */
-  finish(): Promise<void>;
-  /** What the server's own disk lacks of what the programs wrote; null: nothing. */
-  missingOnServer(): Promise<string | null>;
-}
+export type WorkAtShare = Awaited<ReturnType<typeof startWork>>;
 
 /** What the programs work on: files that are on the server before they begin. */
 export interface WorkMaterial {
@@ -26,14 +17,7 @@ export interface WorkMaterial {
 }
 
 /** A program that copies a large file off the share, slowly, over and over. */
-export interface CopyAtShare {
-  /** How much of its present copy it has, from 0 to 1. */
-  progress(): number;
-  /** What it said of an error; null: nothing, and it goes on. */
-  complaint(): string | null;
-  /** Resolves when it has ended, and has no file of the share open. */
-  stop(): Promise<void>;
-}
+export type CopyAtShare = Awaited<ReturnType<typeof startCopy>>;
 
 interface WorkOptions {
   readonly material: WorkMaterial;
@@ -104,7 +88,7 @@ export async function makeMaterial(serverFolder: string): Promise<WorkMaterial> 
 }
 
 /** Resolves when both programs run. They are ended with the stage, whatever becomes of them. */
-export async function startWork(options: WorkOptions): Promise<WorkAtShare> {
+export async function startWork(options: WorkOptions) {
   const { material, serverFolder, shareFolder, workFolder } = options;
   const atWork = join(workFolder, "at-work");
   await writeFile(atWork, "");
@@ -115,19 +99,26 @@ export async function startWork(options: WorkOptions): Promise<WorkAtShare> {
   const programs = [copier, appender];
   let finishing = false;
   return {
-    progress: () => ({ pieces: copier.dots(), lines: appender.dots() }),
-    complaint() {
+    /** How many pieces were copied, and how many lines `write` has taken, so far. */
+    progress: (): { readonly pieces: number; readonly lines: number } => ({
+      pieces: copier.dots(),
+      lines: appender.dots(),
+    }),
+    /** What a program printed about an error; null: none has ended or printed one. */
+    complaint(): string | null {
       const complaints = programs.flatMap((program) => program.complaint(finishing) ?? []);
       return complaints.length === 0 ? null : complaints.join("; ");
     },
-    async finish() {
+    /** The copy is made to its end, and no more lines are written. Resolves when both have ended; `timed_out`. */
+    async finish(): Promise<void> {
       finishing = true;
       await rm(atWork, { force: true });
       const ended = Promise.all(programs.map((program) => program.ended));
       if (await settledWithin(systemClock, FINISHES_WITHIN_MS, ended)) return;
       throw new MountaineerError("timed_out", "the programs at work on the share did not finish");
     },
-    async missingOnServer() {
+    /** What the server's own disk lacks of what the programs wrote; null: nothing. */
+    async missingOnServer(): Promise<string | null> {
       const log = await readFile(join(serverFolder, LOG), "utf8");
       if (log !== expectedLog(appender.dots())) {
         return `the log has ${log.split("\n").length - 2} of ${appender.dots()} lines, or others`;
@@ -140,7 +131,7 @@ export async function startWork(options: WorkOptions): Promise<WorkAtShare> {
 }
 
 /** Resolves when it runs. It is ended with the stage, if not before. */
-export async function startCopy(options: Omit<WorkOptions, "material">): Promise<CopyAtShare> {
+export async function startCopy(options: Omit<WorkOptions, "material">) {
   const { serverFolder, shareFolder, workFolder } = options;
   const atCopy = join(workFolder, "at-copy");
   await writeFile(atCopy, "");
@@ -151,9 +142,12 @@ export async function startCopy(options: Omit<WorkOptions, "material">): Promise
   const program = await startProgram("copy", COPY_AGAIN_SCRIPT, args, options);
   let stopping = false;
   return {
-    progress: () => (program.dots() % COPY_PIECES) / COPY_PIECES,
-    complaint: () => program.complaint(stopping),
-    async stop() {
+    /** How much of its present copy it has, from 0 to 1. */
+    progress: (): number => (program.dots() % COPY_PIECES) / COPY_PIECES,
+    /** What it said of an error; null: nothing, and it goes on. */
+    complaint: (): string | null => program.complaint(stopping),
+    /** Resolves when it has ended, and has no file of the share open. */
+    async stop(): Promise<void> {
       stopping = true;
       await rm(atCopy, { force: true });
       if (await settledWithin(systemClock, FINISHES_WITHIN_MS, program.ended)) return;

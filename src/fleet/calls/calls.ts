@@ -7,13 +7,11 @@ import type { Condition } from "../../api/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { namesBackend } from "../../config/values/backend-names.ts";
 import { isMachineName } from "../../config/values/fleet-values.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, isoTime, settledWithin, type Timer } from "../../runtime/time/clock.ts";
-import type { SecretValues } from "../../secrets/reference.ts";
-import { holdLink, workUntilEnd } from "../hold-link.ts";
+import { isoTime, settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import { holdLink, type LinkOptions, workUntilEnd } from "../hold-link.ts";
 import type { LinkFailure } from "../link-failure.ts";
 import { SessionMachines } from "../sessions/session-machines.ts";
-import { readSignIn } from "../sign-in.ts";
+import { readSignIn, type SignInOptions } from "../sign-in.ts";
 import { type CallsHeard, type CallsPart, type CallsSession, openCallsSession } from "./calls-session.ts";
 import { ID_BYTES } from "./frames.ts";
 import type { KnownPlace, LentPlace } from "./places.ts";
@@ -40,14 +38,8 @@ const MOST_BORROWED = 200;
 const MOST_MISSED = 20;
 const FAREWELL_MS = 1_000;
 
-export interface CallsOptions {
+export interface CallsOptions extends LinkOptions, SignInOptions {
   readonly config: FleetConfig;
-  readonly values: SecretValues;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly redact: (secret: string) => void;
-  /** From 0 to 1. */
-  readonly random?: () => number;
   /** Exported backends of this machine that have something to publish now. */
   readonly lent: () => readonly string[];
   /** What is told of them, and where this machine has its shares; absent: nothing is. */
@@ -62,24 +54,8 @@ export interface CallsOptions {
   readonly onBorrowed: (backends: readonly Borrowed[]) => void;
 }
 
-export interface Calls {
-  /** A stream to the gateway of that machine. `onEnd` is called once, later, unless both sides end it in order. */
-  open(backend: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex;
-  /** Other machines that share the sessions of their clients with this one. */
-  readonly sessions: Pick<SessionMachines, "shares" | "reach">;
-  conditions(): Condition[];
-  /** What this machine lends may be something else now. */
-  note(): void;
-  /** Another configuration, of the same name at the same servers: what it allows no more ends, all else goes on. */
-  configure(config: FleetConfig): void;
-  /** Another daemon is this machine from now on: nothing is offered and nobody let in any more; what is open goes on. */
-  leave(): void;
-  /** Resolves when it is over: tunnels have `graceMs` to end by themselves. */
-  end(graceMs: number): Promise<void>;
-}
-
 export function startCalls(options: CallsOptions): Calls {
-  return new RunningCalls(options);
+  return new Calls(options);
 }
 
 interface LentPlaces {
@@ -94,7 +70,8 @@ interface Known extends Offer {
 /** Nothing. */
 const NO_OFFER: Omit<Offer, "instance"> = { backends: [], sharesRoot: null, places: new Map() };
 
-class RunningCalls implements Calls {
+export class Calls {
+  /** Other machines that share the sessions of their clients with this one. */
   readonly sessions: SessionMachines;
   readonly #options: CallsOptions;
   readonly #instance = randomBytes(ID_BYTES).toString("hex");
@@ -165,6 +142,7 @@ class RunningCalls implements Calls {
     return this.#config.import ?? [];
   }
 
+  /** A stream to the gateway of that machine. `onEnd` is called once, later, unless both sides end it in order. */
   open(backend: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
     return this.#board.open(backend, onEnd);
   }
@@ -202,6 +180,7 @@ class RunningCalls implements Calls {
       : "Sessions of other machines, and theirs of this one, are away";
   }
 
+  /** What this machine lends may be something else now. */
   note(): void {
     this.#soon ??= this.#options.clock.setTimer(GATHER_MS, () => {
       this.#soon = null;
@@ -209,6 +188,7 @@ class RunningCalls implements Calls {
     });
   }
 
+  /** Another configuration, of the same name at the same servers: what it allows no more ends, all else goes on. */
   configure(config: FleetConfig): void {
     const { clock } = this.#options;
     if (this.#ending.signal.aborted) return;
@@ -242,10 +222,12 @@ class RunningCalls implements Calls {
     );
   }
 
+  /** Another daemon is this machine from now on: nothing is offered and nobody let in any more; what is open goes on. */
   leave(): void {
     this.#isLeaving = true;
   }
 
+  /** Resolves when it is over: tunnels have `graceMs` to end by themselves. */
   async end(graceMs: number): Promise<void> {
     const { clock } = this.#options;
     if (!this.#ending.signal.aborted) {

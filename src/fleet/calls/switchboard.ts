@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { type Duplex, duplexPair } from "node:stream";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { SessionMachines } from "../sessions/session-machines.ts";
 import { type Frame, frameBytes, ID_BYTES, readFrame, WHICHEVER } from "./frames.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
 import { MOST_OFFERED, openingBytes, readOpening } from "./words.ts";
@@ -52,16 +53,7 @@ interface TunnelTarget {
 }
 
 /** Machines that share the sessions of their clients. */
-export interface SessionBoard {
-  /** Why that machine may not use sessions of this one; null: it may. */
-  refusal(machine: string): string | null;
-  /** Serves one request, until the stream ends. */
-  serve(machine: string, stream: Duplex): void;
-  /** That machine is this daemon now. */
-  found(machine: string, instance: string): void;
-  /** Nobody of that machine listens. */
-  nobodyThere(machine: string): void;
-}
+export type SessionBoard = Pick<SessionMachines, "refusal" | "serve" | "found" | "nobodyThere">;
 
 interface SwitchboardOptions {
   readonly clock: Clock;

@@ -10,14 +10,10 @@ const LARGEST_BYTES = 1024;
 /** Of one file: the newest. */
 const MOST_KEPT = 4;
 
-export interface SignedAuthority {
-  /** DER, base64. */
-  readonly certificate: string;
-  readonly signature: string;
-}
+export type SignedAuthority = ReturnType<typeof signAuthority>;
 
 /** `key`: the operator's 32 private bytes; `certificate`: DER, base64. */
-export function signAuthority(certificate: string, key: Uint8Array): SignedAuthority {
+export function signAuthority(certificate: string, key: Uint8Array) {
   return { certificate, signature: signText(key, authorityText(userKey(key), certificate)) };
 }
 

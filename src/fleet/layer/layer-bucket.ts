@@ -24,21 +24,10 @@ export interface StoredLayer {
   readonly document: Uint8Array;
 }
 
-export interface LayerBucket {
-  /** Null: there is none. Rejects with `fleet_unreachable`. */
-  newest(): Promise<StoredLayer | null>;
-  /** Newest first. Rejects likewise. */
-  history(): Promise<readonly StoredLayer[]>;
-  /**
-   * Puts one in the place of what has this sequence (0: of none), and says so to all. Resolves with false when something
-   * else stands there. Rejects with `fleet_unreachable`, and with `permission_denied` where the server does not let this
-   * machine.
-   */
-  put(document: string, previous: number): Promise<boolean>;
-}
+export type LayerBucket = ReturnType<typeof openLayerBucket>;
 
 /** `onNews` is called when somebody says that there is a new one. Throws nothing; ends with the connection. */
-export function openLayerBucket(connection: NatsConnection, onNews: () => void): LayerBucket {
+export function openLayerBucket(connection: NatsConnection, onNews: () => void) {
   connection.subscribe(LAYER_NEWS, {
     callback(error) {
       // Without that permission it is found by looking.
@@ -82,8 +71,10 @@ export function openLayerBucket(connection: NatsConnection, onNews: () => void):
   };
 
   return {
-    newest: () => message({ last_by_subj: LAYER_SUBJECT }),
-    async history() {
+    /** Null: there is none. Rejects with `fleet_unreachable`. */
+    newest: (): Promise<StoredLayer | null> => message({ last_by_subj: LAYER_SUBJECT }),
+    /** Newest first. Rejects likewise. */
+    async history(): Promise<readonly StoredLayer[]> {
       const all: StoredLayer[] = [];
       for (let from = 1; all.length < KEPT_REVISIONS; ) {
         const next = await message({ seq: from, next_by_subj: LAYER_SUBJECT });
@@ -93,7 +84,12 @@ export function openLayerBucket(connection: NatsConnection, onNews: () => void):
       }
       return all.toReversed();
     },
-    async put(document, previous) {
+    /**
+     * Puts one in the place of what has this sequence (0: of none), and says so to all. Resolves with false when something
+     * else stands there. Rejects with `fleet_unreachable`, and with `permission_denied` where the server does not let this
+     * machine.
+     */
+    async put(document: string, previous: number): Promise<boolean> {
       if (previous === 0 && !(await exists())) await make();
       const answer = await ask(LAYER_SUBJECT, document, previous);
       const code = errorCode(answer);

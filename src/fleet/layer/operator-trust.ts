@@ -48,15 +48,7 @@ export async function readTrust(home: string, line: string): Promise<Trust> {
   return { line, operator, earlier: [...new Set([...before, ...keys.slice(0, -1)])], handovers };
 }
 
-export interface OperatorTrust {
-  /** Rejects like `believe`. */
-  read(): Promise<Trust>;
-  /**
-   * What a document is worth here. Where it proves that the key went over to its signer, that is so from now on, and
-   * durable when this resolves. Rejects with `fleet_unreachable`, and with the disk's error.
-   */
-  believe(document: Uint8Array): Promise<LayerReading>;
-}
+export type OperatorTrust = ReturnType<typeof createOperatorTrust>;
 
 interface TrustOptions {
   readonly home: string;
@@ -64,7 +56,7 @@ interface TrustOptions {
   readonly onHandover: (handover: Handover) => void;
 }
 
-export function createOperatorTrust({ home, line, onHandover }: TrustOptions): OperatorTrust {
+export function createOperatorTrust({ home, line, onHandover }: TrustOptions) {
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const mine = turn.then(work);
@@ -81,8 +73,13 @@ export function createOperatorTrust({ home, line, onHandover }: TrustOptions): O
     await keepPrivateFile(trustPath(home), text, { mode: 0o600 });
   };
   return {
-    read: () => inTurn(() => readTrust(home, line)),
-    believe: (document) =>
+    /** Rejects like `believe`. */
+    read: (): Promise<Trust> => inTurn(() => readTrust(home, line)),
+    /**
+     * What a document is worth here. Where it proves that the key went over to its signer, that is so from now on, and
+     * durable when this resolves. Rejects with `fleet_unreachable`, and with the disk's error.
+     */
+    believe: (document: Uint8Array): Promise<LayerReading> =>
       inTurn(async () => {
         const trust = await readTrust(home, line);
         const reading = readSignedLayer(document, trust);

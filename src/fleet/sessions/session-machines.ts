@@ -62,15 +62,18 @@ export class SessionMachines {
     return sessions.includes("*") || sessions.includes(machine);
   }
 
+  /** Why that machine may not use sessions of this one; null: it may. */
   refusal(machine: string): string | null {
     if (!this.shares(machine)) return "it does not share its sessions with this machine";
     return this.#options.isLeaving() ? "it is being replaced; try again in 1 s" : null;
   }
 
+  /** Serves one request, until the stream ends. */
   serve(machine: string, stream: Duplex): void {
     this.#options.serve(machine, stream);
   }
 
+  /** That machine is this daemon now. */
   found(machine: string, instance: string): void {
     const asking = this.#asking.get(machine);
     if (asking === undefined) return;
@@ -79,6 +82,7 @@ export class SessionMachines {
     asking.news.resolve();
   }
 
+  /** Nobody of that machine listens. */
   nobodyThere(machine: string): void {
     this.#known.delete(machine);
     const asking = this.#asking.get(machine);

@@ -35,13 +35,10 @@ interface Issued {
   readonly privateKey: KeyObject;
 }
 
-export interface FleetCertificates {
-  readonly authority: CertificatePair & { readonly der: Buffer };
-  readonly server: CertificatePair;
-}
+export type FleetCertificates = ReturnType<typeof makeCertificates>;
 
 /** For a server that is reached by `hosts`: names and addresses. */
-export function makeCertificates(hosts: readonly string[], nowMs: number): FleetCertificates {
+export function makeCertificates(hosts: readonly string[], nowMs: number) {
   const authorityKeys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const authorityId = keyId(authorityKeys.publicKey);
   const authorityName = nameOf("Mountaineer fleet");

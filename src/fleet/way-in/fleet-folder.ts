@@ -25,17 +25,7 @@ export interface FleetPlace {
   readonly clock: Clock;
 }
 
-interface FolderPaths {
-  readonly folder: string;
-  readonly record: string;
-  readonly config: string;
-  readonly store: string;
-  readonly log: string;
-  /** Which process serves. */
-  readonly process: string;
-}
-
-export function folderPaths(home: string): FolderPaths {
+export function folderPaths(home: string) {
   const folder = join(home, "fleet-server");
   const at = (name: string): string => join(folder, name);
   return {
@@ -44,18 +34,13 @@ export function folderPaths(home: string): FolderPaths {
     config: at("nats-server.conf"),
     store: at("store"),
     log: at("nats-server.log"),
+    /** Which process serves. */
     process: at("process.json"),
   };
 }
 
-interface CertificatePaths {
-  readonly authority: string;
-  readonly certificate: string;
-  readonly key: string;
-}
-
 /** Of those that were made as the `count`-th. */
-export function certificatePaths(home: string, count: number): CertificatePaths {
+export function certificatePaths(home: string, count: number) {
   const which = count === 1 ? "" : `-${count}`;
   const at = (name: string): string => join(folderPaths(home).folder, `${name}${which}.pem`);
   return { authority: at("ca"), certificate: at("server"), key: at("server-key") };

@@ -1,5 +1,6 @@
 // Begins a fleet on this machine: its folder, its server, the operator's key, and this machine as the first member.
 import { readFile } from "node:fs/promises";
+import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
@@ -11,7 +12,6 @@ import { certificatePaths, makeFleet, readFleet, withFolder } from "./fleet-fold
 import type { FleetRecord } from "./fleet-record.ts";
 import {
   freeName,
-  type HomeOptions,
   keptAuthority,
   type Membership,
   ownSeed,

@@ -1,5 +1,7 @@
 // The side that joins: asks with a code, and is a member once the server lets its own key in. What it needs to go on after
 // a crash is kept before it asks.
+
+import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { inboxOf } from "../subjects.ts";
@@ -16,7 +18,6 @@ import {
 import {
   forgetMembership,
   freeName,
-  type HomeOptions,
   keptAuthority,
   keptSeed,
   type Membership,

@@ -1,8 +1,10 @@
 // Ways out of a fleet: of this machine, and of another one.
+
+import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { changeFleet, type FleetPlace, readFleet, requireFleet } from "./fleet-folder.ts";
 import { memberOf } from "./fleet-record.ts";
-import { forgetMembership, type HomeOptions, readMembership } from "./membership.ts";
+import { forgetMembership, readMembership } from "./membership.ts";
 import { reloadServer, removeServer } from "./server-process.ts";
 
 export interface LeaveOptions extends HomeOptions {
@@ -12,18 +14,13 @@ export interface LeaveOptions extends HomeOptions {
   readonly removeSection: () => Promise<boolean>;
 }
 
-export interface Left {
-  /** Null: this machine was in none. */
-  readonly name: string | null;
-  /** The server went with it. */
-  readonly dissolved: boolean;
-}
+export type Left = Awaited<ReturnType<typeof leaveFleet>>;
 
 /**
- * The section first, so that nothing uses what goes after it: cut off in between, the same again goes on. Rejects with
+ * `name` null: this machine was in none. The section first, so that nothing uses what goes after it: cut off in between, the same again goes on. Rejects with
  * `usage` on the machine with the server while others are members.
  */
-export async function leaveFleet(options: LeaveOptions): Promise<Left> {
+export async function leaveFleet(options: LeaveOptions) {
   const { home, signal, dissolves, removeSection } = options;
   // One that cannot be read holds nobody: it can be given up.
   const record = await readFleet(home).catch((error: unknown) => {

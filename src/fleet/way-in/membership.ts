@@ -3,12 +3,12 @@
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { type FleetSection, isMachineName } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { nullable, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { publicKeyText, rawOfSeed, userSeed } from "../keys/nkey.ts";
 import { isAddress } from "./join-code.ts";
@@ -30,13 +30,6 @@ const membershipShape = object({
 });
 export type Membership = Readonly<TypeOf<typeof membershipShape>>;
 const membershipOf = reader(membershipShape);
-
-export interface HomeOptions {
-  readonly home: string;
-  readonly clock: Clock;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly signal: AbortSignal;
-}
 
 function membershipPaths(home: string): { folder: string; file: string; authority: string } {
   const folder = join(home, "fleet");

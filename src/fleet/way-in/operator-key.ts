@@ -1,13 +1,13 @@
 // The operator's key on the machine that signs: where it is kept, and how the next one takes its place there. At every
 // instant one of the two that are kept is the key that counts.
 import { randomBytes } from "node:crypto";
+import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { publicBytes, rawOfSeed, userKey, userSeed } from "../keys/nkey.ts";
 import { readTrust } from "../layer/operator-trust.ts";
 import { changeFleet, readFleet } from "./fleet-folder.ts";
 import {
-  type HomeOptions,
   keptAuthority,
   keptSecret,
   type Membership,

@@ -1,6 +1,7 @@
 // Makes a new key for a machine whose server a person runs: the new one is kept beside the old one until that server lets
 // it in, and takes its place then.
 import { randomBytes } from "node:crypto";
+import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
@@ -10,7 +11,7 @@ import { LinkFailure } from "../link-failure.ts";
 import { connectToServer } from "../nats-session.ts";
 import { readSignIn } from "../sign-in.ts";
 import { withKeys } from "./fleet-folder.ts";
-import { type HomeOptions, keptSecret, nextName } from "./membership.ts";
+import { keptSecret, nextName } from "./membership.ts";
 
 export interface ByHand {
   /** `U…`: what the server knows this machine by until now. */

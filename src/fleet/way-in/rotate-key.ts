@@ -1,6 +1,7 @@
 // Makes a new key for this machine: kept beside the old one, let in by the server, and only then in its place. At every
 // instant the key that is kept under the machine's secret opens the server.
 import { randomBytes } from "node:crypto";
+import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
@@ -10,7 +11,6 @@ import { readFleet, withKeys } from "./fleet-folder.ts";
 import { exchangeKey } from "./key-desk.ts";
 import { readKeyRequest, writeKeyRequest } from "./key-exchange.ts";
 import {
-  type HomeOptions,
   keptAuthority,
   keptSecret,
   keptSeed,

@@ -13,15 +13,10 @@ interface PageSource {
   readonly uris: Iterable<string>;
 }
 
-export interface AppPages {
-  /** By the published URI. */
-  readonly pages: ReadonlyMap<string, Resolved>;
-  /** What clients call a backend's page; the same URI where it is nobody else's. */
-  publishedUri(backend: string, uri: string): string;
-}
+export type AppPages = ReturnType<typeof publishAppPages>;
 
 /** `sources` in order of precedence. */
-export function publishAppPages(sources: readonly PageSource[]): AppPages {
+export function publishAppPages(sources: readonly PageSource[]) {
   const pages = new Map<string, Resolved>();
   const renamed = new Map<string, string>();
   const key = (backend: string, uri: string): string => `${backend}\n${uri}`;
@@ -33,8 +28,11 @@ export function publishAppPages(sources: readonly PageSource[]): AppPages {
       if (published !== uri) renamed.set(key(backend, uri), published);
     }
   return {
+    /** By the published URI. */
     pages,
-    publishedUri: (backend, uri) => (renamed.size === 0 ? uri : (renamed.get(key(backend, uri)) ?? uri)),
+    /** What clients call a backend's page; the same URI where it is nobody else's. */
+    publishedUri: (backend: string, uri: string): string =>
+      renamed.size === 0 ? uri : (renamed.get(key(backend, uri)) ?? uri),
   };
 }
 

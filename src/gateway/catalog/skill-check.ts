@@ -3,12 +3,6 @@ import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** As `CheckedEntry` of the other lists. */
-interface CheckedSkill {
-  readonly entry: JsonObject | null;
-  readonly faults: readonly string[];
-}
-
 /** What the URI of a skill's own file ends with; what stands before it is the skill's root. */
 export const SKILL_FILE = "/SKILL.md";
 /** What holds in a skill whose files are made when they are read. */
@@ -35,8 +29,9 @@ export function rootOf(uri: string): string {
 /**
  * Frontmatter is compared with the file by every host, so nothing of it is mended: a skill whose name, description or
  * files are malformed is withheld. Mended are a digest in capitals, a file that is listed twice, and `_meta`.
+ * As `checkEntry` of the other lists.
  */
-export function checkSkill(entry: JsonObject): CheckedSkill {
+export function checkSkill(entry: JsonObject) {
   const faults: string[] = [];
   const { uri, frontmatter, resources, _meta } = entry;
   const refused = { entry: null, faults };

@@ -52,13 +52,9 @@ export type KeyState =
   | { readonly kind: "none"; readonly reason: string; readonly sinceMs: number };
 
 /** Users with tokens of the configuration. */
-export interface LocalUsers {
+export interface LocalUsers extends Pick<Authenticator, "refresh" | "isWithdrawn" | "missing"> {
   /** Null: it is nobody's. */
   byToken(token: Buffer): Principal | null;
-  /** As `Authenticator` has them. */
-  refresh(principal: Principal): Principal | null;
-  isWithdrawn(principal: Principal): boolean;
-  readonly missing: readonly string[];
 }
 
 const WELCOME: Authentication = { ok: true, principal: ANONYMOUS };

@@ -60,28 +60,13 @@ const DEFINITIONS: readonly JsonObject[] = [
   },
 ];
 
-export interface OwnTools {
-  /** What clients are to know of them. */
-  readonly introduction: string;
-  /** As they are listed. */
-  readonly definitions: readonly JsonObject[];
-  /** They come first under any conflict strategy: a server's tool of the same name is not published beside them. */
-  isOwn(name: string): boolean;
-  /** The call that a request stands for; the request itself where that is it, or where nobody can tell. */
-  meant(request: GatewayRequest): GatewayRequest;
-  /** The same of its params alone. */
-  meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
-  /** Answers a call of one of them; null: it is another request. Never rejects. */
-  answered(request: GatewayRequest): Promise<Reply> | null;
-  /** What the client is told: of a tool that it named and that is not there, those with similar names. */
-  told(request: GatewayRequest, reply: Reply): Reply;
-}
+export type OwnTools = ReturnType<typeof createOwnTools>;
 
 interface OwnToolsOptions extends GatewayTools {
   readonly index: ToolIndex;
 }
 
-export function createOwnTools({ index, clock, logger }: OwnToolsOptions): OwnTools {
+export function createOwnTools({ index, clock, logger }: OwnToolsOptions) {
   const search = (request: GatewayRequest, text: string, most: number): readonly JsonObject[] => {
     const tools = findable(request);
     const exact = tools.get(text.trim());
@@ -110,16 +95,22 @@ export function createOwnTools({ index, clock, logger }: OwnToolsOptions): OwnTo
     }
   };
   return {
+    /** What clients are to know of them. */
     introduction: INTRODUCTION,
+    /** As they are listed. */
     definitions: DEFINITIONS,
-    isOwn: (name) => name === FIND_TOOL || name === CALL_TOOL,
-    meant(request) {
+    /** They come first under any conflict strategy: a server's tool of the same name is not published beside them. */
+    isOwn: (name: string): boolean => name === FIND_TOOL || name === CALL_TOOL,
+    /** The call that a request stands for; the request itself where that is it, or where nobody can tell. */
+    meant(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
       const meant = request.through === undefined ? meantParams(method, params) : params;
       return meant === params ? request : { ...request, params: meant, through: CALL_TOOL };
     },
+    /** The same of its params alone. */
     meantParams,
-    answered(request) {
+    /** Answers a call of one of them; null: it is another request. Never rejects. */
+    answered(request: GatewayRequest): Promise<Reply> | null {
       if (request.method !== "tools/call" || request.through !== undefined) return null;
       const { name, arguments: given } = request.params ?? {};
       if (name === FIND_TOOL) return find(request);
@@ -129,7 +120,8 @@ export function createOwnTools({ index, clock, logger }: OwnToolsOptions): OwnTo
         failed(`${typeof fault === "string" ? fault : "It was not run"}. ${CALL_SHAPE}.`),
       );
     },
-    told(request, reply) {
+    /** What the client is told: of a tool that it named and that is not there, those with similar names. */
+    told(request: GatewayRequest, reply: Reply): Reply {
       const name = request.params?.["name"];
       if (request.through === undefined || typeof name !== "string" || !isError(reply)) return reply;
       const unknown = unknownTarget({ kind: "tool", name });

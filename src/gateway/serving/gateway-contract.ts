@@ -3,17 +3,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { GuardedPlaces } from "../../config/reach.ts";
 import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/snapshot.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
-import type { DataSource } from "../backends/policy/required-data.ts";
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
-import type { HeldRoutes } from "../backends/pool/backend-lane-contract.ts";
+import type { BackendTools } from "../backends/pool/backend-lane-contract.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { LookAtPlaces } from "../folders/folder-gate.ts";
 import type { Holds } from "../front/holds/holds.ts";
 import type { SessionPeers } from "../front/http/forwarding.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
 import type { PassBack } from "../front/session/session-store.ts";
-import type { GatewayTools } from "../gateway-tools.ts";
-import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { TogetherConfig } from "../together/together.ts";
@@ -50,26 +47,18 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
 /** True: it takes the request, and answers it sooner or later. Never throws. */
 export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-export interface GatewayOptions extends GatewayTools {
-  readonly environment: Readonly<Record<string, string | undefined>>;
+export interface GatewayOptions extends BackendTools {
   /** Added to what every backend's program gets of our environment. */
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Where sign-ins to backends are kept; absent: backends are reached with their headers alone. */
   readonly signIn?: SignInHome;
   /** What no sandbox ever shows. Default: nothing but what its user's home folder hides. */
   readonly guarded?: GuardedPlaces;
-  /** A secret's value, so that no log line ever shows it. */
-  readonly redact: (secret: string) => void;
-  readonly announce: (transition: GatewayTransition) => void;
   readonly version: string;
   /** What is measured outside of the gateway, now; absent: nothing. */
   readonly measured?: () => readonly Measured[];
-  /** Absent: nothing is known of shares. */
-  readonly data?: DataSource;
   /** Where paths lead; absent: nobody can tell, and nothing that looks like a path goes to a backend with `folders`. */
   readonly places?: LookAtPlaces;
-  /** On which routes people hold backends; absent: that is not kept. */
-  readonly heldRoutes?: HeldRoutes;
   /** Where the pins of tools are kept; absent: they are not. */
   readonly pinStore?: PinStore;
   /** The same for the names that clients have used. */
@@ -78,8 +67,6 @@ export interface GatewayOptions extends GatewayTools {
   readonly sessions?: SessionFile;
   /** Calls that wait for modern clients; absent: its own, and no other daemon knows of them. */
   readonly holds?: Holds;
-  /** What cannot run twice may still run elsewhere; absent: nowhere. To be asked again after `lookAgain`. */
-  readonly runsElsewhere?: () => boolean;
   /** Takes what a client says that is about nothing here: something may be in flight in the gateway before this one. */
   readonly passBack?: PassBack;
   /** False: the audit's file is another gateway's to rotate. Absent: it is this one's. */

@@ -17,14 +17,7 @@ export interface Selection {
   readonly isOptimized: boolean;
 }
 
-export interface Selections {
-  /** Null: everything, as it is. */
-  of(client: ServedClient): Selection | null;
-  hasGroup(name: string): boolean;
-  /** Any client may find tools instead of listing them. */
-  readonly mayOptimize: boolean;
-  keeps(tool: string): boolean;
-}
+export type Selections = ReturnType<typeof createSelections>;
 
 type SelectionConfig = Pick<GatewayConfig, "optimizer" | "groups" | "profiles" | "exports">;
 
@@ -49,7 +42,7 @@ export function exportGroup(backend: string): string {
   return `fleet/${backend}`;
 }
 
-export function createSelections({ optimizer, groups, profiles, exports = [] }: SelectionConfig): Selections {
+export function createSelections({ optimizer, groups, profiles, exports = [] }: SelectionConfig) {
   const exported = exports.map((name) => ({ name: exportGroup(name), tools: null, backends: [name] }));
   const parts = new Map([...groups, ...exported].map((group) => [group.name, partOf(group)]));
   const compiled = profiles.map(compileProfile);
@@ -64,10 +57,12 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
   /** Of each group that there is, where no profile fits: each request of another machine asks for one. */
   const ofGroups = new Map([...parts.keys()].map((group) => [group, make(group, null, false)]));
   return {
+    /** Any client may find tools instead of listing them. */
     mayOptimize: mayOptimize({ optimizer, profiles }),
     keeps: compileGlobs(optimizer.keepTools),
-    hasGroup: (name) => groups.some((group) => group.name === name),
-    of({ principal, group, clientInfo }) {
+    hasGroup: (name: string): boolean => groups.some((group) => group.name === name),
+    /** Null: everything, as it is. */
+    of({ principal, group, clientInfo }: ServedClient): Selection | null {
       // A person who names a tool on the command line means that one.
       if (principal.isPerson === true || (group === null && isPlain)) return null;
       const place = compiled.findIndex((profile) => profile.fits(principal, clientInfo["name"]));

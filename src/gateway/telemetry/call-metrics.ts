@@ -5,7 +5,7 @@ export const DURATION_BOUNDS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 export const MOST_KINDS = 2_000;
 const OTHER = "(other)";
 
-interface RequestLabels {
+export interface RequestLabels {
   /** One that the protocol knows, or `other`. */
   readonly method: string;
   /** Empty: none. */

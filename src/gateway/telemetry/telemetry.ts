@@ -10,7 +10,7 @@ import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.
 import type { GatewayRequest, Middleware, TraceHeaders } from "../middleware/middleware.ts";
 import { subjectOf } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
-import { CallMetrics } from "./call-metrics.ts";
+import { CallMetrics, type RequestLabels } from "./call-metrics.ts";
 import { Exporter, type ExportFailure } from "./exporter.ts";
 import { families, type Measured, prometheusText } from "./metric-families.ts";
 import { metricsDocument, type OtlpDocument } from "./otlp-document.ts";
@@ -225,14 +225,8 @@ export class Telemetry implements AsyncDisposable {
   }
 }
 
-interface Names {
-  readonly method: string;
-  readonly backend: string;
-  readonly target: string;
-}
-
 /** Only what is published, and no address: those may hold anything. */
-function namesOf(request: GatewayRequest): Names {
+function namesOf(request: GatewayRequest): RequestLabels {
   const { method, served } = request;
   const known = knownMethod(method);
   const target = subjectOf(request);
@@ -246,7 +240,7 @@ function knownMethod(method: string): string {
   return METHODS.has(method) ? method : "other";
 }
 
-function attributesOf({ method, backend, target }: Names, { port }: GatewayRequest): Attribute[] {
+function attributesOf({ method, backend, target }: RequestLabels, { port }: GatewayRequest): Attribute[] {
   return [
     ["rpc.system", "jsonrpc"],
     ["mcp.method.name", method],

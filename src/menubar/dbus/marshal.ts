@@ -48,14 +48,8 @@ interface BytesOf {
   readonly offset?: number;
 }
 
-interface Unmarshalled {
-  readonly values: readonly unknown[];
-  /** Where the next byte is. */
-  readonly end: number;
-}
-
-/** Throws `protocol` for bytes that are not what the signature says. */
-export function unmarshal(signature: string, { bytes, littleEndian, offset = 0 }: BytesOf): Unmarshalled {
+/** `end`: where the next byte is. Throws `protocol` for bytes that are not what the signature says. */
+export function unmarshal(signature: string, { bytes, littleEndian, offset = 0 }: BytesOf) {
   const reader: Reader = { bytes, littleEndian, at: offset };
   const values = parseSignature(signature).map((type) => read(reader, type, 0));
   return { values, end: reader.at };

@@ -21,12 +21,6 @@ interface InstallPlaces {
   readonly nodeFolder: string;
 }
 
-interface InstalledPlugin {
-  readonly path: string;
-  /** False: it stood there already, byte by byte. */
-  readonly changed: boolean;
-}
-
 /**
  * Writes the plugin into `folder`, or into the one SwiftBar (else xbar) is set to. Running it again changes nothing.
  * Rejects with `program_unavailable` when neither is installed, with `path_taken` when a file of that name is not ours.
@@ -35,7 +29,7 @@ export async function installPlugin(
   program: readonly string[],
   folder: string | null,
   places: InstallPlaces,
-): Promise<InstalledPlugin> {
+) {
   const place = folder ?? (await pluginFolder(places));
   const path = join(place, PLUGIN_FILE);
   const text = pluginScript(program, places.nodeFolder);

@@ -1,13 +1,6 @@
 // The icons, drawn here so that no theme is needed. The states differ by shape, not only by colour.
 import type { MenuState } from "../menu/menu.ts";
 
-interface IconPixels {
-  readonly width: number;
-  readonly height: number;
-  /** Four bytes each, alpha first: as StatusNotifierItem takes them. */
-  readonly argb: Uint8Array;
-}
-
 /** What panels ask for, also on screens of double density. */
 export const ICON_SIZES: readonly number[] = [16, 22, 24, 32, 48];
 
@@ -29,7 +22,8 @@ const MARK: Color = [255, 255, 255];
 const GREY: Color = [138, 146, 156];
 const FAR_GREY: Color = [168, 174, 182];
 
-export function iconPixels(state: MenuState, size: number): IconPixels {
+/** `argb`: four bytes each, alpha first, as StatusNotifierItem takes them. */
+export function iconPixels(state: MenuState, size: number) {
   const argb = new Uint8Array(size * size * 4);
   for (let y = 0; y < size; y += 1) {
     for (let x = 0; x < size; x += 1) argb.set(pixel(state, x, y, size), (y * size + x) * 4);

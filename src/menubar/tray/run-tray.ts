@@ -1,9 +1,8 @@
 // Runs the icon on the session bus: one for each home, registered again whenever a new panel starts.
-
 import { join } from "node:path";
+import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
 import { BUS_NAME, BUS_PATH, type BusConnection, connectToBus } from "../dbus/bus-connection.ts";
 import type { Message } from "../dbus/message.ts";
 import type { MenuSession } from "../menu/session.ts";
@@ -18,13 +17,9 @@ const LONGEST_WAIT_MS = 5_000;
 const DO_NOT_QUEUE = 4;
 const NAME_IS_OURS: readonly unknown[] = [1, 4];
 
-interface TrayOptions {
+/** Each home has an icon of its own. */
+interface TrayOptions extends HomeOptions {
   readonly session: MenuSession;
-  /** Absolute; each home has an icon of its own. */
-  readonly home: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
   /** Called with what keeps the icon from being shown, and when it is shown again. */
   readonly note: (line: string) => void;
   /** A panel has taken the icon for the first time. */

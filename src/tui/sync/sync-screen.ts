@@ -97,18 +97,6 @@ interface SyncParts {
   readonly help: number;
 }
 
-interface SyncHeights {
-  readonly status: number;
-  readonly problem: number;
-  /** With its head; 0: no table. */
-  readonly table: number;
-  readonly panel: number;
-  readonly note: number;
-  readonly help: number;
-  /** Empty lines between the parts: 0 or 1. */
-  readonly gap: 0 | 1;
-}
-
 /** From this height on there is air between the parts. */
 const AIRY_HEIGHT = 20;
 /** With less of the table than this nobody sees what goes on. */
@@ -119,7 +107,7 @@ function within(value: number, most: number): number {
 }
 
 /** The sum of all parts and gaps is at most `height`, however small that is. */
-export function shareHeight(height: number, parts: SyncParts): SyncHeights {
+export function shareHeight(height: number, parts: SyncParts) {
   const gap = height >= AIRY_HEIGHT ? 1 : 0;
   const status = within(parts.status, height);
   const panel = within(parts.panel, height - status);
@@ -141,10 +129,12 @@ export function shareHeight(height: number, parts: SyncParts): SyncHeights {
   return {
     status,
     problem: firstProblem + moreProblem,
+    /** With its head; 0: no table. */
     table: leastTable + moreTable,
     panel,
     note: firstNote + moreNote,
     help,
+    /** Empty lines between the parts: 0 or 1. */
     gap,
   };
 }

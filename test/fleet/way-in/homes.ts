@@ -1,6 +1,7 @@
 // Two machines of a fleet, as two homes; the first has the real nats-server.
 
 import { join } from "node:path";
+import type { HomeOptions } from "../../../src/api/client/start-daemon.ts";
 import type { FleetSection } from "../../../src/config/values/fleet-values.ts";
 import { inboxOf } from "../../../src/fleet/subjects.ts";
 import { type FoundOptions, foundFleet } from "../../../src/fleet/way-in/found-fleet.ts";
@@ -8,7 +9,6 @@ import { invite } from "../../../src/fleet/way-in/invite.ts";
 import { type JoinOptions, joinFleet } from "../../../src/fleet/way-in/join.ts";
 import { readJoinCode } from "../../../src/fleet/way-in/join-code.ts";
 import {
-  type HomeOptions,
   keptAuthority,
   keptSecret,
   keptSeed,

@@ -21,10 +21,21 @@ export interface HeldRoutes {
   settled(): Promise<unknown>;
 }
 
-export interface LaneTools extends GatewayTools {
+/** What whoever runs a gateway gives its backends. */
+export interface BackendTools extends GatewayTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** A secret's value, so that no log line ever shows it. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
+  /** Absent: nothing is known of shares, and what requires one is served as if it were there. */
+  readonly data?: DataSource;
+  /** On which routes people hold backends; absent: that is not kept. */
+  readonly heldRoutes?: HeldRoutes;
+  /** What cannot run twice may still run elsewhere; absent: nowhere. To be asked again after `lookAgain`. */
+  readonly runsElsewhere?: () => boolean;
+}
+
+export interface LaneTools extends BackendTools {
   readonly clientInfo: InstanceOptions["clientInfo"];
   readonly startInstance: StartInstance;
   /** `secrets`: what of the connection's values must appear in no message. */
@@ -39,10 +50,6 @@ export interface LaneTools extends GatewayTools {
   ) => OpenLink;
   /** What is wrong with a backend's sign-in; null: nothing. Absent: nobody signs in. */
   readonly signIn?: (backend: string) => SignInNotice | null;
-  /** Absent: nothing is known of shares, and what requires one is served as if it were there. */
-  readonly data?: DataSource;
-  /** Absent: what cannot run twice runs nowhere else. */
-  readonly runsElsewhere?: () => boolean;
   /** 0 to 1. */
   readonly random: () => number;
   /** A log message that belongs to no call. */
@@ -50,8 +57,6 @@ export interface LaneTools extends GatewayTools {
   readonly logLevel: () => McpLogLevel | null;
   readonly drainTimeoutMs: () => number;
   readonly failback: () => FailbackPolicy;
-  /** On which routes people hold backends; absent: that is not kept. */
-  readonly heldRoutes?: HeldRoutes;
   /** Calls back when it is this one's turn to start a program: never at once, and one after the other. */
   readonly takeTurn: (start: () => void) => void;
   /** What is published of it, or the phase, may be another, or calls have ended. */

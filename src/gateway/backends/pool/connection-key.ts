@@ -40,12 +40,7 @@ export type ResolvedConnection =
   | FleetConnection;
 
 /** A program as logs may name it: references as they are written, `(hidden)` for what may be a secret. */
-interface ShownProgram {
-  readonly command: string;
-  readonly args: readonly string[];
-  /** `NAME=VALUE`. */
-  readonly env: readonly string[];
-}
+type ShownProgram = ReturnType<typeof shownProgram>;
 
 export type ConnectionOutcome =
   | {
@@ -119,13 +114,14 @@ function outcomeOf(connection: ResolvedConnection, secrets: readonly string[]): 
 }
 
 /** An argument may happen to be what a reference stands for. */
-function shownProgram({ command, args, env }: StdioConnection, secrets: readonly string[]): ShownProgram {
+function shownProgram({ command, args, env }: StdioConnection, secrets: readonly string[]) {
   const redaction = createRedaction();
   for (const secret of secrets) redaction.redact(secret);
   const texts = Object.entries(env).map(([name, text]) => `${name}=${shownSecretText(name, text, "log")}`);
   return {
     command: redaction.clean(shownText(command, "log")),
     args: shownArguments(command, args, "log").map(redaction.clean),
+    /** `NAME=VALUE`. */
     env: texts.map(redaction.clean),
   };
 }

@@ -16,15 +16,7 @@ import {
 import type { BearerChallenge } from "./challenge.ts";
 import { type AuthorizationServer, asSignInFailure, type OAuthLibrary } from "./oauth-library.ts";
 
-export interface SignInPlace {
-  /** What tokens are asked for (RFC 8707). */
-  readonly resource: string;
-  readonly server: AuthorizationServer;
-  /** Scopes that the server lists; null: it lists none. */
-  readonly scopesSupported: readonly string[] | null;
-  /** There was no metadata at all: the addresses are those of MCP 2025-03-26. */
-  readonly isGuessed: boolean;
-}
+export type SignInPlace = Awaited<ReturnType<typeof findSignInPlace>>;
 
 interface DiscoveryOptions {
   readonly oauth: OAuthLibrary;
@@ -39,7 +31,7 @@ interface DiscoveryOptions {
 const MOST_SCOPES = 64;
 
 /** Rejects with `sign_in_failed` and `aborted`. */
-export async function findSignInPlace(options: DiscoveryOptions): Promise<SignInPlace> {
+export async function findSignInPlace(options: DiscoveryOptions) {
   const { oauth, server, issuer } = options;
   const boundedFetch = createBoundedFetch(options);
   const resource = await resourceMetadata(options, boundedFetch);
@@ -58,9 +50,12 @@ export async function findSignInPlace(options: DiscoveryOptions): Promise<SignIn
     throw failed("never", `${shownAddress(chosen)} has no metadata of an authorization server`);
   }
   return {
+    /** What tokens are asked for (RFC 8707). */
     resource: resource?.resource ?? resourceOf(server),
     server: metadata ?? guessedServer(server),
+    /** Scopes that the server lists; null: it lists none. */
     scopesSupported: resource?.scopes ?? null,
+    /** There was no metadata at all: the addresses are those of MCP 2025-03-26. */
     isGuessed: metadata === null,
   };
 }

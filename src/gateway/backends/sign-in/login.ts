@@ -6,7 +6,7 @@ import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/e
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
 import { type BoundedFetch, createBoundedFetch, failed, isSafeForTokens } from "./bounded-fetch.ts";
-import { type BearerChallenge, bearerChallenge, scopeList } from "./challenge.ts";
+import { bearerChallenge, scopeList } from "./challenge.ts";
 import { type ClientIdentity, configuredClient, registerClient } from "./client.ts";
 import { findSignInPlace, type SignInPlace } from "./discovery.ts";
 import type { Grant, GrantStore, KeptChallenge } from "./grant-store.ts";
@@ -242,20 +242,12 @@ async function readable(reading: Promise<Grant | null>): Promise<Grant | null> {
   }
 }
 
-interface AskedFor {
-  /** Which says where to sign in; null: none does. */
-  readonly challenge: BearerChallenge | null;
-  readonly challenges: readonly KeptChallenge[];
-  /** The server lets nobody in without a login, or did not lately. */
-  readonly isRefused: boolean;
-}
-
 /** Asks the server without a token, and looks up what it answered to the gateway last. */
 async function whatIsAskedFor(
   { backend, url, headers }: LoginRequest,
   grants: GrantStore,
   boundedFetch: BoundedFetch,
-): Promise<AskedFor> {
+) {
   const response = await boundedFetch(url.href, {
     method: "POST",
     headers: {
@@ -271,8 +263,10 @@ async function whatIsAskedFor(
   const challenges: KeptChallenge[] = now === null ? [] : [{ status: 401, ...now }];
   if (kept !== null && (now === null || kept.status === 403)) challenges.push(kept);
   return {
+    /** Which says where to sign in; null: none does. */
     challenge: challenges.find(({ resourceMetadata }) => resourceMetadata !== null) ?? challenges[0] ?? null,
     challenges,
+    /** The server lets nobody in without a login, or did not lately. */
     isRefused: response.status === 401 || kept !== null,
   };
 }

@@ -179,17 +179,6 @@ export async function tokensForCode(request: CodeRequest, answer: URL, tools: To
   }
 }
 
-/** What a person types at another device. */
-interface DeviceRequest {
-  readonly userCode: string;
-  readonly address: string;
-  /** With the code in it; null: the server gives none. */
-  readonly completeAddress: string | null;
-  readonly endsInMs: number;
-  /** Resolves once the person has agreed. Rejects with `sign_in_failed` and `aborted`. */
-  tokens(signal: AbortSignal): Promise<Tokens>;
-}
-
 const POLL_MS = 5_000;
 /** Whatever the server says. */
 const SOONEST_POLL_MS = 1_000;
@@ -198,7 +187,7 @@ const SOONEST_POLL_MS = 1_000;
 export async function beginDeviceRequest(
   request: Pick<CodeRequest, "place" | "client" | "auth" | "scopes">,
   tools: TokenTools,
-): Promise<DeviceRequest> {
+) {
   const { oauth, boundedFetch, clock } = tools;
   const { server, resource } = request.place;
   const client = { client_id: request.client.id };
@@ -228,9 +217,11 @@ export async function beginDeviceRequest(
   return {
     userCode: user_code,
     address: verification_uri,
+    /** With the code in it; null: the server gives none. */
     completeAddress: verification_uri_complete ?? null,
     endsInMs: expires_in * 1000,
-    async tokens(signal) {
+    /** Resolves once the person has agreed. Rejects with `sign_in_failed` and `aborted`. */
+    async tokens(signal: AbortSignal): Promise<Tokens> {
       const untilMs = clock.monotonicMs() + expires_in * 1000;
       let waitMs = interval === undefined ? POLL_MS : Math.max(SOONEST_POLL_MS, interval * 1000);
       while (clock.monotonicMs() + waitMs < untilMs) {

@@ -5,20 +5,17 @@ import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
 import { principalKey } from "../../client-port.ts";
-import type { GatewayTools } from "../../gateway-tools.ts";
 import { errorReply, INTERNAL_ERROR, INVALID_REQUEST, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import { HEADER_MISMATCH, isModern, LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { ModernFront } from "../modern/modern-front.ts";
 import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts";
-import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming, type ValidMessage } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { responseJson } from "../session/outlet.ts";
 import { KeepAlive } from "../session/paced-writer.ts";
 import type { Session } from "../session/session.ts";
-import type { SessionFile } from "../session/session-file.ts";
 import { newSessionId } from "../session/session-record.ts";
-import { type PassBack, SessionStore } from "../session/session-store.ts";
+import { SessionStore, type StoreOptions } from "../session/session-store.ts";
 import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
 import { answerDocument } from "./documents.ts";
 import { ForwardedDoor } from "./forwarded-door.ts";
@@ -41,6 +38,7 @@ import {
   traceOf,
 } from "./request.ts";
 import {
+  type AdmissionOptions,
   type Exchange,
   type FrontTools,
   RequestAdmission,
@@ -64,19 +62,10 @@ const LAST_ANSWERS_MS = 250;
 const COMPLETE = "that answer is complete";
 const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
 
-interface HttpFrontOptions extends GatewayTools {
-  readonly gateway: FrontGateway;
+interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
   /** Serves what comes without a session. */
   readonly modern: ModernFront;
   readonly bodyLimitBytes: () => number;
-  /** As configured: a name or an IP address, without brackets. */
-  readonly boundHost: () => string;
-  /** The name that a proxy may pass on, in lower case; null: none. */
-  readonly publicHost?: () => string | null;
-  /** Where sessions outlive a restart; absent: they do not. */
-  readonly file?: SessionFile | undefined;
-  /** Takes what clients say of something that is not in flight here; absent: it is dropped. */
-  readonly passBack?: PassBack | undefined;
   /** Machines with which sessions are shared; absent: none are. */
   readonly peers?: (() => SessionPeers) | undefined;
 }

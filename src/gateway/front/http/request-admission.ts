@@ -50,11 +50,12 @@ export interface FrontTools extends GatewayTools {
   readonly receive: (visit: Visit, take: (body: Buffer) => void) => void;
 }
 
-interface AdmissionOptions {
+export interface AdmissionOptions {
   readonly gateway: FrontGateway;
+  /** As configured: a name or an IP address, without brackets. */
   readonly boundHost: () => string;
   readonly clock: Clock;
-  /** The name that a proxy may pass on; null: none. */
+  /** The name that a proxy may pass on, in lower case; null: none. */
   readonly publicHost?: () => string | null;
 }
 

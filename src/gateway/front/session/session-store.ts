@@ -31,7 +31,7 @@ const NOTE_MS = 1_000;
 /** Takes JSON-RPC of a client that is about nothing here, with the SHA-256 of its session's id. */
 export type PassBack = (words: { readonly hash: string; readonly text: string }) => void;
 
-interface StoreOptions extends GatewayTools {
+export interface StoreOptions extends GatewayTools {
   readonly gateway: FrontGateway;
   /** Where they outlive a restart; absent: they do not. */
   readonly file?: SessionFile | undefined;

@@ -3,7 +3,7 @@
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingMap } from "../../../runtime/fleeting.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import { mayGoOn, type Principal, principalKey, type Question } from "../../client-port.ts";
+import { type ClientPort, mayGoOn, type Principal, principalKey, type Question } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   type Classified,
@@ -35,7 +35,7 @@ import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import { type CallOutlet, type Outlet, responseJson } from "./outlet.ts";
 import { messageJson, Questions } from "./questions.ts";
-import { MOST_SUBSCRIPTIONS } from "./session-record.ts";
+import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
 
 /** Calls of one session in flight. */
 const IN_FLIGHT_LIMIT = 512;
@@ -46,16 +46,10 @@ export const WITHDRAWN = "the token of this request is not accepted any more";
 /** Streams that one session listens on; the oldest gives way. */
 const LISTENING_LIMIT = 4;
 
-export interface SessionOptions {
+export interface SessionOptions
+  extends Pick<SessionRecord, "protocolVersion" | "capabilities" | "clientInfo" | "group">,
+    Pick<ClientPort, "principal" | "transport"> {
   readonly id: string;
-  readonly principal: Principal;
-  readonly protocolVersion: ProtocolVersion;
-  readonly capabilities: JsonObject;
-  readonly clientInfo: JsonObject;
-  /** Absent: none. */
-  readonly group?: string | null;
-  /** As `ClientPort`. */
-  readonly transport?: "sse";
   /** Of a session that goes on after a restart. */
   readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;

@@ -4,12 +4,12 @@ import { draftOf } from "../../../../src/api/forms/sync-fields.ts";
 import { msText } from "../../../../src/api/words/words.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
 import { createStore } from "../../../../src/web/page/daemon/store.ts";
-import { takeLinkCode } from "../../../../src/web/page/main.ts";
 import { Copyable } from "../../../../src/web/page/parts/elements.ts";
 import { createFormKeeper } from "../../../../src/web/page/parts/kept-form.ts";
 import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
 import { bytesText, clockText, forText, shown, shownLines } from "../../../../src/web/page/parts/text.ts";
-import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-memory.ts";
+import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
+import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-config-panel.ts";
 import {
   backendStretches,
   shareStretches,
