@@ -66,7 +66,7 @@ async function load() {
   const [{ startFleet }, { startCalls }, { keepServer }, { keepKeyDesk }] = await Promise.all([
     import("../fleet/fleet.ts"),
     import("../fleet/calls/calls.ts"),
-    import("../fleet/way-in/keep-server.ts"),
+    import("../fleet/way-in/server-process.ts"),
     import("../fleet/way-in/key-desk.ts"),
   ]);
   return { startFleet, startCalls, keepServer, keepKeyDesk };

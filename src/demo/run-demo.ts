@@ -1,11 +1,11 @@
 // Runs the demo: sets up the stage, plays the story or the live view, and clears everything up.
 import { readFile } from "node:fs/promises";
 import { MountaineerError } from "../runtime/errors.ts";
+import type { Paint } from "../runtime/text/paint.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import type { LiveOptions } from "./live/live.ts";
 import { openStage, type Stage, type StageOptions } from "./stage/stage.ts";
-import type { TerminalStyle } from "./stage/terminal-style.ts";
 import { storySteps } from "./story/story.ts";
 import { StoryFailure } from "./story/story-checks.ts";
 
@@ -133,4 +133,11 @@ async function logEnd({ layout }: Stage, { paint }: TerminalStyle): Promise<stri
   const text = await readFile(layout.daemonOutput, "utf8").catch(() => "");
   const lines = text.trimEnd().split("\n").slice(-LOG_LINES_SHOWN);
   return `\nThe end of the daemon's log:\n${lines.map((line) => `  ${paint.dim(harmless(line))}\n`).join("")}\n`;
+}
+
+// What the demo knows of its terminal; the command line provides it.
+
+interface TerminalStyle {
+  readonly unicode: boolean;
+  readonly paint: Paint;
 }

@@ -1,5 +1,9 @@
 // One connection to a NATS server: the bucket in which machines tell what they are, and the signs of life beside it. It
 // is never mended: whatever goes wrong ends it, and the next one begins afresh.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe } from "node:diagnostics_channel";
+import { Socket } from "node:net";
 import { JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
 import {
@@ -16,13 +20,13 @@ import {
 import { unlessAborted } from "../runtime/abort.ts";
 import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import { type Clock, settledWithin } from "../runtime/time/clock.ts";
-import { BUCKET_STREAM } from "./bucket.ts";
-import type { Credentials } from "./credentials.ts";
 import { type LayerBucket, openLayerBucket } from "./layer/layer-bucket.ts";
 import { LAYER_BUCKET, LAYER_NEWS } from "./layer/layer-subjects.ts";
-import { withItsSockets } from "./library-sockets.ts";
 import { LinkFailure } from "./link-failure.ts";
+import { FORGOTTEN_AFTER_MS } from "./machines.ts";
+import type { Credentials } from "./sign-in.ts";
 import { BUCKET, beatSubject, inboxOf, rollCallSubject, STREAM } from "./subjects.ts";
+import { SUMMARY_LIMIT_BYTES } from "./summary.ts";
 
 const CONNECT_MS = 5_000;
 /** With finding its name's address. */
@@ -383,3 +387,54 @@ function isJetStreamOff(error: unknown): boolean {
   if (error instanceof NoRespondersError) return true;
   return error instanceof Error && error.name === "JetStreamNotEnabled";
 }
+
+// The sockets that the library of NATS opens. When it gives up a server that never greets, it forgets its socket and leaves
+// it open, one for each attempt.
+
+const opened = new AsyncLocalStorage<Set<Socket>>();
+
+subscribe("net.client.socket", (message) => {
+  if (typeof message !== "object" || message === null || !("socket" in message)) return;
+  if (message.socket instanceof Socket) opened.getStore()?.add(message.socket);
+});
+
+/** What `connecting` opens is closed when it rejects. */
+export async function withItsSockets<T>(connecting: () => Promise<T>): Promise<T> {
+  const sockets = new Set<Socket>();
+  try {
+    return await opened.run(sockets, connecting);
+  } catch (error) {
+    for (const socket of sockets) {
+      // The library has taken its own listeners off.
+      socket.on("error", () => {});
+      socket.destroy();
+    }
+    throw error;
+  }
+}
+
+// The bucket in which machines tell what they are, as JetStream is told to make it: whoever makes it, it is the same one.
+
+/** Of a fleet of 1,000 all may listen; a member that makes more of them must not fill the server's memory and disk. */
+const MOST_READERS = 1_024;
+const NANOS_IN_MS = 1_000_000;
+
+/** No message may replace others than that of its own key, as one with `Nats-Rollup` would. */
+export const BUCKET_STREAM = {
+  name: STREAM,
+  subjects: [`$KV.${BUCKET}.>`],
+  description: "what the machines of a Mountaineer fleet tell of themselves",
+  retention: "limits",
+  storage: "file",
+  discard: "new",
+  num_replicas: 1,
+  max_consumers: MOST_READERS,
+  max_msgs: -1,
+  max_msgs_per_subject: 1,
+  max_bytes: 64 * 1024 * 1024,
+  max_msg_size: SUMMARY_LIMIT_BYTES,
+  max_age: FORGOTTEN_AFTER_MS * NANOS_IN_MS,
+  allow_direct: true,
+  deny_delete: true,
+  allow_rollup_hdrs: false,
+} as const;

@@ -4,7 +4,6 @@ import type { FleetConfig } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
 import { type Clock, settledWithin } from "../runtime/time/clock.ts";
 import { oneMissingText, resolveReference, type SecretValues } from "../secrets/reference.ts";
-import { type Credentials, readCredentials } from "./credentials.ts";
 import { LinkFailure } from "./link-failure.ts";
 
 const READ_MS = 3_000;
@@ -51,3 +50,24 @@ async function authorityOf({ clock, config }: SignInOptions, signal: AbortSignal
   }
   throw new LinkFailure("[fleet].tls_ca cannot be read: the disk does not answer");
 }
+
+// The texts with which a machine signs in to NATS: the seed of an nkey, or a JWT with one.
+
+export type Credentials =
+  | { readonly kind: "nkey"; readonly seed: string }
+  | { readonly kind: "jwt"; readonly jwt: string; readonly seed: string };
+
+const SEED = /^SU[A-Z2-7]{56}$/;
+const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+const BLOCK = /-{3,}BEGIN [^-\r\n]+-{3,}\s+(\S+)\s+-{3,}END [^-\r\n]+-{3,}/g;
+
+/** Null: it is neither. */
+export function readCredentials(secret: string): Credentials | null {
+  const text = secret.trim();
+  if (SEED.test(text)) return { kind: "nkey", seed: text };
+  const [jwt, seed] = [...text.slice(0, LONGEST).matchAll(BLOCK)].map(([, content = ""]) => content);
+  if (jwt === undefined || seed === undefined || !JWT.test(jwt) || !SEED.test(seed)) return null;
+  return { kind: "jwt", jwt, seed };
+}
+
+const LONGEST = 64 * 1024;

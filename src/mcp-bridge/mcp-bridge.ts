@@ -1,12 +1,14 @@
 // Connects an MCP client on stdin and stdout to the daemon's gateway, byte for byte. The session outlives a restart of
 // the daemon.
 import { once } from "node:events";
+import { Duplex, type Readable, type Writable } from "node:stream";
+import { finished } from "node:stream/promises";
 import type { BackendPhases } from "../api/backend-phases.ts";
 import type { DaemonClient } from "../api/client/client.ts";
 import { gatewayOff } from "../api/gateway-names.ts";
+import type { InProcessGateway } from "../api/in-process.ts";
 import { expecting, MountaineerError } from "../runtime/errors.ts";
 import { type Clock, settledWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
-import { type BridgeEnds, FIRST_LISTS_MS } from "./ends.ts";
 import { createPassage, type GatewayLink, openGatewayLink, openInbox } from "./gateway-link.ts";
 import { createBridgeSession, NotTakenYet } from "./session.ts";
 
@@ -367,4 +369,45 @@ async function phasesOf(daemon: BridgedDaemon, signal: AbortSignal): Promise<Bac
 
 function isFirstAttempt(phase: string): boolean {
   return phase === "Pending" || phase === "Initializing";
+}
+
+// The two ends of an MCP client that started its server: its input and its output.
+
+export interface BridgeEnds {
+  readonly input: Readable;
+  readonly output: Writable;
+  /** Leaves at once. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Many clients ask for the lists once, right after the handshake; they are notified of tools that start later than
+ * this.
+ */
+export const FIRST_LISTS_MS = 5_000;
+
+// Serves an MCP client on stdin and stdout with a gateway inside this process.
+
+/**
+ * Serves the client with a gateway of this process, until the client has left; begins when its backends are ready or
+ * have failed, or after 5 s. Rejects with the signal's reason.
+ */
+export async function serveHere(
+  gateway: Pick<InProcessGateway, "status" | "serveLines">,
+  { input, output, signal }: BridgeEnds,
+): Promise<void> {
+  // Node takes a pair of streams; its types do not say so.
+  const pair = { readable: input, writable: output } as unknown as NodeJS.ReadWriteStream;
+  const stream = Duplex.from(pair);
+  const served = finished(stream, { signal });
+  const ready = gateway.status(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
+  try {
+    await Promise.race([ready, served]);
+    if (!signal.aborted) gateway.serveLines(stream);
+    await served;
+  } catch {
+    // The client broke off, or we do: either way nobody is left to be served.
+    stream.destroy();
+    signal.throwIfAborted();
+  }
 }

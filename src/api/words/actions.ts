@@ -3,8 +3,8 @@
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, ShareStatus, StatusReport } from "../contract.ts";
 import type { Ask } from "../operations.ts";
-import { onlyHost } from "../share-routes.ts";
 import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-words.ts";
+import { onlyHost } from "./share-words.ts";
 
 type ActionAsk = Ask<
   | "mount"

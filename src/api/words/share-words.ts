@@ -1,7 +1,6 @@
 // A share in the words of all faces: its state, its two routes, and what is to be said of going back to Thunderbolt. Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
 import type { GlobalStatus, RouteName, ShareStatus } from "../contract.ts";
-import { isSecondBest, onlyHost, shownRoutes } from "../share-routes.ts";
 import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worseTone } from "./words.ts";
 
 /** `mounted over Fallback, TB Ready`: the same in every face. */
@@ -131,4 +130,24 @@ export function recoveryWindow(
   const [steadyMs, wholeMs] = [nowMs - Date.parse(since), wholeSecs * 1000];
   if (!(steadyMs >= 0) || steadyMs >= wholeMs) return null;
   return { text: `Thunderbolt steady for ${durationText(steadyMs)} of ${wholeSecs} s`, steadyMs, wholeMs };
+}
+
+// Which routes of a share there are to be shown and chosen.
+
+type Hosts = Pick<ShareStatus, "tb_host" | "fb_host">;
+
+/** With one host there is one route; a share of driver `local` has two, and no host. */
+function shownRoutes({ tb_host, fb_host }: Hosts): readonly RouteName[] {
+  if (tb_host !== null && fb_host === null) return ["tb"];
+  return tb_host === null && fb_host !== null ? ["fallback"] : ["tb", "fallback"];
+}
+
+/** It is mounted, and not over the route that is preferred. */
+function isSecondBest(share: Hosts & Pick<ShareStatus, "active_interface">): boolean {
+  return share.active_interface !== (shownRoutes(share)[0] ?? "tb");
+}
+
+/** How a share that has no other route calls the one it has; null: it has two. */
+export function onlyHost(share: Hosts): string | null {
+  return shownRoutes(share).length === 1 ? (share.tb_host ?? share.fb_host) : null;
 }

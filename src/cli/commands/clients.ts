@@ -139,7 +139,7 @@ export const mcpCommand = command({
     const { findDaemon, returningDaemon, withDaemonOr } = await import("../sessions/control-session.ts");
     const { withOwnGateway } = await import("../sessions/gateway-session.ts");
     const { bridge } = await import("../../mcp-bridge/mcp-bridge.ts");
-    const { serveHere } = await import("../../mcp-bridge/serve-here.ts");
+    const { serveHere } = await import("../../mcp-bridge/mcp-bridge.ts");
     const { stdin, stdout } = process;
     if (stdin.isTTY) context.note("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };

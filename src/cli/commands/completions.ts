@@ -1,6 +1,84 @@
 // The command `mountaineer completions`.
-import { completionScript, SHELLS } from "../completion/completion-scripts.ts";
 import { command } from "../input/command.ts";
+
+// The shells' completion scripts. They contain no names; they run `mountaineer __complete` on each press of Tab.
+
+const SHELLS = ["bash", "zsh", "fish"] as const;
+type Shell = (typeof SHELLS)[number];
+
+/** Readable and sourced as it is. */
+function completionScript(shell: Shell): string {
+  return SCRIPTS[shell];
+}
+
+const BASH = `# Completion of mountaineer for bash. Written by: mountaineer completions bash
+_mountaineer() {
+  local line
+  COMPREPLY=()
+  while IFS= read -r line; do
+    if [[ $line == ":files" ]]; then
+      compopt -o default 2>/dev/null
+      COMPREPLY=()
+      return
+    fi
+    COMPREPLY+=("$line")
+  done < <("\${COMP_WORDS[0]}" __complete bash "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
+  # Of a folder's path, more may follow.
+  [[ \${COMPREPLY[0]} == */ ]] && compopt -o nospace 2>/dev/null
+}
+complete -F _mountaineer mountaineer
+`;
+
+const ZSH = `#compdef mountaineer
+# Completion of mountaineer for zsh. Written by: mountaineer completions zsh
+_mountaineer() {
+  # Without a quote that is still open.
+  local line typed="\${IPREFIX}\${(Q)PREFIX}"
+  local -a values shown
+  for line in "\${(@f)$("\${words[1]}" __complete zsh "\${(@Q)words[2,CURRENT - 1]}" "\${typed}" 2>/dev/null)}"; do
+    [[ -z $line ]] && continue
+    if [[ $line == ":files" ]]; then
+      _files
+      return
+    fi
+    values+=("\${line%%$'\\t'*}")
+    if [[ \${line#*$'\\t'} == "" ]]; then
+      shown+=("\${line%%$'\\t'*}")
+    else
+      shown+=("\${line%%$'\\t'*}  -- \${line#*$'\\t'}")
+    fi
+  done
+  (( \${#values} )) || return
+  # Of a folder's path, more may follow.
+  local -a apart
+  [[ \${values[1]} == */ ]] && apart=(-S '')
+  compadd "\${apart[@]}" -l -d shown -a values
+}
+if [[ \${funcstack[1]} == "_mountaineer" ]]; then
+  _mountaineer "$@"
+else
+  compdef _mountaineer mountaineer
+fi
+`;
+
+const FISH = `# Completion of mountaineer for fish. Written by: mountaineer completions fish
+function __mountaineer_complete
+    set -l words (commandline -opc)
+    set -l current (commandline -ct | string unescape)
+    set -l program $words[1]
+    set -e words[1]
+    for line in ($program __complete fish $words "$current" 2>/dev/null)
+        if test "$line" = ":files"
+            __fish_complete_path (commandline -ct)
+        else
+            printf '%s\\n' $line
+        end
+    end
+end
+complete -c mountaineer -f -a '(__mountaineer_complete)'
+`;
+
+const SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH, zsh: ZSH, fish: FISH };
 
 export const completionsCommand = command({
   name: "completions",

@@ -44,7 +44,7 @@ const configGetCommand = command({
     const { viewConfig } = await import("../sessions/config-session.ts");
     const { parseConfigKey } = await import("../../config/edit/key-path.ts");
     const { getConfigValue } = await import("../../config/edit/effective.ts");
-    const { jsonText, valueText } = await import("../edits/config-value-text.ts");
+    const { jsonText, valueText } = await import("../edits/config-key-change.ts");
     const known = parseConfigKey(key);
     const held = await viewConfig(context, async ({ read, format, place }) =>
       getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, known),
@@ -124,7 +124,7 @@ const configShowCommand = command({
       const json = context.json;
       if (given.effective) {
         const { effectiveData, effectiveText } = await import("../../config/edit/effective.ts");
-        const { jsonText } = await import("../edits/config-value-text.ts");
+        const { jsonText } = await import("../edits/config-key-change.ts");
         context.print(json ? jsonText(await effectiveData(source)) : await effectiveText(source));
         return 0;
       }

@@ -1,11 +1,13 @@
 // `config set` and `config unset`: change one key, and show the value before.
+
+import type { ConfigValue } from "../../config/edit/edit-value.ts";
 import { getConfigValue, type KeyValue } from "../../config/edit/effective.ts";
 import { type ConfigKey, parseConfigKey, parseConfigValue } from "../../config/edit/key-path.ts";
+import { tomlValue } from "../../config/edit/toml-value.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { askEdits, type ConfigView, changeConfig, requireNamedFile } from "../sessions/config-session.ts";
-import { valueText } from "./config-value-text.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
 interface KeyEdit {
@@ -60,4 +62,24 @@ function heldText(held: KeyValue, isWas: boolean): string {
   const verb = isWas ? "was" : "is";
   if (held.source === "absent") return `${verb} not set`;
   return `${verb} ${harmless(valueText(held.value))}${held.source === "default" ? " by default" : ""}`;
+}
+
+// Values of the configuration as text, for printing.
+
+/** A text bare, everything else as TOML writes it. */
+export function valueText(value: ConfigValue): string {
+  return typeof value === "string" ? value : tomlValue(value);
+}
+
+/** JSON with a newline at its end; whole numbers that JSON's readers would round are texts. */
+export function jsonText(value: unknown): string {
+  const text = JSON.stringify(
+    value,
+    (_, part: unknown) => {
+      if (typeof part !== "bigint") return part;
+      return Number.isSafeInteger(Number(part)) ? Number(part) : String(part);
+    },
+    2,
+  );
+  return `${text}\n`;
 }

@@ -64,7 +64,7 @@ async function byHand(
   context: CommandContext,
   { fleet, daemon }: { readonly fleet: FleetConfig; readonly daemon: DaemonClient | null },
 ): Promise<number> {
-  const { rotateByHand } = await import("../../fleet/way-in/rotate-by-hand.ts");
+  const { rotateByHand } = await import("../../fleet/way-in/rotate-key.ts");
   const { before, key, waitsFor } = await rotateByHand(homeOptions(context), fleet);
   if (waitsFor === null) await signInAnew(context, daemon);
   if (context.json) {

@@ -1,12 +1,11 @@
 // The results of a command that changes shares, as text and exit code. Pure.
-
 import type { StepResult, VerifyReport } from "../../api/contract.ts";
 import { STEP_TONES } from "../../api/words/outcome-words.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded, sharesAndBackends } from "../../runtime/text/plain-text.ts";
-import { holderLines, unsentLines } from "./holders-view.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
+import { holderLines, unsentLines } from "./view-lines.ts";
 
 /** What a changing command was asked for decides whether "pending" is what was asked. */
 export type Asked = "reconcile" | "mount" | "wake" | "unmount" | "switch";

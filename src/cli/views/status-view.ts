@@ -1,8 +1,6 @@
 // A status as text, for a width and a time. Pure.
-
 import type { GlobalStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
-import { onlyHost } from "../../api/share-routes.ts";
-import { readyText, recoveryWindow, routeWords, shareWords } from "../../api/words/share-words.ts";
+import { onlyHost, readyText, recoveryWindow, routeWords, shareWords } from "../../api/words/share-words.ts";
 import { sinceText, WAITING_CODE } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
 import { columns, glued, harmless, padded, shellWord, wrapped } from "../../runtime/text/plain-text.ts";

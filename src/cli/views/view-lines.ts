@@ -1,10 +1,8 @@
 // Wrapped, marked and labelled lines, of which the status views are made. Pure.
-
-import type { Condition } from "../../api/contract.ts";
+import type { Condition, OpenFileHolder } from "../../api/contract.ts";
 import { SEVERITY_TONES, sinceText } from "../../api/words/words.ts";
 import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
-import { holderLines } from "./holders-view.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 export interface StatusViewOptions extends TerminalStyle {
@@ -79,4 +77,26 @@ export function marked(
 /** Wrapped text. */
 export function text(content: string, indent: string, view: View): string[] {
   return wrapped(content, view.width - columns(indent)).map((line) => `${indent}${line}`);
+}
+
+// Processes that hold files as text: the first few by name, the others as a count.
+
+const HOLDERS_SHOWN = 8;
+
+/** One line for each of the first holders, and one that counts the rest. */
+export function holderLines(holders: readonly OpenFileHolder[]): string[] {
+  const lines = holders
+    .slice(0, HOLDERS_SHOWN)
+    .map(({ pid, command, path }) => `${harmless(command)} (pid ${pid})  ${harmless(path)}`);
+  return withRest(lines, holders.length);
+}
+
+/** One line for each of the first files, and one that counts the rest. */
+export function unsentLines(files: readonly string[]): string[] {
+  const lines = files.slice(0, HOLDERS_SHOWN).map((file) => `not sent yet  ${harmless(file)}`);
+  return withRest(lines, files.length);
+}
+
+function withRest(lines: readonly string[], count: number): string[] {
+  return count > lines.length ? [...lines, `+${count - lines.length} more`] : [...lines];
 }

@@ -3,8 +3,8 @@ import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import { ROUTE_LABELS, type Words } from "../../api/words/words.ts";
 import { cutStart, type Line, span, type Tone } from "../../tui/terminal/line.ts";
 import type { View } from "../../tui/terminal/terminal-style.ts";
-import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
+import type { DemoDriver } from "../stage/stage.ts";
 import { HELD_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
 
 /** The program that copies a large file off the share. */

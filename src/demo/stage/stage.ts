@@ -19,7 +19,6 @@ import { programBeside } from "../../runtime/process/program-beside.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 import { type Agent, startAgent } from "./agent.ts";
 import { type FileHolder, holdFile } from "./file-holder.ts";
-import type { Cable, DemoDriver, Nas } from "./nas.ts";
 import { type PlainRig, startPlainRig } from "./plain-rig.ts";
 import { type Reading, readShareFile } from "./share-reader.ts";
 import { lackingForSmb } from "./smb-available.ts";
@@ -455,3 +454,27 @@ async function startMonitor(options: MonitorOptions) {
     },
   };
 }
+
+// The interface of the demo's server: a folder, two cables to it, and the config of a share on it.
+
+interface Cable {
+  readonly route: RouteName;
+  /** What the configuration calls the other end. */
+  readonly address: string;
+  readonly plugged: boolean;
+  pull(): Promise<void>;
+  plug(): Promise<void>;
+}
+
+interface Nas extends AsyncDisposable {
+  readonly driver: DemoDriver;
+  /** The share's folder on the server's own disk: never behind a mount. */
+  readonly serverFolder: string;
+  readonly cables: Readonly<Record<RouteName, Cable>>;
+  /** The share's keys in config.toml, but for its name. */
+  readonly shareConfig: readonly string[];
+  /** What the configuration's references mean. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export type DemoDriver = "smb" | "local";

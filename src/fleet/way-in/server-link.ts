@@ -6,7 +6,7 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { fingerprintOf, userSeed } from "../keys/nkey.ts";
-import { withItsSockets } from "../library-sockets.ts";
+import { withItsSockets } from "../nats-session.ts";
 import { certificatePem } from "./certificate.ts";
 import { splitAddress } from "./join-code.ts";
 

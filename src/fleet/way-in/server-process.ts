@@ -1,8 +1,9 @@
 // The fleet's nats-server as a process: it outlives whoever started it, and is known by its pid and its start time.
 import { open, rm, stat } from "node:fs/promises";
 import { connect } from "node:net";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { entryExists, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
 import { findProgram } from "../../runtime/process/find-program.ts";
 import {
@@ -12,7 +13,14 @@ import {
   processIdentity,
 } from "../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { type FleetPlace, folderPaths, readFleet, withFolder, writeConfig } from "./fleet-folder.ts";
+import {
+  type FleetPlace,
+  folderPaths,
+  readFleet,
+  removeOldLogs,
+  withFolder,
+  writeConfig,
+} from "./fleet-folder.ts";
 import { splitAddress } from "./join-code.ts";
 
 const PROGRAM = "nats-server";
@@ -240,4 +248,37 @@ async function lastError(path: string, from: number): Promise<string> {
 
 function failed(message: string, hint: string): MountaineerError {
   return new MountaineerError("fleet_server_failed", message, hint === "" ? {} : { hint });
+}
+
+// Keeps the fleet's server running where this home has it: a daemon starts it at its own start, and when it has ended.
+
+const KEPT_EVERY_MS = 3_000;
+const AFTER_FAILURE_MS = 15_000;
+
+interface KeepOptions extends FleetPlace {
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves at once where this home has none, and when the signal aborts; the server runs on then. Never rejects. */
+export async function keepServer({ home, clock, logger, signal }: KeepOptions): Promise<void> {
+  let told: string | null = null;
+  while (!signal.aborted) {
+    let pauseMs = KEPT_EVERY_MS;
+    try {
+      // Nearly always it serves; the folder's lock would be taken on the daemon's thread.
+      const state = (await isServing(home)) ? "ran" : await ensureServer({ home, clock }, signal);
+      if (state === "none") return;
+      if (state === "started") logger.info("fleet server started");
+      told = null;
+      await removeOldLogs(home);
+    } catch (error) {
+      if (signal.aborted) return;
+      const reason = errorText(error);
+      if (reason !== told) logger.warn("fleet server does not run", { reason });
+      told = reason;
+      pauseMs = AFTER_FAILURE_MS;
+    }
+    await clock.sleep(pauseMs, signal).catch(() => {});
+  }
 }

@@ -1,5 +1,4 @@
 // The limits in the chain of a request: whoever is over one gets an error that says which, and when to come back.
-
 import type { PrincipalLimits } from "../../config/limits.ts";
 import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
@@ -8,8 +7,7 @@ import { OWN_ANSWERS } from "../middleware/own-answers.ts";
 import { isKeptResult, targetOf } from "../middleware/request-target.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 import type { KeptPart, KeptResults, LargePart } from "./kept-results.ts";
-import { limitRefusal, mebibytes } from "./limit-refusal.ts";
-import type { PrincipalLimiter } from "./principal-limits.ts";
+import { limitRefusal, mebibytes, type PrincipalLimiter } from "./principal-limits.ts";
 import { isWithin, jsonSize } from "./result-size.ts";
 
 /** Outlives any one chain: what was used and kept stays so over a reload. */

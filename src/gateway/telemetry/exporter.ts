@@ -8,9 +8,9 @@ import {
   encodeOtlp,
   type OtlpDocument,
   type Sender,
+  type Span,
   tracesDocument,
 } from "./otlp-document.ts";
-import type { Span } from "./span.ts";
 
 export const MOST_SPANS = 2_048;
 const BATCH = 512;

@@ -1,9 +1,7 @@
 // Traces and metrics as documents of OTLP (OpenTelemetry protocol 1.x), in its JSON spelling: 64-bit numbers are texts, ids
 // are hexadecimal. Pure.
-
 import type { OtlpProtocol } from "../../config/snapshot.ts";
 import type { Family, Labels } from "./metric-families.ts";
-import { type Attribute, SPAN_KINDS, type Span } from "./span.ts";
 
 export interface Sender {
   readonly serviceName: string;
@@ -249,4 +247,26 @@ function varint(value: bigint): Uint8Array {
   }
   bytes.push(Number(left));
   return Uint8Array.from(bytes);
+}
+
+// One step of a trace, finished. Names and numbers alone: nothing that a client or a server wrote.
+
+export type Attribute = readonly [key: string, value: string | number];
+
+/** As OpenTelemetry numbers them. */
+const SPAN_KINDS = { server: 2, client: 3 } as const;
+
+export interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** null: the trace begins here. */
+  readonly parentSpanId: string | null;
+  readonly name: string;
+  readonly kind: keyof typeof SPAN_KINDS;
+  /** Wall ms. */
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly attributes: readonly Attribute[];
+  /** What kind of error it was, as `error.type`; null: none. */
+  readonly error: string | null;
 }

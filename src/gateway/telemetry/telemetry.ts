@@ -13,8 +13,7 @@ import type { RoutingServices } from "../middleware/routing-services.ts";
 import { CallMetrics, type RequestLabels } from "./call-metrics.ts";
 import { Exporter, type ExportFailure } from "./exporter.ts";
 import { families, type Measured, prometheusText } from "./metric-families.ts";
-import { metricsDocument, type OtlpDocument } from "./otlp-document.ts";
-import type { Attribute, Span } from "./span.ts";
+import { type Attribute, metricsDocument, type OtlpDocument, type Span } from "./otlp-document.ts";
 
 export interface TelemetryTools {
   readonly clock: Clock;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { askOf } from "../../../src/api/operations.ts";
 import { renderOutcome, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
-import { jsonText, valueText } from "../../../src/cli/edits/config-value-text.ts";
+import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { SHA256, scriptedConfig } from "../../api/sample-config.ts";

@@ -7,7 +7,6 @@ import { Kvm } from "@nats-io/kv";
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { type Calls, type CallsOptions, startCalls } from "../../../src/fleet/calls/calls.ts";
 import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
-import { readCredentials } from "../../../src/fleet/credentials.ts";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
 import {
   LAYER_NEWS,
@@ -16,6 +15,7 @@ import {
   LAYER_SUBJECT,
 } from "../../../src/fleet/layer/layer-subjects.ts";
 import { NOBODY, neededBy } from "../../../src/fleet/permissions.ts";
+import { readCredentials } from "../../../src/fleet/sign-in.ts";
 import {
   askSubject,
   BUCKET,

@@ -8,9 +8,9 @@ import {
   encodeOtlp,
   metricsDocument,
   type OtlpDocument,
+  type Span,
   tracesDocument,
 } from "../../../src/gateway/telemetry/otlp-document.ts";
-import type { Span } from "../../../src/gateway/telemetry/span.ts";
 import {
   contextOf,
   readContext,

@@ -1,9 +1,14 @@
 // All shares, a card each.
 import { type ComponentChild, h } from "preact";
+import type { GlobalStatus, ShareStatus } from "../../../api/contract.ts";
+import { actionsFor, actionWith } from "../../../api/words/actions.ts";
+import { readyText, recoveryWindow, routeWords, shareWords } from "../../../api/words/share-words.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
-import type { ViewProps } from "../parts/app.ts";
-import { nothing } from "../parts/elements.ts";
-import { ShareCard } from "./share-card.ts";
+import { ActionButton } from "../parts/action-button.ts";
+import type { App, ViewProps } from "../parts/app.ts";
+import { Copyable, code, conditionList, mark, nothing } from "../parts/elements.ts";
+import { bytesText, forText, shown } from "../parts/text.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -19,5 +24,96 @@ export function SharesView({ app }: ViewProps): ComponentChild {
     "div",
     { class: "cards" },
     shares.map((share) => h(ShareCard, { key: share.name, app, share, global, now })),
+  );
+}
+
+// One share: its route, its health, what stands against it, and what can be done.
+
+interface ShareCardProps {
+  readonly app: App;
+  readonly share: ShareStatus;
+  readonly global: GlobalStatus;
+  readonly now: number;
+}
+
+function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild {
+  const name = shown(share.name);
+  const state = shareWords(share);
+  const actions = actionsFor({ shares: [share] });
+  const ready = readyText(share, global, now);
+  const back = ready === null ? null : actionWith(actions, "switch", share.name, "tb");
+  const own = actions.filter(({ id, isUseful }) => isUseful && id[1] === share.name);
+  const since = share.mount_state === "mounted" ? forText(share.last_switch_at, now) : null;
+  return h(
+    "article",
+    { class: `card ${state.tone}`, "aria-label": `Share ${name}` },
+    h(
+      "header",
+      {},
+      h("h2", {}, name),
+      mark(state.tone, state.text),
+      since === null ? null : h("span", { class: "dim" }, since),
+    ),
+    ready === null
+      ? null
+      : h(
+          "div",
+          { class: "ready" },
+          h("p", {}, ready),
+          back === null ? null : h(ActionButton, { app, action: back, kind: "main" }),
+        ),
+    h(
+      "div",
+      { class: "routes" },
+      routeWords(share).map(({ route, label, host, isUsed, text, tone }) =>
+        h(
+          "div",
+          { key: route, class: isUsed ? "route used" : "route" },
+          h("span", { class: "route-name" }, label),
+          code(host),
+          mark(tone, text),
+          isUsed ? mark("plain", "in use") : null,
+        ),
+      ),
+    ),
+    h("p", { class: "path" }, h(Copyable, { text: share.stable_path })),
+    carriedLine(share),
+    windowLine(share, global, now),
+    share.last_error === null ? null : h("p", { class: "problem" }, shown(share.last_error)),
+    // The banner above says this one, with its button.
+    conditionList(
+      share.conditions.filter((condition) => condition.code !== "tb_ready" || !share.tb_recovery_pending),
+      now,
+    ),
+    h(
+      "div",
+      { class: "row actions" },
+      own
+        .filter((action) => action !== back)
+        .map((action) => h(ActionButton, { key: action.name, app, action })),
+    ),
+  );
+}
+
+function carriedLine({ carried }: ShareStatus): ComponentChild | null {
+  if (carried === undefined) return null;
+  const { connections, bytes_from_server: read, bytes_to_server: written, moves } = carried;
+  const facts = [
+    ...[counted(connections, "connection"), `${bytesText(read)} read`, `${bytesText(written)} written`],
+    ...(moves === 0 ? [] : [`moved ${counted(moves, "time")}`]),
+  ];
+  return h("p", { class: "facts dim" }, facts.join(" · "));
+}
+
+/** How far the way back is, while its window runs. */
+function windowLine(share: ShareStatus, global: GlobalStatus, now: number): ComponentChild | null {
+  const window = recoveryWindow(share, global, now);
+  if (window === null) return null;
+  const { text, steadyMs, wholeMs } = window;
+  return h(
+    "p",
+    { class: "window" },
+    h("progress", { max: wholeMs, value: steadyMs, "aria-label": text }),
+    ` ${text}`,
   );
 }

@@ -2,7 +2,7 @@
 // the form was drawn.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { SyncReport } from "../../../api/contract.ts";
+import type { SyncReport, SyncSettingsWire } from "../../../api/contract.ts";
 import {
   changedFields,
   DETECTIONS,
@@ -13,6 +13,7 @@ import {
   FIELDS,
   type FieldMistakes,
   type FieldName,
+  type SyncDraft,
   settingsOf,
 } from "../../../api/forms/sync-fields.ts";
 import { sentence } from "../../../api/words/actions.ts";
@@ -21,9 +22,8 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import { WorkButton } from "../parts/elements.ts";
-import { useKeptForm } from "../parts/kept-form.ts";
+import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
-import { SYNC_FORMS, type SyncBase, type SyncForm, unsavedSync } from "./sync-memory.ts";
 
 const LABELS: Readonly<Record<FieldName, string>> = {
   enabled: "Watch the file",
@@ -188,4 +188,27 @@ function PanelField({ field, value, mistake, onValue }: PanelFieldProps): Compon
       mistake === null ? HINTS[field] : h("strong", {}, `${LABELS[field]}: ${mistake}`),
     ),
   );
+}
+
+// What was changed in the settings form and not saved outlives a look at another view.
+
+/** What a form was drawn from: a save is meant for exactly this content. */
+interface SyncBase {
+  readonly settings: SyncSettingsWire;
+  /** Of the file, which may be ahead of what runs. Null: it was not read yet. */
+  readonly sha256: string | null;
+}
+
+/** What a form was drawn from, and what became of it. */
+interface SyncForm {
+  readonly base: SyncBase;
+  readonly draft: SyncDraft;
+}
+
+export const SYNC_FORMS = createFormKeeper<SyncForm>();
+
+/** Null: nothing is to be saved. */
+export function unsavedSync(session: object): SyncForm | null {
+  const form = SYNC_FORMS.kept(session);
+  return form !== null && changedFields(form.draft, form.base.settings).length > 0 ? form : null;
 }
