@@ -1,7 +1,7 @@
 // The commands `mountaineer alias ...`.
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
-import { JSON_OPTION, showJson, showResult } from "../input/options.ts";
+import { showJson, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
@@ -15,7 +15,6 @@ export const aliasListCommand = command({
       "name those whose link is not right",
   },
   exits: { 0: "it could answer, however the links are" },
-  takes: JSON_OPTION,
   async run(context) {
     const { askEngine } = await import("../sessions/control-session.ts");
     const { renderAliases } = await import("../views/place-view.ts");
@@ -53,7 +52,6 @@ const aliasAddCommand = command({
     "--share <name>": { about: "the share that holds the folder", isRequired: true },
     "--target-subpath <folder>": { about: "the folder, from the top of the share", isRequired: true },
     "--alias-path <path>": "where to make the link; default: Links in shares_root",
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { addAlias } = await import("../edits/alias-change.ts");
@@ -76,7 +74,6 @@ const aliasRemoveCommand = command({
   exits: { 0: "it is gone", 1: "it is gone from the file, which does not run", 2: "there is no such alias" },
   takes: {
     "--name <name>": { about: "the alias", isRequired: true },
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { removeAlias } = await import("../edits/alias-change.ts");
@@ -102,7 +99,6 @@ const aliasReconcileCommand = command({
     "are removed. What is not ours is never touched.",
   examples: { "mountaineer alias reconcile": "after a link was lost while no daemon ran" },
   exits: { 0: "every link is right", 1: "one cannot be made" },
-  takes: JSON_OPTION,
   async run(context) {
     const { reconcileAliases } = await import("../edits/alias-change.ts");
     const { renderAliases } = await import("../views/place-view.ts");

@@ -1,6 +1,6 @@
 // The command `mountaineer backends list`.
 import { command } from "../input/command.ts";
-import { JSON_OPTION, showResult } from "../input/options.ts";
+import { showResult } from "../input/options.ts";
 
 export const backendsListCommand = command({
   name: "backends list",
@@ -14,7 +14,6 @@ export const backendsListCommand = command({
       "name those that are not ready",
   },
   exits: { 0: "it could answer, however the backends are" },
-  takes: JSON_OPTION,
   async run(context) {
     const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
     const asking = withGateway(context, "backends list", (gateway) => gateway.backends(context.signal));

@@ -10,7 +10,7 @@ import {
   command,
   type GroupedCommands,
 } from "../input/command.ts";
-import { JSON_OPTION, showResult, WAIT_OPTION } from "../input/options.ts";
+import { showResult, WAIT_OPTION } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { backendsListCommand } from "./backends-list.ts";
@@ -50,7 +50,6 @@ const backendsAddCommand = command({
     "--disabled": "do not start it",
     "--no-token": "make no token for clients with the first server",
     ...WAIT_OPTION,
-    ...JSON_OPTION,
   },
   async run(context, { name, command: words, registry: server, wait: waitMs, ...given }) {
     const { readBackendName, readBackendOptions } = await import("../input/backend-options.ts");
@@ -110,7 +109,6 @@ const backendsEditCommand = command({
     ...BACKEND_OPTIONS,
     "--unset <key>": { about: "take a key out, as in env.DEBUG; may be given again", isList: true },
     ...WAIT_OPTION,
-    ...JSON_OPTION,
   },
   async run(context, { name, command: words, unset, wait: waitMs, ...given }) {
     const { readBackendOptions } = await import("../input/backend-options.ts");
@@ -132,7 +130,6 @@ const backendsRemoveCommand = command({
   exits: { 1: "the file that lacks it does not run", 2: "there is no such backend" },
   takes: {
     "<name>": "the backend",
-    ...JSON_OPTION,
   },
   async run(context, { name }) {
     const { removeBackend, tellChange } = await import("../edits/backend-change.ts");
@@ -165,7 +162,6 @@ function enabling(enabled: boolean, told: Told): CommandDefinition {
     takes: {
       "<name>": "the backend",
       ...WAIT_OPTION,
-      ...JSON_OPTION,
     },
     async run(context, { name, wait: waitMs }) {
       const { DISABLED, enableBackend, tellChange } = await import("../edits/backend-change.ts");
@@ -189,7 +185,6 @@ const backendsRestartCommand = command({
   takes: {
     "[names...]": "the backends",
     "--all": "all backends that are enabled",
-    ...JSON_OPTION,
   },
   async run(context, { names, all }) {
     requireOneWay(names, all);
@@ -243,7 +238,6 @@ const backendsLogsCommand = command({
   exits: { 8: "no daemon runs" },
   takes: {
     "<name>": "the backend",
-    ...JSON_OPTION,
   },
   async run(context, { name }) {
     const { askDaemon } = await import("../sessions/control-session.ts");
@@ -278,7 +272,6 @@ const backendsLoginCommand = command({
       conflicts: ["device"],
     },
     "--scope <scope...>": "ask for these scopes, too",
-    ...JSON_OPTION,
   },
   async run(context, { name, device, browser, scope }) {
     const { openSignIn } = await import("../in-process/open.ts");
@@ -338,7 +331,6 @@ const backendsLogoutCommand = command({
   exits: { 2: "there is no backend of that name" },
   takes: {
     "<name>": "the backend",
-    ...JSON_OPTION,
   },
   async run(context, { name }) {
     const { openSignIn } = await import("../in-process/open.ts");

@@ -3,7 +3,7 @@
 import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { command } from "../input/command.ts";
-import { JSON_OPTION, showResult, WAIT_OPTION } from "../input/options.ts";
+import { showResult, WAIT_OPTION } from "../input/options.ts";
 
 export const clientsCommand = command({
   name: "clients",
@@ -18,7 +18,6 @@ export const clientsCommand = command({
       "name those of which a call failed",
   },
   exits: { 8: "no daemon runs" },
-  takes: JSON_OPTION,
   async run(context) {
     const { askDaemon } = await import("../sessions/control-session.ts");
     const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
@@ -61,7 +60,6 @@ export const importCommand = command({
     "-y, --yes": "do not ask",
     "--allow-literal": "write secrets in arguments and addresses into the file as they are",
     ...WAIT_OPTION,
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { importServers } = await import("../clients/import-servers.ts");
@@ -89,6 +87,7 @@ export const connectCommand = command({
     1: "nobody agreed; nothing was changed",
     3: "the client's file cannot be read; nothing was changed",
   },
+  isText: true,
   takes: {
     "<client>": { about: "which one", choices: CONNECTED, isOpen: true },
     "--print": "only print what would stand in its file",
@@ -132,6 +131,7 @@ export const mcpCommand = command({
     2: "no group of that name is configured",
     8: "the daemon ended the connection and none came back within an hour, or the next one did not take the session on",
   },
+  isText: true,
   takes: {
     "--group <name>": "serve the client this group instead of everything",
   },

@@ -92,7 +92,7 @@ export const completionsCommand = command({
     "mountaineer completions zsh > ~/.zfunc/_mountaineer": "for zsh, into a folder of your fpath",
     "mountaineer completions fish > ~/.config/fish/completions/mountaineer.fish": "for fish",
   },
-  exits: {},
+  isText: true,
   takes: {
     "<shell>": { about: "whose", choices: SHELLS },
   },

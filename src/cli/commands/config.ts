@@ -1,6 +1,6 @@
 // The commands `mountaineer config ...`.
 import { type CommandDefinition, command, type GroupedCommands } from "../input/command.ts";
-import { entryNumber, JSON_OPTION, showJson, showResult } from "../input/options.ts";
+import { entryNumber, showJson, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
 const EDIT_EXITS: CommandDefinition["exits"] = {
@@ -36,10 +36,7 @@ const configGetCommand = command({
     "mountaineer config get lsof-recheck": "by a short name",
   },
   exits: { 1: "the file does not say, and there is no default" },
-  takes: {
-    ...KEY_ARGUMENT,
-    ...JSON_OPTION,
-  },
+  takes: KEY_ARGUMENT,
   async run(context, { key }) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     const { parseConfigKey } = await import("../../config/edit/key-path.ts");
@@ -72,7 +69,6 @@ const configSetCommand = command({
   takes: {
     ...KEY_ARGUMENT,
     "<value>": "as TOML writes it, else taken as a text; on and off for true and false",
-    ...JSON_OPTION,
   },
   async run(context, { key, value }) {
     const { setKey } = await import("../edits/config-key-change.ts");
@@ -89,10 +85,7 @@ const configUnsetCommand = command({
     "mountaineer config unset shares.CORE.fallback_interface": "of one share",
   },
   exits: EDIT_EXITS,
-  takes: {
-    ...KEY_ARGUMENT,
-    ...JSON_OPTION,
-  },
+  takes: KEY_ARGUMENT,
   async run(context, { key }) {
     const { setKey } = await import("../edits/config-key-change.ts");
     return setKey(context, { key, value: null });
@@ -110,10 +103,8 @@ const configShowCommand = command({
     "mountaineer config show --effective": "see what holds, defaults and all",
     "mountaineer config show --effective --json | jq .global.check_interval_secs": "use it in a script",
   },
-  exits: {},
   takes: {
     "--effective": "every key that holds, with defaults",
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { viewConfig } = await import("../sessions/config-session.ts");
@@ -158,7 +149,6 @@ const configValidateCommand = command({
   exits: { 0: "it is a valid configuration", 3: "it has mistakes; every one is listed with its place" },
   takes: {
     "[file]": "TOML or YAML by its extension",
-    ...JSON_OPTION,
   },
   async run(context, { file }) {
     const { checkConfig } = await import("../edits/config-check.ts");
@@ -171,7 +161,7 @@ const configPathCommand = command({
   summary: "print where the configuration file is",
   description: "The running daemon's; without one, the file that it would use, whether it exists or not.",
   examples: { 'less "$(mountaineer config path)"': "read it" },
-  exits: {},
+  isText: true,
   takes: {},
   async run(context) {
     const { viewConfig } = await import("../sessions/config-session.ts");
@@ -197,6 +187,7 @@ const configEditCommand = command({
     1: "the editor failed, or the daemon could not apply the file",
     2: "the command line is not understood",
   },
+  isText: true,
   takes: {},
   async run(context) {
     const { editConfigFile } = await import("../edits/config-edit.ts");
@@ -210,7 +201,7 @@ const configSchemaCommand = command({
   description:
     "For editors that complete and check while one types; the starter configuration names it already.",
   examples: { "mountaineer config schema > config.schema.json": "keep it beside a configuration" },
-  exits: {},
+  isText: true,
   takes: {},
   async run(context) {
     const { configJsonSchema } = await import("../../config/schema/json-schema.ts");
@@ -227,8 +218,6 @@ const configHistoryCommand = command({
     "mountaineer config history": "see what changed when",
     "mountaineer config history --json | jq -r '.[0].sha256'": "use it in a script",
   },
-  exits: {},
-  takes: JSON_OPTION,
   async run(context) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     const { renderHistory } = await import("../views/history-view.ts");
@@ -250,6 +239,7 @@ const configDiffCommand = command({
     "mountaineer config diff 0": "see what in the file was not accepted",
   },
   exits: { 0: "it could be shown, whether anything differs or not", 2: "the history has no such entry" },
+  isText: true,
   takes: ENTRY_ARGUMENT,
   async run(context, { n }) {
     const { viewConfig } = await import("../sessions/config-session.ts");
@@ -289,7 +279,6 @@ const configRollbackCommand = command({
   takes: {
     ...ENTRY_ARGUMENT,
     "--yes": "do not ask",
-    ...JSON_OPTION,
   },
   async run(context, { n, yes }) {
     const { rollBack } = await import("../edits/config-rollback.ts");
@@ -352,7 +341,6 @@ export const approveCommand = command({
       choices: ["commands", "all", "none", "default"],
       conflicts: ["all", "list"],
     },
-    ...JSON_OPTION,
   },
   async run(context, { name: names, mode, list, all, yes }) {
     const { approveEntries, listEntries, setApproveMode } = await import("../edits/approve-entries.ts");

@@ -20,6 +20,7 @@ export const demoCommand = command({
     "mountaineer demo --script --driver local": "the same without SMB",
   },
   exits: { 0: "the story went as told, or you ended the demo", 1: "it did not, or the driver cannot be had" },
+  isText: true,
   takes: {
     "--script": "play the story instead of the live view",
     "--driver <driver>": {

@@ -1,6 +1,5 @@
 // The command `mountaineer doctor`.
 import { command } from "../input/command.ts";
-import { JSON_OPTION } from "../input/options.ts";
 
 export const doctorCommand = command({
   name: "doctor",
@@ -22,7 +21,6 @@ export const doctorCommand = command({
       conflicts: ["selfTest"],
     },
     "--with-names": "with --report: keep names of users and hosts, and addresses",
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { runDoctor } = await import("../sessions/doctor-command.ts");

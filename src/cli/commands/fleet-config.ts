@@ -1,7 +1,7 @@
 // The commands `mountaineer fleet config ...`.
 
 import { command, type GroupedCommands } from "../input/command.ts";
-import { entryNumber, JSON_OPTION } from "../input/options.ts";
+import { entryNumber } from "../input/options.ts";
 
 const fleetConfigGetCommand = command({
   name: "fleet config get",
@@ -17,7 +17,6 @@ const fleetConfigGetCommand = command({
     1: "no fleet is configured, it is not reached, or what stands there is not signed",
     8: "no daemon runs",
   },
-  takes: JSON_OPTION,
   async run(context) {
     const { getLayer } = await import("../fleet/layer-commands.ts");
     return getLayer(context);
@@ -44,7 +43,6 @@ const fleetConfigSetCommand = command({
   },
   takes: {
     "<file>": "TOML; - reads it from standard input",
-    ...JSON_OPTION,
   },
   async run(context, { file }) {
     const { setLayer } = await import("../fleet/layer-commands.ts");
@@ -62,6 +60,7 @@ const fleetConfigDiffCommand = command({
     1: "no fleet is configured, or it is not reached",
     8: "no daemon runs",
   },
+  isText: true,
   takes: {
     "<file>": "TOML; - reads it from standard input",
   },
@@ -80,7 +79,6 @@ const fleetConfigHistoryCommand = command({
     "mountaineer fleet config history --json | jq '.[0].revision'": "use it in a script",
   },
   exits: { 1: "no fleet is configured, or it is not reached", 8: "no daemon runs" },
-  takes: JSON_OPTION,
   async run(context) {
     const { layerHistory } = await import("../fleet/layer-commands.ts");
     return layerHistory(context);
@@ -106,7 +104,6 @@ const fleetConfigRollbackCommand = command({
       read: entryNumber,
       expected: "a number of `mountaineer fleet config history`",
     },
-    ...JSON_OPTION,
   },
   async run(context, { revision }) {
     const { rollBackLayer } = await import("../fleet/layer-commands.ts");

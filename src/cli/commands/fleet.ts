@@ -3,7 +3,7 @@
 import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
-import { JSON_OPTION, showResult } from "../input/options.ts";
+import { showResult } from "../input/options.ts";
 
 const fleetStatusCommand = command({
   name: "fleet status",
@@ -25,7 +25,6 @@ const fleetStatusCommand = command({
   },
   takes: {
     "[names...]": "machines, as the list shows them; without any, all",
-    ...JSON_OPTION,
   },
   async run(context, { names }) {
     const { askDaemon } = await import("../sessions/control-session.ts");
@@ -68,7 +67,6 @@ const fleetInitCommand = command({
     "--listen <host:port>":
       "where the other machines reach this one; default: its first address beyond loopback, port 4222",
     "--no-invite": "print no code, and do not wait",
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { beginFleet } = await import("../fleet/fleet-commands.ts");
@@ -88,7 +86,6 @@ const fleetInviteCommand = command({
     "mountaineer fleet invite --json": "the same for a program",
   },
   exits: { 1: "nobody joined in time, or the server does not run" },
-  takes: JSON_OPTION,
   async run(context) {
     const { inviteMachine } = await import("../fleet/fleet-commands.ts");
     return inviteMachine(context);
@@ -113,7 +110,6 @@ const fleetJoinCommand = command({
   takes: {
     "[code]": "as it was printed; - reads it from standard input",
     "--name <name>": "what this machine is called in the fleet; default: its host name",
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { joinByCode } = await import("../fleet/fleet-commands.ts");
@@ -134,7 +130,6 @@ const fleetLeaveCommand = command({
   exits: { 2: "the fleet's server is here, and others are in it" },
   takes: {
     "--dissolve": "where the fleet began: end it although other machines are in it",
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { leave } = await import("../fleet/fleet-commands.ts");
@@ -152,7 +147,6 @@ const fleetRemoveCommand = command({
   exits: { 1: "the server did not take it", 2: "the fleet has no machine of that name" },
   takes: {
     "<name>": "as fleet status shows it",
-    ...JSON_OPTION,
   },
   async run(context, { name }) {
     const { remove } = await import("../fleet/fleet-commands.ts");
@@ -188,7 +182,6 @@ const fleetKeysRotateCommand = command({
       otherwise: "machine",
     },
     "--stolen": "the operator's old key signs nothing: each machine is told by hand",
-    ...JSON_OPTION,
   },
   async run(context, { what, stolen }) {
     if (what === "operator") {

@@ -2,7 +2,6 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Wishes } from "../init/init-questions.ts";
 import { command, type Given } from "../input/command.ts";
-import { JSON_OPTION } from "../input/options.ts";
 
 const WISHES = {
   "--share <name>": "a share to keep mounted",
@@ -44,7 +43,6 @@ export const initCommand = command({
     "--token": "make a token for clients over HTTP, also where a gateway goes without one",
     "--no-token": "let in whoever is on this machine",
     "--add": "add to a configuration that is there",
-    ...JSON_OPTION,
   },
   async run(context, options) {
     const { initConfig } = await import("../init/init-command.ts");

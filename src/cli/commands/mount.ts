@@ -4,7 +4,7 @@ import type { UnsentReport, UnsentServer } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";
-import { chosenShares, JSON_OPTION, SHARE_OPTIONS, showResult } from "../input/options.ts";
+import { chosenShares, SHARE_OPTIONS, showResult } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 export const mountCommand = command({
@@ -17,10 +17,7 @@ export const mountCommand = command({
     "mountaineer mount --share CORE": "mount one",
   },
   exits: STEP_EXITS,
-  takes: {
-    ...SHARE_OPTIONS,
-    ...JSON_OPTION,
-  },
+  takes: SHARE_OPTIONS,
   run: (context, given) =>
     runSteps(context, given, "mount", (ask, shares, signal) => ask("mount", { shares }, signal)),
 });
@@ -36,10 +33,7 @@ export const wakeCommand = command({
     "mountaineer wake --share CORE": "wake one",
   },
   exits: STEP_EXITS,
-  takes: {
-    ...SHARE_OPTIONS,
-    ...JSON_OPTION,
-  },
+  takes: SHARE_OPTIONS,
   run: (context, given) =>
     runSteps(context, given, "wake", (ask, shares, signal) => ask("wake", { shares }, signal)),
 });
@@ -58,7 +52,6 @@ export const unmountCommand = command({
   takes: {
     ...SHARE_OPTIONS,
     "--force": "although files are open or unsent; programs that use them get errors",
-    ...JSON_OPTION,
   },
   run: (context, given) =>
     runSteps(context, given, "unmount", (ask, shares, signal) =>
@@ -76,10 +69,7 @@ export const reconcileCommand = command({
     "mountaineer reconcile --share CORE --share MEDIA": "only these two",
   },
   exits: STEP_EXITS,
-  takes: {
-    ...SHARE_OPTIONS,
-    ...JSON_OPTION,
-  },
+  takes: SHARE_OPTIONS,
   run: (context, given) =>
     runSteps(context, given, "reconcile", (ask, shares, signal) => ask("reconcile", { shares }, signal)),
 });
@@ -98,7 +88,6 @@ export const verifyCommand = command({
   takes: {
     ...SHARE_OPTIONS,
     "--logon": "log in to each NAS once, too, although a refused login may count there",
-    ...JSON_OPTION,
   },
   async run(context, { share, logon }) {
     const { askEngine } = await import("../sessions/control-session.ts");
@@ -128,7 +117,6 @@ export const unsentCommand = command({
     "--server <id>": "the server they were written for, where files wait for several",
     "--send-here": "send them to the server that is mounted now, over files of the same names",
     "--set-aside": "never send them: move them to the share's set-aside folder",
-    ...JSON_OPTION,
   },
   async run(context, { share, server, sendHere, setAside }) {
     const { askEngine } = await import("../sessions/control-session.ts");

@@ -1,7 +1,6 @@
 // The command `mountaineer reload`.
 import type { NameChanges } from "../../api/contract.ts";
 import { type CommandContext, command } from "../input/command.ts";
-import { JSON_OPTION } from "../input/options.ts";
 import type { DaemonPurpose } from "../sessions/control-session.ts";
 
 export const reloadCommand = command({
@@ -23,7 +22,6 @@ export const reloadCommand = command({
   },
   takes: {
     "--dry-run": "only say what would change",
-    ...JSON_OPTION,
   },
   async run(context, { dryRun: isDry }) {
     return isDry ? dryRun(context) : reload(context);

@@ -4,7 +4,7 @@ import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { type CommandContext, command } from "../input/command.ts";
-import { JSON_OPTION, showResult } from "../input/options.ts";
+import { showResult } from "../input/options.ts";
 
 /** Beyond the time that the old daemon gives to those that it starts. */
 const SERVES_WITHIN_MS = 120_000;
@@ -20,7 +20,6 @@ export const restartCommand = command({
     "upgrade; it works for the service that `mountaineer up` starts.",
   examples: { "mountaineer restart": "run what is installed now" },
   exits: { 1: "the new one did not take over, and why is said; the old one goes on", 8: "no daemon runs" },
-  takes: JSON_OPTION,
   async run(context) {
     const report = await handOver(context);
     const { to: pid } = report;

@@ -1,7 +1,7 @@
 // The commands `mountaineer secret ...` and `mountaineer server-token`.
 import { SECRET_NAME } from "../../runtime/text/secret-name.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
-import { JSON_OPTION, showJson, showResult } from "../input/options.ts";
+import { showJson, showResult } from "../input/options.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
 
@@ -21,14 +21,12 @@ const secretSetCommand = command({
     "mountaineer secret set nas": "keep the password that secret:nas stands for",
     "mountaineer secret set token --in file < token.txt": "keep what a file holds, in this home",
   },
-  exits: {},
   takes: {
     "<name>": { about: "the name that secret:NAME refers to", ...NAME_OPTION },
     "--in <place>": {
       about: "where to keep it; without it where it is, else the keyring, else the file",
       choices: ["keyring", "file"],
     },
-    ...JSON_OPTION,
   },
   async run(context, { name, in: place }) {
     const [{ openSecrets }, { readSecretValue }, { placeName }, { paintFor }] = await Promise.all([
@@ -68,8 +66,6 @@ const secretListCommand = command({
     "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'":
       "name those that are still to be set",
   },
-  exits: {},
-  takes: JSON_OPTION,
   async run(context) {
     const { openSecrets } = await import("../in-process/open.ts");
     const { renderSecrets } = await import("../views/secret-view.ts");
@@ -85,10 +81,8 @@ const secretRemoveCommand = command({
   description:
     "Removes it from where it is kept. Mounts and backends that use it go on until they are started again.",
   examples: { "mountaineer secret remove nas": "forget it" },
-  exits: {},
   takes: {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
-    ...JSON_OPTION,
   },
   async run(context, { name }) {
     const { openSecrets } = await import("../in-process/open.ts");
@@ -132,7 +126,6 @@ export const serverTokenCommand = command({
   exits: { 8: "no daemon runs" },
   takes: {
     "--remove": "forget the token there is, and make none",
-    ...JSON_OPTION,
   },
   async run(context, { remove }) {
     const { askDaemon } = await import("../sessions/control-session.ts");

@@ -1,6 +1,6 @@
 // The command `mountaineer shares list`.
 import { command } from "../input/command.ts";
-import { JSON_OPTION, showResult } from "../input/options.ts";
+import { showResult } from "../input/options.ts";
 
 export const sharesListCommand = command({
   name: "shares list",
@@ -12,7 +12,6 @@ export const sharesListCommand = command({
     "mountaineer shares list --json | jq -r '.shares[].stable_path'": "their links",
   },
   exits: { 0: "it could answer" },
-  takes: JSON_OPTION,
   async run(context) {
     const { listFavorites } = await import("../edits/favorite-list.ts");
     const { renderFavorites } = await import("../views/place-view.ts");

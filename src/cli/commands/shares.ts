@@ -5,7 +5,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
 import { type CommandContext, command, type Given, type GroupedCommands } from "../input/command.ts";
-import { JSON_OPTION, showJson, showResult } from "../input/options.ts";
+import { showJson, showResult } from "../input/options.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { sharesListCommand } from "./shares-list.ts";
@@ -18,7 +18,6 @@ const sharesDiscoverCommand = command({
     "what is mounted already. Nothing is scanned, and no password is sent. What a server says of itself is not proved.",
   examples: { "mountaineer shares discover": "see the addresses of your NAS" },
   exits: { 0: "it could look" },
-  takes: JSON_OPTION,
   async run(context) {
     const { findServers } = await import("../in-process/open.ts");
     const { renderServers } = await import("../views/server-view.ts");
@@ -54,10 +53,7 @@ const sharesAddCommand = command({
       "add one, over SMB",
   },
   exits: { ...STEP_EXITS, 0: "it is mounted", 1: "it is saved, and not mounted" },
-  takes: {
-    ...NEW_SHARE,
-    ...JSON_OPTION,
-  },
+  takes: NEW_SHARE,
   async run(context, given) {
     const { addFavorite } = await import("../edits/favorite-change.ts");
     const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../views/results-view.ts");
@@ -126,7 +122,6 @@ const sharesRemoveCommand = command({
     "--cleanup": "unmount it, and remove its link in shares_root",
     "--with-aliases": "remove the aliases that lead into it, too",
     "--force": { about: "with --cleanup: although files are open or unsent", implies: { cleanup: true } },
-    ...JSON_OPTION,
   },
   async run(context, given) {
     const { removeFavorite } = await import("../edits/favorite-change.ts");
@@ -159,6 +154,7 @@ const sharesKernelCommand = command({
     0: "it is mounted so, or the line is written or removed",
     1: "nothing was changed, as the line is missing or the answer was no; or it does not mount",
   },
+  isText: true,
   takes: {
     "<share>": "its name",
     "--undo": "back to driver auto",
@@ -210,10 +206,8 @@ const rcloneInstallCommand = command({
     "mountaineer rclone install": "download it",
     "mountaineer rclone install ./rclone.zip": "take an archive that is here already",
   },
-  exits: {},
   takes: {
     "[file]": "rclone's archive, as its site offers it",
-    ...JSON_OPTION,
   },
   async run(context, { file }) {
     const { installRclone } = await import("../../rclone-release/install.ts");
@@ -252,7 +246,6 @@ export const foldersCommand = command({
   takes: {
     "--share <name>": { about: "the share", isRequired: true },
     "--subpath <folder>": "the folder to list, from the top of the share",
-    ...JSON_OPTION,
   },
   async run(context, { share, subpath }) {
     const { askEngine } = await import("../sessions/control-session.ts");

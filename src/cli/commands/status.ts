@@ -1,7 +1,7 @@
 // The command `mountaineer status`.
 import { packageVersion } from "../../api/version.ts";
 import { command } from "../input/command.ts";
-import { JSON_OPTION, showResult } from "../input/options.ts";
+import { showResult } from "../input/options.ts";
 
 export const statusCommand = command({
   name: "status",
@@ -15,7 +15,6 @@ export const statusCommand = command({
       "name the shares that are not usable",
   },
   exits: { 0: "it could answer, however things are" },
-  takes: JSON_OPTION,
   async run(context) {
     const { askEngine } = await import("../sessions/control-session.ts");
     const report = await askEngine(context, { intent: "look", command: "status" }, "status", null);

@@ -3,7 +3,7 @@ import type { BackendSwitchRequest, SwitchTarget } from "../../api/requests.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type CommandContext, command, type Given } from "../input/command.ts";
-import { JSON_OPTION, SHARE_OPTIONS, showResult } from "../input/options.ts";
+import { SHARE_OPTIONS, showResult } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
@@ -52,7 +52,6 @@ export const switchCommand = command({
       conflicts: ["wait"],
     },
     "--wait": "wait until open files are closed; Ctrl-C gives up",
-    ...JSON_OPTION,
   },
   run(context, given) {
     const { backend, force, wait } = given;

@@ -10,7 +10,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
-import { JSON_OPTION, showJson, showResult } from "../input/options.ts";
+import { showJson, showResult } from "../input/options.ts";
 
 export const callCommand = command({
   name: "call",
@@ -31,7 +31,6 @@ export const callCommand = command({
   takes: {
     "<tool>": "its name, as tools list has it",
     "[arguments]": "a JSON object, or - for stdin",
-    ...JSON_OPTION,
   },
   async run(context, { tool, arguments: words }) {
     const { readToolArguments } = await import("../input/tool-arguments.ts");
@@ -61,8 +60,6 @@ export const toolsListCommand = command({
     "mountaineer tools list": "see what there is to call",
     "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": "see what each one takes",
   },
-  exits: {},
-  takes: JSON_OPTION,
   async run(context) {
     const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
     const { absentBackends } = await import("../views/gateway-view.ts");
@@ -95,7 +92,6 @@ const toolsDiffCommand = command({
   exits: { 0: "it could be shown, whether anything differs or not" },
   takes: {
     "[names...]": "the names that clients use or that the server gives, or BACKEND:NAME",
-    ...JSON_OPTION,
   },
   async run(context, { names }) {
     const { withGateway } = await import("../sessions/gateway-session.ts");
@@ -140,7 +136,6 @@ const toolsApproveCommand = command({
     "[names...]": "the names that clients use or that the server gives, or BACKEND:NAME",
     "--backend <name>": "all that waits of this backend",
     "--all": { about: "all that waits", conflicts: ["backend"] },
-    ...JSON_OPTION,
   },
   async run(context, chosen) {
     requireOneWay(chosen);
@@ -226,10 +221,7 @@ const toolsDisableCommand = command({
     "until tools enable, whatever the server or the configuration becomes.",
   examples: { "mountaineer tools disable delete_file": "let no agent delete files" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  takes: {
-    ...TOOLS_ARGUMENT,
-    ...JSON_OPTION,
-  },
+  takes: TOOLS_ARGUMENT,
   run: (context, { name }) => switchTools(context, name, false),
 });
 
@@ -239,10 +231,7 @@ const toolsEnableCommand = command({
   description: "Takes tools disable back. Filters, pins and policies hold as before.",
   examples: { "mountaineer tools enable delete_file": "let agents delete files again" },
   exits: { 2: "there is no such tool; nothing was changed", 8: "no daemon runs" },
-  takes: {
-    ...TOOLS_ARGUMENT,
-    ...JSON_OPTION,
-  },
+  takes: TOOLS_ARGUMENT,
   run: (context, { name }) => switchTools(context, name, true),
 });
 

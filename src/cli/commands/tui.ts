@@ -5,7 +5,7 @@ import type { HttpDoor } from "../../api/client/http-exchange.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
-import { JSON_OPTION, showJson } from "../input/options.ts";
+import { showJson } from "../input/options.ts";
 
 /** Where the token for `--url` is looked for; never an argument, which others on the machine can read. */
 const TOKEN_VARIABLE = "MOUNTAINEER_MANAGEMENT_TOKEN";
@@ -41,6 +41,7 @@ export const tuiCommand = command({
     "NO_COLOR=1 mountaineer tui": "the same without colour",
   },
   exits: { 2: "it is not run on a terminal, or --url would show the token to the network" },
+  isText: true,
   takes: {
     "--screen <name>": { about: "the screen that is shown first", choices: Object.keys(SCREENS) },
     "--plain": "lines of text for screen readers: nothing is drawn over",
@@ -144,6 +145,7 @@ export const openCommand = command({
     "mountaineer open --print": "print the link, to open it in a browser of your choice",
   },
   exits: { 8: "no daemon runs" },
+  isText: true,
   takes: {
     "--print": "print the link only",
   },
@@ -179,6 +181,7 @@ export const menubarCommand = command({
     "mountaineer menubar --install-swiftbar": "put the menu into SwiftBar (macOS)",
   },
   exits: { 4: "this session shows the menu of this home already" },
+  isText: true,
   takes: {
     "--no-start": "do not start the daemon when none runs",
     "--install-swiftbar": "write the plugin for SwiftBar or xbar, and end; again: changes nothing",
@@ -302,7 +305,6 @@ export const adminCommand = command({
   exits: { 8: "no daemon runs" },
   takes: {
     "<code>": "the code in the page",
-    ...JSON_OPTION,
   },
   async run(context, { code }) {
     const { askDaemon } = await import("../sessions/control-session.ts");

@@ -3,9 +3,9 @@
 import { resolve } from "node:path";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { runMonitorCommand } from "../in-process/run-monitor.ts";
-import { command } from "../input/command.ts";
+import { command, JSON_OPTION } from "../input/command.ts";
 import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
-import { JSON_OPTION, showResult } from "../input/options.ts";
+import { showResult } from "../input/options.ts";
 
 export const upCommand = command({
   name: "up",
@@ -22,7 +22,6 @@ export const upCommand = command({
   exits: { 1: "it could not be started, or does not answer" },
   takes: {
     "--print": "print the service's file, and do nothing else",
-    ...JSON_OPTION,
   },
   async run(context, { print }) {
     const { bringUp, printService } = await import("../service/service-command.ts");
@@ -39,7 +38,6 @@ export const downCommand = command({
     "stays, and starts again at the next login. Without a daemon it changes nothing.",
   examples: { "mountaineer down": "stop it; mountaineer up starts it again" },
   exits: { 1: "it could not be stopped" },
-  takes: JSON_OPTION,
   async run(context) {
     const { takeDown } = await import("../service/service-command.ts");
     return takeDown(context);
@@ -96,7 +94,7 @@ export const monitorCommand = command({
     "mountaineer monitor --interval 0.5": "look twice a second, whatever the file says",
     "mountaineer monitor --unmount-on-exit": "leave nothing mounted behind",
   },
-  exits: {},
+  isText: true,
   takes: {
     "--interval <seconds>": {
       about: "how often to look; beats check_interval_secs until restart",
@@ -125,7 +123,6 @@ export const upgradeCommand = command({
   takes: {
     "<file>": "the release's single file",
     "--older": "also a version from before this one",
-    ...JSON_OPTION,
   },
   async run(context, { file, older }) {
     const { upgrade } = await import("../upgrade/upgrade.ts");

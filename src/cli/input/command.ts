@@ -136,19 +136,31 @@ export interface CommandDefinition extends CommandWords {
   ) => Promise<number>;
 }
 
+export const JSON_OPTION = { "--json": "print the result as JSON" } as const;
+
 /** A command whose `run` gets what it declares to take. It loads what it needs itself, so that other commands need not. */
-export function command<const Declared extends Takes>({
+export function command<const Declared extends Takes = Record<never, never>>({
   run,
+  takes,
+  exits = {},
+  isText = false,
   ...definition
-}: CommandWords & {
-  readonly takes: Declared;
-  readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number>;
-}): CommandDefinition {
+}: Omit<CommandWords, "exits"> &
+  Partial<Pick<CommandWords, "exits">> & {
+    readonly takes?: Declared;
+    /** It does not take `--json`. */
+    readonly isText?: boolean;
+    readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number>;
+  }): CommandDefinition {
+  const own: Takes = takes ?? {};
   return {
     ...definition,
+    exits,
+    takes: isText || "--json" in own ? own : { ...own, ...JSON_OPTION },
     run(context, options, args) {
       const json = options["json"] === true;
-      return run({ ...context, json }, givenOf(definition.takes, options, args));
+      // Without a word of its own there is nothing to be given.
+      return run({ ...context, json }, givenOf(takes ?? ({} as Declared), options, args));
     },
   };
 }

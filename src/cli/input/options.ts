@@ -6,8 +6,6 @@ export const SHARE_OPTIONS = {
   "--all": { about: "all shares (what happens without --share, too)", conflicts: ["share"] },
 } as const;
 
-export const JSON_OPTION = { "--json": "print the result as JSON" } as const;
-
 /** How long a command waits for what comes of it, seconds. */
 const USUAL_WAIT_SECS = 30;
 const LONGEST_WAIT_SECS = 86_400;

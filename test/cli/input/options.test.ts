@@ -7,15 +7,9 @@ import { PassThrough, Readable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { Command } from "commander";
 import { monitorCommand } from "../../../src/cli/commands/up.ts";
-import { type Given, givenOf, type Takes } from "../../../src/cli/input/command.ts";
+import { type Given, givenOf, JSON_OPTION, type Takes } from "../../../src/cli/input/command.ts";
 import { intervalMs, readMonitorArguments } from "../../../src/cli/input/monitor-arguments.ts";
-import {
-  chosenShares,
-  JSON_OPTION,
-  SHARE_OPTIONS,
-  showResult,
-  WAIT_OPTION,
-} from "../../../src/cli/input/options.ts";
+import { chosenShares, SHARE_OPTIONS, showResult, WAIT_OPTION } from "../../../src/cli/input/options.ts";
 import { readToolArguments } from "../../../src/cli/input/tool-arguments.ts";
 import { addTaken, createProgram, parseAndRun } from "../../../src/cli/program/program.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
