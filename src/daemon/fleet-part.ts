@@ -3,6 +3,7 @@ import { type Duplex, duplexPair } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetCheckReport, FleetReport } from "../api/fleet-contract.ts";
+import { fleetOff } from "../api/gateway-names.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
@@ -12,7 +13,7 @@ import type { LayerPort } from "../fleet/layer/layer-follower.ts";
 import type { SessionPeers } from "../gateway/front/http/forwarding.ts";
 import type { OpenMachine } from "../gateway/serving/borrowed-backends.ts";
 import type { Bus } from "../runtime/bus.ts";
-import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { errorText } from "../runtime/errors.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
@@ -250,10 +251,4 @@ function closedStream(onEnd: Parameters<OpenMachine>[1]): Duplex {
     ours.destroy();
   });
   return ours;
-}
-
-function fleetOff(): MountaineerError {
-  return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
-    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet.md",
-  });
 }

@@ -242,10 +242,10 @@ const backendsLogsCommand = command({
   async run(context, { name }) {
     const { askDaemon } = await import("../sessions/control-session.ts");
     const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
-    const { forTerminal } = await import("../views/diff-view.ts");
+    const { harmlessLines } = await import("../../runtime/text/plain-text.ts");
     const report = await askDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
     const text = report.lines.map((line) => `${line}\n`).join("");
-    showResult(context, report, () => (context.isTerminal ? forTerminal(text) : text));
+    showResult(context, report, () => (context.isTerminal ? harmlessLines(text) : text));
     if (report.lines.length === 0 && !context.json) context.note("it has written nothing");
     return 0;
   },

@@ -129,8 +129,8 @@ const configShowCommand = command({
         return 0;
       }
       if (bytes === null) context.note(`${path} is not there yet; every key has its default`);
-      const { forTerminal } = await import("../views/diff-view.ts");
-      context.print(context.isTerminal ? forTerminal(text) : text);
+      const { harmlessLines } = await import("../../runtime/text/plain-text.ts");
+      context.print(context.isTerminal ? harmlessLines(text) : text);
       return 0;
     });
   },

@@ -1,5 +1,6 @@
 // What `mountaineer fleet keys rotate` does for this machine's own key.
 import type { DaemonClient } from "../../api/client/client.ts";
+import { fleetOff } from "../../api/gateway-names.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -9,7 +10,7 @@ import { readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import { homeOptions, notInFleet } from "./home-options.ts";
+import { homeOptions } from "./home-options.ts";
 
 const CONNECTED_WITHIN_MS = 20_000;
 const BETWEEN_LOOKS_MS = 50;
@@ -18,7 +19,7 @@ const BETWEEN_LOOKS_MS = 50;
 export function rotateMachine(context: CommandContext): Promise<number> {
   return viewConfig(context, async (view) => {
     const { fleet } = await readMembers(view);
-    if (fleet === null) throw notInFleet();
+    if (fleet === null) throw fleetOff();
     const { readMembership } = await import("../../fleet/way-in/membership.ts");
     const membership = await readMembership(context.home);
     if (membership === null) return byHand(context, { fleet, daemon: view.daemon });

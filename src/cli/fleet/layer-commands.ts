@@ -10,13 +10,13 @@ import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.
 import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { Handover } from "../../fleet/layer/handovers.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { harmless, harmlessLines } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
 import { readInput } from "../input/standard-input.ts";
 import { type DaemonPurpose, withDaemon } from "../sessions/control-session.ts";
-import { forTerminal, renderDiff } from "../views/diff-view.ts";
+import { renderDiff } from "../views/diff-view.ts";
 import { localTime } from "../views/history-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -33,7 +33,7 @@ export function getLayer(context: CommandContext): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
     const report = await daemon.ask("fleetLayer", null, context.signal);
     const { newest, text } = report;
-    showResult(context, report, () => (context.isTerminal ? forTerminal(text ?? "") : (text ?? "")));
+    showResult(context, report, () => (context.isTerminal ? harmlessLines(text ?? "") : (text ?? "")));
     if (!context.json) context.note(newestText(report));
     return newest === null || newest.problem === null ? 0 : FAILED_EXIT;
   });

@@ -1,4 +1,6 @@
 // What `mountaineer fleet keys rotate operator` does: makes the next key of the operator, and has all machines take it.
+
+import { fleetOff } from "../../api/gateway-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -8,7 +10,7 @@ import { readMembers, tellSaved } from "../sessions/config-members.ts";
 import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { withDaemon } from "../sessions/control-session.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import { homeOptions, notInFleet } from "./home-options.ts";
+import { homeOptions } from "./home-options.ts";
 import { type Answer, answers, LINKED, nextRevision, readSigner } from "./layer-commands.ts";
 
 /** `stolen`: the old key is known to others, and signs nothing any more. Resolves with the exit code. */
@@ -94,7 +96,7 @@ async function replaceStolen(context: CommandContext): Promise<number> {
   const keys = await operatorKeys(options);
   const operator = userKey(await nextOperatorKey(options, keys));
   await changeConfig(context, "fleet keys rotate", async (ask, view) => {
-    if ((await readMembers(view)).fleet === null) throw notInFleet();
+    if ((await readMembers(view)).fleet === null) throw fleetOff();
     const edits = [{ key: "fleet.operator", value: JSON.stringify(operator) }];
     tellSaved(context, await askEdits(context, ask, edits));
   });

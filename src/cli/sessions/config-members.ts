@@ -17,24 +17,24 @@ export async function readMembers({ read, path, place }: ConfigView): Promise<Mo
 
 /** The share of that name, whatever its letter case. Throws `share_unknown`, with what may have been meant. */
 export function findShare({ shares }: MountaineerConfig, name: string): ShareConfig {
-  const found = shares.find((share) => nameKey(share.name) === nameKey(name));
-  if (found !== undefined) return found;
-  throw nameUnknown(
-    name,
-    shares.map((share) => share.name),
-    { code: "share_unknown", noun: "share", known: "configured", none: "no share is configured yet" },
-  );
+  return find(shares, name, "share");
 }
 
 /** The alias of that name, likewise. Throws `alias_unknown`. */
 export function findAlias({ aliases }: MountaineerConfig, name: string): AliasConfig {
-  const found = aliases.find((alias) => nameKey(alias.name) === nameKey(name));
+  return find(aliases, name, "alias");
+}
+
+function find<Named extends { readonly name: string }>(
+  all: readonly Named[],
+  wanted: string,
+  noun: "share" | "alias",
+): Named {
+  const found = all.find(({ name }) => nameKey(name) === nameKey(wanted));
   if (found !== undefined) return found;
-  throw nameUnknown(
-    name,
-    aliases.map((alias) => alias.name),
-    { code: "alias_unknown", noun: "alias", known: "configured", none: "no alias is configured yet" },
-  );
+  const names = all.map(({ name }) => name);
+  const none = `no ${noun} is configured yet`;
+  throw nameUnknown(wanted, names, { code: `${noun}_unknown`, noun, known: "configured", none });
 }
 
 /**

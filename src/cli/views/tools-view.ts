@@ -4,9 +4,16 @@ import { type ToolChange, type ToolChangesReport, toldName } from "../../api/too
 import { placesText } from "../../api/words/backend-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
-import { columns, harmless, padded, spelledOut, wrapped } from "../../runtime/text/plain-text.ts";
+import {
+  columns,
+  harmless,
+  harmlessLines,
+  padded,
+  spelledOut,
+  wrapped,
+} from "../../runtime/text/plain-text.ts";
 import { replaceUnseen } from "../../runtime/text/unseen-characters.ts";
-import { forTerminal, renderDiff } from "./diff-view.ts";
+import { renderDiff } from "./diff-view.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const LONGEST_NAME = 40;
@@ -115,7 +122,7 @@ interface AnswerLook {
 export function answerText({ result }: CallReport, { isTerminal }: AnswerLook): string {
   const parts = partsOf(result);
   const text = parts.map((part) => (part.endsWith("\n") || part === "" ? part : `${part}\n`)).join("");
-  return isTerminal ? forTerminal(text) : replaceUnseen(text, spelledOut);
+  return isTerminal ? harmlessLines(text) : replaceUnseen(text, spelledOut);
 }
 
 /** The whole answer as JSON; what nobody sees is escaped in it, and is the same to whoever parses it. */

@@ -1,10 +1,10 @@
 // The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
-
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_LIMITS } from "../../config/limits.ts";
 import type { TelemetryConfig } from "../../config/snapshot.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
+import { isSame } from "../sign-in/key-ring.ts";
 import { createAuthentication, createProofs, type Proofs } from "../sign-in/signed-authentication.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { Telemetry, TelemetryTools } from "../telemetry/telemetry.ts";
@@ -103,10 +103,6 @@ function authOf({ incomingAuth, server }: GatewayConfig): unknown {
 /** What of the audit's section concerns the file itself. */
 function fileOf({ audit }: GatewayConfig): unknown {
   return audit === null ? null : [audit.path, audit.maxSizeBytes, audit.keep];
-}
-
-function isSame(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 // The telemetry that is configured: loaded when it is, kept while its section means the same.

@@ -1,10 +1,11 @@
 // The requests that the home's owner makes without a connection (`mountaineer call`): all are of one session.
 import { errorText } from "../../runtime/errors.ts";
+import { cancelled } from "../backends/instance/calls.ts";
 import { OWNER_IN_PERSON, OWNER_SESSION_ID } from "../client-port.ts";
 import type { CallOutlet } from "../front/session/outlet.ts";
 import type { Session } from "../front/session/session.ts";
 import { SessionStore } from "../front/session/session-store.ts";
-import { BACKEND_UNAVAILABLE, errorReply, INTERNAL_ERROR, type JsonObject, type Reply } from "../json-rpc.ts";
+import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../json-rpc.ts";
 import { LATEST_VERSION } from "../protocol.ts";
 
 const STOPPING = "the gateway is stopping";
@@ -68,8 +69,4 @@ export class OwnerCalls {
       clientInfo: { name: "mountaineer" },
     });
   }
-}
-
-function cancelled(): Reply {
-  return errorReply(INTERNAL_ERROR, "the request was cancelled");
 }

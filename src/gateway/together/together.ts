@@ -6,6 +6,7 @@ import { borrowedName, machineOf, namesBackend, plainName } from "../../config/v
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Readiness, SharedCall } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource, Standing } from "../backends/policy/required-data.ts";
+import { cancelled } from "../backends/pool/waiting-calls.ts";
 import type { CallSignal } from "../call-signal.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
 import {
@@ -384,10 +385,6 @@ export class Together {
 
 function rememberedKey(backend: string, facts: PlaceFacts): string {
   return `${backend} ${agreementKey(facts)}`;
-}
-
-function cancelled(): Reply {
-  return errorReply(BACKEND_UNAVAILABLE, "the call was cancelled before it was begun");
 }
 
 function sameOr(before: CatalogSource | undefined, now: CatalogSource): CatalogSource {

@@ -251,6 +251,6 @@ function readArray(reader: Reader, element: DbusType, depth: number): unknown {
   return values;
 }
 
-function malformed(why: string): MountaineerError {
+export function malformed(why: string): MountaineerError {
   return new MountaineerError("protocol", `a D-Bus message cannot be read: ${why}`);
 }

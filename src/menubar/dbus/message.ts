@@ -1,6 +1,4 @@
-// D-Bus messages: their content, and where one ends in a stream of bytes.
-import { MountaineerError } from "../../runtime/errors.ts";
-import { marshal, unmarshal, variant } from "./marshal.ts";
+import { malformed, marshal, unmarshal, variant } from "./marshal.ts";
 
 type MessageType = "call" | "return" | "error" | "signal";
 
@@ -139,8 +137,4 @@ function* fieldsOf(fields: unknown): Generator<readonly [number, unknown]> {
 
 function padding(length: number): number {
   return (8 - (length % 8)) % 8;
-}
-
-function malformed(why: string): MountaineerError {
-  return new MountaineerError("protocol", `a D-Bus message cannot be read: ${why}`);
 }

@@ -108,3 +108,11 @@ export function sharesAndBackends(shares: number, backends: number): string | nu
   ];
   return parts.length === 0 ? null : parts.join(", ");
 }
+
+/** Several lines, each harmless, tabs kept. */
+export function harmlessLines(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => line.replace(/\r$/, "").split("\t").map(harmless).join("\t"))
+    .join("\n");
+}

@@ -4,7 +4,7 @@ import { columns, counted, padded } from "../../runtime/text/plain-text.ts";
 import { cutText, type Line, span, spread } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { textSpans } from "../terminal/typed-text.ts";
-import { linesBelow, type Scroller, shownLines } from "../text/scroller.ts";
+import { belowText, type Scroller, shownLines } from "../text/scroller.ts";
 import { shownLine } from "../text/shown-text.ts";
 import type { CatalogItem, ItemKind } from "./catalog-items.ts";
 import { type CatalogPage, type CatalogState, FORM_HEAD, LIST_HEAD } from "./catalog-state.ts";
@@ -27,7 +27,7 @@ export function catalogLines(state: CatalogState, size: ScreenSize): readonly Li
     case "list":
       return listLines(state, size);
     case "details":
-      return [titleLine(page.item.name, scrollText(page.text), size), ...scrolledLines(page.text)];
+      return [titleLine(page.item.name, belowText(page.text), size), ...scrolledLines(page.text)];
     case "form":
     case "calling":
       return [
@@ -48,11 +48,6 @@ function titleLine(title: string, right: string, { width, symbols }: ScreenSize)
 
 function scrolledLines(text: Scroller): readonly Line[] {
   return shownLines(text).map((line): Line => [span(line)]);
-}
-
-function scrollText(text: Scroller): string {
-  const below = linesBelow(text);
-  return below === 0 ? "" : `${counted(below, "line")} below`;
 }
 
 function listLines(state: CatalogState, size: ScreenSize): readonly Line[] {
@@ -121,7 +116,7 @@ function answerLines(page: Extract<CatalogPage, { kind: "answer" }>, size: Scree
   return [
     spread(
       [span(`${mark} ${shownLine(item.name)} ${how} in ${tookMs} ms`, answer.isGood ? "good" : "bad")],
-      [span(cut, "warning"), span(scrollText(text), "faint")],
+      [span(cut, "warning"), span(belowText(text), "faint")],
       width,
       symbols.ellipsis,
     ),

@@ -127,10 +127,19 @@ export function withAnswer(state: CatalogState, report: CallReport, tookMs: numb
 }
 
 export function withCalling(state: CatalogState): CatalogState {
+  return turned(state, "form", "calling");
+}
+
+/** Back to the form, as it was. */
+export function withoutCall(state: CatalogState): CatalogState {
+  return turned(state, "calling", "form");
+}
+
+type CallPage = "form" | "calling";
+
+function turned(state: CatalogState, from: CallPage, to: CallPage): CatalogState {
   const { page } = state;
-  return page.kind === "form"
-    ? { ...state, page: { kind: "calling", item: page.item, form: page.form } }
-    : state;
+  return page.kind === from ? { ...state, page: { kind: to, item: page.item, form: page.form } } : state;
 }
 
 /** What was edited as JSON, back in the form that asked for it. */
@@ -138,14 +147,6 @@ export function withJson(state: CatalogState, path: FormPath | null, text: strin
   const { page } = state;
   if (page.kind !== "form") return state;
   return { ...state, page: { ...page, form: withEdited(page.form, path, text) } };
-}
-
-/** Back to the form, as it was. */
-export function withoutCall(state: CatalogState): CatalogState {
-  const { page } = state;
-  return page.kind === "calling"
-    ? { ...state, page: { kind: "form", item: page.item, form: page.form } }
-    : state;
 }
 
 export function pressCatalogKey(state: CatalogState, key: Key): CatalogStep {

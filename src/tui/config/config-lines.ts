@@ -4,7 +4,7 @@ import { localClock, localDay } from "../../runtime/time/local-time.ts";
 import { cutText, diffTone, type Line, paragraph, span, spread, type Tone } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { toneMark } from "../terminal/terminal-style.ts";
-import { linesBelow, type Scroller, shownLines } from "../text/scroller.ts";
+import { belowText, type Scroller, shownLines } from "../text/scroller.ts";
 import { shownLine } from "../text/shown-text.ts";
 import { type ConfigErrand, type ConfigPage, type ConfigState, FOOT, HEAD } from "./config-state.ts";
 
@@ -27,19 +27,19 @@ export function configLines(state: ConfigState, size: ScreenSize): readonly Line
       return textLines(state, page.text, size);
     case "mistakes":
       return [
-        headLine("What is wrong", scrollText(page.text), size),
+        headLine("What is wrong", belowText(page.text), size),
         ...pageLines(page.text, () => "plain"),
         ...noteLines(state, size),
       ];
     case "review":
       return [
-        headLine("What a save would change", scrollText(page.text), size),
+        headLine("What a save would change", belowText(page.text), size),
         ...pageLines(page.text, diffTone),
         questionLine(state, "Save it? Enter saves, Esc goes back to your text", size),
       ];
     case "conflict":
       return [
-        headLine("What somebody else changed in the file", scrollText(page.text), size),
+        headLine("What somebody else changed in the file", belowText(page.text), size),
         ...pageLines(page.text, diffTone),
         questionLine(state, "Enter opens your text again, Ctrl-S shows what saving it would change", size),
       ];
@@ -49,7 +49,7 @@ export function configLines(state: ConfigState, size: ScreenSize): readonly Line
       const entry = page.entries[page.at];
       const title = `From version ${entry?.n ?? ""} to the file now`;
       return [
-        headLine(title, scrollText(page.text), size),
+        headLine(title, belowText(page.text), size),
         ...pageLines(page.text, diffTone),
         ...noteLines(state, size),
       ];
@@ -65,11 +65,6 @@ function waitingLines({ busy, note }: ConfigState, { symbols }: ScreenSize): rea
 
 function headLine(title: string, right: string, { width, symbols }: ScreenSize): Line {
   return spread([span(title, "strong")], [span(right, "faint")], width, symbols.ellipsis);
-}
-
-function scrollText(text: Scroller): string {
-  const below = linesBelow(text);
-  return below === 0 ? "" : `${counted(below, "line")} below`;
 }
 
 /** As high as the page is, so that what stands below it stays at its place. */
@@ -92,7 +87,7 @@ function textLines(state: ConfigState, text: Scroller, size: ScreenSize): readon
   const { symbols } = size;
   const mark = written === null ? "" : `${symbols.on} not saved  `;
   const how = busy === null ? "" : `${ERRANDS[busy]} ${symbols.ellipsis}  `;
-  const right = [span(mark, "warning"), span(`${how}${scrollText(text)}`, "faint")];
+  const right = [span(mark, "warning"), span(`${how}${belowText(text)}`, "faint")];
   return [
     spread([span(file?.path ?? "", "strong")], right, size.width, symbols.ellipsis),
     ...pageLines(text, () => "plain"),

@@ -1,4 +1,6 @@
 // A text that is read by scrolling: folded to the width there is, a page at a time. Pure.
+
+import { counted } from "../../runtime/text/plain-text.ts";
 import type { Key } from "../terminal/key.ts";
 import { folded, linesOf } from "./shown-text.ts";
 
@@ -50,6 +52,12 @@ export function shownLines({ lines, top, size }: Scroller): readonly string[] {
 
 export function linesBelow({ lines, top, size }: Scroller): number {
   return Math.max(0, lines.length - top - size.height);
+}
+
+/** `3 lines below`; "" at the end. */
+export function belowText(text: Scroller): string {
+  const below = linesBelow(text);
+  return below === 0 ? "" : `${counted(below, "line")} below`;
 }
 
 /** Null: the key does not scroll. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ToolPlaces } from "../../../src/api/catalog-contract.ts";
 import { isAboutShare, logLineJson, logRecord, renderLogLine } from "../../../src/cli/sessions/show-log.ts";
-import { forTerminal, renderDiff } from "../../../src/cli/views/diff-view.ts";
+import { renderDiff } from "../../../src/cli/views/diff-view.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { localTime, renderHistory } from "../../../src/cli/views/history-view.ts";
 import { editExit, reloadExit, renderReload } from "../../../src/cli/views/reload-view.ts";
@@ -11,7 +11,7 @@ import { paintFor, terminalStyle } from "../../../src/cli/views/terminal-style.t
 import { renderToolChanges, renderTools } from "../../../src/cli/views/tools-view.ts";
 import { diffText } from "../../../src/config/history/text-diff.ts";
 import { jsonLine } from "../../../src/runtime/log/log-lines.ts";
-import { columns } from "../../../src/runtime/text/plain-text.ts";
+import { columns, harmlessLines } from "../../../src/runtime/text/plain-text.ts";
 import { sampleEdit, sampleEntry, sampleMistake, sampleReload } from "../../api/sample-config.ts";
 import { sampleFleet, sampleMachine, sampleMachineState } from "../../api/sample-fleet.ts";
 import { sampleTool, sampleToolChange } from "../../api/sample-gateway.ts";
@@ -23,7 +23,7 @@ const colour = { width: 80, color: true, unicode: true };
 const ESCAPE = "\u001b";
 
 test("a text for a terminal keeps tabs and line breaks, and nothing that drives it", () => {
-  assert.equal(forTerminal(`a\tb\r\n${ESCAPE}[31mc\u202e\n`), "a\tb\n\\x1b[31mc\\u{202e}\n");
+  assert.equal(harmlessLines(`a\tb\r\n${ESCAPE}[31mc\u202e\n`), "a\tb\n\\x1b[31mc\\u{202e}\n");
 });
 
 test("in colour, lines that went are red, lines that came green", () => {

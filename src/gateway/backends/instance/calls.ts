@@ -270,7 +270,7 @@ function rpcRequest(id: RpcId, method: string, params: JsonObject | undefined): 
   return params === undefined ? { jsonrpc: "2.0", id, method } : { jsonrpc: "2.0", id, method, params };
 }
 
-function cancelled(): Reply {
+export function cancelled(): Reply {
   return errorReply(INTERNAL_ERROR, "the request was cancelled");
 }
 

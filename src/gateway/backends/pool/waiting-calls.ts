@@ -76,6 +76,6 @@ export class WaitingCalls {
   }
 }
 
-function cancelled(): Reply {
+export function cancelled(): Reply {
   return errorReply(BACKEND_UNAVAILABLE, "the call was cancelled before it was begun");
 }

@@ -4,10 +4,11 @@ import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { Question } from "../../client-port.ts";
-import { BACKEND_UNAVAILABLE, errorReply, METHOD_NOT_FOUND, type Reply } from "../../json-rpc.ts";
+import { errorReply, METHOD_NOT_FOUND, type Reply } from "../../json-rpc.ts";
 import type { ModernCall } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallOutlet } from "../session/outlet.ts";
+import { unanswered } from "../session/questions.ts";
 import {
   answerIn,
   type InputRequest,
@@ -236,10 +237,6 @@ export class Hold {
     this.#refuseQuestions(reason);
     this.#parts.onOver();
   }
-}
-
-function unanswered(why: string): Reply {
-  return errorReply(BACKEND_UNAVAILABLE, why);
 }
 
 function refused(why: string): Promise<Reply> {

@@ -107,7 +107,7 @@ export class Questions {
   }
 }
 
-function unanswered(why: string): Reply {
+export function unanswered(why: string): Reply {
   return errorReply(BACKEND_UNAVAILABLE, why);
 }
 

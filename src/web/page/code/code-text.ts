@@ -2,7 +2,7 @@
 // so where it cannot be had: a build that a page was opened with may have gone since.
 import { type ComponentChild, h, type RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { shownLines } from "../parts/text.ts";
+import { harmlessLines } from "../../../runtime/text/plain-text.ts";
 import type { CodeEditor, DiffOptions, EditorOptions, TextPlace } from "./code-editor.ts";
 
 type Code = typeof import("./code-editor.ts");
@@ -88,6 +88,10 @@ export function CodeDiff(props: Omit<DiffOptions, "host">): ComponentChild {
   return h(
     "div",
     { class: "code", ref: host },
-    h("pre", { class: "text", tabIndex: 0, role: "region", "aria-label": labels.after }, shownLines(after)),
+    h(
+      "pre",
+      { class: "text", tabIndex: 0, role: "region", "aria-label": labels.after },
+      harmlessLines(after),
+    ),
   );
 }

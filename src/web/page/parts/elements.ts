@@ -3,8 +3,9 @@ import { type ComponentChild, type ComponentChildren, createContext, h } from "p
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract.ts";
 import { holderText } from "../../../api/words/outcome-words.ts";
-import { SEVERITY_TONES, type Tone, WAITING_CODE } from "../../../api/words/words.ts";
-import { forText, shown, shownLines } from "./text.ts";
+import { SEVERITY_TONES, type Tone, WAITING_CODE, type Words } from "../../../api/words/words.ts";
+import { harmlessLines } from "../../../runtime/text/plain-text.ts";
+import { forText, shown } from "./text.ts";
 
 interface WorkButtonProps {
   readonly label: string;
@@ -198,7 +199,7 @@ export function textBlock(text: string, label: string): ComponentChild {
   return h(
     "pre",
     { class: "text", tabIndex: 0, role: "region", "aria-label": label },
-    shownLines(cut ? text.slice(0, LONGEST_TEXT) : text),
+    harmlessLines(cut ? text.slice(0, LONGEST_TEXT) : text),
     cut ? `\n… ${text.length - LONGEST_TEXT} more characters` : "",
   );
 }
@@ -219,7 +220,7 @@ export function diffBlock(diff: string, label: string): ComponentChild {
             : line.startsWith("-")
               ? "removed"
               : "same";
-      return h("span", { key: index, class: kind }, `${shownLines(line)}\n`);
+      return h("span", { key: index, class: kind }, `${harmlessLines(line)}\n`);
     }),
   );
 }
@@ -251,4 +252,10 @@ export function section(title: string, ...children: ComponentChildren[]): Compon
 /** Said in a view that has nothing to show. */
 export function nothing(text: string, ...more: ComponentChildren[]): ComponentChild {
   return h("div", { class: "nothing" }, h("p", {}, text), ...more);
+}
+
+/** The name of what a card is about, its state, and since when it is so. */
+export function cardHead(name: string, { tone, text }: Words, since: string | null): ComponentChild {
+  const lasted = since === null ? null : h("span", { class: "dim" }, since);
+  return h("header", {}, h("h2", {}, name), mark(tone, text), lasted);
 }

@@ -1,11 +1,10 @@
 // What came of what a person did: lines at the page's foot, said aloud by a screen reader.
 import { type ComponentChild, h } from "preact";
 import type { Tone } from "../../../api/words/words.ts";
-import type { Store } from "../daemon/store.ts";
-import { useStore } from "../daemon/store.ts";
+import { harmlessLines } from "../../../runtime/text/plain-text.ts";
+import { type Store, useStore } from "../daemon/store.ts";
 import type { Undo } from "./app.ts";
 import { WorkButton } from "./elements.ts";
-import { shownLines } from "./text.ts";
 
 export interface Notice {
   readonly id: number;
@@ -59,12 +58,12 @@ export function Notices({ store }: { readonly store: Store<NoticeState> }): Comp
         h(
           "div",
           { key: id, class: `notice ${tone}` },
-          h("p", {}, shownLines(text)),
+          h("p", {}, harmlessLines(text)),
           undo === null
             ? null
             : h(WorkButton, {
                 label: "Undo",
-                says: `Undo: ${shownLines(text)}`,
+                says: `Undo: ${harmlessLines(text)}`,
                 kind: "quiet",
                 run() {
                   removeNotice(store, id);

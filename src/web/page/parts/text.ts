@@ -7,14 +7,6 @@ export function shown(text: string): string {
   return harmless(text);
 }
 
-/** Several lines, tabs kept. */
-export function shownLines(text: string): string {
-  return text
-    .split("\n")
-    .map((line) => line.replace(/\r$/, "").split("\t").map(harmless).join("\t"))
-    .join("\n");
-}
-
 /** "for 5 min"; null: not known, or the clocks differ. */
 export function forText(sinceIso: string | null, nowMs: number): string | null {
   const since = sinceText(sinceIso, nowMs);

@@ -19,7 +19,16 @@ import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
-import { Copyable, code, conditionList, mark, nothing, textBlock, WorkButton } from "../parts/elements.ts";
+import {
+  Copyable,
+  cardHead,
+  code,
+  conditionList,
+  mark,
+  nothing,
+  textBlock,
+  WorkButton,
+} from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 
 export function ServersView({ app }: ViewProps): ComponentChild {
@@ -80,13 +89,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
   return h(
     "article",
     { class: `card ${state.tone}`, "aria-label": `Backend ${name}` },
-    h(
-      "header",
-      {},
-      h("h2", {}, name),
-      mark(state.tone, state.text),
-      since === null ? null : h("span", { class: "dim" }, since),
-    ),
+    cardHead(name, state, since),
     facts.length === 0 ? null : h("p", { class: "facts" }, shown(facts.join(" · "))),
     calls.length === 0 ? null : h("p", { class: "facts" }, calls.join(" · ")),
     waiting === null ? null : h("p", { class: "ready" }, waiting),

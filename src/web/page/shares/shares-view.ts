@@ -7,7 +7,7 @@ import { counted } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Copyable, code, conditionList, mark, nothing } from "../parts/elements.ts";
+import { Copyable, cardHead, code, conditionList, mark, nothing } from "../parts/elements.ts";
 import { bytesText, forText, shown } from "../parts/text.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
@@ -47,13 +47,7 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
   return h(
     "article",
     { class: `card ${state.tone}`, "aria-label": `Share ${name}` },
-    h(
-      "header",
-      {},
-      h("h2", {}, name),
-      mark(state.tone, state.text),
-      since === null ? null : h("span", { class: "dim" }, since),
-    ),
+    cardHead(name, state, since),
     ready === null
       ? null
       : h(

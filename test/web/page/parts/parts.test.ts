@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { draftOf } from "../../../../src/api/forms/sync-fields.ts";
 import { msText } from "../../../../src/api/words/words.ts";
+import { harmlessLines } from "../../../../src/runtime/text/plain-text.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
 import { createStore } from "../../../../src/web/page/daemon/store.ts";
 import { Copyable } from "../../../../src/web/page/parts/elements.ts";
 import { createFormKeeper } from "../../../../src/web/page/parts/kept-form.ts";
 import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
-import { bytesText, clockText, forText, shown, shownLines } from "../../../../src/web/page/parts/text.ts";
+import { bytesText, clockText, forText, shown } from "../../../../src/web/page/parts/text.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
 import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-config-panel.ts";
 import {
@@ -62,7 +63,7 @@ test("F2 sizes, times and texts of others are told in words that drive nothing",
   assert.match(clockText(now - 1000, now), /^14:32:04$/);
   assert.match(clockText(now - 86_400_000, now), /4.*14:32:05$/);
   assert.equal(shown("a\tb\r\n\u001b[2J\u202e"), "a b\\x0d \\x1b[2J\\u{202e}");
-  assert.equal(shownLines("a\tb\r\n\u001b[2J"), "a\tb\n\\x1b[2J");
+  assert.equal(harmlessLines("a\tb\r\n\u001b[2J"), "a\tb\n\\x1b[2J");
 });
 
 test("F2 lines with characters that nobody sees are named, the first twenty", () => {
