@@ -20,8 +20,6 @@ type Method = "GET" | "POST" | "PUT";
 
 /** What one operation is. An output that is a text is answered as one, not as JSON. */
 interface Definition<Input, Output> {
-  /** Method, and path after the prefix. A slash at its end is followed by a number, the input's `n`. */
-  readonly at: `${Method} ${string}`;
   /** One line for people. */
   readonly says: string;
   /** Who may ask over HTTP. Default `signed_in`. */
@@ -38,16 +36,13 @@ interface Definition<Input, Output> {
 
 export type Operation<Input, Output> = ReturnType<typeof operation<Output, Input>>;
 
-export function operation<Output, Input = null>({
-  at,
-  says,
-  reach = "signed_in",
-  reachFor = () => reach,
-  input,
-  output,
-  counts,
-  bodyLimitBytes = BODY_LIMIT_BYTES,
-}: Definition<Input, Output>) {
+/** `at`: the method, and the path after the prefix. A slash at its end is followed by a number, the input's `n`. */
+export function operation<Output, Input = null>(
+  at: `${Method} ${string}`,
+  definition: Definition<Input, Output>,
+) {
+  const { says, reach = "signed_in", input, output, counts } = definition;
+  const { reachFor = () => reach, bodyLimitBytes = BODY_LIMIT_BYTES } = definition;
   const [method = "", path = ""] = at.split(" ");
   const answered = { output, counts: counts ?? null };
   return { method, path, says, reach, reachFor, input: input ?? null, bodyLimitBytes, ...answered };

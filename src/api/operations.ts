@@ -103,50 +103,43 @@ const TOOLS_LIMIT_BYTES = 4 * 1024 * 1024;
 /** What one is asked with and answers is declared here alone; `Control` performs it. */
 export const OPERATIONS = {
   /** What is known now; never waits for a mount or a host. */
-  status: operation({
-    at: "GET status",
+  status: operation("GET status", {
     says: "How the daemon, its shares, aliases and backends are",
     output: statusReportShape,
   }),
-  verify: operation({
-    at: "POST verify",
+  verify: operation("POST verify", {
     says: "Look at shares afresh and say what is wrong; nothing is changed",
     input: verifyRequest,
     output: verifyReportShape,
     counts: "steps",
   }),
   /** One cycle of each share, until it has nothing more to do at once. */
-  reconcile: operation({
-    at: "POST reconcile",
+  reconcile: operation("POST reconcile", {
     says: "Bring shares to where they should be, now",
     input: sharesRequest,
     output: stepReportShape,
     counts: "steps",
   }),
-  mount: operation({
-    at: "POST mount",
+  mount: operation("POST mount", {
     says: "Mount shares",
     input: sharesRequest,
     output: stepReportShape,
     counts: "steps",
   }),
-  wake: operation({
-    at: "POST wake",
+  wake: operation("POST wake", {
     says: "Wake the NAS of shares (Wake-on-LAN)",
     input: sharesRequest,
     output: stepReportShape,
     counts: "steps",
   }),
-  unmount: operation({
-    at: "POST unmount",
+  unmount: operation("POST unmount", {
     says: "Unmount shares, and keep them so",
     input: unmountRequest,
     output: stepReportShape,
     counts: "steps",
   }),
   /** `wait`: until open files close, or the signal aborts. */
-  switchRoute: operation({
-    at: "POST switch",
+  switchRoute: operation("POST switch", {
     says: "Move shares to another route",
     input: switchRequest,
     output: stepReportShape,
@@ -156,28 +149,24 @@ export const OPERATIONS = {
    * What waits for which server, and where; after a person's word: how it is then. Rejects with `usage` where that cannot be
    * done, also because files are open.
    */
-  unsent: operation({
-    at: "POST unsent",
+  unsent: operation("POST unsent", {
     says: "Files that are not on their server yet, and a person's word about them",
     input: unsentRequest,
     output: unsentReportShape,
     counts: "steps",
   }),
   /** Resolves when the next daemon is ready, and takes over. Rejects with `handover_failed`, and all is as before. */
-  handOver: operation({
-    at: "POST restart",
+  handOver: operation("POST restart", {
     says: "Start the installed program beside the running one and hand over to it",
     output: handOverReportShape,
     counts: "config",
   }),
-  aliases: operation({
-    at: "GET aliases",
+  aliases: operation("GET aliases", {
     says: "Look at every alias",
     output: aliasReportShape,
     counts: "places",
   }),
-  reconcileAliases: operation({
-    at: "POST aliases/reconcile",
+  reconcileAliases: operation("POST aliases/reconcile", {
     says: "Make, mend and remove the links of aliases",
     output: aliasReportShape,
     counts: "places",
@@ -186,8 +175,7 @@ export const OPERATIONS = {
    * Within a deadline. Rejects with `share_unknown`, `share_unavailable` (not mounted, or no answer), `path_unknown` (no folder
    * there, or it lies outside the share), `permission_denied` and `usage` (a path that leads out).
    */
-  folders: operation({
-    at: "POST folders",
+  folders: operation("POST folders", {
     says: "The folders in a folder of a share",
     input: foldersRequest,
     output: foldersReportShape,
@@ -196,126 +184,108 @@ export const OPERATIONS = {
   // Of the gateway only calls are counted: everything else answers at once, and is needed most when all calls hang. Without a
   // gateway all but `audit` reject with `gateway_off`, and unknown names with `backend_unknown` or `tool_unknown`.
   /** In a command: once every backend is ready or has failed. */
-  tools: operation({
-    at: "GET tools",
+  tools: operation("GET tools", {
     says: "The tools that are published",
     output: toolsReportShape,
   }),
-  switchTools: operation({
-    at: "POST tools/switch",
+  switchTools: operation("POST tools/switch", {
     says: "Switch tools off or on, for all clients",
     input: switchToolsRequest,
     output: switchToolsReportShape,
     // What a person has switched off comes back by the word of one who may approve it.
     reachFor: ({ on }) => (on ? "with_commands" : "signed_in"),
   }),
-  clients: operation({
-    at: "GET clients",
+  clients: operation("GET clients", {
     says: "The MCP clients that are connected now",
     output: clientsReportShape,
   }),
-  knownClients: operation({
-    at: "GET clients/known",
+  knownClients: operation("GET clients/known", {
     says: "The programs of this machine that can be made to use this gateway",
     reach: "with_commands",
     output: knownClientsShape,
     counts: "places",
   }),
   /** Rejects with `client_unreadable`, and with `config_changed` where its file would get something else than was agreed to. */
-  connectClient: operation({
-    at: "POST clients/connect",
+  connectClient: operation("POST clients/connect", {
     says: "What a program's file gets so that it uses this gateway, or is put back; written once that was agreed to",
     reach: "with_commands",
     input: connectRequest,
     output: connectionShape,
     counts: "places",
   }),
-  catalog: operation({
-    at: "GET catalog",
+  catalog: operation("GET catalog", {
     says: "All that is published, with its backends",
     output: catalogReportShape,
   }),
   /** A tool's error is an answer; the owner may call whatever is published. */
-  call: operation({
-    at: "POST call",
+  call: operation("POST call", {
     says: "Call a tool",
     input: callRequest,
     output: callReportShape,
     counts: "calls",
     bodyLimitBytes: CALL_LIMIT_BYTES,
   }),
-  toolChanges: operation({
-    at: "POST tools/changes",
+  toolChanges: operation("POST tools/changes", {
     says: "Tools that are not as they were approved",
     input: toolChangesRequest,
     output: toolChangesReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
   /** What is another by now is left. */
-  approveTools: operation({
-    at: "POST tools/approve",
+  approveTools: operation("POST tools/approve", {
     says: "Approve tools as they were shown",
     reach: "with_commands",
     input: approveToolsRequest,
     output: approveToolsReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
-  restart: operation({
-    at: "POST backends/restart",
+  restart: operation("POST backends/restart", {
     says: "Start backends anew",
     input: backendsRequest,
     output: restartReportShape,
   }),
   /** Holds it on that route unless it is the first. */
-  switchBackend: operation({
-    at: "POST backends/switch",
+  switchBackend: operation("POST backends/switch", {
     says: "Serve a backend over another route",
     input: backendSwitchRequest,
     output: backendSwitchReportShape,
     counts: "steps",
   }),
-  logs: operation({
-    at: "POST backends/logs",
+  logs: operation("POST backends/logs", {
     says: "What a backend has written to its log",
     input: backendRequest,
     output: backendLogsReportShape,
   }),
   /** Rejects with `timed_out`. */
-  audit: operation({
-    at: "POST audit",
+  audit: operation("POST audit", {
     says: "What was called, the newest first",
     input: auditRequest,
     output: auditReportShape,
     counts: "records",
   }),
-  timeline: operation({
-    at: "GET timeline",
+  timeline: operation("GET timeline", {
     says: "The last day of shares and backends",
     output: timelineReportShape,
     counts: "records",
   }),
   // Of the fleet all reject with `fleet_off` where none is configured, and what needs its link with `fleet_unreachable`.
   /** Once it is known which machines are there: within seconds, mostly at once. */
-  fleet: operation({
-    at: "GET fleet",
+  fleet: operation("GET fleet", {
     says: "The machines of the fleet, and what each tells of itself",
     output: fleetReportShape,
   }),
-  fleetLayer: operation({
-    at: "GET fleet/config",
+  fleetLayer: operation("GET fleet/config", {
     says: "The configuration that all machines of the fleet have in common",
     output: fleetLayerReportShape,
     counts: "config",
   }),
-  fleetLayerHistory: operation({
-    at: "GET fleet/config/history",
+  fleetLayerHistory: operation("GET fleet/config/history", {
     says: "Its revisions that are kept",
     output: fleetLayerHistoryShape,
     counts: "config",
   }),
   /** Rejects with `history_unknown`, too. */
-  fleetLayerText: operation({
-    at: "GET fleet/config/history/",
+  fleetLayerText: operation("GET fleet/config/history/", {
     says: "The text of one of them",
     input: strictObject({ n: count }),
     output: fleetLayerTextShape,
@@ -325,8 +295,7 @@ export const OPERATIONS = {
    * Rejects with `config_changed` when another one was first, `usage` for one that this machine would not believe, and
    * `permission_denied`.
    */
-  putFleetLayer: operation({
-    at: "PUT fleet/config/text",
+  putFleetLayer: operation("PUT fleet/config/text", {
     says: "Put one that the operator's key has signed in its place",
     reach: "socket",
     input: fleetLayerRequest,
@@ -334,34 +303,29 @@ export const OPERATIONS = {
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
-  fleetCheck: operation({
-    at: "POST fleet/check",
+  fleetCheck: operation("POST fleet/check", {
     says: "What the fleet's server permits to this machine, tried with words that change nothing",
     output: fleetCheckShape,
   }),
   /** Rejects with `timed_out` when the disk does not answer. */
-  daemonLog: operation({
-    at: "POST log",
+  daemonLog: operation("POST log", {
     says: "The daemon's own log, the newest first",
     input: logRequest,
     output: logReportShape,
     counts: "records",
   }),
-  sync: operation({
-    at: "GET sync",
+  sync: operation("GET sync", {
     says: "What became of changes of the configuration",
     output: syncReportShape,
   }),
   /** Resolves at commit. A rejected file is a value, not an error. */
-  reload: operation({
-    at: "POST reload",
+  reload: operation("POST reload", {
     says: "Read the configuration file again and apply it",
     input: reloadRequest,
     output: reloadReportShape,
     counts: "config",
   }),
-  config: operation({
-    at: "GET config",
+  config: operation("GET config", {
     says: "The configuration file as it stands",
     output: configReportShape,
     counts: "config",
@@ -370,15 +334,13 @@ export const OPERATIONS = {
    * Applies itself at once. Rejects with `config_changed` when the file is not what was expected, and with `commands_refused`
    * when it would change what runs and the asker's rights do not reach so far. Whoever has those approves what they change.
    */
-  edit: operation({
-    at: "POST config/edit",
+  edit: operation("POST config/edit", {
     says: "Change keys of the configuration and apply it",
     input: editRequest,
     output: editReportShape,
     counts: "config",
   }),
-  editText: operation({
-    at: "PUT config/text",
+  editText: operation("PUT config/text", {
     says: "Replace the text of the configuration and apply it",
     input: editTextRequest,
     output: editReportShape,
@@ -386,22 +348,19 @@ export const OPERATIONS = {
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
   /** Held against what runs; mistakes are a value. */
-  checkConfig: operation({
-    at: "POST config/check",
+  checkConfig: operation("POST config/check", {
     says: "What a text would do as the configuration; nothing is written",
     input: checkConfigRequest,
     output: configCheckReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
-  approvals: operation({
-    at: "GET config/approvals",
+  approvals: operation("GET config/approvals", {
     says: "What waits for approval",
     output: approvalsReportShape,
   }),
   /** Rejects with `entry_unknown`, `config_changed` (something else waits than was shown) and `secret_unavailable`. */
-  approve: operation({
-    at: "POST config/approve",
+  approve: operation("POST config/approve", {
     says: "Approve entries as they were shown",
     reach: "with_commands",
     input: approveRequest,
@@ -411,52 +370,45 @@ export const OPERATIONS = {
     // Whoever loosens that sits at the machine.
     reachFor: ({ loosen }) => (loosen === true ? "socket" : "signed_in"),
   }),
-  history: operation({
-    at: "GET config/history",
+  history: operation("GET config/history", {
     says: "The contents of the configuration that were accepted",
     output: historyReportShape,
     counts: "config",
   }),
-  historyText: operation({
-    at: "GET config/history/",
+  historyText: operation("GET config/history/", {
     says: "The text of one of them",
     input: strictObject({ n: count }),
     output: text,
     counts: "config",
   }),
-  rollback: operation({
-    at: "POST config/rollback",
+  rollback: operation("POST config/rollback", {
     says: "Go back to one of them",
     input: rollbackRequest,
     output: editReportShape,
     counts: "config",
   }),
   /** Takes two seconds. */
-  discover: operation({
-    at: "POST shares/discover",
+  discover: operation("POST shares/discover", {
     says: "Servers of SMB shares that this machine hears or knows; nothing is scanned",
     reach: "with_commands",
     output: foundServersShape,
     counts: "places",
   }),
-  shareNames: operation({
-    at: "POST shares/names",
+  shareNames: operation("POST shares/names", {
     says: "Which shares a server has, asked with a login, never as a guest",
     reach: "with_commands",
     input: shareNamesRequest,
     output: shareNamesShape,
     counts: "places",
   }),
-  shareNetworks: operation({
-    at: "POST shares/networks",
+  shareNetworks: operation("POST shares/networks", {
     says: "The networks that these servers are on now, as `only_on` has them",
     reach: "with_commands",
     input: networksRequest,
     output: networksShape,
     counts: "places",
   }),
-  pairServers: operation({
-    at: "POST shares/pair",
+  pairServers: operation("POST shares/pair", {
     says: "Whether another address leads to the same server",
     reach: "with_commands",
     input: pairRequest,
@@ -464,8 +416,7 @@ export const OPERATIONS = {
     counts: "places",
   }),
   /** Rejects with `registry_failed`. */
-  searchRegistry: operation({
-    at: "POST registry/search",
+  searchRegistry: operation("POST registry/search", {
     says: "MCP servers of the registry by a part of their names",
     reach: "with_commands",
     input: searchRegistryRequest,
@@ -473,16 +424,14 @@ export const OPERATIONS = {
     counts: "records",
   }),
   /** Likewise. */
-  registryServer: operation({
-    at: "POST registry/server",
+  registryServer: operation("POST registry/server", {
     says: "What a server of the registry wants, and what would run",
     reach: "with_commands",
     input: registryServerRequest,
     output: registryServerShape,
     counts: "records",
   }),
-  mcpAddress: operation({
-    at: "POST backends/address",
+  mcpAddress: operation("POST backends/address", {
     says: "Where an MCP server answers whose address has no path; neither headers nor credentials are sent",
     reach: "with_commands",
     input: mcpAddressRequest,
@@ -490,8 +439,7 @@ export const OPERATIONS = {
     counts: "places",
   }),
   /** One that was begun before for this backend ends. Rejects as `awaitLogin` does. */
-  beginLogin: operation({
-    at: "POST backends/login",
+  beginLogin: operation("POST backends/login", {
     says: "Begin a sign-in to a backend's server: the address to open in a browser of this machine",
     reach: "with_commands",
     input: backendRequest,
@@ -499,23 +447,20 @@ export const OPERATIONS = {
     counts: "places",
   }),
   /** Within ten minutes; the backend is started anew then. Rejects with `sign_in_failed` and `secret_unavailable`. */
-  awaitLogin: operation({
-    at: "POST backends/login/end",
+  awaitLogin: operation("POST backends/login/end", {
     says: "Wait until the person has signed in to a backend's server",
     reach: "with_commands",
     input: backendRequest,
     output: loginReportShape,
     counts: "calls",
   }),
-  secrets: operation({
-    at: "GET secrets",
+  secrets: operation("GET secrets", {
     says: "Names of the secrets that are kept or wanted; no value is read",
     output: secretListShape,
     counts: "config",
   }),
   /** Servers that use it get it at once. */
-  setSecret: operation({
-    at: "POST secrets/set",
+  setSecret: operation("POST secrets/set", {
     says: "Keep a secret, in the place of one of that name",
     reach: "with_commands",
     input: setSecretRequest,
@@ -523,8 +468,7 @@ export const OPERATIONS = {
     counts: "config",
     bodyLimitBytes: 2 * BODY_LIMIT_BYTES,
   }),
-  removeSecret: operation({
-    at: "POST secrets/remove",
+  removeSecret: operation("POST secrets/remove", {
     says: "Forget a secret",
     reach: "with_commands",
     input: secretRequest,
@@ -532,29 +476,25 @@ export const OPERATIONS = {
     counts: "config",
   }),
   /** Good for a minute, once. Without a gateway the page gets an address of its own. Rejects with `gateway_off` where it may not be served. */
-  openPage: operation({
-    at: "POST access/link",
+  openPage: operation("POST access/link", {
     says: "A link that signs one browser in",
     reach: "socket",
     output: pageLinkShape,
   }),
   /** Lets the tab of the page that shows this code change what runs, for 15 minutes. Rejects with `permission_denied`. */
-  grantOwner: operation({
-    at: "POST access/owner",
+  grantOwner: operation("POST access/owner", {
     says: "Let one tab of the page change what runs, for 15 minutes",
     reach: "socket",
     input: ownerCodeRequest,
     output: ownerRightShape,
   }),
   /** The one before opens nothing any more. Rejects with `home_unwritable`, as forgetting one does. */
-  makeToken: operation({
-    at: "POST access/token",
+  makeToken: operation("POST access/token", {
     says: "A new token for the management API",
     reach: "socket",
     output: serverTokenShape,
   }),
-  forgetToken: operation({
-    at: "POST access/token/forget",
+  forgetToken: operation("POST access/token/forget", {
     says: "Let no token in any more",
     reach: "socket",
     output: forgottenTokenShape,

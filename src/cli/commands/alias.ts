@@ -5,8 +5,7 @@ import { showJson, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
-export const aliasListCommand = command({
-  name: "alias list",
+export const aliasListCommand = command("alias list", {
   summary: "show every alias, where its link is and where it leads",
   description: "Looks at the links alone, never at what they lead to; changes nothing.",
   examples: {
@@ -26,8 +25,7 @@ export const aliasListCommand = command({
   },
 });
 
-const aliasAddCommand = command({
-  name: "alias add",
+const aliasAddCommand = command("alias add", {
   summary: "make a link to a folder inside a share",
   description:
     "Saves it in the configuration and returns when the link is there. The link leads there whatever route is in " +
@@ -64,8 +62,7 @@ const aliasAddCommand = command({
   },
 });
 
-const aliasRemoveCommand = command({
-  name: "alias remove",
+const aliasRemoveCommand = command("alias remove", {
   summary: "remove an alias and its link",
   description:
     "The folder that it leads to, and all in it, stay. What stands at its path and is no link that Mountaineer made " +
@@ -91,8 +88,7 @@ const aliasRemoveCommand = command({
   },
 });
 
-const aliasReconcileCommand = command({
-  name: "alias reconcile",
+const aliasReconcileCommand = command("alias reconcile", {
   summary: "make, mend and remove links now",
   description:
     "What a running daemon does at every check: links of aliases are made and mended, those of aliases that are gone " +

@@ -2,8 +2,7 @@
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
 
-export const backendsListCommand = command({
-  name: "backends list",
+export const backendsListCommand = command("backends list", {
   summary: "show every MCP server, what it publishes and what is wrong",
   description:
     "Changes nothing. Asks the running daemon; without one, starts the backends once, tells how that went, and ends " +

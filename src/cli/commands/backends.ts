@@ -15,8 +15,7 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { backendsListCommand } from "./backends-list.ts";
 
-const backendsAddCommand = command({
-  name: "backends add",
+const backendsAddCommand = command("backends add", {
   summary: "add an MCP server to the configuration and start it",
   description:
     "What stands behind -- is started as it is, never through a shell. Returns when it is known whether the server " +
@@ -86,8 +85,7 @@ function nameAndValue(text: string): readonly [string, string] {
   return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-const backendsEditCommand = command({
-  name: "backends edit",
+const backendsEditCommand = command("backends edit", {
   summary: "change what an MCP server is started with",
   description:
     "Takes the options of backends add; what is not named stays. A program given behind -- replaces the program and all " +
@@ -120,8 +118,7 @@ const backendsEditCommand = command({
   },
 });
 
-const backendsRemoveCommand = command({
-  name: "backends remove",
+const backendsRemoveCommand = command("backends remove", {
   summary: "remove an MCP server from the configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer config rollback brings it back. Secrets that " +
@@ -137,10 +134,9 @@ const backendsRemoveCommand = command({
   },
 });
 
-type Told = Pick<CommandDefinition, "name" | "summary" | "description" | "examples" | "exits">;
+type Told = Pick<CommandDefinition, "summary" | "description" | "examples" | "exits">;
 
 const backendsEnableCommand = enabling(true, {
-  name: "backends enable",
   summary: "start an MCP server that was disabled",
   description: "Returns when it is known whether it serves.",
   examples: { "mountaineer backends enable files": "start one again" },
@@ -148,7 +144,6 @@ const backendsEnableCommand = enabling(true, {
 });
 
 const backendsDisableCommand = enabling(false, {
-  name: "backends disable",
   summary: "end an MCP server and keep its configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer backends enable starts it again.",
@@ -157,7 +152,7 @@ const backendsDisableCommand = enabling(false, {
 });
 
 function enabling(enabled: boolean, told: Told): CommandDefinition {
-  return command({
+  return command(enabled ? "backends enable" : "backends disable", {
     ...told,
     takes: {
       "<name>": "the backend",
@@ -171,8 +166,7 @@ function enabling(enabled: boolean, told: Told): CommandDefinition {
   });
 }
 
-const backendsRestartCommand = command({
-  name: "backends restart",
+const backendsRestartCommand = command("backends restart", {
   summary: "start backends anew, without losing a call",
   description:
     "A running one serves until the new one is ready, and finishes the calls it has; one that failed is tried again " +
@@ -225,8 +219,7 @@ function restartedText(
   ].join("");
 }
 
-const backendsLogsCommand = command({
-  name: "backends logs",
+const backendsLogsCommand = command("backends logs", {
   summary: "print what a backend wrote to its stderr",
   description:
     "The newest 200 lines, oldest first, over its restarts. They are in the daemon's log, too. A server over HTTP " +
@@ -251,8 +244,7 @@ const backendsLogsCommand = command({
   },
 });
 
-const backendsLoginCommand = command({
-  name: "backends login",
+const backendsLoginCommand = command("backends login", {
   summary: "sign in to a backend's server in the browser",
   description:
     "Opens the page of the server's authorization server, and prints its address as well. The tokens are kept in this " +
@@ -321,8 +313,7 @@ function loginText({ stdoutStyle }: CommandContext, report: LoginReport): string
   return `${done}  The server gave nothing to renew it with: sign in again when it ends${until}.\n`;
 }
 
-const backendsLogoutCommand = command({
-  name: "backends logout",
+const backendsLogoutCommand = command("backends logout", {
   summary: "forget the sign-in to a backend's server",
   description:
     "Removes the tokens and the client that was registered for them, and tells the server, so that they are of no use to " +

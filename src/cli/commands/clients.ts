@@ -5,8 +5,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { command } from "../input/command.ts";
 import { showResult, WAIT_OPTION } from "../input/options.ts";
 
-export const clientsCommand = command({
-  name: "clients",
+export const clientsCommand = command("clients", {
   summary: "list the MCP clients that are connected",
   description:
     "What each calls itself, who it came in as, the version of MCP that it speaks and over what, since when, how many " +
@@ -33,8 +32,7 @@ export const clientsCommand = command({
   },
 });
 
-export const importCommand = command({
-  name: "import",
+export const importCommand = command("import", {
   summary: "take over the MCP servers that another program has",
   description:
     "Reads Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code (vscode), Zed, Codex, Windsurf, Gemini " +
@@ -69,8 +67,7 @@ export const importCommand = command({
 
 const CONNECTED = CLIENT_NAMES.filter((name) => CLIENTS[name].isConnected);
 
-export const connectCommand = command({
-  name: "connect",
+export const connectCommand = command("connect", {
   summary: "make an agent's program use Mountaineer",
   description:
     "Writes Mountaineer into the file where Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code " +
@@ -110,8 +107,7 @@ export const connectCommand = command({
   },
 });
 
-export const mcpCommand = command({
-  name: "mcp",
+export const mcpCommand = command("mcp", {
   summary: "speak MCP on stdin and stdout, for clients that start their servers",
   description:
     "Carries what an MCP client says to the running daemon's gateway and back, as the home's owner; several may run " +

@@ -80,8 +80,7 @@ complete -c mountaineer -f -a '(__mountaineer_complete)'
 
 const SCRIPTS: Readonly<Record<Shell, string>> = { bash: BASH, zsh: ZSH, fish: FISH };
 
-export const completionsCommand = command({
-  name: "completions",
+export const completionsCommand = command("completions", {
   summary: "print the script that makes a shell complete commands, options and names",
   description:
     "Names of shares, their folders, aliases, backends, tools, secrets and keys are looked up on each press of Tab; the script stays " +

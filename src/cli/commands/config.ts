@@ -25,8 +25,7 @@ const KEY_ARGUMENT = {
     "section.key, shares.NAME.key, or a short name: lsof-recheck, auto-failback (names with dots in quotes)",
 } as const;
 
-const configGetCommand = command({
-  name: "config get",
+const configGetCommand = command("config get", {
   summary: "print what holds for one key",
   description:
     "Its value in the file, else its default. Texts are printed bare, everything else as TOML writes it.",
@@ -54,8 +53,7 @@ const configGetCommand = command({
   },
 });
 
-const configSetCommand = command({
-  name: "config set",
+const configSetCommand = command("config set", {
   summary: "set one key in the configuration file",
   description:
     "Every other byte of the file stays as it is. The result is checked as a whole before it is written, and a " +
@@ -76,8 +74,7 @@ const configSetCommand = command({
   },
 });
 
-const configUnsetCommand = command({
-  name: "config unset",
+const configUnsetCommand = command("config unset", {
   summary: "remove one key from the configuration file, so that its default applies",
   description: "As `config set`; what is not in the file is no mistake.",
   examples: {
@@ -92,8 +89,7 @@ const configUnsetCommand = command({
   },
 });
 
-const configShowCommand = command({
-  name: "config show",
+const configShowCommand = command("config show", {
   summary: "print the configuration file, or all that holds",
   description:
     "The file as it is; with --effective every key, those that the file leaves out with their defaults. With --json " +
@@ -136,8 +132,7 @@ const configShowCommand = command({
   },
 });
 
-const configValidateCommand = command({
-  name: "config validate",
+const configValidateCommand = command("config validate", {
   summary: "check a configuration file, and list every mistake in it",
   description:
     "Checks FILE, else the file in use. Warns of what a start would stumble over here, without a packet to anybody: a program " +
@@ -156,8 +151,7 @@ const configValidateCommand = command({
   },
 });
 
-const configPathCommand = command({
-  name: "config path",
+const configPathCommand = command("config path", {
   summary: "print where the configuration file is",
   description: "The running daemon's; without one, the file that it would use, whether it exists or not.",
   examples: { 'less "$(mountaineer config path)"': "read it" },
@@ -170,8 +164,7 @@ const configPathCommand = command({
   },
 });
 
-const configEditCommand = command({
-  name: "config edit",
+const configEditCommand = command("config edit", {
   summary: "edit the configuration file in your editor, checked before it lands",
   description:
     "Opens a private copy in $VISUAL, else $EDITOR, else vi; one with a window needs the option that makes it wait " +
@@ -195,8 +188,7 @@ const configEditCommand = command({
   },
 });
 
-const configSchemaCommand = command({
-  name: "config schema",
+const configSchemaCommand = command("config schema", {
   summary: "print the JSON Schema of the configuration file",
   description:
     "For editors that complete and check while one types; the starter configuration names it already.",
@@ -210,8 +202,7 @@ const configSchemaCommand = command({
   },
 });
 
-const configHistoryCommand = command({
-  name: "config history",
+const configHistoryCommand = command("config history", {
   summary: "list the configurations that were accepted, newest first",
   description: "The newest 50 are kept, whatever brought them. Entry 0 is the one that runs.",
   examples: {
@@ -228,8 +219,7 @@ const configHistoryCommand = command({
   },
 });
 
-const configDiffCommand = command({
-  name: "config diff",
+const configDiffCommand = command("config diff", {
   summary: "show what changed in the configuration file since an accepted one",
   description:
     "From entry N of the history to the file as it is now, as a unified diff. Of entry 0 it shows what in the file " +
@@ -260,8 +250,7 @@ const configDiffCommand = command({
   },
 });
 
-const configRollbackCommand = command({
-  name: "config rollback",
+const configRollbackCommand = command("config rollback", {
   summary: "put an accepted configuration back, whole",
   description:
     "Writes entry N of the history into the file, and a running daemon applies it at once. The rollback is an entry " +
@@ -316,8 +305,7 @@ export const CONFIG_COMMANDS: GroupedCommands = {
 
 // The command `mountaineer approve`.
 
-export const approveCommand = command({
-  name: "approve",
+export const approveCommand = command("approve", {
   summary: "see and approve changes of the configuration that wait for you",
   description:
     "A change that something else than Mountaineer made in the file waits here if it decides what runs ([trust] approve " +

@@ -6,8 +6,7 @@ import { paintFor } from "../views/terminal-style.ts";
 
 const DRIVERS = ["smb", "local"] as const;
 
-export const demoCommand = command({
-  name: "demo",
+export const demoCommand = command("demo", {
   summary: "see it work: a small NAS on this machine, with two cables to pull",
   description:
     "Makes a server with two routes and a home in a temporary folder, runs the daemon on it, and shows what happens " +

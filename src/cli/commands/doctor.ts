@@ -1,8 +1,7 @@
 // The command `mountaineer doctor`.
 import { command } from "../input/command.ts";
 
-export const doctorCommand = command({
-  name: "doctor",
+export const doctorCommand = command("doctor", {
   summary: "look for what is wrong with this machine, and say what to do about it",
   description:
     "Looks at the configuration, the home, the daemon, the programs that mounting needs, each host and the way to it, " +

@@ -3,8 +3,7 @@
 import { command, type GroupedCommands } from "../input/command.ts";
 import { entryNumber } from "../input/options.ts";
 
-const fleetConfigGetCommand = command({
-  name: "fleet config get",
+const fleetConfigGetCommand = command("fleet config get", {
   summary: "print the configuration that all machines of the fleet have in common",
   description:
     "As it stands in the fleet, if the operator's key has signed it. It lies under each machine's own file: what that " +
@@ -23,8 +22,7 @@ const fleetConfigGetCommand = command({
   },
 });
 
-const fleetConfigSetCommand = command({
-  name: "fleet config set",
+const fleetConfigSetCommand = command("fleet config set", {
   summary: "make a file the configuration that all machines have in common",
   description:
     "Checks the TOML by itself and under this machine's own file, signs it with the operator's key as the next revision, " +
@@ -50,8 +48,7 @@ const fleetConfigSetCommand = command({
   },
 });
 
-const fleetConfigDiffCommand = command({
-  name: "fleet config diff",
+const fleetConfigDiffCommand = command("fleet config diff", {
   summary: "show what a file would change of the configuration that all machines have in common",
   description: "From what stands in the fleet to the file, as a unified diff.",
   examples: { "mountaineer fleet config diff fleet.toml": "look before `set`" },
@@ -70,8 +67,7 @@ const fleetConfigDiffCommand = command({
   },
 });
 
-const fleetConfigHistoryCommand = command({
-  name: "fleet config history",
+const fleetConfigHistoryCommand = command("fleet config history", {
   summary: "list the revisions of what all machines have in common, newest first",
   description: "The newest 64 are kept in the fleet, each with the machine where it was signed.",
   examples: {
@@ -85,8 +81,7 @@ const fleetConfigHistoryCommand = command({
   },
 });
 
-const fleetConfigRollbackCommand = command({
-  name: "fleet config rollback",
+const fleetConfigRollbackCommand = command("fleet config rollback", {
   summary: "make an earlier revision what all machines have in common",
   description:
     "Signs its text anew, as the next revision: machines take nothing older than what they have accepted. All else is as " +

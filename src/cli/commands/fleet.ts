@@ -5,8 +5,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
 
-const fleetStatusCommand = command({
-  name: "fleet status",
+const fleetStatusCommand = command("fleet status", {
   summary: "show the machines of the fleet, and how each is",
   description:
     "Asks the running daemon what it has heard of the others: their shares and routes, their backends, what is wrong there, " +
@@ -49,8 +48,7 @@ function machinesOf({ machines }: FleetReport, names: readonly string[]): FleetM
   });
 }
 
-const fleetInitCommand = command({
-  name: "fleet init",
+const fleetInitCommand = command("fleet init", {
   summary: "begin a fleet on this machine",
   description:
     "Starts a nats-server of its own here, with TLS by a certificate authority of its own and a key for each machine, " +
@@ -74,8 +72,7 @@ const fleetInitCommand = command({
   },
 });
 
-const fleetInviteCommand = command({
-  name: "fleet invite",
+const fleetInviteCommand = command("fleet invite", {
   summary: "print a code that lets one machine into the fleet",
   description:
     "On the machine where the fleet began. Prints the code and waits until a machine has joined with it: the code is " +
@@ -92,8 +89,7 @@ const fleetInviteCommand = command({
   },
 });
 
-const fleetJoinCommand = command({
-  name: "fleet join",
+const fleetJoinCommand = command("fleet join", {
   summary: "join the fleet that a code is of",
   description:
     "The code is what fleet invite (or fleet init) printed on another machine, which waits meanwhile. Checks the " +
@@ -117,8 +113,7 @@ const fleetJoinCommand = command({
   },
 });
 
-const fleetLeaveCommand = command({
-  name: "fleet leave",
+const fleetLeaveCommand = command("fleet leave", {
   summary: "take this machine out of its fleet",
   description:
     "Takes [fleet] out of the configuration, and forgets this machine's key. The server still knows the key until " +
@@ -137,8 +132,7 @@ const fleetLeaveCommand = command({
   },
 });
 
-const fleetRemoveCommand = command({
-  name: "fleet remove",
+const fleetRemoveCommand = command("fleet remove", {
   summary: "take another machine out of the fleet",
   description:
     "On the machine where the fleet began. The machine's connection ends at once, and its key opens nothing any more. " +
@@ -154,8 +148,7 @@ const fleetRemoveCommand = command({
   },
 });
 
-const fleetKeysRotateCommand = command({
-  name: "fleet keys rotate",
+const fleetKeysRotateCommand = command("fleet keys rotate", {
   summary: "exchange this machine's key, the operator's, or the server's certificate",
   description:
     "Without more: makes a new key for this machine, has the fleet's server let it in, uses it, and only then has the old " +

@@ -15,8 +15,7 @@ const WISHES = {
   "--url <address>": "its address, instead of a command",
 } as const;
 
-export const initCommand = command({
-  name: "init",
+export const initCommand = command("init", {
   summary: "write a first configuration",
   description:
     "At a terminal it asks: it looks for servers of SMB shares (as mountaineer shares discover does), tries the login at the " +

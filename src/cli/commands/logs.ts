@@ -5,8 +5,7 @@ import { command } from "../input/command.ts";
 const DEFAULT_LINES = 100;
 const MOST_LINES = 1_000_000;
 
-export const logsCommand = command({
-  name: "logs",
+export const logsCommand = command("logs", {
   summary: "print what the daemon has logged",
   description:
     "The newest lines of its log file, and of the one that was rotated away where that has too few. Needs no daemon. " +

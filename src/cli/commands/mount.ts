@@ -7,8 +7,7 @@ import { command } from "../input/command.ts";
 import { chosenShares, SHARE_OPTIONS, showResult } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
-export const mountCommand = command({
-  name: "mount",
+export const mountCommand = command("mount", {
   summary: "mount shares over the best route that answers",
   description:
     "A share that is mounted already is skipped. Ends what `unmount` holds: the daemon keeps it mounted again.",
@@ -22,8 +21,7 @@ export const mountCommand = command({
     runSteps(context, given, "mount", (ask, shares, signal) => ask("mount", { shares }, signal)),
 });
 
-export const wakeCommand = command({
-  name: "wake",
+export const wakeCommand = command("wake", {
   summary: "wake the NAS of shares (Wake-on-LAN), and wait until it answers",
   description:
     "Sends three packets to the address that was learnt while the NAS answered, on the link that it shares with this " +
@@ -38,8 +36,7 @@ export const wakeCommand = command({
     runSteps(context, given, "wake", (ask, shares, signal) => ask("wake", { shares }, signal)),
 });
 
-export const unmountCommand = command({
-  name: "unmount",
+export const unmountCommand = command("unmount", {
   summary: "unmount shares and keep them unmounted",
   description:
     "Holds the share unmounted, over restarts too, until `mount` or `switch`. With files open or not yet sent it is " +
@@ -59,8 +56,7 @@ export const unmountCommand = command({
     ),
 });
 
-export const reconcileCommand = command({
-  name: "reconcile",
+export const reconcileCommand = command("reconcile", {
   summary: "run one cycle now and bring every share where it should be",
   description:
     "What the daemon does at each tick: look, decide, act, until there is nothing more to do at once.",
@@ -74,8 +70,7 @@ export const reconcileCommand = command({
     runSteps(context, given, "reconcile", (ask, shares, signal) => ask("reconcile", { shares }, signal)),
 });
 
-export const verifyCommand = command({
-  name: "verify",
+export const verifyCommand = command("verify", {
   summary: "look at everything afresh and say what is wrong",
   description:
     "Probes every host and reads every mount now, rather than telling what was last seen. Changes nothing.",
@@ -100,8 +95,7 @@ export const verifyCommand = command({
   },
 });
 
-export const unsentCommand = command({
-  name: "unsent",
+export const unsentCommand = command("unsent", {
   summary: "show files that are not on their server yet, and decide about them",
   description:
     "What a program wrote belongs to the server that it was written for: it waits on this machine until that is back. " +

@@ -3,8 +3,7 @@ import type { NameChanges } from "../../api/contract.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import type { DaemonPurpose } from "../sessions/control-session.ts";
 
-export const reloadCommand = command({
-  name: "reload",
+export const reloadCommand = command("reload", {
   summary: "have the daemon read its configuration again, now",
   description:
     "A daemon that watches its file does this by itself; this is for one that does not, or that stopped watching " +

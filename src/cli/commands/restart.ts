@@ -10,8 +10,7 @@ import { showResult } from "../input/options.ts";
 const SERVES_WITHIN_MS = 120_000;
 const BETWEEN_LOOKS_MS = 50;
 
-export const restartCommand = command({
-  name: "restart",
+export const restartCommand = command("restart", {
   summary: "hand the daemon's work over to a new one, without an outage",
   description:
     "Starts the program that is installed now beside the daemon that runs, with the configuration as it stands. When " +

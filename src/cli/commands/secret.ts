@@ -10,8 +10,7 @@ const NAME_OPTION = {
   expected: SECRET_NAME.expected,
 };
 
-const secretSetCommand = command({
-  name: "secret set",
+const secretSetCommand = command("secret set", {
   summary: "keep a password or token, for secret:NAME in the configuration",
   description:
     "Asks for the value without showing it, or reads one line from standard input; it is never an argument. It is kept in the " +
@@ -56,8 +55,7 @@ async function tellDaemon({ home, note, signal }: CommandContext): Promise<void>
   else if (report.reloaded) note("the running daemon uses it now");
 }
 
-const secretListCommand = command({
-  name: "secret list",
+const secretListCommand = command("secret list", {
   summary: "see which secrets are kept, where, and what uses them",
   description:
     "Names only; no value is read. Those that the configuration refers to and nobody keeps are listed, too.",
@@ -75,8 +73,7 @@ const secretListCommand = command({
   },
 });
 
-const secretRemoveCommand = command({
-  name: "secret remove",
+const secretRemoveCommand = command("secret remove", {
   summary: "forget a secret",
   description:
     "Removes it from where it is kept. Mounts and backends that use it go on until they are started again.",
@@ -113,8 +110,7 @@ export const SECRET_COMMANDS: GroupedCommands = {
   commands: [secretSetCommand, secretListCommand, secretRemoveCommand],
 };
 
-export const serverTokenCommand = command({
-  name: "server-token",
+export const serverTokenCommand = command("server-token", {
   summary: "make the token of the management API, for programs and for other machines",
   description:
     "Prints a new token, once: the daemon keeps only its hash. The one before opens nothing any more. It opens the management " +

@@ -2,8 +2,7 @@
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
 
-export const sharesListCommand = command({
-  name: "shares list",
+export const sharesListCommand = command("shares list", {
   summary: "show the shares of the configuration and their aliases",
   description:
     "What the file says; with a daemon running, also whether they are mounted. Waits for no host and no mount.",

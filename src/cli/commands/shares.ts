@@ -10,8 +10,7 @@ import { STEP_EXITS } from "../sessions/step-command.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { sharesListCommand } from "./shares-list.ts";
 
-const sharesDiscoverCommand = command({
-  name: "shares discover",
+const sharesDiscoverCommand = command("shares discover", {
   summary: "show which servers of SMB shares there are",
   description:
     "Asks the links of this machine for two seconds (DNS-SD over multicast, WS-Discovery), and adds whom it has met on them and " +
@@ -40,8 +39,7 @@ const NEW_SHARE = {
   "--fallback-path <folder>": "driver local: the folder of the other route",
 } as const;
 
-const sharesAddCommand = command({
-  name: "shares add",
+const sharesAddCommand = command("shares add", {
   summary: "add a share to the configuration and mount it",
   description:
     "At a terminal, with nothing given, it lists the shares of your NAS that are not configured yet. " +
@@ -103,8 +101,7 @@ function entryOf(given: Given<typeof NEW_SHARE>): NewFavorite {
   return { name: given.share ?? "", ...Object.fromEntries(set) };
 }
 
-const sharesRemoveCommand = command({
-  name: "shares remove",
+const sharesRemoveCommand = command("shares remove", {
   summary: "remove a share from the configuration",
   description:
     "What is mounted stays mounted, with nobody to look after it; --cleanup unmounts it first and removes its link, " +
@@ -138,8 +135,7 @@ const sharesRemoveCommand = command({
   },
 });
 
-const sharesKernelCommand = command({
-  name: "shares kernel",
+const sharesKernelCommand = command("shares kernel", {
   summary: "mount a share with the kernel's own client",
   description:
     "For a user of Linux: faster than rclone, and programs can map files; locks are given up at each move " +
@@ -195,8 +191,7 @@ export const SHARES_COMMANDS: GroupedCommands = {
 
 // The commands `mountaineer rclone ...`.
 
-const rcloneInstallCommand = command({
-  name: "rclone install",
+const rcloneInstallCommand = command("rclone install", {
   summary: "take rclone's official release into the home",
   description:
     "Downloads the release that this version of Mountaineer pins, for this machine, from downloads.rclone.org, or takes an " +
@@ -232,8 +227,7 @@ export const RCLONE_COMMANDS: GroupedCommands = {
 
 // The command `mountaineer folders`.
 
-export const foldersCommand = command({
-  name: "folders",
+export const foldersCommand = command("folders", {
   summary: "list the folders of a share",
   description:
     "A name a line, of one folder of the share; what leads out of the share is neither entered nor listed. Has its " +

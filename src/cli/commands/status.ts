@@ -3,8 +3,7 @@ import { packageVersion } from "../../api/version.ts";
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
 
-export const statusCommand = command({
-  name: "status",
+export const statusCommand = command("status", {
   summary: "show every share and backend, and what is wrong",
   description:
     "Looks, and changes nothing. Asks the running daemon; without one, looks for itself. Shows shares and gateway, each " +

@@ -18,8 +18,7 @@ const OF_SHARES = {
   "--wait": "wait until open files are closed; Ctrl-C gives up",
 } as const;
 
-export const switchCommand = command({
-  name: "switch",
+export const switchCommand = command("switch", {
   summary: "move shares or a backend to a route by hand, or back to the rules",
   description:
     "Of shares, tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches and holds the " +

@@ -12,8 +12,7 @@ import { closestWord } from "../../runtime/text/suggest.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
 
-export const callCommand = command({
-  name: "call",
+export const callCommand = command("call", {
   summary: "call a tool, and print what it answers",
   description:
     "The arguments are a JSON object; - reads it from stdin, none is {}. Text is printed as it is, but for characters that " +
@@ -49,8 +48,7 @@ export const callCommand = command({
 
 const NOTHING: ToolsReport = { tools: [] };
 
-export const toolsListCommand = command({
-  name: "tools list",
+export const toolsListCommand = command("tools list", {
   summary: "list the tools that the gateway publishes",
   description:
     "As MCP clients see them, whatever the policies say, each with the backend that answers it. Asks the running " +
@@ -77,8 +75,7 @@ export const toolsListCommand = command({
   },
 });
 
-const toolsDiffCommand = command({
-  name: "tools diff",
+const toolsDiffCommand = command("tools diff", {
   summary: "show how what servers show differs from what was approved",
   description:
     "Old beside new, with characters that nobody sees spelled out. What a server says of its tools, prompts, resources and " +
@@ -115,8 +112,7 @@ const toolsDiffCommand = command({
   },
 });
 
-const toolsApproveCommand = command({
-  name: "tools approve",
+const toolsApproveCommand = command("tools approve", {
   summary: "accept what servers show as it is now",
   description:
     "Tools, prompts, resources, and what servers say of themselves (instructions). Shows what it approves. What was " +
@@ -213,8 +209,7 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
 
 const TOOLS_ARGUMENT = { "<name...>": "tools, as tools list has them" } as const;
 
-const toolsDisableCommand = command({
-  name: "tools disable",
+const toolsDisableCommand = command("tools disable", {
   summary: "switch tools off, for all clients",
   description:
     "They leave the lists at once, and who calls one is told that it is switched off; calls in flight finish. Remembered " +
@@ -225,8 +220,7 @@ const toolsDisableCommand = command({
   run: (context, { name }) => switchTools(context, name, false),
 });
 
-const toolsEnableCommand = command({
-  name: "tools enable",
+const toolsEnableCommand = command("tools enable", {
   summary: "switch tools on again",
   description: "Takes tools disable back. Filters, pins and policies hold as before.",
   examples: { "mountaineer tools enable delete_file": "let agents delete files again" },

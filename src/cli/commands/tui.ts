@@ -25,8 +25,7 @@ const SCREENS: Readonly<Record<string, string>> = {
   fleet: "F",
 };
 
-export const tuiCommand = command({
-  name: "tui",
+export const tuiCommand = command("tui", {
   summary: "watch and control everything, live",
   description:
     "A live view of the running daemon: shares, backends, what waits for approval, events, logs, the catalog with a form for each tool, the " +
@@ -132,8 +131,7 @@ async function askToken(signal: AbortSignal): Promise<string> {
   return askSecretly("Management token (not shown): ", { stdin: process.stdin, signal });
 }
 
-export const openCommand = command({
-  name: "open",
+export const openCommand = command("open", {
   summary: "open the dashboard in the browser",
   description:
     "Asks the daemon for a link that is good once within a minute, and opens it in your browser. It signs that browser in " +
@@ -167,8 +165,7 @@ export const openCommand = command({
   },
 });
 
-export const menubarCommand = command({
-  name: "menubar",
+export const menubarCommand = command("menubar", {
   summary: "show the shares in the panel or menu bar, and switch them from there",
   description:
     "An icon that tells how things are, with a menu that mounts, unmounts and switches shares and restarts backends. " +
@@ -294,8 +291,7 @@ async function tellSwiftBar(environment: NodeJS.ProcessEnv, opener: string, text
 
 // The command `mountaineer admin`.
 
-export const adminCommand = command({
-  name: "admin",
+export const adminCommand = command("admin", {
   summary: "let one tab of the page change what runs, for 15 minutes",
   description:
     "Type the code that the page shows you. Then that tab, and no other one, may change which programs run and where " +

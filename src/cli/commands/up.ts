@@ -7,8 +7,7 @@ import { command, JSON_OPTION } from "../input/command.ts";
 import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
 import { showResult } from "../input/options.ts";
 
-export const upCommand = command({
-  name: "up",
+export const upCommand = command("up", {
   summary: "run the daemon in the background, from now on",
   description:
     "As a service from login on, where there is a service manager: writes a unit for systemd's user manager (Linux) or an agent " +
@@ -30,8 +29,7 @@ export const upCommand = command({
   },
 });
 
-export const downCommand = command({
-  name: "down",
+export const downCommand = command("down", {
   summary: "stop the daemon, however it was started",
   description:
     "What is mounted stays mounted, and is there as long as its server is: nothing moves to another route meanwhile. A service " +
@@ -44,8 +42,7 @@ export const downCommand = command({
   },
 });
 
-export const uninstallCommand = command({
-  name: "uninstall",
+export const uninstallCommand = command("uninstall", {
   summary: "stop the daemon and remove its service",
   description:
     "A daemon that runs without a service is stopped as well. What is mounted stays mounted, and the configuration, the " +
@@ -82,8 +79,7 @@ export const uninstallCommand = command({
 
 // The command `mountaineer monitor`, which runs the daemon in the foreground.
 
-export const monitorCommand = command({
-  name: "monitor",
+export const monitorCommand = command("monitor", {
   summary: "keep the shares mounted over the best route, until stopped",
   description:
     "Runs the daemon in the foreground, one for each home. Ctrl-C or SIGTERM stop it in order and leave the mounts " +
@@ -108,8 +104,7 @@ export const monitorCommand = command({
 
 // The command `mountaineer upgrade`.
 
-export const upgradeCommand = command({
-  name: "upgrade",
+export const upgradeCommand = command("upgrade", {
   summary: "put a newer version in this one's place, without an outage",
   description:
     "Takes the single file of a release, with its signature beside it (FILE.sig). Both versions lie side by side; the daemon " +

@@ -121,12 +121,9 @@ export type Given<Declared extends Takes> = {
   readonly [Words in keyof Declared as NameOf<Words>]: ValueOf<Words, Declared[Words]>;
 };
 
-interface CommandWords extends Described {
+export interface CommandDefinition extends Described {
   /** What its exit codes mean beyond those of every command. */
   readonly exits: Readonly<Record<number, string>>;
-}
-
-export interface CommandDefinition extends CommandWords {
   readonly takes: Takes;
   /** Resolves with the exit code. `options` and `args` are as the parser has read them. */
   readonly run: (
@@ -138,23 +135,23 @@ export interface CommandDefinition extends CommandWords {
 
 export const JSON_OPTION = { "--json": "print the result as JSON" } as const;
 
+interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
+  readonly exits?: CommandDefinition["exits"];
+  readonly takes?: Declared;
+  /** It does not take `--json`. */
+  readonly isText?: boolean;
+  readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number>;
+}
+
 /** A command whose `run` gets what it declares to take. It loads what it needs itself, so that other commands need not. */
-export function command<const Declared extends Takes = Record<never, never>>({
-  run,
-  takes,
-  exits = {},
-  isText = false,
-  ...definition
-}: Omit<CommandWords, "exits"> &
-  Partial<Pick<CommandWords, "exits">> & {
-    readonly takes?: Declared;
-    /** It does not take `--json`. */
-    readonly isText?: boolean;
-    readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number>;
-  }): CommandDefinition {
+export function command<const Declared extends Takes = Record<never, never>>(
+  name: string,
+  { run, takes, exits = {}, isText = false, ...definition }: Declaration<Declared>,
+): CommandDefinition {
   const own: Takes = takes ?? {};
   return {
     ...definition,
+    name,
     exits,
     takes: isText || "--json" in own ? own : { ...own, ...JSON_OPTION },
     run(context, options, args) {
