@@ -30,6 +30,22 @@ const NOTHING_WRONG: KeptState = { sessionsUnsavedBecause: null, namesLost: null
 
 type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 
+type Add = (
+  severity: BackendCondition["severity"],
+  code: string,
+  title: string,
+  hint: string,
+  sinceMs?: number,
+) => void;
+
+function collected(fill: (add: Add) => void): readonly Standing[] {
+  const found: Standing[] = [];
+  fill((severity, code, title, hint, sinceMs) =>
+    found.push({ code, severity, title, hint, ...(sinceMs !== undefined && { sinceMs }) }),
+  );
+  return found;
+}
+
 /** Remembers since when each stands, where that is not known otherwise. */
 export function createGatewayConditions(
   wallMs: () => number,
@@ -45,12 +61,15 @@ export function createGatewayConditions(
   return (rules, catalog, listening, pins = NO_PINS, url = null, kept = NOTHING_WRONG) => {
     const now = wallMs();
     const found = [
-      ...standing(rules, catalog, listening),
-      ...signInConditions(rules, url),
-      ...telemetryConditions(rules),
+      ...(listening === null ? [] : [listening]),
+      ...collected((add) => {
+        addRules(rules, add);
+        addNames(rules, catalog, add);
+        addSignIn(rules, url, add);
+        addTelemetry(rules, add);
+      }),
       ...trustConditions(pins, catalog),
-      ...sessionConditions(kept.sessionsUnsavedBecause),
-      ...nameConditions(kept.namesLost),
+      ...collected((add) => addKept(kept, add)),
     ];
     since = standingSince(
       found.map((condition) => ({ code: keyOf(condition) })),
@@ -68,102 +87,65 @@ function keyOf({ code, title }: Standing): string {
   return `${code} ${title}`;
 }
 
-function standing(
-  { config, authentication, auditFile }: GatewayRules,
-  catalog: Catalog,
-  listening: BackendCondition | null,
-): Standing[] {
-  const conditions: Standing[] = listening === null ? [] : [listening];
-  if (authentication.missing.length > 0) {
-    conditions.push({
-      code: "auth_token_missing",
-      severity: "error",
-      title: `Nobody can come in with these tokens: ${missingText(authentication.missing)}`,
-      hint: missingHint(authentication.missing),
-    });
+function addRules({ authentication: { missing }, auditFile }: GatewayRules, add: Add): void {
+  if (missing.length > 0) {
+    const title = `Nobody can come in with these tokens: ${missingText(missing)}`;
+    add("error", "auth_token_missing", title, missingHint(missing));
   }
-  if (auditFile !== null && auditFile.state.kind === "failing") {
-    const { reason, sinceMs, dropped } = auditFile.state;
-    conditions.push({
-      code: "audit_not_written",
-      severity: "error",
-      title: `The audit cannot be written: ${reason}${dropped === 0 ? "" : ` (${dropped} lines lost)`}`,
-      hint: "Requests are served all the same; make room, or give [audit].path another place.",
-      sinceMs,
-    });
+  if (auditFile === null || auditFile.state.kind !== "failing") return;
+  const { reason, sinceMs, dropped } = auditFile.state;
+  const title = `The audit cannot be written: ${reason}${dropped === 0 ? "" : ` (${dropped} lines lost)`}`;
+  const hint = "Requests are served all the same; make room, or give [audit].path another place.";
+  add("error", "audit_not_written", title, hint, sinceMs);
+}
+
+function addNames({ config }: GatewayRules, catalog: Catalog, add: Add): void {
+  if (config.conflictResolution.strategy === "error") addCollisions(catalog, add);
+  else addHidden(catalog, add);
+  if (mayOptimize(config)) addBehindOwnTools(catalog, add);
+  const { tools, prompts } = catalog;
+  const prefixed = [...tools.values(), ...prompts.values()].filter(
+    ({ plainName }) => plainName !== undefined,
+  );
+  for (const [backend, same] of Map.groupBy(prefixed, (entry) => entry.backend)) {
+    const title = `${backend} offers names that others had before, and they are published with its own: ${firstOf(same, ({ name }) => shown(name))}`;
+    const hint = `They stay as they are. Name tools yourself with [backends.${backend}.tool_overrides].`;
+    add("info", "names_prefixed", title, hint);
   }
-  if (config.conflictResolution.strategy === "error") {
-    const collisions = newCollisions(null, catalog);
-    for (const { kind, name, kept, hidden } of collisions.slice(0, MOST_COLLISIONS)) {
-      conditions.push({
-        code: "catalog_collision",
-        severity: "warning",
-        title: `${kind} ${shown(name)} is offered by ${kept} and by ${hidden}; that of ${hidden} is not published`,
-        hint: `Rename one with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy.`,
-      });
-    }
-    const more = collisions.length - MOST_COLLISIONS;
-    if (more > 0) {
-      conditions.push({
-        code: "catalog_collision",
-        severity: "warning",
-        title: `${more} more names are offered twice, and the later ones are not published`,
-        hint: 'Set [conflict_resolution].strategy = "prefix", and no two names are the same.',
-      });
-    }
-  } else conditions.push(...hiddenNames(catalog));
-  if (mayOptimize(config)) conditions.push(...behindOwnTools(catalog));
-  conditions.push(...prefixedNames(catalog), ...shortenedNames(catalog));
-  return conditions;
-}
-
-function sessionConditions(unsavedBecause: string | null): Standing[] {
-  if (unsavedBecause === null) return [];
-  return [
-    {
-      code: "sessions_not_saved",
-      severity: "warning",
-      title: `The sessions of clients cannot be written: ${unsavedBecause}`,
-      hint: "They go on until the daemon ends; it is tried again within a minute. Make room, or make the home writable.",
-    },
-  ];
-}
-
-function nameConditions(lost: string | null): Standing[] {
-  if (lost === null) return [];
-  return [
-    {
-      code: "names_lost",
-      severity: "warning",
-      title: `Which tools you have switched off, and whose each name was, is not known: ${lost}`,
-      hint: "What `names.sealed` says is off stays off, whoever wrote it. Unlock the keyring: it is asked again every minute. Else switch them off anew; names are given by the file's order.",
-    },
-  ];
-}
-
-function prefixedNames({ tools, prompts }: Catalog): Standing[] {
-  const named = [...tools.values(), ...prompts.values()];
-  const prefixed = named.filter(({ plainName }) => plainName !== undefined);
-  return [...Map.groupBy(prefixed, ({ backend }) => backend)].map(([backend, same]) => ({
-    code: "names_prefixed",
-    severity: "info",
-    title: `${backend} offers names that others had before, and they are published with its own: ${firstOf(same, ({ name }) => shown(name))}`,
-    hint: `They stay as they are. Name tools yourself with [backends.${backend}.tool_overrides].`,
-  }));
-}
-
-function shortenedNames({ tools }: Catalog): Standing[] {
   const shortened = [...tools.values()].filter(({ name, fullName }) => name !== fullName);
-  if (shortened.length === 0) return [];
-  const told = firstOf(shortened, ({ name, fullName }) => `${shown(fullName)} as ${name}`);
-  return [
-    {
-      code: "names_shortened",
-      severity: "info",
-      title: `Tools whose names clients could not use are published under others: ${told}`,
-      hint: "Give them names of your own with `tool_overrides`, or set [conflict_resolution].longest_name if your clients allow more.",
-    },
-  ];
+  if (shortened.length === 0) return;
+  const names = firstOf(shortened, ({ name, fullName }) => `${shown(fullName)} as ${name}`);
+  const title = `Tools whose names clients could not use are published under others: ${names}`;
+  const hint =
+    "Give them names of your own with `tool_overrides`, or set [conflict_resolution].longest_name if your clients allow more.";
+  add("info", "names_shortened", title, hint);
+}
+
+function addCollisions(catalog: Catalog, add: Add): void {
+  const collisions = newCollisions(null, catalog);
+  for (const { kind, name, kept, hidden } of collisions.slice(0, MOST_COLLISIONS)) {
+    const title = `${kind} ${shown(name)} is offered by ${kept} and by ${hidden}; that of ${hidden} is not published`;
+    const hint = `Rename one with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy.`;
+    add("warning", "catalog_collision", title, hint);
+  }
+  const more = collisions.length - MOST_COLLISIONS;
+  if (more <= 0) return;
+  const title = `${more} more names are offered twice, and the later ones are not published`;
+  const hint = 'Set [conflict_resolution].strategy = "prefix", and no two names are the same.';
+  add("warning", "catalog_collision", title, hint);
+}
+
+function addKept({ sessionsUnsavedBecause: unsaved, namesLost }: KeptState, add: Add): void {
+  if (unsaved !== null) {
+    const hint =
+      "They go on until the daemon ends; it is tried again within a minute. Make room, or make the home writable.";
+    add("warning", "sessions_not_saved", `The sessions of clients cannot be written: ${unsaved}`, hint);
+  }
+  if (namesLost === null) return;
+  const title = `Which tools you have switched off, and whose each name was, is not known: ${namesLost}`;
+  const hint =
+    "What `names.sealed` says is off stays off, whoever wrote it. Unlock the keyring: it is asked again every minute. Else switch them off anew; names are given by the file's order.";
+  add("warning", "names_lost", title, hint);
 }
 
 const MOST_NAMES = 5;
@@ -183,99 +165,85 @@ function shown(name: string): string {
 }
 
 /** Tools of servers that have the names of the gateway's own. */
-function behindOwnTools({ tools }: Catalog): Standing[] {
-  return [FIND_TOOL, CALL_TOOL].flatMap((name) => {
+function addBehindOwnTools({ tools }: Catalog, add: Add): void {
+  for (const name of [FIND_TOOL, CALL_TOOL]) {
     const entry = tools.get(name);
-    if (entry === undefined) return [];
-    return {
-      code: "catalog_hidden",
-      severity: "info" as const,
-      title: `${entry.backend} offers a tool ${name}, and where tools are found instead of listed it is not published: the gateway's own has that name`,
-      hint: `Rename it with [backends.${entry.backend}.tool_overrides], or set [conflict_resolution].strategy = "prefix".`,
-    };
-  });
+    if (entry === undefined) continue;
+    const title = `${entry.backend} offers a tool ${name}, and where tools are found instead of listed it is not published: the gateway's own has that name`;
+    const hint = `Rename it with [backends.${entry.backend}.tool_overrides], or set [conflict_resolution].strategy = "prefix".`;
+    add("info", "catalog_hidden", title, hint);
+  }
 }
 
 /** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */
-function hiddenNames(catalog: Catalog): Standing[] {
+function addHidden(catalog: Catalog, add: Add): void {
   const pairs = Map.groupBy(newCollisions(null, catalog), ({ kept, hidden }) =>
     JSON.stringify([kept, hidden]),
   );
-  return [...pairs.values()].flatMap((same) => {
+  for (const same of pairs.values()) {
     const [first] = same;
-    if (first === undefined) return [];
+    if (first === undefined) continue;
     const { kept, hidden } = first;
-    const told = firstOf(same, ({ kind, name }) => `${kind} ${shown(name)}`);
-    return {
-      code: "catalog_hidden",
-      severity: "info" as const,
-      title:
-        kept === hidden
-          ? `${kept} offers names twice, and the second ones are not published: ${told}`
-          : `${kept} and ${hidden} offer the same names, and those of ${hidden} are not published: ${told}`,
-      hint: `Keep back those that nobody needs, with [backends.${hidden}.filters].`,
-    };
-  });
+    const names = firstOf(same, ({ kind, name }) => `${kind} ${shown(name)}`);
+    const title =
+      kept === hidden
+        ? `${kept} offers names twice, and the second ones are not published: ${names}`
+        : `${kept} and ${hidden} offer the same names, and those of ${hidden} are not published: ${names}`;
+    const hint = `Keep back those that nobody needs, with [backends.${hidden}.filters].`;
+    add("info", "catalog_hidden", title, hint);
+  }
 }
 
 // What is to be said of pins, and of characters that nobody sees.
 
 /** One for each backend and kind, however many entries it is about. */
-export function trustConditions(
-  { pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
-  { unseen }: Pick<Catalog, "unseen">,
-): readonly Standing[] {
-  const told: Standing[] = [];
-  const warn = (code: string, title: string, hint: string): void => {
-    told.push({ code, severity: "warning", title, hint });
-  };
+export function trustConditions(pins: PinsState, { unseen }: Pick<Catalog, "unseen">): readonly Standing[] {
+  return collected((add) => {
+    addPins(pins, add);
+    for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {
+      const title = `backend ${backend} has text that nobody sees, and clients get its entries without it: ${firstOf(of, unseenTold)}`;
+      const hint = "It may be meant for models alone. `mountaineer tools diff` shows all of it.";
+      add("warning", "unseen_characters", title, hint);
+    }
+  });
+}
+
+function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState, add: Add): void {
   if (lost !== null) {
-    const title = `What servers showed before now is not known: ${lost}`;
     const hint = isUnread
       ? "Unlock the keyring: it is asked again every minute."
       : "Look through `mountaineer tools list` and `mountaineer tools diff`; `mountaineer tools approve --all` begins anew with all as it is.";
-    told.push({ code: "pins_lost", severity: "error", title, hint });
+    add("error", "pins_lost", `What servers showed before now is not known: ${lost}`, hint);
   }
   if (unsavedBecause !== null) {
     const title = `The pins cannot be written: ${unsavedBecause}`;
-    warn("pins_not_saved", title, "They hold until the daemon ends; it is tried again every minute.");
+    add(
+      "warning",
+      "pins_not_saved",
+      title,
+      "They hold until the daemon ends; it is tried again every minute.",
+    );
   }
   for (const [backend, of] of Map.groupBy(pending, (one) => one.backend)) {
     const withheld = of.filter(({ isWithheld }) => isWithheld);
     const changed = of.filter(({ isWithheld }) => !isWithheld);
     const hint = `\`mountaineer tools diff\` shows how; \`mountaineer tools approve --backend ${backend}\` accepts it.`;
     if (changed.length > 0) {
-      const names = firstOf(changed, toldEntry);
-      warn(
-        "tools_changed",
-        `backend ${backend} describes ${whatOf(changed)} otherwise than when they were approved: ${names}`,
-        hint,
-      );
+      const title = `backend ${backend} describes ${whatOf(changed)} otherwise than when they were approved: ${firstOf(changed, toldEntry)}`;
+      add("warning", "tools_changed", title, hint);
     }
     if (withheld.length > 0) {
       const names = firstOf(withheld, (one) => `${toldEntry(one)} (${one.change})`);
-      warn(
-        "tools_withheld",
-        `${whatOf(withheld)} of backend ${backend} are withheld until you approve them: ${names}`,
-        hint,
-      );
+      const title = `${whatOf(withheld)} of backend ${backend} are withheld until you approve them: ${names}`;
+      add("warning", "tools_withheld", title, hint);
     }
   }
   for (const [backend, { count, isWithheld }] of beyond) {
     const what = isWithheld ? "withheld" : "not watched for changes";
     const title = `backend ${backend} lists more entries than can be pinned: ${count} of them are ${what}`;
-    warn("tools_not_pinned", title, `Publish fewer of them with [backends.${backend}.filters].`);
+    const hint = `Publish fewer of them with [backends.${backend}.filters].`;
+    add("warning", "tools_not_pinned", title, hint);
   }
-  for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {
-    const names = firstOf(of, unseenTold);
-    const title = `backend ${backend} has text that nobody sees, and clients get its entries without it: ${names}`;
-    warn(
-      "unseen_characters",
-      title,
-      "It may be meant for models alone. `mountaineer tools diff` shows all of it.",
-    );
-  }
-  return told;
 }
 
 /** Tools where they are nothing else, as they mostly are. */
@@ -296,57 +264,35 @@ function unseenTold({ kind, name, faults }: UnseenEntry): string {
 // everybody, traces that do not arrive.
 
 /** `url` null: it does not listen. */
-function signInConditions(rules: GatewayRules, url: string | null): Standing[] {
-  const { signed } = rules.authentication;
-  return [...(signed === null ? [] : missingKeys(signed.keys)), ...openDoor(rules, url)];
-}
-
-/** Nobody waits for it, and nobody would miss it. */
-function telemetryConditions({ telemetry }: GatewayRules): Standing[] {
-  const failure = telemetry?.failure ?? null;
-  if (telemetry === null || failure === null) return [];
-  const lost = telemetry.dropped === 0 ? "" : ` (${telemetry.dropped} spans lost)`;
-  return [
-    {
-      code: "telemetry_not_sent",
-      severity: "warning",
-      title: `Traces and metrics do not arrive: ${failure.reason}${lost}`,
-      hint: "Requests are served all the same; check [telemetry].endpoint. It is tried again by itself.",
-      ...(failure.sinceMs !== undefined && { sinceMs: failure.sinceMs }),
-    },
-  ];
+function addSignIn({ authentication: { signed }, config }: GatewayRules, url: string | null, add: Add): void {
+  if (signed !== null) addKeys(signed.keys, add);
+  if (url === null || config.incomingAuth.type !== "anonymous") return;
+  // Any program of this machine, of any user, may use everything: worth knowing, and for many as it should be.
+  const title = "No token is needed: whoever is on this machine may use everything that is served";
+  const hint = "mountaineer init --add --token makes one; the command mountaineer mcp needs none.";
+  add("info", "auth_open", title, hint);
 }
 
 /** Signed tokens cannot be checked, or only with keys that grow old. */
-function missingKeys(keys: KeyState): Standing[] {
-  if (keys.kind !== "aging" && keys.kind !== "none") return [];
-  const { kind, reason, sinceMs } = keys;
-  return [
-    {
-      code: kind === "none" ? "auth_keys_unavailable" : "auth_keys_aging",
-      severity: kind === "none" ? "error" : "warning",
-      title:
-        kind === "none"
-          ? `Nobody can come in with a signed token: ${reason}`
-          : `The keys that tokens are checked with cannot be read again: ${reason}`,
-      hint:
-        kind === "none"
-          ? "It is tried again by itself; check [incoming_auth].issuer, and that this machine reaches it."
-          : "The last ones are used for [incoming_auth].keys_max_age; it is tried again by itself.",
-      sinceMs,
-    },
-  ];
+function addKeys(keys: KeyState, add: Add): void {
+  if (keys.kind === "none") {
+    const hint =
+      "It is tried again by itself; check [incoming_auth].issuer, and that this machine reaches it.";
+    const title = `Nobody can come in with a signed token: ${keys.reason}`;
+    add("error", "auth_keys_unavailable", title, hint, keys.sinceMs);
+  } else if (keys.kind === "aging") {
+    const hint = "The last ones are used for [incoming_auth].keys_max_age; it is tried again by itself.";
+    const title = `The keys that tokens are checked with cannot be read again: ${keys.reason}`;
+    add("warning", "auth_keys_aging", title, hint, keys.sinceMs);
+  }
 }
 
-/** Any program of this machine, of any user, may use everything: worth knowing, and for many as it should be. */
-function openDoor({ config }: GatewayRules, url: string | null): Standing[] {
-  if (url === null || config.incomingAuth.type !== "anonymous") return [];
-  return [
-    {
-      code: "auth_open",
-      severity: "info",
-      title: "No token is needed: whoever is on this machine may use everything that is served",
-      hint: "mountaineer init --add --token makes one; the command mountaineer mcp needs none.",
-    },
-  ];
+/** Nobody waits for it, and nobody would miss it. */
+function addTelemetry({ telemetry }: GatewayRules, add: Add): void {
+  const failure = telemetry?.failure ?? null;
+  if (telemetry === null || failure === null) return;
+  const lost = telemetry.dropped === 0 ? "" : ` (${telemetry.dropped} spans lost)`;
+  const title = `Traces and metrics do not arrive: ${failure.reason}${lost}`;
+  const hint = "Requests are served all the same; check [telemetry].endpoint. It is tried again by itself.";
+  add("warning", "telemetry_not_sent", title, hint, failure.sinceMs);
 }
