@@ -17,12 +17,7 @@ import { paintFor } from "../views/terminal-style.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
 /** What is edited: where it goes, what was there, and the copy that the editor has. */
-interface Draft {
-  readonly view: Pick<ConfigView, "path" | "place">;
-  readonly seenSha256: string;
-  readonly begun: Uint8Array;
-  readonly copy: EditedCopy;
-}
+type Draft = Awaited<ReturnType<typeof begin>>;
 
 /**
  * Resolves with the exit code. Rejects with `program_unavailable` (no such editor), `config_invalid` and
@@ -52,7 +47,7 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
   }
 }
 
-async function begin(view: ConfigView, signal: AbortSignal): Promise<Draft> {
+async function begin(view: ConfigView, signal: AbortSignal) {
   const { path, place } = view;
   const found = await view.read();
   const begun = found ?? new TextEncoder().encode(await firstText(view, signal));

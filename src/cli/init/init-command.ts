@@ -6,7 +6,7 @@ import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../con
 import { shareTable } from "../../config/edit/new-share.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
 import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
-import type { ConfigFormat, ConfigSnapshot } from "../../config/snapshot.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { mistakesError, mistakeText, refusalError, unwrittenError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
@@ -45,14 +45,7 @@ interface InitArguments {
   readonly token: boolean | null;
 }
 
-interface Standing {
-  readonly path: string;
-  readonly place: ConfigView["place"];
-  readonly format: ConfigFormat;
-  readonly bytes: Uint8Array | null;
-  /** The file says nothing yet (comments at most), so that `init` may add to it without asking. */
-  readonly isBlank: boolean;
-}
+type Standing = Awaited<ReturnType<typeof lookAt>>;
 
 /** Resolves with the exit code. Rejects with `usage`, `config_invalid` and `config_changed`; nothing is written then. */
 export async function initConfig(context: CommandContext, options: InitArguments): Promise<number> {
@@ -230,7 +223,8 @@ function typed({ configPath }: CommandContext, command: string): string {
   return `mountaineer ${command}${configPath === null ? "" : ` --config ${shellWord(configPath)}`}`;
 }
 
-async function lookAt({ path, place, format, read }: ConfigView): Promise<Standing> {
+/** `isBlank`: the file says nothing yet (comments at most), so that `init` may add to it without asking. */
+async function lookAt({ path, place, format, read }: ConfigView) {
   const bytes = await read();
   if (bytes === null && format !== "toml") {
     throw new MountaineerError("usage", `init begins a file in TOML, and ${path} would be YAML`, {

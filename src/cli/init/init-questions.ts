@@ -1,17 +1,11 @@
 // The questions of `init` at a terminal: a NAS and its shares, then MCP servers.
 import type { FoundServer } from "../../api/found-server.ts";
 import { connectionOf } from "../../config/edit/new-backend.ts";
-import type { WantedShare } from "../../config/edit/new-share.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { WantedBackend } from "./init-text.ts";
 import { askNas, type NasTools, type Person, retry, type Wrong } from "./nas-questions.ts";
 
-export interface Wishes {
-  readonly shares: readonly WantedShare[];
-  readonly backends: readonly WantedBackend[];
-  /** What was typed for them, by the names that they refer to. */
-  readonly secrets: readonly { readonly name: string; readonly value: string }[];
-}
+export type Wishes = Awaited<ReturnType<typeof askWishes>>;
 
 export const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };
 
@@ -20,14 +14,11 @@ export interface InitTools extends NasTools {
   readonly whatIsWrong: (wishes: Wishes) => Promise<string | null>;
 }
 
-export async function askWishes(
-  person: Person,
-  servers: readonly FoundServer[],
-  tools: InitTools,
-): Promise<Wishes> {
+export async function askWishes(person: Person, servers: readonly FoundServer[], tools: InitTools) {
   const nas = await askNas(person, servers, tools);
   return {
     shares: nas?.shares ?? [],
+    /** What was typed for them, by the names that they refer to. */
     secrets: nas?.secret ? [nas.secret] : [],
     backends: await askBackends(person, tools),
   };

@@ -1,7 +1,7 @@
 // Wrapped, marked and labelled lines, of which the status views are made. Pure.
 import type { Condition, OpenFileHolder } from "../../api/contract.ts";
 import { SEVERITY_TONES, sinceText } from "../../api/words/words.ts";
-import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
+import { tonePaint } from "../../runtime/text/paint.ts";
 import { columns, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
@@ -17,13 +17,9 @@ const WIDEST = 110;
 const LONGEST_NAME = 24;
 
 /** How a view looks, and when. */
-export interface View {
-  readonly paint: Paint;
-  readonly width: number;
-  readonly now: number;
-}
+export type View = ReturnType<typeof viewOf>;
 
-export function viewOf(options: StatusViewOptions): View {
+export function viewOf(options: StatusViewOptions) {
   return {
     paint: paintFor(options),
     width: Math.min(WIDEST, Math.max(NARROWEST, options.width || NARROWEST)),

@@ -27,11 +27,7 @@ const BETWEEN_ROUNDS_MS = 20;
 const PROCESS_ENDS_WITHIN_MS = 1_500;
 const UNMOUNT_WITHIN_MS = 10_000;
 
-interface Remains {
-  readonly processes: readonly FoundProcess[];
-  /** Mount points, outermost first. */
-  readonly mounts: readonly string[];
-}
+type Remains = Awaited<ReturnType<typeof findRemains>>;
 
 interface FoundProcess {
   readonly identity: ProcessIdentity;
@@ -40,7 +36,7 @@ interface FoundProcess {
   readonly ofServer: boolean;
 }
 
-export async function findRemains(marks: StageMarks): Promise<Remains> {
+export async function findRemains(marks: StageMarks) {
   const [processes, mounts] = await Promise.all([findProcesses(marks), findMounts(marks.folder)]);
   return { processes, mounts };
 }

@@ -23,12 +23,7 @@ const OIDS = {
   serverAuth: "2b06010505070301",
 } as const;
 
-export interface CertificatePair {
-  /** PEM. */
-  readonly certificate: string;
-  /** PEM, secret. */
-  readonly key: string;
-}
+export type CertificatePair = ReturnType<typeof pair>;
 
 interface Issued {
   readonly der: Buffer;
@@ -88,9 +83,11 @@ export function certificatePem(der: Buffer): string {
   return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
 }
 
-function pair({ der, privateKey }: Issued): CertificatePair {
+function pair({ der, privateKey }: Issued) {
   return {
+    /** PEM. */
     certificate: certificatePem(der),
+    /** PEM, secret. */
     key: privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
   };
 }

@@ -23,10 +23,7 @@ export interface ServerPaths {
   readonly log: string;
 }
 
-interface Permissions {
-  readonly publish: readonly string[];
-  readonly subscribe: readonly string[];
-}
+type Permissions = ReturnType<typeof memberPermissions>;
 
 export function joinSubject(id: string): string {
   return `mountaineer.join.${id}`;
@@ -80,7 +77,7 @@ ${users.join("\n")}
  * that each may ask only for what it may read. Only the server's own machine makes the buckets,
  * and writes the configuration's: it has the operator's key.
  */
-function memberPermissions(name: string, isHome: boolean): Permissions {
+function memberPermissions(name: string, isHome: boolean) {
   const making = [STREAM, LAYER_STREAM].flatMap((stream) =>
     ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${stream}`),
   );

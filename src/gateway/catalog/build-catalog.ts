@@ -15,7 +15,6 @@ import {
   type EntryKind,
   freshnessOfAll,
   heldKey,
-  type ResourceReach,
   type UnseenEntry,
 } from "./catalog.ts";
 import { compileGlobs } from "./glob.ts";
@@ -140,17 +139,7 @@ function skillsOf(source: CatalogSource | undefined) {
   ];
 }
 
-interface SourceOffer {
-  readonly tools: Offer;
-  readonly resources: Offer;
-  readonly templates: Offer;
-  readonly prompts: Offer;
-  readonly skills: Offer;
-  readonly reach: ResourceReach | null;
-  readonly unseen: readonly UnseenEntry[];
-  /** What waits, by `heldKey`. */
-  readonly held: readonly (readonly [string, string])[];
-}
+type SourceOffer = ReturnType<typeof offerOf>;
 
 interface Places {
   readonly appPages: AppPages;
@@ -162,7 +151,7 @@ function offerOf(
   source: CatalogSource,
   { strategy, separator, longestName }: ConflictConfig,
   { appPages, skillPlaces, namer }: Places,
-): SourceOffer {
+) {
   const { backend, filters, toolOverrides, listings, held } = source;
   // The names of one machine are its own already, one for each of its tools.
   const whose = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
@@ -246,6 +235,7 @@ function offerOf(
     skills,
     unseen,
     reach: resources.length + templates.length + skills.length === 0 ? null : { backend, ...reach },
+    /** What waits, by `heldKey`. */
     held:
       held === undefined
         ? []

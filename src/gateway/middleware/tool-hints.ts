@@ -3,17 +3,12 @@
 import type { AuthorizationConfig, ToolHint } from "../../config/snapshot.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-export interface ToolHints {
-  readonly read_only: boolean;
-  readonly destructive: boolean;
-  readonly idempotent: boolean;
-  readonly open_world: boolean;
-}
+export type ToolHints = ReturnType<typeof hintsOf>;
 
 export function hintsOf(
   { annotations }: JsonObject,
   unannotated: NonNullable<AuthorizationConfig["unannotated"]>,
-): ToolHints {
+) {
   const said = isJsonObject(annotations) ? annotations : {};
   const readOnly = said["readOnlyHint"] === true;
   const { destructiveHint } = said;

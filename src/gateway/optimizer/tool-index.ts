@@ -32,16 +32,7 @@ const FUZZY = 0.2;
 
 type IndexedTool = Pick<CatalogEntry, "name" | "backend" | "originalName" | "definition">;
 
-interface Document {
-  readonly id: string;
-  readonly name: string;
-  readonly nameConcepts: string;
-  readonly backend: string;
-  readonly args: string;
-  readonly description: string;
-  /** Of the description. */
-  readonly concepts: string;
-}
+type Document = ReturnType<typeof documentOf>;
 
 interface Taken {
   readonly definition: JsonObject;
@@ -160,7 +151,7 @@ export class ToolIndex {
   }
 }
 
-function documentOf(tool: IndexedTool): Document {
+function documentOf(tool: IndexedTool) {
   const { name, originalName, definition } = tool;
   const { description, title, annotations, inputSchema } = definition;
   const shownTitle = title ?? (isJsonObject(annotations) ? annotations["title"] : undefined);
@@ -180,6 +171,7 @@ function documentOf(tool: IndexedTool): Document {
     backend: backendTerms(tool),
     args: [...new Set(termsOf(argumentNames.join(" ")))].join(" "),
     description: described.join(" "),
+    /** Of the description. */
     concepts: conceptsOf(described).join(" "),
   };
 }

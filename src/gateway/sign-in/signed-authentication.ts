@@ -236,12 +236,9 @@ function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[])
 // Picks how clients are authenticated, by the configuration.
 
 /** What everybody came with, kept over all configurations: each tells whether it still lets in. */
-export interface Proofs {
-  readonly local: TokensUsed;
-  readonly signed: SignedProofs;
-}
+export type Proofs = ReturnType<typeof createProofs>;
 
-export function createProofs(): Proofs {
+export function createProofs() {
   return { local: new TokensUsed(), signed: new WeakMap() };
 }
 

@@ -6,21 +6,7 @@ import { counted } from "../../runtime/text/plain-text.ts";
 
 export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
 
-export interface CatalogItem {
-  /** Unique: kind, backend and name. */
-  readonly id: string;
-  readonly kind: ItemKind;
-  /** As clients call it; of a resource its URI. */
-  readonly name: string;
-  readonly backend: string;
-  /** One line, foreign text. */
-  readonly summary: string;
-  /** As the gateway lists it. */
-  readonly entry: Readonly<Record<string, unknown>>;
-  /** In small letters: what a search is about, the name first. */
-  readonly sought: string;
-  readonly soughtName: string;
-}
+export type CatalogItem = ReturnType<typeof itemOf>;
 
 /** A word of a longer query is one of these at most. */
 const WORD_LIMIT = 8;
@@ -39,7 +25,7 @@ export function catalogItems(report: CatalogReport): readonly CatalogItem[] {
   ];
 }
 
-function itemOf(kind: ItemKind, entry: object, nameKey: string): CatalogItem {
+function itemOf(kind: ItemKind, entry: object, nameKey: string) {
   const given: Readonly<Record<string, unknown>> = { ...entry };
   const name = textAt(given, nameKey) || textAt(given, "name");
   const backend = textAt(given, "backend");
@@ -47,12 +33,17 @@ function itemOf(kind: ItemKind, entry: object, nameKey: string): CatalogItem {
   const soughtName = name.toLowerCase();
   const words = [name, backend, textAt(given, "title"), about.slice(0, SOUGHT_LIMIT), argumentNames(given)];
   return {
+    /** Unique: kind, backend and name. */
     id: JSON.stringify([kind, backend, name, textAt(given, "kind")]),
     kind,
+    /** As clients call it; of a resource its URI. */
     name,
     backend,
+    /** One line, foreign text. */
     summary: about.slice(0, SUMMARY_LIMIT).split("\n", 1)[0] ?? "",
+    /** As the gateway lists it. */
     entry: given,
+    /** In small letters: what a search is about, the name first. */
     sought: words.join("\n").toLowerCase(),
     soughtName,
   };

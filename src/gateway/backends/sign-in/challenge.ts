@@ -1,13 +1,6 @@
 // Reads `WWW-Authenticate`: what a server that refuses a request asks for. Pure.
 
-export interface BearerChallenge {
-  /** The address of the server's metadata (RFC 9728), as it says it; null: it says none. */
-  readonly resourceMetadata: string | null;
-  /** null: it asks for none in particular. */
-  readonly scopes: readonly string[] | null;
-  /** `invalid_token`, `insufficient_scope`; null: none is given. */
-  readonly error: string | null;
-}
+export type BearerChallenge = ReturnType<typeof ofParameters>;
 
 const LONGEST_HEADER = 16 * 1024;
 const LONGEST_VALUE = 2_048;
@@ -37,11 +30,14 @@ export function bearerChallenge(header: string | null): BearerChallenge | null {
   }
 }
 
-function ofParameters(parameters: ReadonlyMap<string, string>): BearerChallenge {
+function ofParameters(parameters: ReadonlyMap<string, string>) {
   const scope = parameters.get("scope");
   return {
+    /** The address of the server's metadata (RFC 9728), as it says it; null: it says none. */
     resourceMetadata: parameters.get("resource_metadata") ?? null,
+    /** null: it asks for none in particular. */
     scopes: scope === undefined ? null : scopeList(scope),
+    /** `invalid_token`, `insufficient_scope`; null: none is given. */
     error: parameters.get("error") ?? null,
   };
 }

@@ -64,12 +64,7 @@ function isSameIssuer(one: string, other: string): boolean {
   return one === other || URL.parse(one)?.href === URL.parse(other)?.href;
 }
 
-interface ResourceFacts {
-  readonly resource: string;
-  /** Not empty. */
-  readonly issuers: readonly string[];
-  readonly scopes: readonly string[] | null;
-}
+type ResourceFacts = ReturnType<typeof resourceFacts>;
 
 /** Null: the server has none. */
 async function resourceMetadata(
@@ -86,7 +81,7 @@ async function resourceMetadata(
   return null;
 }
 
-function resourceFacts(facts: JsonMembers, address: string, server: URL): ResourceFacts {
+function resourceFacts(facts: JsonMembers, address: string, server: URL) {
   const { resource, authorization_servers: servers, scopes_supported: scopes } = facts;
   if (typeof resource !== "string" || !isAboutServer(resource, server)) {
     const told = typeof resource === "string" ? shownAddress(resource) : "nothing";
