@@ -61,7 +61,7 @@ export const tuiCommand = command("tui", {
     }
     const door = await readDoor(context, url, tokenFile);
     if (isPlain) {
-      const { startPlain } = await import("../../tui/plain/start-plain.ts");
+      const { startPlain } = await import("../../tui/plain/plain-view.ts");
       await startPlain({ home, door, print: context.print, input: process.stdin, signal });
       return 0;
     }

@@ -7,8 +7,7 @@ import type { Catalog, UnseenEntry } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
 import { CALL_TOOL, FIND_TOOL } from "../optimizer/own-tools.ts";
-import type { PendingChange, PinsState } from "../pins/pins.ts";
-import { shownName } from "../pins/short-diff.ts";
+import { type PendingChange, type PinsState, shownName } from "../pins/pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 import { mayOptimize } from "./selection.ts";
 

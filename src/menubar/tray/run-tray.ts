@@ -3,12 +3,21 @@ import { join } from "node:path";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { BUS_NAME, BUS_PATH, type BusConnection, connectToBus } from "../dbus/bus-connection.ts";
+import {
+  BUS_NAME,
+  BUS_PATH,
+  type BusConnection,
+  type BusReply,
+  type BusSignal,
+  connectToBus,
+} from "../dbus/bus-connection.ts";
+import { type Variant, variant } from "../dbus/marshal.ts";
 import type { Message } from "../dbus/message.ts";
+import type { Menu, MenuState } from "../menu/menu.ts";
 import type { MenuSession } from "../menu/session.ts";
 import { answerCall, method, propertiesXml, signalOf } from "./bus-objects.ts";
 import { createDbusMenu, MENU_INTERFACE, MENU_PATH } from "./dbus-menu.ts";
-import { createNotifierItem, ITEM_INTERFACE, ITEM_PATH } from "./notifier-item.ts";
+import { ICON_SIZES, iconPixels } from "./icon-pixels.ts";
 
 const WATCHER = "org.kde.StatusNotifierWatcher";
 const WATCHER_PATH = "/StatusNotifierWatcher";
@@ -270,4 +279,79 @@ function unescaped(value: string): string {
     String.fromCharCode(Number.parseInt(code, 16)),
   );
   return Buffer.from(plain, "latin1").toString("utf8");
+}
+
+// org.kde.StatusNotifierItem: the icon in the panel, and its tooltip.
+
+const ITEM_PATH = "/StatusNotifierItem";
+const ITEM_INTERFACE = "org.kde.StatusNotifierItem";
+
+const PIXMAPS = "a(iiay)";
+
+function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void) {
+  let state = menu.state;
+  let summary = menu.summary;
+  const drawn = new Map<MenuState, unknown>();
+  const icon = (): unknown => {
+    const pixels =
+      drawn.get(state) ??
+      ICON_SIZES.map((size) => {
+        const { width, height, argb } = iconPixels(state, size);
+        return [width, height, argb];
+      });
+    drawn.set(state, pixels);
+    return pixels;
+  };
+  const signal = (member: string, signature = "", body: readonly unknown[] = []): void =>
+    emit({ path: ITEM_PATH, interface: ITEM_INTERFACE, member, signature, body });
+
+  return {
+    show(next: Menu): void {
+      const changed = next.state !== state;
+      const tipChanged = next.summary !== summary || changed;
+      const statusBefore = statusOf(state);
+      state = next.state;
+      summary = next.summary;
+      if (changed) {
+        signal("NewIcon");
+        signal("NewAttentionIcon");
+      }
+      if (tipChanged) signal("NewToolTip");
+      if (statusOf(state) !== statusBefore) signal("NewStatus", "s", [statusOf(state)]);
+    },
+    answer(member: string, signature: string): BusReply | null {
+      // The item has nothing but its menu, and the panel opens that by itself (`ItemIsMenu`).
+      const known = ["ContextMenu ii", "Activate ii", "SecondaryActivate ii", "Scroll is"];
+      known.push("ProvideXdgActivationToken s");
+      return known.includes(`${member} ${signature}`) ? { signature: "", body: [] } : null;
+    },
+    properties: (): ReadonlyMap<string, Variant> =>
+      new Map([
+        ["Category", variant("s", "SystemServices")],
+        ["Id", variant("s", "mountaineer")],
+        ["Title", variant("s", "Mountaineer")],
+        ["Status", variant("s", statusOf(state))],
+        ["WindowId", variant("i", 0)],
+        ["IconName", variant("s", "")],
+        ["IconPixmap", variant(PIXMAPS, icon())],
+        ["OverlayIconName", variant("s", "")],
+        ["OverlayIconPixmap", variant(PIXMAPS, [])],
+        ["AttentionIconName", variant("s", "")],
+        ["AttentionIconPixmap", variant(PIXMAPS, icon())],
+        ["AttentionMovieName", variant("s", "")],
+        ["IconThemePath", variant("s", "")],
+        ["ToolTip", variant("(sa(iiay)ss)", ["", [], "Mountaineer", escaped(summary)])],
+        ["ItemIsMenu", variant("b", true)],
+        ["Menu", variant("o", MENU_PATH)],
+      ]),
+  };
+}
+
+function statusOf(state: MenuState): string {
+  return state === "tb_ready" || state === "down" ? "NeedsAttention" : "Active";
+}
+
+/** Tooltips are markup. */
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

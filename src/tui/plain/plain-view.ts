@@ -1,18 +1,22 @@
 // The plain mode: says each change once, in a line, and does what is typed. Draws nothing, so a screen reader can follow.
+
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import type { ApprovalsReport } from "../../api/approval-contract.ts";
+import type { HttpDoor } from "../../api/client/http-exchange.ts";
 import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../api/contract.ts";
 import { backendWords, publishedText } from "../../api/words/backend-words.ts";
 import { shareWords } from "../../api/words/share-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { localClock } from "../../runtime/time/local-time.ts";
 import { catalogItems, searchItems } from "../catalog/catalog-items.ts";
 import { type Actions, createActions } from "../dashboard/actions.ts";
 import { actionCommands } from "../dashboard/dashboard-screen.ts";
 import { createEventRing, type EventRing } from "../events/event-ring.ts";
-import type { DaemonLink } from "../link/daemon-link.ts";
+import { type DaemonLink, doorConnection, homeConnection, startDaemonLink } from "../link/daemon-link.ts";
 import { absenceText } from "../terminal/connection.ts";
 import { matchingCommands } from "../terminal/palette.ts";
 import { createPrompt, type Prompt } from "../terminal/prompt.ts";
@@ -343,4 +347,45 @@ function conditionStatement(
     `condition ${subject ?? ""} ${code}`,
     `${severity}: ${whose}${title}${hint === null ? "" : `; ${hint}`}`,
   ];
+}
+
+// Starts the plain mode: lines from standard input, lines to standard output.
+
+interface PlainStart {
+  /** Absolute. */
+  readonly home: string;
+  /** The daemon of another machine; null: that of this home. */
+  readonly door: HttpDoor | null;
+  readonly print: (text: string) => void;
+  readonly input: Readable;
+  readonly signal: AbortSignal;
+}
+
+/** Until a person leaves, the input ends, or `signal` aborts, whose reason it then rejects with. */
+export async function startPlain({ home, door, print, input, signal }: PlainStart): Promise<void> {
+  const leave = new AbortController();
+  const until = AbortSignal.any([signal, leave.signal]);
+  const connect = door === null ? homeConnection(home) : doorConnection(door, until);
+  const link = startDaemonLink({ connect, signal: until });
+  const view = createPlainView({
+    link,
+    isElsewhere: door !== null,
+    say: (line) => print(`${line}\n`),
+    clock: systemClock,
+    signal: until,
+  });
+  view.begin();
+  // Not a terminal for readline: it would draw over the line that is typed.
+  const lines = createInterface({ input, terminal: false });
+  const end = (): void => lines.close();
+  signal.addEventListener("abort", end, { once: true });
+  try {
+    for await (const line of lines) if (view.type(line)) break;
+  } finally {
+    signal.removeEventListener("abort", end);
+    leave.abort();
+    lines.close();
+    input.destroy();
+  }
+  signal.throwIfAborted();
 }

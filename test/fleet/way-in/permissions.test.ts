@@ -14,7 +14,6 @@ import {
   LAYER_STREAM_CONFIG,
   LAYER_SUBJECT,
 } from "../../../src/fleet/layer/layer-subjects.ts";
-import { NOBODY, neededBy } from "../../../src/fleet/permissions.ts";
 import { readCredentials } from "../../../src/fleet/sign-in.ts";
 import {
   askSubject,
@@ -29,7 +28,7 @@ import {
   STREAM,
   unheardInbox,
 } from "../../../src/fleet/subjects.ts";
-import { probePermissions } from "../../../src/fleet/way-in/fleet-check.ts";
+import { NOBODY, neededBy, probePermissions } from "../../../src/fleet/way-in/fleet-check.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";

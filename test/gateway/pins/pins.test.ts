@@ -13,8 +13,7 @@ import {
   memberChanges,
   pinOf,
 } from "../../../src/gateway/pins/pinned-entry.ts";
-import { Pins } from "../../../src/gateway/pins/pins.ts";
-import { shortDiff, shownName } from "../../../src/gateway/pins/short-diff.ts";
+import { Pins, shortDiff, shownName } from "../../../src/gateway/pins/pins.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { assertEach } from "../../support/assert-each.ts";

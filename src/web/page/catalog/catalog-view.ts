@@ -1,16 +1,16 @@
 // What clients are offered: the tools of all backends, with a search, and a form to try each.
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
+import type { CatalogReport } from "../../../api/catalog-contract.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
-import type { ViewProps } from "../parts/app.ts";
+import type { App, ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
-import { choiceField, nothing, searchField } from "../parts/elements.ts";
+import { choiceField, code, mark, nothing, searchField, section, WorkButton } from "../parts/elements.ts";
 import { createFormKeeper, useKeptForm } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
-import { OtherEntries } from "./other-entries.ts";
-import { type ShownTool, ToolView } from "./tool-view.ts";
+import { type ShownTool, switchTool, ToolView } from "./tool-view.ts";
 
 /** Of thousands, more are told apart by a search than by scrolling. */
 const MOST_SHOWN = 200;
@@ -101,4 +101,88 @@ export function searchTools<Tool extends Searched>(
     return [{ tool, rank: wanted.filter((word) => name.includes(word)).length }];
   });
   return ranked.sort((one, other) => other.rank - one.rank).map(({ tool }) => tool);
+}
+
+// What the catalog has besides tools, and what is kept from clients, with the reason.
+
+interface Row {
+  readonly key: string;
+  readonly name: string;
+  readonly backend: string;
+  readonly about: string;
+}
+
+interface Props {
+  readonly app: App;
+  readonly report: CatalogReport;
+}
+
+function OtherEntries({ app, report }: Props): ComponentChild {
+  const { resources, resource_templates: templates, prompts, withheld } = report;
+  return [
+    list(
+      "Resources",
+      [...resources, ...templates].map((entry) => ({
+        key: "uri" in entry ? entry.uri : entry.uri_template,
+        name: "uri" in entry ? entry.uri : entry.uri_template,
+        backend: entry.backend,
+        about: entry.title ?? entry.name,
+      })),
+    ),
+    list(
+      "Prompts",
+      prompts.map(({ name, backend, title, description }) => ({
+        key: name,
+        name,
+        backend,
+        about: title ?? description ?? "",
+      })),
+    ),
+    withheld.length === 0
+      ? null
+      : section(
+          "Kept from clients",
+          h(
+            "ul",
+            { class: "plain-list" },
+            withheld
+              .slice(0, MOST_SHOWN)
+              .map(({ backend, kind, name, reason, why }) =>
+                h(
+                  "li",
+                  { key: `${backend} ${kind} ${name}`, class: "row" },
+                  mark("warning", reason),
+                  h("span", {}, `${kind} `, code(name), ` of ${shown(backend)}: ${shown(why)}`),
+                  reason === "off"
+                    ? h(WorkButton, { label: "Switch on", run: () => switchTool(app, name, true) })
+                    : null,
+                ),
+              ),
+          ),
+        ),
+  ];
+}
+
+function list(title: string, rows: readonly Row[]): ComponentChild {
+  if (rows.length === 0) return null;
+  return h(
+    "details",
+    {},
+    h("summary", {}, `${title} (${rows.length})`),
+    h(
+      "ul",
+      { class: "plain-list" },
+      rows
+        .slice(0, MOST_SHOWN)
+        .map(({ key, name, backend, about }) =>
+          h(
+            "li",
+            { key: `${backend} ${key}` },
+            code(name),
+            ` of ${shown(backend)} `,
+            h("span", { class: "dim" }, shown(about.slice(0, 200))),
+          ),
+        ),
+    ),
+  );
 }

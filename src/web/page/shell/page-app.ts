@@ -14,7 +14,7 @@ import { Copyable, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
 import { clockText, shown } from "../parts/text.ts";
-import { unsavedSync } from "../sync/sync-config-panel.ts";
+import { unsavedSync } from "../sync/sync-view.ts";
 import { placeAt, VIEWS } from "./views.ts";
 
 /** Tabs of one browser share one session: a new tab asks the others for it, and what one does to it, the others are told. */

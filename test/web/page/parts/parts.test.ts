@@ -10,7 +10,7 @@ import { createFormKeeper } from "../../../../src/web/page/parts/kept-form.ts";
 import { addNotice, NO_NOTICES, Notices } from "../../../../src/web/page/parts/notices.ts";
 import { bytesText, clockText, forText, shown } from "../../../../src/web/page/parts/text.ts";
 import { takeLinkCode } from "../../../../src/web/page/shell/link-code.ts";
-import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-config-panel.ts";
+import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-view.ts";
 import {
   backendStretches,
   shareStretches,
