@@ -10,32 +10,39 @@ interface DrivenShare {
   readonly driver: MountDriver;
 }
 
+/** The time in which a share has drivers of one kind: drivers of SMB know each other's mounts. */
+interface Era {
+  /** Drivers of the other kind, whose mounts may still stand. */
+  readonly former: Map<MountDriver, ShareSpec>;
+  /** The lane takes its steps by a driver of this era, so that none of a former driver's is under way. */
+  hasBegun: boolean;
+}
+
 export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
- * For one share. A former driver is forgotten once nothing that it mounted stands. `drivers` are all that the share may
- * have had; a mount belongs to the first of them that recognizes it as its own.
+ * For one share. A former driver is forgotten once nothing that it mounted stands, or will. `drivers` are all that the
+ * share may have had; a mount belongs to the first of them that recognizes it as its own.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
-  const former = new Map<MountDriver, ShareSpec>();
-  const succeed = ({ driver }: DrivenShare): MountDriver => {
-    // Drivers of SMB know each other's mounts.
-    for (const each of former.keys()) if (isLocal(each) === isLocal(driver)) former.delete(each);
-    return former.size === 0 ? driver : withFormer(driver, former);
+  const eraOf = (driver: MountDriver, spec: ShareSpec, before: readonly MountDriver[]): Era => {
+    const others = [...before, ...drivers].filter((each) => isLocal(each) !== isLocal(driver));
+    return { former: new Map(others.map((each) => [each, spec])), hasBegun: false };
   };
+  let era: Era = { former: new Map(), hasBegun: true };
+  const succeed = (driver: MountDriver): MountDriver =>
+    era.former.size === 0 ? driver : withFormer(driver, era);
   return {
     /** The driver for a share that is new to this process. It also sees what drivers of the other kind made before. */
-    begin(first: DrivenShare): MountDriver {
-      for (const driver of drivers) former.set(driver, first.spec);
-      return succeed(first);
+    begin({ driver, spec }: DrivenShare): MountDriver {
+      era = { ...eraOf(driver, spec, []), hasBegun: true };
+      return succeed(driver);
     },
     /** The driver for `next`. It also sees and unmounts what former drivers of the share have left mounted. */
-    take(before: DrivenShare, next: DrivenShare): MountDriver {
-      if (isLocal(before.driver) !== isLocal(next.driver)) {
-        // The driver may have changed more than once between drivers of SMB, while the first mount is still there.
-        for (const driver of [before.driver, ...drivers]) former.set(driver, before.spec);
-      }
-      return succeed(next);
+    take(before: DrivenShare, { driver }: DrivenShare): MountDriver {
+      // Steps of the era before go on: what that knows is its own, so that it makes this one forget nothing.
+      if (isLocal(before.driver) !== isLocal(driver)) era = eraOf(driver, before.spec, [before.driver]);
+      return succeed(driver);
     },
   };
 }
@@ -44,7 +51,8 @@ function isLocal({ name }: MountDriver): boolean {
   return name === "local";
 }
 
-function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): MountDriver {
+function withFormer(driver: MountDriver, era: Era): MountDriver {
+  const { former } = era;
   /** The makers of the mounts that were found last. */
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount): DrivenShare | null => makers.get(id) ?? null;
@@ -68,6 +76,7 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
   const find: MountDriver["find"] = async (share, notBeforeMs) => {
     const left: FoundMount[] = [];
     const found = new Map<string, DrivenShare>();
+    const { hasBegun } = era;
     const own = isLocal(driver) ? null : await driver.find(share, notBeforeMs);
     for (const [each, spec] of [...former]) {
       // A path with SMB mounted below it is not a link, and may hang.
@@ -75,7 +84,7 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
       const seen = isMount ? [] : await look(each, spec, notBeforeMs);
       if (seen === null) continue;
       const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
-      if (made.length === 0) former.delete(each);
+      if (made.length === 0 && hasBegun) former.delete(each);
       for (const mount of made) found.set(mount.id, { driver: each, spec });
       // No route explains it, so it is mounted anew as soon as nothing on it is open.
       left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null })));
@@ -91,7 +100,12 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
   return {
     ...driver,
     find,
+    mount(...given) {
+      era.hasBegun = true;
+      return driver.mount(...given);
+    },
     async unmount(share, mount, mode, limits) {
+      era.hasBegun = true;
       // The previous driver found this mount, and this one took over in the middle of its steps.
       try {
         if (!hasLooked) await find(share, 0);

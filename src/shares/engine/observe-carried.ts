@@ -37,18 +37,20 @@ export function isMovable(
  */
 export function withCarried(
   tools: LookTools,
-  { spec }: Subject,
+  { spec, driver }: Subject,
   configured: ShareSeen["routes"],
   mount: MountSeen,
 ): MountSeen {
   const { clock, carriage, rememberedPort } = tools;
   const { found } = mount;
-  const { carriedPort = null } = found;
+  const { carriedPort = null, madeByDriver } = found;
+  const isUnguarded = carriedPort === null && madeByDriver && driver.keepsUnsent === true;
+  if (isUnguarded && carriage !== undefined) return { ...mount, unguarded: true };
   if (carriedPort === null || !found.sameShare) return mount;
   const state = carriage?.of(spec.name) ?? null;
   if (state === null || state.port !== carriedPort) {
     // Somebody else's mount through a tunnel is an ordinary mount.
-    if (!found.madeByDriver && rememberedPort?.() !== carriedPort) return mount;
+    if (!madeByDriver && rememberedPort?.() !== carriedPort) return mount;
     const absentSinceMs = carriage?.absentSinceMs ?? null;
     const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < CARRIER_ABSENT_MS;
     // Nothing serves its port: programs that use it wait in vain.
@@ -121,8 +123,7 @@ export async function observeCarry(
       ...{ patienceMs, epoch: held.epoch ?? null, away: away !== null },
     });
   }
-  const unguarded = keepsUnsent && mount?.found.madeByDriver === true && !isCarriedPort(mount.found);
-  return { unable, trust: trusted, asks: wanted, unguarded };
+  return { unable, trust: trusted, asks: wanted };
 }
 
 /** Whether the share could be carried, and which account its mount uses. */

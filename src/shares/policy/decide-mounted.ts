@@ -53,7 +53,7 @@ export function takeBetterCache(builder: Builder, mount: MountSeen, route: Route
 
 /** It is mounted through the carrier as soon as nothing on it is open. */
 function takeGuard(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
-  if (builder.seen.carry?.unguarded !== true || isBackingOff(builder)) return null;
+  if (mount.unguarded !== true || isBackingOff(builder)) return null;
   if (whyNotMountable(builder) !== null) return null;
   const reason = "an earlier version mounted it, and nothing would keep its files from another server";
   return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route) });
@@ -96,8 +96,8 @@ export function pushSlowRoute(builder: Builder, route: RouteName): void {
 }
 
 function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
-  const { pinned = null } = mount;
-  const { carry, lastStep } = builder.seen;
+  const { pinned = null, unguarded = false } = mount;
+  const { lastStep } = builder.seen;
   const other = otherRoute(route);
   const { probe } = builder.seen.routes[route];
   // Its host has another address now, which the mount would never use.
@@ -105,7 +105,7 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
   }
-  if (!answers(builder, other) && carry?.unguarded === true && lastStep?.kind !== "unmount") {
+  if (!answers(builder, other) && unguarded && lastStep?.kind !== "unmount") {
     setError(
       builder,
       `${hostOf(builder, route)} is gone, and another server that answers there would get what is unsent`,

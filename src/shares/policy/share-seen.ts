@@ -35,6 +35,8 @@ export interface MountSeen {
    * It goes through the carrier, which lets nothing pass to a server that is not proved, but its route is never moved.
    */
   readonly pinned?: CarriedSeen | null;
+  /** It talks to its host directly, as those of earlier versions: nothing holds back what waits for its server. */
+  readonly unguarded?: true;
 }
 
 export interface CarriedSeen {
@@ -99,10 +101,6 @@ export interface CarrySeen {
   /** What keeps the share from being carried at all; null: nothing. */
   readonly unable: string | null;
   readonly trust: TrustSeen;
-  /**
-   * The mount talks to its host directly, as those of earlier versions: nothing holds back what waits for its server.
-   */
-  readonly unguarded?: boolean;
 }
 
 export interface OpenFilesSeen {

@@ -46,7 +46,9 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
   });
   const logons = createLogons(clock);
   const stored = async () => ({ saved: true }) as const;
-  const driver = heardBy(isAlive, machine.driver(clock));
+  const prober = heardBy(isAlive, machine.prober(clock));
+  const driver = heardBy(isAlive, machine.driver(clock, prober));
+  const local = heardBy(isAlive, machine.localDriver());
   const hostProber = heardBy(isAlive, machine.network.hostProber(clock));
   const engine = createShareEngine({
     clock,
@@ -66,7 +68,7 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
       async [Symbol.asyncDispose]() {},
     },
     hostProber,
-    prober: heardBy(isAlive, machine.prober(clock)),
+    prober,
     carriage: createCarriage({ logger: silentLogger, carrier: heardBy(isAlive, machine.carrier()) }),
     serverProof: createServerProof({
       ...{ clock, logger: silentLogger, stateFolder: "/nowhere", logons, hostProber },
@@ -75,7 +77,7 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
     }),
     forceStop: new AbortController().signal,
     announce() {},
-    drivers: [driver],
+    drivers: [driver, local],
     links: { ensure: () => null, ensureNow: async () => null, look: async () => null },
   });
   const tick = (): void => {
@@ -83,7 +85,12 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
     clock.setTimer(TICK_MS, tick);
   };
   const apply = (spec: ShareSpec): void =>
-    engine.apply([{ spec, policy: { ...POLICY, carry, stableMs: 5_000 }, driver }]);
+    engine.apply([
+      {
+        ...{ spec, policy: { ...POLICY, carry, stableMs: 5_000 } },
+        driver: spec.driver === "local" ? local : driver,
+      },
+    ]);
   apply(first);
   tick();
   return {

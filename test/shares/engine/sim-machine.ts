@@ -242,6 +242,8 @@ export class SimMachine {
   readonly saved: { memory: ShareMemory; atMs: number | null } = { memory: EMPTY_SHARE_MEMORY, atMs: null };
   /** The id of each mount's server, in the order of mounts. */
   readonly mountedFrom: string[] = [];
+  /** What stands at the share's path while a folder serves it. */
+  link: { readonly id: string; readonly path: string; readonly folder: string } | null = null;
   /** Programs that hold a file of the mount open. */
   holders = 0;
   /** Whose each id is. */
@@ -312,6 +314,11 @@ export class SimMachine {
     return inUse.length === 0 ? this.network.isWatched(address) : inUse.every(({ isJoined }) => isJoined);
   }
 
+  /** Whether anything is in the mount table, or on its way there. */
+  get isMounted(): boolean {
+    return this.#mounts.length > 0;
+  }
+
   /** Whoever logs in is turned away. */
   get isRefused(): boolean {
     return [...this.#carried.values()].some(({ refusedLogon }) => refusedLogon !== null);
@@ -372,7 +379,7 @@ export class SimMachine {
   }
 
   /** rclone, as far as the engine knows it. */
-  driver(clock: Clock): MountDriver {
+  driver(clock: Clock, prober: Prober): MountDriver {
     const listed = (): readonly SimMount[] => this.#mounts.filter(({ isListed }) => isListed);
     const waiting = (id: string) => {
       const { source = null, witness = null } = this.known.find((one) => one.id === id) ?? {};
@@ -390,6 +397,7 @@ export class SimMachine {
       keepsUnsent: true,
       mount: async (share, route, { deadlineMs, signal }, through, server = FIRST_SERVER) => {
         if (!through) return { ok: false, reason: "other", text: "nothing carries it" };
+        if (this.link !== null) return { ok: false, reason: "path_taken", text: "it is a link" };
         const [there] = listed();
         if (there !== undefined) return { ok: true, mount: this.#find(share, there), adopted: true };
         for (const left of this.#mounts) this.#remove(left);
@@ -412,6 +420,7 @@ export class SimMachine {
         const errno = await Promise.race([answered, late]);
         if (errno === null && mount.isRunning) {
           mount.isListed = true;
+          await prober.look(mount.id, share.mountPath, deadlineMs);
           return { ok: true, mount: this.#find(share, mount), adopted: false };
         }
         this.#remove(mount);
@@ -444,21 +453,56 @@ export class SimMachine {
     };
   }
 
+  /** A folder of this machine for each route, by a link. */
+  localDriver(): MountDriver {
+    const found = (share: ShareSpec): readonly FoundMount[] => {
+      if (this.link === null) return [];
+      const { id, path, folder } = this.link;
+      const route = ROUTE_NAMES.find((name) => share.routes[name].folder === folder) ?? null;
+      const sameShare = route !== null;
+      return [{ id, path, source: folder, sameShare, route, processGone: false, madeByDriver: true }];
+    };
+    return {
+      ...UNASKED_DRIVER,
+      ...{ name: "local", cacheMs: 0 },
+      unavailable: async () => null,
+      find: async (share) => found(share),
+      mount: async (share, route) => {
+        const { mountPath, routes } = share;
+        if (this.#mounts.length > 0)
+          return { ok: false, reason: "path_taken", text: `${mountPath} is a folder` };
+        this.link = { id: `l${++this.#count}`, path: mountPath, folder: routes[route].folder ?? "" };
+        const [mount] = found(share);
+        assert.ok(mount);
+        return { ok: true, mount, adopted: false };
+      },
+      unmount: async () => {
+        this.link = null;
+        return { ok: true };
+      },
+      unsent: async () => [],
+      ownProcesses: async () => [],
+    };
+  }
+
   prober(clock: Clock): Prober {
     const looks = new Map<string, Look>();
-    const asked: Pick<Prober, "look" | "lastLook" | "forget" | "openFiles" | "pids"> = {
+    const asked: Pick<Prober, "look" | "lastLook" | "forget" | "openFiles" | "folderExists" | "pids"> = {
       pids: [],
+      folderExists: async () => true,
       lastLook: (id) => looks.get(id) ?? { state: "never" },
       forget: (id) => void looks.delete(id),
       look: async (id, _path, waitMs) => {
         const mount = this.#mounts.find((one) => one.id === id);
         const before = looks.get(id);
-        if (mount === undefined || before?.state === "pending") return before ?? { state: "never" };
+        const isThere = mount !== undefined || this.link?.id === id;
+        if (!isThere || before?.state === "pending") return before ?? { state: "never" };
         const startedAtMs = clock.monotonicMs();
         const answered = (errno: string | null): void =>
           void looks.set(id, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
         looks.set(id, { state: "pending", startedAtMs });
-        if (mount.isRunning) {
+        if (mount === undefined) answered(null);
+        else if (mount.isRunning) {
           const told = new Promise<void>((resolve) =>
             mount.waiting.add((errno) => {
               answered(errno);

@@ -6,6 +6,7 @@ import { decide } from "../../../src/shares/policy/decide.ts";
 import { NEW_LANE_STATE } from "../../../src/shares/policy/lane-state.ts";
 import {
   type CarriedSeen,
+  type MountSeen,
   NO_TRUST,
   type RouteSeen,
   type ShareSeen,
@@ -36,7 +37,12 @@ function decided(
   pinned: CarriedSeen | null,
   routes: ShareSeen["routes"],
   configured = routes,
-  { carry = null, openFiles = null, lastStep = null }: Partial<ShareSeen> = {},
+  {
+    carry = null,
+    openFiles = null,
+    lastStep = null,
+    unguarded,
+  }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
   const isGone = routes.tb.probe.verdict === "gone";
@@ -53,6 +59,7 @@ function decided(
   };
   const atMs = LOST_AT_MS - 1_000;
   const look = { state: "answered", startedAtMs: atMs, finishedAtMs: atMs, errno: null } as const;
+  const direct = unguarded === true ? { found, look, unguarded } : { found, look };
   return decide({
     ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null },
     memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb" },
@@ -64,7 +71,7 @@ function decided(
     },
     seen: {
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured },
-      mount: pinned === null ? { found, look } : { found, look, pinned },
+      mount: pinned === null ? direct : { found, look, pinned },
       ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles, unsent: null },
       ...{ linkBlocked: null, lastStep, carry },
     },
@@ -110,11 +117,9 @@ test("A13 a server that was lost while a step was taken is looked at anew before
   assert.deepEqual([step, wake?.atMs], [null, NOW_MS + 250]);
 });
 
-const UNGUARDED = { asks: false, unable: null, trust: NO_TRUST, unguarded: true } as const;
-
 test("A13 what an earlier version mounted is ended once its server and the other are gone: nothing would keep its files from whoever answers there next", () => {
   const routes = { tb: probed("gone"), fallback: probed("gone") };
-  const { step, memory } = decided(null, routes, routes, { carry: UNGUARDED });
+  const { step, memory } = decided(null, routes, routes, { unguarded: true });
   assert.deepEqual(step?.kind === "unmount" && step.mode, "force");
   assert.match(memory.lastError ?? "", /another server that answers there/);
   assert.equal(decided(null, routes).step, null, "what the carrier keeps is not");
@@ -125,7 +130,7 @@ test("A13 what an earlier version mounted is mounted through the carrier as soon
   const files = { atMs: NOW_MS, holders: [], unsent: [], hiddenProcesses: 0, text: null };
   const open = { ...files, state: "open", unsent: ["file"] } as const;
   const step = (openFiles: ShareSeen["openFiles"]) =>
-    decided(null, routes, routes, { carry: UNGUARDED, openFiles }).step?.kind ?? null;
+    decided(null, routes, routes, { unguarded: true, openFiles }).step?.kind ?? null;
   assert.equal(step(null), "check_open_files");
   assert.equal(step(open), null);
   assert.equal(step({ ...files, state: "none" }), "unmount");
