@@ -14,7 +14,7 @@ interface DrivenShare {
 interface Era {
   /** Drivers of the other kind, whose mounts may still stand. */
   readonly former: Map<MountDriver, ShareSpec>;
-  /** The lane takes its steps by a driver of this era, so that none of a former driver's is under way. */
+  /** A cycle by a driver of this era has begun, so that no step of a former driver's is under way. */
   hasBegun: boolean;
 }
 
@@ -29,13 +29,13 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
     const others = [...before, ...drivers].filter((each) => isLocal(each) !== isLocal(driver));
     return { former: new Map(others.map((each) => [each, spec])), hasBegun: false };
   };
-  let era: Era = { former: new Map(), hasBegun: true };
+  let era: Era = { former: new Map(), hasBegun: false };
   const succeed = (driver: MountDriver): MountDriver =>
     era.former.size === 0 ? driver : withFormer(driver, era);
   return {
     /** The driver for a share that is new to this process. It also sees what drivers of the other kind made before. */
     begin({ driver, spec }: DrivenShare): MountDriver {
-      era = { ...eraOf(driver, spec, []), hasBegun: true };
+      era = eraOf(driver, spec, []);
       return succeed(driver);
     },
     /** The driver for `next`. It also sees and unmounts what former drivers of the share have left mounted. */
@@ -43,6 +43,10 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
       // Steps of the era before go on: what that knows is its own, so that it makes this one forget nothing.
       if (isLocal(before.driver) !== isLocal(driver)) era = eraOf(driver, before.spec, [before.driver]);
       return succeed(driver);
+    },
+    /** A cycle by the newest driver begins, and those before have ended. */
+    cycleBegins(): void {
+      era.hasBegun = true;
     },
   };
 }
@@ -100,12 +104,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   return {
     ...driver,
     find,
-    mount(...given) {
-      era.hasBegun = true;
-      return driver.mount(...given);
-    },
     async unmount(share, mount, mode, limits) {
-      era.hasBegun = true;
       // The previous driver found this mount, and this one took over in the middle of its steps.
       try {
         if (!hasLooked) await find(share, 0);

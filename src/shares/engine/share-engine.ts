@@ -207,6 +207,7 @@ function createKeepers(
         await before;
         if (resting.is && !cycle.isAsked) return null;
         logTriggers(logger, name, triggers);
+        succession.cycleBegins();
         const wake = await cycle.run(triggers, stopping);
         conditionLog.note(name, cycle.view().conditions);
         tools.onCycle?.(name);

@@ -52,6 +52,7 @@ test("A6 what the driver before has mounted is found, explained by no route, and
   await mounted(before.driver, before.spec, "tb");
   const succession = createDriverSuccession([]);
   const driver = succession.take(before, next);
+  succession.cycleBegins();
   const [left, ...others] = await found(driver, next.spec);
   assert.deepEqual([left?.sameShare, left?.route, left?.path, others], [true, null, mountPath, []]);
   assert.ok(left);

@@ -5,7 +5,7 @@ import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { routeTo } from "../share-spec.ts";
 import { SPEC } from "../world.ts";
-import { startSimDaemon } from "./sim-daemon.ts";
+import { type SimDaemon, startSimDaemon } from "./sim-daemon.ts";
 import { SimMachine } from "./sim-machine.ts";
 import { SimNetwork } from "./sim-network.ts";
 
@@ -47,21 +47,41 @@ test("A6 a share that goes from a folder to a server is mounted over SMB once", 
   assert.equal(machine.mountedFrom.length, 1, "it is mounted anew at once");
 });
 
-test("A6 a driver edited while a mount of the former one is being made: that mount is unmounted by its maker", async () => {
-  const { clock, machine, daemon, untilMounting } = await mounted(LOCAL);
-  daemon.apply(OVER_SMB);
-  await untilMounting();
-  daemon.apply(LOCAL);
-  await clock.advance(SETTLES_MS);
-  assert.deepEqual([machine.link?.folder, machine.isMounted], ["/tb", false]);
-});
+/** What happens while the share, which was a folder before, is mounted over SMB. */
+const MEANWHILE: Readonly<Record<string, (daemon: SimDaemon) => unknown>> = {
+  "its driver is edited back": ({ apply }) => apply(LOCAL),
+  "its driver is edited back, and somebody looks": async ({ apply, engine }) => {
+    apply(LOCAL);
+    await engine.look("CORE");
+  },
+  "its driver is edited back, after its path and host": ({ apply }) => {
+    apply({ ...OVER_SMB, routes: { tb: routeTo(FALLBACK), fallback: routeTo(null) } });
+    apply(LOCAL);
+  },
+  "its driver is edited twice": ({ apply }) => {
+    for (const spec of [LOCAL, OVER_SMB, LOCAL]) apply(spec);
+  },
+  "it is removed, added with its driver before, and somebody looks": async ({ apply, engine }) => {
+    apply(null);
+    apply(LOCAL);
+    await engine.look("CORE");
+  },
+  "its driver is edited back, and a person unmounts and mounts it": async ({ apply, engine }) => {
+    apply(LOCAL);
+    const { signal } = new AbortController();
+    const waitUntilMs = Number.POSITIVE_INFINITY;
+    const unmounted = engine.ask("CORE", { kind: "unmount", force: false, hold: true, waitUntilMs }, signal);
+    void unmounted.then(() => engine.ask("CORE", { kind: "mount", waitUntilMs }, signal));
+  },
+};
 
-test("A6 who only looks meanwhile makes nobody forget it", async () => {
-  const { clock, machine, daemon, untilMounting } = await mounted(LOCAL);
-  daemon.apply(OVER_SMB);
-  await untilMounting();
-  daemon.apply(LOCAL);
-  await daemon.engine.look("CORE");
-  await clock.advance(SETTLES_MS);
-  assert.deepEqual([machine.link?.folder, machine.isMounted], ["/tb", false]);
-});
+for (const [what, happens] of Object.entries(MEANWHILE)) {
+  test(`A6 while a share is being mounted ${what}: that mount is unmounted by its maker`, async () => {
+    const { clock, machine, daemon, untilMounting } = await mounted(LOCAL);
+    daemon.apply(OVER_SMB);
+    await untilMounting();
+    await happens(daemon);
+    await clock.advance(SETTLES_MS);
+    assert.deepEqual([machine.link?.folder, machine.isMounted], ["/tb", false]);
+  });
+}

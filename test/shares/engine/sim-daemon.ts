@@ -95,9 +95,10 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
   tick();
   return {
     engine,
-    /** The configuration is another. */
-    apply(spec: ShareSpec): void {
-      apply(spec);
+    /** The configuration is another; null: without the share. */
+    apply(spec: ShareSpec | null): void {
+      if (spec === null) engine.apply([]);
+      else apply(spec);
       engine.triggerAll("config", clock.monotonicMs());
     },
     kill(): void {
