@@ -124,6 +124,39 @@ test(
   },
 );
 
+test(
+  "A6 a mount whose host and path are edited at once waits for open files, then is made anew at its path",
+  needsSmb,
+  async (t) => {
+    const { home, text, mountPath, otherTb } = await smbHome(t);
+    await home.writeConfig(text([{ name: "CORE" }]));
+    await home.start(["--unmount-on-exit"]);
+    await home.untilMounted("CORE");
+    const before = await mountIdAt(mountPath("CORE"));
+    const holder = await home.hold(mountPath("CORE"));
+
+    const tb = `${otherTb.host}:${otherTb.port}`;
+    const [mountRoot, sharesRoot] = ["elsewhere", "Links"];
+    await home.writeConfig(
+      text([{ name: "CORE", tb }], { mountRoot, sharesRoot }).replace(/^fallback_host.*\n/gm, ""),
+    );
+    const waiting = await untilWaiting(home, "CORE");
+    assert.deepEqual(
+      pluck(
+        waiting.conditions.flatMap(({ holders = [] }) => holders),
+        "pid",
+      ),
+      [holder.pid],
+    );
+    assert.equal(await mountIdAt(mountPath("CORE")), before, "nothing is unmounted while a file is open");
+    holder.kill("SIGKILL");
+    await eventually(async () => (await home.logged("share.remounted")).length === 1);
+    assert.equal(await mountIdAt(mountPath("CORE")), null);
+    assert.notEqual(await mountIdAt(join(home.folder, mountRoot, "CORE")), null);
+    assert.equal(await readFile(join(home.folder, sharesRoot, "CORE", "file"), "utf8"), "of CORE");
+  },
+);
+
 /** CORE by either driver, as texts of the configuration; the file that is `seen` tells which. */
 async function eitherDriver(t: TestContext) {
   const { home, text, mountPath } = await smbHome(t);

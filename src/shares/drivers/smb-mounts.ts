@@ -4,6 +4,7 @@ import type { MountEntry } from "../mounts/mount-entry.ts";
 import { GVFS_SHARE } from "../mounts/mount-table-gvfs.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSource } from "../smb-source.ts";
+import type { FoundMount } from "./mount-driver.ts";
 
 export interface SmbMount {
   readonly entry: MountEntry;
@@ -65,6 +66,17 @@ export function routeOfSource(
     );
   });
   return byAddress ?? null;
+}
+
+/**
+ * Whether a mount has to do with the share. One of that name on another server is another share, unless it is mounted at
+ * our path or was made by us; another user's is one that we can never look into.
+ */
+export function concerns(
+  { mountPath }: ShareSpec,
+  { path, sameShare, madeByDriver, route }: FoundMount,
+): boolean {
+  return path === mountPath || (sameShare && (madeByDriver || route !== null));
 }
 
 /** A FUSE mount without `allow_other` answers only the user who made it; for root it depends on the system. */

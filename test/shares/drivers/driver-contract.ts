@@ -166,6 +166,26 @@ export function describeDriver(
         assert.deepEqual(await later.unmount(share, mount, "plain", limits()), { ok: true });
     });
 
+    it("A6 a mount stays its share's own, and is unmounted where it stands, when path, name and hosts were edited at once", async (t) => {
+      await using bench = await start(t);
+      const { driver } = bench;
+      const share = bench.share(PLAIN_NAME);
+      const mount = await mounted(driver, share, "tb");
+      const other = bench.share(HOSTILE_NAMES[0] ?? "");
+      const nowhere = { ...other.routes.tb, port: 1 };
+      const edited: ShareSpec = {
+        ...{ ...other, name: share.name, routes: { tb: nowhere, fallback: nowhere } },
+        mountPath: join(dirname(share.mountPath), "elsewhere", share.name),
+      };
+      const [left, ...more] = await found(driver, edited);
+      assert.ok(left);
+      assert.deepEqual([left.id, left.path, more], [mount.id, mount.path, []]);
+      assert.deepEqual([left.sameShare, left.madeByDriver, left.route], [true, true, null]);
+      assert.deepEqual(await driver.unmount(edited, left, "plain", limits()), { ok: true });
+      assert.deepEqual(await found(driver, edited), []);
+      assert.deepEqual(await found(driver, share), []);
+    });
+
     it(
       "A7 an open, a mapped file and a working folder each keep a plain unmount from it, and show; a forced one goes on, and closed files keep nothing",
       needsHolder,

@@ -18,7 +18,7 @@ import { parseProcessNote, rcloneFiles, rcloneFilesIn } from "../rclone/files.ts
 import { createUnsentWrites } from "../rclone/unsent.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
-import { indexMounts } from "../smb-mounts.ts";
+import { concerns, indexMounts } from "../smb-mounts.ts";
 import { runUnmount } from "../unmount-command.ts";
 import { createUnmountLadder } from "../unmount-ladder.ts";
 import { meaningfulLine, meaningOfMountCifs } from "./codes.ts";
@@ -161,17 +161,13 @@ function createCifsFinding(
     const [note, entries] = await Promise.all([notes.read(files.folder), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(path);
-    const named = index.named(share.shareName);
-    const mounts = atPath === null ? named : [atPath, ...named];
+    // Elsewhere than the configuration says by now.
+    const noted = index.at(note?.path ?? path);
+    const all = new Set([atPath, noted, ...index.named(share.shareName)].filter((mount) => mount !== null));
+    const mounts = [...all];
     const fstab = mounts.some(namesThisMachine) ? await readFstab(tools.fstab) : [];
     const known = { path, note, fstab, addressesOf, userId: tools.userId };
-    const others = named
-      .filter((mount) => mount !== atPath)
-      .map((mount) => foundCifs(share, mount, known))
-      // A share of that name on another server is another share, unless it is mounted at our path; another user's mount
-      // is one that we can never look into.
-      .filter(({ route, sameShare }) => route !== null && sameShare);
-    return atPath === null ? others : [foundCifs(share, atPath, known), ...others];
+    return mounts.map((mount) => foundCifs(share, mount, known)).filter((mount) => concerns(share, mount));
   };
 }
 

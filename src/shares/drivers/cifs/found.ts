@@ -27,12 +27,14 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
   const { entry, source } = mount;
   const ours = isNoted(entry, signs.note) ? signs.note : null;
   const through = throughOf(share, mount, signs);
+  const isElsewhere = entry.path !== signs.path;
+  const isNamed = source !== null && isShareNamed(source, share.shareName);
   return {
     id: entry.id,
     // As the configuration spells it; mount_root may be reached through a link.
-    path: entry.path === signs.path ? share.mountPath : entry.path,
+    path: isElsewhere ? entry.path : share.mountPath,
     source: sourceShown(share, mount, ours, through),
-    sameShare: isReadable(entry, signs.userId) && source !== null && isShareNamed(source, share.shareName),
+    sameShare: isReadable(entry, signs.userId) && (isNamed || (ours !== null && isElsewhere)),
     route: routeBy(share, mount, ours, through, signs.addressesOf),
     processGone: false,
     madeByDriver: ours !== null,

@@ -7,7 +7,7 @@ import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
 import type { FoundMount } from "../mount-driver.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
-import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "../smb-mounts.ts";
+import { type AddressesOf, concerns, indexMounts, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 
 interface NetfsMountsOptions {
   readonly prober: Prober;
@@ -26,6 +26,8 @@ const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
 export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: NetfsMountsOptions) {
   const realPaths = createRealMountPaths(prober);
+  /** By share: the mount that stood at its path last. Path and source may both be edited while it stands. */
+  const known = new Map<string, string>();
 
   const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
   /** The share's path, as the mount table spells it. /Volumes is not a link, and macOS names the folders in it. */
@@ -37,9 +39,11 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
   const foundBy = (share: ShareSpec, path: string, mount: SmbMount): FoundMount => {
     const { entry, source } = mount;
     const ours = isOurUsers(entry);
-    const sameShare = ours && source !== null && isShareNamed(source, share.shareName);
+    const isNamed = ours && source !== null && isShareNamed(source, share.shareName);
     const route = routeOfSource(share, mount, addressesOf) ?? routeOfBonjour(share, mount, addressesOf);
     const atPath = isSamePath(entry.path, path);
+    const isKnown = ours && !atPath && entry.id === known.get(share.name);
+    const sameShare = isNamed || isKnown;
     const isConfigured = atPath && (!isSystemNamed(share) || isSamePath(path, share.mountPath));
     return {
       id: entry.id,
@@ -50,9 +54,9 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       route,
       processGone: false,
       // Nobody else mounts on a folder of ours; under /Volumes only the share's name can be compared.
-      madeByDriver: ours && atPath && (sameShare || !isSystemNamed(share)),
+      madeByDriver: isKnown || (ours && atPath && (sameShare || !isSystemNamed(share))),
       // macOS shows the address that it talks to, so a carried mount's source has the port.
-      carriedPort: sameShare && route === null && source.host === LOOPBACK ? source.port : null,
+      carriedPort: sameShare && route === null && source?.host === LOOPBACK ? source.port : null,
     };
   };
   /** Whether `mount` stands at `path`, which `pathOf` gave. */
@@ -63,13 +67,15 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
     const index = indexMounts(entries);
     const spelled = entries.find((entry) => isSamePath(entry.path, path));
     const atPath = spelled === undefined ? null : index.at(spelled.path);
-    const others = index
-      .named(share.shareName)
-      .filter((mount) => mount !== atPath && isOurUsers(mount.entry))
+    const left = entries.find(({ id }) => id === known.get(share.name));
+    const atKnown = left === undefined ? null : index.at(left.path);
+    const all = new Set([atPath, atKnown, ...index.named(share.shareName)].filter((one) => one !== null));
+    const found = [...all]
       .map((mount) => foundBy(share, path, mount))
-      // A share of that name on another server is another share, unless it is mounted at our path.
-      .filter(({ route }) => route !== null);
-    return atPath === null ? others : [foundBy(share, path, atPath), ...others];
+      .filter((mount) => standsAt(share, path, mount) || concerns(share, mount));
+    const own = found.find(({ madeByDriver }) => madeByDriver);
+    if (own !== undefined && (own.route ?? own.carriedPort) !== null) known.set(share.name, own.id);
+    return found;
   };
 
   return {

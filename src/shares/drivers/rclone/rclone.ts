@@ -9,7 +9,7 @@ import { failed, failedBy } from "../mount-failure.ts";
 import { createMountFolders } from "../mount-folder.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
 import { FIRST_SERVER } from "../share-files.ts";
-import { indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
+import { concerns, indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 import { attemptMount } from "./attempt.ts";
 import { createRcloneCheck } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";
@@ -197,16 +197,19 @@ function createRcloneFinding(
     const place = await placeOf(share);
     const server = entry.type === "fuse.rclone" ? await serving.of(place, entry) : null;
     const [served] = source?.shareNames ?? [];
+    const isOwn = readable && server?.own === true;
     if (server?.own === true && served !== undefined) servedNames.set(share.name, served);
+    const isElsewhere = entry.path !== place.mountPath;
     return {
       id: entry.id,
       // As the configuration spells it; mount_root may be reached through a link.
-      path: entry.path === place.mountPath ? share.mountPath : entry.path,
+      path: isElsewhere ? entry.path : share.mountPath,
       source: entry.source,
-      sameShare: readable && source !== null && isShareNamed(source, share.shareName),
+      sameShare:
+        (isOwn && isElsewhere) || (readable && source !== null && isShareNamed(source, share.shareName)),
       route: routeOfSource(share, mount, addressesOf),
       processGone: server?.gone ?? false,
-      madeByDriver: readable && (server?.own ?? false),
+      madeByDriver: isOwn,
       carriedPort: server?.carriedPort ?? null,
       pinned: server?.pinned ?? false,
       server: server?.server ?? null,
@@ -214,18 +217,18 @@ function createRcloneFinding(
   };
 
   const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
-    const [{ mountPath }, entries] = await Promise.all([placeOf(share), mountTable.read(notBeforeMs)]);
+    const [place, entries] = await Promise.all([placeOf(share), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
-    const atPath = index.at(mountPath);
-    // A share of that name on another server is another share, unless it is mounted at our path.
+    const atPath = index.at(place.mountPath);
+    // Elsewhere than the configuration says by now.
+    const noted = index.at((await serving.mountedAt(place)) ?? place.mountPath);
     const named = index
       .named(share.shareName)
-      .filter((mount) => mount !== atPath && routeOfSource(share, mount, addressesOf) !== null)
-      // Another user's mount, which we can never look into.
-      .filter(({ entry }) => isReadable(entry, userId));
+      .filter((mount) => routeOfSource(share, mount, addressesOf) !== null);
     if (atPath === null) servedNames.delete(share.name);
-    const candidates = atPath === null ? named : [atPath, ...named];
-    return Promise.all(candidates.map((mount) => found(share, mount)));
+    const candidates = new Set([atPath, noted, ...named].filter((mount) => mount !== null));
+    const all = await Promise.all([...candidates].map((mount) => found(share, mount)));
+    return all.filter((mount) => concerns(share, mount));
   };
 
   return {

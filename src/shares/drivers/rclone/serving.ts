@@ -111,6 +111,10 @@ export function createServingProcesses() {
       const gone = isAtPath && own.mountId === null;
       return { identity: null, gone, own: isAtPath, carriedPort: null, pinned: false, server: null };
     },
+    /** Where the share's newest process mounted it; null: that process was ended. */
+    async mountedAt(share: RcloneShare): Promise<string | null> {
+      return (await known(share))?.mountPath ?? null;
+    },
     /** The server whose cache the share's newest process uses; null: that process was ended. */
     async serverInUse(share: RcloneShare): Promise<string | null> {
       return (await known(share))?.server ?? null;
