@@ -112,7 +112,8 @@ export async function observe(
 }
 
 function logonNow({ logon }: LookTools): Pick<ShareSeen, "logon"> {
-  return logon === undefined ? {} : { logon: logon() };
+  const now = logon?.() ?? null;
+  return now === null ? {} : { logon: now };
 }
 
 /** The same world after a step: the mount table is read again, but no host is probed. */

@@ -96,10 +96,9 @@ export class ShareCycle {
     this.#subject = first;
     this.#memory = recalled.memory;
     given.logons.recall(first.spec, recalled.memory.logonsRefusedAt);
-    const logon = first.spec.driver === "local" ? {} : { logon: () => this.#logon() };
     this.#tools = {
       ...given,
-      ...logon,
+      logon: () => this.#logon(),
       rememberedPort: () => this.#memory.carriedPort,
       onDoubt: (route) => this.#trust?.doubt(route),
     };
@@ -285,9 +284,10 @@ export class ShareCycle {
     return wanted;
   }
 
-  #logon(): ShareLogonSeen {
+  #logon(): ShareLogonSeen | null {
     const { logons } = this.#tools;
     const { spec } = this.#subject;
+    if (spec.driver === "local") return null;
     const refused = this.#carriedNow()?.refusedLogon ?? null;
     if (refused !== null) logons.seen(spec, this.#mountedWith, refused.text, refused.atMs);
     const isSame =

@@ -33,7 +33,8 @@ export interface LookTools {
   readonly programs?: SharePrograms;
   /** The port of the share's mount when it was last carried; null: it was not. */
   readonly rememberedPort?: () => number | null;
-  readonly logon?: () => ShareLogonSeen;
+  /** null: it has no login. */
+  readonly logon?: () => ShareLogonSeen | null;
 }
 
 export type Hurried = Readonly<Partial<Record<RouteName, number>>>;

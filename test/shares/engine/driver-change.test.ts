@@ -85,3 +85,13 @@ for (const [what, happens] of Object.entries(MEANWHILE)) {
     assert.deepEqual([machine.link?.folder, machine.isMounted], ["/tb", false]);
   });
 }
+
+test("A14 of a share that was a folder first, a login that is refused is told, too", async () => {
+  const { clock, machine, daemon } = await mounted(LOCAL);
+  daemon.apply(OVER_SMB);
+  await clock.advance(SETTLES_MS);
+  machine.refuseLogon();
+  await clock.advance(SETTLES_MS);
+  const { conditions } = daemon.engine.view("CORE");
+  assert.ok(conditions.some(({ code }) => code === "login_refused"));
+});
