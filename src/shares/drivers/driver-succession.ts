@@ -91,7 +91,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
       if (made.length === 0 && hasBegun) former.delete(each);
       for (const mount of made) found.set(mount.id, { driver: each, spec });
       // No route explains it, so it is mounted anew as soon as nothing on it is open.
-      left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null })));
+      left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null, former: true }) as const));
     }
     makers = found;
     hasLooked = true;

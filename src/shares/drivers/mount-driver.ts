@@ -45,6 +45,8 @@ export interface FoundMount {
   readonly pinned?: boolean;
   /** The server whose cache it uses; null or absent: unknown. */
   readonly server?: string | null;
+  /** A driver that the share had before made it, so that nothing that is configured now applies to it. */
+  readonly former?: true;
 }
 
 /** Where a mount talks to instead of its host. */

@@ -56,6 +56,8 @@ export function withCarried(
     // Nothing serves its port: programs that use it wait in vain.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
+  // The routes are others now, and what is proved is about those.
+  if (found.former === true) return mount;
   const { route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
   const { outageAtMove = null, witness = null, epoch = null, encrypted = false } = state;
   const carried: CarriedSeen = {

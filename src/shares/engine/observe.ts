@@ -63,7 +63,7 @@ export async function observe(
   ]);
   const configured = { tb, fallback };
   const hardware = await hardwareOf(tools, configured);
-  const through = carriedNow(tools, subject, ours);
+  const through = ours?.former === true ? null : carriedNow(tools, subject, ours);
   const routes = away === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
   // What that means depends on what the carrier has seen meanwhile.

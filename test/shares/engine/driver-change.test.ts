@@ -19,13 +19,16 @@ const LOCAL: ShareSpec = {
 const SETTLES_MS = 30_000;
 
 /** A share that is mounted as the configuration has it first. */
-async function mounted(first: ShareSpec) {
+async function mounted(first: ShareSpec, carry: "auto" | "off" = "off") {
   const clock = createManualClock();
   const network = new SimNetwork(clock);
-  const nas = { name: "nas", guid: "aa", rootCreatedMs: 1_500_000_000_000, entries: new Map() };
+  const createdMs = 1_500_000_000_000;
+  const photos = { name: "photos", isFolder: true, size: null, modifiedMs: createdMs, createdMs };
+  const entries = new Map([["photos", photos]]);
+  const nas = { name: "nas", guid: "aa", rootCreatedMs: createdMs, entries };
   for (const address of [TB, FALLBACK]) network.put(address, nas);
   const machine = new SimMachine(clock, network, [nas]);
-  const daemon = startSimDaemon(machine, clock, first, "off");
+  const daemon = startSimDaemon(machine, clock, first, carry);
   await clock.advance(SETTLES_MS);
   /** Until the next mount over SMB is under way. */
   const untilMounting = async (): Promise<void> => {
@@ -35,7 +38,13 @@ async function mounted(first: ShareSpec) {
       await clock.advance(1);
     }
   };
-  return { clock, machine, daemon, untilMounting };
+  const restartNas = async (): Promise<void> => {
+    for (const there of [null, nas]) {
+      for (const address of [TB, FALLBACK]) network.put(address, there);
+      await clock.advance(SETTLES_MS);
+    }
+  };
+  return { clock, machine, daemon, untilMounting, restartNas };
 }
 
 test("A6 a share that goes from a folder to a server is mounted over SMB once", async () => {
@@ -46,6 +55,20 @@ test("A6 a share that goes from a folder to a server is mounted over SMB once", 
   assert.equal(machine.link, null);
   assert.equal(machine.mountedFrom.length, 1, "it is mounted anew at once");
 });
+
+for (const carry of ["auto", "off"] as const) {
+  test(`A6 with carry = "${carry}", a share that goes from a server to a folder is mounted from there once it is closed`, async () => {
+    const { clock, machine, daemon, restartNas } = await mounted(OVER_SMB, carry);
+    machine.holders = 1;
+    daemon.apply(LOCAL);
+    await clock.advance(SETTLES_MS);
+    await restartNas();
+    assert.deepEqual([machine.link, machine.isMounted], [null, true]);
+    machine.holders = 0;
+    await clock.advance(SETTLES_MS);
+    assert.deepEqual([machine.link?.folder, machine.isMounted], ["/tb", false]);
+  });
+}
 
 /** What happens while the share, which was a folder before, is mounted over SMB. */
 const MEANWHILE: Readonly<Record<string, (daemon: SimDaemon) => unknown>> = {

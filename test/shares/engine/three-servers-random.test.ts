@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { ShareRequest } from "../../../src/shares/policy/share-request.ts";
-import { ROUTE_NAMES, type RouteName } from "../../../src/shares/share-spec.ts";
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../../src/shares/share-spec.ts";
 import { pick, randomFrom } from "../../lab/random.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
 import { runsOf } from "../../support/properties.ts";
@@ -17,6 +17,7 @@ import { SimNetwork, type SimServer } from "./sim-network.ts";
 const SEQUENCES = runsOf(500) < 500 ? 20 : 500;
 const STEPS = 40;
 const SEED = Number(process.env["MOUNTAINEER_SEED"] ?? 270_500);
+const FOLDERS = { tb: routeTo(null, { folder: "/tb" }), fallback: routeTo(null, { folder: "/fallback" }) };
 const ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"];
 /** In which what waits for a server that is back has to be sent. */
 const SENT_WITHIN_MS = 240_000;
@@ -57,12 +58,14 @@ async function play(seed: number): Promise<number> {
   const machine = new SimMachine(clock, network, servers);
   const carry = pick(random, ["auto", "auto", "off"] as const);
   let spec = SPEC;
+  /** What the share is instead; null: it is on the servers. */
+  let folders: ShareSpec | null = null;
   const lead = (route: RouteName, host: string): void => {
     spec = { ...spec, routes: { ...spec.routes, [route]: routeTo(host) } };
   };
   const life: { daemon: SimDaemon | null } = { daemon: null };
   const begin = (): void => {
-    life.daemon = startSimDaemon(machine, clock, spec, carry);
+    life.daemon = startSimDaemon(machine, clock, folders ?? spec, carry);
   };
   const kill = (): void => {
     life.daemon?.kill();
@@ -86,7 +89,13 @@ async function play(seed: number): Promise<number> {
   };
   const edit = (): void => {
     lead(pick(random, ROUTE_NAMES), pick(random, ADDRESSES));
-    life.daemon?.apply(spec);
+    life.daemon?.apply(folders ?? spec);
+  };
+  /** A folder of this machine takes the servers' place, or they take its. */
+  const editDriver = (): void => {
+    const { mountPath } = spec;
+    folders = folders === null ? { ...SPEC, driver: "local", routes: FOLDERS, mountPath } : null;
+    life.daemon?.apply(folders ?? spec);
   };
   const heal = (): void => {
     for (const address of ADDRESSES) network.cut(address, false);
@@ -101,6 +110,7 @@ async function play(seed: number): Promise<number> {
     heal,
     edit,
     edit,
+    editDriver,
     () => machine.killRclone(),
     () => kill(),
     () => (life.daemon === null ? begin() : undefined),
@@ -124,6 +134,7 @@ async function play(seed: number): Promise<number> {
 
   // Each server comes back in its turn, and gets what is kept for it.
   machine.holders = 0;
+  if (folders !== null) editDriver();
   for (const server of servers) {
     for (const address of ADDRESSES) {
       network.cut(address, false);
@@ -143,6 +154,7 @@ async function play(seed: number): Promise<number> {
     assert.deepEqual(keptFor(), [], `what is kept for ${server.name} is not sent although it is back`);
     check(machine, servers, network);
   }
+  assert.deepEqual([machine.link, machine.isMounted], [null, true], "a link stands that nobody owns");
   kill();
   machine.end();
   return machine.acknowledged.length;
