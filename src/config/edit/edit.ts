@@ -38,8 +38,8 @@ async function problem(
   meant: unknown,
   step: EditStep,
 ): Promise<string | null> {
-  const { value, syntax, incomplete } = await parseText(after, format);
-  if (syntax.length > 0 || incomplete) return "the file could not be read any more";
+  const { value, syntax } = await parseText(after, format);
+  if (syntax.length > 0) return "the file could not be read any more";
   const at = difference(value, meant, step);
   if (at === null) return null;
   return at.length === 0 ? "the file would not mean that" : `${keyName(at)} would not be as it should`;
@@ -76,8 +76,10 @@ function isDone(file: unknown, step: EditStep): boolean {
  * configuration is for `parseConfig` to say.
  */
 export async function editConfig({ bytes, format, edits }: EditRequest): Promise<EditedConfig> {
-  const mark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? "\ufeff" : "";
   let text = fileText(bytes);
+  const encoder = new TextEncoder();
+  // All that decoding leaves out is a byte order mark.
+  const mark = encoder.encode(text).length < bytes.length ? "\ufeff" : "";
   let file = await textValues(text, format);
   const changes: (readonly Splice[])[] = [];
   for (const edit of edits.map(plainZero)) {
@@ -91,7 +93,7 @@ export async function editConfig({ bytes, format, edits }: EditRequest): Promise
     file = await textValues(text, format);
   }
   if (changes.length === 0) return { bytes, changed: false, changes };
-  return { bytes: new TextEncoder().encode(mark + text), changed: true, changes };
+  return { bytes: encoder.encode(mark + text), changed: true, changes };
 }
 
 async function firstAsMeant(

@@ -19,10 +19,9 @@ function unreadable(text: string, finding: Omit<SyntaxFinding, "path" | "hint">)
 
 /** The file's tables and values, objects without prototype. Rejects with `config_invalid` for a mistake of syntax. */
 export async function textValues(text: string, format: ConfigFormat): Promise<unknown> {
-  const { value, syntax, incomplete } = await parseText(text, format);
+  const { value, syntax } = await parseText(text, format);
   const [first] = syntax;
   if (first !== undefined) throw unreadable(text, first);
-  if (incomplete) throw unreadable(text, { offset: 0, found: "what cannot be read", expected: "text" });
   return value;
 }
 

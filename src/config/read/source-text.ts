@@ -24,7 +24,7 @@ export interface ParsedText {
   /** Objects without a prototype; `{}` if nothing could be read. */
   readonly value: unknown;
   readonly syntax: readonly SyntaxFinding[];
-  /** Parts of the text were skipped in order to read the rest: what is missing from `value` may stand there. */
+  /** There is a mistake in `syntax`, and what is missing from `value` may stand in a part that was skipped for it. */
   readonly incomplete: boolean;
   /** Called only if there is a mistake to place, because it costs memory and time. */
   locate(): Promise<Locator>;

@@ -121,8 +121,6 @@ export class AuditFile implements AsyncDisposable {
       const next = rotates
         ? await writeWithin(this.#file, this.#config, bytes, offset, size)
         : await this.#file.write(bytes, offset);
-      // It was rotated, or begun anew.
-      if (next <= offset) this.#size = null;
       if (next > offset) {
         if (this.#size !== null) this.#size.bytes += next - offset;
         this.#waitingBytes -= next - offset;

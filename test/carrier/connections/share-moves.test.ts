@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "../smb-messages.ts";
 import { joined, startShare, twoRoutes, withClient } from "./share-bench.ts";
@@ -265,6 +266,45 @@ describe("a move of a carried share", () => {
     await settle();
     reader.send(request(COMMAND.read, 3));
     await eventually(() => reader.received.length > 3 * answerTo(0, 0).length);
+  });
+
+  test("A10 a planned one resets what an unplanned one left without a server", async (t) => {
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
+    await client.ask(COMMAND.read, 1);
+    assert.ok((await bench.move("fallback", other)).ok);
+    assert.equal(client.ending, "open", "rclone hears later that its server is lost");
+    assert.ok((await passTimeUntilSettled(clock, bench.move("tb", nas, true), 2)).ok);
+    await eventually(() => client.ending === "reset");
+  });
+
+  test("A10 what waits on a route is used again when the mount returns to it, however many moves later", async (t) => {
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock: createManualClock() }));
+    await client.ask(COMMAND.queryDirectory, 1);
+    for (const _address of ["first", "next"]) assert.ok((await bench.move("fallback", other, true)).ok);
+    assert.ok((await bench.move("tb", nas, true)).ok);
+    client.send(request(COMMAND.create, 2, lookAtRoot()));
+    await eventually(() => client.received.length === 2 * answerTo(0, 0).length);
+    assert.equal(client.ending, "open");
+  });
+
+  test("A10 a planned one that cuts off what was held back after 1.4 s says that it was not quiet", async (t) => {
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
+    nas.mode = "withhold";
+    client.send(request(COMMAND.create, 1));
+    const [server] = await joined(nas);
+    await eventually(() => server?.unanswered.length === 1);
+    const moving = bench.move("fallback", other, true);
+    await eventually(() => clock.pendingTimers > 0);
+    await clock.advance(1_400);
+    client.send(request(COMMAND.create, 2));
+    await eventually(() => bench.accepted[0]?.bytesRead === 2 * request(COMMAND.create, 1).length);
+    server?.socket.write(answerTo(COMMAND.create, 1));
+    await eventually(() => client.received.length > 0);
+    const outcome = await passTimeUntilSettled(clock, moving, 2);
+    assert.ok(outcome.ok && !outcome.quiet, JSON.stringify(outcome));
+    assert.deepEqual(server?.bytes, request(COMMAND.create, 1));
   });
 
   test("A10 an encrypted session is left after 20 ms of silence", async (t) => {

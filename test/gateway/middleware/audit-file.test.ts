@@ -98,9 +98,11 @@ test("the audit's file: disposal writes what waits, and nothing is taken after i
   const { file, targets } = await started(t);
   for (let index = 0; index < 5_000; index++) file.write(record(`tool:${index}`));
   await file[Symbol.asyncDispose]();
-  file.write(record("tool:late"));
+  // More than may wait: none of them does.
+  for (let index = 0; index <= 10_000; index++) file.write(record("tool:late"));
   await file[Symbol.asyncDispose]();
   assert.equal((await targets()).length, 5_000);
+  assert.deepEqual(file.state, { kind: "writing" });
 });
 
 test("rotation keeps every file within its size, the newest numbers first, and no more than is wanted", async (t) => {
