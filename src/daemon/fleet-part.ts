@@ -86,7 +86,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   const unsubscribe = bus.subscribe((transition) => {
     fleet?.note();
     calls?.note();
-    if (transition.name === "config.applied" && transition.source !== "fleet") fleet?.noteConfig();
+    if (transition.name === "config.applied") fleet?.noteConfig();
   });
   let keeping = new AbortController();
 

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { filesNotOnNas, removeFolder, removeIfEmpty } from "../../src/daemon/purge.ts";
+import { clearKeyring, filesNotOnNas, removeFolder, removeIfEmpty } from "../../src/daemon/purge.ts";
 import type { MountEntry } from "../../src/shares/mounts/mount-entry.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -28,6 +28,15 @@ describe("a purge", () => {
     assert.deepEqual(await readdir(folder), ["nas"]);
     assert.deepEqual(await readdir(join(folder, "nas")), ["file"]);
     await removeFolder(home, tableOf());
+  });
+
+  it("F3 finds nothing in a keyring that gives no answer", async (t) => {
+    const { DBUS_SESSION_BUS_ADDRESS: bus = "" } = process.env;
+    t.after(() => {
+      process.env["DBUS_SESSION_BUS_ADDRESS"] = bus;
+    });
+    process.env["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nowhere/bus";
+    await clearKeyring(await temporaryFolder(t), AbortSignal.any([]));
   });
 
   it("F3 removes nothing of a folder in which something is mounted, also of the same device", async (t) => {

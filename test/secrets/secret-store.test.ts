@@ -190,6 +190,16 @@ test("a file that was changed, put in another's place, or lost its key is told, 
   await assert.rejects(open().read("one", signal), never);
 });
 
+test("a key that is none is told to whoever reads and to whoever writes, and nothing takes its place", async (t) => {
+  const { store, open } = await opened(t);
+  await open().write("one", "first", signal);
+  await store.set(ENCRYPTION_KEY, "c2hvcnQ=", null, signal);
+  const noKey = { code: "secret_unavailable", retry: "never", message: /is no key/ };
+  await assert.rejects(open().read("one", signal), noKey);
+  await assert.rejects(open().write("one", "second", signal), noKey);
+  assert.equal(await store.get(ENCRYPTION_KEY, { deadlineMs: 10_000 }), "c2hvcnQ=");
+});
+
 test("many that write first agree on one key", async (t) => {
   const { open } = await opened(t);
   const names = Array.from({ length: 8 }, (_, at) => `n${at}`);

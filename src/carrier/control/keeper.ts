@@ -74,7 +74,7 @@ export function createKeeper(options: KeeperOptions) {
     const started = { child, identity: await processIdentity(child.pid) };
     current = started;
     child.once("exit", (_, signal) => {
-      if (current !== started || ended) return;
+      if (current !== started) return;
       logger.warn("the keeper ended and is made anew", { signal });
       const delayMs = signal === "SIGTERM" ? AGAIN_AFTER_SIGTERM_MS : 0;
       if (delayMs === 0) void change();

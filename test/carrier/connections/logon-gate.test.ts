@@ -114,6 +114,19 @@ describe("logging in through the carrier", () => {
     gate.gone(first);
   });
 
+  test("A14 who waited when a login was refused has no turn once it is said to be right", () => {
+    const gate = new LogonGate(createManualClock());
+    const turns: string[] = [];
+    const one = (name: string) => ({ logOn: () => void turns.push(name) });
+    const [first, second, third] = [one("first"), one("second"), one("third")];
+    assert.deepEqual([gate.ask(first), gate.ask(second)], [true, false]);
+    gate.answered(first, REFUSED);
+    gate.reopen();
+    assert.equal(gate.ask(third), true);
+    gate.gone(third);
+    assert.deepEqual(turns, []);
+  });
+
   test("A14 shares with one login log in one after the other, and none after a refusal, until it is said to be right", async (t) => {
     const { nas, bench } = await oneRoute(t);
     const logons = new LogonGate(createManualClock());

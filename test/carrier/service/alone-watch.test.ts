@@ -44,6 +44,8 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     outlivedDoubt: false,
     pings: 0,
     proofs: 0,
+    /** A daemon is heard while its mount is looked at. */
+    isHeardMeanwhile: false,
     /** Daemons answer pings. */
     isAnswering: false,
     state: {
@@ -126,7 +128,10 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
       world.proofs += 1;
       return Promise.resolve(world.tb);
     },
-    isPresent: () => Promise.resolve(world.present),
+    isPresent() {
+      if (world.isHeardMeanwhile) watch.heard();
+      return Promise.resolve(world.present);
+    },
     ping() {
       world.pings += 1;
       if (world.isAnswering) queueMicrotask(() => watch.heard());
@@ -156,6 +161,7 @@ const ACTS: readonly Act<World>[] = [
   [/^its mount is (gone|there)$/, ({ world }, where) => (world.present = where === "there")],
   [/^a daemon (comes|goes)$/, ({ watch }, how) => watch.daemons(how === "comes" ? 1 : 0)],
   [/^daemons answer$/, ({ world }) => (world.isAnswering = true)],
+  [/^a daemon is heard meanwhile$/, ({ world }) => (world.isHeardMeanwhile = true)],
   [/^a daemon is heard$/, ({ watch }) => watch.heard()],
   [/^it changes$/, ({ watch }) => watch.changed()],
 ];
@@ -215,6 +221,8 @@ A15 a daemon that is held up for less is waited for
   : did nothing
 A10 it closes a share whose mount is gone, seen twice
   mounted, 10 s, its mount is gone, 2 s: did nothing; 2500 ms: did close CORE
+A10 it closes none while a daemon is back
+  mounted, 10 s, its mount is gone, 2 s, a daemon is heard meanwhile, 60 s: did nothing
 A10 it closes a share that nothing was ever mounted through, after a minute alone, unless somebody uses it
   never mounted, a daemon comes, 300 s, a daemon goes, 1 connection, 300 s: did nothing
   0 connections, a daemon comes, a daemon goes, 59 s: did nothing; 2 s: did close CORE

@@ -17,6 +17,7 @@ import { createSocketOwners } from "../../../src/carrier/system/socket-owner.ts"
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { openRequest } from "../carrier-bench.ts";
@@ -155,6 +156,16 @@ describe("the carrier's memory", () => {
     await mkdir(place);
     await chmod(place, 0o700);
     await eventually(async () => (await file.read()).shares.length === 1);
+  });
+
+  test("A10 of writes that the disk refuses the last one is written later", async (t) => {
+    const clock = createManualClock();
+    const place = join(await temporaryFolder(t), "place");
+    const file = createCarrierStateFile(place, clock, createRecordingLogger());
+    await Promise.all([1, 2].map((port) => file.write({ ...MEMORY, shares: [{ ...SHARE, port }] })));
+    await mkdir(place, { mode: 0o700 });
+    await clock.advance(1_000);
+    await eventually(async () => (await file.read()).shares[0]?.port === 2);
   });
 
   test("A10 what cannot be understood is left out", async (t) => {

@@ -399,6 +399,13 @@ test("E2 G1 a start without approvals approves its own file, and nothing that a 
   assert.deepEqual([runs(started), ids(started)], [["files: serve /home/ann"], ["backends.other"]]);
   const again = decideHeld({ file, running: null, approvals: started.approvals, places: PLACES });
   assert.deepEqual([runs(again), ids(again)], [["files: serve /home/ann"], ["backends.other"]]);
+  const off = { ...file, backends: file.backends.map((one) => ({ ...one, enabled: one.name === "files" })) };
+  const { approvals } = decideHeld({ file: off, running: null, approvals: null, places: PLACES });
+  assert.equal(
+    approvals?.entries.has("backends.other"),
+    false,
+    "what it brings switched off is not seen, either",
+  );
   const calm = (await accepted(CALM)).config;
   const own = { ...calm, layer: { revision: 1, brings: [] } };
   const { mode } = decideHeld({ file: own, running: null, approvals: null, places: PLACES });

@@ -69,6 +69,15 @@ test("F1 F4 a client's file gets what was shown and agreed to, and is put back t
   assert.equal(await readFile(file, "utf8"), text);
 });
 
+test("F4 what is left to do in the client is told with what it gets, and not where that is taken back", async (t) => {
+  const { userHome, ask } = await openConnections(t);
+  await mkdir(join(userHome, ".gemini"));
+  const { digest, next } = await ask(false, null, "gemini");
+  assert.equal(next, CLIENTS.gemini.afterwards);
+  await ask(false, digest, "gemini");
+  assert.equal((await ask(true, null, "gemini")).next, null);
+});
+
 test("F4 nothing is written where the file would get something else than was agreed to, nor for a name that is no client's", async (t) => {
   const { file, text, known, ask } = await openConnections(t);
   const { digest } = await ask(false);

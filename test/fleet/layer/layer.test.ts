@@ -259,6 +259,24 @@ test("G1 a file of handovers that is torn or forged brings no key back", async (
   }
 });
 
+test("G1 after 200 exchanges no further key is taken, and a person is told to name the one that counts", async (t) => {
+  const keys = Array.from({ length: 202 }, () => randomBytes(32));
+  const names = keys.map(userKey);
+  const chain = keys
+    .slice(0, -1)
+    .map((key, index) => signHandover({ to: names[index + 1] ?? "", number: index + 1, time: TIME }, key));
+  const { home, start } = await machine(t, names[0]);
+  await mkdir(join(home, "fleet"), { recursive: true });
+  await writeFile(
+    join(home, "fleet", "operator.json"),
+    JSON.stringify({ version: 1, handovers: chain.slice(0, 200) }),
+  );
+  const words = { revision: 1, time: TIME, by: "nas", text: "" };
+  const next = signLayer(words, keys[201] ?? KEY, chain.slice(200));
+  await assert.rejects(start().believe(Buffer.from(next)), { message: /exchanged too often/ });
+  assert.equal((await readTrust(home, names[0] ?? "")).operator, names[200]);
+});
+
 test("G1 keys are followed to the last, and a circle ends", () => {
   assert.deepEqual(keysFrom(nameAt(9), CHAIN), NAMES.slice(9));
   assert.deepEqual(handoversTo(nameAt(3), CHAIN), CHAIN.slice(0, 3));

@@ -224,6 +224,11 @@ function asked(step: "add" | "use", before: Buffer, next: Buffer, name = "laptop
   return request;
 }
 
+function inviting(keys: { readonly guest?: string; readonly host?: string }): FleetRecord {
+  const [guest, host] = [userKey(randomBytes(32)), userKey(randomBytes(32))];
+  return { ...RECORD, invitations: [{ id: "0123456789abcdef", expiresAtMs: 1, guest, host, ...keys }] };
+}
+
 test("G1 first both keys let a machine in, then the next one alone; asked twice, it is so", () => {
   const added = exchanged(RECORD, "laptop", asked("add", OLD, NEXT));
   assert.ok(added);
@@ -243,6 +248,7 @@ test("G1 first both keys let a machine in, then the next one alone; asked twice,
   assert.ok(used);
   assert.deepEqual(used.members[1], { name: "laptop", key: userKey(NEXT) });
   assert.equal(exchanged(used, "laptop", asked("use", OLD, NEXT)), used);
+  assert.equal(exchanged(used, "laptop", asked("add", OLD, NEXT)), used);
 });
 
 test("G1 whoever has neither key, another machine's name, or a key that is taken, changes nothing", () => {
@@ -260,6 +266,8 @@ test("G1 whoever has neither key, another machine's name, or a key that is taken
     // Of somebody else: that one would be let in under two names.
     [RECORD, "laptop", asked("add", OLD, NAS)],
     [added, "nas", asked("add", NAS, NEXT, "nas")],
+    [inviting({ guest: userKey(NEXT) }), "laptop", asked("add", OLD, NEXT)],
+    [inviting({ host: userKey(NEXT) }), "laptop", asked("add", OLD, NEXT)],
   ];
   for (const [record, name, request] of refused) assert.equal(exchanged(record, name, request), null);
   const text = writeKeyRequest("add", "laptop", OLD, NEXT);

@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, type TestContext, test } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { createLogons } from "../../../src/shares/logons/logons.ts";
 import { createLoginFiles } from "../../../src/shares/server-proof/login-files.ts";
 import {
   createSmbclientReader,
@@ -15,11 +17,13 @@ import {
   smbclientScript,
 } from "../../../src/shares/server-proof/program-output.ts";
 import type { ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
+import { createRootReader } from "../../../src/shares/server-proof/root-reader.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { shareSpec } from "../share-spec.ts";
 
 describe("rclone lsjson", () => {
   test("A10 gives name, size and time of each line", () => {
@@ -192,4 +196,25 @@ test("A10 a home without shares has nothing to remove, and what cannot be remove
   await mkdir(join(stateFolder, "mounts", "CORE", "proof-tb.auth", "inside"), { recursive: true });
   await files.removeLeftovers(logger);
   assert.deepEqual(pluck(logger.lines, "level"), ["warn"]);
+});
+
+test("A10 rclone leaves from the address of its route, but for one with a zone, which names the interface itself", async (t) => {
+  const folder = await temporaryFolder(t);
+  const asked = join(folder, "asked");
+  await writeFile(join(folder, "rclone"), `#!/bin/sh\necho "$@" > ${asked}\necho '[]'\n`, { mode: 0o755 });
+  const clock = systemClock;
+  const reader = createRootReader({
+    ...{ clock, stateFolder: folder, logons: createLogons(clock) },
+    folders: () => [folder],
+  });
+  const argumentsFor = async (localAddress: string) => {
+    const endpoint = { address: "10.0.0.2", port: 445, localAddress };
+    const deadlineAtMs = clock.monotonicMs() + 60_000;
+    const request = { share: shareSpec({ folder }), route: "tb", endpoint, deadlineAtMs } as const;
+    const { kind } = await reader.list("rclone", { ...request, signal: AbortSignal.any([]) });
+    assert.equal(kind, "read");
+    return await readFile(asked, "utf8");
+  };
+  assert.match(await argumentsFor("10.0.0.1"), / --bind 10\.0\.0\.1\n$/);
+  assert.doesNotMatch(await argumentsFor("fe80::1%eth0"), /--bind/);
 });

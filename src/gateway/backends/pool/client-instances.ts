@@ -142,7 +142,6 @@ export class ClientInstances {
   #close(entry: PoolInstance, message: string): void {
     this.#retired.get(entry)?.[Symbol.dispose]();
     this.#retired.delete(entry);
-    if (this.#closing.has(entry)) return;
     const ended = entry.close({ code: BACKEND_UNAVAILABLE, message }).then(() => {
       this.#closing.delete(entry);
       this.#settled();

@@ -153,8 +153,10 @@ describe("a changed connection", () => {
   it("subscriptions move to the new instance, and the old one tells nobody", async () => {
     const b = await ready();
     const client = createClient("s");
-    await b.pool.subscribe("a", "file:///x", client);
+    for (const uri of ["file:///x", "file:///y"]) await b.pool.subscribe("a", uri, client);
+    await b.pool.unsubscribe("a", "file:///y", client);
     await b.replaced(CHANGED);
+    assert.equal(b.script.last.subscribed.has("file:///y"), false);
     assert.deepEqual([...(b.script.last.subscribed.get("file:///x") ?? [])], [client]);
     assert.equal(b.script.started[0]?.subscribed.get("file:///x")?.size, 0);
     await b.pool.unsubscribe("a", "file:///x", client);

@@ -65,11 +65,12 @@ export class Rounds<T extends Asker> {
     }
     const asked = isJsonObject(inputRequests) ? Object.entries(inputRequests) : [];
     const bad = asked.find(([, one]) => !isJsonObject(one) || !METHODS.has(String(one["method"])));
-    if (bad !== undefined || asked.length > MOST_INPUTS) {
-      this.#fail(
-        asker,
-        `the server asks for input that nobody can give: ${foreignLine(String(bad?.[0]), LONGEST)}`,
-      );
+    if (asked.length > MOST_INPUTS) {
+      this.#fail(asker, `the server asks for more than ${MOST_INPUTS} inputs at once`);
+      return;
+    }
+    if (bad !== undefined) {
+      this.#fail(asker, `the server asks for input that nobody can give: ${foreignLine(bad[0], LONGEST)}`);
       return;
     }
     const round: Round<T> = { asker, open: new Set(), responses: {}, requestState };

@@ -270,6 +270,10 @@ test("D2 what nobody can be asked fails the call, and nothing is asked of a call
   odd.ask({ fine: QUESTION, odd: { method: "tools/call" } });
   assert.deepEqual([odd.asked.length, odd.failed.length], [0, 1]);
   assert.match(JSON.stringify(odd.failed), /input that nobody can give: odd/);
+  const many = roundsOf();
+  many.ask(Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`q${index}`, QUESTION])));
+  assert.deepEqual([many.asked.length, many.failed.length], [0, 1]);
+  assert.match(JSON.stringify(many.failed), /more than 100 inputs at once/);
   const gone = roundsOf();
   gone.ask({ a: QUESTION });
   gone.rounds.drop(gone.asker);

@@ -1,8 +1,11 @@
 // What is kept of what a program writes, and why it ended.
 import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { createLineCleaner } from "../../../../../src/gateway/backends/links/backend-link.ts";
-import { ExitReason } from "../../../../../src/gateway/backends/links/stdio/log.ts";
+import { ExitReason, readLogLines } from "../../../../../src/gateway/backends/links/stdio/log.ts";
+import { eventually } from "../../../../support/eventually.ts";
+import { createManualClock } from "../../../../support/manual-clock.ts";
 
 test("colours go, other control characters are spelled out, secrets are replaced in every spelling", () => {
   const clean = createLineCleaner(['a"b/c']);
@@ -17,6 +20,39 @@ test("a long text is cut, at little cost, and no half secret is left", () => {
   // All of these are taken out, so that what follows would be seen if it were looked at.
   assert.equal(clean(`${"\u001b[0m".repeat(10)}seen`), "seen");
   assert.equal(clean(`${"\u001b[0m".repeat(64 * 1024)}seen`), "");
+});
+
+function readingLog() {
+  const clock = createManualClock();
+  const stream = new PassThrough();
+  const lines: string[] = [];
+  const end = readLogLines(stream, clock, (line) => void lines.push(line));
+  return { clock, stream, lines, end };
+}
+
+test("of a flood the excess is dropped, and the line that it began in is not joined with what comes after", async () => {
+  const { clock, stream, lines, end } = readingLog();
+  stream.write("first\nhalf");
+  stream.write("x".repeat(600_000));
+  await eventually(() => clock.pendingTimers === 1);
+  await clock.advance(1_000);
+  stream.write(" a line\nlast");
+  await eventually(() => lines.length === 3);
+  end(true);
+  assert.deepEqual(lines, [
+    "first",
+    "(600000 bytes of log were dropped: too much at once)",
+    " a line",
+    "last",
+  ]);
+});
+
+test("a reading that ends in the middle of a flood waits for nothing more", async () => {
+  const { clock, stream, end } = readingLog();
+  stream.write("x".repeat(600_000));
+  await eventually(() => clock.pendingTimers === 1);
+  end(false);
+  assert.equal(clock.pendingTimers, 0);
 });
 
 function reasonOf(...lines: readonly string[]): string | null {

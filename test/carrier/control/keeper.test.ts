@@ -1,0 +1,39 @@
+// The shell that holds the carrier's ports, where it does not do as it is told.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createKeeper } from "../../../src/carrier/control/keeper.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { endProcess, isRunning } from "../../../src/runtime/process/process-identity.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+test("A10 a keeper that hears no farewell is ended after a second, and no other takes its place", async (t) => {
+  const home = await temporaryFolder(t);
+  const script = join(home, "keeper.sh");
+  await writeFile(script, "exec sleep 600\n");
+  const server = createServer().listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const clock = createManualClock();
+  const changes: (number | null)[] = [];
+  const onChange = async (identity: { readonly pid: number } | null): Promise<void> => {
+    changes.push(identity?.pid ?? null);
+  };
+  const options = { script, program: "", home, clock, logger: silentLogger, onChange };
+  const keeper = createKeeper(options);
+  await keeper.hold([server]);
+  const { identity } = keeper;
+  assert.ok(identity !== null);
+  t.after(
+    async () => void (await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: 10_000 })),
+  );
+  await passTimeUntilSettled(clock, keeper.dismiss(), 500);
+  assert.equal(await isRunning(identity), false);
+  assert.deepEqual(changes, [identity.pid]);
+});

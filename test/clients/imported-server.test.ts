@@ -1,0 +1,33 @@
+// What a server of a client becomes here.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { importedServer } from "../../src/clients/imported-server.ts";
+
+const imported = (name: string, entry: Record<string, unknown>) =>
+  importedServer(name, entry, {
+    userHome: "/home/ann",
+    environment: {},
+    allowLiteral: false,
+    kept: new Set(),
+  });
+
+test("F1 a name becomes one that a backend may have, and ends in a letter or a digit however long it was", () => {
+  const nameOf = (name: string): string | undefined => imported(name, { command: "x" })?.name;
+  assert.equal(nameOf("my server!"), "my-server");
+  assert.equal(nameOf("1st"), "mcp-1st");
+  assert.equal(nameOf(`${"a".repeat(63)}-rest`), "a".repeat(63));
+});
+
+test("F1 mcp-remote is left out where its arguments are an address and what is known of it, and stays otherwise", () => {
+  const tableOf = (...args: readonly string[]) =>
+    imported("a", { command: "npx", args: ["-y", ...args] })?.table;
+  const url = "https://a.example/mcp";
+  assert.deepEqual(tableOf("mcp-remote", url, "--transport", "http-only"), { url });
+  for (const args of [
+    ["mcp-remote", "a.example/mcp"],
+    ["mcp-remote", url, "--unknown", "x"],
+    ["mcp-remote", url, "--header", "no colon"],
+    ["another", url],
+  ])
+    assert.deepEqual(tableOf(...args), { command: "npx", args: ["-y", ...args] });
+});

@@ -1,0 +1,35 @@
+// What a home has approved, as the next start finds it.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openApprovals } from "../../../src/daemon/approvals/open-approvals.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { openSealedFile } from "../../../src/secrets/sealed-file.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+test("E2 approvals that another version sealed are lost, whatever of them is strange, and no start fails", async (t) => {
+  const entry = { live: true, parts: {} };
+  const whole = { mode: "none", entries: { "backends.a": entry }, order: ["a"] };
+  const strange = [
+    null,
+    { ...whole, mode: "some" },
+    { ...whole, entries: null },
+    { ...whole, entries: { "backends.a": null } },
+    { ...whole, entries: { "backends.a": { ...entry, live: "yes" } } },
+    { ...whole, entries: { "backends.a": { live: true } } },
+  ];
+  const options = { home: join(await temporaryFolder(t), "home"), clock: systemClock, environment: {} };
+  const sealed = openSealedFile({ ...options, name: "approvals" });
+  const loadedAfter = async (value: unknown) => {
+    await sealed.write(value, { deadlineMs: 10_000 }, { note: "all" });
+    return (await openApprovals(options, AbortSignal.any([]))).loaded;
+  };
+  for (const value of strange) {
+    const loaded = await loadedAfter(value);
+    assert.ok(loaded.kind === "lost" && !loaded.passes, JSON.stringify([value, loaded]));
+    assert.match(loaded.reason, /is not of this version/);
+    assert.equal(loaded.approvals.mode, "all");
+  }
+  const { kind, approvals } = await loadedAfter(whole);
+  assert.deepEqual([kind, approvals?.order, approvals?.entries.get("backends.a")], ["known", ["a"], entry]);
+});
