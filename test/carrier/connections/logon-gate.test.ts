@@ -35,12 +35,13 @@ function answered(clients: readonly BenchClient[]): number {
 
 describe("logging in through the carrier", () => {
   test("A14 of many that log in at once one does, and after its refusal no other: they are turned away, and so is who comes", async (t) => {
-    const { nas, bench } = await oneRoute(t);
+    const clock = createManualClock();
+    const { nas, bench } = await oneRoute(t, { logons: new LogonGate(clock) });
     const before = await bench.client();
     await before.ask(COMMAND.sessionSetup, 1);
     await before.ask(COMMAND.create, 2);
     // By then nobody knows any more that it is right.
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await clock.advance(1_000);
     nas.logon = REFUSED;
     const many = await clientsOf(bench, 8);
     logOn(many);
@@ -57,7 +58,7 @@ describe("logging in through the carrier", () => {
   });
 
   test("A14 once the first is accepted the others follow; a server that asks for more has refused nobody", async (t) => {
-    const { nas, bench } = await oneRoute(t);
+    const { nas, bench } = await oneRoute(t, { logons: new LogonGate(createManualClock()) });
     nas.logon = MORE_PROCESSING;
     const clients = await clientsOf(bench, 5);
     logOn(clients);

@@ -12,7 +12,8 @@ import type { SocketOwners } from "../../../src/carrier/system/socket-owner.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
-import { settle } from "../../support/manual-clock.ts";
+import { type ManualClock, settle } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { type FakeNas, startFakeNas } from "../fake-nas.ts";
 import { request } from "../smb-messages.ts";
 
@@ -104,7 +105,9 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
   });
   t.after(async () => {
     for (const socket of sockets) socket.destroy();
-    await share[Symbol.asyncDispose]();
+    const closed = share[Symbol.asyncDispose]();
+    // A test that fails in the middle of a move leaves it waiting for its clock.
+    await (isManual(clock) ? passTimeUntilSettled(clock, closed, 100) : closed);
     await nas[Symbol.asyncDispose]();
     await other?.[Symbol.asyncDispose]();
   });
@@ -152,6 +155,10 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     move: (to: CarriedRoute, target: FakeNas, planned = false) =>
       share.move({ to, endpoint: target.endpoint, planned, untilMs: systemClock.monotonicMs() + 10_000 }),
   });
+}
+
+function isManual(clock: Clock): clock is ManualClock {
+  return "advance" in clock;
 }
 
 type RouteOptions = Omit<ShareBenchOptions, "nas" | "other"> & { readonly answerBytes?: number };

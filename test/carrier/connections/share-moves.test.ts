@@ -3,11 +3,17 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createManualClock, settle } from "../../support/manual-clock.ts";
-import { passTimeUntilSettled } from "../../support/pass-time.ts";
+import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
+import { passTimeUntil, passTimeUntilSettled } from "../../support/pass-time.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "../smb-messages.ts";
 import { joined, startShare, twoRoutes, withClient } from "./share-bench.ts";
+
+/** A move's proof needs no time of this clock: all of it passes while the connections leave. */
+async function untilLeaving(clock: ManualClock, forMs: number): Promise<void> {
+  const untilMs = clock.monotonicMs() + forMs;
+  await passTimeUntil(clock, () => clock.monotonicMs() >= untilMs, forMs / 10);
+}
 
 describe("a move of a carried share", () => {
   test("A10 resets the old connections and sends new ones over the new route", async (t) => {
@@ -140,19 +146,20 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one waits for the answers, and holds a new read back meanwhile", async (t) => {
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
     nas.mode = "withhold";
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
     await eventually(() => server?.unanswered.length === 1);
     const moving = bench.move("fallback", other, true);
-    await eventually(() => other.connections.length === 1);
-    await systemClock.sleep(50);
+    await untilLeaving(clock, 100);
     client.send(request(COMMAND.read, 2));
-    await systemClock.sleep(100);
+    await eventually(() => bench.accepted[0]?.bytesRead === 2 * request(COMMAND.read, 1).length);
+    await clock.advance(100);
     assert.equal(client.ending, "open", "it still waits for the first answer");
     server?.socket.write(answerTo(COMMAND.read, 1));
-    const outcome = await moving;
+    const outcome = await passTimeUntilSettled(clock, moving, 2);
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.equal(outcome.connections, 1);
     await eventually(() => client.ending === "reset");
@@ -161,17 +168,17 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one never cuts inside a frame", async (t) => {
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
     const write = request(COMMAND.write, 1, Buffer.alloc(200_000, 1));
     client.send(write.subarray(0, 1_000));
     const [server] = await joined(nas);
     await eventually(() => server?.bytes.length === 1_000);
     const moving = bench.move("fallback", other, true);
-    await eventually(() => other.connections.length === 1);
-    await systemClock.sleep(100);
+    await untilLeaving(clock, 100);
     // The rest of it, and the beginning of the next.
     client.send(Buffer.concat([write.subarray(1_000), request(COMMAND.write, 2, Buffer.alloc(200_000, 2))]));
-    const outcome = await moving;
+    const outcome = await passTimeUntilSettled(clock, moving, 2);
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.deepEqual(server?.bytes, write);
     await eventually(() => client.ending === "reset");
@@ -179,30 +186,32 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one lets what nobody asks again run to its end, such as a listing", async (t) => {
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
     nas.mode = "withhold";
     client.send(request(COMMAND.create, 1));
     const [server] = await joined(nas);
     const moving = bench.move("fallback", other, true);
-    await eventually(() => other.connections.length === 1);
+    await untilLeaving(clock, 10);
     server?.socket.write(answerTo(COMMAND.create, 1));
     await eventually(() => client.received.length > 0);
     client.send(request(COMMAND.queryDirectory, 2));
     await eventually(() => server?.unanswered.length === 2);
     server?.socket.write(answerTo(COMMAND.queryDirectory, 2));
-    const outcome = await moving;
+    const outcome = await passTimeUntilSettled(clock, moving, 2);
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.equal(client.received.length, 2 * answerTo(0, 0).length);
   });
 
   test("A10 a planned one gives up waiting after 2 s, and says that it was not quiet", async (t) => {
-    const { nas, other, bench } = await twoRoutes(t, { kind: "cifs" });
+    const clock = createManualClock();
+    const { nas, other, bench } = await twoRoutes(t, { kind: "cifs", clock });
     nas.mode = "withhold";
     const [busy, idle] = [await bench.client(), await bench.client()];
     busy.send(request(COMMAND.read, 1));
     idle.send(request(COMMAND.changeNotify, 1));
     await joined(nas, 2);
-    const outcome = await bench.move("fallback", other, true);
+    const outcome = await passTimeUntilSettled(clock, bench.move("fallback", other, true), 50);
     assert.ok(outcome.ok && !outcome.quiet, JSON.stringify(outcome));
     assert.equal(outcome.connections, 2);
     assert.ok(outcome.tookMs >= 1_990, String(outcome.tookMs));
@@ -296,8 +305,7 @@ describe("a move of a carried share", () => {
     const [server] = await joined(nas);
     await eventually(() => server?.unanswered.length === 1);
     const moving = bench.move("fallback", other, true);
-    await eventually(() => clock.pendingTimers > 0);
-    await clock.advance(1_400);
+    await untilLeaving(clock, 1_500);
     client.send(request(COMMAND.create, 2));
     await eventually(() => bench.accepted[0]?.bytesRead === 2 * request(COMMAND.create, 1).length);
     server?.socket.write(answerTo(COMMAND.create, 1));
@@ -308,12 +316,13 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 an encrypted session is left after 20 ms of silence", async (t) => {
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
     assert.equal(bench.share.state().encrypted, false);
     client.send(encrypted());
     await joined(nas);
     await eventually(() => bench.share.state().encrypted);
-    const outcome = await bench.move("fallback", other, true);
+    const outcome = await passTimeUntilSettled(clock, bench.move("fallback", other, true), 10);
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.equal(bench.share.state().encrypted, true, "still told, although that connection is gone");
   });
@@ -368,7 +377,8 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 two of one share never overlap", async (t) => {
-    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs", clock }));
     nas.mode = "withhold";
     client.send(request(COMMAND.read, 1));
     await joined(nas);
@@ -381,8 +391,8 @@ describe("a move of a carried share", () => {
       ended.push("second");
       return outcome;
     });
-    assert.ok((await first).ok);
-    assert.ok((await second).ok);
+    const outcomes = await passTimeUntilSettled(clock, Promise.all([first, second]), 50);
+    assert.ok(outcomes.every(({ ok }) => ok));
     assert.deepEqual(ended, ["first", "second"]);
     assert.equal(bench.share.state().route, "tb");
     assert.equal(bench.share.state().moves, 2);
