@@ -2,7 +2,7 @@
 // Usage: bin/with-node scripts/test.ts unit|lab|nightly [PART-OF-A-PATH…] [--name PATTERN] [--concurrency N]
 //        [--timeout SECONDS] [--verbose] [--build], or scripts/test.ts unit --changed | --near FILE…. `nightly` plays
 //        the files of all suites (`test-suites.ts`), one after the other and with hours for each; `--build` builds first;
-//        `--changed` and `--near` run the test files nearest to what changed, or to these files, in one process.
+//        `--changed` and `--near` run the test files nearest to what changed, or to these files, in two processes.
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { appendFile, chmod, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
@@ -88,8 +88,10 @@ const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
 /** Tests of all sources, and of tools that name some: they are no nearer to these than to others. */
 const TESTS_OF_ALL = /^test\/(architecture|scripts)\//;
 
-/** Whoever saves a file waits so long for an answer, and for the end of the test file that runs then. */
-const NEAR_FOR_MS = 3000;
+/** Whoever saves a file waits so long for an answer, and for the end of the test files that run then. */
+const NEAR_FOR_MS = 2000;
+/** Tests wait more than they compute; each further process loads once more what the tests do. */
+const NEAR_PROCESSES = 2;
 /** Up to so many times as long where others want the cores, too: else it would hear of one file mostly. */
 const MOST_TIMES_AS_LONG = 4;
 /** So many are begun within it mostly. */
@@ -99,6 +101,8 @@ const NEAR_LIMIT_SECONDS = 60;
 
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
+/** How often it is looked whether one of the nearest files has failed. */
+const BETWEEN_LOOKS_MS = 100;
 
 /**
  * Node keeps what a process compiled when that ends by itself. Readers of configurations are killed, and keep nothing:
@@ -147,17 +151,27 @@ async function runFiles(files: readonly string[], mark: Mark, options: FileRun):
   const outputFile = `${temporary}.output`;
   const reportFile = `${temporary}.report`;
   await writeFile(eventsFile, "");
-  const end = await untilEnded(files, mark, { eventsFile, outputFile, reportFile }, options);
-  const found = await leftBehindAfterGrace(mark);
+  const answered = new AbortController();
+  const signal = AbortSignal.any([options.signal, answered.signal]);
+  const look = async (): Promise<void> => {
+    if ((await readEvents(eventsFile)).some(isFailure)) answered.abort();
+  };
+  const looks = options.forMs === null ? undefined : setInterval(look, BETWEEN_LOOKS_MS);
+  const end = await untilEnded(
+    files,
+    mark,
+    { eventsFile, outputFile, reportFile },
+    { ...options, signal },
+  ).finally(() => clearInterval(looks));
+  const found = await leftBehindAfterGrace(mark, signal);
   await clearLeftBehind(found);
-  const events = (await readFile(eventsFile, "utf8"))
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line): TestEvent => JSON.parse(line));
+  const events = await readEvents(eventsFile);
   const filtered = options.namePatterns.length > 0;
   const outcome = fileOutcome(
-    events,
-    { ...end, filtered, leftBehind: describeLeftBehind(found) },
+    answered.signal.aborted ? [...events, { event: "finished" }] : events,
+    answered.signal.aborted
+      ? { ...FAILED, filtered }
+      : { ...end, filtered, leftBehind: describeLeftBehind(found) },
     options.strictSkips,
   );
   const output = await readFile(outputFile, "utf8");
@@ -168,6 +182,19 @@ async function runFiles(files: readonly string[], mark: Mark, options: FileRun):
   const title = files.length === 1 ? (files[0] ?? "") : `${folder}, ${begun} files`;
   const seconds = (performance.now() - startedAt) / 1000;
   return { title, folder, files, outcome, output, seconds };
+}
+
+/** Ended with its first failure: neither that nor what it left says more. */
+const FAILED = { exitCode: 1, signal: null, timedOutAfterMs: null, keptAlive: [], leftBehind: [] } as const;
+
+/** A line that is not whole yet is left for later. */
+async function readEvents(file: string): Promise<TestEvent[]> {
+  const lines = (await readFile(file, "utf8")).split("\n").slice(0, -1);
+  return lines.map((line): TestEvent => JSON.parse(line));
+}
+
+function isFailure(event: TestEvent): boolean {
+  return event.event === "ended" && !event.passed && event.skipped === null && event.error !== null;
 }
 
 type ProcessEnd = Pick<FileEnd, "exitCode" | "signal" | "timedOutAfterMs" | "keptAlive">;
@@ -240,11 +267,12 @@ function untilEnded(
   });
 }
 
-async function leftBehindAfterGrace(mark: Mark): Promise<LeftBehind> {
+/** No grace for what ended with the run. */
+async function leftBehindAfterGrace(mark: Mark, signal: AbortSignal): Promise<LeftBehind> {
   const deadline = performance.now() + GRACE_MS;
   for (;;) {
     const found = await findLeftBehind(mark);
-    if (isNothing(found) || performance.now() > deadline) return found;
+    if (isNothing(found) || signal.aborted || performance.now() > deadline) return found;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -379,6 +407,12 @@ function together(files: readonly string[]): string[][] {
   return groups;
 }
 
+/** The first to the first, the second to the second, and so on anew. */
+function dealt(files: readonly string[], hands: number): string[][] {
+  const dealing = [...Map.groupBy(files.entries(), ([index]) => index % hands).values()];
+  return dealing.map((hand) => hand.map(([, file]) => file));
+}
+
 function numberAbove0(text: string | undefined, fallback: number, option: string): number {
   if (text === undefined) return fallback;
   const value = Number(text);
@@ -435,7 +469,9 @@ async function main(): Promise<number> {
   // Where a few are asked for, each has its own line.
   const alone = suiteName !== "unit" || parts.length > 0 || values.name.length > 0;
   const groups = alone ? files.map((file) => [file]) : together(files);
-  const waiting = (isNear ? [files] : groups).entries();
+  const waiting = (isNear ? dealt(files, NEAR_PROCESSES) : groups).entries();
+  /** Whoever waits for an answer has one with the first failure. */
+  const answered = new AbortController();
   const worker = async (): Promise<void> => {
     for (const [index, group] of waiting) {
       if (stop.signal.aborted) return;
@@ -446,9 +482,11 @@ async function main(): Promise<number> {
         forMs: isNear ? nearForMs() : null,
         strictSkips,
         startsBuilt,
-        signal: stop.signal,
+        signal: AbortSignal.any([stop.signal, answered.signal]),
       });
+      if (answered.signal.aborted) return;
       results.push(result);
+      if (isNear && result.outcome.failures.length > 0) answered.abort();
       const left = isNear ? group.filter((file) => !result.outcome.byFile.has(file)) : [];
       if (left.length > 0) print(`left out: ${left.join(", ")}`);
       const failuresFile = process.env[FAILURES_VARIABLE];
