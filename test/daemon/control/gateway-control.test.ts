@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { catalogReportShape } from "../../../src/api/catalog-contract.ts";
 import { MOST_SHOWN } from "../../../src/api/tool-changes-contract.ts";
 import { catalogReport, MOST_OF_ENTRY, MOST_WITHHELD } from "../../../src/daemon/control/catalog-report.ts";
@@ -19,21 +19,13 @@ import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 
-test("E3 tools that wait are told with their texts, approved as they were seen, and not while the keyring is locked", async (t) => {
+/** A gateway of scripted servers, by a clock that the test moves. */
+function gatewayWith(t: TestContext, options: Partial<Parameters<typeof createGateway>[0]>) {
   const clock = createManualClock();
   const script = createScript();
-  const store = memoryStore({ kind: "unanswered", reason: "it is locked" });
+  const plain = { logger: silentLogger, environment: {}, redact() {}, announce() {}, version: "1" };
   const gateway = createGateway(
-    {
-      clock,
-      logger: silentLogger,
-      environment: {},
-      redact() {},
-      announce() {},
-      version: "1",
-      listens: false,
-      pinStore: store,
-    },
+    { clock, ...plain, listens: false, ...options },
     {
       startInstance: script.start,
       openLink: () => () => assert.fail("no link is opened"),
@@ -41,7 +33,12 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
     },
   );
   t.after(() => passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000));
-  const control = createGatewayControl(() => gateway);
+  return { clock, script, gateway, control: createGatewayControl(() => gateway) };
+}
+
+test("E3 tools that wait are told with their texts, approved as they were seen, and not while the keyring is locked", async (t) => {
+  const store = memoryStore({ kind: "unanswered", reason: "it is locked" });
+  const { clock, script, gateway, control } = gatewayWith(t, { pinStore: store });
   await gateway.start({
     ...NO_GATEWAY,
     backends: [backendConfig("files")],
@@ -80,29 +77,11 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
 });
 
 test("C1 a call by hand of a tool whose share is away names the share; one of a tool that is none says what there is", async (t) => {
-  const clock = createManualClock();
-  const script = createScript();
   const listeners: (() => void)[] = [];
   let data: RequiredData = { kind: "there", mounts: "1" };
-  const gateway = createGateway(
-    {
-      clock,
-      logger: silentLogger,
-      environment: {},
-      redact() {},
-      announce() {},
-      version: "1",
-      listens: false,
-      data: { look: () => data, onChange: (listener) => void listeners.push(listener) },
-    },
-    {
-      startInstance: script.start,
-      openLink: () => () => assert.fail("no link is opened"),
-      random: () => 0.5,
-    },
-  );
-  t.after(() => passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000));
-  const control = createGatewayControl(() => gateway);
+  const { clock, script, gateway, control } = gatewayWith(t, {
+    data: { look: () => data, onChange: (listener) => void listeners.push(listener) },
+  });
   const { signal } = new AbortController();
   const requires = [{ share: "CORE", folder: null }];
   await gateway.start({ ...NO_GATEWAY, backends: [backendConfig("files", { requires })] });

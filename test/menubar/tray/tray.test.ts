@@ -121,46 +121,15 @@ const BETWEEN_LOOKS_MS = 20;
 const ICON = [18, 18] as const;
 
 test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissing }, async (t) => {
-  const stop = new AbortController();
-  const ends: Promise<unknown>[] = [];
-  t.after(async () => {
-    stop.abort();
-    await Promise.allSettled(ends);
-  });
   const desktop = await startDesktop(t);
   const share = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
   const control = scriptedControl(sampleReport([share, sampleShare({ name: "MEDIA" })]));
   const config = scriptedConfig();
   const { home } = await startRig(t, { control, config });
-  const notes: string[] = [];
   let opened = 0;
-  const session = startMenuSession({
-    home,
-    clock: systemClock,
-    signal: stop.signal,
-    logPath: null,
-    reportsOpening: true,
-    onQuit: () => stop.abort(),
-    openPath: async () => {},
-    chooseFolder: async () => null,
-    askYes: async () => false,
-    startDaemon: async () => {},
+  const { session, notes, ended, stop } = startTray(t, home, desktop.environment, () => {
+    opened += 1;
   });
-  const ended = runTray({
-    session: {
-      ...session,
-      open(item) {
-        opened += 1;
-        session.open(item);
-      },
-    },
-    home,
-    environment: desktop.environment,
-    clock: systemClock,
-    signal: stop.signal,
-    note: (line) => void notes.push(line),
-  });
-  ends.push(ended, session.ended);
   await eventually(() => notes.includes("the icon is shown"), SOON_MS);
   await eventually(() => session.menu().state === "tb_ready", SOON_MS);
 
@@ -209,7 +178,12 @@ interface Tray {
   readonly itemName: string;
 }
 
-function startTray(t: TestContext, home: string, address: string): Tray {
+function startTray(
+  t: TestContext,
+  home: string,
+  environment: Readonly<Record<string, string>>,
+  onOpen = (): void => {},
+): Tray {
   const stop = new AbortController();
   const notes: string[] = [];
   const session = startMenuSession({
@@ -225,9 +199,15 @@ function startTray(t: TestContext, home: string, address: string): Tray {
     startDaemon: async () => {},
   });
   const ended = runTray({
-    session,
+    session: {
+      ...session,
+      open(item) {
+        onOpen();
+        session.open(item);
+      },
+    },
     home,
-    environment: { DBUS_SESSION_BUS_ADDRESS: address },
+    environment,
     clock: systemClock,
     signal: stop.signal,
     note: (line) => void notes.push(line),
@@ -251,7 +231,7 @@ async function rigOf(t: TestContext, bus: SessionBus) {
   const config = scriptedConfig();
   const { home } = await startRig(t, { control, config });
   const watcher = await startWatcher(t, bus);
-  const tray = startTray(t, home, bus.address);
+  const tray = startTray(t, home, { DBUS_SESSION_BUS_ADDRESS: bus.address });
   await eventually(() => watcher.registered.length === 1);
   await eventually(() => tray.session.menu().state === "tb_ready");
   const client = await connectClient(t, bus);
@@ -374,7 +354,7 @@ test("without a session bus it says so and what to do, and ends", needsBus, asyn
   const { home } = await startRig(t);
   const bus = await startSessionBus(t);
   await bus.stop();
-  const tray = startTray(t, home, bus.address);
+  const tray = startTray(t, home, { DBUS_SESSION_BUS_ADDRESS: bus.address });
   await assert.rejects(tray.ended, {
     message: /^the session bus cannot be used: /,
     hint: "start this in your desktop session, or with DBUS_SESSION_BUS_ADDRESS set",
@@ -384,7 +364,7 @@ test("without a session bus it says so and what to do, and ends", needsBus, asyn
 test("one icon for each home and session", needsBus, async (t) => {
   const bus = await startSessionBus(t);
   const { home } = await rigOf(t, bus);
-  const second = startTray(t, home, bus.address);
+  const second = startTray(t, home, { DBUS_SESSION_BUS_ADDRESS: bus.address });
   await assert.rejects(second.ended, { code: "already_running" });
 });
 
