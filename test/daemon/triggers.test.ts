@@ -1,0 +1,41 @@
+// Why the shares are looked at: a beat, the network, or a machine that woke.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { NetworkTransition } from "../../src/daemon/events/service-transitions.ts";
+import { startTriggers } from "../../src/daemon/triggers.ts";
+import { createDisposalStack } from "../../src/runtime/disposal.ts";
+import { silentLogger } from "../../src/runtime/log/log.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+
+test("a machine that slept looks again as one that woke, once; a change of the network after it is one", async (t) => {
+  const clock = createManualClock();
+  const stack = createDisposalStack((error) => assert.fail(String(error)));
+  t.after(() => stack[Symbol.asyncDispose]());
+  const looks: string[] = [];
+  const published: NetworkTransition[] = [];
+  const nothing = { trigger() {}, networkChanged() {}, watchedBy() {} };
+  // Of all these only their looks are asked for.
+  const engine = { triggerAll: (trigger: string) => void looks.push(trigger) };
+  const parts = { ...{ hostProber: nothing, place: nothing, aliases: nothing }, rcloneLogs: nothing };
+  const options = { ...parts, clock, logger: silentLogger, engine, noteKeeper: nothing };
+  const times = { checkIntervalMs: 5_000, networkDebounceMs: 1_000 };
+  const { window } = startTriggers(
+    { ...options, ...times, publish: (one: NetworkTransition) => void published.push(one) } as never,
+    stack,
+  );
+  await clock.advance(5_000);
+  assert.deepEqual([looks, published], [["tick"], []]);
+  clock.jumpWall(3_600_000);
+  await clock.advance(5_000);
+  await clock.advance(1_000);
+  window.trigger("a cable");
+  await clock.advance(1_000);
+  assert.deepEqual(
+    published.map(({ trigger }) => trigger),
+    ["wake", "network"],
+  );
+  assert.deepEqual(
+    looks.filter((look) => look !== "tick"),
+    ["wake", "network"],
+  );
+});
