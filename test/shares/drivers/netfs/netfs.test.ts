@@ -161,20 +161,27 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.deepEqual(await found(driver, twin), []);
   });
 
-  it("another share that came to stand at its path meanwhile is not taken for it, and stays", async (t) => {
-    const bench = await startBench(t, "own");
-    const [share, other] = [bench.share("CORE"), bench.share("My Share")];
-    const there = { ...other, mountPath: share.mountPath };
-    const driver = bench.fresh({
-      netfs: async () => {
-        await mounted(bench.driver, there, "tb");
-        return { kind: "called", status: 0, mountPoints: [there.mountPath] };
-      },
+  for (const [answer, reason] of [
+    ["that it is done", "path_taken"],
+    ["too late", "timed_out"],
+  ] as const) {
+    it(`another share that came to stand at its path meanwhile is not taken for it, and stays: macOS says ${answer}`, async (t) => {
+      const bench = await startBench(t, "own");
+      const [share, other] = [bench.share("CORE"), bench.share("My Share")];
+      const there = { ...other, mountPath: share.mountPath };
+      const driver = bench.fresh({
+        netfs: async () => {
+          await mounted(bench.driver, there, "tb");
+          return reason === "timed_out"
+            ? { kind: reason, text: "late" }
+            : { kind: "called", status: 0, mountPoints: [there.mountPath] };
+        },
+      });
+      const failed = failure(await driver.mount(share, "tb", limits()));
+      assert.equal(failed.reason, reason, failed.text);
+      assert.equal((await found(bench.driver, there)).length, 1);
     });
-    const failed = failure(await driver.mount(share, "tb", limits()));
-    assert.equal(failed.reason, "path_taken", failed.text);
-    assert.equal((await found(bench.driver, there)).length, 1);
-  });
+  }
 
   it("a status is told as its reason, names the source, and leaves no folder and no word of the password", async (t) => {
     const bench = await startBench(t, "own");
