@@ -81,11 +81,20 @@ export function parseSmbclientLine(line: string): ListedEntry | null {
   const [, head, size, time] = match ?? [];
   if (head === undefined || size === undefined || time === undefined) return null;
   const columns = /^(.*)([ A-Za-z]{7})$/s.exec(nameAndAttributes(line, size, time));
-  const name = (columns?.[1] ?? "").replace(/ +$/, "");
+  const name = asRcloneShows((columns?.[1] ?? "").replace(/ +$/, ""));
   const modifiedMs = Date.parse(`${time} UTC`);
   if (name === "" || name === "." || name === ".." || Number.isNaN(modifiedMs)) return null;
   const isFolder = (columns?.[2] ?? "").includes("D");
   return { name, isFolder, size: isFolder ? null : Number(size), modifiedMs };
+}
+
+const ENCODED = /(‛?)([＂＊：＜＞？＼｜]|(?<=.)[␠．]$)/gu;
+
+/** rclone stores characters that SMB forbids in names as others, and shows what they stand for. */
+function asRcloneShows(name: string): string {
+  return name.replace(ENCODED, (_, quote: string, char: string) =>
+    quote !== "" ? char : char === "␠" ? " " : String.fromCharCode(char.charCodeAt(0) - 0xfee0),
+  );
 }
 
 /** The line up to the size, which has eight or more columns. */

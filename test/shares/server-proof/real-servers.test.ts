@@ -37,7 +37,7 @@ import {
 
 const PROBED_WITHIN_MS = 60_000;
 const ODD_SHARE = "Proof of $Ümlaut 'x'";
-const SHARES = ["same", "named", "copied", "signed", "refused", ODD_SHARE] as const;
+const SHARES = ["same", "written", "named", "copied", "signed", "refused", ODD_SHARE] as const;
 const missing = await missingForTwoServers();
 
 /** What a probe of the route finds. */
@@ -118,6 +118,18 @@ describe("real servers", { skip: missing ?? false }, () => {
     assert.equal((await stat(join(folder, "servers", server ?? "", "server.json"))).mode & 0o777, 0o600);
     assert.deepEqual(more, [], "one server has one id");
     assert.deepEqual((await readdir(root)).toSorted(), ["first.txt", "letters", "second.dat"]);
+  });
+
+  test("A10 a server whose files have names that rclone writes in other characters is recognised", async (t) => {
+    const root = one.exportPath("written");
+    for (const name of ["a＂b", "c：d", "＊？＜＞｜＼", "quoted‛＂", "end．", "space␠"])
+      await writeFile(join(root, name), name);
+    const proof = proofIn(await temporaryFolder(t));
+    const share = shareOn(one, one, "written");
+    const proved = await compared(proof, share);
+    const endpoint = await probed(share.routes.tb);
+    const expected = { server: proved.kind === "same" ? proved.server : null };
+    assert.deepEqual(await proof.recognise(share, "tb", endpoint, expected, AbortSignal.any([])), proved);
   });
 
   test("A10 two servers of one NetBIOS name and different content are different, and the files are named", async (t) => {
