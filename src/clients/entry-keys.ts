@@ -80,7 +80,7 @@ function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigVal
   };
   const init =
     seconds("startup_timeout_sec") ?? milliseconds("startup_timeout_ms") ?? milliseconds("connectionTimeout");
-  const call = seconds("tool_timeout_sec") ?? milliseconds("requestTimeout") ?? milliseconds("timeout");
+  const call = seconds("tool_timeout_sec") ?? milliseconds("requestTimeout") ?? take("timeout", eitherUnit);
   const timeouts = {
     ...(init === null ? {} : { init: within(init, LONGEST.init) }),
     ...(call === null ? {} : { call: within(call, LONGEST.call) }),
@@ -95,6 +95,12 @@ function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigVal
     ...(Object.keys(timeouts).length === 0 ? {} : { timeouts }),
     ...(Object.keys(tools).length === 0 ? {} : { filters: { tools } }),
   };
+}
+
+/** Some clients mean seconds, others milliseconds, of which fewer than 1000 would be too short for any call. */
+function eitherUnit(value: unknown): number | null {
+  const given = positive(value);
+  return given === null || given < 1_000 ? given : given / 1_000;
 }
 
 function within(seconds: number, longest: number): number {

@@ -35,6 +35,17 @@ export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "en
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** How an Authorization header begins before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
+/** Keys without which it would do something else. */
+const DECISIVE = [
+  "args",
+  "cwd",
+  "env",
+  "env_vars",
+  "headers",
+  "http_headers",
+  "enabled",
+  "disabled",
+] as const;
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
@@ -68,6 +79,9 @@ export function importedServer(
       : started(server.command, server, plain, options, problems);
   const texts = referenced(ownName, server, { reader, wanted, problems, secrets, isTaken });
   problems.push(...[...unset].map((variable) => `the variable ${variable} is not set here`));
+  problems.push(
+    ...DECISIVE.filter((key) => isGiven(server.unknown[key])).map((key) => `its ${key} is not understood`),
+  );
   const [problem = null] = problems;
   const isEnabled = server.enabled && problem === null;
   return {
@@ -94,6 +108,10 @@ export function entrySecrets(entry: JsonMembers): readonly string[] {
   return connections
     .flatMap((connection) => literalSecrets([{ name: "server", connection }]))
     .map(({ value }) => value);
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== "";
 }
 
 function take(meaning: ReturnType<TextReader["plain"]>, wanted: string[], problems: string[]): string {

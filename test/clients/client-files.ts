@@ -466,6 +466,32 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
     leftOver: { one: ['tags = ["web"]'] },
   },
   {
+    what: "Cline: seconds",
+    file: "cline_mcp_settings.json",
+    text: servers({ one: { command: "o", timeout: 60 } }),
+    becomes: { one: { command: "o", timeouts: { call: 60 } } },
+  },
+  {
+    what: "what decides about a program in a form that is not understood",
+    file: "mcp.json",
+    text: servers({
+      line: { command: "rm", args: "-r /tmp/x" },
+      off: { command: "o", disabled: "true" },
+      nothing: { command: "n", args: null, cwd: "", env: null },
+    }),
+    becomes: {
+      line: { command: "rm", enabled: false },
+      off: { command: "o", enabled: false },
+      nothing: { command: "n" },
+    },
+    problems: { line: /its args is not understood/, off: /its disabled is not understood/ },
+    leftOver: {
+      line: ['args = "-r /tmp/x"'],
+      off: ['disabled = "true"'],
+      nothing: ["args = null", 'cwd = ""', "env = null"],
+    },
+  },
+  {
     what: "names that cannot be names here",
     file: "mcp.json",
     text: servers({
