@@ -18,6 +18,8 @@ export class SharedInstances {
   readonly #published: Published;
   #lastLog: readonly string[] = [];
   #failedLog: readonly string[] = [];
+  /** Of the newest instance that had served and ended by itself. */
+  #endedLog: readonly string[] = [];
 
   constructor(state: LaneState, published: Published) {
     this.#state = state;
@@ -51,7 +53,10 @@ export class SharedInstances {
       drained === null
         ? `backend ${name}: this instance has ended`
         : drainMessage(name, drained.why, tools.drainTimeoutMs());
-    if (seen.state.kind === "ended" && !seen.state.wasReady) this.#failedLog = [...instance.logLines];
+    if (seen.state.kind === "ended") {
+      if (seen.state.wasReady) this.#endedLog = [...instance.logLines];
+      else this.#failedLog = [...instance.logLines];
+    }
     await entry.close({ code: BACKEND_UNAVAILABLE, message });
     this.#lastLog = [...instance.logLines];
     this.instances.delete(entry.id);
@@ -72,7 +77,11 @@ export class SharedInstances {
   logLines(): readonly string[] {
     const { serving, decision } = this.#state;
     const newest = serving ?? [...this.instances.values()].at(-1) ?? null;
-    const lines = newest?.instance.logLines ?? this.#lastLog;
+    const isAfterEnd = newest !== null && this.#endedLog.length > 0;
+    const before = isAfterEnd
+      ? [...this.#endedLog, "--- the instance that was started when that had ended:"]
+      : [];
+    const lines = [...before, ...(newest?.instance.logLines ?? this.#lastLog)];
     const isChangeFailed = serving !== null && decision.memory.changeFailure !== null;
     if (!isChangeFailed || this.#failedLog.length === 0) return lines;
     return [...lines, "--- the instance that did not come up:", ...this.#failedLog];

@@ -196,6 +196,17 @@ describe("all together", () => {
     assert.equal(b.pool.logLines("nobody"), null);
   });
 
+  it("what a server wrote before it ended is kept beside the lines of the next one", async () => {
+    const b = await ready();
+    await b.dies("it exited with code 1");
+    assert.deepEqual(b.pool.logLines("a"), ["line of 1"]);
+    await b.clock.advance(1_000);
+    const after = ["line of 1", "--- the instance that was started when that had ended:", "line of 2"];
+    assert.deepEqual(b.pool.logLines("a"), after);
+    await b.comesUp("one");
+    assert.deepEqual(b.pool.logLines("a"), after);
+  });
+
   it("ending gives calls in flight 3 s, then the error, and leaves nothing", async () => {
     const b = await ready();
     const call = b.call();
