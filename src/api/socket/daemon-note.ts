@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import { isOfOtherHome } from "../../runtime/files/noted-home.ts";
 import { number, object, optional, reader, type TypeOf, text } from "../../runtime/shape.ts";
 
 /** Where the running daemon listens. */
@@ -13,6 +14,8 @@ const noteShape = object({
   mcp_socket: optional(text),
   version: text,
   started_at: text,
+  /** Absent in the note of an earlier version. */
+  home: optional(text),
 });
 export type DaemonNote = TypeOf<typeof noteShape>;
 const readNote = reader(noteShape);
@@ -21,11 +24,15 @@ function daemonNotePath(home: string): string {
   return join(home, "daemon.json");
 }
 
-/** Null when there is none, or when it cannot be made sense of: then nobody is to be found by it. */
+/**
+ * Null when there is none, when it cannot be made sense of, or when it came here with a copy of another home: then
+ * nobody is to be found by it.
+ */
 export async function readDaemonNote(home: string): Promise<DaemonNote | null> {
   try {
-    const note = await readIfPresent(daemonNotePath(home));
-    return note === null ? null : readNote(JSON.parse(note));
+    const content = await readIfPresent(daemonNotePath(home));
+    const note = content === null ? null : readNote(JSON.parse(content));
+    return (await isOfOtherHome(note?.home, home)) ? null : note;
   } catch (error) {
     if (error instanceof SyntaxError || systemErrorCode(error) !== null) return null;
     throw error;
@@ -34,7 +41,8 @@ export async function readDaemonNote(home: string): Promise<DaemonNote | null> {
 
 /** Writes it durably, readable by its owner alone. Rejects with the system's error. */
 export async function writeDaemonNote(home: string, note: DaemonNote): Promise<void> {
-  await writeDurably(daemonNotePath(home), `${JSON.stringify(note, null, 2)}\n`, { mode: 0o600 });
+  const content = JSON.stringify({ ...note, home }, null, 2);
+  await writeDurably(daemonNotePath(home), `${content}\n`, { mode: 0o600 });
 }
 
 /** Removes it if it is still the one of `pid`. */

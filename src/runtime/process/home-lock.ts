@@ -3,8 +3,9 @@ import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../files/durable-file.ts";
+import { isOfOtherHome } from "../files/noted-home.ts";
 import { beginExclusive, type ExclusiveFileLock, ensureLockFile } from "../files/sqlite-file-lock.ts";
-import { number, object, reader, type TypeOf, text } from "../shape.ts";
+import { number, object, optional, reader, type TypeOf, text } from "../shape.ts";
 import { jsonObject } from "../text/json-object.ts";
 import { type Clock, isoTime } from "../time/clock.ts";
 import { isRunning, processIdentity } from "./process-identity.ts";
@@ -27,6 +28,8 @@ const holderShape = object({
   command: text,
   /** ISO 8601 UTC. */
   since: text,
+  /** Absent where an earlier version wrote it. */
+  home: optional(text),
 });
 export type LockHolder = Readonly<TypeOf<typeof holderShape>>;
 const holderOf = reader(holderShape);
@@ -88,7 +91,11 @@ export async function readLockHolder(home: string): Promise<LockHolder | null> {
     throw systemErrorCode(error) === null ? error : unwritable(home, error);
   });
   const holder = content === null ? null : holderOf(jsonObject(content));
-  return holder !== null && (await isRunning(holder)) ? holder : null;
+  if (holder === null || !(await isRunning(holder))) return null;
+  const isOther = await isOfOtherHome(holder.home, home).catch((error: unknown) => {
+    throw unwritable(home, error);
+  });
+  return isOther ? null : holder;
 }
 
 async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequest): Promise<HomeLock> {
@@ -100,6 +107,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
       ...identity,
       command: request.command,
       since: isoTime(request.clock.wallMs()),
+      home,
     };
     await removeLeftovers(path);
     await writeName(path, holder);

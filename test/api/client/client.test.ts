@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmod, mkdir, rename, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -163,6 +163,19 @@ test("somebody else's socket is a denied permission, not an absent daemon", asyn
   } finally {
     if (asRoot) process.seteuid?.(0);
   }
+});
+
+test("a copy of a home leads to nobody, and a home that was moved to its daemon", async (t) => {
+  const folder = await temporaryFolder(t);
+  const [home, copy, moved] = [join(folder, "home"), join(folder, "copy"), join(folder, "moved")];
+  await mkdir(home);
+  await startRig(t, { home });
+  await mkdir(copy);
+  await cp(join(home, "daemon.json"), join(copy, "daemon.json"));
+  assert.equal(await connectToDaemon(copy), null);
+  await rm(copy, { recursive: true });
+  await rename(home, moved);
+  assert.equal((await connectToDaemon(moved))?.socketPath, join(moved, "mountaineer.sock"));
 });
 
 test("a daemon that accepts and stays silent is unreachable after the deadline, with its pid in the hint", async (t) => {

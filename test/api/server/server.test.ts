@@ -289,7 +289,7 @@ test("the socket and the note are their owner's alone, and say who runs", async 
   assert.equal((await stat(server.socketPath)).mode & 0o777, 0o600);
   assert.equal((await stat(join(home, "daemon.json"))).mode & 0o777, 0o600);
   const note = JSON.parse(await readFile(join(home, "daemon.json"), "utf8"));
-  assert.deepEqual(Object.keys(note), ["pid", "socket", "version", "started_at"]);
+  assert.deepEqual(Object.keys(note), ["pid", "socket", "version", "started_at", "home"]);
   assert.equal(note.pid, process.pid);
   assert.equal(note.socket, server.socketPath);
   assert.equal(note.version, "0.1.0-test");

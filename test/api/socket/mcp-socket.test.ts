@@ -67,7 +67,7 @@ test("both sockets of a home stand beside each other, and the note tells both", 
   await startRig(t, { home, mcpSocket: server.socketPath });
   const note = await readDaemonNote(home);
   assert.equal(note?.mcp_socket, server.socketPath);
-  assert.deepEqual(Object.keys(note ?? {}), ["pid", "socket", "mcp_socket", "version", "started_at"]);
+  assert.deepEqual(Object.keys(note ?? {}), ["pid", "socket", "mcp_socket", "version", "started_at", "home"]);
   assert.equal((await connectToDaemon(home))?.mcpSocketPath, server.socketPath);
 });
 

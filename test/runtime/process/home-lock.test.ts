@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
@@ -77,6 +77,19 @@ describe("home lock", () => {
     const again = await acquire(home);
     await again[Symbol.asyncDispose]();
     assert.deepEqual(await readdir(home), ["lock.db"]);
+  });
+
+  it("is nobody's in a copy of the home, which does not keep the name of another's holder", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [home, copy, moved] = [join(folder, "home"), join(folder, "copy"), join(folder, "moved")];
+    await mkdir(home);
+    await using lock = await acquire(home, "monitor");
+    await cp(home, copy, { recursive: true });
+    assert.equal(await readLockHolder(copy), null);
+    await (await acquire(copy, "monitor"))[Symbol.asyncDispose]();
+    await rename(home, moved);
+    assert.deepEqual(await readLockHolder(moved), lock.holder);
+    await rename(moved, home);
   });
 
   it("leaves only private files", async (t) => {
