@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { expecting } from "../errors.ts";
 
-/** `noted`: where it was written; undefined: not known. A home that was moved is still the one that it was. */
+/** Both are homes, or the same folder in each. `noted`: where it was written. One that was moved is still what it was. */
 export async function isOfOtherHome(noted: string | undefined, home: string): Promise<boolean> {
   if (noted === undefined || noted === home) return false;
   const [there, here] = await Promise.all(

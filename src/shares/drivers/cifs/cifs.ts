@@ -3,7 +3,7 @@
 
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -14,7 +14,7 @@ import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through }
 import { type Failed, failed, failedBy, orHanging, withoutSecret } from "../mount-failure.ts";
 import { createMountFolders, type MountFolders } from "../mount-folder.ts";
 import { whyNotListed } from "../new-mount-look.ts";
-import { parseProcessNote, rcloneFiles, rcloneFilesIn } from "../rclone/files.ts";
+import { rcloneFiles, rcloneFilesIn, readProcessNote } from "../rclone/files.ts";
 import { createUnsentWrites } from "../rclone/unsent.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
@@ -141,8 +141,8 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       // cache.
       const atPath = indexMounts(await mountTable.read(0)).at(await realPaths.find(share.mountPath));
       if (atPath?.entry.type !== "fuse.rclone") return [];
-      const { folder, process } = rcloneFiles(stateFolder, share.name);
-      const { cache } = rcloneFilesIn(folder, parseProcessNote(await readIfPresent(process))?.server);
+      const files = rcloneFiles(stateFolder, share.name);
+      const { cache } = rcloneFilesIn(files.folder, (await readProcessNote(files))?.server);
       return unsentOfRclone.of(cache, share.shareName);
     },
     ownProcesses: () => Promise.resolve([]),

@@ -21,7 +21,7 @@ import {
   shareMountsFolder,
   shareOfFolder,
 } from "../share-files.ts";
-import { parseProcessNote, type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "./files.ts";
+import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn, readProcessNote } from "./files.ts";
 import { setFilesAside } from "./set-aside.ts";
 import { createUnsentWrites, type UnsentWrites } from "./unsent.ts";
 
@@ -176,7 +176,7 @@ export function createFormerShares({
     for (const name of await readdir(root).catch(expecting("ENOENT", []))) {
       if (folders.has(name)) continue;
       const folder = join(root, name);
-      const note = parseProcessNote(await readIfPresent(rcloneFilesIn(folder).process));
+      const note = await readProcessNote(rcloneFilesIn(folder));
       const serving = note !== null && (await isRunning(note.identity)) ? note.server : null;
       for (const files of await listCaches(folder)) {
         const byName = Map.groupBy(await unsent.of(files.cache, ""), (path) => path.split("/")[0] ?? "");

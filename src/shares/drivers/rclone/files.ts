@@ -1,7 +1,8 @@
 // The folder that each share has for its rclone: config, write cache, log, and a note of the process that serves it.
 
 import { basename, dirname, join } from "node:path";
-import { ensureFolder } from "../../../runtime/files/durable-file.ts";
+import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { isOfOtherHome } from "../../../runtime/files/noted-home.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type RouteSpec, type ShareSpec } from "../../share-spec.ts";
@@ -206,11 +207,19 @@ export interface ProcessNote {
   readonly pinned: boolean;
   /** The server whose cache it uses. */
   readonly server: string;
+  /** Where the note was written; absent: by an earlier version. */
+  readonly folder?: string;
+}
+
+/** null also in a copy of the home, where it is about the other home's process. */
+export async function readProcessNote({ folder, process }: RcloneFiles): Promise<ProcessNote | null> {
+  const note = parseProcessNote(await readIfPresent(process));
+  return (await isOfOtherHome(note?.folder, folder)) ? null : note;
 }
 
 /** null unless it is a complete note of ours. */
 export function parseProcessNote(text: string | null): ProcessNote | null {
-  const { pid, startTime, mountPath, carriedPort = null, pinned, server } = jsonObject(text ?? "") ?? {};
+  const { pid, startTime, mountPath, carriedPort, pinned, server, folder } = jsonObject(text ?? "") ?? {};
   if (typeof pid !== "number" || typeof startTime !== "string" || typeof mountPath !== "string") return null;
   return {
     identity: { pid, startTime },
@@ -218,12 +227,20 @@ export function parseProcessNote(text: string | null): ProcessNote | null {
     carriedPort: typeof carriedPort === "number" ? carriedPort : null,
     pinned: pinned === true,
     server: isServerId(server) ? server : FIRST_SERVER,
+    ...(typeof folder === "string" ? { folder } : {}),
   };
 }
 
-export function processNoteText({ identity, mountPath, carriedPort, pinned, server }: ProcessNote): string {
+export function processNoteText({
+  identity,
+  mountPath,
+  carriedPort,
+  pinned,
+  server,
+  folder,
+}: ProcessNote): string {
   const carried = carriedPort === null ? {} : { carriedPort, ...(pinned ? { pinned } : {}) };
-  return `${JSON.stringify({ ...identity, mountPath, ...carried, server })}\n`;
+  return `${JSON.stringify({ ...identity, mountPath, ...carried, server, folder })}\n`;
 }
 
 /** `DOMAIN\user` and `DOMAIN;user`, as people write them. */

@@ -1,13 +1,12 @@
 // Keeps rclone's notes of files that are being changed no older than a beat or two, so that a crash of rclone costs little.
 import { basename, join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
-import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { shareMountsFolder } from "../share-files.ts";
-import { parseProcessNote, rcloneFilesIn } from "./files.ts";
+import { rcloneFilesIn, readProcessNote } from "./files.ts";
 import type { NoteWriter, ServedMount } from "./note-writer.ts";
 
 interface NoteKeeperOptions {
@@ -56,7 +55,7 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   };
 
   const servedMount = async (name: string, folder: string): Promise<ServedMount | null> => {
-    const note = parseProcessNote(await readIfPresent(rcloneFilesIn(folder).process));
+    const note = await readProcessNote(rcloneFilesIn(folder));
     if (note === null || !(await isRunning(note.identity))) return null;
     const files = rcloneFilesIn(folder, note.server);
     return { shareName: name, files, mountPath: note.mountPath, pid: note.identity.pid };

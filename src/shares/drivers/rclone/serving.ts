@@ -1,7 +1,6 @@
 // The processes that serve mounts: started by this daemon, by an earlier one, or by someone else.
 import { readdir, readFile, rm } from "node:fs/promises";
 import { systemErrorCode } from "../../../runtime/errors.ts";
-import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { DetachedProcess } from "../../../runtime/process/child-process.ts";
 import {
   isRunning,
@@ -14,11 +13,11 @@ import { writeUnlessFull } from "../share-files.ts";
 import {
   carriedPortOf,
   type ProcessNote,
-  parseProcessNote,
   processNoteText,
   type RcloneFiles,
   type RclonePlace,
   type RcloneShare,
+  readProcessNote,
   serverOfArguments,
 } from "./files.ts";
 
@@ -75,7 +74,7 @@ export function createServingProcesses() {
   const known = async ({ shareName, files }: RcloneShare): Promise<Known | null> => {
     const current = started.get(shareName);
     if (current !== undefined) return current;
-    const noted = parseProcessNote(await readIfPresent(files.process).catch(nothingBelowFile));
+    const noted = await readProcessNote(files).catch(nothingBelowFile);
     const isServing = noted !== null && (await isRunning(noted.identity));
     // A daemon that was killed between a start and its note leaves a process that only its arguments identify.
     const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
@@ -148,7 +147,8 @@ export function createServingProcesses() {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
       const pinned = through?.pinned === true;
-      const note = { identity, mountPath, carriedPort: through?.port ?? null, pinned, server: files.server };
+      const { server, folder } = files;
+      const note = { identity, mountPath, carriedPort: through?.port ?? null, pinned, server, folder };
       const own: Known = { ...note, mountId: null, exited: false, ending: false };
       started.set(shareName, own);
       child.onExit(() => {
@@ -217,7 +217,7 @@ function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: Rclone
   const mountPath = args[args.indexOf("mount") + 2];
   if (mountPath === undefined) return null;
   const server = serverOfArguments(args, folder);
-  return { identity, mountPath, carriedPort: carriedPortOf(args), pinned: false, server };
+  return { identity, mountPath, carriedPort: carriedPortOf(args), pinned: false, server, folder };
 }
 
 const AT_ONCE = 16;

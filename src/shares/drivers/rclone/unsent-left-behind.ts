@@ -2,14 +2,14 @@
 // more.
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
-import { entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { entryExists } from "../../../runtime/files/durable-file.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountDriver, SetAsideFolder } from "../mount-driver.ts";
 import { shareFiles } from "../share-files.ts";
 import { listCaches } from "./caches.ts";
-import { parseProcessNote, REMOTE_NAME, rcloneFiles } from "./files.ts";
+import { REMOTE_NAME, rcloneFiles, readProcessNote } from "./files.ts";
 import { createUnsentWrites } from "./unsent.ts";
 
 interface LeftBehindOptions {
@@ -75,7 +75,7 @@ export function withUnsentOfRclone(driver: MountDriver, options: LeftBehindOptio
   const leftBehind = createUnsentLeftBehind(options);
   /** While rclone runs, it sends them. */
   const isServing = async (name: string): Promise<boolean> => {
-    const note = parseProcessNote(await readIfPresent(rcloneFiles(options.stateFolder, name).process));
+    const note = await readProcessNote(rcloneFiles(options.stateFolder, name));
     return note !== null && (await isRunning(note.identity));
   };
   return {

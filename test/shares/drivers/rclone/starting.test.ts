@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, copyFile, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -13,6 +13,7 @@ import {
   parseProcessNote,
   processNoteText,
   rcloneFiles,
+  readProcessNote,
 } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -203,6 +204,23 @@ describe("the config", () => {
 });
 
 describe("the note of who serves a mount", () => {
+  it("is nobody's in a copy of its home, and stays in a home that is moved", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [home, copy, moved] = [join(folder, "home"), join(folder, "copy"), join(folder, "moved")];
+    const files = rcloneFiles(home, "CORE");
+    const note = {
+      ...{ identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE", carriedPort: null, pinned: false },
+      ...{ server: "0af3", folder: files.folder },
+    };
+    await mkdir(files.folder, { recursive: true });
+    await writeFile(files.process, processNoteText(note));
+    await cp(home, copy, { recursive: true });
+    assert.deepEqual(await readProcessNote(files), note);
+    assert.equal(await readProcessNote(rcloneFiles(copy, "CORE")), null);
+    await rename(home, moved);
+    assert.deepEqual(await readProcessNote(rcloneFiles(moved, "CORE")), note);
+  });
+
   it("is read back, and nothing else is taken for one", () => {
     const note = { identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE", server: "0af3" };
     for (const carried of [
