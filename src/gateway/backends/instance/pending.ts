@@ -125,8 +125,9 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return request;
   }
 
+  /** Some servers return the number as a text, and today's SDKs take that. */
   get(id: RpcId): PendingRequest | undefined {
-    return this.#requests.get(id);
+    return this.#requests.get(typeof id === "string" ? Number(id) : id);
   }
 
   /** Of those that are not the gateway's own. Looks at each: for people who look, not for every call. */

@@ -10,7 +10,7 @@ describe("requests that wait", () => {
     const { pending, add } = startPending();
     const [one, two] = [add(), add({ own: true })];
     assert.deepEqual([one.id, two.id, pending.calls], [1, 2, 1]);
-    assert.equal(pending.get("1"), undefined);
+    assert.deepEqual([pending.get("x"), pending.get(""), pending.get("2")], [undefined, undefined, two]);
     pending.settle(one, OK, null);
     assert.equal(pending.calls, 0);
     assert.deepEqual([...pending], [two]);

@@ -457,7 +457,7 @@ describe("garbage", () => {
     const garbage = [null, 1, "x", [], [[]], {}, { jsonrpc: "1.0" }, { jsonrpc: "2.0", id: {}, method: "x" }];
     for (const message of garbage) link.say(message);
     link.say({ jsonrpc: "2.0", id: 999_999, result: {} });
-    link.say({ jsonrpc: "2.0", id: String(id), result: {} });
+    link.say({ jsonrpc: "2.0", id: `x${id}`, result: {} });
     link.say({ jsonrpc: "2.0", id: null, error: { code: -32700, message: "parse" } });
     for (const method of ["progress", "message", "resources/updated", "cancelled", "elicitation/complete"]) {
       link.notify(`notifications/${method}`);
@@ -482,6 +482,12 @@ describe("garbage", () => {
       { jsonrpc: "2.0", id: one.id, ...OK },
     ]);
     assert.deepEqual(await Promise.all([one.reply, two.reply]), [OK, OK]);
+  });
+  test("D5 an answer whose id is the number as a text is the answer, as it is for today's SDKs", async () => {
+    const { call, link } = await startReady();
+    const { id, reply } = call(null);
+    link.say({ jsonrpc: "2.0", id: String(id), ...OK });
+    assert.deepEqual(await reply, OK);
   });
   test("the last 200 lines beside the protocol are kept", async () => {
     const { link, instance } = await startReady();
