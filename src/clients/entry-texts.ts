@@ -15,12 +15,7 @@ interface TextMeaning {
   readonly problem: string | null;
 }
 
-export interface TextReader {
-  /** For a place that takes references: a variable of the program, or a header. */
-  reference(text: string): TextMeaning;
-  /** For an argument, an address or a path: these hold no references, and others can read them. */
-  plain(text: string): TextMeaning;
-}
+export type TextReader = ReturnType<typeof createTextReader>;
 
 const PLACEHOLDER = /\$\{([^{}]*)\}/g;
 const VARIABLE = new RegExp(`^(?:env:)?(${VARIABLE_NAME_FORM})(?::-(.*))?$`, "s");
@@ -58,7 +53,7 @@ function partsOf(text: string, userHome: string): Part[] {
 export function createTextReader(
   { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
   secretOf: (from: "input" | "variable", id: string) => string,
-): TextReader {
+) {
   const asSecret = (secret: string): TextMeaning => {
     return { text: `\${secret:${secret}}`, wanted: [secret], problem: null };
   };
@@ -71,7 +66,8 @@ export function createTextReader(
     };
   };
   return {
-    reference: (text) =>
+    /** For a place that takes references: a variable of the program, or a header. */
+    reference: (text: string): TextMeaning =>
       withoutOurs(
         gather(text, (part) => {
           if (part.kind === "text") return plainly(escaped(part.text));
@@ -82,7 +78,8 @@ export function createTextReader(
           return otherwise === null ? asSecret(secretOf("variable", name)) : plainly(otherwise);
         }),
       ),
-    plain: (text) =>
+    /** For an argument, an address or a path: these hold no references, and others can read them. */
+    plain: (text: string): TextMeaning =>
       gather(text, (part) => {
         if (part.kind === "text") return plainly(part.text);
         // Arguments hold no references, so a placeholder without a value cannot stay as it was written.

@@ -1,11 +1,11 @@
 // The triggers of the share engine: the tick, network events through the debounce window, and clock jumps.
 import { createClockWatch } from "../network/listen/clock-jump.ts";
-import { createTriggerWindow, type TriggerWindow } from "../network/listen/debounce-window.ts";
+import { createTriggerWindow } from "../network/listen/debounce-window.ts";
 import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
 import { type NetworkListener, startNetworkListener } from "../network/listen/network-listener.ts";
 import type { Place } from "../network/place/place.ts";
 import type { AddressedHostProber } from "../network/probe/host-prober.ts";
-import { IN_STEP, startTicker, type Ticker } from "../reconcile/ticker.ts";
+import { IN_STEP, startTicker } from "../reconcile/ticker.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -36,19 +36,10 @@ interface TriggerOptions {
   readonly publish: (transition: NetworkTransition) => void;
 }
 
-export interface Triggers {
-  /** Hears network events from now on, which only shares need: it takes a thread of 14 MB. Idempotent. */
-  listen(): void;
-  /** How they are heard; "off": they are not. */
-  networkEvents(): NetworkListener["source"] | "off";
-  readonly window: TriggerWindow;
-  readonly ticker: Pick<Ticker, "setInterval">;
-  /** No more cycles are begun by themselves. */
-  stop(): void;
-}
+export type Triggers = ReturnType<typeof startTriggers>;
 
 /** All of them end with `stack`. */
-export function startTriggers(options: TriggerOptions, stack: DisposalStack): Triggers {
+export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
   const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, place, publish } = options;
   let checkIntervalMs = options.checkIntervalMs;
   let touching: readonly NetworkDelta[] = [];
@@ -113,18 +104,21 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack): Tr
   const ticker = stack.use(startTicker(clock, checkIntervalMs, beat, IN_STEP));
 
   return {
+    /** Hears network events from now on, which only shares need: it takes a thread of 14 MB. Idempotent. */
     listen,
-    networkEvents: () => listener?.source ?? "off",
+    /** How they are heard; "off": they are not. */
+    networkEvents: (): NetworkListener["source"] | "off" => listener?.source ?? "off",
     window,
     ticker: {
-      setInterval(intervalMs) {
+      setInterval(intervalMs: number): void {
         // The first beat of a new interval may come later than the old one would have.
         clockWatch.observe();
         checkIntervalMs = intervalMs;
         ticker.setInterval(intervalMs);
       },
     },
-    stop() {
+    /** No more cycles are begun by themselves. */
+    stop(): void {
       ticker[Symbol.dispose]();
       window[Symbol.dispose]();
     },

@@ -34,19 +34,7 @@ interface SealedWriteOptions {
 }
 
 /** Only one process at a time may write it: its caller holds the home's lock. */
-export interface SealedFile {
-  /** Absolute. */
-  readonly path: string;
-  /** Where the key is; null: not looked for yet, or there is none. */
-  readonly keyPlace: KeyPlace | null;
-  /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
-  read(limits: KeyringLimits): Promise<SealedContent>;
-  /**
-   * Durable when it resolves, whole at any instant. Makes a key where there is none. Rejects with
-   * `secret_unavailable`, the old content untouched; also when the limits' signal comes first, however long the disk took.
-   */
-  write(value: unknown, limits: KeyringLimits, options?: SealedWriteOptions): Promise<void>;
-}
+export type SealedFile = ReturnType<typeof openSealedFile>;
 
 export interface SealedFileOptions {
   readonly home: string;
@@ -66,7 +54,7 @@ interface Held {
 const VERSION = 1;
 const ELSEWHERE = "its key is in a keyring that cannot be asked from here, as without a desktop session";
 
-export function openSealedFile(options: SealedFileOptions): SealedFile {
+export function openSealedFile(options: SealedFileOptions) {
   const { home, name } = options;
   const path = join(home, `${name}.sealed`);
   const keyring = options.keyring === undefined ? sessionKeyring(options) : options.keyring;
@@ -95,11 +83,14 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
   };
 
   return {
+    /** Absolute. */
     path,
-    get keyPlace() {
+    /** Where the key is; null: not looked for yet, or there is none. */
+    get keyPlace(): KeyPlace | null {
       return held?.place ?? null;
     },
-    async read(limits) {
+    /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
+    async read(limits: KeyringLimits): Promise<SealedContent> {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
       // Anybody may have written it: used only to be more careful.
       const claimed = claimedIn(text);
@@ -122,7 +113,15 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
       held = { ...held, key: { key, serial: opened.serial, note: opened.note } };
       return { state: "sound", value: opened.value, note: opened.note };
     },
-    async write(value, limits, { advances = true, note } = {}) {
+    /**
+     * Durable when it resolves, whole at any instant. Makes a key where there is none. Rejects with
+     * `secret_unavailable`, the old content untouched; also when the limits' signal comes first, however long the disk took.
+     */
+    async write(
+      value: unknown,
+      limits: KeyringLimits,
+      { advances = true, note }: SealedWriteOptions = {},
+    ): Promise<void> {
       try {
         await ensurePrivateFolder(home);
         held ??= (await findKey(limits)) ?? (await makeKey(limits));

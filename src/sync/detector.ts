@@ -32,21 +32,10 @@ export interface DetectorOptions {
 }
 
 /** Disposing stops it at once; what it has under way ends unheard. */
-export interface Detector extends Disposable {
-  /**
-   * Looks now; what it sees is reported before this resolves. The first look only learns what is there: what changed
-   * before it ended, the one who starts a detector finds by reading the file afterwards. Never rejects.
-   */
-  look(): Promise<void>;
-  /**
-   * The file was read, and held bytes of this SHA-256. A detector that goes by content compares with these from now
-   * on: else bytes that were there before the read, and are there again after it, would be no change to it.
-   */
-  noteRead(sha256: string): void;
-}
+export type Detector = ReturnType<typeof startDetector>;
 
 /** Starts the detector of that name; its first look is the caller's to ask for. */
-export function startDetector(detection: Detection, options: DetectorOptions): Detector {
+export function startDetector(detection: Detection, options: DetectorOptions) {
   const { file, clock, pollIntervalMs, onChange, onPresence } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -70,8 +59,16 @@ export function startDetector(detection: Detection, options: DetectorOptions): D
     onPresence,
   });
   return {
-    look: () => poll.look(),
-    noteRead(sha256) {
+    /**
+     * Looks now; what it sees is reported before this resolves. The first look only learns what is there: what changed
+     * before it ended, the one who starts a detector finds by reading the file afterwards. Never rejects.
+     */
+    look: (): Promise<void> => poll.look(),
+    /**
+     * The file was read, and held bytes of this SHA-256. A detector that goes by content compares with these from now
+     * on: else bytes that were there before the read, and are there again after it, would be no change to it.
+     */
+    noteRead(sha256: string): void {
       if (detection !== "mtime") poll.noteSeen(sha256);
     },
     [Symbol.dispose]() {

@@ -43,21 +43,9 @@ interface SyncMemoryOptions {
   readonly announce: (type: SyncEventType, details: string) => void;
 }
 
-interface SyncMemory {
-  readonly record: SyncRecord;
-  readonly state: Pick<SyncState, "lastSync" | "lastError">;
-  /** When a failed reload is to be tried again; null: not by itself. */
-  retry(): Wake | null;
-  noteRead(sha256: string): void;
-  /** The service put these bytes into the file; with `applied` null they do not run. */
-  noteSaved(sha256: string, applied: { readonly changed: boolean; readonly details: string } | null): void;
-  /** A content that was not read from the file was applied. */
-  announceApplied(changed: boolean, details: string): void;
-  /** Records how a look ended; returns what those who asked are told. */
-  settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult;
-}
+type SyncMemory = ReturnType<typeof createSyncMemory>;
 
-export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
+export function createSyncMemory(options: SyncMemoryOptions) {
   const { path, rejected, watch, clock, logger, announce } = options;
   let record: SyncRecord = { expectedSha256: null, lastReadSha256: null, problem: null, lastSync: null };
 
@@ -137,18 +125,20 @@ export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
   };
 
   return {
-    get record() {
+    get record(): SyncRecord {
       return record;
     },
-    get state() {
+    get state(): Pick<SyncState, "lastSync" | "lastError"> {
       return stateOf(record);
     },
-    retry: () => retryOf(record, watch),
-    noteRead(sha256) {
+    /** When a failed reload is to be tried again; null: not by itself. */
+    retry: (): Wake | null => retryOf(record, watch),
+    noteRead(sha256: string): void {
       record = { ...record, lastReadSha256: sha256 };
       watch.slot.noteRead(sha256);
     },
-    noteSaved(sha256, applied) {
+    /** The service put these bytes into the file; with `applied` null they do not run. */
+    noteSaved(sha256: string, applied: { readonly changed: boolean; readonly details: string } | null): void {
       record = { ...record, problem: null };
       watch.endStop();
       if (applied === null) return;
@@ -157,8 +147,10 @@ export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
       record = { ...record, expectedSha256: sha256 === record.lastReadSha256 ? null : sha256 };
       announceApplied(applied.changed, applied.details);
     },
+    /** A content that was not read from the file was applied. */
     announceApplied,
-    settle(end, runningSha256, asked) {
+    /** Records how a look ended; returns what those who asked are told. */
+    settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult {
       const result = settle(end, runningSha256, asked);
       // What was expected has been read.
       if (record.lastReadSha256 === record.expectedSha256) record = { ...record, expectedSha256: null };

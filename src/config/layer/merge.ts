@@ -28,15 +28,9 @@ interface Place {
   readonly path: KeyPath;
 }
 
-export interface Merged {
-  readonly value: unknown;
-  /** The sections that hold something from the layer. */
-  readonly sections: readonly string[];
-  /** The place of a key of the merged tables. */
-  placeOf(path: KeyPath): Place;
-}
+export type Merged = ReturnType<typeof mergeUnder>;
 
-export function mergeUnder(file: unknown, layer: unknown): Merged {
+export function mergeUnder(file: unknown, layer: unknown) {
   const own = asTable(file) ?? {};
   const under = asTable(layer) ?? {};
   /** Of lists from both texts: the place of each entry. */
@@ -69,8 +63,10 @@ export function mergeUnder(file: unknown, layer: unknown): Merged {
   };
   return {
     value: merged,
+    /** The sections that hold something from the layer. */
     sections: Object.keys(merged).filter((name) => !isOwn(name)),
-    placeOf(path) {
+    /** The place of a key of the merged tables. */
+    placeOf(path: KeyPath): Place {
       const [section, key, ...rest] = path;
       if (section === undefined || key === undefined) return { of: originOf(own, section), path };
       const listed = typeof key === "number" ? lists.get(String(section))?.[key] : undefined;

@@ -38,37 +38,7 @@ export interface JudgedFile {
   readonly granted: Grant | null;
 }
 
-export interface ApprovalKeeper extends AsyncDisposable {
-  readonly mode: ApproveMode;
-  readonly waiting: readonly WaitingEntry[];
-  /** Says what a file would come to; nothing is remembered. */
-  preview(file: ConfigSnapshot, running: MountaineerConfig | null): JudgedFile;
-  /** What a person says yes to by an edit of the file. */
-  edited(before: MountaineerConfig, after: MountaineerConfig, running: MountaineerConfig | null): Grant;
-  /**
-   * The same before it is applied: what is granted, and the first approvals of a home, are durable when it resolves.
-   * Rejects with `secret_unavailable` where a grant cannot be kept.
-   */
-  judge(file: ConfigSnapshot, running: MountaineerConfig | null, granted?: Grant): Promise<JudgedFile>;
-  /** It runs now. */
-  applied(judged: JudgedFile): void;
-  /** What was granted, and does not run, is not remembered. Never rejects. */
-  withdraw(): Promise<void>;
-  conditions(): Condition[];
-  /** What was told of the entries that wait now. */
-  announcements(): readonly ApprovalTransition[];
-  /** True when approvals that could not be read can be read by now: judge again. */
-  readAgain(): Promise<boolean>;
-  /**
-   * The home is this daemon's from now on, and it writes there; true: another one has approved something since they were
-   * read: judge again.
-   */
-  takeHome(): Promise<boolean>;
-  /** Why approvals are missing; null: they are not. */
-  readonly lostBecause: string | null;
-  /** They are, and may be there later. */
-  readonly mayPass: boolean;
-}
+export type ApprovalKeeper = ReturnType<typeof createApprovalKeeper>;
 
 interface KeeperOptions {
   readonly file: ApprovalsFile;
@@ -83,7 +53,7 @@ interface KeeperOptions {
   readonly onGrant?: (() => void) | undefined;
 }
 
-export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
+export function createApprovalKeeper(options: KeeperOptions) {
   const { file: store, places, clock, logger, publish, writes } = options;
   let memory: Approvals | null = options.loaded.approvals;
   let lost = options.loaded.kind === "lost" ? options.loaded : null;
@@ -127,21 +97,35 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
   };
 
   return {
-    get mode() {
+    get mode(): ApproveMode {
       return mode;
     },
-    get waiting() {
+    get waiting(): readonly WaitingEntry[] {
       return waiting;
     },
-    get lostBecause() {
+    /** Why approvals are missing; null: they are not. */
+    get lostBecause(): string | null {
       return lost?.reason ?? null;
     },
-    get mayPass() {
+    /** They are, and may be there later. */
+    get mayPass(): boolean {
       return lost?.passes === true;
     },
-    preview: (file, running) => look(file, running, null),
-    edited: (before, after, running) => editedEntries({ before, after, running, approvals: memory, places }),
-    async judge(file, running, granted) {
+    /** Says what a file would come to; nothing is remembered. */
+    preview: (file: ConfigSnapshot, running: MountaineerConfig | null): JudgedFile =>
+      look(file, running, null),
+    /** What a person says yes to by an edit of the file. */
+    edited: (before: MountaineerConfig, after: MountaineerConfig, running: MountaineerConfig | null): Grant =>
+      editedEntries({ before, after, running, approvals: memory, places }),
+    /**
+     * The same before it is applied: what is granted, and the first approvals of a home, are durable when it resolves.
+     * Rejects with `secret_unavailable` where a grant cannot be kept.
+     */
+    async judge(
+      file: ConfigSnapshot,
+      running: MountaineerConfig | null,
+      granted?: Grant,
+    ): Promise<JudgedFile> {
       const judged = look(file, running, granted ?? null);
       const { approvals } = judged.held;
       if (!mayWrite || approvals === null) return judged;
@@ -155,7 +139,8 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       lost = null;
       return judged;
     },
-    applied({ held, granted }) {
+    /** It runs now. */
+    applied({ held, granted }: JudgedFile): void {
       const before = new Map(waiting.map((entry) => [entry.id, entry]));
       memory = held.approvals;
       mode = held.mode;
@@ -175,24 +160,32 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       }
       if (held.approvals !== null) remember(held.approvals);
     },
-    async withdraw() {
+    /** What was granted, and does not run, is not remembered. Never rejects. */
+    async withdraw(): Promise<void> {
       if (memory === null || !wantsWrite(memory)) return;
       options.onGrant?.();
       await writer.tryToWrite(memory, true);
     },
-    announcements: () => waiting.map((entry) => told("config.entry_waits", entry)),
-    conditions: () => {
+    /** What was told of the entries that wait now. */
+    announcements: (): readonly ApprovalTransition[] =>
+      waiting.map((entry) => told("config.entry_waits", entry)),
+    conditions: (): Condition[] => {
       const now = isoTime(clock.wallMs());
       return approvalConditions({ waiting, since, lost, unsavedBecause: writer.unsavedBecause, now });
     },
-    async readAgain() {
+    /** True when approvals that could not be read can be read by now: judge again. */
+    async readAgain(): Promise<boolean> {
       if (lost?.passes !== true) return false;
       const again = await store.read(new AbortController().signal);
       if (again.kind === "lost" && again.passes) return false;
       take(again);
       return true;
     },
-    async takeHome() {
+    /**
+     * The home is this daemon's from now on, and it writes there; true: another one has approved something since they were
+     * read: judge again.
+     */
+    async takeHome(): Promise<boolean> {
       mayWrite = true;
       const again = await store.read(new AbortController().signal);
       // As it was known before.

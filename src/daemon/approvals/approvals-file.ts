@@ -17,26 +17,20 @@ export type LoadedApprovals =
       readonly passes: boolean;
     };
 
-export interface ApprovalsFile {
-  readonly path: string;
-  readonly keyPlace: KeyPlace | null;
-  /** Never rejects but for `aborted`. */
-  read(signal: AbortSignal): Promise<LoadedApprovals>;
-  /** Durable when it resolves. `advances`: no older copy may stand in for it. Rejects with `secret_unavailable`. */
-  write(approvals: Approvals, advances: boolean): Promise<void>;
-}
+export type ApprovalsFile = ReturnType<typeof openApprovalsFile>;
 
 /** A keyring that is locked may ask its person, and must not hold up a start. */
 const READ_DEADLINE_MS = 4_000;
 const WRITE_DEADLINE_MS = 10_000;
 
-export function openApprovalsFile(sealed: SealedFile): ApprovalsFile {
+export function openApprovalsFile(sealed: SealedFile) {
   return {
     path: sealed.path,
-    get keyPlace() {
+    get keyPlace(): KeyPlace | null {
       return sealed.keyPlace;
     },
-    async read(signal) {
+    /** Never rejects but for `aborted`. */
+    async read(signal: AbortSignal): Promise<LoadedApprovals> {
       try {
         const found = await sealed.read({ deadlineMs: READ_DEADLINE_MS, signal });
         switch (found.state) {
@@ -59,7 +53,8 @@ export function openApprovalsFile(sealed: SealedFile): ApprovalsFile {
         return { ...lost("", `${sealed.path} cannot be read: ${errorText(error)}`), passes: true };
       }
     },
-    write: (approvals, advances) =>
+    /** Durable when it resolves. `advances`: no older copy may stand in for it. Rejects with `secret_unavailable`. */
+    write: (approvals: Approvals, advances: boolean): Promise<void> =>
       sealed.write(
         { mode: approvals.mode, entries: Object.fromEntries(approvals.entries), order: approvals.order },
         { deadlineMs: WRITE_DEADLINE_MS },

@@ -1,9 +1,9 @@
 // The parts of the share engine: prober, host prober, mount table, drivers. Daemon and commands use the same.
 import { connectCarrier } from "../../carrier/client/carrier-client.ts";
 import { readLinks } from "../../network/discover/links.ts";
-import { createPlace, type Place } from "../../network/place/place.ts";
+import { createPlace } from "../../network/place/place.ts";
 import { sendMagicPacket } from "../../network/place/wake-packet.ts";
-import { type AddressedHostProber, createHostProber } from "../../network/probe/host-prober.ts";
+import { createHostProber } from "../../network/probe/host-prober.ts";
 import { checkLocalNetwork } from "../../network/probe/local-network.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { createDisposalStack } from "../../runtime/disposal.ts";
@@ -16,26 +16,25 @@ import { createLocalDriver } from "../../shares/drivers/local/local.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
 import { readCarryProof } from "../../shares/drivers/netfs/carry-proof.ts";
 import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
-import { createFormerShares, type FormerShares } from "../../shares/drivers/rclone/caches.ts";
-import { createRcloneLogs, type RcloneLogs } from "../../shares/drivers/rclone/logs.ts";
-import { createNoteKeeper, type NoteKeeper } from "../../shares/drivers/rclone/note-keeper.ts";
+import { createFormerShares } from "../../shares/drivers/rclone/caches.ts";
+import { createRcloneLogs } from "../../shares/drivers/rclone/logs.ts";
+import { createNoteKeeper } from "../../shares/drivers/rclone/note-keeper.ts";
 import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
-import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
+import { createShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { blocked, ensureStableLink, judgeLink } from "../../shares/links/stable-link.ts";
 import type { StableLinks } from "../../shares/links/stable-links.ts";
-import { createLogons, type Logons } from "../../shares/logons/logons.ts";
+import { createLogons } from "../../shares/logons/logons.ts";
 import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
-import type { MountTable } from "../../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
 import type { LinkBlocked } from "../../shares/policy/share-seen.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
-import { createServerProof, type ServerProof } from "../../shares/server-proof/server-proof.ts";
+import { createServerProof } from "../../shares/server-proof/server-proof.ts";
 import type { DriverName } from "../../shares/share-spec.ts";
 import { createCarriage } from "./carriage.ts";
 
@@ -55,23 +54,9 @@ interface PartsOptions {
   readonly programs?: SharePrograms;
 }
 
-export interface EngineParts extends AsyncDisposable {
-  readonly engine: ShareEngine;
-  /** The carrier's counters are as they are now. */
-  readonly recount: () => Promise<void>;
-  readonly hostProber: AddressedHostProber;
-  readonly place: Place;
-  readonly drivers: Readonly<Record<DriverName, MountDriver>>;
-  readonly prober: Prober;
-  readonly mountTable: MountTable;
-  readonly rcloneLogs: RcloneLogs;
-  readonly noteKeeper: NoteKeeper;
-  readonly formerShares: FormerShares;
-  readonly logons: Logons;
-  readonly serverProof: Pick<ServerProof, "removeLeftovers">;
-}
+export type EngineParts = ReturnType<typeof startEngineParts>;
 
-export function startEngineParts(options: PartsOptions): EngineParts {
+export function startEngineParts(options: PartsOptions) {
   const { home, clock, logger, memory, forceStop, announce } = options;
   const stack = createDisposalStack((error) =>
     logger.warn("engine did not end cleanly", { reason: errorText(error) }),
@@ -124,7 +109,8 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   );
   return {
     engine,
-    recount: async () => {
+    /** The carrier's counters are as they are now. */
+    recount: async (): Promise<void> => {
       if (carrier.shares.size > 0) await carriage.recount();
     },
     hostProber,

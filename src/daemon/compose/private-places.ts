@@ -101,17 +101,13 @@ interface PrivatePlacesOptions {
   readonly logger: Logger;
 }
 
-export interface PrivatePlaces {
-  /** Rejects with `open_to_others` when this configuration may not run where it stands. */
-  require(snapshot: ConfigSnapshot): Promise<void>;
-  /** What others may read, as of the last look. */
-  conditions(): Condition[];
-}
+export type PrivatePlaces = ReturnType<typeof createPrivatePlaces>;
 
-export function createPrivatePlaces({ home, look, clock, logger }: PrivatePlacesOptions): PrivatePlaces {
+export function createPrivatePlaces({ home, look, clock, logger }: PrivatePlacesOptions) {
   let conditions: readonly Condition[] = [];
   return {
-    async require(snapshot) {
+    /** Rejects with `open_to_others` when this configuration may not run where it stands. */
+    async require(snapshot: ConfigSnapshot): Promise<void> {
       const exposures = await look(privatePaths(home, snapshot.path));
       if (exposures === null) {
         logger.warn("who may write the home and the configuration could not be looked at in time", { home });
@@ -132,7 +128,8 @@ export function createPrivatePlaces({ home, look, clock, logger }: PrivatePlaces
       const refusal = refusalOf(faults);
       if (refusal !== null) throw refusal;
     },
-    conditions: () => [...conditions],
+    /** What others may read, as of the last look. */
+    conditions: (): Condition[] => [...conditions],
   };
 }
 

@@ -7,24 +7,14 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { type SecretValues, storedKey } from "../../secrets/reference.ts";
+import { storedKey } from "../../secrets/reference.ts";
 import type { SecretStore, SecretStoreOptions } from "../../secrets/secret-store.ts";
 
 /** All secrets of a configuration are read at once; a keyring that waits for its person must not hold up a start. */
 const READ_DEADLINE_MS = 4_000;
 const RETRY_MS = 30_000;
 
-interface StoredSecrets {
-  /** The process's environment, with the values under `secret:NAME`; those change with each `bind`. */
-  readonly values: SecretValues;
-  /**
-   * Reads the secrets that the configuration refers to, and gives it with their revisions. A secret that cannot be read
-   * keeps the value it had. Never rejects but for the signal's reason.
-   */
-  bind(snapshot: ConfigSnapshot, signal?: AbortSignal): Promise<ConfigSnapshot>;
-  /** Its names that could not be read when they were last looked for, for a reason that may pass. */
-  unreadOf(snapshot: ConfigSnapshot): readonly string[];
-}
+type StoredSecrets = ReturnType<typeof createStoredSecrets>;
 
 interface StoredSecretsOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -34,7 +24,7 @@ interface StoredSecretsOptions {
   readonly openStore: () => Promise<SecretStore>;
 }
 
-export function createStoredSecrets(options: StoredSecretsOptions): StoredSecrets {
+export function createStoredSecrets(options: StoredSecretsOptions) {
   const { environment, clock, logger, openStore } = options;
   const values: Record<string, string | undefined> = { ...environment };
   const revisions = new Map<string, number>();
@@ -64,9 +54,19 @@ export function createStoredSecrets(options: StoredSecretsOptions): StoredSecret
   };
 
   return {
+    /** The process's environment, with the values under `secret:NAME`; those change with each `bind`. */
     values,
-    unreadOf: ({ config }) => storedSecretNames(config).filter((name) => unread.has(name)),
-    async bind(snapshot, signal = new AbortController().signal) {
+    /** Its names that could not be read when they were last looked for, for a reason that may pass. */
+    unreadOf: ({ config }: ConfigSnapshot): readonly string[] =>
+      storedSecretNames(config).filter((name) => unread.has(name)),
+    /**
+     * Reads the secrets that the configuration refers to, and gives it with their revisions. A secret that cannot be read
+     * keeps the value it had. Never rejects but for the signal's reason.
+     */
+    async bind(
+      snapshot: ConfigSnapshot,
+      signal: AbortSignal = new AbortController().signal,
+    ): Promise<ConfigSnapshot> {
       const names = storedSecretNames(snapshot.config);
       await Promise.all(names.map((name) => readOne(name, signal)));
       return withRevisions(snapshot, (name) => revisions.get(name) ?? 0);

@@ -1,7 +1,7 @@
 // The bus of transitions, and the numbered stream of events for faces that follow it. The newest events are kept, so that a
 // face that reconnects misses nothing.
 import type { StreamEvent } from "../../api/contract.ts";
-import { type Bus, createBus } from "../../runtime/bus.ts";
+import { createBus } from "../../runtime/bus.ts";
 import type { DisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -13,11 +13,7 @@ const KEPT = 1000;
 
 type StreamListener = (id: number, event: StreamEvent) => void;
 
-export interface EventStream {
-  publish(event: StreamEvent): void;
-  /** Replays what came after `afterId` (null: nothing), or says `gap` where that is no longer kept. */
-  listen(afterId: number | null, listener: StreamListener): () => void;
-}
+export type EventStream = ReturnType<typeof createEventStream>;
 
 interface Numbered {
   readonly id: number;
@@ -31,19 +27,20 @@ interface Numbered {
 export function createEventStream(options: {
   readonly idsAfter?: number;
   readonly onListenerError: (error: unknown) => void;
-}): EventStream {
+}) {
   const bus = createBus<Numbered>(options);
   const kept: Numbered[] = [];
   let lastId = options.idsAfter ?? 0;
   return {
-    publish(event) {
+    publish(event: StreamEvent): void {
       lastId += 1;
       const numbered = { id: lastId, event };
       kept.push(numbered);
       if (kept.length > KEPT) kept.shift();
       bus.publish(numbered);
     },
-    listen(afterId, listener) {
+    /** Replays what came after `afterId` (null: nothing), or says `gap` where that is no longer kept. */
+    listen(afterId: number | null, listener: StreamListener): () => void {
       if (afterId !== null) {
         const oldest = kept[0]?.id ?? lastId + 1;
         // An id from an earlier daemon's life lies before ours, or ahead where the clock was set back.
@@ -55,19 +52,13 @@ export function createEventStream(options: {
   };
 }
 
-interface Announcements {
-  readonly bus: Bus<ServiceTransition>;
-  readonly stream: EventStream;
-  readonly publish: (transition: ServiceTransition) => void;
-}
-
 /** They listen until `stack` ends. */
-export function announcements(clock: Clock, logger: Logger, stack: DisposalStack): Announcements {
+export function announcements(clock: Clock, logger: Logger, stack: DisposalStack) {
   const onListenerError = (error: unknown): void =>
     logger.error("a listener failed", { reason: errorText(error) });
   const bus = createBus<ServiceTransition>({ onListenerError });
   const stream = createEventStream({ idsAfter: Math.floor(clock.wallMs()), onListenerError });
   stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
   stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
-  return { bus, stream, publish: (transition) => bus.publish(transition) };
+  return { bus, stream, publish: (transition: ServiceTransition): void => bus.publish(transition) };
 }

@@ -4,12 +4,6 @@ import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import { routesOf } from "../../shares/share-spec.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 
-interface ShareMetrics {
-  /** A listener of transitions. */
-  readonly hear: (transition: ServiceTransition) => void;
-  readonly measured: () => readonly Measured[];
-}
-
 /** Changes that are counted, by what they are announced as. */
 const CHANGES: Readonly<Record<string, string>> = {
   "share.failover": "failover",
@@ -21,12 +15,13 @@ const CHANGES: Readonly<Record<string, string>> = {
   "share.move_failed": "move_failed",
 };
 
-export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">): ShareMetrics {
+export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) {
   /** By share, then by what happened. */
   const changes = new Map<string, Map<string, number>>();
   const moves = new Map<string, number>();
   return {
-    hear(transition) {
+    /** A listener of transitions. */
+    hear(transition: ServiceTransition): void {
       const change = CHANGES[transition.name];
       if (change === undefined || !("share" in transition)) return;
       const { share } = transition;
@@ -36,7 +31,7 @@ export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">):
       if ("carried" in transition && transition.carried === true)
         moves.set(share, (moves.get(share) ?? 0) + 1);
     },
-    measured() {
+    measured(): readonly Measured[] {
       const { names } = engine;
       // Those that are configured no more are forgotten.
       for (const gone of [...changes.keys()].filter((name) => !names.includes(name))) {

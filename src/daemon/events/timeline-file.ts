@@ -32,15 +32,11 @@ interface KeptTimelineOptions extends TimelineOptions {
   readonly follows: boolean;
 }
 
-interface KeptTimeline extends AsyncDisposable {
-  timeline(): Promise<TimelineReport>;
-}
-
 /**
  * For the daemon in charge. Disposed, it has written what is known by then, and writes nothing more: the next daemon has
  * the file. Never rejects.
  */
-export async function keepTimeline(options: KeptTimelineOptions): Promise<KeptTimeline> {
+export async function keepTimeline(options: KeptTimelineOptions) {
   const { home, clock, logger, follows } = options;
   const path = join(home, FILE_NAME);
   const { known, mayWrite } = await findBefore(path, options);
@@ -72,7 +68,7 @@ export async function keepTimeline(options: KeptTimelineOptions): Promise<KeptTi
   };
   let timer: Timer = clock.setTimer(SAVE_AFTER_MS, beat);
   return {
-    timeline: () => timeline.timeline(),
+    timeline: (): Promise<TimelineReport> => timeline.timeline(),
     async [Symbol.asyncDispose]() {
       timer[Symbol.dispose]();
       if (mayWrite) void file.save();

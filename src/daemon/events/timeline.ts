@@ -75,15 +75,6 @@ export interface TimelineOptions {
   readonly minutes: () => ReadonlyMap<string, readonly CallMinute[]>;
 }
 
-interface Timeline extends Disposable {
-  /** How it was over the last day, as far as the daemon knows. */
-  timeline(): Promise<TimelineReport>;
-  /** Grows with what happens to shares and backends. */
-  readonly changes: number;
-  /** All that the next daemon should know, looked at afresh. */
-  known(): KnownTimeline;
-}
-
 /**
  * Begins to know now; `before` is what the last daemon knew, or null. `follows`: that one has handed over, so that what
  * was the case then still is. Else nothing is known of the time from its last word until now.
@@ -92,7 +83,7 @@ export function startTimeline(
   { clock, bus, status, isSeen, minutes }: TimelineOptions,
   before: KnownTimeline | null,
   follows: boolean,
-): Timeline {
+) {
   const startMs = clock.wallMs();
   const past = before !== null && before.until > startMs - DAY_MS ? before : null;
   const shares = new Changes<TypeOf<typeof shareStateShape>>(past?.shares ?? []);
@@ -177,11 +168,14 @@ export function startTimeline(
   look();
 
   return {
-    get changes() {
+    /** Grows with what happens to shares and backends. */
+    get changes(): number {
       return shares.count + backends.count;
     },
+    /** All that the next daemon should know, looked at afresh. */
     known,
-    timeline: async () => reportOf(known()),
+    /** How it was over the last day, as far as the daemon knows. */
+    timeline: async (): Promise<TimelineReport> => reportOf(known()),
     [Symbol.dispose]() {
       unsubscribe();
       timer[Symbol.dispose]();

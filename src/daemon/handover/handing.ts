@@ -20,34 +20,7 @@ const KEEP_MS = 2_000;
 /** For what was said to the next daemon to get there. */
 const LAST_WORDS_MS = 2_000;
 
-export interface Handing {
-  /** By name, backends that serve now, can serve in another daemon at the same time, and whose successor should. */
-  mustServe(): readonly string[];
-  /** What runs of the configuration: another object after each edit. */
-  config(): object;
-  /** Another one after each change of the home that `successor` reads at its start alone. */
-  changes(): number;
-  /** Why the state that the next daemon would read is an old one; null: it is not. */
-  unsavedBecause(): string | null;
-  /** Ends steps and saves all; what clients do of sessions from now on is told to `successor`. Never rejects. */
-  giveUp(successor: () => Successor | null): Promise<void>;
-  /** Where the door is; this daemon goes on to take whoever comes until the next one does. */
-  door(): GivenDoor | null;
-  /** Those that `successor` was told. */
-  lateSessions(): readonly BegunSession[];
-  /** By hash, those that clients have ended since. */
-  endedSessions(): Iterable<string>;
-  /** What signs the states that clients carry: they come to the next daemon with them. */
-  states(): StatesOfDaemon;
-  /** Requests of clients whose calls wait in the other one go to and fro from now on. */
-  link(successor: Successor): void;
-  /** What a client said to the next daemon about something in flight here. */
-  hear(words: ClientWords): void;
-  /** Process groups of what cannot run twice, here and in the daemon before. */
-  runOnce(): readonly number[];
-  /** Resolves when all who were there have gone on, or their time is over. */
-  leave(next: Successor): Promise<void>;
-}
+export type Handing = ReturnType<typeof createHanding>;
 
 /** The part of the gateway that a handover is about. */
 export type HandingGateway = Pick<
@@ -82,7 +55,7 @@ interface HandingParts {
   };
 }
 
-export function createHanding(service: HandingParts, onBegin: () => void): Handing {
+export function createHanding(service: HandingParts, onBegin: () => void) {
   const { clock, config, gateway, gatewayOwn, elsewhere } = service;
   const runOnce = (): readonly number[] => [
     ...(gateway.handing?.pool.runOnce ?? []),
@@ -90,7 +63,8 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
   ];
   const running = () => config.watcher.running.snapshot.config;
   return {
-    mustServe() {
+    /** By name, backends that serve now, can serve in another daemon at the same time, and whose successor should. */
+    mustServe(): readonly string[] {
       const view = gateway.handing?.view() ?? null;
       const alone = new Set(
         running()
@@ -99,7 +73,8 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
       );
       return view === null ? [] : serving(view).filter((name) => !alone.has(name));
     },
-    async giveUp(successor) {
+    /** Ends steps and saves all; what clients do of sessions from now on is told to `successor`. Never rejects. */
+    async giveUp(successor: () => Successor | null): Promise<void> {
       onBegin();
       using _ = clock.setTimer(STEP_DEADLINE_MS, () => service.force.abort());
       service.triggers.stop();
@@ -122,17 +97,28 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
       await written;
       await service.memory.flush();
     },
-    config: running,
-    changes: () => gatewayOwn.writes.changes,
-    unsavedBecause: () => service.memory.unsavedBecause?.message ?? null,
-    door: () => gateway.handing?.keeper.door ?? null,
-    lateSessions: () => gatewayOwn.sessions.late,
-    endedSessions: () => gatewayOwn.sessions.ended,
-    states: () => gatewayOwn.holds.states,
-    link: (successor) => gatewayOwn.holds.makeWay(successor.passing(gatewayOwn.holds)),
-    hear: ({ hash, text }) => gateway.handing?.http.hear(hash, text),
+    /** What runs of the configuration: another object after each edit. */
+    config: (): object => running(),
+    /** Another one after each change of the home that `successor` reads at its start alone. */
+    changes: (): number => gatewayOwn.writes.changes,
+    /** Why the state that the next daemon would read is an old one; null: it is not. */
+    unsavedBecause: (): string | null => service.memory.unsavedBecause?.message ?? null,
+    /** Where the door is; this daemon goes on to take whoever comes until the next one does. */
+    door: (): GivenDoor | null => gateway.handing?.keeper.door ?? null,
+    /** Those that `successor` was told. */
+    lateSessions: (): readonly BegunSession[] => gatewayOwn.sessions.late,
+    /** By hash, those that clients have ended since. */
+    endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
+    /** What signs the states that clients carry: they come to the next daemon with them. */
+    states: (): StatesOfDaemon => gatewayOwn.holds.states,
+    /** Requests of clients whose calls wait in the other one go to and fro from now on. */
+    link: (successor: Successor): void => gatewayOwn.holds.makeWay(successor.passing(gatewayOwn.holds)),
+    /** What a client said to the next daemon about something in flight here. */
+    hear: ({ hash, text }: ClientWords): void => gateway.handing?.http.hear(hash, text),
+    /** Process groups of what cannot run twice, here and in the daemon before. */
     runOnce,
-    async leave(next) {
+    /** Resolves when all who were there have gone on, or their time is over. */
+    async leave(next: Successor): Promise<void> {
       const groups = runOnce();
       const onEnded = async (): Promise<void> => {
         await elsewhere?.ended;

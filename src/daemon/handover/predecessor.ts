@@ -14,36 +14,7 @@ import { groupsGone } from "./process-groups.ts";
 const MOST_WORDS = 256;
 const LONGEST_WORDS = 4 * 1024 * 1024;
 
-export interface Predecessor {
-  /** The old one has given up what it alone had: nobody else looks after the shares, whatever the file holds by now. */
-  readonly isNeeded: boolean;
-  /** Says that everything is built, and resolves when the home is free; the door is null when it has to be opened. */
-  turn(ready: Omit<Extract<SaidByNew, { say: "ready" }>, "say">): Promise<GivenDoor | null>;
-  /** Why it will not take over; resolves when that is said. */
-  failed(error: unknown): Promise<void>;
-  /** It was told to end while it took over, or the one after it has ended: the whole service ends. */
-  stopped(): Promise<void>;
-  /** This one goes, as another one is in charge: the old one may go on for those it still serves. */
-  movedOn(): void;
-  /** Passes on what a client said about a call in flight there; dropped when that one has gone. */
-  tell(words: ClientWords): void;
-  /** The door is taken: the old one takes nobody in any more, and passes its `connections` on. */
-  taken(connections: boolean): void;
-  /** Sessions that clients begin with the old one until it has ended. */
-  onSession(sessions: SessionsOfOld): void;
-  /** Takes connections of the old one that wait between requests, by their handles. Once. */
-  onConnection(take: (handle: object) => void): void;
-  /** Resolves when the old one has ended: nothing gets there any more. */
-  readonly gone: Promise<void>;
-  /** Resolves when what cannot run twice does not run in the old one. */
-  readonly ended: Promise<void>;
-  /** Process groups of what cannot run twice, until then. */
-  readonly once: readonly number[];
-  /** What signs the states that the old one's clients carry; null: it has not said so. */
-  readonly states: StatesOfDaemon | null;
-  /** Passes the old one what belongs there, and takes what it passes. Once. */
-  passing(holds: Holds): HoldsElsewhere;
-}
+export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
 interface SessionsOfOld {
   keep(session: LateSession): Promise<unknown>;
@@ -52,7 +23,7 @@ interface SessionsOfOld {
 }
 
 /** Null: this daemon follows none. Takes the mark out of the environment. */
-export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor | null {
+export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const isMarked = self.env[SUCCESSOR_MARK] === "1";
   const isNeeded = self.env[NEEDED_MARK] === "1";
   delete self.env[SUCCESSOR_MARK];
@@ -106,41 +77,55 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
     passed?.over();
   });
   return {
+    /** The old one has given up what it alone had: nobody else looks after the shares, whatever the file holds by now. */
     isNeeded,
+    /** Resolves when the old one has ended: nothing gets there any more. */
     gone: gone.promise,
-    turn(ready) {
+    /** Says that everything is built, and resolves when the home is free; the door is null when it has to be opened. */
+    turn(ready: Omit<Extract<SaidByNew, { say: "ready" }>, "say">): Promise<GivenDoor | null> {
       void say({ say: "ready", ...ready });
       return turn.promise;
     },
-    failed: (error) =>
+    /** Why it will not take over; resolves when that is said. */
+    failed: (error: unknown): Promise<void> =>
       say({
         say: "failed",
         message: errorText(error),
         hint: error instanceof MountaineerError ? error.hint : null,
       }),
-    stopped: () => say({ say: "stopped" }),
-    movedOn: () => void say({ say: "moved_on" }),
-    tell({ hash, text }) {
+    /** It was told to end while it took over, or the one after it has ended: the whole service ends. */
+    stopped: (): Promise<void> => say({ say: "stopped" }),
+    /** This one goes, as another one is in charge: the old one may go on for those it still serves. */
+    movedOn: (): void => void say({ say: "moved_on" }),
+    /** Passes on what a client said about a call in flight there; dropped when that one has gone. */
+    tell({ hash, text }: ClientWords): void {
       if (!self.connected || words >= MOST_WORDS || text.length > LONGEST_WORDS) return;
       words += 1;
       void say({ say: "words", hash, text }).then(() => {
         words -= 1;
       });
     },
-    taken(connections) {
+    /** The door is taken: the old one takes nobody in any more, and passes its `connections` on. */
+    taken(connections: boolean): void {
       void say({ say: "taken", connections });
       self.channel?.unref();
     },
+    /** Sessions that clients begin with the old one until it has ended. */
     onSession: sessions.resolve,
+    /** Takes connections of the old one that wait between requests, by their handles. Once. */
     onConnection: connections.resolve,
+    /** Resolves when what cannot run twice does not run in the old one. */
     ended: ended.promise,
-    get once() {
+    /** Process groups of what cannot run twice, until then. */
+    get once(): readonly number[] {
       return once;
     },
-    get states() {
+    /** What signs the states that the old one's clients carry; null: it has not said so. */
+    get states(): StatesOfDaemon | null {
       return states;
     },
-    passing(holds) {
+    /** Passes the old one what belongs there, and takes what it passes. Once. */
+    passing(holds: Holds): HoldsElsewhere {
       passed = new PassedRequests(holds, (message) => {
         if (!self.connected) return false;
         void say(message);

@@ -30,15 +30,7 @@ interface NotificationsOptions {
 }
 
 /** Disposing ends what is being shown, and shows no more. */
-export interface Notifications extends AsyncDisposable {
-  /** Looks whether the program is there, if notifications are on. */
-  start(): void;
-  hear(transition: ServiceTransition): void;
-  /** `[notify]` of a configuration that is applied holds from its commit on. */
-  readonly applier: ConfigApplier;
-  /** `notify_unavailable` while they are on and the last one could not be shown. */
-  conditions(): Condition[];
-}
+export type Notifications = ReturnType<typeof createNotifications>;
 
 interface Unavailable {
   readonly reason: string;
@@ -46,7 +38,7 @@ interface Unavailable {
   readonly since: string;
 }
 
-export function createNotifications(options: NotificationsOptions): Notifications {
+export function createNotifications(options: NotificationsOptions) {
   const { notifier, clock, logger } = options;
   const env = sessionEnvironment(options.environment);
   const queue = createNotificationQueue();
@@ -110,26 +102,31 @@ export function createNotifications(options: NotificationsOptions): Notification
     begin(() => run(probeArgs, ""));
   };
 
+  const applier: ConfigApplier = {
+    name: "notify",
+    prepare: ({ after }) =>
+      Promise.resolve({
+        commit() {
+          const wasOn = settings.enabled;
+          settings = after.notify;
+          queue.keepOnly(wanted);
+          if (!settings.enabled) unavailable = null;
+          else if (!wasOn) probe();
+        },
+      }),
+  };
+
   return {
+    /** Looks whether the program is there, if notifications are on. */
     start: probe,
-    hear(transition) {
+    hear(transition: ServiceTransition): void {
       queue.hear(transition, wanted);
       schedule();
     },
-    applier: {
-      name: "notify",
-      prepare: ({ after }) =>
-        Promise.resolve({
-          commit() {
-            const wasOn = settings.enabled;
-            settings = after.notify;
-            queue.keepOnly(wanted);
-            if (!settings.enabled) unavailable = null;
-            else if (!wasOn) probe();
-          },
-        }),
-    },
-    conditions() {
+    /** `[notify]` of a configuration that is applied holds from its commit on. */
+    applier,
+    /** `notify_unavailable` while they are on and the last one could not be shown. */
+    conditions(): Condition[] {
       if (!settings.enabled || unavailable === null) return [];
       const { reason, hint, since } = unavailable;
       const title = `Notifications cannot be shown: ${reason}`;

@@ -7,29 +7,9 @@ import type { ApprovalKeeper, JudgedFile } from "../approvals/approval-keeper.ts
 
 export type Judged = Pick<JudgedFile, "file" | "effective"> & { readonly told: JudgedFile | null };
 
-export interface Holding {
-  readonly keeper: ApprovalKeeper | null;
-  /** The newest accepted file. */
-  readonly file: ConfigSnapshot;
-  /** Ids. */
-  readonly waiting: readonly string[];
-  /** The same in a few words each. */
-  readonly summaries: readonly string[];
-  preview(file: ConfigSnapshot, running: ConfigSnapshot): Judged;
-  judge(content: CheckedContent<ConfigSnapshot>, running: ConfigSnapshot): Promise<Judged>;
-  applied(judged: Judged): void;
-  /** What a person says yes to in the content with this hash, once it is applied. */
-  grant(sha256: string, grant: Grant): void;
-  /** It could not be applied: that yes counts no more, now or at the next start. */
-  withdraw(): Promise<void>;
-  /** Whether anything changes, and what is said of it; `touched`: what was touched, null for nothing. */
-  told(
-    judged: Judged,
-    touched: string | null,
-  ): { readonly changed: boolean; readonly details: string; readonly waiting: readonly string[] };
-}
+export type Holding = ReturnType<typeof createHolding>;
 
-export function createHolding(keeper: ApprovalKeeper | null, first: ConfigSnapshot): Holding {
+export function createHolding(keeper: ApprovalKeeper | null, first: ConfigSnapshot) {
   let file = first;
   let granted: { readonly sha256: string; readonly grant: Grant } | null = null;
 
@@ -40,37 +20,49 @@ export function createHolding(keeper: ApprovalKeeper | null, first: ConfigSnapsh
 
   return {
     keeper,
-    get file() {
+    /** The newest accepted file. */
+    get file(): ConfigSnapshot {
       return file;
     },
-    get waiting() {
+    /** Ids. */
+    get waiting(): readonly string[] {
       return idsOf(keeper?.waiting ?? []);
     },
-    get summaries() {
+    /** The same in a few words each. */
+    get summaries(): readonly string[] {
       return (keeper?.waiting ?? []).map(entrySummary);
     },
-    preview(loaded, running) {
+    preview(loaded: ConfigSnapshot, running: ConfigSnapshot): Judged {
       const told = keeper?.preview(meant(loaded, running), running.config) ?? null;
       return told === null ? { file: loaded, effective: loaded, told } : asJudged(told);
     },
-    async judge({ snapshot, sha256 }, running) {
+    async judge(
+      { snapshot, sha256 }: CheckedContent<ConfigSnapshot>,
+      running: ConfigSnapshot,
+    ): Promise<Judged> {
       if (keeper === null) return { file: snapshot, effective: snapshot, told: null };
       const grant = granted?.sha256 === sha256 ? granted.grant : undefined;
       return asJudged(await keeper.judge(meant(snapshot, running), running.config, grant));
     },
-    applied({ file: accepted, told }) {
+    applied({ file: accepted, told }: Judged): void {
       file = accepted;
       granted = null;
       if (told !== null) keeper?.applied(told);
     },
-    grant(sha256, grant) {
+    /** What a person says yes to in the content with this hash, once it is applied. */
+    grant(sha256: string, grant: Grant): void {
       granted = { sha256, grant };
     },
-    async withdraw() {
+    /** It could not be applied: that yes counts no more, now or at the next start. */
+    async withdraw(): Promise<void> {
       granted = null;
       await keeper?.withdraw();
     },
-    told({ told }, touched) {
+    /** Whether anything changes, and what is said of it; `touched`: what was touched, null for nothing. */
+    told(
+      { told }: Judged,
+      touched: string | null,
+    ): { readonly changed: boolean; readonly details: string; readonly waiting: readonly string[] } {
       const count = told?.held.waiting.length ?? 0;
       const waiting = idsOf(told?.held.waiting ?? []);
       const changed = touched !== null || told?.changes === true;

@@ -23,18 +23,9 @@ interface LayerUnderParts {
   readonly startReader: StartReader;
 }
 
-export interface LayerUnder {
-  /** What every text is read with; it counts where the text names its operator. */
-  readonly current: ConfigLayer | null;
-  /** Of the one that lies under what runs; null: none does. */
-  revision(): number | null;
-  /** The file that runs is in no such fleet any more. */
-  forget(): void;
-  /** Lays another one there, whole or not at all. Rejects with `aborted` alone. */
-  apply(layer: ConfigLayer): Promise<ReloadOutcome>;
-}
+export type LayerUnder = ReturnType<typeof createLayerUnder>;
 
-export function createLayerUnder(parts: LayerUnderParts): LayerUnder {
+export function createLayerUnder(parts: LayerUnderParts) {
   const { first, place, file, watcher, history, clock, startReader } = parts;
   let current = first;
 
@@ -73,14 +64,18 @@ export function createLayerUnder(parts: LayerUnderParts): LayerUnder {
   };
 
   return {
-    get current() {
+    /** What every text is read with; it counts where the text names its operator. */
+    get current(): ConfigLayer | null {
       return current;
     },
-    revision: () => watcher().running.snapshot.config.layer?.revision ?? null,
-    forget() {
+    /** Of the one that lies under what runs; null: none does. */
+    revision: (): number | null => watcher().running.snapshot.config.layer?.revision ?? null,
+    /** The file that runs is in no such fleet any more. */
+    forget(): void {
       current = null;
     },
-    async apply(layer) {
+    /** Lays another one there, whole or not at all. Rejects with `aborted` alone. */
+    async apply(layer: ConfigLayer): Promise<ReloadOutcome> {
       const outcome = await watcher().inTurn((turn) =>
         lay(layer, turn).catch((error: unknown): ReloadOutcome => {
           if (turn.signal.aborted) throw error;

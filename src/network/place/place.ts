@@ -6,17 +6,7 @@ import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
 import { formatIp, inPrefix, parseIp } from "../ip-address.ts";
 import { createSingleFlight } from "../probe/single-flight.ts";
 
-export interface Place {
-  /**
-   * Why nothing may be sent to a share's `hosts` (names count where no address is among them); null: it may. `onlyOn`: the marks of
-   * its networks. Never rejects.
-   */
-  awayFrom(onlyOn: readonly string[], hosts: readonly string[], notBeforeMs: number): Promise<string | null>;
-  /** The hardware address of a neighbour; null: it is not known. */
-  macOf(address: string): Promise<string | null>;
-  /** Call on a network change. */
-  networkChanged(): void;
-}
+export type Place = ReturnType<typeof createPlace>;
 
 /** What is known of the networks at one moment. */
 export interface Here {
@@ -42,7 +32,7 @@ interface PlaceOptions {
   readonly ask?: (gateway: string) => void;
 }
 
-export function createPlace(options: PlaceOptions): Place {
+export function createPlace(options: PlaceOptions) {
   const { clock, links, interfaces = readInterfaces, ask = askGateway } = options;
   const readings = createSingleFlight<Here>(clock);
   /** A gateway that restarts is still the same as long as the network is. */
@@ -67,7 +57,15 @@ export function createPlace(options: PlaceOptions): Place {
     });
 
   return {
-    async awayFrom(onlyOn, hosts, notBeforeMs) {
+    /**
+     * Why nothing may be sent to a share's `hosts` (names count where no address is among them); null: it may. `onlyOn`: the marks of
+     * its networks. Never rejects.
+     */
+    async awayFrom(
+      onlyOn: readonly string[],
+      hosts: readonly string[],
+      notBeforeMs: number,
+    ): Promise<string | null> {
       if (onlyOn.length === 0) return null;
       for (let sinceMs = notBeforeMs - KEPT_MS; ; ) {
         const now = await here(sinceMs);
@@ -81,7 +79,8 @@ export function createPlace(options: PlaceOptions): Place {
         sinceMs = clock.monotonicMs();
       }
     },
-    async macOf(address) {
+    /** The hardware address of a neighbour; null: it is not known. */
+    async macOf(address: string): Promise<string | null> {
       const among = async (notBeforeMs: number): Promise<string | null> => {
         const known = await neighbours(notBeforeMs);
         return known.find((one) => one.address === address)?.mac.toLowerCase() ?? null;
@@ -89,7 +88,8 @@ export function createPlace(options: PlaceOptions): Place {
       const nowMs = clock.monotonicMs();
       return (await among(nowMs - NEIGHBOURS_KEPT_MS)) ?? (await among(nowMs - KEPT_MS));
     },
-    networkChanged() {
+    /** Call on a network change. */
+    networkChanged(): void {
       changedAtMs = clock.monotonicMs();
       changes += 1;
       macs.clear();

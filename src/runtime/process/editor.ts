@@ -9,29 +9,25 @@ import { errorText, expecting, MountaineerError, systemErrorCode } from "../erro
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A text while a person edits it. */
-export interface EditedCopy {
-  /**
-   * Resolves with the content once the editor has exited with 0; null: the copy is gone. Rejects with
-   * `program_unavailable` when the editor cannot be started or fails, and with the signal's reason, which ends it.
-   */
-  edit(signal: AbortSignal): Promise<Uint8Array | null>;
-  /** Removes the copy. */
-  discard(): Promise<void>;
-  /** Removes the copy and resolves with null, unless something was written in it: then resolves with its path. */
-  keepWritten(): Promise<string | null>;
-}
+export type EditedCopy = Awaited<ReturnType<typeof openEditedCopy>>;
 
 /** `name` is the copy's, so that the editor knows what kind of text it is. Rejects with `program_unavailable`. */
-export async function openEditedCopy(name: string, begun: Uint8Array): Promise<EditedCopy> {
+export async function openEditedCopy(name: string, begun: Uint8Array) {
   const path = await writeCopy(name, begun);
   const discard = (): Promise<void> => rm(dirname(path), { recursive: true, force: true });
   return {
-    async edit(signal) {
+    /**
+     * Resolves with the content once the editor has exited with 0; null: the copy is gone. Rejects with
+     * `program_unavailable` when the editor cannot be started or fails, and with the signal's reason, which ends it.
+     */
+    async edit(signal: AbortSignal): Promise<Uint8Array | null> {
       await runEditor(path, signal);
       return readFile(path).catch(expecting("ENOENT", null));
     },
+    /** Removes the copy. */
     discard,
-    async keepWritten() {
+    /** Removes the copy and resolves with null, unless something was written in it: then resolves with its path. */
+    async keepWritten(): Promise<string | null> {
       const bytes = await readFile(path).catch(() => null);
       if (bytes !== null && Buffer.compare(bytes, begun) !== 0) return path;
       await discard();

@@ -16,16 +16,10 @@ interface ClaimsOptions {
 /** The length of a path's hash in a lock file's name. */
 const NAME_CHARACTERS = 32;
 
-export interface MountClaims extends AsyncDisposable {
-  /**
-   * null: the path belongs to this home now, or nothing is known of it; otherwise the home that has it. Never rejects.
-   */
-  claim(path: string): Promise<string | null>;
-  release(path: string): Promise<void>;
-}
+export type MountClaims = ReturnType<typeof createMountClaims>;
 
 /** The lock is the system's, so it goes with the process that holds it. */
-export function createMountClaims({ home, logger, folder }: ClaimsOptions): MountClaims {
+export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   const held = new Map<string, ExclusiveFileLock>();
   let saidSo = false;
   const fileOf = async (path: string): Promise<string> => {
@@ -61,7 +55,10 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions): Moun
     lock.release();
   };
   return {
-    async claim(path) {
+    /**
+     * null: the path belongs to this home now, or nothing is known of it; otherwise the home that has it. Never rejects.
+     */
+    async claim(path: string): Promise<string | null> {
       if (held.has(path)) return null;
       try {
         return await claimNow(path);

@@ -13,15 +13,10 @@ const PIDS_AT_MOST = 16_384;
 const PID_BYTES = 4;
 const NAME_BYTES = 64;
 
-interface Libproc {
-  /** Processes that hold anything on the volume. Runs on a thread of the pool, because it looks at the path first. */
-  holders(path: string): Promise<readonly number[]>;
-  /** "?" when it has ended, or is another user's. */
-  nameOf(pid: number): string;
-}
+type Libproc = Awaited<ReturnType<typeof loadLibproc>>;
 
 /** Rejects when koffi or the library cannot be had. */
-export async function loadLibproc(path: string = LIBPROC): Promise<Libproc> {
+export async function loadLibproc(path: string = LIBPROC) {
   const library = await loadForeignLibrary(path);
   const list = library.declareInPool("proc_listpidspath", "int", [
     "uint32_t",
@@ -37,13 +32,15 @@ export async function loadLibproc(path: string = LIBPROC): Promise<Libproc> {
     ["int", "uint8_t *", "uint32_t"],
   );
   return {
-    async holders(volume) {
+    /** Processes that hold anything on the volume. Runs on a thread of the pool, because it looks at the path first. */
+    async holders(volume: string): Promise<readonly number[]> {
       const buffer = Buffer.alloc(PIDS_AT_MOST * PID_BYTES);
       const bytes = await list(PROC_ALL_PIDS, 0, volume, PATH_IS_VOLUME_NO_EVENTS, buffer, buffer.length);
       if (bytes < 0) throw new Error("libproc could not look at the volume");
       return pidsIn(buffer.subarray(0, bytes));
     },
-    nameOf(pid) {
+    /** "?" when it has ended, or is another user's. */
+    nameOf(pid: number): string {
       const buffer = Buffer.alloc(NAME_BYTES);
       const length = name(pid, buffer, buffer.length);
       return length > 0 ? buffer.toString("utf8", 0, length) : "?";
