@@ -1,8 +1,7 @@
 // Makes docs/configuration.md and docs/config.schema.json from the schema.
 
 import { LARGEST_FILE_BYTES } from "../../src/config/read/source-text.ts";
-import { configJsonSchema } from "../../src/config/schema/json-schema.ts";
-import { SECTIONS, type SectionDoc } from "../../src/config/schema/schema.ts";
+import { configJsonSchema, SECTIONS, type SectionDoc } from "../../src/config/schema/schema.ts";
 import type { KeyDoc } from "../../src/config/schema/schema-keys.ts";
 import { type DocumentGenerator, table } from "./generator.ts";
 

@@ -10,7 +10,7 @@ import {
   type TypeOf,
   text,
 } from "../runtime/shape.ts";
-import { SECRET_NAME } from "../runtime/text/secret-name.ts";
+import { SECRET_NAME } from "../runtime/text/name-forms.ts";
 
 const secretPlace = choice("file", "secret-service", "keychain");
 export type SecretPlaceName = TypeOf<typeof secretPlace>;

@@ -1,14 +1,13 @@
 // Where clients keep their files, by platform.
 import { join } from "node:path";
 import type { ClientName, ClientSurroundings } from "./client.ts";
-import { applicationFolder as darwinFolder } from "./client-places-darwin.ts";
-import { applicationFolder as linuxFolder } from "./client-places-linux.ts";
 
 /** The files of a client, the one that counts for the whole user first. They need not be there. */
 export function clientFiles(name: ClientName, surroundings: ClientSurroundings): readonly string[] {
   const { userHome, environment, folder } = surroundings;
-  const applications = (process.platform === "darwin" ? darwinFolder : linuxFolder)(surroundings);
   const settings = environment["XDG_CONFIG_HOME"] || join(userHome, ".config");
+  const isMac = process.platform === "darwin";
+  const applications = isMac ? join(userHome, "Library", "Application Support") : settings;
   const files: Readonly<Record<ClientName, readonly string[]>> = {
     claude: [join(applications, "Claude", "claude_desktop_config.json")],
     "claude-code": [

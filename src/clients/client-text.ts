@@ -2,7 +2,7 @@
 import { type ParseError, parse, printParseErrorCode } from "jsonc-parser";
 import { textValues } from "../config/read/file-values.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { withoutByteOrderMark } from "../runtime/text/byte-order-mark.ts";
+import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 
 /** The file's values; undefined for an empty text. Rejects with `client_unreadable`, with the place of the mistake. */
 export async function clientValues(text: string, path: string): Promise<unknown> {

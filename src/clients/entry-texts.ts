@@ -3,7 +3,7 @@
 
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { escaped, parseSecretText } from "../config/values/secret-text.ts";
-import { VARIABLE_NAME_FORM } from "../runtime/text/variable-name.ts";
+import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {

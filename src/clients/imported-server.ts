@@ -6,7 +6,7 @@ import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../co
 import type { BackendConfig } from "../config/snapshot.ts";
 import { escaped, parseSecretText } from "../config/values/secret-text.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
-import { VARIABLE_NAME_FORM } from "../runtime/text/variable-name.ts";
+import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import type { ClientSurroundings } from "./client.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, type TextReader } from "./entry-texts.ts";

@@ -3,10 +3,10 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "./client.ts";
+import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings, SECTIONS } from "./client.ts";
 import { clientFiles } from "./client-places.ts";
 import { clientValues } from "./client-text.ts";
-import { foundEntries } from "./found-entries.ts";
 import type { FoundFile } from "./import-plan.ts";
 import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
 
@@ -90,4 +90,33 @@ async function readServers(
     for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) taken.add(secret);
   }
   return { servers, empty };
+}
+
+interface FoundEntry {
+  readonly name: string;
+  readonly entry: JsonMembers;
+}
+
+function at(value: unknown, path: readonly string[]): unknown {
+  let inner = value;
+  for (const segment of path)
+    inner = isObject(inner) && Object.hasOwn(inner, segment) ? inner[segment] : undefined;
+  return inner;
+}
+
+/**
+ * The entries of `file`, in its order. Claude Code keeps more of them by folder: those of `folder` and of the folders
+ * above it count. A value that is not a table is skipped.
+ */
+export function foundEntries(file: unknown, folder: string): readonly FoundEntry[] {
+  const projects = Object.entries(objectOf(at(file, ["projects"]))).filter(
+    ([path]) => folder === path || folder.startsWith(`${path.replace(/\/$/, "")}/`),
+  );
+  const tables = [
+    ...SECTIONS.map((section) => at(file, section)),
+    ...projects.map(([, project]) => at(project, ["mcpServers"])),
+  ];
+  return tables.flatMap((table) =>
+    Object.entries(objectOf(table)).flatMap(([name, entry]) => (isObject(entry) ? [{ name, entry }] : [])),
+  );
 }

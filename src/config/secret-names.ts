@@ -1,5 +1,5 @@
 // Names of secrets: those that a text refers to, and new ones, made of a share's name or a variable's. Pure.
-import { SECRET_NAME_FORM } from "../runtime/text/secret-name.ts";
+import { SECRET_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { referenceText } from "../secrets/reference.ts";
 import type { ShareConfig } from "./snapshot.ts";
 

@@ -10,10 +10,10 @@ import type {
   conflictKeys,
   filterKeys,
   managementKeys,
+  sandboxKeys,
   serverKeys,
   toolOverrideKeys,
 } from "./schema/gateway-schema.ts";
-import type { sandboxKeys } from "./schema/sandbox-schema.ts";
 import type { notifyKeys, syncKeys } from "./schema/schema.ts";
 import type { Settled } from "./schema/settled.ts";
 import type { globalKeys } from "./schema/share-schema.ts";

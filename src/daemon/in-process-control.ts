@@ -9,25 +9,21 @@ import { openMemory } from "../reconcile/state-file.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
-import { startLog } from "../runtime/log/log-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { isoTime, systemClock } from "../runtime/time/clock.ts";
-import { startApprovals } from "./approvals/start-approvals.ts";
+import { approvedHome } from "./compose/approved-home.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
-import { logLevel } from "./compose/log-level.ts";
-import { logFilePath } from "./compose/log-path.ts";
+import { startCommandLog } from "./compose/log-settings.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
-import { homeSecrets } from "./compose/stored-secrets.ts";
-import { aliasStatuses } from "./control/alias-status.ts";
 import { idleGatewayStatus } from "./control/gateway-status.ts";
 import { configWarningConditions } from "./control/global-conditions.ts";
-import { openPlaces } from "./control/place-control.ts";
+import { aliasStatuses, openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
-import { logTransition } from "./events/transition-log.ts";
+import { logTransition } from "./events/service-transitions.ts";
 import { openLocalFiles } from "./reload/config-file.ts";
 
 /** How long another command's lock is waited for, ms. */
@@ -78,16 +74,11 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       const look = openLocalFiles({ ...parts, clock }).exposures;
       await createPrivatePlaces({ home, look, clock, logger }).require(loaded);
     }
-    const secrets = homeSecrets({ home, environment, clock, logger });
-    const approvals = await startApprovals(
-      { place, environment, snapshot: loaded, clock, logger, publish: () => {}, writes: false },
-      signal,
-    );
-    const snapshot = await secrets.bind(approvals.snapshot, signal);
+    const { keeper, snapshot, values } = await approvedHome({ place, snapshot: loaded, logger }, signal);
     const { config } = snapshot;
     const startedAt = isoTime(clock.wallMs());
     const redact = (secret: string): void => log.redact(secret);
-    engine.apply(shareSubjects(config, { environment: secrets.values, drivers, redact, intervalMs: null }));
+    engine.apply(shareSubjects(config, { environment: values, drivers, redact, intervalMs: null }));
     const places = stack.use(
       await openPlaces({
         home,
@@ -110,10 +101,10 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
           const shares = await Promise.all(engine.names.map(viewOf));
           const aliases = changes ? [] : await places.aliases.look();
           return {
-            global: globalStatus(home, snapshot, startedAt, approvals.keeper.conditions()),
+            global: globalStatus(home, snapshot, startedAt, keeper.conditions()),
             shares: shares.map(shareStatus),
             ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
-            ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, secrets.values) : {}),
+            ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, values) : {}),
           };
         },
         async reconcile(request, signal) {
@@ -136,18 +127,6 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     await stack[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** In the file of the home that the command changes; one that only looks writes none. */
-function startCommandLog(folders: { readonly home: string; readonly userHome: string } | null) {
-  const environment = process.env;
-  const level = logLevel(environment);
-  return startLog({
-    filePath: folders === null ? null : logFilePath({ ...folders, environment, platform: process.platform }),
-    stderr: level === "debug",
-    level,
-    clock: systemClock,
-  });
 }
 
 function globalStatus(

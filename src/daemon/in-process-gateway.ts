@@ -4,20 +4,19 @@ import { askOf } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import { startLog } from "../runtime/log/log-file.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import type { Prober } from "../shares/prober/prober.ts";
-import { startApprovals } from "./approvals/start-approvals.ts";
+import { approvedHome } from "./compose/approved-home.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHeldRoutes } from "./compose/held-routes.ts";
 import { openHome } from "./compose/home.ts";
-import { logLevel } from "./compose/log-level.ts";
+import { startCommandLog } from "./compose/log-settings.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { requirePrivateHere } from "./compose/private-places.ts";
-import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
-import { withWaiting } from "./control/backend-waiting.ts";
-import { logTransition } from "./events/transition-log.ts";
+import { signInHome } from "./compose/stored-secrets.ts";
+import { withWaiting } from "./control/gateway-status.ts";
+import { logTransition, type ServiceTransition } from "./events/service-transitions.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 
 /**
@@ -49,40 +48,24 @@ export async function openGatewayInProcess({
     }
     requireNoOwnBackend(loaded.path, environment);
     await requirePrivateHere(home, loaded);
-    const log = stack.use(
-      startLog({
-        filePath: null,
-        stderr: logLevel(environment) === "debug",
-        level: logLevel(environment),
-        clock,
-      }),
-    );
+    const log = stack.use(startCommandLog(null));
     const { logger } = log;
-    const secrets = homeSecrets({ home, environment, clock, logger });
-    const approvals = await startApprovals(
-      {
-        place,
-        environment,
-        snapshot: loaded,
-        clock,
-        logger,
-        publish: (transition) => logTransition(logger, transition),
-        writes: false,
-      },
+    const publish = (transition: ServiceTransition): void => logTransition(logger, transition);
+    const { keeper, snapshot, values } = await approvedHome(
+      { place, snapshot: loaded, logger, publish },
       signal,
     );
-    const snapshot = await secrets.bind(approvals.snapshot, signal);
     let prober: Promise<Prober> | null = null;
     const part = stack.use(
       createGatewayPart({
         clock,
-        logger: log.logger,
-        environment: secrets.values,
+        logger,
+        environment: values,
         programEnvironment: loopGuard(loaded.path, environment),
         signIn: signInHome({ home, clock, environment }),
         guarded: { homes: [home], configs: [loaded.path], userHome: place.userHome },
         redact: (secret) => log.redact(secret),
-        announce: (transition) => logTransition(log.logger, transition),
+        announce: publish,
         version: packageVersion(),
         pinStore: sealedPinStore({ home, clock, environment }, false),
         nameStore: sealedPinStore({ home, clock, environment }, false, "names"),
@@ -110,7 +93,7 @@ export async function openGatewayInProcess({
       },
       async status(asker) {
         await settled(asker);
-        return withWaiting(part.status(), approvals.keeper.conditions());
+        return withWaiting(part.status(), keeper.conditions());
       },
       serveLines: (stream) => part.serveLines(stream),
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),

@@ -6,12 +6,11 @@ import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
 import { openGrantStore } from "../gateway/backends/sign-in/grant-store.ts";
 import { type LoginRequest, signIn, signOut } from "../gateway/backends/sign-in/login.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { silentLogger } from "../runtime/log/log.ts";
 import { isoTime, systemClock } from "../runtime/time/clock.ts";
 import { missingHint, missingText } from "../secrets/reference.ts";
-import { startApprovals } from "./approvals/start-approvals.ts";
+import { approvedHome } from "./compose/approved-home.ts";
 import { openHome } from "./compose/home.ts";
-import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
+import { signInHome } from "./compose/stored-secrets.ts";
 
 export function openBackendSignIn(options: {
   readonly home: string;
@@ -31,12 +30,9 @@ export function openBackendSignIn(options: {
       clock,
     });
     // A secret goes to no address that nobody approved.
-    const tools = { environment, clock, logger: silentLogger, publish: () => {}, writes: false };
-    const approvals = await startApprovals({ place, snapshot, ...tools }, signal);
-    const secrets = homeSecrets({ home, environment, clock, logger: silentLogger });
-    const bound = await secrets.bind(approvals.snapshot, signal);
-    const waiting = new Set(approvals.keeper.waiting.map(({ id }) => id));
-    return { backends: bound.config.backends, values: secrets.values, waiting };
+    const { keeper, snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
+    const waiting = new Set(keeper.waiting.map(({ id }) => id));
+    return { backends: approved.config.backends, values, waiting };
   };
 
   return {

@@ -26,11 +26,10 @@ import { acquireHomeLock, type HomeLock } from "../runtime/process/home-lock.ts"
 import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/service-keeper.ts";
 import { type Clock, isoTime, settledWithin, systemClock } from "../runtime/time/clock.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
-import { openApprovals } from "./approvals/open-approvals.ts";
+import { openApprovals } from "./approvals/start-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
-import { logLevel } from "./compose/log-level.ts";
-import { logFilePath } from "./compose/log-path.ts";
+import { logFilePath, logLevel } from "./compose/log-settings.ts";
 import { createClientConnections } from "./control/client-connections.ts";
 import { createLoginControl } from "./control/login-control.ts";
 import { createLogReader } from "./control/record-pages.ts";
@@ -106,7 +105,7 @@ async function run(options: RunOptions): Promise<void> {
     await requireSocketPlace(home);
     const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
     const { userHome } = place;
-    const filePath = logFilePath({ home, userHome, environment, platform: process.platform });
+    const filePath = logFilePath({ home, userHome, environment });
     const log = stack.use(startLog({ filePath, stderr: true, level: logLevel(environment), clock }));
     const { logger } = log;
     // Asks the keyring, while the configuration is read.

@@ -10,7 +10,8 @@ import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { describeMistakes } from "../config/values/mistakes.ts";
 import { loadConfigApart } from "../config/worker/load-apart.ts";
-import { type StartedApprovals, startApprovals } from "../daemon/approvals/start-approvals.ts";
+import type { StartedApprovals } from "../daemon/approvals/start-approvals.ts";
+import { approvedHome } from "../daemon/compose/approved-home.ts";
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
@@ -88,10 +89,10 @@ async function examineAll(
       findDaemon(home),
       part("home", signal, () => examineHome(home)),
     ]);
-    const secrets = homeSecrets({ home, environment, clock, logger: silentLogger });
     // What nobody approved is not tried out here either.
-    const approvals = config.snapshot === null ? null : await approvedParts(place, config.snapshot, signal);
-    const snapshot = approvals === null ? null : await secrets.bind(approvals.snapshot, signal);
+    const approved =
+      config.snapshot === null ? null : await approvedHome({ place, snapshot: config.snapshot }, signal);
+    const snapshot = approved?.snapshot ?? null;
     // What is remembered of the shares matters to nobody here: there is no such file.
     const noState = join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`);
     const parts = await startLookingParts(home, noState, stack);
@@ -102,7 +103,7 @@ async function examineAll(
       clock,
       signal,
       snapshot,
-      values: secrets.values,
+      values: approved?.values ?? environment,
       daemon: found.daemon,
       parts,
     };
@@ -114,9 +115,7 @@ async function examineAll(
     })();
     const findings = await Promise.all([
       config.findings,
-      approvals === null || snapshot === null
-        ? []
-        : examineApprovals(approvals, snapshot, found.daemon !== null),
+      approved === null ? [] : examineApprovals(approved, approved.snapshot, found.daemon !== null),
       homeFindings,
       part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
       part("tools", signal, () => examineTools(context)),
@@ -138,16 +137,6 @@ async function examineAll(
   }
 }
 
-function approvedParts(
-  place: ConfigPlace,
-  snapshot: ConfigSnapshot,
-  signal: AbortSignal,
-): Promise<StartedApprovals> {
-  const environment = process.env;
-  const tools = { clock: systemClock, logger: silentLogger, publish: () => {} };
-  return startApprovals({ place, environment, snapshot, ...tools, writes: false }, signal);
-}
-
 /** With their passwords; none when the configuration cannot be used, which is the business of `doctor` itself. */
 async function configuredShares(
   home: string,
@@ -158,12 +147,9 @@ async function configuredShares(
   const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
   const { snapshot } = await loadedConfig(place, configPath, signal);
   if (snapshot === null) return [];
-  const kept = { home, environment: process.env, clock: systemClock, logger: silentLogger };
-  const secrets = homeSecrets(kept);
-  const approved = await approvedParts(place, snapshot, signal);
-  const { config } = await secrets.bind(approved.snapshot, signal);
-  const context = { environment: secrets.values, drivers, redact: () => {}, intervalMs: null };
-  return shareSubjects(config, context).map(({ spec }) => spec);
+  const { snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
+  const context = { environment: values, drivers, redact: () => {}, intervalMs: null };
+  return shareSubjects(approved.config, context).map(({ spec }) => spec);
 }
 
 /** What a part finds; that it fails, or hangs, is a finding too. */

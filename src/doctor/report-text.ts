@@ -10,7 +10,7 @@ import { findPlace, locateConfig } from "../config/locate.ts";
 import { parseConfig } from "../config/read/load.ts";
 import { secretUses } from "../config/read/secret-uses.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
-import { logFilePath } from "../daemon/compose/log-path.ts";
+import { logFilePath } from "../daemon/compose/log-settings.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -47,7 +47,7 @@ export async function reportText({
   const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
   const located = await locateConfig(place, configPath).catch(() => null);
   const config = located === null ? null : await readEnd(located.path, 1024 * 1024);
-  const logPath = logFilePath({ home, userHome: place.userHome, environment, platform: platform() });
+  const logPath = logFilePath({ home, userHome: place.userHome, environment });
   const loaded =
     config === null || located === null
       ? null

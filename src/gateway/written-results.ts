@@ -1,8 +1,8 @@
 // Messages of servers, and the bytes of their large results: a result that is still the same object at the end of its way
 // goes out as it came, without being written anew. Whoever changes one makes another object, which has no bytes.
 import { isUtf8 } from "node:buffer";
-import { withoutByteOrderMark } from "../runtime/text/byte-order-mark.ts";
 import { parseExactly } from "../runtime/text/exact-json.ts";
+import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
 import { isJsonObject, type JsonObject, type RpcMessage } from "./json-rpc.ts";
 
 /** To write a smaller one anew costs too little to matter. */

@@ -1,5 +1,7 @@
 // The bytes of rclone's archive, from a local file or over https: bounded in length and time.
 import { open } from "node:fs/promises";
+import { promisify } from "node:util";
+import { inflateRaw } from "node:zlib";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 
 /** 1.76 has some 30 MB. */
@@ -57,4 +59,65 @@ function refused(message: string, cause: unknown): MountaineerError {
   const hint =
     "nothing was changed; the archives are at https://rclone.org/downloads: mountaineer rclone install FILE";
   return new MountaineerError("rclone_refused", message, { hint, cause, retry: "later" });
+}
+
+const END_SIGNATURE = 0x06054b50;
+const END_BYTES = 22;
+const COMMENT_AT_MOST = 0xffff;
+const ENTRY_SIGNATURE = 0x02014b50;
+const ENTRY_BYTES = 46;
+const LOCAL_SIGNATURE = 0x04034b50;
+const LOCAL_BYTES = 30;
+const ENCRYPTED = 1;
+const STORED = 0;
+const DEFLATED = 8;
+
+/**
+ * The content of the entry with exactly this name, by the central directory; null: there is none. Other names are not
+ * looked at. Rejects when the archive is broken, or the entry longer than `atMostBytes`.
+ */
+export async function readZipEntry(zip: Buffer, name: string, atMostBytes: number): Promise<Buffer | null> {
+  const end = endOfDirectory(zip);
+  let at = zip.readUInt32LE(end + 16);
+  for (let left = zip.readUInt16LE(end + 10); left > 0; left--) {
+    expectSignature(zip, at, ENTRY_SIGNATURE);
+    const nameEnd = at + ENTRY_BYTES + zip.readUInt16LE(at + 28);
+    if (zip.toString("utf8", at + ENTRY_BYTES, nameEnd) === name) return await content(zip, at, atMostBytes);
+    at = nameEnd + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
+  }
+  return null;
+}
+
+/** The last record of the archive, behind which only its comment stands. */
+function endOfDirectory(zip: Buffer): number {
+  const first = Math.max(0, zip.length - END_BYTES - COMMENT_AT_MOST);
+  for (let at = zip.length - END_BYTES; at >= first; at--) {
+    if (zip.readUInt32LE(at) === END_SIGNATURE) return at;
+  }
+  throw new Error("it is no zip archive, or its end is missing");
+}
+
+async function content(zip: Buffer, entry: number, atMostBytes: number): Promise<Buffer> {
+  const method = zip.readUInt16LE(entry + 10);
+  const packedBytes = zip.readUInt32LE(entry + 20);
+  const bytes = zip.readUInt32LE(entry + 24);
+  const local = zip.readUInt32LE(entry + 42);
+  if (bytes > atMostBytes)
+    throw new Error(`the file in it is too large: ${bytes} bytes, at most ${atMostBytes}`);
+  expectSignature(zip, local, LOCAL_SIGNATURE);
+  const start = local + LOCAL_BYTES + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
+  const packed = zip.subarray(start, start + packedBytes);
+  const isKnown = method === STORED || method === DEFLATED;
+  if (!isKnown || (zip.readUInt16LE(entry + 8) & ENCRYPTED) !== 0) {
+    throw new Error("it is packed in a way that is not understood");
+  }
+  // Not trusted to its own length: what grows beyond it ends in an error.
+  const plain =
+    method === STORED ? packed : await promisify(inflateRaw)(packed, { maxOutputLength: bytes + 1 });
+  if (plain.length !== bytes) throw new Error(`the file in it has ${plain.length} bytes, not ${bytes}`);
+  return plain;
+}
+
+function expectSignature(zip: Buffer, at: number, signature: number): void {
+  if (zip.readUInt32LE(at) !== signature) throw new Error("its directory is broken");
 }

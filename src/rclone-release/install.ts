@@ -7,10 +7,9 @@ import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { systemClock } from "../runtime/time/clock.ts";
-import { ARCHIVE_AT_MOST_BYTES, downloadArchive, readArchive } from "./archive.ts";
+import { ARCHIVE_AT_MOST_BYTES, downloadArchive, readArchive, readZipEntry } from "./archive.ts";
 import { currentVersionPath, installedProgramPath } from "./installed.ts";
 import { archiveName, OFFICIAL_BASE, PINNED, type RcloneRelease, rclonePlatform } from "./releases.ts";
-import { readZipEntry } from "./zip-entry.ts";
 
 const PROGRAM_AT_MOST_BYTES = 512 * 1024 * 1024;
 const DOWNLOADED_WITHIN_MS = 15 * 60_000;

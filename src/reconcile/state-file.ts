@@ -2,9 +2,8 @@
 import type { Stats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { readIfPresent, removeLeftovers } from "../runtime/files/durable-file.ts";
+import { readIfPresent, removeLeftovers, setAside } from "../runtime/files/durable-file.ts";
 import { createDurableValue } from "../runtime/files/durable-value.ts";
-import { setAside } from "../runtime/files/set-aside.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import type { Memory, Recollection, RememberOutcome, ShareMemory } from "./memory.ts";

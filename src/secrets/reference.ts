@@ -1,6 +1,5 @@
 // References to secrets: their notation in a configuration, and how a value is found.
-import { SECRET_NAME_FORM } from "../runtime/text/secret-name.ts";
-import { VARIABLE_NAME_FORM } from "../runtime/text/variable-name.ts";
+import { SECRET_NAME_FORM, VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 
 /** Where a secret's value is; never the value itself, so it may be logged, compared and shown. */
 export type SecretReference =

@@ -2,7 +2,7 @@
 import { MountaineerError } from "../runtime/errors.ts";
 import { choice, object, reader, type TypeOf, text, union } from "../runtime/shape.ts";
 import { isObject, jsonObject } from "../runtime/text/json-object.ts";
-import { SECRET_NAME } from "../runtime/text/secret-name.ts";
+import { SECRET_NAME } from "../runtime/text/name-forms.ts";
 
 const recordShape = union(
   object({ kept: choice("file"), value: text }),

@@ -1,7 +1,6 @@
 // Events of the configuration's sync for people: one for each reload.
 
-import { isoTime } from "../runtime/time/clock.ts";
-import { localClock } from "../runtime/time/local-time.ts";
+import { isoTime, localClock } from "../runtime/time/clock.ts";
 
 export type SyncEventType = "changed" | "no-change" | "error";
 

@@ -175,11 +175,11 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/daemon/notify/notification-command.ts": "picks between notify-send and AppleScript, a few lines each",
   "src/shares/prober/prober-child.ts": "picks between /proc and libproc; nobody else asks for open files",
   "src/config/locate.ts": "the default folders differ, and the one place that knows them asks",
-  "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
+  "src/daemon/compose/log-settings.ts": "the log's place differs by a line",
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/cli/commands/tui.ts": "macOS has no tray icons; SwiftBar draws the menu there",
-  "src/cli/in-process/open.ts": "the log's place differs; log-path.ts is given the platform",
-  "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
+  "src/carrier/system/mount-presence.ts": "picks between mountinfo and `mount`, a few lines each",
+  "src/clients/client-places.ts": "the folder of applications differs, a line each",
 };
 
 /** Sub-folders of one folder may know each other in any way that is no cycle, but for these and what lies below them. */

@@ -8,9 +8,8 @@ import { CLIENT_NAMES, CLIENTS, type Client } from "../../src/clients/client.ts"
 import { editedClientText } from "../../src/clients/client-edit.ts";
 import { OWN_NAME, ownEntry } from "../../src/clients/client-entry.ts";
 import { clientValues } from "../../src/clients/client-text.ts";
-import { foundEntries } from "../../src/clients/found-entries.ts";
 import { planImport } from "../../src/clients/import-plan.ts";
-import { readFoundFiles } from "../../src/clients/read-files.ts";
+import { foundEntries, readFoundFiles } from "../../src/clients/read-files.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
 import { pluck } from "../support/pluck.ts";

@@ -11,7 +11,7 @@ import {
   shownUrl,
 } from "../../src/config/shown-values.ts";
 import { parseSecretText } from "../../src/config/values/secret-text.ts";
-import { SECRET_NAME } from "../../src/runtime/text/secret-name.ts";
+import { SECRET_NAME } from "../../src/runtime/text/name-forms.ts";
 import { fc } from "../support/properties.ts";
 import { accepted } from "./support.ts";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../src/gateway/json-rpc.ts";
 import { parseMessage, writtenResult } from "../../src/gateway/written-results.ts";
-import { withoutByteOrderMark } from "../../src/runtime/text/byte-order-mark.ts";
 import { parseExactly } from "../../src/runtime/text/exact-json.ts";
+import { withoutByteOrderMark } from "../../src/runtime/text/plain-text.ts";
 import { callMessage, eventsOf, initializeMessage, begin as openSession } from "./front/http/http-rig.ts";
 import { openLine } from "./front/stdio/line-rig.ts";
 

@@ -4,7 +4,7 @@ import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from "node
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { SECRET_NAME } from "../../src/runtime/text/secret-name.ts";
+import { SECRET_NAME } from "../../src/runtime/text/name-forms.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import {
   ENCRYPTION_KEY,

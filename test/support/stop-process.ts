@@ -1,5 +1,5 @@
 // Stops a process for a while: once this returns, none of its threads is still at work.
-import { isAtRest } from "../../src/runtime/process/stopped-process.ts";
+import { isAtRest } from "../../src/runtime/process/process-identity.ts";
 import { eventually } from "./eventually.ts";
 
 /** SIGSTOP; resolves when no thread of it runs any more. */

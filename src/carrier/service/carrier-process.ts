@@ -1,20 +1,19 @@
 // The carrier's process: `carrier.mjs HOME [SOCKETS]`, with that many listening sockets inherited from descriptor 3 on.
-import { chmod } from "node:fs/promises";
+import { appendFile, chmod, rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorText } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { waitExclusive } from "../../runtime/files/sqlite-file-lock.ts";
-import type { Logger } from "../../runtime/log/log.ts";
+import type { LogFields, Logger, LogLevel } from "../../runtime/log/log.ts";
 import { isRunning } from "../../runtime/process/process-identity.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
+import { type Clock, isoTime, systemClock } from "../../runtime/time/clock.ts";
 import { carrierFolder, listenForControl } from "../control/control-socket.ts";
 import { createKeeper, FIRST_INHERITED } from "../control/keeper.ts";
 import { createServerProof } from "../smb/server-proof.ts";
 import { isPresent } from "../system/mount-presence.ts";
 import { createSocketOwners } from "../system/socket-owner.ts";
 import { AloneWatch } from "./alone-watch.ts";
-import { createCarrierLog } from "./carrier-log.ts";
 import { CarrierService, takeOver } from "./carrier-service.ts";
 import { createCarrierStateFile } from "./carrier-state.ts";
 import { createControlServer } from "./control-server.ts";
@@ -140,3 +139,42 @@ main().then(
     process.exit(1);
   },
 );
+
+const FILE_BYTES_AT_MOST = 1024 * 1024;
+const WAITING_LINES_AT_MOST = 1_000;
+
+/** Never throws and never waits; what a full disk refuses is dropped. Beyond 1 MiB the file makes way to `PATH.1`. */
+function createCarrierLog(path: string, clock: Clock): Logger {
+  let waiting: string[] = [];
+  let writing = false;
+  const writeAll = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      const text = waiting.join("");
+      waiting = [];
+      try {
+        const size = await stat(path).then(
+          (found) => found.size,
+          () => 0,
+        );
+        if (size + text.length > FILE_BYTES_AT_MOST) await rename(path, `${path}.1`).catch(() => {});
+        await appendFile(path, text, { mode: 0o600 });
+      } catch {
+        // There is no place left to report it.
+      }
+    }
+    writing = false;
+  };
+  const write = (level: LogLevel, message: string, fields: LogFields = {}): void => {
+    if (waiting.length >= WAITING_LINES_AT_MOST) return;
+    waiting.push(`${JSON.stringify({ time: isoTime(clock.wallMs()), level, message, ...fields })}\n`);
+    if (writing) return;
+    writing = true;
+    void writeAll();
+  };
+  return {
+    debug() {},
+    info: (message, fields) => write("info", message, fields),
+    warn: (message, fields) => write("warn", message, fields),
+    error: (message, fields) => write("error", message, fields),
+  };
+}

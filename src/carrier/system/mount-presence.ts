@@ -1,8 +1,11 @@
 // Whether the mount that talks through a port is still there.
+
+import { readFile } from "node:fs/promises";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { runCommand } from "../../runtime/process/child-process.ts";
 import { isRunning } from "../../runtime/process/process-identity.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
 import type { CarriedMount } from "../carrier.ts";
-import { isMountedDarwin } from "./mount-presence-darwin.ts";
-import { isMountedLinux } from "./mount-presence-linux.ts";
 
 type MountPresence = (mount: CarriedMount) => Promise<boolean>;
 
@@ -12,4 +15,36 @@ const isMounted: MountPresence = process.platform === "darwin" ? isMountedDarwin
 export async function isPresent(mount: CarriedMount): Promise<boolean> {
   if (await isMounted(mount)) return true;
   return mount.process !== null && (await isRunning(mount.process));
+}
+
+const DEADLINE_MS = 2_000;
+
+/** By its path, in what `mount` prints. */
+async function isMountedDarwin({ path }: CarriedMount): Promise<boolean> {
+  const answer = await runCommand("/sbin/mount", [], { clock: systemClock, deadlineMs: DEADLINE_MS });
+  if (answer.timedOut || answer.exitCode !== 0)
+    throw new MountaineerError("timed_out", "the mounts cannot be listed", { retry: "later" });
+  return answer.stdout.split("\n").some((line) => line.includes(` on ${path} (`));
+}
+
+/** By its id and its path, because ids are reused. */
+async function isMountedLinux(mount: CarriedMount): Promise<boolean> {
+  return hasMount(await readFile("/proc/self/mountinfo", "utf8"), mount);
+}
+
+/** An id begins with the kernel's own, and may go on with `:MAJOR:MINOR`; the rest matters only to the daemon. */
+const ID = /^(\d+)(?::(\d+:\d+))?/u;
+
+/** Blanks, newlines and backslashes in a path are octal there: `\040`. */
+export function hasMount(table: string, { id, path }: Pick<CarriedMount, "id" | "path">): boolean {
+  const [, mountId, device] = ID.exec(id) ?? [];
+  const written = path.replace(
+    /[ \t\n\\#]/gu,
+    (one) => `\\${one.charCodeAt(0).toString(8).padStart(3, "0")}`,
+  );
+  return table.split("\n").some((line) => {
+    const fields = line.split(" ");
+    const isIt = fields[0] === mountId && (device === undefined || fields[2] === device);
+    return isIt && (fields[4] === path || fields[4] === written);
+  });
 }

@@ -196,7 +196,7 @@ const configSchemaCommand = command("config schema", {
   isText: true,
   takes: {},
   async run(context) {
-    const { configJsonSchema } = await import("../../config/schema/json-schema.ts");
+    const { configJsonSchema } = await import("../../config/schema/schema.ts");
     showJson(context, configJsonSchema());
     return 0;
   },

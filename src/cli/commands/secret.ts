@@ -1,5 +1,5 @@
 // The commands `mountaineer secret ...` and `mountaineer server-token`.
-import { SECRET_NAME } from "../../runtime/text/secret-name.ts";
+import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
 

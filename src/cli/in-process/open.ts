@@ -104,6 +104,6 @@ export async function loadPurge() {
 
 /** Where the daemon of this home writes its log; absolute. */
 export async function daemonLogPath(home: string, userHome: string): Promise<string> {
-  const { logFilePath } = await import("../../daemon/compose/log-path.ts");
-  return logFilePath({ home, userHome, environment: process.env, platform: process.platform });
+  const { logFilePath } = await import("../../daemon/compose/log-settings.ts");
+  return logFilePath({ home, userHome, environment: process.env });
 }

@@ -2,7 +2,7 @@
 
 import type { HistoryEntry } from "../../api/contract.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
-import { localClock, localDay } from "../../runtime/time/local-time.ts";
+import { localClock, localDay } from "../../runtime/time/clock.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 /** A line for each entry; ends in a newline unless empty. */

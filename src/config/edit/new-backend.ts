@@ -3,7 +3,6 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { literalSecrets } from "../literal-secrets.ts";
 import type { BackendConfig } from "../snapshot.ts";
 import { parseSecretText, type SecretText } from "../values/secret-text.ts";
-import { splitWords } from "../values/split-words.ts";
 import { tomlKey, tomlValue } from "./toml-value.ts";
 
 /** The typed parts of a backend, as the file would hold them; null or empty: not given. */
@@ -100,4 +99,34 @@ export function openSecretsIn(
       ? { type: "stdio", command: program, args, env: {}, cwd: "/" }
       : { type: "streamable-http", url, headers: {} };
   return literalSecrets([{ name, connection }]);
+}
+
+/** Throws `usage` for a quote that is not closed. Nothing is expanded: no variables, no `~`, no patterns. */
+export function splitWords(line: string): string[] {
+  const words: string[] = [];
+  let word: string | null = null;
+  let quote: string | null = null;
+  for (let at = 0; at < line.length; at++) {
+    const character = line.charAt(at);
+    const next = line.charAt(at + 1);
+    if (quote === "'") {
+      if (character === "'") quote = null;
+      else word = (word ?? "") + character;
+    } else if (character === "\\" && next !== "" && (quote === null || /["\\]/.test(next))) {
+      word = (word ?? "") + next;
+      at++;
+    } else if (quote !== null) {
+      if (character === quote) quote = null;
+      else word = (word ?? "") + character;
+    } else if (character === "'" || character === '"') {
+      quote = character;
+      word ??= "";
+    } else if (/\s/.test(character)) {
+      if (word !== null) words.push(word);
+      word = null;
+    } else word = (word ?? "") + character;
+  }
+  if (quote !== null) throw new MountaineerError("usage", `the command line has an open ${quote}`);
+  if (word !== null) words.push(word);
+  return words;
 }

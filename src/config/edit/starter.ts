@@ -10,8 +10,7 @@ import {
   systemErrorCode,
 } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
-import { configJsonSchema } from "../schema/json-schema.ts";
-import { SECTIONS, type SectionDoc } from "../schema/schema.ts";
+import { configJsonSchema, SECTIONS, type SectionDoc } from "../schema/schema.ts";
 import type { KeyDoc } from "../schema/schema-keys.ts";
 
 const WIDTH = 98;

@@ -11,7 +11,7 @@ import {
 } from "../values/mistakes.ts";
 import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
-import { NO_SHARES, shareNames } from "./requires-rules.ts";
+import { parseRequirement, requirementOf } from "../values/requirement.ts";
 import { asTable, type RulePlace, type Table, wrong } from "./tables.ts";
 
 interface Roots {
@@ -132,5 +132,38 @@ export function aliasFindings(file: Table, place: RulePlace): Finding[] {
     const hint = "the link needs a place that Mountaineer does not use itself";
     const expected = "a path beside those of shares";
     return [...findings, wrong([...at, pathKeyOf(alias)], found, expected, hint)];
+  });
+}
+
+/** What is said beside a share that the file does not have. */
+const NO_SHARES = "the file has no shares";
+
+/** Names of shares as the file has them, skipping values that are not names. */
+function shareNames(shares: readonly unknown[]): string[] {
+  return shares.flatMap((share) => {
+    const name = asTable(share)?.["name"];
+    const reading = typeof name === "string" ? parseShareName(name) : null;
+    return reading?.ok === true ? [reading.value] : [];
+  });
+}
+
+/** All requirements of shares that the file does not have; values of wrong types are skipped. */
+export function requiresFindings(file: Table): Finding[] {
+  const shares: readonly unknown[] = Array.isArray(file["shares"]) ? file["shares"] : [];
+  const names = shareNames(shares);
+  return Object.entries(asTable(file["backends"]) ?? {}).flatMap(([backend, entry]) => {
+    const requires = asTable(entry)?.["requires"];
+    if (!Array.isArray(requires)) return [];
+    return requires.flatMap((text: unknown, index): Finding[] => {
+      const reading = typeof text === "string" ? parseRequirement(text) : null;
+      if (reading?.ok !== true) return [];
+      const { share } = requirementOf(reading.value);
+      if (names.includes(share)) return [];
+      const found = `${describeValue(text)}, which names no share of this file`;
+      const expected = "the name of a share of this file";
+      const hint = namesHint(share, names, NO_SHARES);
+      const path = ["backends", backend, "requires", index];
+      return [{ path, at: "value", found, expected, hint, restsOnAbsence: true }];
+    });
   });
 }

@@ -10,12 +10,12 @@ import {
   conflictKeys,
   filterKeys,
   managementKeys,
+  sandboxKeys,
   serverKeys,
   toolOverrideKeys,
 } from "../schema/gateway-schema.ts";
 import { incomingAuthKeys } from "../schema/incoming-auth-schema.ts";
 import { authorizationKeys, policyKeys } from "../schema/policy-schema.ts";
-import { sandboxKeys } from "../schema/sandbox-schema.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
 import { settled } from "../schema/settled.ts";
 import { telemetryKeys } from "../schema/telemetry-schema.ts";

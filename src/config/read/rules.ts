@@ -13,10 +13,9 @@ import {
 } from "../values/mistakes.ts";
 import { nameKey, parseServerShareName, parseShareName } from "../values/names.ts";
 import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../values/paths.ts";
-import { aliasFindings } from "./alias-rules.ts";
+import { aliasFindings, requiresFindings } from "./alias-rules.ts";
 import { fleetFindings } from "./fleet-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
-import { requiresFindings } from "./requires-rules.ts";
 import { asTable, missing, type RulePlace, type Table, wrong } from "./tables.ts";
 
 type RouteKeys = { readonly host: string; readonly path: string };

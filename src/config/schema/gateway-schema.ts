@@ -1,5 +1,5 @@
 // The keys of the gateway's sections: backends, name conflicts, authorization, audit.
-import { VARIABLE_NAME_FORM } from "../../runtime/text/variable-name.ts";
+import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM, STORED_FORM } from "../../secrets/reference.ts";
 import {
   parseHeaderName,
@@ -22,7 +22,6 @@ import { describeKind } from "../values/mistakes.ts";
 import { parseRequirement, REQUIREMENT_EXPECTED } from "../values/requirement.ts";
 import { backendAuthKeys } from "./backend-auth-schema.ts";
 import { publicUrlKey } from "./incoming-auth-schema.ts";
-import { sandboxKeys } from "./sandbox-schema.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { listOf, named, open, optionalTable, orAbsent, table } from "./tables.ts";
 import { pinKey } from "./trust-schema.ts";
@@ -372,4 +371,30 @@ export const auditKeys = {
     meaning: "Patterns over names of arguments whose values are never written.",
     example: '["*password*", "*token*", "*secret*"]',
   }),
+};
+
+const SANDBOX_KINDS = ["bubblewrap"] as const;
+
+const folders = list(path, { type: "list of paths" });
+
+export const sandboxKeys = {
+  kind: required("runs", choice(SANDBOX_KINDS), {
+    meaning: "What keeps the program apart: `bubblewrap`, on Linux, by namespaces of its own.",
+    example: '"bubblewrap"',
+  }),
+  read: defaulted("runs", folders, [], {
+    absent: "none",
+    meaning: "Folders and files that it may read, besides the system's own (`/usr`, `/etc`, `/opt`).",
+    example: '["~/projects"]',
+  }),
+  write: defaulted("runs", folders, [], {
+    absent: "none",
+    meaning: "Folders and files that it may read and write.",
+    example: '["~/.npm"]',
+  }),
+  network: toggleKey(
+    "runs",
+    false,
+    "Let it use the network; `npx` and `uvx` need that to download a server. Without it not even this machine is reached.",
+  ),
 };

@@ -1,6 +1,6 @@
 // The values that a single key may have: how a value of the file is read, described and shown. The daemon loads this,
 // too, so it uses no schema library.
-import { SECRET_NAME } from "../../runtime/text/secret-name.ts";
+import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { parseReference, REFERENCE_FORMS, type SecretReference } from "../../secrets/reference.ts";
 import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
 import { HOST_EXPECTED, parseHost } from "../values/host.ts";

@@ -1,5 +1,5 @@
 // The rules for names of backends, tools, variables and headers, and which of those names suggest a secret.
-import { isVariableName } from "../../runtime/text/variable-name.ts";
+import { isVariableName } from "../../runtime/text/name-forms.ts";
 import type { TextReading } from "./names.ts";
 
 const LONGEST_NAME = 64;

@@ -1,5 +1,5 @@
 // The rules for a backend's values: program and arguments, address, texts with secrets, globs.
-import { VARIABLE_NAME_FORM } from "../../runtime/text/variable-name.ts";
+import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM } from "../../secrets/reference.ts";
 import type { TextReading } from "./names.ts";
 

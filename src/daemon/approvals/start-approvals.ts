@@ -6,7 +6,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import { type ApprovalKeeper, createApprovalKeeper } from "./approval-keeper.ts";
-import { type OpenedApprovals, openApprovals } from "./open-approvals.ts";
+import { type ApprovalsFile, type LoadedApprovals, openApprovalsFile } from "./approvals-file.ts";
 
 interface StartOptions {
   readonly place: ConfigPlace;
@@ -46,4 +46,22 @@ export async function startApprovals(options: StartOptions, signal: AbortSignal)
 
 export function guardedPlaces({ home, userHome }: ConfigPlace, configPath: string): GuardedPlaces {
   return { homes: [home], configs: [configPath], userHome };
+}
+
+export interface OpenedApprovals {
+  readonly file: ApprovalsFile;
+  readonly loaded: LoadedApprovals;
+}
+
+interface OpenOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Asks the keyring, where there is one, within 4 s. Rejects with the signal's reason alone. */
+export async function openApprovals(options: OpenOptions, signal: AbortSignal): Promise<OpenedApprovals> {
+  const { openSealedFile } = await import("../../secrets/sealed-file.ts");
+  const file = openApprovalsFile(openSealedFile({ ...options, name: "approvals" }));
+  return { file, loaded: await file.read(signal) };
 }

@@ -1,13 +1,13 @@
 // Aliases and folders, wired once for daemon and commands.
 import { join } from "node:path";
+import type { AliasStatus, StatusReport } from "../../api/contract.ts";
 import type { Control } from "../../api/operations.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { AliasLinks, type AliasTransition } from "../../shares/links/alias-links.ts";
+import { AliasLinks, type AliasTransition, type AliasView } from "../../shares/links/alias-links.ts";
 import { openAliasMemory } from "../../shares/links/alias-memory.ts";
 import type { EngineParts } from "../compose/engine-parts.ts";
-import { aliasStatuses } from "./alias-status.ts";
 import { createShareFolders } from "./share-folders.ts";
 
 interface Places extends AsyncDisposable {
@@ -46,4 +46,22 @@ export async function openPlaces(options: {
     },
     [Symbol.asyncDispose]: () => aliases[Symbol.asyncDispose](),
   };
+}
+
+/** Nothing where there is none. */
+export function aliasStatus(aliases: Pick<AliasLinks, "status">): Pick<StatusReport, "aliases"> {
+  const told = aliasStatuses(aliases.status());
+  return told.length === 0 ? {} : { aliases: told };
+}
+
+export function aliasStatuses(views: readonly AliasView[]): AliasStatus[] {
+  return views.map(({ name, share, targetSubpath, path, target, link, detail }) => ({
+    name,
+    share,
+    target_subpath: targetSubpath,
+    path,
+    target,
+    link,
+    detail,
+  }));
 }

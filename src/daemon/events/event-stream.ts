@@ -6,8 +6,7 @@ import type { DisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { ServiceTransition } from "./service-transitions.ts";
-import { logTransition } from "./transition-log.ts";
+import { logTransition, type ServiceTransition } from "./service-transitions.ts";
 
 const KEPT = 1000;
 

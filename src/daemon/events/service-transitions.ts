@@ -1,5 +1,6 @@
 // The union of all transitions that a running service announces.
 import type { GatewayTransition } from "../../gateway/gateway-transitions.ts";
+import type { LogFields, Logger } from "../../runtime/log/log.ts";
 import type { AliasTransition } from "../../shares/links/alias-links.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 
@@ -43,3 +44,30 @@ type ConfigTransition =
       readonly share: string;
       readonly left_mounted_over: "tb" | "fallback" | "none";
     };
+
+const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
+  "share.route_down": "warn",
+  "share.vanished": "warn",
+  "share.mount_failed": "warn",
+  "share.unmount_failed": "warn",
+  "share.failover": "warn",
+  "share.recovery_failed": "warn",
+  "share.error": "error",
+  "alias.blocked": "warn",
+  "config.rejected": "error",
+  "config.entry_waits": "warn",
+  "backend.ended": "warn",
+  "backend.failover": "warn",
+  "backend.change_failed": "error",
+  "catalog.collision": "warn",
+  "catalog.tool_changed": "warn",
+  "catalog.tool_new": "warn",
+  "gateway.listen_failed": "error",
+};
+
+export function logTransition(logger: Logger, transition: ServiceTransition): void {
+  const { name, ...fields } = transition;
+  const hasFailed = transition.name === "backend.phase" && transition.to === "Failed";
+  const level = hasFailed ? "warn" : (LEVELS[name] ?? "info");
+  logger[level](name, fields satisfies LogFields);
+}

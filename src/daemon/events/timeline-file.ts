@@ -3,10 +3,8 @@
 import { join } from "node:path";
 import type { TimelineReport } from "../../api/timeline-contract.ts";
 import { errorText } from "../../runtime/errors.ts";
-import { removeLeftovers } from "../../runtime/files/durable-file.ts";
+import { readRegularFile, removeLeftovers, setAside } from "../../runtime/files/durable-file.ts";
 import { createDurableValue } from "../../runtime/files/durable-value.ts";
-import { readRegularFile } from "../../runtime/files/read-regular-file.ts";
-import { setAside } from "../../runtime/files/set-aside.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { settledWithin, type Timer } from "../../runtime/time/clock.ts";

@@ -1,6 +1,6 @@
 // A value of the home of which its store says whether it can be trusted: read again until it can be, and written until it is.
 import { errorText } from "../../runtime/errors.ts";
-import { shareWrites } from "../../runtime/files/shared-writes.ts";
+import { shareWrites } from "../../runtime/files/durable-value.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { KeptPins, PinStore } from "./pin-store.ts";

@@ -1,8 +1,7 @@
 // Finds network changes by comparing the interfaces again and again: the slow fallback.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
-import { compareInterfaces } from "./events/compare-interfaces.ts";
-import type { NetworkDelta } from "./events/network-delta.ts";
+import { compareInterfaces, type NetworkDelta } from "./events/network-delta.ts";
 
 interface InterfacePollOptions {
   clock: Clock;

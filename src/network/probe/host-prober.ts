@@ -15,8 +15,7 @@ import type {
   ProbeTarget,
   ProbeVerdict,
 } from "./probe-result.ts";
-import { createSemaphore } from "./semaphore.ts";
-import { createSingleFlight } from "./single-flight.ts";
+import { createSemaphore, createSingleFlight } from "./single-flight.ts";
 
 export interface HostProberOptions {
   clock: Clock;

@@ -4,8 +4,7 @@
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { AddressedHostProber } from "./host-prober.ts";
 import type { ProbeRequest, ProbeResult } from "./probe-result.ts";
-import { createSemaphore } from "./semaphore.ts";
-import { createSingleFlight } from "./single-flight.ts";
+import { createSemaphore, createSingleFlight } from "./single-flight.ts";
 import { type NcFinding, negotiateThroughNc } from "./smb-through-nc.ts";
 
 const LOCAL_NETWORK_HINT =

@@ -222,3 +222,33 @@ async function syncFolder(folder: string): Promise<void> {
 async function orNull<T>(operation: Promise<T>): Promise<T | null> {
   return operation.catch(expecting("ENOENT", null));
 }
+
+/**
+ * The file's text; null: there is none. Rejects for anything but a plain file (reading a pipe would wait for its
+ * writer), for more than `largestBytes`, and with the system's error.
+ */
+export async function readRegularFile(path: string, largestBytes: number): Promise<string | null> {
+  try {
+    const found = await lstat(path);
+    if (!found.isFile()) throw new Error("it is not a regular file");
+    if (found.size > largestBytes) throw new Error(`it has ${found.size} bytes`);
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/**
+ * Resolves with its new path. The home lock keeps others from taking that name meanwhile. Rejects with the system's
+ * error.
+ */
+export async function setAside(path: string, wallMs: number): Promise<string> {
+  const time = new Date(wallMs).toISOString().replaceAll(":", "-");
+  for (let attempt = 1; ; attempt++) {
+    const aside = `${path}.corrupt-${time}${attempt === 1 ? "" : `-${attempt}`}`;
+    if (await entryExists(aside)) continue;
+    await rename(path, aside);
+    return aside;
+  }
+}

@@ -4,7 +4,6 @@ import { errorText, MountaineerError } from "../errors.ts";
 import { backoffMs } from "../time/backoff.ts";
 import { type Clock, settledWithin, type Timer } from "../time/clock.ts";
 import { writeDurably } from "./durable-file.ts";
-import { shareWrites } from "./shared-writes.ts";
 
 const RETRY_MS = { first: 1_000, most: 60_000 };
 /** A disk that hangs must not hold back whoever saves. */
@@ -79,6 +78,33 @@ export function createDurableValue(options: DurableValueOptions) {
     [Symbol.asyncDispose](): Promise<void> {
       ending ??= end();
       return ending;
+    },
+  };
+}
+
+interface SharedWrites<T> {
+  /** The outcome of a write that begins after this call, once the one under way has ended. */
+  write(): Promise<T>;
+  /** Resolves when everything asked for until now is written, or has failed. Never rejects. */
+  readonly settled: Promise<unknown>;
+}
+
+/** `write` writes the state at the moment when it is called. */
+export function shareWrites<T>(write: () => Promise<T>): SharedWrites<T> {
+  let next: Promise<T> | null = null;
+  let settled: Promise<unknown> = Promise.resolve();
+  return {
+    write() {
+      if (next !== null) return next;
+      next = settled.then(() => {
+        next = null;
+        return write();
+      });
+      settled = next.catch(() => {});
+      return next;
+    },
+    get settled() {
+      return settled;
     },
   };
 }

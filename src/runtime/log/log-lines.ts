@@ -1,6 +1,6 @@
 // A log record as text: one JSON line for the file, one readable line for a terminal. No name or message can break out
 // of its line or field.
-import { exactLocalClock } from "../time/local-time.ts";
+import { exactLocalClock } from "../time/clock.ts";
 import type { LogFields, LogLevel, LogRecord } from "./log.ts";
 
 /** Longer texts are cut: a bounded queue needs bounded records. */

@@ -1,9 +1,10 @@
 // Recognizes a process: a pid alone is soon reused, a pid with its start time is not.
 
-import { MountaineerError, systemErrorCode } from "../errors.ts";
+import { readdir } from "node:fs/promises";
+import { expecting, isSystemError, MountaineerError, systemErrorCode } from "../errors.ts";
 import type { Clock } from "../time/clock.ts";
 import { processStartDarwin } from "./process-identity-darwin.ts";
-import { processStartLinux } from "./process-identity-linux.ts";
+import { processStartLinux, stateLinux } from "./process-identity-linux.ts";
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -79,4 +80,15 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
       cause: error,
     });
   }
+}
+
+/** proc(5): stopped by a signal, by a debugger, dead, about to be gone. */
+const AT_REST = "TtXZ";
+
+/** Whether no thread of the process runs or is inside the kernel. True if there is no /proc, or no such process. */
+export async function isAtRest(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(expecting(isSystemError, []));
+  const states = await Promise.all(threads.map((thread) => stateLinux(`/proc/${pid}/task/${thread}/stat`)));
+  // A thread that ended meanwhile may have started another.
+  return states.every((state) => state !== null && AT_REST.includes(state));
 }

@@ -116,3 +116,8 @@ export function harmlessLines(text: string): string {
     .map((line) => line.replace(/\r$/, "").split("\t").map(harmless).join("\t"))
     .join("\n");
 }
+
+/** For the beginning of a text or a stream. JSON allows no such mark. */
+export function withoutByteOrderMark(text: string): string {
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}

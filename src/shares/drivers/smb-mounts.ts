@@ -1,10 +1,12 @@
 // Which entries of the mount table are SMB shares, which share each is, and over which route.
 import { isIPv6 } from "node:net";
+import { basename, dirname, join } from "node:path";
 import type { MountEntry } from "../mounts/mount-entry.ts";
-import { GVFS_SHARE } from "../mounts/mount-table-gvfs.ts";
+import { GVFS_SHARE, isGvfsMount } from "../mounts/mount-table-gvfs.ts";
+import type { Prober } from "../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSource } from "../smb-source.ts";
-import type { FoundMount } from "./mount-driver.ts";
+import type { FoundMount, MountDriver } from "./mount-driver.ts";
 
 export interface SmbMount {
   readonly entry: MountEntry;
@@ -106,4 +108,56 @@ function portOf(entry: MountEntry, source: SmbSource): number {
 function optionValue(entry: MountEntry, key: string): string | null {
   const option = entry.options.find((one) => one.startsWith(`${key}=`));
   return option?.slice(key.length + 1) ?? null;
+}
+
+/**
+ * The driver, changed so that unmounting GVfs's mount only means to stop using it: its files stay open, and nothing is
+ * cut off. From then on the mount is not found, except as a twin that is left alone beside ours. It is used again when
+ * the desktop mounts it anew.
+ */
+export function leavingGvfsAlone(driver: MountDriver): MountDriver {
+  const letGo = new Set<string>();
+  return {
+    ...driver,
+    async find(share, notBeforeMs) {
+      const found = await driver.find(share, notBeforeMs);
+      if (letGo.size === 0 || !found.some(({ id }) => letGo.has(id))) return found;
+      return found.some(({ id, sameShare }) => sameShare && !letGo.has(id))
+        ? found
+        : found.filter(({ id }) => !letGo.has(id));
+    },
+    async unmount(share, mount, mode, limits) {
+      if (!isGvfsMount(mount)) return driver.unmount(share, mount, mode, limits);
+      if (limits.signal.aborted) return { ok: false, reason: "failed", text: "cancelled" };
+      letGo.add(mount.id);
+      return { ok: true };
+    },
+    async ownProcesses(share, mount) {
+      return isGvfsMount(mount) ? [] : driver.ownProcesses(share, mount);
+    },
+  };
+}
+
+const REAL_PATH_MS = 1_000;
+
+/** Each folder is resolved by the prober until that succeeds, and then never again. */
+export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
+  const realParents = new Map<string, string>();
+  return {
+    /** `mountPath` below the real path of its folder; unchanged while that is unknown. */
+    async find(mountPath: string): Promise<string> {
+      const parent = dirname(mountPath);
+      let real = realParents.get(parent);
+      if (real === undefined) {
+        const found = await prober.realPath(parent, REAL_PATH_MS);
+        if (found === null) return mountPath;
+        real = found;
+        realParents.set(parent, real);
+      }
+      return join(real, basename(mountPath));
+    },
+    /** The same by what was found before, without asking. */
+    known: (mountPath: string): string =>
+      join(realParents.get(dirname(mountPath)) ?? dirname(mountPath), basename(mountPath)),
+  };
 }

@@ -14,12 +14,11 @@ import type { OpenFilesSeen, ShareLogonSeen, ShareSeen, StepSeen } from "../poli
 import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
 import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
-import { createHurry } from "./hurry.ts";
 import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { isCarriedPort } from "./observe-carried.ts";
 import { epochOf, type MountTools, mountWatched, moveCarried } from "./perform-carried.ts";
 import { ServerTrust, type TrustInput } from "./server-trust.ts";
-import type { Hurried, Subject } from "./share-subject.ts";
+import { createHurry, type Hurried, type Subject } from "./share-subject.ts";
 
 const MOST_STEPS = 16;
 /** rclone repeats what our look has asked for so long after a connection has ended, ms. */

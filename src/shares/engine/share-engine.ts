@@ -1,17 +1,16 @@
 // All shares of one home, each with a lane of its own: a slow or hung share holds back no other.
 import { createLane, type Lane } from "../../reconcile/lane.ts";
-import type { Memory } from "../../reconcile/memory.ts";
-import { EMPTY_SHARE_MEMORY } from "../../reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY, type Memory } from "../../reconcile/memory.ts";
 import type { Trigger, TriggerReason } from "../../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import type { Carriage } from "../drivers/carriage.ts";
 import { createDriverSuccession, type DriverSuccession } from "../drivers/driver-succession.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
+import type { StandingCondition } from "../policy/decide.ts";
 import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
 import type { ShareSpec } from "../share-spec.ts";
-import { createConditionLog } from "./condition-log.ts";
-import { createDropLost } from "./drop-lost.ts";
 import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { Subject } from "./share-subject.ts";
 
@@ -268,4 +267,53 @@ function logTriggers(logger: Logger, share: string, triggers: readonly Trigger[]
     trigger: triggers.map(({ reason }) => reason),
     ...(details.length > 0 ? { details } : {}),
   });
+}
+
+/** One run at a time for each share; a request meanwhile runs it once more, and the carrier hears of the end. */
+export function createDropLost(
+  carriage: Pick<Carriage, "of" | "usedUp">,
+): (subject: Pick<Subject, "spec" | "driver">) => void {
+  /** By share: whether it was requested again meanwhile. */
+  const underWay = new Map<string, boolean>();
+
+  const drop = async ({ spec, driver }: Pick<Subject, "spec" | "driver">): Promise<void> => {
+    do {
+      underWay.set(spec.name, false);
+      await driver.dropLost?.(spec, carriage.of(spec.name)?.connections ?? 0);
+    } while (underWay.get(spec.name) === true);
+    underWay.delete(spec.name);
+    await carriage.usedUp(spec.name);
+  };
+  return (subject) => {
+    const { name } = subject.spec;
+    if (underWay.has(name)) underWay.set(name, true);
+    else void drop(subject);
+  };
+}
+
+export function createConditionLog(logger: Logger) {
+  const logged = new Map<string, ReadonlyMap<string, StandingCondition>>();
+  return {
+    /** What stands now; only what has changed since the last call is logged. */
+    note(share: string, conditions: readonly StandingCondition[]): void {
+      const before = logged.get(share) ?? new Map<string, StandingCondition>();
+      const errors = conditions.filter(({ severity }) => severity === "error");
+      const now = new Map(errors.map((condition) => [aboutOf(condition), condition]));
+      logged.set(share, now);
+      for (const [about, { code, title }] of before)
+        if (!now.has(about)) logger.info("share.condition_over", { share, code, reason: title });
+      for (const [about, { code, title, hint }] of now) {
+        if (before.has(about)) continue;
+        logger.error("share.condition", { share, code, reason: title, ...(hint === null ? {} : { hint }) });
+      }
+    },
+    forget(share: string): void {
+      logged.delete(share);
+    },
+  };
+}
+
+/** A title with a counter counts as the same while only its numbers change. */
+function aboutOf({ code, title }: StandingCondition): string {
+  return `${code} ${title.replaceAll(/\d+/g, "#")}`;
 }

@@ -3,7 +3,7 @@
 import { rename, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
-import { shareWrites } from "../../runtime/files/shared-writes.ts";
+import { shareWrites } from "../../runtime/files/durable-value.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { list, number, object, reader, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";

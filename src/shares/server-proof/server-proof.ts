@@ -1,7 +1,7 @@
 // Proves which server is behind a route of a share: each server has an id, and both routes may lead to one, or to two.
 
 import type { HostProber } from "../../network/probe/probe-result.ts";
-import { createSemaphore } from "../../network/probe/semaphore.ts";
+import { createSemaphore } from "../../network/probe/single-flight.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

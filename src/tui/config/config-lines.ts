@@ -1,6 +1,6 @@
 // Draws the Config screen: the file's text, what a save would change, what changed underneath, and the history.
 import { counted, padded } from "../../runtime/text/plain-text.ts";
-import { localClock, localDay } from "../../runtime/time/local-time.ts";
+import { localClock, localDay } from "../../runtime/time/clock.ts";
 import { cutText, diffTone, type Line, paragraph, span, spread, type Tone } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { toneMark } from "../terminal/terminal-style.ts";

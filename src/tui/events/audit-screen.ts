@@ -2,8 +2,7 @@
 import type { AuditEntry, AuditReport } from "../../api/records-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { padded } from "../../runtime/text/plain-text.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
-import { localClock, localDay } from "../../runtime/time/local-time.ts";
+import { type Clock, localClock, localDay } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { absenceLine } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";

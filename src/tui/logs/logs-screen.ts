@@ -2,8 +2,7 @@
 import type { LogLine } from "../../api/records-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
-import { localClock } from "../../runtime/time/local-time.ts";
+import { type Clock, localClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { absenceLine } from "../terminal/connection.ts";
 import type { Key } from "../terminal/key.ts";

@@ -2,7 +2,7 @@
 
 import { type EventRow, FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
-import { localClock } from "../../runtime/time/local-time.ts";
+import { localClock } from "../../runtime/time/clock.ts";
 import type { Connection } from "../terminal/connection.ts";
 import {
   cutLine,
@@ -15,8 +15,7 @@ import {
   span,
   type Tone,
 } from "../terminal/line.ts";
-import type { View } from "../terminal/terminal-style.ts";
-import { toneMark } from "../terminal/terminal-style.ts";
+import { toneMark, type View } from "../terminal/terminal-style.ts";
 import type { SyncStatus } from "./sync-source.ts";
 
 const HASH_SHOWN = 8;

@@ -1,5 +1,5 @@
 // The state of the connection to the daemon.
-import { localClock } from "../../runtime/time/local-time.ts";
+import { localClock } from "../../runtime/time/clock.ts";
 import { type Line, paragraph, span } from "./line.ts";
 import type { View } from "./terminal-style.ts";
 

@@ -1,6 +1,6 @@
 // The shown screen with its first and last line, help and palette over it, and the keys that work on every screen.
 import { columns, padded } from "../../runtime/text/plain-text.ts";
-import { localClock } from "../../runtime/time/local-time.ts";
+import { localClock } from "../../runtime/time/clock.ts";
 import type { Connection } from "./connection.ts";
 import { isNamed, type Key, keysOfText } from "./key.ts";
 import { cutLine, type Line, lineColumns, type Span, span, spread, type Tone } from "./line.ts";

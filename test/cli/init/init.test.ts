@@ -12,11 +12,10 @@ import {
   withBlocks,
 } from "../../../src/cli/init/init-text.ts";
 import { keysOf, newShares } from "../../../src/cli/init/more-shares.ts";
-import { connectionOf } from "../../../src/config/edit/new-backend.ts";
+import { connectionOf, splitWords } from "../../../src/config/edit/new-backend.ts";
 import { shareNameOf } from "../../../src/config/edit/new-share.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
-import { splitWords } from "../../../src/config/values/split-words.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand as run, runCommand } from "../command-line.ts";
 

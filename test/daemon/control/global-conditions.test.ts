@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
-import { withWaiting } from "../../../src/daemon/control/backend-waiting.ts";
+import { withWaiting } from "../../../src/daemon/control/gateway-status.ts";
 import {
   type ConditionSources,
   createGlobalConditions,

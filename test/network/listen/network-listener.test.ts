@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { type InterfaceSnapshot, snapshotOf } from "../../../src/network/interfaces.ts";
-import { compareInterfaces } from "../../../src/network/listen/events/compare-interfaces.ts";
-import { describeDelta } from "../../../src/network/listen/events/network-delta.ts";
+import { compareInterfaces, describeDelta } from "../../../src/network/listen/events/network-delta.ts";
 import type {
   NetworkEventListener,
   NetworkEventSource,

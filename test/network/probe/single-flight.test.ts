@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { createNameResolution } from "../../../src/network/probe/name-resolution.ts";
-import { createSemaphore } from "../../../src/network/probe/semaphore.ts";
-import { createSingleFlight } from "../../../src/network/probe/single-flight.ts";
+import { createSemaphore, createSingleFlight } from "../../../src/network/probe/single-flight.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";

@@ -27,8 +27,7 @@ import {
   removeLeftovers,
   writeDurably,
 } from "../../../src/runtime/files/durable-file.ts";
-import { createDurableValue } from "../../../src/runtime/files/durable-value.ts";
-import { shareWrites } from "../../../src/runtime/files/shared-writes.ts";
+import { createDurableValue, shareWrites } from "../../../src/runtime/files/durable-value.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readRegularFile } from "../../../src/runtime/files/read-regular-file.ts";
+import { readRegularFile } from "../../../src/runtime/files/durable-file.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 test("a plain file of no more than is allowed is read, one that is gone is none, and anything else is refused", async (t) => {

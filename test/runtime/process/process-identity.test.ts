@@ -9,10 +9,14 @@ import { describe, it, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../src/runtime/process/find-program.ts";
-import { endProcess, isRunning, processIdentity } from "../../../src/runtime/process/process-identity.ts";
+import {
+  endProcess,
+  isAtRest,
+  isRunning,
+  processIdentity,
+} from "../../../src/runtime/process/process-identity.ts";
 import { parsePs, processStartDarwin } from "../../../src/runtime/process/process-identity-darwin.ts";
 import { parseStat } from "../../../src/runtime/process/process-identity-linux.ts";
-import { isAtRest } from "../../../src/runtime/process/stopped-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, it, test } from "node:test";
-import { withoutByteOrderMark } from "../../../src/runtime/text/byte-order-mark.ts";
 import { isRawNumber, parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { jsonObject } from "../../../src/runtime/text/json-object.ts";
 import {
@@ -11,6 +10,7 @@ import {
   harmless,
   padded,
   shellWord,
+  withoutByteOrderMark,
   wrapped,
 } from "../../../src/runtime/text/plain-text.ts";
 import { closestWord, editDistance } from "../../../src/runtime/text/suggest.ts";

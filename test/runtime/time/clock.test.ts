@@ -2,8 +2,15 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, it, test } from "node:test";
-import { type Clock, isoTime, settledWithin, systemClock } from "../../../src/runtime/time/clock.ts";
-import { exactLocalClock, localClock, localDay } from "../../../src/runtime/time/local-time.ts";
+import {
+  type Clock,
+  exactLocalClock,
+  isoTime,
+  localClock,
+  localDay,
+  settledWithin,
+  systemClock,
+} from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 interface ClockUnderTest {

@@ -1,10 +1,8 @@
 // The sessions of a home on disk, by the SHA-256 of their ids: a line each, of which many changes share a write. What
 // cannot be read or written costs sessions, and nothing else.
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
-import { removeLeftovers } from "../../../runtime/files/durable-file.ts";
+import { readRegularFile, removeLeftovers, setAside } from "../../../runtime/files/durable-file.ts";
 import { createDurableValue, type DurableValue } from "../../../runtime/files/durable-value.ts";
-import { readRegularFile } from "../../../runtime/files/read-regular-file.ts";
-import { setAside } from "../../../runtime/files/set-aside.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import { LONGEST_RECORD, readRecordLine, recordLine, type SessionRecord } from "./session-record.ts";
 

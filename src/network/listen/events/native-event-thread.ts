@@ -1,8 +1,7 @@
 // A worker thread that waits in the system for network events: its start, its messages, and its end within a deadline.
 import { Worker } from "node:worker_threads";
 import { readInterfaces } from "../../interfaces.ts";
-import { compareInterfaces } from "./compare-interfaces.ts";
-import type { NetworkDelta } from "./network-delta.ts";
+import { compareInterfaces, type NetworkDelta } from "./network-delta.ts";
 import type {
   NetworkEventEnd,
   NetworkEventListener,

@@ -6,8 +6,14 @@ import type { Prober } from "../../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
 import type { FoundMount } from "../mount-driver.ts";
-import { createRealMountPaths } from "../real-mount-paths.ts";
-import { type AddressesOf, concerns, indexMounts, routeOfSource, type SmbMount } from "../smb-mounts.ts";
+import {
+  type AddressesOf,
+  concerns,
+  createRealMountPaths,
+  indexMounts,
+  routeOfSource,
+  type SmbMount,
+} from "../smb-mounts.ts";
 
 interface NetfsMountsOptions {
   readonly prober: Prober;

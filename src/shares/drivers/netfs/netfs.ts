@@ -5,17 +5,18 @@ import { access, lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { MountTable } from "../../mounts/mount-entry.ts";
 import { isUnderLaunchd, meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT, sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
-import { type Failed, failed, orHanging, reasonOf } from "../mount-failure.ts";
-import { lookAtNewMount } from "../new-mount-look.ts";
+import { type Failed, failed, lookAtNewMount, orHanging, reasonOf } from "../mount-failure.ts";
+import { createUnmountLadder } from "../unmount-ladder.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
 import { type CarryProof, carryRefusal } from "./carry-proof.ts";
 import { ALREADY_MOUNTED, meaningOfNetfs } from "./codes.ts";
 import { createNetfsMounts, isSamePath, type NetfsMounts } from "./find.ts";
-import { createMacosUnmount, type MacosUnmountOptions } from "./macos-unmount.ts";
 import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
 
@@ -332,4 +333,34 @@ function escaped(text: string): string {
     /[!'()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   );
+}
+
+interface MacosUnmountOptions {
+  readonly clock: Clock;
+  readonly mountTable: MountTable;
+  /** Default: the system's own. */
+  readonly commands?: { readonly umount: string; readonly diskutil: string } | undefined;
+}
+
+const SYSTEM = { umount: "/sbin/umount", diskutil: "/usr/sbin/diskutil" } as const;
+/** It first writes back what is unsent, perhaps to a slow server. */
+const PLAIN_MS = 30_000;
+/** It asks nothing of the file system, but tries to write back for up to 10 s. */
+const FORCED_MS = 12_000;
+const DISKUTIL_MS = 15_000;
+const WEDGED = "macOS does not let go of it: it is wedged until the machine is restarted";
+
+export function createMacosUnmount({ commands = SYSTEM, ...tools }: MacosUnmountOptions) {
+  const { umount, diskutil } = commands;
+  return createUnmountLadder({
+    ...tools,
+    rungs: async (path, mode) =>
+      mode === "plain"
+        ? [{ command: umount, args: ["--", path], atMostMs: PLAIN_MS }]
+        : [
+            { command: umount, args: ["-f", "--", path], atMostMs: FORCED_MS },
+            { command: diskutil, args: ["unmount", "force", path], atMostMs: DISKUTIL_MS },
+          ],
+    explain: (said, mode) => (mode === "plain" ? said : `${WEDGED} (${said})`),
+  });
 }

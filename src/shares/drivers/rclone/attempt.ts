@@ -1,22 +1,29 @@
 // One try to mount with rclone: prepares, starts the program, waits for its mount and proves it.
 
 import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { expecting, isOwnError, isSystemError } from "../../../runtime/errors.ts";
-import { type DetachedProcess, startDetached } from "../../../runtime/process/child-process.ts";
+import { type DetachedProcess, runCommand, startDetached } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
 import type { Prober } from "../../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountOutcome, Through } from "../mount-driver.ts";
-import { type Failed, failed, failedBy, withoutSecret } from "../mount-failure.ts";
+import { type Failed, failed, failedBy, whyNotListed, withoutSecret } from "../mount-failure.ts";
 import type { MountFolders } from "../mount-folder.ts";
-import { whyNotListed } from "../new-mount-look.ts";
 import { writeIfChanged } from "../share-files.ts";
 import { indexMounts, type SmbMount } from "../smb-mounts.ts";
 import type { RcloneCheck } from "./available.ts";
 import type { CacheCare } from "./cache-care.ts";
-import { controlEnvironment, controlOf, newControlPassword, noteControl } from "./control.ts";
+import {
+  controlEnvironment,
+  controlOf,
+  newControlPassword,
+  noteControl,
+  type RcloneControl,
+  refreshFolders,
+} from "./control.ts";
 import {
   CARRIED_CONNECTS,
   configText,
@@ -28,7 +35,6 @@ import {
 } from "./files.ts";
 import { readLoggedFailure } from "./log.ts";
 import { beginLog } from "./logs.ts";
-import { openReloaded } from "./reloaded.ts";
 import type { ServingProcesses } from "./serving.ts";
 import type { RcloneUnmount } from "./unmount.ts";
 import type { UnsentWrites } from "./unsent.ts";
@@ -216,4 +222,43 @@ async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): P
     reason,
     `${sourceOf(share.routes[route], share.shareName)}: ${withoutSecret(text, share.password)}`,
   );
+}
+
+interface ReloadedFiles {
+  readonly mountPath: string;
+  /** In the share. */
+  readonly paths: readonly string[];
+  /** null: rclone cannot be asked. */
+  readonly control: RcloneControl | null;
+}
+
+const FILES_AT_ONCE = 200;
+/** The path should be back within 3 s. */
+const ALL_MS = 2_000;
+
+/**
+ * Opens each of the files once, so that rclone ties it to its entry, those that it sends last first; what was sent
+ * meanwhile is listed before and after. Ends within 2 s, and later files are then left as they are. Rejects where no
+ * program can be started.
+ */
+async function openReloaded(clock: Clock, { mountPath, paths, control }: ReloadedFiles): Promise<void> {
+  const untilMs = clock.monotonicMs() + ALL_MS;
+  const leftMs = (): number => Math.max(0, untilMs - clock.monotonicMs());
+  const folders = [...new Set(paths.map((path) => (path.includes("/") ? dirname(path) : "")))];
+  const refresh = async (): Promise<void> => {
+    if (control !== null && leftMs() > 0) await refreshFolders(control, folders, leftMs());
+  };
+  await refresh();
+  const last = paths.map((path) => join(mountPath, path)).toReversed();
+  for (let at = 0; at < last.length && leftMs() > 0; at += FILES_AT_ONCE) {
+    const some = last.slice(at, at + FILES_AT_ONCE);
+    // A program of its own, as the mount may hang. rclone opens its own file only when one is read.
+    await runCommand("head", ["-q", "-c", "1", "--", ...some], {
+      clock,
+      deadlineMs: leftMs(),
+      killGraceMs: 0,
+      maxOutputBytes: 1,
+    });
+  }
+  await refresh();
 }

@@ -7,9 +7,15 @@ import { isShareNamed } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, SmbDriverOptions } from "../mount-driver.ts";
 import { failed, failedBy } from "../mount-failure.ts";
 import { createMountFolders } from "../mount-folder.ts";
-import { createRealMountPaths } from "../real-mount-paths.ts";
 import { FIRST_SERVER } from "../share-files.ts";
-import { concerns, indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
+import {
+  concerns,
+  createRealMountPaths,
+  indexMounts,
+  isReadable,
+  routeOfSource,
+  type SmbMount,
+} from "../smb-mounts.ts";
 import { attemptMount } from "./attempt.ts";
 import { createRcloneCheck } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";

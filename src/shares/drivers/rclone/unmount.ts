@@ -3,8 +3,12 @@
 
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import { endProcess, isRunning, type ProcessIdentity } from "../../../runtime/process/process-identity.ts";
-import { isAtRest } from "../../../runtime/process/stopped-process.ts";
+import {
+  endProcess,
+  isAtRest,
+  isRunning,
+  type ProcessIdentity,
+} from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
 import type { Prober } from "../../prober/prober.ts";

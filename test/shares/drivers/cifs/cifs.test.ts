@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from "node:test";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createCifsDriver } from "../../../../src/shares/drivers/cifs/cifs.ts";
-import { leavingGvfsAlone } from "../../../../src/shares/drivers/gvfs-left-alone.ts";
+import { leavingGvfsAlone } from "../../../../src/shares/drivers/smb-mounts.ts";
 import { withGvfsShares } from "../../../../src/shares/mounts/mount-table-gvfs.ts";
 import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
 import { pluck } from "../../../support/pluck.ts";

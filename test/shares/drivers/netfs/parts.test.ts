@@ -13,9 +13,12 @@ import {
   writeCarryProof,
 } from "../../../../src/shares/drivers/netfs/carry-proof.ts";
 import { meaningOfNetfs } from "../../../../src/shares/drivers/netfs/codes.ts";
-import { createMacosUnmount } from "../../../../src/shares/drivers/netfs/macos-unmount.ts";
 import { createMountTurns } from "../../../../src/shares/drivers/netfs/mount-turns.ts";
-import { createNetfsDriver, netfsUrl } from "../../../../src/shares/drivers/netfs/netfs.ts";
+import {
+  createMacosUnmount,
+  createNetfsDriver,
+  netfsUrl,
+} from "../../../../src/shares/drivers/netfs/netfs.ts";
 import { isBusy } from "../../../../src/shares/drivers/unmount-ladder.ts";
 import type { MountEntry } from "../../../../src/shares/mounts/mount-entry.ts";
 import { ANOTHER_USERS } from "../../../../src/shares/mounts/mount-table-darwin.ts";

@@ -1,6 +1,6 @@
 // One message sent over HTTP and all that comes back for it: JSON, a stream of events with its resumption, or a refusal.
 import { errorText } from "../../../../runtime/errors.ts";
-import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
+import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { parseMessage } from "../../../written-results.ts";

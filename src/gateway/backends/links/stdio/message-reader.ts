@@ -1,9 +1,9 @@
 // Reads messages from a program's standard output, one JSON value a line, and pauses it for a receiver that wants no
 // more for now.
 import type { Readable } from "node:stream";
-import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
+import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { parseMessage } from "../../../written-results.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";

@@ -6,7 +6,7 @@ import type { Readable, Writable } from "node:stream";
 import { shownText } from "../../../../config/shown-values.ts";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
-import { isVariableName } from "../../../../runtime/text/variable-name.ts";
+import { isVariableName } from "../../../../runtime/text/name-forms.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import type { RpcMessage } from "../../../json-rpc.ts";
 import {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openApprovals } from "../../../src/daemon/approvals/open-approvals.ts";
+import { openApprovals } from "../../../src/daemon/approvals/start-approvals.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { openSealedFile } from "../../../src/secrets/sealed-file.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
