@@ -1,18 +1,13 @@
 // What the daemon asks of the carrier: the one process per home that forwards the bytes of carried mounts and moves
 // them between routes. The process is `carrier-process.ts`; `connectCarrier` gives this interface over its socket.
+import type { ProbeEndpoint } from "../network/probe/host-probe.ts";
 import type { ProcessIdentity } from "../runtime/process/process-identity.ts";
 
 export type CarriedRoute = "tb" | "fallback";
 export type CarriedKind = "rclone" | "cifs" | "netfs";
 
 /** Where a route leads to, resolved: the carrier looks up no names. */
-export interface RouteEndpoint {
-  /** An IP address without brackets; an IPv6 link-local one with its zone. */
-  readonly address: string;
-  readonly port: number;
-  /** The address to leave from; null: the kernel picks. */
-  readonly localAddress: string | null;
-}
+export type RouteEndpoint = ProbeEndpoint;
 
 /** The mount that talks through a share's port, as the mount table and the process list know it. */
 export interface CarriedMount {

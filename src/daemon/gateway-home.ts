@@ -1,11 +1,11 @@
 // A gateway's part of the home: the files it keeps there, and who else may use them while another daemon takes over.
+
 import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { Holds, type HoldsElsewhere, type StatesOfDaemon } from "../gateway/front/holds/holds.ts";
+import { Holds } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
-import type { PassBack } from "../gateway/front/session/session-store.ts";
 import { type Beside, closeGiven } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -13,7 +13,8 @@ import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
-import { type BegunSession, handedSessions } from "./handover/handed-sessions.ts";
+import { handedSessions } from "./handover/handed-sessions.ts";
+import type { Predecessor } from "./handover/predecessor.ts";
 
 export interface GatewayHomeOptions {
   readonly home: string;
@@ -30,25 +31,7 @@ export interface GatewayHomeOptions {
 }
 
 /** Another daemon that still runs on this home, and hands over to this one. */
-export interface OtherDaemon {
-  /** It has given up the home already: nobody looks after the shares. */
-  readonly isNeeded: boolean;
-  /** Resolves when its process has ended. */
-  readonly gone: Promise<void>;
-  readonly ended: Promise<void>;
-  /** Known when the home is free; null: it has none. */
-  readonly states: StatesOfDaemon | null;
-  /** Passes it what belongs there, and takes what it passes. */
-  passing(holds: Holds): HoldsElsewhere;
-  /** Takes what a client said about something in flight there. */
-  readonly tell: PassBack;
-  /** Takes the sessions that clients begin or end there, those of before this call, too. Once. */
-  onSession(sessions: { keep(session: BegunSession): Promise<unknown>; end(hash: string): void }): void;
-  /** Takes connections there that wait between requests, by their handles. Once. */
-  onConnection(take: (handle: object) => void): void;
-  /** Process groups there of what cannot run twice, until it has ended. */
-  readonly once: readonly number[];
-}
+type OtherDaemon = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" | "taken">;
 
 /** What the gateway gets of its home. */
 export function gatewayHome(options: GatewayHomeOptions) {

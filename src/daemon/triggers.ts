@@ -1,36 +1,28 @@
 // The triggers of the share engine: the tick, network events through the debounce window, and clock jumps.
+
 import { createClockWatch } from "../network/listen/clock-jump.ts";
 import { createTriggerWindow } from "../network/listen/debounce-window.ts";
 import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
 import { type NetworkListener, startNetworkListener } from "../network/listen/network-listener.ts";
 import type { Place } from "../network/place/place.ts";
-import type { AddressedHostProber } from "../network/probe/host-prober.ts";
 import { IN_STEP, startTicker } from "../reconcile/ticker.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import type { RcloneLogs } from "../shares/drivers/rclone/logs.ts";
-import type { NoteKeeper } from "../shares/drivers/rclone/note-keeper.ts";
-import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
+import type { EngineParts } from "./compose/engine-parts.ts";
 import type { NetworkTransition } from "./events/service-transitions.ts";
 
 /** Deltas kept for the order of looks while a link flaps. */
 const MAX_DELTAS = 100;
 
-interface TriggerOptions {
+interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteKeeper"> {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly engine: ShareEngine;
-  readonly hostProber: AddressedHostProber;
   readonly place: Pick<Place, "networkChanged">;
-  /** Looked after at the same beat. */
+  /** Looked after at the same beat, as are the logs of rclone and its notes. */
   readonly aliases: Pick<AliasLinks, "trigger">;
-  /** Read at the same beat. */
-  readonly rcloneLogs: RcloneLogs;
-  /** Runs at the same beat. */
-  readonly noteKeeper: NoteKeeper;
   readonly checkIntervalMs: number;
   readonly networkDebounceMs: number;
   readonly publish: (transition: NetworkTransition) => void;

@@ -10,10 +10,9 @@ import {
   writeDurably,
 } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
-import type { Clock } from "../runtime/time/clock.ts";
 import { createKeyring } from "./keyring.ts";
 import { type KeyPlace, openSealingKey, type SealingKey } from "./sealing-key.ts";
-import type { Keyring, KeyringLimits } from "./system-keyring.ts";
+import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 type SealedContent =
   /** Nothing was ever sealed. */
@@ -36,12 +35,9 @@ interface SealedWriteOptions {
 /** Only one process at a time may write it: its caller holds the home's lock. */
 export type SealedFile = ReturnType<typeof openSealedFile>;
 
-export interface SealedFileOptions {
-  readonly home: string;
+export interface SealedFileOptions extends KeyringOptions {
   /** Of small letters: the file is `<home>/NAME.sealed`. */
   readonly name: string;
-  readonly clock: Clock;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Default: this machine's. */
   readonly keyring?: Keyring | null;
 }

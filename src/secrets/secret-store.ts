@@ -12,7 +12,7 @@ import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { createKeyring } from "./keyring.ts";
 import { parseSecretFile, type SecretFile, type SecretRecord, secretFileText } from "./secret-file.ts";
-import type { Keyring, KeyringKind } from "./system-keyring.ts";
+import type { Keyring, KeyringKind, KeyringOptions } from "./system-keyring.ts";
 
 type SecretPlace = "file" | KeyringKind;
 
@@ -21,10 +21,7 @@ interface KeptSecret {
   readonly kept: SecretPlace;
 }
 
-export interface SecretStoreOptions {
-  readonly home: string;
-  readonly clock: Clock;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+export interface SecretStoreOptions extends KeyringOptions {
   /** Default: this machine's. */
   readonly keyring?: Keyring | null;
 }

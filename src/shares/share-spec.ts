@@ -1,4 +1,5 @@
 // A configured share as the engine uses it.
+import type { GlobalConfig, RouteConfig, ShareConfig } from "../config/snapshot.ts";
 
 export type RouteName = "tb" | "fallback";
 export const ROUTE_NAMES: readonly RouteName[] = ["tb", "fallback"];
@@ -17,49 +18,31 @@ export function otherRoute(route: RouteName): RouteName {
   return route === "tb" ? "fallback" : "tb";
 }
 
-export interface RouteSpec {
-  /** null: the route has no host. It is reachable while its folder exists (driver `local`); with neither there is none. */
-  readonly host: string | null;
-  readonly port: number;
-  readonly interfaceName: string | null;
-  /** The folder of this route for driver `local`, else null. */
-  readonly folder: string | null;
-}
+/** Without a host it is reachable while its folder exists (driver `local`); with neither there is no route. */
+export type RouteSpec = RouteConfig;
 
-export type DriverName = "rclone" | "local" | "netfs" | "cifs";
+export type DriverName = ShareConfig["driver"];
 
-export interface ShareSpec {
-  readonly name: string;
-  /** The share's name on the server. */
-  readonly shareName: string;
-  readonly username: string;
+export interface ShareSpec
+  extends Pick<ShareConfig, "name" | "shareName" | "username" | "driver" | "routes"> {
   /** A resolved password, null for guest. Never logged. */
   readonly password: string | null;
   /** The reference of a password without a value, as `ResolvedSecret.missing`; then the share is not mounted. */
   readonly missingVariable: string | null;
   /** The reference of the password, as `ResolvedSecret.missing` would name it; null or absent: there is none. */
   readonly passwordFrom?: string | null;
-  readonly driver: DriverName;
-  readonly routes: Readonly<Record<RouteName, RouteSpec>>;
   /** Where it is mounted: `<mount_root>/<NAME>`. */
   readonly mountPath: string;
   /** The symlink that people use: `<shares_root>/<NAME>`. */
   readonly stablePath: string;
 }
 
-export interface SharePolicy {
-  readonly checkIntervalMs: number;
-  readonly connectTimeoutMs: number;
-  readonly mountHangMs: number;
-  /** How long programs on a carried share wait without a route. */
-  readonly outagePatienceMs: number;
-  readonly autoFailback: boolean;
+type Timing = "checkIntervalMs" | "connectTimeoutMs" | "mountHangMs" | "outagePatienceMs";
+
+/** Absent: it is not woken, and any network is its own. */
+export interface SharePolicy
+  extends Pick<GlobalConfig, Timing | "autoFailback" | "lsofRecheck">,
+    Pick<ShareConfig, "carry">,
+    Partial<Pick<ShareConfig, "wake" | "onlyOn">> {
   readonly stableMs: number;
-  readonly lsofRecheck: boolean;
-  /** Whether the mount stays while its route moves beneath it. */
-  readonly carry: "auto" | "on" | "off";
-  /** Absent: off. */
-  readonly wake?: "auto" | "off";
-  /** The marks of its networks; absent: any network. */
-  readonly onlyOn?: readonly string[];
 }

@@ -21,7 +21,7 @@ import { createSyncMemory, type RejectedContent } from "./sync-memory.ts";
 import type { SyncState } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
-interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
+export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly first: Pick<Running<Snapshot>, "sha256" | "snapshot">;
   /** In the file's place at the start; null, and by default: nothing. */
   readonly rejected?: RejectedContent | null;

@@ -1,26 +1,17 @@
 // The face of the configuration's store: the watch over the file triggers it, and listeners hear what became of a change.
 import { isDeepStrictEqual } from "node:util";
 import { errorText } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/log/log.ts";
-import type { Clock } from "../runtime/time/clock.ts";
-import type { ConfigSteps, Running } from "./config-steps.ts";
-import { type ConfigStore, createConfigStore } from "./config-store.ts";
+import { type ConfigStore, type ConfigStoreOptions, createConfigStore } from "./config-store.ts";
 import { createFileWatch, type FileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
-import type { RejectedContent } from "./sync-memory.ts";
 import type { SyncSettings, SyncState } from "./sync-settings.ts";
-import { type WatchedFile, withDeadline } from "./watched-file.ts";
+import { withDeadline } from "./watched-file.ts";
 
-interface ConfigWatcherOptions<Snapshot> extends ConfigSteps<Snapshot> {
-  readonly file: WatchedFile;
+/** `first`: what was loaded and runs. `rejected`: what the file held instead. */
+interface ConfigWatcherOptions<Snapshot>
+  extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "announce" | "onState"> {
   readonly settings: SyncSettings;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** What was loaded and runs. */
-  readonly first: Pick<Running<Snapshot>, "sha256" | "snapshot">;
-  /** What the file held instead, and why it was rejected; null, and by default: nothing else. */
-  readonly rejected?: RejectedContent | null;
   /** There may be a change, which is not an edit's own: it is looked at, if at all, when it has been waited out. */
   readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;

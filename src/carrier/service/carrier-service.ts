@@ -1,8 +1,9 @@
 // All carried shares: opens and closes them, and makes ports and memory outlive this process.
+
 import { createServer, type Server } from "node:net";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { settledWithin } from "../../runtime/time/clock.ts";
 import type {
   CarriedMount,
   CarriedShare,
@@ -15,11 +16,9 @@ import type {
 } from "../carrier.ts";
 import { ShareCarrier } from "../connections/carried-share.ts";
 import { LogonGate } from "../connections/logon-gate.ts";
-import type { ShareSettings } from "../connections/share-settings.ts";
+import type { ShareParts, ShareSettings } from "../connections/share-settings.ts";
 import { listen } from "../control/control-socket.ts";
 import type { Keeper } from "../control/keeper.ts";
-import type { ProveServer } from "../smb/server-proof.ts";
-import type { SocketOwners } from "../system/socket-owner.ts";
 import { type CarrierMemory, type CarrierStateFile, JOURNAL_AT_MOST } from "./carrier-state.ts";
 
 /** Connections that the kernel keeps while this process is dead or busy. */
@@ -27,12 +26,7 @@ const BACKLOG = 1_024;
 const SHARES_AT_MOST = 200;
 const CLOSE_WITHIN_MS = 2_000;
 
-interface ServiceOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly owners: SocketOwners;
-  readonly prove: ProveServer;
-  readonly uid: number;
+interface ServiceOptions extends Omit<ShareParts, "events" | "logons"> {
   readonly stateFile: CarrierStateFile;
   /** `onChange`: called by the keeper when its process changes. */
   readonly keeper: (onChange: () => Promise<void>) => Keeper;

@@ -61,10 +61,7 @@ export interface Approvals {
   readonly lost: boolean;
 }
 
-export interface WaitingEntry {
-  readonly id: string;
-  readonly group: EntryGroup;
-  readonly name: string;
+export interface WaitingEntry extends Omit<Entry, "parts"> {
   /** The most serious kind among the parts that wait. */
   readonly kind: EntryKind;
   /** The approved parts that run meanwhile, by the names of those that wait; null: nothing of it runs. */

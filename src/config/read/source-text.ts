@@ -1,17 +1,14 @@
 // The file's bytes as text: decoding, size limits that apply before parsing, and positions in the text.
-import type { KeyPath } from "../values/mistakes.ts";
+import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 
 /** A thousand shares take about 250 KB. */
 export const LARGEST_FILE_BYTES = 512 * 1024;
 
 /** A mistake in the text itself, at an offset in UTF-16 units. */
-export interface SyntaxFinding {
+export interface SyntaxFinding extends IssueDetail {
   readonly offset: number;
   /** Empty unless the mistake belongs to a key. */
   readonly path: KeyPath;
-  readonly found: string;
-  readonly expected: string;
-  readonly hint: string | null;
 }
 
 /** Offsets of keys and values in the text; what is not there gets the offset of the closest thing around it. */

@@ -1,4 +1,5 @@
 // Reads tables of a file that is not checked yet.
+import type { ConfigPlace } from "../locate.ts";
 import { type Finding, type KeyPath, MISSING } from "../values/mistakes.ts";
 import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
 import { isTable } from "../values/table.ts";
@@ -6,14 +7,7 @@ import { isTable } from "../values/table.ts";
 export type Table = Readonly<Record<string, unknown>>;
 
 /** What the rules need of the machine. */
-export interface RulePlace {
-  /** Mountaineer's own folder, absolute. */
-  readonly home: string;
-  readonly userHome: string;
-  readonly defaultMountRoot: string;
-  /** False: this system has no sandbox for backends. */
-  readonly hasSandbox?: false;
-}
+export type RulePlace = Pick<ConfigPlace, "home" | "userHome" | "defaultMountRoot" | "hasSandbox">;
 
 /** null for anything but a table. */
 export function asTable(value: unknown): Table | null {

@@ -1,7 +1,8 @@
 // Reads TOML: values by smol-toml, positions (only once there is a mistake) by toml-eslint-parser.
+
 import { parse, TomlError } from "smol-toml";
 import type { AST } from "toml-eslint-parser";
-import type { KeyPath } from "../values/mistakes.ts";
+import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 import { childPlace, createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import { type Locator, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
 
@@ -238,12 +239,8 @@ export function parseToml(text: string): ParsedText {
   };
 }
 
-/** The text in place of the parser's message; `hint` null: no hint. */
-interface Slip {
-  readonly found: string;
-  readonly expected: string;
-  readonly hint: string | null;
-}
+/** The text in place of the parser's message. */
+type Slip = IssueDetail;
 
 const CURLY_QUOTES = /[\u2018-\u201f\u00ab\u00bb]/;
 const YAML_LINE = /^[ \t]*(?:- +)?[A-Za-z_][\w-]*:(?: |$)/;

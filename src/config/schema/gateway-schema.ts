@@ -27,6 +27,32 @@ import { listOf, named, open, optionalTable, orAbsent, table } from "./tables.ts
 import { pinKey } from "./trust-schema.ts";
 import { choice, globs, label, list, path, secretText, text, toggle, url } from "./value-types.ts";
 
+const SANDBOX_KINDS = ["bubblewrap"] as const;
+
+const folders = list(path, { type: "list of paths" });
+
+export const sandboxKeys = {
+  kind: required("runs", choice(SANDBOX_KINDS), {
+    meaning: "What keeps the program apart: `bubblewrap`, on Linux, by namespaces of its own.",
+    example: '"bubblewrap"',
+  }),
+  read: defaulted("runs", folders, [], {
+    absent: "none",
+    meaning: "Folders and files that it may read, besides the system's own (`/usr`, `/etc`, `/opt`).",
+    example: '["~/projects"]',
+  }),
+  write: defaulted("runs", folders, [], {
+    absent: "none",
+    meaning: "Folders and files that it may read and write.",
+    example: '["~/.npm"]',
+  }),
+  network: toggleKey(
+    "runs",
+    false,
+    "Let it use the network; `npx` and `uvx` need that to download a server. Without it not even this machine is reached.",
+  ),
+};
+
 /** What may become of a backend whose data is gone. */
 const UNAVAILABLE_CHOICES = ["hide", "stop", "error"] as const;
 
@@ -371,30 +397,4 @@ export const auditKeys = {
     meaning: "Patterns over names of arguments whose values are never written.",
     example: '["*password*", "*token*", "*secret*"]',
   }),
-};
-
-const SANDBOX_KINDS = ["bubblewrap"] as const;
-
-const folders = list(path, { type: "list of paths" });
-
-export const sandboxKeys = {
-  kind: required("runs", choice(SANDBOX_KINDS), {
-    meaning: "What keeps the program apart: `bubblewrap`, on Linux, by namespaces of its own.",
-    example: '"bubblewrap"',
-  }),
-  read: defaulted("runs", folders, [], {
-    absent: "none",
-    meaning: "Folders and files that it may read, besides the system's own (`/usr`, `/etc`, `/opt`).",
-    example: '["~/projects"]',
-  }),
-  write: defaulted("runs", folders, [], {
-    absent: "none",
-    meaning: "Folders and files that it may read and write.",
-    example: '["~/.npm"]',
-  }),
-  network: toggleKey(
-    "runs",
-    false,
-    "Let it use the network; `npx` and `uvx` need that to download a server. Without it not even this machine is reached.",
-  ),
 };

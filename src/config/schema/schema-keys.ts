@@ -1,14 +1,6 @@
 // Declares a key of the configuration, once: its values, default and documentation, and what a change of it decides.
-import type { KeyPath } from "../values/mistakes.ts";
-import {
-  choice,
-  type IssueDetail,
-  type JsonSchema,
-  number,
-  type Shown,
-  toggle,
-  type Value,
-} from "./value-types.ts";
+import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
+import { choice, type JsonSchema, number, toggle, type Value } from "./value-types.ts";
 
 /** What a key decides. This says in which mode a change of it waits for a person's approval. */
 export type EntryKind =
@@ -26,21 +18,14 @@ export type EntryKind =
 /** `free`: a change waits for nobody. */
 export type Approval = EntryKind | "free";
 
-/** The documentation of one key. */
-export interface KeyDoc {
-  readonly type: string;
+/** The documentation of one key. A mistake shows what was found only where `shown` is `plain`. */
+export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choices" | "shown"> {
   readonly unit: string | null;
   /** What applies when the key is absent, in words or as a value; null when it is required. */
   readonly absent: string | null;
   readonly meaning: string;
-  /** The `expected` of a mistake here. */
-  readonly expected: string;
   /** An example value, as TOML. */
   readonly example: string;
-  /** The possible values, for "did you mean"; null for any. */
-  readonly choices: readonly string[] | null;
-  /** A mistake shows what was found only where this is `plain`. */
-  readonly shown: Shown;
   readonly approval: Approval;
 }
 

@@ -5,20 +5,13 @@ import { parseReference, REFERENCE_FORMS, type SecretReference } from "../../sec
 import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
 import { HOST_EXPECTED, parseHost } from "../values/host.ts";
 import type { HostAddress } from "../values/host-text.ts";
-import { describeKind, describeValue, type KeyPath } from "../values/mistakes.ts";
+import { describeKind, describeValue, type IssueDetail, type KeyPath } from "../values/mistakes.ts";
 import { parseInterfaceName } from "../values/names.ts";
 import { expandPath, PATH_EXPECTED, parsePath } from "../values/paths.ts";
 import { parseSecretText } from "../values/secret-text.ts";
 
 /** JSON Schema, draft 2020-12. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
-
-/** A reader's own words about a value that it refuses. */
-export interface IssueDetail {
-  readonly found: string;
-  readonly expected: string;
-  readonly hint: string | null;
-}
 
 /**
  * How a value may be shown: `plain` as it is; `reference` only if it refers to a secret; `secret text` with its

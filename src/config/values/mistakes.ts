@@ -2,8 +2,15 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 
+/** What is wrong, in words. */
+export interface IssueDetail {
+  readonly found: string;
+  readonly expected: string;
+  readonly hint: string | null;
+}
+
 /** One mistake, at its place in the file. */
-export interface ConfigMistake {
+export interface ConfigMistake extends IssueDetail {
   readonly file: string;
   /** From 1. */
   readonly line: number;
@@ -11,21 +18,15 @@ export interface ConfigMistake {
   readonly column: number;
   /** `shares[1].fallback_host`; empty when the mistake is in the text, not in a key. */
   readonly path: string;
-  readonly found: string;
-  readonly expected: string;
-  readonly hint: string | null;
 }
 
 export type KeyPath = readonly (string | number)[];
 
 /** A mistake whose place is not known yet. */
-export interface Finding {
+export interface Finding extends IssueDetail {
   readonly path: KeyPath;
   /** Whether the mistake points at the key or at its value. */
   readonly at: "key" | "value";
-  readonly found: string;
-  readonly expected: string;
-  readonly hint: string | null;
   /** The mistake is that something is missing, so it may be wrong if a part of the text could not be read. */
   readonly restsOnAbsence?: true;
 }

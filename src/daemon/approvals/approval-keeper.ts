@@ -40,7 +40,7 @@ export interface JudgedFile {
 
 export type ApprovalKeeper = ReturnType<typeof createApprovalKeeper>;
 
-interface KeeperOptions {
+export interface KeeperOptions {
   readonly file: ApprovalsFile;
   readonly loaded: LoadedApprovals;
   readonly places: GuardedPlaces;

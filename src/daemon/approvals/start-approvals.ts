@@ -1,24 +1,17 @@
 // What of a configuration may run at a start: all of it, but what waits for a person's approval.
+
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { GuardedPlaces } from "../../config/reach.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
-import type { ServiceTransition } from "../events/service-transitions.ts";
-import { type ApprovalKeeper, createApprovalKeeper } from "./approval-keeper.ts";
+import type { KeyringOptions } from "../../secrets/system-keyring.ts";
+import { type ApprovalKeeper, createApprovalKeeper, type KeeperOptions } from "./approval-keeper.ts";
 import { type ApprovalsFile, type LoadedApprovals, openApprovalsFile } from "./approvals-file.ts";
 
-interface StartOptions {
+/** `writes`: false for commands that look, or run something once. */
+interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places"> {
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly publish: (transition: ServiceTransition) => void;
-  /** False for commands that look, or run something once: nothing is remembered then. */
-  readonly writes: boolean;
-  /** Called before a person's yes is written, or taken back. */
-  readonly onGrant?: (() => void) | undefined;
   /** Opened before, while the configuration was read. */
   readonly opened?: Promise<OpenedApprovals> | undefined;
 }
@@ -53,14 +46,8 @@ export interface OpenedApprovals {
   readonly loaded: LoadedApprovals;
 }
 
-interface OpenOptions {
-  readonly home: string;
-  readonly clock: Clock;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-}
-
 /** Asks the keyring, where there is one, within 4 s. Rejects with the signal's reason alone. */
-export async function openApprovals(options: OpenOptions, signal: AbortSignal): Promise<OpenedApprovals> {
+export async function openApprovals(options: KeyringOptions, signal: AbortSignal): Promise<OpenedApprovals> {
   const { openSealedFile } = await import("../../secrets/sealed-file.ts");
   const file = openApprovalsFile(openSealedFile({ ...options, name: "approvals" }));
   return { file, loaded: await file.read(signal) };

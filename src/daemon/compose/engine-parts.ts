@@ -57,7 +57,7 @@ interface PartsOptions {
 export type EngineParts = ReturnType<typeof startEngineParts>;
 
 export function startEngineParts(options: PartsOptions) {
-  const { home, clock, logger, memory, forceStop, announce } = options;
+  const { home, clock, logger, forceStop } = options;
   const stack = createDisposalStack((error) =>
     logger.warn("engine did not end cleanly", { reason: errorText(error) }),
   );
@@ -87,9 +87,7 @@ export function startEngineParts(options: PartsOptions) {
   const carriage = createCarriage({ logger, carrier });
   const engine = stack.use(
     createShareEngine({
-      clock,
-      logger,
-      memory,
+      ...options,
       // netfs takes whatever stands in a share's place for its own.
       drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
@@ -99,10 +97,6 @@ export function startEngineParts(options: PartsOptions) {
       carriage,
       serverProof,
       logons,
-      forceStop,
-      announce,
-      ...(options.onCycle === undefined ? {} : { onCycle: options.onCycle }),
-      ...(options.programs === undefined ? {} : { programs: options.programs }),
       links: createStableLinks(clock, prober),
       claims,
     }),

@@ -1,19 +1,18 @@
 // What the gateway keeps in its home: pins of tools, the names that clients have used, and the routes that people hold
 // backends on. Only the daemon in charge writes there; one that is to take over reads them at its start, and again when it is
 // in charge.
+
 import type { PinStore } from "../../gateway/pins/pin-store.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { settledWithin } from "../../runtime/time/clock.ts";
+import type { KeyringOptions } from "../../secrets/system-keyring.ts";
 import { openHeldRoutes } from "./held-routes.ts";
 import { sealedPinStore } from "./pin-store.ts";
 
 /** A disk or a keyring that gives no answer keeps nobody waiting. */
 const END_MS = 2_000;
 
-interface HomeWritesOptions {
-  readonly home: string;
-  readonly clock: Clock;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+interface HomeWritesOptions extends KeyringOptions {
   readonly logger: Logger;
 }
 

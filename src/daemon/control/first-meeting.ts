@@ -16,8 +16,7 @@ import { startProber } from "../../shares/prober/prober-process.ts";
 import { createServerProof } from "../../shares/server-proof/server-proof.ts";
 import { listShareNames } from "../../shares/server-proof/share-names.ts";
 import { type RouteSpec, routesOf, type ShareSpec } from "../../shares/share-spec.ts";
-import { startApprovals } from "../approvals/start-approvals.ts";
-import { homeSecrets } from "../compose/stored-secrets.ts";
+import { approvedHome } from "../compose/approved-home.ts";
 
 const PROBE_MS = 3_000;
 const AGAIN_MS = 1_000;
@@ -60,15 +59,11 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
     },
     async configuredShareNames(snapshot, name, signal) {
       const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
-      const environment = process.env;
       // What nobody approved gets no password here either.
-      const approvals = { place, environment, snapshot, ...tools, publish: () => {}, writes: false };
-      const approved = await startApprovals(approvals, signal);
-      const secrets = homeSecrets({ home, environment, ...tools });
-      const { config } = await secrets.bind(approved.snapshot, signal);
-      const share = config.shares.find((one) => one.name === name);
+      const { snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
+      const share = approved.config.shares.find((one) => one.name === name);
       if (share === undefined) return { kind: "failed", text: `${name} waits for approval` };
-      const password = share.password === null ? null : resolveReference(share.password, secrets.values);
+      const password = share.password === null ? null : resolveReference(share.password, values);
       if (password?.ok === false) return { kind: "failed", text: oneMissingText(password.missing) };
       const routes = routesOf(share).map((route) => share.routes[route]);
       const probes = await Promise.all(routes.map(({ host, port }) => probe({ host: host ?? "", port })));

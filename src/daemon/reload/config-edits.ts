@@ -1,4 +1,5 @@
 // Edits of the configuration file that the daemon saves and applies itself, one after the other.
+
 import { OWNERS_RIGHTS } from "../../api/access-contract.ts";
 import type { EditReport } from "../../api/contract.ts";
 import type { Control } from "../../api/operations.ts";
@@ -6,34 +7,27 @@ import { refusedEntries } from "../../config/approval/edited-entries.ts";
 import type { SavedConfig } from "../../config/edit/save.ts";
 import { type AcceptedContent, refuseOtherEntry } from "../../config/history/history.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
-import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { loadConfigApart, saveConfigApart } from "../../config/worker/load-apart.ts";
-import type { StartReader } from "../../config/worker/reader-process.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import { isoTime } from "../../runtime/time/clock.ts";
 import { NO_CHANGES } from "../../sync/config-steps.ts";
 import type { ConfigTurn } from "../../sync/config-store.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
-import type { WatchedFile } from "../../sync/watched-file.ts";
 import type { Holding } from "./holding.ts";
+import type { LayerUnderParts } from "./layer-under.ts";
 import { reportOf } from "./reload-report.ts";
-import type { UnkeptHistory } from "./unkept-history.ts";
 
-interface ConfigEditsParts {
-  readonly place: ConfigPlace;
+interface ConfigEditsParts
+  extends Pick<LayerUnderParts, "place" | "file" | "history" | "clock" | "startReader"> {
   /** What lies under the file now. */
   readonly layer: () => ConfigLayer | null;
-  readonly file: WatchedFile;
   readonly watcher: ConfigWatcher<ConfigSnapshot>;
-  readonly history: UnkeptHistory;
-  readonly clock: Clock;
   readonly logger: Logger;
   readonly holding: Holding;
-  readonly startReader: StartReader;
 }
 
 type Turn = ConfigTurn<ConfigSnapshot>;

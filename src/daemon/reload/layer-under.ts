@@ -12,7 +12,7 @@ import type { WatchedFile } from "../../sync/watched-file.ts";
 import { mistakesText } from "./reload-report.ts";
 import type { UnkeptHistory } from "./unkept-history.ts";
 
-interface LayerUnderParts {
+export interface LayerUnderParts {
   /** What lies there at the start. */
   readonly first: ConfigLayer | null;
   readonly place: ConfigPlace;

@@ -17,7 +17,7 @@ export interface ProbeEndpoint {
   /** An IP address; a link-local IPv6 one with its zone. */
   readonly address: string;
   readonly port: number;
-  /** Where the probe leaves from; null lets the system choose. */
+  /** The address to leave from; null lets the system choose. */
   readonly localAddress: string | null;
 }
 
@@ -44,11 +44,7 @@ export interface RunningProbe extends KeptConnection {
   readonly finding: Promise<EndpointFinding>;
 }
 
-interface Meaning {
-  readonly verdict: ProbeVerdict;
-  readonly reason: ProbeReason;
-  readonly detail: string;
-}
+type Meaning = Pick<EndpointFinding, "verdict" | "reason" | "detail">;
 
 const NO_ROUTE: Meaning = { verdict: "gone", reason: "no_route", detail: "no route to it" };
 const LOCAL_WANT: Meaning = {

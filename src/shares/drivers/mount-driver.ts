@@ -4,7 +4,9 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountTable } from "../mounts/mount-entry.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
-import type { AddressesOf } from "./smb-mounts.ts";
+
+/** Known addresses of a host, without asking anyone now. */
+export type AddressesOf = (host: string) => readonly string[];
 
 /** What drivers that mount SMB shares are made of. */
 export interface SmbDriverOptions {

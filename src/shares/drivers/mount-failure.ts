@@ -6,6 +6,15 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { Look, Prober } from "../prober/prober.ts";
 import type { FoundMount, MountFailure, MountOutcome, UnmountOutcome } from "./mount-driver.ts";
 
+/** What an error number of a mounting program means. */
+export interface FailureMeaning {
+  readonly reason: MountFailure;
+  /** Without the number: "the user or the password is wrong". */
+  readonly text: string;
+  /** What the person can do about it; null when the text says it all. */
+  readonly hint: string | null;
+}
+
 export type Failed = Extract<MountOutcome, { ok: false }>;
 
 export function failed(reason: MountFailure, text: string): Failed {

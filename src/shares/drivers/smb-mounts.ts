@@ -6,16 +6,13 @@ import { GVFS_SHARE, isGvfsMount } from "../mounts/mount-table-gvfs.ts";
 import type { Prober } from "../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSource } from "../smb-source.ts";
-import type { FoundMount, MountDriver } from "./mount-driver.ts";
+import type { AddressesOf, FoundMount, MountDriver } from "./mount-driver.ts";
 
 export interface SmbMount {
   readonly entry: MountEntry;
   /** null if it is not an SMB share, or not the root of one. */
   readonly source: SmbSource | null;
 }
-
-/** Known addresses of a host, without asking anyone now. */
-export type AddressesOf = (host: string) => readonly string[];
 
 interface MountIndex {
   at(path: string): SmbMount | null;

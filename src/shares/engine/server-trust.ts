@@ -3,7 +3,7 @@ import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { FIRST_SERVER } from "../drivers/share-files.ts";
-import type { RouteSeen, ServerSeen, TrustSeen } from "../policy/share-seen.ts";
+import type { CarriedSeen, RouteSeen, ServerSeen, TrustSeen } from "../policy/share-seen.ts";
 import type { Expected, ProofEndpoint, ProofVerdict, ServerProof } from "../server-proof/server-proof.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec } from "../share-spec.ts";
 
@@ -19,16 +19,9 @@ export interface TrustInput {
   readonly asksLogin?: boolean;
 }
 
-export interface RouteInUse {
+/** As the carrier counts. */
+export interface RouteInUse extends Pick<CarriedSeen, "server" | "outage" | "outageAtMove" | "witness"> {
   readonly route: RouteName;
-  /** The server that it was mounted from; null: unknown. */
-  readonly server?: string | null;
-  /** A number that changes each time the server is lost; null: unknown. */
-  readonly outage: number | null;
-  /** The value of `outage` when this route was taken; null or absent: unknown. */
-  readonly outageAtMove?: number | null;
-  /** A number that changes with each connection that shows who is behind the other route; null or absent: none. */
-  readonly witness?: number | null;
   /** Its connections have gone on since they were proved, so its server is the same. */
   readonly goesOn: boolean;
   /**

@@ -1,5 +1,7 @@
 // Reads the mount table from macOS's kernel. With MNT_NOWAIT no file system is asked: a hung mount does not block it.
+
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
+import type { MountEntry } from "./mount-entry.ts";
 
 const MNT_NOWAIT = 2;
 /** Mounts may be made between counting and reading. */
@@ -34,15 +36,10 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
   };
 }
 
-export interface MountLine {
+/** `type`: `smbfs`, `apfs`, …; `options` as words: `nodev`, `read-only`, … */
+export interface MountLine extends Omit<MountEntry, "id" | "deviceMinor"> {
   /** The file system's own number, another for each mount. */
   readonly fsid: string;
-  readonly path: string;
-  /** `smbfs`, `apfs`, … */
-  readonly type: string;
-  readonly source: string;
-  /** As words: `nodev`, `read-only`, … */
-  readonly options: readonly string[];
   /** The user who made it. */
   readonly ownerId: number;
 }

@@ -1,7 +1,6 @@
 // The result of one observation of a share: plain data for the decision.
-import type { CarriedPhase } from "../../carrier/carrier.ts";
 import type { ProbeResult } from "../../network/probe/probe-result.ts";
-import type { MoveOutcome } from "../drivers/carriage.ts";
+import type { CarriedState, MoveOutcome } from "../drivers/carriage.ts";
 import type {
   FoundMount,
   Lacking,
@@ -39,25 +38,16 @@ export interface MountSeen {
   readonly unguarded?: true;
 }
 
-export interface CarriedSeen {
-  readonly port: number;
+type Timed = "lastAnswerAtMs" | "unansweredSinceMs" | "routeLostAtMs";
+type Counted = "outage" | "outageAtMove" | "witness" | "epoch";
+
+/** As the carrier reports it. `server`: the one that it was mounted from. */
+export interface CarriedSeen
+  extends Pick<CarriedState, "port" | "phase" | "server" | "encrypted" | Timed | Counted> {
   /** The route in use. Absent: the mount's. */
   readonly route?: RouteName;
-  readonly phase: CarriedPhase;
-  readonly lastAnswerAtMs: number | null;
-  readonly unansweredSinceMs: number | null;
-  readonly routeLostAtMs: number | null;
-  readonly outage: number | null;
-  /** The value of `outage` when the route in use was taken. */
-  readonly outageAtMove?: number | null;
   /** The route in use leads to another address than the configured one. */
   readonly rerouted: boolean;
-  /** The server that it was mounted from; null or absent: unknown. */
-  readonly server?: string | null;
-  /** As the carrier reports them. */
-  readonly witness?: number | null;
-  readonly epoch?: number | null;
-  readonly encrypted?: boolean;
 }
 
 /** What is known of the server behind the routes. */

@@ -2,6 +2,7 @@
 
 import { rm } from "node:fs/promises";
 import { delimiter } from "node:path";
+import type { ProbeEndpoint } from "../../network/probe/host-probe.ts";
 import { installedRclone } from "../../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -26,12 +27,8 @@ import { createListingCollector, type RootListing } from "./root-listing.ts";
 
 export type ProofProgram = "rclone" | "smbclient";
 
-/** The address at which a probe found the server; the programs use the same one. */
-export interface ReaderEndpoint {
-  readonly address: string;
-  readonly port: number;
-  readonly localAddress: string | null;
-}
+/** Where a probe found the server; the programs use the same address. */
+export type ReaderEndpoint = ProbeEndpoint;
 
 export interface ReadRequest {
   readonly share: ShareSpec;

@@ -1,11 +1,7 @@
 // The error messages of mount.cifs and mount, and what each means.
-import type { MountFailure } from "../mount-driver.ts";
 
-interface CifsMeaning {
-  readonly reason: MountFailure;
-  readonly text: string;
-  readonly hint: string | null;
-}
+import type { MountFailure } from "../mount-driver.ts";
+import type { FailureMeaning } from "../mount-failure.ts";
 
 type Row = readonly [reason: MountFailure, text: string, hint?: string];
 
@@ -84,7 +80,7 @@ const BY_WORDS: readonly { readonly words: RegExp; readonly row: Row }[] = [
 ];
 
 /** `said`: what the command wrote to stderr. */
-export function meaningOfMountCifs(exitCode: number | null, said: string): CifsMeaning {
+export function meaningOfMountCifs(exitCode: number | null, said: string): FailureMeaning {
   const errno = /mount error\s*\(?(\d+)\)?/i.exec(said)?.[1];
   const byErrno = errno === undefined ? undefined : BY_ERRNO[Number(errno)];
   const row = byErrno ?? BY_WORDS.find(({ words }) => words.test(said))?.row;

@@ -7,8 +7,8 @@ import { entryExists } from "../../../runtime/files/durable-file.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
 import { type RouteName, routesOf, type ShareSpec } from "../../share-spec.ts";
 import { CARRIED_ADDRESS, isShareNamed, parseSmbSource } from "../../smb-source.ts";
-import type { Lacking, Through } from "../mount-driver.ts";
-import { type AddressesOf, routeOfSource } from "../smb-mounts.ts";
+import type { AddressesOf, Lacking, Through } from "../mount-driver.ts";
+import { routeOfSource } from "../smb-mounts.ts";
 import {
   accountOf,
   asMountEntry,

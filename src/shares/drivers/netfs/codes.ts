@@ -1,13 +1,5 @@
 // The error numbers of NetFS (errnos, and NetAuth's), and what each means.
-import type { MountFailure } from "../mount-driver.ts";
-
-export interface NetfsMeaning {
-  readonly reason: MountFailure;
-  /** Without the number: "the user or the password is wrong". */
-  readonly text: string;
-  /** What the person can do about it; null when the text says it all. */
-  readonly hint: string | null;
-}
+import type { FailureMeaning } from "../mount-failure.ts";
 
 /** EEXIST: something is mounted already, which is success if it is that share. */
 export const ALREADY_MOUNTED = 17;
@@ -16,30 +8,30 @@ const KEYCHAIN_HINT = "give the share a password, or connect once in Finder and 
 const LOCAL_NETWORK_HINT =
   "when other programs reach it: System Settings → Privacy & Security → Local Network, allow mountaineer";
 
-const WRONG_CREDENTIALS: NetfsMeaning = {
+const WRONG_CREDENTIALS: FailureMeaning = {
   reason: "wrong_credentials",
   text: "the user or the password is wrong",
   hint: KEYCHAIN_HINT,
 };
-const NO_SUCH_SHARE: NetfsMeaning = {
+const NO_SUCH_SHARE: FailureMeaning = {
   reason: "no_such_share",
   text: "the server has no such share",
   hint: "look at share_name: what the server calls it",
 };
-const CANCELLED: NetfsMeaning = { reason: "other", text: "it was cancelled", hint: null };
-const TIMED_OUT: NetfsMeaning = {
+const CANCELLED: FailureMeaning = { reason: "other", text: "it was cancelled", hint: null };
+const TIMED_OUT: FailureMeaning = {
   reason: "timed_out",
   text: "the server gave no answer in time",
   hint: null,
 };
-const unreachable = (text: string, hint: string | null = null): NetfsMeaning => ({
+const unreachable = (text: string, hint: string | null = null): FailureMeaning => ({
   reason: "unreachable",
   text,
   hint,
 });
-const other = (text: string, hint: string | null = null): NetfsMeaning => ({ reason: "other", text, hint });
+const other = (text: string, hint: string | null = null): FailureMeaning => ({ reason: "other", text, hint });
 
-const NETFS: Readonly<Record<number, NetfsMeaning>> = {
+const NETFS: Readonly<Record<number, FailureMeaning>> = {
   1: { reason: "permission_denied", text: "macOS does not permit it", hint: null },
   2: NO_SUCH_SHARE,
   13: {
@@ -79,6 +71,6 @@ const NETFS: Readonly<Record<number, NetfsMeaning>> = {
 };
 
 /** The meaning of a NetFS status other than 0. */
-export function meaningOfNetfs(status: number): NetfsMeaning {
+export function meaningOfNetfs(status: number): FailureMeaning {
   return NETFS[status] ?? other("macOS could not mount it");
 }

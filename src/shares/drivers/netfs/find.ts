@@ -1,19 +1,13 @@
 // Finds a share's mounts on a Mac by source, Bonjour service and path.
+
 import { dirname, join } from "node:path";
 import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
 import { ANOTHER_USERS } from "../../mounts/mount-table-darwin.ts";
 import type { Prober } from "../../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
-import type { FoundMount } from "../mount-driver.ts";
-import {
-  type AddressesOf,
-  concerns,
-  createRealMountPaths,
-  indexMounts,
-  routeOfSource,
-  type SmbMount,
-} from "../smb-mounts.ts";
+import type { AddressesOf, FoundMount } from "../mount-driver.ts";
+import { concerns, createRealMountPaths, indexMounts, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 
 interface NetfsMountsOptions {
   readonly prober: Prober;

@@ -5,11 +5,10 @@ import { dirname, join } from "node:path";
 import { expecting, isOwnError, isSystemError } from "../../../runtime/errors.ts";
 import { type DetachedProcess, runCommand, startDetached } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
-import type { Prober } from "../../prober/prober.ts";
+import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
-import type { FoundMount, MountOutcome, Through } from "../mount-driver.ts";
+import type { FoundMount, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
 import { type Failed, failed, failedBy, whyNotListed, withoutSecret } from "../mount-failure.ts";
 import type { MountFolders } from "../mount-folder.ts";
 import { writeIfChanged } from "../share-files.ts";
@@ -61,10 +60,7 @@ interface Stuck {
 }
 
 /** What all attempts share. */
-export interface AttemptTools {
-  readonly clock: Clock;
-  readonly prober: Prober;
-  readonly mountTable: MountTable;
+export interface AttemptTools extends Pick<SmbDriverOptions, "clock" | "prober" | "mountTable"> {
   readonly check: RcloneCheck;
   readonly obscure: (password: string) => Promise<string>;
   readonly folders: MountFolders;

@@ -2,7 +2,6 @@
 // unmounts whatever is there when it ends.
 
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import {
   endProcess,
   isAtRest,
@@ -10,9 +9,14 @@ import {
   type ProcessIdentity,
 } from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
-import type { Prober } from "../../prober/prober.ts";
-import type { FoundMount, StepLimits, UnmountMode, UnmountOutcome } from "../mount-driver.ts";
+import type { MountEntry } from "../../mounts/mount-entry.ts";
+import type {
+  FoundMount,
+  SmbDriverOptions,
+  StepLimits,
+  UnmountMode,
+  UnmountOutcome,
+} from "../mount-driver.ts";
 import { orHanging, unmountFailed } from "../mount-failure.ts";
 import { abortFuseConnection, runUnmount } from "../unmount-command.ts";
 import type { RcloneFiles, RclonePlace, RcloneShare } from "./files.ts";
@@ -20,11 +24,7 @@ import type { NoteWriter } from "./note-writer.ts";
 import type { ServingProcesses } from "./serving.ts";
 import type { UnsentWrites } from "./unsent.ts";
 
-interface RcloneUnmountOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly prober: Prober;
-  readonly mountTable: MountTable;
+interface RcloneUnmountOptions extends Omit<SmbDriverOptions, "addressesOf"> {
   readonly serving: ServingProcesses;
   readonly unsent: UnsentWrites;
   readonly notes: NoteWriter;
