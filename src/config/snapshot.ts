@@ -1,7 +1,6 @@
 // A configuration for the engine: checked, complete, in milliseconds and absolute paths, immutable.
 import type { SecretReference } from "../secrets/reference.ts";
 import type { LimitsConfig } from "./limits.ts";
-import type { aliasKeys } from "./schema/alias-schema.ts";
 import type { backendAuthKeys } from "./schema/backend-auth-schema.ts";
 import type { groupKeys, optimizerKeys, profileKeys } from "./schema/fewer-tools-schema.ts";
 import type { fleetKeys } from "./schema/fleet-schema.ts";
@@ -16,7 +15,7 @@ import type {
 } from "./schema/gateway-schema.ts";
 import type { notifyKeys, syncKeys } from "./schema/schema.ts";
 import type { Settled } from "./schema/settled.ts";
-import type { globalKeys } from "./schema/share-schema.ts";
+import type { aliasKeys, globalKeys } from "./schema/share-schema.ts";
 import type { telemetryKeys } from "./schema/telemetry-schema.ts";
 import type { trustKeys } from "./schema/trust-schema.ts";
 import type { ShareRequirement } from "./values/requirement.ts";

@@ -19,9 +19,11 @@ interface CarryAdapterOptions {
   readonly move?: typeof moveUnderOpenFile;
 }
 
-interface CarryAdapter {
+/** A text tells how it went; a throw, that it failed; `without`, why this machine has none, and needs none. */
+export interface Adapter {
   readonly name: string;
-  readonly deadlineMs: number;
+  /** Default: that of what only asks this machine. */
+  readonly deadlineMs?: number;
   run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;
 }
 
@@ -30,7 +32,7 @@ const DRIVERS = ["rclone", "netfs"] as const;
 const DEADLINE_MS = 120_000;
 const PROBE_MS = 3_000;
 
-export function carryAdapters(options: CarryAdapterOptions): readonly CarryAdapter[] {
+export function carryAdapters(options: CarryAdapterOptions): readonly Adapter[] {
   return DRIVERS.map((driver) => ({
     name: `carried mount (${driver})`,
     deadlineMs: DEADLINE_MS + PROBE_MS,

@@ -6,7 +6,7 @@ import type { DoctorFinding } from "../api/doctor-report.ts";
 import { exposuresHere, placeFaults } from "../daemon/compose/private-places.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
-import { parseSecretFile } from "../secrets/secret-file.ts";
+import { parseSecretFile } from "../secrets/secret-store.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 /** Less than this and neither state nor log can be written. */

@@ -21,19 +21,11 @@ import { isRunning, processIdentity } from "../runtime/process/process-identity.
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
-import { carryAdapters } from "./carry-adapters.ts";
+import { type Adapter, carryAdapters } from "./carry-adapters.ts";
 import { startLookingParts } from "./context.ts";
 
 const DEADLINE_MS = 10_000;
 const LISTENER_WITHIN_MS = 3_000;
-
-/** A text tells how it went; a throw, that it failed; `without`, why this machine has none, and needs none. */
-interface Adapter {
-  readonly name: string;
-  /** Default: that of what only asks this machine. */
-  readonly deadlineMs?: number;
-  run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;
-}
 
 interface SelfTestOptions {
   readonly home: string;

@@ -38,8 +38,6 @@ export interface Recollection {
   readonly observedAt: number | null;
   /** Where a corrupt file was set aside, if one was. */
   readonly setAside: string | null;
-  /** Shares whose records in a corrupt file could not be read; the others of `shares` could. */
-  readonly lostShares: readonly string[];
 }
 
 export type RememberOutcome = { readonly saved: true } | { readonly saved: false; readonly error: Error };

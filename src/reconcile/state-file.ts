@@ -77,7 +77,7 @@ async function recollect(options: MemoryOptions): Promise<Recollection> {
   } catch (error) {
     throw unusable(path, errorText(error), error);
   }
-  if (text === null) return { shares: new Map(), observedAt: null, setAside: null, lostShares: [] };
+  if (text === null) return { shares: new Map(), observedAt: null, setAside: null };
   const state = decodeState(text);
   if (state.kind === "newer") {
     throw new MountaineerError(
@@ -89,8 +89,7 @@ async function recollect(options: MemoryOptions): Promise<Recollection> {
     );
   }
   const { shares, observedAt } = state;
-  if (state.kind === "whole") return { shares, observedAt, setAside: null, lostShares: [] };
-  const lostShares = state.lost.map(({ share }) => share);
+  if (state.kind === "whole") return { shares, observedAt, setAside: null };
   const setAside = readOnly ? null : await setFileAside(options);
   logger.error("the state file is corrupt", {
     path,
@@ -99,7 +98,7 @@ async function recollect(options: MemoryOptions): Promise<Recollection> {
     kept_shares: [...shares.keys()],
     lost_shares: state.lost.map(({ share, reason }) => `${share}: ${reason}`),
   });
-  return { shares, observedAt, setAside, lostShares };
+  return { shares, observedAt, setAside };
 }
 
 async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {

@@ -1,6 +1,18 @@
 // The format of state.json, version 1: writes it, and reads any text.
 
 import { errorText } from "../runtime/errors.ts";
+import {
+  choice,
+  flag,
+  list,
+  nullable,
+  numberThat,
+  object,
+  optional,
+  type TypeOf,
+  text,
+  textThat,
+} from "../runtime/shape.ts";
 import { isoTime } from "../runtime/time/clock.ts";
 import type { ShareMemory } from "./memory.ts";
 
@@ -27,20 +39,26 @@ type DecodedState =
     }
   | { readonly kind: "newer"; readonly version: number };
 
-interface ShareRecord {
-  active_interface: ShareMemory["activeInterface"];
-  tb_reachable_since: string | null;
-  tb_healthy_since: string | null;
-  tb_recovery_pending: boolean;
-  held: ShareMemory["held"];
-  last_switch_at: string | null;
-  last_error: string | null;
+const ISO_INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
+const isInstant = (text: string): boolean => ISO_INSTANT.test(text) && !Number.isNaN(Date.parse(text));
+const instant = textThat("a time in ISO 8601", isInstant);
+const port = numberThat("a port", (value) => Number.isInteger(value) && value > 0 && value < 65_536);
+
+const recordShape = object({
+  active_interface: choice("tb", "fallback", "none"),
+  tb_reachable_since: nullable(instant),
+  tb_healthy_since: nullable(instant),
+  tb_recovery_pending: flag,
+  held: nullable(choice("fallback", "unmounted")),
+  last_switch_at: nullable(instant),
+  last_error: nullable(text),
   /** Absent in files of versions before carried mounts. */
-  carried_port?: number | null;
+  carried_port: optional(nullable(port)),
   /** Absent where there are none. */
-  logons_refused_at?: readonly string[];
-  wake_addresses?: readonly string[];
-}
+  logons_refused_at: optional(list(instant)),
+  wake_addresses: optional(list(text)),
+});
+type ShareRecord = TypeOf<typeof recordShape>;
 
 export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAtMs: number): string {
   const records = [...shares].map(([name, memory]) => [name, encodeShare(memory)] as const);
@@ -66,24 +84,27 @@ function encodeShare(memory: ShareMemory): ShareRecord {
     ...(memory.logonsRefusedAt.length === 0
       ? {}
       : { logons_refused_at: memory.logonsRefusedAt.map(isoTime) }),
-    ...((memory.wakeAddresses ?? []).length === 0 ? {} : { wake_addresses: memory.wakeAddresses ?? [] }),
+    ...((memory.wakeAddresses ?? []).length === 0
+      ? {}
+      : { wake_addresses: [...(memory.wakeAddresses ?? [])] }),
   };
 }
 
 /** Never throws: whatever the text, it is one of the three kinds. */
-export function decodeState(text: string): DecodedState {
+export function decodeState(content: string): DecodedState {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(content);
   } catch (error) {
-    return corrupt(text.trim() === "" ? "it is empty" : errorText(error));
+    return corrupt(content.trim() === "" ? "it is empty" : errorText(error));
   }
   const file = fieldsOf(value);
   if (file === null) return corrupt("it is no JSON object");
   const version = file.get("version");
   if (typeof version === "number" && version > VERSION) return { kind: "newer", version };
 
-  const observedAt = instant(file.get("observed_at"));
+  const seenAt = file.get("observed_at");
+  const observedAt = instant.faultIn(seenAt) === null ? Date.parse(String(seenAt)) : null;
   const records = fieldsOf(file.get("shares"));
   const shares = new Map<string, ShareMemory>();
   const lost: LostShare[] = [];
@@ -95,16 +116,15 @@ export function decodeState(text: string): DecodedState {
   const reason =
     version !== VERSION
       ? `its version is ${JSON.stringify(version) ?? "missing"}`
-      : observedAt === undefined
+      : observedAt === null
         ? "observed_at: no time in ISO 8601"
         : records === null
           ? "shares: no object"
           : lost.length > 0
             ? "not all records of shares are well-formed"
             : null;
-  const at = observedAt ?? null;
-  if (reason === null) return { kind: "whole", shares, observedAt: at };
-  return { kind: "corrupt", reason, shares, lost, observedAt: at };
+  if (reason === null) return { kind: "whole", shares, observedAt };
+  return { kind: "corrupt", reason, shares, lost, observedAt };
 }
 
 /** null if it is not an object. Not zod's record, which leaves out "__proto__". */
@@ -113,63 +133,29 @@ function fieldsOf(value: unknown): ReadonlyMap<string, unknown> | null {
   return new Map(Object.entries(value));
 }
 
-/** The record in the engine's form, or which of its fields are wrong. */
+/** The record in the engine's form, or what is wrong with it. */
 function decodeShare(value: unknown): ShareMemory | string {
-  const record = fieldsOf(value);
-  if (record === null) return "no object";
-  const wrong: string[] = [];
-  const read = <T>(field: keyof ShareRecord, reader: (value: unknown) => T | undefined, otherwise: T): T => {
-    const found = reader(record.get(field));
-    if (found === undefined) wrong.push(field);
-    return found ?? otherwise;
+  const fault = recordShape.faultIn(value);
+  if (fault !== null) return `${fault.path} is not ${fault.expected}`;
+  // Looked at just now.
+  const record = value as ShareRecord;
+  const { logons_refused_at = [], wake_addresses } = record;
+  return {
+    activeInterface: record.active_interface,
+    tbReachableSince: wallOrNull(record.tb_reachable_since),
+    tbHealthySince: wallOrNull(record.tb_healthy_since),
+    tbRecoveryPending: record.tb_recovery_pending,
+    held: record.held,
+    lastSwitchAt: wallOrNull(record.last_switch_at),
+    lastError: record.last_error,
+    carriedPort: record.carried_port ?? null,
+    logonsRefusedAt: logons_refused_at.map(Date.parse),
+    ...(wake_addresses === undefined ? {} : { wakeAddresses: wake_addresses }),
   };
-  const memory: ShareMemory = {
-    activeInterface: read("active_interface", oneOf("tb", "fallback", "none"), "none"),
-    tbReachableSince: read("tb_reachable_since", orNull(instant), null),
-    tbHealthySince: read("tb_healthy_since", orNull(instant), null),
-    tbRecoveryPending: read("tb_recovery_pending", boolean, false),
-    held: read("held", orNull(oneOf("fallback", "unmounted")), null),
-    lastSwitchAt: read("last_switch_at", orNull(instant), null),
-    lastError: read("last_error", orNull(string), null),
-    carriedPort: record.has("carried_port") ? read("carried_port", orNull(port), null) : null,
-    logonsRefusedAt: record.has("logons_refused_at") ? read("logons_refused_at", instants, []) : [],
-    ...(record.has("wake_addresses") ? { wakeAddresses: read("wake_addresses", wakeAddresses, []) } : {}),
-  };
-  return wrong.length === 0 ? memory : `${wrong.join(", ")} not as expected`;
 }
 
-/** A reader returns undefined if the value is not of its kind. */
-type Reader<T> = (value: unknown) => T | undefined;
-
-const string: Reader<string> = (value) => (typeof value === "string" ? value : undefined);
-
-const port: Reader<number> = (value) =>
-  typeof value === "number" && Number.isInteger(value) && value > 0 && value < 65_536 ? value : undefined;
-
-const boolean: Reader<boolean> = (value) => (typeof value === "boolean" ? value : undefined);
-
-const ISO_INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
-
-const instant: Reader<number> = (value) => {
-  if (typeof value !== "string" || !ISO_INSTANT.test(value)) return undefined;
-  const wallMs = Date.parse(value);
-  return Number.isNaN(wallMs) ? undefined : wallMs;
-};
-
-const instants: Reader<readonly number[]> = (value) => {
-  const times = Array.isArray(value) ? value.map(instant) : [undefined];
-  return times.some((time) => time === undefined) ? undefined : times.flatMap((time) => time ?? []);
-};
-
-const wakeAddresses: Reader<readonly string[]> = (value) =>
-  Array.isArray(value) && value.every((one) => typeof one === "string") ? value : undefined;
-
-function oneOf<const T extends string>(...words: readonly T[]): Reader<T> {
-  return (value) => words.find((word) => word === value);
-}
-
-function orNull<T>(reader: Reader<T>): Reader<T | null> {
-  return (value) => (value === null ? null : reader(value));
+function wallOrNull(time: string | null): number | null {
+  return time === null ? null : Date.parse(time);
 }
 
 function corrupt(reason: string): DecodedState {

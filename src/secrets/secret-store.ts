@@ -9,9 +9,11 @@ import {
   writeDurably,
 } from "../runtime/files/durable-file.ts";
 import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import { choice, object, reader, type TypeOf, text, union } from "../runtime/shape.ts";
+import { isObject, jsonObject } from "../runtime/text/json-object.ts";
+import { SECRET_NAME } from "../runtime/text/name-forms.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { createKeyring } from "./keyring.ts";
-import { parseSecretFile, type SecretFile, type SecretRecord, secretFileText } from "./secret-file.ts";
 import type { Keyring, KeyringKind, KeyringOptions } from "./system-keyring.ts";
 
 type SecretPlace = "file" | KeyringKind;
@@ -185,5 +187,43 @@ function unavailable(message: string, cause?: unknown): MountaineerError {
   return new MountaineerError("secret_unavailable", message, {
     retry: "later",
     ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+const recordShape = union(
+  object({ kept: choice("file"), value: text }),
+  object({ kept: choice("secret-service", "keychain") }),
+);
+type SecretRecord = Readonly<TypeOf<typeof recordShape>>;
+const recordOf = reader(recordShape);
+
+/** By name. */
+type SecretFile = ReadonlyMap<string, SecretRecord>;
+
+const VERSION = 1;
+
+/** Rejects what is not of this form with `secret_unavailable`; its content is never shown. */
+export function parseSecretFile(content: string, path: string): SecretFile {
+  const value = jsonObject(content);
+  if (value?.["version"] === undefined) throw strange(path, "it is not a file of secrets");
+  if (value["version"] !== VERSION) throw strange(path, "another version of Mountaineer wrote it");
+  if (!isObject(value["secrets"])) throw strange(path, "it has no secrets");
+  const file = new Map<string, SecretRecord>();
+  for (const [name, entry] of Object.entries(value["secrets"])) {
+    const record = recordOf(entry);
+    if (record === null || !SECRET_NAME.form.test(name))
+      throw strange(path, "one of its entries is not a secret");
+    file.set(name, record);
+  }
+  return file;
+}
+
+function secretFileText(file: SecretFile): string {
+  return `${JSON.stringify({ version: VERSION, secrets: Object.fromEntries(file) }, null, 2)}\n`;
+}
+
+function strange(path: string, why: string): MountaineerError {
+  return new MountaineerError("secret_unavailable", `${path} cannot be understood: ${why}`, {
+    hint: "it is left as it is; move it away to begin anew, and set the secrets again",
   });
 }

@@ -92,7 +92,7 @@ async function world(
   );
   const saved = async () => ({ saved: true }) as const;
   const memory: Memory = {
-    recollection: { shares, observedAt: null, setAside: null, lostShares: [] },
+    recollection: { shares, observedAt: null, setAside: null },
     remember: saved,
     forget(name) {
       done.push(`forget ${name}`);

@@ -104,7 +104,7 @@ describe("state.json", () => {
       assert.deepEqual(recollection.shares.get(name), { ...FULL, lastError: name });
     }
     assert.equal(recollection.observedAt, START_MS);
-    assert.deepEqual([recollection.setAside, recollection.lostShares], [null, []]);
+    assert.equal(recollection.setAside, null);
     assert.deepEqual(second.logger.lines, []);
   });
 
@@ -129,7 +129,6 @@ describe("state.json", () => {
       shares: new Map(),
       observedAt: null,
       setAside: null,
-      lostShares: [],
     });
     assert.equal(memory.unsavedBecause, null);
     await memory[Symbol.asyncDispose]();
@@ -336,7 +335,6 @@ describe("a corrupt state file", () => {
 
     const { memory, logger } = await start(t, path);
     assert.deepEqual([...memory.recollection.shares], [["CORE", FULL]]);
-    assert.deepEqual(memory.recollection.lostShares, ["MEDIA", "BACKUP"]);
     assert.equal(memory.recollection.observedAt, START_MS);
     const { fields } = logger.lines[0] ?? assert.fail("nothing was logged");
     assert.deepEqual(fields["kept_shares"], ["CORE"]);

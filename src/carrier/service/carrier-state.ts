@@ -1,7 +1,7 @@
 // The carrier's own memory: which shares it carries on which ports, so that a restarted carrier goes on.
 import { join } from "node:path";
-import { errorText } from "../../runtime/errors.ts";
-import { readIfPresent, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
+import { readIfPresent, removeLeftovers } from "../../runtime/files/durable-file.ts";
+import { createDurableValue } from "../../runtime/files/durable-value.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import { number, object, reader, text } from "../../runtime/shape.ts";
@@ -20,7 +20,6 @@ import {
   routeShape,
 } from "../control/control-messages.ts";
 
-const WRITE_AGAIN_MS = 1_000;
 export const JOURNAL_AT_MOST = 200;
 
 export interface CarrierMemory {
@@ -38,32 +37,14 @@ export function statePath(folder: string): string {
 
 export function createCarrierStateFile(folder: string, clock: Clock, logger: Logger) {
   const path = statePath(folder);
-  let wanted: string | null = null;
-  let writing: Promise<void> | null = null;
-  let saidSo = false;
-
-  const writeAll = async (): Promise<void> => {
-    for (let text = wanted; text !== null; text = wanted) {
-      wanted = null;
-      try {
-        await writeDurably(path, text, { mode: 0o600 });
-        saidSo = false;
-      } catch (error) {
-        if (!saidSo) logger.error("the carrier's state cannot be saved", { path, error: errorText(error) });
-        saidSo = true;
-        wanted ??= text;
-        clock.setTimer(WRITE_AGAIN_MS, () => void writeSoon());
-        return;
-      }
-    }
-  };
-  const writeSoon = (): Promise<void> => {
-    if (wanted === null) return Promise.resolve();
-    writing ??= writeAll().finally(() => {
-      writing = null;
-    });
-    return writing;
-  };
+  let newest = EMPTY;
+  const file = createDurableValue({
+    path,
+    clock,
+    content: () => serialize(newest),
+    onUnsaved: ({ message }) => logger.error("the carrier's state cannot be saved", { path, error: message }),
+    onSavedAgain: () => {},
+  });
   return {
     /** Empty when there is none; what cannot be read is left out. */
     async read(): Promise<CarrierMemory> {
@@ -76,10 +57,8 @@ export function createCarrierStateFile(folder: string, clock: Clock, logger: Log
      * later.
      */
     async write(memory: CarrierMemory): Promise<void> {
-      wanted = serialize(memory);
-      // The write under way may be nearly done and not contain this one.
-      if (writing !== null) await writing;
-      await writeSoon();
+      newest = memory;
+      await file.save();
     },
   };
 }

@@ -64,7 +64,7 @@ export async function openSignIn({ home, configPath }: CommandContext): Promise<
 
 /** Resolves once it is loaded, with what gives the names of those that are kept and rejects with `secret_unavailable`. */
 export async function loadSecretNames(): Promise<(home: string) => Promise<readonly string[]>> {
-  const { keptSecretNames } = await import("../../daemon/compose/kept-secret-names.ts");
+  const { keptSecretNames } = await import("../../daemon/compose/stored-secrets.ts");
   return keptSecretNames;
 }
 

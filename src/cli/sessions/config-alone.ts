@@ -4,7 +4,7 @@
 import type { EditReport } from "../../api/contract.ts";
 import { type Ask, askOf } from "../../api/operations.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
-import { askedEdit } from "../../config/edit/asked-edit.ts";
+import { askedEdit } from "../../config/edit/key-path.ts";
 import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../../config/edit/save.ts";
 import { openHistory, refuseOtherEntry } from "../../config/history/history.ts";
 import type { ConfigPlace } from "../../config/locate.ts";

@@ -2,12 +2,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { isReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
-import { aliasKeys } from "../schema/alias-schema.ts";
 import { backendKeys, serverKeys } from "../schema/gateway-schema.ts";
 import { configFile } from "../schema/schema.ts";
 import type { Approval, EntryKind } from "../schema/schema-keys.ts";
 import { approvalsIn } from "../schema/settled.ts";
-import { globalKeys, shareKeys } from "../schema/share-schema.ts";
+import { aliasKeys, globalKeys, shareKeys } from "../schema/share-schema.ts";
 import { trustKeys } from "../schema/trust-schema.ts";
 import {
   type BackendConfig,

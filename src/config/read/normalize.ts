@@ -2,11 +2,10 @@
 import { join } from "node:path";
 import { STORED_FORM } from "../../secrets/reference.ts";
 import type { ConfigPlace } from "../locate.ts";
-import { aliasKeys } from "../schema/alias-schema.ts";
 import { fleetKeys } from "../schema/fleet-schema.ts";
 import { type AliasFile, type ConfigFile, notifyKeys, type ShareFile, syncKeys } from "../schema/schema.ts";
 import { settled } from "../schema/settled.ts";
-import { globalKeys } from "../schema/share-schema.ts";
+import { aliasKeys, globalKeys } from "../schema/share-schema.ts";
 import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
 import { SMB_PORT } from "../values/host-text.ts";
 import { RESERVED_SHARE_NAME } from "../values/names.ts";

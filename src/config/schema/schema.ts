@@ -2,7 +2,6 @@
 // in docs/ and the editors' JSON Schema are made from it.
 import { parseBackendName } from "../values/backend-names.ts";
 import type { KeyPath } from "../values/mistakes.ts";
-import { aliasKeys } from "./alias-schema.ts";
 import { groupKeys, optimizerKeys, profileKeys } from "./fewer-tools-schema.ts";
 import { fleetKeys } from "./fleet-schema.ts";
 import { auditKeys, backendKeys, conflictKeys, serverKeys } from "./gateway-schema.ts";
@@ -10,7 +9,7 @@ import { incomingAuthKeys } from "./incoming-auth-schema.ts";
 import { limitsKeys } from "./limits-schema.ts";
 import { authorizationKeys } from "./policy-schema.ts";
 import { choiceKey, type Key, type KeyDoc, numberKey, type OutOf, toggleKey } from "./schema-keys.ts";
-import { globalKeys, shareKeys } from "./share-schema.ts";
+import { aliasKeys, globalKeys, shareKeys } from "./share-schema.ts";
 import { listOf, type Members, named, optionalTable, orAbsent, type Place, table } from "./tables.ts";
 import { telemetryKeys } from "./telemetry-schema.ts";
 import { trustKeys } from "./trust-schema.ts";

@@ -1,13 +1,16 @@
-// The keys of `[global]` and `[[shares]]`.
+// The keys of `[global]`, `[[shares]]` and `[[aliases]]`.
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
 import { describeServerShare } from "../values/mistakes.ts";
 import {
   NETWORK_MARK_EXPECTED,
+  parseAliasName,
   parseNetworkMark,
   parseServerShareName,
   parseShareName,
+  parseSubpath,
   parseUserName,
   SHARE_NAME_EXPECTED,
+  SUBPATH_EXPECTED,
 } from "../values/names.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { choice, host, list, networkInterface, path, reference, text } from "./value-types.ts";
@@ -167,5 +170,29 @@ export const shareKeys = {
     absent: "none; only for driver `local`",
     meaning: "Driver `local`: the folder that stands for the fallback route.",
     example: '"~/nas-ethernet"',
+  }),
+};
+
+export const aliasKeys = {
+  name: required("free", text("plain", parseAliasName), {
+    expected: SHARE_NAME_EXPECTED,
+    meaning: "What the alias is called here.",
+    example: '"projects"',
+  }),
+  share: required("guards", text("plain", parseShareName), {
+    expected: "the name of a share of this file",
+    meaning: "The share that holds the folder, by its `name`.",
+    example: '"CORE"',
+  }),
+  target_subpath: required("guards", text("plain", parseSubpath), {
+    type: "path inside the share",
+    expected: SUBPATH_EXPECTED,
+    meaning: "The folder, from the top of the share; it need not be there yet.",
+    example: '"Projects/2026"',
+  }),
+  path: optional("guards", path, {
+    absent: "`<shares_root>/Links/<name>`",
+    meaning: "Where the link is made.",
+    example: '"~/Desktop/projects"',
   }),
 };

@@ -1,7 +1,7 @@
 // Answers the requests to read and edit configurations, in the process that was started for them.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { askedEdit } from "../edit/asked-edit.ts";
+import { askedEdit } from "../edit/key-path.ts";
 import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
 import { writeStarter } from "../edit/starter.ts";
 import { layerMistakes, parseLayered } from "../layer/parse-layered.ts";

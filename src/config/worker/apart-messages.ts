@@ -1,6 +1,6 @@
 // The requests to the process that reads and edits configurations, and its answers.
 import type { ErrorCode } from "../../runtime/errors.ts";
-import type { AskedEdit } from "../edit/asked-edit.ts";
+import type { AskedEdit } from "../edit/key-path.ts";
 import type { KnownContent } from "../edit/save.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";

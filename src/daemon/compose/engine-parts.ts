@@ -24,13 +24,11 @@ import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behi
 import { leavingGvfsAlone } from "../../shares/drivers/smb-mounts.ts";
 import { createShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
-import { blocked, ensureStableLink, judgeLink } from "../../shares/links/stable-link.ts";
-import type { StableLinks } from "../../shares/links/stable-links.ts";
+import { createStableLinks } from "../../shares/links/stable-links.ts";
 import { createLogons } from "../../shares/logons/logons.ts";
 import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
-import type { LinkBlocked } from "../../shares/policy/share-seen.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
@@ -119,63 +117,4 @@ export function startEngineParts(options: PartsOptions) {
     serverProof,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
-}
-
-/** How long the prober may take to look at a link, ms. */
-const LOOK_MS = 1000;
-/** A link that was right is looked at again after so long, ms: beats may be short, and looks are not free. */
-const LOOK_AGAIN_MS = 2_000;
-/** It counts as right for so long while looks are late, ms: a busy machine is no other link. */
-const BELIEVED_MS = 60_000;
-
-interface KnownLink {
-  /** Where this process has pointed it to. */
-  readonly targets: Set<string>;
-  right: { readonly target: string; readonly atMs: number } | null;
-}
-
-/**
- * The links of a home's shares. A link is ours when it leads to the share's own mount path, or to a mount that this
- * process has pointed it to.
- */
-export function createStableLinks(clock: Clock, prober: Prober): StableLinks {
-  const links = new Map<string, KnownLink>();
-  const ensureNow: StableLinks["ensureNow"] = ({ stablePath, mountPath }, target) => {
-    const link = links.get(stablePath) ?? { targets: new Set(), right: null };
-    links.set(stablePath, link);
-    return ensure(link, stablePath, mountPath, target);
-  };
-  return {
-    ensure(spec, target) {
-      const right = links.get(spec.stablePath)?.right;
-      const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;
-      return isKnown ? null : ensureNow(spec, target);
-    },
-    ensureNow,
-    async look({ stablePath, mountPath }, mountedAt) {
-      const look = await prober.readLink(stablePath, LOOK_MS);
-      // A link to another place is wrong even if it is ours.
-      const found = judgeLink(look, stablePath, mountedAt ?? mountPath, () => false);
-      if (typeof found !== "string") return found;
-      // The link of what is not mounted leads nowhere yet.
-      return found === "right" || mountedAt === null ? null : blocked(`${stablePath} is missing`, "failed");
-    },
-  };
-
-  async function ensure(
-    link: KnownLink,
-    path: string,
-    mountPath: string,
-    target: string,
-  ): Promise<LinkBlocked | null> {
-    const atMs = clock.monotonicMs();
-    link.targets.add(target).add(mountPath);
-    const isOurs = (found: string): boolean => link.targets.has(found);
-    const outcome = await ensureStableLink({ prober, path, target, isOurs, waitMs: LOOK_MS });
-    const wasRight = link.right?.target === target && atMs - link.right.atMs < BELIEVED_MS;
-    const fault = outcome.result === "blocked" ? outcome : null;
-    if (fault?.why === "late" && wasRight) return null;
-    link.right = fault === null ? { target, atMs } : null;
-    return fault;
-  }
 }

@@ -6,7 +6,7 @@ import type { SignInHome } from "../../gateway/backends/sign-in/sign-ins.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { type Clock, systemClock, type Timer } from "../../runtime/time/clock.ts";
 import { storedKey } from "../../secrets/reference.ts";
 import type { SecretStore, SecretStoreOptions } from "../../secrets/secret-store.ts";
 
@@ -144,4 +144,11 @@ async function within<T>(
   const limit = AbortSignal.any([signal, late.signal]);
   limit.throwIfAborted();
   return await unlessAborted(work(limit), limit);
+}
+
+/** The names of a home's secrets, found at once and without asking a keyring. Rejects with `secret_unavailable`. */
+export async function keptSecretNames(home: string): Promise<readonly string[]> {
+  const { openSecretStore } = await import("../../secrets/secret-store.ts");
+  const store = openSecretStore({ home, clock: systemClock, environment: process.env });
+  return (await store.list()).map(({ name }) => name);
 }

@@ -1,5 +1,10 @@
 // The audit's records in the form of the API, read from its files.
-import type { AuditEntry, AuditReport, AuditRequest } from "../../api/records-contract.ts";
+import {
+  type AuditEntry,
+  type AuditReport,
+  type AuditRequest,
+  auditRecordShape,
+} from "../../api/records-contract.ts";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import type { JsonMembers } from "../../runtime/text/json-object.ts";
 import { holdsText, type ReadPage } from "./record-pages.ts";
@@ -31,39 +36,13 @@ function isAskedFor(entry: AuditEntry, { backend, tool, principal, outcome, text
   return holdsText(Object.values(entry), text);
 }
 
-const TEXTS = [
-  "subject",
-  "issuer",
-  "session",
-  "method",
-  "outcome",
-  "reason",
-  "since",
-  "event",
-  "entry",
-  "summary",
-] as const;
-const NAMES = ["principal", "target", "backend", "remote"] as const;
-const NUMBERS = ["duration_ms", "count", "dropped"] as const;
-
 /** Only what is as it should be: people may have written in the file. */
 function auditEntry(line: JsonMembers): AuditEntry {
-  const entry: AuditEntry = { time: String(line["time"]), kind: kindOf(line) };
-  for (const name of NAMES) {
-    const value = line[name];
-    if (typeof value === "string" || value === null) entry[name] = value;
-  }
-  for (const name of TEXTS) {
-    const value = line[name];
-    if (typeof value === "string") entry[name] = value;
-  }
-  for (const name of NUMBERS) {
-    const value = line[name];
-    if (typeof value === "number") entry[name] = value;
-  }
-  if ("asked" in line) entry.asked = line["asked"];
-  if ("arguments" in line) entry.arguments = line["arguments"];
-  return entry;
+  const sound = Object.entries(auditRecordShape.fields).filter(
+    ([name, shape]) => name in line && shape.faultIn(line[name]) === null,
+  );
+  const members = Object.fromEntries(sound.map(([name]) => [name, line[name]]));
+  return { ...members, time: String(line["time"]), kind: kindOf(line) };
 }
 
 function kindOf(line: JsonMembers): AuditEntry["kind"] {

@@ -3,11 +3,11 @@ import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { Holds, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
+import { groupsGone } from "../../runtime/process/process-identity.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
 import type { ClientWords } from "./link-messages.ts";
-import { groupsGone } from "./process-groups.ts";
 import type { Successor } from "./successor.ts";
 
 /** A step that is under way is finished; one that takes longer is left to the next daemon, which looks afresh. */

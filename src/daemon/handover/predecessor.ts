@@ -4,11 +4,18 @@
 import type { Holds, HoldsElsewhere, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { groupsGone } from "../../runtime/process/process-identity.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { ClientWords, LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
-import { NEEDED_MARK, SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
+import {
+  type ClientWords,
+  type LateSession,
+  NEEDED_MARK,
+  type SaidByNew,
+  type SaidByOld,
+  SUCCESSOR_MARK,
+  saidIn,
+} from "./link-messages.ts";
 import { PassedRequests } from "./passed-requests.ts";
-import { groupsGone } from "./process-groups.ts";
 
 /** Of what clients say about calls that the old one finishes; more at a time, or longer, is dropped. */
 const MOST_WORDS = 256;

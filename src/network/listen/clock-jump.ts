@@ -5,8 +5,6 @@ import type { Clock } from "../../runtime/time/clock.ts";
 interface ClockJump {
   /** `woke`: the machine slept (or this process was stopped); `clock_set`: only the wall clock moved. */
   readonly kind: "woke" | "clock_set";
-  /** How far; negative when the wall clock was set back. */
-  readonly byMs: number;
   /** `woke from sleep after 2 h 10 min`, `clock jumped by -3.5 s`. */
   readonly text: string;
 }
@@ -46,7 +44,6 @@ export function createClockWatch(options: ClockWatchOptions) {
       if (lateMs > THRESHOLD_MS) return woke(passedMs);
       return {
         kind: "clock_set",
-        byMs: differenceMs,
         text: `clock jumped by ${differenceMs < 0 ? "-" : ""}${spokenDuration(Math.abs(differenceMs))}`,
       };
     },
@@ -54,7 +51,7 @@ export function createClockWatch(options: ClockWatchOptions) {
 }
 
 function woke(afterMs: number): ClockJump {
-  return { kind: "woke", byMs: afterMs, text: `woke from sleep after ${spokenDuration(afterMs)}` };
+  return { kind: "woke", text: `woke from sleep after ${spokenDuration(afterMs)}` };
 }
 
 function spokenDuration(ms: number): string {

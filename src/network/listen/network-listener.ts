@@ -3,13 +3,11 @@
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
 import { scdynamicstoreSource } from "./darwin/scdynamicstore-listener.ts";
-import type { NetworkDelta } from "./events/network-delta.ts";
+import { compareInterfaces, type NetworkDelta } from "./events/network-delta.ts";
 import type { NetworkEventSource, RunningEventSource } from "./events/network-event-source.ts";
 import { rtnetlinkSource } from "./linux/rtnetlink-listener.ts";
-import { startInterfacePoll } from "./polling-listener.ts";
-
-export type { NetworkDelta } from "./events/network-delta.ts";
 
 export interface NetworkListener extends AsyncDisposable {
   /** How changes are learnt now; "polling" is the fallback and may be seconds late. */
@@ -116,4 +114,58 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
 function platformSource(): NetworkEventSource | null {
   if (process.platform === "darwin") return scdynamicstoreSource();
   return process.platform === "linux" ? rtnetlinkSource() : null;
+}
+
+interface InterfacePollOptions {
+  clock: Clock;
+  intervalMs: number;
+  onChange: (deltas: readonly NetworkDelta[]) => void;
+  /** The interfaces now; the system's by default. */
+  read?: (nowMs: number) => InterfaceSnapshot;
+}
+
+/** Runs from the start. `onChange` is called from a timer, or from `pause` and `resume`, never with an empty list. */
+export function startInterfacePoll(options: InterfacePollOptions) {
+  const { clock, intervalMs, onChange, read = readInterfaces } = options;
+  let last = read(clock.monotonicMs());
+  let timer: Timer | null = null;
+  let disposed = false;
+
+  const compare = (): void => {
+    const now = read(clock.monotonicMs());
+    const deltas = compareInterfaces(last, now);
+    last = now;
+    if (deltas.length > 0) onChange(deltas);
+  };
+  const schedule = (): void => {
+    timer = clock.setTimer(intervalMs, () => {
+      schedule();
+      compare();
+    });
+  };
+  const rest = (): void => {
+    timer?.[Symbol.dispose]();
+    timer = null;
+  };
+
+  schedule();
+  return {
+    /** Compares once more, then rests. */
+    pause(): void {
+      if (timer === null) return;
+      rest();
+      compare();
+    },
+    /** Compares with the last reading at once, and goes on. */
+    resume(): void {
+      if (timer !== null || disposed) return;
+      schedule();
+      // What changed while the event source ran was reported by it, or was lost with it: better reported twice than never.
+      compare();
+    },
+    [Symbol.dispose]() {
+      disposed = true;
+      rest();
+    },
+  };
 }

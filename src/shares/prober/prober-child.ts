@@ -4,7 +4,8 @@ import { lookup } from "node:dns";
 import { lstat, readlink, stat } from "node:fs";
 import { fileLooks } from "./file-looks.ts";
 import { listFolders, lookAtFolder } from "./folder-listing.ts";
-import { lookAtMount } from "./mount-look.ts";
+import { lookAtMountDarwin } from "./mount-look-darwin.ts";
+import { lookAtMountLinux } from "./mount-look-linux.ts";
 import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
 import { scanOpenFilesProc } from "./open-files-proc.ts";
 import { pathPlaces } from "./path-places.ts";
@@ -45,7 +46,7 @@ type Answerers = {
 };
 
 const answerers: Answerers = {
-  look: lookAtMount,
+  look: process.platform === "darwin" ? lookAtMountDarwin : lookAtMountLinux,
   link(path, done) {
     lstat(path, { bigint: true }, (error, stats) => {
       if (error !== null) {

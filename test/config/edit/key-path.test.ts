@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { askedEdit } from "../../../src/config/edit/asked-edit.ts";
-import { configEdit, parseConfigKey, parseConfigValue, splitKey } from "../../../src/config/edit/key-path.ts";
+import {
+  askedEdit,
+  configEdit,
+  parseConfigKey,
+  parseConfigValue,
+  splitKey,
+} from "../../../src/config/edit/key-path.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 

@@ -166,7 +166,7 @@ test("A3 a wall clock that is set, either way, is a jump once", async () => {
   assert.equal(watch.observe(2_000), null);
   clock.jumpWall(3_600_000);
   await clock.advance(2_000);
-  assert.deepEqual(watch.observe(2_000), { kind: "clock_set", byMs: 3_600_000, text: "clock jumped by 1 h" });
+  assert.deepEqual(watch.observe(2_000), { kind: "clock_set", text: "clock jumped by 1 h" });
   await clock.advance(2_000);
   assert.equal(watch.observe(2_000), null);
   clock.jumpWall(-3_500);
@@ -184,7 +184,6 @@ test("A3 sleep where the monotonic clock stands still is told apart by the time 
   await clock.advance(1_000);
   assert.deepEqual(watch.observe(2_000), {
     kind: "woke",
-    byMs: 7_800_000,
     text: "woke from sleep after 2 h 10 min",
   });
   clock.jumpWall(60_000);
@@ -197,7 +196,6 @@ test("A3 sleep where every clock runs on shows as a beat that came far too late"
   await clock.advance(600_000);
   assert.deepEqual(watch.observe(2_000), {
     kind: "woke",
-    byMs: 600_000,
     text: "woke from sleep after 10 min",
   });
   await clock.advance(3_900);

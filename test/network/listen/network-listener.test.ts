@@ -7,8 +7,7 @@ import type {
   NetworkEventListener,
   NetworkEventSource,
 } from "../../../src/network/listen/events/network-event-source.ts";
-import { startNetworkListener } from "../../../src/network/listen/network-listener.ts";
-import { startInterfacePoll } from "../../../src/network/listen/polling-listener.ts";
+import { startInterfacePoll, startNetworkListener } from "../../../src/network/listen/network-listener.ts";
 import type { Logger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 

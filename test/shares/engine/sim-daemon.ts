@@ -57,7 +57,7 @@ export function startSimDaemon(machine: SimMachine, system: Clock, first: ShareS
     memory: {
       recollection: {
         shares: new Map([["CORE", saved.memory]]),
-        ...{ observedAt: saved.atMs, setAside: null, lostShares: [] },
+        ...{ observedAt: saved.atMs, setAside: null },
       },
       remember(_share, memory) {
         saved.memory = memory;

@@ -6,7 +6,6 @@ import test, { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { listFolders } from "../../../src/shares/prober/folder-listing.ts";
-import { lookAtMount } from "../../../src/shares/prober/mount-look.ts";
 import { createLookAtMountDarwin, lookAtMountDarwin } from "../../../src/shares/prober/mount-look-darwin.ts";
 import { type LookAtMount, lookAtMountLinux } from "../../../src/shares/prober/mount-look-linux.ts";
 import { fileProber } from "../../support/file-prober.ts";
@@ -109,10 +108,6 @@ describe("a look on darwin, over a client that answers as it is told", () => {
     assert.equal((await lookedOver("ENOENT", "EACCES")).errno, "EACCES");
     assert.equal((await lookedOver("EPERM", null)).errno, "EPERM");
   });
-});
-
-it("A2 the look is the one of this system", () => {
-  assert.equal(lookAtMount, process.platform === "darwin" ? lookAtMountDarwin : lookAtMountLinux);
 });
 
 const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
