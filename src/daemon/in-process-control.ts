@@ -19,7 +19,7 @@ import { startCommandLog } from "./compose/log-settings.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { idleGatewayStatus } from "./control/gateway-status.ts";
-import { configWarningConditions } from "./control/global-conditions.ts";
+import { configWarningConditions, globalSettings } from "./control/global-conditions.ts";
 import { aliasStatuses, openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
@@ -135,17 +135,13 @@ function globalStatus(
   startedAt: string,
   waiting: readonly Condition[],
 ): StatusReport["global"] {
-  const { checkIntervalMs, autoFailback, autoFailbackStableMs, lsofRecheck } = snapshot.config.global;
   return {
     version: packageVersion(),
     pid: null,
     started_at: null,
     config_path: snapshot.path,
     home,
-    check_interval_secs: checkIntervalMs / 1000,
-    auto_failback: autoFailback,
-    auto_failback_stable_secs: autoFailbackStableMs / 1000,
-    lsof_recheck: lsofRecheck,
+    ...globalSettings(snapshot.config.global),
     network_events: "off",
     conditions: [...configWarningConditions(snapshot, startedAt), ...waiting],
   };

@@ -23,7 +23,7 @@ import { createPrivatePlaces, type PrivatePlaces } from "./compose/private-place
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { withWaiting } from "./control/gateway-status.ts";
-import { createGlobalConditions } from "./control/global-conditions.ts";
+import { createGlobalConditions, globalSettings } from "./control/global-conditions.ts";
 import { aliasStatus, openPlaces } from "./control/place-control.ts";
 import { createRequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
@@ -468,7 +468,7 @@ function createServiceControl(
     ...config.control,
     ...fleet.control,
     status: (): StatusReport => {
-      const running = config.watcher.running.snapshot.config.global;
+      const { global } = config.watcher.running.snapshot.config;
       return {
         global: {
           version: packageVersion(),
@@ -476,10 +476,7 @@ function createServiceControl(
           started_at: startedAt,
           config_path: snapshot.path,
           home,
-          check_interval_secs: (intervalMs ?? running.checkIntervalMs) / 1000,
-          auto_failback: running.autoFailback,
-          auto_failback_stable_secs: running.autoFailbackStableMs / 1000,
-          lsof_recheck: running.lsofRecheck,
+          ...globalSettings({ ...global, checkIntervalMs: intervalMs ?? global.checkIntervalMs }),
           network_events: triggers.networkEvents(),
           conditions: globalConditions(),
         },

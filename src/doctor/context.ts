@@ -25,18 +25,13 @@ export interface DoctorContext {
   readonly parts: Pick<EngineParts, "hostProber" | "drivers" | "prober" | "mountTable">;
 }
 
-interface FindingDetails {
-  readonly subject?: string | null;
-  readonly hint?: string | null;
-}
-
 /** Makes findings of one area. */
 export function findingsOf(area: DoctorArea) {
   return (
     severity: DoctorSeverity,
     code: string,
     text: string,
-    { subject = null, hint = null }: FindingDetails = {},
+    { subject = null, hint = null }: { readonly subject?: string | null; readonly hint?: string | null } = {},
   ): DoctorFinding => ({ area, severity, code, subject, text, hint });
 }
 

@@ -230,15 +230,6 @@ const LOOKED_AT_HERE = [
   "auth_open",
   "auth_token_missing",
   "listen_failed",
-  "fleet_unreachable",
-  "fleet_name_taken",
-  "fleet_calls_unreachable",
-  "fleet_machine_away",
-  "fleet_sessions_away",
-  "fleet_layer_refused",
-  "fleet_layer_not_trusted",
-  "fleet_layer_unheeded",
-  "fleet_layer_unread",
 ];
 
 /** What the daemon knows of the shares, looked at afresh by it. */
@@ -251,7 +242,7 @@ async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorF
     if (findings.length === 0)
       return [finding("ok", "verify", "the daemon finds everything as it should be")];
     return findings
-      .filter(({ code }) => !LOOKED_AT_HERE.includes(code) && !code.startsWith("config"))
+      .filter(({ code }) => !LOOKED_AT_HERE.includes(code) && !/^(config|fleet_)/.test(code))
       .map(({ severity, code, share, text, hint }) =>
         finding(severity, code, share === null ? text : `${share}: ${text}`, { subject: share, hint }),
       );

@@ -47,29 +47,6 @@ export interface ConfigTurn<Snapshot> {
   applyAgain(source: string, meant?: Snapshot): Promise<ReloadOutcome>;
 }
 
-export interface ConfigStore<Snapshot> extends AsyncDisposable {
-  readonly running: Running<Snapshot>;
-  /** A content is being parsed or applied. */
-  readonly busy: boolean;
-  /** Work is waiting for its turn, or has it. */
-  readonly hasWork: boolean;
-  readonly state: Pick<SyncState, "lastSync" | "lastError" | "hash">;
-  /** The file is looked at in the lane's next cycle. */
-  lookFor(reason: TriggerReason): void;
-  /** Looks now. Never rejects; calls made while a cycle runs share the next look. */
-  reloadNow(): Promise<ReloadResult>;
-  /**
-   * Does this with nothing else under way; a look that has begun is begun anew after it, three times in a row at most.
-   * Rejects with what the work rejects with, and with `aborted` when the store ends before its turn.
-   */
-  inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T>;
-}
-
-interface Work {
-  readonly perform: (signal: AbortSignal) => Promise<void>;
-  readonly refuse: () => void;
-}
-
 /** How often a look is begun anew because work comes first: a row of edits without end must not put it off for ever. */
 const MOST_BROKEN_OFF = 3;
 
@@ -110,12 +87,13 @@ function createApplying<Snapshot>(options: ConfigStoreOptions<Snapshot>) {
 }
 
 /** Disposing aborts what is under way and waits for its end; nothing is applied after it. */
-export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot>): ConfigStore<Snapshot> {
+export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot>) {
   const { file, watch, clock, logger, announce, rejected = null } = options;
   const applying = createApplying(options);
   let hasWork = false;
   let ended = false;
-  const waiting: Work[] = [];
+  const waiting: { readonly perform: (signal: AbortSignal) => Promise<void>; readonly refuse: () => void }[] =
+    [];
   const askers: ((result: ReloadResult) => void)[] = [];
   /** Ends the look that is under way, for work that comes first. */
   let looking = new AbortController();
@@ -194,27 +172,35 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   });
 
   return {
-    get running() {
+    get running(): Running<Snapshot> {
       return applying.running;
     },
-    get busy() {
+    /** A content is being parsed or applied. */
+    get busy(): boolean {
       return applying.busy;
     },
-    get hasWork() {
+    /** Work is waiting for its turn, or has it. */
+    get hasWork(): boolean {
       return hasWork;
     },
-    get state() {
+    get state(): Pick<SyncState, "lastSync" | "lastError" | "hash"> {
       return { ...memory.state, hash: applying.running.sha256 };
     },
+    /** The file is looked at in the lane's next cycle. */
     lookFor,
-    reloadNow() {
+    /** Looks now. Never rejects; calls made while a cycle runs share the next look. */
+    reloadNow(): Promise<ReloadResult> {
       if (ended) return Promise.resolve(LEFT);
       return new Promise((resolve) => {
         askers.push(resolve);
         lookFor("user");
       });
     },
-    inTurn(work) {
+    /**
+     * Does this with nothing else under way; a look that has begun is begun anew after it, three times in a row at most.
+     * Rejects with what the work rejects with, and with `aborted` when the store ends before its turn.
+     */
+    inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T> {
       if (ended) return Promise.reject(stopping());
       return new Promise((resolve, reject) => {
         waiting.push({

@@ -1,8 +1,9 @@
 // The face of the configuration's store: the watch over the file triggers it, and listeners hear what became of a change.
 import { isDeepStrictEqual } from "node:util";
 import { errorText } from "../runtime/errors.ts";
-import { type ConfigStore, type ConfigStoreOptions, createConfigStore } from "./config-store.ts";
-import { createFileWatch, type FileWatch } from "./file-watch.ts";
+import type { Running } from "./config-steps.ts";
+import { type ConfigStoreOptions, createConfigStore } from "./config-store.ts";
+import { createFileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
 import type { SyncSettings, SyncState } from "./sync-settings.ts";
@@ -28,20 +29,13 @@ interface ConfigWatcherOptions<Snapshot>
  * `apply`. `reloadNow` looks whether watching or not, tries bytes that were rejected before, and ends a stop when it
  * succeeds.
  */
-export interface ConfigWatcher<Snapshot>
-  extends Pick<ConfigStore<Snapshot>, "running" | "busy" | "reloadNow" | "inTurn">,
-    Pick<FileWatch, "start" | "setSettings">,
-    AsyncDisposable {
-  readonly state: SyncState;
-}
+export type ConfigWatcher<Snapshot> = ReturnType<typeof createConfigWatcher<Snapshot>>;
 
 /** A file on a slow network is read within seconds or counts as not readable now. */
 const LOOK_DEADLINE_MS = 5_000;
 
 /** Nothing is watched before `start`. Disposing stops watching at once and waits for a running `apply`. */
-export function createConfigWatcher<Snapshot>(
-  options: ConfigWatcherOptions<Snapshot>,
-): ConfigWatcher<Snapshot> {
+export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snapshot>) {
   const { clock, logger, rejected = null } = options;
   const file = withDeadline(options.file, clock, options.lookDeadlineMs ?? LOOK_DEADLINE_MS);
 
@@ -87,22 +81,22 @@ export function createConfigWatcher<Snapshot>(
   let state = stateNow();
 
   return {
-    get state() {
+    get state(): SyncState {
       return state;
     },
-    get running() {
+    get running(): Running<Snapshot> {
       return store.running;
     },
-    get busy() {
+    get busy(): boolean {
       return store.busy;
     },
-    start() {
+    start(): Promise<void> {
       if (rejected !== null) announce("error", rejected.reason);
       return watch.start();
     },
-    setSettings: (settings) => watch.setSettings(settings),
-    reloadNow: () => store.reloadNow(),
-    inTurn: (work) => store.inTurn(work),
+    setSettings: watch.setSettings,
+    reloadNow: store.reloadNow,
+    inTurn: store.inTurn,
     async [Symbol.asyncDispose]() {
       await watch[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();

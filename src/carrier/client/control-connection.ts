@@ -27,16 +27,11 @@ export interface ControlConnection extends Disposable {
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
 }
 
-interface ControlListener {
-  onPush(message: Members): void;
-  onEnd(): void;
-}
-
 /** Null: nobody listens there. Rejects with `protocol` when what listens is of another version. */
 export async function connectControl(
   path: string,
   clock: Clock,
-  listener: ControlListener,
+  listener: { onPush(message: Members): void; onEnd(): void },
 ): Promise<ControlConnection | null> {
   const greeted = Promise.withResolvers<ControlConnection | null>();
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();

@@ -14,11 +14,6 @@ export interface EntryPlace {
   readonly realPath: string | null;
 }
 
-interface HistoryOwner {
-  readonly place: EntryPlace;
-  owns(entry: EntryPlace): boolean;
-}
-
 /** Asks in this process: for commands, which may wait for a network because they read the file there anyway. */
 export const ownRealPath: RealPath = async (path) => {
   return realpath(path).catch(expecting(isSystemError, null));
@@ -33,7 +28,7 @@ export async function findHistoryOwner(
   configPath: string,
   entries: readonly EntryPlace[],
   realPath: RealPath,
-): Promise<HistoryOwner> {
+): Promise<{ readonly place: EntryPlace; owns(entry: EntryPlace): boolean }> {
   const real = await realFile(configPath, realPath);
   const names = new Set(real === null ? [configPath] : [configPath, real]);
   for (const path of unresolved(entries, names)) {

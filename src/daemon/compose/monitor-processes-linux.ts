@@ -1,19 +1,11 @@
 // Finds monitors through /proc, with the homes that their environments name.
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { findPlace } from "../../config/locate.ts";
+import { readProcesses } from "../../runtime/process/process-identity.ts";
 import { isMonitor, type MonitorProcess } from "./process-arguments.ts";
 
-const AT_ONCE = 32;
-
-export async function listMonitorsLinux(): Promise<readonly MonitorProcess[]> {
-  const names = await readdir("/proc").catch(() => []);
-  const pids = names.filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-  const found: MonitorProcess[] = [];
-  for (let index = 0; index < pids.length; index += AT_ONCE) {
-    const some = await Promise.all(pids.slice(index, index + AT_ONCE).map(readMonitor));
-    for (const one of some) if (one !== null) found.push(one);
-  }
-  return found;
+export function listMonitorsLinux(): Promise<readonly MonitorProcess[]> {
+  return readProcesses(async (pid) => (Number(pid) === process.pid ? null : readMonitor(pid)));
 }
 
 async function readMonitor(pid: string): Promise<MonitorProcess | null> {

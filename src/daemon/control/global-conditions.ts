@@ -1,6 +1,6 @@
 // The standing problems that concern no single share.
 import type { Condition, GlobalStatus } from "../../api/contract.ts";
-import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { ConfigSnapshot, GlobalConfig } from "../../config/snapshot.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
@@ -20,6 +20,16 @@ export interface ConditionSources {
   readonly rcloneAdvice: () => Lacking | null;
   /** What waits for shares that are configured no more. */
   readonly formerUnsent: () => readonly FormerUnsent[];
+}
+
+/** The settings of `[global]` that a status shows. */
+export function globalSettings(global: GlobalConfig) {
+  return {
+    check_interval_secs: global.checkIntervalMs / 1000,
+    auto_failback: global.autoFailback,
+    auto_failback_stable_secs: global.autoFailbackStableMs / 1000,
+    lsof_recheck: global.lsofRecheck,
+  };
 }
 
 /** Remembers since when each stands, where that is not known otherwise. */

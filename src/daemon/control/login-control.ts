@@ -9,14 +9,9 @@ interface LoginParts {
   readonly restart: Control["restart"];
 }
 
-interface Login {
-  readonly stop: AbortController;
-  readonly ended: Promise<LoginReport>;
-}
-
 /** Disposal ends those under way. */
 export function createLoginControl({ signIn, restart }: LoginParts) {
-  const logins = new Map<string, Login>();
+  const logins = new Map<string, { readonly stop: AbortController; readonly ended: Promise<LoginReport> }>();
 
   const begin = (backend: string): Promise<string> => {
     logins.get(backend)?.stop.abort(failed("another sign-in was begun"));

@@ -194,15 +194,10 @@ function settledResult(
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };
 }
 
-interface LogonTools {
-  readonly home: string;
-  readonly logons: Logons;
-}
-
 /** Logs in over a route that answers, as a person has asked. Resolves with why that could not be tried; null: it was. */
 async function logOn(
   { subject: { spec }, seen }: ShareView,
-  { home, logons }: LogonTools,
+  { home, logons }: { readonly home: string; readonly logons: Logons },
   signal: AbortSignal,
 ): Promise<VerifyFinding | null> {
   const up = routesOf(spec).find((route) => seen?.routes[route].probe.verdict === "answers");

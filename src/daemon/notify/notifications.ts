@@ -32,19 +32,13 @@ interface NotificationsOptions {
 /** Disposing ends what is being shown, and shows no more. */
 export type Notifications = ReturnType<typeof createNotifications>;
 
-interface Unavailable {
-  readonly reason: string;
-  readonly hint: string;
-  readonly since: string;
-}
-
 export function createNotifications(options: NotificationsOptions) {
   const { notifier, clock, logger } = options;
   const env = sessionEnvironment(options.environment);
   const queue = createNotificationQueue();
   const ending = new AbortController();
   let { settings } = options;
-  let unavailable: Unavailable | null = null;
+  let unavailable: { readonly reason: string; readonly hint: string; readonly since: string } | null = null;
   let timer: Timer | null = null;
   let running: Promise<void> | null = null;
   let nextAtMs = 0;

@@ -10,15 +10,10 @@ const DELAY_MS = 500;
 const MOST_WAITING = 256;
 const MOST_ADDRESSES = 1_024;
 
-interface Tries {
-  count: number;
-  readonly sinceMs: number;
-}
-
 export class WrongTokens {
   readonly #clock: Clock;
   /** By address, the oldest first. */
-  readonly #tries = new Map<string, Tries>();
+  readonly #tries = new Map<string, { count: number; readonly sinceMs: number }>();
   #waiting = 0;
 
   constructor(clock: Clock) {

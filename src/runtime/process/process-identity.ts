@@ -113,3 +113,19 @@ function isThere(group: number): boolean {
     return false;
   }
 }
+
+const AT_ONCE = 16;
+
+/** What is read of each running process; null leaves one out. Empty if the system has no `/proc`. */
+export async function readProcesses<T>(
+  read: (pid: string) => Promise<T | null>,
+  processes = "/proc",
+): Promise<readonly T[]> {
+  const pids = (await readdir(processes).catch(expecting("ENOENT", []))).filter((name) => /^\d+$/.test(name));
+  const found: T[] = [];
+  for (let index = 0; index < pids.length; index += AT_ONCE) {
+    const some = await Promise.all(pids.slice(index, index + AT_ONCE).map(read));
+    for (const one of some) if (one !== null) found.push(one);
+  }
+  return found;
+}

@@ -6,11 +6,7 @@ import type { MountTable } from "./mount-entry.ts";
 import { createMountTableDarwin } from "./mount-table-darwin.ts";
 import { createMountTableLinux } from "./mount-table-linux.ts";
 
-interface MountTableOptions {
-  readonly clock: Clock;
-}
-
-export function createMountTable({ clock }: MountTableOptions): MountTable {
+export function createMountTable({ clock }: { readonly clock: Clock }): MountTable {
   if (process.platform === "linux") return createMountTableLinux({ clock });
   if (process.platform === "darwin") return createMountTableDarwin({ clock });
   return {

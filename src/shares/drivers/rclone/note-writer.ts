@@ -23,11 +23,6 @@ interface NotesWritten {
   readonly written: number;
 }
 
-interface NoteWriterOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
-
 interface OpenCacheFile {
   /** In the share. */
   readonly path: string;
@@ -56,7 +51,7 @@ interface NoteMemory {
   readonly hanging: Map<string, number>;
 }
 
-export function createNoteWriter({ clock, logger }: NoteWriterOptions) {
+export function createNoteWriter({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
   const listed = createFolderLists(clock.monotonicMs);
   const memory: NoteMemory = { clock, reached: new Map(), noted: new Map(), hanging: new Map() };
   return {

@@ -1,11 +1,12 @@
 // The processes that serve mounts: started by this daemon, by an earlier one, or by someone else.
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import type { DetachedProcess } from "../../../runtime/process/child-process.ts";
 import {
   isRunning,
   type ProcessIdentity,
   processIdentity,
+  readProcesses,
 } from "../../../runtime/process/process-identity.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { Through } from "../mount-driver.ts";
@@ -47,12 +48,6 @@ interface Known extends ProcessNote {
 /** A mount reports why it cannot make its folder; a look just finds no process. */
 function nothingBelowFile(error: unknown): null {
   if (systemErrorCode(error) === "ENOTDIR") return null;
-  throw error;
-}
-
-/** macOS has no such folder, and asks for each local share whether rclone left something. */
-function noneIfMissing(error: unknown): string[] {
-  if (systemErrorCode(error) === "ENOENT") return [];
   throw error;
 }
 
@@ -220,18 +215,9 @@ function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: Rclone
   return { identity, mountPath, carriedPort: carriedPortOf(args), pinned: false, server, folder };
 }
 
-const AT_ONCE = 16;
-
 /** Every `rclone mount` that runs, of any user whose processes are visible; none if the system has no `/proc`. */
-export async function listRcloneMounts(processes = "/proc"): Promise<readonly RcloneProcess[]> {
-  const names = await readdir(processes).catch(noneIfMissing);
-  const pids = names.filter((name) => /^\d+$/.test(name));
-  const found: RcloneProcess[] = [];
-  for (let index = 0; index < pids.length; index += AT_ONCE) {
-    const some = await Promise.all(pids.slice(index, index + AT_ONCE).map(readProcess));
-    for (const one of some) if (one !== null) found.push(one);
-  }
-  return found;
+export function listRcloneMounts(processes?: string): Promise<readonly RcloneProcess[]> {
+  return readProcesses(readProcess, processes);
 }
 
 async function readProcess(pid: string): Promise<RcloneProcess | null> {
