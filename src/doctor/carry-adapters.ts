@@ -15,8 +15,6 @@ interface CarryAdapterOptions {
   readonly parts: Pick<EngineParts, "drivers" | "hostProber">;
   /** The shares of the configuration, with their passwords; none when it cannot be read. */
   readonly shares: () => Promise<readonly ShareSpec[]>;
-  /** For tests. */
-  readonly move?: typeof moveUnderOpenFile;
 }
 
 /** A text tells how it went; a throw, that it failed; `without`, why this machine has none, and needs none. */
@@ -41,7 +39,7 @@ export function carryAdapters(options: CarryAdapterOptions): readonly Adapter[] 
 }
 
 async function tryDriver(
-  { home, parts, shares, move = moveUnderOpenFile }: CarryAdapterOptions,
+  { home, parts, shares }: CarryAdapterOptions,
   name: (typeof DRIVERS)[number],
   folder: string,
   outer: AbortSignal,
@@ -56,7 +54,15 @@ async function tryDriver(
   const endpoints = await endpointsOf(parts, share);
   if (endpoints === null) return { without: `no host of share ${share.name} answers; nothing was mounted` };
   await using carrier = connectCarrier({ home: folder, clock: systemClock, logger: silentLogger });
-  const outcome = await move({ clock: systemClock, carrier, driver, share, endpoints, folder, signal });
+  const outcome = await moveUnderOpenFile({
+    clock: systemClock,
+    carrier,
+    driver,
+    share,
+    endpoints,
+    folder,
+    signal,
+  });
   if (name === "netfs") return keepVerdict(home, outcome);
   if (!outcome.carried) throw new Error(outcome.text);
   return outcome.text;

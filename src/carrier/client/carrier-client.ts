@@ -25,8 +25,6 @@ interface ConnectOptions {
   readonly logger: Logger;
   /** The bundled program; default that of this package. */
   readonly programPath?: string;
-  /** Default: the Node that runs this. */
-  readonly nodePath?: string;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -229,7 +227,7 @@ class CarrierLink implements AsyncDisposable {
 
   /** The carrier that runs, else one that is started now. */
   async connectedOrStarted(signal: AbortSignal): Promise<ControlConnection> {
-    const { home, clock, programPath = null, nodePath = process.execPath } = this.#options;
+    const { home, clock, programPath = null } = this.#options;
     const startedAtMs = clock.monotonicMs();
     let startNotBeforeMs = startedAtMs;
     let startAgainMs = START_AGAIN_MS;
@@ -244,7 +242,7 @@ class CarrierLink implements AsyncDisposable {
         // the first one on a slow machine.
         startNotBeforeMs = nowMs + startAgainMs;
         startAgainMs *= 2;
-        this.#starting ??= startCarrier(home, programPath, nodePath).finally(() => {
+        this.#starting ??= startCarrier(home, programPath, process.execPath).finally(() => {
           this.#starting = null;
         });
         await this.#starting;

@@ -9,7 +9,7 @@ import { findShares } from "../../shares/mounts/found-shares.ts";
 
 /** Those that offer shares first, whom this machine has only met last. Rejects with the signal's reason alone. */
 export async function foundServers(signal: AbortSignal): Promise<readonly FoundServer[]> {
-  const [heard, shares] = await Promise.all([discoverServers({ clock: systemClock, signal }), findShares()]);
+  const [heard, shares] = await Promise.all([discoverServers(systemClock, signal), findShares()]);
   const servers = new Map<string, FoundServer>();
   for (const { interfaceName, ...server } of heard) {
     const key = hostText({ host: server.address, port: server.port });

@@ -6,7 +6,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
 import { inPrefix, parseIp } from "../ip-address.ts";
 import { createDnsSd } from "./dns-sd.ts";
-import type { LinkKind, Links } from "./link-kind.ts";
+import type { LinkKind } from "./link-kind.ts";
 import type { Claim, LinkProtocol } from "./link-protocol.ts";
 import { readLinks } from "./links.ts";
 import { createWsDiscovery } from "./ws-discovery.ts";
@@ -25,13 +25,6 @@ export interface HeardServer {
 
 export type HeardBy = "dns-sd" | "ws-discovery" | "neighbour";
 
-export interface DiscoverOptions {
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly interfaces?: InterfaceSnapshot;
-  readonly links?: Links;
-}
-
 type OwnAddress = InterfaceSnapshot["addresses"][number];
 
 /** Answers to multicast come within 0.5 s; a second question makes up for one that was lost. */
@@ -49,11 +42,10 @@ const NAME_LENGTH_AT_MOST = 64;
 const SMB_PORT = 445;
 
 /** Resolves after 1.6 s with those that were heard first. Rejects with the signal's reason alone. */
-export async function discoverServers(options: DiscoverOptions): Promise<readonly HeardServer[]> {
-  const { clock, signal } = options;
-  const { interfaces = readInterfaces(clock.monotonicMs()), links = readLinks(signal) } = options;
-  const own = interfaces.addresses
-    .filter(({ family, bytes }) => family === 4 && bytes[0] !== 127)
+export async function discoverServers(clock: Clock, signal: AbortSignal): Promise<readonly HeardServer[]> {
+  const links = readLinks(signal);
+  const own = readInterfaces(clock.monotonicMs())
+    .addresses.filter(({ family, bytes }) => family === 4 && bytes[0] !== 127)
     .slice(0, LINKS_AT_MOST);
   const heard = createHeard(own);
   const protocols = [

@@ -1,12 +1,11 @@
 // Asks many hosts whether they answer SMB: over the right interface, with one probe for equal questions, and a limited
 // number at a time.
 
-import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
 import { createInterfaceReader, findWayOut, type InterfaceSnapshot, type WayOut } from "../interfaces.ts";
 import { type IpAddress, parseIp } from "../ip-address.ts";
 import { type EndpointFinding, type ProbeEndpoint, type RunningProbe, startHostProbe } from "./host-probe.ts";
-import { createNameResolution } from "./name-resolution.ts";
+import { createNameResolution, type NameResolutionOptions } from "./name-resolution.ts";
 import type {
   HostProber,
   ProbeReason,
@@ -17,13 +16,7 @@ import type {
 } from "./probe-result.ts";
 import { createSemaphore, createSingleFlight } from "./single-flight.ts";
 
-export interface HostProberOptions {
-  clock: Clock;
-  /** Asks the system's resolver outside this process; may reject, be late or give []. */
-  resolve: (host: string) => Promise<readonly string[]>;
-  logger: Logger;
-  /** Called when a name has other addresses than before: a reason to look again soon. */
-  onAddressesChanged?: (host: string) => void;
+export interface HostProberOptions extends NameResolutionOptions {
   /** Sockets at once. Default 256: 640 dead hosts at 800 ms fit in a cycle of 2 s. */
   maxAtOnce?: number;
 }
@@ -51,9 +44,9 @@ const DEFAULT_MAX_AT_ONCE = 256;
 const HEAD_START_SHARE = 0.25;
 
 export function createHostProber(options: HostProberOptions): AddressedHostProber {
-  const { clock, logger, resolve, onAddressesChanged, maxAtOnce = DEFAULT_MAX_AT_ONCE } = options;
+  const { clock, logger, resolve, maxAtOnce = DEFAULT_MAX_AT_ONCE } = options;
   const interfaces = createInterfaceReader(clock);
-  const resolution = createNameResolution({ clock, resolve, logger, onAddressesChanged });
+  const resolution = createNameResolution({ clock, resolve, logger });
   const asks = createSingleFlight<ProbeResult>(clock);
   const endpoints = createEndpointProbes(clock, maxAtOnce);
   const plan = createAddressPlans();

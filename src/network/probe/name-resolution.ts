@@ -12,13 +12,11 @@ const RETRY_MS = 5_000;
 /** An answer later than this is given up, so that a resolver that hangs is asked again. */
 const GIVE_UP_MS = 10_000;
 
-interface NameResolutionOptions {
+export interface NameResolutionOptions {
   clock: Clock;
   /** May reject or never answer; [] is "has none". Never `dns.lookup` in this process: it shares a small pool. */
   resolve: (host: string) => Promise<readonly string[]>;
   logger: Logger;
-  /** Called when a host's addresses differ from those known before. */
-  onAddressesChanged?: ((host: string) => void) | undefined;
 }
 
 interface NameEntry {
@@ -33,7 +31,7 @@ interface NameEntry {
 const NONE: readonly string[] = [];
 
 export function createNameResolution(options: NameResolutionOptions) {
-  const { clock, resolve, logger, onAddressesChanged } = options;
+  const { clock, resolve, logger } = options;
   const literals = new Map<string, readonly string[] | null>();
   const names = new Map<string, NameEntry>();
 
@@ -62,10 +60,8 @@ export function createNameResolution(options: NameResolutionOptions) {
       : clock.monotonicMs() + (failed ? RETRY_MS : FRESH_MS);
     entry.askingIsStale = false;
     if (failed || sameAddresses(found, entry.addresses)) return;
-    const before = entry.addresses;
+    logger.debug("host name resolved", { host, addresses: found, before: entry.addresses });
     entry.addresses = found;
-    logger.debug("host name resolved", { host, addresses: found, before });
-    if (before.length > 0) onAddressesChanged?.(host);
   };
 
   return {

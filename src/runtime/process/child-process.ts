@@ -33,7 +33,6 @@ interface CommandOptions {
    * Default "/": a spawn waits for the child's chdir and exec, so a cwd (or a folder in PATH) on a mount that hangs
    * would block this thread.
    */
-  readonly cwd?: string;
   /** Ends the child as the deadline does; the call then rejects with `aborted`. */
   readonly signal?: AbortSignal;
   /** Kept of stdout and of stderr each; the rest is read and dropped. Default 1 MiB. */
@@ -71,7 +70,7 @@ export async function runCommand(
   if (signal?.aborted) throw abortedError(command, signal);
   const startedAtMs = clock.monotonicMs();
   const child = startChild(command, args, {
-    cwd: options.cwd ?? "/",
+    cwd: "/",
     env: childEnvironment(options.env),
     detached: killGroup,
     stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
@@ -111,8 +110,6 @@ interface DetachedOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** stdout and stderr are appended to it (0600); null: they go nowhere. A pipe would end with the daemon. */
   readonly logPath: string | null;
-  /** Default "/". */
-  readonly cwd?: string;
 }
 
 /**
@@ -124,7 +121,7 @@ export async function startDetached(command: string, args: readonly string[], op
   try {
     const output = log === null ? "ignore" : log.fd;
     const child = startChild(command, args, {
-      cwd: options.cwd ?? "/",
+      cwd: "/",
       env: childEnvironment(options.env),
       detached: true,
       stdio: ["ignore", output, output],

@@ -37,8 +37,6 @@ interface EndOptions {
   readonly graceMs: number;
   /** How long to wait in all, ms. */
   readonly deadlineMs: number;
-  /** Ends the waiting; rejects with its reason. What was sent is sent. */
-  readonly signal?: AbortSignal;
 }
 
 /**
@@ -46,12 +44,11 @@ interface EndOptions {
  * blocked in the kernel does not die). Rejects with `permission_denied` when it is not ours to end.
  */
 export async function endProcess(identity: ProcessIdentity, options: EndOptions): Promise<boolean> {
-  const { clock, graceMs, deadlineMs, signal } = options;
+  const { clock, graceMs, deadlineMs } = options;
   const startedAtMs = clock.monotonicMs();
   let sent: "nothing" | "SIGTERM" | "SIGKILL" = "nothing";
   let pauseMs = FIRST_LOOK_AFTER_MS;
   for (;;) {
-    signal?.throwIfAborted();
     if (!(await isRunning(identity))) return true;
     const elapsedMs = clock.monotonicMs() - startedAtMs;
     if (sent !== "SIGKILL" && elapsedMs >= graceMs) {
@@ -64,7 +61,7 @@ export async function endProcess(identity: ProcessIdentity, options: EndOptions)
       return false;
     }
     const untilKillMs = sent === "SIGTERM" ? graceMs - elapsedMs : Number.POSITIVE_INFINITY;
-    await clock.sleep(Math.max(0, Math.min(pauseMs, untilKillMs)), signal);
+    await clock.sleep(Math.max(0, Math.min(pauseMs, untilKillMs)));
     pauseMs = Math.min(pauseMs * 2, LOOKS_AT_MOST_APART_MS);
   }
 }

@@ -5,6 +5,16 @@ import { join } from "node:path";
 import { expecting, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+
+/** What looks after the folders of all shares is made of. */
+export interface StateFolderTools {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Holds a folder for each share, `mounts/<NAME>`. */
+  readonly stateFolder: string;
+}
 
 /** A driver may have more files in the same folder. */
 export interface ShareFiles {

@@ -2,10 +2,9 @@
 
 import type { HostProber } from "../../network/probe/probe-result.ts";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
-import type { Logger } from "../../runtime/log/log.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { isDiskFull } from "../drivers/share-files.ts";
+import { isDiskFull, type StateFolderTools } from "../drivers/share-files.ts";
 import { createLogons, type Logons } from "../logons/logons.ts";
 import { preferredRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import { isSameShareName, sourceOf } from "../smb-source.ts";
@@ -52,10 +51,7 @@ export type ProofVerdict =
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
 
-export interface ServerProofOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly stateFolder: string;
+export interface ServerProofOptions extends StateFolderTools {
   /** Where programs are looked for; default: PATH. */
   readonly programFolders?: () => readonly string[];
   /** A password goes to nobody who does not sign: smbclient alone insists on that. */

@@ -7,17 +7,8 @@ import { MACOS_LIBRARIES, type StoreLibraries, type StoreWorkerData } from "./sc
 /** The thread looks at its flag four times a second. */
 const STOP_DEADLINE_MS = 1_500;
 
-interface ScdynamicstoreOptions {
-  /** Default: macOS's own. */
-  readonly libraries?: StoreLibraries;
-  /** The thread's program, for tests. */
-  readonly threadUrl?: URL;
-}
-
 /** macOS's network events, by way of koffi and a run loop in a thread of its own. */
-export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): NetworkEventSource {
-  const { libraries = MACOS_LIBRARIES, threadUrl = programBeside(import.meta.url, "scdynamicstore-worker") } =
-    options;
+export function scdynamicstoreSource(libraries: StoreLibraries = MACOS_LIBRARIES): NetworkEventSource {
   return {
     name: "scdynamicstore",
     start(listener) {
@@ -26,7 +17,7 @@ export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): Netwo
       return startNativeEventThread(
         {
           name: "scdynamicstore",
-          url: threadUrl,
+          url: programBeside(import.meta.url, "scdynamicstore-worker"),
           workerData,
           stop: () => void Atomics.store(new Int32Array(control), STOP_SLOT, 1),
           stopDeadlineMs: STOP_DEADLINE_MS,

@@ -19,21 +19,19 @@ const STOP_DEADLINE_MS = 2_000;
 /** The number 1 as an eventfd takes it. */
 const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
-/** Linux's network events, by way of koffi in a thread of its own. `threadUrl`: the thread's program, for tests. */
-export function rtnetlinkSource(
-  threadUrl: URL = programBeside(import.meta.url, "rtnetlink-worker"),
-): NetworkEventSource {
-  return { name: "rtnetlink", start: (listener) => startThread(threadUrl, comparing(listener)) };
+/** Linux's network events, by way of koffi in a thread of its own. */
+export function rtnetlinkSource(): NetworkEventSource {
+  return { name: "rtnetlink", start: (listener) => startThread(comparing(listener)) };
 }
 
-function startThread(url: URL, listener: NetworkEventListener): RunningEventSource {
+function startThread(listener: NetworkEventListener): RunningEventSource {
   if (endianness() !== "LE")
     return endedAtOnce(listener, { kind: "unavailable", error: "only little-endian machines are read" });
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_BYTES));
   return startNativeEventThread(
     {
       name: "rtnetlink",
-      url,
+      url: programBeside(import.meta.url, "rtnetlink-worker"),
       workerData: { control: control.buffer },
       // The flag goes first: the thread looks at it before each poll, or finds the eventfd written.
       stop() {

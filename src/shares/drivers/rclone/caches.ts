@@ -1,13 +1,12 @@
 // The write caches of a share, one for each of its servers: what waits in those that no mount uses, and what a person
 // decides about it.
+
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorText, expecting, MountaineerError } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import { preferredRoute, type ShareSpec } from "../../share-spec.ts";
 import { isSameShareName, sourceOf } from "../../smb-source.ts";
 import type { UnsentFile, WaitingUnsent } from "../mount-driver.ts";
@@ -15,6 +14,7 @@ import {
   FIRST_SERVER,
   folderName,
   isServerId,
+  type StateFolderTools,
   serverFolder,
   serversFolder,
   shareFiles,
@@ -25,10 +25,7 @@ import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn, readProcessNote } from ".
 import { setFilesAside } from "./set-aside.ts";
 import { createUnsentWrites, type UnsentWrites } from "./unsent.ts";
 
-interface CachesOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly stateFolder: string;
+interface CachesOptions extends StateFolderTools {
   readonly unsent: UnsentWrites;
   /** Called when a cache holds other files than when its rclone ended. */
   readonly onReplaced: (files: RcloneFiles) => void;
@@ -160,11 +157,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
 export type FormerShares = ReturnType<typeof createFormerShares>;
 
 /** What waits in the caches of shares that the configuration does not name any more. */
-export function createFormerShares({
-  clock,
-  logger,
-  stateFolder,
-}: Pick<CachesOptions, "clock" | "logger" | "stateFolder">) {
+export function createFormerShares({ clock, logger, stateFolder }: StateFolderTools) {
   const unsent = createUnsentWrites();
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   let known: readonly FormerUnsent[] = [];

@@ -1,18 +1,10 @@
 // Cuts rclone's logs while their mounts live, because a log grows as long as its mount. Keeps those of crashes.
+
 import { open, readdir, readFile, rename, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
-import { shareMountsFolder } from "../share-files.ts";
+import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
 import { rcloneLogPath } from "./files.ts";
-
-interface RcloneLogsOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** As rclone's driver has it. */
-  readonly stateFolder: string;
-}
 
 export type RcloneLogs = ReturnType<typeof createRcloneLogs>;
 
@@ -24,7 +16,7 @@ const CRASHES_KEPT = 3;
 /** How the crash message of a Go program begins. */
 const CRASH = /^(?:panic: |fatal error: |SIG[A-Z]+: )/mu;
 
-export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptions) {
+export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTools) {
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   let looking = false;
 

@@ -1,20 +1,15 @@
 // Keeps rclone's notes of files that are being changed no older than a beat or two, so that a crash of rclone costs little.
+
 import { basename, join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
-import { shareMountsFolder } from "../share-files.ts";
+import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
 import { rcloneFilesIn, readProcessNote } from "./files.ts";
 import type { NoteWriter, ServedMount } from "./note-writer.ts";
 
-interface NoteKeeperOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+interface NoteKeeperOptions extends StateFolderTools {
   readonly notes: NoteWriter;
-  /** As rclone's driver has it. */
-  readonly stateFolder: string;
 }
 
 export type NoteKeeper = ReturnType<typeof createNoteKeeper>;

@@ -1,23 +1,15 @@
 // Files that rclone had not sent when its share got another driver or another name on the server: they are not sent any
 // more.
+
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { entryExists } from "../../../runtime/files/durable-file.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountDriver, SetAsideFolder } from "../mount-driver.ts";
-import { shareFiles } from "../share-files.ts";
+import { type StateFolderTools, shareFiles } from "../share-files.ts";
 import { listCaches } from "./caches.ts";
 import { REMOTE_NAME, rcloneFiles, readProcessNote } from "./files.ts";
 import { createUnsentWrites } from "./unsent.ts";
-
-interface LeftBehindOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** As rclone's driver has it. */
-  readonly stateFolder: string;
-}
 
 /**
  * Folders of rclone's write cache that the share's rclone will not send: everything except what is below `sentNames`,
@@ -31,7 +23,7 @@ type LeftBehind = readonly (SetAsideFolder & { readonly name: string })[];
 const LOOKED_FOR_MS = 10_000;
 const NAMED_AT_MOST = 100;
 
-export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehindOptions): UnsentLeftBehind {
+export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFolderTools): UnsentLeftBehind {
   const unsent = createUnsentWrites();
   const looked = new Map<string, { readonly atMs: number; readonly left: LeftBehind }>();
 
@@ -71,7 +63,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehin
 }
 
 /** Wraps a driver other than rclone's, so that it reports such files as set aside. */
-export function withUnsentOfRclone(driver: MountDriver, options: LeftBehindOptions): MountDriver {
+export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTools): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
   /** While rclone runs, it sends them. */
   const isServing = async (name: string): Promise<boolean> => {

@@ -21,7 +21,7 @@ const skip = (await doublesUnavailable()) ?? false;
 describe("the SCDynamicStore thread", { skip }, async () => {
   if (skip !== false) return;
   const double = await createStoreDouble();
-  const source = scdynamicstoreSource({ libraries: double.libraries });
+  const source = scdynamicstoreSource(double.libraries);
   after(() => assert.deepEqual([double.faults(), double.stores()], [0, 0], double.lastFault()));
 
   /** Starts; resolves when events flow. */
