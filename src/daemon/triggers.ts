@@ -28,8 +28,6 @@ interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rc
   readonly publish: (transition: NetworkTransition) => void;
 }
 
-export type Triggers = ReturnType<typeof startTriggers>;
-
 /** All of them end with `stack`. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
   const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, place, publish } = options;

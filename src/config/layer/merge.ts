@@ -28,8 +28,6 @@ interface Place {
   readonly path: KeyPath;
 }
 
-export type Merged = ReturnType<typeof mergeUnder>;
-
 export function mergeUnder(file: unknown, layer: unknown) {
   const own = asTable(file) ?? {};
   const under = asTable(layer) ?? {};

@@ -5,7 +5,6 @@ import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorText, expecting, MountaineerError } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
-import { isRunning } from "../../../runtime/process/process-identity.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type ShareSpec } from "../../share-spec.ts";
 import { isSameShareName, sourceOf } from "../../smb-source.ts";
@@ -21,7 +20,7 @@ import {
   shareMountsFolder,
   shareOfFolder,
 } from "../share-files.ts";
-import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn, readProcessNote } from "./files.ts";
+import { noteOfRunning, type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "./files.ts";
 import { setFilesAside } from "./set-aside.ts";
 import { createUnsentWrites, type UnsentWrites } from "./unsent.ts";
 
@@ -154,8 +153,6 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
   }
 }
 
-export type FormerShares = ReturnType<typeof createFormerShares>;
-
 /** What waits in the caches of shares that the configuration does not name any more. */
 export function createFormerShares({ clock, logger, stateFolder }: StateFolderTools) {
   const unsent = createUnsentWrites();
@@ -169,8 +166,7 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
     for (const name of await readdir(root).catch(expecting("ENOENT", []))) {
       if (folders.has(name)) continue;
       const folder = join(root, name);
-      const note = await readProcessNote(rcloneFilesIn(folder));
-      const serving = note !== null && (await isRunning(note.identity)) ? note.server : null;
+      const serving = (await noteOfRunning(rcloneFilesIn(folder)))?.server;
       for (const files of await listCaches(folder)) {
         const byName = Map.groupBy(await unsent.of(files.cache, ""), (path) => path.split("/")[0] ?? "");
         for (const [shareName, paths] of byName) {

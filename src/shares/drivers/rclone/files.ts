@@ -3,7 +3,7 @@
 import { basename, dirname, join } from "node:path";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isOfOtherHome } from "../../../runtime/files/noted-home.ts";
-import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
+import { isRunning, type ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type RouteSpec, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
@@ -229,6 +229,12 @@ export function parseProcessNote(text: string | null): ProcessNote | null {
     server: isServerId(server) ? server : FIRST_SERVER,
     ...(typeof folder === "string" ? { folder } : {}),
   };
+}
+
+/** null unless the process that the note names still runs. */
+export async function noteOfRunning(files: RcloneFiles): Promise<ProcessNote | null> {
+  const note = await readProcessNote(files);
+  return note !== null && (await isRunning(note.identity)) ? note : null;
 }
 
 export function processNoteText({

@@ -6,8 +6,6 @@ import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
 import { rcloneLogPath } from "./files.ts";
 
-export type RcloneLogs = ReturnType<typeof createRcloneLogs>;
-
 const LOOKED_AT_MS = 10_000;
 const MOST_BYTES = 1024 * 1024;
 const KEPT_BYTES = 256 * 1024;

@@ -3,16 +3,13 @@
 import { basename, join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
-import { isRunning } from "../../../runtime/process/process-identity.ts";
 import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
-import { rcloneFilesIn, readProcessNote } from "./files.ts";
+import { noteOfRunning, rcloneFilesIn } from "./files.ts";
 import type { NoteWriter, ServedMount } from "./note-writer.ts";
 
 interface NoteKeeperOptions extends StateFolderTools {
   readonly notes: NoteWriter;
 }
-
-export type NoteKeeper = ReturnType<typeof createNoteKeeper>;
 
 const WRITTEN_WITHIN_MS = 1_000;
 /** A mount that did not answer in time is left alone for a while, and longer each time. */
@@ -50,8 +47,8 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   };
 
   const servedMount = async (name: string, folder: string): Promise<ServedMount | null> => {
-    const note = await readProcessNote(rcloneFilesIn(folder));
-    if (note === null || !(await isRunning(note.identity))) return null;
+    const note = await noteOfRunning(rcloneFilesIn(folder));
+    if (note === null) return null;
     const files = rcloneFilesIn(folder, note.server);
     return { shareName: name, files, mountPath: note.mountPath, pid: note.identity.pid };
   };

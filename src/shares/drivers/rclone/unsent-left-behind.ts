@@ -4,11 +4,10 @@
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { entryExists } from "../../../runtime/files/durable-file.ts";
-import { isRunning } from "../../../runtime/process/process-identity.ts";
 import type { MountDriver, SetAsideFolder } from "../mount-driver.ts";
 import { type StateFolderTools, shareFiles } from "../share-files.ts";
 import { listCaches } from "./caches.ts";
-import { REMOTE_NAME, rcloneFiles, readProcessNote } from "./files.ts";
+import { noteOfRunning, REMOTE_NAME, rcloneFiles } from "./files.ts";
 import { createUnsentWrites } from "./unsent.ts";
 
 /**
@@ -66,10 +65,8 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
 export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTools): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
   /** While rclone runs, it sends them. */
-  const isServing = async (name: string): Promise<boolean> => {
-    const note = await readProcessNote(rcloneFiles(options.stateFolder, name));
-    return note !== null && (await isRunning(note.identity));
-  };
+  const isServing = async (name: string): Promise<boolean> =>
+    (await noteOfRunning(rcloneFiles(options.stateFolder, name))) !== null;
   return {
     ...driver,
     async setAside(share) {
