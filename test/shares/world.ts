@@ -95,7 +95,6 @@ export class World {
   /** How often they were told to make room. */
   roomsMade = 0;
   unsent: string[] = [];
-  hidden = 0;
   /** Why the next open-file checks fail, and how long each takes, ms. */
   checkFails: string | null = null;
   checkTakesMs = 10;
@@ -528,7 +527,7 @@ export class World {
     const atMs = this.nowMs;
     this.pass(this.checkTakesMs);
     const unsent = [...this.unsent];
-    const base = { atMs, unsent, hiddenProcesses: this.hidden };
+    const base = { atMs, unsent };
     if (this.checkFails !== null) return { ...base, state: "unknown", holders: [], text: this.checkFails };
     const holders = this.holders.map((pid) => ({ pid, command: "vi", path: "/x", how: "fd" }) as const);
     const state = holders.length + unsent.length > 0 ? "open" : "none";

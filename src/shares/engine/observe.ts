@@ -183,10 +183,10 @@ export async function observeOpenFiles(
   ]);
   const answer = answers[0] ?? { ok: false, text: "the prober gave no answer" };
   if (!answer.ok) {
-    return { atMs, state: "unknown", holders: [], unsent, hiddenProcesses: 0, text: answer.text };
+    return { atMs, state: "unknown", holders: [], unsent, text: answer.text };
   }
   const state = answer.files.length + unsent.length > 0 ? "open" : "none";
-  return { atMs, state, holders: answer.files, unsent, hiddenProcesses: answer.hiddenProcesses, text: null };
+  return { atMs, state, holders: answer.files, unsent, text: null };
 }
 
 function carriedNow(

@@ -98,8 +98,6 @@ export interface OpenFilesSeen {
   readonly state: "none" | "open" | "unknown";
   readonly holders: readonly OpenFile[];
   readonly unsent: readonly string[];
-  /** Processes whose files we may not see; information for people, never a reason by itself. */
-  readonly hiddenProcesses: number;
   /** Why the state is unknown. */
   readonly text: string | null;
 }

@@ -86,7 +86,6 @@ async function answerOf(
     return {
       ok: true,
       files: others.map(({ pid }) => ({ pid, command: libproc.nameOf(pid), path, how: "fd" })),
-      hiddenProcesses: 0,
     };
   } catch (error) {
     return { ok: false, text: errorText(error) };

@@ -39,28 +39,26 @@ export async function scanOpenFilesProc(
     });
   });
   const all = wanted.flat();
-  let hiddenProcesses = 0;
   let stretchFrom = performance.now();
   for (const name of readdirSync(procFolder)) {
     const pid = Number(name);
     if (!Number.isSafeInteger(pid)) continue;
     const mine = all.filter(({ exceptPids }) => !exceptPids.has(pid));
-    if (mine.length > 0 && !(await scanProcess(`${procFolder}/${name}`, pid, mine, kinOf))) hiddenProcesses++;
+    if (mine.length > 0) await scanProcess(`${procFolder}/${name}`, pid, mine, kinOf);
     if (performance.now() - stretchFrom > STRETCH_MS) {
       await nextTurn();
       stretchFrom = performance.now();
     }
   }
-  return wanted.map((ofRequest) => ofRequest.map(({ files }) => ({ ok: true, files, hiddenProcesses })));
+  return wanted.map((ofRequest) => ofRequest.map(({ files }) => ({ ok: true, files })));
 }
 
-/** False if we may not see the process's files. A process that ended meanwhile has none open. */
 async function scanProcess(
   folder: string,
   pid: number,
   wanted: readonly Wanted[],
   kinOf: KinOf,
-): Promise<boolean> {
+): Promise<void> {
   let command: string | null = null;
   const isOurs = new Map<Wanted, boolean>();
   // Checked only for the few that hold something.
@@ -87,9 +85,8 @@ async function scanProcess(
     noteLink(`${folder}/root`, (path) => note(path, "root"));
     const maps = await readMaps(`${folder}/maps`);
     for (const path of mappedPaths(maps, wanted)) note(path, "mmap");
-    return true;
-  } catch (error) {
-    return !isRefusal(error);
+  } catch {
+    // It ended meanwhile, or we may not see its files.
   }
 }
 

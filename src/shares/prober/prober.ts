@@ -24,8 +24,6 @@ export type OpenFilesAnswer =
   | {
       readonly ok: true;
       readonly files: readonly OpenFile[];
-      /** Processes whose files we may not see. */
-      readonly hiddenProcesses: number;
     }
   | { readonly ok: false; readonly text: string };
 

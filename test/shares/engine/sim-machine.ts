@@ -519,7 +519,6 @@ export class SimMachine {
         return paths.map(() => ({
           ok: true,
           files: Array.from({ length: this.holders }, () => file),
-          hiddenProcesses: 0,
         }));
       },
     };

@@ -100,7 +100,7 @@ test("A13 what an edit left unexplained is mounted over the route that answers, 
   const servers = { tb: { id: null, asked: false }, fallback: { id: "a", asked: false } };
   const { step, state } = decided({ ...CARRIED, rerouted: true }, inUse, configured, {
     carry: { unable: "carry is off", trust: { ...NO_TRUST, servers }, asks: true },
-    openFiles: { atMs: NOW_MS, state: "none", holders: [], unsent: [], hiddenProcesses: 0, text: null },
+    openFiles: { atMs: NOW_MS, state: "none", holders: [], unsent: [], text: null },
   });
   assert.deepEqual([step?.kind, state.operation?.plan], ["unmount", ["fallback"]]);
 });
@@ -127,7 +127,7 @@ test("A13 what an earlier version mounted is ended once its server and the other
 
 test("A13 what an earlier version mounted is mounted through the carrier as soon as nothing on it is open", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
-  const files = { atMs: NOW_MS, holders: [], unsent: [], hiddenProcesses: 0, text: null };
+  const files = { atMs: NOW_MS, holders: [], unsent: [], text: null };
   const open = { ...files, state: "open", unsent: ["file"] } as const;
   const step = (openFiles: ShareSeen["openFiles"]) =>
     decided(null, routes, routes, { unguarded: true, openFiles }).step?.kind ?? null;

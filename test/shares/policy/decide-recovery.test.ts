@@ -198,8 +198,6 @@ A7 a check that is late is used once, and does not hold the cycle
   tb is back, checks take 1900 ms, open 7, 29.95 s, fresh, 60 ms: steps check, pending
 A7 unsent writes count as open
   tb is back, unsent film.mov, 40 s: pending, on fallback; sent, 2500 ms: on tb
-A7 processes whose files we may not see are not by themselves open
-  tb is back, hidden 3, 31 s: on tb
 A7 EBUSY is open: back to pending, once a cycle, told once
   tb is back, 29.95 s, in the next step open 7, fresh, 60 ms: steps check > unmount plain, pending, on fallback
   fresh, ${refusals}: 4 to 4 times unmount plain, nothing told

@@ -55,7 +55,6 @@ const ACTS: readonly Act<World>[] = [
   [/^closed$/, (world) => change(world, { holders: [] })],
   [/^unsent (.+)$/, (world, files = "") => change(world, { unsent: files.split(" ") })],
   [/^sent$/, (world) => change(world, { unsent: [] })],
-  [/^hidden (\d+)$/, (world, count) => change(world, { hidden: Number(count) })],
   [
     /^(auto_failback|lsof_recheck) (on|off)$/,
     (world, key, value) => setToggle(world, key ?? "", value === "on"),
