@@ -52,8 +52,6 @@ export interface CommandResult {
   readonly stdout: string;
   readonly stderr: string;
   readonly timedOut: boolean;
-  /** Output beyond `maxOutputBytes` was dropped. */
-  readonly truncated: boolean;
   readonly tookMs: number;
 }
 
@@ -93,7 +91,6 @@ export async function runCommand(
     stdout: stdout.text(),
     stderr: stderr.text(),
     timedOut: ending.why === "deadline",
-    truncated: stdout.truncated() || stderr.truncated(),
     tookMs: clock.monotonicMs() - startedAtMs,
   };
 }
@@ -284,19 +281,17 @@ function collect(
   stream: Readable | null,
   maxBytes: number,
   encoding: BufferEncoding = "utf8",
-): { text(): string; truncated(): boolean } {
+): { text(): string } {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  let truncated = false;
   stream?.on("data", (chunk: Buffer) => {
     const room = maxBytes - bytes;
     const kept = chunk.length > room ? chunk.subarray(0, room) : chunk;
-    if (kept.length < chunk.length) truncated = true;
     if (kept.length === 0) return;
     bytes += kept.length;
     chunks.push(kept);
   });
   // A pipe that breaks ends the output; the exit says what happened.
   stream?.on("error", () => {});
-  return { text: () => Buffer.concat(chunks).toString(encoding), truncated: () => truncated };
+  return { text: () => Buffer.concat(chunks).toString(encoding) };
 }
