@@ -183,18 +183,14 @@ class Connection implements ResponseParts {
       timer[Symbol.dispose]();
     });
     socket.on("data", (bytes: Buffer) => this.#go(this.#reader.push(bytes)));
-    socket.once("end", () => {
-      this.#reader.finish();
-      this.destroy();
-    });
+    socket.once("end", () => this.#ended());
     socket.on("error", (error) => {
       this.#error = error;
     });
     socket.once("close", () => {
       timer[Symbol.dispose]();
-      this.destroy();
-      this.#call?.lose(this.#lost());
-      this.#call = null;
+      this.#ended();
+      if (this.#isGone) this.#lose();
     });
   }
 
@@ -213,6 +209,7 @@ class Connection implements ResponseParts {
     this.#isGone = true;
     this.#events.onClosed();
     this.#socket.destroy();
+    if (this.#socket.closed) this.#lose();
   }
 
   pause(): void {
@@ -225,7 +222,9 @@ class Connection implements ResponseParts {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#go(this.#reader.release());
-    if (!this.#isPaused) this.#socket.resume();
+    if (this.#isPaused) return;
+    if (this.#socket.readableEnded || this.#socket.closed) this.#ended();
+    else this.#socket.resume();
   }
 
   onHead(head: ResponseHead): void {
@@ -271,6 +270,19 @@ class Connection implements ResponseParts {
     this.#isAnswered = false;
     if (this.#keptMs > 0) this.#events.onFree(this.#keptMs);
     else this.destroy();
+  }
+
+  /** What came before the end, and is held, is handed over first. */
+  #ended(): void {
+    this.#keptMs = 0;
+    if (this.#isPaused) return;
+    if (this.#socket.readableEnded) this.#reader.finish();
+    this.destroy();
+  }
+
+  #lose(): void {
+    this.#call?.lose(this.#lost());
+    this.#call = null;
   }
 
   #lost(): Lost {

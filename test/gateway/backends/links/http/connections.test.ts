@@ -160,6 +160,65 @@ test("what comes beyond an answer is no answer to the next request", async (t) =
   assert.equal(connections, 2);
 });
 
+for (const how of ["ends", "breaks"])
+  test(`what came before the connection ${how} is handed over, also when it was held meanwhile`, async (t) => {
+    const sockets: Socket[] = [];
+    const chunks = ["one", "two", "six"].map((text) => `3\r\n${text}\r\n`).join("");
+    const url = await startRaw(t, (socket) => {
+      sockets.push(socket);
+      const more = sockets.length > 1 ? "" : "Transfer-Encoding: chunked\r\n";
+      const body = sockets.length > 1 ? "Content-Length: 0\r\n\r\n" : `\r\n${chunks}0\r\n\r\n`;
+      socket.on("data", () => socket.write(`HTTP/1.1 200 OK\r\n${more}${body}`));
+    });
+    const target = targetOf(t, url);
+    const events: string[] = [];
+    const held = Promise.withResolvers<Response>();
+    const onResponse = (response: Response): void =>
+      response.read({
+        onData(piece) {
+          events.push(piece.toString());
+          response.pause();
+          held.resolve(response);
+        },
+        onEnd: (end) => events.push(end),
+      });
+    target.ask({ method: "GET", headers: {} }, { onResponse, onLost() {} });
+    const response = await held.promise;
+    if (how === "ends") sockets[0]?.end();
+    else sockets[0]?.resetAndDestroy();
+    await eventually(() => sockets[0]?.destroyed);
+    for (let index = 0; index < 3; index++) assert.equal(await ask(target), "");
+    for (let index = 0; index < 3; index++) response.resume();
+    assert.deepEqual(events, ["one", "two", "six", "complete"]);
+    assert.equal(await ask(target), "");
+    assert.equal(sockets.length, 2);
+  });
+
+test("a response that is held and given up ends as broken, also when its connection is closed", async (t) => {
+  const sockets: Socket[] = [];
+  const url = await startRaw(t, (socket) => {
+    sockets.push(socket);
+    socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"));
+  });
+  const target = targetOf(t, url);
+  const ended = Promise.withResolvers<string>();
+  const held = Promise.withResolvers<Response>();
+  const onResponse = (response: Response): void =>
+    response.read({
+      onData() {
+        response.pause();
+        held.resolve(response);
+      },
+      onEnd: ended.resolve,
+    });
+  target.ask({ method: "GET", headers: {} }, { onResponse, onLost() {} });
+  const response = await held.promise;
+  await eventually(() => sockets[0]?.destroyed);
+  assert.equal(await ask(target), "failed: broken");
+  response.destroy();
+  assert.equal(await ended.promise, "broken");
+});
+
 test("a connection whose request was answered before it was taken is used again only when it was", async (t) => {
   const size = 16_000_000;
   let open: (() => void) | null = null;
