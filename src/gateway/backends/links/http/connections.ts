@@ -84,7 +84,10 @@ export class Connections {
   /** `text`: the whole request. */
   ask(text: string, events: CallEvents): Asked {
     const call = new Call(text, events, this.#waiting);
-    const kept = this.#idle.pop();
+    const nowMs = this.#clock.monotonicMs();
+    let kept = this.#idle.pop();
+    // The timer is that of the first, which may be kept for longer.
+    for (; kept !== undefined && kept.idleUntilMs <= nowMs; kept = this.#idle.pop()) kept.destroy();
     if (kept !== undefined) kept.begin(call);
     else if (this.#all.size < CONNECTIONS) this.#connect(call);
     else this.#waiting.add(call);
@@ -253,7 +256,6 @@ class Connection implements ResponseParts {
     if (error != null) return;
     this.#isWritten = true;
     this.#call?.events.onTaken?.();
-    this.#freeWhenDone();
   };
 
   #go(isHttp: boolean): void {
@@ -266,9 +268,10 @@ class Connection implements ResponseParts {
 
   /** After all that was read: what comes beyond the answer would be taken for that of the next call. */
   #freeWhenDone(): void {
-    if (!this.#isAnswered || !this.#isWritten || this.#isGone) return;
+    if (!this.#isAnswered || this.#isGone) return;
     this.#isAnswered = false;
-    if (this.#keptMs > 0) this.#events.onFree(this.#keptMs);
+    // A server that has answered may never read the rest of the request.
+    if (this.#keptMs > 0 && this.#isWritten) this.#events.onFree(this.#keptMs);
     else this.destroy();
   }
 

@@ -117,6 +117,14 @@ test("a server that keeps a connection for less time is believed", async (t) => 
   await eventually(() => sockets[0]?.destroyed);
   await ask(target, { headers: { "x-keep": "timeout=1" } });
   await eventually(() => sockets[1]?.destroyed);
+  await Promise.all([
+    ask(target, { headers: { "x-keep": "timeout=5" } }),
+    ask(target, { headers: { "x-keep": "timeout=2" } }),
+  ]);
+  await nextTurn();
+  await clock.advance(1_000);
+  await Promise.all([ask(target), ask(target)]);
+  assert.equal(sockets.length, 5);
 });
 
 test("256 requests are under way at once; others wait for a connection, unless they are taken back", async (t) => {
@@ -219,21 +227,21 @@ test("a response that is held and given up ends as broken, also when its connect
   assert.equal(await ended.promise, "broken");
 });
 
-test("a connection whose request was answered before it was taken is used again only when it was", async (t) => {
-  const size = 16_000_000;
-  let open: (() => void) | null = null;
-  const server = createServer((request, response) => {
-    response.end(request.url);
-    if (request.url === "/large") open = () => request.resume();
+test("a connection whose server answers before it has read the request is ended", async (t) => {
+  const clock = createManualClock();
+  const sockets: Socket[] = [];
+  const url = await startRaw(t, (socket) => {
+    sockets.push(socket);
+    socket.once("data", () => {
+      socket.pause();
+      socket.write("HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nlarge");
+    });
   });
-  const target = targetOf(t, `http://127.0.0.1:${await onLoopback(t, server)}/`);
-  let isTaken = false;
-  const events = { onTaken: () => (isTaken = true), onResponse() {}, onLost() {} };
-  target.ask({ method: "POST", headers: {}, body: "x".repeat(size), path: "/large" }, events);
-  await eventually(() => open);
-  assert.equal(await ask(target, { path: "/small" }), "/small");
-  assert.equal(isTaken, false);
-  assert.equal(await ask(target, { path: "/small" }), "/small");
+  const target = targetOf(t, url, { clock });
+  assert.equal(await ask(target, { body: "x".repeat(16_000_000) }), "large");
+  sockets[0]?.resume();
+  await eventually(() => sockets[0]?.destroyed);
+  assert.equal(clock.pendingTimers, 0);
 });
 
 test("a user in the address signs the request, unless a header does", async (t) => {
