@@ -76,6 +76,8 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
   }
   // Nothing here unpacks; without this header a server may pack as it likes.
   base["accept-encoding"] = "identity";
+  const basic = basicOf(url);
+  if (basic === null) return unusable("the user in its `url` is not percent-encoded UTF-8");
   const own = url.pathname + url.search;
   const connections = new Connections(
     secure ? openTls(url, base["host"]) : () => connectTcp(addressOf(url)),
@@ -94,7 +96,6 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
     return `${method} ${path} HTTP/1.1\r\n${lines.join("")}connection: keep-alive\r\n`;
   };
-  const basic = basicOf(url);
   // The last head: all messages of a session have the same, but for their length.
   let last: { readonly of: readonly unknown[]; readonly head: string } = { of: [], head: "" };
 
@@ -115,11 +116,15 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
   };
 }
 
-/** Undefined: the address names no user. */
-function basicOf({ username, password }: URL): string | undefined {
+/** Undefined: the address names no user; null: it cannot be decoded. */
+function basicOf({ username, password }: URL): string | null | undefined {
   if (username === "" && password === "") return undefined;
-  const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return `Basic ${Buffer.from(user).toString("base64")}`;
+  try {
+    const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+    return `Basic ${Buffer.from(user).toString("base64")}`;
+  } catch {
+    return null;
+  }
 }
 
 /** `hostHeader`: whom the server is to be, where that is not its address. */

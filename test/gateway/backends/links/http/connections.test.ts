@@ -253,6 +253,10 @@ test("a user in the address signs the request, unless a header does", async (t) 
   const configured = targetOf(t, named, { headers: { Authorization: "Bearer two" } });
   assert.equal(await ask(configured), "Bearer two");
   assert.equal(await ask(configured, { authorization: "Bearer one" }), "Bearer one");
+  assert.throws(
+    () => targetOf(t, url.replace("//", "//me:50%@")),
+    /user in its `url` is not percent-encoded/,
+  );
 });
 
 test("a header that HTTP forbids throws, whatever went out before", async (t) => {
