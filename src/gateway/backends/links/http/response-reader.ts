@@ -10,8 +10,8 @@ const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/
 const NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const CHUNK_SIZE = /^([\da-f]{1,12})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
-const CLOSES = /(?:^|[ ,])close(?:$|[ ,])/i;
-const KEEPS = /(?:^|[ ,])keep-alive(?:$|[ ,])/i;
+const CLOSES = /(?:^|[\t ,])close(?:$|[\t ,])/i;
+const KEEPS = /(?:^|[\t ,])keep-alive(?:$|[\t ,])/i;
 
 export interface ResponseHead {
   /** Never 1xx: those are skipped. */
@@ -200,7 +200,8 @@ function parseHead(text: string): ParsedHead | null {
   const length = bodyLength(headers);
   if (length === undefined) return null;
   const connection = headers.get("connection") ?? "";
-  const isKept = minor === "1" ? !CLOSES.test(connection) : KEEPS.test(connection);
+  // HTTP/1.0 knows no chunks: whoever passed them on may not have seen where they end.
+  const isKept = minor === "1" ? !CLOSES.test(connection) : KEEPS.test(connection) && length !== "chunked";
   return { status: Number(status), headers, isKept, length };
 }
 

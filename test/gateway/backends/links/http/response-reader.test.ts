@@ -141,9 +141,13 @@ test("a connection is kept as its version and its head say", () => {
   assert.equal(isKept(`${OK}${rest}`), true);
   assert.equal(isKept(`${OK}Connection: Close\r\n${rest}`), false);
   assert.equal(isKept(`${OK}Connection: x, close\r\n${rest}`), false);
+  assert.equal(isKept(`${OK}Connection: x,\tclose\r\n${rest}`), false);
   assert.equal(isKept(`HTTP/1.0 200 OK\r\n${rest}`), false);
   assert.equal(isKept(`HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n${rest}`), true);
   assert.equal(isKept(`${OK}\r\nwithout a length`), false);
+  const chunks = "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+  assert.equal(isKept(`${OK}${chunks}`), true);
+  assert.equal(isKept(`HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n${chunks}`), false);
 });
 
 test("what is held is handed over when it is let go, and not before", () => {
