@@ -129,7 +129,11 @@ export function askForEvents(target: HttpTarget, headers: Headers, stream: Strea
       {
         onResponse(response) {
           if (response.status === 200 && mediaType(response) === "text/event-stream") stream.onOpen(response);
-          else stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);
+          else {
+            stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);
+            // A body that has not come by then may never end, and nobody waits for it.
+            setImmediate(() => response.destroy());
+          }
         },
         onLost: (lost) => stream.onFailed(target.failure(lost)),
       },

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { makeCertificates } from "../../../../../src/fleet/way-in/certificate.ts";
+import { askForEvents } from "../../../../../src/gateway/backends/links/http/body.ts";
 import type { Response } from "../../../../../src/gateway/backends/links/http/connections.ts";
 import {
   createHttpTarget,
@@ -242,6 +243,28 @@ test("a connection whose server answers before it has read the request is ended"
   sockets[0]?.resume();
   await eventually(() => sockets[0]?.destroyed);
   assert.equal(clock.pendingTimers, 0);
+});
+
+test("a refused stream keeps its connection, unless the refusal goes on", async (t) => {
+  const sockets: Socket[] = [];
+  const url = await startRaw(t, (socket) => {
+    sockets.push(socket);
+    const rest = sockets.length < 2 ? "2\r\nno\r\n0\r\n\r\n" : "2\r\nno\r\n";
+    socket.on("data", () => socket.write(`HTTP/1.1 405 No\r\nTransfer-Encoding: chunked\r\n\r\n${rest}`));
+  });
+  const refused = (target: HttpTarget): Promise<number> =>
+    new Promise((resolve) => {
+      askForEvents(target, {}, { onOpen() {}, onRefused: resolve, onFailed() {} });
+    });
+  const clock = createManualClock();
+  const target = targetOf(t, url, { clock });
+  for (let index = 0; index < 2; index++) {
+    assert.equal(await refused(target), 405);
+    await nextTurn();
+  }
+  assert.equal(sockets.length, 1);
+  assert.equal(await refused(targetOf(t, url, { clock })), 405);
+  await eventually(() => sockets[1]?.destroyed);
 });
 
 test("a user in the address signs the request, unless a header does", async (t) => {
