@@ -1,5 +1,6 @@
 // Reads an event stream (text/event-stream), as the HTML standard says: bytes in, events out one by one, so
 // that the reader may stop between two events of one chunk.
+import { GatheredBytes } from "./gathered-bytes.ts";
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
@@ -36,8 +37,8 @@ export function createSseParser(limitBytes: number): SseParser {
   // again and again.
   let nextFeed = -1;
   let nextReturn = -1;
-  let parts: Buffer[] = [];
-  let partBytes = 0;
+  /** Of a line whose end has not come. */
+  let begun = new GatheredBytes();
   let atStart = true;
   let afterReturn = false;
 
@@ -50,7 +51,7 @@ export function createSseParser(limitBytes: number): SseParser {
     eventBytes += bytes;
     if (eventBytes <= limitBytes) return;
     parser.overlong = true;
-    parts = [];
+    begun = new GatheredBytes();
     data = null;
     chunk = null;
   };
@@ -119,8 +120,7 @@ export function createSseParser(limitBytes: number): SseParser {
         const source = chunk;
         const start = offset;
         if (end === -1) {
-          parts.push(source.subarray(start));
-          partBytes += source.length - start;
+          begun.push(source.subarray(start));
           chunk = null;
           grow(source.length - start);
           return null;
@@ -132,11 +132,9 @@ export function createSseParser(limitBytes: number): SseParser {
         let line = source;
         let from = start;
         let to = end;
-        if (partBytes > 0) {
-          parts.push(source.subarray(start, end));
-          line = Buffer.concat(parts, partBytes + end - start);
-          parts = [];
-          partBytes = 0;
+        if (begun.length > 0) {
+          begun.push(source.subarray(start, end));
+          line = begun.take();
           from = 0;
           to = line.length;
         }

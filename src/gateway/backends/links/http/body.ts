@@ -1,5 +1,6 @@
 // Reads the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can pause.
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
+import { GatheredBytes } from "../../../../runtime/text/gathered-bytes.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
 import { parseMessage } from "../../../written-results.ts";
 import type { LinkFailure } from "../backend-link.ts";
@@ -21,20 +22,18 @@ export function readWhole(
   limitBytes: number,
   onEnd: (body: Buffer | null, end: BodyEnd) => void,
 ): void {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
+  const body = new GatheredBytes();
   let over = false;
   const end = (how: BodyEnd): void => {
     if (over) return;
     over = true;
-    onEnd(how === "complete" ? Buffer.concat(pieces, bytes) : null, how);
+    onEnd(how === "complete" ? body.take() : null, how);
     if (how === "overlong") response.destroy();
   };
   response.read({
     onData(piece) {
-      bytes += piece.length;
-      if (bytes > limitBytes) end("overlong");
-      else if (!over) pieces.push(piece);
+      if (body.length + piece.length > limitBytes) end("overlong");
+      else if (!over) body.push(piece);
     },
     onEnd: end,
   });
