@@ -96,7 +96,9 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       await rig.thunderbolt(false);
       await joined(/Thunderbolt · no answer.*Fallback · in use/).waitFor({ state: "attached" });
       for (const each of [page, phone]) {
+        // Each page has a stream of its own, and both wires change in turn.
         await each.locator("path.wire.down").waitFor({ state: "attached" });
+        await each.locator("path.wire.used").first().waitFor({ state: "attached" });
         assert.equal(await each.locator("path.wire.used").count(), 1);
       }
       const move = "getComputedStyle(document.querySelector('path.wire.used')).animationName";
