@@ -2,6 +2,7 @@
 // the sender that holds most loses its oldest body.
 import type { IncomingMessage } from "node:http";
 import { FleetingSet } from "../fleeting.ts";
+import { GatheredBytes } from "../text/gathered-bytes.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 
 /** Of all bodies being received at once. */
@@ -56,8 +57,7 @@ export class BodyIntake implements Disposable {
     }
     // A limit above the total is allowed: one such body at a time.
     const allLimit = Math.max(this.#totalLimitBytes, limitBytes);
-    let first: Buffer | null = null;
-    let rest: Buffer[] | null = null;
+    const gathered = new GatheredBytes();
     let open = true;
     const body: Receiving = {
       sender,
@@ -65,8 +65,7 @@ export class BodyIntake implements Disposable {
       size: 0,
       refuse: (kind) => {
         if (!close()) return;
-        first = null;
-        rest = null;
+        gathered.clear();
         request.removeListener("data", onData);
         done({ kind });
       },
@@ -86,16 +85,13 @@ export class BodyIntake implements Disposable {
         body.refuse("too_large");
         return;
       }
-      if (first === null) first = chunk;
-      else if (rest === null) rest = [first, chunk];
-      else rest.push(chunk);
+      gathered.push(chunk);
       while (this.#total > allLimit) this.#oldestOfLargestSender().refuse("busy");
     };
     this.#add(body);
     request.on("data", onData);
     request.on("end", () => {
-      if (!close()) return;
-      done({ kind: "whole", bytes: rest === null ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest) });
+      if (close()) done({ kind: "whole", bytes: gathered.take() });
     });
     request.on("close", close);
   }

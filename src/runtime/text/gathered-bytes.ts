@@ -17,12 +17,18 @@ export class GatheredBytes {
     this.#pieces.push(Buffer.concat(this.#pieces.splice(-LOOSE_PIECES)));
   }
 
-  /** All of them; then there are none. */
+  /** All of them, a lone piece itself; then there are none. */
   take(): Buffer {
-    const all = Buffer.concat(this.#pieces, this.length);
+    const [first] = this.#pieces;
+    const all =
+      first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces, this.length);
+    this.clear();
+    return all;
+  }
+
+  clear(): void {
     this.#pieces = [];
     this.#loose = 0;
     this.length = 0;
-    return all;
   }
 }

@@ -1,5 +1,6 @@
 // Splits a stream of bytes into lines. It cuts before it decodes, so that a character may straddle two chunks, and gives
 // lines one by one, so that the reader may stop between two lines of one chunk.
+import { GatheredBytes } from "./gathered-bytes.ts";
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
@@ -15,14 +16,12 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
   let chunk: Buffer | null = null;
   let offset = 0;
   /** The beginning of a line whose end has not come. */
-  let parts: Buffer[] = [];
-  let partBytes = 0;
+  const begun = new GatheredBytes();
   let skipping = false;
   let overlong = false;
 
   const refuse = (): void => {
-    parts = [];
-    partBytes = 0;
+    begun.clear();
     if (onTooLong === undefined) {
       overlong = true;
       chunk = null;
@@ -33,17 +32,9 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
   };
   const hold = (part: Buffer): void => {
     if (skipping || part.length === 0) return;
-    parts.push(part);
-    partBytes += part.length;
-    if (partBytes > limit()) refuse();
+    begun.push(part);
+    if (begun.length > limit()) refuse();
   };
-  const joined = (): Buffer => {
-    const line = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, partBytes);
-    parts = [];
-    partBytes = 0;
-    return line;
-  };
-
   const nextBytes = (): Buffer | null => {
     while (chunk !== null) {
       const source: Buffer = chunk;
@@ -55,11 +46,11 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
         hold(source.subarray(start));
         return null;
       }
-      const isWhole = partBytes === 0 && !skipping && end - start <= limit();
+      const isWhole = begun.length === 0 && !skipping && end - start <= limit();
       if (isWhole) return withoutReturn(source.subarray(start, end));
       hold(source.subarray(start, end));
       if (overlong) return null;
-      if (!skipping) return withoutReturn(joined());
+      if (!skipping) return withoutReturn(begun.take());
       skipping = false;
     }
     return null;
@@ -68,7 +59,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     if (chunk !== null) hold(chunk.subarray(offset));
     chunk = null;
     skipping = false;
-    return partBytes === 0 ? null : withoutReturn(joined());
+    return begun.length === 0 ? null : withoutReturn(begun.take());
   };
   const push = (more: Buffer | string): void => {
     if (overlong || more.length === 0) return;
@@ -78,7 +69,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
   };
   /** A line that lies whole in the chunk, as nearly all do, is decoded where it lies. */
   const nextEither = (): string | Buffer | null => {
-    const end = chunk === null || partBytes > 0 || skipping ? -1 : chunk.indexOf(LINE_FEED, offset);
+    const end = chunk === null || begun.length > 0 || skipping ? -1 : chunk.indexOf(LINE_FEED, offset);
     if (chunk === null || end === -1 || end - offset > limit()) return nextBytes();
     const isReturned = end > offset && chunk[end - 1] === CARRIAGE_RETURN;
     const line = chunk.toString("utf8", offset, isReturned ? end - 1 : end);
