@@ -47,7 +47,7 @@ export interface BodyReader {
   onEnd(end: "complete" | "broken"): void;
 }
 
-export interface Response extends ResponseHead {
+export interface Response extends Pick<ResponseHead, "status" | "headers"> {
   /** From now on; without a reader the body is dropped. */
   read(reader: BodyReader): void;
   pause(): void;
@@ -318,7 +318,6 @@ class Call implements Asked, Response {
   reader: BodyReader | null = null;
   status = 0;
   headers: ReadonlyMap<string, string> = NO_HEADERS;
-  isKept = false;
 
   constructor(text: string, events: CallEvents, waiting: Set<Call>) {
     this.text = text;
@@ -343,10 +342,9 @@ class Call implements Asked, Response {
     else this.connection.destroy();
   }
 
-  begin({ status, headers, isKept }: ResponseHead): void {
+  begin({ status, headers }: ResponseHead): void {
     this.status = status;
     this.headers = headers;
-    this.isKept = isKept;
     this.events.onResponse(this);
   }
 

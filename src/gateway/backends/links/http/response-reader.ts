@@ -84,11 +84,9 @@ export class ResponseReader {
     return true;
   }
 
-  /** The server sends no more. True: that was the end of a response. */
-  finish(): boolean {
-    if (this.#state !== "open") return false;
-    this.#end();
-    return true;
+  /** The server sends no more: a body without a length has come whole. */
+  finish(): void {
+    if (this.#state === "open") this.#end();
   }
 
   /** Where the next part begins; null: this one is not whole; -1: it is wrong. */
