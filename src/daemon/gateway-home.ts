@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { Holds } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
+import { SuspendedCalls } from "../gateway/front/suspended/suspended-calls.ts";
 import { type Beside, closeGiven } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -37,7 +37,7 @@ type OtherDaemon = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" |
 export function gatewayHome(options: GatewayHomeOptions) {
   const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
   const writes = openHomeWrites({ home, clock, environment, logger });
-  const holds = new Holds(clock);
+  const suspended = new SuspendedCalls(clock);
   let handedOver = false;
   let isElsewhere = elsewhere !== undefined;
   return {
@@ -50,7 +50,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     },
     // Two that did would each take the other's new file for the full one.
     rotates: () => writes.isOurs,
-    holds,
+    suspended,
     /** The home is free: clients come with states of the other one, and some of their calls are still there. */
     takeOver(gateway: GatewayPart): void {
       // Before the door is open: whoever began a session there may come to it at once.
@@ -63,7 +63,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
         else gateway.handing.keeper.take(handle);
       });
       const { states = null } = elsewhere ?? {};
-      if (elsewhere !== undefined && states !== null) holds.follow(states, elsewhere.passing(holds));
+      if (elsewhere !== undefined && states !== null) suspended.follow(states, elsewhere.passing(suspended));
     },
     runsElsewhere: () => isElsewhere,
     ...(elsewhere === undefined ? {} : { passBack: elsewhere.tell }),

@@ -1,6 +1,6 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
-import type { Holds, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
+import type { StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
@@ -51,7 +51,7 @@ interface HandingParts {
     handOver(): Promise<void>;
     readonly writes: { readonly changes: number };
     readonly sessions: HandedSessions;
-    readonly holds: Holds;
+    readonly suspended: SuspendedCalls;
   };
 }
 
@@ -110,9 +110,10 @@ export function createHanding(service: HandingParts, onBegin: () => void) {
     /** By hash, those that clients have ended since. */
     endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
     /** What signs the states that clients carry: they come to the next daemon with them. */
-    states: (): StatesOfDaemon => gatewayOwn.holds.states,
+    states: (): StateKey => gatewayOwn.suspended.stateKey,
     /** Requests of clients whose calls wait in the other one go to and fro from now on. */
-    link: (successor: Successor): void => gatewayOwn.holds.makeWay(successor.passing(gatewayOwn.holds)),
+    link: (successor: Successor): void =>
+      gatewayOwn.suspended.makeWay(successor.passing(gatewayOwn.suspended)),
     /** What a client said to the next daemon about something in flight here. */
     hear: ({ hash, text }: ClientWords): void => gateway.handing?.http.hear(hash, text),
     /** Process groups of what cannot run twice, here and in the daemon before. */

@@ -1,6 +1,6 @@
 // What two daemons say to each other while one hands over to the other. They may be of different versions: what is not
 // understood is not heard.
-import type { StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
+import type { StateKey } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { BegunSession } from "./handed-sessions.ts";
 
 /** The address at which the one in charge listens, as configured; the socket itself comes beside the message. */
@@ -38,7 +38,7 @@ export type SaidByOld =
   | {
       readonly say: "go";
       readonly door: DoorAddress | null;
-      readonly states?: StatesOfDaemon;
+      readonly states?: StateKey;
       /** Process groups of what cannot run twice; an earlier version says nothing of them. */
       readonly once?: readonly number[];
     }

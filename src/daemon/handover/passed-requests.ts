@@ -1,8 +1,9 @@
 // Requests of clients whose calls wait in another daemon, while one hands over to the next: they are passed to it, and what
 // it says of them comes back.
-import type { Holds, HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
+
 import type { ModernRequest } from "../../gateway/front/modern/request.ts";
 import type { CallOutlet } from "../../gateway/front/session/outlet.ts";
+import type { OtherDaemon, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
@@ -14,8 +15,8 @@ import { parseExactly } from "../../runtime/text/exact-json.ts";
 import type { SaidOfPassed } from "./link-messages.ts";
 
 /** One daemon's end of the link: for what is passed to the other one, and for what that passes. */
-export class PassedRequests implements HoldsElsewhere {
-  readonly #holds: Pick<Holds, "resume">;
+export class PassedRequests implements OtherDaemon {
+  readonly #suspended: Pick<SuspendedCalls, "resume">;
   readonly #say: (message: SaidOfPassed) => boolean;
   /** Passed, and not answered yet. */
   readonly #open = new Map<number, { readonly request: ModernRequest; readonly outlet: CallOutlet }>();
@@ -24,8 +25,8 @@ export class PassedRequests implements HoldsElsewhere {
   #passed = 0;
 
   /** `say`: false when nobody hears it. */
-  constructor(holds: Pick<Holds, "resume">, say: (message: SaidOfPassed) => boolean) {
-    this.#holds = holds;
+  constructor(suspended: Pick<SuspendedCalls, "resume">, say: (message: SaidOfPassed) => boolean) {
+    this.#suspended = suspended;
     this.#say = say;
   }
 
@@ -80,7 +81,7 @@ export class PassedRequests implements HoldsElsewhere {
       answer: (_id, reply) => answer(reply ?? errorReply(BACKEND_UNAVAILABLE, "the request was cancelled")),
     };
     const request = requestIn(text);
-    const resumed = request === null ? null : this.#holds.resume(request, outlet);
+    const resumed = request === null ? null : this.#suspended.resume(request, outlet);
     if (resumed?.kind === "goes_on") {
       // What came early is answered by now.
       if (!isAnswered) this.#taken.set(n, resumed.gone);

@@ -1,7 +1,7 @@
 // The new daemon's side of a handover: it says that it is ready, waits until the home is free, and takes the door. When
 // the old one has gone instead, the home is free as well.
 
-import type { Holds, HoldsElsewhere, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
+import type { OtherDaemon, StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
@@ -48,7 +48,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       if (!self.connected) resolve();
       else self.send?.(message, undefined, undefined, () => resolve());
     });
-  let states: StatesOfDaemon | null = null;
+  let states: StateKey | null = null;
   let passed: PassedRequests | null = null;
   const end = (): void => {
     once = [];
@@ -128,12 +128,12 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       return once;
     },
     /** What signs the states that the old one's clients carry; null: it has not said so. */
-    get states(): StatesOfDaemon | null {
+    get states(): StateKey | null {
       return states;
     },
     /** Passes the old one what belongs there, and takes what it passes. Once. */
-    passing(holds: Holds): HoldsElsewhere {
-      passed = new PassedRequests(holds, (message) => {
+    passing(suspended: SuspendedCalls): OtherDaemon {
+      passed = new PassedRequests(suspended, (message) => {
         if (!self.connected) return false;
         void say(message);
         return true;

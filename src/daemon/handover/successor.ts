@@ -1,7 +1,7 @@
 // The old daemon's side of a handover: the process that is to follow, and what is said to it.
 import { type ChildProcess, spawn } from "node:child_process";
-import type { Holds, HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
 import type { PassedTo } from "../../gateway/front/http/passed-connections.ts";
+import type { OtherDaemon, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
@@ -136,8 +136,8 @@ export class Successor {
   }
 
   /** Passes it what belongs there, and takes what it passes. Once. */
-  passing(holds: Holds): HoldsElsewhere {
-    this.#passed = new PassedRequests(holds, (message) => this.#say(message));
+  passing(suspended: SuspendedCalls): OtherDaemon {
+    this.#passed = new PassedRequests(suspended, (message) => this.#say(message));
     return this.#passed;
   }
 

@@ -7,10 +7,10 @@ import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
 import type { BackendTools } from "../backends/pool/backend-lane-contract.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { LookAtPlaces } from "../folders/folder-gate.ts";
-import type { Holds } from "../front/holds/holds.ts";
 import type { SessionPeers } from "../front/http/forwarding.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
 import type { PassBack } from "../front/session/session-store.ts";
+import type { SuspendedCalls } from "../front/suspended/suspended-calls.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { TogetherConfig } from "../together/together.ts";
@@ -66,7 +66,7 @@ export interface GatewayOptions extends BackendTools {
   /** Where sessions outlive a restart; absent: they do not. Read when it begins to listen, closed when it ends. */
   readonly sessions?: SessionFile;
   /** Calls that wait for modern clients; absent: its own, and no other daemon knows of them. */
-  readonly holds?: Holds;
+  readonly suspended?: SuspendedCalls;
   /** Takes what a client says that is about nothing here: something may be in flight in the gateway before this one. */
   readonly passBack?: PassBack;
   /** False: the audit's file is another gateway's to rotate. Absent: it is this one's. */

@@ -9,12 +9,12 @@ import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import { resolveServed } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
-import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
+import { SuspendedCalls } from "../front/suspended/suspended-calls.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import { isWithin } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
@@ -80,7 +80,7 @@ export class Gateway implements AsyncDisposable {
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
-  readonly #holds: Holds;
+  readonly #suspended: SuspendedCalls;
   readonly #modern: ModernFront;
   readonly http: HttpFront;
   readonly #owner: OwnerCalls;
@@ -120,10 +120,10 @@ export class Gateway implements AsyncDisposable {
     this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
     this.#names = new KeptNames({ ...options, onChanged });
     this.together = new Together({ ...options, pool: this.pool, onChanged });
-    this.#holds = options.holds ?? new Holds(clock);
+    this.#suspended = options.suspended ?? new SuspendedCalls(clock);
     this.#serving = new Serving({
       tools: options,
-      stateKey: () => this.#holds.states.key,
+      stateKey: () => this.#suspended.stateKey.key,
       redaction,
       roster: this.#roster,
       pool: this.pool,
@@ -141,7 +141,7 @@ export class Gateway implements AsyncDisposable {
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
-    this.#modern = new ModernFront({ gateway: this.#front, clock, logger, holding: this.#holds });
+    this.#modern = new ModernFront({ gateway: this.#front, clock, logger, suspension: this.#suspended });
     this.http = new HttpFront({
       gateway: this.#front,
       modern: this.#modern,
@@ -227,7 +227,7 @@ export class Gateway implements AsyncDisposable {
       pool,
       lines: this.#lines,
       modern: this.#modern,
-      holds: this.#holds,
+      suspended: this.#suspended,
     };
     return leaveGateway(leaving, graceMs, onEnded, pass);
   }

@@ -18,7 +18,7 @@ interface Leaving {
   readonly http: { leave(): void; forwardedAnswered(): Promise<void> };
   readonly lines: Iterable<{ readonly closed: Promise<void>; moveOn(): void }>;
   readonly modern: { endListening(): void };
-  readonly holds: { none(): Promise<unknown> };
+  readonly suspended: { none(): Promise<unknown> };
   readonly keeper: {
     leave(graceMs: number, pass: PassConnection | null, allAtOnce: boolean): Promise<unknown>;
     closeIdle(): void;
@@ -28,7 +28,7 @@ interface Leaving {
 
 /** As `Gateway.leave`. */
 export async function leaveGateway(
-  { clock, http, lines, modern, holds, keeper, pool }: Leaving,
+  { clock, http, lines, modern, suspended, keeper, pool }: Leaving,
   graceMs: number,
   onEnded: () => Promise<void>,
   pass: PassConnection | null,
@@ -42,7 +42,7 @@ export async function leaveGateway(
   const gone = Promise.all(there.map(({ closed }) => closed));
   // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
   const served = keeper.leave(graceMs, pass, allAtOnce);
-  const left = Promise.all([served, holds.none(), gone, http.forwardedAnswered()]);
+  const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered()]);
   const endOnce = async (): Promise<void> => {
     await settledWithin(clock, LAST_REQUESTS_MS, left);
     if (pool.runsOnce) {

@@ -11,8 +11,8 @@ import { type Charge, Handover } from "../../../src/daemon/handover/hand-over.ts
 import { handedSessions } from "../../../src/daemon/handover/handed-sessions.ts";
 import { createHanding } from "../../../src/daemon/handover/handing.ts";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
-import { Holds } from "../../../src/gateway/front/holds/holds.ts";
 import { openSessionFile } from "../../../src/gateway/front/session/session-file.ts";
+import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { groupsGone } from "../../../src/runtime/process/process-identity.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -241,7 +241,12 @@ async function setUpHanding(t: TestContext, before?: Promise<void>) {
       // The fleet's server hangs, and its connection does not end.
       fleet: { handOver: () => new Promise<never>(() => {}) },
       gateway: { handing: null },
-      gatewayOwn: { handOver: async () => {}, writes: { changes: 0 }, sessions, holds: new Holds(clock) },
+      gatewayOwn: {
+        handOver: async () => {},
+        writes: { changes: 0 },
+        sessions,
+        suspended: new SuspendedCalls(clock),
+      },
       elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
     },
     () => {},

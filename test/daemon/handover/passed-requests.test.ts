@@ -1,56 +1,56 @@
-// Retries whose call waits in the daemon before: two or three daemons' holds, joined by what they say to each other.
+// Retries whose call waits in the daemon before: two or three daemons' suspended calls, joined by what they say to each other.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SaidOfPassed } from "../../../src/daemon/handover/link-messages.ts";
 import { PassedRequests } from "../../../src/daemon/handover/passed-requests.ts";
-import { GATHER_MS } from "../../../src/gateway/front/holds/hold.ts";
-import { Holds } from "../../../src/gateway/front/holds/holds.ts";
+import { GATHER_MS } from "../../../src/gateway/front/suspended/suspended-call.ts";
+import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import {
   accept,
   ask,
   codeOf,
-  createHoldsRig,
-  type HoldsRig,
+  createSuspendedRig,
   inputRequired,
   retryParams,
+  type SuspendedRig,
   said,
   textOf,
-} from "../../gateway/front/holds/holds-rig.ts";
+} from "../../gateway/front/suspended/suspended-rig.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 
 interface Next {
-  readonly rig: HoldsRig;
+  readonly rig: SuspendedRig;
   readonly passed: PassedRequests;
   readonly link: { isUp: boolean };
 }
 
 /** The daemon that follows: what they say goes as JSON, as between processes. */
-function follow(old: HoldsRig): Next {
+function follow(old: SuspendedRig): Next {
   const { clock } = old;
-  const holds = new Holds(clock);
+  const suspended = new SuspendedCalls(clock);
   const link = { isUp: true };
   const say = (to: () => PassedRequests) => (message: SaidOfPassed) => {
     if (link.isUp) setImmediate(() => to().hear(JSON.parse(JSON.stringify(message))));
     return link.isUp;
   };
   const passed: PassedRequests = new PassedRequests(
-    holds,
+    suspended,
     say(() => back),
   );
   const back = new PassedRequests(
-    old.holds,
+    old.suspended,
     say(() => passed),
   );
-  holds.follow(old.holds.states, passed);
-  old.holds.makeWay(back);
-  return { rig: createHoldsRig({ clock, holds }), passed, link };
+  suspended.follow(old.suspended.stateKey, passed);
+  old.suspended.makeWay(back);
+  return { rig: createSuspendedRig({ clock, suspended }), passed, link };
 }
 
-async function parked(rig: HoldsRig) {
+async function parked(rig: SuspendedRig) {
   const { sent, call } = await rig.begin();
   const question = ask(call);
   await rig.clock.advance(GATHER_MS);
@@ -58,7 +58,7 @@ async function parked(rig: HoldsRig) {
 }
 
 test("B11 D2 a retry at the next daemon goes on where its call is, through several rounds and several daemons", async () => {
-  const old = createHoldsRig({ clock: createManualClock() });
+  const old = createSuspendedRig({ clock: createManualClock() });
   const { call, state, question } = await parked(old);
   const { rig: middle } = follow(old);
   const { rig: newest } = follow(middle);
@@ -84,7 +84,7 @@ test("B11 D2 a retry at the next daemon goes on where its call is, through sever
 });
 
 test("B11 D2 a connection that stayed with an old daemon brings what belongs to the next ones", async () => {
-  const old = createHoldsRig();
+  const old = createSuspendedRig();
   const { rig: middle } = follow(old);
   const { rig: newest } = follow(middle);
   const { call, state } = await parked(newest);
@@ -99,7 +99,7 @@ test("B11 D2 a connection that stayed with an old daemon brings what belongs to 
 });
 
 test("B11 D2 a client that leaves at the next daemon cancels its call, and no number loses its digits", async () => {
-  const old = createHoldsRig();
+  const old = createSuspendedRig();
   const { call, state, question } = await parked(old);
   const { rig } = follow(old);
   const content = parseExactly('{"n":12345678901234567890}') as Record<string, unknown>;
@@ -116,7 +116,7 @@ test("B11 D2 a client that leaves at the next daemon cancels its call, and no nu
 });
 
 test("B11 D2 when the old daemon has gone, so has what waited there", async () => {
-  const old = createHoldsRig();
+  const old = createSuspendedRig();
   const first = await parked(old);
   const second = await parked(old);
   const { rig, passed, link } = follow(old);
@@ -131,7 +131,7 @@ test("B11 D2 when the old daemon has gone, so has what waited there", async () =
 
 test("B11 what another version says that is not understood ends nothing", () => {
   const said: SaidOfPassed[] = [];
-  const passed = new PassedRequests(createHoldsRig().holds, (message) => said.push(message) > 0);
+  const passed = new PassedRequests(createSuspendedRig().suspended, (message) => said.push(message) > 0);
   for (const message of [
     { say: "request", n: 1, request: "no JSON" },
     { say: "request", n: 2 },

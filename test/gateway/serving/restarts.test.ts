@@ -270,7 +270,7 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
     http: { leave() {}, forwardedAnswered: async () => {} },
     lines,
     modern: { endListening: () => void listenedUntil.push(moved.length) },
-    holds: { none: async () => {} },
+    suspended: { none: async () => {} },
     keeper: {
       async leave(_graceMs: number, _pass: unknown, allAtOnce: boolean) {
         left.push(allAtOnce);

@@ -24,7 +24,7 @@ const NOT_WITHIN: ReadonlySet<string> = new Set([
 
 interface CallParts {
   readonly identity: Identity;
-  readonly holding: Holding;
+  readonly suspension: CallSuspension;
   readonly served: ServingSet;
   /** What the client gets of a reply. */
   readonly complete: (request: ModernRequest, reply: Reply) => Reply;
@@ -52,7 +52,7 @@ export type Resumed =
 export type Stopping = () => { readonly reply: Reply; readonly isOver: boolean } | null;
 
 /** Where calls wait for their client's answers, from one request of the client to the next. */
-export interface Holding {
+export interface CallSuspension {
   /** Questions without an answer yet. */
   readonly openQuestions: number;
   /** Something is asked within the call; null: nobody can answer it any more. Never rejects. */
@@ -123,15 +123,15 @@ export class ModernCall implements CallPort {
   }
 
   request(...question: Question): Promise<Reply | null> {
-    return this.#parts.holding.ask(this, ...question);
+    return this.#parts.suspension.ask(this, ...question);
   }
 
   get mayGiveWay(): boolean {
-    return this.#parts.holding.isIdle(this);
+    return this.#parts.suspension.isIdle(this);
   }
 
   giveWay(): void {
-    this.#parts.holding.giveWay(this);
+    this.#parts.suspension.giveWay(this);
   }
 
   agree(): void {
@@ -162,11 +162,11 @@ export class ModernCall implements CallPort {
     this.#outlet = null;
     if (outlet === null) {
       this.#early = reply;
-      this.#parts.holding.early(this, reply);
+      this.#parts.suspension.early(this, reply);
       return;
     }
-    const { holding, complete } = this.#parts;
-    outlet.answer(this.id, complete(this.newest, holding.outgoing(this, reply)));
+    const { suspension, complete } = this.#parts;
+    outlet.answer(this.id, complete(this.newest, suspension.outgoing(this, reply)));
   }
 
   /** The client has closed the connection of that outlet: if the call would answer there, nobody wants it any more. */

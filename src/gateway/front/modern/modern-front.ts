@@ -28,14 +28,14 @@ import {
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { WITHDRAWN } from "../session/session.ts";
-import { type CallBegin, type Holding, ModernCall, type Stopping } from "./call.ts";
+import { type CallBegin, type CallSuspension, ModernCall, type Stopping } from "./call.ts";
 import { Identities } from "./identities.ts";
 import { Listeners } from "./listeners.ts";
 import type { ModernRequest } from "./request.ts";
 
 interface ModernOptions extends GatewayTools {
   readonly gateway: FrontGateway;
-  readonly holding: Holding;
+  readonly suspension: CallSuspension;
 }
 
 /** To be called when the client closes the connection before it has its answer. */
@@ -47,7 +47,7 @@ const nothing: Gone = () => {};
 
 export class ModernFront {
   readonly #options: ModernOptions;
-  readonly #holding: Holding;
+  readonly #suspension: CallSuspension;
   readonly #identities: Identities;
   readonly #listeners: Listeners;
   readonly #calls = new FleetingSet<ModernCall>();
@@ -55,9 +55,9 @@ export class ModernFront {
   #isEnding = false;
 
   constructor(options: ModernOptions) {
-    const { gateway, clock, holding } = options;
+    const { gateway, clock, suspension } = options;
     this.#options = options;
-    this.#holding = holding;
+    this.#suspension = suspension;
     this.#identities = new Identities(gateway, clock);
     this.#listeners = new Listeners(gateway, clock);
   }
@@ -72,7 +72,7 @@ export class ModernFront {
   }
 
   get openQuestions(): number {
-    return this.#holding.openQuestions;
+    return this.#suspension.openQuestions;
   }
 
   /** `outlet` gets the answer, at the latest when this ends. Never throws. */
@@ -88,7 +88,7 @@ export class ModernFront {
       return this.#begin(request, { params, isAgreed: false }, outlet);
     }
     const stopping: Stopping = () => this.#asCall(request, outlet, (work) => work.served.stopped(work));
-    const resumed = this.#holding.resume(request, outlet, stopping);
+    const resumed = this.#suspension.resume(request, outlet, stopping);
     if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
     if (resumed.kind === "goes_on") return resumed.gone;
     const { reply } = resumed;
@@ -103,7 +103,7 @@ export class ModernFront {
   #asCall<T>(request: ModernRequest, outlet: CallOutlet, look: (work: GatewayRequest) => T): T {
     const identity = this.#identities.borrow(request);
     const served = this.#options.gateway.served.forClient(request);
-    const parts = { identity, holding: this.#holding, served, complete: this.#complete };
+    const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
     const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, outlet);
     try {
       return look(call.work);
@@ -133,7 +133,7 @@ export class ModernFront {
     if (this.#calls.size > 0 && graceMs > 0) {
       await settledWithin(this.#options.clock, graceMs, this.#idle.promise);
     }
-    this.#holding.end(reason);
+    this.#suspension.end(reason);
     for (const call of [...this.#calls]) end(call, reason);
     this.#identities[Symbol.dispose]();
   }
@@ -156,7 +156,7 @@ export class ModernFront {
     const task = served.taskOf(request.principal, request.method, params);
     const identity = this.#identities.borrow(request, mark);
     if (task?.mark != null) this.#identities.keepMarked(request.principal, task.mark);
-    const parts = { identity, holding: this.#holding, served, complete: this.#complete };
+    const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
     const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed, task }, outlet);
     this.#calls.add(call);
     const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
@@ -242,8 +242,8 @@ function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject):
     return errorReply(INTERNAL_ERROR, "the server answered with a task, which this request does not take");
   }
   const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };
-  const holds = resultType === "complete" && CACHED.has(request.method) ? freshness(request, result) : {};
-  return { result: { ...result, ...holds, resultType, _meta: meta } };
+  const cache = resultType === "complete" && CACHED.has(request.method) ? freshness(request, result) : {};
+  return { result: { ...result, ...cache, resultType, _meta: meta } };
 }
 
 function mayBeTask({ method, declared }: ModernRequest): boolean {

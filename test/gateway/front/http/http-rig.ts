@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import type { TestContext } from "node:test";
-import { Holds } from "../../../../src/gateway/front/holds/holds.ts";
 import type { SessionPeers } from "../../../../src/gateway/front/http/forwarding.ts";
 import { HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
 import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
+import { SuspendedCalls } from "../../../../src/gateway/front/suspended/suspended-calls.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createHeldTool, createScriptedGateway, type ScriptedGateway } from "../scripted-gateway.ts";
@@ -157,7 +157,7 @@ export async function begin(t: TestContext, tools?: Tools, times: Times = {}) {
 }
 
 export function createModern(gateway: ScriptedGateway, clock: Clock = systemClock): ModernFront {
-  return new ModernFront({ gateway, clock, logger: silentLogger, holding: new Holds(clock) });
+  return new ModernFront({ gateway, clock, logger: silentLogger, suspension: new SuspendedCalls(clock) });
 }
 
 export function initializeMessage(version = "2025-11-25", capabilities: object = {}): object {

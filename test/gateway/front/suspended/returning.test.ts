@@ -3,8 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PolicyConfig } from "../../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../../src/gateway/catalog/catalog.ts";
-import { GATHER_MS, IDLE_MS } from "../../../../src/gateway/front/holds/hold.ts";
-import { Holds, MOST_CONSENTS_OF_ONE, STATE_MS } from "../../../../src/gateway/front/holds/holds.ts";
+import { GATHER_MS, IDLE_MS } from "../../../../src/gateway/front/suspended/suspended-call.ts";
+import {
+  MOST_CONSENTS_OF_ONE,
+  STATE_MS,
+  SuspendedCalls,
+} from "../../../../src/gateway/front/suspended/suspended-calls.ts";
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { source } from "../../catalog/sources.ts";
@@ -15,18 +19,18 @@ import {
   ask,
   BEN,
   codeOf,
-  createHoldsRig,
+  createSuspendedRig,
   finish,
   type Given,
-  type HoldsRig,
   inputRequired,
   parked,
   retryParams,
   type Sent,
+  type SuspendedRig,
   said,
   TOOL,
   textOf,
-} from "./holds-rig.ts";
+} from "./suspended-rig.ts";
 
 const NEEDED: Reply = {
   result: { resultType: "input_required", inputRequests: { r: { method: "roots/list" } }, requestState: "s" },
@@ -40,7 +44,7 @@ const VISIT: Reply = {
 };
 
 /** The state with which the client goes on with a call that a person agreed to. */
-async function agreed(rig: HoldsRig, reply: Reply, principal = ANN): Promise<string> {
+async function agreed(rig: SuspendedRig, reply: Reply, principal = ANN): Promise<string> {
   const { sent, call } = await rig.begin({ principal });
   call.request.port.agree?.();
   call.reply(reply);
@@ -48,7 +52,7 @@ async function agreed(rig: HoldsRig, reply: Reply, principal = ANN): Promise<str
   return inputRequired(sent).state;
 }
 
-async function askedAnew(rig: HoldsRig, state: string, principal = ANN): Promise<boolean> {
+async function askedAnew(rig: SuspendedRig, state: string, principal = ANN): Promise<boolean> {
   const { call } = await rig.begin({ principal, params: retryParams(state, { u1: accept() }) });
   return call.request.asked !== "accept";
 }
@@ -59,11 +63,11 @@ for (const [what, reply] of [
 ] as const)
   test(`E2 a person's consent serves one call once, and no other daemon's: ${what}`, async () => {
     const clock = createManualClock();
-    const rig = createHoldsRig({ clock });
+    const rig = createSuspendedRig({ clock });
     const state = await agreed(rig, reply);
-    const other = new Holds(clock);
-    other.follow(rig.holds.states, { resume: () => null });
-    const next = createHoldsRig({ clock, holds: other });
+    const other = new SuspendedCalls(clock);
+    other.follow(rig.suspended.stateKey, { resume: () => null });
+    const next = createSuspendedRig({ clock, suspended: other });
     assert.equal(await askedAnew(next, state), true, "after a handover");
     assert.equal(await askedAnew(rig, state), false);
     assert.equal(await askedAnew(rig, state), true, "the same once more");
@@ -73,7 +77,7 @@ for (const [what, reply] of [
   });
 
 test("E2 consents that are not used are bounded, and nobody's many cost another one his", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const bens = await agreed(rig, NEEDED, BEN);
   const states: string[] = [];
   for (let calls = 0; calls <= MOST_CONSENTS_OF_ONE; calls++) states.push(await agreed(rig, NEEDED));
@@ -98,7 +102,7 @@ const SOURCES: readonly CatalogSource[] = [
 ];
 
 test("E2 through the whole chain: who sends an agreed call's state again is asked again, and it is not run before", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const services = recordingServices((_, { params }) =>
     params?.["requestState"] === "s" ? said("ran") : NEEDED,
   );
@@ -129,7 +133,7 @@ test("E2 through the whole chain: who sends an agreed call's state again is aske
 });
 
 test("E4 a retry over the limit is refused, and its call still waits for it", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call, retry } = await parked(rig);
   rig.gateway.stopped = () => ({ reply: errorReply(-32029, "too many", { retryAfterMs: 1 }), isOver: false });
   assert.deepEqual([codeOf(rig.send({ params: retry })), call.request.signal.aborted], [-32029, false]);
@@ -141,7 +145,7 @@ test("E4 a retry over the limit is refused, and its call still waits for it", as
 });
 
 test("E2 a retry of who may not make the call any more ends it, and is recorded", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call, retry, question } = await parked(rig);
   rig.gateway.stopped = ({ method, params, port }) => {
     assert.deepEqual([method, params?.["name"], port.client.principal], ["tools/call", "t", ANN]);
@@ -156,7 +160,7 @@ test("E2 a retry of who may not make the call any more ends it, and is recorded"
 });
 
 test("E5 a state that is refused is recorded, with whom and what", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { state } = await parked(rig);
   const params = retryParams(state, {}, { ...TOOL, name: "other" });
   assert.equal(codeOf(rig.send({ params, principal: BEN })), -32602);
@@ -169,7 +173,7 @@ test("E5 a state that is refused is recorded, with whom and what", async () => {
 const ALLOW: PolicyConfig = policy("allow", { resources: ["tool:t"] });
 
 test("E2 rights that a reload takes away hold for the retry of a call that waits", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const rules = (policies: readonly PolicyConfig[]) =>
     servingSet(SOURCES, recordingServices(), { authorization: { defaultEffect: "deny", policies } });
   const { call, retry } = await parked(rig);
@@ -181,7 +185,7 @@ test("E2 rights that a reload takes away hold for the retry of a call that waits
 });
 
 test("D2 a client that is away may give way after a while, and later where it has come back before", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call, state } = await parked(rig);
   const mayGiveWay = (): boolean | undefined => call.request.port.mayGiveWay;
   await rig.clock.advance(IDLE_MS.first - 1);
@@ -202,7 +206,7 @@ test("D2 a client that is away may give way after a while, and later where it ha
 });
 
 test("E4 what a call that waits was given counts as what it keeps", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const given = async (characters: number) => {
     const params = { name: "t", arguments: { text: "x".repeat(characters) } };
     const { call } = await rig.begin({ params });
@@ -224,7 +228,7 @@ const STATE = "state \u0000 \ud800 ü %7B";
 const ASKED = { name: { method: "roots/list" } };
 
 /** A call whose reply is that. */
-async function replied(rig: HoldsRig, reply: Reply, given: Given = {}, agrees = false): Promise<Sent> {
+async function replied(rig: SuspendedRig, reply: Reply, given: Given = {}, agrees = false): Promise<Sent> {
   const { sent, call } = await rig.begin(given);
   if (agrees) call.request.port.agree?.();
   call.reply(reply);
@@ -238,24 +242,24 @@ const required: Reply = {
 
 test("D2 a modern backend's state goes out in ours, and comes back to it byte for byte, in any process with the key", async () => {
   const clock = createManualClock();
-  const rig = createHoldsRig({ clock });
+  const rig = createSuspendedRig({ clock });
   const sent = await replied(rig, required);
   const { state, requests } = inputRequired(sent);
   assert.deepEqual(requests, ASKED);
   assert.ok(!state.includes(STATE));
-  const other = new Holds(clock);
-  other.follow(rig.holds.states, { resume: () => null });
-  const next = createHoldsRig({ clock, holds: other });
+  const other = new SuspendedCalls(clock);
+  other.follow(rig.suspended.stateKey, { resume: () => null });
+  const next = createSuspendedRig({ clock, suspended: other });
   for (const one of [rig, next]) {
     const { call } = await one.begin({ params: retryParams(state, { name: { roots: [] } }) });
     assert.equal(call.request.params?.["requestState"], STATE);
     assert.deepEqual(call.request.params?.["inputResponses"], { name: { roots: [] } });
   }
-  assert.equal(codeOf(createHoldsRig({ clock }).send({ params: retryParams(state, {}) })), -32602);
+  assert.equal(codeOf(createSuspendedRig({ clock }).send({ params: retryParams(state, {}) })), -32602);
 });
 
 test("D2 it is bound to who called and to the call, and good for an hour", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { state } = inputRequired(await replied(rig, required));
   const began = rig.ran.length;
   assert.equal(codeOf(rig.send({ params: retryParams(state, {}), principal: BEN })), -32602);
@@ -271,7 +275,7 @@ test("D2 it is bound to who called and to the call, and good for an hour", async
 });
 
 test("D2 without a state, the answers go on as they are; with a person's consent, that is kept", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const stateless: Reply = { result: { resultType: "input_required", inputRequests: ASKED } };
   const [plain] = (await replied(rig, stateless)).answers;
   assert.ok(plain !== undefined && "result" in plain && plain.result["requestState"] === undefined);
@@ -298,7 +302,7 @@ const visit: Reply = {
 };
 
 test("D2 addresses that a legacy backend wants visited are input that is required, and the call is made again", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { state, keys, requests } = inputRequired(await replied(rig, visit));
   assert.deepEqual(Object.values(requests), [
     { method: "elicitation/create", params: { mode: "url", message: "one", url: "https://example.com/1" } },
@@ -312,7 +316,7 @@ test("D2 addresses that a legacy backend wants visited are input that is require
 });
 
 test("D2 where a person does not visit one, the call is not made again", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { state, keys } = inputRequired(await replied(rig, visit));
   const began = rig.ran.length;
   const sent = rig.send({
@@ -326,7 +330,7 @@ test("D2 where a person does not visit one, the call is not made again", async (
 });
 
 test("D2 a client that visits no addresses is told so, and what names none is a plain error", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const declared: JsonObject = { elicitation: {} };
   assert.equal(codeOf(await replied(rig, visit, { declared })), -32021);
   assert.equal(codeOf(await replied(rig, { error: { code: -32042, message: "?" } })), -32603);

@@ -22,7 +22,7 @@ import {
 /** Questions that come within it of the first are told together, ms. */
 export const GATHER_MS = 15;
 /** How long a call waits for its client, ms: a person may be at the answer. */
-export const HOLD_MS = 600_000;
+export const SUSPENDED_MS = 600_000;
 /** Another client that needs its server waits so long for a client that has not come back; once it has, longer. */
 export const IDLE_MS = { first: 30_000, later: 120_000 };
 /** Questions of one call that wait for an answer. */
@@ -44,19 +44,19 @@ interface HoldParts {
   /** A state with which the client comes back to round `number`; null: it cannot. */
   readonly seal: (number: number) => string | null;
   /** The client has to come back. */
-  readonly onParked: () => void;
+  readonly onSuspended: () => void;
   /** It keeps more bytes than before while its client is away. */
   readonly onGrown: () => void;
   /** Once: nothing of it is left. */
   readonly onOver: () => void;
 }
 
-export class Hold {
+export class SuspendedCall {
   readonly principal: string;
   readonly #parts: HoldParts;
   readonly #questions = new Map<string, OpenQuestion>();
   /** The client has been told what is asked, and has not come back yet. */
-  isParked = false;
+  isSuspended = false;
   #isOver = false;
   /** How often the client was told. */
   #number = 0;
@@ -85,7 +85,7 @@ export class Hold {
   /** Nothing was heard of its client for so long that it may have left. */
   get isIdle(): boolean {
     const limitMs = this.#number > 1 ? IDLE_MS.later : IDLE_MS.first;
-    return this.isParked && this.#parts.clock.monotonicMs() - this.#toldMs >= limitMs;
+    return this.isSuspended && this.#parts.clock.monotonicMs() - this.#toldMs >= limitMs;
   }
 
   /** Questions without an answer. */
@@ -108,7 +108,7 @@ export class Hold {
     if (this.#questions.size >= MOST_QUESTIONS || this.#questionBytes + bytes > MOST_QUESTION_BYTES) {
       return refused("too many questions wait for the client");
     }
-    const missing = this.isParked ? null : missingFor(input, call.declared);
+    const missing = this.isSuspended ? null : missingFor(input, call.declared);
     if (missing === null) return this.#put(input, bytes, signal);
     this.#fail(missingReply(missing));
     return refused("the client does not support this");
@@ -116,8 +116,8 @@ export class Hold {
 
   /** The client is back, with its answers. False: it is not the round that waits, and nothing has changed. */
   goOn(request: ModernRequest, outlet: CallOutlet, number: number): boolean {
-    if (!this.isParked || number !== this.#number) return false;
-    this.isParked = false;
+    if (!this.isSuspended || number !== this.#number) return false;
+    this.isSuspended = false;
     this.#patience?.[Symbol.dispose]();
     const responses = responsesIn(request.params);
     for (const [key, { input }] of [...this.#questions]) {
@@ -134,7 +134,7 @@ export class Hold {
     this.endedEarly = true;
     const bytes = bytesOf(reply);
     this.#earlyBytes = Number.isFinite(bytes) ? bytes : 0;
-    if (this.isParked) this.#parts.onGrown();
+    if (this.isSuspended) this.#parts.onGrown();
   }
 
   /** The client gets the call's last word. */
@@ -168,7 +168,7 @@ export class Hold {
       },
     });
     this.#questionBytes += bytes;
-    if (this.isParked) this.#parts.onGrown();
+    if (this.isSuspended) this.#parts.onGrown();
     else this.#gather();
     return promise;
   }
@@ -190,7 +190,7 @@ export class Hold {
 
   /** Tells the client all that is open. */
   #tell(): void {
-    const { call, clock, seal, onParked } = this.#parts;
+    const { call, clock, seal, onSuspended } = this.#parts;
     const inputs = [...this.#questions].map(([key, { input }]) => [key, input] as const);
     for (const [, input] of inputs) {
       const missing = missingFor(input, call.declared);
@@ -211,10 +211,10 @@ export class Hold {
     if (this.#number === 0) this.#callBytes = bytesOf(call.work.params);
     this.#number += 1;
     this.#toldMs = clock.monotonicMs();
-    this.isParked = true;
+    this.isSuspended = true;
     const gone = "the client did not come back with its answers in time";
-    this.#patience = clock.setTimer(HOLD_MS, () => this.end(gone));
-    onParked();
+    this.#patience = clock.setTimer(SUSPENDED_MS, () => this.end(gone));
+    onSuspended();
   }
 
   /** The call cannot go on, and the client is told why. */
@@ -230,7 +230,7 @@ export class Hold {
   #over(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.isParked = false;
+    this.isSuspended = false;
     this.#gathering?.[Symbol.dispose]();
     this.#patience?.[Symbol.dispose]();
     this.#parts.call.work.signal.removeEventListener("abort", this.#onAborted);

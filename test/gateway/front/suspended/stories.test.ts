@@ -1,11 +1,20 @@
 // Random stories of modern clients whose calls ask back: nothing crosses from call to call, and nothing is answered twice.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GATHER_MS, HOLD_MS } from "../../../../src/gateway/front/holds/hold.ts";
+import { GATHER_MS, SUSPENDED_MS } from "../../../../src/gateway/front/suspended/suspended-call.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { fc, runsOf } from "../../../support/properties.ts";
-import { ANN, accept, ask, BEN, createHoldsRig, type Ran, retryParams, type Sent } from "./holds-rig.ts";
+import {
+  ANN,
+  accept,
+  ask,
+  BEN,
+  createSuspendedRig,
+  type Ran,
+  retryParams,
+  type Sent,
+} from "./suspended-rig.ts";
 
 const CALLS = 4;
 
@@ -24,7 +33,7 @@ const steps = fc.array(
       weight: 3,
       arbitrary: fc.record({
         do: fc.constant("wait"),
-        ms: fc.constantFrom(1, GATHER_MS, GATHER_MS, GATHER_MS, HOLD_MS / 2),
+        ms: fc.constantFrom(1, GATHER_MS, GATHER_MS, GATHER_MS, SUSPENDED_MS / 2),
       }),
     },
   ),
@@ -39,7 +48,7 @@ interface Asked {
 
 /** One call after the other of one client, each with a text that is nobody else's. */
 class Player {
-  readonly #rig: ReturnType<typeof createHoldsRig>;
+  readonly #rig: ReturnType<typeof createSuspendedRig>;
   readonly #seat: number;
   #calls = 0;
   /** Of the call that runs. */
@@ -53,7 +62,7 @@ class Player {
   /** What is required of it now. */
   required: { readonly state: string; readonly requests: JsonObject } | null = null;
 
-  constructor(rig: ReturnType<typeof createHoldsRig>, seat: number) {
+  constructor(rig: ReturnType<typeof createSuspendedRig>, seat: number) {
     this.#rig = rig;
     this.#seat = seat;
   }
@@ -177,7 +186,7 @@ test("D2 in random stories no answer and no result crosses, and nothing is answe
   let retries = 0;
   let answered = 0;
   const story = async (given: typeof steps extends fc.Arbitrary<infer T> ? T : never): Promise<void> => {
-    const rig = createHoldsRig();
+    const rig = createSuspendedRig();
     const players = Array.from({ length: CALLS }, (_, seat) => new Player(rig, seat));
     for (const player of players) await player.begin();
     for (const step of given) {
@@ -199,7 +208,7 @@ test("D2 in random stories no answer and no result crosses, and nothing is answe
       for (const one of players) one.check();
     }
     for (const { request, reply } of rig.ran) reply({ result: { text: markOf(request.params) } });
-    await rig.clock.advance(2 * HOLD_MS);
+    await rig.clock.advance(2 * SUSPENDED_MS);
     for (const player of players) {
       player.check();
       retries += player.spent.length;
@@ -207,8 +216,8 @@ test("D2 in random stories no answer and no result crosses, and nothing is answe
       // Nothing waits for ever: who asked has an answer, or an error.
       for (const { got } of player.asked) assert.equal(got.length, 1);
     }
-    assert.equal(rig.holds.parked, 0);
-    await rig.holds.none();
+    assert.equal(rig.suspended.size, 0);
+    await rig.suspended.none();
   };
   await fc.assert(fc.asyncProperty(steps, story), { numRuns: runsOf(600) });
   assert.ok(retries > 100 && answered > 100, `${retries} retries and ${answered} answers are no stories`);

@@ -19,15 +19,15 @@ import {
 } from "../../json-rpc.ts";
 import { takesElicitation, URL_ELICITATION_REQUIRED } from "../../protocol.ts";
 import { openSigned, signText } from "../../signed-text.ts";
-import type { Holding, ModernCall, Resumed, Stopping } from "../modern/call.ts";
+import type { CallSuspension, ModernCall, Resumed, Stopping } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import { HOLD_MS, Hold } from "./hold.ts";
 import { answerIn, mayAskWithin, missingReply, responsesIn } from "./input-requests.ts";
+import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
 
 /** Bounds of the calls that wait for their clients: of one principal, of all together, and the bytes that all keep. */
 export const MOST_OF_ONE = 64;
-export const MOST_PARKED = 512;
+export const MOST_SUSPENDED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
 /** How long a state is good that carries a backend's own: it costs no memory here, ms. */
 export const STATE_MS = 3_600_000;
@@ -36,28 +36,28 @@ const NOT_ALLOWED = "its client may not make this call any more";
 const goesOn: Stopping = () => null;
 
 /** What a daemon gives the next one, so that this reads what its clients carry. */
-export interface StatesOfDaemon {
+export interface StateKey {
   readonly key: string;
   readonly generation: number;
 }
 
 /** Another daemon, which holds calls whose clients may come to this one. */
-export interface HoldsElsewhere {
+export interface OtherDaemon {
   /** Answers on `outlet`. Null: it is gone. */
   resume(request: ModernRequest, outlet: CallOutlet): { readonly gone: () => void } | null;
 }
 
-export class Holds implements Holding {
+export class SuspendedCalls implements CallSuspension {
   readonly #clock: Clock;
   readonly #seal = new StateSeal();
   readonly #consents: Consents;
-  readonly #byCall = new Map<ModernCall, Hold>();
+  readonly #byCall = new Map<ModernCall, SuspendedCall>();
   /** Those whose clients have been told something, by the id in their state; the one told last comes last. */
-  readonly #byId = new Map<string, Hold>();
+  readonly #byId = new Map<string, SuspendedCall>();
   /** How many daemons have handed over, each to the next, before this one. */
   #generation = 0;
-  #older: HoldsElsewhere | null = null;
-  #newer: HoldsElsewhere | null = null;
+  #older: OtherDaemon | null = null;
+  #newer: OtherDaemon | null = null;
   #ended: string | null = null;
   #none: PromiseWithResolvers<void> | null = null;
 
@@ -67,19 +67,19 @@ export class Holds implements Holding {
   }
 
   /** With them the next daemon reads the states that are out. */
-  get states(): StatesOfDaemon {
+  get stateKey(): StateKey {
     return { key: this.#seal.key, generation: this.#generation };
   }
 
   /** Another daemon was in charge before: its states are read from now on, and its calls are passed to it. */
-  follow({ key, generation }: StatesOfDaemon, older: HoldsElsewhere): void {
+  follow({ key, generation }: StateKey, older: OtherDaemon): void {
     this.#seal.take(key);
     this.#generation = generation + 1;
     this.#older = older;
   }
 
   /** Another daemon is in charge from now on: a connection that stayed here may bring what belongs to it. */
-  makeWay(newer: HoldsElsewhere): void {
+  makeWay(newer: OtherDaemon): void {
     this.#newer = newer;
   }
 
@@ -88,8 +88,8 @@ export class Holds implements Holding {
   }
 
   /** Calls whose clients are away. */
-  get parked(): number {
-    return this.#parked().length;
+  get size(): number {
+    return this.#suspended().length;
   }
 
   /** Resolves when no call waits, or is asked, any more. */
@@ -102,8 +102,8 @@ export class Holds implements Holding {
   ask(call: ModernCall, ...question: Question): Promise<Reply | null> {
     if (this.#ended !== null) return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, this.#ended));
     if (call.work.signal.aborted) return Promise.resolve(null);
-    const hold = this.#byCall.get(call) ?? this.#hold(call);
-    return hold.ask(...question);
+    const suspended = this.#byCall.get(call) ?? this.#callOf(call);
+    return suspended.ask(...question);
   }
 
   resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping = goesOn): Resumed {
@@ -130,10 +130,10 @@ export class Holds implements Holding {
   }
 
   outgoing(call: ModernCall, reply: Reply): Reply {
-    const hold = this.#byCall.get(call);
-    hold?.settled();
+    const suspended = this.#byCall.get(call);
+    suspended?.settled();
     // Its backend has gone, and the call with it: the client can only make it again.
-    if (hold?.endedEarly === true && isError(reply) && reply.error.code === BACKEND_UNAVAILABLE) {
+    if (suspended?.endedEarly === true && isError(reply) && reply.error.code === BACKEND_UNAVAILABLE) {
       const message = `the call of this requestState has ended: ${reply.error.message}; make it again without it`;
       return errorReply(INVALID_PARAMS, message);
     }
@@ -160,7 +160,7 @@ export class Holds implements Holding {
 
   end(reason: string): void {
     this.#ended ??= reason;
-    for (const hold of [...this.#byCall.values()]) hold.end(reason);
+    for (const suspended of [...this.#byCall.values()]) suspended.end(reason);
   }
 
   #open(request: ModernRequest, token: unknown): State | null {
@@ -190,30 +190,30 @@ export class Holds implements Holding {
       const passed = elsewhere?.resume(request, outlet) ?? null;
       return passed === null ? refused() : { kind: "goes_on", gone: passed.gone };
     }
-    const hold = this.#byId.get(id);
+    const suspended = this.#byId.get(id);
     // A round that was answered already must not answer twice.
-    const goesOn = hold?.goOn(request, outlet, round) === true;
-    return goesOn ? { kind: "goes_on", gone: () => hold.gone(outlet) } : refused();
+    const goesOn = suspended?.goOn(request, outlet, round) === true;
+    return goesOn ? { kind: "goes_on", gone: () => suspended.gone(outlet) } : refused();
   }
 
-  #hold(call: ModernCall): Hold {
+  #callOf(call: ModernCall): SuspendedCall {
     let id: string | null = null;
-    const hold: Hold = new Hold({
+    const suspended: SuspendedCall = new SuspendedCall({
       clock: this.#clock,
       call,
       principal: principalKey(call.newest.principal),
       seal: (round) => {
         id ??= randomBytes(18).toString("base64url");
         const state: State = { kind: "hold", call: id, round, generation: this.#generation };
-        return this.#sealed(call.newest, state, HOLD_MS);
+        return this.#sealed(call.newest, state, SUSPENDED_MS);
       },
-      onParked: () => {
+      onSuspended: () => {
         if (id === null) return;
         this.#byId.delete(id);
-        this.#byId.set(id, hold);
-        this.#makeRoom(hold);
+        this.#byId.set(id, suspended);
+        this.#makeRoom(suspended);
       },
-      onGrown: () => this.#makeRoom(hold),
+      onGrown: () => this.#makeRoom(suspended),
       onOver: () => {
         if (id !== null) this.#byId.delete(id);
         this.#byCall.delete(call);
@@ -222,35 +222,35 @@ export class Holds implements Holding {
         this.#none = null;
       },
     });
-    this.#byCall.set(call, hold);
-    return hold;
+    this.#byCall.set(call, suspended);
+    return suspended;
   }
 
   /** The oldest call of whoever has most gives way; where all together keep too many bytes, the largest call does. */
-  #makeRoom({ principal }: Hold): void {
-    const own = this.#parked().filter((hold) => hold.principal === principal);
+  #makeRoom({ principal }: SuspendedCall): void {
+    const own = this.#suspended().filter((suspended) => suspended.principal === principal);
     for (const oldest of own.slice(0, Math.max(0, own.length - MOST_OF_ONE))) giveWay(oldest);
-    for (let all = this.#parked(); all.length > MOST_PARKED; all = this.#parked()) {
-      const groups = [...Map.groupBy(all, (hold) => hold.principal).values()];
+    for (let all = this.#suspended(); all.length > MOST_SUSPENDED; all = this.#suspended()) {
+      const groups = [...Map.groupBy(all, (one) => one.principal).values()];
       const [oldest] = groups.reduce((a, b) => (b.length > a.length ? b : a));
       if (oldest !== undefined) giveWay(oldest);
     }
-    for (let all = this.#parked(); bytesOf(all) > MOST_BYTES; all = this.#parked()) {
+    for (let all = this.#suspended(); bytesOf(all) > MOST_BYTES; all = this.#suspended()) {
       giveWay(all.reduce((a, b) => (b.bytes > a.bytes ? b : a)));
     }
   }
 
-  #parked(): readonly Hold[] {
-    return [...this.#byId.values()].filter(({ isParked }) => isParked);
+  #suspended(): readonly SuspendedCall[] {
+    return [...this.#byId.values()].filter(({ isSuspended }) => isSuspended);
   }
 }
 
-function bytesOf(holds: readonly Hold[]): number {
-  return holds.reduce((sum, { bytes }) => sum + bytes, 0);
+function bytesOf(suspended: readonly SuspendedCall[]): number {
+  return suspended.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function giveWay(hold: Hold): void {
-  hold.end("the call gave way to others that wait for their clients");
+function giveWay(call: SuspendedCall): void {
+  call.end("the call gave way to others that wait for their clients");
 }
 
 /** Null: its params are nested too deep. */

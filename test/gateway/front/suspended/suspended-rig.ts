@@ -1,11 +1,11 @@
-// Modern clients, the front and the holds as they run; only what the chain does is the test's. Each tool call waits for
+// Modern clients, the front and the suspended calls as they run; only what the chain does is the test's. Each tool call waits for
 // the test, which asks, notifies and answers in its place.
 import type { Principal } from "../../../../src/gateway/client-port.ts";
-import { GATHER_MS } from "../../../../src/gateway/front/holds/hold.ts";
-import { Holds } from "../../../../src/gateway/front/holds/holds.ts";
 import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import type { ModernRequest } from "../../../../src/gateway/front/modern/request.ts";
 import type { CallOutlet } from "../../../../src/gateway/front/session/outlet.ts";
+import { GATHER_MS } from "../../../../src/gateway/front/suspended/suspended-call.ts";
+import { SuspendedCalls } from "../../../../src/gateway/front/suspended/suspended-calls.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
@@ -48,9 +48,12 @@ export interface Ran {
   reply(reply: Reply): void;
 }
 
-export type HoldsRig = ReturnType<typeof createHoldsRig>;
+export type SuspendedRig = ReturnType<typeof createSuspendedRig>;
 
-export function createHoldsRig({ clock = createManualClock(), holds = new Holds(clock) } = {}) {
+export function createSuspendedRig({
+  clock = createManualClock(),
+  suspended = new SuspendedCalls(clock),
+} = {}) {
   /** In the order in which they began. */
   const ran: Ran[] = [];
   const gateway = createScriptedGateway();
@@ -59,7 +62,7 @@ export function createHoldsRig({ clock = createManualClock(), holds = new Holds(
     ran.push({ request, reply: resolve });
     return promise;
   };
-  const front = new ModernFront({ gateway, clock, logger: createRecordingLogger(), holding: holds });
+  const front = new ModernFront({ gateway, clock, logger: createRecordingLogger(), suspension: suspended });
   let ids = 0;
   const send = (given: Given = {}): Sent => {
     const answers: Reply[] = [];
@@ -80,7 +83,7 @@ export function createHoldsRig({ clock = createManualClock(), holds = new Holds(
   };
   return {
     clock,
-    holds,
+    suspended,
     front,
     gateway,
     ran,
@@ -181,7 +184,7 @@ export function said(text: string): Reply {
 }
 
 /** A call that has asked one question, and whose client was told. */
-export async function parked(rig: HoldsRig, principal = ANN) {
+export async function parked(rig: SuspendedRig, principal = ANN) {
   const { sent, call } = await rig.begin({ principal });
   const question = ask(call);
   await rig.clock.advance(GATHER_MS);

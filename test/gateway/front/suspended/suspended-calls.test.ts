@@ -1,8 +1,8 @@
 // Calls that wait for modern clients: each rule with a clock of its own.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GATHER_MS, HOLD_MS } from "../../../../src/gateway/front/holds/hold.ts";
-import { MOST_OF_ONE, MOST_PARKED } from "../../../../src/gateway/front/holds/holds.ts";
+import { GATHER_MS, SUSPENDED_MS } from "../../../../src/gateway/front/suspended/suspended-call.ts";
+import { MOST_OF_ONE, MOST_SUSPENDED } from "../../../../src/gateway/front/suspended/suspended-calls.ts";
 import { isError, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { settle } from "../../../support/manual-clock.ts";
@@ -11,7 +11,7 @@ import {
   ask,
   BEN,
   codeOf,
-  createHoldsRig,
+  createSuspendedRig,
   finish,
   inputRequired,
   parked,
@@ -20,10 +20,10 @@ import {
   TOOL,
   textOf,
   user,
-} from "./holds-rig.ts";
+} from "./suspended-rig.ts";
 
 test("D2 questions within 15 ms are one input_required; the retry's answers are theirs, and the call ends there", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { sent, call } = await rig.begin();
   const first = ask(call);
   await rig.clock.advance(GATHER_MS - 1);
@@ -42,11 +42,11 @@ test("D2 questions within 15 ms are one input_required; the retry's answers are 
   assert.deepEqual(await second.reply, { result: answers[two] });
   assert.deepEqual(retry.answers, []);
   await finish(call);
-  assert.deepEqual([textOf(retry), rig.ran.length, rig.holds.parked], ["done", 1, 0]);
+  assert.deepEqual([textOf(retry), rig.ran.length, rig.suspended.size], ["done", 1, 0]);
 });
 
 test("D2 a client is asked without the tokens of another connection", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { sent, call } = await rig.begin();
   ask(call, {
     mode: "url",
@@ -68,7 +68,7 @@ test("D2 a client is asked without the tokens of another connection", async () =
 });
 
 test("D2 a round that was answered never answers twice, before and after the next one", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call, state, keys, question } = await parked(rig);
   const params = retryParams(state, { [keys[0] ?? ""]: accept({ n: 1 }) });
   const retry = rig.send({ params });
@@ -87,7 +87,7 @@ test("D2 a round that was answered never answers twice, before and after the nex
 });
 
 test("D2 what is forged, too late, another's or for another request is refused, and the right one still goes on", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call, state, keys, question } = await parked(rig);
   const answers = { [keys[0] ?? ""]: accept() };
   for (let at = 0; at < state.length; at++) {
@@ -118,7 +118,7 @@ test("D2 what is forged, too late, another's or for another request is refused, 
 });
 
 test("D2 what is missing, or no answer, is asked again under its key; keys that nobody asked for are ignored", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { sent, call } = await rig.begin();
   const [first, second, third] = [ask(call), ask(call), ask(call, {}, "roots/list")];
   await rig.clock.advance(GATHER_MS);
@@ -144,7 +144,7 @@ test("D2 what is missing, or no answer, is asked again under its key; keys that 
 });
 
 test("D2 what a call comes to while its client is away is kept for the retry, and so is what it asks", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const early = await parked(rig);
   early.call.reply(said("early"));
   const asking = await parked(rig, BEN);
@@ -158,7 +158,7 @@ test("D2 what a call comes to while its client is away is kept for the retry, an
 });
 
 test("D2 a call whose backend goes while its client is away is told to be made again", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const away = await parked(rig);
   away.call.reply({ error: { code: -32000, message: "backend b: it has ended" } });
   const failed = await parked(rig);
@@ -172,7 +172,7 @@ test("D2 a call whose backend goes while its client is away is told to be made a
 });
 
 test("D2 what a backend takes back is not asked, and where nothing is left the call waits for no answer", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { sent, call } = await rig.begin();
   ask(call).withdraw();
   await rig.clock.advance(GATHER_MS);
@@ -194,21 +194,21 @@ test("D2 what a backend takes back is not asked, and where nothing is left the c
 });
 
 test("D2 a client that does not come back: its call is cancelled, what was asked gets an error, and it is too late", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call, state, question } = await parked(rig);
-  await rig.clock.advance(HOLD_MS - 1);
+  await rig.clock.advance(SUSPENDED_MS - 1);
   assert.equal(call.request.signal.aborted, false);
   await rig.clock.advance(1);
   assert.equal(call.request.signal.aborted, true);
   const reply = await question.reply;
   assert.ok(reply !== null && isError(reply));
   assert.equal(codeOf(rig.send({ params: retryParams(state, { q1: accept() }) })), -32602);
-  assert.equal(rig.holds.parked, 0);
-  await rig.holds.none();
+  assert.equal(rig.suspended.size, 0);
+  await rig.suspended.none();
 });
 
 test("D2 closing the connection cancels the call, but not after input_required; in the retry it does again", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const before = await rig.begin();
   const question = ask(before.call);
   before.sent.close();
@@ -227,7 +227,7 @@ test("D2 closing the connection cancels the call, but not after input_required; 
 
 test("D2 what the client does not support ends the call with -32021, and the backend is told", async () => {
   for (const [method, params, declared, needed] of UNDECLARED) {
-    const rig = createHoldsRig();
+    const rig = createSuspendedRig();
     const { sent, call } = await rig.begin({ declared });
     const question = ask(call, params, method);
     assert.deepEqual(sent.answers.map(dataOf), [{ code: -32021, data: { requiredCapabilities: needed } }]);
@@ -249,7 +249,7 @@ const UNDECLARED: readonly (readonly [string, JsonObject, JsonObject, JsonObject
 ];
 
 test("D2 a retry that supports less than the first round ends the call likewise", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call, state } = await parked(rig);
   const retry = rig.send({ params: retryParams(state, {}), declared: {} });
   await rig.clock.advance(GATHER_MS);
@@ -257,7 +257,7 @@ test("D2 a retry that supports less than the first round ends the call likewise"
 });
 
 test("D2 progress goes to the request that is open, under that one's token", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { sent, call } = await rig.begin({ progressToken: "first" });
   const progress = (n: number): void =>
     call.request.port.notify("notifications/progress", { progressToken: "first", progress: n });
@@ -275,7 +275,7 @@ test("D2 progress goes to the request that is open, under that one's token", asy
 });
 
 test("D2 other requests, and other questions, are refused to the backend, and the call goes on", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const completing = await rig.begin({ method: "completion/complete" });
   assert.ok(isErrorReply(await ask(completing.call).reply));
   const { sent, call } = await rig.begin();
@@ -285,7 +285,7 @@ test("D2 other requests, and other questions, are refused to the backend, and th
 });
 
 test("D2 the oldest call of who has too many gives way, and nobody else's does", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const bens = await parked(rig, BEN);
   const anns: Awaited<ReturnType<typeof parked>>[] = [];
   for (let calls = 0; calls <= MOST_OF_ONE; calls++) anns.push(await parked(rig));
@@ -295,17 +295,17 @@ test("D2 the oldest call of who has too many gives way, and nobody else's does",
     anns.map((_, index) => index === 0),
   );
   assert.equal(bens.call.request.signal.aborted, false);
-  assert.equal(rig.holds.parked, MOST_OF_ONE + 1);
-  const more = MOST_PARKED / MOST_OF_ONE;
+  assert.equal(rig.suspended.size, MOST_OF_ONE + 1);
+  const more = MOST_SUSPENDED / MOST_OF_ONE;
   for (let one = 0; one < more; one++) {
     for (let calls = 0; calls < MOST_OF_ONE; calls++) await parked(rig, user(`u${one}`));
   }
-  assert.equal(rig.holds.parked, MOST_PARKED);
+  assert.equal(rig.suspended.size, MOST_SUSPENDED);
   assert.equal(bens.call.request.signal.aborted, false);
 });
 
 test("D2 what one call asks is bounded, and what all keep gives way by size", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call } = await rig.begin();
   assert.ok(isErrorReply(await ask(call, { message: "x".repeat(1024 * 1024) }).reply));
   const questions = Array.from({ length: 65 }, () => ask(call));
@@ -327,7 +327,7 @@ test("D2 what one call asks is bounded, and what all keep gives way by size", as
 });
 
 test("D2 when the gateway stops, what waits is cancelled", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   const { call, question } = await parked(rig);
   await rig.front.end(0, "the gateway is stopping");
   assert.equal(call.request.signal.aborted, true);
@@ -344,7 +344,7 @@ function dataOf(reply: Reply): unknown {
 }
 
 test("D2 a request that cannot be made again is asked nothing", async () => {
-  const rig = createHoldsRig();
+  const rig = createSuspendedRig();
   let deep: JsonObject = {};
   for (let levels = 0; levels < 600; levels++) deep = { deep };
   const { sent, call } = await rig.begin({ params: { ...TOOL, arguments: deep } });
