@@ -16,7 +16,7 @@ const MORE = "mountaineer --help lists all commands.";
 
 /** Looks, and changes nothing. */
 export async function showFirstPage(context: CommandContext): Promise<number> {
-  const report = await askEngine(context, { intent: "look", command: "status" }, "status", null);
+  const report = await askEngine(context, "look", "status", null);
   if (isNothing(report)) context.print(firstPage(context));
   else context.print(`${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n${MORE}\n`);
   return 0;

@@ -138,6 +138,7 @@ function makeContext(
   const place = findPlace(process.env);
   return {
     ...signals,
+    command: "",
     json: false,
     home: place.home,
     configPath: configFile === null ? null : resolve(expandPath(configFile, place.userHome)),

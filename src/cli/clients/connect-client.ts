@@ -101,7 +101,7 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
 /** Waits for those that are being started. Without a daemon they are started once, to see. */
 async function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
   const untilMs = systemClock.monotonicMs() + START_WAIT_MS;
-  return withGateway(context, "connect", async (gateway) => {
+  return withGateway(context, async (gateway) => {
     for (;;) {
       const backends = await gateway.backends(context.signal);
       const isStarting = backends.some((one) => wanted.includes(one.name) && !isSettled(one));

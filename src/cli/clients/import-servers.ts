@@ -107,7 +107,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
   await keepWhile(keeper, newSecrets, context.signal, async () => {
     if (draft.hasToken) await makeToken(context);
-    const report = await changeConfig(context, "import", async (ask, { daemon }) => {
+    const report = await changeConfig(context, async (ask, { daemon }) => {
       const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };
       const replaced = await ask("editText", request, context.signal);
       if (daemon === null || replaced.errors.length > 0 || manner.waitMs === 0) return replaced;

@@ -1,7 +1,9 @@
 // The commands `mountaineer alias ...`.
+
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
+import { askEngine } from "../sessions/control-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
@@ -15,10 +17,8 @@ export const aliasListCommand = command("alias list", {
   },
   exits: { 0: "it could answer, however the links are" },
   async run(context) {
-    const { askEngine } = await import("../sessions/control-session.ts");
     const { renderAliases } = await import("../views/place-view.ts");
-    const purpose = { intent: "look", command: "alias list" } as const;
-    const report = await askEngine(context, purpose, "aliases", null);
+    const report = await askEngine(context, "look", "aliases", null);
     showResult(context, report, () => renderAliases(report.aliases, context.stdoutStyle));
     if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return 0;
@@ -98,7 +98,7 @@ const aliasReconcileCommand = command("alias reconcile", {
   async run(context) {
     const { reconcileAliases } = await import("../edits/alias-change.ts");
     const { renderAliases } = await import("../views/place-view.ts");
-    const aliases = await reconcileAliases(context, "alias reconcile");
+    const aliases = await reconcileAliases(context);
     showResult(context, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
     if (aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;

@@ -1,6 +1,8 @@
 // The command `mountaineer backends list`.
+
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
+import { listedOr, withGateway } from "../sessions/gateway-session.ts";
 
 export const backendsListCommand = command("backends list", {
   summary: "show every MCP server, what it publishes and what is wrong",
@@ -14,8 +16,7 @@ export const backendsListCommand = command("backends list", {
   },
   exits: { 0: "it could answer, however the backends are" },
   async run(context) {
-    const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
-    const asking = withGateway(context, "backends list", (gateway) => gateway.backends(context.signal));
+    const asking = withGateway(context, (gateway) => gateway.backends(context.signal));
     const listed = await listedOr(context, null, asking);
     const backends = listed ?? [];
     const { renderBackends } = await import("../views/gateway-view.ts");

@@ -3,6 +3,7 @@
 import type { LoginPerson, LoginReport } from "../../api/backend-sign-in.ts";
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
+import { openSignIn } from "../in-process/open.ts";
 import { BACKEND_OPTIONS } from "../input/backend-options.ts";
 import {
   type CommandContext,
@@ -11,6 +12,10 @@ import {
   type GroupedCommands,
 } from "../input/command.ts";
 import { showResult, WAIT_OPTION } from "../input/options.ts";
+import { readFirstLine } from "../input/standard-input.ts";
+import { askDaemon } from "../sessions/control-session.ts";
+import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
+import { tellDaemon } from "../sessions/sign-in-notice.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { backendsListCommand } from "./backends-list.ts";
@@ -182,8 +187,6 @@ const backendsRestartCommand = command("backends restart", {
   },
   async run(context, { names, all }) {
     requireOneWay(names, all);
-    const { askDaemon } = await import("../sessions/control-session.ts");
-    const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
     const report = await askDaemon(context, RUNNING_BACKENDS, "restart", {
       backends: all ? null : [...new Set(names)],
     });
@@ -233,8 +236,6 @@ const backendsLogsCommand = command("backends logs", {
     "<name>": "the backend",
   },
   async run(context, { name }) {
-    const { askDaemon } = await import("../sessions/control-session.ts");
-    const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
     const { harmlessLines } = await import("../../runtime/text/plain-text.ts");
     const report = await askDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
     const text = report.lines.map((line) => `${line}\n`).join("");
@@ -266,12 +267,10 @@ const backendsLoginCommand = command("backends login", {
     "--scope <scope...>": "ask for these scopes, too",
   },
   async run(context, { name, device, browser, scope }) {
-    const { openSignIn } = await import("../in-process/open.ts");
     const way = device ? "device" : browser === false ? "paste" : "browser";
     const order = { backend: name, way, moreScopes: scope } as const;
     const report = await (await openSignIn(context)).login(order, personAt(context, way), context.signal);
     showResult(context, report, () => loginText(context, report));
-    const { tellDaemon } = await import("../sessions/sign-in-notice.ts");
     await tellDaemon(context, name);
     return 0;
   },
@@ -290,7 +289,6 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
       );
     },
     async paste(signal) {
-      const { readFirstLine } = await import("../input/standard-input.ts");
       const question = "Paste the address at which the browser ended, even if it shows an error: ";
       return context.ask === null ? readFirstLine("address", { stdin, signal }) : context.ask(question);
     },
@@ -324,7 +322,6 @@ const backendsLogoutCommand = command("backends logout", {
     "<name>": "the backend",
   },
   async run(context, { name }) {
-    const { openSignIn } = await import("../in-process/open.ts");
     const report = await (await openSignIn(context)).logout(name, context.signal);
     const { bold, dim, green, symbols } = paintFor(context.stdoutStyle);
     const shown = bold(harmless(name));
@@ -334,7 +331,6 @@ const backendsLogoutCommand = command("backends logout", {
         : `${dim(symbols.skip)} ${shown}  was not signed in\n`,
     );
     if (!report.was_signed_in) return 0;
-    const { tellDaemon } = await import("../sessions/sign-in-notice.ts");
     await tellDaemon(context, name);
     return 0;
   },

@@ -4,6 +4,8 @@ import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { command } from "../input/command.ts";
 import { showResult, WAIT_OPTION } from "../input/options.ts";
+import { askDaemon, findDaemon, returningDaemon, withDaemonOr } from "../sessions/control-session.ts";
+import { RUNNING_BACKENDS, withOwnGateway } from "../sessions/gateway-session.ts";
 
 export const clientsCommand = command("clients", {
   summary: "list the MCP clients that are connected",
@@ -18,8 +20,6 @@ export const clientsCommand = command("clients", {
   },
   exits: { 8: "no daemon runs" },
   async run(context) {
-    const { askDaemon } = await import("../sessions/control-session.ts");
-    const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
     const { renderTable } = await import("../views/table-view.ts");
     const { CLIENT_TITLES, clientWords } = await import("../../api/words/client-words.ts");
     const report = await askDaemon(context, RUNNING_BACKENDS, "clients", null);
@@ -59,10 +59,12 @@ export const importCommand = command("import", {
     "--allow-literal": "write secrets in arguments and addresses into the file as they are",
     ...WAIT_OPTION,
   },
-  async run(context, given) {
-    const { importServers } = await import("../clients/import-servers.ts");
-    return importServers(context, { ...given, words: given.what, waitMs: given.wait });
-  },
+  run: async (context, given) =>
+    (await import("../clients/import-servers.ts")).importServers(context, {
+      ...given,
+      words: given.what,
+      waitMs: given.wait,
+    }),
 });
 
 const CONNECTED = CLIENT_NAMES.filter((name) => CLIENTS[name].isConnected);
@@ -132,8 +134,6 @@ export const mcpCommand = command("mcp", {
     "--group <name>": "serve the client this group instead of everything",
   },
   async run(context, { group }) {
-    const { findDaemon, returningDaemon, withDaemonOr } = await import("../sessions/control-session.ts");
-    const { withOwnGateway } = await import("../sessions/gateway-session.ts");
     const { bridge } = await import("../../mcp-bridge/mcp-bridge.ts");
     const { serveHere } = await import("../../mcp-bridge/mcp-bridge.ts");
     const { stdin, stdout } = process;
@@ -149,7 +149,7 @@ export const mcpCommand = command("mcp", {
         const daemon = await returningDaemon(context);
         if (daemon !== null) return { kind: "done", value: await bridge(daemon, ends, means) };
         if (group !== null) throw groupNeedsDaemon();
-        return withOwnGateway(context, "mcp", (gateway) => serveHere(gateway, ends));
+        return withOwnGateway(context, (gateway) => serveHere(gateway, ends));
       },
     );
     return 0;

@@ -68,10 +68,8 @@ const configSetCommand = command("config set", {
     ...KEY_ARGUMENT,
     "<value>": "as TOML writes it, else taken as a text; on and off for true and false",
   },
-  async run(context, { key, value }) {
-    const { setKey } = await import("../edits/config-key-change.ts");
-    return setKey(context, { key, value });
-  },
+  run: async (context, { key, value }) =>
+    (await import("../edits/config-key-change.ts")).setKey(context, { key, value }),
 });
 
 const configUnsetCommand = command("config unset", {
@@ -83,10 +81,8 @@ const configUnsetCommand = command("config unset", {
   },
   exits: EDIT_EXITS,
   takes: KEY_ARGUMENT,
-  async run(context, { key }) {
-    const { setKey } = await import("../edits/config-key-change.ts");
-    return setKey(context, { key, value: null });
-  },
+  run: async (context, { key }) =>
+    (await import("../edits/config-key-change.ts")).setKey(context, { key, value: null }),
 });
 
 const configShowCommand = command("config show", {
@@ -145,10 +141,7 @@ const configValidateCommand = command("config validate", {
   takes: {
     "[file]": "TOML or YAML by its extension",
   },
-  async run(context, { file }) {
-    const { checkConfig } = await import("../edits/config-check.ts");
-    return checkConfig(context, file);
-  },
+  run: async (context, { file }) => (await import("../edits/config-check.ts")).checkConfig(context, file),
 });
 
 const configPathCommand = command("config path", {
@@ -182,10 +175,7 @@ const configEditCommand = command("config edit", {
   },
   isText: true,
   takes: {},
-  async run(context) {
-    const { editConfigFile } = await import("../edits/config-edit.ts");
-    return editConfigFile(context);
-  },
+  run: async (context) => (await import("../edits/config-edit.ts")).editConfigFile(context),
 });
 
 const configSchemaCommand = command("config schema", {
@@ -269,10 +259,8 @@ const configRollbackCommand = command("config rollback", {
     ...ENTRY_ARGUMENT,
     "--yes": "do not ask",
   },
-  async run(context, { n, yes }) {
-    const { rollBack } = await import("../edits/config-rollback.ts");
-    return rollBack(context, n, !context.json && !yes);
-  },
+  run: async (context, { n, yes }) =>
+    (await import("../edits/config-rollback.ts")).rollBack(context, n, !context.json && !yes),
 });
 
 export const CONFIG_COMMANDS: GroupedCommands = {

@@ -21,8 +21,5 @@ export const doctorCommand = command("doctor", {
     },
     "--with-names": "with --report: keep names of users and hosts, and addresses",
   },
-  async run(context, given) {
-    const { runDoctor } = await import("../sessions/doctor-command.ts");
-    return runDoctor(context, given);
-  },
+  run: async (context, given) => (await import("../sessions/doctor-command.ts")).runDoctor(context, given),
 });

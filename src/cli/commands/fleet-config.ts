@@ -16,10 +16,7 @@ const fleetConfigGetCommand = command("fleet config get", {
     1: "no fleet is configured, it is not reached, or what stands there is not signed",
     8: "no daemon runs",
   },
-  async run(context) {
-    const { getLayer } = await import("../fleet/layer-commands.ts");
-    return getLayer(context);
-  },
+  run: async (context) => (await import("../fleet/layer-commands.ts")).getLayer(context),
 });
 
 const fleetConfigSetCommand = command("fleet config set", {
@@ -42,10 +39,7 @@ const fleetConfigSetCommand = command("fleet config set", {
   takes: {
     "<file>": "TOML; - reads it from standard input",
   },
-  async run(context, { file }) {
-    const { setLayer } = await import("../fleet/layer-commands.ts");
-    return setLayer(context, file);
-  },
+  run: async (context, { file }) => (await import("../fleet/layer-commands.ts")).setLayer(context, file),
 });
 
 const fleetConfigDiffCommand = command("fleet config diff", {
@@ -61,10 +55,7 @@ const fleetConfigDiffCommand = command("fleet config diff", {
   takes: {
     "<file>": "TOML; - reads it from standard input",
   },
-  async run(context, { file }) {
-    const { diffLayer } = await import("../fleet/layer-commands.ts");
-    return diffLayer(context, file);
-  },
+  run: async (context, { file }) => (await import("../fleet/layer-commands.ts")).diffLayer(context, file),
 });
 
 const fleetConfigHistoryCommand = command("fleet config history", {
@@ -75,10 +66,7 @@ const fleetConfigHistoryCommand = command("fleet config history", {
     "mountaineer fleet config history --json | jq '.[0].revision'": "use it in a script",
   },
   exits: { 1: "no fleet is configured, or it is not reached", 8: "no daemon runs" },
-  async run(context) {
-    const { layerHistory } = await import("../fleet/layer-commands.ts");
-    return layerHistory(context);
-  },
+  run: async (context) => (await import("../fleet/layer-commands.ts")).layerHistory(context),
 });
 
 const fleetConfigRollbackCommand = command("fleet config rollback", {
@@ -100,10 +88,8 @@ const fleetConfigRollbackCommand = command("fleet config rollback", {
       expected: "a number of `mountaineer fleet config history`",
     },
   },
-  async run(context, { revision }) {
-    const { rollBackLayer } = await import("../fleet/layer-commands.ts");
-    return rollBackLayer(context, revision);
-  },
+  run: async (context, { revision }) =>
+    (await import("../fleet/layer-commands.ts")).rollBackLayer(context, revision),
 });
 
 export const FLEET_CONFIG_COMMANDS: GroupedCommands = {

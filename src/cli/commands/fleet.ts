@@ -4,6 +4,7 @@ import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
+import { askDaemon } from "../sessions/control-session.ts";
 
 const fleetStatusCommand = command("fleet status", {
   summary: "show the machines of the fleet, and how each is",
@@ -26,7 +27,6 @@ const fleetStatusCommand = command("fleet status", {
     "[names...]": "machines, as the list shows them; without any, all",
   },
   async run(context, { names }) {
-    const { askDaemon } = await import("../sessions/control-session.ts");
     const purpose = { intent: "look", so: "and nobody else knows of the other machines" } as const;
     const whole = await askDaemon(context, purpose, "fleet", null);
     const isChosen = names.length > 0;
@@ -66,10 +66,7 @@ const fleetInitCommand = command("fleet init", {
       "where the other machines reach this one; default: its first address beyond loopback, port 4222",
     "--no-invite": "print no code, and do not wait",
   },
-  async run(context, given) {
-    const { beginFleet } = await import("../fleet/fleet-commands.ts");
-    return beginFleet(context, given);
-  },
+  run: async (context, given) => (await import("../fleet/fleet-commands.ts")).beginFleet(context, given),
 });
 
 const fleetInviteCommand = command("fleet invite", {
@@ -83,10 +80,7 @@ const fleetInviteCommand = command("fleet invite", {
     "mountaineer fleet invite --json": "the same for a program",
   },
   exits: { 1: "nobody joined in time, or the server does not run" },
-  async run(context) {
-    const { inviteMachine } = await import("../fleet/fleet-commands.ts");
-    return inviteMachine(context);
-  },
+  run: async (context) => (await import("../fleet/fleet-commands.ts")).inviteMachine(context),
 });
 
 const fleetJoinCommand = command("fleet join", {
@@ -107,10 +101,7 @@ const fleetJoinCommand = command("fleet join", {
     "[code]": "as it was printed; - reads it from standard input",
     "--name <name>": "what this machine is called in the fleet; default: its host name",
   },
-  async run(context, given) {
-    const { joinByCode } = await import("../fleet/fleet-commands.ts");
-    return joinByCode(context, given);
-  },
+  run: async (context, given) => (await import("../fleet/fleet-commands.ts")).joinByCode(context, given),
 });
 
 const fleetLeaveCommand = command("fleet leave", {
@@ -126,10 +117,7 @@ const fleetLeaveCommand = command("fleet leave", {
   takes: {
     "--dissolve": "where the fleet began: end it although other machines are in it",
   },
-  async run(context, given) {
-    const { leave } = await import("../fleet/fleet-commands.ts");
-    return leave(context, given.dissolve);
-  },
+  run: async (context, given) => (await import("../fleet/fleet-commands.ts")).leave(context, given.dissolve),
 });
 
 const fleetRemoveCommand = command("fleet remove", {
@@ -142,10 +130,7 @@ const fleetRemoveCommand = command("fleet remove", {
   takes: {
     "<name>": "as fleet status shows it",
   },
-  async run(context, { name }) {
-    const { remove } = await import("../fleet/fleet-commands.ts");
-    return remove(context, name);
-  },
+  run: async (context, { name }) => (await import("../fleet/fleet-commands.ts")).remove(context, name),
 });
 
 const fleetKeysRotateCommand = command("fleet keys rotate", {

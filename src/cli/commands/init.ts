@@ -43,10 +43,11 @@ export const initCommand = command("init", {
     "--no-token": "let in whoever is on this machine",
     "--add": "add to a configuration that is there",
   },
-  async run(context, options) {
-    const { initConfig } = await import("../init/init-command.ts");
-    return initConfig(context, { ...options, given: await givenWishes(options) });
-  },
+  run: async (context, options) =>
+    (await import("../init/init-command.ts")).initConfig(context, {
+      ...options,
+      given: await givenWishes(options),
+    }),
 });
 
 async function givenWishes(options: Given<typeof WISHES>): Promise<Wishes | null> {

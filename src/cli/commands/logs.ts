@@ -1,5 +1,7 @@
 // The command `mountaineer logs`.
+
 import { findPlace } from "../../config/locate.ts";
+import { daemonLogPath } from "../in-process/open.ts";
 import { command } from "../input/command.ts";
 
 const DEFAULT_LINES = 100;
@@ -29,7 +31,6 @@ export const logsCommand = command("logs", {
     "--json": "print the lines as they are in the file: a JSON object each",
   },
   async run(context, given) {
-    const { daemonLogPath } = await import("../in-process/open.ts");
     const { showLog } = await import("../sessions/show-log.ts");
     const { userHome } = findPlace(process.env);
     await showLog(context, { ...given, path: await daemonLogPath(context.home, userHome) });

@@ -5,7 +5,9 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";
 import { chosenShares, SHARE_OPTIONS, showResult } from "../input/options.ts";
-import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
+import { askEngine } from "../sessions/control-session.ts";
+import { leaveFolder, runSteps, STEP_EXITS } from "../sessions/step-command.ts";
+import { FAILED_EXIT, renderVerify } from "../views/results-view.ts";
 
 export const mountCommand = command("mount", {
   summary: "mount shares over the best route that answers",
@@ -18,7 +20,7 @@ export const mountCommand = command("mount", {
   exits: STEP_EXITS,
   takes: SHARE_OPTIONS,
   run: (context, given) =>
-    runSteps(context, given, "mount", (ask, shares, signal) => ask("mount", { shares }, signal)),
+    runSteps(context, given, (ask, shares, signal) => ask("mount", { shares }, signal)),
 });
 
 export const wakeCommand = command("wake", {
@@ -32,8 +34,7 @@ export const wakeCommand = command("wake", {
   },
   exits: STEP_EXITS,
   takes: SHARE_OPTIONS,
-  run: (context, given) =>
-    runSteps(context, given, "wake", (ask, shares, signal) => ask("wake", { shares }, signal)),
+  run: (context, given) => runSteps(context, given, (ask, shares, signal) => ask("wake", { shares }, signal)),
 });
 
 export const unmountCommand = command("unmount", {
@@ -51,9 +52,7 @@ export const unmountCommand = command("unmount", {
     "--force": "although files are open or unsent; programs that use them get errors",
   },
   run: (context, given) =>
-    runSteps(context, given, "unmount", (ask, shares, signal) =>
-      ask("unmount", { shares, force: given.force }, signal),
-    ),
+    runSteps(context, given, (ask, shares, signal) => ask("unmount", { shares, force: given.force }, signal)),
 });
 
 export const reconcileCommand = command("reconcile", {
@@ -67,7 +66,7 @@ export const reconcileCommand = command("reconcile", {
   exits: STEP_EXITS,
   takes: SHARE_OPTIONS,
   run: (context, given) =>
-    runSteps(context, given, "reconcile", (ask, shares, signal) => ask("reconcile", { shares }, signal)),
+    runSteps(context, given, (ask, shares, signal) => ask("reconcile", { shares }, signal)),
 });
 
 export const verifyCommand = command("verify", {
@@ -85,11 +84,9 @@ export const verifyCommand = command("verify", {
     "--logon": "log in to each NAS once, too, although a refused login may count there",
   },
   async run(context, { share, logon }) {
-    const { askEngine } = await import("../sessions/control-session.ts");
-    const { FAILED_EXIT, renderVerify } = await import("../views/results-view.ts");
     const shares = chosenShares(share);
     const request = { shares, ...(logon ? { logon } : {}) };
-    const report = await askEngine(context, { intent: "look", command: "verify" }, "verify", request);
+    const report = await askEngine(context, "look", "verify", request);
     showResult(context, report, () => renderVerify(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   },
@@ -113,15 +110,13 @@ export const unsentCommand = command("unsent", {
     "--set-aside": "never send them: move them to the share's set-aside folder",
   },
   async run(context, { share, server, sendHere, setAside }) {
-    const { askEngine } = await import("../sessions/control-session.ts");
-    const { leaveFolder } = await import("../sessions/step-command.ts");
     if (sendHere && setAside) throw new MountaineerError("usage", "--send-here or --set-aside, not both");
     const what = sendHere ? "send_here" : setAside ? "set_aside" : "show";
     if (what !== "show" && share === null) throw new MountaineerError("usage", "name the share: --share");
     leaveFolder();
     const request = { share, server, what } as const;
-    const asked = { intent: what === "show" ? "look" : "change", command: "unsent" } as const;
-    const report = await askEngine(context, asked, "unsent", request);
+    const intent = what === "show" ? "look" : "change";
+    const report = await askEngine(context, intent, "unsent", request);
     showResult(context, report, () => renderUnsent(report));
     return 0;
   },

@@ -1,7 +1,9 @@
 // The command `mountaineer reload`.
+
 import type { NameChanges } from "../../api/contract.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import type { DaemonPurpose } from "../sessions/control-session.ts";
+import { askDaemon } from "../sessions/control-session.ts";
 
 export const reloadCommand = command("reload", {
   summary: "have the daemon read its configuration again, now",
@@ -34,7 +36,6 @@ const RELOADING: DaemonPurpose = {
 };
 
 async function reload(context: CommandContext): Promise<number> {
-  const { askDaemon } = await import("../sessions/control-session.ts");
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
   const { tellReload } = await import("../edits/edit-outcome.ts");
   const report = await askDaemon(context, RELOADING, "reload", {});

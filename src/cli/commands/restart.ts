@@ -1,10 +1,13 @@
 // The command `mountaineer restart`.
+
 import type { HandOverReport } from "../../api/contract.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
+import { askDaemon } from "../sessions/control-session.ts";
+import { paintFor } from "../views/terminal-style.ts";
 
 /** Beyond the time that the old daemon gives to those that it starts. */
 const SERVES_WITHIN_MS = 120_000;
@@ -22,7 +25,6 @@ export const restartCommand = command("restart", {
   async run(context) {
     const report = await handOver(context);
     const { to: pid } = report;
-    const { paintFor } = await import("../views/terminal-style.ts");
     const { symbols, green } = paintFor(context.stdoutStyle);
     const taken = `version ${harmless(report.version)} is in charge (pid ${pid}, before it ${report.from})`;
     showResult(context, report, () => `${green(symbols.good)} ${taken}\n`);
@@ -32,7 +34,6 @@ export const restartCommand = command("restart", {
 
 /** Resolves when the new daemon answers. Rejects with `daemon_unreachable`, `handover_failed`. */
 export async function handOver(context: CommandContext): Promise<HandOverReport & { readonly to: number }> {
-  const { askDaemon } = await import("../sessions/control-session.ts");
   const purpose = { intent: "change", so: "so none can hand over" } as const;
   const report = await askDaemon(context, purpose, "handOver", null);
   return { ...report, to: await untilServed(context, report) };

@@ -1,7 +1,11 @@
 // The commands `mountaineer secret ...` and `mountaineer server-token`.
+
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
+import { openSecrets } from "../in-process/open.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
+import { askDaemon } from "../sessions/control-session.ts";
+import { paintFor } from "../views/terminal-style.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
 
@@ -65,7 +69,6 @@ const secretListCommand = command("secret list", {
       "name those that are still to be set",
   },
   async run(context) {
-    const { openSecrets } = await import("../in-process/open.ts");
     const { renderSecrets } = await import("../views/secret-view.ts");
     const report = await (await openSecrets(context)).list();
     showResult(context, report, () => renderSecrets(report, context.stdoutStyle));
@@ -82,9 +85,7 @@ const secretRemoveCommand = command("secret remove", {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
   },
   async run(context, { name }) {
-    const { openSecrets } = await import("../in-process/open.ts");
     const { placeName } = await import("../views/secret-view.ts");
-    const { paintFor } = await import("../views/terminal-style.ts");
     const change = await (await openSecrets(context)).remove(name, context.signal);
     const { green, symbols } = paintFor(context.stdoutStyle);
     showResult(
@@ -124,7 +125,6 @@ export const serverTokenCommand = command("server-token", {
     "--remove": "forget the token there is, and make none",
   },
   async run(context, { remove }) {
-    const { askDaemon } = await import("../sessions/control-session.ts");
     const operation = remove ? "forgetToken" : "makeToken";
     const purpose = { intent: "change", so: "so none can take a token" } as const;
     const report = await askDaemon(context, purpose, operation, null);

@@ -4,9 +4,12 @@ import { resolve } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
+import { findServers } from "../in-process/open.ts";
 import { type CommandContext, command, type Given, type GroupedCommands } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
+import { askEngine } from "../sessions/control-session.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
+import { exitCodeOf, FAILED_EXIT, renderResults } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { sharesListCommand } from "./shares-list.ts";
 
@@ -18,7 +21,6 @@ const sharesDiscoverCommand = command("shares discover", {
   examples: { "mountaineer shares discover": "see the addresses of your NAS" },
   exits: { 0: "it could look" },
   async run(context) {
-    const { findServers } = await import("../in-process/open.ts");
     const { renderServers } = await import("../views/server-view.ts");
     const servers = await findServers(context.signal);
     showResult(context, { servers }, () => renderServers(servers, context.stdoutStyle));
@@ -54,7 +56,6 @@ const sharesAddCommand = command("shares add", {
   takes: NEW_SHARE,
   async run(context, given) {
     const { addFavorite } = await import("../edits/favorite-change.ts");
-    const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../views/results-view.ts");
     let worst = 0;
     const { shares, onlyOn } = await entriesOf(context, given);
     for (const entry of shares) {
@@ -122,7 +123,6 @@ const sharesRemoveCommand = command("shares remove", {
   },
   async run(context, given) {
     const { removeFavorite } = await import("../edits/favorite-change.ts");
-    const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../views/results-view.ts");
     const removed = await removeFavorite(context, given);
     const { unmount } = removed;
     if (context.json) showJson(context, removed);
@@ -156,10 +156,8 @@ const sharesKernelCommand = command("shares kernel", {
     "--undo": "back to driver auto",
     "--yes": "do not ask",
   },
-  async run(context, { share, ...manner }) {
-    const { kernelShare } = await import("../edits/kernel-share.ts");
-    return kernelShare(context, share, manner);
-  },
+  run: async (context, { share, ...manner }) =>
+    (await import("../edits/kernel-share.ts")).kernelShare(context, share, manner),
 });
 
 function tell(context: CommandContext, { share, aliases, link }: RemovedFavorite): void {
@@ -242,10 +240,8 @@ export const foldersCommand = command("folders", {
     "--subpath <folder>": "the folder to list, from the top of the share",
   },
   async run(context, { share, subpath }) {
-    const { askEngine } = await import("../sessions/control-session.ts");
     const { renderFolders } = await import("../views/place-view.ts");
-    const purpose = { intent: "look", command: "folders" } as const;
-    const report = await askEngine(context, purpose, "folders", { share, subpath: subpath ?? "" });
+    const report = await askEngine(context, "look", "folders", { share, subpath: subpath ?? "" });
     showResult(context, report, () => renderFolders(report));
     if (report.truncated) context.note("there are more; only the first are listed");
     return 0;

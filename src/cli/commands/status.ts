@@ -1,7 +1,9 @@
 // The command `mountaineer status`.
+
 import { packageVersion } from "../../api/version.ts";
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
+import { askEngine } from "../sessions/control-session.ts";
 
 export const statusCommand = command("status", {
   summary: "show every share and backend, and what is wrong",
@@ -15,8 +17,7 @@ export const statusCommand = command("status", {
   },
   exits: { 0: "it could answer, however things are" },
   async run(context) {
-    const { askEngine } = await import("../sessions/control-session.ts");
-    const report = await askEngine(context, { intent: "look", command: "status" }, "status", null);
+    const report = await askEngine(context, "look", "status", null);
     const { renderStatus } = await import("../views/status-view.ts");
     showResult(context, report, () => renderStatus(report, { ...context.stdoutStyle, now: Date.now() }));
     const { pid, version } = report.global;

@@ -1,9 +1,12 @@
 // The command `mountaineer switch`.
+
 import type { BackendSwitchRequest, SwitchTarget } from "../../api/requests.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type CommandContext, command, type Given } from "../input/command.ts";
 import { SHARE_OPTIONS, showResult } from "../input/options.ts";
+import { askDaemon } from "../sessions/control-session.ts";
+import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
@@ -63,7 +66,7 @@ export const switchCommand = command("switch", {
         hint: `a route of a backend: mountaineer switch --backend NAME --to ${shellWord(given.to)}; mountaineer switch --help`,
       });
     }
-    return runSteps(context, given, "switch", (ask, shares, signal) =>
+    return runSteps(context, given, (ask, shares, signal) =>
       ask("switchRoute", { to, force, wait, shares }, signal),
     );
   },
@@ -83,8 +86,6 @@ async function switchBackend(
           : "a backend is ready over the new route before it leaves the old one; mountaineer switch --help",
     });
   }
-  const { askDaemon } = await import("../sessions/control-session.ts");
-  const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
   const { renderBackendSwitch } = await import("../views/gateway-view.ts");
   const report = await askDaemon(context, RUNNING_BACKENDS, "switchBackend", request);
   showResult(context, report, () => renderBackendSwitch(report, context.stdoutStyle));

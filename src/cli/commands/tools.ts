@@ -1,4 +1,5 @@
 // The commands `mountaineer tools ...` and `mountaineer call`.
+
 import type { ToolsReport } from "../../api/contract.ts";
 import {
   fullName,
@@ -11,6 +12,8 @@ import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
+import { askDaemon, withDaemon } from "../sessions/control-session.ts";
+import { listedOr, RUNNING_BACKENDS, withGateway } from "../sessions/gateway-session.ts";
 
 export const callCommand = command("call", {
   summary: "call a tool, and print what it answers",
@@ -33,11 +36,10 @@ export const callCommand = command("call", {
   },
   async run(context, { tool, arguments: words }) {
     const { readToolArguments } = await import("../input/tool-arguments.ts");
-    const { withGateway } = await import("../sessions/gateway-session.ts");
     const { answerJson, answerText, callFailure } = await import("../views/tools-view.ts");
     const { signal } = context;
     const request = { tool, arguments: await readToolArguments(words, context.stdin, signal) };
-    const report = await withGateway(context, "call", ({ ask }) => ask("call", request, signal));
+    const report = await withGateway(context, ({ ask }) => ask("call", request, signal));
     if (context.json && report.result !== null) context.print(answerJson(report.result));
     const failure = callFailure(report);
     if (failure !== null) throw new MountaineerError("tool_failed", failure);
@@ -59,10 +61,9 @@ export const toolsListCommand = command("tools list", {
     "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": "see what each one takes",
   },
   async run(context) {
-    const { listedOr, withGateway } = await import("../sessions/gateway-session.ts");
     const { absentBackends } = await import("../views/gateway-view.ts");
     const { signal } = context;
-    const asking = withGateway(context, "tools list", ({ ask, backends }) =>
+    const asking = withGateway(context, ({ ask, backends }) =>
       Promise.all([ask("tools", null, signal), backends(signal)]),
     );
     const [report, backends] = (await listedOr(context, null, asking)) ?? [NOTHING, null];
@@ -91,11 +92,8 @@ const toolsDiffCommand = command("tools diff", {
     "[names...]": "the names that clients use or that the server gives, or BACKEND:NAME",
   },
   async run(context, { names }) {
-    const { withGateway } = await import("../sessions/gateway-session.ts");
     const tools = names.length === 0 ? null : [...names];
-    const report = await withGateway(context, "tools diff", ({ ask }) =>
-      ask("toolChanges", { tools }, context.signal),
-    );
+    const report = await withGateway(context, ({ ask }) => ask("toolChanges", { tools }, context.signal));
     if (context.json) {
       showJson(context, report);
       return 0;
@@ -136,8 +134,6 @@ const toolsApproveCommand = command("tools approve", {
   async run(context, chosen) {
     requireOneWay(chosen);
     const { signal } = context;
-    const { withDaemon } = await import("../sessions/control-session.ts");
-    const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
     const { seen, report } = await withDaemon(context, RUNNING_BACKENDS, async ({ ask }) => {
       const whole = await ask("toolChanges", { tools: null }, signal);
       const changes = choose(whole, chosen);
@@ -230,8 +226,6 @@ const toolsEnableCommand = command("tools enable", {
 });
 
 async function switchTools(context: CommandContext, tools: readonly string[], on: boolean): Promise<number> {
-  const { askDaemon } = await import("../sessions/control-session.ts");
-  const { RUNNING_BACKENDS } = await import("../sessions/gateway-session.ts");
   const request = { tools: [...tools], on };
   const report = await askDaemon(context, RUNNING_BACKENDS, "switchTools", request);
   const state = on ? "on" : "off";

@@ -1,11 +1,14 @@
 // The commands that show things live: `tui`, `open` and `menubar`.
+
 import { homedir, hostname, userInfo } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { HttpDoor } from "../../api/client/http-exchange.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { daemonLogPath } from "../in-process/open.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { showJson } from "../input/options.ts";
+import { askDaemon } from "../sessions/control-session.ts";
 
 /** Where the token for `--url` is looked for; never an argument, which others on the machine can read. */
 const TOKEN_VARIABLE = "MOUNTAINEER_MANAGEMENT_TOKEN";
@@ -148,7 +151,6 @@ export const openCommand = command("open", {
     "--print": "print the link only",
   },
   async run(context, { print }) {
-    const { askDaemon } = await import("../sessions/control-session.ts");
     const purpose = { intent: "look", so: "so there is no page" } as const;
     const { url } = await askDaemon(context, purpose, "openPage", null);
     context.print(`${url}\n`);
@@ -227,7 +229,6 @@ export const menubarCommand = command("menubar", {
     const plugin = typeof swiftbar === "string" ? swiftbar : environment["SWIFTBAR_PLUGIN_PATH"];
     const command = plugin ? [resolve(plugin)] : [...environmentWords(context), ...ownProgram(), "menubar"];
     // Loaded when it is run: it knows the daemon, of which the menu needs nothing else.
-    const { daemonLogPath } = await import("../in-process/open.ts");
     await startMenubar({
       ...place,
       face: isPlugin
@@ -303,7 +304,6 @@ export const adminCommand = command("admin", {
     "<code>": "the code in the page",
   },
   async run(context, { code }) {
-    const { askDaemon } = await import("../sessions/control-session.ts");
     const purpose = { intent: "change", so: "so there is no page" } as const;
     const report = await askDaemon(context, purpose, "grantOwner", { code });
     if (context.json) showJson(context, report);

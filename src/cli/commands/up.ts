@@ -6,6 +6,7 @@ import { runMonitorCommand } from "../in-process/run-monitor.ts";
 import { command, JSON_OPTION } from "../input/command.ts";
 import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
 import { showResult } from "../input/options.ts";
+import { findDaemon } from "../sessions/control-session.ts";
 
 export const upCommand = command("up", {
   summary: "run the daemon in the background, from now on",
@@ -36,10 +37,7 @@ export const downCommand = command("down", {
     "stays, and starts again at the next login. Without a daemon it changes nothing.",
   examples: { "mountaineer down": "stop it; mountaineer up starts it again" },
   exits: { 1: "it could not be stopped" },
-  async run(context) {
-    const { takeDown } = await import("../service/service-command.ts");
-    return takeDown(context);
-  },
+  run: async (context) => (await import("../service/service-command.ts")).takeDown(context),
 });
 
 export const uninstallCommand = command("uninstall", {
@@ -121,7 +119,6 @@ export const upgradeCommand = command("upgrade", {
   },
   async run(context, { file, older }) {
     const { upgrade } = await import("../upgrade/upgrade.ts");
-    const { findDaemon } = await import("../sessions/control-session.ts");
     const { handOver } = await import("./restart.ts");
     let served = false;
     const done = await upgrade(context, {

@@ -39,7 +39,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias) {
   const isTyped = wanted.path !== null && !isAbsolute(wanted.path) && !wanted.path.startsWith("~");
   // What a person types is relative to where they stand; a daemon stands elsewhere.
   const path = wanted.path !== null && isTyped ? resolve(wanted.path) : wanted.path;
-  const edited = await changeConfig(context, "alias add", async (ask, view) => {
+  const edited = await changeConfig(context, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const config = await readMembers(view);
     const share = findShare(config, wanted.share).name;
@@ -60,31 +60,27 @@ export async function addAlias(context: CommandContext, wanted: NewAlias) {
     return { changed: report.changed, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return { changed: edited.changed, alias: null };
-  const aliases = await reconcileAliases(context, "alias add");
+  const aliases = await reconcileAliases(context);
   const alias = aliases.find((known) => nameKey(known.name) === nameKey(name)) ?? null;
   return { changed: edited.changed, alias };
 }
 
 /** Rejects with `alias_unknown`, `config_…`. */
 export async function removeAlias(context: CommandContext, wanted: string): Promise<RemovedAlias | null> {
-  const purpose = { intent: "look", command: "alias remove" } as const;
-  const before = await askEngine(context, purpose, "aliases", null);
-  const edited = await changeConfig(context, "alias remove", async (ask, view) => {
+  const before = await askEngine(context, "look", "aliases", null);
+  const edited = await changeConfig(context, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const { name, path } = findAlias(await readMembers(view), wanted);
     const report = await askEdits(context, ask, [{ remove: "aliases", name }]);
     return { name, path, runs: tellSaved(context, report) };
   });
   if (!edited.runs) return null;
-  await reconcileAliases(context, "alias remove");
+  await reconcileAliases(context);
   const { name, path } = edited;
   const was = before.aliases.find((alias) => alias.name === name);
   return { name, path, kept: was?.link === "taken" };
 }
 
-export async function reconcileAliases(
-  context: CommandContext,
-  command: string,
-): Promise<readonly AliasStatus[]> {
-  return (await askEngine(context, { intent: "change", command }, "reconcileAliases", null)).aliases;
+export async function reconcileAliases(context: CommandContext): Promise<readonly AliasStatus[]> {
+  return (await askEngine(context, "change", "reconcileAliases", null)).aliases;
 }

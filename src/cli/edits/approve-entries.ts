@@ -13,12 +13,9 @@ import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor, type TerminalStyle } from "../views/terminal-style.ts";
 
-const APPROVING = { intent: "change", command: "approve" } as const;
-
 /** Resolves with the exit code. Rejects with `entry_unknown`. */
 export async function listEntries(context: CommandContext, names: readonly string[]): Promise<number> {
-  const purpose = { intent: "look", command: "approve" } as const;
-  const report = await withAsk(context, purpose, openApprovals, (ask) =>
+  const report = await withAsk(context, "look", openApprovals, (ask) =>
     ask("approvals", null, context.signal),
   );
   const shown = { ...report, waiting: [...named(report.waiting, names)] };
@@ -32,7 +29,7 @@ export function approveEntries(
   names: readonly string[],
   { asks, all }: { readonly asks: boolean; readonly all: boolean },
 ): Promise<number> {
-  return withAsk(context, APPROVING, openApprovals, async (ask) => {
+  return withAsk(context, "change", openApprovals, async (ask) => {
     const before = await ask("approvals", null, context.signal);
     const shown = named(before.waiting, names);
     if (shown.length === 0) {
@@ -58,11 +55,11 @@ export async function setApproveMode(context: CommandContext, mode: string, asks
     return FAILED_EXIT;
   }
   const value = mode === "default" ? null : mode;
-  const edit = await changeConfig(context, "approve", (ask) =>
+  const edit = await changeConfig(context, (ask) =>
     askEdits(context, ask, [{ key: "trust.approve", value }]),
   );
   if (edit.errors.length > 0) throw refusalError(edit.errors);
-  return withAsk(context, APPROVING, openApprovals, async (ask) => {
+  return withAsk(context, "change", openApprovals, async (ask) => {
     const { waiting } = await ask("approvals", null, context.signal);
     const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));
     tell(context, await ask("approve", { entries, loosen: true }, context.signal));

@@ -76,7 +76,7 @@ export async function addBackend(
   const safe = await withPath(context, plain);
   const made = hasToken ? await makeToken(context) : null;
   let url = "";
-  const added = await change(context, "backends add", name, options, (config) => {
+  const added = await change(context, name, options, (config) => {
     refuseTwin(config, name);
     url = clientUrl(config);
     return [...backendEdits(name, safe), ...(hasToken ? TOKEN_EDITS : [])];
@@ -105,7 +105,7 @@ export async function editBackend(
   const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
   const safe = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
   const at = `backends.${tomlKey(name)}`;
-  return change(context, "backends edit", name, options, (config) => {
+  return change(context, name, options, (config) => {
     knownName(config, name);
     const removed = [...otherWay(config, name, safe), ...unset].map((key) => ({
       key: `${at}.${key}`,
@@ -133,7 +133,7 @@ function leftOut(name: string, keys: readonly string[]): MountaineerError {
 
 export async function removeBackend(context: CommandContext, wanted: string): Promise<BackendChange> {
   const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
-  return change(context, "backends remove", name, { waitMs: 0 }, () => [{ remove: "backends", name }]);
+  return change(context, name, { waitMs: 0 }, () => [{ remove: "backends", name }]);
 }
 
 export async function enableBackend(
@@ -144,8 +144,7 @@ export async function enableBackend(
 ): Promise<BackendChange> {
   const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
   const key = `backends.${tomlKey(name)}.enabled`;
-  const command = enabled ? "backends enable" : "backends disable";
-  return change(context, command, name, options, ({ backends }) => {
+  return change(context, name, options, ({ backends }) => {
     const missing = backends.filter((backend) => enabled && backend.name === name).flatMap(keysLeftOut);
     if (missing.length > 0) throw leftOut(name, missing);
     const isSo = backends.some((backend) => backend.name === name && backend.enabled === enabled);
@@ -156,12 +155,11 @@ export async function enableBackend(
 
 async function change(
   context: CommandContext,
-  command: string,
   name: string,
   { waitMs }: Pick<ChangeOptions, "waitMs">,
   editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[],
 ): Promise<BackendChange> {
-  return changeConfig(context, command, async (ask, view) => {
+  return changeConfig(context, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const edits = [...editsFor(await readMembers(view))];
     const report = edits.length === 0 ? null : await askEdits(context, ask, edits);

@@ -96,14 +96,11 @@ function checkOwn(context: CommandContext): Promise<Checked> {
 }
 
 /** What would wait if a daemon read the file now; empty if that cannot be found out. */
-async function waitingIn(
-  { home, configPath, signal }: CommandContext,
-  daemon: DaemonClient | null,
-): Promise<readonly string[]> {
+async function waitingIn(context: CommandContext, daemon: DaemonClient | null): Promise<readonly string[]> {
+  const { signal } = context;
   try {
     if (daemon !== null) return (await daemon.ask("reload", { dry_run: true }, signal)).waiting ?? [];
-    const options = { home, configPath, signal, intent: "look", command: "config validate" } as const;
-    await using approvals = await openApprovals(options);
+    await using approvals = await openApprovals({ ...context, intent: "look" });
     return (await approvals.ask("approvals", null, signal)).waiting.map(({ id }) => id);
   } catch (error) {
     signal.throwIfAborted();

@@ -88,7 +88,7 @@ async function land(
   { view, seenSha256 }: Draft,
   bytes: Uint8Array,
 ): Promise<number> {
-  return changeConfig(context, "config edit", async (ask, now) => {
+  return changeConfig(context, async (ask, now) => {
     // If a daemon was started or ended meanwhile, it may use another file.
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);

@@ -20,8 +20,7 @@ interface KeyEdit {
 export async function setKey(context: CommandContext, edit: KeyEdit): Promise<number> {
   const key = parseConfigKey(edit.key);
   if (edit.value !== null) parseConfigValue(edit.value, key);
-  const command = edit.value === null ? "config unset" : "config set";
-  return changeConfig(context, command, async (ask, view) => {
+  return changeConfig(context, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const before = await heldBy(view, key);
     const report = await askEdits(context, ask, [edit]);

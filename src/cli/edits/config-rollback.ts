@@ -25,7 +25,7 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
     // An edit during the question may give the entry another number.
     seen = shown.seen;
   }
-  return changeConfig(context, "config rollback", async (ask) =>
+  return changeConfig(context, async (ask) =>
     tellEdit(context, await ask("rollback", { n, ...seen }, context.signal), {
       done: `entry ${n} of the history is back`,
       same: `the file is what entry ${n} was`,

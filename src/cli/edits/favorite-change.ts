@@ -23,7 +23,7 @@ export type NewFavorite = Readonly<Record<string, string>> & { readonly name: st
 
 /** Saves the share, mounts it and resolves when that is known; `share` null: it is saved and does not run. Rejects with `usage` and `config_…`. */
 export async function addFavorite(context: CommandContext, entry: NewFavorite, onlyOn: readonly string[]) {
-  const edited = await changeConfig(context, "shares add", async (ask, view) => {
+  const edited = await changeConfig(context, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const { shares } = await readMembers(view);
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
@@ -39,8 +39,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
   });
   if (!edited.runs) return { changed: edited.changed, share: null };
   const name = entry.name.normalize("NFC");
-  const purpose = { intent: "change", command: "shares add" } as const;
-  const [share = null] = (await askEngine(context, purpose, "mount", { shares: [name] })).results;
+  const [share = null] = (await askEngine(context, "change", "mount", { shares: [name] })).results;
   return { changed: edited.changed, share: share === null ? null : asMounted(share) };
 }
 
@@ -83,8 +82,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   let unmount: StepResult | null = null;
   if (cleanup) {
     leaveFolder();
-    const purpose = { intent: "change", command: "shares remove" } as const;
-    unmount = await withAsk(context, purpose, openEngine, async (ask) => {
+    unmount = await withAsk(context, "change", openEngine, async (ask) => {
       const { shares } = await ask("status", null, context.signal);
       for (const known of shares) if (known.name === name) targets.add(known.mount_path);
       const { results } = await ask("unmount", { shares: [name], force }, context.signal);
@@ -97,7 +95,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     ...aliases.map((alias) => ({ remove: "aliases" as const, name: alias })),
     { remove: "shares", name },
   ];
-  const runs = await changeConfig(context, "shares remove", async (ask) =>
+  const runs = await changeConfig(context, async (ask) =>
     tellSaved(context, await askEdits(context, ask, edits)),
   );
   // What still runs would make its links again.
@@ -121,18 +119,16 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
 
 /** Does what a daemon does by itself when a share goes: forgets it, and removes the links of its aliases. */
 async function clearAfter(context: CommandContext, name: string): Promise<void> {
-  const { home, configPath, signal } = context;
+  const { signal } = context;
   await withDaemonOr(
     context,
     "change",
     async ({ ask }) => void (await ask("reconcileAliases", null, signal)),
-    () => {
-      const opening = openEngine({ home, configPath, signal, intent: "change", command: "shares remove" });
-      return onceOpened(opening, async ({ ask, forget }) => {
+    () =>
+      onceOpened(openEngine({ ...context, intent: "change" }), async ({ ask, forget }) => {
         await forget(name);
         await ask("reconcileAliases", null, signal);
-      });
-    },
+      }),
   );
 }
 

@@ -18,8 +18,6 @@ interface Asked {
   readonly yes: boolean;
 }
 
-const COMMAND = "shares kernel";
-
 /** Resolves with the exit code; rejects as `openKernelLine` and edits do. */
 export async function kernelShare(context: CommandContext, name: string, asked: Asked): Promise<number> {
   const { undo } = asked;
@@ -47,7 +45,7 @@ async function writeLine(
   { line, save }: KernelLine,
   { undo, yes }: Asked,
 ): Promise<number> {
-  const again = `mountaineer ${COMMAND} ${shellWord(name)}`;
+  const again = `mountaineer ${context.command} ${shellWord(name)}`;
   if (save === null) context.note(undo ? "/etc/fstab has no such line" : "/etc/fstab has the line already");
   else {
     context.print(`${undo ? "-" : "+"} ${harmless(line)}\n`);
@@ -60,13 +58,13 @@ async function writeLine(
 }
 
 function tellSudo(
-  { home, configPath, print }: CommandContext,
+  { home, command, configPath, print }: CommandContext,
   { name }: ShareConfig,
   { line }: KernelLine,
   undo: boolean,
 ): void {
   const from = configPath === null ? [] : ["--config", configPath];
-  const words = [launcherPath(), ...from, ...COMMAND.split(" "), name, ...(undo ? ["--undo"] : [])];
+  const words = [launcherPath(), ...from, ...command.split(" "), name, ...(undo ? ["--undo"] : [])];
   // sudo would look for the home of root.
   const places = [`HOME=${process.env["HOME"] ?? ""}`, `MOUNTAINEER_HOME=${home}`];
   print(
@@ -82,17 +80,21 @@ async function setDriver(context: CommandContext, { name }: ShareConfig, { undo,
   const how = undo ? "with driver auto from now on" : "with the kernel's client from now on";
   if (!yes && !(await agrees(context, `Mount ${harmless(name)} ${how}?`))) return FAILED_EXIT;
   const edit = { key: `shares.${JSON.stringify(name)}.driver`, value: undo ? null : "cifs" };
-  const runs = await changeConfig(context, COMMAND, async (ask) =>
+  const runs = await changeConfig(context, async (ask) =>
     tellSaved(context, await askEdits(context, ask, [edit])),
   );
   if (!runs) return FAILED_EXIT;
   leaveFolder();
-  const purpose = { intent: "change", command: COMMAND } as const;
-  const results = await withAsk(context, purpose, openEngine, async (ask): Promise<readonly StepResult[]> => {
-    const unmounted = await ask("unmount", { shares: [name] }, context.signal);
-    const isGone = unmounted.results.every(({ result }) => result === "unmounted" || result === "skipped");
-    return isGone ? (await ask("mount", { shares: [name] }, context.signal)).results : unmounted.results;
-  });
+  const results = await withAsk(
+    context,
+    "change",
+    openEngine,
+    async (ask): Promise<readonly StepResult[]> => {
+      const unmounted = await ask("unmount", { shares: [name] }, context.signal);
+      const isGone = unmounted.results.every(({ result }) => result === "unmounted" || result === "skipped");
+      return isGone ? (await ask("mount", { shares: [name] }, context.signal)).results : unmounted.results;
+    },
+  );
   context.print(renderResults(results, context.stdoutStyle));
   const exit = exitCodeOf(results, "mount");
   if (exit !== 0) context.note("it is saved, and holds from the next mount on");

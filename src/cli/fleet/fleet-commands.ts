@@ -55,7 +55,7 @@ export async function beginFleet(context: CommandContext, wish: BeginWish): Prom
     ...homeOptions(context),
     name,
     address,
-    writeSection: async (section) => void (await writeSection(context, "fleet init", section)),
+    writeSection: async (section) => void (await writeSection(context, section)),
   });
   const shown = { name: membership.name, address: membership.address };
   tell(context, shown, `the fleet's server runs at ${address}; this machine is ${name}`);
@@ -114,7 +114,7 @@ export async function joinByCode(
     ...homeOptions(context),
     code,
     name,
-    writeSection: async (section) => void (await writeSection(context, "fleet join", section)),
+    writeSection: async (section) => void (await writeSection(context, section)),
   });
   tell(context, { name, address }, `this machine is in the fleet as ${name}; its server is ${address}`);
   return 0;
@@ -245,19 +245,17 @@ export async function refuseOlderDaemon(
 }
 
 /** Resolves when it is saved, and with whether it runs. Saved already, it is no change. */
-function writeSection(context: CommandContext, command: string, section: FleetSection): Promise<boolean> {
+function writeSection(context: CommandContext, section: FleetSection): Promise<boolean> {
   const edits: ConfigEditWire[] = Object.entries(section).map(([key, value]) => ({
     key: `fleet.${key}`,
     value: JSON.stringify(value),
   }));
-  return changeConfig(context, command, async (ask) =>
-    tellSaved(context, await askEdits(context, ask, edits)),
-  );
+  return changeConfig(context, async (ask) => tellSaved(context, await askEdits(context, ask, edits)));
 }
 
 /** Resolves with whether there was one. */
 function removeSection(context: CommandContext): Promise<boolean> {
-  return changeConfig(context, "fleet leave", async (ask, view) => {
+  return changeConfig(context, async (ask, view) => {
     const bytes = await view.read();
     const { fleet } = await readMembers(view);
     if (bytes === null || fleet === null) return false;

@@ -95,7 +95,7 @@ async function replaceStolen(context: CommandContext): Promise<number> {
   const options = homeOptions(context);
   const keys = await operatorKeys(options);
   const operator = userKey(await nextOperatorKey(options, keys));
-  await changeConfig(context, "fleet keys rotate", async (ask, view) => {
+  await changeConfig(context, async (ask, view) => {
     if ((await readMembers(view)).fleet === null) throw fleetOff();
     const edits = [{ key: "fleet.operator", value: JSON.stringify(operator) }];
     tellSaved(context, await askEdits(context, ask, edits));

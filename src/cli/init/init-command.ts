@@ -122,8 +122,7 @@ async function mountAll(context: CommandContext, { shares }: Wishes, sharesRoot:
   const names = shares.map(({ name }) => name);
   if (names.length === 0) return 0;
   leaveFolder();
-  const purpose = { intent: "change", command: "init" } as const;
-  const { results } = await askEngine(context, purpose, "mount", { shares: names });
+  const { results } = await askEngine(context, "change", "mount", { shares: names });
   if (!context.json) context.print(renderResults(results, context.stdoutStyle));
   for (const { share, active_interface } of context.json ? [] : results)
     if (active_interface !== "none") context.print(`  ${harmless(join(sharesRoot, share))}\n`);
@@ -267,7 +266,7 @@ async function land(
   { before, text }: { readonly before: string; readonly text: string },
 ): Promise<boolean> {
   const begun = standing.bytes === null ? Buffer.from(before) : standing.bytes;
-  return changeConfig(context, "init", async (ask, { path }) => {
+  return changeConfig(context, async (ask, { path }) => {
     if (path !== standing.path) {
       throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${standing.path}`);
     }

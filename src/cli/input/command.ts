@@ -12,6 +12,8 @@ export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRa
 export interface CommandContext {
   /** Mountaineer's own folder, absolute. */
   readonly home: string;
+  /** The command's full name, such as "config get"; noted with every lock that the command takes. */
+  readonly command: string;
   /** What `--config` names, absolute; null when it is not given. */
   readonly configPath: string | null;
   /** The result is printed as JSON. */
@@ -157,7 +159,7 @@ export function command<const Declared extends Takes = Record<never, never>>(
     run(context, options, args) {
       const json = options["json"] === true;
       // Without a word of its own there is nothing to be given.
-      return run({ ...context, json }, givenOf(takes ?? ({} as Declared), options, args));
+      return run({ ...context, command: name, json }, givenOf(takes ?? ({} as Declared), options, args));
     },
   };
 }

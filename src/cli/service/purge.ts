@@ -17,7 +17,6 @@ import { leaveFolder } from "../sessions/step-command.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { uninstallService } from "./service-command.ts";
 
-const LOOK = { intent: "look", command: "uninstall" } as const;
 const TOOL_REMOVALS: Readonly<Record<string, string>> = {
   dpkg: "apt remove mountaineer",
   rpm: "rpm --erase mountaineer",
@@ -37,7 +36,11 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   leaveFolder();
   const purge = await loadPurge();
   const requireAllSent = async (): Promise<void> => {
-    const { servers } = await askEngine(context, LOOK, "unsent", { share: null, server: null, what: "show" });
+    const { servers } = await askEngine(context, "look", "unsent", {
+      share: null,
+      server: null,
+      what: "show",
+    });
     const unsent = servers.filter(({ files }) => files.length > 0);
     if (unsent.length > 0)
       throw kept(
@@ -124,8 +127,8 @@ function kept(what: readonly string[], hint: string): MountaineerError {
 
 /** Of shares and aliases, with where each leads. */
 async function linksOf(context: CommandContext): Promise<readonly Link[]> {
-  const { shares } = await askEngine(context, LOOK, "status", null);
-  const { aliases } = await askEngine(context, LOOK, "aliases", null);
+  const { shares } = await askEngine(context, "look", "status", null);
+  const { aliases } = await askEngine(context, "look", "aliases", null);
   return [
     ...aliases.map(({ path, target }) => ({ path, target, isShare: false })),
     ...shares.map(({ stable_path: path, mount_path: target }) => ({ path, target, isShare: true })),
@@ -146,8 +149,7 @@ async function removeLink(
 }
 
 async function unmountAll(context: CommandContext): Promise<void> {
-  const purpose = { intent: "change", command: "uninstall" } as const;
-  const { results } = await askEngine(context, purpose, "unmount", { shares: null, force: false });
+  const { results } = await askEngine(context, "change", "unmount", { shares: null, force: false });
   const stuck = results.filter(({ result }) => result !== "unmounted" && result !== "skipped");
   if (stuck.length === 0) return;
   const isBusy = stuck.every(({ result }) => result === "busy");

@@ -171,7 +171,7 @@ export async function takeDown(context: CommandContext): Promise<number> {
 /** Looked at anew, as the daemon has gone. */
 async function mountedShares(context: CommandContext): Promise<readonly string[]> {
   try {
-    const { shares } = await askEngine(context, { intent: "look", command: "down" }, "status", null);
+    const { shares } = await askEngine(context, "look", "status", null);
     const mounted = shares.filter(({ mount_state: state }) => state === "mounted");
     return mounted.map(({ stable_path: path }) => harmless(path));
   } catch (error) {

@@ -49,13 +49,12 @@ export async function requireNamedFile(
   if (configPath !== null && (await read()) === null) throw noFileAt(path);
 }
 
-/** Runs `use` with who may change it: the daemon, else this command with the home's lock, as `command`. */
+/** Runs `use` with an editor of the configuration: the daemon, else this process with the home's lock. */
 export function changeConfig<T>(
   context: CommandContext,
-  command: string,
   use: (ask: Ask<EditOperation>, view: ConfigView) => Promise<T>,
 ): Promise<T> {
-  const { home, signal, note } = context;
+  const { home, command, signal, note } = context;
   return withDaemonOr(
     context,
     "change",

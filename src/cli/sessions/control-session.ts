@@ -1,5 +1,5 @@
 // Finds who answers a command: the running daemon, one that is just starting, or the engine in this process.
-import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
+import type { DaemonClient } from "../../api/client/client.ts";
 import type { EngineOperation, InProcess, InProcessOptions } from "../../api/in-process.ts";
 import type { Ask, InputOf, OperationName, OutputOf } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -7,57 +7,51 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { openEngine } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
-/** How long a changing command waits for the socket of a daemon that holds the lock already. */
+/** How long a changing command waits for the socket of a daemon that already holds the lock, ms. */
 const STARTING_DEADLINE_MS = 10_000;
 const BETWEEN_LOOKS_MS = 50;
-/** A service manager pauses for 5 s before it starts one that was killed. */
+/** Service managers wait 5 s before they restart a daemon that was killed. */
 const RETURNS_WITHIN_MS = 10_000;
 
-/** What a command is about to do. */
-export interface Purpose {
-  /** "look" takes no lock and changes nothing; "change" waits its turn. */
-  readonly intent: "look" | "change";
-  /** The command's name, for whoever waits for its lock. */
-  readonly command: string;
-}
+/** "look" takes no lock and changes nothing; "change" waits for the home's lock. */
+type Intent = InProcessOptions["intent"];
 
 /**
- * Runs `use` with what asks the daemon of this home, or what `open` opens in this process. Rejects with what `use` rejects
- * with, `daemon_unreachable` when a daemon has the lock and never serves, `usage` when it runs with another configuration
- * than `--config` names, and what `open` rejects with.
+ * Runs `use` with the daemon of this home, else with an engine that `open` opens in this process. Rejects as `use` and
+ * `open` do; with `daemon_unreachable` if a daemon holds the lock and never serves, and with `usage` if the daemon runs
+ * with another configuration than `--config` names.
  */
 export function withAsk<Names extends OperationName, T>(
   context: CommandContext,
-  purpose: Purpose,
+  intent: Intent,
   open: (options: InProcessOptions) => Promise<InProcess<Names>>,
   use: (ask: Ask<Names>) => Promise<T>,
   clock: Clock = systemClock,
 ): Promise<T> {
-  const { home, configPath, signal } = context;
-  const alone = (): Promise<Alone<T>> =>
-    onceOpened(open({ home, configPath, signal, ...purpose }), (own) => use(own.ask));
-  return withDaemonOr(context, purpose.intent, ({ ask }) => use(ask), alone, clock);
+  const alone = () => onceOpened(open({ ...context, intent }), (own) => use(own.ask));
+  return withDaemonOr(context, intent, ({ ask }) => use(ask), alone, clock);
 }
 
-/** The same for one question about shares and places in them. */
+/** Asks the daemon, else an engine in this process, one operation on shares, aliases or folders. */
 export function askEngine<Name extends EngineOperation>(
   context: CommandContext,
-  purpose: Purpose,
+  intent: Intent,
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
-  return withAsk(context, purpose, openEngine, (ask) => ask(name, input, context.signal));
+  return withAsk(context, intent, openEngine, (ask) => ask(name, input, context.signal));
 }
 
-/** For commands that only a daemon can answer. */
-export interface DaemonPurpose extends Pick<Purpose, "intent"> {
-  /** What is missing without a daemon, for the message. */
+/** What to say if no daemon runs, for commands that only a daemon can answer. */
+export interface DaemonPurpose {
+  readonly intent: Intent;
+  /** The end of the message: what cannot be done without a daemon. */
   readonly so: string;
-  /** Default: how to start one. */
+  /** Default: how to start a daemon. */
   readonly hint?: string;
 }
 
-/** Asks the daemon of this home. Rejects with `daemon_unreachable` when there is none. */
+/** Asks the daemon of this home one operation. Rejects with `daemon_unreachable` if none runs. */
 export function askDaemon<Name extends OperationName>(
   context: CommandContext,
   purpose: DaemonPurpose,
@@ -67,7 +61,7 @@ export function askDaemon<Name extends OperationName>(
   return withDaemon(context, purpose, ({ ask }) => ask(name, input, context.signal));
 }
 
-/** The same, for whatever `use` does with it. */
+/** Runs `use` with the daemon of this home. Rejects with `daemon_unreachable` if none runs, and as `use` does. */
 export function withDaemon<T>(
   context: CommandContext,
   { intent, so, hint = "mountaineer up starts one" }: DaemonPurpose,
@@ -78,16 +72,16 @@ export function withDaemon<T>(
   return withDaemonOr(context, intent, use, none);
 }
 
-/** Work without a daemon, unless a monitor took the lock first, which is then asked instead. */
+/** The outcome of working without a daemon. If a daemon took the lock first, the caller asks that daemon instead. */
 type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
 
 /**
- * Runs `withDaemon` with the daemon of this home, else `alone`; the latter is tried again when a monitor came first.
- * Rejects with what they reject with, and as `withAsk` does.
+ * Runs `withDaemon` with the daemon of this home, else `alone`. If a daemon takes the lock before `alone` does, looks
+ * again for up to 10 s. Rejects as both functions and `withAsk` do.
  */
 export async function withDaemonOr<T>(
   context: CommandContext,
-  intent: Purpose["intent"],
+  intent: Intent,
   withDaemon: (daemon: DaemonClient) => Promise<T>,
   alone: () => Promise<Alone<T>>,
   clock: Clock = systemClock,
@@ -112,11 +106,13 @@ export async function withDaemonOr<T>(
   }
 }
 
-/** The daemon of this home, or null. Rejects with `usage` when it runs with another configuration than `--config` names. */
+/** The daemon of this home; null if none runs. Rejects with `usage` if it runs with another configuration than `--config` names. */
 export async function findDaemon(
   { home, configPath, signal }: CommandContext,
   clock: Clock = systemClock,
 ): Promise<DaemonClient | null> {
+  // Loaded late: the code that defines the commands imports this file, and `--help` needs no client.
+  const { connectToDaemon } = await import("../../api/client/client.ts");
   const daemon = await connectToDaemon(home, { clock });
   if (daemon !== null && configPath !== null) {
     const { requireSameConfig } = await import("../../api/client/same-config.ts");
@@ -125,10 +121,7 @@ export async function findDaemon(
   return daemon;
 }
 
-/**
- * The daemon that is just starting, or takes the place of one that ended without a farewell; null when none is expected,
- * or none has come.
- */
+/** Waits up to 10 s for a daemon that is starting, or that a service manager restarts after a crash; null if none comes. */
 export async function returningDaemon(
   context: CommandContext,
   clock: Clock = systemClock,
@@ -151,7 +144,7 @@ async function startingMonitor(home: string): Promise<{ pid: number } | null> {
   return holder !== null && holder.command === "monitor" ? holder : null;
 }
 
-/** Uses what is being opened and ends it, whatever `use` does with it. */
+/** Runs `use` with the opened resource, and disposes the resource afterwards. */
 export async function onceOpened<Resource extends AsyncDisposable, T>(
   opening: Promise<Resource>,
   use: (resource: Resource) => Promise<T>,
@@ -160,7 +153,7 @@ export async function onceOpened<Resource extends AsyncDisposable, T>(
   try {
     resource = await opening;
   } catch (error) {
-    // A monitor has taken the lock between the look and the try.
+    // A daemon took the lock after `findDaemon` had found none.
     if (error instanceof MountaineerError && error.code === "already_running") {
       return { kind: "monitor_came_first", error };
     }

@@ -8,7 +8,7 @@ import { openGateway } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type DaemonPurpose, onceOpened, withDaemonOr } from "./control-session.ts";
 
-/** For commands about running backends. */
+/** For commands that only concern backends of a running daemon. */
 export const RUNNING_BACKENDS: DaemonPurpose = {
   intent: "look",
   so: "so no backend does",
@@ -22,12 +22,11 @@ interface AskedGateway {
 }
 
 /**
- * Runs `use` with the gateway of this home; without a daemon its backends are started for it, and ended. Rejects with
- * what `use` rejects with, as `withAsk` does, and with `gateway_off` when none is configured.
+ * Runs `use` with the gateway of this home; without a daemon, starts its backends in this process and stops them
+ * afterwards. Rejects as `use` and `withAsk` do, and with `gateway_off` if no gateway is configured.
  */
 export function withGateway<T>(
   context: CommandContext,
-  command: string,
   use: (gateway: AskedGateway) => Promise<T>,
 ): Promise<T> {
   return withDaemonOr(
@@ -43,13 +42,13 @@ export function withGateway<T>(
         },
       }),
     () =>
-      withOwnGateway(context, command, ({ ask, status }) =>
+      withOwnGateway(context, ({ ask, status }) =>
         use({ ask, backends: async (signal) => (await status(signal)).backends ?? [] }),
       ),
   );
 }
 
-/** What is listed, or `nothing` where no gateway is configured: then a line on stderr says what to do. */
+/** The list, or `nothing` if no gateway is configured; then a line on stderr says what to do. */
 export async function listedOr<T>(context: CommandContext, nothing: T, listed: Promise<T>): Promise<T> {
   try {
     return await listed;
@@ -60,11 +59,7 @@ export async function listedOr<T>(context: CommandContext, nothing: T, listed: P
   }
 }
 
-/** The gateway in process alone. */
-export function withOwnGateway<T>(
-  { home, configPath, signal }: CommandContext,
-  command: string,
-  use: (gateway: InProcessGateway) => Promise<T>,
-) {
-  return onceOpened(openGateway({ home, configPath, signal, command, intent: "look" }), use);
+/** Runs `use` with a gateway in this process. */
+export function withOwnGateway<T>(context: CommandContext, use: (gateway: InProcessGateway) => Promise<T>) {
+  return onceOpened(openGateway({ ...context, intent: "look" }), use);
 }

@@ -1,10 +1,12 @@
-// The common part of commands that change shares: asks, prints a line for each share, and exits with the worst result.
+// The common part of commands that change shares: calls the operation, prints a line for each share, and exits with the worst result.
 import type { Ask, OutputOf } from "../../api/operations.ts";
+import { openEngine } from "../in-process/open.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 import { chosenShares, showResult } from "../input/options.ts";
-import type { Asked } from "../views/results-view.ts";
+import { exitCodeOf, renderResults } from "../views/results-view.ts";
+import { withAsk } from "./control-session.ts";
 
-/** What every changing command's exit codes mean. */
+/** Exit codes of every command that changes shares. */
 export const STEP_EXITS: CommandDefinition["exits"] = {
   0: "every share ended as asked, or was skipped",
   1: "a share failed",
@@ -20,23 +22,18 @@ type StepCall = (
 export async function runSteps(
   context: CommandContext,
   { share }: { readonly share: readonly string[] },
-  asked: Asked,
   call: StepCall,
 ): Promise<number> {
-  const { withAsk } = await import("./control-session.ts");
-  const { openEngine } = await import("../in-process/open.ts");
-  const { exitCodeOf, renderResults } = await import("../views/results-view.ts");
   leaveFolder();
-  const purpose = { intent: "change", command: asked } as const;
-  const { results } = await withAsk(context, purpose, openEngine, (ask) =>
+  const { results } = await withAsk(context, "change", openEngine, (ask) =>
     call(ask, chosenShares(share), context.signal),
   );
   showResult(context, results, () => renderResults(results, context.stdoutStyle));
   if (results.length === 0) context.note("no share is configured; mountaineer shares add adds one");
-  return exitCodeOf(results, asked);
+  return exitCodeOf(results, context.command);
 }
 
-/** Called from a folder of the share, this process itself would keep the share from being unmounted. */
+/** Changes to `/`: a working folder in the share would keep the share from being unmounted. */
 export function leaveFolder(): void {
   process.chdir("/");
 }

@@ -7,20 +7,17 @@ import { columns, harmless, padded, sharesAndBackends } from "../../runtime/text
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 import { holderLines, unsentLines } from "./view-lines.ts";
 
-/** What a changing command was asked for decides whether "pending" is what was asked. */
-export type Asked = "reconcile" | "mount" | "wake" | "unmount" | "switch";
-
-/** The exit code of a command that ended with failures. */
+/** The exit code of a command that failed without a more specific error code. */
 export const FAILED_EXIT = 1;
 
 /**
- * The worst of all shares: failed (1) before busy (7) before fine (0). Pending is fine for reconcile, which asks
- * for the rules to be followed, and busy for everything else.
+ * The worst of all shares: failed (1), then busy (7), then 0. Pending is success for `reconcile`, which only asks for
+ * the next step of the rules, and busy for every other command.
  */
-export function exitCodeOf(results: readonly StepResult[], asked: Asked): number {
+export function exitCodeOf(results: readonly StepResult[], command: string): number {
   if (results.some(({ result }) => result === "failed")) return FAILED_EXIT;
   const isBusy = ({ result }: StepResult) =>
-    result === "busy" || (result === "pending" && asked !== "reconcile");
+    result === "busy" || (result === "pending" && command !== "reconcile");
   return results.some(isBusy) ? ERROR_CODES.share_busy.exit : 0;
 }
 

@@ -16,6 +16,7 @@ function contextOf(home: string, ask: CommandContext["ask"]): CommandContext {
   const never = new AbortController().signal;
   return {
     home,
+    command: "connect",
     configPath: null,
     json: false,
     stdoutStyle: { width: 80, color: false, unicode: false },

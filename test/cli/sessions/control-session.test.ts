@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import type { Ask } from "../../../src/api/operations.ts";
 import { openEngine } from "../../../src/cli/in-process/open.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";
-import { type Purpose, withAsk } from "../../../src/cli/sessions/control-session.ts";
+import { withAsk } from "../../../src/cli/sessions/control-session.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { acquireHomeLock } from "../../../src/runtime/process/home-lock.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
@@ -20,6 +20,7 @@ function contextOf(home: string, changes: Partial<CommandContext> = {}): Command
   const never = new AbortController().signal;
   return {
     home,
+    command: "mount",
     json: false,
     configPath: null,
     stdoutStyle: { width: 80, color: false, unicode: false },
@@ -43,24 +44,22 @@ async function startingHome(t: TestContext): Promise<string> {
   return home;
 }
 
-const change = { intent: "change", command: "mount" } as const;
-const look = { intent: "look", command: "status" } as const;
 const never = new AbortController().signal;
 const statusOf = (ask: Ask<"status">) => ask("status", null, never);
 
 function withControl<T>(
   context: CommandContext,
-  purpose: Purpose,
+  intent: "look" | "change",
   use: (ask: Ask<"status">) => Promise<T>,
   clock?: Clock,
 ): Promise<T> {
-  return withAsk(context, purpose, openEngine, use, clock);
+  return withAsk(context, intent, openEngine, use, clock);
 }
 
 test("a changing command that meets a daemon still starting waits for its socket", async (t) => {
   const home = await startingHome(t);
   const clock = createManualClock();
-  const asking = withControl(contextOf(home), change, statusOf, clock);
+  const asking = withControl(contextOf(home), "change", statusOf, clock);
   for (let round = 0; round < 3; round++) {
     await eventually(() => clock.pendingTimers === 1);
     await clock.advance(50);
@@ -74,7 +73,7 @@ test("a changing command that meets a daemon still starting waits for its socket
 test("it waits 10 s and no longer, and names the process", async (t) => {
   const home = await startingHome(t);
   const clock = createManualClock();
-  const asking = withControl(contextOf(home), change, statusOf, clock);
+  const asking = withControl(contextOf(home), "change", statusOf, clock);
   const startedMs = clock.monotonicMs();
   let settled = false;
   asking.catch(() => {
@@ -95,7 +94,7 @@ test("waiting for a daemon ends at once when it is cancelled", async (t) => {
   const home = await startingHome(t);
   const cancel = new AbortController();
   const clock = createManualClock();
-  const asking = withControl(contextOf(home, { signal: cancel.signal }), change, statusOf, clock);
+  const asking = withControl(contextOf(home, { signal: cancel.signal }), "change", statusOf, clock);
   asking.catch(() => {});
   await eventually(() => clock.pendingTimers === 1);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
@@ -104,7 +103,7 @@ test("waiting for a daemon ends at once when it is cancelled", async (t) => {
 
 test("with no daemon a looking command looks for itself, and writes nothing", async (t) => {
   const home = await temporaryFolder(t);
-  const { global, shares } = await withControl(contextOf(home), look, statusOf);
+  const { global, shares } = await withControl(contextOf(home), "look", statusOf);
   assert.equal(global.pid, null);
   assert.equal(global.config_path, join(home, "config.toml"));
   assert.deepEqual(shares, []);
@@ -114,14 +113,14 @@ test("with no daemon a looking command looks for itself, and writes nothing", as
 test("a looking command waits for no lock", async (t) => {
   const home = await startingHome(t);
   const before = await readdir(home);
-  assert.equal((await withControl(contextOf(home), look, statusOf)).global.pid, null);
+  assert.equal((await withControl(contextOf(home), "look", statusOf)).global.pid, null);
   assert.deepEqual(await readdir(home), before);
 });
 
 test("the engine in process is ended whatever the command does with it", async (t) => {
   const home = await temporaryFolder(t);
   await assert.rejects(
-    withControl(contextOf(home), change, () => Promise.reject(new MountaineerError("timed_out", "late"))),
+    withControl(contextOf(home), "change", () => Promise.reject(new MountaineerError("timed_out", "late"))),
     { code: "timed_out" },
   );
   const lock = await acquireHomeLock(home, { command: "mount", waitMs: 0, clock: systemClock });
@@ -131,7 +130,7 @@ test("the engine in process is ended whatever the command does with it", async (
 test("a configuration with mistakes is told with them all", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "[global]\nshares_rot = 1\ncheck_interval_secs = -1\n");
-  for (const ask of [look, change]) {
+  for (const ask of ["look", "change"] as const) {
     await assert.rejects(withControl(contextOf(home), ask, statusOf), (error) => {
       assert.ok(error instanceof MountaineerError);
       assert.equal(error.code, "config_invalid");
