@@ -6,7 +6,7 @@ import type { Control } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
-import type { StartReader } from "../config/worker/reader-process.ts";
+import { type StartReader, startReaderProcess } from "../config/worker/reader-process.ts";
 import type { GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import type { Bus } from "../runtime/bus.ts";
@@ -335,7 +335,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       layer: options.layer ?? null,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       requirePrivate: (loaded) => privacy.require(loaded),
-      startReader: options.startReader,
+      startReader: options.startReader ?? startReaderProcess,
       clock,
       logger,
       stream,

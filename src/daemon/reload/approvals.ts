@@ -1,4 +1,4 @@
-// What the management API asks about entries that wait for approval.
+// The operations of the management API for entries that wait for approval.
 import type { ApprovalsReport } from "../../api/approval-contract.ts";
 import type { Control } from "../../api/operations.ts";
 import { entrySummary, entryText, waitingText } from "../../config/approval/entry-text.ts";
@@ -30,17 +30,13 @@ export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding:
   } satisfies Partial<Control>;
 }
 
-export function approvalsReport(keeper: ApprovalKeeper | null, file: ConfigSnapshot): ApprovalsReport {
-  const waiting = keeper?.waiting ?? [];
+export function approvalsReport(keeper: ApprovalKeeper, file: ConfigSnapshot): ApprovalsReport {
   return {
-    mode: keeper?.mode ?? "none",
+    mode: keeper.mode,
     asked: file.config.trust.approve,
-    lost: keeper?.lostBecause ?? null,
-    waiting: waiting.map((entry) => ({
-      id: entry.id,
-      name: entry.name,
-      kind: entry.kind,
-      summary: entrySummary(entry),
+    lost: keeper.lostBecause,
+    waiting: keeper.waiting.map((entry) => ({
+      ...{ id: entry.id, name: entry.name, kind: entry.kind, summary: entrySummary(entry) },
       approved: entryText(entry.approved),
       waiting: waitingText(entry),
       digest: waitingDigest(entry),
@@ -48,12 +44,12 @@ export function approvalsReport(keeper: ApprovalKeeper | null, file: ConfigSnaps
   };
 }
 
-/** The ids. Rejects with `entry_unknown`, and with `config_changed` where something else waits than was shown. */
+/** Returns the ids. Throws `entry_unknown`, and `config_changed` if a waiting entry differs from the one that was shown. */
 export function requireWaiting(
-  keeper: ApprovalKeeper | null,
+  keeper: ApprovalKeeper,
   entries: readonly { readonly id: string; readonly digest: string }[],
 ): ReadonlySet<string> {
-  const waiting = new Map(keeper?.waiting.map((entry) => [entry.id, entry]));
+  const waiting = new Map(keeper.waiting.map((entry) => [entry.id, entry]));
   for (const { id, digest } of entries) {
     const entry = waiting.get(id);
     if (entry === undefined) {

@@ -1,5 +1,5 @@
-// The daemon's access to its configuration file and what is beside it: by itself where a look waits for this machine's
-// disks alone, else through the prober, because a call on a network file system may never return.
+// The daemon's access to its configuration file and the files beside it. A look that can only wait for local disks runs here;
+// any other runs in the prober, because a call on a network file system may never return.
 import { lstat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { unlessAborted } from "../../runtime/abort.ts";
@@ -10,14 +10,14 @@ import { fileLooks } from "../../shares/prober/file-looks.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
 
-/** How long a look may take, ms: less than the watcher's own deadline, so that a late look is told in one way. */
+/** Deadline of a look, ms: shorter than the watcher's own deadline, so that every late look has the same message. */
 const LOOK_MS = 4000;
-/** How old a mount table may be by which a file system is told: the shares' beat reads it as often as the file is looked at. */
+/** Greatest age of the mount table that file systems are looked up in, ms: the shares' tick reads the table about as often. */
 const TABLE_AGE_MS = 2_500;
-/** How long it may take to learn which file this is, ms: the history then goes by the spelling alone. */
+/** Deadline for the file's real path, ms; without it the history goes by the path as configured. */
 const REAL_PATH_MS = 1000;
 
-/** File systems whose calls depend on another machine or process, or that tell nothing of its writes. */
+/** File systems whose calls depend on another machine or process, or that do not report its writes. */
 const REMOTE_TYPE =
   /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
 
@@ -29,7 +29,7 @@ interface FileTools {
 
 type LocalFiles = ReturnType<typeof openLocalFiles>;
 
-/** Looks of at most `LOOK_MS`; none rejects. The prober is asked only where a path leads, or may lead, to another machine. */
+/** Each look takes at most `LOOK_MS`, and none rejects. The prober is used only if a path may lead to another machine. */
 export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
   let mounts: readonly MountEntry[] = [];
   const readMounts = async (): Promise<void> => {
@@ -52,7 +52,7 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     realPath: async (path: string) => (await looks(path, REAL_PATH_MS)).realPath(path, REAL_PATH_MS),
     fileLook: async (path: string) => (await looks(path, LOOK_MS)).fileLook(path, LOOK_MS),
     fileBytes: async (path: string) => (await looks(path, LOOK_MS)).fileBytes(path, LOOK_MS),
-    /** Of those whose mode says something, and whose look cannot hang: not on another machine's disk. null: late. */
+    /** Looks only at paths on local disks: elsewhere modes say little, and a look may hang. null: no answer in time. */
     async exposures(paths: readonly string[]) {
       await readMounts();
       const local = paths.filter((path) => !isRemote(mounts, path));
@@ -63,7 +63,7 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
   };
 }
 
-/** Where the kernel's own walk meets neither a link nor another machine's disk, so that a look waits for local disks alone. */
+/** True if the path crosses neither a link nor another machine's disk, so that a look can only wait for local disks. */
 async function isPlain(path: string, mounts: readonly MountEntry[]): Promise<boolean> {
   let at = "/";
   for (const part of resolve(path).split("/")) {
@@ -88,14 +88,9 @@ export async function openConfigFile(path: string, files: LocalFiles): Promise<W
       const look = await unlessAborted(files.fileLook(path), signal);
       if (look === null) throw late(path);
       if (look.state === "failed") return unlessMissing(path, look.errno);
-      const { dev, ino, size, mtimeNs, ctimeNs } = look;
-      return {
-        dev: BigInt(dev),
-        ino: BigInt(ino),
-        size: BigInt(size),
-        mtimeNs: BigInt(mtimeNs),
-        ctimeNs: BigInt(ctimeNs),
-      };
+      const [dev, ino] = [BigInt(look.dev), BigInt(look.ino)];
+      const [mtimeNs, ctimeNs] = [BigInt(look.mtimeNs), BigInt(look.ctimeNs)];
+      return { dev, ino, size: BigInt(look.size), mtimeNs, ctimeNs };
     },
     async read(signal) {
       const bytes = await unlessAborted(files.fileBytes(path), signal);
@@ -109,7 +104,7 @@ export async function openConfigFile(path: string, files: LocalFiles): Promise<W
   };
 }
 
-/** Whether looking at it asks another machine or process. */
+/** True if a call on the path asks another machine or process. */
 function isRemote(mounts: readonly MountEntry[], path: string): boolean {
   let holder: MountEntry | null = null;
   for (const mount of mounts) {

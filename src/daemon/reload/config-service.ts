@@ -1,33 +1,34 @@
 // The configuration of a running service: watched, reloaded, edited, rolled back and reported.
-import type { ConfigCheckReport, ConfigReport, ReloadReport } from "../../api/contract.ts";
+import type { ReloadReport } from "../../api/contract.ts";
 import type { Control } from "../../api/operations.ts";
+import { entrySummary } from "../../config/approval/entry-text.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import type { ConfigMistake } from "../../config/values/mistakes.ts";
 import { createConfigReader } from "../../config/worker/config-reader.ts";
-import { type StartReader, startReaderProcess } from "../../config/worker/reader-process.ts";
+import type { StartReader } from "../../config/worker/reader-process.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, isoTime } from "../../runtime/time/clock.ts";
-import { type AppliedContent, type ConfigSteps, outcomeOfThrown } from "../../sync/config-steps.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { type ConfigSteps, outcomeOfThrown } from "../../sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watcher.ts";
 import { createSyncEvents } from "../../sync/sync-event.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
-import type { ApprovalKeeper } from "../approvals/approval-keeper.ts";
+import type { ApprovalKeeper, JudgedFile } from "../approvals/approval-keeper.ts";
+import type { RejectedFile } from "../compose/home.ts";
 import type { EventStream } from "../events/event-stream.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import { createApprovals } from "./approvals.ts";
 import { createConfigEdits } from "./config-edits.ts";
-import { createHolding, type Holding, type Judged } from "./holding.ts";
+import { createHolding, type Holding, summaryOf } from "./holding.ts";
 import { createLayerUnder } from "./layer-under.ts";
 import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
 import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
-import { createUnkeptHistory, type UnkeptHistory } from "./unkept-history.ts";
+import { createUnkeptHistory } from "./unkept-history.ts";
 
 interface ConfigServiceOptions {
   readonly home: string;
@@ -37,24 +38,19 @@ interface ConfigServiceOptions {
   /** As `openHistory` needs it. */
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
-  /** Of the fleet, under `snapshot`. Default: none. */
-  readonly layer?: ConfigLayer | null;
-  /** Default: nothing is ever held. */
-  readonly approvals?: ApprovalKeeper;
-  /** What the file was when `snapshot` became what runs of it. Default: all of it runs. */
-  readonly loadedFile?: ConfigSnapshot;
-  /** What the file holds, where it was rejected at the start and `snapshot` is what was accepted before; null: it was not. */
-  readonly rejected?: {
-    readonly sha256: string;
-    readonly mistakes: readonly ConfigMistake[];
-    readonly unreadable: string | null;
-  } | null;
-  /** Reads the secrets that a content refers to: other values are another meaning. Default: there are none. */
-  readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
-  /** Rejects when others may write what stands there, or read a secret in it. Default: whatever stands there may run. */
-  readonly requirePrivate?: (snapshot: ConfigSnapshot) => Promise<void>;
-  /** Default: reads and edits in processes of their own. */
-  readonly startReader?: StartReader | undefined;
+  /** The fleet's layer under `snapshot`; null if there is none. */
+  readonly layer: ConfigLayer | null;
+  readonly approvals: ApprovalKeeper;
+  /** The whole file; `snapshot` is the approved part of it, which runs. */
+  readonly loadedFile: ConfigSnapshot;
+  /** The file, if the start rejected it and `snapshot` is an earlier content; else null. */
+  readonly rejected: Omit<RejectedFile, "acceptedAt"> | null;
+  /** Reads the secrets that a content refers to: another value makes another configuration. */
+  readonly bindSecrets: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
+  /** Rejects if other users may write the configuration, or read a secret in it. */
+  readonly requirePrivate: (snapshot: ConfigSnapshot) => Promise<void>;
+  /** Starts the process that reads and edits the configuration. */
+  readonly startReader: StartReader;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stream: EventStream;
@@ -63,31 +59,27 @@ interface ConfigServiceOptions {
 
 export type ConfigService = ReturnType<typeof createConfigService>;
 
-/** Disposing stops watching, refuses further edits and waits for what is under way; then nothing is applied any more. */
+/** Disposing stops watching, refuses further edits, and resolves when the current one has ended. */
 export function createConfigService(options: ConfigServiceOptions) {
-  const { home, place, snapshot, rejected = null, file, clock, logger, stream, publish } = options;
-  const { startReader = startReaderProcess } = options;
-  const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
+  const { home, place, snapshot, rejected, file, startReader, clock, logger, stream, publish } = options;
+  const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath), options);
   const ending = new AbortController();
-  const first = options.layer ?? null;
+  const first = options.layer;
   const under = createLayerUnder({ first, place, file, watcher: () => watcher, history, clock, startReader });
   const layer = () => under.current;
   const reader = createConfigReader({ path: snapshot.path, place, layer, clock, startReader });
   const events = createSyncEvents();
 
-  const keep = async (bytes: Uint8Array, source: string, summary: string): Promise<void> => {
+  const keep = (bytes: Uint8Array, source: string, summary: string): Promise<void> => {
     const { sha256, snapshot: running } = watcher.running;
-    const time = isoTime(clock.wallMs());
-    await history.record({ bytes, sha256, format: running.format, source, summary, time });
+    return history.record({ bytes, sha256, format: running.format, source, summary });
   };
-  const tryToKeep = (message: string, ...content: Parameters<typeof keep>): Promise<void> =>
-    keep(...content).catch((error: unknown) => logger.warn(message, { reason: errorText(error) }));
 
   const syncSection: ConfigApplier = {
     name: "sync",
     prepare: ({ after }) => Promise.resolve({ commit: () => watcher.setSettings(after.sync) }),
   };
-  const holding = createHolding(options.approvals ?? null, options.loadedFile ?? snapshot);
+  const holding = createHolding(options.approvals, options.loadedFile);
   const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader, holding);
   const watcher: ConfigWatcher<ConfigSnapshot> = createConfigWatcher<ConfigSnapshot>({
     file,
@@ -104,12 +96,12 @@ export function createConfigService(options: ConfigServiceOptions) {
       if (applied.config.layer === undefined) under.forget();
       const { generation, sha256 } = watcher.running;
       if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
-      if (isNew) await tryToKeep("an accepted configuration could not be kept", bytes, source, details);
+      if (isNew) await keep(bytes, source, details);
     },
     onSign: () => reader.expect(),
     onEvent(event) {
       const numbered = events.add(event);
-      // Here and not where it was tried: what was only half written, or fails again as before, is no news.
+      // Only here: a half-written file, or the same failure again, is not announced.
       if (event.type === "error") {
         publish({ name: "config.rejected", source: "file", reason: event.details });
       }
@@ -122,39 +114,34 @@ export function createConfigService(options: ConfigServiceOptions) {
   return {
     control: {
       sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
-      reload: ({ dry_run = false, secrets = false }, signal) => {
-        if (dry_run) return reloads.preview(reloads.readNow, signal);
-        return secrets ? reloads.applyAgain("secrets") : reloads.reloadNow();
-      },
-      checkConfig: ({ text }, signal) => reloads.check(Buffer.from(text), signal),
-      config: (_, signal) => reloads.standing(signal),
-      ...createConfigEdits({ place, layer, file, watcher, history, clock, logger, holding, startReader }),
+      ...reloads.control,
+      ...createConfigEdits({ place, layer, file, watcher, history, clock, holding, startReader }),
       ...createApprovals(watcher, holding),
-      history: () => historyReport(history),
+      history: async () => ({
+        entries: (await history.list()).map(({ format: _, ...entry }) => entry),
+      }),
       historyText: async ({ n }) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
     } satisfies Partial<Control>,
     watcher,
-    /** Applies what runs once more if one of its secrets has another value now. */
+    /** Applies the running configuration again if one of its secrets has another value now. */
     refreshSecrets: () => reloads.applyAgain("secrets"),
-    /** Applies what runs once more, with what is approved by now. */
+    /** Applies the running configuration again, with the approvals of now. */
     judgeAgain: () => reloads.applyAgain("approvals"),
-    /** Of the fleet, under what runs. */
+    /** The fleet's layer under the running configuration. */
     layers: under,
-    /** Why the history lacks what runs; null: it does not. */
+    /** Why the history lacks the running configuration; null if it does not. */
     get historyUnsavedBecause() {
       return history.unsavedBecause;
     },
     /** Begins to watch; resolves when no later change can be missed. */
     async start() {
-      // What runs is the newest accepted content, whatever brought it.
+      // The history's newest entry must be what runs, wherever that came from.
       const bytes = await file.read(ending.signal).catch((error: unknown) => {
         logger.warn("the running configuration could not be kept", { reason: errorText(error) });
         return null;
       });
-      // A file that changed since it was loaded is brought by the watcher.
-      if (bytes !== null && sha256Of(bytes) === snapshot.sha256) {
-        await tryToKeep("the running configuration could not be kept", bytes, "start", "started");
-      }
+      // The watcher reports a file that changed since it was loaded.
+      if (bytes !== null && sha256Of(bytes) === snapshot.sha256) await keep(bytes, "start", "started");
       await watcher.start();
     },
     async [Symbol.asyncDispose]() {
@@ -165,42 +152,24 @@ export function createConfigService(options: ConfigServiceOptions) {
   };
 }
 
-/** How a content is parsed, and how it becomes what runs. */
+/** How a content is parsed and applied. */
 function configSteps(
   { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,
   holding: Holding,
-): Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> & {
-  /** What `apply` would do. */
-  readonly compare: (
-    snapshot: ConfigSnapshot,
-    running: ConfigSnapshot,
-    signal: AbortSignal,
-  ) => Promise<
-    AppliedContent<ConfigSnapshot> & {
-      readonly diff: ReturnType<typeof diffConfigs>;
-      readonly waiting: readonly string[];
-    }
-  >;
-} {
-  const compareJudged = async (judged: Judged, running: ConfigSnapshot, signal: AbortSignal) => {
-    const { effective } = judged;
-    await requirePrivate?.(judged.file);
-    const snapshot = bindSecrets === undefined ? effective : await bindSecrets(effective, signal);
+) {
+  const compareJudged = async (judged: JudgedFile, running: ConfigSnapshot, signal: AbortSignal) => {
+    await requirePrivate(judged.file);
+    const snapshot = await bindSecrets(judged.effective, signal);
     const diff = diffConfigs(running.config, snapshot.config);
     const touches = !isEmptyDiff(diff);
     const summary = touches ? describeDiff(diff).summary : null;
-    return { snapshot, diff, touches, ...holding.told(judged, summary) };
+    return { snapshot, diff, touches, ...summaryOf(judged, summary) };
   };
-  const compare = (loaded: ConfigSnapshot, running: ConfigSnapshot, signal: AbortSignal) =>
-    compareJudged(holding.preview(loaded, running), running, signal);
-  return {
-    compare,
+  const steps: Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> = {
     async load(bytes, signal) {
       const { loaded } = await reader.load(bytes, signal);
-      if (loaded.ok) return loaded;
-      // Whatever is wrong with it may be half of a file that is still being written.
-      return { ok: false, mistakes: loaded.mistakes, reason: mistakesText(loaded.mistakes) };
+      return loaded.ok ? loaded : { ...loaded, reason: mistakesText(loaded.mistakes) };
     },
     async apply(content, running, signal) {
       const judged = await holding.judge(content, running.snapshot);
@@ -212,12 +181,11 @@ function configSteps(
       return applied;
     },
   };
-}
-
-async function historyReport(history: UnkeptHistory) {
-  const entries = await history.list();
   return {
-    entries: entries.map(({ n, time, sha256, source, summary }) => ({ n, time, sha256, source, summary })),
+    ...steps,
+    /** Resolves with what `apply` would do. */
+    compare: (loaded: ConfigSnapshot, running: ConfigSnapshot, signal: AbortSignal) =>
+      compareJudged(holding.preview(loaded, running), running, signal),
   };
 }
 
@@ -225,7 +193,7 @@ async function historyReport(history: UnkeptHistory) {
 function syncReport(
   path: string,
   { state, running }: ConfigWatcher<ConfigSnapshot>,
-  { summaries }: Pick<Holding, "summaries">,
+  { keeper: { waiting } }: Pick<Holding, "keeper">,
 ) {
   const { watching, lastSync, lastError, detector, fileMissing } = state;
   const { sha256, generation, snapshot } = running;
@@ -239,7 +207,7 @@ function syncReport(
     last_error: lastError,
     degraded: detector.degraded,
     file_missing: fileMissing,
-    ...(summaries.length === 0 ? {} : { waiting: [...summaries] }),
+    ...(waiting.length === 0 ? {} : { waiting: waiting.map(entrySummary) }),
     settings: {
       enabled,
       poll_interval: pollIntervalMs / 1000,
@@ -250,7 +218,7 @@ function syncReport(
   };
 }
 
-/** Reading the file again because somebody asks. */
+/** Reloads and checks that the API asks for. */
 function createReloads(
   file: WatchedFile,
   watcher: ConfigWatcher<ConfigSnapshot>,
@@ -291,35 +259,30 @@ function createReloads(
       }
     });
 
-  return {
-    readNow,
-    applyAgain,
-    preview,
-    /** The file as it stands. */
-    async standing(signal: AbortSignal): Promise<ConfigReport> {
+  const control = {
+    async config(_, signal) {
       const bytes = await readNow(signal);
       const { sha256, snapshot } = watcher.running;
-      return {
-        path: snapshot.path,
-        format: snapshot.format,
-        sha256: sha256Of(bytes),
-        text: Buffer.from(bytes).toString("utf8"),
-        running_sha256: sha256,
-      };
+      const text = Buffer.from(bytes).toString("utf8");
+      const { path, format } = snapshot;
+      return { path, format, sha256: sha256Of(bytes), text, running_sha256: sha256 };
     },
-    async check(bytes: Uint8Array, asker: AbortSignal): Promise<ConfigCheckReport> {
-      const report = await preview(async () => bytes, asker);
+    async checkConfig({ text }, signal) {
+      const report = await preview(async () => Buffer.from(text), signal);
       const { errors: mistakes, waiting = [] } = report;
       const would_change = mistakes.length > 0 ? null : report;
       return { mistakes, would_change, waits_for_approval: [...waiting] };
     },
-    async reloadNow(): Promise<ReloadReport> {
+    async reload({ dry_run = false, secrets = false }, signal) {
+      if (dry_run) return preview(readNow, signal);
+      if (secrets) return applyAgain("secrets");
       const result = await watcher.reloadNow();
       const report = reportOf(result, watcher.running, false, holding.waiting);
       if (result.kind !== "same") return report;
-      // The same bytes mean something else when a secret has another value.
+      // The same bytes are another configuration if a secret has another value.
       const refreshed = await applyAgain("secrets");
       return refreshed.reloaded || refreshed.failure !== null ? refreshed : report;
     },
-  };
+  } satisfies Partial<Control>;
+  return { applyAgain, control };
 }

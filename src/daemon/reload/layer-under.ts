@@ -1,4 +1,4 @@
-// The fleet's layer under the file that runs: laid and exchanged in the lane of the configuration, whole or not at all.
+// The fleet's layer under the configuration file: applied and replaced in the configuration's lane, whole or not at all.
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -13,7 +13,7 @@ import { mistakesText } from "./reload-report.ts";
 import type { UnkeptHistory } from "./unkept-history.ts";
 
 export interface LayerUnderParts {
-  /** What lies there at the start. */
+  /** The layer at the start. */
   readonly first: ConfigLayer | null;
   readonly place: ConfigPlace;
   readonly file: WatchedFile;
@@ -29,7 +29,7 @@ export function createLayerUnder(parts: LayerUnderParts) {
   const { first, place, file, watcher, history, clock, startReader } = parts;
   let current = first;
 
-  /** What the file held when it was accepted: it may hold a mistake by now. */
+  /** The text that runs; the file itself may have a mistake by now. null: not found. */
   const runningText = async (signal: AbortSignal): Promise<Uint8Array | null> => {
     const { sha256 } = watcher().running;
     const bytes = await file.read(signal).catch(() => null);
@@ -50,9 +50,7 @@ export function createLayerUnder(parts: LayerUnderParts) {
     const content = Buffer.from(bytes).toString("base64");
     const request = { path: file.path, place, content, layer, writeStarter: false };
     const { loaded } = await loadConfigApart(request, { clock, signal: turn.signal, startReader });
-    if (!loaded.ok) {
-      return { kind: "rejected", reason: mistakesText(loaded.mistakes), mistakes: loaded.mistakes };
-    }
+    if (!loaded.ok) return { ...loaded, kind: "rejected", reason: mistakesText(loaded.mistakes) };
     if (loaded.snapshot.config.layer?.revision !== layer.revision) {
       return { kind: "failed", reason: "[fleet].operator is another one by now" };
     }
@@ -64,17 +62,17 @@ export function createLayerUnder(parts: LayerUnderParts) {
   };
 
   return {
-    /** What every text is read with; it counts where the text names its operator. */
+    /** The layer that every text is read with; it has an effect if the text names its operator. */
     get current(): ConfigLayer | null {
       return current;
     },
-    /** Of the one that lies under what runs; null: none does. */
+    /** Revision of the layer that runs; null if none does. */
     revision: (): number | null => watcher().running.snapshot.config.layer?.revision ?? null,
-    /** The file that runs is in no such fleet any more. */
+    /** Drops the layer: the file that runs names no operator any more. */
     forget(): void {
       current = null;
     },
-    /** Lays another one there, whole or not at all. Rejects with `aborted` alone. */
+    /** Replaces the layer, whole or not at all. Rejects only with `aborted`. */
     async apply(layer: ConfigLayer): Promise<ReloadOutcome> {
       const outcome = await watcher().inTurn((turn) =>
         lay(layer, turn).catch((error: unknown): ReloadOutcome => {
@@ -82,7 +80,7 @@ export function createLayerUnder(parts: LayerUnderParts) {
           return outcomeOfThrown(error);
         }),
       );
-      // What did not fit with the layer before may fit with this one.
+      // A file that was rejected with the layer before may be right with this one.
       if (outcome.kind === "applied" && watcher().state.lastError !== null) void watcher().reloadNow();
       return outcome;
     },

@@ -1,13 +1,14 @@
-// What is said of a reload: what it touched, in names and in a few words.
+// The report of a reload: what it touched, by name and as a summary.
 import type { NameChanges, ReloadReport } from "../../api/contract.ts";
 import { type ConfigDiff, isEmptyDiff, type NamedDiff } from "../../config/diff.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { ConfigMistake } from "../../config/values/mistakes.ts";
+import { counted } from "../../runtime/text/plain-text.ts";
 import { NO_CHANGES, type ReloadResult, type Running } from "../../sync/config-steps.ts";
 
-type Told = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
+type Touched = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
 
-/** What became of a reload, or would become of it (`dryRun`), while this runs. */
+/** Reports what a reload did, or with `dryRun` what it would do, while this configuration runs. */
 export function reportOf(
   result: ReloadResult,
   { generation, sha256 }: Pick<Running<ConfigSnapshot>, "generation" | "sha256">,
@@ -34,21 +35,21 @@ export function reportOf(
 function failureOf(result: ReloadResult): string | null {
   if (result.kind === "missing") return "the file is not there; what runs goes on";
   if (result.kind === "unreadable" || result.kind === "failed") return result.reason;
-  // Without a mistake to show, it would read like success.
+  // Without a mistake to show, the report would read like success.
   return result.kind === "rejected" && result.mistakes.length === 0 ? result.reason : null;
 }
 
-function untouched(): Told {
+function untouched(): Touched {
   const none = (): NameChanges => ({ added: [], removed: [], changed: [] });
   return { settings: [], shares: none(), backends: none(), middleware: [], summary: NO_CHANGES };
 }
 
-export function describeDiff(diff: ConfigDiff): Told {
+export function describeDiff(diff: ConfigDiff): Touched {
   const settings = [
     ...diff.settings,
-    // Their order is no key, but who comes first wins.
+    // The order of backends is no key, but the first one wins when names collide.
     ...(diff.backends.reordered ? ["backends"] : []),
-    // An alias is a setting of the share that it leads to: nothing is mounted or started for it.
+    // An alias counts as a setting: nothing is mounted or started for it.
     ...touchedNames(diff.aliases).map((name) => `aliases.${name}`),
   ];
   return {
@@ -68,21 +69,18 @@ function touchedNames({ added, removed, changed }: NamedDiff): string[] {
   return [...added, ...removed, ...changed];
 }
 
-/** Details count what was touched: "1 backend, 2 shares reloaded", else "settings reloaded". */
+/** "1 backend, 2 shares reloaded", or "settings reloaded". */
 function summarize(diff: ConfigDiff): string {
   if (isEmptyDiff(diff)) return NO_CHANGES;
-  const counts = [counted(diff.backends, "backend"), counted(diff.shares, "share")];
-  const touched = counts.filter((count) => count !== null);
-  return `${touched.length === 0 ? "settings" : touched.join(", ")} reloaded`;
+  const counts = [diff.backends, diff.shares].map((named) => touchedNames(named).length);
+  const touched = ["backend", "share"].flatMap((noun, index) => {
+    const count = counts[index] ?? 0;
+    return count === 0 ? [] : [counted(count, noun)];
+  });
+  return `${touched.join(", ") || "settings"} reloaded`;
 }
 
-function counted({ added, removed, changed }: NamedDiff, noun: string): string | null {
-  const touched = added.length + removed.length + changed.length;
-  if (touched === 0) return null;
-  return `${touched} ${touched === 1 ? noun : `${noun}s`}`;
-}
-
-/** The first mistake with its place, and how many more there are. */
+/** The first mistake with its place, and the number of further ones. */
 export function mistakesText(mistakes: readonly ConfigMistake[]): string {
   const [first] = mistakes;
   if (first === undefined) return "the configuration is rejected";

@@ -1,5 +1,5 @@
-// A reload as a transaction: every section prepares, then all commit, then the old retires. If one cannot prepare, those
-// before it are rolled back and what runs goes on.
+// A reload as a transaction: every section prepares, then all commit, then each retires what it replaced. If one cannot
+// prepare, the sections before it roll back, and the running configuration stays.
 import type { ConfigDiff } from "../../config/diff.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -14,13 +14,13 @@ export interface ConfigChange {
 export interface PreparedChange {
   /** Swaps to the new; must not throw. */
   commit(): void;
-  /** Ends what was replaced, after every section has committed; nobody waits for it. */
+  /** Ends what was replaced, after every section has committed; the reload does not wait for it. */
   retire?(): Promise<void>;
   /** Undoes the preparation, because another section's failed. */
   rollback?(): Promise<void>;
 }
 
-/** How a section takes part in a reload: preparing may fail and touches nothing that runs; committing cannot fail. */
+/** A section's part in a reload. Preparing may fail and touches nothing that runs; committing cannot fail. */
 export interface ConfigApplier {
   /** For messages: "shares". */
   readonly name: string;
@@ -29,8 +29,8 @@ export interface ConfigApplier {
 }
 
 /**
- * Rejects with what a preparation rejected with, named by its section; nothing has changed then. What fails after the
- * first commit is told and holds back nothing: there is no way back from it.
+ * Rejects if a section cannot prepare, with that error and the section's name; then nothing has changed. A failure after
+ * the first commit is only logged, as there is no way back.
  */
 export async function applyChange(
   appliers: readonly ConfigApplier[],

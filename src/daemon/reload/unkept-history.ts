@@ -1,5 +1,5 @@
-// A history that keeps what could not be written (a full disk, for example) and tries again, so that no entry is
-// missing.
+// The configuration's history with entries that could not be written yet, because of a full disk for example: it keeps them in
+// memory and tries to write them before each answer.
 import {
   type AcceptedContent,
   type ConfigHistory,
@@ -7,16 +7,16 @@ import {
   KEPT_ENTRIES,
 } from "../../config/history/history.ts";
 import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 
-export interface UnkeptHistory extends Pick<ConfigHistory, "list" | "entry"> {
-  /** Keeps a content, after those that could not be kept before; it is an entry here also when it rejects. */
-  record(content: AcceptedContent): Promise<void>;
-  /** Why the newest contents are not on disk, as of the last try; null: they are. */
-  readonly unsavedBecause: string | null;
-}
+export type UnkeptHistory = ReturnType<typeof createUnkeptHistory>;
 
-/** Before each answer it tries again. */
-export function createUnkeptHistory(history: ConfigHistory): UnkeptHistory {
+export function createUnkeptHistory(
+  history: ConfigHistory,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+) {
+  /** Oldest first. */
   let held: AcceptedContent[] = [];
   let unsavedBecause: string | null = null;
   let last: Promise<unknown> = Promise.resolve();
@@ -30,7 +30,6 @@ export function createUnkeptHistory(history: ConfigHistory): UnkeptHistory {
       unsavedBecause = null;
     } catch (error) {
       unsavedBecause = errorText(error);
-      throw error;
     }
   };
 
@@ -40,40 +39,41 @@ export function createUnkeptHistory(history: ConfigHistory): UnkeptHistory {
     return mine;
   };
 
-  /** The newest first; what is held comes before what is on disk. */
-  const heldNow = async (): Promise<readonly AcceptedContent[]> => {
-    await flush().catch(() => {});
+  /** Newest first. */
+  const stillHeld = async (): Promise<readonly AcceptedContent[]> => {
+    await flush();
     return held.toReversed();
   };
 
-  const entryOf = (content: AcceptedContent, n: number): HistoryEntry => {
-    const { time, sha256, format, source, summary } = content;
-    return { n, time, sha256, format, source, summary };
-  };
+  const entryOf = ({ bytes: _, ...entry }: AcceptedContent, n: number): HistoryEntry => ({ ...entry, n });
 
   return {
-    get unsavedBecause() {
+    /** Why the newest contents are not on disk, as of the last try; null if they are. */
+    get unsavedBecause(): string | null {
       return unsavedBecause;
     },
-    record: (content) =>
+    /** Resolves when the content is on disk, or logged as unsaved. It is an entry here in both cases. Never rejects. */
+    record: (content: Omit<AcceptedContent, "time">): Promise<void> =>
       inTurn(async () => {
-        if (held.at(-1)?.sha256 !== content.sha256) held = [...held, content].slice(-KEPT_ENTRIES);
+        const accepted = { ...content, time: isoTime(clock.wallMs()) };
+        if (held.at(-1)?.sha256 !== content.sha256) held = [...held, accepted].slice(-KEPT_ENTRIES);
         await flush();
+        if (unsavedBecause === null) return;
+        const { source } = content;
+        logger.warn("an accepted configuration could not be kept", { source, reason: unsavedBecause });
       }),
-    list: () =>
+    list: (): Promise<HistoryEntry[]> =>
       inTurn(async () => {
-        const unkept = await heldNow();
+        const unkept = await stillHeld();
         const kept = await history.list();
-        return [
-          ...unkept.map(entryOf),
-          ...kept.map((entry) => ({ ...entry, n: entry.n + unkept.length })),
-        ].slice(0, KEPT_ENTRIES);
+        const later = kept.map((entry) => ({ ...entry, n: entry.n + unkept.length }));
+        return [...unkept.map(entryOf), ...later].slice(0, KEPT_ENTRIES);
       }),
-    entry: (n) =>
+    entry: (n: number): ReturnType<ConfigHistory["entry"]> =>
       inTurn(async () => {
-        const unkept = await heldNow();
+        const unkept = await stillHeld();
         const content = unkept[n];
-        if (content !== undefined) return { ...entryOf(content, n), bytes: content.bytes };
+        if (content !== undefined) return { ...content, n };
         return { ...(await history.entry(n - unkept.length)), n };
       }),
   };

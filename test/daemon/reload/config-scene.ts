@@ -98,13 +98,10 @@ export async function openScene(home: string, options: SceneOptions = {}): Promi
   const stream = createEventStream({ onListenerError: assert.ifError });
   stream.listen(null, (id, event) => streamed.push({ id, event }));
   const logger = createRecordingLogger();
-  const judged = approvals
-    ? await startApprovals(
-        { place, environment: {}, snapshot: loaded.snapshot, clock, logger, publish, writes: true },
-        NEVER,
-      )
-    : null;
-  const snapshot = judged?.snapshot ?? loaded.snapshot;
+  const { keeper, snapshot } = await startApprovals(
+    { place, environment: {}, snapshot: loaded.snapshot, clock, logger, publish, writes: approvals },
+    NEVER,
+  );
   let { config } = snapshot;
   const mood = { refuses: false };
   const committed: number[] = [];
@@ -124,7 +121,12 @@ export async function openScene(home: string, options: SceneOptions = {}): Promi
     home,
     place,
     snapshot,
-    ...(judged !== null && { loadedFile: loaded.snapshot, approvals: judged.keeper }),
+    loadedFile: loaded.snapshot,
+    approvals: keeper,
+    layer: null,
+    rejected: null,
+    bindSecrets: async (each) => each,
+    requirePrivate: async () => {},
     file: wrap(createLocalFile(path, readConfigBytes)),
     realPath: ownRealPath,
     appliers: [section, ...appliers],
@@ -145,13 +147,13 @@ export async function openScene(home: string, options: SceneOptions = {}): Promi
     mood,
     committed,
     config: () => config,
-    conditions: () => judged?.keeper.conditions() ?? [],
+    conditions: () => keeper.conditions(),
     logger,
     edit: (key, value) => service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER),
     stop() {
       ended ??= (async () => {
         await service[Symbol.asyncDispose]();
-        await judged?.keeper[Symbol.asyncDispose]();
+        await keeper[Symbol.asyncDispose]();
       })();
       return ended;
     },
